@@ -1,0 +1,1 @@
+"""Components and export helpers shared by both chips."""

@@ -1,0 +1,1 @@
+"""Ground floor: bit-exact golden models of the two chips. NumPy and numba only."""

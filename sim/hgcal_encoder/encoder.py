@@ -1,0 +1,184 @@
+"""The whole encoder: eRx words in, eTx words out, on one of two engines that agree bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.fixed_point import IntArray
+from sim.hgcal_encoder.calibrate import calibrate
+from sim.hgcal_encoder.convolution import convolve
+from sim.hgcal_encoder.decode import decode
+from sim.hgcal_encoder.dense import dense
+from sim.hgcal_encoder.frame import frame, kept_positions
+from sim.hgcal_encoder.grid import to_grid
+from sim.hgcal_encoder.multiplex import multiplex
+from sim.hgcal_encoder.normalise import check_charges, normalise, sum_code
+from sim.hgcal_encoder.settings import Settings
+from sim.hgcal_encoder.spec import EncoderSpec
+from sim.hgcal_encoder.weights import Weights
+from sim.hgcal_encoder.words import bunch_crossings, unpack
+
+
+class Engine(StrEnum):
+    """How the model computes."""
+
+    NUMPY = "numpy"
+    """Stage by stage; the readable definition."""
+    NUMBA = "numba"
+    """One compiled kernel over all bunch crossings, on all cores."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trace:
+    """Every intermediate result of the data path; n rows each.
+
+    Attributes
+    ----------
+    bx : ndarray, shape (n,)
+        Bunch crossing in the orbit.
+    codes : ndarray, shape (n, 48)
+        4E3M codes per trigger cell.
+    charges : ndarray, shape (n, 48)
+        Calibrated charges (CALQ).
+    sums : ndarray, shape (n,)
+        Module sums.
+    sum_codes : ndarray, shape (n,)
+        5E4M codes of the sums.
+    pixels : ndarray, shape (n, 48)
+        Normalised charges.
+    activations : ndarray, shape (n, activations)
+        Convolution outputs.
+    latents : ndarray, shape (n, latents)
+    frames : ndarray of uint32, shape (n, 13)
+    """
+
+    bx: IntArray
+    codes: IntArray
+    charges: IntArray
+    sums: IntArray
+    sum_codes: IntArray
+    pixels: IntArray
+    activations: IntArray
+    latents: IntArray
+    frames: npt.NDArray[np.uint32]
+
+
+class Encoder:
+    """Golden model of one encoder with loaded weights and settings.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+    weights : Weights
+        Weights of the same spec.
+    settings : Settings, optional
+        Reset values if left out; converted to the word order of the spec where they differ.
+    engine : Engine
+        ``numpy`` or ``numba``.
+
+    Raises
+    ------
+    ValueError
+        If the weights belong to another spec, or the keep mask is wider than its latents.
+    """
+
+    def __init__(
+        self,
+        spec: EncoderSpec,
+        weights: Weights,
+        settings: Settings | None = None,
+        engine: Engine | str = Engine.NUMPY,
+    ) -> None:
+        if weights.spec != spec:
+            raise ValueError(f"weights of {weights.spec.name}, but the encoder is {spec.name}")
+        self.spec = spec
+        self.weights = weights
+        self.settings = settings or Settings(keep_mask=(1 << spec.keep_bits) - 1, word_order=spec.word_order)
+        self.engine = Engine(engine)
+        kept_positions(self.settings.keep_mask, spec)
+
+    def trace(self, words: npt.ArrayLike, first_bx: int = 0) -> Trace:
+        """Run words through every stage, keeping all results (always the NumPy engine).
+
+        Parameters
+        ----------
+        words : array_like of int, shape (n, 12)
+            eRx words of consecutive bunch crossings.
+        first_bx : int
+            Bunch crossing of the first row if it does not carry the orbit header.
+
+        Raises
+        ------
+        ValueError
+            If a word is out of range; the message names its index.
+        """
+        settings = self.settings
+        headers, inputs = unpack(words, settings.word_order)
+        bx = bunch_crossings(headers, first_bx)
+        codes = multiplex(inputs, settings.select)
+        charges = calibrate(decode(codes, settings.high_density), settings.factors)
+        sums, pixels, activations, latents = self._network(charges)
+        codes_of_sums = sum_code(sums)
+        return Trace(
+            bx=bx,
+            codes=codes,
+            charges=charges,
+            sums=sums,
+            sum_codes=codes_of_sums,
+            pixels=pixels,
+            activations=activations,
+            latents=latents,
+            frames=frame(bx, codes_of_sums, latents, settings.keep_mask, settings.etx_count, self.spec),
+        )
+
+    def frames(self, words: npt.ArrayLike, first_bx: int = 0) -> npt.NDArray[np.uint32]:
+        """eTx words of shape (n, 13) for eRx words of shape (n, 12); parameters and errors as `trace`."""
+        if self.engine is Engine.NUMPY:
+            return self.trace(words, first_bx).frames
+        settings = self.settings
+        headers, inputs = unpack(words, settings.word_order)
+        codes = multiplex(inputs, settings.select)
+        charges = calibrate(decode(codes, settings.high_density), settings.factors)
+        return frame(
+            bunch_crossings(headers, first_bx),
+            sum_code(charges.sum(axis=1)),
+            self.latents(charges),
+            settings.keep_mask,
+            settings.etx_count,
+            self.spec,
+        )
+
+    def latents(self, charges: npt.ArrayLike) -> IntArray:
+        """Latent codes of calibrated charges.
+
+        Parameters
+        ----------
+        charges : array_like of int, shape (n, 48)
+            Calibrated charges (CALQ), 22 bits.
+
+        Returns
+        -------
+        ndarray of int64, shape (n, latents)
+
+        Raises
+        ------
+        ValueError
+            If a charge is out of range; the message names its index.
+        """
+        if self.engine is Engine.NUMPY:
+            return self._network(charges)[3]
+        # compiled on first use; importing numba costs a second that the NumPy engine does not need
+        from sim.hgcal_encoder.kernel import encode
+
+        return encode(check_charges(charges), self.weights)
+
+    def _network(self, charges: npt.ArrayLike) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+        spec, weights = self.spec, self.weights
+        sums, pixels = normalise(charges, spec.pixel)
+        image = to_grid(pixels, spec)
+        activations = convolve(image, weights.kernel, weights.kernel_bias, spec).reshape(len(image), -1)
+        return sums, pixels, activations, dense(activations, weights.dense, weights.dense_bias, spec)
