@@ -32,7 +32,7 @@ class Field:
     Attributes
     ----------
     name : str
-        Group the field belongs to: ``etx_count``, ``keep_mask``, ``select``, ``factors``, ``high_density``, ``weights``.
+        Group of the field: ``etx_count``, ``keep_mask``, ``select``, ``factors``, ``high_density``, ``weights``.
     index : int
         Place in its group (trigger cell, or block of the weight image).
     address : int
