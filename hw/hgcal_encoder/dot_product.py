@@ -1,0 +1,492 @@
+"""Truncated dot product: sum over taps of ``round(x * w / 2**shift)`` plus a bias, every product rounded on its own.
+
+Structure
+---------
+Weights are static, activations move, and each activation is multiplied by many weights. So everything that can be
+done once per activation or once per weight is taken out of the multiplier:
+
+* The weight is read in offset binary, ``u = w + 2**(m - 1)``, so that no row is ever negative; the excess
+  ``2**(m - 1) * x`` is a multiple of ``2**shift``, passes through the floor unchanged, and is subtracted once for
+  all neurons that see the same activations (`ActivationOffset`).
+* Weight bits below ``shift`` take part in the truncation. They are taken two at a time: a radix-4 digit 0..3 picks
+  nothing, x, 2x or 3x. 3x is formed once per activation (`ActivationMultiples`), the one-hot digit once per weight
+  (`WeightRecoder`); what remains per row bit is one and-or of three (AOI222).
+* Weight bits at or above ``shift`` are linear. There, one row serves *two taps*: the bits of equal weight of two
+  weights pick nothing, xa, xb or xa + xb, again formed once per pair (distributed arithmetic: A. Croisier et al.,
+  US patent 3,777,130, 1973; S. A. White, "Applications of distributed arithmetic to digital signal processing",
+  IEEE ASSP Magazine 6(3), 1989, p. 4, eq. 5).
+* The floor needs no adder per product: of the columns below ``shift`` only the *carries* into column ``shift`` matter
+  (their sum bits are never formed), and all bits of all taps from column ``shift`` up go into one carry-save tree.
+* And-or-invert gates give inverted rows. A full adder is self-dual, so the tree adds the inverted rows as they are; all
+  constants that this needs are folded into the shared offset, and the one inversion left is at the output.
+
+An activation of zero makes all its rows constant whatever the weight: nothing toggles behind a ReLU that is off.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
+from amaranth.lib.wiring import Component, In, Out
+
+from sim.fixed_point import Rounding
+
+__all__ = [
+    "ActivationMultiples",
+    "ActivationOffset",
+    "DotProduct",
+    "DotProductFormat",
+    "DotProductRow",
+    "WeightRecoder",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DotProductRow:
+    """One row of partial products: one of up to three multiples, picked by a one-hot select.
+
+    Attributes
+    ----------
+    taps : tuple of int
+        One tap: select bits 0, 1, 2 pick x, 2x, 3x. Two taps a, b: they pick xa, xb, xa + xb.
+    bit : int
+        Weight of the row: column of its bit 0.
+    digit : int
+        Bits of each weight that the row stands for: 2 (radix-4 digit) or 1.
+    """
+
+    taps: tuple[int, ...]
+    bit: int
+    digit: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DotProductFormat:
+    """Widths and arithmetic of one dot product; what its components have in common.
+
+    The result is ``sum(round(x[i] * w[i] / 2**shift)) + (bias << bias_shift)``, exact: `sum_width` is derived from the
+    extremes, so that it cannot overflow.
+
+    Attributes
+    ----------
+    taps : int
+        Number of products; taps that are always zero (padding) are left out by the caller.
+    activation_width : int
+        Bits of the unsigned activations.
+    weight_width : int
+        Bits of the two's complement weights.
+    shift : int
+        Fraction bits that each product loses.
+    bias_width : int
+        Bits of the two's complement bias.
+    bias_shift : int
+        Left shift that brings the bias to the fraction of the products.
+    rounding : Rounding
+        How each product loses its bits. `TRN` (floor) is the case that the structure is made for.
+
+    Raises
+    ------
+    ValueError
+        If a count or width is below 1, or a shift is negative.
+    """
+
+    taps: int
+    activation_width: int = 8
+    weight_width: int = 6
+    shift: int
+    bias_width: int = 6
+    bias_shift: int = 0
+    rounding: Rounding = Rounding.TRN
+
+    def __post_init__(self) -> None:
+        for name in ("taps", "activation_width", "weight_width", "bias_width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} of a dot product must be at least 1, got {getattr(self, name)}")
+        for name in ("shift", "bias_shift"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} of a dot product must not be negative, got {getattr(self, name)}")
+        object.__setattr__(self, "rounding", Rounding(self.rounding))
+
+    def round_product(self, product: int) -> int:
+        """``product / 2**shift`` as an integer, by the rounding mode."""
+        floor = product >> self.shift
+        if self.rounding == Rounding.TRN or self.shift == 0:
+            return floor
+        twice = 2 * (product - (floor << self.shift))
+        unit = 1 << self.shift
+        if self.rounding == Rounding.RND:
+            return floor + (twice >= unit)
+        return floor + (twice > unit or (twice == unit and floor & 1))
+
+    @property
+    def offset_bits(self) -> int:
+        """Width m of the offset binary weight ``u = w + 2**(m - 1)``.
+
+        Wide enough for ``2**(m - 1) * x`` to be a multiple of ``2**shift``; of twice that when ties go to even, since
+        the excess must not change the parity.
+        """
+        to_even = self.rounding == Rounding.RND_CONV and self.shift > 0
+        return max(self.weight_width, self.shift + (2 if to_even else 1))
+
+    @property
+    def excess_shift(self) -> int:
+        """The excess per tap is ``x << excess_shift`` after the products have lost their bits."""
+        return self.offset_bits - 1 - self.shift
+
+    @cached_property
+    def rows(self) -> tuple[DotProductRow, ...]:
+        """All rows, those of one tap first in the order of taps, then those of pairs."""
+        whole = self.rounding == Rounding.RND_CONV and self.shift > 0
+        # Bits that belong to one tap alone: all below `shift`, rounded up to whole digits.
+        own = self.offset_bits if whole else min(self.offset_bits, self.shift + self.shift % 2)
+        rows = [self._digit(tap, bit, own) for tap in range(self.taps) for bit in range(0, own, 2)]
+        for a in range(0, self.taps - 1, 2):
+            rows += [DotProductRow(taps=(a, a + 1), bit=bit, digit=1) for bit in range(own, self.offset_bits)]
+        if self.taps % 2:
+            rows += [self._digit(self.taps - 1, bit, self.offset_bits) for bit in range(own, self.offset_bits, 2)]
+        return tuple(rows)
+
+    @staticmethod
+    def _digit(tap: int, bit: int, stop: int) -> DotProductRow:
+        return DotProductRow(taps=(tap,), bit=bit, digit=min(2, stop - bit))
+
+    @property
+    def pairs(self) -> int:
+        """Number of pair sums ``x[2i] + x[2i + 1]`` that the rows use."""
+        return self.taps // 2 if any(len(row.taps) == 2 for row in self.rows) else 0
+
+    def row_width(self, row: DotProductRow) -> int:
+        """Bits of a row: of 3x, of xa + xb, or of x."""
+        return self.activation_width + (1 if len(row.taps) == 2 else 2 if row.digit == 2 else 0)
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Smallest and largest possible result."""
+        x = (1 << self.activation_width) - 1
+        w = 1 << (self.weight_width - 1)
+        b = 1 << (self.bias_width - 1)
+        low = self.taps * self.round_product(-w * x) - (b << self.bias_shift)
+        high = self.taps * self.round_product((w - 1) * x) + ((b - 1) << self.bias_shift)
+        return low, high
+
+    @property
+    def sum_width(self) -> int:
+        """Bits of the two's complement result."""
+        low, high = self.bounds
+        return 1 + max((-low - 1).bit_length(), high.bit_length())
+
+
+def _balanced_sum(values: list[Value]) -> Value:
+    """Sum in a balanced tree; no intermediate sum is cut, so that synthesis merges all into one carry-save tree."""
+    while len(values) > 1:
+        values = [sum(values[i + 1 : i + 2], start=values[i]) for i in range(0, len(values), 2)]
+    return values[0]
+
+
+def _at(value: Value, column: int) -> Value:
+    return Cat(Const(0, column), value) if column else value
+
+
+class ActivationMultiples(Component):
+    """What every weight needs of an activation: 3x, and for pairs of neighbours their sum.
+
+    Combinational; once per set of activations, shared by all neurons that read them.
+
+    Parameters
+    ----------
+    count : int
+        Number of activations.
+    width : int
+        Bits of each.
+    pairs : int
+        Number of pair sums, of activations (0, 1), (2, 3), ...
+
+    Members
+    -------
+    x : In(width) * count
+        Activations, unsigned.
+    triple : Out(width + 2) * count
+        3x.
+    pair : Out(width + 1) * pairs
+        ``x[2i] + x[2i + 1]``.
+
+    Raises
+    ------
+    ValueError
+        If `count` is below 1 or there are not enough activations for the pairs.
+    """
+
+    def __init__(self, *, count: int, width: int, pairs: int = 0):
+        if count < 1 or not 0 <= pairs <= count // 2:
+            raise ValueError(f"expected at least 1 activation and at most count // 2 pairs, got {count} and {pairs}")
+        self._count = count
+        self._pairs = pairs
+        super().__init__(
+            {
+                "x": In(width).array(count),
+                "triple": Out(width + 2).array(count),
+                "pair": Out(width + 1).array(pairs),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        for i in range(self._count):
+            m.d.comb += self.triple[i].eq(self.x[i] + _at(self.x[i], 1))
+        for i in range(self._pairs):
+            m.d.comb += self.pair[i].eq(self.x[2 * i] + self.x[2 * i + 1])
+        return m
+
+
+class ActivationOffset(Component):
+    """Offset of a dot product: the excess of its offset binary weights and the constants of its inverted rows.
+
+    Combinational; once per set of activations, shared by all neurons that read them. The constants belong to the
+    `DotProduct` of the same format.
+
+    Parameters
+    ----------
+    dot_format : DotProductFormat
+        Format of the dot products served.
+
+    Members
+    -------
+    x : In(activation_width) * taps
+        Activations, unsigned.
+    pair : In(activation_width + 1) * pairs
+        Pair sums from `ActivationMultiples`.
+    offset : Out(sum_width)
+        Offset modulo ``2**sum_width``.
+    """
+
+    def __init__(self, *, dot_format: DotProductFormat):
+        self._format = dot_format
+        super().__init__(
+            {
+                "x": In(dot_format.activation_width).array(dot_format.taps),
+                "pair": In(dot_format.activation_width + 1).array(dot_format.pairs),
+                "offset": Out(dot_format.sum_width),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        f = self._format
+        m = Module()
+        terms: list[Value] = [self.pair[i] for i in range(f.pairs)]
+        terms += [self.x[i] for i in range(2 * f.pairs, f.taps)]
+        constant = _inversion_constant(f) % (1 << f.sum_width)
+        m.d.comb += self.offset.eq(_at(_balanced_sum(terms), f.excess_shift) + constant)
+        return m
+
+
+class WeightRecoder(Component):
+    """Weights to one-hot selects of the rows of a dot product.
+
+    Combinational. Where several dot products share their weights (the positions of a convolution), so does the recoder.
+
+    Parameters
+    ----------
+    dot_format : DotProductFormat
+        Format of the dot products served.
+
+    Members
+    -------
+    weight : In(weight_width) * taps
+        Weights, two's complement.
+    select : Out(3) * len(rows)
+        At most one bit of each is set; see `DotProductRow`.
+    """
+
+    def __init__(self, *, dot_format: DotProductFormat):
+        self._format = dot_format
+        super().__init__(
+            {
+                "weight": In(dot_format.weight_width).array(dot_format.taps),
+                "select": Out(3).array(len(dot_format.rows)),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        f = self._format
+        m = Module()
+        codes = []
+        for i in range(f.taps):
+            w = self.weight[i]
+            sign = w[-1]
+            # Sign-extend to offset_bits and invert the top bit.
+            codes.append(Cat(w[:-1], sign.replicate(f.offset_bits - f.weight_width), ~sign))
+        for select, row in zip(self.select, f.rows, strict=True):
+            if len(row.taps) == 2:
+                low, high = (codes[tap][row.bit] for tap in row.taps)
+            elif row.digit == 2:
+                low, high = codes[row.taps[0]][row.bit], codes[row.taps[0]][row.bit + 1]
+            else:
+                low, high = codes[row.taps[0]][row.bit], Const(0, 1)
+            m.d.comb += select.eq(Cat(low & ~high, high & ~low, high & low))
+        return m
+
+
+def _carries(columns: list[list[Value]]) -> list[Value]:
+    """Carries out of the top of `columns` (lists of bits, lowest column first) when each is added down to one bit."""
+    columns = [list(column) for column in columns] + [[]]
+    for column, above in pairwise(columns):
+        while len(column) > 1:
+            a, b, *c = column[:3]
+            del column[:3]
+            above.append((a & b) | ((a | b) & c[0]) if c else a & b)
+            column.append(a ^ b ^ c[0] if c else a ^ b)
+    return columns[-1]
+
+
+def _kept_bits(f: DotProductFormat, row: DotProductRow) -> tuple[int, int]:
+    """First bit of a row that reaches column `shift`, and the column above `shift` that it falls into."""
+    return max(0, f.shift - row.bit), max(0, row.bit - f.shift)
+
+
+def _carry_columns(f: DotProductFormat) -> list[int]:
+    """How many bits of one tap fall into each column below `shift`; the constant of `RND` included."""
+    heights = [0] * f.shift
+    for row in f.rows:
+        if row.taps == (0,):
+            for column in range(row.bit, min(f.shift, row.bit + f.row_width(row))):
+                heights[column] += 1
+    if f.rounding == Rounding.RND and f.shift:
+        heights[-1] += 1
+    return heights
+
+
+def _carry_count(f: DotProductFormat) -> int:
+    """Number of carries into column `shift` per tap."""
+    return len(_carries([[Const(0, 1)] * height for height in _carry_columns(f)]))
+
+
+def _inversion_constant(f: DotProductFormat) -> int:
+    """What the sum of inverted terms is short of ``-1 - result``, the excess aside."""
+    if f.rounding == Rounding.RND_CONV and f.shift:
+        rounded = f.activation_width + f.offset_bits - f.shift
+        all_ones = f.taps * ((1 << rounded) - 1)
+    else:
+        all_ones = f.taps * _carry_count(f)
+        for row in f.rows:
+            first, column = _kept_bits(f, row)
+            all_ones += ((1 << max(0, f.row_width(row) - first)) - 1) << column
+    # The bias enters as 2**(width - 1) - 1 - bias, which is never negative.
+    all_ones += ((1 << (f.bias_width - 1)) - 1) << f.bias_shift
+    return -1 - all_ones
+
+
+class DotProduct(Component):
+    """Exact sum of individually rounded products, plus bias; see the module's docstring for the structure.
+
+    Combinational: no registers. ``sum = sum(round(x[i] * w[i] / 2**shift)) + (bias << bias_shift)`` where `select`
+    comes from a `WeightRecoder`, `triple` and `pair` from `ActivationMultiples` and `offset` from an
+    `ActivationOffset` of the same format and the same activations. The width of `sum` follows from the extremes,
+    ``taps * round(-2**(weight_width - 1) * (2**activation_width - 1) / 2**shift)`` and its positive counterpart with
+    the extreme biases, so it cannot overflow. Rounding modes other than `TRN` are right, not small.
+
+    Parameters
+    ----------
+    dot_format : DotProductFormat
+        Widths and arithmetic.
+
+    Members
+    -------
+    x : In(activation_width) * taps
+        Activations, unsigned.
+    triple : In(activation_width + 2) * taps
+        3x.
+    pair : In(activation_width + 1) * pairs
+        ``x[2i] + x[2i + 1]``.
+    select : In(3) * len(rows)
+        Recoded weights.
+    bias : In(bias_width)
+        Bias, two's complement.
+    offset : In(sum_width)
+        Shared offset.
+    sum : Out(signed(sum_width))
+        Result.
+
+    Attributes
+    ----------
+    latency : int
+        0.
+    """
+
+    latency = 0
+
+    def __init__(self, *, dot_format: DotProductFormat):
+        self._format = dot_format
+        super().__init__(
+            {
+                "x": In(dot_format.activation_width).array(dot_format.taps),
+                "triple": In(dot_format.activation_width + 2).array(dot_format.taps),
+                "pair": In(dot_format.activation_width + 1).array(dot_format.pairs),
+                "select": In(3).array(len(dot_format.rows)),
+                "bias": In(dot_format.bias_width),
+                "offset": In(dot_format.sum_width),
+                "sum": Out(signed(dot_format.sum_width)),
+            }
+        )
+
+    @property
+    def format(self) -> DotProductFormat:
+        """Widths and arithmetic."""
+        return self._format
+
+    def elaborate(self, _platform: object) -> Module:
+        f = self._format
+        m = Module()
+        terms: list[Value] = []
+        low: list[list[list[Value]]] = [[[] for _ in range(f.shift)] for _ in range(f.taps)]
+        whole: list[list[Value]] = [[] for _ in range(f.taps)]
+        for index, row in enumerate(f.rows):
+            bits = self._row(m, index, row)
+            if f.rounding == Rounding.RND_CONV and f.shift:
+                whole[row.taps[0]].append(_at(bits, row.bit))
+                continue
+            first, column = _kept_bits(f, row)
+            terms.append(_at(~bits[first:], column))
+            for position in range(min(first, len(bits))):
+                low[row.taps[0]][row.bit + position].append(bits[position])
+        for tap in range(f.taps):
+            if f.rounding == Rounding.RND_CONV and f.shift:
+                terms.append(~self._to_even(m, tap, _balanced_sum(whole[tap])))
+                continue
+            if f.rounding == Rounding.RND and f.shift:
+                low[tap][-1].append(Const(1, 1))
+            for number, carry in enumerate(_carries(low[tap])):
+                inverted = Signal(name=f"carry_{tap}_{number}_n")
+                m.d.comb += inverted.eq(~carry)
+                terms.append(inverted)
+        terms.append(_at(Cat(~self.bias[:-1], self.bias[-1]), f.bias_shift))
+        terms.append(self.offset)
+        total = Signal(f.sum_width)
+        m.d.comb += [total.eq(_balanced_sum(terms)), self.sum.eq((~total).as_signed())]
+        return m
+
+    def _row(self, m: Module, index: int, row: DotProductRow) -> Signal:
+        f = self._format
+        width = f.row_width(row)
+        tap = row.taps[0]
+        if len(row.taps) == 2:
+            multiples = [self.x[tap], self.x[row.taps[1]], self.pair[tap // 2]]
+        elif row.digit == 2:
+            multiples = [self.x[tap], _at(self.x[tap], 1), self.triple[tap]]
+        else:
+            multiples = [self.x[tap]]
+        bits = Signal(width, name="row_" + "_".join(map(str, row.taps)) + f"_bit_{row.bit}")
+        picked: Value = Const(0, width)
+        for number, multiple in enumerate(multiples):
+            picked = picked | (multiple & self.select[index][number].replicate(len(multiple)))
+        m.d.comb += bits.eq(picked)
+        return bits
+
+    def _to_even(self, m: Module, tap: int, product: Value) -> Signal:
+        f = self._format
+        exact = Signal(f.activation_width + f.offset_bits, name=f"product_{tap}")
+        rounded = Signal(len(exact) - f.shift, name=f"rounded_{tap}")
+        kept, half, below = exact[f.shift :], exact[f.shift - 1], exact[: f.shift - 1]
+        up = half & (kept[0] | below.any())
+        m.d.comb += [exact.eq(product), rounded.eq(kept + up)]
+        return rounded
