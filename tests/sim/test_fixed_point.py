@@ -119,10 +119,13 @@ def test_equals_ap_fixed(tmp_path: Path) -> None:
     headers = next(Path(package.origin).parent.rglob("ap_types/ap_fixed.h")).parent
     (tmp_path / "store.cpp").write_text(AP_FIXED)
     subprocess.run(
-        ["g++", "-std=c++17", "-I", str(headers), "-o", str(tmp_path / "store"), str(tmp_path / "store.cpp")], check=True
+        ["g++", "-std=c++17", "-I", str(headers), "-o", str(tmp_path / "store"), str(tmp_path / "store.cpp")],
+        check=True,
     )
     compared = 0
-    for line in subprocess.run([str(tmp_path / "store")], check=True, capture_output=True, text=True).stdout.splitlines():
+    for line in subprocess.run(
+        [str(tmp_path / "store")], check=True, capture_output=True, text=True
+    ).stdout.splitlines():
         name, code, raw = line.split()
         shape, fraction, rounding, overflow = name.split(".")
         form = FixedPoint(
