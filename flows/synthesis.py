@@ -27,7 +27,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from flows.cells import CellLibrary
+from flows.cells import AdderCell, CellLibrary
 from flows.metrics import Metric, now, read_metrics, require_equal, write_metrics
 from flows.yosys import YosysError, YosysRun, quote, run_yosys, yosys_version
 
@@ -67,6 +67,11 @@ class Recipe:
         Map adders to the library's full adder where it has one; otherwise leave them to abc as gates.
     ripple : bool
         Ripple-carry for word additions and comparisons; otherwise yosys' parallel prefix (Brent-Kung).
+    extract : bool
+        Find full adders that the source writes as gates (``a ^ b ^ c`` with its majority), with yosys' ``extract_fa``.
+    complement : bool
+        Full adders work on complemented operands: the sum and the carry of three complements are the complements of sum and
+        carry, so partial products become NAND instead of AND, and only the ends of an adder tree pay an inverter.
     abc : tuple of str
         Commands of yosys-abc, run on each module after reading library and constraints.
     """
@@ -75,6 +80,8 @@ class Recipe:
     booth: bool = False
     adder_cells: bool = True
     ripple: bool = True
+    extract: bool = False
+    complement: bool = False
     abc: tuple[str, ...]
 
 
@@ -280,7 +287,7 @@ def merge_identical_modules(rtlil: str) -> tuple[str, dict[str, str]]:
 
 _FULL_ADDER_BOX = r"""
 (* blackbox *)
-module \$__liquidcal_fa (input A, input B, input CI, output CO, output S);
+module _liquidcal_fa_ (input A, input B, input CI, output CO, output S);
 endmodule
 """
 
@@ -293,7 +300,7 @@ module liquidcal_carry_save (A, B, C, X, Y);
   (* force_downto *) output [WIDTH-1:0] X, Y;
   genvar i;
   generate for (i = 0; i < WIDTH; i = i + 1) begin : bits
-    \$__liquidcal_fa fa (.A(A[i]), .B(B[i]), .CI(C[i]), .CO(X[i]), .S(Y[i]));
+    _liquidcal_fa_ fa (.A(A[i]), .B(B[i]), .CI(C[i]), .CO(X[i]), .S(Y[i]));
   end endgenerate
 endmodule
 """
@@ -318,7 +325,7 @@ module liquidcal_ripple (A, B, CI, BI, X, Y, CO);
   assign carry[0] = CI;
   genvar i;
   generate for (i = 0; i < Y_WIDTH; i = i + 1) begin : bits
-    \$__liquidcal_fa fa (.A(a[i]), .B(b[i]), .CI(carry[i]), .CO(carry[i + 1]), .S(Y[i]));
+    _liquidcal_fa_ fa (.A(a[i]), .B(b[i]), .CI(carry[i]), .CO(carry[i + 1]), .S(Y[i]));
   end endgenerate
   assign X = a ^ b;
   assign CO = carry[Y_WIDTH:1];
@@ -327,7 +334,7 @@ endmodule
 
 # a full adder with a constant or twice the same input is less than a full adder
 _SIMPLIFY_MAP = r"""
-(* techmap_celltype = "$__liquidcal_fa" *)
+(* techmap_celltype = "_liquidcal_fa_" *)
 module liquidcal_simplify (A, B, CI, CO, S);
   input A, B, CI;
   output CO, S;
@@ -361,14 +368,14 @@ endmodule
 
 # only one output used: gates are smaller than the compound cell
 _PARTIAL_MAP = r"""
-(* techmap_celltype = "$__liquidcal_fa_sum" *)
+(* techmap_celltype = "_liquidcal_fa_sum_" *)
 module liquidcal_sum_only (A, B, CI, CO, S);
   input A, B, CI;
   output CO, S;
   assign S = A ^ B ^ CI;
   assign CO = 1'bx;
 endmodule
-(* techmap_celltype = "$__liquidcal_fa_carry" *)
+(* techmap_celltype = "_liquidcal_fa_carry_" *)
 module liquidcal_carry_only (A, B, CI, CO, S);
   input A, B, CI;
   output CO, S;
@@ -378,16 +385,15 @@ endmodule
 """
 
 
-def _cell_map(library: CellLibrary) -> str:
-    """Technology map from the full-adder box to the library's cell, or to gates where it has none."""
-    adder = library.full_adder
-    if adder is None:
-        body = "wire t = A ^ B; assign S = t ^ CI; assign CO = (A & B) | (CI & t);"
-    else:
-        pins = ", ".join(f".{pin}({net})" for pin, net in zip(adder.inputs, ("A", "B", "CI"), strict=True))
-        body = f"\\{adder.cell} _TECHMAP_REPLACE_ ({pins}, .{adder.sum}(S), .{adder.carry}(CO));"
+def _cell_map(adder: AdderCell, complement: bool) -> str:
+    """Technology map from the full-adder box to the library's cell."""
+    nets = ("~A", "~B", "~CI") if complement else ("A", "B", "CI")
+    pins = ", ".join(f".{pin}({net})" for pin, net in zip(adder.inputs, nets, strict=True))
+    body = f"\\{adder.cell} _TECHMAP_REPLACE_ ({pins}, .{adder.sum}(s), .{adder.carry}(co));"
+    out = "~" if complement else ""
+    body = f"wire s, co; {body} assign S = {out}s; assign CO = {out}co;"
     return (
-        '(* techmap_celltype = "$__liquidcal_fa" *)\n'
+        '(* techmap_celltype = "_liquidcal_fa_" *)\n'
         "module liquidcal_fa_cell (input A, input B, input CI, output CO, output S);\n"
         f"  {body}\nendmodule\n"
     )
@@ -516,7 +522,7 @@ def _half_used_adders(netlist: Mapping[str, Any]) -> tuple[list[str], list[str]]
                 used.update(port["bits"])
         boxes = {}
         for cell_name, cell in body["cells"].items():
-            if cell["type"] == "$__liquidcal_fa":
+            if cell["type"] == "_liquidcal_fa_":
                 boxes[cell_name] = cell["connections"]
             directions = cell.get("port_directions", {})
             for pin, bits in cell["connections"].items():
@@ -778,8 +784,8 @@ def _synthesise(
     (work / "arithmetic_map.v").write_text(_CARRY_SAVE_MAP + (_RIPPLE_MAP if recipe.ripple else ""))
     (work / "simplify_map.v").write_text(_SIMPLIFY_MAP)
     (work / "partial_map.v").write_text(_PARTIAL_MAP)
-    use_cell = recipe.adder_cells and library.full_adder is not None
-    gates_map = _cell_map(library) if use_cell else _GATES_MAP
+    adder = library.full_adder if recipe.adder_cells else None
+    gates_map = _GATES_MAP if adder is None else _cell_map(adder, recipe.complement)
     (work / "cell_map.v").write_text(gates_map)
     simplify = ["techmap -map simplify_map.v", "opt_expr", "opt_merge", "opt_clean"]
     enables = "" if clock_gating else "-nodffe"
@@ -815,6 +821,7 @@ def _synthesise(
             "opt_merge",
             "opt_clean",
             *(simplify * 3 if boxes else []),
+            *(["techmap", "extract_fa -fa", "techmap -map arithmetic_map.v", *simplify] if recipe.extract else []),
             "techmap",
             f"opt -fast {enables} -nosdff",
             "write_rtlil mapped.il",
@@ -828,7 +835,7 @@ def _synthesise(
             (work / f"{kind}_only.txt").write_text(_selection(names))
             partial += [
                 f"select -read {kind}_only.txt",
-                f"chtype -set $__liquidcal_fa_{kind}",
+                f"chtype -set _liquidcal_fa_{kind}_",
                 "select -clear",
             ]
     (work / "constraints.txt").write_text(f"set_driving_cell {library.driving_cell}\nset_load {library.load_ff}\n")
@@ -972,7 +979,7 @@ def _synthesise(
 
 
 _GATES_MAP = """
-(* techmap_celltype = "$__liquidcal_fa" *)
+(* techmap_celltype = "_liquidcal_fa_" *)
 module liquidcal_fa_gates (input A, input B, input CI, output CO, output S);
   wire t = A ^ B;
   assign S = t ^ CI;

