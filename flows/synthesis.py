@@ -1158,8 +1158,10 @@ def equivalence(
     try:
         done = run_yosys("\n".join(lines) + "\n", directory=directory, name="equivalence", timeout_s=timeout_s)
     except YosysError as error:
-        unproved = "SAT proof finished - model found" in error.log or re.search(r"Found \d+ unproven \$equiv", error.log)
-        if unproved:
+        # only these two ends are answers; a time limit or a refused design is none
+        refuted = re.search(r"^ERROR: Called with -verify and proof did fail!", error.log, re.MULTILINE)
+        open_rest = re.search(r"^ERROR: Found \d+ unproven \$equiv cells in 'equiv_status -assert'", error.log, re.MULTILINE)
+        if refuted or open_rest:
             return Equivalence(module=module, proved=False, method=method, log=error.log)
         raise
     return Equivalence(module=module, proved=True, method=method, log=done.log)
