@@ -300,7 +300,8 @@ class ModuleGeometry:
         # Flats are perpendicular to the second-neighbour directions of the cell lattice, so corners lie along e_u.
         angles = math.pi / 2 + math.pi / 3 * np.arange(6)
         radius = MODULE_PITCH_MM / math.sqrt(3.0)
-        return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        out: FloatArray = radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        return out
 
     @cached_property
     def outlines_mm(self) -> tuple[FloatArray, ...]:

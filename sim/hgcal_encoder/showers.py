@@ -466,7 +466,8 @@ class Detector:
         reach = int(self.outer_radius_mm / MODULE_PITCH_MM) + 2
         grid = np.array([(p, q) for p in range(-2 * reach, 2 * reach + 1) for q in range(-2 * reach, 2 * reach + 1)])
         radius = np.linalg.norm(self._module_position(grid), axis=1)
-        return grid[(radius >= self.inner_radius_mm) & (radius <= self.outer_radius_mm)].astype(np.int64)
+        out: Int64 = grid[(radius >= self.inner_radius_mm) & (radius <= self.outer_radius_mm)].astype(np.int64)
+        return out
 
     @staticmethod
     def _module_position(pq: Int64) -> Float64:
@@ -554,13 +555,15 @@ class Detector:
         """
         counts_per_mip = np.array([MIP_FC[t] for t in self.module_thickness_um.tolist()]) / ADC_LSB_FC
         factor = (MIP_FC[200] / ADC_LSB_FC) / counts_per_mip[self.site_module, None] / np.cosh(self.trigger_cell_eta)
-        return np.clip(np.rint(2048.0 * factor), 0, 4095).astype(np.int64)
+        out: Int64 = np.clip(np.rint(2048.0 * factor), 0, 4095).astype(np.int64)
+        return out
 
     @cached_property
     def _cell_offset(self) -> Int64:
         """(modules + 1,) first cell of each module in a layer."""
         counts = np.where(self.module_thickness_um == 120, 432, 192)
-        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        out: Int64 = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return out
 
     @property
     def n_cells(self) -> int:
@@ -683,7 +686,8 @@ def encode_4e3m(charge: Int64, high_density: "bool | NDArray[np.bool_]") -> UInt
     value = np.minimum(array >> np.where(high_density, 3, 1), (1 << 18) - 1)
     exponent = np.maximum(np.frexp(value.astype(np.float64))[1] - 3, 0)
     mantissa = (value >> np.maximum(exponent - 1, 0)) & 7
-    return ((exponent << 3) | mantissa).astype(np.uint8)
+    codes: UInt8 = ((exponent << 3) | mantissa).astype(np.uint8)
+    return codes
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
