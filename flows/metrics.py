@@ -1,7 +1,8 @@
 """Typed metrics with their origin, and the gates that judge them.
 
-Names follow METRICS2.1 (`design__instance__area`, `power__total`; modifiers as ``__key:value``), so that figures of different tools compare.
-A metric is not a bare number: it says which tool and version produced it, on which library, how, by which command and when.
+Names follow METRICS2.1 (`design__instance__area`, `power__total`; modifiers as ``__key:value``), so that figures of
+different tools compare. A metric is not a bare number: it says which tool and version produced it, on which library,
+how, by which command and when.
 """
 
 import json

@@ -1,14 +1,14 @@
 """Logic synthesis onto a cell library: hierarchical, measured, checked.
 
-`synthesise` takes RTLIL or Verilog of any hierarchical design and leaves a mapped netlist with its reports in a fresh directory.
-Four decisions make it scale and keep area small:
+`synthesise` takes RTLIL or Verilog of any hierarchical design and leaves a mapped netlist with its reports in a fresh
+directory. Four decisions make it scale and keep area small:
 
-* Modules of equal content are merged first (`merge_identical_modules`): generators such as Amaranth emit one module per instance,
-  so a layer of 16 equal neurons would otherwise be synthesised 16 times.
-* Boundaries are kept around the direct children of the top module (the stages of the report), around modules that occur more than
-  once, and where asked; everything else is flattened.
-* Additions are built from the library's full adders, ripple-carry, instead of gates: yosys' own mapping of ``$fa`` and ``$alu`` leaves
-  the compound cell unused.
+* Modules of equal content are merged first (`merge_identical_modules`): generators such as Amaranth emit one module per
+  instance, so a layer of 16 equal neurons would otherwise be synthesised 16 times.
+* Boundaries are kept around the direct children of the top module (the stages of the report), around modules that occur
+  more than once, and where asked; everything else is flattened.
+* Additions can use the library's full adders, which yosys' own mapping of ``$fa`` and ``$alu`` leaves unused: see
+  `Recipe`.
 * yosys-abc gets an own script with driving cell and load: its default one does not finish on multiplier arrays.
 
 Gates are separate: `gate_synthesis` judges the metrics and fails on a missing one.
@@ -68,12 +68,15 @@ class Recipe:
     ripple : bool
         Ripple-carry for word additions and comparisons; otherwise yosys' parallel prefix (Brent-Kung).
     extract : bool
-        Find full adders that the source writes as gates (``a ^ b ^ c`` with its majority), with yosys' ``extract_fa``.
+        Find full adders that the source writes as gates (``a ^ b ^ c`` and majority) with yosys' ``extract_fa``.
     complement : bool
-        Full adders work on complemented operands: the sum and the carry of three complements are the complements of sum and
+        Full adders work on complemented operands: sum and carry of three complements are the complements of sum and
         carry, so partial products become NAND instead of AND, and only the ends of an adder tree pay an inverter.
     abc : tuple of str
         Commands of yosys-abc, run on each module after reading library and constraints.
+    abc_small, small_cells : tuple of str, int
+        Commands for modules of at most `small_cells` generic gates, for mappers whose run time grows faster than the
+        module; none where empty.
     """
 
     name: str
@@ -83,12 +86,22 @@ class Recipe:
     extract: bool = False
     complement: bool = False
     abc: tuple[str, ...]
+    abc_small: tuple[str, ...] = ()
+    small_cells: int = 0
 
+
+_REWRITE = ("strash", "dc2", "rewrite", "refactor", "balance", "rewrite -z", "dc2", "dch", "dch")
 
 AREA = Recipe(
     name="area",
-    abc=("strash", "dc2", "dch", "dch", "amap -m", "topo", "buffer -c", "dnsize", "stime -p"),
+    adder_cells=False,
+    abc=(*_REWRITE, "amap -m -F 5 -A 20", "topo", "dnsize", "stime -p"),
+    # emap (A. Tempia Calvino, G. De Micheli, Technology mapping using multi-output library cells, ICCAD 2023) finds
+    # full adders by itself, but its time grows with more than the square of the module's size
+    abc_small=(*_REWRITE, "emap -a", "topo", "dnsize", "stime -p"),
+    small_cells=3000,
 )
+"""Smallest area of the recipes that were measured; mapped without regard to delay beyond abc's down-sizing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +189,7 @@ class SynthesisResult:
         return int(self.values["design__instance__count__class:flip_flop"])
 
 
-# --- equal modules ------------------------------------------------------------------------------------------------------
+# --- equal modules --------------------------------------------------------------------------------------------------
 
 _PRIVATE = re.compile(r"(?<!\S)\$\S+")
 _DEFINES = re.compile(r"^\s*(?:wire|cell|memory|process)\b.*?(\S+)$")
@@ -219,7 +232,7 @@ def merge_identical_modules(rtlil: str) -> tuple[str, dict[str, str]]:
     """Merge modules of equal content, children first, so that each distinct module stays once.
 
     Two modules are equal when their text is, source locations and the numbering of private (``$``) names aside, with
-    children compared by what they were merged into. Names of ports and public wires count: this never changes the design.
+    children compared by what they were merged into. Names of ports and public wires count.
 
     Parameters
     ----------
@@ -283,7 +296,7 @@ def merge_identical_modules(rtlil: str) -> tuple[str, dict[str, str]]:
     return "\n".join(lines) + "\n", representative
 
 
-# --- technology maps ----------------------------------------------------------------------------------------------------
+# --- technology maps ------------------------------------------------------------------------------------------------
 
 _FULL_ADDER_BOX = r"""
 (* blackbox *)
@@ -399,7 +412,7 @@ def _cell_map(adder: AdderCell, complement: bool) -> str:
     )
 
 
-# --- netlist ------------------------------------------------------------------------------------------------------------
+# --- netlist --------------------------------------------------------------------------------------------------------
 
 
 def _public(name: str) -> str:
@@ -422,7 +435,9 @@ def _count(
             for kind, number in own[name].items():
                 if kind in modules:
                     below = total(kind)
-                    area, count, registers = area + number * below[0], count + number * below[1], registers + number * below[2]
+                    area += number * below[0]
+                    count += number * below[1]
+                    registers += number * below[2]
                 elif kind in library.cells:
                     area += number * library.cells[kind].area_um2
                     count += number
@@ -491,15 +506,15 @@ def _count(
         for kind, names in children.items()
     ]
     stages.sort(key=lambda stage: (-stage.area_um2, stage.module))
-    area, count, registers = own_area(top)
+    top_area, top_cells, top_flip_flops = own_area(top)
     stages.append(
         Stage(
             module=top,
             instances=(),
-            area_um2=area,
-            gate_equivalents=library.gate_equivalents(area),
-            flip_flops=registers,
-            cells=count,
+            area_um2=top_area,
+            gate_equivalents=library.gate_equivalents(top_area),
+            flip_flops=top_flip_flops,
+            cells=top_cells,
         )
     )
     return rows, tuple(stages), mapped, unmapped
@@ -583,14 +598,15 @@ def _plan(
         asked = bool(int(str(attributes.get("keep_hierarchy", "0")), 2))
         if name == top:
             continue
-        if _matches(name, keep) or (not _matches(name, flatten) and (
-            asked or name in children[top] or (instances[name] > 1 and size(name) >= min_keep_cells)
-        )):
+        if _matches(name, keep) or (
+            not _matches(name, flatten)
+            and (asked or name in children[top] or (instances[name] > 1 and size(name) >= min_keep_cells))
+        ):
             kept.append(name)
     return kept
 
 
-# --- the step -----------------------------------------------------------------------------------------------------------
+# --- the step -------------------------------------------------------------------------------------------------------
 
 
 def _read_command(source: str | Path | Sequence[Path], directory: Path) -> tuple[str, str | None]:
@@ -650,13 +666,13 @@ def synthesise(
 ) -> SynthesisResult:
     """Synthesise a design onto a cell library.
 
-    The step works in a temporary directory beside `out_dir` and moves it there when everything is complete: an interrupted run
-    leaves nothing, an earlier result of `out_dir` is replaced.
+    The step works in a temporary directory beside `out_dir` and moves it there when everything is complete: an
+    interrupted run leaves nothing, an earlier result of `out_dir` is replaced.
 
     Parameters
     ----------
     source : str, Path or sequence of Path
-        RTLIL or Verilog (SystemVerilog as yosys reads it) text; or one RTLIL file (``.il``, ``.rtlil``) or Verilog files.
+        RTLIL or Verilog text (SystemVerilog as yosys reads it); one RTLIL file (``.il``, ``.rtlil``); or Verilog files.
     top : str
         Name of the top module.
     library : CellLibrary
@@ -668,8 +684,8 @@ def synthesise(
     recipe : Recipe
         Mapping choices.
     keep, flatten : sequence of str
-        Shell patterns of module names whose boundary stays, or goes; `keep` wins. Replicated registers under a voter must be
-        kept: flattened, they are equal and merge into one.
+        Shell patterns of module names whose boundary stays, or goes; `keep` wins. Replicated registers under a voter
+        must be kept: flattened, they are equal and merge into one.
     min_keep_cells : int
         Repeated modules below this rough size (in word-level cell bits, a multiplier bit counts 8) are flattened.
     clock_gating : bool
@@ -695,7 +711,8 @@ def synthesise(
         raise ValueError(f"clock_period_ns must be positive, got {clock_period_ns}")
     if clock_gating and not library.of_kind("clock_gate"):
         raise ValueError(f"library {library.name} has no clock gate")
-    if out_dir.exists() and (not out_dir.is_dir() or (any(out_dir.iterdir()) and not (out_dir / "metrics.json").is_file())):
+    foreign = out_dir.is_dir() and any(out_dir.iterdir()) and not (out_dir / "metrics.json").is_file()
+    if foreign or (out_dir.exists() and not out_dir.is_dir()):
         raise ValueError(f"{out_dir} exists and is no earlier synthesis result; name another directory")
     out_dir = out_dir.absolute()
     out_dir.parent.mkdir(parents=True, exist_ok=True)
@@ -828,7 +845,11 @@ def _synthesise(
             "write_json mapped.json",
         ],
     )
-    sum_only, carry_only = _half_used_adders(json.loads((work / "mapped.json").read_text()))
+    mapped_json = json.loads((work / "mapped.json").read_text())
+    sum_only, carry_only = _half_used_adders(mapped_json)
+    sizes = {name: len(body["cells"]) for name, body in mapped_json["modules"].items() if _is_design(body)}
+    small = [name for name, size in sizes.items() if recipe.abc_small and size <= recipe.small_cells]
+    large = [name for name in sizes if name not in small]
     partial = []
     for kind, names in (("sum", sum_only), ("carry", carry_only)):
         if names:
@@ -840,6 +861,7 @@ def _synthesise(
             ]
     (work / "constraints.txt").write_text(f"set_driving_cell {library.driving_cell}\nset_load {library.load_ff}\n")
     (work / "recipe.abc").write_text("\n".join(recipe.abc) + "\n")
+    (work / "small.abc").write_text("\n".join(recipe.abc_small) + "\n")
     liberty = _liberty_flags(library)
     unused = _dont_use_flags(library.dont_use)
     tie = []
@@ -859,7 +881,12 @@ def _synthesise(
             "opt_expr",
             "opt_merge",
             "opt_clean",
-            f"abc {liberty} {unused} -constr constraints.txt -D {1000 * clock_period_ns:.0f} -script recipe.abc",
+            *(
+                f"abc {liberty} {unused} -constr constraints.txt -D {1000 * clock_period_ns:.0f} "
+                f"-script {script} {' '.join(names)}"
+                for script, names in (("recipe.abc", large), ("small.abc", small))
+                if names
+            ),
             "opt_clean -purge",
             # a netlist for placement and timing knows neither 'x nor initial values
             "setundef -zero",
@@ -887,7 +914,10 @@ def _synthesise(
     loops_source, other_source = _problems((work / "check_source.txt").read_text())
     loops_netlist, other_netlist = _problems((work / "check_netlist.txt").read_text())
     version, date = yosys_version(), now()
-    command = f"flows.synthesis.synthesise(top={top!r}, library={library.name!r}, recipe={recipe.name!r}, clock_period_ns={clock_period_ns})"
+    command = (
+        f"flows.synthesis.synthesise(top={top!r}, library={library.name!r}, recipe={recipe.name!r}, "
+        f"clock_period_ns={clock_period_ns})"
+    )
 
     def metric(name: str, value: int | float, unit: str, method: str) -> Metric:
         return Metric(
@@ -917,7 +947,7 @@ def _synthesise(
             f"area over {library.nand2_area_um2} um2 of {library.nand2}",
         ),
         metric("design__instance__count", sum(mapped.values()), "", counted),
-        metric("design__instance_unmapped__count", sum(unmapped.values()), "", "cells that are neither library cells nor modules"),
+        metric("design__instance_unmapped__count", sum(unmapped.values()), "", "neither library cells nor modules"),
         *(
             metric(f"design__instance__count__class:{kind}", number, "", f"{counted}; class by Liberty groups")
             for kind, number in sorted(by_kind.items())
@@ -945,23 +975,25 @@ def _synthesise(
     ]
     for stage in stages:
         tag = re.sub(r"[^A-Za-z0-9_.]", "_", stage.module)
-        for name, number, unit in (
+        for name, amount, unit in (
             ("design__instance__area", stage.area_um2, "um2"),
             ("design__instance__area__gate_equivalent", stage.gate_equivalents, "GE"),
             ("design__instance__count", stage.cells, ""),
             ("design__flip_flop__count", stage.flip_flops, ""),
         ):
-            scope = "the top module's own cells" if not stage.instances else f"all {len(stage.instances)} instance(s), with submodules"
-            metrics.append(metric(f"{name}__module:{tag}", number, unit, f"{walked if unit == 'um2' else counted}; {scope}"))
+            scope = (
+                f"all {len(stage.instances)} instance(s), with submodules" if stage.instances else "the top's own cells"
+            )
+            method = walked if unit == "um2" else counted
+            metrics.append(metric(f"{name}__module:{tag}", amount, unit, f"{method}; {scope}"))
+    wall, memory = "wall-clock time of the yosys process", "resident memory of the process group, sampled"
     for name, done in runs.items():
-        metrics.append(metric(f"flow__runtime__total__step:{name}", round(done.wall_s, 3), "s", "wall-clock time of the yosys process"))
-        metrics.append(
-            metric(f"flow__memory__peak__step:{name}", done.peak_memory_bytes, "B", "resident memory, process group, sampled")
-        )
-    metrics.append(metric("flow__runtime__total", round(sum(done.wall_s for done in runs.values()), 3), "s", "sum over the steps"))
-    metrics.append(
-        metric("flow__memory__peak", max(done.peak_memory_bytes for done in runs.values()), "B", "largest of the steps")
-    )
+        metrics.append(metric(f"flow__runtime__total__step:{name}", round(done.wall_s, 3), "s", wall))
+        metrics.append(metric(f"flow__memory__peak__step:{name}", done.peak_memory_bytes, "B", memory))
+    total_s = sum(done.wall_s for done in runs.values())
+    metrics.append(metric("flow__runtime__total", round(total_s, 3), "s", "sum over the steps"))
+    peak_bytes = max(done.peak_memory_bytes for done in runs.values())
+    metrics.append(metric("flow__memory__peak", peak_bytes, "B", "largest of the steps"))
     unmapped_text = {"unmapped": dict(sorted(unmapped.items())), "cells": dict(sorted(mapped.items()))}
     tables = {
         "top": top,
@@ -1043,10 +1075,12 @@ def gate_synthesis(
     return tuple(judged)
 
 
-# --- is the netlist right? ----------------------------------------------------------------------------------------------
+# --- is the netlist right? ------------------------------------------------------------------------------------------
 
 
-def write_simulation_model(result: SynthesisResult, library: CellLibrary, path: Path, *, timeout_s: float = 600.0) -> None:
+def write_simulation_model(
+    result: SynthesisResult, library: CellLibrary, path: Path, *, timeout_s: float = 600.0
+) -> None:
     """Write the netlist with its cells as zero-delay functions: Verilog that any simulator reads, Verilator included.
 
     Parameters
@@ -1113,7 +1147,7 @@ def equivalence(
     directory : Path
         Working directory, created.
     method : {"induction", "miter"}
-        ``induction``: ``equiv_make``, ``equiv_simple``, ``equiv_induct``: for sequential modules, registers matched by name.
+        ``induction``: ``equiv_make``, ``equiv_simple``, ``equiv_induct``, for modules with registers, matched by name.
         ``miter``: one SAT problem for modules without registers.
     timeout_s : float
         Limit in seconds; running into it raises `YosysError`.
@@ -1150,17 +1184,29 @@ def equivalence(
         "design -copy-from gate -as gate gate",
     ]
     if method == "miter":
-        lines += ["miter -equiv -flatten -make_outputs gold gate miter", "hierarchy -top miter", "opt -fast",
-                  "sat -verify -prove trigger 0 -show-inputs -show-outputs miter"]
+        lines += [
+            "miter -equiv -flatten -make_outputs gold gate miter",
+            "hierarchy -top miter",
+            "opt -fast",
+            "sat -verify -prove trigger 0 -show-inputs -show-outputs miter",
+        ]
     else:
-        lines += ["equiv_make gold gate equiv", "hierarchy -top equiv", "opt_clean", "equiv_simple -undef", "equiv_induct",
-                  "equiv_status -assert"]
+        lines += [
+            "equiv_make gold gate equiv",
+            "hierarchy -top equiv",
+            "opt_clean",
+            "equiv_simple -undef",
+            "equiv_induct",
+            "equiv_status -assert",
+        ]
     try:
         done = run_yosys("\n".join(lines) + "\n", directory=directory, name="equivalence", timeout_s=timeout_s)
     except YosysError as error:
         # only these two ends are answers; a time limit or a refused design is none
         refuted = re.search(r"^ERROR: Called with -verify and proof did fail!", error.log, re.MULTILINE)
-        open_rest = re.search(r"^ERROR: Found \d+ unproven \$equiv cells in 'equiv_status -assert'", error.log, re.MULTILINE)
+        open_rest = re.search(
+            r"^ERROR: Found \d+ unproven \$equiv cells in 'equiv_status -assert'", error.log, re.MULTILINE
+        )
         if refuted or open_rest:
             return Equivalence(module=module, proved=False, method=method, log=error.log)
         raise

@@ -1,9 +1,10 @@
 """yosys as a measured subprocess: own process group, time limit, peak memory, no yosys-abc left behind.
 
-yosys (Claire Wolf and contributors, ISC licence) comes as the `pyosys` wheel. It runs in a separate process since an error
-inside yosys ends its process, and since its memory would otherwise stay with the caller.
+yosys (Claire Wolf and contributors, ISC licence) comes as the `pyosys` wheel. It runs in a separate process since an
+error inside yosys ends its process, and since its memory would otherwise stay with the caller.
 """
 
+import contextlib
 import os
 import re
 import resource
@@ -142,10 +143,8 @@ def run_yosys(script: str, *, directory: Path, name: str = "yosys", timeout_s: f
             child.returncode = os.waitstatus_to_exitcode(status)
         finally:
             # reached with Ctrl-C as well; an empty group is no error
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             if child.stdin is not None:
                 child.stdin.close()
             if child.returncode is None:
@@ -168,7 +167,7 @@ def run_yosys(script: str, *, directory: Path, name: str = "yosys", timeout_s: f
 
 @cache
 def yosys_version() -> str:
-    """Version of the yosys that runs, as yosys itself tells: ``"0.70"``, with its commit where it was built with one."""
+    """Version of the yosys that runs, as it tells itself: ``"0.70"``, with its commit where known."""
     code = "from pyosys import libyosys; print(libyosys.yosys_maybe_version())"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     found = re.search(r"Yosys ([0-9][^\n(]*)(?:\(git sha1 ([0-9a-f]+))?", told.stdout)

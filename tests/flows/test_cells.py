@@ -55,7 +55,9 @@ def test_malformed_function_is_refused(function: str) -> None:
 def test_areas_equal_those_of_the_text(library: CellLibrary) -> None:
     """The text is searched with a regular expression, independent of libparse."""
     text = library.liberty[0].read_text()
-    found = re.findall(r"^\s*cell\s*\(\s*\"?(\w+)\"?\s*\)\s*\{.*?\barea\s*:\s*([0-9.]+)\s*;", text, re.MULTILINE | re.DOTALL)
+    found = re.findall(
+        r"^\s*cell\s*\(\s*\"?(\w+)\"?\s*\)\s*\{.*?\barea\s*:\s*([0-9.]+)\s*;", text, re.MULTILINE | re.DOTALL
+    )
     assert len(found) > 30
     assert {name: float(area) for name, area in found} == {name: cell.area_um2 for name, cell in library.cells.items()}
 
