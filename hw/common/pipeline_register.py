@@ -1,0 +1,43 @@
+"""One register of a pipeline."""
+
+from amaranth.hdl import Module
+from amaranth.lib.wiring import Component, In, Out
+
+__all__ = ["PipelineRegister"]
+
+
+class PipelineRegister(Component):
+    """Flip-flops that delay a word by one clock.
+
+    The place where a scheme of protection against upsets goes: a component with the same ports and constructor takes
+    the place of this one (argument `register` of the encoder).
+
+    Throughput one word per clock, latency 1. Reset: 0, asynchronous.
+
+    Parameters
+    ----------
+    width : int
+        Bits.
+
+    Members
+    -------
+    i : In(width)
+    o : Out(width)
+
+    Raises
+    ------
+    ValueError
+        If the width is below 1.
+    """
+
+    latency = 1
+
+    def __init__(self, *, width: int):
+        if width < 1:
+            raise ValueError(f"a register needs at least 1 bit, got {width}")
+        super().__init__({"i": In(width), "o": Out(width)})
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        m.d.sync += self.o.eq(self.i)
+        return m

@@ -1,0 +1,153 @@
+"""Stage 7: convolution. Every product is rounded on its own, then summed, biased, rectified."""
+
+from functools import cache
+
+from amaranth.hdl import Cat, Const, Module
+from amaranth.lib.data import ArrayLayout
+from amaranth.lib.wiring import Component, In, Out
+
+from hw.common.hierarchy import place
+from hw.common.requantise import rectify
+from hw.hgcal_encoder.dot_product import ActivationMultiples, ActivationOffset, DotProductFormat, WeightRecoder
+from hw.hgcal_encoder.neuron import Neuron
+from sim.hgcal_encoder.spec import CELLS, EncoderSpec
+
+__all__ = ["Convolution", "conv_format", "static_activations"]
+
+
+@cache
+def conv_format(spec: EncoderSpec, taps: int) -> DotProductFormat:
+    """Dot product of a convolution neuron with that many taps."""
+    return DotProductFormat(
+        taps=taps,
+        activation_width=spec.pixel.width,
+        weight_width=spec.weight.width,
+        shift=spec.pixel.fraction + spec.weight.fraction - spec.conv_product_fraction,
+        bias_width=spec.weight.width,
+        bias_shift=spec.conv_product_fraction - spec.weight.fraction,
+        rounding=spec.conv_product_rounding,
+    )
+
+
+def static_activations(spec: EncoderSpec) -> frozenset[int]:
+    """Indices of activations that depend on no pixel: positions that see nothing but padding."""
+    return frozenset(
+        position * spec.filters + filter_
+        for position, taps in enumerate(spec.taps)
+        if not taps
+        for filter_ in range(spec.filters)
+    )
+
+
+class Convolution(Component):
+    """All positions and filters at once, one neuron each.
+
+    A neuron has only the taps that can be non-zero (`EncoderSpec.taps`): padding costs nothing, and a position that
+    sees nothing but padding is ReLU of the bias, once per filter for all such positions. Three times a pixel is
+    formed once per trigger cell, the recoding of a weight once for all positions that use the same taps, offset and
+    pair sums once per position for all filters.
+
+    The sum has ``spec.conv_product_fraction`` fraction bits and is exact; ReLU and ``spec.activation`` follow.
+
+    Combinational, one crossing per clock; no flow control: fixed rate.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+
+    Members
+    -------
+    pixels : In(spec.pixel.width) x 48
+        Normalised charges by trigger cell; the grid is wiring.
+    kernel : In(spec.weight.width) x filters x taps
+        Kernel[tap][filter], two's complement; tap = (row * kernel columns + column) * channels + channel.
+    bias : In(spec.weight.width) x filters
+        Two's complement.
+    activations : Out(spec.activation.width) x activations
+        Index = (row * columns + column) * filters + filter.
+    """
+
+    latency = 0
+
+    def __init__(self, *, spec: EncoderSpec):
+        self._spec = spec
+        weight = spec.weight.width
+        super().__init__(
+            {
+                "pixels": In(ArrayLayout(spec.pixel.width, CELLS)),
+                "kernel": In(ArrayLayout(ArrayLayout(weight, spec.filters), spec.kernel_taps)),
+                "bias": In(ArrayLayout(weight, spec.filters)),
+                "activations": Out(ArrayLayout(spec.activation.width, spec.activations)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        spec = self._spec
+        m = Module()
+        seen = sorted({cell for taps in spec.taps for cell, _ in taps})
+        triples = {}
+        if seen:
+            triple = place(m, platform, "triples", ActivationMultiples, count=len(seen), width=spec.pixel.width)
+            for i, cell in enumerate(seen):
+                m.d.comb += triple.x[i].eq(self.pixels[cell])
+                triples[cell] = triple.triple[i]
+
+        recoded = {}
+        for index, taps in enumerate(dict.fromkeys(tuple(tap for _, tap in taps) for taps in spec.taps if taps)):
+            for filter_ in range(spec.filters):
+                recoder = place(
+                    m,
+                    platform,
+                    f"recoder_{index}_{filter_}",
+                    WeightRecoder,
+                    label=f"{len(taps)}_taps",
+                    dot_format=conv_format(spec, len(taps)),
+                )
+                m.d.comb += [recoder.weight[i].eq(self.kernel[tap][filter_]) for i, tap in enumerate(taps)]
+                recoded[taps, filter_] = Cat(recoder.select)
+
+        bias_only = [
+            rectify(
+                m,
+                Cat(Const(0, spec.conv_product_fraction - spec.weight.fraction), self.bias[filter_]).as_signed(),
+                spec.conv_product_fraction,
+                spec.activation,
+            )
+            for filter_ in range(spec.filters)
+            if not all(spec.taps)
+        ]
+
+        for position, taps in enumerate(spec.taps):
+            outputs = [self.activations[position * spec.filters + filter_] for filter_ in range(spec.filters)]
+            if not taps:
+                m.d.comb += [output.eq(value) for output, value in zip(outputs, bias_only, strict=True)]
+                continue
+            cells = [cell for cell, _ in taps]
+            dot_format = conv_format(spec, len(taps))
+            pairs = [self.pixels[cells[2 * i]] + self.pixels[cells[2 * i + 1]] for i in range(dot_format.pairs)]
+            offset = place(
+                m, platform, f"offset_{position}", ActivationOffset, label=f"{len(taps)}_taps", dot_format=dot_format
+            )
+            m.d.comb += [port.eq(self.pixels[cell]) for port, cell in zip(offset.x, cells, strict=True)]
+            m.d.comb += [port.eq(pair) for port, pair in zip(offset.pair, pairs, strict=True)]
+            for filter_ in range(spec.filters):
+                neuron = place(
+                    m,
+                    platform,
+                    f"neuron_{position}_{filter_}",
+                    Neuron,
+                    label=f"{len(taps)}_taps",
+                    dot_format=dot_format,
+                    fraction=spec.conv_product_fraction,
+                    output=spec.activation,
+                )
+                m.d.comb += [
+                    neuron.x.eq(Cat(self.pixels[cell] for cell in cells)),
+                    neuron.triple.eq(Cat(triples[cell] for cell in cells)),
+                    neuron.pair.eq(Cat(pairs)),
+                    neuron.select.eq(recoded[tuple(tap for _, tap in taps), filter_]),
+                    neuron.bias.eq(self.bias[filter_]),
+                    neuron.offset.eq(offset.offset),
+                    outputs[filter_].eq(neuron.y),
+                ]
+        return m

@@ -1,0 +1,105 @@
+"""Stage 8: dense layer to the latents. Every product is rounded on its own, then summed, biased, rectified."""
+
+from amaranth.hdl import Cat, Module
+from amaranth.lib.data import ArrayLayout
+from amaranth.lib.wiring import Component, In, Out
+
+from hw.common.hierarchy import place
+from hw.hgcal_encoder.dot_product import ActivationMultiples, ActivationOffset, DotProductFormat
+from hw.hgcal_encoder.neuron import Neuron
+from sim.hgcal_encoder.spec import EncoderSpec
+
+__all__ = ["Dense", "dense_format"]
+
+
+def dense_format(spec: EncoderSpec) -> DotProductFormat:
+    """Dot product of a dense neuron."""
+    return DotProductFormat(
+        taps=spec.activations,
+        activation_width=spec.activation.width,
+        weight_width=spec.weight.width,
+        shift=spec.activation.fraction + spec.weight.fraction - spec.dense_product_fraction,
+        bias_width=spec.weight.width,
+        bias_shift=spec.dense_product_fraction - spec.weight.fraction,
+        rounding=spec.dense_product_rounding,
+    )
+
+
+class Dense(Component):
+    """All latents at once, one neuron each.
+
+    Multiples of the activations, their pair sums and the offset are formed once for all neurons. The sum has
+    ``spec.dense_product_fraction`` fraction bits and is exact; ReLU and ``spec.latent`` follow.
+
+    Combinational, one crossing per clock; no flow control: fixed rate.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+
+    Members
+    -------
+    activations : In(spec.activation.width) x activations
+        Outputs of the convolution.
+    weights : In(spec.weight.width) x activations x latents
+        Weights[latent][activation], the order of the weight image; two's complement.
+    bias : In(spec.weight.width) x latents
+        Two's complement.
+    latents : Out(spec.latent.width) x latents
+    """
+
+    latency = 0
+
+    def __init__(self, *, spec: EncoderSpec):
+        self._spec = spec
+        weight = spec.weight.width
+        super().__init__(
+            {
+                "activations": In(ArrayLayout(spec.activation.width, spec.activations)),
+                "weights": In(ArrayLayout(ArrayLayout(weight, spec.activations), spec.latents)),
+                "bias": In(ArrayLayout(weight, spec.latents)),
+                "latents": Out(ArrayLayout(spec.latent.width, spec.latents)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        spec = self._spec
+        m = Module()
+        dot_format = dense_format(spec)
+        multiples = place(
+            m,
+            platform,
+            "multiples",
+            ActivationMultiples,
+            count=spec.activations,
+            width=spec.activation.width,
+            pairs=dot_format.pairs,
+        )
+        offset = place(m, platform, "offset", ActivationOffset, label="dense", dot_format=dot_format)
+        m.d.comb += [
+            Cat(multiples.x).eq(self.activations),
+            Cat(offset.x).eq(self.activations),
+            Cat(offset.pair).eq(Cat(multiples.pair)),
+        ]
+        for latent in range(spec.latents):
+            neuron = place(
+                m,
+                platform,
+                f"neuron_{latent}",
+                Neuron,
+                label="dense",
+                dot_format=dot_format,
+                fraction=spec.dense_product_fraction,
+                output=spec.latent,
+                own_weights=True,
+            )
+            m.d.comb += [
+                neuron.weight.eq(self.weights[latent]),
+                neuron.x.eq(self.activations),
+                neuron.triple.eq(Cat(multiples.triple)),
+                neuron.pair.eq(Cat(multiples.pair)),
+                neuron.bias.eq(self.bias[latent]),
+                neuron.offset.eq(offset.offset),
+                self.latents[latent].eq(neuron.y),
+            ]
+        return m
