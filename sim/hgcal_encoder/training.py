@@ -8,15 +8,18 @@ anything that it was not trained with.  `verify_latents` proves it against the g
 Losses:
 
 * ``telescoping``: the published one, 4 L48 + 2 L36 + L3 on charges divided by the power of two below their sum;
-* ``emd``: the exact Earth Mover's Distance.  Its gradient is the dual potential of the transport problem
-  (`metric.earth_movers_potentials`); a short warm-up with the cross-entropy brings mass near its place first.
+* ``emd``: three phases.  Cross-entropy brings mass near its place; a sum of absolute differences on several scales,
+  `MULTISCALE`, follows the Earth Mover's Distance at the cost of a few matrix products (after Shirdhonkar and Jacobs);
+  the exact distance finishes, its gradient being the dual potential of the transport problem
+  (`metric.earth_movers_potentials`).
 
 TensorFlow is imported by the functions that need it, never by this module's import.
 
-Sources: Y. Bengio, N. Leonard, A. Courville, "Estimating or Propagating Gradients Through Stochastic Neurons", arXiv
-1308.3432 (straight-through); C. N. Coelho et al., "Automatic heterogeneous quantization of deep neural networks for
-low-latency inference on the edge", Nat. Mach. Intell. 3 (2021) 675 (QKeras); G. Di Guglielmo et al., arXiv 2105.01683;
-D. P. Kingma, J. Ba, "Adam", arXiv 1412.6980.
+Sources: S. Shirdhonkar, D. W. Jacobs, "Approximate earth mover's distance in linear time", CVPR 2008; Y. Bengio,
+N. Leonard, A. Courville, "Estimating or Propagating Gradients Through Stochastic Neurons", arXiv 1308.3432
+(straight-through); C. N. Coelho et al., "Automatic heterogeneous quantization of deep neural networks for low-latency
+inference on the edge", Nat. Mach. Intell. 3 (2021) 675 (QKeras); G. Di Guglielmo et al., arXiv 2105.01683; D. P.
+Kingma, J. Ba, "Adam", arXiv 1412.6980.
 """
 
 import argparse
@@ -41,7 +44,13 @@ from sim.hgcal_encoder.decoder import (
     truncate_latents,
 )
 from sim.hgcal_encoder.encoder import Encoder, Engine
-from sim.hgcal_encoder.geometry import N_TRIGGER_CELLS, econ_t_inputs, image_8x8
+from sim.hgcal_encoder.geometry import (
+    N_TRIGGER_CELLS,
+    econ_t_inputs,
+    ground_distance,
+    image_8x8,
+    module_geometry,
+)
 from sim.hgcal_encoder.metric import (
     BINS,
     BinSummary,
@@ -83,6 +92,13 @@ Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
 LOSSES = ("emd", "telescoping")
+
+#: Multiscale substitute of the EMD of two share images, d their difference: sum over scales of
+#: weight * |G d|_1, G a Gaussian blur of that width (units of the ground distance, 0 for none), plus SHIFT_WEIGHT times
+#: the displacement of the mean position.  Non-negative least squares to exact EMDs of blurred, thinned and noisy copies
+#: of simulated images; correlation with the exact distance 0.97, median deviation 8 %.
+MULTISCALE: tuple[tuple[float, float], ...] = ((0.0, 0.485), (1.5, 0.472), (2.0, 1.417), (3.0, 0.795))
+SHIFT_WEIGHT = 0.251
 
 #: Share of a training batch by occupancy: hit trigger cells (inclusive) and share.
 BATCH_MIX: tuple[tuple[int, int, float], ...] = (
@@ -459,6 +475,25 @@ class _Network:
                 value.assign(model.decoder.arrays[name])
 
 
+def multiscale_matrices() -> tuple[Float64, Float64]:
+    """What `MULTISCALE` sums over.
+
+    Returns
+    -------
+    blur : ndarray of float64, shape (48, 48 * scales)
+        Column blocks are the weighted blurs: the substitute is ``abs(d @ blur).sum()`` plus the shift term.
+    positions : ndarray of float64, shape (48, 2)
+        Weighted trigger cell positions: the shift term is the Euclidean norm of ``d @ positions``.
+    """
+    distance = ground_distance()
+    columns = []
+    for width, weight in MULTISCALE:
+        kernel = np.exp(-0.5 * (distance / width) ** 2) if width else np.eye(N_TRIGGER_CELLS)
+        columns.append(weight * (kernel / kernel.sum(axis=1, keepdims=True)).T)
+    geometry = module_geometry("low")
+    return np.concatenate(columns, axis=1), SHIFT_WEIGHT * geometry.centers_mm / geometry.cell_pitch_mm
+
+
 # ---------------------------------------------------------------------------------------------------- training
 @dataclass(frozen=True, kw_only=True)
 class History:
@@ -489,7 +524,7 @@ def train(
     units: tuple[int, ...] = (384, 384),
     batch: int = 512,
     learning_rate: float = 2e-3,
-    warm_up: float = 0.35,
+    phases: tuple[float, float] = (0.1, 0.85),
     start: TrainedModel | None = None,
     freeze_encoder: bool = False,
     max_seconds: float | None = None,
@@ -514,8 +549,8 @@ def train(
         Hidden layers of the ``mlp`` decoder.
     batch : int, optional
     learning_rate : float, optional
-    warm_up : float, optional
-        Share of the steps with cross-entropy before the exact EMD.
+    phases : tuple of float, optional
+        Shares of the training at which loss ``emd`` goes from cross-entropy to multiscale and to the exact distance.
     start : TrainedModel, optional
         Model to continue from (fine-tuning).
     freeze_encoder : bool, optional
@@ -560,6 +595,7 @@ def train(
     optimiser = tf.keras.optimizers.legacy.Adam(rate, beta_2=0.99)
     encoder_variables = [] if freeze_encoder else list(network.encoder_variables.values())
     variables = encoder_variables + list(network.decoder_variables.values())
+    blur, positions = (tf.constant(m, tf.float32) for m in multiscale_matrices())
     windows, weights, blocks = (tf.constant(m, tf.float32) for m in telescoping_matrices())
 
     def telescoping(truth: Any, decoded: Any) -> Any:
@@ -579,6 +615,10 @@ def train(
             emd, potential = tf.numpy_function(potentials, [shares, decoded], [tf.float32, tf.float32])
             surrogate = tf.reduce_sum(tf.stop_gradient(tf.reshape(potential, tf.shape(shares))) * decoded, axis=1)
             return tf.reduce_mean(surrogate + tf.stop_gradient(tf.reshape(emd, [-1]) - surrogate))
+        if kind == "multiscale":
+            difference = decoded - shares
+            shift = tf.sqrt(tf.reduce_sum((difference @ positions) ** 2, axis=1) + 1e-6)
+            return tf.reduce_mean(tf.reduce_sum(tf.abs(difference @ blur), axis=1) + shift)
         if kind == "telescoping":
             # charges over the power of two below their sum, as the published training has them
             scale = 1.0 + sums[:, :1]
@@ -588,37 +628,40 @@ def train(
         return -tf.reduce_mean(tf.reduce_sum(shares * tf.math.log(decoded + 1e-7), axis=1))
 
     def make_step(kind: str) -> Any:
-        @tf.function
+        @tf.function(autograph=False)
         def step(pixels: Any, sums: Any, shares: Any) -> Any:
             with tf.GradientTape() as tape:
                 value = loss_of(kind, network.outputs(network.latents(pixels), sums), shares, sums)
             gradients = tape.gradient(value, variables)
-            gradients, _ = tf.clip_by_global_norm(gradients, 1.0 if kind == "emd" else 5.0)
+            gradients, _ = tf.clip_by_global_norm(gradients, 5.0 if kind == "cross-entropy" else 1.0)
             optimiser.apply_gradients(zip(gradients, variables, strict=True))
             network.clip()
             return value
 
         return step
 
-    @tf.function
+    @tf.function(autograph=False)
     def decode(pixels: Any, sums: Any) -> Any:
         return network.shares(network.outputs(network.latents(pixels), sums))
 
-    phases = {kind: make_step(kind) for kind in ("cross-entropy", loss)}
+    steps_of = {kind: make_step(kind) for kind in ("cross-entropy", "multiscale", loss)}
     held_pixels, held_sums, held_shares = data.validation(6000)
     begin = time.monotonic()
     records: list[tuple[float, float, float, float]] = []
     recent: list[float] = []
     done = 0.0
-    interval = max(steps // 20, 1)
+    reports = 0
     for number, (pixels, sums, shares) in enumerate(data.batches(batch, steps), 1):
-        kind = "cross-entropy" if loss == "emd" and done < warm_up else loss
+        kind = loss
+        if loss == "emd" and done < phases[1]:
+            kind = "cross-entropy" if done < phases[0] else "multiscale"
         rate.assign(learning_rate * min(1.0, number / 100) * 0.5 * (1.0 + math.cos(math.pi * done)))
-        recent.append(float(phases[kind](pixels, sums, shares)))
+        recent.append(float(steps_of[kind](pixels, sums, shares)))
         elapsed = time.monotonic() - begin
         done = max(number / steps, elapsed / max_seconds if max_seconds else 0.0)
         last = done >= 1.0 or number == steps
-        if number % interval == 0 or last:
+        if done * 20 >= reports + 1 or last:
+            reports = int(done * 20)
             emd = earth_movers_distance(held_shares, decode(held_pixels, held_sums).numpy())
             records.append((number, elapsed, float(np.mean(recent)), float(np.median(emd))))
             if progress is not None:
