@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,10 @@ RECIPES = {
     ),
     "booth": Recipe(name="booth", booth=True, adder_cells=False, abc=("strash", "dch", "map -a", "topo")),
 }
+
+
+# most tests ask for structure, not for the last per cent of area
+_fast = partial(synthesise, recipe=RECIPES["cells"])
 
 
 def _library(name: str) -> CellLibrary:
@@ -199,7 +204,7 @@ def _macc_vectors(count: int) -> tuple[dict[str, list[int]], list[int]]:
 @pytest.mark.parametrize("name", ["nangate45", "osu018"])
 def test_area_and_flip_flops_equal_an_independent_count(name: str, tmp_path: Path) -> None:
     library = _library(name)
-    result = synthesise(TWO_LEVELS, top="chip", library=library, out_dir=tmp_path / "r")
+    result = _fast(TWO_LEVELS, top="chip", library=library, out_dir=tmp_path / "r")
     modules = _verilog_cells(result.netlist_verilog)
     assert set(modules) == {"chip", "stage", "leaf"}
     area = _total(modules, "chip", _liberty_areas(library))
@@ -218,7 +223,7 @@ def test_area_and_flip_flops_equal_an_independent_count(name: str, tmp_path: Pat
 
 
 def test_asynchronous_reset_uses_the_cells_of_the_library(nangate45: CellLibrary, tmp_path: Path) -> None:
-    result = synthesise(COUNTER, top="counter", library=nangate45, out_dir=tmp_path / "r")
+    result = _fast(COUNTER, top="counter", library=nangate45, out_dir=tmp_path / "r")
     cells = _verilog_cells(result.netlist_verilog)["counter"]
     # 8'h5a has four ones: set, and four zeros: reset
     assert (cells["DFFS_X1"], cells["DFFR_X1"]) == (4, 4)
@@ -230,8 +235,8 @@ def test_asynchronous_reset_uses_the_cells_of_the_library(nangate45: CellLibrary
 def test_clock_gating_saves_the_enable_multiplexers(nangate45: CellLibrary, tmp_path: Path) -> None:
     source = """module store (input clk, input en, input [15:0] d, output reg [15:0] q);
       always @(posedge clk) if (en) q <= d; endmodule"""
-    plain = synthesise(source, top="store", library=nangate45, out_dir=tmp_path / "plain")
-    gated = synthesise(source, top="store", library=nangate45, out_dir=tmp_path / "gated", clock_gating=True)
+    plain = _fast(source, top="store", library=nangate45, out_dir=tmp_path / "plain")
+    gated = _fast(source, top="store", library=nangate45, out_dir=tmp_path / "gated", clock_gating=True)
     assert plain.values["design__instance__count__class:clock_gate"] == 0
     assert gated.values["design__instance__count__class:clock_gate"] == 1
     assert plain.flip_flops == gated.flip_flops == 16
@@ -288,8 +293,8 @@ def test_netlist_on_the_fallback_library(osu018: CellLibrary, tmp_path: Path) ->
 
 
 def test_equivalence_is_proved_and_refuted(nangate45: CellLibrary, tmp_path: Path) -> None:
-    adder = synthesise(ADDER, top="adder", library=nangate45, out_dir=tmp_path / "adder")
-    counter = synthesise(COUNTER, top="counter", library=nangate45, out_dir=tmp_path / "counter")
+    adder = _fast(ADDER, top="adder", library=nangate45, out_dir=tmp_path / "adder")
+    counter = _fast(COUNTER, top="counter", library=nangate45, out_dir=tmp_path / "counter")
     wrong_adder = ADDER.replace("a < b", "a <= b")
     wrong_counter = COUNTER.replace("q + 3", "q + 2")
 
@@ -351,7 +356,7 @@ def test_simulation_model_wants_the_same_library(macc: SynthesisResult, osu018: 
 
 def test_latch_is_refused(nangate45: CellLibrary, tmp_path: Path) -> None:
     source = "module t (input g, input d, output reg q); always @* if (g) q = d; endmodule"
-    result = synthesise(source, top="t", library=nangate45, out_dir=tmp_path / "r")
+    result = _fast(source, top="t", library=nangate45, out_dir=tmp_path / "r")
     with pytest.raises(GateError, match="latch"):
         gate_synthesis(result.metrics)
     assert gate_synthesis(result.metrics, allow_latches=True)
@@ -359,7 +364,7 @@ def test_latch_is_refused(nangate45: CellLibrary, tmp_path: Path) -> None:
 
 def test_unmapped_cell_is_refused(nangate45: CellLibrary, tmp_path: Path) -> None:
     source = "module t (input a, output y); (* anyseq *) wire free; assign y = a ^ free; endmodule"
-    result = synthesise(source, top="t", library=nangate45, out_dir=tmp_path / "r")
+    result = _fast(source, top="t", library=nangate45, out_dir=tmp_path / "r")
     assert result.values["design__instance_unmapped__count"] == 1
     with pytest.raises(GateError, match="unmapped"):
         gate_synthesis(result.metrics)
@@ -376,14 +381,14 @@ def test_combinational_loop_over_modules_is_refused(nangate45: CellLibrary, tmp_
     source = """module half (input a, input b, output y); assign y = ~(a & b); endmodule
     module t (input s, input r, output q); wire p;
       half u0 (.a(s), .b(p), .y(q)); half u1 (.a(r), .b(q), .y(p)); endmodule"""
-    result = synthesise(source, top="t", library=nangate45, out_dir=tmp_path / "r")
+    result = _fast(source, top="t", library=nangate45, out_dir=tmp_path / "r")
     with pytest.raises(GateError, match="combinational_loop"):
         gate_synthesis(result.metrics)
 
 
 def test_undriven_net_is_refused(nangate45: CellLibrary, tmp_path: Path) -> None:
     source = "module t (input a, output y); wire nothing; assign y = a & nothing; endmodule"
-    result = synthesise(source, top="t", library=nangate45, out_dir=tmp_path / "r")
+    result = _fast(source, top="t", library=nangate45, out_dir=tmp_path / "r")
     with pytest.raises(GateError, match="check_problem"):
         gate_synthesis(result.metrics)
 
@@ -431,7 +436,7 @@ def test_equal_amaranth_components_are_synthesised_once(nangate45: CellLibrary, 
     merged, representative = merge_identical_modules(text)
     assert representative == {f"\\layer.neuron_{k}": "\\layer.neuron_0" for k in (1, 2)}
     assert merged.count("\nmodule ") == text.count("\nmodule ") - 2
-    result = synthesise(text, top="layer", library=nangate45, out_dir=tmp_path / "r")
+    result = _fast(text, top="layer", library=nangate45, out_dir=tmp_path / "r")
     assert {row.module: row.instances for row in result.modules} == {
         "layer": 1,
         "layer.neuron_0": 3,
@@ -447,15 +452,15 @@ def test_replicas_survive_where_kept(nangate45: CellLibrary, tmp_path: Path) -> 
       replica r0 (.clk(clk), .d(d), .q(a)); replica r1 (.clk(clk), .d(d), .q(b)); replica r2 (.clk(clk), .d(d), .q(c));
       assign q = (a & b) | (a & c) | (b & c); endmodule
     module t (input clk, input [3:0] d, output [3:0] q); triple u (.clk(clk), .d(d), .q(q)); endmodule"""
-    merged = synthesise(source, top="t", library=nangate45, out_dir=tmp_path / "merged")
-    kept = synthesise(source, top="t", library=nangate45, out_dir=tmp_path / "kept", keep=["replica"])
+    merged = _fast(source, top="t", library=nangate45, out_dir=tmp_path / "merged")
+    kept = _fast(source, top="t", library=nangate45, out_dir=tmp_path / "kept", keep=["replica"])
     assert (merged.flip_flops, kept.flip_flops) == (4, 12)
     with pytest.raises(GateError, match="expected 12"):
         gate_synthesis(merged.metrics, flip_flops=12)
 
 
 def test_flatten_overrules(nangate45: CellLibrary, tmp_path: Path) -> None:
-    result = synthesise(TWO_LEVELS, top="chip", library=nangate45, out_dir=tmp_path / "r", flatten=["leaf", "stage"])
+    result = _fast(TWO_LEVELS, top="chip", library=nangate45, out_dir=tmp_path / "r", flatten=["leaf", "stage"])
     assert [row.module for row in result.modules] == ["chip"]
     assert result.flip_flops == 40
 
@@ -480,16 +485,16 @@ def test_interrupted_run_leaves_nothing(
 
 
 def test_result_is_replaced_whole_and_nothing_else_is(nangate45: CellLibrary, tmp_path: Path) -> None:
-    first = synthesise(ADDER, top="adder", library=nangate45, out_dir=tmp_path / "r")
+    first = _fast(ADDER, top="adder", library=nangate45, out_dir=tmp_path / "r")
     (first.directory / "stale.txt").write_text("from the run before")
-    second = synthesise(COUNTER, top="counter", library=nangate45, out_dir=tmp_path / "r")
+    second = _fast(COUNTER, top="counter", library=nangate45, out_dir=tmp_path / "r")
     assert second.top == "counter"
     assert not (second.directory / "stale.txt").exists()
     assert [entry.name for entry in tmp_path.iterdir()] == ["r"]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
     with pytest.raises(ValueError, match="no earlier synthesis result"):
-        synthesise(ADDER, top="adder", library=nangate45, out_dir=tmp_path / "mine")
+        _fast(ADDER, top="adder", library=nangate45, out_dir=tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
 
 
