@@ -1,0 +1,32 @@
+# Everything sets itself up: `make demo` shows the chip, `make test` checks all of it.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench constraints clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(VENV)/.core: pyproject.toml constraints.txt scripts/setup.sh
+	@scripts/setup.sh core "$(PYTHON)" "$(VENV)"
+
+$(VENV)/.full: $(VENV)/.core
+	@scripts/setup.sh full "$(PYTHON)" "$(VENV)"
+
+demo: $(VENV)/.core ## shower to eLink words in model and RTL, area, one HTML report
+	@$(BIN)/liquidcal demo
+
+test: $(VENV)/.full ## formatting, types, floors, all tests
+	@scripts/test.sh "$(BIN)"
+
+bench: $(VENV)/.full ## speed of models and simulators; rivals in an environment of their own
+	@scripts/bench.sh "$(PYTHON)" "$(BIN)"
+
+constraints: $(VENV)/.full ## rewrite constraints.txt from the installed environment
+	@(echo "# Versions tested together, for pip's --constraint. Regenerate with: make constraints"; \
+	  $(BIN)/pip freeze --exclude-editable --exclude pip --exclude setuptools --exclude wheel) > constraints.tmp && mv constraints.tmp constraints.txt
+
+clean: ## remove what make created
+	rm -rf $(VENV) .venv-rivals report build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

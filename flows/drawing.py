@@ -1,0 +1,142 @@
+"""SVG pictures of the report: modules, data path, frame, bars. Plain text in, no dependency on a plotting backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+
+from sim.hgcal_encoder.geometry import Density, module_geometry
+from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH, ERX_WORDS, SUM_WIDTH, EncoderSpec
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def module_svg(values: npt.ArrayLike, top: float, *, density: Density = "low", signed: bool = False) -> str:
+    """One hexagonal module, its 48 trigger cells coloured by value.
+
+    Parameters
+    ----------
+    values : array_like, shape (48,)
+        One value per trigger cell; shown in a tooltip as well.
+    top : float
+        Value of the end of the colour scale; colours follow the square root, so that small deposits show.
+    density : {"low", "high"}
+    signed : bool
+        Diverging colours around zero, for differences.
+    """
+    geometry = module_geometry(density)
+    scaled = np.sqrt(np.clip(np.abs(np.asarray(values, float)) / max(top, 1e-12), 0, 1)) * np.sign(values)
+    colours = mpl.colormaps["RdBu_r"]((1 + scaled) / 2) if signed else mpl.colormaps["inferno"](scaled)
+    parts = ['<svg viewBox="-100 -100 200 200" class="module" role="img">']
+    for cell, (corners, colour) in enumerate(zip(geometry.rhombi_mm, colours, strict=True)):
+        points = " ".join(f"{x:.1f},{-y:.1f}" for x, y in corners)
+        value = float(np.asarray(values)[cell])
+        parts.append(
+            f'<polygon points="{points}" fill="{mpl.colors.to_hex(colour)}"><title>trigger cell {cell}: {value:.0f}'
+            "</title></polygon>"
+        )
+    outline = " ".join(f"{x:.1f},{-y:.1f}" for x, y in geometry.module_outline_mm)
+    parts.append(f'<polygon points="{outline}" class="outline"/></svg>')
+    return "".join(parts)
+
+
+def colour_bar_svg(top: float, label: str) -> str:
+    """Scale of `module_svg`: value 0 to `top`, square-root steps."""
+    steps = 64
+    rectangles = "".join(
+        f'<rect x="{i * 4}" y="0" width="4.2" height="12" fill="{mpl.colors.to_hex(mpl.colormaps["inferno"](i / steps))}"/>'
+        for i in range(steps)
+    )
+    ticks = "".join(
+        f'<text x="{256 * (v / top) ** 0.5:.0f}" y="26" text-anchor="middle">{v:.0f}</text>'
+        for v in (0, top / 16, top / 4, top)
+    )
+    return f'<svg viewBox="-14 -2 284 46" class="scale">{rectangles}{ticks}<text x="128" y="40" text-anchor="middle">{escape(label)}</text></svg>'
+
+
+def data_path_svg(spec: EncoderSpec) -> str:
+    """The stages of an encoder with the widths between them, all from its spec."""
+    rows, columns = spec.output_shape
+    # between words and decode 7-bit codes travel, then integers, then the fixed-point formats of the spec
+    stages = [
+        ("eRx words", "header, 4 cells each", f"{CELLS} x 7 b"),
+        ("multiplexer", f"{CELLS} to {CELLS}", f"{CELLS} x 7 b"),
+        ("decode", "4E3M float", f"{CELLS} x 21 b"),
+        ("calibrate", "x 1.11 factor", f"{CELLS} x {CHARGE_WIDTH} b"),
+        ("normalise", f"sum {SUM_WIDTH} b", f"{CELLS} x {spec.pixel.width} b"),
+        (
+            "convolution",
+            f"{spec.kernel[0]}x{spec.kernel[1]}x{spec.grid[2]}, {spec.filters} filters, /{spec.stride}",
+            f"{rows}x{columns}x{spec.filters} x {spec.activation.width} b",
+        ),
+        ("dense", f"{spec.activations} to {spec.latents}", f"{spec.latents} x {spec.latent.width} b"),
+        ("frame", "counter, sum, latents", "1 to 13 x 32 b"),
+    ]
+    width, gap = 112, 40
+    parts = [f'<svg viewBox="0 0 {len(stages) * (width + gap) + 50} 150" class="path" role="img">']
+    parts.append(f'<text x="0" y="58" class="bus">{ERX_WORDS} x 32 b</text><path d="M0 66 H46" class="wire"/>')
+    for i, (name, detail, bus) in enumerate(stages):
+        x = 48 + i * (width + gap)
+        kind = "net" if name in ("convolution", "dense") else "box"
+        parts.append(
+            f'<rect x="{x}" y="36" width="{width}" height="60" rx="8" class="{kind}"/>'
+            f'<text x="{x + width / 2}" y="62" class="name">{name}</text>'
+            f'<text x="{x + width / 2}" y="82" class="detail">{escape(detail)}</text>'
+            f'<path d="M{x + width} 66 h{gap - 2}" class="wire"/>'
+            f'<text x="{x + width + gap / 2}" y="{24 if i % 2 else 116}" class="bus" text-anchor="middle">{escape(bus)}</text>'
+        )
+        if i < len(stages) - 1:
+            edge = 28 if i % 2 else 106
+            parts.append(f'<path d="M{x + width + gap / 2} 66 V{edge}" class="lead"/>')
+    parts.append("</svg>")
+    return "".join(parts)
+
+
+def frame_svg(frame: Sequence[int], spec: EncoderSpec, etx_count: int, kept: int) -> str:
+    """The words of one frame bit by bit, coloured by field.
+
+    Parameters
+    ----------
+    frame : sequence of int
+        eTx words.
+    spec : EncoderSpec
+    etx_count : int
+        Links shown.
+    kept : int
+        Latent bits kept by the mask.
+    """
+    capacity = spec.capacity(etx_count)
+    sent = min(kept, capacity)
+    fields = ["counter"] * 5 + ["sum"] * 9 + ["pad"] * (capacity - sent) + ["latent"] * sent
+    size = 18
+    parts = [f'<svg viewBox="0 0 {32 * size + 60} {etx_count * (size + 6)}" class="bits">']
+    for bit in range(32 * etx_count):
+        word, place = divmod(bit, 32)
+        value = int(frame[word]) >> (31 - place) & 1
+        field = fields[bit] if bit < len(fields) else "pad"
+        x, y = 56 + place * size, word * (size + 6)
+        parts.append(
+            f'<rect x="{x}" y="{y}" width="{size - 1}" height="{size}" class="{field}"/>'
+            f'<text x="{x + size / 2 - 0.5}" y="{y + 13}" text-anchor="middle">{value}</text>'
+        )
+    parts += [f'<text x="0" y="{word * (size + 6) + 13}">eTx {word}</text>' for word in range(etx_count)]
+    return "".join(parts) + "</svg>"
+
+
+def bars_svg(rows: Sequence[tuple[str, float, str]]) -> str:
+    """Horizontal bars: label, value, text behind the bar."""
+    top = max((value for _, value, _ in rows), default=1.0) or 1.0
+    parts = [f'<svg viewBox="0 0 760 {26 * len(rows)}" class="bars">']
+    for i, (label, value, text) in enumerate(rows):
+        y = 26 * i
+        length = 420 * value / top
+        parts.append(
+            f'<text x="150" y="{y + 16}" text-anchor="end">{escape(label)}</text>'
+            f'<rect x="160" y="{y + 3}" width="{length:.1f}" height="18" rx="3"/>'
+            f'<text x="{168 + length:.1f}" y="{y + 16}">{escape(text)}</text>'
+        )
+    return "".join(parts) + "</svg>"

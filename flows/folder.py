@@ -1,0 +1,52 @@
+"""Result folders that appear complete or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def fresh_folder(out_dir: Path, *, marker: str) -> Iterator[Path]:
+    """Work in an empty folder beside `out_dir` that takes its place when the block ends without an exception.
+
+    Parameters
+    ----------
+    out_dir : Path
+        Absent, empty, or an earlier result, which is then replaced.
+    marker : str
+        File that tells an earlier result of the same step from anything else.
+
+    Yields
+    ------
+    Path
+        Folder to write into.
+
+    Raises
+    ------
+    FileExistsError
+        If `out_dir` is something else: nothing of the user's is ever replaced.
+    """
+    out_dir = Path(out_dir).absolute()
+    if out_dir.exists() and not (
+        out_dir.is_dir() and (not any(out_dir.iterdir()) or (out_dir / marker).is_file())
+    ):
+        raise FileExistsError(f"{out_dir} exists and is no earlier result of this step; name another folder")
+    out_dir.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}-", dir=out_dir.parent))
+    work.chmod(0o755)
+    try:
+        yield work
+        if out_dir.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}-old-", dir=out_dir.parent))
+            out_dir.rename(old / "result")
+            work.rename(out_dir)
+            shutil.rmtree(old)
+        else:
+            work.rename(out_dir)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise

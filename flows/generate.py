@@ -1,0 +1,92 @@
+"""Generation step: everything a chip integrator needs of one encoder, in one folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.folder import fresh_folder
+from hw.common.export import ports, to_verilog
+from hw.hgcal_encoder.encoder import Encoder
+from sim.hgcal_encoder.registers import register_map, register_writes
+from sim.hgcal_encoder.settings import Settings
+from sim.hgcal_encoder.spec import EncoderSpec
+from sim.hgcal_encoder.weights import Weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generated:
+    """What `generate` wrote.
+
+    Attributes
+    ----------
+    directory : Path
+    files : tuple of Path
+        Verilog, ``ports.csv``, ``registers.csv``, ``spec.toml``, ``design.json``, and with weights ``weights.hex`` and
+        ``writes.csv``.
+    latency : int
+        Clocks from words at the pins to frames at the pins.
+    lines : int
+        Lines of Verilog.
+    """
+
+    directory: Path
+    files: tuple[Path, ...]
+    latency: int
+    lines: int
+
+
+def generate(
+    spec: EncoderSpec, out_dir: Path, weights: Weights | None = None, settings: Settings | None = None
+) -> Generated:
+    """Write Verilog, ports, register map and, with weights, the image and the register writes that load it.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+    out_dir : Path
+        Appears when everything is complete; an earlier result of this step is replaced.
+    weights : Weights, optional
+    settings : Settings, optional
+        Go into ``writes.csv`` beside the weights.
+
+    Raises
+    ------
+    FileExistsError
+        If `out_dir` holds something else.
+    """
+    component = Encoder(spec=spec)
+    design = {
+        "name": spec.name,
+        "latency_clocks": component.latency,
+        "network_latency_clocks": component.network_latency,
+        "throughput": "one bunch crossing per clock",
+        "clock_period_ns": 25.0,
+        "parameters": spec.parameters,
+        "weight_bits": spec.weight_bits,
+        "multiplies": spec.multiplies,
+    }
+    pins = ports(component)
+    verilog = to_verilog(component, spec.name)
+    with fresh_folder(out_dir, marker="design.json") as work:
+        (work / f"{spec.name}.v").write_text(verilog)
+        (work / "spec.toml").write_text(spec.to_toml())
+        with (work / "ports.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("name", "direction", "width"), *pins])
+        with (work / "registers.csv").open("w", newline="") as file:
+            rows = ((f.name, f.index, f"{f.address:#06x}", f.lsb, f.width, f"{f.reset:#x}") for f in register_map(spec))
+            csv.writer(file).writerows([("name", "index", "address", "lsb", "width", "reset"), *rows])
+        if weights is not None:
+            weights.save(work / "weights.hex")
+            writes = ((f"{address:#06x}", f"{data:#04x}") for address, data in register_writes(spec, settings, weights))
+            with (work / "writes.csv").open("w", newline="") as file:
+                csv.writer(file).writerows([("address", "data"), *writes])
+        (work / "design.json").write_text(json.dumps(design, indent=1) + "\n")
+    return Generated(
+        directory=out_dir,
+        files=tuple(sorted(out_dir.iterdir())),
+        latency=int(component.latency),
+        lines=verilog.count("\n"),
+    )
