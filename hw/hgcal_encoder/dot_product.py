@@ -25,11 +25,11 @@ An activation of zero makes all its rows constant whatever the weight: nothing t
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.common.carry_save import balanced_sum, column_carries
 from sim.fixed_point import Rounding
 
 __all__ = [
@@ -177,13 +177,6 @@ class DotProductFormat:
         return 1 + max((-low - 1).bit_length(), high.bit_length())
 
 
-def _balanced_sum(values: list[Value]) -> Value:
-    """Sum in a balanced tree; no intermediate sum is cut, so that synthesis merges all into one carry-save tree."""
-    while len(values) > 1:
-        values = [sum(values[i + 1 : i + 2], start=values[i]) for i in range(0, len(values), 2)]
-    return values[0]
-
-
 def _at(value: Value, column: int) -> Value:
     return Cat(Const(0, column), value) if column else value
 
@@ -276,7 +269,7 @@ class ActivationOffset(Component):
         terms: list[Value] = [self.pair[i] for i in range(f.pairs)]
         terms += [self.x[i] for i in range(2 * f.pairs, f.taps)]
         constant = _inversion_constant(f) % (1 << f.sum_width)
-        m.d.comb += self.offset.eq(_at(_balanced_sum(terms), f.excess_shift) + constant)
+        m.d.comb += self.offset.eq(_at(balanced_sum(terms), f.excess_shift) + constant)
         return m
 
 
@@ -327,18 +320,6 @@ class WeightRecoder(Component):
         return m
 
 
-def _carries(columns: list[list[Value]]) -> list[Value]:
-    """Carries out of the top of `columns` (lists of bits, lowest column first) when each is added down to one bit."""
-    columns = [list(column) for column in columns] + [[]]
-    for column, above in pairwise(columns):
-        while len(column) > 1:
-            a, b, *c = column[:3]
-            del column[:3]
-            above.append((a & b) | ((a | b) & c[0]) if c else a & b)
-            column.append(a ^ b ^ c[0] if c else a ^ b)
-    return columns[-1]
-
-
 def _kept_bits(f: DotProductFormat, row: DotProductRow) -> tuple[int, int]:
     """First bit of a row that reaches column `shift`, and the column above `shift` that it falls into."""
     return max(0, f.shift - row.bit), max(0, row.bit - f.shift)
@@ -358,7 +339,7 @@ def _carry_columns(f: DotProductFormat) -> list[int]:
 
 def _carry_count(f: DotProductFormat) -> int:
     """Number of carries into column `shift` per tap."""
-    return len(_carries([[Const(0, 1)] * height for height in _carry_columns(f)]))
+    return len(column_carries([[Const(0, 1)] * height for height in _carry_columns(f)]))
 
 
 def _inversion_constant(f: DotProductFormat) -> int:
@@ -430,7 +411,7 @@ class DotProduct(Component):
         )
 
     @property
-    def format(self) -> DotProductFormat:
+    def dot_format(self) -> DotProductFormat:
         """Widths and arithmetic."""
         return self._format
 
@@ -451,18 +432,18 @@ class DotProduct(Component):
                 low[row.taps[0]][row.bit + position].append(bits[position])
         for tap in range(f.taps):
             if f.rounding == Rounding.RND_CONV and f.shift:
-                terms.append(~self._to_even(m, tap, _balanced_sum(whole[tap])))
+                terms.append(~self._to_even(m, tap, balanced_sum(whole[tap])))
                 continue
             if f.rounding == Rounding.RND and f.shift:
                 low[tap][-1].append(Const(1, 1))
-            for number, carry in enumerate(_carries(low[tap])):
+            for number, carry in enumerate(column_carries(low[tap])):
                 inverted = Signal(name=f"carry_{tap}_{number}_n")
                 m.d.comb += inverted.eq(~carry)
                 terms.append(inverted)
         terms.append(_at(Cat(~self.bias[:-1], self.bias[-1]), f.bias_shift))
         terms.append(self.offset)
         total = Signal(f.sum_width)
-        m.d.comb += [total.eq(_balanced_sum(terms)), self.sum.eq((~total).as_signed())]
+        m.d.comb += [total.eq(balanced_sum(terms)), self.sum.eq((~total).as_signed())]
         return m
 
     def _row(self, m: Module, index: int, row: DotProductRow) -> Signal:
