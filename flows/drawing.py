@@ -12,7 +12,26 @@ import numpy.typing as npt
 from sim.hgcal_encoder.geometry import Density, module_geometry
 from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH, ERX_WORDS, SUM_WIDTH, EncoderSpec
 
-FloatArray = npt.NDArray[np.float64]
+STYLE = """\
+svg text { font: 11px system-ui, Arial, sans-serif; fill: #1b2430; }
+svg.path .box { fill: #eef2f8; stroke: #9fb2cf; } svg.path .net { fill: #dfeadf; stroke: #7fa685; }
+svg.path .name { font-size: 13px; font-weight: 600; text-anchor: middle; }
+svg.path .detail { text-anchor: middle; fill: #66717f; font-size: 10px; }
+svg.path .bus { fill: #2459a9; font-size: 11px; } svg.path .wire { stroke: #2459a9; stroke-width: 2; fill: none; }
+svg.path .lead { stroke: #b9c6da; fill: none; }
+svg.module polygon { stroke: #4a4a4a; stroke-width: .5; } svg.module .outline { fill: none; stroke: #222; stroke-width: 1.2; }
+svg.bars rect { fill: #6d93c9; }
+svg.bits text { font: 11px ui-monospace, "DejaVu Sans Mono", monospace; }
+.counter { fill: #f3c98b; } .sum { fill: #a9c7ee; } .latent { fill: #b9ddb9; } .pad { fill: #eceff3; }
+"""
+"""Style sheet of all pictures, for the page that embeds them."""
+
+
+def standalone(svg: str) -> str:
+    """A picture as a file of its own: with namespace, style sheet and a white ground."""
+    head, _, rest = svg.partition(">")
+    ground = '<rect x="-1000" y="-1000" width="9999" height="9999" fill="#fff"/>'
+    return f'{head} xmlns="http://www.w3.org/2000/svg"><style>{STYLE}</style>{ground}{rest}\n'
 
 
 def module_svg(values: npt.ArrayLike, top: float, *, density: Density = "low", signed: bool = False) -> str:

@@ -54,6 +54,7 @@ def write_report(folder: Path, spec: EncoderSpec) -> Path:
         "spec": spec,
         "version": metadata.version("liquidcal"),
         "date": now(),
+        "style": Markup(drawing.STYLE),
         "data_path": drawing.data_path_svg(spec),
         "checks": checks,
         "steps": journal.get("steps", []) + verification.get("steps", []),
