@@ -1,6 +1,6 @@
 """The command line: ``liquidcal``.
 
-Exit codes: 0 the command did its job and every gate passed, 1 a gate failed, 2 wrong usage, bad input or a missing tool.
+Exit codes: 0 the command did its job and every gate passed, 1 a gate failed, 2 wrong usage, bad input, missing tool.
 """
 
 from __future__ import annotations
@@ -89,9 +89,13 @@ def encode(
     words: Annotated[Path | None, typer.Option(help="eRx words, CSV in the testInput layout.")] = None,
     settings: Annotated[Path | None, typer.Option(help="Published ECON-T settings (YAML), with its weights.")] = None,
     charges: Annotated[Path | None, typer.Option(help="Calibrated charges, CSV with CALQ_0 to CALQ_47.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="Weight image: .npz of codes or the hex text of generate.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weight image: .npz of codes or the hex text of generate.")
+    ] = None,
     preset: Annotated[str, typer.Option(help=f"{', '.join(PRESETS)} or a spec in a TOML file.")] = "ECON_T",
-    engine: Annotated[EncodeEngine, typer.Option(help="Golden model (numpy, numba) or the simulated RTL.")] = EncodeEngine.NUMBA,
+    engine: Annotated[
+        EncodeEngine, typer.Option(help="Golden model (numpy, numba) or the simulated RTL.")
+    ] = EncodeEngine.NUMBA,
     as_json: AsJson = False,
 ) -> None:
     """Encode eRx words to eTx words, or charges to latents.
@@ -137,9 +141,13 @@ def encode(
 @app.command()
 def generate(
     preset: Preset,
-    out: Annotated[Path, typer.Option("--out", help="Folder for Verilog, ports, registers and weight image.")] = Path("build"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for Verilog, ports, registers and weight image.")] = Path(
+        "build"
+    ),
     weights: Annotated[Path | None, typer.Option(help="Weight image to write beside the Verilog.")] = None,
-    settings: Annotated[Path | None, typer.Option(help="Published ECON-T settings (YAML) for the register writes.")] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="Published ECON-T settings (YAML) for the register writes.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write Verilog, port list, register map and weight image of an encoder."""
@@ -185,7 +193,9 @@ def synth(
                 f"{stage.gate_equivalents / 1000:,.1f}",
                 f"{stage.flip_flops:,}",
             )
-        table.add_row("total", "", f"{result.area_um2:,.0f}", f"{result.gate_equivalents / 1000:,.1f}", f"{result.flip_flops:,}")
+        table.add_row(
+            "total", "", f"{result.area_um2:,.0f}", f"{result.gate_equivalents / 1000:,.1f}", f"{result.flip_flops:,}"
+        )
         Console().print(table)
     _finish(journal, {"metrics": [metric.to_dict() for metric in result.metrics]}, as_json)
 

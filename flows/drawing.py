@@ -19,7 +19,8 @@ svg.path .name { font-size: 13px; font-weight: 600; text-anchor: middle; }
 svg.path .detail { text-anchor: middle; fill: #66717f; font-size: 10px; }
 svg.path .bus { fill: #2459a9; font-size: 11px; } svg.path .wire { stroke: #2459a9; stroke-width: 2; fill: none; }
 svg.path .lead { stroke: #b9c6da; fill: none; }
-svg.module polygon { stroke: #4a4a4a; stroke-width: .5; } svg.module .outline { fill: none; stroke: #222; stroke-width: 1.2; }
+svg.module polygon { stroke: #4a4a4a; stroke-width: .5; }
+svg.module .outline { fill: none; stroke: #222; stroke-width: 1.2; }
 svg.bars rect { fill: #6d93c9; }
 svg.bits text { font: 11px ui-monospace, "DejaVu Sans Mono", monospace; }
 .counter { fill: #f3c98b; } .sum { fill: #a9c7ee; } .latent { fill: #b9ddb9; } .pad { fill: #eceff3; }
@@ -65,16 +66,16 @@ def module_svg(values: npt.ArrayLike, top: float, *, density: Density = "low", s
 
 def colour_bar_svg(top: float, label: str) -> str:
     """Scale of `module_svg`: value 0 to `top`, square-root steps."""
-    steps = 64
+    colours = [mpl.colors.to_hex(mpl.colormaps["inferno"](i / 64)) for i in range(64)]
     rectangles = "".join(
-        f'<rect x="{i * 4}" y="0" width="4.2" height="12" fill="{mpl.colors.to_hex(mpl.colormaps["inferno"](i / steps))}"/>'
-        for i in range(steps)
+        f'<rect x="{4 * i}" y="0" width="4.2" height="12" fill="{colour}"/>' for i, colour in enumerate(colours)
     )
     ticks = "".join(
         f'<text x="{256 * (v / top) ** 0.5:.0f}" y="26" text-anchor="middle">{v:.0f}</text>'
         for v in (0, top / 16, top / 4, top)
     )
-    return f'<svg viewBox="-14 -2 284 46" class="scale">{rectangles}{ticks}<text x="128" y="40" text-anchor="middle">{escape(label)}</text></svg>'
+    caption = f'<text x="128" y="40" text-anchor="middle">{escape(label)}</text>'
+    return f'<svg viewBox="-14 -2 284 46" class="scale">{rectangles}{ticks}{caption}</svg>'
 
 
 def data_path_svg(spec: EncoderSpec) -> str:
@@ -106,7 +107,8 @@ def data_path_svg(spec: EncoderSpec) -> str:
             f'<text x="{x + width / 2}" y="62" class="name">{name}</text>'
             f'<text x="{x + width / 2}" y="82" class="detail">{escape(detail)}</text>'
             f'<path d="M{x + width} 66 h{gap - 2}" class="wire"/>'
-            f'<text x="{x + width + gap / 2}" y="{24 if i % 2 else 116}" class="bus" text-anchor="middle">{escape(bus)}</text>'
+            f'<text x="{x + width + gap / 2}" y="{24 if i % 2 else 116}" class="bus" text-anchor="middle">'
+            f"{escape(bus)}</text>"
         )
         if i < len(stages) - 1:
             edge = 28 if i % 2 else 106

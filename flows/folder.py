@@ -31,9 +31,7 @@ def fresh_folder(out_dir: Path, *, marker: str) -> Iterator[Path]:
         If `out_dir` is something else: nothing of the user's is ever replaced.
     """
     out_dir = Path(out_dir).absolute()
-    if out_dir.exists() and not (
-        out_dir.is_dir() and (not any(out_dir.iterdir()) or (out_dir / marker).is_file())
-    ):
+    if out_dir.exists() and not (out_dir.is_dir() and (not any(out_dir.iterdir()) or (out_dir / marker).is_file())):
         raise FileExistsError(f"{out_dir} exists and is no earlier result of this step; name another folder")
     out_dir.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}-", dir=out_dir.parent))

@@ -7,15 +7,15 @@ how, by which command and when.
 
 import json
 import math
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
+
+from sim.files import replacing
 
 __all__ = [
     "GateError",
@@ -124,15 +124,9 @@ def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"metric {twice} occurs twice")
-    handle, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(rows, file, indent=1)
-            file.write("\n")
-        os.replace(scratch, path)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        json.dump(rows, file, indent=1)
+        file.write("\n")
 
 
 def read_metrics(path: Path) -> tuple[Metric, ...]:

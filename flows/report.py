@@ -68,7 +68,9 @@ def write_report(folder: Path, spec: EncoderSpec) -> Path:
     elif failed:
         context["verdict"] = f"FAIL: {'; '.join(failed)}"
     else:
-        context["verdict"] = f"PASS: {len(checks)} checks, {sum(c['compared'] for c in checks):,} comparisons, no difference"
+        context["verdict"] = (
+            f"PASS: {len(checks)} checks, {sum(c['compared'] for c in checks):,} comparisons, no difference"
+        )
     if events is not None:
         context |= _events(events, spec)
     if synthesis is not None:
@@ -142,7 +144,9 @@ def _events(data: dict[str, Any], spec: EncoderSpec) -> dict[str, Any]:
         "etx_count": etx_count,
         "frame_bx": shown,
         "frame_sum": int(data["sums"][shown]),
-        "frame": drawing.frame_svg(data["frames"][shown].tolist(), spec, etx_count, int(data["kept_bits"]) * spec.latents),
+        "frame": drawing.frame_svg(
+            data["frames"][shown].tolist(), spec, etx_count, int(data["kept_bits"]) * spec.latents
+        ),
     }
 
 
@@ -150,7 +154,7 @@ def _area(result: SynthesisResult, tiles: list[dict[str, str]]) -> dict[str, Any
     values = result.values
     first = result.metrics[0]
     library = cell_library(first.library)
-    stages = [
+    stages: list[dict[str, Any]] = [
         {
             "name": stage.module if stage.instances else "registers and wiring of the top",
             "instances": len(stage.instances) or 1,
@@ -175,7 +179,8 @@ def _area(result: SynthesisResult, tiles: list[dict[str, str]]) -> dict[str, Any
         "flip_flops": result.flip_flops,
         "cells": int(values["design__instance__count"]),
         "library": library.name,
-        "library_note": library.description + (" A predictive kit, not a manufacturable process." if library.predictive else ""),
+        "library_note": library.description
+        + (" A predictive kit, not a manufacturable process." if library.predictive else ""),
         "library_hash": first.library_sha256,
         "command": first.command,
         "peak_memory": f"{float(values['flow__memory__peak']) / 2**30:.1f} GiB",

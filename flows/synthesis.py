@@ -17,7 +17,6 @@ Gates are separate: `gate_synthesis` judges the metrics and fails on a missing o
 import json
 import math
 import re
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flows.cells import AdderCell, CellLibrary
+from flows.folder import fresh_folder
 from flows.metrics import Metric, now, read_metrics, require_equal, write_metrics
 from flows.yosys import YosysError, YosysRun, quote, run_yosys, yosys_version
 
@@ -704,6 +704,8 @@ def synthesise(
         yosys refused the design or ran into the time limit.
     SynthesisError
         Independent area counts disagree.
+    FileExistsError
+        `out_dir` holds something else.
     ValueError, FileNotFoundError
         A bad argument.
     """
@@ -711,13 +713,7 @@ def synthesise(
         raise ValueError(f"clock_period_ns must be positive, got {clock_period_ns}")
     if clock_gating and not library.of_kind("clock_gate"):
         raise ValueError(f"library {library.name} has no clock gate")
-    foreign = out_dir.is_dir() and any(out_dir.iterdir()) and not (out_dir / "metrics.json").is_file()
-    if foreign or (out_dir.exists() and not out_dir.is_dir()):
-        raise ValueError(f"{out_dir} exists and is no earlier synthesis result; name another directory")
-    out_dir = out_dir.absolute()
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}-", dir=out_dir.parent))
-    try:
+    with fresh_folder(out_dir, marker="metrics.json") as work:
         _synthesise(
             source=source,
             top=top,
@@ -731,17 +727,6 @@ def synthesise(
             clock_gating=clock_gating,
             timeout_s=timeout_s,
         )
-        if out_dir.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}-old-", dir=out_dir.parent))
-            out_dir.rename(old / "result")
-            work.rename(out_dir)
-            shutil.rmtree(old)
-        else:
-            work.rename(out_dir)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    out_dir.chmod(0o755)
     return load_result(out_dir)
 
 

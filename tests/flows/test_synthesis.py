@@ -493,7 +493,7 @@ def test_result_is_replaced_whole_and_nothing_else_is(nangate45: CellLibrary, tm
     assert [entry.name for entry in tmp_path.iterdir()] == ["r"]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
-    with pytest.raises(ValueError, match="no earlier synthesis result"):
+    with pytest.raises(FileExistsError, match="no earlier result"):
         _fast(ADDER, top="adder", library=nangate45, out_dir=tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
 
