@@ -1,0 +1,139 @@
+"""Report, pictures, journal: what they show is what was measured."""
+
+import io
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from flows import drawing
+from flows.folder import fresh_folder
+from flows.journal import Check, Journal
+from flows.report import write_report
+from sim.hgcal_encoder.geometry import module_geometry
+from sim.hgcal_encoder.spec import ECON_T, PRESETS
+
+
+def shapes(svg: str, kind: str) -> list[ElementTree.Element]:
+    return ElementTree.fromstring(svg).findall(f".//{kind}")
+
+
+def test_module_picture_has_each_trigger_cell_with_its_value() -> None:
+    values = np.arange(48.0)
+    polygons = shapes(drawing.module_svg(values, 47), "polygon")
+    assert len(polygons) == 49
+    titles = [polygon.findtext("title") for polygon in polygons[:-1]]
+    assert titles == [f"trigger cell {cell}: {cell}" for cell in range(48)]
+    # a full cell is brighter than an empty one
+    brightness = [sum(bytes.fromhex(polygon.attrib["fill"][1:])) for polygon in polygons[:-1]]
+    assert brightness[0] < 60
+    assert brightness[47] > 450
+    # drawn where the cell is: the corner positions follow the geometry, y upwards
+    first = polygons[5].attrib["points"].split()[0].split(",")
+    corner = module_geometry("low").rhombi_mm[5][0]
+    assert float(first[0]) == pytest.approx(corner[0], abs=0.06)
+    assert float(first[1]) == pytest.approx(-corner[1], abs=0.06)
+
+
+@pytest.mark.parametrize("spec", PRESETS.values(), ids=PRESETS)
+def test_data_path_picture_names_every_stage(spec) -> None:  # type: ignore[no-untyped-def]
+    text = " ".join(t.text or "" for t in shapes(drawing.data_path_svg(spec), "text"))
+    for stage in ("multiplexer", "decode", "calibrate", "normalise", "convolution", "dense", "frame"):
+        assert stage in text
+    assert "16 x 9 b" in text
+    ElementTree.fromstring(drawing.standalone(drawing.data_path_svg(spec)))
+
+
+def test_frame_picture_shows_the_bits_by_field() -> None:
+    frame = [0xFAA850BF, 0x474666B3]
+    svg = drawing.frame_svg(frame, ECON_T, 2, 48)
+    bits = "".join(t.text or "" for t in shapes(svg, "text") if len(t.text or "") == 1)
+    assert bits == "".join(f"{word:032b}" for word in frame)
+    fields = [r.attrib["class"] for r in shapes(svg, "rect")]
+    assert [fields.count(name) for name in ("counter", "sum", "pad", "latent")] == [5, 9, 2, 48]
+
+
+def quiet() -> Journal:
+    return Journal(console=Console(file=io.StringIO()))
+
+
+def test_journal_does_not_pass_on_nothing() -> None:
+    journal = quiet()
+    assert not journal.passed
+    with pytest.raises(ValueError, match="compared nothing"):
+        Check(name="empty", passed=True, compared=0, unit="words")
+    journal.check(Check(name="a", passed=True, compared=3, unit="words"))
+    assert journal.passed
+    journal.check(Check(name="b", passed=False, compared=3, unit="words"))
+    assert not journal.passed
+
+
+def test_report_tells_pass_from_fail_and_embeds_everything(tmp_path: Path) -> None:
+    journal = quiet()
+    with journal.step("work"):
+        pass
+    journal.check(Check(name="RTL equals golden model", passed=True, compared=5200, unit="eTx words"))
+    journal.save(tmp_path / "journal.json")
+    rng = np.random.default_rng(0)
+    n = 30
+    charges = rng.integers(0, 500, (n, 48)) * (rng.random((n, 48)) < np.linspace(0.05, 0.9, n)[:, None])
+    np.savez(
+        tmp_path / "events.npz",
+        words=np.zeros((n, 12), np.uint32),
+        frames=rng.integers(0, 1 << 32, (n, 13)).astype(np.uint32),
+        charges=charges,
+        decoded=charges * 1.1,
+        sums=charges.sum(axis=1),
+        sum_codes=np.zeros(n, int),
+        latents=np.zeros((n, 16), int),
+        occupancy=(charges > 0).sum(axis=1),
+        emd=rng.random(n),
+        layer=11,
+        eta=2.2,
+        etx_count=5,
+        kept_bits=9,
+        pile_up=200,
+    )
+    page = write_report(tmp_path, ECON_T).read_text()
+    assert "PASS: 1 checks, 5,200 comparisons" in page
+    assert page.count('class="module"') == 15
+    assert not re.search(r'(src|href)="', page), "the page must be self-contained"
+    assert "{{" not in page
+    assert "&lt;svg" not in page
+    content = json.loads((tmp_path / "journal.json").read_text())
+    content["checks"][0] |= {"passed": False, "detail": "row 3, eTx 0: expected 1, got <2>"}
+    (tmp_path / "journal.json").write_text(json.dumps(content))
+    page = write_report(tmp_path, ECON_T).read_text()
+    assert "FAIL: RTL equals golden model" in page
+    assert "got &lt;2&gt;" in page
+
+
+def test_report_without_results_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="holds no results"):
+        write_report(tmp_path, ECON_T)
+
+
+def test_fresh_folder_is_all_or_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "result"
+
+    def run(text: str, fail: bool = False) -> None:
+        with fresh_folder(out, marker="done") as work:
+            (work / "done").write_text(text)
+            if fail:
+                raise KeyboardInterrupt
+
+    run("first")
+    with pytest.raises(KeyboardInterrupt):
+        run("second", fail=True)
+    assert (out / "done").read_text() == "first"
+    run("third")
+    assert (out / "done").read_text() == "third"
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").write_text("mine")
+    with pytest.raises(FileExistsError, match="no earlier result"), fresh_folder(tmp_path / "other", marker="done"):
+        pass
