@@ -23,18 +23,23 @@ Kingma, J. Ba, "Adam", arXiv 1412.6980.
 """
 
 import argparse
+import hashlib
 import itertools
 import math
+import shlex
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.fixed_point import Rounding
+from sim.files import replacing
+from sim.fixed_point import Overflow, Rounding
 from sim.hgcal_encoder.decoder import (
     BITS_PER_LATENT,
     DECODER_KINDS,
@@ -53,6 +58,7 @@ from sim.hgcal_encoder.geometry import (
 )
 from sim.hgcal_encoder.metric import (
     BINS,
+    FINE_BINS,
     BinSummary,
     earth_movers_distance,
     earth_movers_potentials,
@@ -75,13 +81,19 @@ from sim.hgcal_encoder.showers import (
     TopPairs,
 )
 from sim.hgcal_encoder.spec import PRESETS, EncoderSpec
+from sim.hgcal_encoder.vectors import read_charges
 from sim.hgcal_encoder.weights import Weights
 
 __all__ = [
     "LOSSES",
+    "History",
+    "Recipe",
     "TrainingSet",
     "evaluate",
+    "model_card",
+    "multiscale_matrices",
     "physics_multiplexer",
+    "recipes",
     "simulate_training_charges",
     "train",
     "verify_latents",
@@ -171,7 +183,7 @@ def simulate_training_charges(
     ----------
     seed : int
     scale : float, optional
-        On the number of crossings of every recipe; 1 gives about a million images.
+        On the number of crossings of every recipe; 1 gives about 2.7 million images.
     progress : callable, optional
         Told a line of text per recipe.
 
@@ -302,13 +314,13 @@ def physics_multiplexer(spec: EncoderSpec) -> Int64:
 
 
 # ----------------------------------------------------------------------------------------------------- network
-def _patches(spec: EncoderSpec) -> tuple[Int64, Float32]:
-    """Input of every tap of every output position, (positions, taps); 48 and weight 0 where the tap sees a zero."""
+def _patches(spec: EncoderSpec) -> Int64:
+    """Input of every tap of every output position, (positions, taps); 48 where the tap sees a constant zero."""
     index = np.full((spec.positions, spec.kernel_taps), N_TRIGGER_CELLS, dtype=np.int64)
     for position, taps in enumerate(spec.taps):
         for cell, tap in taps:
             index[position, tap] = cell
-    return index, (index < N_TRIGGER_CELLS).astype(np.float32)
+    return index
 
 
 class _Network:
@@ -321,7 +333,10 @@ class _Network:
         for rounding in (spec.conv_product_rounding, spec.dense_product_rounding):
             if rounding is Rounding.RND_CONV:
                 raise ValueError("training supports the product roundings TRN and RND, got RND_CONV")
-        self._index, _ = _patches(spec)
+        for fmt in (spec.activation, spec.latent):
+            if fmt.overflow is not Overflow.SAT or fmt.rounding is not Rounding.TRN:
+                raise ValueError(f"training supports activations and latents that truncate and saturate, got {fmt}")
+        self._index = _patches(spec)
         rng = np.random.default_rng(seed)
         step = 2.0**-spec.weight.fraction
         self._step = step
@@ -351,8 +366,8 @@ class _Network:
                 "dense": (spec.latents, 128), "deconv0": (3, 3, 8, 8), "deconv1": (3, 3, 1, 8)
             }  # fmt: skip
             for name, shape in shapes.items():
-                fan_in = shape[0] if name == "dense" else 18.0
-                value = rng.normal(0, math.sqrt(2.0 / fan_in), shape)
+                inputs = float(shape[0]) if name == "dense" else 18.0
+                value = rng.normal(0, math.sqrt(2.0 / inputs), shape)
                 self.decoder_variables[name] = variable(name, value)
                 units_out = shape[1] if name == "dense" else shape[2]
                 self.decoder_variables[f"{name}_bias"] = variable(f"{name}_bias", np.zeros(units_out))
@@ -361,11 +376,15 @@ class _Network:
             order[grid[grid >= 0]] = np.flatnonzero(grid >= 0)
             self._order = order
 
+    def _straight_through(self, soft: Any, hard: Any) -> Any:
+        """The value of `hard`, to the last bit, with the gradient of `soft`."""
+        return (soft - self.tf.stop_gradient(soft)) + self.tf.stop_gradient(hard)
+
     def _quantised(self, name: str) -> Any:
         """Weight codes with straight-through gradient."""
         tf = self.tf
         value = tf.clip_by_value(self.encoder_variables[name], self._low, self._high) / self._step
-        return value + tf.stop_gradient(tf.round(value) - value)
+        return self._straight_through(value, tf.round(value))
 
     def _layer(self, inputs: Any, weight: Any, bias: Any, drop: int, rounding: Rounding, bias_shift: int) -> Any:
         """Sum over rounded products, (..., in) x (in, out), exact forward, linear backward."""
@@ -375,17 +394,16 @@ class _Network:
         products = tf.stop_gradient(inputs)[..., :, None] * tf.stop_gradient(weight)
         offset = 0.5 if rounding is Rounding.RND else 0.0
         exact = tf.reduce_sum(tf.floor(products * scale + offset), axis=-2)
-        total = linear + tf.stop_gradient(exact - linear)
-        return total + bias * float(1 << bias_shift)
+        return self._straight_through(linear, exact) + bias * float(1 << bias_shift)
 
     def _activate(self, total: Any, fraction: int, fmt: Any) -> Any:
         """ReLU and the output format; saturated or cut values pass a small gradient so that they can come back."""
         tf = self.tf
         scaled = total * 2.0 ** (fmt.fraction - fraction)
-        clipped = tf.clip_by_value(tf.floor(scaled + 1e-6), 0.0, float(fmt.max_code))
+        clipped = tf.clip_by_value(tf.floor(scaled), 0.0, float(fmt.max_code))
         soft = tf.clip_by_value(scaled, 0.0, float(fmt.max_code))
         soft = soft + 0.02 * (scaled - soft)
-        return soft + tf.stop_gradient(clipped - soft)
+        return self._straight_through(soft, clipped)
 
     def latents(self, pixels: Any) -> Any:
         """Latent codes as they arrive at the decoder: integers held in float32."""
@@ -413,7 +431,7 @@ class _Network:
         )
         latent = self._activate(dense, spec.dense_product_fraction, spec.latent)
         step = float(1 << (spec.latent.width - self.kept_bits))
-        return latent + tf.stop_gradient(tf.floor(latent / step) * step - latent)
+        return self._straight_through(latent, tf.floor(latent / step) * step)
 
     def outputs(self, latents: Any, sums: Any) -> Any:
         """Logits (``mlp``) or sigmoids (``published``), (n, 48) in trigger cell order."""
@@ -628,7 +646,7 @@ def train(
         return -tf.reduce_mean(tf.reduce_sum(shares * tf.math.log(decoded + 1e-7), axis=1))
 
     def make_step(kind: str) -> Any:
-        @tf.function(autograph=False)
+        @tf.function(autograph=False)  # type: ignore[untyped-decorator]
         def step(pixels: Any, sums: Any, shares: Any) -> Any:
             with tf.GradientTape() as tape:
                 value = loss_of(kind, network.outputs(network.latents(pixels), sums), shares, sums)
@@ -640,12 +658,12 @@ def train(
 
         return step
 
-    @tf.function(autograph=False)
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def decode(pixels: Any, sums: Any) -> Any:
         return network.shares(network.outputs(network.latents(pixels), sums))
 
     steps_of = {kind: make_step(kind) for kind in ("cross-entropy", "multiscale", loss)}
-    held_pixels, held_sums, held_shares = data.validation(6000)
+    held_pixels, held_sums, held_shares = data.validation(3000)
     begin = time.monotonic()
     records: list[tuple[float, float, float, float]] = []
     recent: list[float] = []
@@ -660,8 +678,8 @@ def train(
         elapsed = time.monotonic() - begin
         done = max(number / steps, elapsed / max_seconds if max_seconds else 0.0)
         last = done >= 1.0 or number == steps
-        if done * 20 >= reports + 1 or last:
-            reports = int(done * 20)
+        if done * 10 >= reports + 1 or last:
+            reports = int(done * 10)
             emd = earth_movers_distance(held_shares, decode(held_pixels, held_sums).numpy())
             records.append((number, elapsed, float(np.mean(recent)), float(np.median(emd))))
             if progress is not None:
@@ -732,41 +750,159 @@ def evaluate(
     return summarise(emd, occupancy(charges), bins), emd
 
 
+def model_card(
+    model: TrainedModel,
+    *,
+    command: str,
+    seed: int,
+    origin: dict[str, int],
+    history: History,
+    evaluations: dict[str, tuple[BinSummary, ...]],
+) -> str:
+    """The text that is shipped beside a model.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    command : str
+        Command that made it.
+    seed : int
+    origin : dict
+        Training images by recipe.
+    history : History
+    evaluations : dict
+        `evaluate`'s summary by name of the data.
+
+    Returns
+    -------
+    str
+        Markdown; the table has one row per data and occupancy bin.
+    """
+    spec = model.spec
+    versions = {name: metadata.version(name) for name in ("numpy", "POT", "tensorflow-cpu") if _installed(name)}
+    units = [model.decoder.arrays[f"bias{i}"].size for i in range(model.decoder.layers)]
+    decoder = f"mlp, units {units} over latents and module sum" if model.decoder.kind == "mlp" else "as published"
+    lines = [
+        f"# {spec.name}, {model.elinks} eLinks",
+        "",
+        (
+            f"Encoder weights for the preset `{spec.name}` ({spec.parameters} parameters, {spec.weight_bits} bits) with the"
+            f" decoder trained beside them ({decoder})."
+        ),
+        f"The highest {model.kept_bits} of {spec.latent.width} bits of each latent are sent.",
+        "",
+        f"- SHA-256 of the weight image: `{hashlib.sha256(model.weights.to_image()).hexdigest()}`",
+        f"- Command: `{command}`",
+        f"- Seed {seed}, {history.step[-1]:.0f} steps, {history.seconds[-1]:.0f} s on the machine it was trained on",
+        "- Tools: " + ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "- Training images (simulated by `sim.hgcal_encoder.showers`, Geant4 with synthetic low-energy tables): "
+        + ", ".join(f"{name} {count}" for name, count in origin.items()),
+        "- Verified after training: the latents of the training's forward pass equal those of the golden model.",
+        "",
+        (
+            "Earth Mover's Distance in low-density cells by occupancy (trigger cells above zero), encoder in exact chip"
+            " arithmetic. None of these rows were trained on."
+        ),
+        "",
+        "| data | occupancy | images | median | error of median | mean |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {b.lowest}-{b.highest} | {b.count} | {b.median:.3f} | {b.median_error:.3f} | {b.mean:.3f} |"
+        for name, summary in evaluations.items()
+        for b in summary
+        if b.count
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """``python -m sim.hgcal_encoder.training --preset ECON_T --elinks 5 --seed 1 --out MODEL.npz``."""
-    parser = argparse.ArgumentParser(prog="python -m sim.hgcal_encoder.training", description=main.__doc__)
+    """Simulate, train, save, and write the model card.
+
+    ``python -m sim.hgcal_encoder.training --preset ECON_T --elinks 5 --out MODEL.npz --evaluate ttbar=FILE.csv``
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m sim.hgcal_encoder.training", description="Train an encoder inside the chip's number format."
+    )
     parser.add_argument("--preset", choices=sorted(PRESETS), default="ECON_T")
-    parser.add_argument("--elinks", type=int, default=5)
+    parser.add_argument("--elinks", type=int, choices=sorted(BITS_PER_LATENT), default=5)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=12000)
+    parser.add_argument("--steps", type=int, default=20000)
     parser.add_argument("--batch", type=int, default=512)
+    parser.add_argument("--units", type=int, nargs="+", default=[512, 512], help="hidden layers of the mlp decoder")
     parser.add_argument("--loss", choices=LOSSES, default="emd")
     parser.add_argument("--decoder", choices=DECODER_KINDS, default="mlp")
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--scale", type=float, default=1.0, help="size of the simulated training set")
-    parser.add_argument("--max-minutes", type=float, help="shorten the schedule to this time")
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args(arguments)
+    parser.add_argument("--scale", type=float, default=1.0, help="size of the simulated training set, 1: 2.7 million")
+    parser.add_argument("--minutes", type=float, help="shorten the schedule to this time")
+    parser.add_argument("--start", help="model file or shipped model to continue from")
+    parser.add_argument("--freeze-encoder", action="store_true", help="train the decoder only")
+    parser.add_argument("--out", type=Path, required=True, help="model to write; the card gets the suffix .md")
+    parser.add_argument(
+        "--evaluate", action="append", default=[], metavar="NAME=CALQ.csv", help="charges for the card's table"
+    )
+    words = sys.argv[1:] if arguments is None else arguments
+    options = parser.parse_args(words)
+    tables = {}
+    for item in options.evaluate:
+        name, separator, path = item.partition("=")
+        if not separator:
+            parser.error(f"--evaluate: expected NAME=FILE, got {item!r}")
+        tables[name] = read_charges(Path(path))
+    if not options.out.parent.is_dir():
+        parser.error(f"--out: no folder {options.out.parent}")
 
     def say(text: str) -> None:
         print(text, flush=True)
 
-    charges, _ = simulate_training_charges(seed=options.seed, scale=options.scale, progress=say)
-    model, _ = train(
+    charges, origin = simulate_training_charges(seed=options.seed, scale=options.scale, progress=say)
+    model, history = train(
         charges,
         PRESETS[options.preset],
         elinks=options.elinks,
         steps=options.steps,
         seed=options.seed,
         batch=options.batch,
+        units=tuple(options.units),
         loss=options.loss,
         decoder=options.decoder,
         learning_rate=options.learning_rate,
-        max_seconds=options.max_minutes * 60 if options.max_minutes else None,
+        start=TrainedModel.load(options.start) if options.start else None,
+        freeze_encoder=options.freeze_encoder,
+        max_seconds=options.minutes * 60 if options.minutes else None,
         progress=say,
     )
+    # paths differ from machine to machine: the card names the files only
+    command = shlex.join(["python", "-m", "sim.hgcal_encoder.training", *(_file_name(word) for word in words)])
+    card = model_card(
+        model,
+        command=command,
+        seed=options.seed,
+        origin=origin,
+        history=history,
+        evaluations={
+            name: evaluate(model, table, (*BINS, *(b for b in FINE_BINS if b not in BINS)))[0]
+            for name, table in tables.items()
+        },
+    )
     model.save(options.out)
+    with replacing(options.out.with_suffix(".md")) as file:
+        file.write(card)
+    say(card)
     return 0
+
+
+def _file_name(word: str) -> str:
+    name, separator, path = word.rpartition("=")
+    return f"{name}{separator}{Path(path).name}" if "/" in path else word
 
 
 if __name__ == "__main__":
