@@ -786,8 +786,8 @@ def model_card(
         f"# {spec.name}, {model.elinks} eLinks",
         "",
         (
-            f"Encoder weights for the preset `{spec.name}` ({spec.parameters} parameters, {spec.weight_bits} bits) with the"
-            f" decoder trained beside them ({decoder})."
+            f"Encoder weights for the preset `{spec.name}` ({spec.parameters} parameters, {spec.weight_bits} bits)"
+            f" with the decoder trained beside them ({decoder})."
         ),
         f"The highest {model.kept_bits} of {spec.latent.width} bits of each latent are sent.",
         "",
