@@ -180,10 +180,9 @@ def test_training_learns(charges, decoder, loss):
 
 
 def test_frozen_encoder_keeps_its_weights(charges):
-    model, before = t.train(charges[0], ECON_T, elinks=5, steps=20, seed=6, units=(32,), batch=64)
-    tuned, after = t.train(
-        charges[0], ECON_T, elinks=5, steps=40, seed=6, units=(32,), batch=64, start=model, freeze_encoder=True
-    )
+    arguments = {"elinks": 5, "seed": 6, "units": (32,), "batch": 64, "phases": (1.0, 1.0)}
+    model, before = t.train(charges[0], ECON_T, steps=20, **arguments)
+    tuned, after = t.train(charges[0], ECON_T, steps=60, start=model, freeze_encoder=True, **arguments)
     assert tuned.weights == model.weights
     assert after.validation[-1] < before.validation[-1]
 
