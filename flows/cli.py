@@ -100,7 +100,8 @@ def encode(
 ) -> None:
     """Encode eRx words to eTx words, or charges to latents.
 
-    Words: --words FILE.csv --settings FILE.yaml --out FILE.csv. Charges: --charges FILE.csv --weights IMAGE --out FILE.csv.
+    Words: --words FILE.csv --settings FILE.yaml --out FILE.csv.
+    Charges: --charges FILE.csv --weights IMAGE --out FILE.csv.
     """
     from sim.hgcal_encoder import vectors
     from sim.hgcal_encoder.encoder import Encoder
@@ -251,7 +252,7 @@ def _times(journal: Journal) -> None:
 
 
 def main() -> None:
-    """Entry point: turns expected errors into one line and an exit code."""
+    """Entry point: turns expected errors into one line and an exit code. Ctrl-C ends with 130, as shells do."""
     from flows.cells import LibraryError
     from flows.simulation import SimulatorError
     from flows.yosys import YosysError
@@ -262,6 +263,3 @@ def main() -> None:
     except (ValueError, TypeError, OSError, LibraryError, SimulatorError, YosysError, ExportError) as error:
         print(f"liquidcal: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("liquidcal: interrupted, nothing was left half-written", file=sys.stderr)
-        sys.exit(130)

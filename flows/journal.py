@@ -83,7 +83,10 @@ class Journal:
         """
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
         start = time.perf_counter()
-        with Progress(*columns, console=self.console, transient=True) as progress:
+        live = self.console.is_terminal
+        if not live:
+            self.console.print(f"  start {name}")
+        with Progress(*columns, console=self.console, transient=True, disable=not live) as progress:
             task = progress.add_task(name, total=total)
             yield lambda done: progress.advance(task, done)
         seconds = time.perf_counter() - start

@@ -1,6 +1,7 @@
 """The command line as a user meets it: files in and out, exit codes, one-line errors, nothing half-written."""
 
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -103,6 +104,21 @@ def test_bad_input_gets_one_line_exit_2_and_no_file(inputs: Path, tmp_path: Path
     ):
         assert liquidcal(*arguments).returncode == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv"]
+
+
+def test_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from flows.cli import main; main()", "generate", "ECON_T", "--out", str(tmp_path)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "  start ECON_T: Amaranth to Verilog\n"
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in error
+    assert not list(tmp_path.iterdir())
 
 
 def test_help_names_every_command_and_its_files() -> None:
