@@ -63,7 +63,7 @@ _OPERATORS = {
     "$reduce_xor": "$reduce_or", "$logic_not": "$reduce_bool", "$logic_and": "$logic_or", "$logic_or": "$logic_and",
 }  # fmt: skip
 _STATE = {"$dff": "Q", "$adff": "Q", "$dffe": "Q", "$adffe": "Q", "$sdff": "Q", "$aldff": "Q"}
-_RESULT = {name: "Y" for name in (*_OPERATORS, "$mux", "$pmux", "$shift", "$shiftx")} | _STATE
+_RESULT = dict.fromkeys((*_OPERATORS, "$mux", "$pmux", "$shift", "$shiftx"), "Y") | _STATE
 _OPERANDS = ("A", "B", "D")
 
 
@@ -292,7 +292,7 @@ def _faulty(module: RtlilModule, cell: Cell, mutant: Mutant, right: str) -> tupl
             return [twin], wrong, width
         case Kind.CONSTANT if mutant.port == "ARST_VALUE":
             value = cell.parameters["ARST_VALUE"]
-            flags, _, digits = value.partition("'")
+            digits = value.partition("'")[2]
             if not digits:
                 digits = format(int(value), f"0{width}b")[-width:]
             place = len(digits) - 1 - mutant.bit
@@ -315,9 +315,7 @@ def _cell(kind: str, name: str, *, A: str, Y: str, A_WIDTH: int, Y_WIDTH: int) -
 
 def _mutate(module: RtlilModule, mutants: Iterable[Mutant], switched: bool) -> RtlilModule:
     """A copy with mutants behind switches, or (for one mutant) simply in force."""
-    result = replace(
-        module, wires=dict(module.wires), cells=list(module.cells), connections=list(module.connections)
-    )
+    result = replace(module, wires=dict(module.wires), cells=list(module.cells), connections=list(module.connections))
     for mutant in mutants:
         index = next(i for i, cell in enumerate(result.cells) if cell.name == mutant.cell)
         cell = result.cells[index]
@@ -336,9 +334,12 @@ def _mutate(module: RtlilModule, mutants: Iterable[Mutant], switched: bool) -> R
             new.append(Wire(name=on, width=1, input=False, output=False))
             result.cells.append(
                 Cell(
-                    name=f"$mutant_{mutant.number}_switch", type="$mux", attributes={},
-                    parameters={"WIDTH": str(width)}, connections={"A": right, "B": wrong, "S": on, "Y": target},
-                )  # fmt: skip
+                    name=f"$mutant_{mutant.number}_switch",
+                    type="$mux",
+                    attributes={},
+                    parameters={"WIDTH": str(width)},
+                    connections={"A": right, "B": wrong, "S": on, "Y": target},
+                )
             )
         else:
             result.connections.append((target, wrong))
@@ -346,9 +347,7 @@ def _mutate(module: RtlilModule, mutants: Iterable[Mutant], switched: bool) -> R
     return result
 
 
-def schemata(
-    modules: Mapping[str, RtlilModule], top: str, mutants: Sequence[Mutant], timeout_s: float = 600.0
-) -> str:
+def schemata(modules: Mapping[str, RtlilModule], top: str, mutants: Sequence[Mutant], timeout_s: float = 600.0) -> str:
     """Verilog of the design with all mutants in it; ``harness.mutant`` chooses, 0 none."""
     by_module: dict[str, list[Mutant]] = {}
     for mutant in mutants:
@@ -389,8 +388,7 @@ def module_equivalent(modules: Mapping[str, RtlilModule], mutant: Mutant, timeou
     parts = subtree(mutant.module, {})
     right = "autoidx 1000000\n" + "".join(module.text() for module in parts.values())
     wrong = "autoidx 1000000\n" + "".join(
-        (_mutate(module, [mutant], False) if name == mutant.module else module).text()
-        for name, module in parts.items()
+        (_mutate(module, [mutant], False) if name == mutant.module else module).text() for name, module in parts.items()
     )
     prepare = f"hierarchy -top {mutant.module}\nflatten\nasync2sync\ndffunmap\nexpose -dff -evert-dff\nopt_clean\n"
     with tempfile.TemporaryDirectory(prefix="liquidcal-mutation-") as folder:

@@ -126,7 +126,9 @@ class RtlilModule:
             direction = ""
             if wire.input or wire.output:
                 number += 1
-                direction = f"{'inout' if wire.input and wire.output else 'input' if wire.input else 'output'} {number} "
+                direction = (
+                    f"{'inout' if wire.input and wire.output else 'input' if wire.input else 'output'} {number} "
+                )
             lines.append(f"  wire width {wire.width} {direction}{wire.name}")
         lines += self.other
         lines += [cell.text().rstrip("\n") for cell in self.cells]
@@ -217,7 +219,7 @@ def _attributes(lines: list[str]) -> dict[str, str]:
 def _split_connect(text: str) -> tuple[str, str]:
     """Left and right sigspec of a connection."""
     depth = 0
-    ends = []
+    ends: list[int] = []
     for match in _TOKEN.finditer(text):
         token = match.group(0)
         depth += (token == "{") - (token == "}")

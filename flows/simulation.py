@@ -385,45 +385,115 @@ def build_native(
     if clock is not None and clock not in {p.name for p in ports if not p.output}:
         raise ValueError(f"module {top!r} has no clock input {clock!r}")
     wrapper, stimulus, response = _wrapper(ports, top, clock, mutants)
-    flags = [
-        "--cc", "--top-module", "harness", "--prefix", "Vharness", "--Mdir", "obj", "--x-initial", "unique",
-        "--x-assign", "unique", "-O3", *WARNINGS,
-        "harness.sv", "design.v",
-    ]  # fmt: skip
+    verilog = _short(verilog)
     compile_flags = [
         "-fPIC", *_LANGUAGE, f"-DSTIMULUS_WORDS={stimulus}", f"-DRESPONSE_WORDS={response}",
         f"-DCLOCKED={int(clock is not None)}", f"-DMUTANTS={int(mutants)}",
     ]  # fmt: skip
     harness = _HARNESS.read_text()
-    key = _hash(
-        verilog, wrapper, harness, *flags, *compile_flags, optimise, verilator_version(), _compiler_version()
-    )
+    tools = (verilator_version(), _compiler_version())
+    key = _hash(verilog, wrapper, harness, *_FLAGS, *compile_flags, optimise, *tools)
     folder = cache_directory() / "native"
     library = folder / f"{top}-{key}.so"
     if library.exists():
         return library, ports
     runtime = _runtime(timeout_s)
-    environment = verilator_environment()
+    shared = [] if mutants else _shared_modules(verilog)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as temporary:
         work = Path(temporary)
         (work / "harness.sv").write_text(wrapper)
-        (work / "design.v").write_text(verilog)
         (work / "harness.cpp").write_text(harness)
-        run_group(["verilator", *flags], cwd=work, env=environment, timeout_s=timeout_s, name=f"Verilator on {top}")
+        modules = _modules(verilog)
+        sources = []
+        units: list[tuple[str, str, str]] = []
+        for module in shared:
+            (work / f"{module}.v").write_text("".join(modules[name] for name in _closure(modules, module)))
+            _verilate([*_FLAGS, "--lib-create", module], module, [f"{module}.v"], work, timeout_s)
+            sources.append(f"obj_{module}/{module}.sv")
+            units += _units(work, f"obj_{module}", "", optimise)
+        (work / "design.v").write_text("".join(text for name, text in modules.items() if name not in shared))
+        _verilate(_FLAGS, "harness", ["harness.sv", *sources, "design.v"], work, timeout_s)
+        units += _units(work, "obj_harness", "harness.cpp", optimise)
 
-        def compile_unit(unit: tuple[str, str]) -> None:
-            name, level = unit
-            command = ["g++", *compile_flags, level, "-Iobj", *_includes(), "-c", f"{name}.cpp", "-o", f"{name}.o"]
-            run_group(command, cwd=work, env=environment, timeout_s=timeout_s, name=f"compilation of {top}")
+        def compile_unit(unit: tuple[str, str, str]) -> None:
+            name, level, folder_ = unit
+            include = [f"-I{folder_}", *_includes()]
+            command = ["g++", *compile_flags, level, *include, "-c", f"{name}.cpp", "-o", f"{name}.o"]
+            run_group(
+                command, cwd=work, env=verilator_environment(), timeout_s=timeout_s, name=f"compilation of {top}"
+            )
 
-        units = _units(work, optimise)
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(compile_unit, units))
-        objects = [f"{name}.o" for name, _ in units]
-        link = ["g++", "-shared", "-o", "model.so", *objects, *map(str, runtime), "-lpthread"]
-        run_group(link, cwd=work, env=environment, timeout_s=timeout_s, name=f"linking of {top}")
+        objects = [f"{name}.o" for name, _, _ in units]
+        # libraries of different models may be open at once: their classes have equal names
+        link = ["g++", "-shared", "-Wl,-Bsymbolic", "-o", "model.so", *objects, *map(str, runtime), "-lpthread"]
+        run_group(link, cwd=work, env=verilator_environment(), timeout_s=timeout_s, name=f"linking of {top}")
         os.replace(work / "model.so", library)
     return library, ports
+
+
+_FLAGS = ("--cc", "--x-initial", "unique", "--x-assign", "unique", "-O3", *WARNINGS)
+
+
+def _verilate(flags: Sequence[str], top: str, sources: Sequence[str], work: Path, timeout_s: float) -> None:
+    command = ["verilator", *flags, "--top-module", top, "--prefix", f"V{top}", "--Mdir", f"obj_{top}", *sources]
+    run_group(command, cwd=work, env=verilator_environment(), timeout_s=timeout_s, name=f"Verilator on {top}")
+
+
+def _modules(verilog: str) -> dict[str, str]:
+    """Texts of the modules by name, with what stands in front of each."""
+    found = {}
+    end = 0
+    for match in re.finditer(r"^module \\?(\S+?) ?\(.*?^endmodule\n?", verilog, re.MULTILINE | re.DOTALL):
+        found[match.group(1)] = verilog[end : match.end()]
+        end = match.end()
+    return found
+
+
+def _instances(modules: Mapping[str, str]) -> dict[str, list[str]]:
+    """Modules that each module instantiates, once for each instance."""
+    pattern = re.compile(r"^  \\?(\S+) \\?\S+ \($", re.MULTILINE)
+    return {name: [child for child in pattern.findall(text) if child in modules] for name, text in modules.items()}
+
+
+def _closure(modules: Mapping[str, str], top: str) -> list[str]:
+    """`top` and every module below it."""
+    children = _instances(modules)
+    found = [top]
+    for name in found:
+        found += [child for child in dict.fromkeys(children[name]) if child not in found]
+    return found
+
+
+def _shared_modules(verilog: str) -> list[str]:
+    """Large modules with several instances: each is compiled once, and its code stays in the cache of the processor."""
+    modules = _modules(verilog)
+    children = _instances(modules)
+    uses: dict[str, int] = {}
+    for names in children.values():
+        for child in names:
+            uses[child] = uses.get(child, 0) + 1
+    chosen = [
+        name for name, count in uses.items()
+        if count >= _SHARED_INSTANCES and sum(len(modules[part]) for part in _closure(modules, name)) > _SHARED_BYTES
+        and "posedge" not in "".join(modules[part] for part in _closure(modules, name))
+    ]  # fmt: skip
+    inner = {part for name in chosen for part in _closure(modules, name)[1:]}
+    return sorted(set(chosen) - inner)
+
+
+_SHARED_INSTANCES = 4
+_SHARED_BYTES = 20_000
+
+
+def _short(verilog: str) -> str:
+    """Write a bit that is repeated as ``{8{bit}}``: yosys spells it out, and Verilator would shift every copy."""
+    return re.sub(
+        r"\{ (\w+(?:\[\d+\])?)((?:, \1)+) \}",
+        lambda found: f"{{{1 + found.group(2).count(',')}{{{found.group(1)}}}}}",
+        verilog,
+    )
 
 
 _LANGUAGE = ("-std=gnu++17", "-DVL_THREADED=1", "-DVM_TRACE=0", "-DVM_COVERAGE=0", "-DVM_SC=0", "-w")
@@ -431,28 +501,28 @@ _UNIT_BYTES = 400_000
 """Generated C++ is compiled in units of about this size: headers are read once a unit, and both cores have work."""
 
 
-def _units(work: Path, optimise: str) -> list[tuple[str, str]]:
-    """Write compilation units that include the generated files; name and optimisation of each, largest first."""
-    files = sorted((work / "obj").glob("*.cpp"))
+def _units(work: Path, folder: str, first: str, optimise: str) -> list[tuple[str, str, str]]:
+    """Write compilation units that include the files of a folder: name, optimisation and folder of each."""
     # Verilator keeps apart what runs once: start-up code is large and not worth optimising
     groups: list[tuple[str, int, list[str]]] = []
     for slow in (False, True):
         level = "-O0" if slow else optimise
-        size, names = 0, [] if slow else ["harness.cpp"]
-        for file in files:
+        size, names = 0, [first] if first and not slow else []
+        for file in sorted((work / folder).glob("*.cpp")):
             if ("__Slow" in file.name) != slow:
                 continue
             if size and size + file.stat().st_size > _UNIT_BYTES:
                 groups.append((level, size, names))
                 size, names = 0, []
             size += file.stat().st_size
-            names.append(f"obj/{file.name}")
+            names.append(f"{folder}/{file.name}")
         if names:
             groups.append((level, size, names))
     units = []
     for number, (level, _, names) in enumerate(sorted(groups, key=lambda group: (group[0] == "-O0", -group[1]))):
-        (work / f"unit{number}.cpp").write_text("".join(f'#include "{name}"\n' for name in names))
-        units.append((f"unit{number}", level))
+        name = f"{folder}_unit{number}"
+        (work / f"{name}.cpp").write_text("".join(f'#include "{part}"\n' for part in names))
+        units.append((name, level, folder))
     return units
 
 
@@ -527,9 +597,7 @@ def encoder_design(spec: EncoderSpec) -> EncoderDesign:
     from hw.hgcal_encoder.encoder import Encoder
 
     component = Encoder(spec=spec)
-    return EncoderDesign(
-        spec=spec, verilog=to_verilog(component, spec.name), top=spec.name, latency=component.latency
-    )
+    return EncoderDesign(spec=spec, verilog=to_verilog(component, spec.name), top=spec.name, latency=component.latency)
 
 
 class EncoderBench:
@@ -583,7 +651,6 @@ class EncoderBench:
             Row i is the frame of words i: the latency is taken out.
         """
         rows = check_words(words).astype(np.uint32)
-        loads = register_writes(self.design.spec, settings, weights)
         bounds = np.linspace(0, len(rows), max(1, threads) + 1).astype(int)
         headers = np.flatnonzero(rows[:, 0] >> 28 == ORBIT_HEADER)
 
@@ -592,22 +659,21 @@ class EncoderBench:
             before = headers[headers <= first]
             bx = first - int(before[-1]) if len(before) else first_bx + first
             with self.model(seed) as model:
-                self._load(model, loads)
-                return self._stream(model, rows[first:last], bx, advance)
+                self.load(model, settings, weights)
+                return self.stream(model, rows[first:last], bx, advance)
 
         with ThreadPoolExecutor(max(1, threads)) as pool:
             return np.concatenate(list(pool.map(part, range(max(1, threads)))))
 
-    def _load(self, model: NativeModel, loads: Sequence[tuple[int, int]]) -> None:
-        """Three clocks of reset, then one write a clock."""
+    def load(self, model: NativeModel, settings: Settings | None, weights: Weights | None) -> None:
+        """Three clocks of reset, then one write a clock; None leaves the reset values."""
         model.run({"rst": [1, 1, 1]})
-        if loads:
+        if loads := register_writes(self.design.spec, settings, weights):
             address, data = np.array(loads).T
-            model.run({"write_address": address, "write_data": data, "write_enable": np.ones(len(loads), int)})
+            model.run({"write_address": address, "write_data": data, "write_enable": 1})
 
-    def _stream(
-        self, model: NativeModel, words: Words, bx: int, advance: Callable[[int], None] | None
-    ) -> Words:
+    def stream(self, model: NativeModel, words: Words, bx: int, advance: Callable[[int], None] | None = None) -> Words:
+        """Frames of words, the first of which is bunch crossing `bx`."""
         # the counter counts modulo 16 from an orbit header: up to 16 crossings in front bring it to any number
         lead = np.zeros(((bx - 1) % 16 + 1 if bx else 0, ERX_WORDS), np.uint32)
         lead[:, 0] = HEADER << 28

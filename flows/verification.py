@@ -1,0 +1,442 @@
+"""`liquidcal verify`: hardware against the golden model, published vectors, proofs and mutants, as typed results.
+
+The stimulus is made here once, and used for volume and for mutation alike, so that the kill rate is a statement about
+the bench that users run. Expected values come from the golden model or from published vectors, never from hardware.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from flows import mutation
+from flows.proofs import Proof, Status, prove_encoder
+from flows.simulation import EncoderBench, EncoderDesign, NativeModel, encoder_design
+from sim.fixed_point import FixedPoint, IntArray, Overflow, Rounding
+from sim.hgcal_encoder.decode import decode
+from sim.hgcal_encoder.encoder import Encoder
+from sim.hgcal_encoder.registers import reset_settings
+from sim.hgcal_encoder.settings import Settings, load_settings
+from sim.hgcal_encoder.spec import CELLS, ETX_WORDS, EncoderSpec, WordOrder
+from sim.hgcal_encoder.vectors import read_frames, read_words
+from sim.hgcal_encoder.weights import Weights
+from sim.hgcal_encoder.words import HEADER, ORBIT_HEADER, pack
+
+__all__ = [
+    "Check", "KILL_RATE_GATE", "Segment", "VerificationReport", "check_mutants", "check_proofs", "check_vectors",
+    "check_volume", "random_settings", "random_spec", "random_weights", "random_words", "segments", "verify",
+]  # fmt: skip
+
+KILL_RATE_GATE = 0.95
+"""Share of mutants, proved equivalents aside, that the bench must notice."""
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Result of one check.
+
+    Attributes
+    ----------
+    name : str
+    passed : bool
+    compared : int
+        Bunch crossings (or proofs, or mutants) that were compared; a check that compared nothing has not passed.
+    failed : int
+        Those that differ.
+    detail : str
+        What happened, in words: the first difference, the survivors.
+    wall_s : float
+        Time in seconds.
+    """
+
+    name: str
+    passed: bool
+    compared: int
+    failed: int
+    detail: str
+    wall_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerificationReport:
+    """All checks of one spec, with the seed that repeats them."""
+
+    spec: EncoderSpec
+    seed: int
+    checks: tuple[Check, ...]
+    campaign: mutation.CampaignResult | None
+    proofs: tuple[Proof, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether there are checks and all of them passed."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Segment:
+    """Words under one set of settings and weights, and the frames that the golden model expects.
+
+    Attributes
+    ----------
+    name : str
+    settings : Settings
+    weights : Weights
+    words : ndarray of int64, shape (n, 12)
+        The first row carries the orbit header.
+    frames : ndarray of uint32, shape (n, 13)
+    """
+
+    name: str
+    settings: Settings
+    weights: Weights
+    words: IntArray
+    frames: npt.NDArray[np.uint32]
+
+
+def random_spec(rng: np.random.Generator, name: str) -> EncoderSpec:
+    """A small legal spec with odd geometry, widths and rounding rules; builds in seconds."""
+    while True:
+        rows, columns, channels = (int(rng.integers(2, 5)), int(rng.integers(2, 5)), int(rng.integers(1, 3)))
+        kernel = (int(rng.integers(1, min(rows, 3) + 1)), int(rng.integers(1, min(columns, 3) + 1)))
+        size = rows * columns * channels
+        cells = np.where(rng.random(size) < 0.15, -1, rng.integers(0, CELLS, size))
+        weight_width = int(rng.integers(3, 8))
+        weight = FixedPoint(width=weight_width, fraction=weight_width - 1 - int(rng.integers(0, 2)), signed=True)
+        pixel_width = int(rng.integers(4, 10))
+        pixel = FixedPoint(width=pixel_width, fraction=pixel_width - 1, signed=False)
+        try:
+            activation, latent = _unsigned(rng, 4, 10), _unsigned(rng, 4, 11)
+            return EncoderSpec(
+                name=name, grid=(rows, columns, channels), cell_map=tuple(int(cell) for cell in cells), kernel=kernel,
+                filters=int(rng.integers(1, 4)), stride=int(rng.integers(1, 3)),
+                padding=(
+                    int(rng.integers(0, kernel[0])), int(rng.integers(0, kernel[0])),
+                    int(rng.integers(0, kernel[1])), int(rng.integers(0, kernel[1])),
+                ),
+                latents=int(rng.integers(1, 5)), weight=weight, pixel=pixel,
+                conv_product_fraction=int(rng.integers(weight.fraction, pixel.fraction + weight.fraction + 1)),
+                dense_product_fraction=int(rng.integers(weight.fraction, activation.fraction + weight.fraction + 1)),
+                conv_product_rounding=list(Rounding)[int(rng.integers(3))],
+                dense_product_rounding=list(Rounding)[int(rng.integers(3))],
+                activation=activation, latent=latent, word_order=list(WordOrder)[int(rng.integers(2))],
+            )  # fmt: skip
+        except ValueError:
+            continue  # an illegal draw, for instance no output position: draw again
+
+
+def _unsigned(rng: np.random.Generator, low: int, high: int) -> FixedPoint:
+    width = int(rng.integers(low, high))
+    return FixedPoint(
+        width=width, fraction=width - int(rng.integers(0, 3)), signed=False,
+        rounding=list(Rounding)[int(rng.integers(3))], overflow=list(Overflow)[int(rng.integers(2))],
+    )  # fmt: skip
+
+
+def random_weights(spec: EncoderSpec, rng: np.random.Generator, kind: str) -> Weights:
+    """Weights by kind: ``uniform``, ``small``, ``sparse``, ``lowest``, ``highest``, ``alternating``, ``zero``."""
+    low, high, count = spec.weight.min_code, spec.weight.max_code, spec.parameters
+    match kind:
+        case "uniform":
+            codes = rng.integers(low, high + 1, count)
+        case "small":
+            # sums over all taps stay inside the latent format, so that no saturation hides a wrong bit
+            codes = np.clip(np.rint(rng.normal(0.3, 0.06 * (high + 1), count)), low, high).astype(np.int64)
+        case "sparse":
+            codes = np.where(rng.random(count) < 0.1, rng.integers(low, high + 1, count), 0)
+        case "lowest":
+            codes = np.full(count, low)
+        case "highest":
+            codes = np.full(count, high)
+        case "alternating":
+            codes = np.where(np.arange(count) % 2 == 0, low, high)
+        case "zero":
+            codes = np.zeros(count, np.int64)
+        case _:
+            raise ValueError(f"kind of weights: got {kind!r}")
+    return Weights.from_codes(codes, spec)
+
+
+def random_settings(spec: EncoderSpec, rng: np.random.Generator, etx_count: int | None = None) -> Settings:
+    """Settings with random multiplexer, factors, density, links and keep mask."""
+    density = float(rng.choice([0.0, 0.3, 0.7, 1.0]))
+    mask = sum(1 << bit for bit in range(spec.keep_bits) if rng.random() < density)
+    near_one = rng.random() < 0.5
+    return Settings(
+        select=rng.permutation(CELLS) if rng.random() < 0.5 else rng.integers(0, CELLS, CELLS),
+        factors=rng.integers(1700, 2400, CELLS) if near_one else rng.integers(0, 4096, CELLS),
+        high_density=bool(rng.integers(2)),
+        etx_count=int(rng.integers(1, ETX_WORDS + 1)) if etx_count is None else etx_count,
+        keep_mask=mask,
+        word_order=spec.word_order,
+    )
+
+
+def random_words(rng: np.random.Generator, rows: int, settings: Settings) -> IntArray:
+    """Words that reach every part of the data path; the first row carries the orbit header.
+
+    A mixture of: uniform codes, sparse modules, one cell, equal cells, extremes, charges that fill the module sum up to
+    just below or above a power of two (where the leading one moves), orbit headers now and then, other headers.
+    """
+    codes = np.zeros((rows, CELLS), np.int64)
+    values = decode(np.arange(128), settings.high_density)
+    inputs = settings.select
+    for row in range(rows):
+        match int(rng.integers(8)):
+            case 0 | 1:
+                codes[row] = rng.integers(0, 128, CELLS)
+            case 2:
+                codes[row] = np.where(rng.random(CELLS) < 0.1, rng.integers(0, 128, CELLS), 0)
+            case 3:
+                codes[row, rng.integers(CELLS)] = rng.integers(128)
+            case 4:
+                codes[row] = rng.integers(128)
+            case 5:
+                codes[row] = rng.choice([0, 127], CELLS)
+            case 6:
+                codes[row] = rng.integers(0, int(rng.integers(2, 64)), CELLS)
+            case 7:
+                left = (1 << int(rng.integers(8, 28))) + int(rng.integers(-3, 4 << int(rng.integers(8))))
+                for cell in rng.permutation(CELLS):
+                    factor = max(int(settings.factors[cell]), 1)
+                    best = int(np.searchsorted((values * factor) >> 11, left, side="right")) - 1
+                    codes[row, inputs[cell]] = max(best, 0)
+                    left -= int(values[max(best, 0)] * factor) >> 11
+    words = pack(codes, settings.word_order).astype(np.int64)
+    headers = np.full(rows, HEADER)
+    headers[rng.random(rows) < 0.02] = ORBIT_HEADER
+    odd = rng.random(rows) < 0.02
+    headers[odd] = rng.integers(0, 16, int(odd.sum()))
+    headers[:1] = ORBIT_HEADER
+    return (words & 0x0FFF_FFFF) | (headers[:, None] << 28)
+
+
+_KINDS = ("small", "uniform", "sparse", "alternating", "highest", "lowest", "zero")
+
+
+def segments(spec: EncoderSpec, rng: np.random.Generator, count: int, rows: int) -> list[Segment]:
+    """Stimulus: `count` segments of `rows` crossings, cycling through kinds of weights and numbers of links."""
+    result = []
+    for number in range(count):
+        kind = _KINDS[number % len(_KINDS)] if number % 2 == 0 else _KINDS[(number // 2) % 3]
+        # every other segment sends all latents, so that no mask hides a wrong bit
+        if number % 2 == 0:
+            base = random_settings(spec, rng, etx_count=ETX_WORDS)
+            settings = Settings(
+                select=base.select, factors=base.factors, high_density=base.high_density, etx_count=ETX_WORDS,
+                keep_mask=(1 << spec.keep_bits) - 1, word_order=spec.word_order,
+            )  # fmt: skip
+        else:
+            settings = random_settings(spec, rng, etx_count=1 + (number // 2) % ETX_WORDS)
+        weights = random_weights(spec, rng, kind)
+        words = random_words(rng, rows, settings)
+        frames = Encoder(spec, weights, settings).frames(words)
+        result.append(Segment(name=kind, settings=settings, weights=weights, words=words, frames=frames))
+    return result
+
+
+def reset_segment(spec: EncoderSpec, rng: np.random.Generator, rows: int) -> Segment:
+    """What the encoder does after reset with nothing written: reset settings, weights 0."""
+    settings, weights = reset_settings(spec), random_weights(spec, rng, "zero")
+    words = random_words(rng, rows, settings)
+    frames = Encoder(spec, weights, settings).frames(words)
+    return Segment(name="reset values", settings=settings, weights=weights, words=words, frames=frames)
+
+
+def _difference(got: npt.NDArray[np.uint32], expected: npt.NDArray[np.uint32], where: str) -> tuple[int, str]:
+    wrong = (got != expected).any(axis=1)
+    if not wrong.any():
+        return 0, ""
+    row = int(np.argmax(wrong))
+    word = int(np.argmax(got[row] != expected[row]))
+    return int(wrong.sum()), (
+        f"{where}: crossing {row}, eTx {word}: expected {int(expected[row, word]):08x}, got {int(got[row, word]):08x}"
+    )
+
+
+def check_volume(
+    bench: EncoderBench, seed: int, crossings: int, *, threads: int = 2, advance: Advance | None = None
+) -> Check:
+    """Compare hardware and golden model over at least `crossings` random bunch crossings."""
+    start = time.monotonic()
+    spec, rng = bench.design.spec, np.random.default_rng(seed)
+    compared = failed = 0
+    detail = ""
+    base = segments(spec, rng, 14, 256)
+    per_segment = max(1, -(-crossings // len(base)))
+    for segment in base:
+        # the stimulus repeats in another order: neighbours in time differ, expected frames cost no second model run
+        order = rng.integers(0, len(segment.words), per_segment)
+        order[0] = 0
+        words = segment.words[order]
+        frames = Encoder(spec, segment.weights, segment.settings, engine="numba").frames(words)
+        got = bench.frames(words, segment.settings, segment.weights, threads=threads, seed=1 + compared % 1000)
+        wrong, text = _difference(got, frames, segment.name)
+        compared, failed, detail = compared + len(words), failed + wrong, detail or text
+        if advance is not None:
+            advance(len(words))
+    wall_s = time.monotonic() - start
+    return Check(
+        name=f"{spec.name}: random crossings against the golden model (seed {seed})",
+        passed=failed == 0 and compared >= crossings, compared=compared, failed=failed, detail=detail, wall_s=wall_s,
+    )  # fmt: skip
+
+
+def check_vectors(bench: EncoderBench, words: Path, settings: Path, frames: Path, *, threads: int = 1) -> Check:
+    """Compare hardware with published frames, for published words and settings.
+
+    Raises
+    ------
+    ValueError
+        If the settings file carries no weights, or the files have different numbers of crossings.
+    """
+    start = time.monotonic()
+    configuration, weights = load_settings(settings, bench.design.spec)
+    if weights is None:
+        raise ValueError(f"{settings}: carries no weights")
+    given, expected = read_words(words), read_frames(frames).astype(np.uint32)
+    if len(given) != len(expected):
+        raise ValueError(f"{words} holds {len(given)} crossings, {frames} {len(expected)}")
+    got = bench.frames(given, configuration, weights, threads=threads)
+    failed, detail = _difference(got, expected, frames.name)
+    return Check(
+        name=f"published vectors: {frames.parent.name}/{frames.name}", passed=failed == 0 and len(given) > 0,
+        compared=len(given), failed=failed, detail=detail, wall_s=time.monotonic() - start,
+    )  # fmt: skip
+
+
+def encoder_check(design: EncoderDesign, stimulus: Sequence[Segment]) -> Callable[[NativeModel], bool]:
+    """Check for a mutation campaign: whether a model passes all segments; the first is run without any write."""
+    bench = EncoderBench.__new__(EncoderBench)
+    bench.design = design
+
+    def check(model: NativeModel) -> bool:
+        for number, segment in enumerate(stimulus):
+            bench.load(model, None if number == 0 else segment.settings, None if number == 0 else segment.weights)
+            got = bench.stream(model, segment.words.astype(np.uint32), 0)
+            if not np.array_equal(got, segment.frames):
+                return False
+        return True
+
+    return check
+
+
+def check_mutants(
+    spec: EncoderSpec, seed: int, count: int, *, rows: int = 192, threads: int = 2, advance: Advance | None = None
+) -> tuple[Check, mutation.CampaignResult]:
+    """Mutate the encoder `count` times and run the stimulus of `check_volume` on every mutant."""
+    from hw.common.export import to_rtlil
+    from hw.hgcal_encoder.encoder import Encoder as Hardware
+
+    start = time.monotonic()
+    rng = np.random.default_rng(seed)
+    stimulus = [reset_segment(spec, rng, rows), *segments(spec, rng, 14, rows)]
+    component = Hardware(spec=spec)
+    design = EncoderDesign(spec=spec, verilog="", top=spec.name, latency=component.latency)
+    result = mutation.run_campaign(
+        to_rtlil(component, spec.name), spec.name, encoder_check(design, stimulus), count=count, rng=rng, clock="clk",
+        threads=threads, advance=advance,
+    )  # fmt: skip
+    killed = result.count(mutation.Outcome.KILLED)
+    equivalent = result.count(mutation.Outcome.EQUIVALENT)
+    detail = (
+        f"{killed} of {len(result.mutants) - equivalent} mutants noticed ({100 * result.kill_rate:.1f} %), "
+        f"{equivalent} proved equivalent"
+    )
+    if result.survivors:
+        detail += "; unnoticed: " + "; ".join(map(str, result.survivors))
+    check = Check(
+        name=f"{spec.name}: mutants noticed by the bench (seed {seed})",
+        passed=len(result.mutants) >= count and result.kill_rate >= KILL_RATE_GATE,
+        compared=len(result.mutants), failed=len(result.survivors), detail=detail, wall_s=time.monotonic() - start,
+    )  # fmt: skip
+    return check, result
+
+
+def check_proofs(
+    spec: EncoderSpec, *, threads: int = 2, advance: Advance | None = None
+) -> tuple[Check, tuple[Proof, ...]]:
+    """Run all proofs of `flows.proofs` for a spec."""
+    start = time.monotonic()
+    proofs = tuple(prove_encoder(spec, threads=threads, advance=advance))
+    open_ = [proof for proof in proofs if proof.status is not Status.PROVED]
+    check = Check(
+        name=f"{spec.name}: proofs", passed=bool(proofs) and not open_, compared=len(proofs), failed=len(open_),
+        detail="; ".join(f"{proof.name} {proof.status} {proof.counterexample or ''}".strip() for proof in open_),
+        wall_s=time.monotonic() - start,
+    )  # fmt: skip
+    return check, proofs
+
+
+def verify(
+    spec: EncoderSpec,
+    *,
+    seed: int = 1,
+    crossings: int = 20_000,
+    vectors: Sequence[tuple[Path, Path, Path]] = (),
+    random_specs: int = 0,
+    mutants: int = 0,
+    mutant_spec: EncoderSpec | None = None,
+    proofs: bool = True,
+    threads: int = 2,
+    report: Callable[[Check], None] | None = None,
+) -> VerificationReport:
+    """Verify the generated hardware of a spec.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+    seed : int
+        Seed of all random choices.
+    crossings : int
+        Random bunch crossings to compare with the golden model, at least.
+    vectors : sequence of (words, settings, frames)
+        Published vectors to compare with; for the spec they were made for.
+    random_specs : int
+        Further random specs to run, `crossings` / 10 each.
+    mutants : int
+        Mutants to try; 0 leaves the campaign out.
+    mutant_spec : EncoderSpec, optional
+        Spec whose hardware is mutated (`spec` if left out): a small one builds in a minute and has the same stages.
+    proofs : bool
+        Whether to run the proofs.
+    threads : int
+        Cores to use.
+    report : callable, optional
+        Called with every result as soon as it is known.
+
+    Returns
+    -------
+    VerificationReport
+    """
+    checks: list[Check] = []
+    campaign: mutation.CampaignResult | None = None
+    proved: tuple[Proof, ...] = ()
+
+    def note(check: Check) -> None:
+        checks.append(check)
+        if report is not None:
+            report(check)
+
+    if proofs:
+        check, proved = check_proofs(spec, threads=threads)
+        note(check)
+    bench = EncoderBench(encoder_design(spec))
+    note(check_volume(bench, seed, crossings, threads=threads))
+    for words, settings, frames in vectors:
+        note(check_vectors(bench, words, settings, frames))
+    for number in range(random_specs):
+        drawn = random_spec(np.random.default_rng((seed, number)), f"RANDOM_{number}")
+        small = EncoderBench(encoder_design(drawn))
+        note(check_volume(small, seed + number, max(1, crossings // 10), threads=threads))
+    if mutants:
+        check, campaign = check_mutants(mutant_spec or spec, seed, mutants, threads=threads)
+        note(check)
+    return VerificationReport(spec=spec, seed=seed, checks=tuple(checks), campaign=campaign, proofs=proved)
