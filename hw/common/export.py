@@ -1,5 +1,6 @@
 """Verilog and RTLIL of a component: deterministic text, readable names, one module per distinct component."""
 
+import gc
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from amaranth.lib.wiring import Component
 
 from hw.common.hierarchy import Library, flat_ports
 
-__all__ = ["ExportError", "Port", "ports", "to_rtlil", "to_verilog"]
+__all__ = ["ExportError", "Port", "ports", "rtlil_to_verilog", "to_rtlil", "to_verilog"]
 
 Port = tuple[str, str, int]
 """Name, direction (``"input"`` or ``"output"``), width."""
@@ -67,7 +68,14 @@ def to_rtlil(component: Component, name: str) -> str:
     if not _LEGAL.fullmatch(name):
         raise ValueError(f"expected a Verilog identifier as name of the design, got {name!r}")
     library = Library(name)
-    library.convert(component, name)
+    # nothing becomes garbage meanwhile: the collector would only search millions of live tuples, a quarter of the time
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        library.convert(component, name)
+    finally:
+        if collecting:
+            gc.enable()
     texts = []
     for module, text in library.modules.items():
         if module != name:
