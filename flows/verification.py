@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +20,19 @@ from flows.simulation import EncoderBench, EncoderDesign, NativeModel, encoder_d
 from sim.fixed_point import FixedPoint, IntArray, Overflow, Rounding
 from sim.hgcal_encoder.decode import decode
 from sim.hgcal_encoder.encoder import Encoder
+from sim.hgcal_encoder.frame import frame
+from sim.hgcal_encoder.normalise import sum_code
 from sim.hgcal_encoder.registers import reset_settings
 from sim.hgcal_encoder.settings import Settings, load_settings
-from sim.hgcal_encoder.spec import CELLS, ETX_WORDS, EncoderSpec, WordOrder
+from sim.hgcal_encoder.spec import CELLS, ECON_T, ETX_WORDS, EncoderSpec, WordOrder
 from sim.hgcal_encoder.vectors import read_frames, read_words
 from sim.hgcal_encoder.weights import Weights
 from sim.hgcal_encoder.words import HEADER, ORBIT_HEADER, pack
 
 __all__ = [
     "Check", "KILL_RATE_GATE", "Segment", "VerificationReport", "check_mutants", "check_proofs", "check_vectors",
-    "check_volume", "random_settings", "random_spec", "random_weights", "random_words", "segments", "verify",
+    "check_volume", "campaign_spec", "random_settings", "random_spec", "random_weights", "random_words", "segments",
+    "start_frames", "verify",
 ]  # fmt: skip
 
 KILL_RATE_GATE = 0.95
@@ -166,8 +169,10 @@ def random_weights(spec: EncoderSpec, rng: np.random.Generator, kind: str) -> We
 
 def random_settings(spec: EncoderSpec, rng: np.random.Generator, etx_count: int | None = None) -> Settings:
     """Settings with random multiplexer, factors, density, links and keep mask."""
-    density = float(rng.choice([0.0, 0.3, 0.7, 1.0]))
-    mask = sum(1 << bit for bit in range(spec.keep_bits) if rng.random() < density)
+    # runs of kept and dropped bits: bits move by small and by large distances
+    density, run = float(rng.choice([0.1, 0.5, 0.9])), int(rng.choice([1, 1, 5, 40]))
+    kept = np.repeat(rng.random(spec.keep_bits) < density, rng.integers(1, run + 1, spec.keep_bits))
+    mask = sum(1 << bit for bit in range(spec.keep_bits) if kept[bit])
     near_one = rng.random() < 0.5
     return Settings(
         select=rng.permutation(CELLS) if rng.random() < 0.5 else rng.integers(0, CELLS, CELLS),
@@ -225,6 +230,7 @@ def segments(spec: EncoderSpec, rng: np.random.Generator, count: int, rows: int)
     """Stimulus: `count` segments of `rows` crossings, cycling through kinds of weights and numbers of links."""
     result = []
     for number in range(count):
+        # the mask hides latents, the kind of weights decides which sums occur: both change all the time
         kind = _KINDS[number % len(_KINDS)] if number % 2 == 0 else _KINDS[(number // 2) % 3]
         # every other segment sends all latents, so that no mask hides a wrong bit
         if number % 2 == 0:
@@ -316,8 +322,13 @@ def encoder_check(design: EncoderDesign, stimulus: Sequence[Segment]) -> Callabl
     """Check for a mutation campaign: whether a model passes all segments; the first is run without any write."""
     bench = EncoderBench.__new__(EncoderBench)
     bench.design = design
+    start = start_frames(design)
 
     def check(model: NativeModel) -> bool:
+        model.run({"rst": [1, 1]})
+        words = np.repeat(stimulus[0].words[:1].astype(np.uint32), len(start), axis=0)
+        if not np.array_equal(model.run({"words": words})["frames"], start):
+            return False
         for number, segment in enumerate(stimulus):
             bench.load(model, None if number == 0 else segment.settings, None if number == 0 else segment.weights)
             got = bench.stream(model, segment.words.astype(np.uint32), 0)
@@ -328,8 +339,32 @@ def encoder_check(design: EncoderDesign, stimulus: Sequence[Segment]) -> Callabl
     return check
 
 
+def start_frames(design: EncoderDesign) -> npt.NDArray[np.uint32]:
+    """What leaves the encoder between reset and the frame of the first crossing, shape (latency, 13).
+
+    An empty pipeline: the output register holds zero, then come frames with sum code 0 and latents 0, numbered from 0,
+    and last that of words of 0 in the input register. This holds for the pipeline registers of the presets.
+    """
+    spec = design.spec
+    empty = decode(np.zeros((1, CELLS), np.int64), False)
+    count = design.latency - 1
+    codes = np.zeros(count, np.int64)
+    codes[-1:] = sum_code(empty.sum(axis=1))
+    settings = reset_settings(spec)
+    latents = np.zeros((count, spec.latents), np.int64)
+    # number 16 counts as 0 without being the start of an orbit
+    numbers = 16 + np.arange(count)
+    frames = frame(numbers, codes, latents, settings.keep_mask, settings.etx_count, spec)
+    return np.concatenate([np.zeros((1, ETX_WORDS), np.uint32), frames])
+
+
+def campaign_spec() -> EncoderSpec:
+    """ECON_T with one filter and two latents, for mutation: all stages and all 48 cells, built in a minute."""
+    return replace(ECON_T, name="CAMPAIGN", filters=1, latents=2)
+
+
 def check_mutants(
-    spec: EncoderSpec, seed: int, count: int, *, rows: int = 192, threads: int = 2, advance: Advance | None = None
+    spec: EncoderSpec, seed: int, count: int, *, rows: int = 96, threads: int = 2, advance: Advance | None = None
 ) -> tuple[Check, mutation.CampaignResult]:
     """Mutate the encoder `count` times and run the stimulus of `check_volume` on every mutant."""
     from hw.common.export import to_rtlil
@@ -337,7 +372,7 @@ def check_mutants(
 
     start = time.monotonic()
     rng = np.random.default_rng(seed)
-    stimulus = [reset_segment(spec, rng, rows), *segments(spec, rng, 14, rows)]
+    stimulus = [reset_segment(spec, rng, rows), *segments(spec, rng, 42, rows)]
     component = Hardware(spec=spec)
     design = EncoderDesign(spec=spec, verilog="", top=spec.name, latency=component.latency)
     result = mutation.run_campaign(
@@ -404,7 +439,7 @@ def verify(
     mutants : int
         Mutants to try; 0 leaves the campaign out.
     mutant_spec : EncoderSpec, optional
-        Spec whose hardware is mutated (`spec` if left out): a small one builds in a minute and has the same stages.
+        Spec whose hardware is mutated; `campaign_spec` if left out: it builds in a minute and has the same stages.
     proofs : bool
         Whether to run the proofs.
     threads : int
@@ -437,6 +472,6 @@ def verify(
         small = EncoderBench(encoder_design(drawn))
         note(check_volume(small, seed + number, max(1, crossings // 10), threads=threads))
     if mutants:
-        check, campaign = check_mutants(mutant_spec or spec, seed, mutants, threads=threads)
+        check, campaign = check_mutants(mutant_spec or campaign_spec(), seed, mutants, threads=threads)
         note(check)
     return VerificationReport(spec=spec, seed=seed, checks=tuple(checks), campaign=campaign, proofs=proved)

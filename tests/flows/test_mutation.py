@@ -1,0 +1,91 @@
+"""Mutation engine: kills, survivors, proved equivalents, and a campaign that a blind bench fails."""
+
+import numpy as np
+import pytest
+
+from flows.mutation import Kind, Outcome, elaborate, find_mutants, module_equivalent, run_campaign, stages
+from flows.rtlil import constant, parse_rtlil, sigspec
+from flows.simulation import NativeModel
+from hw.common.export import to_rtlil
+from hw.hgcal_encoder.normalise import Normalise, SumCode
+from sim.hgcal_encoder.spec import ECON_T
+
+SUMS = np.array(
+    [*range(64), *((1 << m) + d for m in range(6, 28) for d in (-1, 0, 1, 5 << max(m - 5, 0))), (1 << 28) - 1]
+)
+
+
+def expected_codes() -> list[tuple[int, int]]:
+    """5E4M code and shift from Python integers, not from the model."""
+    result = []
+    for value in SUMS.tolist():
+        m = max(value.bit_length() - 1, 0)
+        code = value if m <= 3 else ((m - 3) << 4) | (value >> (m - 4)) & 15
+        result.append((code, min(m, 21)))
+    return result
+
+
+def check(model: NativeModel) -> bool:
+    out = model.run({"module_sum": SUMS})
+    return list(zip(out["sum_code"].tolist(), out["shift"].tolist(), strict=True)) == expected_codes()
+
+
+def test_thorough_check_kills_what_is_not_equivalent() -> None:
+    rtlil = to_rtlil(SumCode(), "sum_code")
+    result = run_campaign(rtlil, "sum_code", check, count=60, rng=np.random.default_rng(5))
+    assert len(result.mutants) == 60
+    assert {mutant.kind for mutant in result.mutants} == set(Kind)
+    assert result.kill_rate >= 0.95, "\n".join(map(str, result.survivors))
+    assert 0 < result.count(Outcome.EQUIVALENT) < 25
+    assert sum(sum(row.values()) for row in result.table(lambda mutant: mutant.kind).values()) == 60
+
+
+def test_blind_check_leaves_survivors() -> None:
+    def blind(model: NativeModel) -> bool:
+        return model.run({"module_sum": [0, 1]})["sum_code"].tolist() == [0, 1]
+
+    result = run_campaign(to_rtlil(SumCode(), "sum_code"), "sum_code", blind, count=60, rng=np.random.default_rng(5))
+    assert result.kill_rate < 0.7
+    assert all(mutant.module == "sum_code" and mutant.cell in str(mutant) for mutant in result.survivors)
+
+
+def test_failing_check_is_refused() -> None:
+    with pytest.raises(ValueError, match="fails on the design without mutants"):
+        run_campaign(
+            to_rtlil(SumCode(), "sum_code"), "sum_code", lambda _: False, count=5, rng=np.random.default_rng(5)
+        )
+
+
+def test_equivalence_is_proved_for_some_and_not_for_killed_ones() -> None:
+    rtlil = to_rtlil(SumCode(), "sum_code")
+    modules = elaborate(rtlil)
+    mutants = find_mutants(modules, "sum_code", 60, np.random.default_rng(5))
+    result = run_campaign(rtlil, "sum_code", check, count=60, rng=np.random.default_rng(5))
+    assert result.mutants == mutants
+    killed = [mutant for mutant in mutants if result.outcomes[mutant.number] is Outcome.KILLED]
+    for mutant in killed[:4]:
+        assert not module_equivalent(modules, mutant)
+
+
+def test_mutants_spread_over_stages_and_repeat_with_the_seed() -> None:
+    modules = elaborate(to_rtlil(Normalise(spec=ECON_T), "top"))
+    found = find_mutants(modules, "top", 30, np.random.default_rng(1))
+    assert found == find_mutants(modules, "top", 30, np.random.default_rng(1))
+    assert found != find_mutants(modules, "top", 30, np.random.default_rng(2))
+    assert len({mutant.stage for mutant in found}) >= 3
+    assert set(stages(modules, "top")) == set(modules)
+
+
+def test_rtlil_bits() -> None:
+    module = parse_rtlil(
+        "module \\m\n  wire width 4 input 1 \\a\n  wire width 8 output 2 \\y\n"
+        "  connect \\y { 2'10 \\a [3:1] \\a [0] 2'01 }\nend\n"
+    )["m"]
+    bits = module.bits(module.connections[0][1])
+    assert bits == ["1", "0", "\\a [0]", "\\a [1]", "\\a [2]", "\\a [3]", "0", "1"]
+    assert module.bits(sigspec(bits)) == bits
+    assert [constant(bit) for bit in bits].count(True) == 4
+    with pytest.raises(ValueError, match="unknown wire"):
+        module.bits("\\b")
+    with pytest.raises(ValueError, match="not understood"):
+        parse_rtlil("module \\m\n  process $p\n")
