@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench constraints clean
+.PHONY: help demo test check bench figures constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ test: $(VENV)/.full ## formatting, types, floors, all tests
 
 bench: $(VENV)/.full ## speed of models and simulators; rivals in an environment of their own
 	@scripts/bench.sh "$(PYTHON)" "$(BIN)"
+
+figures: $(VENV)/.core ## tables of README and docs from benchmarks/results
+	@$(BIN)/python -m flows.figures
 
 constraints: $(VENV)/.full ## rewrite constraints.txt from the installed environment
 	@(echo "# Versions tested together, for pip's --constraint. Regenerate with: make constraints"; \

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import FixedPoint, IntArray
-from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 
 ACCUMULATOR_INTEGER = 14
