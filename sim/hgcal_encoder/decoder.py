@@ -20,15 +20,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sim.fixed_point import check_range
+from sim.hgcal_encoder.frame import COUNTER_WIDTH, SUM_CODE_WIDTH, kept_positions
 from sim.hgcal_encoder.geometry import N_TRIGGER_CELLS, image_8x8
-from sim.hgcal_encoder.spec import PRESETS, EncoderSpec
+from sim.hgcal_encoder.settings import keep_mask
+from sim.hgcal_encoder.spec import ETX_WORDS, PRESETS, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 
 __all__ = [
     "DECODER_KINDS",
     "Decoder",
     "TrainedModel",
-    "keep_mask",
+    "read_frames",
     "shipped_models",
     "sum_features",
     "sum_of_code",
@@ -41,8 +44,6 @@ Int64 = NDArray[np.int64]
 
 #: Kinds of decoder, see the module's text.
 DECODER_KINDS = ("mlp", "published")
-#: Latent bits that fit 1 ... 5 eLinks, per latent (arXiv 2105.01683; data sheet of the chip).
-BITS_PER_LATENT = {1: 1, 2: 3, 3: 5, 4: 7, 5: 9}
 
 
 def truncate_latents(latents: ArrayLike, kept_bits: int, width: int = 9) -> Int64:
@@ -68,24 +69,43 @@ def truncate_latents(latents: ArrayLike, kept_bits: int, width: int = 9) -> Int6
     return out
 
 
-def keep_mask(spec: EncoderSpec, kept_bits: int) -> int:
-    """Keep mask of the frame that sends the highest `kept_bits` of every latent.
+def read_frames(frames: ArrayLike, spec: EncoderSpec, mask: int, etx_count: int) -> tuple[Int64, Int64]:
+    """Sum codes and latents in the chip's output words: what arrives off the detector.
 
     Parameters
     ----------
+    frames : array_like of int, shape (n, 13)
+        eTx words, see `sim.hgcal_encoder.frame.frame`.
     spec : EncoderSpec
-    kept_bits : int
+    mask : int
+        Keep mask of the chip's settings.
+    etx_count : int
+        Active links, 1 to 13.
 
     Returns
     -------
-    int
-        One bit per latent bit, latent 0 lowest, as `sim.hgcal_encoder.frame` expects.
+    sum_codes : ndarray of int64, shape (n,)
+    latents : ndarray of int64, shape (n, latents)
+        Bits that were not sent read as 0.
+
+    Raises
+    ------
+    ValueError
+        If the shape, a word, the mask or the number of links is out of range.
     """
-    width = spec.latent.width
-    if not 1 <= kept_bits <= width:
-        raise ValueError(f"kept_bits must be 1 ... {width}, got {kept_bits}")
-    one = ((1 << kept_bits) - 1) << (width - kept_bits)
-    return sum(one << (width * i) for i in range(spec.latents))
+    words = check_range(frames, 0, 0xFFFF_FFFF, "output words")
+    if words.ndim != 2 or words.shape[1] != ETX_WORDS:
+        raise ValueError(f"output words: expected shape (n, {ETX_WORDS}), got {words.shape}")
+    capacity = spec.capacity(etx_count)
+    positions = kept_positions(mask, spec)[:capacity]
+    bits = np.unpackbits(words.astype(">u4").view(np.uint8).reshape(len(words), -1), axis=1).astype(np.int64)
+    header = COUNTER_WIDTH + SUM_CODE_WIDTH
+    sum_codes = bits[:, COUNTER_WIDTH:header] @ (1 << np.arange(SUM_CODE_WIDTH - 1, -1, -1))
+    latents = np.zeros((len(words), spec.latents), dtype=np.int64)
+    for place, position in enumerate(positions.tolist()):
+        latent, bit = divmod(position, spec.latent.width)
+        latents[:, latent] |= bits[:, header + capacity - 1 - place] << bit
+    return sum_codes, latents
 
 
 def sum_of_code(codes: ArrayLike) -> Float64:
@@ -420,6 +440,26 @@ class TrainedModel:
         latents = Encoder(self.spec, self.weights, engine=Engine.NUMBA).latents(inputs)
         sent = truncate_latents(latents, self.kept_bits, self.spec.latent.width)
         return self.decoder.charges(sent, sum_code(array.sum(axis=1)))
+
+    def decode_frames(self, frames: ArrayLike) -> Float64:
+        """Decode the chip's output words, sent with this model's keep mask on its number of links.
+
+        Parameters
+        ----------
+        frames : array_like of int, shape (n, 13)
+
+        Returns
+        -------
+        ndarray of float64, shape (n, 48)
+            Decoded charges in trigger cell order, if the multiplexer was set to `multiplexer`.
+
+        Raises
+        ------
+        ValueError
+            If the shape or a word is out of range.
+        """
+        sum_codes, latents = read_frames(frames, self.spec, self.keep_mask, self.elinks)
+        return self.decoder.charges(latents, sum_codes)
 
 
 def shipped_models() -> dict[str, Path]:

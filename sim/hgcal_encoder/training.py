@@ -41,7 +41,6 @@ from numpy.typing import NDArray
 from sim.files import replacing
 from sim.fixed_point import Overflow, Rounding
 from sim.hgcal_encoder.decoder import (
-    BITS_PER_LATENT,
     DECODER_KINDS,
     Decoder,
     TrainedModel,
@@ -67,6 +66,7 @@ from sim.hgcal_encoder.metric import (
     telescoping_matrices,
 )
 from sim.hgcal_encoder.normalise import normalise, sum_code
+from sim.hgcal_encoder.settings import bits_per_latent
 from sim.hgcal_encoder.showers import (
     ELECTROMAGNETIC,
     HADRON,
@@ -80,7 +80,7 @@ from sim.hgcal_encoder.showers import (
     SingleParticles,
     TopPairs,
 )
-from sim.hgcal_encoder.spec import PRESETS, EncoderSpec
+from sim.hgcal_encoder.spec import ETX_WORDS, PRESETS, EncoderSpec
 from sim.hgcal_encoder.vectors import read_charges
 from sim.hgcal_encoder.weights import Weights
 
@@ -556,7 +556,7 @@ def train(
         Calibrated charges in trigger cell order, as from `simulate_training_charges`.
     spec : EncoderSpec
     elinks : int
-        1 ... 5; decides the bits kept of each latent.
+        Output links; decides the bits kept of each latent (`settings.bits_per_latent`).
     steps : int
         Optimiser steps (Adam, cosine decay to zero).
     seed : int
@@ -589,8 +589,9 @@ def train(
     ModuleNotFoundError
         If TensorFlow is not installed (install the extra ``train``).
     """
-    if elinks not in BITS_PER_LATENT:
-        raise ValueError(f"elinks: expected 1 ... 5, got {elinks}")
+    kept = bits_per_latent(spec, elinks)
+    if kept < 1:
+        raise ValueError(f"elinks: {elinks} links cannot carry a bit of each of {spec.latents} latents")
     if loss not in LOSSES:
         raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}")
     if decoder not in DECODER_KINDS:
@@ -604,7 +605,6 @@ def train(
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("training needs TensorFlow: install liquidcal with its extra 'train'") from error
 
-    kept = BITS_PER_LATENT[elinks] * spec.latent.width // 9
     network = _Network(spec, kept_bits=kept, decoder=decoder, units=units, seed=seed)
     if start is not None:
         network.load(start)
@@ -833,7 +833,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m sim.hgcal_encoder.training", description="Train an encoder inside the chip's number format."
     )
     parser.add_argument("--preset", choices=sorted(PRESETS), default="ECON_T")
-    parser.add_argument("--elinks", type=int, choices=sorted(BITS_PER_LATENT), default=5)
+    parser.add_argument("--elinks", type=int, choices=range(1, ETX_WORDS + 1), default=5, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=20000)
     parser.add_argument("--batch", type=int, default=512)

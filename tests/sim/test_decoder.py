@@ -1,18 +1,23 @@
 """Decoder against closed forms and Keras; models survive the disk; shipped models do what their cards say."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from sim.hgcal_encoder import decoder as d
+from sim.hgcal_encoder.calibrate import calibrate
+from sim.hgcal_encoder.decode import decode
 from sim.hgcal_encoder.encoder import Encoder
-from sim.hgcal_encoder.frame import kept_positions
+from sim.hgcal_encoder.frame import frame, kept_positions
 from sim.hgcal_encoder.metric import earth_movers_distance, occupancy, summarise
 from sim.hgcal_encoder.normalise import sum_code
+from sim.hgcal_encoder.settings import Settings, keep_mask
 from sim.hgcal_encoder.spec import ECON_T, TNS_2021
 from sim.hgcal_encoder.weights import Weights
+from sim.hgcal_encoder.words import pack
 
 
 def _mlp(rng, units=(7,)):
@@ -67,7 +72,7 @@ def test_features_of_the_sum():
 @pytest.mark.parametrize("kept", [1, 3, 5, 7, 9])
 def test_mask_keeps_what_truncation_keeps(kept):
     """The frame's mask and the decoder's truncation name the same bits."""
-    positions = kept_positions(d.keep_mask(ECON_T, kept), ECON_T)
+    positions = kept_positions(keep_mask(ECON_T, kept), ECON_T)
     assert len(positions) == 16 * kept
     rng = np.random.default_rng(kept)
     latents = rng.integers(0, 512, (50, 16))
@@ -148,6 +153,47 @@ def test_reconstruction_joins_the_parts():
     charges[3, 9] = -5
     with pytest.raises(ValueError, match="-5"):
         model.reconstruct(charges)
+
+
+@pytest.mark.parametrize("elinks", [1, 2, 3, 4, 5])
+def test_frames_carry_what_the_decoder_needs(elinks):
+    """From eRx words through the chip's output words and back: equal to decoding the latents themselves."""
+    rng = np.random.default_rng(elinks)
+    model = replace(_model(rng, kept=2 * elinks - 1), elinks=elinks)
+    settings = Settings(
+        select=model.multiplexer,
+        high_density=False,
+        keep_mask=model.keep_mask,
+        etx_count=elinks,
+        word_order=ECON_T.word_order,
+    )
+    codes = rng.integers(0, 100, (60, 48)) * (rng.random((60, 48)) < 0.4)
+    codes[7] = 127
+    encoder = Encoder(ECON_T, model.weights, settings)
+    frames = encoder.frames(pack(codes, ECON_T.word_order))
+    charges = calibrate(decode(codes, False), settings.factors)
+    assert np.allclose(model.decode_frames(frames), model.reconstruct(charges), rtol=1e-12)
+    sums, latents = d.read_frames(frames, ECON_T, model.keep_mask, elinks)
+    assert np.array_equal(sums, sum_code(charges.sum(axis=1)))
+    full = Encoder(ECON_T, model.weights).latents(charges[:, model.multiplexer])
+    assert np.array_equal(latents, d.truncate_latents(full, model.kept_bits))
+    assert latents.any()
+
+
+def test_frames_that_overflow_read_the_kept_low_bits():
+    """All 144 bits on two links: the lowest 50 arrive."""
+    rng = np.random.default_rng(1)
+    latents = rng.integers(0, 512, (30, 16))
+    mask = (1 << 144) - 1
+    words = frame(np.arange(1, 31), np.full(30, 170), latents, mask, 2, ECON_T)
+    sums, found = d.read_frames(words, ECON_T, mask, 2)
+    assert (sums == 170).all()
+    expected = latents.copy()
+    expected[:, 5] &= 31  # 5 whole latents and 5 bits of the sixth
+    expected[:, 6:] = 0
+    assert np.array_equal(found, expected)
+    with pytest.raises(ValueError, match=r"shape \(n, 13\)"):
+        d.read_frames(words[:, :5], ECON_T, mask, 2)
 
 
 def test_wrong_models_are_refused(tmp_path):
