@@ -372,8 +372,12 @@ def schemata(modules: Mapping[str, RtlilModule], top: str, mutants: Sequence[Mut
     return re.sub(r"^module \\?(\S+?) ?\(.*?^endmodule", switches, verilog, flags=re.MULTILINE | re.DOTALL)
 
 
-def module_equivalent(modules: Mapping[str, RtlilModule], mutant: Mutant, timeout_s: float = 30.0) -> bool:
+def module_equivalent(
+    modules: Mapping[str, RtlilModule], mutant: Mutant, timeout_s: float = 20.0, root: str | None = None
+) -> bool:
     """Whether yosys proves that the mutated module computes the same as the right one, for every input and state.
+
+    `root` names a module above it to compare instead: what cannot be seen there is equivalent too.
 
     Flip-flops are cut: their outputs count as inputs, what they load as outputs. False means "not proved".
     """
@@ -385,19 +389,20 @@ def module_equivalent(modules: Mapping[str, RtlilModule], mutant: Mutant, timeou
                 subtree(cell.type.removeprefix("\\"), found)
         return found
 
-    parts = subtree(mutant.module, {})
+    root = root or mutant.module
+    parts = subtree(root, {})
     right = "autoidx 1000000\n" + "".join(module.text() for module in parts.values())
     wrong = "autoidx 1000000\n" + "".join(
         (_mutate(module, [mutant], False) if name == mutant.module else module).text() for name, module in parts.items()
     )
-    prepare = f"hierarchy -top {mutant.module}\nflatten\nasync2sync\ndffunmap\nexpose -dff -evert-dff\nopt_clean\n"
+    prepare = f"hierarchy -top {root}\nflatten\nasync2sync\ndffunmap\nexpose -dff -evert-dff\nopt_clean\n"
     with tempfile.TemporaryDirectory(prefix="liquidcal-mutation-") as folder:
         work = Path(folder)
         (work / "right.il").write_text(right)
         (work / "wrong.il").write_text(wrong)
         script = (
-            f"read_rtlil right.il\n{prepare}rename {mutant.module} gold\ndesign -stash gold\n"
-            f"read_rtlil wrong.il\n{prepare}rename {mutant.module} gate\ndesign -stash gate\n"
+            f"read_rtlil right.il\n{prepare}rename {root} gold\ndesign -stash gold\n"
+            f"read_rtlil wrong.il\n{prepare}rename {root} gate\ndesign -stash gate\n"
             "design -copy-from gold -as gold gold\ndesign -copy-from gate -as gate gate\n"
             "miter -equiv -flatten -make_assert gold gate miter\nhierarchy -top miter\nopt_expr\nopt_clean\n"
             f"sat -verify -prove-asserts -timeout {max(1, int(timeout_s))} miter\n"
@@ -455,6 +460,10 @@ def run_campaign(
         schemata(modules, top, mutants, timeout_s), top, clock=clock, mutants=True, timeout_s=timeout_s
     )
 
+    def stage_root(mutant: Mutant) -> str:
+        name = f"{top}_{mutant.stage}"
+        return name if name in modules else mutant.module
+
     def passes(number: int) -> bool:
         with NativeModel(library, ports, clock) as model:
             model.select_mutant(number)
@@ -465,7 +474,10 @@ def run_campaign(
 
     def decide(mutant: Mutant) -> Outcome:
         outcome = Outcome.SURVIVED if passes(mutant.number) else Outcome.KILLED
-        if outcome is Outcome.SURVIVED and module_equivalent(modules, mutant):
+        if outcome is Outcome.SURVIVED and (
+            module_equivalent(modules, mutant)
+            or (stage_root(mutant) != mutant.module and module_equivalent(modules, mutant, root=stage_root(mutant)))
+        ):
             outcome = Outcome.EQUIVALENT
         if advance is not None:
             advance(1)

@@ -56,7 +56,8 @@ def test_rows_are_clocks_and_wide_ports_keep_every_bit() -> None:
         out = model.run({"a": [5, 127, 130, 0], "wide": wide, "rst": [0, 0, 0, 0]})
         # the response of a row is what the outputs show before its clock edge; 130 has only its low 7 bits
         assert out["total"].tolist() == [0, 5, 132, 134]
-        expected = [(0x3F89ABCDEFFFFFFFF << 7) | a for a in (5, 127, 2, 0)]
+        value = 0x3F << 64 | 0x89ABCDEF << 32 | 0xFFFFFFFF
+        expected = [value << 7 | a for a in (5, 127, 2, 0)]
         assert [sum(int(w) << (32 * i) for i, w in enumerate(row)) for row in out["both"]] == expected
         with pytest.raises(ValueError, match="no inputs"):
             model.run({"b": [1]})
