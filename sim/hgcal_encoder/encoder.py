@@ -13,14 +13,14 @@ from sim.hgcal_encoder.calibrate import calibrate
 from sim.hgcal_encoder.convolution import convolve
 from sim.hgcal_encoder.decode import decode
 from sim.hgcal_encoder.dense import dense
-from sim.hgcal_encoder.frame import frame, kept_positions
+from sim.hgcal_encoder.frame import counter, frame, kept_positions
 from sim.hgcal_encoder.grid import to_grid
 from sim.hgcal_encoder.multiplex import multiplex
 from sim.hgcal_encoder.normalise import check_charges, normalise, sum_code
 from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
-from sim.hgcal_encoder.words import bunch_crossings, unpack
+from sim.hgcal_encoder.words import bunch_crossings, check_words, unpack
 
 
 class Engine(StrEnum):
@@ -139,16 +139,16 @@ class Encoder:
         """eTx words of shape (n, 13) for eRx words of shape (n, 12); parameters and errors as `trace`."""
         if self.engine is Engine.NUMPY:
             return self.trace(words, first_bx).frames
-        settings = self.settings
-        headers, inputs = unpack(words, settings.word_order)
-        codes = multiplex(inputs, settings.select)
-        charges = calibrate(decode(codes, settings.high_density), settings.factors)
-        return frame(
-            bunch_crossings(headers, first_bx),
+        # compiled on first use; importing numba costs a second that the NumPy engine does not need
+        from sim.hgcal_encoder import kernel
+
+        checked = check_words(words)
+        charges = kernel.charges_of_words(checked, self.settings)
+        return kernel.frames_of_latents(
+            counter(bunch_crossings(checked[:, 0] >> 28, first_bx)),
             sum_code(charges.sum(axis=1)),
-            self.latents(charges),
-            settings.keep_mask,
-            settings.etx_count,
+            kernel.encode(charges, self.weights),
+            self.settings,
             self.spec,
         )
 
@@ -171,10 +171,9 @@ class Encoder:
         """
         if self.engine is Engine.NUMPY:
             return self._network(charges)[3]
-        # compiled on first use; importing numba costs a second that the NumPy engine does not need
-        from sim.hgcal_encoder.kernel import encode
+        from sim.hgcal_encoder import kernel
 
-        return encode(check_charges(charges), self.weights)
+        return kernel.encode(check_charges(charges), self.weights)
 
     def _network(self, charges: npt.ArrayLike) -> tuple[IntArray, IntArray, IntArray, IntArray]:
         spec, weights = self.spec, self.weights

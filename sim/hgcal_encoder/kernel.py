@@ -1,9 +1,9 @@
-"""Compiled kernel of the network: calibrated charges to latents in one pass, on all cores.
+"""Compiled kernels of the encoder, on all cores: words to charges, charges to latents, latents to frames.
 
-Same results as the NumPy engine on every code. Images stand side by side in blocks of `LANES`, so every inner loop is
-one weight times a row of images: long vector code without branches. Codes are held in floating point, in which these
-integers are exact: float32 while every sum stays below 2**24, float64 (2**53) for wider formats. Weights are scaled by
-the power of two that a product drops, so truncation is one floor.
+Same results as the NumPy engine on every code. In the network, images stand side by side in blocks of `LANES`, so
+every inner loop is one weight times a row of images: long vector code without branches. Codes are held in floating
+point, in which these integers are exact: float32 while every sum stays below 2**24, float64 (2**53) for wider formats.
+Weights are scaled by the power of two that a product drops, so truncation is one floor.
 """
 
 from __future__ import annotations
@@ -12,15 +12,66 @@ from typing import Any
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from sim.fixed_point import FixedPoint, IntArray, Overflow, Rounding
-from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH, EncoderSpec
+from sim.hgcal_encoder.calibrate import CALIBRATION
+from sim.hgcal_encoder.decode import decode
+from sim.hgcal_encoder.frame import COUNTER_WIDTH, SUM_CODE_WIDTH, kept_positions
+from sim.hgcal_encoder.settings import Settings
+from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH, ETX_WORDS, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
+from sim.hgcal_encoder.words import shifts
 
 LANES = 64
 """Images computed side by side."""
 
+_FACTOR_FRACTION = CALIBRATION.fraction
 _ROUNDINGS = {Rounding.TRN: 0, Rounding.RND: 1, Rounding.RND_CONV: 2}
+
+
+def charges_of_words(words: IntArray, settings: Settings) -> IntArray:
+    """Calibrated charges of checked eRx words: unpacking, multiplexer, decoding, calibration.
+
+    Parameters
+    ----------
+    words : ndarray of int64, shape (n, 12)
+    settings : Settings
+
+    Returns
+    -------
+    ndarray of int64, shape (n, 48)
+    """
+    charges = np.empty((len(words), CELLS), np.int64)
+    # a 7-bit code has only 128 charges
+    table = decode(np.arange(128), settings.high_density)
+    _charges(
+        words, settings.select // 4, shifts(settings.word_order)[settings.select % 4], table, settings.factors, charges
+    )
+    return charges
+
+
+def frames_of_latents(
+    counters: IntArray, sum_codes: IntArray, latents: IntArray, settings: Settings, spec: EncoderSpec
+) -> npt.NDArray[np.uint32]:
+    """Frames, as `sim.hgcal_encoder.frame.frame` lays them out.
+
+    Parameters
+    ----------
+    counters, sum_codes : ndarray of int64, shape (n,)
+    latents : ndarray of int64, shape (n, latents)
+    settings : Settings
+    spec : EncoderSpec
+
+    Returns
+    -------
+    ndarray of uint32, shape (n, 13)
+    """
+    capacity = spec.capacity(settings.etx_count)
+    positions = kept_positions(settings.keep_mask, spec)[:capacity]
+    frames = np.zeros((len(latents), ETX_WORDS), np.uint32)
+    _frames(counters, sum_codes, latents, positions, spec.latent.width, capacity, frames)
+    return frames
 
 
 def encode(charges: IntArray, weights: Weights) -> IntArray:
@@ -163,3 +214,24 @@ def _encode(  # type: ignore[no-untyped-def]
             _keep(total, dense_store)
             for lane in range(count):
                 latents[start + lane, latent] = np.int64(total[lane])
+
+
+@numba.njit(cache=True, parallel=True, nogil=True)  # type: ignore[untyped-decorator]
+def _charges(words, word, shift, table, factors, charges):  # type: ignore[no-untyped-def]
+    for row in numba.prange(len(words)):
+        for cell in range(CELLS):
+            code = (words[row, word[cell]] >> shift[cell]) & 127
+            charges[row, cell] = (table[code] * factors[cell]) >> _FACTOR_FRACTION
+
+
+@numba.njit(cache=True, parallel=True, nogil=True)  # type: ignore[untyped-decorator]
+def _frames(counters, sum_codes, latents, positions, width, capacity, frames):  # type: ignore[no-untyped-def]
+    for row in numba.prange(len(frames)):
+        header = (counters[row] << SUM_CODE_WIDTH) | sum_codes[row]
+        frames[row, 0] = header << (32 - COUNTER_WIDTH - SUM_CODE_WIDTH)
+        # the lowest kept bit ends the frame
+        place = COUNTER_WIDTH + SUM_CODE_WIDTH + capacity
+        for position in positions:
+            place -= 1
+            bit = (latents[row, position // width] >> (position % width)) & 1
+            frames[row, place // 32] |= np.uint32(bit << (31 - place % 32))

@@ -166,9 +166,18 @@ def test_frame_layout_against_strings(links: int) -> None:
     rng = np.random.default_rng(links)
     mask = int.from_bytes(rng.bytes(18), "big") if links % 2 else keep_mask(ECON_T, min(2 * links - 1, 9))
     weights = Weights.random(ECON_T, rng)
-    encoder = Encoder(ECON_T, weights, Settings(etx_count=links, keep_mask=mask))
-    words = pack(rng.integers(0, 128, (18, 48)), WordOrder.PRODUCTION)
-    trace = encoder.trace(words)
+    order = list(WordOrder)[links % 2]
+    loaded = Settings(
+        select=rng.integers(0, 48, 48),
+        factors=rng.integers(0, 4096, 48),
+        high_density=bool(links % 3),
+        etx_count=links,
+        keep_mask=mask,
+        word_order=order,
+    )
+    words = pack(rng.integers(0, 128, (18, 48)), order)
+    trace = Encoder(ECON_T, weights, loaded).trace(words)
+    assert np.array_equal(Encoder(ECON_T, weights, loaded, Engine.NUMBA).frames(words), trace.frames)
     for row in range(18):
         vector = "".join(f"{latent:09b}" for latent in trace.latents[row][::-1])
         kept = "".join(bit for bit, keep in zip(vector, f"{mask:0144b}", strict=True) if keep == "1")
