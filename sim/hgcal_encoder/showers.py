@@ -945,6 +945,9 @@ class Generator:
     digitisation : Digitisation, optional
     background : ParticleSource, optional
         Particles of the crossing before the first, whose leakage the first crossing sees; `source` if not given.
+    libraries : tuple of ShowerLibrary, optional
+        Showers of electromagnetic particles and of hadrons; the frozen ones if not given.
+        `parametrised_showers.parametrised_library` makes others.
     """
 
     def __init__(
@@ -955,12 +958,15 @@ class Generator:
         detector: Detector | None = None,
         digitisation: Digitisation | None = None,
         background: ParticleSource | None = None,
+        libraries: tuple[ShowerLibrary, ShowerLibrary] | None = None,
     ) -> None:
         self._source = source
         self._rng = np.random.default_rng(seed)
         self._detector = detector if detector is not None else Detector()
         self._digitisation = digitisation if digitisation is not None else Digitisation()
-        self._libraries = tuple(ShowerLibrary.load(kind).select_layers(TRIGGER_LAYERS) for kind in ("gamma", "pi"))
+        if libraries is None:
+            libraries = (ShowerLibrary.load("gamma"), ShowerLibrary.load("pi"))
+        self._libraries = tuple(library.select_layers(TRIGGER_LAYERS) for library in libraries)
         self._setup()
         self._bx = 0
         self._previous = np.zeros_like(self._charge)
