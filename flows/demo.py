@@ -12,7 +12,7 @@ from flows.journal import Check, Journal
 from flows.simulation import EncoderBench, encoder_design
 from sim.files import replacing
 from sim.fixed_point import IntArray
-from sim.hgcal_encoder.decoder import TrainedModel, truncate_latents
+from sim.hgcal_encoder.decoder import TrainedModel
 from sim.hgcal_encoder.encoder import Encoder, Engine
 from sim.hgcal_encoder.metric import earth_movers_distance, occupancy
 from sim.hgcal_encoder.settings import Settings
@@ -132,8 +132,8 @@ def run_demo(journal: Journal, out_dir: Path, *, crossings: int = CROSSINGS, see
         frames = bench.frames(stream.words, settings, model.weights, advance=advance)
     journal.check(compare("RTL equals golden model", trace.frames, frames))
     with journal.step("decoder: eTx words back to trigger cells"):
-        sent = truncate_latents(trace.latents, model.kept_bits, spec.latent.width)
-        decoded = model.decoder.charges(sent, trace.sum_codes)
+        # from the words that the RTL sent, as off-detector electronics would
+        decoded = model.decode_frames(frames)
         hit = stream.charges.sum(axis=1) > 0
         distance = np.full(len(decoded), np.nan)
         distance[hit] = earth_movers_distance(stream.charges[hit], decoded[hit])
