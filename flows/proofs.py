@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from flows.rtlil import parse_rtlil
 from flows.yosys import YosysError, run_yosys
 from sim.hgcal_encoder.spec import EncoderSpec, WordOrder
 
-__all__ = ["Proof", "Status", "prove_encoder", "prove_equal", "prove_reset"]
+__all__ = ["Proof", "Status", "proof_count", "prove_encoder", "prove_equal", "prove_reset"]
 
 
 class Status(StrEnum):
@@ -354,8 +354,23 @@ def prove_encoder(
     Frames of more than 16 latent bits are proved on a frame of 16 from the same generator: the solver does not finish
     on a symbolic mask of 144 bits.
     """
-    from dataclasses import replace
 
+    def run(step: Callable[[], Proof]) -> Proof:
+        proof = step()
+        if advance is not None:
+            advance(1)
+        return proof
+
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        yield from pool.map(run, _steps(spec, timeout_s))
+
+
+def proof_count(spec: EncoderSpec) -> int:
+    """How many proofs `prove_encoder` runs for a spec."""
+    return len(_steps(spec, 0.0))
+
+
+def _steps(spec: EncoderSpec, timeout_s: float) -> list[Callable[[], Proof]]:
     small = replace(spec, latents=1, latent=replace(spec.latent, width=min(12, spec.latent.width)))
 
     def reset() -> Proof:
@@ -364,7 +379,7 @@ def prove_encoder(
 
         return prove_reset(to_rtlil(Encoder(spec=spec), spec.name))
 
-    steps: list[Callable[[], Proof]] = [
+    return [
         lambda: prove_words(spec, timeout_s),
         lambda: prove_multiplex(timeout_s),
         lambda: prove_decode(timeout_s),
@@ -374,12 +389,3 @@ def prove_encoder(
         lambda: prove_frame(small, timeout_s),
         reset,
     ]
-
-    def run(step: Callable[[], Proof]) -> Proof:
-        proof = step()
-        if advance is not None:
-            advance(1)
-        return proof
-
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        yield from pool.map(run, steps)

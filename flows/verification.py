@@ -6,7 +6,6 @@ the bench that users run. Expected values come from the golden model or from pub
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from flows import mutation
-from flows.proofs import Proof, Status, prove_encoder
+from flows.journal import Check, Journal
+from flows.proofs import Proof, Status, proof_count, prove_encoder
 from flows.simulation import EncoderBench, EncoderDesign, NativeModel, encoder_design
 from sim.fixed_point import FixedPoint, IntArray, Overflow, Rounding
 from sim.hgcal_encoder.decode import decode
@@ -30,7 +30,7 @@ from sim.hgcal_encoder.weights import Weights
 from sim.hgcal_encoder.words import HEADER, ORBIT_HEADER, pack
 
 __all__ = [
-    "Check", "KILL_RATE_GATE", "Segment", "VerificationReport", "check_mutants", "check_proofs", "check_vectors",
+    "KILL_RATE_GATE", "Segment", "VerificationReport", "check_mutants", "check_proofs", "check_vectors",
     "check_volume", "campaign_spec", "random_settings", "random_spec", "random_weights", "random_words", "segments",
     "start_frames", "verify",
 ]  # fmt: skip
@@ -38,33 +38,9 @@ __all__ = [
 KILL_RATE_GATE = 0.95
 """Share of mutants, proved equivalents aside, that the bench must notice."""
 
+CROSSINGS = "bunch crossings"
+
 Advance = Callable[[int], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """Result of one check.
-
-    Attributes
-    ----------
-    name : str
-    passed : bool
-    compared : int
-        Bunch crossings (or proofs, or mutants) that were compared; a check that compared nothing has not passed.
-    failed : int
-        Those that differ.
-    detail : str
-        What happened, in words: the first difference, the survivors.
-    wall_s : float
-        Time in seconds.
-    """
-
-    name: str
-    passed: bool
-    compared: int
-    failed: int
-    detail: str
-    wall_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +80,7 @@ class Segment:
     frames: npt.NDArray[np.uint32]
 
 
-def random_spec(rng: np.random.Generator, name: str) -> EncoderSpec:
+def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> EncoderSpec:
     """A small legal spec with odd geometry, widths and rounding rules; builds in seconds."""
     while True:
         rows, columns, channels = (int(rng.integers(2, 5)), int(rng.integers(2, 5)), int(rng.integers(1, 3)))
@@ -270,11 +246,14 @@ def _difference(got: npt.NDArray[np.uint32], expected: npt.NDArray[np.uint32], w
     )
 
 
+def _counted(failed: int, first: str) -> str:
+    return f"{failed:,} differ; first: {first}" if failed else ""
+
+
 def check_volume(
     bench: EncoderBench, seed: int, crossings: int, *, threads: int = 2, advance: Advance | None = None
 ) -> Check:
     """Compare hardware and golden model over at least `crossings` random bunch crossings."""
-    start = time.monotonic()
     spec, rng = bench.design.spec, np.random.default_rng(seed)
     compared = failed = 0
     detail = ""
@@ -291,10 +270,10 @@ def check_volume(
         compared, failed, detail = compared + len(words), failed + wrong, detail or text
         if advance is not None:
             advance(len(words))
-    wall_s = time.monotonic() - start
     return Check(
         name=f"{spec.name}: random crossings against the golden model (seed {seed})",
-        passed=failed == 0 and compared >= crossings, compared=compared, failed=failed, detail=detail, wall_s=wall_s,
+        passed=failed == 0 and compared >= crossings, compared=compared, unit=CROSSINGS,
+        detail=_counted(failed, detail),
     )  # fmt: skip
 
 
@@ -306,7 +285,6 @@ def check_vectors(bench: EncoderBench, words: Path, settings: Path, frames: Path
     ValueError
         If the settings file carries no weights, or the files have different numbers of crossings.
     """
-    start = time.monotonic()
     configuration, weights = load_settings(settings, bench.design.spec)
     if weights is None:
         raise ValueError(f"{settings}: carries no weights")
@@ -317,7 +295,7 @@ def check_vectors(bench: EncoderBench, words: Path, settings: Path, frames: Path
     failed, detail = _difference(got, expected, frames.name)
     return Check(
         name=f"published vectors: {frames.parent.name}/{frames.name}", passed=failed == 0 and len(given) > 0,
-        compared=len(given), failed=failed, detail=detail, wall_s=time.monotonic() - start,
+        compared=len(given), unit=CROSSINGS, detail=_counted(failed, detail),
     )  # fmt: skip
 
 
@@ -387,7 +365,6 @@ def check_mutants(
     from hw.common.export import to_rtlil
     from hw.hgcal_encoder.encoder import Encoder as Hardware
 
-    start = time.monotonic()
     rng = np.random.default_rng(seed)
     stimulus = [reset_segment(spec, rng, rows), *segments(spec, rng, 140, rows)]
     component = Hardware(spec=spec)
@@ -407,7 +384,7 @@ def check_mutants(
     check = Check(
         name=f"{spec.name}: mutants noticed by the bench (seed {seed})",
         passed=len(result.mutants) >= count and result.kill_rate >= KILL_RATE_GATE,
-        compared=len(result.mutants), failed=len(result.survivors), detail=detail, wall_s=time.monotonic() - start,
+        compared=len(result.mutants), unit="mutants", detail=detail,
     )  # fmt: skip
     return check, result
 
@@ -416,13 +393,12 @@ def check_proofs(
     spec: EncoderSpec, *, threads: int = 2, advance: Advance | None = None
 ) -> tuple[Check, tuple[Proof, ...]]:
     """Run all proofs of `flows.proofs` for a spec."""
-    start = time.monotonic()
     proofs = tuple(prove_encoder(spec, threads=threads, advance=advance))
     open_ = [proof for proof in proofs if proof.status is not Status.PROVED]
+    listed = "; ".join(f"{proof.name} {proof.status} {proof.counterexample or ''}".strip() for proof in open_)
     check = Check(
-        name=f"{spec.name}: proofs", passed=bool(proofs) and not open_, compared=len(proofs), failed=len(open_),
-        detail="; ".join(f"{proof.name} {proof.status} {proof.counterexample or ''}".strip() for proof in open_),
-        wall_s=time.monotonic() - start,
+        name=f"{spec.name}: proofs", passed=bool(proofs) and not open_, compared=len(proofs), unit="proofs",
+        detail=f"{len(open_)} open: {listed}" if open_ else "",
     )  # fmt: skip
     return check, proofs
 
@@ -430,6 +406,7 @@ def check_proofs(
 def verify(
     spec: EncoderSpec,
     *,
+    journal: Journal,
     seed: int = 1,
     crossings: int = 20_000,
     vectors: Sequence[tuple[Path, Path, Path]] = (),
@@ -438,13 +415,14 @@ def verify(
     mutant_spec: EncoderSpec | None = None,
     proofs: bool = True,
     threads: int = 2,
-    report: Callable[[Check], None] | None = None,
 ) -> VerificationReport:
     """Verify the generated hardware of a spec.
 
     Parameters
     ----------
     spec : EncoderSpec
+    journal : Journal
+        Shows the steps as they run; receives every check as soon as it is known.
     seed : int
         Seed of all random choices.
     crossings : int
@@ -461,8 +439,6 @@ def verify(
         Whether to run the proofs.
     threads : int
         Cores to use.
-    report : callable, optional
-        Called with every result as soon as it is known.
 
     Returns
     -------
@@ -474,21 +450,32 @@ def verify(
 
     def note(check: Check) -> None:
         checks.append(check)
-        if report is not None:
-            report(check)
+        journal.check(check)
+
+    def bench_of(built: EncoderSpec) -> EncoderBench:
+        with journal.step(f"{built.name}: Amaranth to Verilog to simulator"):
+            return EncoderBench(encoder_design(built))
+
+    def volume(bench: EncoderBench, seed_: int, count: int) -> Check:
+        with journal.step(f"{bench.design.spec.name}: random crossings", total=count) as advance:
+            return check_volume(bench, seed_, count, threads=threads, advance=advance)
 
     if proofs:
-        check, proved = check_proofs(spec, threads=threads)
+        with journal.step(f"{spec.name}: proofs", total=proof_count(spec)) as advance:
+            check, proved = check_proofs(spec, threads=threads, advance=advance)
         note(check)
-    bench = EncoderBench(encoder_design(spec))
-    note(check_volume(bench, seed, crossings, threads=threads))
+    bench = bench_of(spec)
+    note(volume(bench, seed, crossings))
     for words, settings, frames in vectors:
-        note(check_vectors(bench, words, settings, frames))
+        with journal.step(f"{frames.name}: published vectors"):
+            check = check_vectors(bench, words, settings, frames)
+        note(check)
     for number in range(random_specs):
         drawn = random_spec(np.random.default_rng((seed, number)), f"RANDOM_{number}")
-        small = EncoderBench(encoder_design(drawn))
-        note(check_volume(small, seed + number, max(1, crossings // 10), threads=threads))
+        note(volume(bench_of(drawn), seed + number, max(1, crossings // 10)))
     if mutants:
-        check, campaign = check_mutants(mutant_spec or campaign_spec(), seed, mutants, threads=threads)
+        mutated = mutant_spec or campaign_spec()
+        with journal.step(f"{mutated.name}: mutants", total=mutants) as advance:
+            check, campaign = check_mutants(mutated, seed, mutants, threads=threads, advance=advance)
         note(check)
     return VerificationReport(spec=spec, seed=seed, checks=tuple(checks), campaign=campaign, proofs=proved)

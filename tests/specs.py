@@ -8,10 +8,11 @@ import math
 from dataclasses import replace
 from fractions import Fraction
 
-import numpy as np
-
+from flows.verification import random_spec
 from sim.fixed_point import FixedPoint, Overflow, Rounding
-from sim.hgcal_encoder.spec import ECON_T, PRESETS, EncoderSpec, WordOrder
+from sim.hgcal_encoder.spec import ECON_T, PRESETS, EncoderSpec
+
+__all__ = ["SMALL", "published_variants", "random_spec", "scalar_latents", "scalar_round", "scalar_store"]
 
 SMALL = EncoderSpec(
     name="SMALL",
@@ -30,57 +31,6 @@ SMALL = EncoderSpec(
     latent=ECON_T.latent,
 )
 """A network that builds in seconds."""
-
-
-def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> EncoderSpec:
-    """A small legal spec with odd geometry, widths and rounding rules."""
-
-    def pick(options):  # type: ignore[no-untyped-def]
-        return options[int(rng.integers(len(options)))]
-
-    while True:
-        rows, columns, channels = (int(v) for v in (rng.integers(2, 6), rng.integers(2, 6), rng.integers(1, 3)))
-        kernel = (int(rng.integers(1, min(rows, 3) + 1)), int(rng.integers(1, min(columns, 3) + 1)))
-        positions = rows * columns * channels
-        cells = np.where(rng.random(positions) < 0.15, -1, rng.integers(0, 48, positions))
-        weight_width = int(rng.integers(3, 8))
-        weight = FixedPoint(width=weight_width, fraction=weight_width - 1 - int(rng.integers(0, 2)), signed=True)
-        pixel_width = int(rng.integers(4, 10))
-        pixel = FixedPoint(width=pixel_width, fraction=pixel_width - 1, signed=False)
-
-        def unsigned(low: int, high: int) -> FixedPoint:
-            width = int(rng.integers(low, high))
-            return FixedPoint(
-                width=width,
-                fraction=max(width - int(rng.integers(0, 3)), 0),
-                signed=False,
-                rounding=pick(list(Rounding)),
-                overflow=pick(list(Overflow)),
-            )
-
-        activation, latent = unsigned(4, 10), unsigned(4, 11)
-        try:
-            return EncoderSpec(
-                name=name,
-                grid=(rows, columns, channels),
-                cell_map=tuple(int(cell) for cell in cells),
-                kernel=kernel,
-                filters=int(rng.integers(1, 5)),
-                stride=int(rng.integers(1, 3)),
-                padding=tuple(int(rng.integers(0, size)) for size in (kernel[0], kernel[0], kernel[1], kernel[1])),
-                latents=int(rng.integers(1, 7)),
-                weight=weight,
-                pixel=pixel,
-                conv_product_fraction=int(rng.integers(weight.fraction, pixel.fraction + weight.fraction + 1)),
-                dense_product_fraction=int(rng.integers(weight.fraction, activation.fraction + weight.fraction + 1)),
-                conv_product_rounding=pick(list(Rounding)),
-                dense_product_rounding=pick(list(Rounding)),
-                activation=activation,
-                latent=latent,
-                word_order=pick(list(WordOrder)),
-            )
-        except ValueError:
-            continue  # an illegal draw, for instance no output position: draw again
 
 
 def published_variants() -> list[EncoderSpec]:
