@@ -306,9 +306,9 @@ def write(
         ratio = round(statistics.median(a / b for a, b in zip(two.wall, engine.wall, strict=True)), 2)
         what = engine.method.partition(":")[0]
         add(f"model__speedup__{engine.name}", ratio, "x", f"golden model, compiled, 2 threads, over {what}")
-    for engine in (one, hls4ml):
+    for engine in (one, two, hls4ml):
         rate = round(statistics.median(engine.processor))
-        method = f"{engine.method}; by processor time, which other jobs disturb less"
+        method = f"{engine.method}; per second of processor time, which other jobs disturb less"
         add(
             f"model__throughput__clock:processor__{engine.name}",
             rate,
