@@ -45,7 +45,7 @@ class Library:
     def __init__(self, prefix: str):
         self._prefix = prefix
         self._names: dict[Hashable, str] = {}
-        self._parts_named = {prefix}
+        self._taken = {prefix}
         self._parts: dict[Hashable, Component] = {}
         self._clocked: dict[str, bool] = {}
         self.modules: dict[str, str] = {}
@@ -65,29 +65,31 @@ class Library:
             raise ValueError(f"{name}: expected the clock domain sync only, got {', '.join(sorted(unknown))}")
         self._clocked[name] = bool(domains)
 
-    def instance(self, part: Callable[..., Component], label: str, parameters: dict[str, Any]) -> tuple[Any, Instance]:
-        """Interface object and instance of the one module that `part` with these parameters becomes."""
+    def instance(
+        self, name: str, part: Callable[..., Component], label: str, parameters: dict[str, Any]
+    ) -> tuple[Any, Instance]:
+        """Interface object and instance `name` of the one module that `part` with these parameters becomes."""
         key = (part, tuple(sorted(parameters.items())))
         if key not in self._names:
             numbers = [str(value) for value in parameters.values() if type(value) is int]
             stem = "_".join([self._prefix, _snake(part.__name__), *filter(None, [label]), *numbers])
-            name = stem
+            module = stem
             number = 0
-            while name in self._parts_named:
+            while module in self._taken:
                 number += 1
-                name = f"{stem}_v{number}"
-            self._parts_named.add(name)
-            self._names[key] = name
+                module = f"{stem}_v{number}"
+            self._taken.add(module)
+            self._names[key] = module
             self._parts[key] = component = part(**parameters)
-            self.convert(component, name)
-        name, component = self._names[key], self._parts[key]
-        interface = component.signature.create()
+            self.convert(component, module)
+        module, component = self._names[key], self._parts[key]
+        interface = component.signature.create(path=(name,))
         connections: dict[str, Any] = {}
-        if self._clocked[name]:
+        if self._clocked[module]:
             connections |= {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
         for port, direction, value in flat_ports(interface, component.signature):
             connections[f"{direction[0]}_{port}"] = value
-        return interface, Instance(name, **connections)
+        return interface, Instance(module, **connections)
 
 
 def place(
@@ -116,7 +118,7 @@ def place(
         The ports: the component itself, or an interface object of the same signature.
     """
     if isinstance(platform, Library):
-        interface, m.submodules[name] = platform.instance(part, label, parameters)
+        interface, m.submodules[name] = platform.instance(name, part, label, parameters)
         return interface
     m.submodules[name] = component = part(**parameters)
     return component

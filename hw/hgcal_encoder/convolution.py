@@ -141,10 +141,11 @@ class Convolution(Component):
                     fraction=spec.conv_product_fraction,
                     output=spec.activation,
                 )
+                if pairs:
+                    m.d.comb += neuron.pair.eq(Cat(pairs))
                 m.d.comb += [
                     neuron.x.eq(Cat(self.pixels[cell] for cell in cells)),
                     neuron.triple.eq(Cat(triples[cell] for cell in cells)),
-                    neuron.pair.eq(Cat(pairs)),
                     neuron.select.eq(recoded[tuple(tap for _, tap in taps), filter_]),
                     neuron.bias.eq(self.bias[filter_]),
                     neuron.offset.eq(offset.offset),

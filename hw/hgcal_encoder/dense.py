@@ -93,11 +93,12 @@ class Dense(Component):
                 output=spec.latent,
                 own_weights=True,
             )
+            if dot_format.pairs:
+                m.d.comb += neuron.pair.eq(Cat(multiples.pair))
             m.d.comb += [
                 neuron.weight.eq(self.weights[latent]),
                 neuron.x.eq(self.activations),
                 neuron.triple.eq(Cat(multiples.triple)),
-                neuron.pair.eq(Cat(multiples.pair)),
                 neuron.bias.eq(self.bias[latent]),
                 neuron.offset.eq(offset.offset),
                 self.latents[latent].eq(neuron.y),

@@ -35,7 +35,7 @@ class Neuron(Component):
     triple : In(activation_width + 2) x taps
         Three times the activations.
     pair : In(activation_width + 1) x pairs
-        Sums of neighbouring activations.
+        Sums of neighbouring activations; only where rows use them (``pairs > 0``).
     weight : In(weight_width) x taps
         Two's complement; with `own_weights` only.
     select : In(3) x rows
@@ -55,6 +55,8 @@ class Neuron(Component):
         self._fraction = fraction
         self._output = output
         self._own_weights = own_weights
+        # a port of width 0 is no legal Verilog
+        pairs = {"pair": In(ArrayLayout(dot_format.activation_width + 1, dot_format.pairs))} if dot_format.pairs else {}
         weights = (
             {"weight": In(ArrayLayout(dot_format.weight_width, dot_format.taps))}
             if own_weights
@@ -64,7 +66,7 @@ class Neuron(Component):
             {
                 "x": In(ArrayLayout(dot_format.activation_width, dot_format.taps)),
                 "triple": In(ArrayLayout(dot_format.activation_width + 2, dot_format.taps)),
-                "pair": In(ArrayLayout(dot_format.activation_width + 1, dot_format.pairs)),
+                **pairs,
                 **weights,
                 "bias": In(dot_format.bias_width),
                 "offset": In(dot_format.sum_width),
@@ -75,7 +77,7 @@ class Neuron(Component):
     def elaborate(self, _platform: object) -> Module:
         m = Module()
         m.submodules.dot_product = dot = DotProduct(dot_format=self._format)
-        for name in ("x", "triple", "pair"):
+        for name in ("x", "triple", *(["pair"] if self._format.pairs else [])):
             m.d.comb += [port.eq(getattr(self, name)[i]) for i, port in enumerate(getattr(dot, name))]
         if self._own_weights:
             m.submodules.recoder = recoder = WeightRecoder(dot_format=self._format)
