@@ -157,10 +157,15 @@ def _transport(
     # below rounding of the division nothing needs to move
     excess = difference > 1e-15
     lack = difference < -1e-15
-    for i in np.flatnonzero(excess.any(axis=1) & lack.any(axis=1)):
-        sources, targets = np.flatnonzero(excess[i]), np.flatnonzero(lack[i])
-        supply, demand = difference[i, sources], -difference[i, targets]
-        mass = supply.sum()
+    # one pass over all rows: cells that give and cells that take, in row order
+    source_cells, target_cells = np.nonzero(excess)[1], np.nonzero(lack)[1]
+    source_ends, target_ends = np.cumsum(excess.sum(axis=1)), np.cumsum(lack.sum(axis=1))
+    supplies, demands = difference[excess], -difference[lack]
+    for i in np.flatnonzero(excess.any(axis=1) & lack.any(axis=1)).tolist():
+        here = slice(source_ends[i - 1] if i else 0, source_ends[i])
+        there = slice(target_ends[i - 1] if i else 0, target_ends[i])
+        sources, targets = source_cells[here], target_cells[there]
+        supply, demand = supplies[here], demands[there]
         if len(sources) == 1:
             result[i] = metric[sources[0], targets] @ demand
             if potentials:
@@ -171,8 +176,10 @@ def _transport(
             if potentials:
                 potential[i] = metric[targets[0]]
             continue
-        cost = metric[np.ix_(sources, targets)]
-        _, work, _, v, status = emd_c(supply, demand * (mass / demand.sum()), cost, _MAX_ITERATIONS, 1)
+        cost = metric.take(sources, axis=0).take(targets, axis=1)
+        # the solver wants equal masses to the last bit
+        demand = demand * (supply.sum() / demand.sum())
+        _, work, _, v, status = emd_c(supply, demand, cost, _MAX_ITERATIONS, 1)
         if status != 1:
             raise RuntimeError(f"the transport solver gave up on row {i} (status {status})")
         result[i] = work
