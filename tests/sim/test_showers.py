@@ -32,7 +32,7 @@ class _Fixed(s.ParticleSource):
     def __init__(self, *crossings):
         self._crossings = list(crossings)
 
-    def draw(self, rng):  # noqa: ARG002
+    def draw(self, rng):
         return self._crossings.pop(0)
 
 
