@@ -3,13 +3,14 @@
 import hashlib
 import os
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cocotb_tools.runner import Verilator
 
 from flows.cells import cache_directory
-from flows.simulation import WARNINGS, read_ports, verilator_environment, verilator_version
+from flows.simulation import WARNINGS, Port, verilator_environment, verilator_version
 
 
 class PortsOnly(Verilator):
@@ -43,13 +44,15 @@ def read_results(path: Path) -> Results:
     return Results(len(cases), len(failed), len(skipped), tuple(messages))
 
 
-def run_bench(verilog: str, top: str, module: str, environment: dict[str, str], folder: Path) -> Results:
+def run_bench(
+    verilog: str, top: str, ports: Iterable[Port], module: str, environment: dict[str, str], folder: Path
+) -> Results:
     """Build (or reuse) the simulation of `top` and run a bench module.
 
     A build is kept in the cache under the hash of everything that goes into it.
     """
     control = "`verilator_config\n" + "".join(
-        f'public_flat_rw -module "{top}" -var "{port.name}"\n' for port in read_ports(verilog, top)
+        f'public_flat_rw -module "{top}" -var "{port.name}"\n' for port in ports
     )
     key = hashlib.sha256("\0".join((verilog, control, verilator_version(), "1")).encode()).hexdigest()[:24]
     build = cache_directory() / "cocotb" / f"{top}-{key}"

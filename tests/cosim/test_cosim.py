@@ -1,4 +1,4 @@
-"""cocotb benches of the encoder on Verilator: small and random specs always, presets with LIQUIDCAL_LONG=1.
+"""cocotb benches on Verilator: every stage and the whole encoder, on the small spec and on random legal specs.
 
 ``LIQUIDCAL_SEED`` repeats a run; the seed is printed.
 """
@@ -9,49 +9,61 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.simulation import encoder_design
+from flows.simulation import encoder_design, read_ports
 from flows.verification import random_spec
-from sim.hgcal_encoder.spec import ECON_T, PRESETS, EncoderSpec
+from hw.hgcal_encoder.encoder import STAGES
+from sim.hgcal_encoder.spec import EncoderSpec
 from tests.cosim.runner import Results, run_bench
+from tests.cosim.stages import WRAPPER, wrap_stages, wrapper_ports
 from tests.specs import SMALL
 
 SEED = int(os.environ.get("LIQUIDCAL_SEED", "2105"))
-LONG = os.environ.get("LIQUIDCAL_LONG", "") == "1"
 ENCODER_TESTS = 9
 """Tests of bench_encoder: one per kind of weights, and the others."""
+SPECS = [SMALL, *(random_spec(np.random.default_rng((SEED, i)), f"RANDOM_{i}") for i in range(4))]
+
+
+def environment(spec: EncoderSpec, folder: Path, crossings: int, latency: int, vectors: Path | None) -> dict[str, str]:
+    """What a bench reads of its environment."""
+    print(f"{spec.name}: LIQUIDCAL_SEED={SEED}")
+    (folder / "spec.toml").write_text(spec.to_toml())
+    return {
+        "LIQUIDCAL_SPEC": str(folder / "spec.toml"), "LIQUIDCAL_LATENCY": str(latency),
+        "LIQUIDCAL_SEED": str(SEED), "LIQUIDCAL_CROSSINGS": str(crossings),
+        "LIQUIDCAL_VECTORS": str(vectors) if vectors else "",
+    }  # fmt: skip
 
 
 def run_encoder(spec: EncoderSpec, folder: Path, crossings: int, vectors: Path | None = None) -> Results:
     """Run all encoder tests on the hardware of a spec."""
-    print(f"{spec.name}: LIQUIDCAL_SEED={SEED}")
     design = encoder_design(spec)
-    (folder / "spec.toml").write_text(spec.to_toml())
-    environment = {
-        "LIQUIDCAL_SPEC": str(folder / "spec.toml"), "LIQUIDCAL_LATENCY": str(design.latency),
-        "LIQUIDCAL_SEED": str(SEED), "LIQUIDCAL_CROSSINGS": str(crossings),
-        "LIQUIDCAL_VECTORS": str(vectors) if vectors else "",
-    }  # fmt: skip
-    return run_bench(design.verilog, design.top, "tests.cosim.bench_encoder", environment, folder)
+    variables = environment(spec, folder, crossings, design.latency, vectors)
+    ports = read_ports(design.verilog, design.top)
+    return run_bench(design.verilog, design.top, ports, "tests.cosim.bench_encoder", variables, folder)
 
 
-def demand(results: Results, skipped: int) -> None:
+def run_stages(spec: EncoderSpec, folder: Path, rows: int) -> Results:
+    """Run the bench of every stage on the modules of the encoder of a spec."""
+    design = encoder_design(spec)
+    verilog, ports = wrap_stages(design.verilog, spec.name), wrapper_ports(design.verilog, spec.name)
+    variables = environment(spec, folder, rows, design.latency, None)
+    return run_bench(verilog, WRAPPER, ports, "tests.cosim.bench_stages", variables, folder)
+
+
+def demand(results: Results, tests: int, skipped: int) -> None:
     """All tests ran and passed: `test` of cocotb's runner does not tell."""
-    assert results.tests == ENCODER_TESTS
+    assert results.tests == tests
     assert results.skipped == skipped
     assert results.failures == 0, results.messages
 
 
-SPECS = [SMALL, *(random_spec(np.random.default_rng((SEED, i)), f"RANDOM_{i}") for i in range(4))]
+@pytest.mark.parametrize("spec", [SPECS[0], SPECS[1]], ids=lambda spec: spec.name)
+@pytest.mark.timeout(600)
+def test_stages(spec: EncoderSpec, tmp_path: Path) -> None:
+    demand(run_stages(spec, tmp_path, 300), len(STAGES), skipped=0)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+@pytest.mark.timeout(600)
 def test_encoder(spec: EncoderSpec, tmp_path: Path) -> None:
-    demand(run_encoder(spec, tmp_path, 60), skipped=1)
-
-
-@pytest.mark.skipif(not LONG, reason="the presets build for minutes: LIQUIDCAL_LONG=1 runs them")
-@pytest.mark.parametrize("spec", PRESETS.values(), ids=list(PRESETS))
-@pytest.mark.timeout(3600)
-def test_preset(spec: EncoderSpec, tmp_path: Path, econt_vectors: Path) -> None:
-    vectors = econt_vectors if spec is ECON_T else None
-    demand(run_encoder(spec, tmp_path, 100, vectors), skipped=0 if vectors else 1)
+    demand(run_encoder(spec, tmp_path, 60), ENCODER_TESTS, skipped=1)
