@@ -373,45 +373,108 @@ def schemata(modules: Mapping[str, RtlilModule], top: str, mutants: Sequence[Mut
 
 
 def module_equivalent(
-    modules: Mapping[str, RtlilModule], mutant: Mutant, timeout_s: float = 20.0, root: str | None = None
+    modules: Mapping[str, RtlilModule],
+    mutant: Mutant,
+    timeout_s: float = 20.0,
+    root: str | None = None,
+    *,
+    at_reset: bool = False,
 ) -> bool:
     """Whether yosys proves that the mutated module computes the same as the right one, for every input and state.
 
-    `root` names a module above it to compare instead: what cannot be seen there is equivalent too.
+    Parameters
+    ----------
+    modules : mapping
+        Of `elaborate`.
+    mutant : Mutant
+    timeout_s : float
+        Limit of the solver in seconds.
+    root : str, optional
+        A module above that of the mutant to compare instead: what cannot be seen there is equivalent too.
+    at_reset : bool
+        Compare only from the state that reset leaves, in which right and wrong module may differ: for every input,
+        equal outputs and, one clock later, equal states. From then on they are the same machine.
 
-    Flip-flops are cut: their outputs count as inputs, what they load as outputs. False means "not proved".
+    Returns
+    -------
+    bool
+        False means "not proved".
+
+    Notes
+    -----
+    Flip-flops are cut: what they hold becomes an input (or the reset value), what they load an output, and so do reset
+    and enable with the reset value.
     """
-
-    def subtree(name: str, found: dict[str, RtlilModule]) -> dict[str, RtlilModule]:
-        if name in modules and name not in found:
-            found[name] = modules[name]
-            for cell in modules[name].cells:
-                subtree(cell.type.removeprefix("\\"), found)
-        return found
-
     root = root or mutant.module
-    parts = subtree(root, {})
-    right = "autoidx 1000000\n" + "".join(module.text() for module in parts.values())
-    wrong = "autoidx 1000000\n" + "".join(
-        (_mutate(module, [mutant], False) if name == mutant.module else module).text() for name, module in parts.items()
-    )
-    prepare = f"hierarchy -top {root}\nflatten\nasync2sync\ndffunmap\nexpose -dff -evert-dff\nopt_clean\n"
+    parts = {name: modules[name] for name in _below(modules, root)}
+    texts = []
+    for faulty in (False, True):
+        texts.append("autoidx 1000000\n" + "".join(
+            (_mutate(module, [mutant], False) if faulty and name == mutant.module else module).text()
+            for name, module in parts.items()
+        ))  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="liquidcal-mutation-") as folder:
         work = Path(folder)
-        (work / "right.il").write_text(right)
-        (work / "wrong.il").write_text(wrong)
-        script = (
-            f"read_rtlil right.il\n{prepare}rename {root} gold\ndesign -stash gold\n"
-            f"read_rtlil wrong.il\n{prepare}rename {root} gate\ndesign -stash gate\n"
-            "design -copy-from gold -as gold gold\ndesign -copy-from gate -as gate gate\n"
-            "miter -equiv -flatten -make_assert gold gate miter\nhierarchy -top miter\nopt_expr\nopt_clean\n"
-            f"sat -verify -prove-asserts -timeout {max(1, int(timeout_s))} miter\n"
+        sides = ("gold", "gate")
+        for side, text in zip(sides, texts, strict=True):
+            (work / f"{side}.il").write_text(text)
+        script = "".join(
+            f"read_rtlil {side}.il\nhierarchy -top {root}\nflatten\nopt_clean\nwrite_rtlil {side}_flat.il\n"
+            "design -reset\n"
+            for side in sides
         )
         try:
-            run_yosys(script, directory=work, timeout_s=timeout_s + 30)
+            run_yosys(script, directory=work, timeout_s=timeout_s + 60)
+            for side in sides:
+                flat = parse_rtlil((work / f"{side}_flat.il").read_text())[root]
+                cut = _cut(replace(flat, name=side, attributes=[]), mutant, at_reset)
+                (work / f"{side}_cut.il").write_text("autoidx 2000000\n" + cut.text())
+            script = (
+                "read_rtlil gold_cut.il\nread_rtlil gate_cut.il\n"
+                "miter -equiv -flatten -make_assert gold gate miter\nhierarchy -top miter\nopt -full -share_all\n"
+                f"sat -verify -prove-asserts -timeout {max(1, int(timeout_s))} miter\n"
+            )
+            run_yosys(script, directory=work, name="prove", timeout_s=timeout_s + 60)
         except YosysError:
             return False
     return True
+
+
+def _below(modules: Mapping[str, RtlilModule], root: str) -> list[str]:
+    """A module and every module below it."""
+    found = [root]
+    for name in found:
+        children = dict.fromkeys(cell.type.removeprefix("\\") for cell in modules[name].cells)
+        found += [child for child in children if child in modules and child not in found]
+    return found
+
+
+def _cut(module: RtlilModule, mutant: Mutant, at_reset: bool) -> RtlilModule:
+    """A copy without flip-flops: ports take their place, named after the flip-flop of the right design."""
+    result = replace(module, wires=dict(module.wires), cells=[], connections=list(module.connections))
+
+    def port(name: str, width: int, output: bool) -> str:
+        result.wires[name] = Wire(name=name, width=width, input=not output, output=output)
+        return name
+
+    for cell in module.cells:
+        if cell.type not in _STATE:
+            result.cells.append(cell)
+            continue
+        name = cell.name.replace(f"$mutant_{mutant.number}", mutant.cell)
+        name = "\\state" + re.sub(r"\W", lambda found: f"_{ord(found.group(0)):x}_", name)
+        width = len(module.bits(cell.connections["Q"]))
+        value = cell.parameters.get("ARST_VALUE")
+        if at_reset and value is not None:
+            result.connections.append((cell.connections["Q"], value))
+        else:
+            result.connections.append((cell.connections["Q"], port(f"{name}_q", width, False)))
+            if value is not None:
+                result.connections.append((port(f"{name}_value", width, True), value))
+        for pin, spec in cell.connections.items():
+            if pin not in ("Q", "CLK"):
+                result.connections.append((port(f"{name}_{pin}", len(module.bits(spec)), True), spec))
+    return result
 
 
 def run_campaign(
@@ -464,6 +527,13 @@ def run_campaign(
         name = f"{top}_{mutant.stage}"
         return name if name in modules else mutant.module
 
+    def equivalent(mutant: Mutant) -> bool:
+        if module_equivalent(modules, mutant):
+            return True
+        if stage_root(mutant) != mutant.module and module_equivalent(modules, mutant, root=stage_root(mutant)):
+            return True
+        return mutant.port == "ARST_VALUE" and module_equivalent(modules, mutant, root=top, at_reset=True)
+
     def passes(number: int) -> bool:
         with NativeModel(library, ports, clock) as model:
             model.select_mutant(number)
@@ -474,10 +544,7 @@ def run_campaign(
 
     def decide(mutant: Mutant) -> Outcome:
         outcome = Outcome.SURVIVED if passes(mutant.number) else Outcome.KILLED
-        if outcome is Outcome.SURVIVED and (
-            module_equivalent(modules, mutant)
-            or (stage_root(mutant) != mutant.module and module_equivalent(modules, mutant, root=stage_root(mutant)))
-        ):
+        if outcome is Outcome.SURVIVED and equivalent(mutant):
             outcome = Outcome.EQUIVALENT
         if advance is not None:
             advance(1)

@@ -22,7 +22,7 @@ from sim.hgcal_encoder.decode import decode
 from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.frame import frame
 from sim.hgcal_encoder.normalise import sum_code
-from sim.hgcal_encoder.registers import ADDRESS_WIDTH, register_map, reset_settings
+from sim.hgcal_encoder.registers import ADDRESS_WIDTH, register_map, register_writes, reset_settings
 from sim.hgcal_encoder.settings import Settings, load_settings
 from sim.hgcal_encoder.spec import CELLS, ECON_T, ETX_WORDS, EncoderSpec, WordOrder
 from sim.hgcal_encoder.vectors import read_frames, read_words
@@ -30,9 +30,10 @@ from sim.hgcal_encoder.weights import Weights
 from sim.hgcal_encoder.words import HEADER, ORBIT_HEADER, pack
 
 __all__ = [
-    "KILL_RATE_GATE", "Segment", "VerificationReport", "check_mutants", "check_proofs", "check_vectors",
-    "check_volume", "campaign_spec", "random_settings", "random_spec", "random_weights", "random_words", "segments",
-    "start_frames", "verify",
+    "KILL_RATE_GATE", "Segment", "Stimulus", "Sweep", "VerificationReport", "campaign_spec", "check_directed",
+    "check_mutants", "check_proofs", "check_vectors", "check_volume", "directed_segments", "keep_masks",
+    "make_stimulus", "mask_sweep", "play", "random_settings", "random_spec", "random_weights", "random_words",
+    "segments", "start_frames", "verify",
 ]  # fmt: skip
 
 KILL_RATE_GATE = 0.95
@@ -120,7 +121,8 @@ def _unsigned(rng: np.random.Generator, low: int, high: int) -> FixedPoint:
 
 
 def random_weights(spec: EncoderSpec, rng: np.random.Generator, kind: str) -> Weights:
-    """Weights by kind: ``uniform``, ``small``, ``sparse``, ``lowest``, ``highest``, ``alternating``, ``zero``."""
+    """Weights by kind: ``uniform``, ``small``, ``sparse``, ``few``, ``lowest``, ``highest``, ``alternating``, ``zero``.
+    """
     low, high, count = spec.weight.min_code, spec.weight.max_code, spec.parameters
     match kind:
         case "uniform":
@@ -136,6 +138,12 @@ def random_weights(spec: EncoderSpec, rng: np.random.Generator, kind: str) -> We
             codes = np.full(count, high)
         case "alternating":
             codes = np.where(np.arange(count) % 2 == 0, low, high)
+        case "few":
+            # strong activations into a latent that adds few of them: neither saturation nor a sum hides a wrong bit
+            outputs = spec.latents * (spec.activations + 1)
+            kernel = rng.integers(0, high + 1, count - outputs)
+            dense = np.where(rng.random(outputs) < 2.5 / spec.activations, rng.integers(low, high + 1, outputs), 0)
+            codes = np.concatenate([kernel, dense])
         case "zero":
             codes = np.zeros(count, np.int64)
         case _:
@@ -188,11 +196,24 @@ def random_words(rng: np.random.Generator, rows: int, settings: Settings) -> Int
                 codes[row] = rng.integers(0, int(rng.integers(2, 64)), CELLS)
             case 7:
                 left = (1 << int(rng.integers(8, 28))) + int(rng.integers(-3, 4 << int(rng.integers(8))))
-                for cell in rng.permutation(CELLS):
-                    factor = max(int(settings.factors[cell]), 1)
-                    best = int(np.searchsorted((values * factor) >> 11, left, side="right")) - 1
-                    codes[row, inputs[cell]] = max(best, 0)
-                    left -= int(values[max(best, 0)] * factor) >> 11
+                codes[row, inputs] = _fill(left, settings.factors, values, rng.permutation(CELLS))
+    return _words(codes, settings, rng)
+
+
+def _fill(total: int, factors: IntArray, values: IntArray, order: IntArray) -> IntArray:
+    """Codes of trigger cells whose calibrated charges come close to a module sum; cells filled in the given order."""
+    codes = np.zeros(CELLS, np.int64)
+    left = total - int(((values[0] * factors) >> 11).sum())
+    for cell in order.tolist():
+        charges = (values * int(factors[cell])) >> 11
+        codes[cell] = max(int(np.searchsorted(charges, left + charges[0], side="right")) - 1, 0)
+        left -= int(charges[codes[cell]] - charges[0])
+    return codes
+
+
+def _words(codes: IntArray, settings: Settings, rng: np.random.Generator) -> IntArray:
+    """Words of input codes, shape (rows, 48); some rows carry orbit headers or headers that mean nothing."""
+    rows = len(codes)
     words = pack(codes, settings.word_order).astype(np.int64)
     headers = np.full(rows, HEADER)
     headers[rng.random(rows) < 0.02] = ORBIT_HEADER
@@ -225,6 +246,127 @@ def segments(spec: EncoderSpec, rng: np.random.Generator, count: int, rows: int)
         frames = Encoder(spec, weights, settings).frames(words)
         result.append(Segment(name=kind, settings=settings, weights=weights, words=words, frames=frames))
     return result
+
+
+def directed_segments(spec: EncoderSpec, rng: np.random.Generator, rounds: int) -> list[Segment]:
+    """Stimulus for what random words rarely meet.
+
+    Module sums of 0 to 31 and at, just below and just above every power of two and half-way between, as exactly as the
+    factors allow; then every trigger cell alone above quiet ones, and with a neighbour, so that single activations are
+    large.
+    """
+    result = []
+    full = (1 << spec.keep_bits) - 1
+    sums = [*range(32), *((1 << m) + d for m in range(5, 28) for d in (-1, 0, 1, 1 << (m - 1), (1 << (m - 4)) - 1))]
+    sums += [(1 << m) - (1 << (m - 6)) - 1 for m in range(6, 29)]
+    for number in range(rounds):
+        # small factors give charges in steps of 1; only large ones at high density reach the largest sums
+        for high_density, factors in (
+            (False, rng.choice([2047, 1024, 600, 100, 30], CELLS)),
+            (True, rng.permutation(np.repeat([4095, 2048, 300, 40], [36, 4, 4, 4]))),
+        ):
+            settings = Settings(
+                factors=factors, high_density=high_density, etx_count=ETX_WORDS, keep_mask=full,
+                word_order=spec.word_order,
+            )  # fmt: skip
+            values = decode(np.arange(128), high_density)
+            order = np.argsort(-factors, kind="stable")
+            codes = np.stack([_fill(total, factors, values, order) for total in sums])
+            result.append(_segment("sums", spec, settings, random_weights(spec, rng, "small"), codes, rng))
+        settings = Settings(
+            select=rng.permutation(CELLS), factors=rng.integers(1700, 2400, CELLS), high_density=bool(number % 2),
+            etx_count=ETX_WORDS, keep_mask=full, word_order=spec.word_order,
+        )  # fmt: skip
+        codes = rng.integers(0, 8, (2 * CELLS, CELLS))
+        codes[np.arange(2 * CELLS), np.arange(2 * CELLS) % CELLS] = rng.integers(64, 128, 2 * CELLS)
+        codes[np.arange(CELLS), rng.integers(0, CELLS, CELLS)] = rng.integers(64, 128, CELLS)
+        for _ in range(3):
+            result.append(_segment("hot cells", spec, settings, random_weights(spec, rng, "few"), codes, rng))
+    return result
+
+
+def _segment(
+    name: str, spec: EncoderSpec, settings: Settings, weights: Weights, codes: IntArray, rng: np.random.Generator
+) -> Segment:
+    words = _words(codes, settings, rng)
+    frames = Encoder(spec, weights, settings).frames(words)
+    return Segment(name=name, settings=settings, weights=weights, words=words, frames=frames)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sweep:
+    """Keep masks and numbers of links rewritten while crossings flow, under the other settings of a segment.
+
+    Attributes
+    ----------
+    base : Segment
+        What is loaded before.
+    stimulus : dict of str to ndarray
+        Ports by name, one row a clock: words and write port.
+    rows : ndarray of int64, shape (n,)
+        Rows whose crossings meet one mask only.
+    frames : ndarray of uint32, shape (n, 13)
+        Their frames.
+    """
+
+    base: Segment
+    stimulus: dict[str, IntArray]
+    rows: IntArray
+    frames: npt.NDArray[np.uint32]
+
+
+def keep_masks(spec: EncoderSpec, rng: np.random.Generator) -> list[int]:
+    """Masks: every bit alone and alone missing, every low and high part, runs, periods, random of five densities."""
+    width = spec.keep_bits
+    full = (1 << width) - 1
+    masks = [0, full]
+    for bit in range(width):
+        masks += [1 << bit, full ^ (1 << bit), (1 << bit) - 1, full ^ ((1 << bit) - 1)]
+    for period in range(1, width):
+        run = sum(((1 << period) - 1) << low for low in range(0, width, 2 * period)) & full
+        masks += [run, full ^ run]
+    for density in (0.1, 0.3, 0.5, 0.7, 0.9):
+        masks += [sum(1 << bit for bit in range(width) if rng.random() < density) for _ in range(24)]
+    return [masks[i] for i in rng.permutation(len(masks))]
+
+
+def mask_sweep(spec: EncoderSpec, rng: np.random.Generator, kind: str, latency: int) -> Sweep:
+    """All masks of `keep_masks`, each with a number of links 0 to 15, over random crossings."""
+    settings = random_settings(spec, rng, etx_count=ETX_WORDS)
+    fields = {field.name: field for field in register_map(spec)}
+    mask_field, links_field = fields["keep_mask"], fields["etx_count"]
+    address: list[int] = []
+    data: list[int] = []
+    enable: list[int] = []
+    spans = []
+    for number, mask in enumerate(keep_masks(spec, rng)):
+        etx_count = number % 16
+        writes = [(links_field.address, etx_count << links_field.lsb)]
+        writes += [(mask_field.address + byte, mask >> (8 * byte) & 0xFF) for byte in range(mask_field.size)]
+        for place, value in writes:
+            address.append(place)
+            data.append(value)
+            enable.append(1)
+        hold = latency + 4
+        # 0, 14 and 15 name no number of links and act as all
+        spans.append((len(address), hold - latency, mask, etx_count if 1 <= etx_count <= ETX_WORDS else ETX_WORDS))
+        address += [mask_field.address] * hold
+        data += [0x5A] * hold
+        enable += [0] * hold
+    words = random_words(rng, len(address), settings)
+    weights = random_weights(spec, rng, kind)
+    trace = Encoder(spec, weights, settings).trace(words)
+    rows, frames = [], []
+    for first, count, mask, links in spans:
+        part = slice(first, first + count)
+        rows.append(np.arange(first, first + count))
+        frames.append(frame(trace.bx[part], trace.sum_codes[part], trace.latents[part], mask, links, spec))
+    base = Segment(name=f"masks, {kind}", settings=settings, weights=weights, words=words, frames=trace.frames)
+    stimulus = {
+        "words": words, "write_address": np.array(address), "write_data": np.array(data),
+        "write_enable": np.array(enable),
+    }  # fmt: skip
+    return Sweep(base=base, stimulus=stimulus, rows=np.concatenate(rows), frames=np.concatenate(frames))
 
 
 def reset_segment(spec: EncoderSpec, rng: np.random.Generator, rows: int) -> Segment:
@@ -299,30 +441,107 @@ def check_vectors(bench: EncoderBench, words: Path, settings: Path, frames: Path
     )  # fmt: skip
 
 
-def encoder_check(design: EncoderDesign, stimulus: Sequence[Segment]) -> Callable[[NativeModel], bool]:
-    """Check for a mutation campaign: whether a model passes all segments; the first is run without any write."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stimulus:
+    """Everything that a mutant, and the design itself, is tried on: see `play`."""
+
+    reset: Segment
+    segments: Sequence[Segment]
+    sweeps: Sequence[Sweep]
+
+
+def make_stimulus(spec: EncoderSpec, rng: np.random.Generator, latency: int, rows: int, count: int) -> Stimulus:
+    """Stimulus for a design: `count` random segments of `rows` crossings beside what is directed."""
+    return Stimulus(
+        reset=reset_segment(spec, rng, rows),
+        segments=[*segments(spec, rng, count, rows), *directed_segments(spec, rng, 3)],
+        sweeps=[mask_sweep(spec, rng, kind, latency) for kind in ("small", "highest")],
+    )
+
+
+def play(design: EncoderDesign, stimulus: Stimulus, model: NativeModel, advance: Advance | None = None) -> str:
+    """Run a stimulus on a fresh model; the first difference in words, empty if there is none.
+
+    First the reset values: frames from the first clock after reset on, and crossings before anything is written. Then
+    segments, each behind a reset and a load; writes come ascending, descending and shuffled, so that a byte that
+    listens to another's address shows whichever is written last, and the first loads are followed by writes that must
+    not matter. Then masks and numbers of links, rewritten while crossings flow. Last the reset values again, now that
+    every register has held something else.
+    """
+    spec = design.spec
     bench = EncoderBench.__new__(EncoderBench)
     bench.design = design
+    decoys = _decoys(spec)
+    reset = stimulus.reset
     # the first crossing after reset is number 0 whatever its header
-    first = np.repeat(stimulus[0].words[:1].astype(np.uint32), design.latency + 1, axis=0)
+    first = np.repeat(reset.words[:1].astype(np.uint32), design.latency + 1, axis=0)
     first[:, 0] = (first[:, 0] & np.uint32(0x0FFF_FFFF)) | np.uint32(HEADER << 28)
-    start = np.concatenate([start_frames(design), stimulus[0].frames[:1]])
-    decoys = _decoys(design.spec)
+    start = np.concatenate([start_frames(design), reset.frames[:1]])
 
-    def check(model: NativeModel) -> bool:
+    def stream(segment: Segment) -> str:
+        got = bench.stream(model, segment.words.astype(np.uint32), 0)
+        if advance is not None:
+            advance(len(got))
+        return _difference(got, segment.frames, segment.name)[1]
+
+    def from_reset(where: str) -> str:
         model.run({"rst": [1, 1]})
-        if not np.array_equal(model.run({"words": first})["frames"], start):
-            return False
-        for number, segment in enumerate(stimulus):
-            bench.load(model, None if number == 0 else segment.settings, None if number == 0 else segment.weights)
-            if number < 3:
-                model.run(decoys)
-            got = bench.stream(model, segment.words.astype(np.uint32), 0)
-            if not np.array_equal(got, segment.frames):
-                return False
-        return True
+        _, text = _difference(model.run({"words": first})["frames"].astype(np.uint32), start, where)
+        if not text:
+            model.run({"rst": [1, 1]})
+            text = stream(reset)
+        return text
 
-    return check
+    def load(segment: Segment, number: int) -> None:
+        model.run({"rst": [1, 1, 1]})
+        writes = np.array(register_writes(spec, segment.settings, segment.weights))
+        order = np.arange(len(writes))
+        if number % 3 == 1:
+            order = order[::-1]
+        elif number % 3 == 2:
+            order = np.random.default_rng(number).permutation(order)
+        address, data = writes[order].T
+        model.run({"write_address": address, "write_data": data, "write_enable": 1})
+
+    if text := from_reset("first frames after reset"):
+        return text
+    for number, segment in enumerate(stimulus.segments):
+        load(segment, number)
+        if number < 3:
+            model.run(decoys)
+        if text := stream(segment):
+            return text
+    for number, sweep in enumerate(stimulus.sweeps):
+        load(sweep.base, number)
+        tail = {name: np.concatenate([rows, rows[-1:].repeat(design.latency, axis=0)])
+                for name, rows in sweep.stimulus.items()}  # fmt: skip
+        got = model.run(tail)["frames"][sweep.rows + design.latency].astype(np.uint32)
+        if advance is not None:
+            advance(len(got))
+        _, text = _difference(got, sweep.frames, sweep.base.name)
+        if text:
+            return text
+    return from_reset("first frames after reset of a loaded encoder")
+
+
+def check_directed(bench: EncoderBench, seed: int, *, advance: Advance | None = None) -> Check:
+    """Run the stimulus of the mutation campaign on a design: reset, decoy writes, sums, single cells, masks, links."""
+    spec, rng = bench.design.spec, np.random.default_rng(seed)
+    compared = 0
+
+    def count(done: int) -> None:
+        nonlocal compared
+        compared += done
+        if advance is not None:
+            advance(done)
+
+    stimulus = make_stimulus(spec, rng, bench.design.latency, 40, 28)
+    with bench.model() as model:
+        detail = play(bench.design, stimulus, model, count)
+    return Check(
+        name=f"{spec.name}: directed crossings against the golden model (seed {seed})",
+        passed=not detail and compared > 0, compared=compared, unit=CROSSINGS, detail=detail,
+    )  # fmt: skip
 
 
 def _decoys(spec: EncoderSpec) -> dict[str, IntArray]:
@@ -361,17 +580,17 @@ def campaign_spec() -> EncoderSpec:
 def check_mutants(
     spec: EncoderSpec, seed: int, count: int, *, rows: int = 40, threads: int = 2, advance: Advance | None = None
 ) -> tuple[Check, mutation.CampaignResult]:
-    """Mutate the encoder `count` times and run the stimulus of `check_volume` on every mutant."""
+    """Mutate the encoder `count` times and run `play` on every mutant, on its own seed of the same stimulus."""
     from hw.common.export import to_rtlil
     from hw.hgcal_encoder.encoder import Encoder as Hardware
 
     rng = np.random.default_rng(seed)
-    stimulus = [reset_segment(spec, rng, rows), *segments(spec, rng, 140, rows)]
     component = Hardware(spec=spec)
+    stimulus = make_stimulus(spec, rng, component.latency, rows, 84)
     design = EncoderDesign(spec=spec, verilog="", top=spec.name, latency=component.latency)
     result = mutation.run_campaign(
-        to_rtlil(component, spec.name), spec.name, encoder_check(design, stimulus), count=count, rng=rng, clock="clk",
-        threads=threads, advance=advance,
+        to_rtlil(component, spec.name), spec.name, lambda model: not play(design, stimulus, model), count=count,
+        rng=rng, clock="clk", threads=threads, advance=advance,
     )  # fmt: skip
     killed = result.count(mutation.Outcome.KILLED)
     equivalent = result.count(mutation.Outcome.EQUIVALENT)
@@ -466,6 +685,9 @@ def verify(
         note(check)
     bench = bench_of(spec)
     note(volume(bench, seed, crossings))
+    with journal.step(f"{spec.name}: directed crossings") as advance:
+        check = check_directed(bench, seed, advance=advance)
+    note(check)
     for words, settings, frames in vectors:
         with journal.step(f"{frames.name}: published vectors"):
             check = check_vectors(bench, words, settings, frames)
