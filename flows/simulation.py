@@ -37,8 +37,9 @@ from sim.hgcal_encoder.weights import Weights
 from sim.hgcal_encoder.words import HEADER, ORBIT_HEADER, check_words
 
 __all__ = [
-    "EncoderBench", "EncoderDesign", "NativeModel", "Port", "SimulatorError", "build_native", "encoder_design",
-    "read_ports", "simulate_encoder", "verilator_environment", "verilator_version",
+    "REGISTER_PORT", "EncoderBench", "EncoderDesign", "NativeModel", "Port", "SimulatorError", "WritePort",
+    "build_native", "compile_design", "encoder_design", "read_ports", "run_group", "runtime_objects",
+    "simulate_encoder", "split_modules", "verilator_environment", "verilator_version",
 ]  # fmt: skip
 
 _HARNESS = Path(__file__).parent / "harness" / "harness.cpp"
@@ -177,15 +178,67 @@ def run_group(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], time
     return log
 
 
-def _wrapper(ports: Sequence[Port], top: str, clock: str | None, mutants: bool) -> tuple[str, int, int]:
+@dataclass(frozen=True, kw_only=True)
+class WritePort:
+    """Registers that change by their write port alone; the harness then leaves them alone while nothing is written.
+
+    Settings are written once and feed much logic (recoded weights, decoded selections). If their clock stands still,
+    so does the evaluation of whatever depends on nothing else. The design that is simulated differs from the text in
+    one connection: the clock of the instance, which ticks in rows with the enable only. That the registers keep their
+    values without it is not shown by such a simulation; cocotb benches and mutation run the text as it is.
+
+    Attributes
+    ----------
+    instance : str
+        Instance in the top module, with a clock input of the same name as the top's.
+    enable : str
+        Input port of the top: one bit, writes.
+    ports : tuple of str
+        All input ports of the top that belong to the write port; rows without enable do not apply them.
+    """
+
+    instance: str
+    enable: str
+    ports: tuple[str, ...]
+
+
+REGISTER_PORT = WritePort(
+    instance="registers", enable="write_enable", ports=("write_address", "write_data", "write_enable")
+)
+"""Write port of the encoder's settings and weights."""
+_WRITE_CLOCK = "harness_write_clk"
+
+
+def _split_clock(modules: dict[str, str], top: str, clock: str, write: WritePort) -> None:
+    """Give the registers of a write port a clock input of their own, `_WRITE_CLOCK` of the top."""
+    text = modules[top]
+    instance = re.compile(rf"(^  \S+ {write.instance} \((?:(?!\);).)*?\.{clock}\(){clock}\)", re.MULTILINE | re.DOTALL)
+    text, found = instance.subn(rf"\g<1>{_WRITE_CLOCK})", text)
+    if found != 1:
+        raise ValueError(f"module {top!r} has no instance {write.instance!r} with clock {clock!r}")
+    head = re.compile(rf"(^module \\?{re.escape(top)} ?)\((.*?)\);", re.MULTILINE | re.DOTALL)
+    text, found = head.subn(rf"\g<1>({_WRITE_CLOCK}, \g<2>);\n  input {_WRITE_CLOCK};", text, count=1)
+    if found != 1:
+        raise ValueError(f"module {top!r} has no list of ports")
+    modules[top] = text
+
+
+def _wrapper(
+    ports: Sequence[Port], top: str, clock: str | None, mutants: bool, write: WritePort | None
+) -> tuple[str, int, int]:
     """The module `harness`, and the words of its input and output."""
-    lines, unused, offsets = [], [], {False: 0, True: 0}
+    lines, unused, held, offsets = [], [], [], {False: 0, True: 0}
     for port in ports:
         if port.name == clock:
             lines.append(f"        .\\{port.name} (clk)")
             continue
         side = "response" if port.output else "stimulus"
         low = 32 * offsets[port.output]
+        if write is not None and not port.output and port.name in write.ports:
+            held.append((f"held_{port.name}", port.width, low))
+            lines.append(f"        .\\{port.name} (held_{port.name})")
+            offsets[False] += port.words
+            continue
         lines.append(f"        .\\{port.name} ({side}[{low + port.width - 1}:{low}])")
         offsets[port.output] += port.words
         if port.output and port.width % 32:
@@ -199,10 +252,17 @@ def _wrapper(ports: Sequence[Port], top: str, clock: str | None, mutants: bool) 
             "module harness (",
             *(["    input wire clk,"] if clock else []),
             *(["    input wire [31:0] mutant,"] if mutants else []),
+            *(["    input wire hold, write_clk,"] if write else []),
             f"    input wire [{32 * stimulus - 1}:0] stimulus,",
             f"    output wire [{32 * response - 1}:0] response",
             ");",
+            *(
+                f"    reg [{width - 1}:0] {name} = 0;\n"
+                f"    always @(posedge hold) {name} <= stimulus[{low + width - 1}:{low}];"
+                for name, width, low in held
+            ),
             f"    \\{top} dut (",
+            *([f"        .{_WRITE_CLOCK} (write_clk),"] if write else []),
             ",\n".join(lines),
             "    );",
             *(f"    assign response[{high}:{low}] = 0;" for low, high in unused),
@@ -348,7 +408,8 @@ def build_native(
     *,
     clock: str | None = None,
     mutants: bool = False,
-    optimise: str = "-O2",
+    write: WritePort | None = None,
+    optimise: str = "-O1",
     timeout_s: float = 900.0,
 ) -> tuple[Path, tuple[Port, ...]]:
     """Compile Verilog into a shared library for `NativeModel`, or find it in the cache.
@@ -363,8 +424,10 @@ def build_native(
         Name of its clock input; leave out for combinational designs.
     mutants : bool
         The design reads ``harness.mutant``, the number of the mutant that is switched on (flows/mutation.py).
+    write : WritePort, optional
+        Registers that need no clock while nothing is written.
     optimise : str
-        Optimisation of the C++ compiler for the simulation code.
+        Optimisation of the C++ compiler for the simulation code. More than ``-O1`` only costs time of compilation.
     timeout_s : float
         Wall-clock limit in seconds.
 
@@ -384,53 +447,130 @@ def build_native(
     ports = read_ports(verilog, top)
     if clock is not None and clock not in {p.name for p in ports if not p.output}:
         raise ValueError(f"module {top!r} has no clock input {clock!r}")
-    wrapper, stimulus, response = _wrapper(ports, top, clock, mutants)
-    verilog = _short(verilog)
+    wrapper, stimulus, response = _wrapper(ports, top, clock, mutants, write)
     compile_flags = [
-        "-fPIC", *_LANGUAGE, f"-DSTIMULUS_WORDS={stimulus}", f"-DRESPONSE_WORDS={response}",
+        f"-DSTIMULUS_WORDS={stimulus}", f"-DRESPONSE_WORDS={response}",
         f"-DCLOCKED={int(clock is not None)}", f"-DMUTANTS={int(mutants)}",
+        f"-DWRITE_BIT={_enable_bit(ports, clock, write)}",
     ]  # fmt: skip
+    modules = split_modules(verilog)
+    if write is not None:
+        if clock is None:
+            raise ValueError("a write port needs a clock")
+        _split_clock(modules, top, clock, write)
     harness = _HARNESS.read_text()
-    tools = (verilator_version(), _compiler_version())
-    key = _hash(verilog, wrapper, harness, *_FLAGS, *compile_flags, optimise, *tools)
+    key = _hash(
+        *modules.values(), wrapper, harness, *_FLAGS, *_LANGUAGE, *compile_flags, optimise, verilator_version(),
+        _compiler_version(),
+    )  # fmt: skip
     folder = cache_directory() / "native"
     library = folder / f"{top}-{key}.so"
     if library.exists():
         return library, ports
-    runtime = _runtime(timeout_s)
-    shared = [] if mutants else _shared_modules(verilog)
+    runtime = runtime_objects(("verilated", "verilated_threads"), timeout_s)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as temporary:
         work = Path(temporary)
         (work / "harness.sv").write_text(wrapper)
         (work / "harness.cpp").write_text(harness)
-        modules = _modules(verilog)
-        sources = []
-        units: list[tuple[str, str, str]] = []
-        for module in shared:
-            (work / f"{module}.v").write_text("".join(modules[name] for name in _closure(modules, module)))
-            _verilate([*_FLAGS, "--lib-create", module], module, [f"{module}.v"], work, timeout_s)
-            sources.append(f"obj_{module}/{module}.sv")
-            units += _units(work, f"obj_{module}", "", optimise)
-        (work / "design.v").write_text("".join(text for name, text in modules.items() if name not in shared))
-        _verilate(_FLAGS, "harness", ["harness.sv", *sources, "design.v"], work, timeout_s)
-        units += _units(work, "obj_harness", "harness.cpp", optimise)
-
-        def compile_unit(unit: tuple[str, str, str]) -> None:
-            name, level, folder_ = unit
-            include = [f"-I{folder_}", *_includes()]
-            command = ["g++", *compile_flags, level, *include, "-c", f"{name}.cpp", "-o", f"{name}.o"]
-            run_group(
-                command, cwd=work, env=verilator_environment(), timeout_s=timeout_s, name=f"compilation of {top}"
-            )
-
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(compile_unit, units))
-        objects = [f"{name}.o" for name, _, _ in units]
+        objects = compile_design(
+            modules, "harness", work, sources=["harness.sv"], harness="harness.cpp", share=not mutants,
+            verilator_flags=_FLAGS, compile_flags=compile_flags, optimise=optimise, timeout_s=timeout_s,
+        )  # fmt: skip
         # libraries of different models may be open at once: their classes have equal names
         link = ["g++", "-shared", "-Wl,-Bsymbolic", "-o", "model.so", *objects, *map(str, runtime), "-lpthread"]
         run_group(link, cwd=work, env=verilator_environment(), timeout_s=timeout_s, name=f"linking of {top}")
         os.replace(work / "model.so", library)
     return library, ports
+
+
+def _enable_bit(ports: Sequence[Port], clock: str | None, write: WritePort | None) -> int:
+    """Bit of the stimulus that enables writes; -1 without write port."""
+    if write is None:
+        return -1
+    offset = 0
+    for port in ports:
+        if port.output or port.name == clock:
+            continue
+        if port.name == write.enable:
+            return 32 * offset
+        offset += port.words
+    raise ValueError(f"the design has no input {write.enable!r}")
+
+
+def compile_design(
+    modules: Mapping[str, str],
+    top: str,
+    work: Path,
+    *,
+    sources: Sequence[str] = (),
+    harness: str,
+    share: bool = True,
+    verilator_flags: Sequence[str],
+    compile_flags: Sequence[str] = (),
+    optimise: str,
+    timeout_s: float,
+) -> list[str]:
+    """Verilate modules and compile what comes out, on two cores.
+
+    Parameters
+    ----------
+    modules : mapping of str to str
+        Verilog text by module name, as yosys writes it.
+    top : str
+        Top module: one of `modules`, or one in `sources`. The C++ class is ``V`` with its name.
+    work : Path
+        Folder to work in; holds `sources` and `harness`.
+    sources : sequence of str
+        Further Verilog and Verilator control files.
+    harness : str
+        C++ file to compile with the headers of the model.
+    share : bool
+        Verilate large modules with several instances on their own, once each.
+    verilator_flags, compile_flags : sequence of str
+    optimise : str
+        Optimisation of simulation code; start-up code gets none.
+    timeout_s : float
+        Limit of each step in seconds.
+
+    Returns
+    -------
+    list of str
+        Object files in `work`.
+
+    Raises
+    ------
+    SimulatorError
+        If a step fails.
+    """
+    shared = _shared_modules(modules) if share else []
+    tops, units = [], []
+    for module in shared:
+        (work / f"{module}.v").write_text(modules[module])
+        _verilate([*_FLAGS, "--lib-create", module], module, [f"{module}.v"], work, timeout_s)
+        tops.append(f"obj_{module}/{module}.sv")
+        units += _units(work, f"obj_{module}", "", optimise)
+    (work / "design.v").write_text("".join(text for name, text in modules.items() if name not in shared))
+    _verilate(verilator_flags, top, [*sources, *tops, "design.v"], work, timeout_s)
+    units += _units(work, f"obj_{top}", harness, optimise)
+
+    def compile_unit(unit: tuple[str, str, str]) -> None:
+        name, level, folder = unit
+        command = [
+            "g++", "-fPIC", *_LANGUAGE, *compile_flags, level, f"-I{folder}", *_includes(), "-c", f"{name}.cpp", "-o",
+            f"{name}.o",
+        ]  # fmt: skip
+        run_group(command, cwd=work, env=verilator_environment(), timeout_s=timeout_s, name=f"compilation of {top}")
+
+    # the largest first, so that no core waits long for the other at the end
+    units.sort(key=lambda unit: (unit[1] == "-O0", -_included_bytes(work, unit[0])))
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(compile_unit, units))
+    return [f"{name}.o" for name, _, _ in units]
+
+
+def _included_bytes(work: Path, unit: str) -> int:
+    names = re.findall(r'"(.+)"', (work / f"{unit}.cpp").read_text())
+    return sum((work / name).stat().st_size for name in names)
 
 
 _FLAGS = ("--cc", "--x-initial", "unique", "--x-assign", "unique", "-O3", *WARNINGS)
@@ -441,8 +581,9 @@ def _verilate(flags: Sequence[str], top: str, sources: Sequence[str], work: Path
     run_group(command, cwd=work, env=verilator_environment(), timeout_s=timeout_s, name=f"Verilator on {top}")
 
 
-def _modules(verilog: str) -> dict[str, str]:
+def split_modules(verilog: str) -> dict[str, str]:
     """Texts of the modules by name, with what stands in front of each."""
+    verilog = _short(verilog)
     found = {}
     end = 0
     for match in re.finditer(r"^module \\?(\S+?) ?\(.*?^endmodule\n?", verilog, re.MULTILINE | re.DOTALL):
@@ -457,34 +598,30 @@ def _instances(modules: Mapping[str, str]) -> dict[str, list[str]]:
     return {name: [child for child in pattern.findall(text) if child in modules] for name, text in modules.items()}
 
 
-def _closure(modules: Mapping[str, str], top: str) -> list[str]:
-    """`top` and every module below it."""
+def _shared_modules(modules: Mapping[str, str]) -> list[str]:
+    """Large modules with several instances: each is compiled once, and its code stays in the cache of the processor.
+
+    Only modules without instances in them, so that what depends on settings alone (recoders) is a library of its own,
+    which is not called while settings stand still.
+    """
     children = _instances(modules)
-    found = [top]
-    for name in found:
-        found += [child for child in dict.fromkeys(children[name]) if child not in found]
-    return found
+    count = dict.fromkeys(modules, 0)
+    inside = {child for names in children.values() for child in names}
+    for top in modules:
+        if top not in inside:
+            pending = [top]
+            while pending:
+                name = pending.pop()
+                count[name] += 1
+                pending += children[name]
+    return sorted(
+        name for name, text in modules.items()
+        if (count[name] - 1) * len(text) > _SHARED_BYTES and not children[name] and "posedge" not in text
+    )  # fmt: skip
 
 
-def _shared_modules(verilog: str) -> list[str]:
-    """Large modules with several instances: each is compiled once, and its code stays in the cache of the processor."""
-    modules = _modules(verilog)
-    children = _instances(modules)
-    uses: dict[str, int] = {}
-    for names in children.values():
-        for child in names:
-            uses[child] = uses.get(child, 0) + 1
-    chosen = [
-        name for name, count in uses.items()
-        if count >= _SHARED_INSTANCES and sum(len(modules[part]) for part in _closure(modules, name)) > _SHARED_BYTES
-        and "posedge" not in "".join(modules[part] for part in _closure(modules, name))
-    ]  # fmt: skip
-    inner = {part for name in chosen for part in _closure(modules, name)[1:]}
-    return sorted(set(chosen) - inner)
-
-
-_SHARED_INSTANCES = 4
-_SHARED_BYTES = 20_000
+_SHARED_BYTES = 100_000
+"""Text that sharing a module must save: a library of its own costs seconds of compilation."""
 
 
 def _short(verilog: str) -> str:
@@ -531,9 +668,9 @@ def _includes() -> list[str]:
     return [f"-I{include}", f"-I{include / 'vltstd'}", "-I."]
 
 
-def _runtime(timeout_s: float) -> list[Path]:
-    """Verilator's runtime, compiled once into the cache."""
-    sources = [_verilator_root() / "include" / name for name in ("verilated.cpp", "verilated_threads.cpp")]
+def runtime_objects(names: Sequence[str], timeout_s: float) -> list[Path]:
+    """Objects of Verilator's runtime, compiled once into the cache."""
+    sources = [_verilator_root() / "include" / f"{name}.cpp" for name in names]
     flags = ["-fPIC", "-O1", *_LANGUAGE]
     folder = cache_directory() / "native" / f"runtime-{_hash(verilator_version(), _compiler_version(), *flags)}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -612,7 +749,9 @@ class EncoderBench:
 
     def __init__(self, design: EncoderDesign, timeout_s: float = 900.0) -> None:
         self.design = design
-        self.library, self.ports = build_native(design.verilog, design.top, clock="clk", timeout_s=timeout_s)
+        self.library, self.ports = build_native(
+            design.verilog, design.top, clock="clk", write=REGISTER_PORT, timeout_s=timeout_s
+        )
 
     def model(self, seed: int = 1) -> NativeModel:
         """A fresh model, before reset."""

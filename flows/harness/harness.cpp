@@ -46,10 +46,20 @@ void model_run(Model* model, const uint32_t* stimulus, uint32_t* response, uint6
 #if CLOCKED
         top.clk = 0;
 #endif
+#if WRITE_BIT >= 0
+        // the write port, and the clock of the registers behind it, move in rows with writes only
+        const bool write = stimulus[WRITE_BIT / 32] >> (WRITE_BIT % 32) & 1;
+        top.write_clk = 0;
+        top.hold = write;
+#endif
         top.eval();
         for (size_t i = 0; i < RESPONSE_WORDS; ++i) response[i] = top.response[i];
 #if CLOCKED
         top.clk = 1;
+#if WRITE_BIT >= 0
+        top.write_clk = write;
+        top.hold = 0;
+#endif
         top.eval();
 #endif
         stimulus += STIMULUS_WORDS;

@@ -251,12 +251,12 @@ def _frame(spec: EncoderSpec) -> Stage:
         bx = np.where(inputs["counter"] == 31, 0, 16 + inputs["counter"])
         links = int(inputs["etx_count"][0])
         links = links if 1 <= links <= ETX_WORDS else ETX_WORDS
-        return _row(
-            frame(bx, inputs["sum_code"], inputs["latents"][None], to_int(inputs["keep_mask"], 1), links, spec)
-        )
+        return _row(frame(bx, inputs["sum_code"], inputs["latents"][None], to_int(inputs["keep_mask"], 1), links, spec))
 
     return Stage(
-        widths={"counter": 5, "sum_code": 9, "latents": spec.latent.width, "keep_mask": 1, "etx_count": 4, "frames": 32},
+        widths={
+            "counter": 5, "sum_code": 9, "latents": spec.latent.width, "keep_mask": 1, "etx_count": 4, "frames": 32,
+        },
         outputs={"frames": ETX_WORDS}, stimulus=stimulus, model=model, seen=lambda out: _row(out["frames"]),
     )  # fmt: skip
 

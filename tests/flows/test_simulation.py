@@ -121,7 +121,6 @@ def test_volume_check_counts_and_notices(small_bench: EncoderBench, monkeypatch:
     monkeypatch.setattr(small_bench, "frames", wrong)
     bad = check_volume(small_bench, 3, 2000)
     assert not bad.passed
-    assert bad.failed > 0
     assert "crossing 17, eTx 0" in bad.detail
 
 
