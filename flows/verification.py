@@ -121,7 +121,8 @@ def _unsigned(rng: np.random.Generator, low: int, high: int) -> FixedPoint:
 
 
 def random_weights(spec: EncoderSpec, rng: np.random.Generator, kind: str) -> Weights:
-    """Weights by kind: ``uniform``, ``small``, ``sparse``, ``few``, ``lowest``, ``highest``, ``alternating``, ``zero``.
+    """Weights by kind: ``uniform``, ``small``, ``sparse``, ``few``, ``threes``, ``lowest``, ``highest``,
+    ``alternating``, ``zero``.
     """
     low, high, count = spec.weight.min_code, spec.weight.max_code, spec.parameters
     match kind:
@@ -144,6 +145,12 @@ def random_weights(spec: EncoderSpec, rng: np.random.Generator, kind: str) -> We
             kernel = rng.integers(0, high + 1, count - outputs)
             dense = np.where(rng.random(outputs) < 2.5 / spec.activations, rng.integers(low, high + 1, outputs), 0)
             codes = np.concatenate([kernel, dense])
+        case "threes":
+            # strong activations again; pairs of equal bits take the multiplier's 3x
+            outputs = spec.latents * (spec.activations + 1)
+            pairs = rng.integers(0, 2, (outputs, -(-spec.weight.width // 2))) * 3
+            offset_binary = (pairs << 2 * np.arange(pairs.shape[1])).sum(axis=1) & (high - low)
+            codes = np.concatenate([rng.integers(high // 2, high + 1, count - outputs), offset_binary + low])
         case "zero":
             codes = np.zeros(count, np.int64)
         case _:
@@ -252,8 +259,8 @@ def directed_segments(spec: EncoderSpec, rng: np.random.Generator, rounds: int) 
     """Stimulus for what random words rarely meet.
 
     Module sums of 0 to 31 and at, just below and just above every power of two and half-way between, as exactly as the
-    factors allow; then every trigger cell alone above quiet ones, and with a neighbour, so that single activations are
-    large.
+    factors allow; every trigger cell alone above quiet ones, and with another, so that single activations are large;
+    many cells at full scale, so that all are.
     """
     result = []
     full = (1 << spec.keep_bits) - 1
@@ -282,6 +289,15 @@ def directed_segments(spec: EncoderSpec, rng: np.random.Generator, rounds: int) 
         codes[np.arange(CELLS), rng.integers(0, CELLS, CELLS)] = rng.integers(64, 128, CELLS)
         for _ in range(3):
             result.append(_segment("hot cells", spec, settings, random_weights(spec, rng, "few"), codes, rng))
+        # pixels can all be large only where the module sum is beyond the range of the shift
+        settings = Settings(
+            factors=np.full(CELLS, 4095), high_density=True, etx_count=ETX_WORDS, keep_mask=full,
+            word_order=spec.word_order,
+        )  # fmt: skip
+        codes = np.where(rng.random((60, CELLS)) < rng.random((60, 1)), rng.integers(120, 128, (60, CELLS)), 0)
+        codes[:2] = 127
+        for kind in ("highest", "threes", "threes", "few", "alternating"):
+            result.append(_segment("full cells", spec, settings, random_weights(spec, rng, kind), codes, rng))
     return result
 
 
@@ -464,14 +480,13 @@ def play(design: EncoderDesign, stimulus: Stimulus, model: NativeModel, advance:
 
     First the reset values: frames from the first clock after reset on, and crossings before anything is written. Then
     segments, each behind a reset and a load; writes come ascending, descending and shuffled, so that a byte that
-    listens to another's address shows whichever is written last, and the first loads are followed by writes that must
+    listens to another's address shows whichever is written last, and every fourth load is followed by writes that must
     not matter. Then masks and numbers of links, rewritten while crossings flow. Last the reset values again, now that
     every register has held something else.
     """
     spec = design.spec
     bench = EncoderBench.__new__(EncoderBench)
     bench.design = design
-    decoys = _decoys(spec)
     reset = stimulus.reset
     # the first crossing after reset is number 0 whatever its header
     first = np.repeat(reset.words[:1].astype(np.uint32), design.latency + 1, axis=0)
@@ -485,15 +500,15 @@ def play(design: EncoderDesign, stimulus: Stimulus, model: NativeModel, advance:
         return _difference(got, segment.frames, segment.name)[1]
 
     def from_reset(where: str) -> str:
-        model.run({"rst": [1, 1]})
+        model.run({"rst": [0, 1, 1]})  # asynchronous reset is seen at its edge, whatever state the model started from
         _, text = _difference(model.run({"words": first})["frames"].astype(np.uint32), start, where)
         if not text:
-            model.run({"rst": [1, 1]})
+            model.run({"rst": [0, 1, 1]})
             text = stream(reset)
         return text
 
     def load(segment: Segment, number: int) -> None:
-        model.run({"rst": [1, 1, 1]})
+        model.run({"rst": [0, 1, 1]})
         writes = np.array(register_writes(spec, segment.settings, segment.weights))
         order = np.arange(len(writes))
         if number % 3 == 1:
@@ -507,8 +522,8 @@ def play(design: EncoderDesign, stimulus: Stimulus, model: NativeModel, advance:
         return text
     for number, segment in enumerate(stimulus.segments):
         load(segment, number)
-        if number < 3:
-            model.run(decoys)
+        if number % 4 == 0:
+            model.run(_decoys(spec, number))
         if text := stream(segment):
             return text
     for number, sweep in enumerate(stimulus.sweeps):
@@ -544,13 +559,14 @@ def check_directed(bench: EncoderBench, seed: int, *, advance: Advance | None = 
     )  # fmt: skip
 
 
-def _decoys(spec: EncoderSpec) -> dict[str, IntArray]:
+def _decoys(spec: EncoderSpec, seed: int) -> dict[str, IntArray]:
     """Clocks that must not change a register: writes to addresses one bit away from the map, and without enable."""
     mapped = {field.address + byte for field in register_map(spec) for byte in range(field.size)}
     near = sorted({address ^ (1 << bit) for address in mapped for bit in range(ADDRESS_WIDTH)} - mapped)
     address = np.array([*near, *sorted(mapped)])
     enable = np.arange(len(address)) < len(near)
-    return {"write_address": address, "write_data": (address * 37 + 85) & 0xFF, "write_enable": enable.astype(np.int64)}
+    data = np.random.default_rng(seed).integers(0, 256, len(address))
+    return {"write_address": address, "write_data": data, "write_enable": enable.astype(np.int64)}
 
 
 def start_frames(design: EncoderDesign) -> npt.NDArray[np.uint32]:

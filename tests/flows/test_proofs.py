@@ -9,8 +9,11 @@ from flows import proofs
 from flows.mutation import Kind, _mutate, elaborate, find_mutants
 from flows.proofs import Status, prove_equal, prove_reset
 from hw.common.export import to_rtlil
+from hw.hgcal_encoder import dot_product
+from hw.hgcal_encoder.dot_product import DotProduct, DotProductFormat
 from hw.hgcal_encoder.encoder import Encoder
 from hw.hgcal_encoder.normalise import SumCode
+from sim.fixed_point import FixedPoint, Overflow, Rounding
 from sim.hgcal_encoder.spec import ECON_T, WordOrder
 from tests.specs import SMALL
 
@@ -78,6 +81,73 @@ def test_broken_hardware_is_refuted() -> None:
     gate = f"module gate({ports});\n  {call}"
     assert prove_equal("same", "", gold, gate, [right, texts[0]]).status is Status.PROVED
     assert prove_equal("broken", "", gold, gate, [right, texts[1]]).status is Status.REFUTED
+
+
+NINE_TAPS = DotProductFormat(taps=9, shift=5, bias_shift=2)
+PAIRS = DotProductFormat(taps=4, shift=4, bias_shift=3)
+TINY = DotProductFormat(taps=3, activation_width=3, weight_width=3, bias_width=2, shift=1, rounding=Rounding.RND_CONV)
+
+
+@pytest.mark.parametrize(("f", "bits"), [(NINE_TAPS, 132), (PAIRS, 62), (TINY, 20)], ids=["conv", "pairs", "to_even"])
+def test_whole_dot_product(f: DotProductFormat, bits: int) -> None:
+    found = proofs.prove_dot_product("dot", f)
+    assert found.status is Status.PROVED, found
+    assert found.input_bits == bits
+
+
+def test_formats_of_the_encoder_are_those_that_are_proved() -> None:
+    found = proofs.dot_products(ECON_T)
+    assert found["conv_9_taps"] == NINE_TAPS
+    assert replace(found["dense_128_taps"], taps=4) == PAIRS
+
+
+def test_wrong_constant_of_a_dot_product_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = dot_product._inversion_constant
+    monkeypatch.setattr(dot_product, "_inversion_constant", lambda f: right(f) + 1)
+    found = proofs.prove_dot_product("dot", TINY)
+    assert found.status is Status.REFUTED
+    assert abs(found.counterexample["got"] - found.counterexample["expected"]) in (1, (1 << TINY.sum_width) - 1)
+
+
+def test_disturbance_between_taps_does_not_escape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that needs several taps at once is invisible while the others are 0: the structure must tell."""
+    right = DotProduct._row
+
+    def disturbed(self, m, index, row):  # type: ignore[no-untyped-def]
+        bits = right(self, m, index, row)
+        return bits & ~(self.x[0][0] & self.x[2][2]).replicate(len(bits)) if index == 0 else bits
+
+    monkeypatch.setattr(DotProduct, "_row", disturbed)
+    found = proofs.prove_dot_product("dot", TINY)
+    assert found.status is Status.REFUTED
+    assert {"x_0", "x_2"} <= {name for name, value in found.counterexample.items() if value}
+
+
+def test_nothing_is_claimed_where_too_many_inputs_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proofs, "_MOST_BITS", 5)
+    assert proofs.prove_dot_product("dot", TINY).status is Status.UNDECIDED
+
+
+@pytest.mark.parametrize("overflow", list(Overflow))
+@pytest.mark.parametrize("rounding", list(Rounding))
+def test_rectify(rounding: Rounding, overflow: Overflow) -> None:
+    target = FixedPoint(width=6, fraction=4, signed=False, rounding=rounding, overflow=overflow)
+    assert proofs.prove_rectify("end", 12, 7, target, 60).status is Status.PROVED
+
+
+def test_wrong_rectify_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = FixedPoint(width=6, fraction=4, signed=False, overflow=Overflow.SAT)
+    monkeypatch.setattr(proofs._Rectifier, "__init__", _forget_saturation(proofs._Rectifier.__init__))
+    found = proofs.prove_rectify("end", 12, 7, target, 60)
+    assert found.status is Status.REFUTED
+    assert found.counterexample["sum"] >> 3 >= 64
+
+
+def _forget_saturation(right):  # type: ignore[no-untyped-def]
+    def init(self, width, fraction, target):  # type: ignore[no-untyped-def]
+        right(self, width, fraction, replace(target, overflow=Overflow.WRAP))
+
+    return init
 
 
 def test_every_flip_flop_has_a_reset() -> None:
