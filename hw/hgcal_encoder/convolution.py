@@ -43,9 +43,8 @@ class Convolution(Component):
     """All positions and filters at once, one neuron each.
 
     A neuron has only the taps that can be non-zero (`EncoderSpec.taps`): padding costs nothing, and a position that
-    sees nothing but padding is ReLU of the bias, once per filter for all such positions. Three times a pixel is
-    formed once per trigger cell, the recoding of a weight once for all positions that use the same taps, offset and
-    pair sums once per position for all filters.
+    sees nothing but padding is ReLU of the bias. Three times a pixel is formed once per trigger cell, the recoding of a
+    weight once for all positions that use the same taps, offset and pair sums once per position for all filters.
 
     The sum has ``spec.conv_product_fraction`` fraction bits and is exact; ReLU and ``spec.activation`` follow.
 
@@ -106,21 +105,14 @@ class Convolution(Component):
                 m.d.comb += [recoder.weight[i].eq(self.kernel[tap][filter_]) for i, tap in enumerate(taps)]
                 recoded[taps, filter_] = Cat(recoder.select)
 
-        bias_only = [
-            rectify(
-                m,
-                Cat(Const(0, spec.conv_product_fraction - spec.weight.fraction), self.bias[filter_]).as_signed(),
-                spec.conv_product_fraction,
-                spec.activation,
-            )
-            for filter_ in range(spec.filters)
-            if not all(spec.taps)
-        ]
-
         for position, taps in enumerate(spec.taps):
             outputs = [self.activations[position * spec.filters + filter_] for filter_ in range(spec.filters)]
             if not taps:
-                m.d.comb += [output.eq(value) for output, value in zip(outputs, bias_only, strict=True)]
+                # equal at all such positions, and merged by synthesis. One signal for all would be written as an alias
+                # within the output vector, which simulators take for a combinational loop.
+                for output, bias in zip(outputs, self.bias, strict=True):
+                    aligned = Cat(Const(0, spec.conv_product_fraction - spec.weight.fraction), bias).as_signed()
+                    m.d.comb += output.eq(rectify(m, aligned, spec.conv_product_fraction, spec.activation))
                 continue
             cells = [cell for cell, _ in taps]
             dot_format = conv_format(spec, len(taps))
