@@ -19,7 +19,21 @@ struct Model {
         context->randSeed(seed);
         return context;
     }
-    explicit Model(int seed) : top(prepare(&context, seed)) {}
+    // inputs start at 0, not at random: an asynchronous reset in the first row has to be an edge
+    explicit Model(int seed) : top(prepare(&context, seed)) {
+        for (size_t i = 0; i < STIMULUS_WORDS; ++i) top.stimulus[i] = 0;
+#if CLOCKED
+        top.clk = 0;
+#endif
+#if MUTANTS
+        top.mutant = 0;
+#endif
+#if WRITE_BIT >= 0
+        top.hold = 0;
+        top.write_clk = 0;
+#endif
+        top.eval();
+    }
     ~Model() { top.final(); }
 };
 

@@ -1,6 +1,8 @@
 """cocotb benches on Verilator: every stage and the whole encoder, on the small spec and on random legal specs.
 
-``LIQUIDCAL_SEED`` repeats a run; the seed is printed.
+``LIQUIDCAL_SEED`` repeats a run; the seed is printed. The preset ECON_T with the published vectors builds for minutes:
+it runs in CI (``CI=true``) and with ``LIQUIDCAL_LONG=1``. Elsewhere the same vectors go through the native harness
+(tests/flows/test_simulation.py).
 """
 
 import os
@@ -12,7 +14,8 @@ import pytest
 from flows.simulation import encoder_design, read_ports
 from flows.verification import random_spec
 from hw.hgcal_encoder.encoder import STAGES
-from sim.hgcal_encoder.spec import EncoderSpec
+from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
+from tests.conftest import IN_CI
 from tests.cosim.runner import Results, run_bench
 from tests.cosim.stages import WRAPPER, wrap_stages, wrapper_ports
 from tests.specs import SMALL
@@ -21,6 +24,8 @@ SEED = int(os.environ.get("LIQUIDCAL_SEED", "2105"))
 ENCODER_TESTS = 9
 """Tests of bench_encoder: one per kind of weights, and the others."""
 SPECS = [SMALL, *(random_spec(np.random.default_rng((SEED, i)), f"RANDOM_{i}") for i in range(4))]
+
+LONG = IN_CI or os.environ.get("LIQUIDCAL_LONG", "") == "1"
 
 
 def environment(spec: EncoderSpec, folder: Path, crossings: int, latency: int, vectors: Path | None) -> dict[str, str]:
@@ -34,12 +39,14 @@ def environment(spec: EncoderSpec, folder: Path, crossings: int, latency: int, v
     }  # fmt: skip
 
 
-def run_encoder(spec: EncoderSpec, folder: Path, crossings: int, vectors: Path | None = None) -> Results:
+def run_encoder(
+    spec: EncoderSpec, folder: Path, crossings: int, vectors: Path | None = None, optimise: str = "-O0"
+) -> Results:
     """Run all encoder tests on the hardware of a spec."""
     design = encoder_design(spec)
     variables = environment(spec, folder, crossings, design.latency, vectors)
     ports = read_ports(design.verilog, design.top)
-    return run_bench(design.verilog, design.top, ports, "tests.cosim.bench_encoder", variables, folder)
+    return run_bench(design.verilog, design.top, ports, "tests.cosim.bench_encoder", variables, folder, optimise)
 
 
 def run_stages(spec: EncoderSpec, folder: Path, rows: int) -> Results:
@@ -67,3 +74,10 @@ def test_stages(spec: EncoderSpec, tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 def test_encoder(spec: EncoderSpec, tmp_path: Path) -> None:
     demand(run_encoder(spec, tmp_path, 60), ENCODER_TESTS, skipped=1)
+
+
+@pytest.mark.skipif(not LONG, reason="ECON_T in cocotb builds for minutes: runs with CI=true or LIQUIDCAL_LONG=1")
+@pytest.mark.timeout(3600)
+def test_preset(tmp_path: Path, econt_vectors: Path) -> None:
+    results = run_encoder(ECON_T, tmp_path, 100, econt_vectors, optimise="-O1")
+    demand(results, ENCODER_TESTS, skipped=0)

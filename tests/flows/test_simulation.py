@@ -1,11 +1,20 @@
 """Native Verilator harness: packing, clocks, cache, and the encoder against model and published vectors."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from flows.simulation import EncoderBench, NativeModel, SimulatorError, build_native, encoder_design, read_ports
+from flows.simulation import (
+    EncoderBench,
+    NativeModel,
+    SimulatorError,
+    WritePort,
+    build_native,
+    encoder_design,
+    read_ports,
+)
 from flows.verification import check_vectors, check_volume, random_settings, random_weights, random_words
 from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.spec import ECON_T
@@ -29,6 +38,50 @@ module accumulator(clk, rst, a, wide, total, both);
   always @(posedge clk, posedge rst)
     if (rst) total <= 8'h00;
     else total <= total + a;
+endmodule
+"""
+
+WRITTEN = """
+module store(clk, rst, enable, data, value);
+  input clk;
+  wire clk;
+  input rst;
+  wire rst;
+  input enable;
+  wire enable;
+  input [7:0] data;
+  wire [7:0] data;
+  output [7:0] value;
+  reg [7:0] value;
+  always @(posedge clk, posedge rst)
+    if (rst) value <= 8'h5a;
+    else if (enable) value <= data;
+endmodule
+
+module written(clk, rst, x, write_enable, write_data, y);
+  input clk;
+  wire clk;
+  input rst;
+  wire rst;
+  input [7:0] x;
+  wire [7:0] x;
+  input write_enable;
+  wire write_enable;
+  input [7:0] write_data;
+  wire [7:0] write_data;
+  output [7:0] y;
+  reg [7:0] y;
+  wire [7:0] value;
+  store registers (
+    .clk(clk),
+    .data(write_data),
+    .enable(write_enable),
+    .rst(rst),
+    .value(value)
+  );
+  always @(posedge clk, posedge rst)
+    if (rst) y <= 8'h00;
+    else y <= y ^ value ^ x;
 endmodule
 """
 
@@ -65,6 +118,33 @@ def test_rows_are_clocks_and_wide_ports_keep_every_bit() -> None:
             model.run({"wide": np.zeros((2, 2), int)})
     with pytest.raises(ValueError, match="closed"):
         model.run({"a": [1]})
+
+
+def test_registers_with_a_clock_of_their_own_behave_the_same() -> None:
+    port = WritePort(instance="registers", enable="write_enable", ports=("write_data", "write_enable"))
+    rng = np.random.default_rng(5)
+    values = {
+        "x": rng.integers(0, 256, 500), "write_data": rng.integers(0, 256, 500),
+        "write_enable": rng.random(500) < np.repeat([0.1, 0.9], 250), "rst": rng.random(500) < 0.03,
+    }  # fmt: skip
+    values["rst"][0] = True
+    state, value, expected = 0, 0x5A, []
+    for row in range(500):
+        if values["rst"][row]:
+            state, value = 0, 0x5A
+        expected.append(state)
+        if not values["rst"][row]:
+            state ^= value ^ int(values["x"][row])
+            value = int(values["write_data"][row]) if values["write_enable"][row] else value
+    for write in (None, port):
+        library, ports = build_native(WRITTEN, "written", clock="clk", write=write)
+        with NativeModel(library, ports, "clk") as model:
+            got = model.run({name: array.astype(np.int64) for name, array in values.items()})["y"]
+        assert got.tolist() == expected, write
+    with pytest.raises(ValueError, match="no instance 'others'"):
+        build_native(WRITTEN, "written", clock="clk", write=replace(port, instance="others"))
+    with pytest.raises(ValueError, match="no input 'enable'"):
+        build_native(WRITTEN, "written", clock="clk", write=replace(port, enable="enable"))
 
 
 def test_second_build_comes_from_the_cache() -> None:
