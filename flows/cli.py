@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.journal import Journal
-from sim.hgcal_encoder.spec import PRESETS, EncoderSpec, load_spec
+from sim.hgcal_encoder.spec import CELLS, PRESETS, EncoderSpec, load_spec
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -101,7 +101,8 @@ def encode(
     """Encode eRx words to eTx words, or charges to latents.
 
     Words: --words FILE.csv --settings FILE.yaml --out FILE.csv.
-    Charges: --charges FILE.csv --weights IMAGE --out FILE.csv.
+    Charges: --charges FILE.csv --weights IMAGE --out FILE.csv. The multiplexer of --settings, else the one that a
+    trained model (.npz) carries, brings trigger cells onto the grid; without either, column i is grid cell i.
     """
     from sim.hgcal_encoder import vectors
     from sim.hgcal_encoder.encoder import Encoder
@@ -129,7 +130,8 @@ def encode(
         if engine is EncodeEngine.RTL:
             raise typer.BadParameter("the RTL takes words: use --words and --settings with --engine rtl")
         rows = vectors.read_charges(charges)
-        vectors.write_latents(out, Encoder(spec, Weights.load(weights, spec), engine=engine.value).latents(rows))
+        inputs = rows[:, _multiplexer(weights, settings, spec)]
+        vectors.write_latents(out, Encoder(spec, Weights.load(weights, spec), engine=engine.value).latents(inputs))
         result = {"rows": len(rows), "kind": "latents", "out": str(out), "engine": engine.value}
     else:
         raise typer.BadParameter("give either --words and --settings, or --charges and --weights")
@@ -223,9 +225,8 @@ def synth(
     if not as_json:
         table = Table("module", "instances", "area um2", "kGE", "flip-flops")
         for stage in result.stages:
-            name = stage.module if stage.instances else "registers and wiring of the top"
             table.add_row(
-                name,
+                stage.module.removeprefix(f"{spec.name}_") if stage.instances else "top level",
                 str(len(stage.instances) or 1),
                 f"{stage.area_um2:,.0f}",
                 f"{stage.gate_equivalents / 1000:,.1f}",
@@ -253,6 +254,21 @@ def report(
         print(json.dumps({"report": str(page)}))
     else:
         print(page)
+
+
+def _multiplexer(weights: Path, settings: Path | None, spec: EncoderSpec) -> Any:
+    """Trigger cell for each grid cell: from settings, from a trained model, or as it comes."""
+    import numpy as np
+
+    from sim.hgcal_encoder.settings import load_settings
+
+    if settings is not None:
+        return load_settings(settings, spec)[0].select
+    if weights.suffix == ".npz" and weights.is_file():
+        with np.load(weights, allow_pickle=False) as arrays:
+            if "multiplexer" in arrays:
+                return arrays["multiplexer"]
+    return np.arange(CELLS)
 
 
 def _synthesise(journal: Journal, spec: EncoderSpec, folder: Path, library: str) -> Any:

@@ -97,7 +97,7 @@ def data_path_svg(spec: EncoderSpec) -> str:
         ("frame", "counter, sum, latents", "1 to 13 x 32 b"),
     ]
     width, gap = 112, 40
-    parts = [f'<svg viewBox="0 0 {len(stages) * (width + gap) + 50} 150" class="path" role="img">']
+    parts = [f'<svg viewBox="0 0 {len(stages) * (width + gap) + 90} 150" class="path" role="img">']
     parts.append(f'<text x="0" y="58" class="bus">{ERX_WORDS} x 32 b</text><path d="M0 66 H46" class="wire"/>')
     for i, (name, detail, bus) in enumerate(stages):
         x = 48 + i * (width + gap)

@@ -156,7 +156,7 @@ def _area(result: SynthesisResult, tiles: list[dict[str, str]]) -> dict[str, Any
     library = cell_library(first.library)
     stages: list[dict[str, Any]] = [
         {
-            "name": stage.module if stage.instances else "registers and wiring of the top",
+            "name": stage.module.removeprefix(f"{result.top}_") if stage.instances else "top level",
             "instances": len(stage.instances) or 1,
             "area_um2": stage.area_um2,
             "gate_equivalents": stage.gate_equivalents,

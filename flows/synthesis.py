@@ -94,10 +94,10 @@ _REWRITE = ("strash", "dc2", "rewrite", "refactor", "balance", "rewrite -z", "dc
 
 AREA = Recipe(
     name="area",
-    adder_cells=False,
-    abc=(*_REWRITE, "amap -m -F 5 -A 20", "topo", "dnsize", "stime -p"),
-    # emap (A. Tempia Calvino, G. De Micheli, Technology mapping using multi-output library cells, ICCAD 2023) finds
-    # full adders by itself, but its time grows with more than the square of the module's size
+    # the adder trees are the library's full adders already; what is left for abc is the selection of partial products
+    abc=("strash", "&get -n", "&nf -R 100", "&put", "topo", "buffer -c", "dnsize", "stime -p"),
+    # emap (A. Tempia Calvino, G. De Micheli, Technology mapping using multi-output library cells, ICCAD 2023) maps
+    # smaller, but its time grows with more than the square of the module's size
     abc_small=(*_REWRITE, "emap -a", "topo", "dnsize", "stime -p"),
     small_cells=3000,
 )

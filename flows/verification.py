@@ -121,8 +121,8 @@ def _unsigned(rng: np.random.Generator, low: int, high: int) -> FixedPoint:
 
 
 def random_weights(spec: EncoderSpec, rng: np.random.Generator, kind: str) -> Weights:
-    """Weights by kind: ``uniform``, ``small``, ``sparse``, ``few``, ``threes``, ``lowest``, ``highest``,
-    ``alternating``, ``zero``.
+    """Weights by kind: ``uniform``, ``small``, ``sparse``, ``few``, ``threes``, ``top``, ``lowest``,
+    ``highest``, ``alternating``, ``zero``.
     """
     low, high, count = spec.weight.min_code, spec.weight.max_code, spec.parameters
     match kind:
@@ -145,6 +145,11 @@ def random_weights(spec: EncoderSpec, rng: np.random.Generator, kind: str) -> We
             kernel = rng.integers(0, high + 1, count - outputs)
             dense = np.where(rng.random(outputs) < 2.5 / spec.activations, rng.integers(low, high + 1, outputs), 0)
             codes = np.concatenate([kernel, dense])
+        case "top":
+            # convolution at its largest sums, seen through few products of the dense layer
+            outputs = spec.latents * (spec.activations + 1)
+            dense = np.where(rng.random(outputs) < 2.5 / spec.activations, rng.integers(low, high + 1, outputs), 0)
+            codes = np.concatenate([np.full(count - outputs, high), dense])
         case "threes":
             # strong activations again; pairs of equal bits take the multiplier's 3x
             outputs = spec.latents * (spec.activations + 1)
@@ -296,7 +301,7 @@ def directed_segments(spec: EncoderSpec, rng: np.random.Generator, rounds: int) 
         )  # fmt: skip
         codes = np.where(rng.random((60, CELLS)) < rng.random((60, 1)), rng.integers(120, 128, (60, CELLS)), 0)
         codes[:2] = 127
-        for kind in ("highest", "threes", "threes", "few", "alternating"):
+        for kind in ("highest", "threes", "threes", "few", "top", "top", "top", "alternating"):
             result.append(_segment("full cells", spec, settings, random_weights(spec, rng, kind), codes, rng))
     return result
 

@@ -36,7 +36,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_commands_and_options_exist(page: Path) -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for line in page.read_text().splitlines():
-        for name, rest in re.findall(r"(?:^|`|bin/)liquidcal ([a-z]+)\b([^`#]*)", line):
+        for name, rest in re.findall(r"(?:`|bin/)liquidcal ([a-z]+)\b([^`#]*)", line):
             assert name in commands, line
             options = {option for parameter in commands[name].params for option in parameter.opts}
             assert set(re.findall(r"--[a-z-]+", rest)) <= options | {"--help"}, line

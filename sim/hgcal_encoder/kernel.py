@@ -137,7 +137,7 @@ def _store(form: FixedPoint, fraction: int, real: type[np.floating[Any]]) -> tup
     )
 
 
-@numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, inline="always")
 def _accumulate(total, value, weight, rounding):  # type: ignore[no-untyped-def]
     if rounding == 0:
         for lane in range(LANES):
@@ -153,7 +153,7 @@ def _accumulate(total, value, weight, rounding):  # type: ignore[no-untyped-def]
             total[lane] += np.rint(value[lane] * weight)
 
 
-@numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, inline="always")
 def _keep(value, store):  # type: ignore[no-untyped-def]
     scale, rounding, codes, saturate = store
     for lane in range(LANES):
@@ -166,7 +166,7 @@ def _keep(value, store):  # type: ignore[no-untyped-def]
         value[lane] = min(below, codes - 1) if saturate else below - codes * np.floor(below / codes)
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, parallel=True, nogil=True)
 def _encode(  # type: ignore[no-untyped-def]
     charges,
     taps,
@@ -216,7 +216,7 @@ def _encode(  # type: ignore[no-untyped-def]
                 latents[start + lane, latent] = np.int64(total[lane])
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, parallel=True, nogil=True)
 def _charges(words, word, shift, table, factors, charges):  # type: ignore[no-untyped-def]
     for row in numba.prange(len(words)):
         for cell in range(CELLS):
@@ -224,7 +224,7 @@ def _charges(words, word, shift, table, factors, charges):  # type: ignore[no-un
             charges[row, cell] = (table[code] * factors[cell]) >> _FACTOR_FRACTION
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, parallel=True, nogil=True)
 def _frames(counters, sum_codes, latents, positions, width, capacity, frames):  # type: ignore[no-untyped-def]
     for row in numba.prange(len(frames)):
         header = (counters[row] << SUM_CODE_WIDTH) | sum_codes[row]

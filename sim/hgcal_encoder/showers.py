@@ -690,7 +690,7 @@ def encode_4e3m(charge: Int64, high_density: "bool | NDArray[np.bool_]") -> UInt
     return codes
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _deposit(
     rng: np.random.Generator,
     kind: UInt8,
@@ -780,7 +780,7 @@ def _deposit(
                 charge[layer, cell] += mip
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _code(charge: int, drop: int) -> int:
     """One 4E3M code, see `encode_4e3m`."""
     value = min(charge >> drop, (1 << 18) - 1)
@@ -793,7 +793,7 @@ def _code(charge: int, drop: int) -> int:
     return (exponent << 3) | (value & 7)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _digitise(
     rng: np.random.Generator,
     charge: Float32,

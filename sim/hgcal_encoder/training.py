@@ -646,7 +646,7 @@ def train(
         return -tf.reduce_mean(tf.reduce_sum(shares * tf.math.log(decoded + 1e-7), axis=1))
 
     def make_step(kind: str) -> Any:
-        @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+        @tf.function(autograph=False)
         def step(pixels: Any, sums: Any, shares: Any) -> Any:
             with tf.GradientTape() as tape:
                 value = loss_of(kind, network.outputs(network.latents(pixels), sums), shares, sums)
@@ -658,7 +658,7 @@ def train(
 
         return step
 
-    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    @tf.function(autograph=False)
     def decode(pixels: Any, sums: Any) -> Any:
         return network.shares(network.outputs(network.latents(pixels), sums))
 
