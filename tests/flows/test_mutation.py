@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from flows.mutation import Kind, Outcome, elaborate, find_mutants, module_equivalent, run_campaign, stages
-from flows.rtlil import constant, parse_rtlil, sigspec
+from flows.mutation import Kind, Mutant, Outcome, elaborate, find_mutants, module_equivalent, run_campaign, stages
+from flows.rtlil import RtlilModule, constant, parse_rtlil, sigspec
 from flows.simulation import NativeModel
 from hw.common.export import to_rtlil
+from hw.hgcal_encoder.counter import Counter
 from hw.hgcal_encoder.normalise import Normalise, SumCode
 from sim.hgcal_encoder.spec import ECON_T
 
@@ -65,6 +66,61 @@ def test_equivalence_is_proved_for_some_and_not_for_killed_ones() -> None:
     killed = [mutant for mutant in mutants if result.outcomes[mutant.number] is Outcome.KILLED]
     for mutant in killed[:4]:
         assert not module_equivalent(modules, mutant)
+
+
+def counter_mutants(kind: Kind) -> tuple[dict[str, RtlilModule], list[Mutant]]:
+    modules = elaborate(to_rtlil(Counter(), "counter"))
+    return modules, [m for m in find_mutants(modules, "counter", 40, np.random.default_rng(2)) if m.kind is kind]
+
+
+def test_equivalence_with_state() -> None:
+    modules, mutants = counter_mutants(Kind.WIDTH)
+    # bit 4 of number + 1 is never stored
+    unused = [m for m in mutants if m.cell_type == "$mux" and m.bit == 4]
+    used = [m for m in mutants if m.bit < 4]
+    assert unused
+    assert used
+    assert all(module_equivalent(modules, mutant) for mutant in unused)
+    assert not any(module_equivalent(modules, mutant) for mutant in used)
+
+
+def test_equivalence_from_reset() -> None:
+    """A reset value that is multiplied by 0 in the state after reset does not matter; one that leaves does."""
+    text = """module \\top
+  wire input 1 \\clk
+  wire input 2 \\rst
+  wire input 3 \\d
+  wire output 4 \\y
+  wire \\hidden
+  wire \\open
+  wire \\gated
+  cell $and $1
+    parameter \\A_SIGNED 0
+    parameter \\B_SIGNED 0
+    parameter \\A_WIDTH 1
+    parameter \\B_WIDTH 1
+    parameter \\Y_WIDTH 1
+    connect \\A \\hidden
+    connect \\B \\open
+    connect \\Y \\gated
+  end
+"""
+    for name, data, out in (("$2", "\\d", "\\hidden"), ("$3", "\\d", "\\open"), ("$4", "\\gated", "\\y")):
+        text += (
+            f"  cell $adff {name}\n    parameter \\WIDTH 1\n    parameter \\CLK_POLARITY 1\n"
+            "    parameter \\ARST_POLARITY 1\n    parameter \\ARST_VALUE 1'0\n    connect \\CLK \\clk\n"
+            f"    connect \\ARST \\rst\n    connect \\D {data}\n    connect \\Q {out}\n  end\n"
+        )
+    modules = parse_rtlil(text + "end\n")
+    found = {}
+    for number, cell in enumerate(("$2", "$4"), 1):
+        mutant = Mutant(
+            number=number, kind=Kind.CONSTANT, stage="top", module="top", cell=cell, cell_type="$adff",
+            port="ARST_VALUE",
+        )  # fmt: skip
+        assert not module_equivalent(modules, mutant)
+        found[cell] = module_equivalent(modules, mutant, at_reset=True)
+    assert found == {"$2": True, "$4": False}
 
 
 def test_mutants_spread_over_stages_and_repeat_with_the_seed() -> None:
