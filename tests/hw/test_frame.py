@@ -28,8 +28,12 @@ def masks(rng, spec):
 @pytest.mark.parametrize("spec", [ECON_T, ODD, PADDED, WIDE], ids=lambda spec: spec.name)
 def test_frames_follow_the_model(spec):
     rng = np.random.default_rng(20260728)
-    counts = 2 if spec is WIDE else 5  # the long parity chain of WIDE is slow in simulation
-    cases = [(mask, int(count)) for mask in masks(rng, spec) for count in [*rng.permutation(13)[:counts] + 1, 13]]
+    few = spec is WIDE  # its parity chain of 450 gates is slow in simulation
+    cases = [
+        (mask, int(count))
+        for mask in [*masks(rng, spec)][:: 9 if few else 1]
+        for count in [*rng.permutation(13)[: 1 if few else 5] + 1, 13]
+    ]
     rows = len(cases)
     bx = rng.integers(0, 3564, rows)
     bx[:3] = 0
