@@ -64,6 +64,29 @@ def module_svg(values: npt.ArrayLike, top: float, *, density: Density = "low", s
     return "".join(parts)
 
 
+def events_svg(events: Sequence[tuple[str, Sequence[str]]], rows: Sequence[str]) -> str:
+    """Modules side by side in one picture: a column per event with its caption, a row per kind of picture.
+
+    Parameters
+    ----------
+    events : sequence of (caption, pictures)
+        Pictures of `module_svg`, one per row.
+    rows : sequence of str
+        Names of the rows.
+    """
+    size, left, top = 170, 80, 24
+    parts = [f'<svg viewBox="0 0 {left + size * len(events)} {top + size * len(rows)}">']
+    for j, name in enumerate(rows):
+        parts.append(f'<text x="0" y="{top + size * (j + 0.5):.0f}" font-weight="600">{escape(name)}</text>')
+    for i, (caption, pictures) in enumerate(events):
+        x = left + size * i
+        parts.append(f'<text x="{x + size / 2:.0f}" y="14" text-anchor="middle">{escape(caption)}</text>')
+        for j, picture in enumerate(pictures):
+            place = f'<svg x="{x}" y="{top + size * j}" width="{size}" height="{size}"'
+            parts.append(picture.replace("<svg", place, 1))
+    return "".join(parts) + "</svg>"
+
+
 def colour_bar_svg(top: float, label: str) -> str:
     """Scale of `module_svg`: value 0 to `top`, square-root steps."""
     colours = [mpl.colors.to_hex(mpl.colormaps["inferno"](i / 64)) for i in range(64)]
@@ -97,10 +120,10 @@ def data_path_svg(spec: EncoderSpec) -> str:
         ("frame", "counter, sum, latents", "1 to 13 x 32 b"),
     ]
     width, gap = 112, 40
-    parts = [f'<svg viewBox="0 0 {len(stages) * (width + gap) + 90} 150" class="path" role="img">']
-    parts.append(f'<text x="0" y="58" class="bus">{ERX_WORDS} x 32 b</text><path d="M0 66 H46" class="wire"/>')
+    parts = [f'<svg viewBox="0 0 {len(stages) * (width + gap) + 84} 150" class="path" role="img">']
+    parts.append(f'<text x="0" y="58" class="bus">{ERX_WORDS} x 32 b</text><path d="M0 66 H60" class="wire"/>')
     for i, (name, detail, bus) in enumerate(stages):
-        x = 48 + i * (width + gap)
+        x = 62 + i * (width + gap)
         kind = "net" if name in ("convolution", "dense") else "box"
         parts.append(
             f'<rect x="{x}" y="36" width="{width}" height="60" rx="8" class="{kind}"/>'

@@ -21,10 +21,12 @@ from sim.hgcal_encoder.spec import EncoderSpec
 
 PICTURES = 5
 """Events shown in the report."""
+PICTURE_ROWS = {"true": "charges", "decoded": "decoded", "difference": "difference"}
+"""Kinds of module pictures, with their titles."""
 
 
 def write_report(folder: Path, spec: EncoderSpec) -> Path:
-    """Render ``index.html`` of a result folder.
+    """Render ``index.html`` of a result folder, and ``events.svg`` where the demo left events.
 
     Parameters
     ----------
@@ -73,6 +75,12 @@ def write_report(folder: Path, spec: EncoderSpec) -> Path:
         )
     if events is not None:
         context |= _events(events, spec)
+        columns = [
+            (f"BX {e['bx']}, {e['occupancy']} cells, EMD {e['emd']:.2f}", [e[f"{kind}_svg"] for kind in PICTURE_ROWS])
+            for e in context["events"]
+        ]
+        with replacing(folder / "events.svg") as file:
+            file.write(drawing.standalone(drawing.events_svg(columns, tuple(PICTURE_ROWS.values()))))
     if synthesis is not None:
         context |= _area(synthesis, context["tiles"])
     template = resources.files("flows").joinpath("templates", "report.html.j2").read_text()
