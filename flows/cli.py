@@ -188,6 +188,8 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check the RTL: proofs, random crossings against the golden model, published vectors, mutants."""
+    from flows.metrics import write_metrics
+    from flows.verification import verification_metrics
     from flows.verification import verify as run
 
     spec = load_spec(preset)
@@ -207,6 +209,8 @@ def verify(
         proofs=proofs,
     )
     journal.save(folder / "verification.json")
+    command = f"liquidcal verify {preset} --crossings {crossings} --mutants {mutants} --seed {seed}"
+    write_metrics(folder / "verification_metrics.json", verification_metrics(journal, command))
     _finish(journal, {"seed": seed}, as_json)
 
 

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from flows import mutation
 from flows.journal import Check, Journal
+from flows.metrics import Metric, now
 from flows.proofs import Proof, Status, proof_count, prove_encoder
-from flows.simulation import EncoderBench, EncoderDesign, NativeModel, encoder_design
+from flows.simulation import EncoderBench, EncoderDesign, NativeModel, encoder_design, verilator_version
 from sim.fixed_point import FixedPoint, IntArray, Overflow, Rounding
 from sim.hgcal_encoder.decode import decode
 from sim.hgcal_encoder.encoder import Encoder
@@ -33,7 +34,7 @@ __all__ = [
     "KILL_RATE_GATE", "Segment", "Stimulus", "Sweep", "VerificationReport", "campaign_spec", "check_directed",
     "check_mutants", "check_proofs", "check_vectors", "check_volume", "directed_segments", "keep_masks",
     "make_stimulus", "mask_sweep", "play", "random_settings", "random_spec", "random_weights", "random_words",
-    "segments", "start_frames", "verify",
+    "segments", "start_frames", "verification_metrics", "verify",
 ]  # fmt: skip
 
 KILL_RATE_GATE = 0.95
@@ -722,3 +723,30 @@ def verify(
             check, campaign = check_mutants(mutated, seed, mutants, threads=threads, advance=advance)
         note(check)
     return VerificationReport(spec=spec, seed=seed, checks=tuple(checks), campaign=campaign, proofs=proved)
+
+
+def verification_metrics(journal: Journal, command: str) -> list[Metric]:
+    """The checks of a run as metrics: how much each compared, and whether it passed, for reports and tables.
+
+    Parameters
+    ----------
+    journal : Journal
+        After `verify`.
+    command : str
+        What to run to obtain them again.
+    """
+    return [
+        Metric(
+            name=f"verification__compared__check:{number}",
+            value=check.compared,
+            unit=check.unit,
+            tool="Verilator",
+            tool_version=verilator_version(),
+            library="",
+            library_sha256="",
+            method="; ".join(filter(None, ("pass" if check.passed else "FAIL", check.name, check.detail))),
+            command=command,
+            date=now(),
+        )
+        for number, check in enumerate(journal.checks)
+    ]
