@@ -545,7 +545,7 @@ def compile_design(
     shared = _shared_modules(modules) if share else []
     tops, units = [], []
     for module in shared:
-        (work / f"{module}.v").write_text(modules[module])
+        (work / f"{module}.v").write_text("".join(modules[part] for part in _closure(modules, module)))
         _verilate([*_FLAGS, "--lib-create", module], module, [f"{module}.v"], work, timeout_s)
         tops.append(f"obj_{module}/{module}.sv")
         units += _units(work, f"obj_{module}", "", optimise)
@@ -598,30 +598,39 @@ def _instances(modules: Mapping[str, str]) -> dict[str, list[str]]:
     return {name: [child for child in pattern.findall(text) if child in modules] for name, text in modules.items()}
 
 
-def _shared_modules(modules: Mapping[str, str]) -> list[str]:
-    """Large modules with several instances: each is compiled once, and its code stays in the cache of the processor.
+def _closure(modules: Mapping[str, str], top: str) -> list[str]:
+    """`top` and every module below it."""
+    children = _instances(modules)
+    found = [top]
+    for name in found:
+        found += [child for child in dict.fromkeys(children[name]) if child not in found]
+    return found
 
-    Only modules without instances in them, so that what depends on settings alone (recoders) is a library of its own,
-    which is not called while settings stand still.
-    """
+
+def _shared_modules(modules: Mapping[str, str]) -> list[str]:
+    """Large modules with several instances: each is compiled once, and its code stays in the cache of the processor."""
     children = _instances(modules)
     count = dict.fromkeys(modules, 0)
     inside = {child for names in children.values() for child in names}
-    for top in modules:
-        if top not in inside:
-            pending = [top]
-            while pending:
-                name = pending.pop()
-                count[name] += 1
-                pending += children[name]
-    return sorted(
-        name for name, text in modules.items()
-        if (count[name] - 1) * len(text) > _SHARED_BYTES and not children[name] and "posedge" not in text
-    )  # fmt: skip
+    pending = [name for name in modules if name not in inside]
+    while pending:
+        name = pending.pop()
+        count[name] += 1
+        pending += children[name]
+    chosen = []
+    for name in modules:
+        text = "".join(modules[part] for part in _closure(modules, name))
+        large = (count[name] - 1) * len(text) > _SHARED_BYTES and "posedge" not in text
+        if large and len(read_ports(text, name)) <= _SHARED_PORTS:
+            chosen.append(name)
+    nested = {part for name in chosen for part in _closure(modules, name)[1:]}
+    return sorted(set(chosen) - nested)
 
 
 _SHARED_BYTES = 100_000
 """Text that sharing a module must save: a library of its own costs seconds of compilation."""
+_SHARED_PORTS = 64
+"""Ports of a shared module at most: each is an argument of the call at every instance, in code that grows with both."""
 
 
 def _short(verilog: str) -> str:
