@@ -31,7 +31,7 @@ def test_frames_follow_the_model(spec):
     few = spec is WIDE  # its parity chain of 450 gates is slow in simulation
     cases = [
         (mask, int(count))
-        for mask in [*masks(rng, spec)][:: 9 if few else 1]
+        for mask in [*masks(rng, spec)][slice(2, None, 9) if few else slice(None)]
         for count in [*rng.permutation(13)[: 1 if few else 5] + 1, 13]
     ]
     rows = len(cases)
