@@ -235,12 +235,15 @@ def prove_decode(timeout_s: float) -> Proof:
 
     ports = [("code", "input", 7), ("high_density", "input", 1), ("charge", "output", 21)]
     gold = _header("gold", ports) + _DECODE + "  assign charge = decoded;\nendmodule\n"
-    gate = _header("gate", ports) + """
+    gate = (
+        _header("gate", ports)
+        + """
   wire [3:0] mantissa; wire [4:0] shift;
   decode_hardware d(.code(code), .high_density(high_density), .mantissa(mantissa), .shift(shift));
   assign charge = {16'd0, mantissa, 1'b1} << (5'd16 - shift);
 endmodule
 """
+    )
     rtlil = to_rtlil(DecodeCell(), "decode_hardware")
     return prove_equal("decode_cell", "4E3M code to charge", gold, gate, [rtlil], timeout_s=timeout_s)
 
@@ -254,12 +257,15 @@ def prove_calibrate(timeout_s: float) -> Proof:
     ports = [("code", "input", 7), ("high_density", "input", 1), ("factor", "input", 12), ("charge", "output", 22)]
     gold = _header("gold", ports) + _DECODE
     gold += "  wire [47:0] product = decoded * factor;\n  assign charge = product[32:11];\nendmodule\n"
-    gate = _header("gate", ports) + """
+    gate = (
+        _header("gate", ports)
+        + """
   wire [3:0] mantissa; wire [4:0] shift;
   decode_hardware d(.code(code), .high_density(high_density), .mantissa(mantissa), .shift(shift));
   calibrate_hardware c(.mantissa(mantissa), .shift(shift), .factor(factor), .charge(charge));
 endmodule
 """
+    )
     return prove_equal(
         "calibrate_cell", "4E3M code to (charge * factor) >> 11", gold, gate,
         [to_rtlil(DecodeCell(), "decode_hardware"), to_rtlil(CalibrateCell(), "calibrate_hardware")],
@@ -282,12 +288,15 @@ def prove_sum_code(timeout_s: float) -> Proof:
     """5E4M code and shift of every module sum."""
     from hw.hgcal_encoder.normalise import SumCode
 
-    formula = _LEADING_ONE + """
+    formula = (
+        _LEADING_ONE
+        + """
   wire [4:0] exponent = m - 5'd3;
   wire [27:0] tail = module_sum >> (m - 5'd4);
   assign sum_code = (m <= 3) ? {5'd0, module_sum[3:0]} : {exponent, tail[3:0]};
   assign shift = (m > 21) ? 5'd21 : m;
 """
+    )
     return _simple("sum_code", "5E4M code and shift of the module sum", SumCode(), formula, timeout_s)
 
 
