@@ -287,7 +287,8 @@ def _synthesise(journal: Journal, spec: EncoderSpec, folder: Path, library: str)
         cells = cell_library(library)
     with journal.step(f"synthesis of {spec.name} onto {cells.name}"):
         rtlil = to_rtlil(Encoder(spec=spec), spec.name)
-        result = synthesise(rtlil, top=spec.name, library=cells, out_dir=folder / "synthesis")
+        command = f"liquidcal synth {spec.name} --library {cells.name}"
+        result = synthesise(rtlil, top=spec.name, library=cells, out_dir=folder / "synthesis", command=command)
     name = f"netlist on {cells.name}: all cells mapped, no latch, no loop, nothing undriven"
     try:
         gate_synthesis(result.metrics)

@@ -96,10 +96,13 @@ def _module_table(modules: Sequence[Metric], metrics: Sequence[Metric]) -> str:
     for quantity in quantities:
         units = {_unit(row[quantity]) for row in cells.values() if quantity in row} - {"", "GE"}
         header.append(", ".join([_words(quantity), *sorted(units)]))
-    rows = [
-        [module, *(_value(row[quantity]) if quantity in row else "" for quantity in quantities)]
-        for module, row in cells.items()
-    ]
+    # modules carry the name of the design in front; the design's own row holds what belongs to no module below it
+    design = min(cells, key=len)
+    named = len(cells) > 1 and all(name.startswith(f"{design}_") for name in cells if name != design)
+    rows = []
+    for module, row in cells.items():
+        label = module.removeprefix(f"{design}_") if named and module != design else "top level" if named else module
+        rows.append([label, *(_value(row[quantity]) if quantity in row else "" for quantity in quantities)])
     rows.append(["**total**", *(f"**{_value(by_name[n])}**" if n in by_name else "" for n in totals.values())])
     # a modifier marks a part of a figure that stands here as a whole
     rest = [m for m in metrics if ":" not in m.name and m.name not in totals.values()]

@@ -663,6 +663,7 @@ def synthesise(
     min_keep_cells: int = 64,
     clock_gating: bool = False,
     timeout_s: float = 1200.0,
+    command: str = "",
 ) -> SynthesisResult:
     """Synthesise a design onto a cell library.
 
@@ -692,6 +693,8 @@ def synthesise(
         Turn groups of at least 4 flip-flops with a common enable into a clock gate of the library and plain flip-flops.
     timeout_s : float
         Limit of each of the yosys runs in seconds.
+    command : str
+        What to run to obtain the figures again, for their provenance; the call of this function if left out.
 
     Returns
     -------
@@ -726,6 +729,7 @@ def synthesise(
             min_keep_cells=min_keep_cells,
             clock_gating=clock_gating,
             timeout_s=timeout_s,
+            command=command,
         )
     return load_result(out_dir)
 
@@ -743,6 +747,7 @@ def _synthesise(
     min_keep_cells: int,
     clock_gating: bool,
     timeout_s: float,
+    command: str,
 ) -> None:
     runs: dict[str, YosysRun] = {}
 
@@ -899,7 +904,7 @@ def _synthesise(
     loops_source, other_source = _problems((work / "check_source.txt").read_text())
     loops_netlist, other_netlist = _problems((work / "check_netlist.txt").read_text())
     version, date = yosys_version(), now()
-    command = (
+    command = command or (
         f"flows.synthesis.synthesise(top={top!r}, library={library.name!r}, recipe={recipe.name!r}, "
         f"clock_period_ns={clock_period_ns})"
     )
