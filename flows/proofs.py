@@ -345,10 +345,10 @@ def prove_frame(spec: EncoderSpec, timeout_s: float) -> Proof:
     return _simple("frame", statement, Frame(spec=spec), formula, timeout_s)
 
 
-class _Whole(Component):  # type: ignore[misc]
+class WholeDotProduct(Component):  # type: ignore[misc]
     """A dot product with everything that neurons share, from activations, weights and bias to the sum."""
 
-    def __init__(self, dot_format: DotProductFormat) -> None:
+    def __init__(self, *, dot_format: DotProductFormat) -> None:
         self._format = dot_format
         super().__init__({
             "x": In(ArrayLayout(dot_format.activation_width, dot_format.taps)),
@@ -501,7 +501,7 @@ def prove_dot_product(name: str, dot_format: DotProductFormat, timeout_s: float 
 
     f = dot_format
     start = time.monotonic()
-    text = to_rtlil(_Whole(f), name)
+    text = to_rtlil(WholeDotProduct(dot_format=f), name)
     with tempfile.TemporaryDirectory(prefix="liquidcal-proof-") as folder:
         work = Path(folder)
         (work / "design.il").write_text(text)

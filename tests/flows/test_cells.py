@@ -12,20 +12,12 @@ import pytest
 
 from flows import cells
 from flows.cells import CellLibrary, LibraryError, cell_library, library_from_files, read_liberty, truth_table
-
-
-def _library(name: str) -> CellLibrary:
-    try:
-        return cell_library(name)
-    except LibraryError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"library {name} cannot be fetched: {error}")
+from tests.flows.conftest import library_or_skip
 
 
 @pytest.fixture(params=["nangate45", "osu018"])
 def library(request: pytest.FixtureRequest) -> CellLibrary:
-    return _library(request.param)
+    return library_or_skip(request.param)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +55,7 @@ def test_areas_equal_those_of_the_text(library: CellLibrary) -> None:
 
 
 def test_nangate45() -> None:
-    library = _library("nangate45")
+    library = library_or_skip("nangate45")
     assert library.sha256 == "0f936d453c0a26809975b1226cef893a02d26c6f4c3477b4acd6e9b09ec8a148"
     assert library.liberty[0].stat().st_size == 6_692_032
     assert len(library.cells) == 135
@@ -78,7 +70,7 @@ def test_nangate45() -> None:
 
 
 def test_osu018() -> None:
-    library = _library("osu018")
+    library = library_or_skip("osu018")
     assert len(library.cells) == 32
     assert not library.predictive
     assert library.nand2 == "NAND2X1"
@@ -104,7 +96,7 @@ def _copy(library: CellLibrary, cache: Path) -> Path:
 
 
 def test_corrupt_library_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = _copy(_library("nangate45"), tmp_path)
+    folder = _copy(library_or_skip("nangate45"), tmp_path)
     monkeypatch.setenv("LIQUIDCAL_CACHE", str(tmp_path))
     with (folder / "stdcells.lib").open("r+b") as file:
         file.seek(100_000)
@@ -133,7 +125,7 @@ def test_wrong_wheel_is_refused_and_leaves_nothing(tmp_path: Path, monkeypatch: 
 def test_auto_falls_back_with_a_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fallback = _library("osu018")
+    fallback = library_or_skip("osu018")
     if fallback.liberty[0].is_relative_to(cells.cache_directory()):
         _copy(fallback, tmp_path)
     monkeypatch.setenv("LIQUIDCAL_CACHE", str(tmp_path))
@@ -152,7 +144,7 @@ def _fetch(cache: str, queue: "multiprocessing.Queue[str]") -> None:
 
 
 def test_two_processes_fetch_at_once(tmp_path: Path) -> None:
-    expected = _library("nangate45").sha256
+    expected = library_or_skip("nangate45").sha256
     context = multiprocessing.get_context("spawn")
     queue: multiprocessing.Queue[str] = context.Queue()
     processes = [context.Process(target=cells_fetch, args=(str(tmp_path), queue)) for cells_fetch in (_fetch, _fetch)]

@@ -24,7 +24,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from flows import synthesis
-from flows.cells import CellLibrary, LibraryError, cell_library, truth_table
+from flows.cells import CellLibrary, truth_table
 from flows.metrics import GateError
 from flows.synthesis import (
     AREA,
@@ -38,6 +38,7 @@ from flows.synthesis import (
     write_simulation_model,
 )
 from flows.yosys import YosysError, run_yosys
+from tests.flows.conftest import library_or_skip
 
 SEED = 20261123
 
@@ -98,23 +99,14 @@ RECIPES = {
 _fast = partial(synthesise, recipe=RECIPES["cells"])
 
 
-def _library(name: str) -> CellLibrary:
-    try:
-        return cell_library(name)
-    except LibraryError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"library {name} cannot be fetched: {error}")
-
-
 @pytest.fixture(scope="module")
 def nangate45() -> CellLibrary:
-    return _library("nangate45")
+    return library_or_skip("nangate45")
 
 
 @pytest.fixture(scope="module")
 def osu018() -> CellLibrary:
-    return _library("osu018")
+    return library_or_skip("osu018")
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +195,7 @@ def _macc_vectors(count: int) -> tuple[dict[str, list[int]], list[int]]:
 
 @pytest.mark.parametrize("name", ["nangate45", "osu018"])
 def test_area_and_flip_flops_equal_an_independent_count(name: str, tmp_path: Path) -> None:
-    library = _library(name)
+    library = library_or_skip(name)
     result = _fast(TWO_LEVELS, top="chip", library=library, out_dir=tmp_path / "r")
     modules = _verilog_cells(result.netlist_verilog)
     assert set(modules) == {"chip", "stage", "leaf"}

@@ -7,19 +7,14 @@ from pathlib import Path
 
 import pytest
 from amaranth.back import rtlil
-from amaranth.hdl import Module, signed
-from amaranth.lib.wiring import Component, In, Out
 from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flows.proofs import WholeDotProduct
 from flows.yosys import YosysError, run_yosys
 from hw.hgcal_encoder.dot_product import (
-    ActivationMultiples,
-    ActivationOffset,
-    DotProduct,
     DotProductFormat,
-    WeightRecoder,
 )
 from sim.fixed_point import Rounding
 
@@ -39,41 +34,9 @@ def exact(xs: list[int], ws: list[int], bias: int, f: DotProductFormat) -> int:
     return int(total)
 
 
-class Whole(Component):
-    """One dot product with everything it shares, straight from activations and weights."""
-
-    def __init__(self, *, dot_format: DotProductFormat):
-        self._format = dot_format
-        super().__init__(
-            {
-                "x": In(dot_format.activation_width).array(dot_format.taps),
-                "weight": In(dot_format.weight_width).array(dot_format.taps),
-                "bias": In(dot_format.bias_width),
-                "sum": Out(signed(dot_format.sum_width)),
-            }
-        )
-
-    def elaborate(self, _platform: object) -> Module:
-        f = self._format
-        m = Module()
-        m.submodules.multiples = multiples = ActivationMultiples(count=f.taps, width=f.activation_width, pairs=f.pairs)
-        m.submodules.offset = offset = ActivationOffset(dot_format=f)
-        m.submodules.recoder = recoder = WeightRecoder(dot_format=f)
-        m.submodules.dot = dot = DotProduct(dot_format=f)
-        for i in range(f.taps):
-            m.d.comb += [component.x[i].eq(self.x[i]) for component in (multiples, offset, dot)]
-            m.d.comb += [dot.triple[i].eq(multiples.triple[i]), recoder.weight[i].eq(self.weight[i])]
-        for i in range(f.pairs):
-            m.d.comb += [component.pair[i].eq(multiples.pair[i]) for component in (offset, dot)]
-        for i in range(len(f.rows)):
-            m.d.comb += dot.select[i].eq(recoder.select[i])
-        m.d.comb += [dot.bias.eq(self.bias), dot.offset.eq(offset.offset), self.sum.eq(dot.sum)]
-        return m
-
-
 def simulate(f: DotProductFormat, cases: list[tuple[list[int], list[int], int]]) -> list[int]:
     """Results of the hardware for (activations, weights, bias)."""
-    whole = Whole(dot_format=f)
+    whole = WholeDotProduct(dot_format=f)
     results = []
 
     async def bench(ctx):
@@ -157,9 +120,9 @@ def specification(f: DotProductFormat, name: str) -> str:
         Rounding.RND_CONV: f"{f.shift} > 0 && (remainder > {half} || (remainder == {half} && quotient[0]))",
     }[f.rounding]
     return f"""
-module {name} (input [{f.activation_width - 1}:0] x__0, input signed [{f.weight_width - 1}:0] weight__0,
+module {name} (input [{f.activation_width - 1}:0] x, input signed [{f.weight_width - 1}:0] weight,
                input signed [{f.bias_width - 1}:0] bias, output signed [{f.sum_width - 1}:0] sum);
-  wire signed [31:0] product = $signed({{1'b0, x__0}}) * weight__0;
+  wire signed [31:0] product = $signed({{1'b0, x}}) * weight;
   wire signed [31:0] quotient = product >>> {f.shift};
   wire [31:0] remainder = product & {(1 << f.shift) - 1};
   wire signed [31:0] rounded = quotient + (({up}) ? 1 : 0);
@@ -172,7 +135,7 @@ def prove(folder: Path, pairs: list[tuple[DotProductFormat, DotProductFormat]]) 
     """Prove hardware of the first format equal to the specification of the second, for every input."""
     script = []
     for number, (hardware, claim) in enumerate(pairs):
-        (folder / f"{number}.il").write_text(rtlil.convert(Whole(dot_format=hardware), name="hardware"))
+        (folder / f"{number}.il").write_text(rtlil.convert(WholeDotProduct(dot_format=hardware), name="hardware"))
         (folder / f"{number}.v").write_text(specification(claim, "specification"))
         script += [
             "design -reset",
@@ -187,7 +150,7 @@ def prove(folder: Path, pairs: list[tuple[DotProductFormat, DotProductFormat]]) 
         ]
         # one easy proof per weight instead of one hard proof of a multiplier
         script += [
-            f"sat -verify -prove trigger 0 -set in_weight__0 {weight} miter"
+            f"sat -verify -prove trigger 0 -set in_weight {weight} miter"
             for weight in range(1 << hardware.weight_width)
         ]
     run_yosys("\n".join(script), directory=folder)

@@ -1,0 +1,13 @@
+"""Cell libraries for tests of the flow."""
+
+from flows.cells import CellLibrary, LibraryError, cell_library
+from tests.conftest import need
+
+
+def library_or_skip(name: str) -> CellLibrary:
+    """A library by name; where it cannot be fetched, a visible skip, and in CI a failure."""
+    try:
+        return cell_library(name)
+    except LibraryError as error:
+        need(False, f"cell library {name} ({error})")
+        raise
