@@ -17,7 +17,7 @@ from flows.simulation import (
 )
 from flows.verification import check_vectors, check_volume, random_settings, random_weights, random_words
 from sim.hgcal_encoder.encoder import Encoder
-from sim.hgcal_encoder.spec import ECON_T
+from sim.hgcal_encoder.spec import ECON_T, TNS_2021
 from tests.specs import SMALL
 
 ACCUMULATOR = """
@@ -213,3 +213,10 @@ def test_published_vectors_through_the_hardware(econt_vectors: Path) -> None:
     )
     assert check.passed, check.detail
     assert check.compared == 1782
+
+
+@pytest.mark.timeout(1200)
+def test_the_other_preset_equals_its_model() -> None:
+    check = check_volume(EncoderBench(encoder_design(TNS_2021)), 5, 2000)
+    assert check.passed, check.detail
+    assert check.compared >= 2000
