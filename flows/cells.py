@@ -613,7 +613,13 @@ def _fetch_osu018(target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=target.parent) as scratch:
         folder = Path(scratch)
         # not `apt-get install`: its dependencies put Debian's yosys 0.23 on PATH
-        _run(["apt-get", "download", _OSU018_PACKAGE], folder, f"apt-get download {_OSU018_PACKAGE}", advice)
+        download = (["apt-get", "download", _OSU018_PACKAGE], folder, f"apt-get download {_OSU018_PACKAGE}", advice)
+        try:
+            _run(*download)
+        except LibraryError:
+            # a fresh machine has no package list yet
+            _run(["apt-get", "update"], folder, "apt-get update", advice)
+            _run(*download)
         packages = sorted(folder.glob("*.deb"))
         if len(packages) != 1:
             raise LibraryError(f"apt-get download {_OSU018_PACKAGE} left {len(packages)} packages; {advice}")
