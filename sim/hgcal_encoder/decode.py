@@ -13,8 +13,6 @@ import numpy.typing as npt
 
 from sim.fixed_point import IntArray, check_range
 
-CODE_WIDTH = 7
-MANTISSA_WIDTH = 5
 DROP_LOW_DENSITY = 1
 DROP_HIGH_DENSITY = 3
 CHARGE_MAX = 2_031_616

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sim.fixed_point import IntArray
-from sim.hgcal_encoder.spec import EncoderSpec
+from sim.hgcal_encoder.spec import CELLS, EncoderSpec
 
 
 def to_grid(cells: IntArray, spec: EncoderSpec) -> IntArray:
@@ -31,6 +31,6 @@ def from_grid(image: IntArray, spec: EncoderSpec) -> IntArray:
     """
     flat = image.reshape(len(image), -1)
     position_of = {cell: position for position, cell in enumerate(spec.cell_map) if cell >= 0}
-    if missing := sorted(set(range(48)) - set(position_of)):
+    if missing := sorted(set(range(CELLS)) - set(position_of)):
         raise ValueError(f"grid of {spec.name} shows no position for trigger cells {missing}")
-    return flat[:, [position_of[cell] for cell in range(48)]]
+    return flat[:, [position_of[cell] for cell in range(CELLS)]]

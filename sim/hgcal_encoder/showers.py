@@ -862,8 +862,8 @@ def _digitise(
                         gap -= 1
                     if keep:
                         adc = np.int64(q * counts_per_mip[module] + 0.5)
-                        if adc > 1023:  # time over threshold: coarser steps
-                            adc = 25 * min((adc + 12) // 25, np.int64(4095))
+                        if adc > ADC_FULL_SCALE:  # time over threshold: coarser steps
+                            adc = TOT_STEP * min((adc + TOT_STEP // 2) // TOT_STEP, np.int64(TOT_FULL_SCALE))
                         total += adc
                     cell += 1
                 code = _code(total, 3 if high == 1 else 1)
