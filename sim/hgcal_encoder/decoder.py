@@ -24,7 +24,7 @@ from sim.fixed_point import check_range
 from sim.hgcal_encoder.frame import COUNTER_WIDTH, SUM_CODE_WIDTH, kept_positions
 from sim.hgcal_encoder.geometry import N_TRIGGER_CELLS, image_8x8
 from sim.hgcal_encoder.settings import keep_mask
-from sim.hgcal_encoder.spec import ETX_WORDS, PRESETS, EncoderSpec
+from sim.hgcal_encoder.spec import ETX_WORDS, HEADER_WIDTH, PRESETS, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 
 __all__ = [
@@ -99,12 +99,11 @@ def read_frames(frames: ArrayLike, spec: EncoderSpec, mask: int, etx_count: int)
     capacity = spec.capacity(etx_count)
     positions = kept_positions(mask, spec)[:capacity]
     bits = np.unpackbits(words.astype(">u4").view(np.uint8).reshape(len(words), -1), axis=1).astype(np.int64)
-    header = COUNTER_WIDTH + SUM_CODE_WIDTH
-    sum_codes = bits[:, COUNTER_WIDTH:header] @ (1 << np.arange(SUM_CODE_WIDTH - 1, -1, -1))
+    sum_codes = bits[:, COUNTER_WIDTH:HEADER_WIDTH] @ (1 << np.arange(SUM_CODE_WIDTH - 1, -1, -1))
     latents = np.zeros((len(words), spec.latents), dtype=np.int64)
     for place, position in enumerate(positions.tolist()):
         latent, bit = divmod(position, spec.latent.width)
-        latents[:, latent] |= bits[:, header + capacity - 1 - place] << bit
+        latents[:, latent] |= bits[:, HEADER_WIDTH + capacity - 1 - place] << bit
     return sum_codes, latents
 
 

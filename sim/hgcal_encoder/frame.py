@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import IntArray
-from sim.hgcal_encoder.spec import ETX_WORDS, EncoderSpec
+from sim.hgcal_encoder.spec import ETX_WORDS, HEADER_WIDTH, EncoderSpec
 
 COUNTER_WIDTH = 5
 SUM_CODE_WIDTH = 9
@@ -69,11 +69,10 @@ def frame(
     positions = kept_positions(keep_mask, spec)[:capacity]
     bits = np.zeros((len(bx), 32 * ETX_WORDS), np.uint8)
     bits[:, :COUNTER_WIDTH] = _bits(counter(bx), COUNTER_WIDTH)
-    header = COUNTER_WIDTH + SUM_CODE_WIDTH
-    bits[:, COUNTER_WIDTH:header] = _bits(sum_codes, SUM_CODE_WIDTH)
+    bits[:, COUNTER_WIDTH:HEADER_WIDTH] = _bits(sum_codes, SUM_CODE_WIDTH)
     if len(positions):
         latent, bit = np.divmod(positions[::-1], spec.latent.width)
-        end = header + capacity
+        end = HEADER_WIDTH + capacity
         bits[:, end - len(positions) : end] = (latents[:, latent] >> bit) & 1
     return np.packbits(bits, axis=1).view(">u4").astype(np.uint32)
 

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from sim.fixed_point import FixedPoint, IntArray, Overflow, Rounding
 from sim.hgcal_encoder.calibrate import CALIBRATION
 from sim.hgcal_encoder.decode import decode
-from sim.hgcal_encoder.frame import COUNTER_WIDTH, SUM_CODE_WIDTH, kept_positions
+from sim.hgcal_encoder.frame import SUM_CODE_WIDTH, kept_positions
 from sim.hgcal_encoder.settings import Settings
-from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH, ETX_WORDS, EncoderSpec
+from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH, ETX_WORDS, HEADER_WIDTH, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 from sim.hgcal_encoder.words import shifts
 
@@ -228,9 +228,9 @@ def _charges(words, word, shift, table, factors, charges):  # type: ignore[no-un
 def _frames(counters, sum_codes, latents, positions, width, capacity, frames):  # type: ignore[no-untyped-def]
     for row in numba.prange(len(frames)):
         header = (counters[row] << SUM_CODE_WIDTH) | sum_codes[row]
-        frames[row, 0] = header << (32 - COUNTER_WIDTH - SUM_CODE_WIDTH)
+        frames[row, 0] = header << (32 - HEADER_WIDTH)
         # the lowest kept bit ends the frame
-        place = COUNTER_WIDTH + SUM_CODE_WIDTH + capacity
+        place = HEADER_WIDTH + capacity
         for position in positions:
             place -= 1
             bit = (latents[row, position // width] >> (position % width)) & 1
