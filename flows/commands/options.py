@@ -1,0 +1,34 @@
+"""What several commands share: arguments, the folder of results, the end of a command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.journal import Journal
+from sim.hgcal_encoder.spec import PRESETS
+
+Preset = Annotated[str, typer.Argument(help=f"{', '.join(PRESETS)} or a spec in a TOML file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder of results; one folder per design below it.")]
+Library = Annotated[str, typer.Option(help="Cell library: nangate45, osu018, or auto (the first that can be had).")]
+
+
+def result_folder(out: Path, name: str) -> Path:
+    """The folder of results of the design `name`, made if it is not there."""
+    folder = out / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def finish(journal: Journal, result: dict[str, Any], as_json: bool) -> None:
+    """Print the result and leave with 1 if a check failed."""
+    result["passed"] = journal.passed
+    result["checks"] = [vars(check) for check in journal.checks]
+    if as_json:
+        print(json.dumps(result, indent=1))
+    if not journal.passed:
+        raise typer.Exit(1)
