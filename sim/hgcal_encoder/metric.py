@@ -25,8 +25,12 @@ from sim.hgcal_encoder.geometry import N_TRIGGER_CELLS, ground_distance, image_8
 
 __all__ = [
     "BINS",
+    "ETA_BINS",
     "FINE_BINS",
+    "QUANTITIES",
     "BinSummary",
+    "Comparison",
+    "compare",
     "earth_movers_distance",
     "earth_movers_potentials",
     "earth_movers_reference",
@@ -48,7 +52,13 @@ FINE_BINS: tuple[tuple[int, int], ...] = (
     (1, 1), (2, 2), (3, 3), (4, 5), (6, 7), (8, 11), (12, 15), (16, 23), (24, 31), (32, 48),
 )  # fmt: skip
 
+#: Pseudorapidity bins of the endcap: lower edge inclusive, upper edge exclusive.
+ETA_BINS: tuple[tuple[float, float], ...] = ((1.5, 1.8), (1.8, 2.1), (2.1, 2.4), (2.4, 2.7), (2.7, 3.1))
+#: What `compare` computes for every image, in the order of its tables.
+QUANTITIES = ("emd", "telescoping", "response", "shift_mm")
+
 _MAX_ITERATIONS = 1_000_000
+_ONE_SIGMA = (0.158655253931457, 0.841344746068543)  # normal distribution function at -1 and 1
 _POT_BACKENDS = ("POT_BACKEND_DISABLE_TENSORFLOW", "POT_BACKEND_DISABLE_PYTORCH", "POT_BACKEND_DISABLE_JAX")
 
 
@@ -314,12 +324,14 @@ def position_shift(truth: ArrayLike, decoded: ArrayLike) -> FloatArray:
 
 @dataclass(frozen=True, kw_only=True)
 class BinSummary:
-    """Distribution of a quantity in one occupancy bin.
+    """Distribution of a quantity in one bin of occupancy and, if asked for, of pseudorapidity.
 
     Attributes
     ----------
     lowest, highest : int
         Occupancy, both inclusive.
+    eta_lowest, eta_highest : float or None
+        Pseudorapidity, upper edge exclusive; None where all are taken together.
     count : int
         Images in the bin with a defined value.
     median, mean : float
@@ -327,20 +339,31 @@ class BinSummary:
     median_error : float
         Standard error of the median from order statistics: half the distance between the quantiles at one
         binomial standard deviation either side of one half.
+    width : float
+        Half the distance between the 15.87 % and 84.13 % quantiles, the standard deviation of a normal distribution:
+        the resolution, if the quantity is a response.
     """
 
     lowest: int
     highest: int
+    eta_lowest: float | None = None
+    eta_highest: float | None = None
     count: int
     median: float
     mean: float
     median_error: float
+    width: float
 
 
 def summarise(
-    values: ArrayLike, occupancies: ArrayLike, bins: Sequence[tuple[int, int]] = BINS
+    values: ArrayLike,
+    occupancies: ArrayLike,
+    bins: Sequence[tuple[int, int]] = BINS,
+    *,
+    etas: ArrayLike | None = None,
+    eta_bins: Sequence[tuple[float, float]] = ETA_BINS,
 ) -> tuple[BinSummary, ...]:
-    """Median and mean by occupancy.
+    """Median, mean and width by occupancy, or by occupancy and pseudorapidity.
 
     Parameters
     ----------
@@ -349,29 +372,156 @@ def summarise(
     occupancies : array_like of int, shape (n,)
     bins : sequence of (int, int), optional
         Lowest and highest occupancy of each bin, inclusive.
+    etas : array_like of float, shape (n,), optional
+        Pseudorapidity of each module. With it every occupancy bin is split.
+    eta_bins : sequence of (float, float), optional
+        Lower edge, inclusive, and upper edge, exclusive; only used with `etas`.
 
     Returns
     -------
     tuple of BinSummary
+        In the order of `bins`; with `etas` the bins of pseudorapidity follow each other within each.
+
+    Raises
+    ------
+    ValueError
+        If the vectors differ in length or a bin is empty by its limits.
     """
     value, count = np.asarray(values, dtype=np.float64), np.asarray(occupancies)
     if value.shape != count.shape or value.ndim != 1:
         raise ValueError(f"values and occupancies must be equal vectors, got {value.shape} and {count.shape}")
+    eta = None if etas is None else np.asarray(etas, dtype=np.float64)
+    if eta is not None and eta.shape != value.shape:
+        raise ValueError(f"values and etas must be equal vectors, got {value.shape} and {eta.shape}")
+    regions: Sequence[tuple[float | None, float | None]] = [(None, None)] if eta is None else list(eta_bins)
     out = []
     for lowest, highest in bins:
         if lowest > highest:
             raise ValueError(f"occupancy bin ({lowest}, {highest}): lowest exceeds highest")
-        inside = value[(count >= lowest) & (count <= highest) & np.isfinite(value)]
-        n = len(inside)
-        if n:
-            half = 0.5 / np.sqrt(n)
-            low, median, high = np.quantile(inside, [max(0.5 - half, 0.0), 0.5, min(0.5 + half, 1.0)])
-            figures = (float(median), float(inside.mean()), float(high - low) / 2)
-        else:
-            figures = (float("nan"),) * 3
-        out.append(
-            BinSummary(
-                lowest=lowest, highest=highest, count=n, median=figures[0], mean=figures[1], median_error=figures[2]
+        inside = (count >= lowest) & (count <= highest) & np.isfinite(value)
+        for low, high in regions:
+            if eta is None or low is None or high is None:
+                chosen = value[inside]
+            elif low >= high:
+                raise ValueError(f"pseudorapidity bin ({low}, {high}): the lower edge must be below the upper")
+            else:
+                chosen = value[inside & (eta >= low) & (eta < high)]
+            out.append(
+                BinSummary(lowest=lowest, highest=highest, eta_lowest=low, eta_highest=high, **_statistics(chosen))
             )
-        )
     return tuple(out)
+
+
+def _statistics(values: FloatArray) -> dict[str, Any]:
+    """Fields of `BinSummary` beyond the limits of the bin."""
+    n = len(values)
+    if not n:
+        return {"count": 0} | dict.fromkeys(("median", "mean", "median_error", "width"), float("nan"))
+    half = 0.5 / np.sqrt(n)
+    points = [max(0.5 - half, 0.0), 0.5, min(0.5 + half, 1.0), *_ONE_SIGMA]
+    low, median, high, lower, upper = np.quantile(values, points).tolist()
+    return {
+        "count": n,
+        "median": median,
+        "mean": float(values.mean()),
+        "median_error": (high - low) / 2,
+        "width": (upper - lower) / 2,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Every quantity of every image, and where the image belongs; made by `compare`.
+
+    Attributes
+    ----------
+    occupancies : ndarray of int64, shape (n,)
+    etas : ndarray of float64, shape (n,), or None
+        Pseudorapidity, if it is known.
+    emd : ndarray of float64, shape (n,)
+        `earth_movers_distance`, in low-density cells.
+    telescoping : ndarray of float64, shape (n,)
+        `telescoping_distance` of charges divided by the largest power of two not above the true sum, as published.
+    response : ndarray of float64, shape (n,)
+        Decoded over true module sum.
+    shift_mm : ndarray of float64, shape (n,)
+        Length of `position_shift`.
+    """
+
+    occupancies: IntArray
+    etas: FloatArray | None
+    emd: FloatArray
+    telescoping: FloatArray
+    response: FloatArray
+    shift_mm: FloatArray
+
+    def summarise(
+        self,
+        bins: Sequence[tuple[int, int]] = BINS,
+        *,
+        by_eta: bool = False,
+        eta_bins: Sequence[tuple[float, float]] = ETA_BINS,
+    ) -> dict[str, tuple[BinSummary, ...]]:
+        """Summaries of all `QUANTITIES` by name.
+
+        Parameters
+        ----------
+        bins, eta_bins
+            As in the function `summarise`.
+        by_eta : bool, optional
+            Split by pseudorapidity as well.
+
+        Raises
+        ------
+        ValueError
+            If `by_eta` is asked for and the pseudorapidity is not known.
+        """
+        if by_eta and self.etas is None:
+            raise ValueError("no pseudorapidity is known for these images: CALQ tables do not carry it")
+        etas = self.etas if by_eta else None
+        return {
+            name: summarise(getattr(self, name), self.occupancies, bins, etas=etas, eta_bins=eta_bins)
+            for name in QUANTITIES
+        }
+
+
+def compare(
+    truth: ArrayLike, decoded: ArrayLike, *, occupancies: ArrayLike | None = None, etas: ArrayLike | None = None
+) -> Comparison:
+    """All measures of quality of a reconstruction, image by image.
+
+    Parameters
+    ----------
+    truth, decoded : array_like, shape (n, 48)
+        Charges in trigger cell order, in the same unit.
+    occupancies : array_like of int, shape (n,), optional
+        Trigger cells above zero in `truth` if not given; give the hits where the truth carries a pedestal.
+    etas : array_like of float, shape (n,), optional
+        Pseudorapidity of the modules.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ValueError
+        If shapes differ or a value is negative or not finite.
+    """
+    a, b = _pair(truth, decoded)
+    hits = occupancy(a) if occupancies is None else np.asarray(occupancies, dtype=np.int64)
+    eta = None if etas is None else np.asarray(etas, dtype=np.float64)
+    for name, vector in (("occupancies", hits), ("etas", eta)):
+        if vector is not None and vector.shape != (len(a),):
+            raise ValueError(f"{name}: expected shape ({len(a)},), got {vector.shape}")
+    total = a.sum(axis=1)
+    # frexp: sum = f 2**e with 0.5 <= f < 1, so the power of two below the sum is 2**(e - 1)
+    scale = np.exp2(1.0 - np.frexp(np.where(total > 0, total, 1.0))[1])[:, None]
+    return Comparison(
+        occupancies=hits,
+        etas=eta,
+        emd=earth_movers_distance(a, b),
+        telescoping=np.where(total > 0, telescoping_distance(a * scale, b * scale), np.nan),
+        response=module_energy_response(a, b),
+        shift_mm=np.linalg.norm(position_shift(a, b), axis=1),
+    )

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.stats
 
 from sim.hgcal_encoder import metric as m
 from sim.hgcal_encoder.geometry import ground_distance, module_geometry, trigger_cell_uv
@@ -163,3 +164,56 @@ def test_error_of_the_median_covers_it():
     n = 400
     errors = [m.summarise(rng.normal(size=n), np.full(n, 5), [(1, 48)])[0].median_error for _ in range(200)]
     assert np.mean(errors) == pytest.approx(math.sqrt(math.pi / 2 / n), rel=0.1)
+
+
+def test_width_is_one_standard_deviation_of_a_normal_distribution():
+    rng = np.random.default_rng(4)
+    values = rng.normal(1.1, 0.25, 20000)
+    summary = m.summarise(values, np.full(len(values), 5), [(1, 48)])[0]
+    assert summary.width == pytest.approx(0.25, rel=0.02)
+    # exact for a short list: quantiles of 0, 1, ..., 100 are a hundred times the probability
+    short = m.summarise(np.arange(101.0), np.full(101, 5), [(1, 48)])[0]
+    assert short.width == pytest.approx(50 * (scipy.stats.norm.cdf(1) - scipy.stats.norm.cdf(-1)))
+
+
+def test_pseudorapidity_splits_every_occupancy_bin(pairs):
+    truth, decoded = pairs
+    eta = np.random.default_rng(5).uniform(1.5, 3.1, len(truth))
+    eta[:20] = 1.8  # an edge belongs to the bin above it
+    hits, emd = m.occupancy(truth), m.earth_movers_distance(truth, decoded)
+    split = m.summarise(emd, hits, m.BINS, etas=eta)
+    assert len(split) == len(m.BINS) * len(m.ETA_BINS)
+    for whole, parts in zip(m.summarise(emd, hits), np.reshape(split, (len(m.BINS), -1)), strict=True):
+        assert whole.eta_lowest is None
+        assert sum(part.count for part in parts) == whole.count
+        assert [(p.eta_lowest, p.eta_highest) for p in parts] == list(m.ETA_BINS)
+        for part in parts:
+            inside = (hits >= part.lowest) & (hits <= part.highest)
+            inside &= (eta >= part.eta_lowest) & (eta < part.eta_highest)
+            assert part.median == np.median(emd[inside])
+    with pytest.raises(ValueError, match=r"pseudorapidity bin \(2.0, 2.0\)"):
+        m.summarise(emd, hits, etas=eta, eta_bins=[(2.0, 2.0)])
+    with pytest.raises(ValueError, match="values and etas"):
+        m.summarise(emd, hits, etas=eta[1:])
+
+
+def test_comparison_holds_every_quantity(pairs):
+    truth, decoded = pairs[0][:80], pairs[1][:80]
+    found = m.compare(truth, decoded, etas=np.full(80, 2.0))
+    assert np.array_equal(found.emd, m.earth_movers_distance(truth, decoded))
+    assert np.allclose(found.response, decoded.sum(axis=1) / truth.sum(axis=1))
+    assert np.allclose(found.shift_mm, np.hypot(*m.position_shift(truth, decoded).T))
+    row = 7
+    power = 2.0 ** math.floor(math.log2(truth[row].sum()))
+    one = m.telescoping_distance(truth[row : row + 1] / power, decoded[row : row + 1] / power)
+    assert found.telescoping[row] == pytest.approx(one[0])
+    tables = found.summarise(by_eta=True, eta_bins=[(1.5, 2.0), (2.0, 3.0)])
+    assert tuple(tables) == m.QUANTITIES
+    assert all(not s.count for table in tables.values() for s in table[::2])
+    assert sum(s.count for s in tables["emd"]) == 80
+    with pytest.raises(ValueError, match="no pseudorapidity"):
+        m.compare(truth, decoded).summarise(by_eta=True)
+    with pytest.raises(ValueError, match=r"occupancies: expected shape \(80,\)"):
+        m.compare(truth, decoded, occupancies=[1, 2])
+    empty = m.compare(np.zeros((1, 48)), np.ones((1, 48)))
+    assert np.isnan([empty.emd[0], empty.telescoping[0], empty.response[0], empty.shift_mm[0]]).all()
