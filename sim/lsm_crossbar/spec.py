@@ -1,0 +1,585 @@
+"""The specification of a crossbar chip: one object that device draw, model, hardware, benches and report all read.
+
+Numbering, for every reader:
+
+- Rows (word lines): ``0 .. inputs-1`` carry the input channels, ``inputs .. inputs+neurons-1`` the liquid's own spikes
+  of the previous step. Rows beyond are never driven.
+- Columns (bit lines) come in differential pairs: pair ``j`` is column ``2*j`` (plus) and ``2*j + 1`` (minus).
+  Neuron ``j`` is pair ``j``.
+- ADCs: ``columns_per_adc`` neighbouring pairs take turns on one pair of ADCs, a *lane*. Lane ``l`` reads pair
+  ``l*columns_per_adc + k`` while `select` is ``k``. ADC ``2*l`` is the plus, ``2*l + 1`` the minus ADC of lane ``l``.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+NOISE_STATE_WIDTH = 31
+"""Bits of one read-noise generator (see `sim.lsm_crossbar.noise`)."""
+NOISE_UNIT = 30
+"""Largest magnitude of the unscaled noise: four 4-bit numbers minus their mean."""
+NOISE_FRACTION = 6
+"""Fraction bits of `CrossbarSpec.noise_scale`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceParameters:
+    """What the cells of the array are like. ``None`` switches an effect off; sources are in `sim.lsm_crossbar.device`.
+
+    Attributes
+    ----------
+    programming_voltage_v : float
+        Forming voltage between source and bit lines, V; together with the spread of breakdown voltages it sets the
+        fraction of cells that form.
+    compliance_ua : float
+        Current that the word line allows while forming, uA; it sets the conductance of formed cells.
+    breakdown_mean_v, breakdown_sigma_v : float
+        Normal distribution of the breakdown voltage, V.
+    log_mean, log_sigma : float
+        Mean and standard deviation of ln(conductance / uS) of formed cells at the reference compliance.
+    pristine_resistance_mohm : float or None
+        Resistance of cells that did not form, Mohm; None: no conductance at all (infinite on/off ratio).
+    programming_error : float or None
+        Relative standard deviation of an error on top of the measured spread.
+    stuck_on, stuck_off : float or None
+        Fraction of cells that stay at `CrossbarSpec.g_max_us`, or at zero conductance, whatever was done to them.
+    drift_exponent, drift_exponent_sigma : float or None
+        Mean and cell-to-cell standard deviation of the exponent nu in G(t) = G(t0) (t/t0)^-nu.
+    drift_time_s, drift_reference_s : float
+        Time of use and of programming check, s.
+    wire_resistance_ohm : float or None
+        Resistance of a word-line or bit-line segment from one cell to the next, ohm; None: no IR drop.
+    """
+
+    programming_voltage_v: float = 3.431
+    compliance_ua: float = 5.0
+    breakdown_mean_v: float = 3.433
+    breakdown_sigma_v: float = 0.114
+    log_mean: float = 2.5016
+    log_sigma: float = 0.1475
+    pristine_resistance_mohm: float | None = 10.0
+    programming_error: float | None = None
+    stuck_on: float | None = None
+    stuck_off: float | None = None
+    drift_exponent: float | None = None
+    drift_exponent_sigma: float | None = None
+    drift_time_s: float = 1.0
+    drift_reference_s: float = 1.0
+    wire_resistance_ohm: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("programming_voltage_v", "compliance_ua", "breakdown_mean_v", "breakdown_sigma_v", "log_sigma"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"device.{name}: expected a positive number, got {getattr(self, name)}")
+        for name in ("pristine_resistance_mohm", "drift_time_s", "drift_reference_s"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"device.{name}: expected a positive number, got {value}")
+        for name in ("programming_error", "drift_exponent", "drift_exponent_sigma", "wire_resistance_ohm"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise ValueError(f"device.{name}: expected a number of at least 0, got {value}")
+        for name in ("stuck_on", "stuck_off"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"device.{name}: expected a fraction of cells, 0 to 1, got {value}")
+        if (self.stuck_on or 0) + (self.stuck_off or 0) > 1:
+            raise ValueError(f"device: stuck_on {self.stuck_on} and stuck_off {self.stuck_off} exceed all cells")
+        if self.drift_exponent is None and self.drift_exponent_sigma is not None:
+            raise ValueError("device.drift_exponent_sigma needs a drift_exponent")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossbarSpec:
+    """One macro of ``rows x columns`` cells, its ADCs, the neurons of its column pairs and a linear readout.
+
+    Attributes
+    ----------
+    name : str
+        Name of the design; also the stem of generated file names.
+    inputs, neurons, steps, outputs : int
+        Input channels, liquid neurons, time steps of a sample, classes.
+    threshold : int
+        A neuron spikes when its membrane potential exceeds this; in ADC codes. Reset value of the chip's register.
+    leak : tuple of int
+        Terms of the leak: ``-s`` subtracts ``u >> s``, ``+s`` adds it. ``(-4, -5)`` is u - (u >> 4) - (u >> 5).
+        Shifts are arithmetic: they round towards minus infinity.
+    refractory_steps : int
+        Steps after a spike in which a neuron integrates but cannot spike.
+    windows : int
+        Equal parts of a sample in which spikes are counted apart; divides `steps`.
+    readout_weight_bits : int
+        Bits of a readout weight, two's complement.
+    rows, columns : int
+        Cells of the macro; two columns are a differential pair.
+    rows_per_read : int
+        Word lines that may be active in one read.
+    conductance_bits : int
+        Bits of a conductance code; codes are 0 .. 2**conductance_bits - 1.
+    g_max_us : float
+        Conductance of the largest code, uS.
+    read_voltage_v : float
+        Voltage over a cell during a read, V.
+    column_current_limit_ua : float or None
+        Current at which the column's driver saturates, uA; None: no limit.
+    columns_per_adc : int
+        Column pairs that share a pair of ADCs.
+    adc_bits : int
+        Resolution of an ADC.
+    adc_shift : int
+        Range of the ADC: one ADC step is ``2**adc_shift`` conductance codes.
+    gain_fraction : int
+        Fraction bits of an ADC's gain; an ideal ADC has the gain ``2**gain_fraction``.
+    offset_bits : int
+        Bits of an ADC's offset, two's complement, in units of ``2**-gain_fraction`` conductance codes.
+    gain_spread : float or None
+        Relative standard deviation of the ADCs' gains; None: ideal.
+    offset_spread : float or None
+        Standard deviation of the ADCs' offsets in ADC steps; None: ideal.
+    noise_scale : int or None
+        Strength of the read noise in units of ``2**-NOISE_FRACTION`` (see `sim.lsm_crossbar.noise`); None: no noise.
+    clock_period_ns : float
+        Clock of the digital part, ns.
+    settle_clocks : int
+        Clocks between the sample strobe and the columns' settled, held sum.
+    convert_clocks : int
+        Clocks of one conversion.
+    device : DeviceParameters
+        What the cells are like.
+
+    Raises
+    ------
+    ValueError
+        If the fields do not describe a chip; the message says which and why.
+    """
+
+    name: str
+    inputs: int
+    neurons: int
+    steps: int
+    outputs: int
+    threshold: int
+    leak: tuple[int, ...]
+    refractory_steps: int = 0
+    windows: int = 1
+    readout_weight_bits: int = 8
+    rows: int = 512
+    columns: int = 512
+    rows_per_read: int = 16
+    conductance_bits: int = 6
+    g_max_us: float = 20.0
+    read_voltage_v: float = 0.1
+    column_current_limit_ua: float | None = None
+    columns_per_adc: int = 8
+    adc_bits: int = 6
+    adc_shift: int = 3
+    gain_fraction: int = 6
+    offset_bits: int = 12
+    gain_spread: float | None = None
+    offset_spread: float | None = None
+    noise_scale: int | None = None
+    clock_period_ns: float = 10.0
+    settle_clocks: int = 1
+    convert_clocks: int = 8
+    device: DeviceParameters = field(default_factory=DeviceParameters)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "leak", tuple(self.leak))
+        if not self.name.isidentifier():
+            raise ValueError(f"name must be an identifier (it names files and modules), got {self.name!r}")
+        for name, low, high in (
+            ("inputs", 1, 1 << 16),
+            ("neurons", 1, 1 << 16),
+            ("steps", 1, 1 << 16),
+            ("outputs", 1, 1 << 10),
+            ("refractory_steps", 0, 255),
+            ("windows", 1, 1 << 16),
+            ("readout_weight_bits", 2, 16),
+            ("rows", 1, 1 << 12),
+            ("columns", 2, 1 << 12),
+            ("rows_per_read", 1, 1 << 12),
+            ("conductance_bits", 1, 8),
+            ("columns_per_adc", 1, 1 << 11),
+            ("adc_bits", 1, 12),
+            ("adc_shift", 0, 16),
+            ("gain_fraction", 0, 10),
+            ("offset_bits", 1, 24),
+            ("settle_clocks", 1, 1 << 10),
+            ("convert_clocks", 1, 1 << 10),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise ValueError(f"{name}: expected an integer, got {value!r}")
+            if not low <= value <= high:
+                raise ValueError(f"{name}: expected {low} to {high}, got {value}")
+        for name in ("g_max_us", "read_voltage_v", "clock_period_ns"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        for name in ("gain_spread", "offset_spread"):
+            spread = getattr(self, name)
+            if spread is not None and not spread >= 0:
+                raise ValueError(f"{name}: expected a number of at least 0 or None, got {spread}")
+        if self.noise_scale is not None and not (isinstance(self.noise_scale, int) and 1 <= self.noise_scale <= 255):
+            raise ValueError(f"noise_scale: expected 1 to 255 or None (no noise), got {self.noise_scale!r}")
+        if self.inputs + self.neurons > self.rows:
+            raise ValueError(
+                f"{self.inputs} inputs and {self.neurons} recurrent rows do not fit the {self.rows} rows of the macro"
+            )
+        if self.columns % 2 or self.pairs < self.neurons:
+            raise ValueError(
+                f"{self.neurons} neurons need as many column pairs, the macro has {self.columns} columns"
+                f"{' (odd)' if self.columns % 2 else ''}"
+            )
+        if self.pairs % self.columns_per_adc:
+            raise ValueError(f"columns_per_adc: {self.columns_per_adc} does not divide the {self.pairs} column pairs")
+        if self.rows_per_read > self.rows:
+            raise ValueError(f"rows_per_read: expected at most the {self.rows} rows, got {self.rows_per_read}")
+        if self.steps % self.windows:
+            raise ValueError(f"windows: {self.windows} does not divide the {self.steps} steps")
+        if not self.leak or any(isinstance(s, bool) or not isinstance(s, int) for s in self.leak):
+            raise ValueError(f"leak: expected at least one term, integers, got {self.leak}")
+        if any(not 1 <= abs(s) <= 16 for s in self.leak):
+            raise ValueError(f"leak: shifts must be 1 to 16 (negative: subtracted), got {self.leak}")
+        if not 0 <= self.decay < 1:
+            raise ValueError(f"leak {self.leak} multiplies by {float(self.decay)}; expected 0 to below 1")
+        if self.column_current_limit_ua is not None and self.column_limit is not None and self.column_limit < 1:
+            raise ValueError(
+                f"column_current_limit_ua: {self.column_current_limit_ua} uA is below one conductance code"
+            )
+        if self.membrane_width > 40:
+            raise ValueError(f"the membrane would need {self.membrane_width} bits; at most 40 are supported")
+        if (
+            isinstance(self.threshold, bool)
+            or not isinstance(self.threshold, int)
+            or not (0 <= self.threshold <= self.threshold_max)
+        ):
+            raise ValueError(f"threshold: expected an integer from 0 to {self.threshold_max}, got {self.threshold!r}")
+
+    # --- geometry ---
+
+    @property
+    def pairs(self) -> int:
+        """Differential column pairs of the macro."""
+        return self.columns // 2
+
+    @property
+    def lanes(self) -> int:
+        """Pairs of ADCs of the macro."""
+        return self.pairs // self.columns_per_adc
+
+    @property
+    def adcs(self) -> int:
+        """ADCs of the macro: plus and minus of every lane."""
+        return 2 * self.lanes
+
+    @property
+    def active_lanes(self) -> int:
+        """Lanes that serve at least one neuron; the others convert, and nobody looks."""
+        return -(-self.neurons // self.columns_per_adc)
+
+    @property
+    def row_bits(self) -> int:
+        """Bits of a row address."""
+        return max(1, (self.rows - 1).bit_length())
+
+    @property
+    def select_bits(self) -> int:
+        """Bits of `select`."""
+        return max(1, (self.columns_per_adc - 1).bit_length())
+
+    @property
+    def used_rows(self) -> int:
+        """Rows that can be active: inputs and recurrent ones."""
+        return self.inputs + self.neurons
+
+    @property
+    def batches_per_step(self) -> int:
+        """Most reads of one step: all used rows active."""
+        return -(-self.used_rows // self.rows_per_read)
+
+    @property
+    def window_length(self) -> int:
+        """Steps of a counting window."""
+        return self.steps // self.windows
+
+    @property
+    def features(self) -> int:
+        """Counts that the readout sees; index = window * neurons + neuron."""
+        return self.windows * self.neurons
+
+    # --- conductances ---
+
+    @property
+    def code_max(self) -> int:
+        """Largest conductance code."""
+        return (1 << self.conductance_bits) - 1
+
+    @property
+    def g_lsb_us(self) -> float:
+        """Conductance of one code, uS."""
+        return self.g_max_us / self.code_max
+
+    @property
+    def row_hex_digits(self) -> int:
+        """Hexadecimal digits of a row in the conductance file."""
+        return -(-self.columns * self.conductance_bits // 4)
+
+    # --- one conversion ---
+
+    @property
+    def column_limit(self) -> int | None:
+        """Column current limit in conductance codes, rounded down: I / (read voltage * g_lsb); None: no limit."""
+        if self.column_current_limit_ua is None:
+            return None
+        return int(self.column_current_limit_ua / (self.read_voltage_v * self.g_lsb_us))
+
+    @property
+    def column_sum_max(self) -> int:
+        """Largest column sum of a read: rows_per_read codes of `code_max`, cut at the current limit."""
+        largest = min(self.rows_per_read, self.used_rows) * self.code_max
+        return largest if self.column_limit is None else min(largest, self.column_limit)
+
+    @property
+    def column_sum_width(self) -> int:
+        """Bits of the uncut column sum (unsigned)."""
+        return (min(self.rows_per_read, self.used_rows) * self.code_max).bit_length()
+
+    @property
+    def noise_max(self) -> int:
+        """Largest magnitude of the read noise in codes: (NOISE_UNIT * noise_scale + half) >> NOISE_FRACTION."""
+        if self.noise_scale is None:
+            return 0
+        return (NOISE_UNIT * self.noise_scale + (1 << (NOISE_FRACTION - 1))) >> NOISE_FRACTION
+
+    @property
+    def gain_max(self) -> int:
+        """Largest gain of an ADC; the smallest is 1. Twice the ideal gain less one step."""
+        return (2 << self.gain_fraction) - 1
+
+    @property
+    def gain_width(self) -> int:
+        """Bits of a gain (unsigned)."""
+        return self.gain_fraction + 1
+
+    @property
+    def offset_max(self) -> int:
+        """Largest offset; the smallest is ``-offset_max - 1``."""
+        return (1 << (self.offset_bits - 1)) - 1
+
+    @property
+    def conversion_shift(self) -> int:
+        """Bits dropped by a conversion: those of the range and those of the gain's fraction."""
+        return self.adc_shift + self.gain_fraction
+
+    @property
+    def conversion_width(self) -> int:
+        """Bits of ``(sum + noise) * gain + offset`` (two's complement).
+
+        Its magnitude is at most ``(column_sum_max + noise_max) * gain_max + 2**(offset_bits-1)``.
+        """
+        largest = (self.column_sum_max + self.noise_max) * self.gain_max + (1 << (self.offset_bits - 1))
+        return largest.bit_length() + 1
+
+    @property
+    def adc_max(self) -> int:
+        """Largest code that an ADC can put out: its full scale, or what the largest column sum converts to."""
+        largest = (self.column_sum_max + self.noise_max) * self.gain_max + self.offset_max
+        return min((1 << self.adc_bits) - 1, largest >> self.conversion_shift)
+
+    @property
+    def differential_width(self) -> int:
+        """Bits of plus code minus minus code (two's complement)."""
+        return self.adc_bits + 1
+
+    # --- neurons ---
+
+    @property
+    def decay(self) -> Fraction:
+        """What the leak multiplies by, but for rounding: 1 + sum of sign * 2**-shift."""
+        return Fraction(1) + sum((Fraction(1 if s > 0 else -1, 1 << abs(s)) for s in self.leak), Fraction(0))
+
+    @property
+    def step_input_max(self) -> int:
+        """Largest magnitude D of what one step adds to a membrane: ``batches_per_step * adc_max``.
+
+        Each batch adds plus minus minus code, each 0 to `adc_max`.
+        """
+        return self.batches_per_step * self.adc_max
+
+    @property
+    def membrane_rest_max(self) -> int:
+        """Bound V on the stored potential between steps: ``|v| <= V`` is inductive.
+
+        With decay d, and m the larger of the numbers of subtracted and of added leak terms (each rounds by less than
+        one), a stored v becomes at most ``d * (V + D) + m`` in magnitude, so the smallest such V is
+        ``ceil((d * D + m) / (1 - d))``. A spike stores 0. It holds for any threshold and any conductance image.
+        """
+        terms = max(sum(s < 0 for s in self.leak), sum(s > 0 for s in self.leak))
+        return -int(-(self.decay * self.step_input_max + terms) // (1 - self.decay))
+
+    @property
+    def membrane_max(self) -> int:
+        """Bound on the potential at any time, also between the batches of a step: V + D."""
+        return self.membrane_rest_max + self.step_input_max
+
+    @property
+    def membrane_width(self) -> int:
+        """Bits of a membrane potential (two's complement) that hold ``-membrane_max .. membrane_max``."""
+        return self.membrane_max.bit_length() + 1
+
+    @property
+    def threshold_width(self) -> int:
+        """Bits of the threshold (unsigned): the membrane's without the sign."""
+        return self.membrane_width - 1
+
+    @property
+    def threshold_max(self) -> int:
+        """Largest threshold."""
+        return (1 << self.threshold_width) - 1
+
+    @property
+    def refractory_width(self) -> int:
+        """Bits of the counter of refractory steps; 0 if there is none."""
+        return self.refractory_steps.bit_length()
+
+    # --- counters and readout ---
+
+    @property
+    def count_max(self) -> int:
+        """Most spikes of a neuron in a window: one in every ``refractory_steps + 1`` steps."""
+        return -(-self.window_length // (self.refractory_steps + 1))
+
+    @property
+    def count_width(self) -> int:
+        """Bits of a spike count (unsigned)."""
+        return self.count_max.bit_length()
+
+    @property
+    def readout_weight_max(self) -> int:
+        """Largest readout weight; the smallest is ``-readout_weight_max - 1``."""
+        return (1 << (self.readout_weight_bits - 1)) - 1
+
+    @property
+    def bias_width(self) -> int:
+        """Bits of a readout bias (two's complement): those of the largest weighted sum.
+
+        Its magnitude is at most ``features * count_max * 2**(readout_weight_bits-1)``.
+        """
+        return (self.features * self.count_max * (self.readout_weight_max + 1)).bit_length() + 1
+
+    @property
+    def bias_max(self) -> int:
+        """Largest bias; the smallest is ``-bias_max - 1``."""
+        return (1 << (self.bias_width - 1)) - 1
+
+    @property
+    def score_width(self) -> int:
+        """Bits of a score (two's complement): bias plus weighted sum."""
+        return self.bias_width + 1
+
+    @property
+    def class_bits(self) -> int:
+        """Bits of the class index."""
+        return max(1, (self.outputs - 1).bit_length())
+
+    # --- timing ---
+
+    @property
+    def read_clocks(self) -> int:
+        """Clocks of one read: settle, then one conversion per shared column pair."""
+        return self.settle_clocks + self.columns_per_adc * self.convert_clocks
+
+    # --- text ---
+
+    def to_toml(self) -> str:
+        """The spec as TOML text that `from_toml` reads back to an equal spec; ideal (None) fields are left out."""
+        lines = []
+        for f in fields(self):
+            if f.name != "device" and getattr(self, f.name) is not None:
+                lines.append(f"{f.name} = {_toml(getattr(self, f.name))}")
+        lines += ["", "[device]"]
+        for f in fields(self.device):
+            value = getattr(self.device, f.name)
+            lines.append(f"{f.name} = {_toml('none' if value is None else value)}")
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_toml(cls, text: str) -> CrossbarSpec:
+        """Read a spec.
+
+        A device effect is switched off by the word ``"none"``; a device field that is left out has its default.
+
+        Raises
+        ------
+        ValueError
+            If the text is not TOML, or a field is missing, unknown or illegal.
+        """
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"not a TOML file: {error}") from None
+        _known(table, cls, "")
+        device = table.pop("device", {})
+        if not isinstance(device, dict):
+            raise ValueError(f"device: expected a table [device], got {device!r}")
+        _known(device, DeviceParameters, "device.")
+        device = {key: None if value == "none" else value for key, value in device.items()}
+        try:
+            return cls(**table, device=DeviceParameters(**device))
+        except TypeError as error:
+            raise ValueError(f"not a crossbar spec: {error}") from None
+
+
+def _known(table: dict[str, Any], kind: type, prefix: str) -> None:
+    known = {f.name for f in fields(kind)}
+    if unknown := sorted(set(table) - known):
+        raise ValueError(
+            f"unknown fields {', '.join(prefix + u for u in unknown)}; expected {', '.join(sorted(known))}"
+        )
+
+
+def _toml(value: object) -> str:
+    match value:
+        case str():
+            return f'"{value}"'
+        case tuple():
+            return "[" + ", ".join(map(_toml, value)) + "]"
+        case _:
+            return str(value)
+
+
+N_MNIST = CrossbarSpec(name="N_MNIST", inputs=256, neurons=200, steps=50, outputs=10, threshold=346, leak=(-4, -5))
+"""Neuromorphic MNIST, 16 x 16 crop, of arXiv 2307.00771: decay 0.9 as 0.90625."""
+
+N_TIDIGITS = CrossbarSpec(name="N_TIDIGITS", inputs=64, neurons=200, steps=129, outputs=11, threshold=320, leak=(-5,))
+"""Spoken digits of arXiv 2307.00771: 64 cochlea channels, decay 0.97 as 0.96875."""
+
+FULL_MACRO = CrossbarSpec(
+    name="FULL_MACRO", inputs=256, neurons=256, steps=50, outputs=10, threshold=346, leak=(-4, -5)
+)
+"""All 512 rows and all 256 column pairs of the macro."""
+
+PRESETS = {spec.name: spec for spec in (N_MNIST, N_TIDIGITS, FULL_MACRO)}
+
+
+def load_spec(preset: str) -> CrossbarSpec:
+    """A preset by name, or a spec from a TOML file.
+
+    Raises
+    ------
+    ValueError
+        If there is neither such a preset nor such a file, or the file is not a spec.
+    """
+    if preset in PRESETS:
+        return PRESETS[preset]
+    path = Path(preset)
+    if not path.is_file():
+        raise ValueError(f"no preset and no TOML file named {preset!r}; presets: {', '.join(PRESETS)}")
+    try:
+        return CrossbarSpec.from_toml(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
