@@ -100,8 +100,9 @@ class Conductances:
             if array.shape != shape:
                 raise ValueError(f"{name}: expected the shape {shape}, got {array.shape}")
         narrow = codes.astype(np.uint8)
-        for array in (narrow, gain, offset):
-            array.setflags(write=False)
+        narrow.setflags(write=False)
+        gain.setflags(write=False)
+        offset.setflags(write=False)
         object.__setattr__(self, "codes", narrow)
         object.__setattr__(self, "adc_gain", gain)
         object.__setattr__(self, "adc_offset", offset)

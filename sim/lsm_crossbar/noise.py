@@ -8,7 +8,7 @@ period 2**31 - 1), advanced by 16 places for each conversion, all ADCs together.
     s     = ((s << 16) | fresh) & 0x7fffffff
 
 The four nibbles of ``fresh`` are four uniform numbers; their sum less its mean is a bell-shaped integer ``z`` of -30
-to 30 with the standard deviation sqrt(4 * 255 / 12) = 9.22. The noise in conductance codes, added to the column sum, is::
+to 30 with the standard deviation sqrt(4 * 255 / 12) = 9.22. The noise in conductance codes, added to the column sum::
 
     noise = (z * noise_scale + 32) >> 6
 
@@ -65,7 +65,8 @@ def start_states(seed: int, sample: npt.ArrayLike, adcs: int) -> IntArray:
         raise ValueError(f"noise seed: expected 0 to {STATE_MASK}, got {seed}")
     base = (seed + np.asarray(sample, np.int64) * SAMPLE_STEP) & STATE_MASK
     own = (np.arange(1, adcs + 1, dtype=np.int64) * ADC_STEP) & STATE_MASK
-    return (base[..., None] ^ own) | 1
+    states: IntArray = (base[..., None] ^ own) | 1
+    return states
 
 
 def advance(states: IntArray) -> IntArray:
@@ -77,4 +78,5 @@ def advance(states: IntArray) -> IntArray:
 def draw(states: IntArray, noise_scale: int) -> IntArray:
     """Noise, in conductance codes, of conversions after which the generators are in `states`; same shape."""
     nibbles = (states & 15) + ((states >> 4) & 15) + ((states >> 8) & 15) + ((states >> 12) & 15)
-    return ((nibbles - NOISE_UNIT) * noise_scale + (1 << (NOISE_FRACTION - 1))) >> NOISE_FRACTION
+    noise: IntArray = ((nibbles - NOISE_UNIT) * noise_scale + (1 << (NOISE_FRACTION - 1))) >> NOISE_FRACTION
+    return noise
