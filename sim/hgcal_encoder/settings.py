@@ -119,55 +119,67 @@ def load_settings(path: Path, spec: EncoderSpec = ECON_T) -> tuple[Settings, Wei
     ValueError
         If the file is not YAML, selects another algorithm, or a section is missing or out of range.
     """
+    table = read_table(path)
+    try:
+        chosen, settings = front_end(table)
+        if chosen != AUTOENCODER:
+            raise ValueError(f"selects algorithm {chosen}; the autoencoder is {AUTOENCODER}")
+        buffer = section(table, "FormatterBuffer")
+        if settings.word_order is WordOrder.PRODUCTION:
+            mask = integer(buffer, "keep_auto_encoder_bits", "FormatterBuffer")
+        else:
+            mask = integer(buffer, "mask_ae", "FormatterBuffer")
+            mask |= (integer(buffer, "mask_ae2", "FormatterBuffer") if "mask_ae2" in buffer else 0) << 128
+        return replace(settings, keep_mask=mask), _weights(table, spec)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def read_table(path: Path) -> Mapping[Any, Any]:
+    """A YAML file of settings sections; `load_settings` lists the errors."""
     try:
         table = yaml.safe_load(Path(path).read_text())
     except FileNotFoundError:
         raise FileNotFoundError(f"no settings file at {path}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a YAML file: {str(error).splitlines()[0]}") from None
-    try:
-        return _settings(table), _weights(table, spec)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from None
-
-
-def _settings(table: object) -> Settings:
     if not isinstance(table, Mapping):
-        raise ValueError("expected a table of settings sections")
-    select, factors = _array(table, "Mux"), _array(table, "Cal")
+        raise ValueError(f"{path}: expected a table of settings sections")
+    return table
+
+
+def front_end(table: Mapping[Any, Any]) -> tuple[int, Settings]:
+    """Number of the chosen algorithm, and the settings that all algorithms share; the keep mask is left at its default.
+
+    Raises
+    ------
+    ValueError
+        If a section is missing or out of range.
+    """
+    select, factors = array(table, "Mux"), array(table, "Cal")
     if "ConfigAlgo" in table:
-        algorithm = _section(table, "ConfigAlgo")
-        buffer = _section(table, "FormatterBuffer")
-        chosen = _integer(algorithm, "alg_type", "ConfigAlgo")
-        density = _integer(algorithm, "alg_high_density", "ConfigAlgo")
-        etx_count = _links(_integer(buffer, "active_etxs", "FormatterBuffer"))
-        mask = _integer(buffer, "keep_auto_encoder_bits", "FormatterBuffer")
+        algorithm = section(table, "ConfigAlgo")
+        chosen = integer(algorithm, "alg_type", "ConfigAlgo")
+        density = integer(algorithm, "alg_high_density", "ConfigAlgo")
+        etx_count = _links(integer(section(table, "FormatterBuffer"), "active_etxs", "FormatterBuffer"))
         order = WordOrder.PRODUCTION
     elif "Algorithm" in table:
-        algorithm = _section(table, "Algorithm")
-        buffer = _section(table, "FormatterBuffer")
-        chosen = _integer(algorithm, "select", "Algorithm")
-        density = _integer(algorithm, "density", "Algorithm")
-        # first silicon powers up with two links
-        etx_count = _integer(buffer, "eporttx_numen", "FormatterBuffer") if "eporttx_numen" in buffer else 2
-        mask = _integer(buffer, "mask_ae", "FormatterBuffer")
-        mask |= (_integer(buffer, "mask_ae2", "FormatterBuffer") if "mask_ae2" in buffer else 0) << 128
+        algorithm = section(table, "Algorithm")
+        buffer = section(table, "FormatterBuffer")
+        chosen = integer(algorithm, "select", "Algorithm")
+        density = integer(algorithm, "density", "Algorithm")
+        # first silicon takes a number of links, under either name, and powers up with two
+        name = next((name for name in ("eporttx_numen", "active_etxs") if name in buffer), None)
+        etx_count = integer(buffer, name, "FormatterBuffer") if name else 2
         order = WordOrder.P1
     else:
         raise ValueError(
             f"expected a section ConfigAlgo (production) or Algorithm (first silicon), got {sorted(table)}"
         )
-    if chosen != AUTOENCODER:
-        raise ValueError(f"selects algorithm {chosen}; the autoencoder is {AUTOENCODER}")
     if density not in (0, 1):
         raise ValueError(f"density: expected 0 (low) or 1 (high), got {density}")
-    return Settings(
-        select=select,
-        factors=factors,
-        high_density=bool(density),
-        etx_count=etx_count,
-        keep_mask=mask,
-        word_order=order,
+    return chosen, Settings(
+        select=select, factors=factors, high_density=bool(density), etx_count=etx_count, word_order=order
     )
 
 
@@ -182,34 +194,37 @@ def _weights(table: Mapping[Any, Any], spec: EncoderSpec) -> Weights | None:
         for offset in range(0, 136, 16):
             size = 16 if offset < 128 else 6
             name = f"weights_byte{offset}"
-            value = _integer(encoder[block], name, f"Encoder.{block}")
+            value = integer(encoder[block], name, f"Encoder.{block}")
             if not 0 <= value < 1 << (8 * size):
                 raise ValueError(f"Encoder.{block}.{name}: expected {8 * size} bits, got {value:#x}")
             image += value.to_bytes(size, "little")
     return Weights.from_image(image, spec)
 
 
-def _section(table: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
-    section = table.get(name)
-    if isinstance(section, Mapping) and isinstance(section.get("Global"), Mapping):
-        section = section["Global"]
-    if not isinstance(section, Mapping):
+def section(table: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
+    """A section, without the level ``Global`` that some files have; ValueError if it is missing."""
+    found = table.get(name)
+    if isinstance(found, Mapping) and isinstance(found.get("Global"), Mapping):
+        found = found["Global"]
+    if not isinstance(found, Mapping):
         raise ValueError(f"section {name} is missing")
-    return section
+    return found
 
 
-def _integer(section: Mapping[Any, Any], name: str | int, where: str) -> int:
-    if name not in section:
+def integer(values: Mapping[Any, Any], name: str | int, where: str) -> int:
+    """A number of a section called `where` in messages; ValueError if it is missing or no integer."""
+    if name not in values:
         raise ValueError(f"{where}: {name} is missing")
-    value = section[name]
+    value = values[name]
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"{where}.{name}: expected an integer, got {value!r}")
     return value
 
 
-def _array(table: Mapping[Any, Any], name: str) -> IntArray:
-    section = _section(table, name)
-    return np.array([_integer(section, cell, name) for cell in range(CELLS)])
+def array(table: Mapping[Any, Any], name: str) -> IntArray:
+    """One integer per trigger cell, numbered 0 ... 47 in the section; ValueError if one is missing."""
+    values = section(table, name)
+    return np.array([integer(values, cell, name) for cell in range(CELLS)])
 
 
 def _links(mask: int) -> int:
