@@ -12,12 +12,14 @@ class PipelineRegister(Component):
     The place where a scheme of protection against upsets goes: a component with the same ports and constructor takes
     the place of this one (argument `register` of the encoder).
 
-    Throughput one word per clock, latency 1. Reset: 0, asynchronous.
+    Throughput one word per clock, latency 1. Reset: `reset`, asynchronous.
 
     Parameters
     ----------
     width : int
         Bits.
+    reset : int
+        Value after reset.
 
     Members
     -------
@@ -27,15 +29,17 @@ class PipelineRegister(Component):
     Raises
     ------
     ValueError
-        If the width is below 1.
+        If the width is below 1 or the reset value does not fit.
     """
 
     latency = 1
 
-    def __init__(self, *, width: int):
+    def __init__(self, *, width: int, reset: int = 0):
         if width < 1:
             raise ValueError(f"a register needs at least 1 bit, got {width}")
-        super().__init__({"i": In(width), "o": Out(width)})
+        if not 0 <= reset < 1 << width:
+            raise ValueError(f"reset value {reset} does not fit {width} bits")
+        super().__init__({"i": In(width), "o": Out(width, init=reset)})
 
     def elaborate(self, _platform: object) -> Module:
         m = Module()

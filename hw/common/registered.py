@@ -1,0 +1,93 @@
+"""A state machine split into its logic and its flip-flops, so that both can be protected and proved on their own."""
+
+from collections.abc import Callable
+from typing import Any
+
+from amaranth.hdl import Module
+from amaranth.lib.wiring import Component, In
+
+from hw.common.hierarchy import place
+from hw.common.pipeline_register import PipelineRegister
+
+__all__ = ["Registered", "described"]
+
+
+def described(part: Callable[..., Component], /, **parameters: Any) -> Any:
+    """A component that is only asked for its ports and properties, never elaborated."""
+    component: Any = part(**parameters)
+    component._MustUse__silence = True
+    return component
+
+
+class Registered(Component):
+    """Combinational logic with its state in one register.
+
+    The logic has, besides its own ports, an input `state`, an output `next_state` of equal width, and an attribute
+    `reset` (the state after reset). Every flip-flop of the machine then sits in one `register`, which is where schemes
+    of protection go, and what the machine does is a function of ports and state that a solver can quantify over.
+
+    Reset: `reset` of the logic, asynchronous.
+
+    Parameters
+    ----------
+    logic : class of Component
+        The logic.
+    register : class of Component
+        `PipelineRegister` or a component with the same ports and constructor; an output `error`, if it has one, becomes
+        an output of this component.
+    **parameters
+        Constructor arguments of the logic.
+
+    Members
+    -------
+    <port>
+        Every port of the logic but `state` and `next_state`.
+    error : Out(1)
+        That of the register, if it has one.
+    """
+
+    clocked = True
+
+    def __init__(
+        self,
+        *,
+        logic: Callable[..., Component],
+        register: Callable[..., Component] = PipelineRegister,
+        **parameters: Any,
+    ):
+        self._logic, self._register, self._parameters = logic, register, parameters
+        self._model = model = described(logic, **parameters)
+        ports = {name: member for name, member in model.signature.members.items() if name not in _STATE}
+        width = len(_plain(model.state))
+        self._kept = {"width": width, "reset": int(model.reset)}
+        kept = described(register, **self._kept).signature.members
+        self._error = "error" in kept
+        if self._error:
+            ports["error"] = kept["error"]
+        super().__init__(ports)
+
+    @property
+    def state_bits(self) -> int:
+        """Bits of the state, once each."""
+        return self._kept["width"]
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        logic = place(m, platform, "rules", self._logic, **self._parameters)
+        state = place(m, platform, "state", self._register, **self._kept)
+        m.d.comb += [_plain(logic.state).eq(state.o), state.i.eq(_plain(logic.next_state))]
+        for name, member in self._model.signature.members.items():
+            if name in _STATE:
+                continue
+            inner, outer = _plain(getattr(logic, name)), _plain(getattr(self, name))
+            m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
+        if self._error:
+            m.d.comb += self.error.eq(state.error)
+        return m
+
+
+_STATE = ("state", "next_state")
+
+
+def _plain(value: Any) -> Any:
+    return value.as_value() if hasattr(value, "as_value") else value
