@@ -5,6 +5,9 @@ that sums, conversions and membranes are long vector loops without gathers. Sums
 guarantees that they fit.
 """
 
+# mypy: disallow-untyped-decorators=False
+# (numba's decorators have no types)
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

@@ -37,6 +37,8 @@ SAMPLE_STEP = 0x05EBCA6B
 """What the seed grows by from sample to sample."""
 ADC_STEP = 0x1E3779B1
 """What tells the ADCs' generators apart."""
+NOISE_SIGMA = (4 * 255 / 12) ** 0.5
+"""Standard deviation of the unscaled noise: four uniform numbers of 0 to 15."""
 
 
 def start_states(seed: int, sample: npt.ArrayLike, adcs: int) -> IntArray:

@@ -51,8 +51,9 @@ class DeviceParameters:
         Mean and cell-to-cell standard deviation of the exponent nu in G(t) = G(t0) (t/t0)^-nu.
     drift_time_s, drift_reference_s : float
         Time of use and of programming check, s.
-    wire_resistance_ohm : float or None
-        Resistance of a word-line or bit-line segment from one cell to the next, ohm; None: no IR drop.
+    source_line_ohm, bit_line_ohm : float or None
+        Resistance of the line along a row, driven beside column 0, and along a column, read below the last row, from
+        one cell to the next, ohm; None: no IR drop along it.
     """
 
     programming_voltage_v: float = 3.431
@@ -69,17 +70,24 @@ class DeviceParameters:
     drift_exponent_sigma: float | None = None
     drift_time_s: float = 1.0
     drift_reference_s: float = 1.0
-    wire_resistance_ohm: float | None = None
+    source_line_ohm: float | None = None
+    bit_line_ohm: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("programming_voltage_v", "compliance_ua", "breakdown_mean_v", "breakdown_sigma_v", "log_sigma"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"device.{name}: expected a positive number, got {getattr(self, name)}")
-        for name in ("pristine_resistance_mohm", "drift_time_s", "drift_reference_s"):
+        for name in (
+            "pristine_resistance_mohm",
+            "drift_time_s",
+            "drift_reference_s",
+            "source_line_ohm",
+            "bit_line_ohm",
+        ):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"device.{name}: expected a positive number, got {value}")
-        for name in ("programming_error", "drift_exponent", "drift_exponent_sigma", "wire_resistance_ohm"):
+        for name in ("programming_error", "drift_exponent", "drift_exponent_sigma"):
             value = getattr(self, name)
             if value is not None and not value >= 0:
                 raise ValueError(f"device.{name}: expected a number of at least 0, got {value}")
@@ -558,9 +566,7 @@ N_MNIST = CrossbarSpec(name="N_MNIST", inputs=256, neurons=200, steps=50, output
 N_TIDIGITS = CrossbarSpec(name="N_TIDIGITS", inputs=64, neurons=200, steps=129, outputs=11, threshold=26, leak=(-5,))
 """Spoken digits of arXiv 2307.00771: 64 cochlea channels, decay 0.97 as 0.96875."""
 
-FULL_MACRO = CrossbarSpec(
-    name="FULL_MACRO", inputs=256, neurons=256, steps=50, outputs=10, threshold=28, leak=(-4, -5)
-)
+FULL_MACRO = CrossbarSpec(name="FULL_MACRO", inputs=256, neurons=256, steps=50, outputs=10, threshold=28, leak=(-4, -5))
 """All 512 rows and all 256 column pairs of the macro."""
 
 PRESETS = {spec.name: spec for spec in (N_MNIST, N_TIDIGITS, FULL_MACRO)}
