@@ -6,6 +6,7 @@ Debian). Any other one comes by path through `library_from_files`. Nothing about
 their hashes: cells, areas, adders, tie cells and flip-flops are found by their Liberty functions.
 """
 
+import gzip
 import hashlib
 import itertools
 import os
@@ -15,11 +16,14 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
+
+from sim.files import replacing
 
 __all__ = [
     "AdderCell",
@@ -195,11 +199,123 @@ def _tokens(function: str) -> list[str]:
     return found
 
 
-def truth_table(function: str, inputs: Sequence[str]) -> int:
-    """Truth table of a Liberty Boolean function.
+Expression = str | tuple[Any, ...]
+"""A parsed Boolean function: a pin name, ``"0"``, ``"1"``, ``("!", a)`` or ``(operator, a, b)`` with ``& | ^``."""
+
+
+def parse_function(function: str) -> Expression:
+    """Parse a Boolean function or ``when`` condition of Liberty.
 
     Operators as the Liberty reference manual gives them: ``!a``, ``a'``, ``a * b``, ``a & b``, ``a b``, ``a ^ b``,
     ``a + b``, ``a | b``, ``0``, ``1``; negation binds strongest, then XOR, then AND, then OR.
+
+    Raises
+    ------
+    ValueError
+        The text is no such function.
+    """
+    tokens, position = _tokens(function), 0
+
+    def peek() -> str:
+        return tokens[position] if position < len(tokens) else ""
+
+    def take() -> str:
+        nonlocal position
+        position += 1
+        return tokens[position - 1]
+
+    def atom() -> Expression:
+        if not peek():
+            raise ValueError(f"the Liberty function {function!r} ends too early")
+        token = take()
+        value: Expression
+        if token == "!":
+            return ("!", atom())
+        if token == "(":
+            value = either()
+            if peek() != ")":
+                raise ValueError(f"unbalanced parenthesis in the Liberty function {function!r}")
+            take()
+        elif token in "01" or token[0].isalpha() or token[0] == "_":
+            value = token
+        else:
+            raise ValueError(f"unexpected {token!r} in the Liberty function {function!r}")
+        while peek() == "'":
+            take()
+            value = ("!", value)
+        return value
+
+    def exclusive() -> Expression:
+        value = atom()
+        while peek() == "^":
+            take()
+            value = ("^", value, atom())
+        return value
+
+    def both() -> Expression:
+        value = exclusive()
+        while peek() and peek() not in "|+)":
+            if peek() in "&*":
+                take()
+            value = ("&", value, exclusive())
+        return value
+
+    def either() -> Expression:
+        value = both()
+        while peek() and peek() in "|+":
+            take()
+            value = ("|", value, both())
+        return value
+
+    result = either()
+    if position != len(tokens):
+        raise ValueError(f"unexpected {peek()!r} in the Liberty function {function!r}")
+    return result
+
+
+def pins_of(expression: Expression) -> tuple[str, ...]:
+    """Names in a parsed function, in order of first appearance."""
+    if isinstance(expression, str):
+        return () if expression in "01" else (expression,)
+    found: dict[str, None] = {}
+    for part in expression[1:]:
+        found.update(dict.fromkeys(pins_of(part)))
+    return tuple(found)
+
+
+def evaluate(expression: Expression, values: Mapping[str, Any], ones: Any) -> Any:
+    """Value of a parsed function, bit by bit.
+
+    Parameters
+    ----------
+    expression : Expression
+        What `parse_function` gave.
+    values : mapping of str
+        Integers or integer arrays by pin name.
+    ones : int or array
+        The value whose bits are all 1: what ``1`` means, and what negation is taken against.
+
+    Raises
+    ------
+    KeyError
+        A name has no value.
+    """
+    if isinstance(expression, str):
+        if expression == "1":
+            return ones
+        return ones ^ ones if expression == "0" else values[expression]
+    operator, *parts = expression
+    first = evaluate(parts[0], values, ones)
+    if operator == "!":
+        return ones ^ first
+    second = evaluate(parts[1], values, ones)
+    if operator == "&":
+        return first & second
+    return first | second if operator == "|" else first ^ second
+
+
+def truth_table(function: str, inputs: Sequence[str]) -> int:
+    """Truth table of a Liberty Boolean function (operators: `parse_function`).
 
     Parameters
     ----------
@@ -216,66 +332,12 @@ def truth_table(function: str, inputs: Sequence[str]) -> int:
     if len(inputs) > 8:
         raise ValueError(f"a truth table of at most 8 inputs, got {len(inputs)}")
     rows = 1 << len(inputs)
-    ones = (1 << rows) - 1
     columns = {name: sum(1 << row for row in range(rows) if row >> index & 1) for index, name in enumerate(inputs)}
-    tokens, position = _tokens(function), 0
-
-    def peek() -> str:
-        return tokens[position] if position < len(tokens) else ""
-
-    def take() -> str:
-        nonlocal position
-        position += 1
-        return tokens[position - 1]
-
-    def atom() -> int:
-        if not peek():
-            raise ValueError(f"the Liberty function {function!r} ends too early")
-        token = take()
-        if token == "!":
-            return ones ^ atom()
-        if token == "(":
-            value = either()
-            if peek() != ")":
-                raise ValueError(f"unbalanced parenthesis in the Liberty function {function!r}")
-            take()
-        elif token in "01":
-            value = ones if token == "1" else 0
-        elif token in columns:
-            value = columns[token]
-        else:
-            raise ValueError(f"unexpected {token!r} in the Liberty function {function!r}; inputs: {', '.join(inputs)}")
-        while peek() == "'":
-            take()
-            value ^= ones
-        return value
-
-    def exclusive() -> int:
-        value = atom()
-        while peek() == "^":
-            take()
-            value ^= atom()
-        return value
-
-    def both() -> int:
-        value = exclusive()
-        while peek() and peek() not in "|+)":
-            if peek() in "&*":
-                take()
-            value &= exclusive()
-        return value
-
-    def either() -> int:
-        value = both()
-        while peek() and peek() in "|+":
-            take()
-            value |= both()
-        return value
-
-    result = either()
-    if position != len(tokens):
-        raise ValueError(f"unexpected {peek()!r} in the Liberty function {function!r}")
-    return result
+    expression = parse_function(function)
+    for name in pins_of(expression):
+        if name not in columns:
+            raise ValueError(f"unexpected {name!r} in the Liberty function {function!r}; inputs: {', '.join(inputs)}")
+    return int(evaluate(expression, columns, (1 << rows) - 1))
 
 
 # --- Liberty files --------------------------------------------------------------------------------------------------
@@ -288,11 +350,40 @@ def _value(group: Any, attribute: str) -> str | None:
     return None
 
 
-def _read_ast(path: Path) -> Any:
+def unpacked(path: Path) -> Path:
+    """The file itself, or what a ``.gz`` file holds, unpacked once into `cache_directory` under the hash of its bytes.
+
+    Raises
+    ------
+    LibraryError
+        The file is no gzip file.
+    """
+    if path.suffix != ".gz":
+        return path
+    folder = cache_directory() / "unpacked" / _file_sha256(path)[:24]
+    target = folder / path.stem
+    if not target.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with gzip.open(path, "rb") as packed, replacing(target, "wb") as plain:
+                shutil.copyfileobj(packed, plain)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise LibraryError(f"{path} is no gzip file: {error}") from error
+    return target
+
+
+def liberty_ast(path: Path) -> Any:
+    """Syntax tree of a Liberty file (``.gz`` too), from libparse: nodes with `id`, `args`, `value`, `children`.
+
+    Raises
+    ------
+    LibraryError
+        The file is no Liberty file.
+    """
     from libparse import LibertyParser
 
     try:
-        with path.open() as file:
+        with unpacked(path).open() as file:
             ast = LibertyParser(file).ast
     except OSError:
         raise
@@ -341,7 +432,7 @@ def read_liberty(path: Path) -> tuple[dict[str, LibertyCell], dict[str, float]]:
     LibraryError
         The file is no Liberty file, or a cell has no area.
     """
-    ast = _read_ast(path)
+    ast = liberty_ast(path)
     to_ff = 1.0
     nominal: dict[str, float] = {}
     for child in ast.children:
