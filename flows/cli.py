@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from flows.commands import demo, encode, generate, report, synth, verify
+from flows.commands import demo, encode, evaluate, generate, report, synth, train, verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,6 +28,8 @@ app.command()(generate.generate)
 app.command()(verify.verify)
 app.command()(synth.synth)
 app.command()(report.report)
+app.command()(train.train)
+app.add_typer(evaluate.app, name="evaluate")
 
 
 def main() -> None:

@@ -38,7 +38,10 @@ def test_commands_and_options_exist(page: Path) -> None:
     for line in page.read_text().splitlines():
         for name, rest in re.findall(r"(?:`|bin/)liquidcal ([a-z]+)\b([^`#]*)", line):
             assert name in commands, line
-            options = {option for parameter in commands[name].params for option in parameter.opts}
+            command = commands[name]
+            if nested := getattr(command, "commands", None):
+                command = nested[rest.split()[0]]
+            options = {option for parameter in command.params for option in parameter.opts}
             assert set(re.findall(r"--[a-z-]+", rest)) <= options | {"--help"}, line
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -387,7 +388,7 @@ class TrainedModel:
         try:
             with np.load(file, allow_pickle=False) as raw:
                 arrays = {name: raw[name] for name in raw.files}
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise ValueError(f"{file}: not a .npz of arrays ({error})") from None
         needed = ("spec", "decoder", "elinks", "kept_bits", "multiplexer")
         if missing := [name for name in needed if name not in arrays]:

@@ -22,18 +22,18 @@ inference on the edge", Nat. Mach. Intell. 3 (2021) 675 (QKeras); G. Di Guglielm
 Kingma, J. Ba, "Adam", arXiv 1412.6980.
 """
 
-import argparse
 import hashlib
 import itertools
+import json
 import math
-import shlex
-import sys
+import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib import metadata
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,6 @@ from sim.hgcal_encoder.geometry import (
 )
 from sim.hgcal_encoder.metric import (
     BINS,
-    FINE_BINS,
     BinSummary,
     earth_movers_distance,
     earth_movers_potentials,
@@ -80,22 +79,24 @@ from sim.hgcal_encoder.showers import (
     SingleParticles,
     TopPairs,
 )
-from sim.hgcal_encoder.spec import ETX_WORDS, PRESETS, EncoderSpec
-from sim.hgcal_encoder.vectors import read_charges
+from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 
 __all__ = [
     "LOSSES",
     "History",
     "Recipe",
+    "SimulatedImages",
+    "TrainingPlan",
     "TrainingSet",
-    "evaluate",
-    "model_card",
+    "fingerprint",
     "multiscale_matrices",
     "physics_multiplexer",
     "recipes",
-    "simulate_training_charges",
+    "simulate_images",
     "train",
+    "training_device",
+    "validation_score",
     "verify_latents",
 ]
 
@@ -171,33 +172,53 @@ def recipes() -> tuple[Recipe, ...]:
     return (*isolated, *overlaid)
 
 
-def simulate_training_charges(
-    *, seed: int, scale: float = 1.0, progress: Callable[[str], None] | None = None
-) -> tuple[Int64, dict[str, int]]:
-    """Charges of simulated module images from all `recipes`.
+@dataclass(frozen=True, kw_only=True)
+class SimulatedImages:
+    """Module images of all `recipes`.
 
-    Half of the images keep the pedestal that the chip's decoding gives to code 0; the other half reads 0 there,
-    as public charge files do.
+    Attributes
+    ----------
+    charges : ndarray of int64, shape (n, 48)
+        Trigger cell order; no empty image.
+    etas : ndarray of float64, shape (n,)
+        Pseudorapidity of the module.
+    origin : dict
+        Images by recipe.
+    """
+
+    charges: Int64
+    etas: Float64
+    origin: dict[str, int]
+
+
+def simulate_images(
+    *, seed: int, scale: float = 1.0, pedestal: float = 0.5, progress: Callable[[str], None] | None = None
+) -> SimulatedImages:
+    """Simulated module images from all `recipes`.
+
+    Some of the images keep the pedestal that the chip's decoding gives to code 0; the others read 0 there, as public
+    charge files do.
 
     Parameters
     ----------
     seed : int
     scale : float, optional
         On the number of crossings of every recipe; 1 gives about 2.7 million images.
+    pedestal : float, optional
+        Share of images with pedestal.
     progress : callable, optional
         Told a line of text per recipe.
 
     Returns
     -------
-    charges : ndarray of int64, shape (n, 48)
-        Trigger cell order; no empty image.
-    origin : dict
-        Images by recipe.
+    SimulatedImages
     """
     if not scale > 0:
         raise ValueError(f"scale must be positive, got {scale}")
+    if not 0.0 <= pedestal <= 1.0:
+        raise ValueError(f"pedestal must be a share between 0 and 1, got {pedestal}")
     detector = Detector()
-    parts: list[Int64] = []
+    parts: list[tuple[NDArray[np.int32], Float64]] = []
     origin: dict[str, int] = {}
     for number, recipe in enumerate(recipes()):
         rng = np.random.default_rng([seed, number])
@@ -213,15 +234,19 @@ def simulate_training_charges(
             if len(rows) > recipe.images_per_crossing:
                 rows = rng.choice(rows, recipe.images_per_crossing, replace=False)
             charges = images.charges[rows]
-            bare = rng.random(len(rows)) < 0.5
+            bare = rng.random(len(rows)) >= pedestal
             charges = np.where(bare[:, None] & (images.codes[rows] == 0), 0, charges)
-            charges = charges[charges.any(axis=1)]
-            parts.append(charges.astype(np.int32))
-            count += len(charges)
+            kept = charges.any(axis=1)
+            parts.append((charges[kept].astype(np.int32), images.eta[rows][kept]))
+            count += int(kept.sum())
         origin[recipe.name] = count
         if progress is not None:
             progress(f"{recipe.name}: {count} images")
-    return np.concatenate(parts).astype(np.int64), origin
+    return SimulatedImages(
+        charges=np.concatenate([charges for charges, _ in parts]).astype(np.int64),
+        etas=np.concatenate([etas for _, etas in parts]),
+        origin=origin,
+    )
 
 
 class TrainingSet:
@@ -241,8 +266,8 @@ class TrainingSet:
     def __init__(self, charges: Int64, spec: EncoderSpec, *, validation: float = 0.05, seed: int = 0) -> None:
         if not 0.0 < validation < 1.0:
             raise ValueError(f"validation must be between 0 and 1, got {validation}")
-        self._rng = np.random.default_rng(seed)
-        charges = charges[self._rng.permutation(len(charges))]
+        self._seed = seed
+        charges = charges[np.random.default_rng(seed).permutation(len(charges))]
         sums, pixels = normalise(charges[:, physics_multiplexer(spec)], spec.pixel)
         if (sums == 0).any():
             raise ValueError(f"charges[{int(np.argmin(sums))}]: an empty image has no shares")
@@ -252,6 +277,8 @@ class TrainingSet:
         # a pedestal of single counts is no hit: the class is what stands out above it
         hits = (charges > charges.min(axis=1, keepdims=True)).sum(axis=1)
         split = round(len(charges) * (1.0 - validation))
+        if not 0 < split < len(charges):
+            raise ValueError(f"{len(charges)} images are too few to set a share of {validation} aside for validation")
         self._validation = np.arange(split, len(charges))
         self._classes = [
             (np.flatnonzero((hits[:split] >= low) & (hits[:split] <= high)), share) for low, high, share in BATCH_MIX
@@ -267,8 +294,19 @@ class TrainingSet:
             self._shares[rows],
         )
 
-    def batches(self, size: int, steps: int) -> Iterator[tuple[Float32, Float32, Float32]]:
+    def batches(self, size: int, steps: int, first: int = 1) -> Iterator[tuple[Float32, Float32, Float32]]:
         """Random batches in the occupancy mix of `BATCH_MIX`.
+
+        A batch depends on seed and step alone, so that a resumed training sees what an uninterrupted one sees.
+
+        Parameters
+        ----------
+        size : int
+            Images of a batch.
+        steps : int
+            Number of the last step.
+        first : int, optional
+            Number of the first step.
 
         Yields
         ------
@@ -280,12 +318,13 @@ class TrainingSet:
             Trigger cell order.
         """
         total = sum(share for _, share in self._classes)
-        for _ in range(steps):
+        for step in range(first, steps + 1):
+            rng = np.random.default_rng([self._seed, step])
             counts = [round(size * share / total) for _, share in self._classes]
             counts[-1] = size - sum(counts[:-1])
             rows = np.concatenate(
                 [
-                    pool[self._rng.integers(0, len(pool), count)]
+                    pool[rng.integers(0, len(pool), count)]
                     for (pool, _), count in zip(self._classes, counts, strict=True)
                 ]
             )
@@ -391,9 +430,12 @@ class _Network:
         tf = self.tf
         scale = 2.0**-drop
         linear = tf.linalg.matmul(inputs, weight) * scale
-        products = tf.stop_gradient(inputs)[..., :, None] * tf.stop_gradient(weight)
-        offset = 0.5 if rounding is Rounding.RND else 0.0
-        exact = tf.reduce_sum(tf.floor(products * scale + offset), axis=-2)
+        # images innermost, which is how the products are fastest; the scale is a power of two: exact on the weights
+        columns = tf.transpose(tf.reshape(tf.stop_gradient(inputs), [-1, inputs.shape[-1]]))
+        products = columns[:, None, :] * (tf.stop_gradient(weight) * scale)[:, :, None]
+        if rounding is Rounding.RND:
+            products += 0.5
+        exact = tf.reshape(tf.transpose(tf.reduce_sum(tf.floor(products), axis=0)), tf.shape(linear))
         return self._straight_through(linear, exact) + bias * float(1 << bias_shift)
 
     def _activate(self, total: Any, fraction: int, fmt: Any) -> Any:
@@ -481,16 +523,23 @@ class _Network:
             multiplexer=physics_multiplexer(spec),
         )
 
-    def load(self, model: TrainedModel) -> None:
-        """Start from a model of the same shape."""
+    def load(self, start: TrainedModel | Weights) -> bool:
+        """Start from a model or from weights of the same spec; whether its decoder could be taken over, too."""
+        weights = start.weights if isinstance(start, TrainedModel) else start
         for name, value in self.encoder_variables.items():
-            value.assign((getattr(model.weights, name) * self._step).reshape(value.shape).astype(np.float32))
-        if model.decoder.kind == self.decoder and all(
-            name in model.decoder.arrays and model.decoder.arrays[name].shape == tuple(value.shape)
-            for name, value in self.decoder_variables.items()
+            value.assign((getattr(weights, name) * self._step).reshape(value.shape).astype(np.float32))
+        if not (
+            isinstance(start, TrainedModel)
+            and start.decoder.kind == self.decoder
+            and all(
+                name in start.decoder.arrays and start.decoder.arrays[name].shape == tuple(value.shape)
+                for name, value in self.decoder_variables.items()
+            )
         ):
-            for name, value in self.decoder_variables.items():
-                value.assign(model.decoder.arrays[name])
+            return False
+        for name, value in self.decoder_variables.items():
+            value.assign(start.decoder.arrays[name])
+        return True
 
 
 def multiscale_matrices() -> tuple[Float64, Float64]:
@@ -515,68 +564,173 @@ def multiscale_matrices() -> tuple[Float64, Float64]:
 # ---------------------------------------------------------------------------------------------------- training
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """Course of a training.
+    """Course of a training, at every validation.
 
     Attributes
     ----------
-    step, seconds, loss, validation : tuple of float
-        At every validation: steps done, time since the start, mean loss since the last one, median EMD of the
-        validation images.
+    step : tuple of float
+        Steps done.
+    seconds : tuple of float
+        Time since the start, interruptions not counted.
+    loss : tuple of float
+        Mean loss since the last validation.
+    validation : tuple of float
+        `validation_score` of the images set aside.
+    best : int
+        Step whose weights were kept.
+    stopped : bool
+        Whether training ended early because the validation score no longer fell.
     """
 
     step: tuple[float, ...]
     seconds: tuple[float, ...]
     loss: tuple[float, ...]
     validation: tuple[float, ...]
+    best: int
+    stopped: bool
 
 
-def train(
-    charges: Int64,
-    spec: EncoderSpec,
-    *,
-    elinks: int,
-    steps: int,
-    seed: int,
-    loss: str = "emd",
-    decoder: str = "mlp",
-    units: tuple[int, ...] = (384, 384),
-    batch: int = 512,
-    learning_rate: float = 2e-3,
-    phases: tuple[float, float] = (0.1, 0.85),
-    start: TrainedModel | None = None,
-    freeze_encoder: bool = False,
-    max_seconds: float | None = None,
-    progress: Callable[[str], None] | None = None,
-) -> tuple[TrainedModel, History]:
-    """Train encoder and decoder together.
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """How a network is trained: all that decides the result, beside the images and the model it starts from.
 
-    Parameters
+    Attributes
     ----------
-    charges : ndarray of int64, shape (n, 48)
-        Calibrated charges in trigger cell order, as from `simulate_training_charges`.
     spec : EncoderSpec
     elinks : int
         Output links; decides the bits kept of each latent (`settings.bits_per_latent`).
     steps : int
-        Optimiser steps (Adam, cosine decay to zero).
+        Optimiser steps at most (Adam, cosine decay to zero).
     seed : int
         Of initial values, split and batches.
-    loss : {"emd", "telescoping"}, optional
-    decoder : {"mlp", "published"}, optional
-    units : tuple of int, optional
+    loss : {"emd", "telescoping"}
+    decoder : {"mlp", "published"}
+    units : tuple of int
         Hidden layers of the ``mlp`` decoder.
-    batch : int, optional
-    learning_rate : float, optional
-    phases : tuple of float, optional
+    batch : int
+        Images of a step.
+    learning_rate : float
+    phases : tuple of float
         Shares of the training at which loss ``emd`` goes from cross-entropy to multiscale and to the exact distance.
-    start : TrainedModel, optional
-        Model to continue from (fine-tuning).
-    freeze_encoder : bool, optional
+    freeze_encoder : bool
         Train the decoder only: the chip's weights stay what they are.
-    max_seconds : float, optional
-        The decay is shortened so that training ends in about this time.
+    max_seconds : float or None
+        The decay is shortened so that training ends in about this time; the result then depends on the machine.
+    validations : int
+        Number of validations, evenly spread.
+    patience : int or None
+        Training stops after this many validations in a row that do not lower the score by 0.1 %; None: never.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range; the message names it.
+    """
+
+    spec: EncoderSpec
+    elinks: int
+    steps: int
+    seed: int
+    loss: str = "emd"
+    decoder: str = "mlp"
+    units: tuple[int, ...] = (512, 512)
+    batch: int = 512
+    learning_rate: float = 2e-3
+    phases: tuple[float, float] = (0.1, 0.85)
+    freeze_encoder: bool = False
+    max_seconds: float | None = None
+    validations: int = 40
+    patience: int | None = 8
+
+    def __post_init__(self) -> None:
+        if self.kept_bits < 1:
+            raise ValueError(f"elinks: {self.elinks} links cannot carry a bit of each of {self.spec.latents} latents")
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {self.loss!r}")
+        if self.decoder not in DECODER_KINDS:
+            raise ValueError(f"decoder: expected one of {', '.join(DECODER_KINDS)}, got {self.decoder!r}")
+        if self.decoder == "published" and self.spec.grid != (8, 8, 1):
+            raise ValueError(f"the published decoder makes 8 x 8 images, {self.spec.name} has grid {self.spec.grid}")
+        if self.seed < 0:
+            raise ValueError(f"seed: expected at least 0, got {self.seed}")
+        for name, lowest in (("steps", 1), ("batch", len(BATCH_MIX)), ("validations", 1)):
+            if getattr(self, name) < lowest:
+                raise ValueError(f"{name}: expected at least {lowest}, got {getattr(self, name)}")
+        if any(unit < 1 for unit in self.units):
+            raise ValueError(f"units: expected positive layer sizes, got {self.units}")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience: expected at least 1, got {self.patience}")
+        if not self.learning_rate > 0.0:
+            raise ValueError(f"learning_rate: expected a positive value, got {self.learning_rate}")
+        if self.max_seconds is not None and not self.max_seconds > 0.0:
+            raise ValueError(f"max_seconds: expected a positive time, got {self.max_seconds}")
+        if not 0.0 <= self.phases[0] <= self.phases[1] <= 1.0:
+            raise ValueError(f"phases: expected 0 <= first <= second <= 1, got {self.phases}")
+
+    @property
+    def kept_bits(self) -> int:
+        """Bits of each latent that are sent."""
+        return bits_per_latent(self.spec, self.elinks)
+
+    def kind(self, done: float) -> str:
+        """Loss at the share `done` of the training."""
+        if self.loss != "emd" or done >= self.phases[1]:
+            return self.loss
+        return "cross-entropy" if done < self.phases[0] else "multiscale"
+
+    def rate(self, step: int, done: float) -> float:
+        """Learning rate: a hundred steps of warm-up, then half a cosine."""
+        return self.learning_rate * min(1.0, step / 100) * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def validation_score(shares: Float32, decoded: Float32) -> tuple[float, tuple[BinSummary, ...]]:
+    """Mean over the occupancy bins `metric.BINS` of the mean EMD in each; also the bins themselves."""
+    bins = summarise(earth_movers_distance(shares, decoded), occupancy(shares), BINS)
+    return float(np.mean([b.mean for b in bins if b.count])), bins
+
+
+def fingerprint(plan: TrainingPlan, charges: Int64, start: TrainedModel | Weights | None) -> dict[str, str]:
+    """What a checkpoint must have in common with the training that resumes it, as text by name."""
+    out = {field.name: str(getattr(plan, field.name)) for field in fields(plan) if field.name != "max_seconds"}
+    out["spec"] = plan.spec.to_toml()
+    out["images"] = hashlib.sha256(charges.tobytes()).hexdigest()
+    weights = start.weights if isinstance(start, TrainedModel) else start
+    out["start"] = hashlib.sha256(weights.to_image()).hexdigest() if weights is not None else "random"
+    return out
+
+
+def train(
+    charges: Int64,
+    plan: TrainingPlan,
+    *,
+    start: TrainedModel | Weights | None = None,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    tensorboard: Path | None = None,
+    progress: Callable[[str], None] | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> tuple[TrainedModel, History]:
+    """Train encoder and decoder together; the weights with the best validation score are returned.
+
+    Parameters
+    ----------
+    charges : ndarray of int64, shape (n, 48)
+        Calibrated charges in trigger cell order, as from `simulate_images`.
+    plan : TrainingPlan
+    start : TrainedModel or Weights, optional
+        What to continue from (fine-tuning).  Where the decoder is missing or of another shape, the encoder stays
+        frozen for the first tenth of the training, while the new decoder learns to read it.
+    checkpoint : Path, optional
+        File that holds the state of the training; written at every validation and every 250 steps.
+    resume : bool, optional
+        Continue from `checkpoint`.  On the same machine an interrupted and resumed training ends as an uninterrupted
+        one does, unless the plan sets ``max_seconds``.
+    tensorboard : Path, optional
+        Folder for TensorBoard's event files: loss, learning rate, validation score, EMD by occupancy.
     progress : callable, optional
         Told a line of text at every validation.
+    advance : callable, optional
+        Told the number of steps done since its last call.
 
     Returns
     -------
@@ -585,115 +739,300 @@ def train(
     Raises
     ------
     ValueError
-        If an argument is out of range.
+        If an argument is out of range, the start has another spec, or the checkpoint is of another training.
+    FileNotFoundError
+        If there is no checkpoint to resume from.
     ModuleNotFoundError
         If TensorFlow is not installed (install the extra ``train``).
     """
-    kept = bits_per_latent(spec, elinks)
-    if kept < 1:
-        raise ValueError(f"elinks: {elinks} links cannot carry a bit of each of {spec.latents} latents")
-    if loss not in LOSSES:
-        raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}")
-    if decoder not in DECODER_KINDS:
-        raise ValueError(f"decoder: expected one of {', '.join(DECODER_KINDS)}, got {decoder!r}")
-    if decoder == "published" and spec.grid != (8, 8, 1):
-        raise ValueError(f"the published decoder makes 8 x 8 images, {spec.name} has grid {spec.grid}")
-    if steps < 1 or batch < len(BATCH_MIX):
-        raise ValueError(f"steps must be at least 1 and batch at least {len(BATCH_MIX)}, got {steps} and {batch}")
+    if start is not None and start.spec != plan.spec:
+        raise ValueError(f"start: expected weights of {plan.spec.name}, got weights of {start.spec.name}")
+    if resume and checkpoint is None:
+        raise ValueError("resume: expected the checkpoint to resume from")
+    _tensorflow()
+    run = _Run(charges, plan, start)
+    if resume and checkpoint is not None:
+        run.restore(checkpoint)
+        if advance is not None:
+            advance(run.number)
+    begin = time.monotonic() - run.elapsed
+    with _event_writer(tensorboard) as write:
+        for pixels, sums, shares in run.data.batches(plan.batch, plan.steps, run.number + 1) if not run.ended else ():
+            run.step(pixels, sums, shares, write)
+            run.elapsed = time.monotonic() - begin
+            run.done = max(run.number / plan.steps, run.elapsed / plan.max_seconds if plan.max_seconds else 0.0)
+            due = run.done * plan.validations >= len(run.records) + 1 or run.done >= 1.0
+            if due:
+                line = run.validate(write)
+                if progress is not None:
+                    progress(line)
+            if checkpoint is not None and (due or run.number % 250 == 0):
+                run.save(checkpoint)
+            if advance is not None:
+                advance(1)
+            if run.ended:
+                break
+    return run.result(charges)
+
+
+def _tensorflow() -> Any:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         import tensorflow as tf
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("training needs TensorFlow: install liquidcal with its extra 'train'") from error
+        raise ModuleNotFoundError(
+            "training needs TensorFlow, which is not installed: pip install 'liquidcal[train]'"
+        ) from error
+    for device in tf.config.list_physical_devices("GPU"):
+        with suppress(RuntimeError):  # set already, and in use
+            tf.config.experimental.set_memory_growth(device, True)
+    return tf
 
-    network = _Network(spec, kept_bits=kept, decoder=decoder, units=units, seed=seed)
-    if start is not None:
-        network.load(start)
-    data = TrainingSet(charges, spec, seed=seed)
-    rate = tf.Variable(0.0, dtype=tf.float32)
-    optimiser = tf.keras.optimizers.legacy.Adam(rate, beta_2=0.99)
-    encoder_variables = [] if freeze_encoder else list(network.encoder_variables.values())
-    variables = encoder_variables + list(network.decoder_variables.values())
-    blur, positions = (tf.constant(m, tf.float32) for m in multiscale_matrices())
-    windows, weights, blocks = (tf.constant(m, tf.float32) for m in telescoping_matrices())
 
-    def telescoping(truth: Any, decoded: Any) -> Any:
-        out = 0.0
-        for factor, weight, matrix in ((4.0, 1.0, None), (2.0, weights, windows), (1.0, 1.0, blocks)):
-            x, y = (truth, decoded) if matrix is None else (truth @ matrix, decoded @ matrix)
-            out += factor * tf.reduce_mean(weight * (x - y) ** 2 * tf.maximum(x, y), axis=1)
-        return tf.reduce_mean(out)
+def training_device() -> str:
+    """What TensorFlow computes on: the GPU if it sees one."""
+    found = _tensorflow().config.list_physical_devices("GPU")
+    return f"GPU ({len(found)})" if found else "CPU"
 
-    def potentials(truth: Any, decoded: Any) -> tuple[Float32, Float32]:
-        emd, potential = earth_movers_potentials(truth, decoded)
-        return emd.astype(np.float32), (potential - potential.mean(axis=1, keepdims=True)).astype(np.float32)
 
-    def loss_of(kind: str, outputs: Any, shares: Any, sums: Any) -> Any:
-        decoded = network.shares(outputs)
+@contextmanager
+def _event_writer(folder: Path | None) -> Iterator[Callable[[str, float, int], None]]:
+    """A function that writes a named value at a step for TensorBoard, or does nothing."""
+    if folder is None:
+        yield lambda *_: None
+        return
+    summary = _tensorflow().summary
+    writer = summary.create_file_writer(str(folder))
+
+    def write(name: str, value: float, step: int) -> None:
+        with writer.as_default():
+            summary.scalar(name, value, step=step)
+
+    try:
+        yield write
+    finally:
+        writer.close()
+
+
+class _Run:
+    """State of a training: variables, moments of Adam, position in the schedule, best weights so far."""
+
+    #: Decay of Adam's moments, and what keeps its quotient finite.
+    BETAS = (0.9, 0.99)
+    EPSILON = 1e-7
+
+    def __init__(self, charges: Int64, plan: TrainingPlan, start: TrainedModel | Weights | None) -> None:
+        self.tf, self.plan = _tensorflow(), plan
+        tf = self.tf
+        self.network = _Network(
+            plan.spec, kept_bits=plan.kept_bits, decoder=plan.decoder, units=plan.units, seed=plan.seed
+        )
+        self.thaw = 0.0
+        if start is not None and not self.network.load(start):
+            self.thaw = 0.1
+        self.fingerprint = fingerprint(plan, charges, start)
+        self.data = TrainingSet(charges, plan.spec, seed=plan.seed)
+        self.held = self.data.validation(3000)
+        self.variables = self.network.encoder_variables | {
+            f"decoder_{name}": value for name, value in self.network.decoder_variables.items()
+        }
+        self.moments = {
+            f"{order}_{name}": tf.Variable(tf.zeros_like(value))
+            for order in ("first", "second")
+            for name, value in self.variables.items()
+        }
+        self.best = {name: value.numpy() for name, value in self.variables.items()}
+        self.best_score, self.best_step, self.stale = math.inf, 0, 0
+        self.number, self.elapsed, self.done = 0, 0.0, 0.0
+        self.stopped = False
+        self.records: list[tuple[float, float, float, float]] = []
+        self.recent: list[float] = []
+        self._losses = _Losses(self.network)
+        self._compiled: dict[tuple[str, bool], Any] = {}
+        self._decode = tf.function(
+            lambda pixels, sums: self.network.shares(self.network.outputs(self.network.latents(pixels), sums)),
+            autograph=False,
+        )
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.stopped or self.done >= 1.0
+
+    def step(self, pixels: Float32, sums: Float32, shares: Float32, write: Callable[[str, float, int], None]) -> None:
+        """One step of the optimiser."""
+        self.number += 1
+        rate = self.plan.rate(self.number, self.done)
+        frozen = self.plan.freeze_encoder or self.done < self.thaw
+        update = self._update(self.plan.kind(self.done), frozen)
+        loss = float(update(pixels, sums, shares, np.float32(rate), np.float32(self.number)))
+        if not math.isfinite(loss):
+            raise RuntimeError(f"the loss is no longer finite at step {self.number}: lower the learning rate")
+        self.recent.append(loss)
+        if self.number % 50 == 0:
+            write("loss", loss, self.number)
+            write("learning rate", rate, self.number)
+
+    def _update(self, kind: str, frozen: bool) -> Any:
+        """The compiled step for a loss, with the encoder frozen or not."""
+        if (kind, frozen) in self._compiled:
+            return self._compiled[kind, frozen]
+        tf, network = self.tf, self.network
+        names = [name for name in self.variables if not frozen or name not in network.encoder_variables]
+        limit = 5.0 if kind == "cross-entropy" else 1.0
+
+        @tf.function(autograph=False)
+        def update(pixels: Any, sums: Any, shares: Any, rate: Any, number: Any) -> Any:
+            with tf.GradientTape() as tape:
+                loss = self._losses(kind, network.outputs(network.latents(pixels), sums), shares, sums)
+            gradients = tape.gradient(loss, [self.variables[name] for name in names])
+            gradients, _ = tf.clip_by_global_norm(gradients, limit)
+            first, second = self.BETAS
+            for name, gradient in zip(names, gradients, strict=True):
+                tf.raw_ops.ResourceApplyAdam(
+                    var=self.variables[name].handle,
+                    m=self.moments[f"first_{name}"].handle,
+                    v=self.moments[f"second_{name}"].handle,
+                    beta1_power=first**number,
+                    beta2_power=second**number,
+                    lr=rate,
+                    beta1=first,
+                    beta2=second,
+                    epsilon=self.EPSILON,
+                    grad=gradient,
+                )
+            network.clip()
+            return loss
+
+        self._compiled[kind, frozen] = update
+        return update
+
+    def validate(self, write: Callable[[str, float, int], None]) -> str:
+        """Score the images set aside, remember the best weights, decide whether to go on."""
+        pixels, sums, shares = self.held
+        score, bins = validation_score(shares, self._decode(pixels, sums).numpy())
+        loss = float(np.mean(self.recent))
+        self.recent = []
+        self.records.append((self.number, self.elapsed, loss, score))
+        self.stale = 0 if score < 0.999 * self.best_score else self.stale + 1
+        if score < self.best_score:
+            self.best_score, self.best_step = score, self.number
+            self.best = {name: value.numpy() for name, value in self.variables.items()}
+        self.stopped = self.plan.patience is not None and self.stale >= self.plan.patience
+        write("validation score", score, self.number)
+        for b in bins:
+            write(f"median EMD, occupancy {b.lowest}-{b.highest}", b.median, self.number)
+        medians = " ".join(f"{b.median:.3f}" for b in bins)
+        kind = self.plan.kind(self.done)
+        return f"step {self.number} {self.elapsed:.0f} s {kind} {loss:.4f} score {score:.4f} median EMD {medians}"
+
+    def save(self, path: Path) -> None:
+        """Write the state so that `restore` continues bit for bit."""
+        arrays = {f"variable_{name}": value.numpy() for name, value in self.variables.items()}
+        arrays |= {name: value.numpy() for name, value in self.moments.items()}
+        arrays |= {f"best_{name}": value for name, value in self.best.items()}
+        arrays["records"] = np.array(self.records, dtype=np.float64).reshape(-1, 4)
+        arrays["recent"] = np.array(self.recent, dtype=np.float64)
+        state = {name: getattr(self, name) for name in self._SCALARS}
+        arrays["state"] = np.array(json.dumps({"fingerprint": self.fingerprint, **state}))
+        with replacing(path, "wb") as file:
+            np.savez(file, **arrays)
+
+    _SCALARS = ("best_score", "best_step", "stale", "number", "elapsed", "done", "stopped")
+
+    def restore(self, path: Path) -> None:
+        """Take over the state of `save`.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+        """
+        if not path.is_file():
+            raise FileNotFoundError(f"no checkpoint to resume from at {path}")
+        try:
+            with np.load(path, allow_pickle=False) as raw:
+                arrays = {name: raw[name] for name in raw.files}
+            state = json.loads(str(arrays["state"]))
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise ValueError(f"{path}: not a checkpoint of a training ({error})") from None
+        then, now = state["fingerprint"], self.fingerprint
+        if changed := [name for name in now if then.get(name) != now[name]]:
+            details = ", ".join(f"{name} was {_short(then.get(name))} and is {_short(now[name])}" for name in changed)
+            raise ValueError(f"{path}: checkpoint of another training: {details}")
+        for name, value in self.variables.items():
+            value.assign(arrays[f"variable_{name}"])
+        for name, value in self.moments.items():
+            value.assign(arrays[name])
+        self.best = {name: arrays[f"best_{name}"] for name in self.best}
+        self.records = [(float(a), float(b), float(c), float(d)) for a, b, c, d in arrays["records"]]
+        self.recent = arrays["recent"].tolist()
+        for name in self._SCALARS:
+            setattr(self, name, state[name])
+
+    def result(self, charges: Int64) -> tuple[TrainedModel, History]:
+        """The best weights as a model, verified against the golden model on the first images."""
+        for name, value in self.variables.items():
+            value.assign(self.best[name])
+        model = self.network.model(self.plan.elinks)
+        verify_latents(model, self.network.latents, charges[:2000])
+        step, seconds, loss, validation = (tuple(column) for column in zip(*self.records, strict=True))
+        history = History(
+            step=step,
+            seconds=seconds,
+            loss=loss,
+            validation=validation,
+            best=self.best_step,
+            stopped=self.stopped,
+        )
+        return model, history
+
+
+def _short(text: str | None) -> str:
+    return "absent" if text is None else text if len(text) <= 24 else f"{text[:12]}..."
+
+
+class _Losses:
+    """The losses of the module's text, by kind, as TensorFlow scalars."""
+
+    def __init__(self, network: _Network) -> None:
+        self.tf, self.network = network.tf, network
+        constant = self.tf.constant
+        self._blur, self._positions = (constant(m, self.tf.float32) for m in multiscale_matrices())
+        self._windows, self._weights, self._blocks = (constant(m, self.tf.float32) for m in telescoping_matrices())
+
+    def __call__(self, kind: str, outputs: Any, shares: Any, sums: Any) -> Any:
+        tf = self.tf
+        decoded = self.network.shares(outputs)
         if kind == "emd":
-            emd, potential = tf.numpy_function(potentials, [shares, decoded], [tf.float32, tf.float32])
+            emd, potential = tf.numpy_function(self._potentials, [shares, decoded], [tf.float32, tf.float32])
             surrogate = tf.reduce_sum(tf.stop_gradient(tf.reshape(potential, tf.shape(shares))) * decoded, axis=1)
             return tf.reduce_mean(surrogate + tf.stop_gradient(tf.reshape(emd, [-1]) - surrogate))
         if kind == "multiscale":
             difference = decoded - shares
-            shift = tf.sqrt(tf.reduce_sum((difference @ positions) ** 2, axis=1) + 1e-6)
-            return tf.reduce_mean(tf.reduce_sum(tf.abs(difference @ blur), axis=1) + shift)
+            shift = tf.sqrt(tf.reduce_sum((difference @ self._positions) ** 2, axis=1) + 1e-6)
+            return tf.reduce_mean(tf.reduce_sum(tf.abs(difference @ self._blur), axis=1) + shift)
         if kind == "telescoping":
             # charges over the power of two below their sum, as the published training has them
             scale = 1.0 + sums[:, :1]
-            return telescoping(shares * scale, decoded * scale)
-        if decoder == "mlp":
+            return self._telescoping(shares * scale, decoded * scale)
+        if self.network.decoder == "mlp":
             return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(shares, outputs))
         return -tf.reduce_mean(tf.reduce_sum(shares * tf.math.log(decoded + 1e-7), axis=1))
 
-    def make_step(kind: str) -> Any:
-        @tf.function(autograph=False)
-        def step(pixels: Any, sums: Any, shares: Any) -> Any:
-            with tf.GradientTape() as tape:
-                value = loss_of(kind, network.outputs(network.latents(pixels), sums), shares, sums)
-            gradients = tape.gradient(value, variables)
-            gradients, _ = tf.clip_by_global_norm(gradients, 5.0 if kind == "cross-entropy" else 1.0)
-            optimiser.apply_gradients(zip(gradients, variables, strict=True))
-            network.clip()
-            return value
+    def _telescoping(self, truth: Any, decoded: Any) -> Any:
+        tf = self.tf
+        out = 0.0
+        for factor, weight, matrix in (
+            (4.0, 1.0, None), (2.0, self._weights, self._windows), (1.0, 1.0, self._blocks)
+        ):  # fmt: skip
+            x, y = (truth, decoded) if matrix is None else (truth @ matrix, decoded @ matrix)
+            out += factor * tf.reduce_mean(weight * (x - y) ** 2 * tf.maximum(x, y), axis=1)
+        return tf.reduce_mean(out)
 
-        return step
-
-    @tf.function(autograph=False)
-    def decode(pixels: Any, sums: Any) -> Any:
-        return network.shares(network.outputs(network.latents(pixels), sums))
-
-    steps_of = {kind: make_step(kind) for kind in ("cross-entropy", "multiscale", loss)}
-    held_pixels, held_sums, held_shares = data.validation(3000)
-    begin = time.monotonic()
-    records: list[tuple[float, float, float, float]] = []
-    recent: list[float] = []
-    done = 0.0
-    reports = 0
-    for number, (pixels, sums, shares) in enumerate(data.batches(batch, steps), 1):
-        kind = loss
-        if loss == "emd" and done < phases[1]:
-            kind = "cross-entropy" if done < phases[0] else "multiscale"
-        rate.assign(learning_rate * min(1.0, number / 100) * 0.5 * (1.0 + math.cos(math.pi * done)))
-        recent.append(float(steps_of[kind](pixels, sums, shares)))
-        elapsed = time.monotonic() - begin
-        done = max(number / steps, elapsed / max_seconds if max_seconds else 0.0)
-        last = done >= 1.0 or number == steps
-        if done * 10 >= reports + 1 or last:
-            reports = int(done * 10)
-            emd = earth_movers_distance(held_shares, decode(held_pixels, held_sums).numpy())
-            records.append((number, elapsed, float(np.mean(recent)), float(np.median(emd))))
-            if progress is not None:
-                bins = summarise(emd, occupancy(held_shares), BINS)
-                text = " ".join(f"{b.median:.3f}" for b in bins)
-                progress(f"step {number} {elapsed:.0f} s {kind} {records[-1][2]:.4f} median EMD by occupancy {text}")
-            recent = []
-        if last:
-            break
-    step_, seconds, losses, validation = (tuple(column) for column in zip(*records, strict=True))
-    history = History(step=step_, seconds=seconds, loss=losses, validation=validation)
-    model = network.model(elinks)
-    verify_latents(model, network.latents, charges[:2000])
-    return model, history
+    @staticmethod
+    def _potentials(truth: Float32, decoded: Float32) -> tuple[Float32, Float32]:
+        emd, potential = earth_movers_potentials(truth, decoded)
+        return emd.astype(np.float32), (potential - potential.mean(axis=1, keepdims=True)).astype(np.float32)
 
 
 def verify_latents(model: TrainedModel, latents: Callable[[Any], Any], charges: Int64) -> None:
@@ -726,184 +1065,3 @@ def verify_latents(model: TrainedModel, latents: Callable[[Any], Any], charges: 
             f"training and golden model differ in {len(wrong)} latents, first at image {row}, latent {latent}: "
             f"{found[row, latent]} and {expected[row, latent]}"
         )
-
-
-def evaluate(
-    model: TrainedModel, charges: Int64, bins: tuple[tuple[int, int], ...] = BINS
-) -> tuple[tuple[BinSummary, ...], Float64]:
-    """EMD of a model in exact chip arithmetic, by occupancy.
-
-    Parameters
-    ----------
-    model : TrainedModel
-    charges : ndarray of int64, shape (n, 48)
-        Calibrated charges in trigger cell order.
-    bins : tuple of (int, int), optional
-
-    Returns
-    -------
-    tuple of BinSummary
-    ndarray of float64, shape (n,)
-        EMD of every image, NaN for empty ones.
-    """
-    emd = earth_movers_distance(charges, model.reconstruct(charges))
-    return summarise(emd, occupancy(charges), bins), emd
-
-
-def model_card(
-    model: TrainedModel,
-    *,
-    command: str,
-    seed: int,
-    origin: dict[str, int],
-    history: History,
-    evaluations: dict[str, tuple[BinSummary, ...]],
-) -> str:
-    """The text that is shipped beside a model.
-
-    Parameters
-    ----------
-    model : TrainedModel
-    command : str
-        Command that made it.
-    seed : int
-    origin : dict
-        Training images by recipe.
-    history : History
-    evaluations : dict
-        `evaluate`'s summary by name of the data.
-
-    Returns
-    -------
-    str
-        Markdown; the table has one row per data and occupancy bin.
-    """
-    spec = model.spec
-    versions = {name: metadata.version(name) for name in ("numpy", "POT", "tensorflow-cpu") if _installed(name)}
-    units = [model.decoder.arrays[f"bias{i}"].size for i in range(model.decoder.layers)]
-    decoder = f"mlp, units {units} over latents and module sum" if model.decoder.kind == "mlp" else "as published"
-    lines = [
-        f"# {spec.name}, {model.elinks} eLinks",
-        "",
-        (
-            f"Encoder weights for the preset `{spec.name}` ({spec.parameters} parameters, {spec.weight_bits} bits)"
-            f" with the decoder trained beside them ({decoder})."
-        ),
-        f"The highest {model.kept_bits} of {spec.latent.width} bits of each latent are sent.",
-        "",
-        f"- SHA-256 of the weight image: `{hashlib.sha256(model.weights.to_image()).hexdigest()}`",
-        f"- Command: `{command}`",
-        f"- Seed {seed}, {history.step[-1]:.0f} steps, {history.seconds[-1]:.0f} s on the machine it was trained on",
-        "- Tools: " + ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "- Training images (simulated by `sim.hgcal_encoder.showers`, Geant4 with synthetic low-energy tables): "
-        + ", ".join(f"{name} {count}" for name, count in origin.items()),
-        "- Verified after training: the latents of the training's forward pass equal those of the golden model.",
-        "",
-        (
-            "Earth Mover's Distance in low-density cells by occupancy (trigger cells above zero), encoder in exact chip"
-            " arithmetic. None of these rows were trained on."
-        ),
-        "",
-        "| data | occupancy | images | median | error of median | mean |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {name} | {b.lowest}-{b.highest} | {b.count} | {b.median:.3f} | {b.median_error:.3f} | {b.mean:.3f} |"
-        for name, summary in evaluations.items()
-        for b in summary
-        if b.count
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _installed(name: str) -> bool:
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Simulate, train, save, and write the model card.
-
-    ``python -m sim.hgcal_encoder.training --preset ECON_T --elinks 5 --out MODEL.npz --evaluate ttbar=FILE.csv``
-    """
-    parser = argparse.ArgumentParser(
-        prog="python -m sim.hgcal_encoder.training", description="Train an encoder inside the chip's number format."
-    )
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="ECON_T")
-    parser.add_argument("--elinks", type=int, choices=range(1, ETX_WORDS + 1), default=5, metavar="N")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=20000)
-    parser.add_argument("--batch", type=int, default=512)
-    parser.add_argument("--units", type=int, nargs="+", default=[512, 512], help="hidden layers of the mlp decoder")
-    parser.add_argument("--loss", choices=LOSSES, default="emd")
-    parser.add_argument("--decoder", choices=DECODER_KINDS, default="mlp")
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--scale", type=float, default=1.0, help="size of the simulated training set, 1: 2.7 million")
-    parser.add_argument("--minutes", type=float, help="shorten the schedule to this time")
-    parser.add_argument("--start", help="model file or shipped model to continue from")
-    parser.add_argument("--freeze-encoder", action="store_true", help="train the decoder only")
-    parser.add_argument("--out", type=Path, required=True, help="model to write; the card gets the suffix .md")
-    parser.add_argument(
-        "--evaluate", action="append", default=[], metavar="NAME=CALQ.csv", help="charges for the card's table"
-    )
-    words = sys.argv[1:] if arguments is None else arguments
-    options = parser.parse_args(words)
-    tables = {}
-    for item in options.evaluate:
-        name, separator, path = item.partition("=")
-        if not separator:
-            parser.error(f"--evaluate: expected NAME=FILE, got {item!r}")
-        tables[name] = read_charges(Path(path))
-    if not options.out.parent.is_dir():
-        parser.error(f"--out: no folder {options.out.parent}")
-
-    def say(text: str) -> None:
-        print(text, flush=True)
-
-    charges, origin = simulate_training_charges(seed=options.seed, scale=options.scale, progress=say)
-    model, history = train(
-        charges,
-        PRESETS[options.preset],
-        elinks=options.elinks,
-        steps=options.steps,
-        seed=options.seed,
-        batch=options.batch,
-        units=tuple(options.units),
-        loss=options.loss,
-        decoder=options.decoder,
-        learning_rate=options.learning_rate,
-        start=TrainedModel.load(options.start) if options.start else None,
-        freeze_encoder=options.freeze_encoder,
-        max_seconds=options.minutes * 60 if options.minutes else None,
-        progress=say,
-    )
-    # paths differ from machine to machine: the card names the files only
-    command = shlex.join(["python", "-m", "sim.hgcal_encoder.training", *(_file_name(word) for word in words)])
-    card = model_card(
-        model,
-        command=command,
-        seed=options.seed,
-        origin=origin,
-        history=history,
-        evaluations={
-            name: evaluate(model, table, (*BINS, *(b for b in FINE_BINS if b not in BINS)))[0]
-            for name, table in tables.items()
-        },
-    )
-    model.save(options.out)
-    with replacing(options.out.with_suffix(".md")) as file:
-        file.write(card)
-    say(card)
-    return 0
-
-
-def _file_name(word: str) -> str:
-    name, separator, path = word.rpartition("=")
-    return f"{name}{separator}{Path(path).name}" if "/" in path else word
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -146,7 +147,7 @@ class Weights:
             return cls.from_image(_parse_hex(path.read_text()), spec)
         except FileNotFoundError:
             raise FileNotFoundError(f"no weight image at {path}") from None
-        except (ValueError, TypeError, OSError) as error:
+        except (ValueError, TypeError, OSError, EOFError, BadZipFile) as error:
             raise ValueError(f"{path}: {error}") from None
 
     @classmethod

@@ -224,17 +224,25 @@ def test_wrong_models_are_refused(tmp_path):
         _mlp(rng).shares(np.zeros((2, 3)), np.zeros(2, dtype=int))
 
 
+@pytest.fixture(scope="module")
+def cms_rows(shared_data):
+    """Rows of CMS simulation by the name that model cards give them."""
+    files = {"ttbar": "ttbar_0PU.csv", "electron": "electron_pt20_eta15-30_0PU.csv"}
+    return {
+        name: np.loadtxt(shared_data / "hgcal" / file, delimiter=",", skiprows=1, dtype=np.int64)
+        for name, file in files.items()
+    }
+
+
 @pytest.mark.parametrize("name", sorted(d.shipped_models()) or ["none"])
-def test_shipped_model_keeps_its_card(shared_data, name):
+def test_shipped_model_keeps_its_card(cms_rows, name):
     """The EMD table of the model card, from the shared rows, in exact chip arithmetic."""
     assert name != "none", "no model is shipped"
     model = d.TrainedModel.load(name)
     card = d.shipped_models()[name].with_suffix(".md").read_text()
     rows = re.findall(r"^\| (ttbar|electron) \| (\d+)-(\d+) \| (\d+) \| ([\d.]+) \|", card, re.MULTILINE)
     assert len(rows) >= 6
-    files = {"ttbar": "ttbar_0PU.csv", "electron": "electron_pt20_eta15-30_0PU.csv"}
-    for data in files:
-        charges = np.loadtxt(shared_data / "hgcal" / files[data], delimiter=",", skiprows=1, dtype=np.int64)
+    for data, charges in cms_rows.items():
         hits = occupancy(charges)
         bins = [(int(r[1]), int(r[2])) for r in rows if r[0] == data]
         # every fifteenth image of few cells, all busy ones: enough for the medians, and quick

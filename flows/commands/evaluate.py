@@ -1,0 +1,67 @@
+"""``liquidcal evaluate``: one sub-command per chip."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flows.commands.options import AsJson
+from flows.journal import Journal
+from sim.hgcal_encoder.spec import PRESETS
+
+app = typer.Typer(no_args_is_help=True, help="Quality of a trained network in exact chip arithmetic.")
+
+
+@app.command("hgcal_encoder")
+def hgcal_encoder(
+    charges: Annotated[
+        list[Path] | None,
+        typer.Option(help="Calibrated charges, CALQ_0 to CALQ_47; without it a simulated sample, the same everywhere."),
+    ] = None,
+    elinks: Annotated[int, typer.Option(min=1, max=13, help="Output links.")] = 5,
+    preset: Annotated[str, typer.Option(help=f"{' or '.join(PRESETS)}.")] = "ECON_T",
+    weights: Annotated[str | None, typer.Option(help="Model file (.npz); without it the shipped one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Earth Mover's Distance, telescoping distance, energy response and position shift by occupancy."""
+    from flows.evaluation_hgcal import evaluate_model, evaluation_sample, find_model, read_sample
+
+    if preset not in PRESETS:
+        raise typer.BadParameter(f"--preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
+    model = find_model(preset=preset, elinks=elinks, weights=weights)
+    samples = {path.stem: read_sample(path) for path in charges or []}
+    if len(samples) < len(charges or []):
+        raise typer.BadParameter("--charges: expected files of different names")
+    journal = Journal()
+    if not samples:
+        with journal.step("simulate showers"):
+            samples = {"simulated": evaluation_sample()}
+    with journal.step(f"evaluate {preset} on {elinks} eLinks"):
+        result = evaluate_model(model, samples)
+    if as_json:
+        print(json.dumps(result, indent=1))
+        return
+    headings = ("cells", "images", "EMD median", "mean", "telescoping x 1000", "response", "resolution", "shift mm")
+    table = Table("data")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for data in result["data"]:
+        for entry in data["bins"] + data["fine_bins"]:
+            if entry["images"]:
+                table.add_row(
+                    data["name"],
+                    "-".join(map(str, entry["occupancy"])),
+                    f"{entry['images']:,}",
+                    f"{entry['emd']['median']:.3f}",
+                    f"{entry['emd']['mean']:.3f}",
+                    f"{1000 * entry['telescoping']['mean']:.2f}",
+                    f"{entry['response']['mean']:.4f}",
+                    f"{entry['response']['width']:.4f}",
+                    f"{entry['shift_mm']['median']:.2f}",
+                )
+    Console().print(table)
