@@ -130,13 +130,12 @@ class ThresholdSum:
         ndarray of int64, shape (n,) or (n, chips)
         """
         array = np.asarray(charges)
-        lengths = self.words(array.reshape(-1, CELLS)).reshape(array.shape[:-1])
-        return admit(lengths, self._buffer, self.etx_count)[0]
+        return self.admit(self.words(array.reshape(-1, CELLS)).reshape(array.shape[:-1]))
 
-    @property
-    def _buffer(self) -> BufferThresholds:
+    def admit(self, lengths: npt.ArrayLike) -> IntArray:
+        """As `admissions`, from the lengths of the full packets in 16-bit words, shape (n,) or (n, chips)."""
         assert self.buffer is not None
-        return self.buffer
+        return admit(lengths, self.buffer, self.etx_count)[0]
 
     def frames(self, charges: npt.ArrayLike, bx: npt.ArrayLike) -> Frames:
         """eTx words of consecutive crossings, starting with an empty buffer.

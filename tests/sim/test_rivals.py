@@ -22,6 +22,7 @@ from sim.hgcal_encoder.multiplex import multiplex
 from sim.hgcal_encoder.normalise import sum_code
 from sim.hgcal_encoder.output_buffer import Admission, BufferThresholds, admit
 from sim.hgcal_encoder.repeater import Repeater
+from sim.hgcal_encoder.rivals import reconstruct_rivals
 from sim.hgcal_encoder.super_trigger_cell import SuperTriggerCells, SuperTriggerCellType
 from sim.hgcal_encoder.threshold_sum import ThresholdSum
 from sim.hgcal_encoder.vectors import read_frames, read_words
@@ -283,6 +284,44 @@ def test_receiver_inverts_threshold_sum(seed, full_sum):
     model = ThresholdSum(etx_count=int(rng.integers(1, 14)), full_sum=full_sum, drop=int(rng.integers(0, 4)))
     received = model.receive(model.frames(charges, np.arange(20)))
     assert np.allclose(received, model.reconstruct(charges, model.admissions(charges))[: len(received)])
+
+
+# ---- side by side --------------------------------------------------------------------------------------------------
+
+
+def test_rivals_side_by_side():
+    rng = np.random.default_rng(9)
+    charges = rng.integers(0, 3000, (120, 48)) * (rng.random((120, 48)) < 0.5)
+    dense = rng.random(120) < 0.5
+    chips = np.tile(np.arange(3), 40)  # three chips, 40 crossings each, interleaved
+    found = {r.name: r for r in reconstruct_rivals(charges, 3, high_density=dense, chips=chips)}
+    assert {"best_choice", "best_choice_rest", "threshold_sum", "ctc4_4e3m_even", "stc16_5e4m_peak"} <= set(found)
+    assert "stc4_4e3m_peak" not in found  # 10 of 12 on three links: not the whole module
+    for high in (False, True):
+        model = BestChoice(etx_count=3, drop=3 if high else 1)
+        rows = dense == high
+        assert np.array_equal(found["best_choice"].charges[rows], model.reconstruct(charges[rows]))
+    # every chip has its own buffer: the same as one chip after the other
+    expected = np.zeros(charges.shape)
+    lost = 0
+    for chip in range(3):
+        rows = chips == chip
+        admissions = ThresholdSum(etx_count=3).admissions(charges[rows])
+        lost += np.sum(admissions != Admission.FULL)
+        for high in (False, True):
+            model = ThresholdSum(etx_count=3, drop=3 if high else 1)
+            images = model.reconstruct(charges[rows], admissions)
+            expected[np.flatnonzero(rows)[dense[rows] == high]] = images[dense[rows] == high]
+    assert np.allclose(found["threshold_sum"].charges, expected)
+    assert found["threshold_sum"].truncated == pytest.approx(lost / 120)
+    assert 0 < lost < 120
+    some = np.array([5, 100, 7])
+    for r in reconstruct_rivals(charges, 3, high_density=dense, chips=chips, rows=some):
+        assert np.array_equal(r.charges, found[r.name].charges[some])
+    for r in found.values():
+        assert r.bits <= 96 or r.name == "threshold_sum"  # which may borrow from quiet crossings
+    with pytest.raises(ValueError, match=r"chips: expected shape \(120,\)"):
+        reconstruct_rivals(charges, 3, chips=[1])
 
 
 # ---- errors --------------------------------------------------------------------------------------------------------
