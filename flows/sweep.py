@@ -1,0 +1,475 @@
+"""Architecture exploration: every combination of spec fields, measured in parallel, resumed, drawn as Pareto plots.
+
+A point is a spec with some fields replaced, and options that are no fields (`OPTIONS`). A measure is a function of a
+point that gives named figures; it runs in a worker process of Dask (M. Rocklin, "Dask: Parallel Computation with
+Blocked algorithms and Task Scheduling", SciPy 2015), on this machine or on a cluster. Finished points are kept by
+content: a sweep that was interrupted, or that shares points with another, computes only what is missing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from flows.cells import cache_directory
+from flows.content_cache import ContentCache, content_key, source_hash
+from flows.designs import Spec
+from flows.metrics import now
+from sim.files import replacing
+from sim.hgcal_encoder.spec import EncoderSpec
+from sim.lsm_crossbar.spec import CrossbarSpec
+
+__all__ = [
+    "MEASURES",
+    "OPTIONS",
+    "Axis",
+    "Measure",
+    "Point",
+    "Row",
+    "draw_pareto",
+    "parse_axis",
+    "pareto_front",
+    "points",
+    "sweep",
+    "write_rows",
+]
+
+OPTIONS: dict[str, tuple[type, Any]] = {
+    "elinks": (int, 5),
+    "seed": (int, 1),
+    "library": (str, "nangate45"),
+}
+"""Axes that are no field of a spec: type and default. `elinks`: eTx links of the shipped weights; `seed`: draw of the
+conductances; `library`: cells of the area."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """A field or option and the values that it takes.
+
+    Attributes
+    ----------
+    name : str
+        Field of the spec, with a dot for a field of a field (``latent.width``), or one of `OPTIONS`.
+    values : tuple
+    """
+
+    name: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One design of a sweep.
+
+    Attributes
+    ----------
+    spec : EncoderSpec or CrossbarSpec
+    options : dict
+        Value of every option.
+    chosen : dict
+        Value on every axis of the sweep.
+    """
+
+    spec: Spec
+    options: Mapping[str, Any]
+    chosen: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A measured point.
+
+    Attributes
+    ----------
+    chosen : dict
+        Value on every axis.
+    figures : dict of str to float
+    errors : tuple of str
+        Measurements that failed, with the reason.
+    """
+
+    chosen: dict[str, Any]
+    figures: dict[str, float]
+    errors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """What can be asked of a point.
+
+    Attributes
+    ----------
+    run : callable
+        Point to figures by name; units are in the names.
+    kinds : tuple of type
+        Specs that it is for.
+    sources : tuple of str
+        Our own code that the figures depend on (`source_hash`).
+    reads : tuple of str
+        Options that it looks at.
+    """
+
+    run: Callable[[Point], dict[str, float]]
+    kinds: tuple[type, ...]
+    sources: tuple[str, ...]
+    reads: tuple[str, ...]
+
+
+def parse_axis(text: str, spec: Spec) -> Axis:
+    """``NAME=VALUE,VALUE,...`` as an axis of a sweep around `spec`.
+
+    Raises
+    ------
+    ValueError
+        If the name is no field or option, there is no value, or one is not of the field's type.
+    """
+    name, found, listed = text.partition("=")
+    if not found or not listed:
+        raise ValueError(f"axis: expected NAME=VALUE,VALUE,..., got {text!r}")
+    example = OPTIONS[name][1] if name in OPTIONS else _field(spec, name)
+    values = []
+    for value in listed.split(","):
+        try:
+            values.append(_value(value, example))
+        except ValueError:
+            raise ValueError(f"axis {name}: expected a value like {example!r}, got {value!r}") from None
+    if len(set(values)) != len(values):
+        raise ValueError(f"axis {name}: a value occurs twice in {listed}")
+    return Axis(name=name, values=tuple(values))
+
+
+def _value(text: str, example: Any) -> Any:
+    if isinstance(example, bool):
+        if text not in ("true", "false"):
+            raise ValueError
+        return text == "true"
+    if example is None:
+        return None if text == "none" else float(text) if "." in text else int(text)
+    if isinstance(example, int | float | str):
+        return type(example)(text)
+    raise ValueError
+
+
+def _field(spec: Any, name: str) -> Any:
+    first, dot, rest = name.partition(".")
+    known = [field.name for field in fields(spec)]
+    if first not in known:
+        raise ValueError(f"axis {name}: no field {first}; there are {', '.join(known + list(OPTIONS))}")
+    value = getattr(spec, first)
+    if dot:
+        if not is_dataclass(value):
+            raise ValueError(f"axis {name}: {first} has no fields of its own")
+        return _field(value, rest)
+    return value
+
+
+def _with(spec: Any, name: str, value: Any) -> Any:
+    first, dot, rest = name.partition(".")
+    return replace(spec, **{first: _with(getattr(spec, first), rest, value) if dot else value})
+
+
+def points(spec: Spec, axes: Sequence[Axis]) -> list[Point]:
+    """Every combination of values, the last axis fastest.
+
+    Raises
+    ------
+    ValueError
+        If an axis occurs twice or a combination is no legal spec; the message names it.
+    """
+    names = [axis.name for axis in axes]
+    if len(set(names)) != len(names):
+        raise ValueError(f"an axis occurs twice: {', '.join(names)}")
+    found = []
+    for values in itertools.product(*(axis.values for axis in axes)):
+        chosen = dict(zip(names, values, strict=True))
+        built: Any = spec
+        try:
+            for name, value in chosen.items():
+                if name not in OPTIONS:
+                    built = _with(built, name, value)
+        except ValueError as error:
+            raise ValueError(f"{', '.join(f'{k}={v}' for k, v in chosen.items())}: {error}") from None
+        options = {name: chosen.get(name, default) for name, (_, default) in OPTIONS.items()}
+        found.append(Point(spec=built, options=options, chosen=chosen))
+    return found
+
+
+def _area(point: Point) -> dict[str, float]:
+    """Cell area, gate equivalents and flip-flops after synthesis, without placement."""
+    import tempfile
+
+    from flows.cells import cell_library
+    from flows.designs import component
+    from flows.metrics import GateError
+    from flows.synthesis import gate_synthesis, synthesise
+    from hw.common.export import to_rtlil
+
+    library = cell_library(point.options["library"])
+    with tempfile.TemporaryDirectory(prefix="liquidcal-sweep-") as folder:
+        result = synthesise(
+            to_rtlil(component(point.spec), point.spec.name),
+            top=point.spec.name,
+            library=library,
+            out_dir=Path(folder, "synthesis"),
+            command="liquidcal sweep",
+        )
+    try:
+        gate_synthesis(result.metrics)
+    except GateError as error:
+        raise ValueError(f"{point.spec.name}: {error}") from None
+    return {
+        "area_um2": result.area_um2,
+        "area_kge": result.gate_equivalents / 1000,
+        "flip_flops": float(result.flip_flops),
+    }
+
+
+def _emd(point: Point) -> dict[str, float]:
+    """Median EMD of shipped weights in the arithmetic of the point's spec, on simulated images, by occupancy."""
+    import numpy as np
+
+    from flows.evaluation_hgcal import evaluation_sample, find_model
+    from sim.hgcal_encoder.metric import BINS, earth_movers_distance, occupancy
+    from sim.hgcal_encoder.spec import PRESETS
+    from sim.hgcal_encoder.weights import Weights
+
+    spec = point.spec
+    assert isinstance(spec, EncoderSpec)
+    preset = next((name for name, known in PRESETS.items() if known.grid == spec.grid), None)
+    if preset is None:
+        raise ValueError(f"{spec.name}: no shipped weights for the grid {spec.grid}")
+    model = find_model(preset=preset, elinks=point.options["elinks"])
+    weights = Weights(
+        spec=spec,
+        kernel=model.weights.kernel,
+        kernel_bias=model.weights.kernel_bias,
+        dense=model.weights.dense,
+        dense_bias=model.weights.dense_bias,
+    )
+    charges = evaluation_sample().charges
+    charges = charges[charges.sum(axis=1) > 0]
+    decoded = replace(model, weights=weights).reconstruct(charges)
+    distance, count = earth_movers_distance(charges, decoded), occupancy(charges)
+    figures = {}
+    for low, high in BINS:
+        inside = (count >= low) & (count <= high)
+        figures[f"emd_median_{low}_{high}"] = float(np.median(distance[inside]))
+    return figures
+
+
+MEASURES: dict[str, Measure] = {
+    "area": Measure(
+        run=_area,
+        kinds=(EncoderSpec, CrossbarSpec),
+        sources=(
+            "hw",
+            "sim/fixed_point.py",
+            "flows/cells.py",
+            "flows/synthesis.py",
+            "flows/rtlil.py",
+            "flows/yosys.py",
+        ),
+        reads=("library",),
+    ),
+    "emd": Measure(
+        run=_emd,
+        kinds=(EncoderSpec,),
+        sources=("sim/fixed_point.py", "sim/hgcal_encoder", "flows/evaluation_hgcal.py"),
+        reads=("elinks",),
+    ),
+}
+"""Measures by name."""
+
+
+def _run(name: str, point: Point) -> dict[str, float]:
+    return MEASURES[name].run(point)
+
+
+@contextmanager
+def _workers(scheduler: str | None, workers: int) -> Iterator[Any]:
+    """A Dask client: of the given scheduler, or of processes on this machine."""
+    import distributed
+
+    if scheduler is not None:
+        with distributed.Client(scheduler, timeout="20s") as client:
+            yield client
+        return
+    with (
+        distributed.LocalCluster(
+            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=40
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+def sweep(
+    spec: Spec,
+    axes: Sequence[Axis],
+    measures: Sequence[str],
+    *,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    cache: ContentCache | None = None,
+    advance: Callable[[int], None] = lambda _: None,
+) -> list[Row]:
+    """Measure every point.
+
+    Parameters
+    ----------
+    spec : EncoderSpec or CrossbarSpec
+        What is varied.
+    axes : sequence of Axis
+    measures : sequence of str
+        Names in `MEASURES`.
+    scheduler : str, optional
+        Address of a Dask scheduler; by default processes on this machine.
+    workers : int, optional
+        Processes on this machine; by default one per core.
+    cache : ContentCache, optional
+        Where finished points are kept; by default in the cache folder of liquidcal.
+    advance : callable
+        Told of every finished measurement.
+
+    Returns
+    -------
+    list of Row
+        One per point, in order.
+
+    Raises
+    ------
+    ValueError
+        If a measure is unknown or not for this chip, or a point is illegal.
+    OSError
+        If the scheduler does not answer.
+    """
+    for name in measures:
+        if name not in MEASURES:
+            raise ValueError(f"no measure {name!r}; there are {', '.join(MEASURES)}")
+        if not isinstance(spec, MEASURES[name].kinds):
+            raise ValueError(f"the measure {name} is not for {type(spec).__name__}")
+    if not measures:
+        raise ValueError(f"expected at least one measure among {', '.join(MEASURES)}")
+    cache = cache or ContentCache(cache_directory() / "sweep")
+    todo: dict[str, tuple[str, Point]] = {}
+    found: dict[str, dict[str, Any]] = {}
+    rows = []
+    for point in points(spec, axes):
+        keys = []
+        for name in measures:
+            measure = MEASURES[name]
+            key = content_key(
+                measure=name,
+                spec=point.spec.to_toml(),
+                options={option: point.options[option] for option in measure.reads},
+                sources=source_hash(*measure.sources),
+            )
+            keys.append(key)
+            if (known := cache.get(key)) is not None:
+                found[key] = known
+                advance(1)
+            else:
+                todo[key] = (name, point)
+        rows.append((point, keys))
+    failed = {}
+    if todo:
+        failed = _measure(todo, found, cache, scheduler, workers or os.cpu_count() or 1, advance)
+    return [
+        Row(
+            chosen=dict(point.chosen),
+            figures={name: value for key in keys if key in found for name, value in found[key].items()},
+            errors=tuple(failed[key] for key in keys if key in failed),
+        )
+        for point, keys in rows
+    ]
+
+
+def _measure(
+    todo: dict[str, tuple[str, Point]],
+    found: dict[str, dict[str, Any]],
+    cache: ContentCache,
+    scheduler: str | None,
+    workers: int,
+    advance: Callable[[int], None],
+) -> dict[str, str]:
+    """Fill `found` and the cache; what failed is returned by key and is tried again next time."""
+    import distributed
+
+    failed = {}
+    with _workers(scheduler, min(workers, len(todo))) as client:
+        futures = {client.submit(_run, name, point, key=key, retries=0): key for key, (name, point) in todo.items()}
+        for future in distributed.as_completed(list(futures)):
+            key = futures[future]
+            if future.status == "finished":
+                found[key] = future.result()
+                cache.put(key, found[key])
+            else:
+                failed[key] = f"{todo[key][0]}: {future.exception()}"
+            advance(1)
+    return failed
+
+
+def pareto_front(rows: Sequence[Row], minimise: Sequence[str]) -> list[int]:
+    """Rows that no other row beats: no worse in every figure of `minimise` and better in one.
+
+    A name with a minus in front is maximised. Rows without one of the figures are never on the front.
+    """
+    named = [(name.removeprefix("-"), -1.0 if name.startswith("-") else 1.0) for name in minimise]
+    usable = [i for i, row in enumerate(rows) if all(name in row.figures for name, _ in named)]
+    values = {i: tuple(sign * rows[i].figures[name] for name, sign in named) for i in usable}
+    return [
+        i
+        for i in usable
+        if not any(
+            values[j] != values[i] and all(a <= b for a, b in zip(values[j], values[i], strict=True)) for j in usable
+        )
+    ]
+
+
+def draw_pareto(rows: Sequence[Row], x: str, y: str, path: Path, title: str) -> None:
+    """Scatter of two figures with the Pareto front as steps; points are labelled by their values on the axes.
+
+    Raises
+    ------
+    ValueError
+        If no point has both figures.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    names = (x.removeprefix("-"), y.removeprefix("-"))
+    shown = {i: tuple(row.figures[n] for n in names) for i, row in enumerate(rows) if set(names) <= set(row.figures)}
+    if not shown:
+        raise ValueError(f"no point has both {names[0]} and {names[1]}")
+    front = sorted(pareto_front(rows, (x, y)), key=lambda i: shown[i])
+    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    axes.step(*zip(*(shown[i] for i in front), strict=True), where="post", color="#b3541e", label="Pareto front")
+    axes.scatter(
+        *zip(*shown.values(), strict=True), c=["#b3541e" if i in front else "#7d8794" for i in shown], zorder=3
+    )
+    for i, position in shown.items():
+        label = ", ".join(f"{name} {value}" for name, value in rows[i].chosen.items())
+        axes.annotate(label, position, (5, 4), textcoords="offset points", fontsize=8)
+    axes.set(xlabel=names[0].replace("_", " "), ylabel=names[1].replace("_", " "), title=title)
+    axes.margins(0.15)
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    with replacing(path, "wb") as file:
+        figure.savefig(file, format="svg")
+    pyplot.close(figure)
+
+
+def write_rows(rows: Sequence[Row], path: Path, command: str) -> None:
+    """All points as JSON with command and date."""
+    with replacing(path) as file:
+        json.dump({"command": command, "date": now(), "points": [vars(row) for row in rows]}, file, indent=1)
+        file.write("\n")
