@@ -34,7 +34,7 @@ install() {
 }
 case $stage in
 core) say "installing liquidcal into $venv (about 0.5 GB, a minute or two)"; install --editable . ;;
-full) say "installing training and test tools into $venv (about 2 GB more, a few minutes)"; install --editable '.[train,test]' ;;
+full) say "installing training and test tools into $venv (about 3 GB more, a few minutes)"; install --editable '.[files,fpga,train,test]' ;;
 *) fail "expected core or full, got $stage" ;;
 esac
 touch "$venv/.$stage"
