@@ -1,12 +1,11 @@
-"""Compiled kernel of the liquid, samples on all cores. Same results as the NumPy engine on every code.
-
-Neurons stand in the order of their conversion (select, then lane), plus and minus columns in arrays of their own, so
-that sums, conversions and membranes are long vector loops without gathers. Sums are 16 bits wide wherever the spec
-guarantees that they fit.
-"""
-
 # mypy: disallow-untyped-decorators=False
 # (numba's decorators have no types)
+"""Compiled kernel of the liquid, samples on all cores. Same results as the NumPy engine on every code.
+
+Plus columns stand side by side, then minus columns, each in the order of the neurons, so that sums, conversions and
+membranes are long vector loops. Numbers are as narrow as the spec guarantees that they fit: 16 bits for column sums
+where possible, 32 for products and membranes. Eight rows are added in one pass over the sums.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +15,6 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from sim.fixed_point import IntArray
 from sim.lsm_crossbar.noise import start_states
 
 if TYPE_CHECKING:
@@ -26,25 +24,20 @@ if TYPE_CHECKING:
 def run(liquid: Liquid, spikes: npt.NDArray[np.uint8], first_sample: int) -> dict[str, npt.NDArray[Any]]:
     """The fields of `sim.lsm_crossbar.liquid.Activity` for checked input spikes of shape (n, steps, inputs)."""
     spec, image = liquid.spec, liquid.conductances
-    order = conversion_order(spec.neurons, spec.columns_per_adc)
-    lane = order // spec.columns_per_adc
-    narrow = min(spec.rows_per_read, spec.used_rows) * spec.code_max <= np.iinfo(np.int16).max
-    sum_type = np.int16 if narrow else np.int32
-    ideal = (
-        bool(np.all(image.adc_gain == 1 << spec.gain_fraction) and np.all(image.adc_offset == 0))
-        and liquid.noise_seed is None
-    )
-    # 32 bits hold the product unless somebody combines very wide ADCs with very long reads
-    product_type = np.int32 if spec.conversion_width <= 31 and spec.membrane_width <= 31 else np.int64
-    codes = image.codes[: spec.used_rows]
-    n = len(spikes)
-    if liquid.noise_seed is None:
-        states = np.zeros((n, 2, 0), np.int32)
-        scale = 0
-    else:
+    n, columns = len(spikes), 2 * spec.neurons
+    adc = np.concatenate([2 * (np.arange(spec.neurons) // spec.columns_per_adc) + side for side in (0, 1)])
+    gain, offset = image.adc_gain[adc], image.adc_offset[adc]
+    codes = image.codes[: spec.used_rows, :columns]
+    sum_type = np.int16 if spec.column_sum_width <= 15 else np.int32
+    ideal = bool((gain == 1 << spec.gain_fraction).all() and (offset == 0).all() and liquid.noise_seed is None)
+    shift = spec.adc_shift if ideal else spec.conversion_shift
+    states = np.zeros((n, 2, 0), np.uint32)
+    if liquid.noise_seed is not None:
         flat = start_states(liquid.noise_seed, first_sample + np.arange(n), spec.adcs)
-        states = flat.reshape(n, spec.lanes, 2).transpose(0, 2, 1)[:, :, : spec.active_lanes].astype(np.int32)
-        scale = spec.noise_scale or 0
+        states = flat.reshape(n, spec.lanes, 2).transpose(0, 2, 1)[:, :, : spec.active_lanes].astype(np.uint32)
+    # eight input channels are looked at together
+    words = np.zeros((n, spec.steps, -(-spec.inputs // 8) * 8), np.uint8)
+    words[:, :, : spec.inputs] = spikes
     result = {
         "spikes": np.zeros((n, spec.steps, spec.neurons), np.bool_),
         "counts": np.zeros((n, spec.windows, spec.neurons), np.int64),
@@ -52,28 +45,23 @@ def run(liquid: Liquid, spikes: npt.NDArray[np.uint8], first_sample: int) -> dic
         "row_activations": np.zeros((n, spec.rows), np.int64),
     }
     _run(
-        np.ascontiguousarray(spikes),
-        np.ascontiguousarray(codes[:, 2 * order]).astype(sum_type),
-        np.ascontiguousarray(codes[:, 2 * order + 1]).astype(sum_type),
-        order,
-        np.searchsorted(order % spec.columns_per_adc, np.arange(spec.columns_per_adc + 1)),
-        image.adc_gain[2 * lane].astype(product_type),
-        image.adc_offset[2 * lane].astype(product_type),
-        image.adc_gain[2 * lane + 1].astype(product_type),
-        image.adc_offset[2 * lane + 1].astype(product_type),
-        np.ascontiguousarray(states),
-        np.int32(scale),
+        words,
+        words.view(np.uint64),
+        spec.inputs,
+        np.concatenate([codes[:, 0::2], codes[:, 1::2]], axis=1).astype(sum_type),
+        gain.astype(np.int32),
+        offset.astype(np.int32),
         ideal,
-        sum_type(
-            np.iinfo(sum_type).max if spec.column_limit is None else min(spec.column_limit, np.iinfo(sum_type).max)
-        ),
+        np.ascontiguousarray(states),
+        np.int32(spec.noise_scale if liquid.noise_seed is not None and spec.noise_scale is not None else 0),
+        spec.columns_per_adc,
+        spec.column_limit if spec.column_limit is not None else spec.column_sum_max,
         spec.rows_per_read,
-        spec.adc_shift,
-        spec.conversion_shift,
-        (1 << spec.adc_bits) - 1,
-        np.array(spec.leak, np.int64),
-        liquid.threshold,
-        spec.refractory_steps,
+        np.uint32(shift),
+        np.int32(min((1 << (spec.adc_bits + shift)) - 1, np.iinfo(np.int32).max)),
+        np.array(spec.leak, np.int32),
+        np.int32(liquid.threshold),
+        np.int32(spec.refractory_steps),
         spec.window_length,
         result["spikes"],
         result["counts"],
@@ -83,138 +71,180 @@ def run(liquid: Liquid, spikes: npt.NDArray[np.uint8], first_sample: int) -> dic
     return result
 
 
-def conversion_order(neurons: int, columns_per_adc: int) -> IntArray:
-    """Neurons in the order of their conversion: by select, then by lane; shape (neurons,)."""
-    index = np.arange(neurons)
-    order: IntArray = np.lexsort((index, index % columns_per_adc))
-    return order
-
-
 @numba.njit(parallel=True, cache=True)
 def _run(
     inputs: Any,
-    plus: Any,
-    minus: Any,
-    order: Any,
-    first_of_select: Any,
-    plus_gain: Any,
-    plus_offset: Any,
-    minus_gain: Any,
-    minus_offset: Any,
+    words: Any,
+    channels: int,
+    codes: Any,
+    gain: Any,
+    offset: Any,
+    ideal: bool,
     states: Any,
     noise_scale: Any,
-    ideal: bool,
-    limit: Any,
+    columns_per_adc: int,
+    limit: int,
     rows_per_read: int,
-    adc_shift: int,
-    conversion_shift: int,
-    full_scale: int,
+    shift: Any,
+    top: Any,
     leak: Any,
-    threshold: int,
-    refractory_steps: int,
+    threshold: Any,
+    refractory_steps: Any,
     window_length: int,
     out_spikes: Any,
     out_counts: Any,
     out_reads: Any,
     out_rows: Any,
 ) -> None:
-    n, steps, channels = inputs.shape
-    neurons = len(order)
+    n, steps = inputs.shape[0], inputs.shape[1]
+    columns = codes.shape[1]
+    neurons = columns // 2
     for sample in numba.prange(n):
-        membrane = np.zeros(neurons, np.int64)
-        refractory = np.zeros(neurons, np.int64)
-        plus_sum = np.zeros(neurons, plus.dtype)
-        minus_sum = np.zeros(neurons, plus.dtype)
-        plus_noise = np.zeros(neurons, np.int32)
-        minus_noise = np.zeros(neurons, np.int32)
+        sums = np.zeros(columns, codes.dtype)
+        noise = np.zeros(columns, np.int32)
+        adc_codes = np.zeros(columns, np.int32)
+        membrane = np.zeros(neurons, np.int32)
+        leaked = np.zeros(neurons, np.int32)
+        refractory = np.zeros(neurons, np.int32)
         own = states[sample].copy()
-        rows = np.empty(channels + neurons, np.int64)
-        fired = np.zeros(neurons, np.bool_)
+        drawn = np.zeros(own.shape[1], np.int32)
+        rows = np.empty(channels + neurons, np.uint64)
+        reads = 0
         for step in range(steps):
             active = 0
-            for channel in range(channels):
-                if inputs[sample, step, channel]:
-                    rows[active] = channel
-                    active += 1
-            for neuron in range(neurons):
-                if fired[neuron]:
-                    rows[active] = channels + neuron
-                    active += 1
+            for word in range(words.shape[2]):
+                if words[sample, step, word]:
+                    for channel in range(8 * word, 8 * word + 8):
+                        if inputs[sample, step, channel]:
+                            rows[active] = channel
+                            active += 1
+            if step:
+                for neuron in range(neurons):
+                    if out_spikes[sample, step - 1, neuron]:
+                        rows[active] = channels + neuron
+                        active += 1
             for index in range(active):
                 out_rows[sample, rows[index]] += 1
             for first in range(0, active, rows_per_read):
-                last = min(first + rows_per_read, active)
-                out_reads[sample] += 1
-                _sum(plus, rows, first, last, limit, plus_sum)
-                _sum(minus, rows, first, last, limit, minus_sum)
+                reads += 1
+                _sum(codes, rows, first, min(first + rows_per_read, active), limit, sums)
                 if ideal:
-                    _ideal(plus_sum, minus_sum, adc_shift, full_scale, membrane)
+                    _convert_ideal(sums, shift, top, adc_codes)
                 else:
                     if noise_scale:
-                        _draw(own, first_of_select, noise_scale, plus_noise, minus_noise)
-                    _convert(plus_sum, plus_noise, plus_gain, plus_offset, conversion_shift, full_scale, 1, membrane)
-                    _convert(
-                        minus_sum, minus_noise, minus_gain, minus_offset, conversion_shift, full_scale, -1, membrane
-                    )
+                        _draw(own, columns_per_adc, noise_scale, drawn, noise)
+                    _convert(sums, noise, gain, offset, shift, top, adc_codes)
+                _accumulate(adc_codes, membrane)
+            _leak(membrane, leak, leaked)
             window = step // window_length
-            for index in range(neurons):
-                neuron = order[index]
-                potential = membrane[index]
-                spike = potential > threshold and refractory[index] == 0
-                fired[neuron] = spike
-                if spike:
-                    membrane[index] = 0
-                    refractory[index] = refractory_steps
-                    out_spikes[sample, step, neuron] = True
-                    out_counts[sample, window, neuron] += 1
-                else:
-                    stored = potential
-                    for term in leak:
-                        stored += potential >> term if term > 0 else -(potential >> -term)
-                    membrane[index] = stored
-                    refractory[index] = max(refractory[index] - 1, 0)
+            _fire(
+                leaked,
+                threshold,
+                refractory_steps,
+                membrane,
+                refractory,
+                out_spikes[sample, step],
+                out_counts[sample, window],
+            )
+        out_reads[sample] = reads
 
 
 @numba.njit(cache=True)
-def _sum(codes: Any, rows: Any, first: int, last: int, limit: Any, sums: Any) -> None:
-    sums[:] = codes[rows[first]]
-    for index in range(first + 1, last):
-        row = codes[rows[index]]
-        for column in range(len(sums)):
-            sums[column] += row[column]
-    for column in range(len(sums)):
-        sums[column] = min(sums[column], limit)
+def _sum(codes: Any, rows: Any, first: int, last: int, limit: int, sums: Any) -> None:
+    columns = sums.shape[0]
+    sums[:] = 0
+    row = first
+    while row + 8 <= last:
+        a, b, c, d = rows[row], rows[row + 1], rows[row + 2], rows[row + 3]
+        e, f, g, h = rows[row + 4], rows[row + 5], rows[row + 6], rows[row + 7]
+        for i in range(columns):
+            low = codes[a, i] + codes[b, i] + codes[c, i] + codes[d, i]
+            sums[i] += low + codes[e, i] + codes[f, i] + codes[g, i] + codes[h, i]
+        row += 8
+    if row + 4 <= last:
+        a, b, c, d = rows[row], rows[row + 1], rows[row + 2], rows[row + 3]
+        for i in range(columns):
+            sums[i] += codes[a, i] + codes[b, i] + codes[c, i] + codes[d, i]
+        row += 4
+    while row < last:
+        a = rows[row]
+        for i in range(columns):
+            sums[i] += codes[a, i]
+        row += 1
+    if limit < (last - first) * 255:
+        for i in range(columns):
+            sums[i] = min(sums[i], limit)
 
 
 @numba.njit(cache=True)
-def _ideal(plus_sum: Any, minus_sum: Any, adc_shift: int, full_scale: int, membrane: Any) -> None:
-    for index in range(len(membrane)):
-        membrane[index] += min(plus_sum[index] >> adc_shift, full_scale) - min(
-            minus_sum[index] >> adc_shift, full_scale
-        )
+def _convert_ideal(sums: Any, shift: Any, top: Any, codes: Any) -> None:
+    # cut before the shift: the comparison stays as narrow as the sums
+    for i in range(codes.shape[0]):
+        value = np.int32(sums[i])
+        value = value if value < top else top
+        codes[i] = np.uint32(value) >> shift
 
 
 @numba.njit(cache=True)
-def _convert(
-    sums: Any, noise: Any, gain: Any, offset: Any, shift: int, full_scale: int, sign: int, membrane: Any
-) -> None:
-    for index in range(len(sums)):
-        code = ((sums[index] + noise[index]) * gain[index] + offset[index]) >> shift
-        membrane[index] += sign * min(max(code, 0), full_scale)
+def _convert(sums: Any, noise: Any, gain: Any, offset: Any, shift: Any, top: Any, codes: Any) -> None:
+    # casts keep numba from widening every step to 64 bits; `top` is the largest value of the largest code
+    zero = np.int32(0)
+    for i in range(codes.shape[0]):
+        value = np.int32(np.int32(np.int32(np.int32(sums[i]) + noise[i]) * gain[i]) + offset[i])
+        value = value if value < top else top
+        value = value if value > zero else zero
+        codes[i] = np.uint32(value) >> shift
 
 
 @numba.njit(cache=True)
-def _draw(states: Any, first_of_select: Any, scale: Any, plus_noise: Any, minus_noise: Any) -> None:
+def _accumulate(codes: Any, membrane: Any) -> None:
+    neurons = membrane.shape[0]
+    for i in range(neurons):
+        membrane[i] += codes[i] - codes[neurons + i]
+
+
+@numba.njit(cache=True)
+def _draw(states: Any, columns_per_adc: int, scale: Any, drawn: Any, noise: Any) -> None:
     """One conversion after the other: advance all generators, then use the 16 fresh bits (see `noise`)."""
-    lanes = states.shape[1]
-    for select in range(len(first_of_select) - 1):
-        first, last = first_of_select[select], first_of_select[select + 1]
+    neurons, lanes = noise.shape[0] // 2, states.shape[1]
+    for select in range(columns_per_adc):
         for side in range(2):
-            drawn = plus_noise if side == 0 else minus_noise
             for lane in range(lanes):
-                state = states[side, lane]
-                fresh = ((state >> 15) ^ (state >> 12)) & 0xFFFF
-                states[side, lane] = ((state << 16) | fresh) & 0x7FFFFFFF
-                if first + lane < last:
-                    total = (fresh & 15) + ((fresh >> 4) & 15) + ((fresh >> 8) & 15) + (fresh >> 12)
-                    drawn[first + lane] = ((total - 30) * scale + 32) >> 6
+                state = np.uint32(states[side, lane])
+                fresh = np.uint32(((state >> np.uint32(15)) ^ (state >> np.uint32(12))) & np.uint32(0xFFFF))
+                states[side, lane] = np.uint32(((state << np.uint32(16)) | fresh) & np.uint32(0x7FFFFFFF))
+                # two nibbles in each byte at once
+                bytes_ = np.uint32((fresh & np.uint32(0x0F0F)) + ((fresh >> np.uint32(4)) & np.uint32(0x0F0F)))
+                total = np.int32((bytes_ + (bytes_ >> np.uint32(8))) & np.uint32(0xFF))
+                drawn[lane] = np.int32(np.int32(np.int32(total - np.int32(30)) * scale) + np.int32(32)) >> np.int32(6)
+            for lane in range(lanes):
+                neuron = lane * columns_per_adc + select
+                if neuron < neurons:
+                    noise[side * neurons + neuron] = drawn[lane]
+
+
+@numba.njit(cache=True)
+def _leak(membrane: Any, terms: Any, leaked: Any) -> None:
+    leaked[:] = membrane
+    for index in range(terms.shape[0]):
+        term = terms[index]
+        if term > 0:
+            for i in range(leaked.shape[0]):
+                leaked[i] += membrane[i] >> term
+        else:
+            for i in range(leaked.shape[0]):
+                leaked[i] -= membrane[i] >> -term
+
+
+@numba.njit(cache=True)
+def _fire(
+    leaked: Any, threshold: Any, refractory_steps: Any, membrane: Any, refractory: Any, spikes: Any, counts: Any
+) -> None:
+    for i in range(leaked.shape[0]):
+        spike = (membrane[i] > threshold) & (refractory[i] == 0)
+        spikes[i] = spike
+        counts[i] += spike
+        membrane[i] = 0 if spike else leaked[i]
+    if refractory_steps:
+        for i in range(leaked.shape[0]):
+            refractory[i] = refractory_steps if spikes[i] else max(refractory[i] - 1, 0)

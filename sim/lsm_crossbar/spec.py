@@ -258,8 +258,9 @@ class CrossbarSpec:
             raise ValueError(
                 f"column_current_limit_ua: {self.column_current_limit_ua} uA is below one conductance code"
             )
-        if self.membrane_width > 40:
-            raise ValueError(f"the membrane would need {self.membrane_width} bits; at most 40 are supported")
+        for name in ("conversion_width", "membrane_width"):
+            if getattr(self, name) > 31:
+                raise ValueError(f"{name} would be {getattr(self, name)} bits; at most 31 are supported")
         if (
             isinstance(self.threshold, bool)
             or not isinstance(self.threshold, int)
