@@ -36,7 +36,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numba
 import numpy as np
 
-from benchmarks.rivals.hls4ml_network import Hls4mlNetwork, keras_model
+from benchmarks.rivals.keras_network import keras_model
+from flows.conversion import Hls4mlNetwork
 from flows.metrics import Metric, now, package_version, write_metrics
 from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.grid import to_grid

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from flows.commands import demo, encode, evaluate, generate, report, synth, train, verify
+from flows.commands import convert, demo, encode, evaluate, generate, report, synth, train, verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +24,7 @@ app = typer.Typer(
 
 app.command()(demo.demo)
 app.command()(encode.encode)
+app.command()(convert.convert)
 app.command()(generate.generate)
 app.command()(verify.verify)
 app.command()(synth.synth)

@@ -318,7 +318,17 @@ TNS_2021 = replace(
 )
 """The network of Di Guglielmo et al., IEEE TNS 68 (2021) 2179, arXiv 2105.01683: "4x4x3"."""
 
-PRESETS = {spec.name: spec for spec in (ECON_T, TNS_2021)}
+ECON_T_EXACT = replace(
+    ECON_T,
+    name="ECON_T_EXACT",
+    conv_product_fraction=_PIXEL.fraction + _WEIGHT.fraction,
+    dense_product_fraction=_ACTIVATION.fraction + _WEIGHT.fraction,
+    activation=replace(_ACTIVATION, rounding=Rounding.RND_CONV),
+    latent=replace(_LATENT, rounding=Rounding.RND_CONV),
+)
+"""The network of ECON_T as QKeras computes it: whole products, results rounded to nearest, ties to even."""
+
+PRESETS = {spec.name: spec for spec in (ECON_T, TNS_2021, ECON_T_EXACT)}
 
 
 def load_spec(preset: str) -> EncoderSpec:

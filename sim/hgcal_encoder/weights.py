@@ -128,6 +128,12 @@ class Weights:
         with replacing(path) as file:
             file.write("\n".join(lines) + "\n")
 
+    def save_arrays(self, path: Path) -> None:
+        """Write the codes as a ``.npz`` of arrays by field name, with the name of the spec."""
+        arrays = {name: getattr(self, name) for name in _shapes(self.spec)}
+        with replacing(path, "wb") as file:
+            np.savez_compressed(file, spec=np.array(self.spec.name), **arrays)
+
     @classmethod
     def load(cls, path: Path, spec: EncoderSpec) -> Weights:
         """Read weights: a ``.npz`` of code arrays by field name, or the hexadecimal image of `save`.

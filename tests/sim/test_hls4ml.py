@@ -66,7 +66,7 @@ def images(spec: EncoderSpec, rng: np.random.Generator) -> np.ndarray:
 @pytest.mark.parametrize("spec", [ECON_T, EXACT, ROUNDED], ids=lambda spec: spec.name)
 def test_every_latent_equals_hls4ml(spec: EncoderSpec, tmp_path: Path) -> None:
     need(hls4ml is not None, "hls4ml with TensorFlow (extra `train`)")
-    from benchmarks.rivals.hls4ml_network import Hls4mlNetwork
+    from flows.conversion import Hls4mlNetwork
 
     rng = np.random.default_rng(20260123)
     weights = Weights.random(spec, rng)
