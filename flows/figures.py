@@ -4,8 +4,9 @@ A Markdown file holds blocks ``<!-- figures:NAME -->`` to ``<!-- /figures -->``;
 ``benchmarks/results/NAME.json``, a list of `flows.metrics.Metric`. With ``--check`` nothing is written, and the exit
 code is 1 if a block differs from its results. Exit code 2: a results file or a block is malformed.
 
-Metrics of modules (``__module:`` in the name) become one row per module with a column per quantity; all others become
-one row each. What all rows have in common (tool, library, date, command) stands once below the table.
+Metrics of modules (``__module:`` in the name) become one row per module with a column per quantity and a total; metrics
+of cases (``__case:``) likewise, without a total; all others become one row each. What all rows have in common (tool,
+library, date, command) stands once below the table.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ __all__ = ["NAMES", "render", "rewrite", "update"]
 _BEGIN = re.compile(r"^<!-- figures:([A-Za-z0-9_]+) -->$", re.MULTILINE)
 _END = "<!-- /figures -->"
 _MODULE = re.compile(r"__module:([^:]+?)(?=__[a-z_]+:|$)")
+_CASE = re.compile(r"__case:([^:]+)$")
 
 NAMES = {
     "design__instance__area": "area",
@@ -66,6 +68,9 @@ def render(metrics: Sequence[Metric]) -> str:
     if not metrics:
         raise ValueError("expected at least one metric, got none")
     modules = [metric for metric in metrics if _MODULE.search(metric.name)]
+    cases = [metric for metric in metrics if _CASE.search(metric.name)]
+    if cases:
+        return _case_table(cases) + "\n" + _origin(metrics) + "\n"
     table = _module_table(modules, metrics) if modules else _list_table(metrics)
     return table + "\n" + _origin(metrics) + "\n"
 
@@ -110,8 +115,29 @@ def _module_table(modules: Sequence[Metric], metrics: Sequence[Metric]) -> str:
     return _table(header, rows) + (f"\n{line[0].upper()}{line[1:]}.\n" if line else "")
 
 
+def _case_table(metrics: Sequence[Metric]) -> str:
+    """One row per case, one column per quantity; empty where a case has no such figure. Units stand in the header."""
+    rows: dict[str, dict[str, Metric]] = {}
+    for metric in metrics:
+        found = _CASE.search(metric.name)
+        assert found is not None
+        rows.setdefault(found[1], {})[_CASE.sub("", metric.name)] = metric
+    quantities = list(dict.fromkeys(quantity for row in rows.values() for quantity in row))
+    header = ["case"]
+    for quantity in quantities:
+        units = {_unit(row[quantity]) for row in rows.values() if quantity in row} - {""}
+        header.append(", ".join([_words(quantity), *sorted(units)]))
+    return _table(
+        header,
+        [
+            [case.replace("_", " "), *(_value(row[quantity]) if quantity in row else "" for quantity in quantities)]
+            for case, row in rows.items()
+        ],
+    )
+
+
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    align = ["---"] + ["---:" if i == 1 or header[0] == "module" else "---" for i in range(1, len(header))]
+    align = ["---"] + ["---:" if i == 1 or header[0] in ("module", "case") else "---" for i in range(1, len(header))]
     lines = [header, align, *([cell.replace("|", r"\|") for cell in row] for row in rows)]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 

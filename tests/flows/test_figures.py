@@ -96,6 +96,20 @@ def test_modules_become_rows_with_a_total() -> None:
     ]
 
 
+def test_cases_become_rows_without_a_total() -> None:
+    metrics = [
+        replace(METRIC, name="energy__response__case:3_links_cells_13-19", value=0.756, unit=""),
+        replace(METRIC, name="position__shift__case:3_links_cells_13-19", value=1.5, unit="mm"),
+        replace(METRIC, name="position__shift__case:5_links", value=12, unit="mm"),
+    ]
+    assert render(metrics).splitlines()[:4] == [
+        "| case | energy response | position shift, mm |",
+        "| --- | ---: | ---: |",
+        "| 3 links cells 13-19 | 0.756 | 1.50 |",
+        "| 5 links |  | 12 |",
+    ]
+
+
 def test_update_writes_and_check_notices_an_edited_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     repository = place(tmp_path, "before\n<!-- figures:a -->\n<!-- /figures -->\nafter\n", a=[METRIC])
     option = ["--repository", str(repository)]
