@@ -135,7 +135,7 @@ def survey_adc_energy_pj(bits: float, node_nm: float, samples_per_s: float) -> f
     by_rate_db = 213.780669 - 2.871903 * math.log(samples_per_s)
     by_resolution_db = 128.306829 + 3.220521 * math.ceil(bits)
     sndr_db = 20 * bits * math.log10(2) + 10 * math.log10(1.5)
-    energy = 10 ** ((sndr_db - min(by_rate_db, by_resolution_db)) / 10) / 2
+    energy = math.pow(10, (sndr_db - min(by_rate_db, by_resolution_db)) / 10) / 2
     scale = 26.049622 + BEST_FIFTH + 1.880037 * math.log(node_nm) - 2.829126 * math.log(bits)
     return energy * math.exp(scale)
 
@@ -153,7 +153,7 @@ def survey_adc_area_um2(bits: float, node_nm: float, samples_per_s: float) -> fl
 
 def bound_adc_energy_pj(bits: float) -> float:
     """Energy of a conversion by Murmann's bound, k1 B + k2 4^B with k1 = 100 fJ and k2 = 1 aJ, pJ."""
-    return 0.1 * bits + 1e-6 * 4.0**bits
+    return 0.1 * bits + 1e-6 * math.pow(4, bits)
 
 
 def adc_energy_pj(spec: CrossbarSpec, node_nm: float = 40.0) -> Estimate:
