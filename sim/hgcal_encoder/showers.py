@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import resources
+from pathlib import Path
 from typing import Literal
 
 import numba
@@ -161,8 +162,20 @@ def _data(name: str) -> dict[str, NDArray[np.generic]]:
 
 
 @lru_cache(maxsize=4)
-def _pool(name: str) -> tuple[UInt8, Float32, Float32, Float32, Int64]:
-    raw = _data(name)
+def _pool(name: str | Path) -> tuple[UInt8, Float32, Float32, Float32, Int64]:
+    """Arrays of a shipped pool, or of a file of `sim.hgcal_encoder.pools`."""
+    if isinstance(name, Path):
+        try:
+            with np.load(name, allow_pickle=False) as file:
+                raw = {key: file[key] for key in file.files}
+        except FileNotFoundError:
+            raise FileNotFoundError(f"no pool at {name}") from None
+        except (OSError, ValueError, EOFError) as error:
+            raise ValueError(f"{name}: not a .npz of arrays ({error})") from None
+        if missing := [key for key in ("kind", "E", "xy", "t", "off") if key not in raw]:
+            raise ValueError(f"{name}: missing {', '.join(missing)}")
+    else:
+        raw = _data(name)
     return (
         raw["kind"].astype(np.uint8),
         raw["E"].astype(np.float32),
@@ -172,7 +185,7 @@ def _pool(name: str) -> tuple[UInt8, Float32, Float32, Float32, Int64]:
     )
 
 
-def _draw_from_pool(name: str, picks: Int64, rng: np.random.Generator) -> Particles:
+def _draw_from_pool(name: str | Path, picks: Int64, rng: np.random.Generator) -> Particles:
     """Event-endcaps `picks` of a pool, each turned by its own random angle about the beam."""
     kind, energy, xy, slope, offsets = _pool(name)
     counts = offsets[picks + 1] - offsets[picks]
@@ -196,12 +209,15 @@ class PileUp(ParticleSource):
     ----------
     mean : float
         Mean interactions per crossing, 0 ... 1000 (200 at the High-Luminosity LHC).
+    pool : Path, optional
+        Collisions made by `sim.hgcal_encoder.pools`; the shipped ones if left out.
     """
 
-    def __init__(self, *, mean: float) -> None:
+    def __init__(self, *, mean: float, pool: Path | None = None) -> None:
         if not 0.0 <= mean <= 1000.0:
             raise ValueError(f"mean pile-up must be 0 ... 1000, got {mean}")
         self._mean = float(mean)
+        self._pool = "pool_minbias3k.npz" if pool is None else Path(pool)
 
     @property
     def mean(self) -> float:
@@ -209,17 +225,26 @@ class PileUp(ParticleSource):
         return self._mean
 
     def draw(self, rng: np.random.Generator) -> Particles:
-        n_pool = len(_pool("pool_minbias3k.npz")[4]) - 1
+        n_pool = len(_pool(self._pool)[4]) - 1
         picks = rng.integers(0, n_pool, rng.poisson(self._mean))
-        return _draw_from_pool("pool_minbias3k.npz", picks, rng)
+        return _draw_from_pool(self._pool, picks, rng)
 
 
 class TopPairs(ParticleSource):
-    """One top-antitop event per crossing, without pile-up."""
+    """One top-antitop event per crossing, without pile-up.
+
+    Parameters
+    ----------
+    pool : Path, optional
+        Collisions made by `sim.hgcal_encoder.pools`; the shipped ones if left out.
+    """
+
+    def __init__(self, *, pool: Path | None = None) -> None:
+        self._pool = "pool_ttbar500.npz" if pool is None else Path(pool)
 
     def draw(self, rng: np.random.Generator) -> Particles:
-        n_pool = len(_pool("pool_ttbar500.npz")[4]) - 1
-        return _draw_from_pool("pool_ttbar500.npz", rng.integers(0, n_pool, 1), rng)
+        n_pool = len(_pool(self._pool)[4]) - 1
+        return _draw_from_pool(self._pool, rng.integers(0, n_pool, 1), rng)
 
 
 def _at_angle(kind: UInt8, energy: Float64, eta: Float64, phi: Float64, offset_mm: Float64 | None = None) -> Particles:
