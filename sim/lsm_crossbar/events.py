@@ -16,6 +16,7 @@ Front. Neurosci. 9 (2015) 437 (N-MNIST); iniVation, "AEDAT file formats" (AEDAT 
 
 from __future__ import annotations
 
+import importlib
 import re
 import struct
 import zipfile
@@ -165,9 +166,7 @@ def read_nmnist(path: Path, *, sensor: tuple[int, int] = NMNIST_SENSOR) -> Event
     raw = np.fromfile(path, np.uint8)
     events, rest = divmod(len(raw), 5)
     if rest:
-        raise ValueError(
-            f"{path}: truncated: event {events} has {rest} of its 5 bytes, {_NMNIST_FIELDS[rest]} is missing"
-        )
+        raise ValueError(f"{path}: truncated: event {events} has {rest} of its 5 bytes, {_NMNIST_FIELDS[rest]} missing")
     word = raw.reshape(-1, 5).astype(np.int64)
     t_us = (word[:, 2] & 0x7F) << 16 | word[:, 3] << 8 | word[:, 4]
     return _events(path, word[:, 0], word[:, 1], word[:, 2] >> 7, t_us, sensor)
@@ -230,7 +229,8 @@ def read_numpy(path: Path, *, sensor: tuple[int, int] = NMNIST_SENSOR) -> Events
     bad = np.flatnonzero((columns["p"] != 0) & (columns["p"] != 1))
     if bad.size:
         raise ValueError(f"{path}: event {bad[0]}: polarity must be 0 or 1, got {columns['p'][bad[0]]}")
-    return _events(path, *(columns[name].astype(np.int64) for name in "xypt"), sensor)
+    x, y, on, t_us = (columns[name].astype(np.int64) for name in "xypt")
+    return _events(path, x, y, on, t_us, sensor)
 
 
 def read_aedat(path: Path, *, sensor: tuple[int, int] = NMNIST_SENSOR) -> Events:
@@ -335,7 +335,7 @@ def _read_aedat3(path: Path, raw: bytes, sensor: tuple[int, int]) -> Events:
 
 def _read_aedat4(path: Path, sensor: tuple[int, int]) -> Events:
     try:
-        import aedat  # noqa: PLC0415 - a library that only this format needs
+        aedat = importlib.import_module("aedat")
     except ModuleNotFoundError:
         raise ModuleNotFoundError(f"{path}: AEDAT 4.0 is read by the library aedat, which is not installed") from None
     try:
@@ -346,8 +346,8 @@ def _read_aedat4(path: Path, sensor: tuple[int, int]) -> Events:
     if table is None:
         empty = np.empty(0, np.int64)
         return _events(path, empty, empty, empty, empty, sensor)
-    columns = (table["x"], table["y"], table["on"] if "on" in table.dtype.names else table["p"], table["t"])
-    return _events(path, *(column.astype(np.int64) for column in columns), sensor)
+    x, y, on, t_us = (table[name].astype(np.int64) for name in ("x", "y", "on", "t"))
+    return _events(path, x, y, on, t_us, sensor)
 
 
 def _events(
@@ -463,7 +463,8 @@ class Encoding:
     def __post_init__(self) -> None:
         if min(self.columns, self.rows, self.pool) < 1:
             raise ValueError(
-                f"encoding {self.name}: columns {self.columns}, rows {self.rows} and pool {self.pool} must be at least 1"
+                f"encoding {self.name}: columns, rows and pool must be at least 1, got "
+                f"{self.columns}, {self.rows} and {self.pool}"
             )
         if self.polarity not in ("on", "off", "both", "split"):
             raise ValueError(f"encoding {self.name}: polarity must be on, off, both or split, got {self.polarity!r}")
