@@ -1,39 +1,304 @@
-"""Report step: one self-contained HTML page from what the other steps left in a design's result folder."""
+"""Report step: one page per design from what the other steps left in its result folder.
+
+A report is a verdict, tiles and sections; a section holds text, pictures and tables. The same content is written as one
+self-contained HTML page (``index.html``), as Markdown (``report.md``, without pictures) and as JSON (``report.json``).
+The sections of a design are collected in `flows.report_sections` (both chips), `flows.report_encoder` and
+`flows.report_crossbar`.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 from markupsafe import Markup
 
-from flows import drawing
-from flows.cells import cell_library
-from flows.metrics import now
-from flows.synthesis import SynthesisResult, load_result
+from flows.drawing import STYLE
+from flows.metrics import Metric, now, read_metrics
 from sim.files import replacing
-from sim.hgcal_encoder.metric import BINS
-from sim.hgcal_encoder.spec import EncoderSpec
 
-PICTURES = 5
-"""Events shown in the report."""
-PICTURE_ROWS = {"true": "charges", "decoded": "decoded", "difference": "difference"}
-"""Kinds of module pictures, with their titles."""
+__all__ = ["Column", "Key", "Picture", "Report", "Section", "Table", "Tile", "collect", "compare", "write_report"]
 
 
-def write_report(folder: Path, spec: EncoderSpec) -> Path:
-    """Render ``index.html`` of a result folder, and ``events.svg`` where the demo left events.
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A table column; numbers stand right."""
+
+    name: str
+    right: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Columns and rows of text, ready to read."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """A table; a column whose name starts with ``>`` stands right. Integers get thousands separators.
+
+    Raises
+    ------
+    ValueError
+        If a row has another length than the columns.
+    """
+    for row in rows:
+        if len(row) != len(columns):
+            raise ValueError(f"expected {len(columns)} cells, got {len(row)}: {row}")
+    return Table(
+        columns=tuple(Column(name=name.removeprefix(">"), right=name.startswith(">")) for name in columns),
+        rows=tuple(tuple(f"{cell:,}" if type(cell) is int else str(cell) for cell in row) for row in rows),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """SVG, or an ``img`` with its data inside; safe to embed as it is."""
+
+    markup: str
+    caption: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """A colour of a picture and what it stands for."""
+
+    colour: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One figure that is seen first."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Text, pictures and tables under one title.
+
+    Attributes
+    ----------
+    title, lead : str
+    keys : tuple of Key
+    pictures : tuple of Picture
+    tables : tuple of Table
+    notes : tuple of str
+        What the figures are not, in small type.
+    tiles : tuple of Tile
+        Of this section, shown at the top of the report.
+    """
+
+    title: str
+    lead: str = ""
+    keys: tuple[Key, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    tables: tuple[Table, ...] = ()
+    notes: tuple[str, ...] = ()
+    tiles: tuple[Tile, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Everything that is shown of one design.
+
+    Attributes
+    ----------
+    name, lead, version, date : str
+    passed : bool
+        Whether something was checked and nothing failed.
+    verdict : str
+    tiles : tuple of Tile
+    sections : tuple of Section
+    metrics : tuple of Metric
+        Every figure with its origin.
+    """
+
+    name: str
+    lead: str
+    version: str
+    date: str
+    passed: bool
+    verdict: str
+    tiles: tuple[Tile, ...]
+    sections: tuple[Section, ...]
+    metrics: tuple[Metric, ...] = field(repr=False)
+
+    def to_html(self) -> str:
+        """One self-contained page."""
+        template = resources.files("flows").joinpath("templates", "report.html.j2").read_text()
+        # autoescape everything but the pictures, which are built here
+        environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+        shown = replace(
+            self,
+            sections=tuple(
+                replace(s, pictures=tuple(replace(p, markup=Markup(p.markup)) for p in s.pictures))
+                for s in self.sections
+            ),
+        )
+        return environment.from_string(template).render(report=shown, style=Markup(STYLE))
+
+    def to_markdown(self) -> str:
+        """Verdict, tiles, text and tables."""
+        lines = [f"# {self.name}", "", f"**{self.verdict}**", "", self.lead, ""]
+        lines += [f"Written {self.date} by liquidcal {self.version}.", ""]
+        lines += [f"- {tile.label}: {tile.value}" for tile in self.tiles]
+        for section in self.sections:
+            lines += ["", f"## {section.title}", ""]
+            lines += [section.lead, ""] if section.lead else []
+            for part in section.tables:
+                rule = ("---:" if column.right else "---" for column in part.columns)
+                lines += [_row(column.name for column in part.columns), _row(rule)]
+                lines += [_row(row) for row in part.rows]
+                lines.append("")
+            lines += [line for note in section.notes for line in (note, "")]
+        return "\n".join(lines).rstrip() + "\n"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content without pictures, as plain types."""
+        sections = []
+        for section in self.sections:
+            content = asdict(section)
+            del content["pictures"], content["keys"], content["tiles"]
+            sections.append(content)
+        return {
+            "name": self.name,
+            "verdict": self.verdict,
+            "passed": self.passed,
+            "version": self.version,
+            "date": self.date,
+            "tiles": [asdict(tile) for tile in self.tiles],
+            "sections": sections,
+            "metrics": [metric.to_dict() for metric in self.metrics],
+        }
+
+
+def _row(cells: Any) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a result folder; empty if the step did not run."""
+    if not path.is_file():
+        return {}
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+def collect(folder: Path, name: str, lead: str, sections: Sequence[Section]) -> Report:
+    """A report from sections, the checks of all journals and the metrics of all steps of a result folder."""
+    journals = [read_json(path) for path in sorted(folder.glob("*.json"))]
+    journals = [journal for journal in journals if isinstance(journal, dict) and "checks" in journal]
+    checks = [check for journal in journals for check in journal["checks"]]
+    steps = [step for journal in journals for step in journal.get("steps", [])]
+    metrics = _metrics(folder)
+    failed = [check["name"] for check in checks if not check["passed"]]
+    if not checks:
+        verdict = "NOT CHECKED: run liquidcal verify"
+    elif failed:
+        verdict = f"FAIL: {'; '.join(failed)}"
+    else:
+        verdict = f"PASS: {len(checks)} checks, {sum(c['compared'] for c in checks):,} comparisons, no difference"
+    sections = list(sections)
+    if checks:
+        rows = [[c["name"], "pass" if c["passed"] else "FAIL", c["compared"], c["unit"], c["detail"]] for c in checks]
+        sections.append(Section(title="Checks", tables=(table(["check", "", ">compared", "what", ""], rows),)))
+    if metrics:
+        sections.append(_origins(metrics))
+    if steps:
+        rows = [[step["name"], f"{step['seconds']:.1f}"] for step in steps]
+        sections.append(Section(title="Time of the flow", tables=(table(["step", ">seconds"], rows),)))
+    return Report(
+        name=name,
+        lead=lead,
+        version=metadata.version("liquidcal"),
+        date=now(),
+        passed=bool(checks) and not failed,
+        verdict=verdict,
+        tiles=tuple(tile for section in sections for tile in section.tiles),
+        sections=tuple(sections),
+        metrics=metrics,
+    )
+
+
+def _metrics(folder: Path) -> tuple[Metric, ...]:
+    """Metrics of all steps below a result folder; figures of modules stay in their own tables."""
+    found: list[Metric] = []
+    for path in sorted([*folder.glob("*metrics.json"), *folder.glob("*/metrics.json")]):
+        found += read_metrics(path)
+    return tuple(found)
+
+
+def _origins(metrics: Sequence[Metric]) -> Section:
+    shown = [metric for metric in metrics if "__module:" not in metric.name]
+    rows = [
+        [m.name, _number(m.value), m.unit, f"{m.tool} {m.tool_version}", m.method, m.command, m.date] for m in shown
+    ]
+    libraries = sorted({(m.library, m.library_sha256) for m in metrics if m.library})
+    return Section(
+        title="Where the figures come from",
+        tables=(table(["figure", ">value", "unit", "tool", "method", "command", "date"], rows),),
+        notes=tuple(f"Library {name}, SHA-256 {digest}." for name, digest in libraries),
+    )
+
+
+def _number(value: float | str) -> str:
+    if isinstance(value, float):
+        return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def compare(folder: Path, against: Path) -> Section:
+    """Metrics of two result folders side by side: those that both have, with their ratio.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one holds no metrics.
+    ValueError
+        If they have no figure in common.
+    """
+    sides = []
+    for side in (folder, against):
+        metrics = {m.name: m for m in _metrics(side) if "__module:" not in m.name}
+        if not metrics:
+            raise FileNotFoundError(f"{side} holds no metrics of a step")
+        sides.append(metrics)
+    rows = []
+    for name, metric in sides[0].items():
+        other = sides[1].get(name)
+        if other is None or isinstance(metric.value, str) or isinstance(other.value, str):
+            continue
+        ratio = f"{metric.value / other.value:.3f}" if other.value else ""
+        rows.append([name, _number(metric.value), _number(other.value), metric.unit, ratio])
+    if not rows:
+        raise ValueError(f"{folder} and {against} have no figure in common")
+    return Section(
+        title=f"Against {against}",
+        tables=(table(["figure", ">this", ">other", "unit", ">this / other"], rows),),
+        notes=("Ratios of figures of one tool and library only mean something if both sides used the same.",),
+    )
+
+
+def write_report(folder: Path, spec: Any, *, against: Path | None = None) -> Path:
+    """Write ``index.html``, ``report.md`` and ``report.json`` of a result folder.
 
     Parameters
     ----------
     folder : Path
-        Holds some of ``journal.json`` and ``events.npz`` (demo), ``verification.json`` (verify) and ``synthesis``
-        (synth); what is missing is left out of the page.
-    spec : EncoderSpec
+        What the steps of this design left; what is missing is left out of the page.
+    spec : EncoderSpec or CrossbarSpec
+    against : Path, optional
+        Result folder of another run or design to compare with.
 
     Returns
     -------
@@ -43,155 +308,20 @@ def write_report(folder: Path, spec: EncoderSpec) -> Path:
     Raises
     ------
     FileNotFoundError
-        If the folder holds no result at all.
+        If the folder holds no result at all, or the other one no metrics.
     """
-    journal = _json(folder / "journal.json")
-    verification = _json(folder / "verification.json")
-    synthesis = load_result(folder / "synthesis") if (folder / "synthesis" / "metrics.json").is_file() else None
-    events = dict(np.load(folder / "events.npz")) if (folder / "events.npz").is_file() else None
-    if not (journal or verification or synthesis or events):
-        raise FileNotFoundError(f"{folder} holds no results; run liquidcal demo, verify or synth first")
-    checks = journal.get("checks", []) + verification.get("checks", [])
-    context: dict[str, Any] = {
-        "spec": spec,
-        "version": metadata.version("liquidcal"),
-        "date": now(),
-        "style": Markup(drawing.STYLE),
-        "data_path": drawing.data_path_svg(spec),
-        "checks": checks,
-        "steps": journal.get("steps", []) + verification.get("steps", []),
-        "metrics": [],
-        "tiles": [],
-    }
-    failed = [check["name"] for check in checks if not check["passed"]]
-    context["passed"] = bool(checks) and not failed
-    if not checks:
-        context["verdict"] = "NOT CHECKED: run liquidcal verify"
-    elif failed:
-        context["verdict"] = f"FAIL: {'; '.join(failed)}"
-    else:
-        context["verdict"] = (
-            f"PASS: {len(checks)} checks, {sum(c['compared'] for c in checks):,} comparisons, no difference"
-        )
-    if events is not None:
-        context |= _events(events, spec)
-        columns = [
-            (f"BX {e['bx']}, {e['occupancy']} cells, EMD {e['emd']:.2f}", [e[f"{kind}_svg"] for kind in PICTURE_ROWS])
-            for e in context["events"]
-        ]
-        with replacing(folder / "events.svg") as file:
-            file.write(drawing.standalone(drawing.events_svg(columns, tuple(PICTURE_ROWS.values()))))
-    if synthesis is not None:
-        context |= _area(synthesis, context["tiles"])
-    template = resources.files("flows").joinpath("templates", "report.html.j2").read_text()
-    # autoescape everything but the pictures, which are built here
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    context = {key: _safe(value) for key, value in context.items()}
-    defaults = dict.fromkeys(("events", "stages", "library_hash"), None)
-    page = environment.from_string(template).render(**(defaults | context))
-    with replacing(folder / "index.html") as file:
-        file.write(page)
+    from flows.report_crossbar import crossbar_report
+    from flows.report_encoder import encoder_report
+    from sim.hgcal_encoder.spec import EncoderSpec
+
+    extra = (compare(folder, against),) if against is not None else ()
+    report = (encoder_report if isinstance(spec, EncoderSpec) else crossbar_report)(folder, spec)
+    report = replace(report, sections=(*report.sections, *extra))
+    for name, text in (
+        ("report.json", json.dumps(report.to_dict(), indent=1) + "\n"),
+        ("report.md", report.to_markdown()),
+        ("index.html", report.to_html()),
+    ):
+        with replacing(folder / name) as file:
+            file.write(text)
     return folder / "index.html"
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    content: dict[str, Any] = json.loads(path.read_text())
-    return content
-
-
-def _safe(value: Any) -> Any:
-    """Mark SVG text, alone or inside rows, as safe to embed."""
-    if isinstance(value, str) and value.startswith("<svg"):
-        return Markup(value)
-    if isinstance(value, list):
-        return [{k: _safe(v) for k, v in row.items()} if isinstance(row, dict) else row for row in value]
-    return value
-
-
-def _events(data: dict[str, Any], spec: EncoderSpec) -> dict[str, Any]:
-    occupancy, charges, decoded = data["occupancy"], data["charges"], data["decoded"]
-    usable = np.flatnonzero(np.isfinite(data["emd"]))
-    by_occupancy = usable[np.argsort(occupancy[usable], kind="stable")]
-    chosen = by_occupancy[(np.linspace(0.1, 1.0, PICTURES) * (len(by_occupancy) - 1)).astype(int)]
-    events = []
-    for row in chosen.tolist():
-        top = float(charges[row].max())
-        events.append(
-            {
-                "bx": row,
-                "occupancy": int(occupancy[row]),
-                "emd": float(data["emd"][row]),
-                "true_svg": drawing.module_svg(charges[row], top),
-                "decoded_svg": drawing.module_svg(decoded[row], top),
-                "difference_svg": drawing.module_svg(decoded[row] - charges[row], top, signed=True),
-            }
-        )
-    bins = []
-    for low, high in BINS:
-        inside = data["emd"][usable][(occupancy[usable] >= low) & (occupancy[usable] <= high)]
-        bins.append(
-            {
-                "name": f"{low} to {high}",
-                "count": len(inside),
-                "median": f"{np.median(inside):.3f}" if len(inside) else "",
-                "mean": f"{inside.mean():.3f}" if len(inside) else "",
-            }
-        )
-    etx_count = int(data["etx_count"])
-    shown = int(chosen[-1])
-    return {
-        "events": events,
-        "scale": drawing.colour_bar_svg(float(charges[shown].max()), "calibrated counts (rightmost event)"),
-        "emd_bins": bins,
-        "crossings": len(charges),
-        "pile_up": int(data["pile_up"]),
-        "layer": int(data["layer"]),
-        "eta": float(data["eta"]),
-        "etx_count": etx_count,
-        "frame_bx": shown,
-        "frame_sum": int(data["sums"][shown]),
-        "frame": drawing.frame_svg(
-            data["frames"][shown].tolist(), spec, etx_count, int(data["kept_bits"]) * spec.latents
-        ),
-    }
-
-
-def _area(result: SynthesisResult, tiles: list[dict[str, str]]) -> dict[str, Any]:
-    values = result.values
-    first = result.metrics[0]
-    library = cell_library(first.library)
-    stages: list[dict[str, Any]] = [
-        {
-            "name": stage.module.removeprefix(f"{result.top}_") if stage.instances else "top level",
-            "instances": len(stage.instances) or 1,
-            "area_um2": stage.area_um2,
-            "gate_equivalents": stage.gate_equivalents,
-            "flip_flops": stage.flip_flops,
-            "cells": stage.cells,
-        }
-        for stage in result.stages
-    ]
-    tiles += [
-        {"value": f"{result.area_um2 / 1e6:.3f} mm²", "label": f"cell area, {first.library}"},
-        {"value": f"{result.gate_equivalents / 1000:,.0f} kGE", "label": "gate equivalents"},
-        {"value": f"{result.flip_flops:,}", "label": "flip-flops"},
-    ]
-    shown = ("design__instance__area", "design__instance__count", "design__combinational_loop__count", "flow__")
-    return {
-        "stages": stages,
-        "area_bars": drawing.bars_svg([(s["name"], s["area_um2"], f"{s['area_um2']:,.0f} µm²") for s in stages]),
-        "area_um2": result.area_um2,
-        "gate_equivalents": result.gate_equivalents,
-        "flip_flops": result.flip_flops,
-        "cells": int(values["design__instance__count"]),
-        "library": library.name,
-        "library_note": library.description
-        + (" A predictive kit, not a manufacturable process." if library.predictive else ""),
-        "library_hash": first.library_sha256,
-        "command": first.command,
-        "peak_memory": f"{float(values['flow__memory__peak']) / 2**30:.1f} GiB",
-        "synthesis_seconds": f"{float(values['flow__runtime__total']):.0f}",
-        "metrics": [m for m in result.metrics if m.name.startswith(shown) and "__module:" not in m.name],
-    }

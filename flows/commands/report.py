@@ -9,19 +9,22 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson, Out
-from sim.hgcal_encoder.spec import load_spec
+from flows.designs import load_design
 
 
 def report(
     preset: Annotated[str, typer.Argument(help="Design whose results are reported.")] = "ECON_T",
     out: Out = Path("report"),
+    against: Annotated[
+        Path | None, typer.Option(help="Result folder of another run to compare with.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the HTML report again from the results that are there."""
+    """Write the report again from the results that are there: HTML, Markdown, JSON."""
     from flows.report import write_report
 
-    spec = load_spec(preset)
-    page = write_report(out / spec.name, spec)
+    spec = load_design(preset)
+    page = write_report(out / spec.name, spec, against=against)
     if as_json:
         print(json.dumps({"report": str(page)}))
     else:

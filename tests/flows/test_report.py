@@ -1,21 +1,25 @@
 """Report, pictures, journal: what they show is what was measured."""
 
+import base64
 import io
 import json
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import matplotlib.image
 import numpy as np
 import pytest
 from rich.console import Console
 
-from flows import drawing
+from flows import crossbar_drawing, drawing
 from flows.folder import fresh_folder
 from flows.journal import Check, Journal
-from flows.report import write_report
+from flows.metrics import Metric, write_metrics
+from flows.report import table, write_report
 from sim.hgcal_encoder.geometry import module_geometry
 from sim.hgcal_encoder.spec import ECON_T, PRESETS
+from sim.lsm_crossbar.spec import N_MNIST
 
 
 def shapes(svg: str, kind: str) -> list[ElementTree.Element]:
@@ -115,6 +119,94 @@ def test_report_tells_pass_from_fail_and_embeds_everything(tmp_path: Path) -> No
 def test_report_without_results_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="holds no results"):
         write_report(tmp_path, ECON_T)
+
+
+def metric(name: str, value: float) -> Metric:
+    origin = {"tool": "yosys", "tool_version": "0.70", "library": "", "library_sha256": "", "method": "counted"}
+    return Metric(name=name, value=value, unit="um2", command="liquidcal synth", date="2026-01-01T00:00:00Z", **origin)
+
+
+def crossbar_results(folder: Path) -> np.ndarray:
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 10, 200)
+    classes = np.where(rng.random(200) < 0.9, labels, rng.integers(0, 10, 200))
+    codes = rng.integers(0, 64, (512, 512)).astype(np.uint8) * (rng.random((512, 512)) < 0.5)
+    np.savez(
+        folder / "liquid.npz",
+        codes=codes,
+        seed=7,
+        memory_file="N_MNIST-seed7-0123456789abcdef.mem",
+        inputs=rng.random((50, 256)) < 0.1,
+        spikes=rng.random((50, 200)) < 0.2,
+        shown_label=3,
+        shown_class=5,
+        labels=labels,
+        classes=classes,
+    )
+    terms = [
+        {"name": "array", "low_pj": 1.0, "nominal_pj": 2.0, "high_pj": 3.0},
+        {"name": "ADCs", "low_pj": 10.0, "nominal_pj": 20.0, "high_pj": 30.0},
+    ]
+    energy = {"terms": terms, "synaptic_operations": 11.0, "reads": 4.0, "notes": ["Models, not measurements."]}
+    (folder / "energy.json").write_text(json.dumps(energy))
+    return np.asarray(labels == classes)
+
+
+def test_crossbar_report_shows_array_raster_classes_and_energy(tmp_path: Path) -> None:
+    right = crossbar_results(tmp_path)
+    page = write_report(tmp_path, N_MNIST).read_text()
+    assert f"{100 * right.mean():.1f} % right" in page
+    assert "N_MNIST-seed7-0123456789abcdef.mem" in page
+    assert "2.00 pJ each (1.00 to 3.00)" in page
+    assert re.findall(r'(?:src|href)="([^:]*:[^;]*);', page) == ["data:image/png"], "the page must be self-contained"
+    assert "NOT CHECKED" in page
+    image = base64.b64decode(re.findall(r"base64,([^\"]*)", page)[0])
+    assert matplotlib.image.imread(io.BytesIO(image)).shape[:2] == (512, 512)
+
+
+def test_raster_has_a_dot_for_every_spike_and_histogram_every_formed_cell() -> None:
+    rng = np.random.default_rng(2)
+    inputs, spikes = rng.random((20, 7)) < 0.3, rng.random((20, 9)) < 0.3
+    paths = shapes(crossbar_drawing.raster_svg(inputs, spikes), "path")
+    assert [path.attrib["d"].count("M") for path in paths] == [spikes.sum(), inputs.sum()]
+    codes = rng.integers(0, 8, 500)
+    titles = [rect.findtext("title") for rect in shapes(crossbar_drawing.histogram_svg(codes, 0.5, 7), "rect")]
+    assert titles == [f"code {code}: {np.sum(codes == code)} cells" for code in range(1, 8)]
+    matrix = np.arange(9).reshape(3, 3)
+    texts = [t.text for t in shapes(crossbar_drawing.confusion_svg(matrix), "text")]
+    assert {"1", "8"} <= set(texts)
+
+
+def test_report_is_written_as_markdown_and_json_with_the_same_tables(tmp_path: Path) -> None:
+    crossbar_results(tmp_path)
+    (tmp_path / "power").mkdir()
+    write_metrics(tmp_path / "power" / "metrics.json", [metric("power__total", 3.5)])
+    write_report(tmp_path, N_MNIST)
+    text = (tmp_path / "report.md").read_text()
+    assert "| array | 1 | 2 | 3 |" in text
+    assert "| power__total | 3.5 | um2 | yosys 0.70 | counted | liquidcal synth | 2026-01-01T00:00:00Z |" in text
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content["metrics"][0]["value"] == 3.5
+    assert [section["title"] for section in content["sections"]][-1] == "Where the figures come from"
+
+
+def test_reports_are_compared_figure_by_figure(tmp_path: Path) -> None:
+    for name, area in (("a", 3.0), ("b", 2.0)):
+        (tmp_path / name / "synthesis2").mkdir(parents=True)
+        crossbar_results(tmp_path / name)
+        figures = [metric("design__instance__area", area), metric(f"only__{name}", 1.0)]
+        write_metrics(tmp_path / name / "synthesis2" / "metrics.json", figures)
+    page = write_report(tmp_path / "a", N_MNIST, against=tmp_path / "b").read_text()
+    assert "1.500" in page
+    assert "only__b" not in page
+    (tmp_path / "c").mkdir()
+    with pytest.raises(FileNotFoundError, match="holds no metrics"):
+        write_report(tmp_path / "a", N_MNIST, against=tmp_path / "c")
+
+
+def test_a_table_whose_row_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected 2 cells, got 1"):
+        table(["a", "b"], [["x"]])
 
 
 def test_fresh_folder_is_all_or_nothing(tmp_path: Path) -> None:

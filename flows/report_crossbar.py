@@ -1,0 +1,107 @@
+"""What the report shows of a crossbar beside the sections that both chips have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flows import drawing
+from flows.crossbar_drawing import confusion_svg, histogram_svg, map_image, raster_svg
+from flows.report import Picture, Report, Section, Tile, collect, read_json, table
+from flows.report_sections import implementation_sections
+from sim.lsm_crossbar.spec import CrossbarSpec
+
+
+def crossbar_report(folder: Path, spec: CrossbarSpec) -> Report:
+    """Report of a crossbar.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds no result.
+    """
+    implementation = implementation_sections(folder)
+    sections = []
+    if (folder / "liquid.npz").is_file():
+        with np.load(folder / "liquid.npz", allow_pickle=False) as arrays:
+            sections += _liquid({name: arrays[name] for name in arrays.files}, spec)
+    if energy := read_json(folder / "energy.json"):
+        sections.append(_energy(energy))
+    if not sections and not implementation and not any(folder.glob("*.json")):
+        raise FileNotFoundError(f"{folder} holds no results; run liquidcal demo, verify or synth first")
+    lead = (
+        f"Liquid state machine on a resistive-memory macro of {spec.rows} x {spec.columns} cells: {spec.inputs} inputs,"
+        f" {spec.neurons} leaky integrate-and-fire neurons, {spec.steps} steps, {spec.outputs} classes."
+    )
+    return collect(folder, spec.name, lead, [*sections, *implementation])
+
+
+def _liquid(data: dict[str, Any], spec: CrossbarSpec) -> list[Section]:
+    codes, labels, classes = data["codes"], data["labels"], data["classes"]
+    right = float(np.mean(labels == classes))
+    matrix = np.zeros((spec.outputs, spec.outputs), np.int64)
+    np.add.at(matrix, (labels, classes), 1)
+    formed = float(np.mean(codes > 0))
+    error = (right * (1 - right) / len(labels)) ** 0.5
+    return [
+        Section(
+            title="The array",
+            lead=(
+                f"One draw of the electroforming, seed {int(data['seed'])}: {100 * formed:.1f} % of the cells formed."
+                f" Model, RTL and FPGA memory read the same file of codes ({data['memory_file']})."
+            ),
+            pictures=(
+                Picture(
+                    markup=map_image(codes, spec.code_max),
+                    caption=(
+                        f"Conductance of every cell: rows are word lines (0 to {spec.inputs - 1} inputs, then the"
+                        " liquid's own spikes), columns are bit lines, two make a neuron. Dark: not formed."
+                    ),
+                ),
+                Picture(markup=histogram_svg(codes, spec.g_lsb_us, spec.code_max)),
+            ),
+        ),
+        Section(
+            title="One sample through the liquid",
+            lead=(
+                f"Digit {int(data['shown_label'])}, found {int(data['shown_class'])}:"
+                f" {int(data['inputs'].sum()):,} input spikes, {int(data['spikes'].sum()):,} spikes of the liquid."
+            ),
+            pictures=(Picture(markup=raster_svg(data["inputs"], data["spikes"])),),
+        ),
+        Section(
+            title="Classes",
+            lead=(
+                f"{len(labels):,} N-MNIST-like recordings of digits that no readout was trained on,"
+                f" {100 * right:.1f} % right (statistical error {100 * error:.1f} points), in the chip's own integers."
+            ),
+            pictures=(Picture(markup=confusion_svg(matrix)),),
+            notes=("N-MNIST-like: events synthesised from MNIST images, not recordings of a camera.",),
+            tiles=(Tile(value=f"{100 * right:.1f} %", label=f"right of {len(labels):,} recordings"),),
+        ),
+    ]
+
+
+def _energy(content: dict[str, Any]) -> Section:
+    terms = content["terms"]
+    total = [sum(term[end] for term in terms) for end in ("low_pj", "nominal_pj", "high_pj")]
+    rows = [[t["name"], f"{t['low_pj']:,.0f}", f"{t['nominal_pj']:,.0f}", f"{t['high_pj']:,.0f}"] for t in terms]
+    rows.append(["together", *(f"{value:,.0f}" for value in total)])
+    operations = content["synaptic_operations"]
+    return Section(
+        title="Energy of one inference",
+        lead=(
+            f"{operations:,.0f} synaptic operations in {content['reads']:,.0f} reads:"
+            f" {total[1] / operations:.2f} pJ each ({total[0] / operations:.2f} to {total[2] / operations:.2f})."
+        ),
+        pictures=(
+            Picture(
+                markup=drawing.bars_svg([(t["name"], t["nominal_pj"], f"{t['nominal_pj']:,.0f} pJ") for t in terms])
+            ),
+        ),
+        tables=(table(["part", ">low, pJ", ">nominal, pJ", ">high, pJ"], rows),),
+        notes=tuple(content["notes"]),
+        tiles=(Tile(value=f"{total[1] / 1000:.1f} nJ", label="energy of an inference, nominal"),),
+    )
