@@ -45,7 +45,7 @@ def histogram_svg(codes: npt.ArrayLike, lsb_us: float, top: int) -> str:
     formed = counts[1:]
     highest = max(int(formed.max()), 1)
     width = 640 / top
-    parts = ['<svg viewBox="-50 -16 730 220" class="plot" role="img">']
+    parts = ['<svg viewBox="-50 -26 730 226" class="plot" role="img">']
     for code, count in enumerate(formed.tolist(), start=1):
         height = 150 * count / highest
         parts.append(
@@ -61,7 +61,7 @@ def histogram_svg(codes: npt.ArrayLike, lsb_us: float, top: int) -> str:
     )
     silent = int(counts[0])
     share = 100 * silent / counts.sum()
-    parts.append(f'<text x="640" y="0" text-anchor="end">{silent:,} cells ({share:.1f} %) at code 0</text></svg>')
+    parts.append(f'<text x="640" y="-12" text-anchor="end">{silent:,} cells ({share:.1f} %) at code 0</text></svg>')
     return "".join(parts)
 
 
@@ -77,7 +77,7 @@ def raster_svg(inputs: npt.ArrayLike, spikes: npt.ArrayLike) -> str:
     steps = len(liquid)
     column, row = 760 / steps, 1.1
     tall, low = row * liquid.shape[1], row * given.shape[1]
-    parts = [f'<svg viewBox="-70 -6 840 {tall + low + 44:.0f}" class="wide" role="img">']
+    parts = [f'<svg viewBox="-70 -6 840 {tall + low + 54:.0f}" class="wide" role="img">']
     for name, array, colour, start in (("liquid", liquid, "#b3541e", 0.0), ("input", given, "#2459a9", tall + 10)):
         parts.append(f'<text x="-8" y="{start + row * array.shape[1] / 2:.0f}" text-anchor="end">{name}</text>')
         dots = "".join(f"M{column * t:.1f} {start + row * c:.1f}h{0.7 * column:.1f}" for t, c in np.argwhere(array))
