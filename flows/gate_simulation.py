@@ -324,6 +324,7 @@ class GateSimulator:
                 program.emit(function, names, pins[pin], order)
             self.pin_rows[group.type] = pins
         self._code, self._left, self._right, self._target, _ = program.finish()
+        self._whole = (self._code, self._left, self._right, self._target)
         self.rows = program.rows
         join = {k: np.concatenate(v) if v else np.zeros(0, np.int32) for k, v in rows.items()}
         self.storage_cells, self.state_rows = join["cell"], join["state"]
@@ -414,6 +415,27 @@ class GateSimulator:
     def _evaluate(self, cone: bool = False) -> None:
         code, left, right, target = self._cone if cone else (self._code, self._left, self._right, self._target)
         _run(code, left, right, target, 0, len(code), self.values, self._slot, self._keep, self._put, self._flip)
+
+    def restrict(self, storages: Sequence[int] | None) -> None:
+        """Evaluate only what these storage elements need from now on; None: everything again.
+
+        Loading registers through a write port takes thousands of clocks and a tenth of the logic. Rows outside stay as
+        they are.
+        """
+        if storages is None:
+            self._code, self._left, self._right, self._target = self._whole
+            return
+        needed = np.zeros(self.rows, np.bool_)
+        chosen = np.asarray(storages, np.int64)
+        for rows in (self._data, self._clock_rows, self._clear, self._preset):
+            needed[rows[chosen][rows[chosen] >= 0]] = True
+        code, left, right, target = self._whole
+        part = _needed(code, left, right, target, needed)
+        self._code, self._left, self._right, self._target = code[part], left[part], right[part], target[part]
+
+    def evaluate(self) -> None:
+        """Evaluate all logic once from ports and stored bits as they are."""
+        self._evaluate()
 
     def set_port(self, name: str, bits: npt.NDArray[np.uint64]) -> None:
         """Drive an input port: `bits` of shape (width, words), or (width, 1) for the same in all streams."""
@@ -538,6 +560,19 @@ def _cone(left, right, target, touched):  # type: ignore[no-untyped-def]
         chosen[i] = reached
         # temporaries are used again by other cells: what was written last counts
         touched[target[i]] = reached
+    return chosen
+
+
+@njit(cache=True)
+def _needed(code, left, right, target, needed):  # type: ignore[no-untyped-def]
+    chosen = np.zeros(len(left), np.bool_)
+    for i in range(len(left) - 1, -1, -1):
+        if needed[target[i]]:
+            chosen[i] = True
+            needed[target[i]] = False  # a temporary row: earlier values of it are of no use
+            if code[i] < 5:
+                needed[left[i]] = True
+                needed[right[i]] = True
     return chosen
 
 

@@ -89,6 +89,8 @@ class PowerArc:
     when: Expression | None
     rise: Table | None
     fall: Table | None
+    supply: str = ""
+    """Supply pin; groups of several supply pins add up."""
 
     def energy(self, slew_ns: npt.ArrayLike, load_ff: npt.ArrayLike) -> Floats:
         """Mean of rise and fall in fJ: rises and falls of a net alternate, so this holds for any number of toggles."""
@@ -273,7 +275,10 @@ def read_power_library(files: Sequence[Path]) -> PowerLibrary:
                 if name in groups:
                     raise LibraryError(f"{path} describes cell {name} a second time")
                 groups[name] = (node, scale)
-        voltage = _number(library, "nom_voltage", voltage)
+        nominal = _number(library, "nom_voltage", None)
+        voltage = (
+            voltage if nominal is None else nominal * _unit(_attribute(library, "voltage_unit") or "1V", "V", path)
+        )
         most = _number(library, "default_max_transition", None)
         transition = transition if most is None else most * scale.time
         low, high = (_number(library, f"slew_{side}_threshold_pct_rise", None) for side in ("lower", "upper"))
@@ -400,6 +405,7 @@ def _arcs(pin: Any, name: str, scale: _Scale) -> Iterator[PowerArc]:
             related = _attribute(group, "related_pin")
             yield PowerArc(
                 pin=name, related=tuple(related.split()) if related else (), when=_condition(group),
+                supply=_attribute(group, "related_pg_pin") or "",
                 rise=tables.get("rise_power", both), fall=tables.get("fall_power", both),
             )  # fmt: skip
 

@@ -19,7 +19,7 @@ def toy(tmp_path: Path) -> PowerLibrary:
 
 
 def test_units(toy: PowerLibrary) -> None:
-    assert toy.voltage_v == 10.0
+    assert toy.voltage_v == pytest.approx(1.0)
     assert toy.max_transition_ns == pytest.approx(0.5)
     inverter = toy["INV"]
     assert inverter.pins["A"].capacitance_ff == pytest.approx(2.0)  # mean of 3 and 1

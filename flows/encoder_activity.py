@@ -1,0 +1,201 @@
+"""Real stimulus for a mapped encoder: shower words at pile-up, one detector module per stream, checked as it runs.
+
+Each stream is another module of the simulated endcap with its own calibration and density settings, so the mean over
+streams is the mean over the detector, from nearly empty outer modules to full inner ones. While toggles are counted,
+the frames that the netlist sends are compared with the golden model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from flows.activity import Activity, record
+from flows.gate_simulation import GateSimulator, from_lanes, to_lanes
+from sim.fixed_point import IntArray
+from sim.hgcal_encoder.encoder import Encoder
+from sim.hgcal_encoder.registers import register_writes
+from sim.hgcal_encoder.settings import Settings
+from sim.hgcal_encoder.showers import BunchCrossings, Generator, PileUp, TopPairs
+from sim.hgcal_encoder.spec import CELLS, ERX_WORDS, ETX_WORDS, EncoderSpec
+from sim.hgcal_encoder.weights import Weights
+
+__all__ = ["EncoderStimulus", "encoder_activity", "shower_stimulus"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EncoderStimulus:
+    """Words and settings of several streams.
+
+    Attributes
+    ----------
+    words : ndarray of uint32, shape (streams, crossings, 12)
+        The first crossing carries the orbit header.
+    settings : tuple of Settings
+        One per stream.
+    occupancy : float
+        Mean number of trigger cells above zero charge.
+    source : str
+    """
+
+    words: npt.NDArray[np.uint32]
+    settings: tuple[Settings, ...]
+    occupancy: float
+    source: str
+
+
+def shower_stimulus(
+    spec: EncoderSpec,
+    *,
+    streams: int,
+    crossings: int,
+    seed: int = 1,
+    pile_up: float = 200,
+    select: IntArray | None = None,
+    etx_count: int = 5,
+    keep_mask: int | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> EncoderStimulus:
+    """Top-quark pairs with pile-up in modules drawn at random from the endcap.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+    streams : int
+        Modules; more than the detector has are drawn again.
+    crossings : int
+        Consecutive bunch crossings.
+    seed : int
+    pile_up : float
+        Mean number of minimum-bias events per crossing.
+    select : ndarray of int, shape (48,), optional
+        Input of each trigger cell of the network; identity where left out.
+    etx_count, keep_mask : int
+        Links and kept latent bits; all bits where left out.
+    advance : callable, optional
+        Called with 1 after each crossing.
+    """
+    generator = Generator(source=BunchCrossings(sources=(TopPairs(), PileUp(mean=pile_up))), seed=seed)
+    detector = generator.detector
+    rng = np.random.default_rng(seed)
+    sites = rng.choice(detector.n_sites, streams, replace=streams > detector.n_sites)
+    multiplexer = np.arange(CELLS) if select is None else select
+    words = np.zeros((streams, crossings, ERX_WORDS), np.uint32)
+    busy = 0.0
+    for crossing, images in enumerate(generator.stream(crossings)):
+        chosen = images[sites]
+        words[:, crossing] = chosen.words(spec.word_order, first_bx=crossing)
+        # every row of `words` counts as a crossing of its own: all streams are at the same one
+        header = np.uint32((0x9 if crossing == 0 else 0xA) << 28)
+        words[:, crossing] = (words[:, crossing] & np.uint32(0x0FFF_FFFF)) | header
+        busy += float((chosen.charges > 0).sum(1).mean())
+        if advance is not None:
+            advance(1)
+    settings = tuple(
+        Settings(
+            select=multiplexer,
+            factors=detector.calibration[site][multiplexer],
+            high_density=bool(detector.site_high_density[site]),
+            etx_count=etx_count,
+            keep_mask=(1 << spec.keep_bits) - 1 if keep_mask is None else keep_mask,
+            word_order=spec.word_order,
+        )
+        for site in sites
+    )
+    return EncoderStimulus(
+        words=words, settings=settings, occupancy=busy / crossings,
+        source=f"top pairs at pile-up {pile_up:g}, {streams} modules drawn over the endcap, seed {seed}",
+    )  # fmt: skip
+
+
+def load_registers(
+    simulator: GateSimulator,
+    spec: EncoderSpec,
+    stimulus: EncoderStimulus,
+    weights: Weights,
+    advance: Callable[[int], None] | None = None,
+) -> None:
+    """Reset, then write settings and weights through the write port, each stream its own settings."""
+    netlist, lanes = simulator.netlist, 64 * simulator.words
+    images = [register_writes(spec, settings, weights) for settings in stimulus.settings]
+    addresses = [address for address, _ in images[0]]
+    data = np.array([[byte for _, byte in image] for image in images])
+    data = data[np.arange(lanes) % len(data)]
+    ones = np.full((1, simulator.words), 0xFFFF_FFFF_FFFF_FFFF, np.uint64)
+    zeros = np.zeros((1, simulator.words), np.uint64)
+    for name in ("write_address", "write_data", "write_enable", "words"):
+        simulator.set_port(name, np.zeros((len(netlist.ports[name].nets), simulator.words), np.uint64))
+    simulator.set_port("rst", ones)
+    for _ in range(3):
+        simulator.step()
+    simulator.set_port("rst", zeros)
+    simulator.settle()
+    stage = netlist.stages.index("registers")
+    simulator.restrict(np.flatnonzero(netlist.cell_stage[simulator.storage_cells] == stage).tolist())
+    simulator.set_port("write_enable", ones)
+    for number, address in enumerate(addresses):
+        simulator.set_port("write_address", np.where(address >> np.arange(16)[:, None] & 1, ones, zeros))
+        simulator.set_port("write_data", from_lanes(data[:, number][None, :] >> np.arange(8)[:, None] & 1))
+        simulator.step()
+        if advance is not None:
+            advance(1)
+    simulator.restrict(None)
+    simulator.set_port("write_enable", zeros)
+    # the counter counts from the last reset: the settings stay, the crossing with the orbit header starts it anew
+    simulator.settle()
+
+
+def encoder_activity(
+    simulator: GateSimulator,
+    spec: EncoderSpec,
+    stimulus: EncoderStimulus,
+    weights: Weights,
+    *,
+    latency: int,
+    period_ns: float,
+    snapshots: int = 4,
+    advance: Callable[[int], None] | None = None,
+) -> tuple[Activity, npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """Activity of a loaded encoder netlist, and its frames beside those of the golden model.
+
+    Parameters
+    ----------
+    simulator : GateSimulator
+        After `load_registers`.
+    latency : int
+        Clocks from words to frames.
+
+    Returns
+    -------
+    activity : Activity
+        Of the crossings behind the pipeline's filling.
+    actual, expected : ndarray of uint32, shape (streams, crossings - latency, 13)
+    """
+    streams, crossings, _ = stimulus.words.shape
+    lanes = 64 * simulator.words
+    words = stimulus.words[np.arange(lanes) % streams]
+    frames = np.zeros((streams, crossings, ETX_WORDS), np.uint32)
+    shifts = np.arange(32, dtype=np.uint32)
+
+    def drive(sim: GateSimulator, clock: int) -> None:
+        bits = (words[:, clock, :, None] >> shifts & 1).reshape(lanes, -1)
+        sim.set_port("words", from_lanes(np.ascontiguousarray(bits.T)))
+
+    def watch(sim: GateSimulator, clock: int) -> None:
+        bits = to_lanes(sim.values[sim.netlist.ports["frames"].nets])[:, :streams]
+        values = bits.reshape(ETX_WORDS, 32, streams).astype(np.uint32)
+        frames[:, clock] = (values << shifts[None, :, None]).sum(1, dtype=np.uint32).T
+
+    warm_up = latency + 1
+    activity = record(
+        simulator, drive, clocks=crossings - warm_up, warm_up=warm_up, lanes=min(streams, lanes), period_ns=period_ns,
+        source=stimulus.source, snapshots=snapshots, watch=watch, advance=advance,
+    )  # fmt: skip
+    expected = np.stack([
+        Encoder(spec, weights, settings).frames(stimulus.words[stream])
+        for stream, settings in enumerate(stimulus.settings)
+    ])  # fmt: skip
+    return activity, frames[:, latency:], expected[:, : crossings - latency]
