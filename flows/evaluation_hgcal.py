@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,44 +16,24 @@ from numpy.typing import NDArray
 
 from sim.hgcal_encoder.decoder import TrainedModel, shipped_models
 from sim.hgcal_encoder.metric import BINS, FINE_BINS, BinSummary, Comparison, compare
+from sim.hgcal_encoder.readers import ChargeTable
+from sim.hgcal_encoder.rivals import reconstruct_rivals
 from sim.hgcal_encoder.spec import HEADER_WIDTH
 from sim.hgcal_encoder.training import simulate_images
-from sim.hgcal_encoder.vectors import read_charges
 
-__all__ = ["Sample", "evaluate_model", "evaluation_sample", "find_model", "read_sample"]
+__all__ = ["evaluate_model", "evaluation_sample", "find_model"]
 
 #: Seed and size of the simulated sample; no training of a shipped model uses the seed.
 SAMPLE_SEED, SAMPLE_SCALE = 20260, 0.004
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """Module images to evaluate on.
-
-    Attributes
-    ----------
-    charges : ndarray of int64, shape (n, 48)
-        Calibrated charges in trigger cell order.
-    etas : ndarray of float64, shape (n,), or None
-        Pseudorapidity of the modules, where it is known.
-    """
-
-    charges: NDArray[np.int64]
-    etas: NDArray[np.float64] | None
-
-
-def evaluation_sample(seed: int = SAMPLE_SEED) -> Sample:
-    """About eleven thousand simulated images, of the kinds that networks are trained on, without pedestal.
+def evaluation_sample(seed: int = SAMPLE_SEED) -> ChargeTable:
+    """About thirteen thousand simulated images, of the kinds that networks are trained on, without pedestal.
 
     The same numbers everywhere: events, showers, noise and choice follow from the seed.
     """
     images = simulate_images(seed=seed, scale=SAMPLE_SCALE, pedestal=0.0)
-    return Sample(charges=images.charges, etas=images.etas)
-
-
-def read_sample(path: Path) -> Sample:
-    """Images of a file of charges; see `sim.hgcal_encoder.vectors.read_charges` for errors."""
-    return Sample(charges=read_charges(path), etas=None)
+    return ChargeTable(charges=images.charges, etas=images.etas)
 
 
 def find_model(*, preset: str, elinks: int, weights: str | None = None) -> TrainedModel:
@@ -95,14 +74,16 @@ def find_model(*, preset: str, elinks: int, weights: str | None = None) -> Train
     return model
 
 
-def evaluate_model(model: TrainedModel, samples: Mapping[str, Sample]) -> dict[str, Any]:
+def evaluate_model(model: TrainedModel, samples: Mapping[str, ChargeTable], *, rivals: bool = False) -> dict[str, Any]:
     """Every measure of quality, binned.
 
     Parameters
     ----------
     model : TrainedModel
-    samples : mapping of str to Sample
+    samples : mapping of str to ChargeTable
         Images by name.
+    rivals : bool, optional
+        Evaluate threshold sum, super trigger cells and best choice on as many links, too.
 
     Returns
     -------
@@ -115,12 +96,34 @@ def evaluate_model(model: TrainedModel, samples: Mapping[str, Sample]) -> dict[s
         * ``name``, ``images`` (rows), ``empty`` (rows without charge, left out);
         * ``bins`` (occupancy 1-3, 4-7, 8-48), ``fine_bins`` and, where pseudorapidity is known, ``eta_bins``: lists of
           objects with ``occupancy`` [lowest, highest], ``eta`` [lower, upper] or null, ``images``, and per measure
-          ``median``, ``median_error`` (one standard deviation), ``mean`` and ``width`` (half the central 68.27 %).
+          ``median``, ``median_error`` (one standard deviation), ``mean`` and ``width`` (half the central 68.27 %);
+        * with `rivals` also ``rivals``, a list of objects with ``name`` (`sim.hgcal_encoder.rivals`), ``bits`` (mean
+          bits per crossing that carry something), ``truncated`` (share of crossings of which only the sum arrived; rows
+          are taken as crossings of one chip) and the same lists of bins.
 
         Measures: ``emd``; ``telescoping`` (4 L48 + 2 L36 + L3 of charges over the power of two below their sum);
         ``response`` (decoded over true module sum; its ``width`` is the resolution); ``shift_mm`` (length of the
-        displacement of the mean position).  A bin without images has null for every figure.
+        displacement of the mean position).  ``images`` counts those with a defined EMD; a measure without any is null.
     """
+    data = []
+    for name, sample in samples.items():
+        entry: dict[str, Any] = {
+            "name": name,
+            "images": len(sample.charges),
+            "empty": int((~sample.charges.any(axis=1)).sum()),
+            **_tables(sample, model.reconstruct(sample.charges)),
+        }
+        if rivals:
+            entry["rivals"] = [
+                {
+                    "name": rival.name,
+                    "bits": rival.bits,
+                    "truncated": rival.truncated,
+                    **_tables(sample, rival.charges),
+                }
+                for rival in reconstruct_rivals(sample.charges, model.elinks)
+            ]
+        data.append(entry)
     return {
         "preset": model.spec.name,
         "elinks": model.elinks,
@@ -128,22 +131,17 @@ def evaluate_model(model: TrainedModel, samples: Mapping[str, Sample]) -> dict[s
         "frame_bits": HEADER_WIDTH + model.kept_bits * model.spec.latents,
         "weight_image_sha256": hashlib.sha256(model.weights.to_image()).hexdigest(),
         "units": {"emd": "low-density cells", "telescoping": "", "response": "", "shift_mm": "mm"},
-        "data": [_evaluate(model, name, sample) for name, sample in samples.items()],
+        "data": data,
     }
 
 
-def _evaluate(model: TrainedModel, name: str, sample: Sample) -> dict[str, Any]:
-    comparison = compare(sample.charges, model.reconstruct(sample.charges), etas=sample.etas)
-    result: dict[str, Any] = {
-        "name": name,
-        "images": len(sample.charges),
-        "empty": int((comparison.occupancies == 0).sum()),
+def _tables(sample: ChargeTable, decoded: NDArray[np.float64]) -> dict[str, list[dict[str, Any]]]:
+    comparison = compare(sample.charges, decoded, etas=sample.etas)
+    tables = {
         "bins": _entries(comparison, BINS, by_eta=False),
         "fine_bins": _entries(comparison, FINE_BINS, by_eta=False),
     }
-    if sample.etas is not None:
-        result["eta_bins"] = _entries(comparison, BINS, by_eta=True)
-    return result
+    return tables | ({"eta_bins": _entries(comparison, BINS, by_eta=True)} if sample.etas is not None else {})
 
 
 def _entries(comparison: Comparison, bins: tuple[tuple[int, int], ...], *, by_eta: bool) -> list[dict[str, Any]]:

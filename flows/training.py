@@ -23,6 +23,7 @@ from flows.metrics import package_version
 from sim.files import replacing
 from sim.hgcal_encoder.decoder import TrainedModel, shipped_models
 from sim.hgcal_encoder.metric import BINS, FINE_BINS, BinSummary, earth_movers_distance, occupancy, summarise
+from sim.hgcal_encoder.readers import read_charges
 from sim.hgcal_encoder.spec import PRESETS, EncoderSpec
 from sim.hgcal_encoder.training import (
     History,
@@ -31,7 +32,6 @@ from sim.hgcal_encoder.training import (
     train,
     training_device,
 )
-from sim.hgcal_encoder.vectors import read_charges
 from sim.hgcal_encoder.weights import Weights
 
 __all__ = [
@@ -48,7 +48,7 @@ __all__ = [
 Int64 = NDArray[np.int64]
 
 #: Steps from random weights and from given ones.
-SCRATCH_STEPS, TUNE_STEPS = 16000, 4000
+SCRATCH_STEPS, TUNE_STEPS = 16000, 2000
 #: Occupancy bins of a model card.
 CARD_BINS = (*BINS, *(b for b in FINE_BINS if b not in BINS))
 
@@ -110,14 +110,14 @@ class Training:
         What to start from, see `load_start`; ``none`` for random weights.  None: the shipped network of the preset for
         5 eLinks if fewer are asked for, else random weights.
     freeze_encoder : bool
-    charges : sequence of Path
-        Files of charges to train on instead of simulated showers.
+    charges : sequence of str
+        Files of charges (`sim.hgcal_encoder.readers`) to train on instead of simulated showers.
     scale : float
         Size of the simulated set, 1 for about 2.7 million images.
     loss, decoder, units, batch
         As in `sim.hgcal_encoder.training.TrainingPlan`.
     learning_rate : float or None
-        None: 2e-3 from random weights, 1e-3 from given ones.
+        None: 2e-3 from random weights, 2e-4 from given ones.
     repeats : int
         Trainings with seeds ``seed``, ``seed + 1``, ...: the first is kept, the spread of all is stated in the card.
     """
@@ -129,7 +129,7 @@ class Training:
     minutes: float | None = None
     fine_tune: str | None = None
     freeze_encoder: bool = False
-    charges: Sequence[Path] = ()
+    charges: Sequence[str] = ()
     scale: float = 0.5
     loss: str = "emd"
     decoder: str = "mlp"
@@ -171,9 +171,9 @@ class Training:
             decoder=self.decoder,
             units=self.units,
             batch=self.batch,
-            learning_rate=self.learning_rate or (1e-3 if tuned else 2e-3),
+            learning_rate=self.learning_rate or (2e-4 if tuned else 2e-3),
             # a network that works needs no cross-entropy to find its way
-            phases=(0.0, 0.75) if tuned else (0.1, 0.85),
+            phases=(0.0, 0.5) if tuned else (0.1, 0.85),
             freeze_encoder=self.freeze_encoder,
             max_seconds=self.minutes * 60 if self.minutes else None,
         )
@@ -262,7 +262,7 @@ def _images(training: Training, seed: int, journal: Journal) -> tuple[Int64, dic
         if not len(kept):
             raise ValueError(f"{path}: no row with a charge above 0")
         parts.append(kept)
-        origin[path.name] = len(kept)
+        origin[Path(path).name] = len(kept)
     return np.concatenate(parts), origin
 
 
@@ -271,7 +271,7 @@ def run_training(
     *,
     journal: Journal,
     out: Path,
-    evaluate: Mapping[str, Path] | None = None,
+    evaluate: Mapping[str, str] | None = None,
     resume: bool = False,
     tensorboard: Path | None = None,
 ) -> Trained:
@@ -284,7 +284,7 @@ def run_training(
         Shows the progress.
     out : Path
         Folder, made if it is not there.  ``NAME.seedN.checkpoint.npz`` lies in it until the training is through.
-    evaluate : mapping of str to Path, optional
+    evaluate : mapping of str to str, optional
         Files of charges for the card's table by name, beside the simulated sample of `evaluation_sample`.
     resume : bool, optional
         Continue from the checkpoint of an interrupted training of the same kind.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,21 +20,23 @@ app = typer.Typer(no_args_is_help=True, help="Quality of a trained network in ex
 @app.command("hgcal_encoder")
 def hgcal_encoder(
     charges: Annotated[
-        list[Path] | None,
-        typer.Option(help="Calibrated charges, CALQ_0 to CALQ_47; without it a simulated sample, the same everywhere."),
+        list[str] | None,
+        typer.Option(help="Calibrated charges (CSV, Parquet, ROOT); without it a simulated sample, always the same."),
     ] = None,
     elinks: Annotated[int, typer.Option(min=1, max=13, help="Output links.")] = 5,
     preset: Annotated[str, typer.Option(help=f"{' or '.join(PRESETS)}.")] = "ECON_T",
     weights: Annotated[str | None, typer.Option(help="Model file (.npz); without it the shipped one.")] = None,
+    rivals: Annotated[bool, typer.Option(help="Also threshold sum, super trigger cells, best choice.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Earth Mover's Distance, telescoping distance, energy response and position shift by occupancy."""
-    from flows.evaluation_hgcal import evaluate_model, evaluation_sample, find_model, read_sample
+    from flows.evaluation_hgcal import evaluate_model, evaluation_sample, find_model
+    from sim.hgcal_encoder.readers import read_charge_table
 
     if preset not in PRESETS:
         raise typer.BadParameter(f"--preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
     model = find_model(preset=preset, elinks=elinks, weights=weights)
-    samples = {path.stem: read_sample(path) for path in charges or []}
+    samples = {Path(path).name.split(".")[0]: read_charge_table(path) for path in charges or []}
     if len(samples) < len(charges or []):
         raise typer.BadParameter("--charges: expected files of different names")
     journal = Journal()
@@ -42,26 +44,35 @@ def hgcal_encoder(
         with journal.step("simulate showers"):
             samples = {"simulated": evaluation_sample()}
     with journal.step(f"evaluate {preset} on {elinks} eLinks"):
-        result = evaluate_model(model, samples)
+        result = evaluate_model(model, samples, rivals=rivals)
     if as_json:
         print(json.dumps(result, indent=1))
         return
     headings = ("cells", "images", "EMD median", "mean", "telescoping x 1000", "response", "resolution", "shift mm")
-    table = Table("data")
-    for heading in headings:
-        table.add_column(heading, justify="right")
     for data in result["data"]:
+        table = Table("method", title=f"{data['name']}: {preset} on {elinks} eLinks")
+        for heading in headings:
+            table.add_column(heading, justify="right")
         for entry in data["bins"] + data["fine_bins"]:
-            if entry["images"]:
-                table.add_row(
-                    data["name"],
-                    "-".join(map(str, entry["occupancy"])),
-                    f"{entry['images']:,}",
-                    f"{entry['emd']['median']:.3f}",
-                    f"{entry['emd']['mean']:.3f}",
-                    f"{1000 * entry['telescoping']['mean']:.2f}",
-                    f"{entry['response']['mean']:.4f}",
-                    f"{entry['response']['width']:.4f}",
-                    f"{entry['shift_mm']['median']:.2f}",
-                )
-    Console().print(table)
+            _row(table, "network", entry)
+        for rival in data.get("rivals", []):
+            table.add_section()
+            for entry in rival["bins"]:
+                _row(table, rival["name"], entry)
+        Console().print(table)
+
+
+def _row(table: Table, name: str, entry: dict[str, Any]) -> None:
+    if not entry["images"]:
+        return
+    table.add_row(
+        name,
+        "-".join(map(str, entry["occupancy"])),
+        f"{entry['images']:,}",
+        f"{entry['emd']['median']:.3f}",
+        f"{entry['emd']['mean']:.3f}",
+        f"{1000 * entry['telescoping']['mean']:.2f}",
+        f"{entry['response']['mean']:.4f}",
+        f"{entry['response']['width']:.4f}",
+        f"{entry['shift_mm']['median']:.2f}",
+    )

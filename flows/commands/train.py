@@ -36,7 +36,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Of showers, initial weights and batches.")] = 1,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Optimiser steps at most; 16000 from random weights, 4000 from given ones."),
+        typer.Option(min=1, help="Optimiser steps at most; 16000 from random weights, 2000 from given ones."),
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Shorten the schedule to this time; the result then depends on the machine.")
@@ -52,7 +52,7 @@ def train(
         bool, typer.Option("--freeze-encoder", help="Train the decoder only; the chip's weights stay.")
     ] = False,
     charges: Annotated[
-        list[Path] | None, typer.Option(help="Charges to train on (CALQ_0 to CALQ_47) instead of simulated showers.")
+        list[str] | None, typer.Option(help="Charges (CSV, Parquet, ROOT) to train on instead of simulated showers.")
     ] = None,
     scale: Annotated[float, typer.Option(help="Size of the simulated set; 1 for 2.7 million images.")] = 0.5,
     loss: Annotated[Loss, typer.Option(help="Earth Mover's Distance, or the published one.")] = Loss.EMD,
@@ -62,7 +62,7 @@ def train(
     units: Annotated[list[int] | None, typer.Option(help="Hidden layers of the mlp; once per layer.")] = None,
     batch: Annotated[int, typer.Option(help="Images of a step.")] = 512,
     learning_rate: Annotated[
-        float | None, typer.Option(help="At the start; 0.002 from random weights, 0.001 from given ones.")
+        float | None, typer.Option(help="At the start; 0.002 from random weights, 0.0002 from given ones.")
     ] = None,
     repeats: Annotated[
         int, typer.Option(min=1, help="Trainings with consecutive seeds; the card states their spread.")
@@ -88,7 +88,7 @@ def train(
         name, separator, path = item.partition("=")
         if not separator or not name:
             raise typer.BadParameter(f"--evaluate: expected NAME=FILE, got {item!r}")
-        files[name] = Path(path)
+        files[name] = path
     training = Training(
         preset=preset,
         elinks=elinks,

@@ -15,8 +15,10 @@ import flows.training
 from flows import evaluation_hgcal as e
 from flows.cli import app
 from flows.training import Trained, Training, load_start
+from sim.hgcal_encoder.best_choice import BestChoice
 from sim.hgcal_encoder.decoder import Decoder, TrainedModel
 from sim.hgcal_encoder.metric import earth_movers_distance, occupancy, position_shift, telescoping_distance
+from sim.hgcal_encoder.readers import ChargeTable
 from sim.hgcal_encoder.spec import ECON_T, TNS_2021
 from sim.hgcal_encoder.training import physics_multiplexer, simulate_images
 from sim.hgcal_encoder.weights import Weights
@@ -85,6 +87,13 @@ def test_train_then_evaluate(images: np.ndarray, tmp_path: Path) -> None:
         if entry["images"]:
             name = "-".join(map(str, entry["occupancy"]))
             assert rows[name] == (entry["images"], f"{entry['emd']['median']:.3f}")
+    # the rivals on three links, best choice by hand: six cells arrive, in 4E3M
+    assert {"best_choice", "threshold_sum"} < {rival["name"] for rival in data["rivals"]}
+    (best,) = (rival for rival in data["rivals"] if rival["name"] == "best_choice")
+    kept = BestChoice(etx_count=3, drop=1).reconstruct(images)
+    assert ((kept > 0).sum(axis=1) <= 6).all()
+    few = (occupancy(images) >= 4) & (occupancy(images) <= 7)
+    assert best["bins"][1]["emd"]["mean"] == pytest.approx(np.nanmean(earth_movers_distance(images[few], kept[few])))
     # by hand, for the busiest bin
     decoded = model.reconstruct(images)
     busy = occupancy(images) >= 8
@@ -99,14 +108,13 @@ def test_train_then_evaluate(images: np.ndarray, tmp_path: Path) -> None:
 
 
 def test_interrupted_command_resumes(images: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is stopped between two seeds leaves its checkpoints; with --resume the same model comes out."""
+    """What is stopped before the model is written leaves its checkpoint; --resume goes on and clears it away."""
     pytest.importorskip("tensorflow")
     write_charges(tmp_path / "own.csv", images)
     words = [
         "train", "--elinks", 5, "--steps", 3, "--batch", 16, "--units", 6, "--fine-tune", "none",
-        "--charges", tmp_path / "own.csv", "--repeats", 2,
+        "--charges", tmp_path / "own.csv",
     ]  # fmt: skip
-    assert liquidcal(*words, "--out", tmp_path / "whole")[0] == 0
     with monkeypatch.context() as patch:
 
         def stop(*_: object, **__: object) -> None:
@@ -114,14 +122,13 @@ def test_interrupted_command_resumes(images: np.ndarray, tmp_path: Path, monkeyp
 
         patch.setattr(flows.training, "model_card", stop)
         assert liquidcal(*words, "--out", tmp_path / "part") == (2, "", "liquidcal: disk full")
-    assert sorted(path.name for path in (tmp_path / "part").iterdir()) == [
-        "econ_t_5elinks.seed1.checkpoint.npz",
-        "econ_t_5elinks.seed2.checkpoint.npz",
-    ]
+    assert [path.name for path in (tmp_path / "part").iterdir()] == ["econ_t_5elinks.seed1.checkpoint.npz"]
+    with np.load(tmp_path / "part" / "econ_t_5elinks.seed1.checkpoint.npz") as state:
+        best = state["best_decoder_weight1"]
     assert liquidcal(*words, "--out", tmp_path / "part", "--resume")[0] == 0
-    whole, part = (TrainedModel.load(tmp_path / name / "econ_t_5elinks.npz") for name in ("whole", "part"))
-    assert whole.weights == part.weights
-    assert np.array_equal(whole.decoder.arrays["weight1"], part.decoder.arrays["weight1"])
+    assert sorted(path.name for path in (tmp_path / "part").iterdir()) == ["econ_t_5elinks.md", "econ_t_5elinks.npz"]
+    model = TrainedModel.load(tmp_path / "part" / "econ_t_5elinks.npz")
+    assert np.array_equal(model.decoder.arrays["weight1"], best)
     code, _, error = liquidcal(*words, "--out", tmp_path / "part", "--resume")
     assert code == 2
     assert "nothing to resume: no checkpoint" in error
@@ -139,7 +146,7 @@ def test_command_of_the_card_is_the_command(tmp_path: Path, monkeypatch: pytest.
     trainings = [
         Training(),
         Training(preset="TNS_2021", elinks=2, seed=7),
-        Training(steps=10, minutes=2.5, fine_tune="none", freeze_encoder=True, charges=(Path("a.csv"), Path("b.csv"))),
+        Training(steps=10, minutes=2.5, fine_tune="none", freeze_encoder=True, charges=("a.csv", "b.csv")),
         Training(scale=0.1, loss="telescoping", decoder="published", units=(8, 9), batch=64, learning_rate=0.01),
         Training(repeats=3, fine_tune="econ_t_5elinks"),
     ]
@@ -153,7 +160,7 @@ def test_start_of_a_training(tmp_path: Path, model: TrainedModel) -> None:
     assert Training(elinks=3).source == "econ_t_5elinks"
     assert Training(elinks=5).source is None
     assert Training(elinks=3, fine_tune="none").source is None
-    assert (Training(elinks=3).plan(1).steps, Training(elinks=5).plan(1).steps) == (4000, 16000)
+    assert (Training(elinks=3).plan(1).steps, Training(elinks=5).plan(1).steps) == (2000, 16000)
     assert Training(elinks=3, steps=7).plan(4).steps == 7
     assert isinstance(load_start("econ_t_5elinks", ECON_T), TrainedModel)
     model.save(tmp_path / "model.npz")
@@ -228,7 +235,7 @@ def test_evaluation_of_a_perfect_and_of_an_empty_module(model: TrainedModel) -> 
     charges[1:4, 5] = 100
     charges[4, :9] = 50
     etas = np.array([1.6, 1.6, 2.0, 2.9, 2.9, 1.6])
-    result = e.evaluate_model(model, {"some": e.Sample(charges=charges, etas=etas)})
+    result = e.evaluate_model(model, {"some": ChargeTable(charges=charges, etas=etas)})
     json.dumps(result, allow_nan=False)
     assert (result["kept_bits"], result["frame_bits"], result["elinks"]) == (5, 5 + 9 + 80, 3)
     (data,) = result["data"]
