@@ -504,7 +504,9 @@ merged or ON alone, and 3 x 3 pixels per word line with the polarities apart (24
 """
 
 
-def encode(events: Events, encoding: Encoding, *, steps: int, step_us: int) -> NDArray[np.bool_]:
+def encode(
+    events: Events, encoding: Encoding, *, steps: int, step_us: int, inputs: int | None = None
+) -> NDArray[np.bool_]:
     """Input spikes of a recording.
 
     Parameters
@@ -515,19 +517,24 @@ def encode(events: Events, encoding: Encoding, *, steps: int, step_us: int) -> N
         Which events drive which word line.
     steps, step_us : int
         Steps and their length. Events from ``steps * step_us`` on are not seen.
+    inputs : int, optional
+        Word lines of the chip, at least those of the encoding; further ones stay silent.
 
     Returns
     -------
-    ndarray of bool, shape (steps, encoding.inputs)
+    ndarray of bool, shape (steps, inputs)
 
     Raises
     ------
     ValueError
-        `steps` or `step_us` below 1.
+        `steps` or `step_us` below 1, or more word lines than `inputs`.
     """
     if steps < 1 or step_us < 1:
         raise ValueError(f"steps and step_us must be at least 1, got {steps} and {step_us}")
-    spikes = np.zeros((steps, encoding.inputs), np.bool_)
+    inputs = encoding.inputs if inputs is None else inputs
+    if inputs < encoding.inputs:
+        raise ValueError(f"encoding {encoding.name} drives {encoding.inputs} word lines, the chip has {inputs}")
+    spikes = np.zeros((steps, inputs), np.bool_)
     line = encoding.lines(events)
     step = events.t_us // step_us
     seen = (line >= 0) & (step < steps)
@@ -535,7 +542,9 @@ def encode(events: Events, encoding: Encoding, *, steps: int, step_us: int) -> N
     return spikes
 
 
-def encode_all(recordings: Iterable[Events], encoding: Encoding, *, steps: int, step_us: int) -> NDArray[np.bool_]:
-    """Input spikes of many recordings; shape (recordings, steps, encoding.inputs)."""
-    spikes = [encode(events, encoding, steps=steps, step_us=step_us) for events in recordings]
-    return np.stack(spikes) if spikes else np.zeros((0, steps, encoding.inputs), np.bool_)
+def encode_all(
+    recordings: Iterable[Events], encoding: Encoding, *, steps: int, step_us: int, inputs: int | None = None
+) -> NDArray[np.bool_]:
+    """Input spikes of many recordings; shape (recordings, steps, inputs). Parameters and errors as `encode`."""
+    spikes = [encode(events, encoding, steps=steps, step_us=step_us, inputs=inputs) for events in recordings]
+    return np.stack(spikes) if spikes else np.zeros((0, steps, inputs or encoding.inputs), np.bool_)

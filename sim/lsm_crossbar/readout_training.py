@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
+from scipy.linalg import solve
 from scipy.optimize import minimize
 
 from sim.fixed_point import IntArray
@@ -80,7 +80,7 @@ def ridge(
     """Ridge regression onto targets +1 (the class) and -1 (all others), in closed form.
 
     With centred features X and targets Y it is ``W = (X^T X / n + penalty * v * I)^-1 X^T Y / n``, v the mean variance
-    of a feature; one eigendecomposition serves all penalties.
+    of a feature.
 
     Parameters
     ----------
@@ -109,12 +109,12 @@ def ridge(
     mean, target = X.mean(axis=0), Y.mean(axis=0)
     X = X - mean
     covariance = X.T @ X / len(X)
-    values, vectors = eigh(covariance)
-    projected = vectors.T @ (X.T @ (Y - target) / len(X))
+    towards = X.T @ (Y - target) / len(X)
     scale = max(float(np.trace(covariance)) / X.shape[1], np.finfo(float).tiny)
     result = []
     for penalty in penalties:
-        weights = (vectors @ (projected / (np.maximum(values, 0.0) + penalty * scale)[:, None])).T
+        penalised = covariance + penalty * scale * np.eye(X.shape[1])
+        weights = solve(penalised, towards, assume_a="pos").T
         result.append(LinearReadout(weights=weights, bias=target - weights @ mean))
     return result
 
