@@ -37,7 +37,7 @@ from sim.hgcal_encoder.weights import Weights
 from sim.hgcal_encoder.words import HEADER, ORBIT_HEADER, check_words
 
 __all__ = [
-    "REGISTER_PORT", "EncoderBench", "EncoderDesign", "NativeModel", "Port", "SimulatorError", "WritePort",
+    "REGISTER_PORT", "EncoderBench", "EncoderDesign", "FastClock", "NativeModel", "Port", "SimulatorError", "WritePort",
     "build_native", "compile_design", "encoder_design", "read_ports", "run_group", "runtime_objects",
     "simulate_encoder", "split_modules", "verilator_environment", "verilator_version",
 ]  # fmt: skip
@@ -179,6 +179,22 @@ def run_group(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], time
 
 
 @dataclass(frozen=True, kw_only=True)
+class FastClock:
+    """A second clock of a design, a multiple of the first one and in phase with it.
+
+    Attributes
+    ----------
+    port : str
+        Input port of the top.
+    ratio : int
+        Rising edges in a period of the first clock, 2 or more; one of them with each of its edges.
+    """
+
+    port: str
+    ratio: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class WritePort:
     """Registers that change by their write port alone; the harness then leaves them alone while nothing is written.
 
@@ -224,13 +240,21 @@ def _split_clock(modules: dict[str, str], top: str, clock: str, write: WritePort
 
 
 def _wrapper(
-    ports: Sequence[Port], top: str, clock: str | None, mutants: bool, write: WritePort | None
+    ports: Sequence[Port],
+    top: str,
+    clock: str | None,
+    mutants: bool,
+    write: WritePort | None,
+    fast: FastClock | None,
 ) -> tuple[str, int, int]:
     """The module `harness`, and the words of its input and output."""
     lines, unused, held, offsets = [], [], [], {False: 0, True: 0}
     for port in ports:
         if port.name == clock:
             lines.append(f"        .\\{port.name} (clk)")
+            continue
+        if fast is not None and port.name == fast.port:
+            lines.append(f"        .\\{port.name} (fast)")
             continue
         side = "response" if port.output else "stimulus"
         low = 32 * offsets[port.output]
@@ -251,6 +275,7 @@ def _wrapper(
         "\n".join([
             "module harness (",
             *(["    input wire clk,"] if clock else []),
+            *(["    input wire fast,"] if fast else []),
             *(["    input wire [31:0] mutant,"] if mutants else []),
             *(["    input wire hold, write_clk,"] if write else []),
             f"    input wire [{32 * stimulus - 1}:0] stimulus,",
@@ -409,6 +434,7 @@ def build_native(
     clock: str | None = None,
     mutants: bool = False,
     write: WritePort | None = None,
+    fast: FastClock | None = None,
     optimise: str = "-O1",
     timeout_s: float = 900.0,
 ) -> tuple[Path, tuple[Port, ...]]:
@@ -426,6 +452,8 @@ def build_native(
         The design reads ``harness.mutant``, the number of the mutant that is switched on (flows/mutation.py).
     write : WritePort, optional
         Registers that need no clock while nothing is written.
+    fast : FastClock, optional
+        Clock that runs at a multiple of `clock`.
     optimise : str
         Optimisation of the C++ compiler for the simulation code. More than ``-O1`` only costs time of compilation.
     timeout_s : float
@@ -436,6 +464,7 @@ def build_native(
     library : Path
         File in the cache; its name is the hash of all inputs and tool versions.
     ports : tuple of Port
+        Without the port of `fast`.
 
     Raises
     ------
@@ -447,11 +476,17 @@ def build_native(
     ports = read_ports(verilog, top)
     if clock is not None and clock not in {p.name for p in ports if not p.output}:
         raise ValueError(f"module {top!r} has no clock input {clock!r}")
-    wrapper, stimulus, response = _wrapper(ports, top, clock, mutants, write)
+    wrapper, stimulus, response = _wrapper(ports, top, clock, mutants, write, fast)
+    if fast is not None:
+        if clock is None or fast.port not in {p.name for p in ports if not p.output} or fast.ratio < 2:
+            raise ValueError(f"module {top!r} has no clock {fast.port!r} that is a multiple of {clock!r}")
+        # driven by the harness itself: no part of the stimulus
+        ports = tuple(p for p in ports if p.name != fast.port)
     compile_flags = [
         f"-DSTIMULUS_WORDS={stimulus}", f"-DRESPONSE_WORDS={response}",
         f"-DCLOCKED={int(clock is not None)}", f"-DMUTANTS={int(mutants)}",
         f"-DWRITE_BIT={_enable_bit(ports, clock, write)}",
+        f"-DFAST_RATIO={fast.ratio if fast else 1}",
     ]  # fmt: skip
     modules = split_modules(verilog)
     if write is not None:

@@ -25,6 +25,9 @@ struct Model {
 #if CLOCKED
         top.clk = 0;
 #endif
+#if FAST_RATIO > 1
+        top.fast = 0;
+#endif
 #if MUTANTS
         top.mutant = 0;
 #endif
@@ -74,7 +77,17 @@ void model_run(Model* model, const uint32_t* stimulus, uint32_t* response, uint6
         top.write_clk = write;
         top.hold = 0;
 #endif
+#if FAST_RATIO > 1
+        // FAST_RATIO edges of the internal clock in a row, the first one together with the edge of the clock
+        for (int tick = 0; tick < FAST_RATIO; ++tick) {
+            top.fast = 1;
+            top.eval();
+            top.fast = 0;
+            top.eval();
+        }
+#else
         top.eval();
+#endif
 #endif
         stimulus += STIMULUS_WORDS;
         response += RESPONSE_WORDS;

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, ResetSignal, Value
+from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Instance, Module, ResetSignal, Value
 from amaranth.lib.wiring import Component, In
 
 __all__ = ["Library", "flat_ports", "place"]
@@ -66,7 +66,7 @@ class Library:
         self._clocked[name] = bool(domains)
 
     def instance(
-        self, name: str, part: Callable[..., Component], label: str, parameters: dict[str, Any]
+        self, name: str, part: Callable[..., Component], label: str, domain: str, parameters: dict[str, Any]
     ) -> tuple[Any, Instance]:
         """Interface object and instance `name` of the one module that `part` with these parameters becomes."""
         key = (part, tuple(sorted(parameters.items())))
@@ -86,14 +86,22 @@ class Library:
         interface = component.signature.create(path=(name,))
         connections: dict[str, Any] = {}
         if self._clocked[module]:
-            connections |= {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
+            connections |= {"i_clk": ClockSignal(domain), "i_rst": ResetSignal(domain)}
         for port, direction, value in flat_ports(interface, component.signature):
             connections[f"{direction[0]}_{port}"] = value
         return interface, Instance(module, **connections)
 
 
 def place(
-    m: Module, platform: Any, name: str, part: Callable[..., Component], /, *, label: str = "", **parameters: Any
+    m: Module,
+    platform: Any,
+    name: str,
+    part: Callable[..., Component],
+    /,
+    *,
+    label: str = "",
+    domain: str = "sync",
+    **parameters: Any,
 ) -> Any:
     """Add a submodule; when exporting, as an instance of a module that all equal submodules share.
 
@@ -109,6 +117,8 @@ def place(
         What to place.
     label : str
         Told apart from others of its class by this in the name of its module; integer parameters are in it anyway.
+    domain : str
+        Clock domain of the parent that clocks the submodule; within a component there is one domain, ``sync``.
     **parameters
         Its constructor arguments, hashable: equal arguments, equal module.
 
@@ -118,9 +128,10 @@ def place(
         The ports: the component itself, or an interface object of the same signature.
     """
     if isinstance(platform, Library):
-        interface, m.submodules[name] = platform.instance(name, part, label, parameters)
+        interface, m.submodules[name] = platform.instance(name, part, label, domain, parameters)
         return interface
-    m.submodules[name] = component = part(**parameters)
+    component = part(**parameters)
+    m.submodules[name] = component if domain == "sync" else DomainRenamer(domain)(component)
     return component
 
 

@@ -84,11 +84,13 @@ class DotProductFormat:
         Left shift that brings the bias to the fraction of the products.
     rounding : Rounding
         How each product loses its bits. `TRN` (floor) is the case that the structure is made for.
+    accumulated : int
+        Products of a sum that grows by `taps` products at a time; 0 for a sum that is formed at once.
 
     Raises
     ------
     ValueError
-        If a count or width is below 1, or a shift is negative.
+        If a count or width is below 1, a shift is negative, or fewer products are accumulated than there are taps.
     """
 
     taps: int
@@ -98,8 +100,11 @@ class DotProductFormat:
     bias_width: int = 6
     bias_shift: int = 0
     rounding: Rounding = Rounding.TRN
+    accumulated: int = 0
 
     def __post_init__(self) -> None:
+        if self.accumulated and self.accumulated < self.taps:
+            raise ValueError(f"accumulated products: expected at least the {self.taps} taps, got {self.accumulated}")
         for name in ("taps", "activation_width", "weight_width", "bias_width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} of a dot product must be at least 1, got {getattr(self, name)}")
@@ -166,8 +171,9 @@ class DotProductFormat:
         x = (1 << self.activation_width) - 1
         w = 1 << (self.weight_width - 1)
         b = 1 << (self.bias_width - 1)
-        low = self.taps * self.round_product(-w * x) - (b << self.bias_shift)
-        high = self.taps * self.round_product((w - 1) * x) + ((b - 1) << self.bias_shift)
+        products = self.accumulated or self.taps
+        low = products * self.round_product(-w * x) - (b << self.bias_shift)
+        high = products * self.round_product((w - 1) * x) + ((b - 1) << self.bias_shift)
         return low, high
 
     @property
@@ -343,7 +349,10 @@ def _carry_count(f: DotProductFormat) -> int:
 
 
 def _inversion_constant(f: DotProductFormat) -> int:
-    """What the sum of inverted terms is short of ``-1 - result``, the excess aside."""
+    """What the sum of inverted terms is short of ``-1 - result``, the excess aside.
+
+    A sum that is accumulated enters inverted, as -1 less the sum so far, and takes the place of the bias.
+    """
     if f.rounding == Rounding.RND_CONV and f.shift:
         rounded = f.activation_width + f.offset_bits - f.shift
         all_ones = f.taps * ((1 << rounded) - 1)
@@ -352,6 +361,8 @@ def _inversion_constant(f: DotProductFormat) -> int:
         for row in f.rows:
             first, column = _kept_bits(f, row)
             all_ones += ((1 << max(0, f.row_width(row) - first)) - 1) << column
+    if f.accumulated:
+        return -all_ones
     # The bias enters as 2**(width - 1) - 1 - bias, which is never negative.
     all_ones += ((1 << (f.bias_width - 1)) - 1) << f.bias_shift
     return -1 - all_ones
@@ -382,7 +393,9 @@ class DotProduct(Component):
     select : In(3) * len(rows)
         Recoded weights.
     bias : In(bias_width)
-        Bias, two's complement.
+        Bias, two's complement; not in a format that accumulates.
+    partial : In(sum_width)
+        The sum so far with the bias in it, inverted; in a format that accumulates only.
     offset : In(sum_width)
         Shared offset.
     sum : Out(signed(sum_width))
@@ -404,7 +417,11 @@ class DotProduct(Component):
                 "triple": In(dot_format.activation_width + 2).array(dot_format.taps),
                 "pair": In(dot_format.activation_width + 1).array(dot_format.pairs),
                 "select": In(3).array(len(dot_format.rows)),
-                "bias": In(dot_format.bias_width),
+                **(
+                    {"partial": In(dot_format.sum_width)}
+                    if dot_format.accumulated
+                    else {"bias": In(dot_format.bias_width)}
+                ),
                 "offset": In(dot_format.sum_width),
                 "sum": Out(signed(dot_format.sum_width)),
             }
@@ -440,7 +457,7 @@ class DotProduct(Component):
                 inverted = Signal(name=f"carry_{tap}_{number}_n")
                 m.d.comb += inverted.eq(~carry)
                 terms.append(inverted)
-        terms.append(_at(Cat(~self.bias[:-1], self.bias[-1]), f.bias_shift))
+        terms.append(self.partial if f.accumulated else _at(Cat(~self.bias[:-1], self.bias[-1]), f.bias_shift))
         terms.append(self.offset)
         total = Signal(f.sum_width)
         m.d.comb += [total.eq(balanced_sum(terms)), self.sum.eq((~total).as_signed())]

@@ -20,6 +20,8 @@ CHARGE_WIDTH = 22
 """Bits of a calibrated charge."""
 SUM_WIDTH = 28
 """Bits of the module sum of 48 calibrated charges."""
+MAX_REUSE = 16
+"""Largest internal clock, in multiples of 40 MHz."""
 HEADER_WIDTH = 14
 """Bits of a frame in front of the latents: 5-bit bunch-crossing counter, 9-bit sum code."""
 
@@ -69,6 +71,9 @@ class EncoderSpec:
         Format of the latents after ReLU; unsigned.
     word_order : WordOrder
         Order of trigger cells in an input word.
+    reuse : int
+        Multiplications that a multiplier of the hardware serves in a bunch crossing, 1 to 16: its internal clock is
+        `reuse` times 40 MHz. Without effect on any result.
 
     Raises
     ------
@@ -93,6 +98,7 @@ class EncoderSpec:
     conv_product_rounding: Rounding = Rounding.TRN
     dense_product_rounding: Rounding = Rounding.TRN
     word_order: WordOrder = WordOrder.PRODUCTION
+    reuse: int = 1
 
     def __post_init__(self) -> None:
         for field in ("conv_product_rounding", "dense_product_rounding"):
@@ -105,6 +111,8 @@ class EncoderSpec:
                 f"grid {self.grid}, kernel {self.kernel}, stride {self.stride} must be at least 1 "
                 f"and padding {self.padding} at least 0"
             )
+        if type(self.reuse) is not int or not 1 <= self.reuse <= MAX_REUSE:
+            raise ValueError(f"reuse of multipliers: expected 1 to {MAX_REUSE}, got {self.reuse!r}")
         if self.filters < 1 or self.latents < 1:
             raise ValueError(f"need at least one filter and one latent, got {self.filters} and {self.latents}")
         rows, columns, channels = self.grid

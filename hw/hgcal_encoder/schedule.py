@@ -1,0 +1,60 @@
+"""Which position of the convolution is computed when, if multipliers are reused."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from sim.hgcal_encoder.spec import EncoderSpec
+
+__all__ = ["Schedule"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Positions of the convolution over `spec.reuse` slots of a bunch crossing.
+
+    In each slot, an internal clock, every unit computes all filters of one position. A unit has the taps that any of
+    its positions has, so positions of equal size share a unit: the largest come first.
+
+    Attributes
+    ----------
+    spec : EncoderSpec
+    """
+
+    spec: EncoderSpec
+
+    @cached_property
+    def units(self) -> tuple[tuple[int | None, ...], ...]:
+        """For each unit its position in each slot, None where it has none."""
+        slots = self.spec.reuse
+        order = sorted(range(self.spec.positions), key=lambda position: -len(self.spec.taps[position]))
+        parts = [order[first : first + slots] for first in range(0, len(order), slots)]
+        return tuple((*part, *[None] * (slots - len(part))) for part in parts)
+
+    @cached_property
+    def unit_taps(self) -> tuple[tuple[int, ...], ...]:
+        """For each unit the kernel taps that it multiplies, ascending; empty if its positions see padding only."""
+        return tuple(
+            tuple(sorted({tap for position in unit if position is not None for _, tap in self.spec.taps[position]}))
+            for unit in self.units
+        )
+
+    def cell(self, unit: int, slot: int, tap: int) -> int | None:
+        """Trigger cell that a tap of a unit sees in a slot; None for a constant zero."""
+        position = self.units[unit][slot]
+        return None if position is None else {t: cell for cell, t in self.spec.taps[position]}.get(tap)
+
+    @property
+    def parallel(self) -> int:
+        """Activations per slot; index = unit * filters + filter."""
+        return len(self.units) * self.spec.filters
+
+    def activation(self, slot: int, index: int) -> int | None:
+        """Number of the activation that stands at `index` in a slot; None if nothing does."""
+        unit, filter_ = divmod(index, self.spec.filters)
+        position = self.units[unit][slot]
+        return None if position is None else position * self.spec.filters + filter_
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers of both layers."""
+        return self.spec.filters * sum(map(len, self.unit_taps)) + self.parallel * self.spec.latents

@@ -1,0 +1,225 @@
+"""Convolution and dense layer with multipliers that serve several multiplications in a bunch crossing."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, Mux, ResetSignal, Signal, Value
+from amaranth.lib.data import ArrayLayout
+from amaranth.lib.wiring import Component, In, Out
+
+from hw.common.hierarchy import place
+from hw.common.pipeline_register import PipelineRegister
+from hw.common.registered import described
+from hw.hgcal_encoder.dot_product import ActivationMultiples, ActivationOffset
+from hw.hgcal_encoder.serial_convolution import SerialConvolution
+from hw.hgcal_encoder.serial_dense import SerialDense
+from hw.hgcal_encoder.serial_neuron import serial_format
+from hw.hgcal_encoder.serial_window import SerialWindow, connect, wires
+from sim.hgcal_encoder.spec import CELLS, EncoderSpec
+
+__all__ = ["FAST", "SerialNetwork", "place_serial_network", "serial_registers"]
+
+FAST = "fast"
+"""Clock domain of the internal clock."""
+_REGISTERS = ("activations", "window", "multiples")
+"""Registers on the way, in the order in which clocks become free for them."""
+
+
+def serial_registers(reuse: int) -> tuple[str, ...]:
+    """Registers on the way through the network; each delays by one internal clock.
+
+    The sums of a crossing are complete ``reuse`` internal clocks, and one for each register, behind its pixels. The
+    latents are kept one internal clock later, and must be there before the second edge of the crossing clock.
+    """
+    return _REGISTERS[: max(0, reuse - 2)]
+
+
+class SerialNetwork(Component):
+    """The network in slots: each internal clock computes one position per unit and adds its products to all latents.
+
+    Between two edges of the crossing clock there are ``spec.reuse`` internal clocks, the first of which coincides with
+    the edge. In slot t every unit convolves the position that `Schedule` gives it, and the activations go straight to
+    the dense layer, where each weight of the slot reaches its multiplier through an AND-OR; 16 sums (one per latent)
+    grow by the products of the slot. There is no register for all activations. All arithmetic is that of `Convolution`
+    and `Dense`, bit for bit: a product is complete before it is rounded, and sums are exact in any order.
+
+    The slots follow `toggle`, so they find their place again within one crossing after an upset.
+
+    Throughput one crossing per ``spec.reuse`` clocks. The latents of pixels that change at an edge of the crossing
+    clock are there ``internal_latency`` internal clocks later, before the second edge, and stay for ``spec.reuse``.
+    Weights must not change while crossings flow: the crossing in flight would see both.
+
+    Reset: asynchronous, all registers 0; the first slot of a crossing does not look at what the sums hold.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+        With a `reuse` above 1.
+    register : class of Component
+        `PipelineRegister` or a component with the same ports and constructor.
+
+    Members
+    -------
+    toggle : In(1)
+        Changes at each edge of the crossing clock.
+    pixels : In(spec.pixel.width) x 48
+        Change at edges of the crossing clock only.
+    kernel, kernel_bias, weights, bias : In
+        As `Convolution` and `Dense` take them.
+    latents : Out(spec.latent.width) x latents
+    error : Out(1)
+        If `register` has one: a register disagreed; stays until an edge of the crossing clock has seen it.
+
+    Raises
+    ------
+    ValueError
+        If `spec` does not reuse multipliers.
+    """
+
+    clocked = True
+
+    def __init__(self, *, spec: EncoderSpec, register: Callable[..., Component] = PipelineRegister):
+        if spec.reuse < 2:
+            raise ValueError(f"a serial network needs a reuse factor of at least 2, got {spec.reuse}")
+        self._spec = spec
+        self._register = register
+        self._watched = "error" in described(register, width=1).signature.members
+        weight = spec.weight.width
+        super().__init__(
+            {
+                "toggle": In(1),
+                "pixels": In(ArrayLayout(spec.pixel.width, CELLS)),
+                "kernel": In(ArrayLayout(ArrayLayout(weight, spec.filters), spec.kernel_taps)),
+                "kernel_bias": In(ArrayLayout(weight, spec.filters)),
+                "weights": In(ArrayLayout(ArrayLayout(weight, spec.activations), spec.latents)),
+                "bias": In(ArrayLayout(weight, spec.latents)),
+                "latents": Out(ArrayLayout(spec.latent.width, spec.latents)),
+                **({"error": Out(1)} if self._watched else {}),
+            }
+        )
+
+    @property
+    def internal_latency(self) -> int:
+        """Internal clocks from pixels to latents."""
+        return self._spec.reuse + len(serial_registers(self._spec.reuse)) + 1
+
+    def elaborate(self, platform: object) -> Module:
+        spec = self._spec
+        m = Module()
+        errors: list[Value] = []
+
+        def register(name: str, value: Value) -> Value:
+            step = place(m, platform, f"{name}_register", self._register, width=len(value))
+            m.d.comb += step.i.eq(value)
+            if self._watched:
+                errors.append(step.error)
+            return step.o
+
+        # slots: the first begins where the crossing clock has toggled, the others follow. A slot at `depth` registers
+        # into the network is the slot so many clocks ago; the last ones reach into the next crossing.
+        toggled = self.toggle ^ register("toggle", self.toggle)
+        stages = serial_registers(spec.reuse)
+        times = [Signal(name="slot_0")]
+        m.d.comb += times[0].eq(toggled)
+        for number in range(1, spec.reuse + len(stages) + 1):
+            times.append(register(f"slot_{number}", times[-1]))
+
+        def slot(depth: int) -> Value:
+            return Cat(times[depth : depth + spec.reuse])
+
+        depth = 0
+
+        def cut(stage: str, *values: Value) -> list[Value]:
+            nonlocal depth
+            if stage not in stages:
+                return list(values)
+            depth += 1
+            kept = register(stage, Cat(values))
+            ends = [sum(len(value) for value in values[:i]) for i in range(len(values) + 1)]
+            return [kept[first:last] for first, last in pairwise(ends)]
+
+        window = place(m, platform, "window", SerialWindow, spec=spec)
+        m.d.comb += [window.pixels.eq(self.pixels), window.slot.eq(slot(depth))]
+        x, triple, pair = cut("window", *(wires(window, name) for name in ("x", "triple", "pair")))
+
+        convolution = place(m, platform, "convolution", SerialConvolution, spec=spec)
+        connect(m, convolution, x=x, triple=triple, pair=pair)
+        m.d.comb += [
+            convolution.kernel.eq(self.kernel),
+            convolution.bias.eq(self.kernel_bias),
+        ]
+        (activations,) = cut("activations", convolution.activations.as_value())
+
+        f = serial_format(spec)
+        multiples = place(
+            m, platform, "multiples", ActivationMultiples, count=f.taps, width=f.activation_width, pairs=f.pairs
+        )
+        offset = place(m, platform, "offset", ActivationOffset, label="dense", dot_format=f)
+        m.d.comb += [
+            Cat(multiples.x).eq(activations),
+            Cat(offset.x).eq(activations),
+            Cat(offset.pair).eq(Cat(multiples.pair)),
+        ]
+        x, triple, pair, excess = cut(
+            "multiples", activations, Cat(multiples.triple), Cat(multiples.pair), offset.offset
+        )
+
+        dense = place(m, platform, "dense", SerialDense, spec=spec)
+        # the sums of the last slot are kept while the first slot of the next crossing begins
+        kept = Signal(spec.latents * spec.latent.width)
+        connect(m, dense, x=x, triple=triple, pair=pair)
+        m.d.comb += [
+            dense.offset.eq(excess),
+            dense.slot.eq(slot(depth)),
+            dense.weights.eq(self.weights),
+            dense.bias.eq(self.bias),
+            dense.partial.eq(register("sums", dense.next_partial.as_value())),
+            kept.eq(register("latents", Mux(times[depth + spec.reuse], dense.latents.as_value(), kept))),
+            self.latents.eq(kept),
+        ]
+        if self._watched:
+            seen = place(m, platform, "error_register", self._register, width=1)
+            m.d.comb += [
+                seen.i.eq(Cat(errors).any() | (seen.o & ~times[spec.reuse - 1])),
+                self.error.eq(seen.o),
+            ]
+        return m
+
+
+def place_serial_network(
+    m: Module,
+    platform: Any,
+    *,
+    spec: EncoderSpec,
+    register: Callable[..., Component],
+    fast_clk: Value,
+) -> Any:
+    """Add a `SerialNetwork` to a module of the crossing clock, with its clock domain and the toggle that it follows.
+
+    Parameters
+    ----------
+    m, platform : Module, object
+        Parent, and what its `elaborate` was given.
+    spec : EncoderSpec
+    register : class of Component
+        For all registers.
+    fast_clk : Value
+        Internal clock: ``spec.reuse`` rising edges in a period of the crossing clock, one with each of its edges.
+
+    Returns
+    -------
+    object
+        Interface of the network; `toggle` is connected.
+    """
+    domain = ClockDomain(FAST, async_reset=True)
+    m.domains += domain
+    toggle = place(m, platform, "toggle", register, width=1)
+    network = place(m, platform, "network", SerialNetwork, domain=FAST, spec=spec, register=register)
+    m.d.comb += [
+        ClockSignal(FAST).eq(fast_clk),
+        ResetSignal(FAST).eq(ResetSignal()),
+        toggle.i.eq(~toggle.o),
+        network.toggle.eq(toggle.o),
+    ]
+    return network
