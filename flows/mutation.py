@@ -488,6 +488,8 @@ def run_campaign(
     threads: int = 2,
     advance: Callable[[int], None] | None = None,
     timeout_s: float = 900.0,
+    prepare: Callable[[str], str] = str,
+    plusarg: str = "",
 ) -> CampaignResult:
     """Build all mutants at once and run the check on each.
 
@@ -511,6 +513,10 @@ def run_campaign(
         Called with 1 for every mutant that is decided, from any thread.
     timeout_s : float
         Limit of each build step in seconds.
+    prepare : callable
+        Last touch to the Verilog text before it is built, where memories are loaded from files.
+    plusarg : str
+        Argument of the simulation, as of `NativeModel`.
 
     Raises
     ------
@@ -519,9 +525,8 @@ def run_campaign(
     """
     modules = elaborate(rtlil, timeout_s)
     mutants = find_mutants(modules, top, count, rng)
-    library, ports = build_native(
-        schemata(modules, top, mutants, timeout_s), top, clock=clock, mutants=True, timeout_s=timeout_s
-    )
+    verilog = prepare(schemata(modules, top, mutants, timeout_s))
+    library, ports = build_native(verilog, top, clock=clock, mutants=True, timeout_s=timeout_s)
 
     def stage_root(mutant: Mutant) -> str:
         name = f"{top}_{mutant.stage}"
@@ -535,7 +540,7 @@ def run_campaign(
         return mutant.port == "ARST_VALUE" and module_equivalent(modules, mutant, root=top, at_reset=True)
 
     def passes(number: int) -> bool:
-        with NativeModel(library, ports, clock) as model:
+        with NativeModel(library, ports, clock, plusarg=plusarg) as model:
             model.select_mutant(number)
             return check(model)
 

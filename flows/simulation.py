@@ -312,9 +312,13 @@ class NativeModel:
         Name of the clock; None for combinational designs.
     seed : int
         Seed of the values of variables that the design does not initialise, 1 to 2**31 - 1.
+    plusarg : str
+        Argument of the simulation, ``+name=value``, for designs that ask for one.
     """
 
-    def __init__(self, library: Path, ports: Sequence[Port], clock: str | None, seed: int = 1) -> None:
+    def __init__(
+        self, library: Path, ports: Sequence[Port], clock: str | None, seed: int = 1, plusarg: str = ""
+    ) -> None:
         if not 1 <= seed < 1 << 31:
             raise ValueError(f"seed of a model: expected 1 to 2**31 - 1, got {seed}")
         self.library = library
@@ -325,12 +329,18 @@ class NativeModel:
         self.output_words = max(sum(p.words for p in self.outputs), 3)
         code = ctypes.CDLL(str(library))
         code.model_open.restype = ctypes.c_void_p
-        code.model_open.argtypes = [ctypes.c_int]
+        code.model_open.argtypes = [ctypes.c_int, ctypes.c_char_p]
         code.model_close.argtypes = [ctypes.c_void_p]
         code.model_mutant.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
         code.model_run.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64]
         self._code = code
-        self._handle: int | None = code.model_open(seed)
+        if clock is not None:
+            code.model_stream.restype = ctypes.c_uint64
+            code.model_stream.argtypes = [
+                ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_void_p,
+                ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.POINTER(ctypes.c_uint64),
+            ]  # fmt: skip
+        self._handle: int | None = code.model_open(seed, plusarg.encode() or None)
 
     def close(self) -> None:
         """Free the model; allowed twice."""
@@ -375,6 +385,57 @@ class NativeModel:
             count = min(_ROWS_PER_CALL, len(rows) - first)
             self._code.model_run(self._handle, rows[first:].ctypes.data, response[first:].ctypes.data, count)
         return response
+
+    def run_stream(
+        self,
+        values: Mapping[str, npt.ArrayLike],
+        *,
+        valid: str,
+        ready: str,
+        strobes: Sequence[str],
+        count: int,
+        clocks: int,
+    ) -> tuple[dict[str, Values], npt.NDArray[np.int64], int]:
+        """Run a stream with handshake: a row stays until it is accepted, the last one stays on to the end.
+
+        Parameters
+        ----------
+        values : mapping
+            As `run`: rows in the order in which they are offered.
+        valid, ready : str
+            Input port and output port, one bit each: a row with `valid` waits for `ready`.
+        strobes : sequence of str
+            Output ports of one bit: clocks in which one of them is high are kept, all others dropped.
+        count : int
+            Ends after so many clocks were kept.
+        clocks : int
+            Ends after so many clocks.
+
+        Returns
+        -------
+        kept : dict
+            As `unpack`, fewer than `count` rows if the clocks ran out.
+        times : ndarray of int64
+            Clock of each.
+        clocks : int
+            Clocks that were run.
+        """
+        if self._handle is None or self.clock is None:
+            raise ValueError("the model is closed, or has no clock")
+        rows = max((len(array) for array in map(np.asarray, values.values()) if array.ndim), default=1)
+        stimulus = self.pack(values, rows)
+        inputs, outputs = _bits(self.inputs), _bits(self.outputs)
+        mask = np.zeros(self.output_words, np.uint32)
+        for name in strobes:
+            mask[outputs[name] // 32] |= np.uint32(1 << outputs[name] % 32)
+        response = np.empty((count, self.output_words), np.uint32)
+        times = np.empty(count, np.int64)
+        done = ctypes.c_uint64(clocks)
+        kept = self._code.model_stream(
+            self._handle, stimulus.ctypes.data, rows, inputs[valid], outputs[ready], mask.ctypes.data,
+            response.ctypes.data, times.ctypes.data, count, ctypes.byref(done),
+        )  # fmt: skip
+        return self.unpack(response[:kept]), times[:kept], done.value
 
     def pack(self, values: Mapping[str, npt.ArrayLike], rows: int) -> Words:
         """Rows of stimulus from values by port name.
@@ -425,6 +486,15 @@ class NativeModel:
         """`pack`, `run_rows`, `unpack`; the number of rows is that of the longest value."""
         rows = max((len(array) for array in map(np.asarray, values.values()) if array.ndim), default=1)
         return self.unpack(self.run_rows(self.pack(values, rows)))
+
+
+def _bits(ports: Sequence[Port]) -> dict[str, int]:
+    """First bit of each port in a row of the harness."""
+    found, offset = {}, 0
+    for port in ports:
+        found[port.name] = 32 * offset
+        offset += port.words
+    return found
 
 
 def build_native(

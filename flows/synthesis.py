@@ -19,7 +19,7 @@ import math
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -420,9 +420,12 @@ def _public(name: str) -> str:
 
 
 def _count(
-    netlist: Mapping[str, Any], top: str, library: CellLibrary
+    netlist: Mapping[str, Any], top: str, library: CellLibrary, black_boxes: Collection[str] = ()
 ) -> tuple[tuple[ModuleArea, ...], tuple[Stage, ...], Counter[str], Counter[str]]:
-    """Areas and counts from the netlist itself: modules, stages, library cells by type, cells of no library by type."""
+    """Areas and counts from the netlist itself: modules, stages, library cells by type, cells of no library by type.
+
+    Black boxes of the source are nobody's cells: they have no area and are not counted.
+    """
     modules = {name: body for name, body in netlist["modules"].items() if name == top or _is_design(body)}
     own = {name: Counter(str(cell["type"]) for cell in body["cells"].values()) for name, body in modules.items()}
     flops = set(library.flip_flops)
@@ -466,7 +469,7 @@ def _count(
                 instances[kind] += number * instances[name]
             elif kind in library.cells:
                 mapped[kind] += number * instances[name]
-            else:
+            elif kind not in black_boxes:
                 unmapped[kind] += number * instances[name]
 
     def own_area(name: str) -> tuple[float, int, int]:
@@ -783,7 +786,9 @@ def _synthesise(
             "tee -o check_source.txt check",
         ],
     )
-    kept = _plan(json.loads((work / "elaborated.json").read_text()), top, keep, flatten, min_keep_cells)
+    elaborated = json.loads((work / "elaborated.json").read_text())
+    black_boxes = sorted(name for name, body in elaborated["modules"].items() if not _is_design(body))
+    kept = _plan(elaborated, top, keep, flatten, min_keep_cells)
     (work / "kept.txt").write_text(_selection(kept))
 
     boxes = recipe.adder_cells or recipe.ripple
@@ -895,7 +900,7 @@ def _synthesise(
     )
 
     netlist = json.loads((work / "netlist.json").read_text())
-    modules, stages, mapped, unmapped = _count(netlist, top, library)
+    modules, stages, mapped, unmapped = _count(netlist, top, library, black_boxes)
     stat = json.loads((work / "stat.json").read_text())
     area = modules[0].area_um2
     yosys_area = float(stat["design"].get("area", 0.0))
@@ -938,6 +943,12 @@ def _synthesise(
         ),
         metric("design__instance__count", sum(mapped.values()), "", counted),
         metric("design__instance_unmapped__count", sum(unmapped.values()), "", "neither library cells nor modules"),
+        metric(
+            "design__black_box__count",
+            len(black_boxes),
+            "",
+            f"modules of which only the ports are known, without area: {', '.join(black_boxes) or 'none'}",
+        ),
         *(
             metric(f"design__instance__count__class:{kind}", number, "", f"{counted}; class by Liberty groups")
             for kind, number in sorted(by_kind.items())

@@ -29,6 +29,7 @@ from sim.hgcal_encoder.spec import CELLS, ECON_T, ETX_WORDS, EncoderSpec, WordOr
 from sim.hgcal_encoder.vectors import read_frames, read_words
 from sim.hgcal_encoder.weights import Weights
 from sim.hgcal_encoder.words import HEADER, ORBIT_HEADER, pack
+from sim.lsm_crossbar.spec import CrossbarSpec
 
 __all__ = [
     "KILL_RATE_GATE", "Segment", "Stimulus", "Sweep", "VerificationReport", "campaign_spec", "check_directed",
@@ -49,7 +50,7 @@ Advance = Callable[[int], None]
 class VerificationReport:
     """All checks of one spec, with the seed that repeats them."""
 
-    spec: EncoderSpec
+    spec: EncoderSpec | CrossbarSpec
     seed: int
     checks: tuple[Check, ...]
     campaign: mutation.CampaignResult | None

@@ -20,7 +20,9 @@ struct Model {
         return context;
     }
     // inputs start at 0, not at random: an asynchronous reset in the first row has to be an edge
-    explicit Model(int seed) : top(prepare(&context, seed)) {
+    Model(int seed, const char* argument) : top(prepare(&context, seed)) {
+        const char* arguments[] = {"model", argument};
+        if (argument) context.commandArgs(2, arguments);
         for (size_t i = 0; i < STIMULUS_WORDS; ++i) top.stimulus[i] = 0;
 #if CLOCKED
         top.clk = 0;
@@ -42,7 +44,8 @@ struct Model {
 
 extern "C" {
 
-Model* model_open(int seed) { return new Model(seed); }
+// argument: a plusarg for the design, or null
+Model* model_open(int seed, const char* argument) { return new Model(seed, argument); }
 
 void model_close(Model* model) { delete model; }
 
@@ -93,4 +96,34 @@ void model_run(Model* model, const uint32_t* stimulus, uint32_t* response, uint6
         response += RESPONSE_WORDS;
     }
 }
+
+#if CLOCKED
+// Rows of a stream with a handshake: a row with the bit `valid` set stays until the response shows the bit `ready`; the
+// last row stays on. Of the responses only those with a bit of `strobes` (RESPONSE_WORDS words) are kept, each with its
+// clock, until there are `capacity` of them or `clocks` clocks have passed. Returns how many; `*clocks` counts the clocks.
+uint64_t model_stream(Model* model, const uint32_t* stimulus, uint64_t rows, uint64_t valid, uint64_t ready,
+                      const uint32_t* strobes, uint32_t* response, uint64_t* times, uint64_t capacity,
+                      uint64_t* clocks) {
+    Vharness& top = model->top;
+    uint64_t kept = 0, row = 0, clock = 0;
+    for (; clock < *clocks && kept < capacity; ++clock) {
+        const uint32_t* now = stimulus + row * STIMULUS_WORDS;
+        for (size_t i = 0; i < STIMULUS_WORDS; ++i) top.stimulus[i] = now[i];
+        top.clk = 0;
+        top.eval();
+        bool strobe = false;
+        for (size_t i = 0; i < RESPONSE_WORDS; ++i) strobe |= (top.response[i] & strobes[i]) != 0;
+        if (strobe) {
+            for (size_t i = 0; i < RESPONSE_WORDS; ++i) response[kept * RESPONSE_WORDS + i] = top.response[i];
+            times[kept++] = clock;
+        }
+        const bool waits = (now[valid / 32] >> (valid % 32) & 1) && !(top.response[ready / 32] >> (ready % 32) & 1);
+        if (!waits && row + 1 < rows) ++row;
+        top.clk = 1;
+        top.eval();
+    }
+    *clocks = clock;
+    return kept;
+}
+#endif
 }

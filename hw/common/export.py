@@ -11,7 +11,7 @@ from amaranth.lib.wiring import Component
 
 from hw.common.hierarchy import Library, flat_ports
 
-__all__ = ["ExportError", "Port", "ports", "rtlil_to_verilog", "to_rtlil", "to_verilog"]
+__all__ = ["ExportError", "Port", "load_memory", "ports", "rtlil_to_verilog", "to_rtlil", "to_verilog"]
 
 Port = tuple[str, str, int]
 """Name, direction (``"input"`` or ``"output"``), width."""
@@ -23,8 +23,12 @@ design = libyosys.Design()
 for command in sys.argv[1].split(";"):
     libyosys.run_pass(command.strip(), design)
 """
-_IDENTIFIER = re.compile(r"\\(\S+)")
+# not the text of a string: that of a memory's name doubles the backslash
+_IDENTIFIER = re.compile(r'(?<!["\\])\\([^\s"\\]+)')
 _INITIAL = re.compile(r"^ *attribute \\init .*\n", re.M)
+_EMPTY_MEMORY = re.compile(
+    r"^  cell \$meminit_v2 \S+\n(?: {4}\S.*\n)*? {4}connect \\DATA \d+'0*\n(?: {4}\S.*\n)*  end\n", re.M
+)
 _LEGAL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -126,12 +130,52 @@ def rtlil_to_verilog(text: str) -> str:
         return written.read_text().partition("\n")[2]
 
 
+def load_memory(verilog: str, module: str, file: str, *, plusarg: str = "") -> str:
+    """Verilog text in which the memory of a module is loaded from a file by ``$readmemh``.
+
+    Parameters
+    ----------
+    verilog : str
+        Text with the module, as `to_verilog` writes it.
+    module : str
+        Module with one memory that has no initial contents.
+    file : str
+        Name of the file, as simulator or synthesis tool will find it.
+    plusarg : str
+        For simulation: a file named by ``+<plusarg>=<file>`` is loaded instead.
+
+    Raises
+    ------
+    ValueError
+        If there is no such module, or it has not one memory.
+    """
+    if '"' in file or "\n" in file or "\\" in file:
+        raise ValueError(f"a file name in Verilog holds neither quote, backslash nor newline: {file!r}")
+    found = re.search(rf"^module \\?{re.escape(module)} ?\(.*?^endmodule", verilog, re.M | re.S)
+    if found is None:
+        raise ValueError(f"the Verilog text has no module {module!r}")
+    memories = list(re.finditer(r"^  reg \[\d+:0\] (\w+) \[\d+:0\];\n", found[0], re.M))
+    if len(memories) != 1:
+        raise ValueError(f"module {module!r}: expected one memory, got {len(memories)}")
+    memory = memories[0][1]
+    load = f'  initial $readmemh("{file}", {memory});\n'
+    if plusarg:
+        load = (
+            f"  reg [{8 * 1024 - 1}:0] {memory}_file;\n"
+            f'  initial if ($value$plusargs("{plusarg}=%s", {memory}_file)) $readmemh({memory}_file, {memory});\n'
+            f'    else $readmemh("{file}", {memory});\n'
+        )
+    end = found.start() + memories[0].end()
+    return verilog[:end] + load + verilog[end:]
+
+
 def _readable(text: str) -> str:
     """Rename what Verilog would have to escape, ``x[0]`` to ``x_0`` and ``a.b`` to ``a_b``; drop initial values.
 
-    No chip starts with initial values: what a simulator shows before the reset must not depend on them.
+    No chip starts with initial values: what a simulator shows before the reset must not depend on them. A memory of
+    zeros is one that is loaded later.
     """
-    text = _INITIAL.sub("", text)
+    text = _EMPTY_MEMORY.sub("", _INITIAL.sub("", text))
     found = dict.fromkeys(_IDENTIFIER.findall(text))
     taken = {name for name in found if _LEGAL.fullmatch(name)}
     renamed = {}

@@ -40,6 +40,8 @@ class Library:
     ----------
     modules : dict of str to str
         RTLIL text by module name, each module behind those that it uses.
+    black_boxes : list of str
+        Names of the modules that are ports only.
     """
 
     def __init__(self, prefix: str):
@@ -49,9 +51,15 @@ class Library:
         self._parts: dict[Hashable, Component] = {}
         self._clocked: dict[str, bool] = {}
         self.modules: dict[str, str] = {}
+        self.black_boxes: list[str] = []
 
     def convert(self, component: Component, name: str) -> None:
-        """Elaborate a component, and first whatever it places, into `modules`."""
+        """Elaborate a component, and first whatever it places, into `modules`; of a black box write the ports."""
+        if getattr(component, "black_box", False):
+            self.modules[name] = _ports_only(component, name)
+            self.black_boxes.append(name)
+            self._clocked[name] = True
+            return
         domains = []
 
         def domain(missing: str) -> ClockDomain:
@@ -133,6 +141,16 @@ def place(
     component = part(**parameters)
     m.submodules[name] = component if domain == "sync" else DomainRenamer(domain)(component)
     return component
+
+
+def _ports_only(component: Component, name: str) -> str:
+    """RTLIL of a module with ports, marked as a black box."""
+    ports = [("clk", "input", 1), ("rst", "input", 1)]
+    ports += [(port, direction, len(value)) for port, direction, value in flat_ports(component)]
+    wires = [
+        f"  wire width {width} {direction} {number} \\{port}\n" for number, (port, direction, width) in enumerate(ports)
+    ]
+    return f"attribute \\blackbox 1\nmodule \\{name}\n{''.join(wires)}end\n"
 
 
 def _snake(name: str) -> str:

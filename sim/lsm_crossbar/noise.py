@@ -18,8 +18,8 @@ conversions, `select` ascending, and every ADC converts on each, also those whos
 
 At the start of sample ``n`` (counted since the seed was set, modulo 2**31) ADC ``a`` starts from::
 
-    base  = (seed + n * SAMPLE_STEP) mod 2**31
-    state = (base ^ ((a + 1) * ADC_STEP mod 2**31)) | 1
+    base  = (seed + n * NOISE_SAMPLE_STEP) mod 2**31
+    state = (base ^ ((a + 1) * NOISE_ADC_STEP mod 2**31)) | 1
 
 so samples can be computed in any order. Bit 0 is set so that no register is ever all zero.
 """
@@ -30,13 +30,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import IntArray
-from sim.lsm_crossbar.spec import NOISE_FRACTION, NOISE_STATE_WIDTH, NOISE_UNIT
+from sim.lsm_crossbar.spec import (
+    NOISE_ADC_STEP,
+    NOISE_FRACTION,
+    NOISE_SAMPLE_STEP,
+    NOISE_STATE_WIDTH,
+    NOISE_UNIT,
+)
 
 STATE_MASK = (1 << NOISE_STATE_WIDTH) - 1
-SAMPLE_STEP = 0x05EBCA6B
-"""What the seed grows by from sample to sample."""
-ADC_STEP = 0x1E3779B1
-"""What tells the ADCs' generators apart."""
 NOISE_SIGMA = (4 * 255 / 12) ** 0.5
 """Standard deviation of the unscaled noise: four uniform numbers of 0 to 15."""
 
@@ -65,8 +67,8 @@ def start_states(seed: int, sample: npt.ArrayLike, adcs: int) -> IntArray:
     """
     if not 0 <= seed <= STATE_MASK:
         raise ValueError(f"noise seed: expected 0 to {STATE_MASK}, got {seed}")
-    base = (seed + np.asarray(sample, np.int64) * SAMPLE_STEP) & STATE_MASK
-    own = (np.arange(1, adcs + 1, dtype=np.int64) * ADC_STEP) & STATE_MASK
+    base = (seed + np.asarray(sample, np.int64) * NOISE_SAMPLE_STEP) & STATE_MASK
+    own = (np.arange(1, adcs + 1, dtype=np.int64) * NOISE_ADC_STEP) & STATE_MASK
     states: IntArray = (base[..., None] ^ own) | 1
     return states
 

@@ -20,6 +20,10 @@ from typing import Any
 
 NOISE_STATE_WIDTH = 31
 """Bits of one read-noise generator (see `sim.lsm_crossbar.noise`)."""
+NOISE_SAMPLE_STEP = 0x05EBCA6B
+"""What the seed of the read noise grows by from sample to sample."""
+NOISE_ADC_STEP = 0x1E3779B1
+"""What tells the ADCs' generators apart."""
 NOISE_UNIT = 30
 """Largest magnitude of the unscaled noise: four 4-bit numbers minus their mean."""
 NOISE_FRACTION = 6

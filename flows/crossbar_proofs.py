@@ -1,0 +1,434 @@
+"""Formal proofs about the crossbar chip: nothing overflows, every active row is driven once and in order, all is reset.
+
+State is cut out of the generated module (its flip-flops become ports), so that a statement about one clock, for every
+state that an invariant allows and every legal input, is one SAT problem (yosys, MiniSat). Invariants hold after reset
+and are kept by every clock, so they hold for ever (induction). The contents of the macro never appear: any codes within
+the ADC's range are legal, whatever the conductances are.
+
+Formulas are written here as behavioural Verilog in arithmetic that is wide enough, independent of the generator.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from amaranth.lib.wiring import Component
+
+from flows.proofs import Proof, Status, prove_reset
+from flows.rtlil import RtlilModule, Wire, parse_rtlil
+from flows.yosys import YosysError, run_yosys
+from sim.lsm_crossbar.spec import CrossbarSpec
+
+__all__ = [
+    "cut_state", "proof_count", "prove_counter", "prove_crossbar", "prove_membrane", "prove_readout",
+    "prove_row_driver",
+]  # fmt: skip
+
+
+def cut_state(component: Component, name: str) -> tuple[str, dict[str, int]]:
+    """The component without its flip-flops: of each register ``x`` the ports ``now_x`` and ``next_x``.
+
+    Parameters
+    ----------
+    component : Component
+        Fresh component.
+    name : str
+        Name of its module.
+
+    Returns
+    -------
+    rtlil : str
+    state : dict of str to int
+        Registers and their bits.
+
+    Raises
+    ------
+    ValueError
+        If a register has no name, no asynchronous reset, or a reset value other than 0.
+    """
+    from hw.common.export import to_rtlil
+
+    with tempfile.TemporaryDirectory(prefix="liquidcal-proof-") as folder:
+        work = Path(folder)
+        (work / "design.il").write_text(to_rtlil(component, name))
+        script = f"read_rtlil design.il\nhierarchy -top {name}\nproc\nflatten -noscopeinfo\nopt_clean\n"
+        run_yosys(script + "write_rtlil flat.il\n", directory=work)
+        module = parse_rtlil((work / "flat.il").read_text())[name]
+    result = replace(module, wires=dict(module.wires), cells=[], connections=list(module.connections))
+    state: dict[str, int] = {}
+    for cell in module.cells:
+        if "dff" not in cell.type and "latch" not in cell.type and "mem" not in cell.type:
+            result.cells.append(cell)
+            continue
+        register = _register(module, cell.connections["Q"])
+        if cell.type != "$adff" or "1" in cell.parameters["ARST_VALUE"].partition("'")[2]:
+            raise ValueError(f"{name}: register {register} is a {cell.type}, expected one that is reset to 0")
+        state[register] = module.wires[f"\\{register}"].width
+        for prefix, output, spec in (("now", False, cell.connections["Q"]), ("next", True, cell.connections["D"])):
+            port = f"\\{prefix}_{register}"
+            result.wires[port] = Wire(name=port, width=state[register], input=not output, output=output)
+            result.connections.append((port, spec) if output else (spec, port))
+    return "autoidx 2000000\n" + result.text().replace("attribute \\top 1\n", ""), state
+
+
+def _register(module: RtlilModule, spec: str) -> str:
+    if spec in module.wires and spec.startswith("\\"):
+        return spec.removeprefix("\\")
+    bits = module.bits(spec)
+    for left, right in module.connections:
+        if left.startswith("\\") and left in module.wires and module.bits(right) == bits:
+            return left.removeprefix("\\")
+    raise ValueError(f"{module.name}: expected a named register, got {spec}")
+
+
+def prove_always(
+    name: str, statement: str, claim: str, hardware: list[str], timeout_s: float
+) -> Proof:  # fmt: skip
+    """Prove that the output `ok` of the Verilog module `claim` is 1 for every input.
+
+    Parameters
+    ----------
+    name, statement : str
+        For the result.
+    claim : str
+        Verilog with a module `claim` that may instantiate the hardware.
+    hardware : list of str
+        RTLIL texts.
+    timeout_s : float
+        Limit of the solver in seconds.
+
+    Raises
+    ------
+    YosysError
+        If the proof cannot be set up.
+    """
+    start = time.monotonic()
+    status, example = Status.PROVED, {}
+    with tempfile.TemporaryDirectory(prefix="liquidcal-proof-") as folder:
+        work = Path(folder)
+        lines = []
+        for number, text in enumerate(hardware):
+            (work / f"part{number}.il").write_text(text)
+            lines.append(f"read_rtlil part{number}.il")
+        (work / "claim.v").write_text(claim)
+        lines += [
+            "read_verilog -sv claim.v", "hierarchy -check -top claim", "proc", "flatten", "opt -full", "opt_clean",
+            f"sat -verify -prove ok 1 -show-inputs -timeout {max(1, int(timeout_s))} claim",
+        ]  # fmt: skip
+        try:
+            log = run_yosys("\n".join(lines) + "\n", directory=work, name=name, timeout_s=timeout_s + 60).log
+            if "SAT proof finished - no model found: SUCCESS!" not in log:
+                raise YosysError(f"proof {name!r} ended without a verdict", log)
+        except YosysError as error:
+            if "model found: FAIL" in error.log:
+                status = Status.REFUTED
+                found = re.findall(r"^\s+\\(\w+)\s+\S+\s+\S+\s+([01]+)\s*$", error.log, re.MULTILINE)
+                example = {signal: int(binary, 2) for signal, binary in found}
+            elif "Interrupted SAT solver: TIMEOUT" in error.log or "limit" in str(error):
+                status = Status.UNDECIDED
+            else:
+                raise
+    bits = sum(int(high or 0) + 1 for high in re.findall(r"\binput\s+(?:signed\s+)?(?:\[(\d+):0\]\s+)?\w+", claim))
+    return Proof(
+        name=name, statement=statement, status=status, input_bits=bits, wall_s=time.monotonic() - start,
+        counterexample=example,
+    )  # fmt: skip
+
+
+class _Claim:
+    """Text of a module `claim`: inputs, hardware under test, and what must hold."""
+
+    def __init__(self) -> None:
+        self.inputs: list[str] = []
+        self.body: list[str] = []
+        self.premises: list[str] = ["1'b1"]
+        self.claims: list[str] = []
+
+    def free(self, name: str, width: int, *, signed: bool = False) -> str:
+        """An input that may have any value."""
+        self.inputs.append(f"input {'signed ' if signed else ''}[{width - 1}:0] {name}")
+        return name
+
+    def wire(self, name: str, width: int, value: str = "", *, signed: bool = False) -> str:
+        """A wire."""
+        assign = f" = {value}" if value else ""
+        self.body.append(f"  wire {'signed ' if signed else ''}[{width - 1}:0] {name}{assign};")
+        return name
+
+    def text(self) -> str:
+        """The module."""
+        premises, claims = " &&\n    ".join(self.premises), " &&\n    ".join(self.claims)
+        return (
+            f"module claim({', '.join(self.inputs)}, output ok);\n"
+            + "\n".join(self.body)
+            + f"\n  wire legal = {premises};\n  assign ok = !legal || ({claims});\nendmodule\n"
+        )
+
+
+def _lane(claim: _Claim, spec: CrossbarSpec, neurons: int) -> tuple[str, int]:
+    """A lane of neurons whose state obeys the invariants, in the claim; its RTLIL and a width for exact arithmetic."""
+    from hw.lsm_crossbar.neuron import NeuronLane
+
+    rtlil, state = cut_state(NeuronLane(spec=spec, neurons=neurons), "neuron_lane")
+    wide = spec.membrane_width + 10
+    width, refractory = spec.membrane_width, max(spec.refractory_width, 1)
+    for name in ("valid", "first_step", "first_batch", "fire"):
+        claim.free(name, 1)
+    claim.free("index", spec.select_bits)
+    claim.free("difference", spec.differential_width, signed=True)
+    claim.free("threshold", spec.threshold_width)
+    claim.wire("spike", 1)
+    pins = [f".{p}({p})" for p in (
+        "valid", "first_step", "first_batch", "fire", "index", "difference", "threshold", "spike",
+    )]  # fmt: skip
+    # batches that the neuron has seen in this step
+    claim.free("batches", 16)
+    claim.premises += [
+        f"index < {neurons}", f"batches < {spec.batches_per_step}",
+        f"difference <= {spec.adc_max}", f"difference >= -{spec.adc_max}",
+    ]  # fmt: skip
+    rest, each = spec.membrane_rest_max, spec.adc_max
+    for i in range(neurons):
+        claim.free(f"u{i}", width, signed=True)
+        claim.wire(f"v{i}", width, signed=True)
+        pins += [f".now_potential_{i}(u{i})", f".next_potential_{i}(v{i})"]
+        if spec.refractory_steps:
+            claim.free(f"r{i}", refractory)
+            claim.wire(f"q{i}", refractory)
+            pins += [f".now_refractory_{i}(r{i})", f".next_refractory_{i}(q{i})"]
+    expected = {f"potential_{i}" for i in range(neurons)}
+    if spec.refractory_steps:
+        expected |= {f"refractory_{i}" for i in range(neurons)}
+    if set(state) != expected:
+        raise ValueError(f"expected the registers {sorted(expected)} in a lane, got {sorted(state)}")
+    claim.body.append(f"  neuron_lane dut({', '.join(pins)}, .clk(1'b0), .rst(1'b0));")
+
+    def chosen(letter: str) -> str:
+        text = f"{letter}0"
+        for i in range(1, neurons):
+            text = f"(index == {i} ? {letter}{i} : {text})"
+        return text
+
+    claim.wire("u", wide, chosen("u"), signed=True)
+    claim.wire("v", wide, chosen("v"), signed=True)
+    claim.wire("r", refractory, f"first_step ? 0 : {chosen('r')}" if spec.refractory_steps else "0")
+    claim.wire("q", refractory, chosen("q") if spec.refractory_steps else "0")
+    claim.wire("d", wide, "difference", signed=True)
+    claim.wire("t", wide, "(first_step && first_batch ? 0 : u) + d", signed=True)
+    claim.wire("limit", wide, f"{rest} + batches * {each}", signed=True)
+    claim.wire("theta", wide, "{1'b0, threshold}", signed=True)
+    terms = "".join(f" {'+' if s > 0 else '-'} (t >>> {abs(s)})" for s in spec.leak)
+    claim.wire("leaked", wide, f"t{terms}", signed=True)
+    claim.wire("fires", 1, "valid && fire && t > theta && r == 0")
+    claim.premises += ["u <= limit", "u >= -limit"]
+    if spec.refractory_steps:
+        claim.premises.append(f"r <= {spec.refractory_steps}")
+    return rtlil, wide
+
+
+def prove_membrane(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """No membrane potential overflows, for any legal conductance image.
+
+    Invariant: a potential that has seen b batches of the running step lies within V + b * D of 0, with
+    V = `spec.membrane_rest_max` and D = `spec.adc_max`. Shown for every neuron of a lane, every state within the
+    invariant, every threshold, and every difference of codes within D, up to `spec.batches_per_step` batches: what is
+    stored equals the formula in arithmetic that cannot overflow, the spike too, and the invariant holds again.
+    """
+    claim = _Claim()
+    neurons = min(spec.columns_per_adc, spec.neurons)
+    rtlil, _ = _lane(claim, spec, neurons)
+    rest, each = spec.membrane_rest_max, spec.adc_max
+    claim.claims += [
+        "spike == fires",
+        "(!valid || v == (fire ? (fires ? 0 : leaked) : t))",
+        f"(!valid || (fire ? v <= {rest} && v >= -{rest} : v <= limit + {each} && v >= -limit - {each}))",
+        *(f"((valid && index == {i}) || v{i} == u{i})" for i in range(neurons)),
+    ]
+    if spec.refractory_steps:
+        claim.claims += [
+            f"(!(valid && fire) || q == (fires ? {spec.refractory_steps} : (r == 0 ? 0 : r - 1)))",
+            *(f"((valid && fire && index == {i}) || q{i} == r{i})" for i in range(neurons)),
+        ]
+    statement = (
+        f"membrane potentials of {spec.membrane_width} bits hold u + difference and its leak exactly, with "
+        f"|u| <= {rest} + {each} per batch, kept by every clock"
+    )
+    return prove_always(f"{spec.name}_membrane", statement, claim.text(), [rtlil], timeout_s)
+
+
+def prove_counter(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """No spike counter overflows.
+
+    Invariant after p steps of a window: count * (R + 1) <= p + refractory counter, with R = `spec.refractory_steps`.
+    Neuron lane and counter lane together, every state within the invariant.
+    """
+    from hw.lsm_crossbar.counter import CounterLane, window_bits
+
+    claim = _Claim()
+    neurons = min(spec.columns_per_adc, spec.neurons)
+    lane, _ = _lane(claim, spec, neurons)
+    counter, state = cut_state(CounterLane(spec=spec, neurons=neurons), "counter_lane")
+    width, gap = spec.count_width, spec.refractory_steps + 1
+    pins = [".valid(valid && fire)", ".fresh(passed == 0)", ".spike(spike)", ".index(index)", ".window(window)"]
+    claim.free("window", window_bits(spec))
+    claim.free("passed", 17)
+    claim.premises += [
+        f"window < {spec.windows}", f"passed < {spec.window_length}", "(!first_step || passed == 0)", "valid", "fire",
+    ]  # fmt: skip
+    for register, bits in state.items():
+        claim.free(f"now_{register}", bits)
+        claim.wire(f"next_{register}", bits)
+        pins += [f".now_{register}(now_{register})", f".next_{register}(next_{register})"]
+    claim.wire("read", width)
+    claim.body.append(f"  counter_lane counters({', '.join(pins)}, .count(read), .clk(1'b0), .rst(1'b0));")
+
+    def chosen(prefix: str) -> str:
+        text = "0"
+        for register in state:
+            window, neuron = register.removeprefix("counter_").split("_")
+            text = f"(window == {window} && index == {neuron} ? {prefix}_{register} : {text})"
+        return text
+
+    if len(state) != spec.windows * neurons:
+        raise ValueError(f"expected {spec.windows * neurons} counters in a lane, got {len(state)}")
+    claim.wire("before", 32, chosen("now"))
+    claim.wire("after", 32, chosen("next"))
+    claim.wire("exact", 32, "(passed == 0 ? 0 : before) + fires")
+    claim.premises.append(f"(passed == 0 || before * {gap} <= passed + r)")
+    claim.claims += [
+        "after == exact", f"after * {gap} <= passed + 1 + q", f"after <= {spec.count_max}", "read == before",
+    ]  # fmt: skip
+    statement = f"counts of {width} bits never exceed {spec.count_max} in a window of {spec.window_length} steps"
+    return prove_always(f"{spec.name}_counter", statement, claim.text(), [lane, counter], timeout_s)
+
+
+def prove_readout(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """No score overflows: after n of the features it lies within the largest bias and n largest products of 0."""
+    from hw.lsm_crossbar.readout import ReadoutLane
+
+    claim = _Claim()
+    rtlil, _ = cut_state(ReadoutLane(spec=spec), "readout_lane")
+    product, bias = spec.count_max * (spec.readout_weight_max + 1), spec.bias_max + 1
+    claim.free("load", 1)
+    claim.free("add", 1)
+    claim.free("bias", spec.bias_width, signed=True)
+    claim.free("count", spec.count_width)
+    claim.free("weight", spec.readout_weight_bits, signed=True)
+    claim.free("now", spec.score_width, signed=True)
+    claim.free("added", 32)
+    claim.wire("next", spec.score_width, signed=True)
+    claim.body.append(
+        "  readout_lane dut(.load(load), .add(add), .bias(bias), .count(count), .weight(weight), .now_score(now), "
+        ".next_score(next), .clk(1'b0), .rst(1'b0));"
+    )
+    claim.wire("limit", 48, f"{bias} + added * {product}", signed=True)
+    claim.wire("factor", 48, "{1'b0, count}", signed=True)
+    claim.wire("other", 48, "weight", signed=True)
+    claim.wire("exact", 48, "load ? bias : (add ? now + factor * other : now)", signed=True)
+    claim.premises += [
+        f"added < {spec.features}", f"count <= {spec.count_max}", "now <= limit", "now >= -limit",
+    ]  # fmt: skip
+    claim.claims += [
+        "next == exact", f"next <= limit + {product}", f"next >= -limit - {product}",
+        f"(!load || (next <= {bias} && next >= -{bias}))",
+    ]  # fmt: skip
+    statement = f"scores of {spec.score_width} bits hold bias and {spec.features} products exactly"
+    return prove_always(f"{spec.name}_readout", statement, claim.text(), [rtlil], timeout_s)
+
+
+def prove_row_driver(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """Every active row is driven once, in ascending order, in full batches, the last one as it comes.
+
+    For every state: a row that is set is the lowest one left and is the only one that goes; nothing else goes or comes
+    but at `start`, which loads exactly the given rows; `ready` means that the batch is full or nothing is left; while
+    rows are left, the batch is not full and the columns are free, a row is set. By induction over clocks the rows that
+    are set from a `start` on are the given ones, ascending.
+    """
+    from hw.lsm_crossbar.row_driver import RowDriver
+
+    claim = _Claim()
+    rtlil, state = cut_state(RowDriver(spec=spec), "row_driver")
+    size, limit = spec.used_rows, spec.rows_per_read
+    if set(state) != {"pending", "busy", "count", "settle"}:
+        raise ValueError(f"expected other registers in the row driver, got {sorted(state)}")
+    claim.free("inputs", spec.inputs)
+    claim.free("spikes", spec.neurons)
+    claim.free("start", 1)
+    claim.free("take", 1)
+    pins = [f".{p}({p})" for p in ("inputs", "spikes", "start", "take")]
+    for register, bits in state.items():
+        claim.free(f"now_{register}", bits)
+        claim.wire(f"next_{register}", bits)
+        pins += [f".now_{register}(now_{register})", f".next_{register}(next_{register})"]
+    claim.wire("row", spec.row_bits)
+    for name in ("row_set", "row_clear", "ready", "last", "empty"):
+        claim.wire(name, 1)
+    pins += [f".{p}({p})" for p in ("row", "row_set", "row_clear", "ready", "last", "empty")]
+    claim.body.append(f"  row_driver dut({', '.join(pins)}, .clk(1'b0), .rst(1'b0));")
+    claim.body.append(f"""
+  reg [{size - 1}:0] rest;
+  reg [31:0] lowest;
+  integer i;
+  always @* begin
+    rest = now_pending;
+    lowest = 0;
+    for (i = {size - 1}; i >= 0; i = i - 1) if (now_pending[i]) lowest = i;
+    for (i = 0; i < {size}; i = i + 1) if (row_set && i == lowest) rest[i] = 1'b0;
+  end
+  wire left = |now_pending;
+  wire full = now_count == {limit};
+  wire free_ = now_settle == 0;""")
+    # the protocol: start while idle, take while ready; and what keeps the counter in its range
+    claim.premises += [
+        "(!start || !now_busy)", "(!take || ready)", f"now_count <= {limit}", "(now_busy || now_count == 0)",
+        f"now_settle <= {spec.settle_clocks - 1}",
+    ]  # fmt: skip
+    claim.claims += [
+        "row_set == (now_busy && left && !full && free_)", "(!row_set || row == lowest)",
+        "row_clear == (row_set && now_count == 0)",
+        "next_pending == (start ? {spikes, inputs} : rest)",
+        "ready == (now_busy && free_ && (full || !left))", "(!ready || last == !left)",
+        "(!ready || empty == (now_count == 0))",
+        "next_count == (take ? 0 : now_count + row_set)", f"next_count <= {limit}",
+        "next_busy == (start || (now_busy && !(take && last)))", "(next_busy || next_count == 0)",
+        f"next_settle == (take ? {spec.settle_clocks - 1} : (now_settle == 0 ? 0 : now_settle - 1))",
+    ]  # fmt: skip
+    statement = f"{size} rows: exactly the active ones are set, ascending, in batches of {limit}, one per clock"
+    return prove_always(f"{spec.name}_row_driver", statement, claim.text(), [rtlil], timeout_s)
+
+
+def prove_crossbar(
+    spec: CrossbarSpec, *, timeout_s: float = 120.0, advance: Callable[[int], None] | None = None
+) -> Iterator[Proof]:
+    """All proofs for a spec, in the order of the data path."""
+    for step in _steps(spec, timeout_s):
+        proof = step()
+        if advance is not None:
+            advance(1)
+        yield proof
+
+
+def proof_count(spec: CrossbarSpec) -> int:
+    """How many proofs `prove_crossbar` runs for a spec."""
+    return len(_steps(spec, 0.0))
+
+
+def _steps(spec: CrossbarSpec, timeout_s: float) -> list[Callable[[], Proof]]:
+    def reset() -> Proof:
+        from hw.common.export import to_rtlil
+        from hw.lsm_crossbar.crossbar import Crossbar
+
+        return prove_reset(to_rtlil(Crossbar(spec=spec), spec.name))
+
+    return [
+        lambda: prove_row_driver(spec, timeout_s),
+        lambda: prove_membrane(spec, timeout_s),
+        lambda: prove_counter(spec, timeout_s),
+        lambda: prove_readout(spec, timeout_s),
+        reset,
+    ]

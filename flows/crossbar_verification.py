@@ -1,0 +1,606 @@
+"""`liquidcal verify` for a crossbar chip: hardware against the golden model, recordings, proofs and mutants.
+
+The stimulus is made here once, and used for volume and for mutation alike. Expected values come from the golden model,
+expected clocks from `sim.lsm_crossbar.timing`; never from hardware.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flows import mutation
+from flows.crossbar_proofs import proof_count, prove_crossbar
+from flows.crossbar_simulation import (
+    PLUSARG,
+    CrossbarBench,
+    Played,
+    crossbar_design,
+    event_words,
+    macro_image,
+    play_events,
+    reset_and_write,
+    scratch,
+)
+from flows.journal import Check, Journal
+from flows.proofs import Proof, Status
+from flows.simulation import NativeModel
+from flows.verification import KILL_RATE_GATE, VerificationReport
+from sim.fixed_point import IntArray
+from sim.lsm_crossbar.conductance_file import Conductances
+from sim.lsm_crossbar.liquid import Liquid
+from sim.lsm_crossbar.readout import Readout
+from sim.lsm_crossbar.registers import address_width, register_writes
+from sim.lsm_crossbar.spec import CrossbarSpec
+from sim.lsm_crossbar.timing import sample_timing
+
+__all__ = [
+    "IMAGES", "Segment", "Stimulus", "campaign_spec", "check_mutants", "check_proofs", "check_recordings",
+    "check_volume", "difference", "expected", "make_segment", "make_stimulus", "play", "random_adcs",
+    "random_image", "random_readout", "random_spec", "random_spikes", "verify",
+]  # fmt: skip
+
+STEPS = "steps"
+IMAGES = ("uniform", "formed", "mixed", "zero", "max", "column", "plus", "minus")
+"""Kinds of conductance images: random, and corners."""
+
+Advance = Callable[[int], None]
+BoolArray = npt.NDArray[np.bool_]
+
+
+def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> CrossbarSpec:
+    """A small legal spec with odd sizes, widths and timing; builds in seconds."""
+    while True:
+        per_adc = int(rng.integers(1, 6))
+        lanes = int(rng.integers(1, 4))
+        pairs = per_adc * lanes
+        neurons = int(rng.integers(max(1, pairs - per_adc), pairs + 1))
+        inputs = int(rng.integers(3, 22))
+        windows = int(rng.integers(1, 4))
+        leak = [-int(rng.integers(1, 5))]
+        if rng.random() < 0.5:
+            leak.append(int(rng.choice([-1, 1])) * int(rng.integers(3, 7)))
+        try:
+            spec = CrossbarSpec(
+                name=name, inputs=inputs, neurons=neurons, steps=windows * int(rng.integers(2, 5)),
+                outputs=int(rng.integers(1, 5)), threshold=0, leak=tuple(leak),
+                refractory_steps=int(rng.choice([0, 0, 1, 3])), windows=windows,
+                readout_weight_bits=int(rng.integers(2, 9)), rows=inputs + neurons + int(rng.integers(0, 4)),
+                columns=2 * pairs, rows_per_read=int(rng.integers(1, 7)), conductance_bits=int(rng.integers(2, 7)),
+                column_current_limit_ua=None if rng.random() < 0.5 else float(rng.uniform(4, 12)),
+                columns_per_adc=per_adc, adc_bits=int(rng.integers(3, 8)), adc_shift=int(rng.integers(0, 4)),
+                gain_fraction=int(rng.integers(2, 7)), offset_bits=int(rng.integers(4, 10)),
+                noise_scale=None if rng.random() < 0.5 else int(rng.integers(1, 40)),
+                settle_clocks=int(rng.integers(1, 4)), convert_clocks=int(rng.integers(1, 5)),
+            )  # fmt: skip
+            return replace(spec, threshold=min(spec.threshold_max, 1 + spec.step_input_max // 8))
+        except ValueError:
+            continue  # an illegal draw, for instance a decay of 1: draw again
+
+
+def random_adcs(spec: CrossbarSpec, rng: np.random.Generator) -> dict[str, Any]:
+    """Gains and offsets around the ideal ones, as keyword arguments of `Conductances.of`."""
+    ideal = 1 << spec.gain_fraction
+    spread = max(1, ideal // 4)
+    return {
+        "adc_gain": rng.integers(ideal - spread, ideal + spread, spec.adcs),
+        "adc_offset": rng.integers(-(1 << (spec.offset_bits - 1)), 1 << (spec.offset_bits - 1), spec.adcs) // 4,
+    }
+
+
+def random_image(
+    spec: CrossbarSpec, rng: np.random.Generator, kind: str, adcs: dict[str, Any] | None = None
+) -> Conductances:
+    """A conductance image of a kind of `IMAGES`.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+    rng : Generator
+    kind : str
+        ``uniform``; ``formed``: about half of the cells near the middle code; ``mixed``: rows of every kind, so that
+        the choice of rows reaches the corners; ``zero``, ``max``; ``column``: one column of largest codes; ``plus``,
+        ``minus``: all plus, or all minus, columns at the largest code.
+    adcs : dict, optional
+        Of `random_adcs`; ideal ADCs if left out.
+    """
+    shape, top = (spec.rows, spec.columns), spec.code_max
+    codes = np.zeros(shape, np.int64)
+    match kind:
+        case "uniform":
+            codes = rng.integers(0, top + 1, shape)
+        case "formed":
+            formed = np.clip(np.rint(rng.normal(0.62, 0.1, shape) * top), 0, top).astype(np.int64)
+            codes = np.where(rng.random(shape) < 0.5, formed, 0)
+        case "mixed":
+            codes = rng.integers(0, top + 1, shape)
+            order = rng.permutation(spec.rows)
+            codes[order[0::4], 0::2] = top
+            codes[order[0::4], 1::2] = 0
+            codes[order[1::8], 1::2] = top
+            codes[order[1::8], 0::2] = 0
+            codes[order[2::8]] *= rng.random((len(order[2::8]), spec.columns)) < 0.3
+        case "zero":
+            pass
+        case "max":
+            codes[:] = top
+        case "column":
+            codes[:, rng.integers(2 * spec.neurons)] = top
+        case "plus":
+            codes[:, 0::2] = top
+        case "minus":
+            codes[:, 1::2] = top
+        case _:
+            raise ValueError(f"kind of image: expected one of {', '.join(IMAGES)}, got {kind!r}")
+    return Conductances.of(spec, codes, seed=int(rng.integers(1 << 31)), **(adcs or {}))
+
+
+def random_spikes(spec: CrossbarSpec, rng: np.random.Generator, samples: int) -> BoolArray:
+    """Input spikes, shape (samples, steps, inputs): silent steps, single rows, sparse, dense and full steps."""
+    spikes = np.zeros((samples, spec.steps, spec.inputs), bool)
+    for step in spikes.reshape(-1, spec.inputs):
+        match int(rng.integers(6)):
+            case 0:
+                pass
+            case 1:
+                step[rng.integers(spec.inputs)] = True
+            case 2:
+                step[:] = rng.random(spec.inputs) < 0.1
+            case 3 | 4:
+                step[:] = rng.random(spec.inputs) < rng.uniform(0.2, 0.9)
+            case 5:
+                step[:] = True
+    return spikes
+
+
+def random_readout(spec: CrossbarSpec, rng: np.random.Generator, kind: str = "uniform") -> Readout:
+    """Readout by kind: ``uniform``; ``lowest``, ``highest``: all weights and biases there; ``equal``: ties."""
+    limit, shape = spec.readout_weight_max, (spec.outputs, spec.windows, spec.neurons)
+    match kind:
+        case "uniform":
+            weights = rng.integers(-limit - 1, limit + 1, shape)
+            span = min(spec.bias_max, 4 * limit)
+            bias = rng.integers(-span - 1, span + 1, spec.outputs)
+        case "lowest":
+            weights, bias = np.full(shape, -limit - 1), np.full(spec.outputs, -spec.bias_max - 1)
+        case "highest":
+            weights, bias = np.full(shape, limit), np.full(spec.outputs, spec.bias_max)
+        case "equal":
+            weights = np.repeat(rng.integers(-limit - 1, limit + 1, shape[1:])[None], spec.outputs, axis=0)
+            bias = np.zeros(spec.outputs, np.int64)
+        case _:
+            raise ValueError(f"kind of readout: got {kind!r}")
+    return Readout(spec, weights, bias)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Segment:
+    """Samples under one set of settings, and what the golden model expects.
+
+    Attributes
+    ----------
+    name : str
+    readout : Readout
+    threshold : int
+    noise_seed : int or None
+        None: noise switched off, or a spec without noise.
+    words : ndarray of int64
+        Events, see `flows.crossbar_simulation.event_words`.
+    played : Played
+        Expected.
+    """
+
+    name: str
+    readout: Readout
+    threshold: int
+    noise_seed: int | None
+    words: IntArray
+    played: Played
+
+    @property
+    def samples(self) -> int:
+        """Samples of the segment."""
+        return len(self.played.classes)
+
+    def writes(self, spec: CrossbarSpec) -> list[tuple[int, int]]:
+        """Register writes of the settings."""
+        noise: dict[str, Any] = {}
+        if spec.noise_scale is not None:
+            noise["noise_enable"] = self.noise_seed is not None
+        return register_writes(
+            spec, threshold=self.threshold, noise_seed=self.noise_seed, weights=self.readout.weights,
+            bias=self.readout.bias, **noise,
+        )  # fmt: skip
+
+
+def expected(liquid: Liquid, readout: Readout, spikes: npt.ArrayLike, events: IntArray) -> Played:
+    """What the golden model and the promised timing say about samples.
+
+    Parameters
+    ----------
+    liquid : Liquid
+    readout : Readout
+    spikes : array_like of bool, shape (n, steps, inputs)
+    events : ndarray of int64, shape (n, steps)
+        Events of each step without the end.
+    """
+    spec = liquid.spec
+    inputs = np.asarray(spikes, bool)
+    activity = liquid.run(inputs)
+    before = np.zeros_like(activity.spikes)
+    before[:, 1:] = activity.spikes[:, :-1]
+    timing = sample_timing(spec, events, inputs.sum(axis=2) + before.sum(axis=2))
+    return Played(
+        spikes=activity.spikes.reshape(-1, spec.neurons), spike_clocks=timing.spikes.ravel(),
+        counts=activity.counts.ravel(), scores=readout.scores(activity.counts).ravel(),
+        classes=readout.classify(activity.counts), class_clocks=timing.classes, clocks=0,
+    )  # fmt: skip
+
+
+def make_segment(
+    name: str,
+    spec: CrossbarSpec,
+    conductances: Conductances,
+    readout: Readout,
+    spikes: npt.ArrayLike,
+    *,
+    threshold: int | None = None,
+    noise_seed: int | None = None,
+    rng: np.random.Generator | None = None,
+    engine: str = "numpy",
+) -> Segment:
+    """A segment from the golden model; with `rng` the events of a step are shuffled and some repeated."""
+    threshold = spec.threshold if threshold is None else threshold
+    words, events = event_words(spec, spikes, rng)
+    liquid = Liquid(spec, conductances, engine, threshold=threshold, noise_seed=noise_seed)
+    return Segment(
+        name=name, readout=readout, threshold=threshold, noise_seed=noise_seed, words=words,
+        played=expected(liquid, readout, spikes, events),
+    )  # fmt: skip
+
+
+def difference(got: Played, want: Played, spec: CrossbarSpec, where: str) -> tuple[int, str]:
+    """Steps that differ, and the first difference in words; 0 and empty if there is none."""
+    if len(got.spikes) != len(want.spikes):
+        return len(want.spikes), f"{where}: {len(got.spikes)} steps ended, expected {len(want.spikes)}"
+    wrong = (got.spikes != want.spikes).any(axis=1)
+    if wrong.any():
+        step = int(np.argmax(wrong))
+        neuron = int(np.argmax(got.spikes[step] != want.spikes[step]))
+        sample, inside = divmod(step, spec.steps)
+        return int(wrong.sum()), (
+            f"{where}: sample {sample}, step {inside}, neuron {neuron}: expected spike {int(want.spikes[step, neuron])}"
+        )
+    for name in ("counts", "scores", "classes", "spike_clocks", "class_clocks"):
+        one, other = getattr(got, name), getattr(want, name)
+        if len(one) != len(other):
+            return 1, f"{where}: {len(one)} {name} came, expected {len(other)}"
+        if (one != other).any():
+            place = int(np.argmax(one != other))
+            return int((one != other).sum()), f"{where}: {name}[{place}]: expected {other[place]}, got {one[place]}"
+    return 0, ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stimulus:
+    """Everything that a mutant, and the design itself, is tried on: see `play`. All segments share one image."""
+
+    conductances: Conductances
+    reset: Segment
+    segments: Sequence[Segment]
+
+
+def make_stimulus(spec: CrossbarSpec, rng: np.random.Generator, count: int, samples: int) -> Stimulus:
+    """`count` segments of `samples` samples on one image of rows of every kind, with random ADCs."""
+    image = random_image(spec, rng, "mixed", random_adcs(spec, rng))
+    noisy = spec.noise_scale is not None
+    # after reset: settings at their reset values, biases 0; weights are not reset, so these scores mean nothing
+    silent = Readout(spec, np.zeros((spec.outputs, spec.windows, spec.neurons), np.int64), np.zeros(spec.outputs, int))
+    reset = make_segment(
+        "reset values", spec, image, silent, random_spikes(spec, rng, samples), noise_seed=0 if noisy else None
+    )
+    kinds = ("uniform", "uniform", "uniform", "equal", "lowest", "highest")
+    thresholds = [
+        spec.threshold, 0, spec.step_input_max // 2, spec.step_input_max // 16, spec.threshold, spec.threshold_max,
+    ]  # fmt: skip
+    segments = []
+    for number in range(count):
+        threshold = min(spec.threshold_max, thresholds[number % len(thresholds)])
+        if number >= len(thresholds):
+            threshold = int(rng.integers(0, max(2, spec.step_input_max)))
+        noise = int(rng.integers(1 << 31)) if noisy and number % 4 != 1 else None
+        segments.append(
+            make_segment(
+                f"segment {number}", spec, image, random_readout(spec, rng, kinds[number % len(kinds)]),
+                random_spikes(spec, rng, samples), threshold=min(threshold, spec.threshold_max), noise_seed=noise,
+                rng=rng if number % 2 else None,
+            )
+        )  # fmt: skip
+    return Stimulus(conductances=image, reset=reset, segments=segments)
+
+
+def play(spec: CrossbarSpec, stimulus: Stimulus, model: NativeModel, advance: Advance | None = None) -> str:
+    """Run a stimulus on a fresh model; the first difference in words, empty if there is none.
+
+    First the reset values, then segments, each behind a reset and a load; writes come ascending, descending and
+    shuffled, behind some of them follow writes that must not matter, and events of rows that are no inputs. Every
+    other segment runs without a reset in front. Last the reset values again, now that every register has held
+    something else; and the status bytes.
+    """
+
+    def from_reset(where: str) -> str:
+        reset_and_write(model, [])
+        return _first(_without_scores(run(stimulus.reset)), _without_scores(stimulus.reset.played), spec, where)
+
+    def run(segment: Segment) -> Played:
+        got = play_events(model, spec, segment.words, segment.samples)
+        if advance is not None:
+            advance(len(got.spikes))
+        return got
+
+    if text := from_reset("reset values"):
+        return text
+    for number, segment in enumerate(stimulus.segments):
+        writes = np.array(segment.writes(spec))
+        order = np.arange(len(writes))
+        if number % 3 == 1:
+            order = order[::-1]
+        elif number % 3 == 2:
+            order = np.random.default_rng(number).permutation(order)
+        if number % 2 == 0:
+            model.run({"rst": [0, 1, 1, 0]})
+        address, data = writes[order].T
+        model.run({"write_address": address, "write_data": data, "write_enable": 1})
+        if number % 4 == 0:
+            model.run(_decoys(spec, number))
+        if text := _first(run(segment), segment.played, spec, segment.name):
+            return text
+        if text := _status(spec, model, int(segment.played.classes[-1]), number):
+            return f"{segment.name}: {text}"
+    return from_reset("reset values of a chip that was loaded")
+
+
+def _without_scores(played: Played) -> Played:
+    empty = np.zeros(0, np.int64)
+    return replace(played, scores=empty, classes=empty)
+
+
+def _first(got: Played, want: Played, spec: CrossbarSpec, where: str) -> str:
+    return difference(got, want, spec, where)[1]
+
+
+def _decoys(spec: CrossbarSpec, seed: int) -> dict[str, IntArray]:
+    """Clocks that must not change a setting: addresses one bit away from the map, and writes without enable."""
+    noise: dict[str, Any] = {} if spec.noise_scale is None else {"noise_enable": False, "noise_seed": 0}
+    writes = register_writes(spec, threshold=0, bias=np.zeros(spec.outputs, np.int64), **noise)
+    mapped = {address for address, _ in writes}
+    width = address_width(spec)
+    near = sorted({address ^ (1 << bit) for address in mapped for bit in range(width - 1)} - mapped)
+    address = np.array([*near, *sorted(mapped)])
+    enable = np.arange(len(address)) < len(near)
+    data = np.random.default_rng(seed).integers(0, 256, len(address))
+    return {"write_address": address, "write_data": data, "write_enable": enable.astype(np.int64)}
+
+
+def _status(spec: CrossbarSpec, model: NativeModel, last_class: int, number: int) -> str:
+    """Compare the status bytes of an idle chip, and its flag of dropped events; empty if all are right."""
+
+    def read() -> list[int]:
+        return [int(value) for value in model.run({"read_address": np.arange(8)})["read_data"]]
+
+    def want(flags: int) -> list[int]:
+        return [flags, 0, 0, last_class & 0xFF, last_class >> 8, 0, 0, 0]
+
+    model.run({"write_address": 0, "write_data": 0, "write_enable": [1]})
+    if (got := read()) != want(0):
+        return f"status: expected {want(0)}, got {got}"
+    rows = [row for row in (spec.inputs, spec.inputs + 1, (1 << spec.row_bits) - 1) if spec.inputs <= row]
+    row = rows[number % len(rows)]
+    if row >= 1 << spec.row_bits:
+        return ""
+    model.run({"i_events__payload": [row, 0], "i_events__valid": [1, 0]})
+    if (got := read()) != want(4):
+        return f"status with a dropped event: expected {want(4)}, got {got}"
+    model.run({"write_address": 0, "write_data": 0, "write_enable": [1]})
+    return ""
+
+
+def check_volume(bench: CrossbarBench, seed: int, steps: int, *, advance: Advance | None = None) -> Check:
+    """Compare hardware and golden model over at least `steps` steps: every kind of image, random samples."""
+    spec = bench.design.spec
+    rng = np.random.default_rng(seed)
+    adcs = {"adc_gain": np.array(bench.design.gains), "adc_offset": np.array(bench.design.offsets)}
+    samples = max(1, -(-steps // (spec.steps * len(IMAGES))))
+    noisy = spec.noise_scale is not None
+    compared = failed = 0
+    detail = ""
+    for number, kind in enumerate(IMAGES):
+        image = random_image(spec, rng, kind, adcs)
+        segment = make_segment(
+            f"image {kind}", spec, image, random_readout(spec, rng), random_spikes(spec, rng, samples),
+            noise_seed=number if noisy else None, rng=rng, engine="numba",
+        )  # fmt: skip
+        with scratch() as folder, bench.model(image, folder, 1 + number) as model:
+            reset_and_write(model, segment.writes(spec))
+            got = play_events(model, spec, segment.words, samples)
+        wrong, text = difference(got, segment.played, spec, segment.name)
+        compared, failed, detail = compared + len(segment.played.spikes), failed + wrong, detail or text
+        if advance is not None:
+            advance(len(segment.played.spikes))
+    return Check(
+        name=f"{spec.name}: random and corner conductances against the golden model (seed {seed})",
+        passed=failed == 0 and compared >= steps, compared=compared, unit=STEPS,
+        detail=f"{failed:,} differ; first: {detail}" if failed else "",
+    )  # fmt: skip
+
+
+def check_recordings(
+    bench: CrossbarBench, conductances: Conductances, readout: Readout, spikes: npt.ArrayLike, name: str
+) -> Check:
+    """Compare hardware and golden model on given samples, spike for spike."""
+    spec = bench.design.spec
+    segment = make_segment(name, spec, conductances, readout, spikes, engine="numba")
+    got = bench.run(conductances, readout, spikes)
+    wrong, text = difference(got, segment.played, spec, name)
+    return Check(
+        name=f"{spec.name}: {name}, spike for spike", passed=wrong == 0 and len(got.spikes) > 0,
+        compared=len(segment.played.spikes), unit=STEPS, detail=text,
+    )  # fmt: skip
+
+
+def check_directed(spec: CrossbarSpec, seed: int, *, advance: Advance | None = None) -> Check:
+    """Run the stimulus of the mutation campaign on the design itself."""
+    stimulus = make_stimulus(spec, np.random.default_rng(seed), 12, 3)
+    bench = CrossbarBench(crossbar_design(spec, stimulus.conductances))
+    compared = 0
+
+    def count(done: int) -> None:
+        nonlocal compared
+        compared += done
+        if advance is not None:
+            advance(done)
+
+    with scratch() as folder, bench.model(stimulus.conductances, folder) as model:
+        detail = play(spec, stimulus, model, count)
+    return Check(
+        name=f"{spec.name}: settings, reset, status, events in any order (seed {seed})",
+        passed=not detail and compared > 0, compared=compared, unit=STEPS, detail=detail,
+    )  # fmt: skip
+
+
+def campaign_spec() -> CrossbarSpec:
+    """A small chip with all that a chip can have, for mutation: noise, refractory steps, windows, uneven lanes."""
+    return CrossbarSpec(
+        name="CAMPAIGN", inputs=20, neurons=10, steps=6, outputs=3, threshold=25, leak=(-3, -5, 6), refractory_steps=1,
+        windows=2, readout_weight_bits=5, rows=32, columns=24, rows_per_read=4, conductance_bits=4,
+        column_current_limit_ua=90.0, read_voltage_v=2.0, columns_per_adc=4, adc_bits=5, adc_shift=1, gain_fraction=4,
+        offset_bits=7, noise_scale=30, settle_clocks=2, convert_clocks=2,
+    )  # fmt: skip
+
+
+def check_mutants(
+    spec: CrossbarSpec, seed: int, count: int, *, threads: int = 2, advance: Advance | None = None
+) -> tuple[Check, mutation.CampaignResult]:
+    """Mutate the chip `count` times and run `play` on every mutant."""
+    from hw.common.export import load_memory, to_rtlil
+    from hw.lsm_crossbar.crossbar import Crossbar
+
+    rng = np.random.default_rng(seed)
+    stimulus = make_stimulus(spec, rng, 12, 3)
+    component = Crossbar(spec=spec, image=macro_image(stimulus.conductances))
+    with scratch() as folder:
+        path = stimulus.conductances.write(folder)
+        result = mutation.run_campaign(
+            to_rtlil(component, spec.name), spec.name, lambda model: not play(spec, stimulus, model), count=count,
+            rng=rng, clock="clk", threads=threads, advance=advance, plusarg=f"+{PLUSARG}={path}",
+            prepare=lambda text: load_memory(text, f"{spec.name}_macro", path.name, plusarg=PLUSARG),
+        )  # fmt: skip
+    killed = result.count(mutation.Outcome.KILLED)
+    equivalent = result.count(mutation.Outcome.EQUIVALENT)
+    detail = (
+        f"{killed} of {len(result.mutants) - equivalent} mutants noticed ({100 * result.kill_rate:.1f} %), "
+        f"{equivalent} proved equivalent"
+    )
+    if result.survivors:
+        detail += "; unnoticed: " + "; ".join(map(str, result.survivors))
+    check = Check(
+        name=f"{spec.name}: mutants noticed by the bench (seed {seed})",
+        passed=len(result.mutants) >= count and result.kill_rate >= KILL_RATE_GATE,
+        compared=len(result.mutants), unit="mutants", detail=detail,
+    )  # fmt: skip
+    return check, result
+
+
+def check_proofs(spec: CrossbarSpec, *, advance: Advance | None = None) -> tuple[Check, tuple[Proof, ...]]:
+    """Run all proofs of `flows.crossbar_proofs` for a spec."""
+    proofs = tuple(prove_crossbar(spec, advance=advance))
+    open_ = [proof for proof in proofs if proof.status is not Status.PROVED]
+    listed = "; ".join(f"{proof.name} {proof.status} {proof.counterexample or ''}".strip() for proof in open_)
+    check = Check(
+        name=f"{spec.name}: proofs", passed=bool(proofs) and not open_, compared=len(proofs), unit="proofs",
+        detail=f"{len(open_)} open: {listed}" if open_ else "",
+    )  # fmt: skip
+    return check, proofs
+
+
+def verify(
+    spec: CrossbarSpec,
+    conductances: Conductances,
+    *,
+    journal: Journal,
+    seed: int = 1,
+    steps: int = 2000,
+    recordings: Sequence[tuple[str, Readout, BoolArray]] = (),
+    random_specs: int = 0,
+    mutants: int = 0,
+    mutant_spec: CrossbarSpec | None = None,
+    proofs: bool = True,
+    threads: int = 2,
+) -> VerificationReport:
+    """Verify the generated hardware of a spec.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+    conductances : Conductances
+        Image whose ADCs the hardware gets, and on which recordings run.
+    journal : Journal
+        Shows the steps as they run; receives every check as soon as it is known.
+    seed : int
+        Seed of all random choices.
+    steps : int
+        Random steps to compare with the golden model, at least, over all kinds of images.
+    recordings : sequence of (name, readout, spikes)
+        Samples of shape (n, steps, inputs) to compare with, too.
+    random_specs : int
+        Further random specs to run.
+    mutants : int
+        Mutants to try; 0 leaves the campaign out.
+    mutant_spec : CrossbarSpec, optional
+        Spec whose hardware is mutated; `campaign_spec` if left out.
+    proofs : bool
+        Whether to run the proofs.
+    threads : int
+        Cores to use.
+    """
+    checks: list[Check] = []
+    campaign: mutation.CampaignResult | None = None
+    proved: tuple[Proof, ...] = ()
+
+    def note(check: Check) -> None:
+        checks.append(check)
+        journal.check(check)
+
+    if proofs:
+        with journal.step(f"{spec.name}: proofs", total=proof_count(spec)) as advance:
+            check, proved = check_proofs(spec, advance=advance)
+        note(check)
+    with journal.step(f"{spec.name}: Amaranth to Verilog to simulator"):
+        bench = CrossbarBench(crossbar_design(spec, conductances))
+    with journal.step(f"{spec.name}: random and corner conductances", total=steps) as advance:
+        check = check_volume(bench, seed, steps, advance=advance)
+    note(check)
+    for name, readout, spikes in recordings:
+        with journal.step(f"{spec.name}: {name}"):
+            check = check_recordings(bench, conductances, readout, spikes, name)
+        note(check)
+    mutated = mutant_spec or campaign_spec()
+    with journal.step(f"{mutated.name}: settings, reset, status, events in any order"):
+        check = check_directed(mutated, seed)
+    note(check)
+    for number in range(random_specs):
+        rng = np.random.default_rng((seed, number))
+        drawn = random_spec(rng, f"RANDOM_{number}")
+        with journal.step(f"{drawn.name}: random and corner conductances"):
+            bench = CrossbarBench(crossbar_design(drawn, random_image(drawn, rng, "zero", random_adcs(drawn, rng))))
+            check = check_volume(bench, seed + number, 400)
+        note(check)
+    if mutants:
+        with journal.step(f"{mutated.name}: mutants", total=mutants) as advance:
+            check, campaign = check_mutants(mutated, seed, mutants, threads=threads, advance=advance)
+        note(check)
+    return VerificationReport(spec=spec, seed=seed, checks=tuple(checks), campaign=campaign, proofs=proved)

@@ -1,0 +1,161 @@
+"""Spike counters: how often each neuron fired in each window of a sample."""
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib.wiring import Component, In, Out
+
+from hw.common.hierarchy import place
+from hw.common.one_hot import one_of
+from sim.lsm_crossbar.spec import CrossbarSpec
+
+__all__ = ["Counter", "CounterLane"]
+
+
+class CounterLane(Component):
+    """The counters of one lane: one for each neuron and window, one adder for all.
+
+    With `valid`, the counter of neuron `index` and `window` becomes its value plus `spike`; with `fresh`, the first
+    step of a window, it starts from 0, so that nothing has to be cleared between samples.
+
+    Throughput one neuron per clock. Reset: 0, asynchronous.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+    neurons : int
+        Neurons of this lane, 1 to `spec.columns_per_adc`.
+
+    Members
+    -------
+    valid, fresh, spike : In(1)
+    index : In(bits of spec.columns_per_adc)
+    window : In(bits of spec.windows)
+    count : Out(spec.count_width)
+        Value of the counter `index`, `window`; combinational.
+    """
+
+    clocked = True
+
+    def __init__(self, *, spec: CrossbarSpec, neurons: int):
+        if not 1 <= neurons <= spec.columns_per_adc:
+            raise ValueError(f"a lane has 1 to {spec.columns_per_adc} neurons, got {neurons}")
+        self._spec, self._neurons = spec, neurons
+        super().__init__(
+            {
+                "valid": In(1),
+                "fresh": In(1),
+                "spike": In(1),
+                "index": In(spec.select_bits),
+                "window": In(window_bits(spec)),
+                "count": Out(spec.count_width),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        spec = self._spec
+        m = Module()
+        after = Signal(spec.count_width)
+        m.d.comb += after.eq(Mux(self.fresh, 0, self.count) + self.spike)
+        counters, hits = [], []
+        for window in range(spec.windows):
+            for neuron in range(self._neurons):
+                counter = Signal(spec.count_width, name=f"counter_{window}_{neuron}")
+                hit = Signal(name=f"hit_{window}_{neuron}")
+                m.d.comb += hit.eq((self.window == window) & (self.index == neuron))
+                with m.If(self.valid & hit):
+                    m.d.sync += counter.eq(after)
+                counters.append(counter)
+                hits.append(hit)
+        m.d.comb += self.count.eq(one_of(counters, hits))
+        return m
+
+
+class Counter(Component):
+    """All counters, a lane beside each lane of neurons, and the port through which the readout reads them one by one.
+
+    Neurons decide and the readout reads at different times: while `read` is high the counters listen to
+    `read_window` and `read_neuron`, and `valid` must be low.
+
+    Throughput one select, or one read, per clock. Reset: all counts 0, asynchronous.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+
+    Members
+    -------
+    valid : In(1)
+        Neurons `index` of all lanes have decided.
+    fresh : In(1)
+        First step of a window.
+    index : In(bits of spec.columns_per_adc)
+    window : In(bits of spec.windows)
+        Window of the step.
+    lanes : In(spec.active_lanes)
+        Spikes, as of the neurons.
+    read : In(1)
+    read_neuron : In(bits of spec.neurons)
+    read_window : In(bits of spec.windows)
+    count : Out(spec.count_width)
+        Count of `read_neuron` in `read_window`, in the same clock.
+    """
+
+    clocked = True
+
+    def __init__(self, *, spec: CrossbarSpec):
+        self._spec = spec
+        super().__init__(
+            {
+                "valid": In(1),
+                "fresh": In(1),
+                "index": In(spec.select_bits),
+                "window": In(window_bits(spec)),
+                "lanes": In(spec.active_lanes),
+                "read": In(1),
+                "read_neuron": In(neuron_bits(spec)),
+                "read_window": In(window_bits(spec)),
+                "count": Out(spec.count_width),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        spec = self._spec
+        m = Module()
+        each = spec.columns_per_adc
+        index, window = Signal(spec.select_bits), Signal(window_bits(spec))
+        read_lane = Signal(max((spec.active_lanes - 1).bit_length(), 1))
+        if each & (each - 1):
+            # no power of two: a table of quotients and remainders
+            lane_of = Array([neuron // each for neuron in range(spec.neurons)])[self.read_neuron]
+            select_of = Array([neuron % each for neuron in range(spec.neurons)])[self.read_neuron]
+        else:
+            shift = each.bit_length() - 1
+            lane_of, select_of = self.read_neuron >> shift, self.read_neuron[:shift]
+        m.d.comb += [
+            read_lane.eq(lane_of),
+            index.eq(Mux(self.read, select_of, self.index)),
+            window.eq(Mux(self.read, self.read_window, self.window)),
+        ]
+        counts = []
+        for number in range(spec.active_lanes):
+            neurons = min(each, spec.neurons - number * each)
+            lane = place(m, platform, f"lane_{number}", CounterLane, spec=spec, neurons=neurons)
+            m.d.comb += [
+                lane.valid.eq(self.valid),
+                lane.fresh.eq(self.fresh),
+                lane.spike.eq(self.lanes[number]),
+                lane.index.eq(index),
+                lane.window.eq(window),
+            ]
+            counts.append(lane.count)
+        m.d.comb += self.count.eq(one_of(counts, [read_lane == number for number in range(spec.active_lanes)]))
+        return m
+
+
+def window_bits(spec: CrossbarSpec) -> int:
+    """Bits of the number of a window."""
+    return max((spec.windows - 1).bit_length(), 1)
+
+
+def neuron_bits(spec: CrossbarSpec) -> int:
+    """Bits of the number of a neuron."""
+    return max((spec.neurons - 1).bit_length(), 1)

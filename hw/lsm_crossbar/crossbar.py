@@ -1,0 +1,269 @@
+"""The whole chip: events in; spikes, counts, scores and the class of a sample out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import stream
+from amaranth.lib.wiring import Component, In, Out
+
+from hw.common.hierarchy import place
+from hw.common.register_file import RegisterFile
+from hw.common.storage_cell import StorageCell
+from hw.lsm_crossbar.adc import Adc
+from hw.lsm_crossbar.counter import Counter
+from hw.lsm_crossbar.input import Input, event_layout
+from hw.lsm_crossbar.macro import Macro, MacroBox
+from hw.lsm_crossbar.neuron import Neuron
+from hw.lsm_crossbar.readout import Readout
+from hw.lsm_crossbar.router import Router
+from hw.lsm_crossbar.row_driver import RowDriver
+from hw.lsm_crossbar.sequencer import Sequencer
+from hw.lsm_crossbar.status import Status
+from hw.lsm_crossbar.weight_memory import WeightMemory, WeightMemoryBox
+from sim.lsm_crossbar.registers import (
+    NOISE_SEED_ADDRESS,
+    STATUS_ADDRESS,
+    address_width,
+    register_map,
+    weight_bytes,
+    weight_stride,
+)
+from sim.lsm_crossbar.spec import CrossbarSpec
+
+__all__ = ["Crossbar", "Image", "STAGES"]
+
+STAGES = ("input", "row_driver", "macro", "adc", "neuron", "router", "counter", "readout")
+"""Stages in the order of the data path."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """What the behavioural macro holds: the numbers of a conductance file.
+
+    Attributes
+    ----------
+    words : tuple of int
+        Codes of each row, column 0 in the lowest bits; empty: loaded later, see `hw.lsm_crossbar.macro.Macro`.
+    gains, offsets : tuple of int
+        Of each ADC.
+    """
+
+    words: tuple[int, ...] = ()
+    gains: tuple[int, ...]
+    offsets: tuple[int, ...]
+
+
+class Crossbar(Component):
+    """Liquid state machine around one resistive-memory macro.
+
+    Events of a step enter at any time, one per clock, up to an event with `end`; the step runs as soon as the one
+    before has ended, while the events of the next one are collected. After `spec.steps` steps the sample is read out
+    and the next one begins. All arithmetic is exact and equal to the golden model of the same spec and conductance
+    file, bit for bit. Time is event-driven: a step takes
+
+        1 + rows + (batches - 1) * read_clocks + read_clocks + 4 clocks
+
+    if no batch waits for its rows, and `spec.columns_per_adc` + 4 without active row; see `docs/lsm_crossbar.md`.
+
+    Settings are static while a sample runs; a write shows one clock later.
+
+    Reset is asynchronous and reaches every flip-flop. Memories are loaded: the macro by its conductance file (or the
+    fab), readout weights through the write port.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+    image : Image or None
+        Contents of the behavioural macro; None: macro and weight memory are black boxes, for an ASIC.
+    cell : class of Component
+        Storage of one byte of settings: `StorageCell` or a component with the same ports and constructor.
+
+    Members
+    -------
+    i_events : In(stream of `hw.lsm_crossbar.input.event_layout`)
+        Row of the macro, and `end` of step in the highest bit. An event with `end` carries no row.
+    write_address : In(bits of `sim.lsm_crossbar.registers.address_width`)
+        Byte address in `sim.lsm_crossbar.registers`.
+    write_data : In(8)
+    write_enable : In(1)
+        Write at the next clock edge.
+    read_address : In(3)
+        Status byte, see `hw.lsm_crossbar.status.Status`.
+    read_data : Out(8)
+    spikes : Out(spec.neurons)
+        Neuron j in bit j: the spikes of the step that ended last.
+    spikes_valid : Out(1)
+        For one clock when a step has ended.
+    count : Out(spec.count_width)
+    count_valid : Out(1)
+        After the last step: counts of a sample, window by window, neuron by neuron, one per clock.
+    score : Out(signed(spec.score_width))
+    score_valid : Out(1)
+        Behind the counts: scores, output 0 first, one per clock.
+    class_index : Out(bits of spec.outputs)
+        Largest score, lowest output of equals. Stays until the scores of the next sample leave.
+    class_valid : Out(1)
+        For one clock when a sample has ended.
+    """
+
+    clocked = True
+
+    def __init__(self, *, spec: CrossbarSpec, image: Image | None = None, cell: Callable[..., Component] = StorageCell):
+        self._spec, self._image, self._cell = spec, image, cell
+        super().__init__(
+            {
+                "i_events": In(stream.Signature(event_layout(spec))),
+                "write_address": In(address_width(spec)),
+                "write_data": In(8),
+                "write_enable": In(1),
+                "read_address": In(3),
+                "read_data": Out(8),
+                "spikes": Out(spec.neurons),
+                "spikes_valid": Out(1),
+                "count": Out(spec.count_width),
+                "count_valid": Out(1),
+                "score": Out(signed(spec.score_width)),
+                "score_valid": Out(1),
+                "class_index": Out(spec.class_bits),
+                "class_valid": Out(1),
+            }
+        )
+
+    @property
+    def spec(self) -> CrossbarSpec:
+        """What was generated."""
+        return self._spec
+
+    def elaborate(self, platform: object) -> Module:
+        spec, image = self._spec, self._image
+        m = Module()
+        noise = image is not None and spec.noise_scale is not None
+        width = address_width(spec)
+
+        settings = place(
+            m,
+            platform,
+            "registers",
+            RegisterFile,
+            fields=register_map(spec, noise=noise),
+            address_width=width,
+            cell=self._cell,
+        )
+        status = place(m, platform, "status", Status, spec=spec)
+        sequencer = place(m, platform, "sequencer", Sequencer, spec=spec)
+        events = place(m, platform, "input", Input, spec=spec)
+        driver = place(m, platform, "row_driver", RowDriver, spec=spec)
+        if image is None:
+            macro = place(m, platform, "macro", MacroBox, spec=spec)
+            memory = place(m, platform, "weight_memory", WeightMemoryBox, spec=spec)
+        else:
+            macro = place(
+                m, platform, "macro", Macro, spec=spec, words=image.words, gains=image.gains, offsets=image.offsets
+            )
+            memory = place(m, platform, "weight_memory", WeightMemory, spec=spec)
+        adc = place(m, platform, "adc", Adc, spec=spec)
+        neuron = place(m, platform, "neuron", Neuron, spec=spec)
+        router = place(m, platform, "router", Router, spec=spec)
+        counter = place(m, platform, "counter", Counter, spec=spec)
+        readout = place(m, platform, "readout", Readout, spec=spec)
+
+        # settings and weights: the highest address bit tells them apart
+        stride = (weight_stride(spec) - 1).bit_length()
+        write_weights = Signal()
+        byte = self.write_address[:stride]
+        m.d.comb += [
+            settings.write_address.eq(self.write_address),
+            settings.write_data.eq(self.write_data),
+            settings.write_enable.eq(self.write_enable),
+            write_weights.eq(self.write_enable & self.write_address[-1]),
+            memory.write_address.eq(self.write_address[stride:-1]),
+            memory.write_data.eq(self.write_data),
+            memory.write_bytes.eq(Mux(write_weights, (1 << byte)[: weight_bytes(spec)], 0)),
+            memory.read_address.eq(readout.read_address),
+            memory.read_enable.eq(readout.read),
+        ]
+        m.d.comb += [
+            status.running.eq(sequencer.running),
+            status.full.eq(events.full),
+            status.dropped.eq(events.dropped),
+            status.step.eq(sequencer.step),
+            status.class_index.eq(readout.class_index),
+            status.read_address.eq(self.read_address),
+            self.read_data.eq(status.read_data),
+        ]
+
+        m.d.comb += [
+            events.i_events.payload.eq(self.i_events.payload),
+            events.i_events.valid.eq(self.i_events.valid),
+            self.i_events.ready.eq(events.i_events.ready),
+            events.take.eq(sequencer.start),
+            events.forget.eq(self.write_enable & (self.write_address == STATUS_ADDRESS)),
+            sequencer.full.eq(events.full),
+            sequencer.done.eq(router.done),
+            sequencer.read_out.eq(readout.class_valid),
+        ]
+        m.d.comb += [
+            driver.inputs.eq(events.rows),
+            # nobody fired before the first step
+            driver.spikes.eq(router.spikes & (~sequencer.first_step).replicate(spec.neurons)),
+            driver.start.eq(sequencer.start),
+            driver.take.eq(adc.take),
+            adc.ready.eq(driver.ready),
+            adc.last.eq(driver.last),
+            adc.empty.eq(driver.empty),
+            macro.row.eq(driver.row),
+            macro.row_set.eq(driver.row_set),
+            macro.row_clear.eq(driver.row_clear),
+            macro.sample.eq(adc.sample),
+            macro.select.eq(adc.select),
+            macro.convert.eq(adc.convert),
+            # lanes without neurons convert, and nobody looks
+            adc.codes.eq(macro.codes.as_value()[: 2 * spec.active_lanes * spec.adc_bits]),
+            adc.codes_valid.eq(macro.codes_valid),
+        ]
+        if noise:
+            seed = (self.write_address >> 2 == NOISE_SEED_ADDRESS >> 2) & self.write_enable
+            m.d.comb += [
+                macro.noise_enable.eq(settings.noise_enable),
+                macro.noise_seed.eq(settings.noise_seed),
+                macro.noise_restart.eq(seed),
+                macro.noise_start.eq(sequencer.start & sequencer.first_step),
+            ]
+        decided = Signal()
+        m.d.comb += [
+            decided.eq(adc.valid & adc.fire),
+            neuron.valid.eq(adc.valid),
+            neuron.index.eq(adc.index),
+            neuron.first_step.eq(sequencer.first_step),
+            neuron.first_batch.eq(adc.first_batch),
+            neuron.fire.eq(adc.fire),
+            neuron.differences.eq(adc.differences),
+            neuron.threshold.eq(settings.threshold),
+            router.valid.eq(decided),
+            router.index.eq(adc.index),
+            router.lanes.eq(neuron.spikes),
+            counter.valid.eq(decided),
+            counter.fresh.eq(sequencer.fresh),
+            counter.index.eq(adc.index),
+            counter.window.eq(sequencer.window),
+            counter.lanes.eq(neuron.spikes),
+            counter.read.eq(readout.read),
+            counter.read_neuron.eq(readout.read_neuron),
+            counter.read_window.eq(readout.read_window),
+            readout.start.eq(sequencer.read),
+            readout.bias.eq(settings.bias),
+            readout.read_count.eq(counter.count),
+            readout.weights.eq(memory.read_data),
+        ]
+        m.d.comb += [
+            self.spikes.eq(router.spikes),
+            self.spikes_valid.eq(router.done),
+            self.count.eq(readout.count),
+            self.count_valid.eq(readout.count_valid),
+            self.score.eq(readout.score),
+            self.score_valid.eq(readout.score_valid),
+            self.class_index.eq(readout.class_index),
+            self.class_valid.eq(readout.class_valid),
+        ]
+        return m

@@ -1,0 +1,52 @@
+"""Status bytes: what the chip is doing, for a host that reads registers."""
+
+from amaranth.hdl import Cat, Const, Module
+from amaranth.lib.wiring import Component, In, Out
+
+from sim.lsm_crossbar.spec import CrossbarSpec
+
+__all__ = ["Status"]
+
+
+class Status(Component):
+    """Bytes by address: 0 flags (bit 0 running, 1 next step complete, 2 an event was dropped), 1 and 2 step, 3 and 4
+    class of the last sample. Other addresses read 0.
+
+    Combinational.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+
+    Members
+    -------
+    running, full, dropped : In(1)
+    step : In(bits of spec.steps)
+    class_index : In(bits of spec.outputs)
+    read_address : In(3)
+    read_data : Out(8)
+    """
+
+    def __init__(self, *, spec: CrossbarSpec):
+        super().__init__(
+            {
+                "running": In(1),
+                "full": In(1),
+                "dropped": In(1),
+                "step": In(max((spec.steps - 1).bit_length(), 1)),
+                "class_index": In(spec.class_bits),
+                "read_address": In(3),
+                "read_data": Out(8),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        pad = Const(0, 16)
+        step, winner = Cat(self.step, pad)[:16], Cat(self.class_index, pad)[:16]
+        values = [Cat(self.running, self.full, self.dropped), step[:8], step[8:], winner[:8], winner[8:]]
+        with m.Switch(self.read_address):
+            for address, value in enumerate(values):
+                with m.Case(address):
+                    m.d.comb += self.read_data.eq(value)
+        return m

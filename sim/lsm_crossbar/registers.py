@@ -1,0 +1,140 @@
+"""Register map of the crossbar chip: settings, status, and the readout weights behind the same write port.
+
+Addresses count bytes; a field's bits go upwards from bit 0 of its first byte, least significant byte first. The upper
+half of the address space holds the readout weights: one word for each feature (window * neurons + neuron), at
+multiples of `weight_stride`; output o has bits ``o*readout_weight_bits`` and up of the word.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.fixed_point import IntArray, check_range
+from sim.lsm_crossbar.spec import NOISE_STATE_WIDTH, CrossbarSpec
+from sim.register_map import Field
+
+__all__ = [
+    "BIAS_ADDRESS", "NOISE_ENABLE_ADDRESS", "NOISE_SEED_ADDRESS", "STATUS_ADDRESS", "THRESHOLD_ADDRESS",
+    "address_width", "register_map", "register_writes", "weight_address", "weight_bytes", "weight_stride",
+]  # fmt: skip
+
+STATUS_ADDRESS = 0x00
+"""Reading: see `hw.lsm_crossbar.status`. Writing anything clears the flag of dropped events."""
+THRESHOLD_ADDRESS = 0x10
+NOISE_ENABLE_ADDRESS = 0x18
+NOISE_SEED_ADDRESS = 0x1C
+BIAS_ADDRESS = 0x20
+_BIAS_STRIDE = 8
+
+
+def weight_bytes(spec: CrossbarSpec) -> int:
+    """Bytes of a word of readout weights."""
+    return -(-spec.outputs * spec.readout_weight_bits // 8)
+
+
+def weight_stride(spec: CrossbarSpec) -> int:
+    """Addresses from one word of readout weights to the next: a power of two."""
+    return 1 << (weight_bytes(spec) - 1).bit_length()
+
+
+def address_width(spec: CrossbarSpec) -> int:
+    """Bits of a byte address: settings in the lower half, readout weights in the upper one."""
+    settings = BIAS_ADDRESS + _BIAS_STRIDE * spec.outputs
+    return 1 + max((settings - 1).bit_length(), (spec.features * weight_stride(spec) - 1).bit_length())
+
+
+def weight_address(spec: CrossbarSpec, feature: int, byte: int = 0) -> int:
+    """Address of a byte of the weights of one feature."""
+    return (1 << (address_width(spec) - 1)) + feature * weight_stride(spec) + byte
+
+
+def register_map(spec: CrossbarSpec, *, noise: bool = True) -> tuple[Field, ...]:
+    """All settings, ascending by address.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+    noise : bool
+        With the settings of the behavioural macro's read noise, if the spec has any. A real macro brings its own.
+    """
+    fields = [Field(name="threshold", address=THRESHOLD_ADDRESS, width=spec.threshold_width, reset=spec.threshold)]
+    if noise and spec.noise_scale is not None:
+        fields.append(Field(name="noise_enable", address=NOISE_ENABLE_ADDRESS, width=1, reset=1))
+        fields.append(Field(name="noise_seed", address=NOISE_SEED_ADDRESS, width=NOISE_STATE_WIDTH))
+    fields += [
+        Field(name="bias", index=output, address=BIAS_ADDRESS + _BIAS_STRIDE * output, width=spec.bias_width)
+        for output in range(spec.outputs)
+    ]
+    return tuple(fields)
+
+
+def register_writes(
+    spec: CrossbarSpec,
+    *,
+    threshold: int | None = None,
+    noise_enable: bool | None = None,
+    noise_seed: int | None = None,
+    weights: npt.ArrayLike | None = None,
+    bias: npt.ArrayLike | None = None,
+) -> list[tuple[int, int]]:
+    """Byte writes that load what is given, ascending by address.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+    threshold : int, optional
+        0 to `spec.threshold_max`.
+    noise_enable : bool, optional
+    noise_seed : int, optional
+        0 to 2**31 - 1. Writing it starts the count of samples anew.
+    weights : array_like of int, shape (outputs, windows, neurons), optional
+        Readout weights.
+    bias : array_like of int, shape (outputs,), optional
+
+    Returns
+    -------
+    list of (address, byte)
+
+    Raises
+    ------
+    ValueError
+        If a value does not fit, a shape is wrong, or the spec has no noise to set.
+    """
+    values: dict[tuple[str, int], int] = {}
+    if threshold is not None:
+        values["threshold", 0] = int(check_range(threshold, 0, spec.threshold_max, "threshold"))
+    if noise_enable is not None or noise_seed is not None:
+        if spec.noise_scale is None:
+            raise ValueError(f"{spec.name} has no read noise: noise_scale is None")
+        if noise_enable is not None:
+            values["noise_enable", 0] = int(bool(noise_enable))
+        if noise_seed is not None:
+            values["noise_seed", 0] = int(check_range(noise_seed, 0, (1 << NOISE_STATE_WIDTH) - 1, "noise seed"))
+    if bias is not None:
+        checked = _shaped(check_range(bias, -spec.bias_max - 1, spec.bias_max, "bias"), (spec.outputs,), "bias")
+        values |= {("bias", output): int(value) for output, value in enumerate(checked)}
+    writes = []
+    for field in register_map(spec):
+        if (field.name, field.index) in values:
+            value = values[field.name, field.index] & ((1 << field.width) - 1)
+            writes += [(field.address + byte, value >> 8 * byte & 0xFF) for byte in range(field.size)]
+    if weights is not None:
+        limit = spec.readout_weight_max
+        shape = (spec.outputs, spec.windows, spec.neurons)
+        table = _shaped(check_range(weights, -limit - 1, limit, "readout weight"), shape, "readout weights")
+        for feature, row in enumerate(table.reshape(spec.outputs, spec.features).T):
+            word = sum(
+                (int(weight) & ((1 << spec.readout_weight_bits) - 1)) << output * spec.readout_weight_bits
+                for output, weight in enumerate(row)
+            )
+            writes += [
+                (weight_address(spec, feature, byte), word >> 8 * byte & 0xFF) for byte in range(weight_bytes(spec))
+            ]
+    return writes
+
+
+def _shaped(array: IntArray, shape: tuple[int, ...], name: str) -> IntArray:
+    if np.shape(array) != shape:
+        raise ValueError(f"{name}: expected the shape {shape}, got {np.shape(array)}")
+    return array

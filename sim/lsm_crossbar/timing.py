@@ -1,0 +1,86 @@
+"""When the chip does what, clock by clock: the timing that `docs/lsm_crossbar.md` promises and the benches demand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.fixed_point import IntArray
+from sim.lsm_crossbar.spec import CrossbarSpec
+
+__all__ = ["Timing", "readout_clocks", "sample_timing", "step_clocks"]
+
+
+def step_clocks(spec: CrossbarSpec, rows: int) -> int:
+    """Clocks from the start of a step to its spikes.
+
+    The rows of the first batch are set one per clock; a read takes `spec.read_clocks`; meanwhile the rows of the next
+    batch are set, from `spec.settle_clocks` on. Behind the last codes stand two registers. A step without active row
+    passes each select of the neurons once.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+    rows : int
+        Active rows of the step.
+    """
+    if rows == 0:
+        return spec.columns_per_adc + 3
+    sample = 1 + min(rows, spec.rows_per_read)
+    for first in range(spec.rows_per_read, rows, spec.rows_per_read):
+        batch = min(spec.rows_per_read, rows - first)
+        sample += max(spec.read_clocks, spec.settle_clocks + batch)
+    return sample + spec.read_clocks + 2
+
+
+def readout_clocks(spec: CrossbarSpec) -> int:
+    """Clocks from the spikes of the last step to the class."""
+    return spec.features + spec.outputs + 2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Timing:
+    """Clocks at which the chip tells something, counted from the first event of the first sample.
+
+    Attributes
+    ----------
+    spikes : ndarray of int64, shape (n, steps)
+        `spikes_valid` of each step.
+    classes : ndarray of int64, shape (n,)
+        `class_valid` of each sample.
+    """
+
+    spikes: IntArray
+    classes: IntArray
+
+
+def sample_timing(spec: CrossbarSpec, events: npt.ArrayLike, rows: Sequence[IntArray] | npt.ArrayLike) -> Timing:
+    """Timing of samples whose events are offered without pause.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+    events : array_like of int, shape (n, steps)
+        Events of each step, without the end of step.
+    rows : array_like of int, shape (n, steps)
+        Active rows of each step, inputs and spikes of the step before.
+    """
+    offered, active = np.asarray(events, np.int64), np.asarray(rows, np.int64)
+    if offered.shape != active.shape or offered.ndim != 2 or offered.shape[1] != spec.steps:
+        raise ValueError(f"expected two arrays of shape (n, {spec.steps}), got {offered.shape} and {active.shape}")
+    spikes = np.zeros(offered.shape, np.int64)
+    classes = np.zeros(len(offered), np.int64)
+    open_, free = 0, 0
+    for sample in range(len(offered)):
+        for step in range(spec.steps):
+            # events enter one per clock from `open_` on, the last one is the end of the step
+            start = max(open_ + int(offered[sample, step]) + 1, free)
+            done = start + step_clocks(spec, int(active[sample, step]))
+            spikes[sample, step] = done
+            open_, free = start + 1, done + 1
+        classes[sample] = done + readout_clocks(spec)
+        free = int(classes[sample]) + 1
+    return Timing(spikes=spikes, classes=classes)
