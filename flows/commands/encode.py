@@ -26,7 +26,9 @@ def encode(
     out: Annotated[Path, typer.Option(help="Output CSV: frames in the testOutput layout, or latents.")],
     words: Annotated[Path | None, typer.Option(help="eRx words, CSV in the testInput layout.")] = None,
     settings: Annotated[Path | None, typer.Option(help="Published ECON-T settings (YAML), with its weights.")] = None,
-    charges: Annotated[Path | None, typer.Option(help="Calibrated charges, CSV with CALQ_0 to CALQ_47.")] = None,
+    charges: Annotated[
+        Path | None, typer.Option(help="Calibrated charges CALQ_0 to CALQ_47: CSV, Parquet or ROOT.")
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Weight image: .npz of codes or the hex text of generate.")
     ] = None,
@@ -39,11 +41,12 @@ def encode(
     """Encode eRx words to eTx words, or charges to latents.
 
     Words: --words FILE.csv --settings FILE.yaml --out FILE.csv.
-    Charges: --charges FILE.csv --weights IMAGE --out FILE.csv. The multiplexer of --settings, else the one that a
+    Charges: --charges FILE --weights IMAGE --out FILE.csv. The multiplexer of --settings, else the one that a
     trained model (.npz) carries, brings trigger cells onto the grid; without either, column i is grid cell i.
     """
     from sim.hgcal_encoder import vectors
     from sim.hgcal_encoder.encoder import Encoder
+    from sim.hgcal_encoder.readers import read_charges
     from sim.hgcal_encoder.settings import load_settings
     from sim.hgcal_encoder.weights import Weights
 
@@ -67,7 +70,7 @@ def encode(
     elif charges is not None and weights is not None and words is None:
         if engine is EncodeEngine.RTL:
             raise typer.BadParameter("the RTL takes words: use --words and --settings with --engine rtl")
-        rows = vectors.read_charges(charges)
+        rows = read_charges(charges)
         inputs = rows[:, _multiplexer(weights, settings, spec)]
         vectors.write_latents(out, Encoder(spec, Weights.load(weights, spec), engine=engine.value).latents(inputs))
         result = {"rows": len(rows), "kind": "latents", "out": str(out), "engine": engine.value}

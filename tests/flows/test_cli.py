@@ -1,5 +1,6 @@
 """The command line as a user meets it: files in and out, exit codes, one-line errors, nothing half-written."""
 
+import gzip
 import json
 import signal
 import subprocess
@@ -79,6 +80,17 @@ def test_encodes_charges_to_latents(inputs: Path, tmp_path: Path) -> None:
     assert [list(map(int, line.split(","))) for line in lines[1:]] == expected.tolist()
 
 
+def test_encodes_charges_of_another_format(inputs: Path, tmp_path: Path) -> None:
+    """Gzipped CSV; Parquet and ROOT go through the same reader (tests/sim/test_readers.py)."""
+    packed, out = tmp_path / "c.csv.gz", tmp_path / "o.csv"
+    packed.write_bytes(gzip.compress((inputs / "c.csv").read_bytes()))
+    options = ["--weights", inputs / "w.hex", "--engine", "numpy", "--out", out]
+    done = liquidcal("encode", "--charges", packed, *options)
+    assert done.returncode == 0, done.stderr
+    expected = Encoder(ECON_T, Weights.load(inputs / "w.hex", ECON_T)).latents(vectors.read_charges(inputs / "c.csv"))
+    assert [list(map(int, line.split(","))) for line in out.read_text().splitlines()[1:]] == expected.tolist()
+
+
 def test_bad_input_gets_one_line_exit_2_and_no_file(inputs: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     lines = (inputs / "words.csv").read_text().splitlines()
@@ -88,6 +100,10 @@ def test_bad_input_gets_one_line_exit_2_and_no_file(inputs: Path, tmp_path: Path
         (["encode", "--words", bad, "--settings", inputs / "s.yaml", "--out", out], "row 6, column RX_DATA_1"),
         (["encode", "--words", "no.csv", "--settings", inputs / "s.yaml", "--out", out], "no file at no.csv"),
         (["encode", "--words", bad, "--settings", "no.yaml", "--out", out], "no settings file at no.yaml"),
+        (
+            ["encode", "--charges", "c.txt", "--weights", inputs / "w.hex", "--out", out],
+            "c.txt: expected a name ending in",
+        ),
         (["generate", "ECON_X", "--out", tmp_path / "b"], "no preset and no TOML file named 'ECON_X'"),
         (["report", "ECON_T", "--out", tmp_path / "empty"], "holds no results"),
     ]
