@@ -48,7 +48,7 @@ __all__ = [
 Int64 = NDArray[np.int64]
 
 #: Steps from random weights and from given ones.
-SCRATCH_STEPS, TUNE_STEPS = 16000, 2000
+SCRATCH_STEPS, TUNE_STEPS = 16000, 800
 #: Occupancy bins of a model card.
 CARD_BINS = (*BINS, *(b for b in FINE_BINS if b not in BINS))
 
@@ -112,12 +112,15 @@ class Training:
     freeze_encoder : bool
     charges : sequence of str
         Files of charges (`sim.hgcal_encoder.readers`) to train on instead of simulated showers.
-    scale : float
-        Size of the simulated set, 1 for about 2.7 million images.
+    scale : float or None
+        Size of the simulated set, 1 for about 2.7 million images; None: 0.5 for random weights, 0.2 for given ones.
     loss, decoder, units, batch
         As in `sim.hgcal_encoder.training.TrainingPlan`.
     learning_rate : float or None
         None: 2e-3 from random weights, 2e-4 from given ones.
+    phases : tuple of float or None
+        See `sim.hgcal_encoder.training.TrainingPlan`.  None: (0.1, 0.85) from random weights, (0, 0) from given ones,
+        all with the exact distance.
     repeats : int
         Trainings with seeds ``seed``, ``seed + 1``, ...: the first is kept, the spread of all is stated in the card.
     """
@@ -130,12 +133,13 @@ class Training:
     fine_tune: str | None = None
     freeze_encoder: bool = False
     charges: Sequence[str] = ()
-    scale: float = 0.5
+    scale: float | None = None
     loss: str = "emd"
     decoder: str = "mlp"
     units: tuple[int, ...] = (512, 512)
     batch: int = 512
     learning_rate: float | None = None
+    phases: tuple[float, float] | None = None
     repeats: int = 1
 
     def __post_init__(self) -> None:
@@ -145,6 +149,8 @@ class Training:
             raise ValueError(f"repeats: expected at least 1, got {self.repeats}")
         if self.minutes is not None and not self.minutes > 0:
             raise ValueError(f"minutes: expected a positive time, got {self.minutes}")
+        if self.scale is not None and not self.scale > 0:
+            raise ValueError(f"scale: expected a positive size, got {self.scale}")
 
     @property
     def spec(self) -> EncoderSpec:
@@ -159,21 +165,29 @@ class Training:
         five = model_name(self.spec, 5)
         return five if self.elinks < 5 and five in shipped_models() else None
 
+    @property
+    def images_scale(self) -> float:
+        """Size of the simulated set."""
+        return (0.5 if self.source is None else 0.2) if self.scale is None else self.scale
+
     def plan(self, seed: int) -> TrainingPlan:
         """How the network is trained with this seed."""
         tuned = self.source is not None
         return TrainingPlan(
             spec=self.spec,
             elinks=self.elinks,
-            steps=self.steps or (TUNE_STEPS if tuned else SCRATCH_STEPS),
+            steps=(TUNE_STEPS if tuned else SCRATCH_STEPS) if self.steps is None else self.steps,
             seed=seed,
             loss=self.loss,
             decoder=self.decoder,
             units=self.units,
             batch=self.batch,
-            learning_rate=self.learning_rate or (2e-4 if tuned else 2e-3),
-            # a network that works needs no cross-entropy to find its way
-            phases=(0.0, 0.5) if tuned else (0.1, 0.85),
+            learning_rate=(2e-4 if tuned else 2e-3) if self.learning_rate is None else self.learning_rate,
+            # a network that works is past the substitutes of the exact distance
+            phases=((0.0, 0.0) if tuned else (0.1, 0.85)) if self.phases is None else self.phases,
+            validations=16 if tuned else 40,
+            # a rate that is high enough to learn undoes some of the start first
+            patience=12 if tuned else 8,
             freeze_encoder=self.freeze_encoder,
             max_seconds=self.minutes * 60 if self.minutes else None,
         )
@@ -187,6 +201,8 @@ class Training:
             value = getattr(self, name)
             if value != getattr(default, name):
                 words.append(f"--{name.replace('_', '-')} {Path(value).name if name == 'fine_tune' else value}")
+        if self.phases is not None:
+            words.append("--phases {:g} {:g}".format(*self.phases))
         if self.units != default.units:
             words += [f"--units {unit}" for unit in self.units]
         if self.freeze_encoder:
@@ -253,7 +269,7 @@ class Trained:
 def _images(training: Training, seed: int, journal: Journal) -> tuple[Int64, dict[str, int]]:
     if not training.charges:
         with journal.step(f"simulate showers, seed {seed}"):
-            images = simulate_images(seed=seed, scale=training.scale)
+            images = simulate_images(seed=seed, scale=training.images_scale)
         return images.charges, images.origin
     parts, origin = [], {}
     for path in training.charges:

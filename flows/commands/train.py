@@ -36,7 +36,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Of showers, initial weights and batches.")] = 1,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Optimiser steps at most; 16000 from random weights, 2000 from given ones."),
+        typer.Option(min=1, help="Optimiser steps at most; 16000 from random weights, 800 from given ones."),
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Shorten the schedule to this time; the result then depends on the machine.")
@@ -54,7 +54,9 @@ def train(
     charges: Annotated[
         list[str] | None, typer.Option(help="Charges (CSV, Parquet, ROOT) to train on instead of simulated showers.")
     ] = None,
-    scale: Annotated[float, typer.Option(help="Size of the simulated set; 1 for 2.7 million images.")] = 0.5,
+    scale: Annotated[
+        float | None, typer.Option(help="Size of the simulated set, 1 for 2.7 million images; 0.5, to fine-tune 0.2.")
+    ] = None,
     loss: Annotated[Loss, typer.Option(help="Earth Mover's Distance, or the published one.")] = Loss.EMD,
     decoder: Annotated[DecoderKind, typer.Option(help="Layers over latents and sum, or the published one.")] = (
         DecoderKind.MLP
@@ -63,6 +65,10 @@ def train(
     batch: Annotated[int, typer.Option(help="Images of a step.")] = 512,
     learning_rate: Annotated[
         float | None, typer.Option(help="At the start; 0.002 from random weights, 0.0002 from given ones.")
+    ] = None,
+    phases: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Shares of loss emd at which the multiscale and the exact distance begin."),
     ] = None,
     repeats: Annotated[
         int, typer.Option(min=1, help="Trainings with consecutive seeds; the card states their spread.")
@@ -104,6 +110,7 @@ def train(
         units=tuple(units) if units else (512, 512),
         batch=batch,
         learning_rate=learning_rate,
+        phases=phases,
         repeats=repeats,
     )
     journal = Journal()

@@ -148,7 +148,7 @@ def test_command_of_the_card_is_the_command(tmp_path: Path, monkeypatch: pytest.
         Training(preset="TNS_2021", elinks=2, seed=7),
         Training(steps=10, minutes=2.5, fine_tune="none", freeze_encoder=True, charges=("a.csv", "b.csv")),
         Training(scale=0.1, loss="telescoping", decoder="published", units=(8, 9), batch=64, learning_rate=0.01),
-        Training(repeats=3, fine_tune="econ_t_5elinks"),
+        Training(repeats=3, fine_tune="econ_t_5elinks", phases=(0.0, 0.75)),
     ]
     for training in trainings:
         liquidcal(*shlex.split(training.command)[1:], "--out", tmp_path)
@@ -160,7 +160,7 @@ def test_start_of_a_training(tmp_path: Path, model: TrainedModel) -> None:
     assert Training(elinks=3).source == "econ_t_5elinks"
     assert Training(elinks=5).source is None
     assert Training(elinks=3, fine_tune="none").source is None
-    assert (Training(elinks=3).plan(1).steps, Training(elinks=5).plan(1).steps) == (2000, 16000)
+    assert (Training(elinks=3).plan(1).steps, Training(elinks=5).plan(1).steps) == (800, 16000)
     assert Training(elinks=3, steps=7).plan(4).steps == 7
     assert isinstance(load_start("econ_t_5elinks", ECON_T), TrainedModel)
     model.save(tmp_path / "model.npz")
@@ -200,7 +200,8 @@ def test_without_tensorflow_the_command_says_what_to_install(tmp_path: Path, mon
         (["--minutes", "0"], "minutes: expected a positive time"),
         (["--units", "0"], "units: expected positive"),
         (["--batch", "2"], "batch: expected at least 5"),
-        (["--learning-rate", "-1"], "learning_rate: expected a positive"),
+        (["--learning-rate", "0"], "learning_rate: expected a positive"),
+        (["--scale", "0"], "scale: expected a positive"),
         (["--elinks", "14"], "'--elinks'"),
     ],
 )
