@@ -272,7 +272,7 @@ def draw(results: list[tuple[Sample, dict[int, dict[str, Comparison]]]], path: P
     handles = {}
     for axis in np.ravel(axes):
         handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-    sheet.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6, frameon=False)
+    sheet.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False)
     save(sheet, path)
 
 
