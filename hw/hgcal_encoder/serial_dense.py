@@ -1,11 +1,14 @@
 """Stage 8, slot by slot: the dense layer over the activations of a few positions at a time."""
 
+from collections.abc import Callable
+
 from amaranth.hdl import Cat, Module
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
-from hw.hgcal_encoder.serial_neuron import SerialNeuron, serial_format
+from hw.common.pipeline_register import PipelineRegister
+from hw.hgcal_encoder.serial_neuron import SerialNeuron, serial_format, watched
 from hw.hgcal_encoder.serial_window import wide
 from sim.hgcal_encoder.spec import EncoderSpec
 
@@ -15,32 +18,34 @@ __all__ = ["SerialDense"]
 class SerialDense(Component):
     """All latents at once, one `SerialNeuron` each.
 
-    Combinational: the sums so far are kept outside.
-
     Parameters
     ----------
     spec : EncoderSpec
+    ahead, register
+        As `SerialNeuron` takes them.
 
     Members
     -------
     x, triple, pair, offset : In
         Activations of the slot and what neurons share of them.
     slot : In(spec.reuse)
-        One-hot.
+        One-hot, one clock `ahead` of the activations or with them.
     weights : In(spec.weight.width) x activations x latents
         Weights[latent][activation], the order of the weight image; two's complement.
     bias : In(spec.weight.width) x latents
         Two's complement.
-    partial, next_partial : In, Out(sum_width) x latents
-        Inverted sums before and after the slot.
     latents : Out(spec.latent.width) x latents
-        Of the sums in `partial`.
+    error : Out(1)
+        If `register` has one.
     """
 
-    latency = 0
+    clocked = True
 
-    def __init__(self, *, spec: EncoderSpec):
+    def __init__(self, *, spec: EncoderSpec, ahead: bool, register: Callable[..., Component] = PipelineRegister):
         self._spec = spec
+        self._ahead = ahead
+        self._register = register
+        self._watched = watched(register)
         self._format = f = serial_format(spec)
         weight = spec.weight.width
         super().__init__(
@@ -52,16 +57,21 @@ class SerialDense(Component):
                 "slot": In(spec.reuse),
                 "weights": In(ArrayLayout(ArrayLayout(weight, spec.activations), spec.latents)),
                 "bias": In(ArrayLayout(weight, spec.latents)),
-                "partial": In(ArrayLayout(f.sum_width, spec.latents)),
-                "next_partial": Out(ArrayLayout(f.sum_width, spec.latents)),
                 "latents": Out(ArrayLayout(spec.latent.width, spec.latents)),
+                **({"error": Out(1)} if self._watched else {}),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        errors = []
         for latent in range(self._spec.latents):
-            neuron = place(m, platform, f"neuron_{latent}", SerialNeuron, spec=self._spec)
+            neuron = place(
+                m, platform, f"neuron_{latent}", SerialNeuron, spec=self._spec, ahead=self._ahead,
+                register=self._register,
+            )  # fmt: skip
+            if self._watched:
+                errors.append(neuron.error)
             if self._format.pairs:
                 m.d.comb += Cat(neuron.pair).eq(self.pair)
             m.d.comb += [
@@ -71,8 +81,8 @@ class SerialDense(Component):
                 neuron.slot.eq(self.slot),
                 neuron.weight.eq(self.weights[latent]),
                 neuron.bias.eq(self.bias[latent]),
-                neuron.partial.eq(self.partial[latent]),
-                self.next_partial[latent].eq(neuron.next_partial),
                 self.latents[latent].eq(neuron.y),
             ]
+        if self._watched:
+            m.d.comb += self.error.eq(Cat(errors).any())
         return m

@@ -4,17 +4,16 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, Mux, ResetSignal, Signal, Value
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, ResetSignal, Signal, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
-from hw.common.registered import described
 from hw.hgcal_encoder.dot_product import ActivationMultiples, ActivationOffset
 from hw.hgcal_encoder.serial_convolution import SerialConvolution
 from hw.hgcal_encoder.serial_dense import SerialDense
-from hw.hgcal_encoder.serial_neuron import serial_format
+from hw.hgcal_encoder.serial_neuron import serial_format, watched
 from hw.hgcal_encoder.serial_window import SerialWindow, connect, wires
 from sim.hgcal_encoder.spec import CELLS, EncoderSpec
 
@@ -84,7 +83,7 @@ class SerialNetwork(Component):
             raise ValueError(f"a serial network needs a reuse factor of at least 2, got {spec.reuse}")
         self._spec = spec
         self._register = register
-        self._watched = "error" in described(register, width=1).signature.members
+        self._watched = watched(register)
         weight = spec.weight.width
         super().__init__(
             {
@@ -122,7 +121,7 @@ class SerialNetwork(Component):
         stages = serial_registers(spec.reuse)
         times = [Signal(name="slot_0")]
         m.d.comb += times[0].eq(toggled)
-        for number in range(1, spec.reuse + len(stages) + 1):
+        for number in range(1, spec.reuse + max(len(stages) - 1, 0)):
             times.append(register(f"slot_{number}", times[-1]))
 
         def slot(depth: int) -> Value:
@@ -165,19 +164,19 @@ class SerialNetwork(Component):
             "multiples", activations, Cat(multiples.triple), Cat(multiples.pair), offset.offset
         )
 
-        dense = place(m, platform, "dense", SerialDense, spec=spec)
-        # the sums of the last slot are kept while the first slot of the next crossing begins
-        kept = Signal(spec.latents * spec.latent.width)
+        # neurons hold the slot in a register of their own, where there is a register to take over
+        ahead = depth > 0
+        dense = place(m, platform, "dense", SerialDense, spec=spec, ahead=ahead, register=self._register)
         connect(m, dense, x=x, triple=triple, pair=pair)
         m.d.comb += [
             dense.offset.eq(excess),
-            dense.slot.eq(slot(depth)),
+            dense.slot.eq(slot(depth - ahead)),
             dense.weights.eq(self.weights),
             dense.bias.eq(self.bias),
-            dense.partial.eq(register("sums", dense.next_partial.as_value())),
-            kept.eq(register("latents", Mux(times[depth + spec.reuse], dense.latents.as_value(), kept))),
-            self.latents.eq(kept),
+            self.latents.eq(dense.latents),
         ]
+        if self._watched:
+            errors.append(dense.error)
         if self._watched:
             seen = place(m, platform, "error_register", self._register, width=1)
             m.d.comb += [

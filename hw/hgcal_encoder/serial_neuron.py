@@ -1,17 +1,26 @@
 """A neuron of the dense layer that takes its products a few at a time."""
 
+from collections.abc import Callable
 from functools import cache
 
 from amaranth.hdl import Cat, Const, Module, Mux, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.common.hierarchy import place
+from hw.common.pipeline_register import PipelineRegister
+from hw.common.registered import described
 from hw.common.requantise import rectify
 from hw.hgcal_encoder.dot_product import DotProduct, DotProductFormat, WeightRecoder
 from hw.hgcal_encoder.schedule import Schedule
 from sim.hgcal_encoder.spec import EncoderSpec
 
-__all__ = ["SerialNeuron", "serial_format"]
+__all__ = ["SerialNeuron", "serial_format", "watched"]
+
+
+def watched(register: Callable[..., Component]) -> bool:
+    """Whether a register tells errors."""
+    return "error" in described(register, width=1).signature.members
 
 
 @cache
@@ -30,38 +39,47 @@ def serial_format(spec: EncoderSpec) -> DotProductFormat:
 
 
 class SerialNeuron(Component):
-    """The weights of a slot times its activations, added to what earlier slots gave; ReLU of the sum so far.
+    """The weights of a slot times its activations, added to what earlier slots gave; ReLU of the complete sum.
 
     A weight reaches its multiplier through one AND-OR over the slots; where a slot has no activation, the weight is 0.
-    The sum is kept inverted (see `hw.hgcal_encoder.dot_product`): -1 less the sum. Combinational.
+    The selects of all weights of a slot hang on one signal, so each neuron has its own register for them. The sum is
+    kept inverted (see `hw.hgcal_encoder.dot_product`): -1 less the sum; slot 0 starts from the bias.
+
+    Throughput one sum per ``spec.reuse`` clocks. The latent shows two clocks behind the last slot, and stays until that
+    of the next sum.
 
     Parameters
     ----------
     spec : EncoderSpec
+    ahead : bool
+        `slot` comes one clock ahead of the activations; otherwise with them.
+    register : class of Component
+        `PipelineRegister` or a component with the same ports and constructor.
 
     Members
     -------
     x, triple, pair, offset : In
         The activations of the slot and what neurons share of them, as in `Neuron`.
     slot : In(spec.reuse)
-        One-hot.
+        One-hot; all 0 without a crossing.
     weight : In(spec.weight.width) x activations
         Two's complement, by number of the activation.
     bias : In(spec.weight.width)
         Two's complement.
-    partial : In(sum_width)
-        Inverted sum of the slots before; without effect in slot 0.
-    next_partial : Out(sum_width)
-        Inverted sum with this slot's products.
     y : Out(spec.latent.width)
-        ReLU of the sum in `partial`, stored in the format of the latents.
+        ReLU of the sum, stored in the format of the latents.
+    error : Out(1)
+        If `register` has one.
     """
 
-    latency = 0
+    clocked = True
 
-    def __init__(self, *, spec: EncoderSpec):
+    def __init__(self, *, spec: EncoderSpec, ahead: bool, register: Callable[..., Component] = PipelineRegister):
         self._spec = spec
+        self._ahead = ahead
+        self._register = register
         self._format = f = serial_format(spec)
+        self._watched = watched(register)
         pairs = {"pair": In(ArrayLayout(f.activation_width + 1, f.pairs))} if f.pairs else {}
         super().__init__(
             {
@@ -72,34 +90,49 @@ class SerialNeuron(Component):
                 "slot": In(spec.reuse),
                 "weight": In(ArrayLayout(f.weight_width, spec.activations)),
                 "bias": In(f.bias_width),
-                "partial": In(f.sum_width),
-                "next_partial": Out(f.sum_width),
                 "y": Out(spec.latent.width),
+                **({"error": Out(1)} if self._watched else {}),
             }
         )
 
-    def elaborate(self, _platform: object) -> Module:
+    def elaborate(self, platform: object) -> Module:
         spec, f = self._spec, self._format
         schedule = Schedule(spec=spec)
         m = Module()
+        registers = {}
+        for name, width in (("slot", spec.reuse), ("complete", 1), ("sum", f.sum_width), ("latent", spec.latent.width)):
+            if name != "slot" or self._ahead:
+                registers[name] = place(m, platform, f"{name}_register", self._register, width=width)
+        slot = self.slot
+        if self._ahead:
+            m.d.comb += registers["slot"].i.eq(slot)
+            slot = registers["slot"].o
+
         m.submodules.dot_product = dot = DotProduct(dot_format=f)
         m.submodules.recoder = recoder = WeightRecoder(dot_format=f)
         for tap in range(f.taps):
             weight: Value = Const(0, f.weight_width)
-            for slot in range(spec.reuse):
-                activation = schedule.activation(slot, tap)
+            for number in range(spec.reuse):
+                activation = schedule.activation(number, tap)
                 if activation is not None:
-                    weight = weight | (self.weight[activation] & self.slot[slot].replicate(f.weight_width))
+                    weight = weight | (self.weight[activation] & slot[number].replicate(f.weight_width))
             m.d.comb += recoder.weight[tap].eq(weight)
         for name in ("x", "triple", *(["pair"] if f.pairs else [])):
             m.d.comb += [port.eq(getattr(self, name)[i]) for i, port in enumerate(getattr(dot, name))]
         bias = Cat(Const(0, f.bias_shift), self.bias)
         start = ~Cat(bias, self.bias[-1].replicate(f.sum_width - len(bias)))
+        partial, latent = registers["sum"].o, registers["latent"].o
+        rectified = rectify(m, (~partial).as_signed(), spec.dense_product_fraction, spec.latent)
         m.d.comb += [
             *(port.eq(select) for port, select in zip(dot.select, recoder.select, strict=True)),
             dot.offset.eq(self.offset),
-            dot.partial.eq(Mux(self.slot[0], start, self.partial)),
-            self.next_partial.eq(~dot.sum),
-            self.y.eq(rectify(m, (~self.partial).as_signed(), spec.dense_product_fraction, spec.latent)),
+            dot.partial.eq(Mux(slot[0], start, partial)),
+            registers["sum"].i.eq(~dot.sum),
+            # the sum of the last slot is there one clock, while the first slot of the next crossing may begin
+            registers["complete"].i.eq(slot[-1]),
+            registers["latent"].i.eq(Mux(registers["complete"].o, rectified, latent)),
+            self.y.eq(latent),
         ]
+        if self._watched:
+            m.d.comb += self.error.eq(Cat(register.error for register in registers.values()).any())
         return m
