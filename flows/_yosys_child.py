@@ -9,7 +9,7 @@ import signal
 import sys
 
 
-def _watch(pipe: int) -> None:
+def watch(pipe: int) -> None:
     """Wait until the caller's end of `pipe` closes, then end every process of this group, itself included."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -29,7 +29,7 @@ def main() -> None:
         sys.exit("flows._yosys_child must lead its own process group; use flows.yosys.run_yosys")
     pipe = os.dup(0)
     if os.fork() == 0:
-        _watch(pipe)
+        watch(pipe)
     os.close(pipe)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)

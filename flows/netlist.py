@@ -373,7 +373,9 @@ def read_netlist(source: Path, *, liberty: Sequence[Path], top: str | None = Non
             raise NetlistError(f"{source} is no netlist of yosys: it holds no modules")
         return netlist_from_json(data, top=top)
     plain = unpacked(source).resolve()
-    read = f"read_rtlil {quote(plain)}" if plain.suffix in (".il", ".rtlil") else f"read_verilog -sv {quote(plain)}"
+    # SystemVerilog reserves words that netlists use as names
+    verilog = "read_verilog -sv" if plain.suffix == ".sv" else "read_verilog"
+    read = f"{'read_rtlil' if plain.suffix in ('.il', '.rtlil') else verilog} {quote(plain)}"
     with tempfile.TemporaryDirectory(prefix="liquidcal-netlist-") as folder:
         lines = [f"read_liberty -lib -overwrite -ignore_miss_func {quote(unpacked(p).resolve())}" for p in liberty]
         lines += [
