@@ -6,6 +6,7 @@ import base64
 import io
 
 import matplotlib as mpl
+import matplotlib.image
 import numpy as np
 import numpy.typing as npt
 
@@ -24,7 +25,7 @@ def map_image(codes: npt.ArrayLike, top: int) -> str:
     array = np.asarray(codes)
     shown = (mpl.colormaps["viridis"](array / top)[..., :3] * 255).round().astype(np.uint8)
     buffer = io.BytesIO()
-    mpl.image.imsave(buffer, shown, format="png")
+    matplotlib.image.imsave(buffer, shown, format="png")
     data = base64.b64encode(buffer.getvalue()).decode()
     alt = f"conductance map, {array.shape[0]} rows by {array.shape[1]} columns"
     return f'<img alt="{alt}" src="data:image/png;base64,{data}">'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,27 +14,56 @@ from flows.commands.synth import run_synthesis
 from flows.journal import Journal
 
 
+class Chip(StrEnum):
+    """What is shown."""
+
+    HGCAL_ENCODER = "hgcal_encoder"
+    LSM_CROSSBAR = "lsm_crossbar"
+    BOTH = "both"
+
+
 def demo(
+    chip: Annotated[Chip, typer.Option(help="Which chip.")] = Chip.BOTH,
     out: Out = Path("report"),
-    crossings: Annotated[int, typer.Option(min=2, help="Bunch crossings that the module sees.")] = 400,
-    seed: Annotated[int, typer.Option(help="Seed of the simulated particles.")] = 1,
+    crossings: Annotated[int, typer.Option(min=2, help="Encoder: bunch crossings that the module sees.")] = 400,
+    recordings: Annotated[
+        int, typer.Option(min=10, max=1000, help="Crossbar: recordings of digits that are classified.")
+    ] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of particles; of conductances, digits and camera.")] = 1,
     library: Library = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Showers to eLink words in model and RTL, area per stage, one report. Ten minutes on two cores."""
-    from flows.demo import run_demo
+    """Both chips end to end, model against RTL, area per stage, one report each. Fifteen minutes on two cores.
+
+    Encoder: showers become eLink words. Crossbar: one seed becomes conductances, accuracy, spikes and energy.
+    """
+    from flows.crossbar_demo import TRAINING, VALIDATION, run_crossbar_demo
+    from flows.encoder_demo import run_demo
     from flows.report import write_report
     from sim.hgcal_encoder.spec import ECON_T
+    from sim.lsm_crossbar.spec import N_MNIST
 
-    journal = Journal()
-    folder = result_folder(out, ECON_T.name)
-    run_demo(journal, folder, crossings=crossings, seed=seed)
-    result = run_synthesis(journal, ECON_T, folder, library)
-    journal.save(folder / "journal.json")
-    page = write_report(folder, ECON_T)
-    _times(journal)
-    journal.console.print(f"\nReport: [bold]{page}[/]")
-    finish(journal, {"report": str(page), "area_um2": result.area_um2}, as_json)
+    whole = Journal()
+    reports, areas = {}, {}
+    for name, spec in ((Chip.HGCAL_ENCODER, ECON_T), (Chip.LSM_CROSSBAR, N_MNIST)):
+        if chip not in (name, Chip.BOTH):
+            continue
+        journal = Journal(console=whole.console)
+        journal.console.print(f"[bold]{spec.name}[/]")
+        folder = result_folder(out, spec.name)
+        if spec is N_MNIST:
+            run_crossbar_demo(journal, folder, N_MNIST, seed=seed, sizes=(TRAINING, VALIDATION, recordings))
+        else:
+            run_demo(journal, folder, crossings=crossings, seed=seed)
+        areas[spec.name] = run_synthesis(journal, spec, folder, library).area_um2
+        journal.save(folder / "journal.json")
+        reports[spec.name] = str(write_report(folder, spec))
+        whole.steps += journal.steps
+        whole.checks += journal.checks
+    _times(whole)
+    for design, page in reports.items():
+        whole.console.print(f"Report of {design}: [bold]{page}[/]")
+    finish(whole, {"reports": reports, "area_um2": areas}, as_json)
 
 
 def _times(journal: Journal) -> None:
