@@ -21,8 +21,26 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import IntArray
-from sim.hgcal_encoder.frame import ORBIT_COUNTER, counter
+from sim.hgcal_encoder.frame import counter
 from sim.hgcal_encoder.spec import ETX_WORDS
+
+__all__ = [
+    "SYNC_RESET",
+    "SYNC_WIDTH",
+    "Admission",
+    "Bits",
+    "BufferThresholds",
+    "Frames",
+    "admit",
+    "check_links",
+    "fields",
+    "from_frames",
+    "numbers",
+    "short_counter",
+    "to_frames",
+    "to_packets",
+    "transmit",
+]
 
 Bits = npt.NDArray[np.uint8]
 Frames = npt.NDArray[np.uint32]
@@ -176,19 +194,3 @@ def transmit(packets: Sequence[npt.NDArray[np.uint16]], bx: IntArray, etx_count:
 def to_packets(bits: Sequence[Bits]) -> list[npt.NDArray[np.uint16]]:
     """Rows of bits of different lengths as 16-bit words, zero-padded."""
     return [np.packbits(np.pad(row, (0, -len(row) % 16))).view(">u2").astype(np.uint16) for row in bits]
-
-
-__all__ = [
-    "ORBIT_COUNTER",
-    "Admission",
-    "BufferThresholds",
-    "admit",
-    "check_links",
-    "fields",
-    "from_frames",
-    "numbers",
-    "short_counter",
-    "to_frames",
-    "to_packets",
-    "transmit",
-]

@@ -13,8 +13,9 @@ The sum is that of the cells below threshold, without dropping bits (with ``full
 always carries the sum of all cells. Charges lose ``drop`` low bits before 4E3M.
 
 Checked bit for bit against the vectors ``TS_Thr47_5eTx_MRL``: 703 full packets of type 100 and 1,079 truncated ones.
-They contain no crossing below 8 cells, no idle word and no early truncation; types 000, 010 and 111 and the 3-bit count
-follow the emulator and the published data sheet of types. Source: ECON-T emulator and its vectors.
+They contain no crossing below 8 cells, no idle word and no early truncation: types 000, 010 and 111 and the 3-bit count
+follow the emulator, whose older numbers 001 and 010 are 010 and 100 on the chip, as the vectors show for 100.
+Source: ECON-T emulator and its vectors.
 """
 
 from __future__ import annotations
