@@ -4,8 +4,8 @@
 
 Sums are those of the plus columns side by side, then those of the minus columns, each in the order of the neurons, so
 that conversions and membranes are long vector loops. A row lies in memory as in the macro, one byte per column; eight
-columns are added at a time as one word, as many rows as fit a byte, and then even bytes (plus) are parted from odd ones
-(minus) into lanes of 16 bits. Where 16 bits do not hold the sums of a spec, rows of 32-bit numbers are added.
+columns are added at a time as one word, four rows, which a byte just holds; then even bytes (plus) are parted from odd
+ones (minus) into lanes of 16 bits. Where codes or sums of a spec are wider, rows of 32-bit numbers are added.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ def run(liquid: Liquid, spikes: npt.NDArray[np.uint8], first_sample: int) -> dic
     n = len(spikes)
     # columns in whole words of eight; what is added to the chip's own columns has no conductance and no effect
     half = -(-spec.neurons // 4) * 4
-    rows = np.zeros((spec.used_rows, 2 * half), np.uint8)
-    rows[:, : 2 * spec.neurons] = image.codes[: spec.used_rows, : 2 * spec.neurons]
-    packable = spec.column_sum_width <= 15
+    # the row behind the last one is always zero
+    rows = np.zeros((spec.used_rows + 1, 2 * half), np.uint8)
+    rows[:-1, : 2 * spec.neurons] = image.codes[: spec.used_rows, : 2 * spec.neurons]
+    # four codes in a byte, all codes of a read in 15 bits
+    packable = spec.conductance_bits <= 6 and spec.column_sum_width <= 15
     wide = np.concatenate([rows[:, 0::2], rows[:, 1::2]], axis=1).astype(np.int32)
     gain = np.full((2, half), 1 << spec.gain_fraction, np.int32)
     offset = np.zeros((2, half), np.int32)
@@ -59,7 +61,7 @@ def run(liquid: Liquid, spikes: npt.NDArray[np.uint8], first_sample: int) -> dic
         spec.inputs,
         spec.neurons,
         rows.view(np.uint64),
-        255 // spec.code_max if packable else 0,
+        packable,
         wide,
         gain.ravel(),
         offset.ravel(),
@@ -70,7 +72,7 @@ def run(liquid: Liquid, spikes: npt.NDArray[np.uint8], first_sample: int) -> dic
         np.int32(-1 if spec.column_limit is None else min(spec.column_limit, spec.column_sum_max)),
         spec.rows_per_read,
         np.uint32(shift),
-        np.int32(min((1 << (spec.adc_bits + shift)) - 1, np.iinfo(np.int32).max)),
+        np.int32(min((1 << (spec.adc_bits + shift)) - 1, np.iinfo(np.int16 if ideal and packable else np.int32).max)),
         np.array(spec.leak, np.int32),
         np.int32(liquid.threshold),
         np.int32(spec.refractory_steps),
@@ -90,7 +92,7 @@ def _run(
     channels: int,
     neurons: int,
     packed: Any,
-    group: int,
+    packable: bool,
     wide: Any,
     gain: Any,
     offset: Any,
@@ -116,8 +118,11 @@ def _run(
     half = columns // 2
     for sample in numba.prange(n):
         packed_sums = np.zeros(columns // 4, np.uint64)
+        plus_words, minus_words = packed_sums[: columns // 8], packed_sums[columns // 8 :]
         narrow_sums = packed_sums.view(np.int16)
+        narrow_plus, narrow_minus = narrow_sums[:half], narrow_sums[half:]
         wide_sums = np.zeros(columns, np.int32)
+        wide_plus, wide_minus = wide_sums[:half], wide_sums[half:]
         noise = np.zeros(columns, np.int32)
         adc_codes = np.zeros(columns, np.int32)
         membrane = np.zeros(half, np.int32)
@@ -126,6 +131,7 @@ def _run(
         own = states[sample].copy()
         drawn = np.zeros(own.shape[1], np.int32)
         rows = np.empty(channels + neurons + 8, np.uint64)
+        chunk = np.empty(16, np.uint64)
         reads = 0
         for step in range(steps):
             # rows are written whether they are active or not, and kept if they are: no branch to mispredict
@@ -144,28 +150,26 @@ def _run(
             for first in range(0, active, rows_per_read):
                 reads += 1
                 last = min(first + rows_per_read, active)
-                if group:
-                    _sum_packed(
-                        packed, rows, first, last, group, packed_sums[: columns // 8], packed_sums[columns // 8 :]
-                    )
+                if packable:
+                    _sum_packed(packed, rows, first, last, chunk, plus_words, minus_words)
                     if limit >= 0:
                         _limit(narrow_sums, np.int16(limit))
                 else:
                     _sum_wide(wide, rows, first, last, wide_sums)
                     if limit >= 0:
                         _limit(wide_sums, limit)
-                if ideal and group:
-                    _convert_ideal(narrow_sums, shift, top, adc_codes)
+                if ideal and packable:
+                    _integrate_ideal(narrow_plus, narrow_minus, shift, np.int16(top), membrane)
                 elif ideal:
-                    _convert_ideal(wide_sums, shift, top, adc_codes)
+                    _integrate_ideal(wide_plus, wide_minus, shift, top, membrane)
                 else:
                     if noise_scale:
                         _draw(own, columns_per_adc, noise_scale, drawn, noise, neurons)
-                    if group:
+                    if packable:
                         _convert(narrow_sums, noise, gain, offset, shift, top, adc_codes)
                     else:
                         _convert(wide_sums, noise, gain, offset, shift, top, adc_codes)
-                _accumulate(adc_codes, membrane)
+                    _integrate(adc_codes, membrane)
             _leak(membrane, leak, leaked)
             window = step // window_length
             _fire(
@@ -181,34 +185,49 @@ def _run(
 
 
 @numba.njit(cache=True)
-def _sum_packed(packed: Any, rows: Any, first: int, last: int, group: int, plus: Any, minus: Any) -> None:
+def _sum_packed(packed: Any, rows: Any, first: int, last: int, chunk: Any, plus: Any, minus: Any) -> None:
+    nothing = packed.shape[0] - 1
+    keep = np.uint64(0)
+    for start in range(first, last, 16):
+        count = min(last - start, 16)
+        for i in range(16):
+            chunk[i] = rows[start + i] if i < count else nothing
+        if count > 8:
+            _add_sixteen(packed, chunk, keep, plus, minus)
+        else:
+            _add_eight(packed, chunk, keep, plus, minus)
+        keep = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+
+@numba.njit(cache=True)
+def _add_eight(packed: Any, rows: Any, keep: Any, plus: Any, minus: Any) -> None:
     mask, eight = np.uint64(0x00FF00FF00FF00FF), np.uint64(8)
-    words = packed.shape[1]
-    plus[:] = 0
-    minus[:] = 0
-    row = first
-    while group >= 4 and row + 8 <= last:
-        a, b, c, d = rows[row], rows[row + 1], rows[row + 2], rows[row + 3]
-        e, f, g, h = rows[row + 4], rows[row + 5], rows[row + 6], rows[row + 7]
-        for i in range(words):
-            low = packed[a, i] + packed[b, i] + packed[c, i] + packed[d, i]
-            high = packed[e, i] + packed[f, i] + packed[g, i] + packed[h, i]
-            plus[i] += (low & mask) + (high & mask)
-            minus[i] += ((low >> eight) & mask) + ((high >> eight) & mask)
-        row += 8
-    while group >= 2 and row + 2 <= last:
-        a, b = rows[row], rows[row + 1]
-        for i in range(words):
-            both = packed[a, i] + packed[b, i]
-            plus[i] += both & mask
-            minus[i] += (both >> eight) & mask
-        row += 2
-    while row < last:
-        a = rows[row]
-        for i in range(words):
-            plus[i] += packed[a, i] & mask
-            minus[i] += (packed[a, i] >> eight) & mask
-        row += 1
+    a, b, c, d, e, f, g, h = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6], rows[7]
+    for i in range(plus.shape[0]):
+        low = packed[a, i] + packed[b, i] + packed[c, i] + packed[d, i]
+        high = packed[e, i] + packed[f, i] + packed[g, i] + packed[h, i]
+        plus[i] = (plus[i] & keep) + (low & mask) + (high & mask)
+        minus[i] = (minus[i] & keep) + ((low >> eight) & mask) + ((high >> eight) & mask)
+
+
+@numba.njit(cache=True)
+def _add_sixteen(packed: Any, rows: Any, keep: Any, plus: Any, minus: Any) -> None:
+    mask, eight = np.uint64(0x00FF00FF00FF00FF), np.uint64(8)
+    a, b, c, d, e, f, g, h = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6], rows[7]
+    k, m, n, p, q, r, s, t = rows[8], rows[9], rows[10], rows[11], rows[12], rows[13], rows[14], rows[15]
+    for i in range(plus.shape[0]):
+        w = packed[a, i] + packed[b, i] + packed[c, i] + packed[d, i]
+        x = packed[e, i] + packed[f, i] + packed[g, i] + packed[h, i]
+        y = packed[k, i] + packed[m, i] + packed[n, i] + packed[p, i]
+        z = packed[q, i] + packed[r, i] + packed[s, i] + packed[t, i]
+        plus[i] = (plus[i] & keep) + (w & mask) + (x & mask) + (y & mask) + (z & mask)
+        minus[i] = (
+            (minus[i] & keep)
+            + ((w >> eight) & mask)
+            + ((x >> eight) & mask)
+            + ((y >> eight) & mask)
+            + ((z >> eight) & mask)
+        )
 
 
 @numba.njit(cache=True)
@@ -227,12 +246,13 @@ def _limit(sums: Any, limit: Any) -> None:
 
 
 @numba.njit(cache=True)
-def _convert_ideal(sums: Any, shift: Any, top: Any, codes: Any) -> None:
+def _integrate_ideal(plus: Any, minus: Any, shift: Any, top: Any, membrane: Any) -> None:
     # cut before the shift: the comparison stays as narrow as the sums
-    for i in range(codes.shape[0]):
-        value = np.int32(sums[i])
-        value = value if value < top else top
-        codes[i] = np.uint32(value) >> shift
+    for i in range(membrane.shape[0]):
+        a, b = plus[i], minus[i]
+        a = a if a < top else top
+        b = b if b < top else top
+        membrane[i] += np.int32(np.uint32(a) >> shift) - np.int32(np.uint32(b) >> shift)
 
 
 @numba.njit(cache=True)
@@ -247,7 +267,7 @@ def _convert(sums: Any, noise: Any, gain: Any, offset: Any, shift: Any, top: Any
 
 
 @numba.njit(cache=True)
-def _accumulate(codes: Any, membrane: Any) -> None:
+def _integrate(codes: Any, membrane: Any) -> None:
     neurons = membrane.shape[0]
     for i in range(neurons):
         membrane[i] += codes[i] - codes[neurons + i]
@@ -275,15 +295,17 @@ def _draw(states: Any, columns_per_adc: int, scale: Any, drawn: Any, noise: Any,
 
 @numba.njit(cache=True)
 def _leak(membrane: Any, terms: Any, leaked: Any) -> None:
-    leaked[:] = membrane
+    # an arithmetic shift as a logical one of a number made positive: vector units have only that one
+    up = np.int32(1 << 30)
+    for i in range(leaked.shape[0]):
+        leaked[i] = membrane[i]
     for index in range(terms.shape[0]):
         term = terms[index]
-        if term > 0:
-            for i in range(leaked.shape[0]):
-                leaked[i] += membrane[i] >> term
-        else:
-            for i in range(leaked.shape[0]):
-                leaked[i] -= membrane[i] >> -term
+        sign = np.int32(1 if term > 0 else -1)
+        shift = np.uint32(abs(term))
+        down = np.int32(np.uint32(up) >> shift)
+        for i in range(leaked.shape[0]):
+            leaked[i] += sign * (np.int32(np.uint32(np.uint32(membrane[i] + up) >> shift)) - down)
 
 
 @numba.njit(cache=True)
