@@ -29,7 +29,6 @@ import numpy.typing as npt
 
 from flows.lef import Lef, LefError
 from flows.netlist import Netlist
-from flows.synthesis import SynthesisError
 
 __all__ = ["Congestion", "Placement", "PlacementError", "congestion", "draw", "place", "wire_factor"]
 
@@ -45,7 +44,7 @@ _RISA = {
 """Wire length over half-perimeter by pins (Cheng 1994, table 1)."""
 
 
-class PlacementError(SynthesisError):
+class PlacementError(ValueError):
     """The netlist cannot be placed; the message says why."""
 
 
@@ -53,9 +52,8 @@ def wire_factor(pins: npt.NDArray[np.int64]) -> Floats:
     """Length of a routed net over its half-perimeter."""
     known = np.array([3, *_RISA])
     factor = np.interp(pins, known, [1.0, *_RISA.values()])
-    # beyond the table the line of its last two points goes on
-    slope = (_RISA[50] - _RISA[45]) / 5
-    return np.asarray(factor + slope * np.maximum(pins - 50, 0))
+    # beyond the table: the shortest tree of n points grows as sqrt(n) in a given box (Beardwood et al. 1959)
+    return np.asarray(factor * np.sqrt(np.maximum(pins, 50) / 50))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,6 +100,19 @@ class Placement:
         """Estimated length of each net's wire."""
         return self.hpwl_um * wire_factor(self.pins)
 
+    @cached_property
+    def overlaps(self) -> int:
+        """Cells that stand on a neighbour or outside the core; 0 in a legal placement."""
+        tolerance = 1e-6
+        placed = self.width_um > 0
+        x, y, width, height = (v[placed] for v in (self.x_um, self.y_um, self.width_um, self.height_um))
+        outside = (x < -tolerance) | (y < -tolerance)
+        outside |= (x + width > self.core_um[0] + tolerance) | (y + height > self.core_um[1] + tolerance)
+        order = np.lexsort((x, np.rint(y * 1000)))
+        same_row = np.diff(np.rint(y[order] * 1000)) == 0
+        onto = same_row & ((x + width)[order][:-1] > x[order][1:] + tolerance)
+        return int(outside.sum() + onto.sum())
+
     def wire_ff(self, ff_per_um: float) -> Floats:
         """Capacitance of each net's wire."""
         return self.wire_um * ff_per_um
@@ -111,7 +122,7 @@ class Placement:
         from sim.files import replacing
 
         with replacing(path, "wb") as file:
-            np.savez_compressed(file, **{k: v for k, v in vars(self).items() if k != "wire_um"})
+            np.savez_compressed(file, **{k: v for k, v in vars(self).items() if k not in ("wire_um", "overlaps")})
 
     @classmethod
     def load(cls, path: Path) -> Placement:
@@ -225,20 +236,23 @@ def place(
         "cells": owner[chosen], "dx": dx[chosen], "dy": dy[chosen],
     }  # fmt: skip
     result, seconds, memory = _run(problem, effort, detailed, timeout_s)
-    return _finish(netlist, problem, result, (owner, net_of, dx, dy), (width, height, unit), seconds, memory)
+    return _finish(netlist, problem, result, (owner, net_of, dx, dy), (width, height, unit, site), seconds, memory)
 
 
 def _finish(
     netlist: Netlist, problem: Mapping[str, Any], result: Mapping[str, Any], pins_of: Sequence[npt.NDArray[np.int64]],
-    sizes: tuple[Floats, Floats, float], seconds: float, memory: int,
+    sizes: tuple[Floats, Floats, float, float], seconds: float, memory: int,
 ) -> Placement:  # fmt: skip
     """Wires and areas of positions that coloquinte gave."""
     owner, net_of, dx, dy = pins_of
-    width, height, unit = sizes
+    width, height, unit, site = sizes
+    step = round(site / unit)
     _, total_width, _, total_height, _ = problem["area"].tolist()
     pins = np.bincount(net_of, minlength=netlist.nets)
     used = (pins >= 2) & (pins <= MAX_PINS)
     x, y = result["x"].astype(float), result["y"].astype(float)
+    # onto the site grid: widths are whole sites, so moving left to the next site overlaps nothing
+    x[: netlist.cells] = np.floor(x[: netlist.cells] / step + 1e-9) * step
     flipped = ~result["north"].astype(bool)
     # a row that stands on its head mirrors its pins
     pin_y = np.where(flipped[owner], problem["height"][owner] - dy, dy) + y[owner]

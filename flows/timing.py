@@ -43,6 +43,8 @@ class ClockPlan:
     period_ns : float
     uncertainty_ns : float
         Skew and jitter, taken off the period.
+    hold_uncertainty_ns : float
+        Skew alone, added to hold times.
     resets : tuple of str
         Input ports whose paths do not count (asynchronous reset).
     static_stages : tuple of str
@@ -56,6 +58,7 @@ class ClockPlan:
     clock: str
     period_ns: float
     uncertainty_ns: float = 0.0
+    hold_uncertainty_ns: float = 0.0
     resets: tuple[str, ...] = ()
     static_stages: tuple[str, ...] = ()
     static_clocks: int = 8
@@ -337,7 +340,9 @@ class _Names:
 def _constraints(netlist: Netlist, plan: ClockPlan, driving_cell: str | None, port_load_ff: float) -> list[str]:
     lines = [f"create_clock -name clock -period {plan.period_ns} [get_ports p_{_plain(plan.clock)}_0]"]
     if plan.uncertainty_ns:
-        lines.append(f"set_clock_uncertainty {plan.uncertainty_ns} [get_clocks clock]")
+        lines.append(f"set_clock_uncertainty -setup {plan.uncertainty_ns} [get_clocks clock]")
+    if plan.hold_uncertainty_ns:
+        lines.append(f"set_clock_uncertainty -hold {plan.hold_uncertainty_ns} [get_clocks clock]")
     outside = plan.period_ns * plan.io_share
     for port in netlist.ports.values():
         if port.name == plan.clock:

@@ -1,0 +1,47 @@
+"""``liquidcal place``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.commands.options import AsJson, Out, Preset, finish
+from flows.journal import Check, Journal
+
+
+def place(
+    preset: Preset,
+    out: Out = Path("report"),
+    utilisation: Annotated[float, typer.Option(help="Cell area over core area.")] = 0.7,
+    aspect: Annotated[float, typer.Option(help="Height of the core over its width.")] = 1.0,
+    effort: Annotated[int, typer.Option(min=1, max=9, help="Effort of the placer.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Place a synthesised design: core area, wire length, congestion, picture. Nothing is routed."""
+    from flows.designs import load_design
+    from flows.physical import Mapped, measure_placement
+
+    spec = load_design(preset)
+    journal = Journal()
+    mapped = Mapped(folder=out / spec.name)
+    with journal.step(f"placement of {mapped.netlist.cells:,} cells"):
+        command = f"liquidcal place {preset} --utilisation {utilisation:g} --aspect {aspect:g} --effort {effort}"
+        placed, busy, metrics = measure_placement(
+            mapped, utilisation=utilisation, aspect=aspect, effort=effort, command=command
+        )
+    journal.check(
+        Check(
+            name="every cell stands in the core, none on another",
+            passed=placed.overlaps == 0,
+            compared=mapped.netlist.cells,
+            unit="cells",
+            detail=f"{placed.area_um2 / 1e6:.3f} mm2, {placed.wire_um.sum() / 1e6:.2f} m of wire, "
+            f"worst bin wants {100 * busy.worst:.0f} % of its tracks",
+        )
+    )
+    picture = mapped.folder / "placement" / "placement.png"
+    if not as_json:
+        journal.console.print(f"picture: {picture}")
+    finish(journal, {"metrics": [metric.to_dict() for metric in metrics], "picture": str(picture)}, as_json)

@@ -1,0 +1,104 @@
+"""``liquidcal power``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flows.commands.options import AsJson, Out
+from flows.designs import PRESETS
+from flows.journal import Journal
+
+
+def power(
+    preset: Annotated[
+        str | None, typer.Argument(help=f"A design with results below --out: {', '.join(PRESETS)}, or a TOML file.")
+    ] = None,
+    netlist: Annotated[Path | None, typer.Option(help="Anyone's mapped netlist: Verilog, RTLIL or yosys JSON.")] = None,
+    liberty: Annotated[list[Path] | None, typer.Option(help="Liberty file of its cells; repeat for several.")] = None,
+    vcd: Annotated[Path | None, typer.Option(help="Recorded activity (VCD, .gz too).")] = None,
+    top: Annotated[str | None, typer.Option(help="Top module, where it is not evident.")] = None,
+    scope: Annotated[str | None, typer.Option(help="Scope of the top module in the VCD, e.g. tb.dut.")] = None,
+    clock: Annotated[str | None, typer.Option(help="Clock port, where it is not evident.")] = None,
+    period_ns: Annotated[float | None, typer.Option("--period", help="Clock period in ns; else as recorded.")] = None,
+    spef: Annotated[Path | None, typer.Option(help="Wire capacitances (SPEF); else the library's wire load.")] = None,
+    glitch_clocks: Annotated[int, typer.Option(min=0, help="Clocks replayed with delays; 0: no glitches.")] = 16,
+    min_annotated: Annotated[float, typer.Option(help="Percentage of nets that the VCD must name.")] = 90.0,
+    crossings: Annotated[int, typer.Option(min=8, help="Bunch crossings per stream, for a preset.")] = 24,
+    streams: Annotated[int, typer.Option(min=64, help="Modules simulated side by side, for a preset.")] = 512,
+    seed: Annotated[int, typer.Option(help="Seed of the showers, for a preset.")] = 1,
+    out: Out = Path("report"),
+    as_json: AsJson = False,
+) -> None:
+    """Power from activity: leakage, internal, switching, clock tree, glitches, by stage, with uncertainties.
+
+    Anyone's netlist: --netlist F.v --liberty F.lib --vcd F.vcd. A synthesised design of ours: PRESET; showers at
+    pile-up 200 are simulated on its gates and compared with the golden model on the way.
+    """
+    if preset is not None:
+        if any(option is not None for option in (netlist, liberty, vcd)):
+            raise typer.BadParameter("give either PRESET, or --netlist, --liberty and --vcd")
+        told = _design(preset, out, crossings, streams, seed, glitch_clocks, as_json)
+    elif netlist is not None and liberty and vcd is not None:
+        from flows.netlist_power import netlist_power
+
+        told = netlist_power(
+            netlist, liberty, vcd, top=top, scope=scope, clock=clock, period_ns=period_ns, spef=spef,
+            glitch_clocks=glitch_clocks,
+        )  # fmt: skip
+    else:
+        raise typer.BadParameter("give either PRESET, or all of --netlist, --liberty and --vcd")
+    enough = told["annotated_nets_percent"] >= min_annotated
+    if as_json:
+        print(json.dumps(told | {"passed": enough}, indent=1))
+    else:
+        _print(told)
+    if not enough:
+        Console(stderr=True).print(
+            f"only {told['annotated_nets_percent']:.1f} % of the nets are annotated, expected {min_annotated:g} %"
+        )
+        raise typer.Exit(1)
+
+
+def _design(
+    preset: str, out: Path, crossings: int, streams: int, seed: int, glitch_clocks: int, as_json: bool
+) -> dict[str, Any]:
+    from flows.designs import load_design
+    from flows.physical import Mapped, measure_power
+    from sim.hgcal_encoder.spec import EncoderSpec
+
+    spec = load_design(preset)
+    if not isinstance(spec, EncoderSpec):
+        raise typer.BadParameter(f"{spec.name} is no encoder; use --netlist, --liberty and --vcd")
+    journal = Journal()
+    command = f"liquidcal power {preset} --crossings {crossings} --streams {streams} --seed {seed}"
+    _, told, metrics = measure_power(
+        Mapped(folder=out / spec.name), spec, crossings=crossings, words=-(-streams // 64), seed=seed,
+        glitch_clocks=glitch_clocks, command=command, step=journal.step,
+    )  # fmt: skip
+    return told | {"metrics": [metric.to_dict() for metric in metrics]} if as_json else told
+
+
+def _print(told: dict[str, Any]) -> None:
+    kinds = [kind for kind in told["power_uw"] if kind not in ("total", "clock_tree")]
+    table = Table("stage", *(kind.replace("_", " ") for kind in kinds), "sum", title="uW", title_justify="left")
+    ordered = sorted(told["stages_uw"].items(), key=lambda item: -sum(item[1].values()))
+    for stage, row in ordered:
+        table.add_row(stage, *(f"{row[kind]:,.1f}" for kind in kinds), f"{sum(row.values()):,.1f}")
+    table.add_row("clock tree", *("" for _ in kinds), f"{told['power_uw']['clock_tree']:,.1f}")
+    table.add_row("total", *(f"{told['power_uw'][k]:,.1f}" for k in kinds), f"{told['power_uw']['total']:,.1f}")
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{told['energy_per_clock_pj']:,.2f} pJ per clock of {told['period_ns']:g} ns; "
+        f"{told['annotated_nets_percent']:.1f} % of the nets annotated; wires: {told['wires']}"
+    )
+    for row in told["uncertainty"]:
+        console.print(f"  {row['step']}: {row['low_uw']:,.1f} to {row['high_uw']:,.1f} uW ({row['how']})")
+    for note in told["notes"]:
+        console.print(f"  note: {note}")

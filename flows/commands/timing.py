@@ -1,0 +1,48 @@
+"""``liquidcal time``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.commands.options import AsJson, Out, Preset, finish
+from flows.journal import Check, Journal
+
+
+def timing(
+    preset: Preset,
+    out: Out = Path("report"),
+    period_ns: Annotated[float, typer.Option("--period", help="Clock period in ns.")] = 25.0,
+    paths: Annotated[int, typer.Option(min=1, help="Worst paths to tell.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Time a synthesised design with OpenSTA: slack at the clock, largest clock, worst paths from register to register.
+
+    Wires are those of the placement, else the library's wire load.
+    """
+    from flows.designs import load_design
+    from flows.physical import Mapped, measure_timing, timing_dict
+
+    spec = load_design(preset)
+    journal = Journal()
+    mapped = Mapped(folder=out / spec.name)
+    with journal.step(f"OpenSTA on {mapped.netlist.cells:,} cells"):
+        command = f"liquidcal time {preset} --period {period_ns:g}"
+        report, metrics = measure_timing(mapped, period_ns=period_ns, paths=paths, command=command)
+    journal.check(
+        Check(
+            name=f"setup at {1000 / period_ns:g} MHz",
+            passed=report.setup_slack_ns >= 0,
+            compared=len(report.endpoint_slacks_ns),
+            unit="end points",
+            detail=f"slack {report.setup_slack_ns:.2f} ns after {report.plan.uncertainty_ns:.2f} ns of skew and "
+            f"jitter; largest clock {report.fmax_mhz:.1f} MHz",
+        )
+    )
+    if not as_json:
+        for path in (*report.paths[:3], *report.static_paths[:1]):
+            journal.console.print(str(path))
+        journal.console.print(f"worst hold slack before buffers are added: {report.hold_slack_ns:.3f} ns")
+    finish(journal, timing_dict(report) | {"metrics": [metric.to_dict() for metric in metrics]}, as_json)

@@ -1,0 +1,422 @@
+"""Placement, timing and power of a synthesised design: steps on its folder of results, each with metrics.
+
+``report/NAME/synthesis`` -> ``placement`` -> ``timing``, ``power``. Every step reads what the one before it left,
+checks that it belongs to the same netlist, and appears complete or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flows.cells import CellLibrary, cell_library
+from flows.delays import WireLoad, fanouts, propagate, wire_load
+from flows.encoder_activity import encoder_activity, load_registers, shower_stimulus
+from flows.folder import fresh_folder
+from flows.gate_simulation import GateSimulator, topological_levels
+from flows.lef import Lef, read_lef
+from flows.liberty import PowerLibrary, read_power_library
+from flows.metrics import Metric, now, package_version, write_metrics
+from flows.netlist import Netlist, netlist_from_json
+from flows.place import MAX_PINS, Congestion, Placement, congestion, draw, place
+from flows.power import PowerSummary, summarise
+from flows.synthesis import load_result
+from flows.timing import ClockPlan, TimingReport, analyse, sta_version
+from sim.hgcal_encoder.decoder import TrainedModel
+from sim.hgcal_encoder.spec import EncoderSpec
+from sim.hgcal_encoder.weights import Weights
+
+__all__ = ["Mapped", "default_tree_slew_ns", "measure_placement", "measure_power", "measure_timing", "wire_ff_per_um"]
+
+Floats = npt.NDArray[np.float64]
+
+PERIOD_NS = 25.0
+"""Clock of the detector: 40 MHz."""
+STATIC_STAGES = ("registers",)
+"""Children of the top module whose registers are written before data flows."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Mapped:
+    """A synthesised design, read once.
+
+    Attributes
+    ----------
+    folder : Path
+        Folder of results; ``synthesis`` below it.
+    """
+
+    folder: Path
+
+    @cached_property
+    def _tables(self) -> dict[str, Any]:
+        path = self.folder / "synthesis" / "modules.json"
+        if not path.is_file():
+            raise FileNotFoundError(f"{self.folder} holds no synthesis: run `liquidcal synth` first")
+        tables: dict[str, Any] = json.loads(path.read_text())
+        return tables
+
+    @cached_property
+    def cells(self) -> CellLibrary:
+        """The library that the netlist is mapped to.
+
+        Raises
+        ------
+        ValueError
+            The library at hand is another version.
+        """
+        cells = cell_library(self._tables["library"])
+        if cells.sha256 != self._tables["library_sha256"]:
+            raise ValueError(f"{self.folder} was mapped to another version of {cells.name}: synthesise again")
+        return cells
+
+    @cached_property
+    def library(self) -> PowerLibrary:
+        """Its tables."""
+        return read_power_library(self.cells.liberty)
+
+    @cached_property
+    def lef(self) -> Lef:
+        """Its LEF files."""
+        if not self.cells.lef:
+            raise ValueError(f"library {self.cells.name} has no LEF files: nothing can be placed")
+        return read_lef(self.cells.lef)
+
+    @cached_property
+    def netlist_sha256(self) -> str:
+        """Hash of the netlist file."""
+        return hashlib.sha256((self.folder / "synthesis" / "netlist.json").read_bytes()).hexdigest()
+
+    @cached_property
+    def netlist(self) -> Netlist:
+        """The netlist, flat."""
+        data = json.loads((self.folder / "synthesis" / "netlist.json").read_text())
+        return netlist_from_json(data, top=self._tables["top"])
+
+    @cached_property
+    def cell_area_um2(self) -> float:
+        """Sum of cell areas."""
+        return load_result(self.folder / "synthesis").area_um2
+
+    def placement(self) -> Placement | None:
+        """The placement of this very netlist, if there is one."""
+        path = self.folder / "placement"
+        if not (path / "placement.npz").is_file():
+            return None
+        if json.loads((path / "placement.json").read_text())["netlist_sha256"] != self.netlist_sha256:
+            return None
+        return Placement.load(path / "placement.npz")
+
+    def wires(self) -> tuple[Floats, float, float, str]:
+        """Wire capacitance of each net in fF, per micrometre, core area, and where they come from."""
+        per_um, source = wire_ff_per_um(self.cells, self.lef)
+        placed = self.placement()
+        if placed is not None:
+            return placed.wire_ff(per_um), per_um, placed.area_um2, f"placement, {per_um:.3g} fF/um ({source})"
+        estimate = wire_load(self.cells.liberty[0])
+        if estimate is None:
+            return np.zeros(self.netlist.nets), per_um, self.cell_area_um2 / 0.7, "none: no placement, no wire load"
+        return (
+            estimated_wires(self.netlist, self.library, estimate), per_um, self.cell_area_um2 / 0.7,
+            f"wire load {estimate.name} of the library: no placement of this netlist",
+        )  # fmt: skip
+
+
+def estimated_wires(netlist: Netlist, library: PowerLibrary, estimate: WireLoad) -> Floats:
+    """Wires by fan-out; none on nets that get a tree of buffers."""
+    count = fanouts(netlist, library)
+    wires = estimate.of(count)
+    wires[count > MAX_PINS] = 0
+    return wires
+
+
+def wire_ff_per_um(cells: CellLibrary, lef: Lef | None) -> tuple[float, str]:
+    """Wire capacitance per micrometre and its source.
+
+    The library's wire load holds it where there is one (neighbours included, as extracted); LEF layers give the
+    capacitance to ground alone; 0.2 fF/um is what minimum-pitch wires have in any node.
+    """
+    estimate = wire_load(cells.liberty[0])
+    if estimate is not None:
+        return estimate.capacitance_ff, f"wire load {estimate.name}"
+    known = [layer.ff_per_um for layer in (lef.layers[1:5] if lef is not None else ()) if layer.ff_per_um is not None]
+    if known:
+        return float(np.mean(known)), "LEF, to ground, metals 2 to 5"
+    return 0.2, "assumed"
+
+
+def default_tree_slew_ns(library: PowerLibrary) -> float:
+    """Transition time that the clock tree delivers: half the library's limit, else 0.25 ns."""
+    return 0.25 if library.max_transition_ns is None else library.max_transition_ns / 2
+
+
+def _metric(mapped: Mapped, tool: str, version: str, command: str) -> Callable[..., Metric]:
+    date = now()
+
+    def metric(name: str, value: int | float | str, unit: str, method: str) -> Metric:
+        return Metric(
+            name=name, value=value, unit=unit, tool=tool, tool_version=version, library=mapped.cells.name,
+            library_sha256=mapped.cells.sha256, method=method, command=command, date=date,
+        )  # fmt: skip
+
+    return metric
+
+
+def measure_placement(
+    mapped: Mapped,
+    *,
+    utilisation: float = 0.7,
+    aspect: float = 1.0,
+    effort: int = 1,
+    timeout_s: float = 3600.0,
+    command: str = "",
+) -> tuple[Placement, Congestion, tuple[Metric, ...]]:
+    """Place and leave ``placement/``: positions, picture, metrics.
+
+    Raises
+    ------
+    PlacementError, LefError
+        See `flows.place.place`.
+    """
+    placed = place(
+        mapped.netlist, mapped.lef, utilisation=utilisation, aspect=aspect, effort=effort, timeout_s=timeout_s
+    )
+    return record_placement(mapped, placed, effort=effort, command=command)
+
+
+def record_placement(
+    mapped: Mapped, placed: Placement, *, effort: int, command: str
+) -> tuple[Placement, Congestion, tuple[Metric, ...]]:
+    """Write ``placement/`` of positions that are there."""
+    busy = congestion(placed, mapped.lef)
+    metric = _metric(mapped, "coloquinte", package_version("coloquinte"), command or "flows.physical.measure_placement")
+    setting = f"utilisation {placed.utilisation:.2f}, effort {effort}; not routed"
+    metrics = (
+        metric("design__core__area", placed.area_um2, "um2", f"rows of a rectangle around all cells, {setting}"),
+        metric("design__instance__utilization", placed.utilisation, "", "cell area over core area"),
+        metric("route__wirelength__estimated", float(placed.wire_um.sum()) / 1e6, "m",
+               f"half-perimeters times Cheng's factor (RISA, 1994), nets up to {MAX_PINS} pins"),
+        metric("route__hpwl", float(placed.hpwl_um.sum()) / 1e6, "m", "sum of half-perimeters"),
+        metric("route__congestion__worst", busy.worst, "", f"wire over tracks, worst bin of {busy.bin_um:.0f} um"),
+        metric("route__congestion__overfull", 100 * busy.overfull, "%", "bins that want more tracks than there are"),
+        metric("flow__runtime__total__step:placement", round(placed.seconds, 1), "s", "wall clock of coloquinte"),
+        metric("flow__memory__peak__step:placement", placed.peak_memory_bytes, "B", "largest process"),
+    )  # fmt: skip
+    with fresh_folder(mapped.folder / "placement", marker="placement.json") as work:
+        placed.save(work / "placement.npz")
+        draw(placed, mapped.netlist, work / "placement.png")
+        about = {"netlist_sha256": mapped.netlist_sha256, "core_um": placed.core_um, "effort": effort}
+        (work / "placement.json").write_text(json.dumps(about, indent=1) + "\n")
+        write_metrics(work / "metrics.json", metrics)
+    return placed, busy, metrics
+
+
+def clock_plan(mapped: Mapped, *, period_ns: float = PERIOD_NS) -> ClockPlan:
+    """Clock, reset and quasi-static registers of our generators' designs.
+
+    3 % of the period for skew and jitter at setup, a tenth of that for hold: both ends of a hold path see one edge.
+    """
+    ports = mapped.netlist.ports
+    return ClockPlan(
+        clock="clk", period_ns=period_ns, uncertainty_ns=0.03 * period_ns, hold_uncertainty_ns=0.003 * period_ns,
+        resets=tuple(name for name in ("rst",) if name in ports),
+        static_stages=tuple(stage for stage in STATIC_STAGES if stage in mapped.netlist.stages),
+    )  # fmt: skip
+
+
+def measure_timing(
+    mapped: Mapped, *, period_ns: float = PERIOD_NS, paths: int = 10, timeout_s: float = 3600.0, command: str = ""
+) -> tuple[TimingReport, tuple[Metric, ...]]:
+    """Time and leave ``timing/``: paths, slacks of all ends, metrics.
+
+    Raises
+    ------
+    LibraryError
+        OpenSTA is missing or refuses its input.
+    """
+    wires, _, _, source = mapped.wires()
+    plan = clock_plan(mapped, period_ns=period_ns)
+    report = analyse(
+        mapped.netlist, mapped.library, plan, wire_ff=wires, driving_cell=mapped.cells.driving_cell,
+        port_load_ff=mapped.cells.load_ff, paths=paths, timeout_s=timeout_s,
+    )  # fmt: skip
+    metric = _metric(mapped, "OpenSTA", sta_version(), command or "flows.physical.measure_timing")
+    corner = f"{report.setup_library}, wires: {source}"
+    metrics = (
+        metric("timing__setup__ws", report.setup_slack_ns, "ns",
+               f"worst setup slack at {period_ns:g} ns less {plan.uncertainty_ns:g} ns of skew and jitter; {corner}"),
+        metric("timing__fmax", report.fmax_mhz, "MHz", "clock at which the worst path of the data just fits"),
+        metric("timing__hold__ws", report.hold_slack_ns, "ns",
+               f"worst hold slack before buffers are added, {plan.hold_uncertainty_ns:g} ns of skew; "
+               f"{report.hold_library}"),
+        metric("timing__endpoint__count", len(report.endpoint_slacks_ns), "", "ends with a setup check"),
+        metric("flow__runtime__total__step:timing", round(report.seconds, 1), "s", "wall clock of OpenSTA"),
+    )  # fmt: skip
+    with fresh_folder(mapped.folder / "timing", marker="timing.json") as work:
+        (work / "timing.json").write_text(json.dumps(timing_dict(report), indent=1) + "\n")
+        write_metrics(work / "metrics.json", metrics)
+    return report, metrics
+
+
+def timing_dict(report: TimingReport) -> dict[str, Any]:
+    """Plain types, for JSON: keys as documented in docs/timing_and_placement.md."""
+
+    def rows(paths: Any) -> list[dict[str, Any]]:
+        return [
+            {
+                "start": path.start, "start_stage": path.start_stage, "end": path.end, "end_stage": path.end_stage,
+                "delay_ns": path.delay_ns, "slack_ns": path.slack_ns, "cells": path.cells,
+                "through": [vars(step) for step in path.steps],
+            }
+            for path in paths
+        ]  # fmt: skip
+
+    counts, edges = np.histogram(report.endpoint_slacks_ns, bins=25)
+    return {
+        "period_ns": report.plan.period_ns, "uncertainty_ns": report.plan.uncertainty_ns,
+        "setup_slack_ns": report.setup_slack_ns, "hold_slack_ns": report.hold_slack_ns, "fmax_mhz": report.fmax_mhz,
+        "setup_library": report.setup_library, "hold_library": report.hold_library,
+        "setup_paths": rows(report.paths), "hold_paths": rows(report.hold_paths),
+        "static_paths": rows(report.static_paths),
+        "slack_histogram": {"edges_ns": edges.tolist(), "endpoints": counts.tolist()},
+    }  # fmt: skip
+
+
+def measure_power(
+    mapped: Mapped,
+    spec: EncoderSpec,
+    *,
+    model: str = "econ_t_5elinks",
+    crossings: int = 24,
+    words: int = 8,
+    latency: int = 5,
+    glitch_clocks: int = 16,
+    seed: int = 1,
+    period_ns: float = PERIOD_NS,
+    command: str = "",
+    step: Callable[[str, int | None], Any] | None = None,
+) -> tuple[PowerSummary, dict[str, Any], tuple[Metric, ...]]:
+    """Simulate showers on the netlist and leave ``power/``: power by stage and kind, metrics.
+
+    Parameters
+    ----------
+    mapped : Mapped
+    spec : EncoderSpec
+        Of the design.
+    model : str
+        Shipped weights, decoder and multiplexer; random weights where the network has another shape.
+    crossings : int
+        Clocks in each stream, those that fill the pipeline included.
+    words : int
+        Machine words: 64 streams in each.
+    latency : int
+        Clocks from words to frames.
+    glitch_clocks : int
+        Clocks replayed with delays.
+    seed : int
+    period_ns : float
+    step : callable, optional
+        ``step(name, total)`` gives a context manager that yields a progress callback (`Journal.step`).
+
+    Raises
+    ------
+    ValueError
+        The netlist's frames differ from the golden model's.
+    """
+    from contextlib import nullcontext
+
+    def stage(name: str, total: int | None = None) -> Any:
+        return nullcontext(lambda _done: None) if step is None else step(name, total)
+
+    netlist, library = mapped.netlist, mapped.library
+    trained = TrainedModel.load(model)
+    same = trained.spec.weight_bits == spec.weight_bits and trained.spec.grid == spec.grid
+    weights = trained.weights if same else Weights.random(spec, np.random.default_rng(seed))
+    with stage(f"showers at pile-up 200: {64 * words} modules, {crossings} crossings", crossings) as advance:
+        stimulus = shower_stimulus(
+            spec, streams=64 * words, crossings=crossings, seed=seed,
+            select=trained.multiplexer if same else None, etx_count=trained.elinks,
+            keep_mask=trained.keep_mask if same else None, advance=advance,
+        )  # fmt: skip
+    with stage(f"gate-level simulation: {netlist.cells:,} cells, {64 * words} streams"):
+        simulator = GateSimulator(netlist, library, words=words)
+        load_registers(simulator, spec, stimulus, weights)
+        activity, actual, expected = encoder_activity(
+            simulator, spec, stimulus, weights, latency=latency, period_ns=period_ns, snapshots=2
+        )
+    if not np.array_equal(actual, expected):
+        stream, crossing, word = (int(i) for i in np.argwhere(actual != expected)[0])
+        raise ValueError(
+            f"stream {stream}, crossing {crossing}, eTx {word}: the netlist sends "
+            f"{actual[stream, crossing, word]:08x}, the golden model {expected[stream, crossing, word]:08x}"
+        )
+    wires, per_um, core_um2, source = mapped.wires()
+    tree_slew = default_tree_slew_ns(library)
+    trees = {int(netlist.ports[name].nets[0]): tree_slew for name in ("clk", "rst") if name in netlist.ports}
+    with stage("power: delays, internal energies, clock tree, glitches"):
+        timing = propagate(
+            netlist, library, topological_levels(netlist, library), wire_ff=wires, port_load_ff=mapped.cells.load_ff,
+            max_slew_ns=library.max_transition_ns, fixed_slew_ns=trees,
+        )  # fmt: skip
+        usable = [name for name in mapped.cells.cells if name not in mapped.cells.dont_use]
+        summary = summarise(
+            simulator, activity, timing, area_um2=core_um2, wire_ff_per_um=per_um, usable=usable,
+            tree_slew_ns=tree_slew, glitch_clocks=glitch_clocks, wire_ff=wires,
+        )  # fmt: skip
+    told = {
+        "design": spec.name, "library": mapped.cells.name, "library_sha256": mapped.cells.sha256,
+        "voltage_v": library.voltage_v, "activity": activity.source, "clocks": activity.clocks,
+        "frames_compared": int(actual.size), "occupancy": stimulus.occupancy,
+        "weights": model if same else f"random, seed {seed}", "wires": source, **summary.to_dict(),
+    }  # fmt: skip
+    metrics = power_metrics(mapped, summary, told, command)
+    with fresh_folder(mapped.folder / "power", marker="power.json") as work:
+        (work / "power.json").write_text(json.dumps(told, indent=1) + "\n")
+        write_metrics(work / "metrics.json", metrics)
+    return summary, told, metrics
+
+
+def power_metrics(mapped: Mapped, summary: PowerSummary, told: dict[str, Any], command: str) -> tuple[Metric, ...]:
+    """Power and energy per inference as metrics, by kind and by stage."""
+    metric = _metric(mapped, "liquidcal", package_version("liquidcal"), command or "flows.physical.measure_power")
+    how = f"{told['activity']}; wires: {told['wires']}"
+    low, high = (
+        summary.energy_pj + sum(row[end] - summary.total_uw for row in summary.uncertainty) * summary.period_ns / 1000
+        for end in ("low_uw", "high_uw")
+    )
+    named = {
+        "leakage": "state-dependent leakage",
+        "internal": "internal energy of cells, without clock pins",
+        "clock_pins": "internal energy at clock pins",
+        "switching": "1/2 C V^2 of nets",
+        "glitches": "transitions with delays over those without, on a sample",
+    }
+    per_pj = summary.period_ns / 1000
+    rows = [
+        metric("power__total", summary.total_uw / 1000, "mW", f"all kinds at {1000 / summary.period_ns:g} MHz; {how}"),
+        metric("energy__per_inference", summary.energy_pj, "pJ", f"power times {summary.period_ns:g} ns; {how}"),
+        metric("energy__per_inference__bound:low", low, "pJ", "every modelling step at its low end"),
+        metric("energy__per_inference__bound:high", high, "pJ", "every modelling step at its high end"),
+        *(metric(f"energy__per_inference__kind:{kind}", summary.kind(kind) * per_pj, "pJ", text)
+          for kind, text in named.items()),
+        metric("energy__per_inference__kind:clock_tree", summary.clock_tree_uw * per_pj, "pJ",
+               "modelled tree of buffers and its wires"),
+        metric("power__annotated_nets", summary.annotated_percent, "%", "nets with activity of their own"),
+    ]  # fmt: skip
+    if summary.glitch_factor is not None:
+        rows.append(metric("power__glitch_factor", summary.glitch_factor, "", "transitions with delays over without"))
+    for stage, kinds in summary.stages.items():
+        tag = "".join(c if c.isalnum() or c in "_." else "_" for c in stage)
+        rows.append(
+            metric(f"energy__per_inference__module:{tag}", sum(kinds.values()) * per_pj, "pJ",
+                   "all kinds but the clock tree")
+        )  # fmt: skip
+    return tuple(rows)
