@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from flows.commands import convert, demo, encode, evaluate, generate, report, synth, train, verify
+from flows.commands import convert, demo, encode, evaluate, generate, place, power, report, synth, timing, train, verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,6 +28,9 @@ app.command()(convert.convert)
 app.command()(generate.generate)
 app.command()(verify.verify)
 app.command()(synth.synth)
+app.command()(place.place)
+app.command("time")(timing.timing)
+app.command()(power.power)
 app.command()(report.report)
 app.command()(train.train)
 app.add_typer(evaluate.app, name="evaluate")
