@@ -267,18 +267,17 @@ def prove_counter(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     Invariant after p steps of a window: count * (R + 1) <= p + refractory counter, with R = `spec.refractory_steps`.
     Neuron lane and counter lane together, every state within the invariant.
     """
-    from hw.lsm_crossbar.counter import CounterLane, window_bits
+    from hw.lsm_crossbar.counter import CounterLane
 
     claim = _Claim()
     neurons = min(spec.columns_per_adc, spec.neurons)
     lane, _ = _lane(claim, spec, neurons)
     counter, state = cut_state(CounterLane(spec=spec, neurons=neurons), "counter_lane")
     width, gap = spec.count_width, spec.refractory_steps + 1
-    pins = [".valid(valid && fire)", ".fresh(passed == 0)", ".spike(spike)", ".index(index)", ".window(window)"]
-    claim.free("window", window_bits(spec))
+    pins = [".valid(valid && fire)", ".fresh(passed == 0)", ".spike(spike)", ".index(index)"]
     claim.free("passed", 17)
     claim.premises += [
-        f"window < {spec.windows}", f"passed < {spec.window_length}", "(!first_step || passed == 0)", "valid", "fire",
+        f"passed < {spec.window_length}", "(!first_step || passed == 0)", "valid", "fire",
     ]  # fmt: skip
     for register, bits in state.items():
         claim.free(f"now_{register}", bits)
@@ -290,12 +289,11 @@ def prove_counter(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     def chosen(prefix: str) -> str:
         text = "0"
         for register in state:
-            window, neuron = register.removeprefix("counter_").split("_")
-            text = f"(window == {window} && index == {neuron} ? {prefix}_{register} : {text})"
+            text = f"(index == {register.removeprefix('counter_')} ? {prefix}_{register} : {text})"
         return text
 
-    if len(state) != spec.windows * neurons:
-        raise ValueError(f"expected {spec.windows * neurons} counters in a lane, got {len(state)}")
+    if len(state) != neurons:
+        raise ValueError(f"expected {neurons} counters in a lane, got {len(state)}")
     claim.wire("before", 32, chosen("now"))
     claim.wire("after", 32, chosen("next"))
     claim.wire("exact", 32, "(passed == 0 ? 0 : before) + fires")

@@ -6,8 +6,10 @@ expected clocks from `sim.lsm_crossbar.timing`; never from hardware.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +34,10 @@ from flows.simulation import NativeModel
 from flows.verification import KILL_RATE_GATE, VerificationReport
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.conductance_file import Conductances
+from sim.lsm_crossbar.device import draw
+from sim.lsm_crossbar.events import Encoding, encode_all, find_recordings, read_recording
 from sim.lsm_crossbar.liquid import Liquid
+from sim.lsm_crossbar.model import TrainedCrossbar, shipped_models
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.registers import address_width, register_writes
 from sim.lsm_crossbar.spec import CrossbarSpec
@@ -40,7 +45,7 @@ from sim.lsm_crossbar.timing import sample_timing
 
 __all__ = [
     "IMAGES", "Segment", "Stimulus", "campaign_spec", "check_mutants", "check_proofs", "check_recordings",
-    "check_volume", "difference", "expected", "make_segment", "make_stimulus", "play", "random_adcs",
+    "check_volume", "difference", "expected", "load_recordings", "make_segment", "make_stimulus", "play", "random_adcs",
     "random_image", "random_readout", "random_spec", "random_spikes", "verify",
 ]  # fmt: skip
 
@@ -450,6 +455,59 @@ def check_recordings(
         name=f"{spec.name}: {name}, spike for spike", passed=wrong == 0 and len(got.spikes) > 0,
         compared=len(segment.played.spikes), unit=STEPS, detail=text,
     )  # fmt: skip
+
+
+def load_recordings(
+    spec: CrossbarSpec, folder: Path | None, weights: Path | None, count: int
+) -> tuple[Conductances, list[tuple[str, Readout, BoolArray]]]:
+    """The macro, and recordings as input of `verify`.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+    folder : Path or None
+        Recordings named by index; None: no recordings.
+    weights : Path or None
+        A trained model for `spec`. None: the shipped one for it; if there is none, the macro of seed 0, a random
+        readout and the central crop of the sensor, or as many of its fields as the spec has inputs.
+    count : int
+        Recordings to take, at most, the lowest indices first.
+
+    Raises
+    ------
+    ValueError
+        If the model is for another spec, or a recording is damaged.
+    """
+    model = _trained(spec, weights)
+    conductances = draw(spec, 0) if model is None else model.conductances
+    if folder is None:
+        return conductances, []
+    found = find_recordings(folder)
+    paths = [found[index] for index in sorted(found)[:count]]
+    if model is not None:
+        readout, encoding, step_us = model.readout, model.encoding, model.step_us
+    else:
+        readout = random_readout(spec, np.random.default_rng(0))
+        side = min(16, math.isqrt(spec.inputs))
+        encoding = Encoding(name="centre", left=17 - side // 2, top=17 - side // 2, columns=side, rows=side)
+        step_us = -(-_RECORDING_US // spec.steps)
+    events = [read_recording(path) for path in paths]
+    spikes = encode_all(events, encoding, steps=spec.steps, step_us=step_us, inputs=spec.inputs)
+    return conductances, [(f"{len(paths)} recordings, {folder.name}", readout, spikes)]
+
+
+_RECORDING_US = 316_000
+"""Length of an N-MNIST recording, three saccades."""
+
+
+def _trained(spec: CrossbarSpec, weights: Path | None) -> TrainedCrossbar | None:
+    if weights is None:
+        models = [TrainedCrossbar.load(path) for path in shipped_models().values()]
+        return next((model for model in models if model.spec == spec), None)
+    model = TrainedCrossbar.load(weights)
+    if model.spec != spec:
+        raise ValueError(f"{weights} was trained for another spec than {spec.name}")
+    return model
 
 
 def check_directed(spec: CrossbarSpec, seed: int, *, advance: Advance | None = None) -> Check:

@@ -48,12 +48,24 @@ def load_design(name: str) -> Spec:
         raise ValueError(f"{path}: {error}") from None
 
 
-def component(spec: Spec) -> Any:
-    """A fresh hardware component of a design, to be elaborated once."""
+def component(spec: Spec, *, black_boxes: bool = False) -> Any:
+    """A fresh hardware component of a design, to be elaborated once.
+
+    Parameters
+    ----------
+    spec : EncoderSpec or CrossbarSpec
+    black_boxes : bool
+        A crossbar's macro and weight memory as ports only, for an ASIC; otherwise the macro is a memory with the
+        conductances of seed 0, for an FPGA. Without meaning for an encoder.
+    """
     match spec:
         case EncoderSpec():
             from hw.hgcal_encoder.encoder import Encoder
 
             return Encoder(spec=spec)
-        case _:
-            raise ValueError(f"{spec.name}: no hardware for {type(spec).__name__}")
+        case CrossbarSpec():
+            from flows.crossbar_simulation import macro_image
+            from hw.lsm_crossbar.crossbar import Crossbar
+            from sim.lsm_crossbar.device import draw
+
+            return Crossbar(spec=spec, image=None if black_boxes else macro_image(draw(spec, 0), words=True))

@@ -139,9 +139,11 @@ def read_ports(verilog: str, top: str) -> tuple[Port, ...]:
     body = re.search(rf"^module \\?{re.escape(top)} ?\(.*?^endmodule", verilog, re.MULTILINE | re.DOTALL)
     if body is None:
         raise ValueError(f"the Verilog text has no module {top!r}")
+    # yosys writes some cells as functions, which have inputs of their own
+    text = re.sub(r"^ *function .*?^ *endfunction", "", body.group(0), flags=re.MULTILINE | re.DOTALL)
     ports = []
     pattern = r"^ *(input|output) (?:wire |reg |signed )*(?:\[(\d+):0\] )?(\\\S+|\w+) *;"
-    for direction, high, name in re.findall(pattern, body.group(0), re.MULTILINE):
+    for direction, high, name in re.findall(pattern, text, re.MULTILINE):
         width = int(high) + 1 if high else 1
         ports.append(Port(name=name.removeprefix("\\"), width=width, output=direction == "output"))
     if not ports:
@@ -564,8 +566,10 @@ def build_native(
             raise ValueError("a write port needs a clock")
         _split_clock(modules, top, clock, write)
     harness = _HARNESS.read_text()
+    # a mutant may make two cases of a selection hold at once: the first one counts, and that is no reason to stop
+    flags = (*_FLAGS, "--no-assert-case") if mutants else _FLAGS
     key = _hash(
-        *modules.values(), wrapper, harness, *_FLAGS, *_LANGUAGE, *compile_flags, optimise, verilator_version(),
+        *modules.values(), wrapper, harness, *flags, *_LANGUAGE, *compile_flags, optimise, verilator_version(),
         _compiler_version(),
     )  # fmt: skip
     folder = cache_directory() / "native"
@@ -579,7 +583,7 @@ def build_native(
         (work / "harness.cpp").write_text(harness)
         objects = compile_design(
             modules, "harness", work, sources=["harness.sv"], harness="harness.cpp", share=not mutants,
-            verilator_flags=_FLAGS, compile_flags=compile_flags, optimise=optimise, timeout_s=timeout_s,
+            verilator_flags=flags, compile_flags=compile_flags, optimise=optimise, timeout_s=timeout_s,
         )  # fmt: skip
         # libraries of different models may be open at once: their classes have equal names
         link = ["g++", "-shared", "-Wl,-Bsymbolic", "-o", "model.so", *objects, *map(str, runtime), "-lpthread"]

@@ -9,8 +9,11 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson, Preset
+from flows.designs import load_design
+from flows.generate import Generated
 from flows.journal import Journal
-from sim.hgcal_encoder.spec import load_spec
+from sim.hgcal_encoder.spec import EncoderSpec
+from sim.lsm_crossbar.spec import CrossbarSpec
 
 
 def generate(
@@ -18,27 +21,62 @@ def generate(
     out: Annotated[Path, typer.Option("--out", help="Folder for Verilog, ports, registers and weight image.")] = Path(
         "build"
     ),
-    weights: Annotated[Path | None, typer.Option(help="Weight image to write beside the Verilog.")] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Encoder: weight image. Crossbar: a trained model (.npz), its seed and readout."),
+    ] = None,
     settings: Annotated[
         Path | None, typer.Option(help="Published ECON-T settings (YAML) for the register writes.")
     ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Crossbar: seed of the macro, 0 if left out.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write Verilog, port list, register map and weight image of an encoder."""
+    """Write Verilog, port list, register map, and weight image (encoder) or conductance file (crossbar)."""
+    spec = load_design(preset)
+    journal = Journal()
+    if isinstance(spec, EncoderSpec):
+        if seed is not None:
+            raise typer.BadParameter("--seed draws the macro of a crossbar; an encoder has none")
+        generated = _encoder(spec, out, weights, settings, journal)
+        told = f"latency {generated.latency} clocks"
+        extra = {"latency_clocks": generated.latency}
+    else:
+        if settings is not None:
+            raise typer.BadParameter("--settings are those of ECON_T; a crossbar takes --weights and --seed")
+        generated = _crossbar(spec, out, weights, seed, journal)
+        told, extra = "macro as memory and as black box", {}
+    if as_json:
+        result = {"directory": str(generated.directory), "files": [path.name for path in generated.files]}
+        print(json.dumps(result | extra | {"lines": generated.lines}, indent=1))
+    else:
+        journal.console.print(f"{generated.lines:,} lines of Verilog, {told}: {generated.directory}")
+
+
+def _encoder(spec: EncoderSpec, out: Path, weights: Path | None, settings: Path | None, journal: Journal) -> Generated:
     from flows.generate import generate as run
     from sim.hgcal_encoder.settings import load_settings
     from sim.hgcal_encoder.weights import Weights
 
-    spec = load_spec(preset)
     loaded, image = load_settings(settings, spec) if settings is not None else (None, None)
     image = Weights.load(weights, spec) if weights is not None else image
-    journal = Journal()
     with journal.step(f"{spec.name}: Amaranth to Verilog"):
-        generated = run(spec, out / spec.name, image, loaded)
-    if as_json:
-        result = {"directory": str(generated.directory), "files": [path.name for path in generated.files]}
-        print(json.dumps(result | {"latency_clocks": generated.latency, "lines": generated.lines}, indent=1))
-    else:
-        journal.console.print(
-            f"{generated.lines:,} lines of Verilog, latency {generated.latency} clocks: {generated.directory}"
-        )
+        return run(spec, out / spec.name, image, loaded)
+
+
+def _crossbar(spec: CrossbarSpec, out: Path, weights: Path | None, seed: int | None, journal: Journal) -> Generated:
+    from flows.crossbar_generate import generate as run
+    from sim.lsm_crossbar.device import draw
+    from sim.lsm_crossbar.model import TrainedCrossbar
+
+    readout = None
+    if weights is not None:
+        model = TrainedCrossbar.load(weights)
+        if model.spec != spec:
+            raise ValueError(f"{weights} was trained for another spec than {spec.name}")
+        if seed not in (None, model.seed):
+            raise ValueError(f"{weights} was trained on the macro of seed {model.seed}, --seed says {seed}")
+        seed, readout = model.seed, model.readout
+    with journal.step(f"{spec.name}: conductances of seed {seed or 0}"):
+        conductances = draw(spec, seed or 0)
+    with journal.step(f"{spec.name}: Amaranth to Verilog"):
+        return run(spec, out / spec.name, conductances, readout)

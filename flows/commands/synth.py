@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.commands.options import AsJson, Library, Out, Preset, finish, result_folder
+from flows.designs import Spec, component, load_design
 from flows.journal import Journal
-from sim.hgcal_encoder.spec import EncoderSpec, load_spec
 
 
 def synth(
@@ -19,8 +19,11 @@ def synth(
     library: Library = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Synthesise an encoder onto a cell library: area per stage, flip-flops, gates on the netlist."""
-    spec = load_spec(preset)
+    """Synthesise a design onto a cell library: area per stage, flip-flops, gates on the netlist.
+
+    Of a crossbar the digital part: macro and weight memory are black boxes, without area.
+    """
+    spec = load_design(preset)
     journal = Journal()
     folder = result_folder(out, spec.name)
     result = run_synthesis(journal, spec, folder, library)
@@ -41,18 +44,17 @@ def synth(
     finish(journal, {"metrics": [metric.to_dict() for metric in result.metrics]}, as_json)
 
 
-def run_synthesis(journal: Journal, spec: EncoderSpec, folder: Path, library: str) -> Any:
+def run_synthesis(journal: Journal, spec: Spec, folder: Path, library: str) -> Any:
     from flows.cells import cell_library
     from flows.journal import Check
     from flows.metrics import GateError
     from flows.synthesis import gate_synthesis, synthesise
     from hw.common.export import to_rtlil
-    from hw.hgcal_encoder.encoder import Encoder
 
     with journal.step("cell library"):
         cells = cell_library(library)
     with journal.step(f"synthesis of {spec.name} onto {cells.name}"):
-        rtlil = to_rtlil(Encoder(spec=spec), spec.name)
+        rtlil = to_rtlil(component(spec, black_boxes=True), spec.name)
         command = f"liquidcal synth {spec.name} --library {cells.name}"
         result = synthesise(rtlil, top=spec.name, library=cells, out_dir=folder / "synthesis", command=command)
     name = f"netlist on {cells.name}: all cells mapped, no latch, no loop, nothing undriven"

@@ -8,45 +8,97 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson, Out, Preset, finish, result_folder
+from flows.designs import load_design
 from flows.journal import Journal
-from sim.hgcal_encoder.spec import load_spec
+from sim.hgcal_encoder.spec import EncoderSpec
+from sim.lsm_crossbar.spec import CrossbarSpec
 
 
 def verify(
     preset: Preset,
     out: Out = Path("report"),
-    crossings: Annotated[int, typer.Option(min=1, help="Random bunch crossings against the golden model.")] = 100_000,
+    crossings: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Random bunch crossings (encoder, 100,000) or steps (crossbar, 2,000) against the golden model."
+        ),
+    ] = None,
     mutants: Annotated[int, typer.Option(min=0, help="Mutants of the RTL that the bench must notice; 0: none.")] = 100,
     random_specs: Annotated[int, typer.Option(min=0, help="Random legal specs to verify beside the preset.")] = 2,
     proofs: Annotated[bool, typer.Option(help="Prove stages equal to their formulas.")] = True,
     words: Annotated[Path | None, typer.Option(help="Published eRx words to compare with, too.")] = None,
     settings: Annotated[Path | None, typer.Option(help="Their settings (YAML).")] = None,
     frames: Annotated[Path | None, typer.Option(help="Their expected eTx words.")] = None,
+    recordings: Annotated[
+        Path | None, typer.Option(help="Crossbar: a folder of event-camera recordings (k.bin, k.bs2) to run, too.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Crossbar: the trained model (.npz) that sees them; a shipped one if left out.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Crossbar: recordings to run.")] = 10,
     seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Check the RTL: proofs, random crossings against the golden model, published vectors, mutants."""
+    """Check the RTL: proofs, random stimulus against the golden model, published vectors, recordings, mutants."""
     from flows.metrics import write_metrics
     from flows.verification import verification_metrics
     from flows.verification import verify as run
 
-    spec = load_spec(preset)
+    spec = load_design(preset)
     files = [path for path in (words, settings, frames) if path is not None]
-    if len(files) not in (0, 3):
-        raise typer.BadParameter("published vectors need all of --words, --settings and --frames")
     journal = Journal()
     folder = result_folder(out, spec.name)
-    run(
-        spec,
-        journal=journal,
-        seed=seed,
-        crossings=crossings,
-        vectors=[(files[0], files[1], files[2])] if files else [],
-        random_specs=random_specs,
-        mutants=mutants,
-        proofs=proofs,
-    )
+    if isinstance(spec, EncoderSpec):
+        if len(files) not in (0, 3):
+            raise typer.BadParameter("published vectors need all of --words, --settings and --frames")
+        if recordings is not None or weights is not None:
+            raise typer.BadParameter("--recordings and --weights are for a crossbar")
+        crossings = crossings or 100_000
+        run(
+            spec,
+            journal=journal,
+            seed=seed,
+            crossings=crossings,
+            vectors=[(files[0], files[1], files[2])] if files else [],
+            random_specs=random_specs,
+            mutants=mutants,
+            proofs=proofs,
+        )
+    else:
+        if files:
+            raise typer.BadParameter("--words, --settings and --frames are for an encoder")
+        crossings = crossings or 2_000
+        _crossbar(spec, journal, seed, crossings, random_specs, mutants, proofs, recordings, weights, count)
     journal.save(folder / "verification.json")
     command = f"liquidcal verify {preset} --crossings {crossings} --mutants {mutants} --seed {seed}"
     write_metrics(folder / "verification_metrics.json", verification_metrics(journal, command))
     finish(journal, {"seed": seed}, as_json)
+
+
+def _crossbar(
+    spec: CrossbarSpec,
+    journal: Journal,
+    seed: int,
+    steps: int,
+    random_specs: int,
+    mutants: int,
+    proofs: bool,
+    recordings: Path | None,
+    weights: Path | None,
+    count: int,
+) -> None:
+    from flows.crossbar_verification import load_recordings, verify
+
+    with journal.step(f"{spec.name}: conductances and recordings"):
+        conductances, samples = load_recordings(spec, recordings, weights, count)
+    verify(
+        spec,
+        conductances,
+        journal=journal,
+        seed=seed,
+        steps=steps,
+        recordings=samples,
+        random_specs=random_specs,
+        mutants=mutants,
+        proofs=proofs,
+    )

@@ -1,4 +1,4 @@
-"""Spike counters: how often each neuron fired in each window of a sample."""
+"""Spike counters: how often each neuron fired in the running window of a sample."""
 
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib.wiring import Component, In, Out
@@ -11,10 +11,10 @@ __all__ = ["Counter", "CounterLane"]
 
 
 class CounterLane(Component):
-    """The counters of one lane: one for each neuron and window, one adder for all.
+    """The counters of one lane: one for each neuron, one adder for all.
 
-    With `valid`, the counter of neuron `index` and `window` becomes its value plus `spike`; with `fresh`, the first
-    step of a window, it starts from 0, so that nothing has to be cleared between samples.
+    With `valid`, the counter of neuron `index` becomes its value plus `spike`; with `fresh`, the first step of a
+    window, it starts from 0, so that nothing has to be cleared between windows.
 
     Throughput one neuron per clock. Reset: 0, asynchronous.
 
@@ -28,9 +28,8 @@ class CounterLane(Component):
     -------
     valid, fresh, spike : In(1)
     index : In(bits of spec.columns_per_adc)
-    window : In(bits of spec.windows)
     count : Out(spec.count_width)
-        Value of the counter `index`, `window`; combinational.
+        Value of the counter `index`; combinational.
     """
 
     clocked = True
@@ -45,7 +44,6 @@ class CounterLane(Component):
                 "fresh": In(1),
                 "spike": In(1),
                 "index": In(spec.select_bits),
-                "window": In(window_bits(spec)),
                 "count": Out(spec.count_width),
             }
         )
@@ -56,15 +54,13 @@ class CounterLane(Component):
         after = Signal(spec.count_width)
         m.d.comb += after.eq(Mux(self.fresh, 0, self.count) + self.spike)
         counters, hits = [], []
-        for window in range(spec.windows):
-            for neuron in range(self._neurons):
-                counter = Signal(spec.count_width, name=f"counter_{window}_{neuron}")
-                hit = Signal(name=f"hit_{window}_{neuron}")
-                m.d.comb += hit.eq((self.window == window) & (self.index == neuron))
-                with m.If(self.valid & hit):
-                    m.d.sync += counter.eq(after)
-                counters.append(counter)
-                hits.append(hit)
+        for neuron in range(self._neurons):
+            counter, hit = Signal(spec.count_width, name=f"counter_{neuron}"), Signal(name=f"hit_{neuron}")
+            m.d.comb += hit.eq(self.index == neuron)
+            with m.If(self.valid & hit):
+                m.d.sync += counter.eq(after)
+            counters.append(counter)
+            hits.append(hit)
         m.d.comb += self.count.eq(one_of(counters, hits))
         return m
 
@@ -72,8 +68,8 @@ class CounterLane(Component):
 class Counter(Component):
     """All counters, a lane beside each lane of neurons, and the port through which the readout reads them one by one.
 
-    Neurons decide and the readout reads at different times: while `read` is high the counters listen to
-    `read_window` and `read_neuron`, and `valid` must be low.
+    Neurons decide and the readout reads at different times: while `read` is high the counters listen to `read_neuron`,
+    and `valid` must be low.
 
     Throughput one select, or one read, per clock. Reset: all counts 0, asynchronous.
 
@@ -88,15 +84,12 @@ class Counter(Component):
     fresh : In(1)
         First step of a window.
     index : In(bits of spec.columns_per_adc)
-    window : In(bits of spec.windows)
-        Window of the step.
     lanes : In(spec.active_lanes)
         Spikes, as of the neurons.
     read : In(1)
     read_neuron : In(bits of spec.neurons)
-    read_window : In(bits of spec.windows)
     count : Out(spec.count_width)
-        Count of `read_neuron` in `read_window`, in the same clock.
+        Count of `read_neuron`, in the same clock.
     """
 
     clocked = True
@@ -108,11 +101,9 @@ class Counter(Component):
                 "valid": In(1),
                 "fresh": In(1),
                 "index": In(spec.select_bits),
-                "window": In(window_bits(spec)),
                 "lanes": In(spec.active_lanes),
                 "read": In(1),
                 "read_neuron": In(neuron_bits(spec)),
-                "read_window": In(window_bits(spec)),
                 "count": Out(spec.count_width),
             }
         )
@@ -121,7 +112,7 @@ class Counter(Component):
         spec = self._spec
         m = Module()
         each = spec.columns_per_adc
-        index, window = Signal(spec.select_bits), Signal(window_bits(spec))
+        index = Signal(spec.select_bits)
         read_lane = Signal(max((spec.active_lanes - 1).bit_length(), 1))
         if each & (each - 1):
             # no power of two: a table of quotients and remainders
@@ -133,7 +124,6 @@ class Counter(Component):
         m.d.comb += [
             read_lane.eq(lane_of),
             index.eq(Mux(self.read, select_of, self.index)),
-            window.eq(Mux(self.read, self.read_window, self.window)),
         ]
         counts = []
         for number in range(spec.active_lanes):
@@ -144,16 +134,10 @@ class Counter(Component):
                 lane.fresh.eq(self.fresh),
                 lane.spike.eq(self.lanes[number]),
                 lane.index.eq(index),
-                lane.window.eq(window),
             ]
             counts.append(lane.count)
         m.d.comb += self.count.eq(one_of(counts, [read_lane == number for number in range(spec.active_lanes)]))
         return m
-
-
-def window_bits(spec: CrossbarSpec) -> int:
-    """Bits of the number of a window."""
-    return max((spec.windows - 1).bit_length(), 1)
 
 
 def neuron_bits(spec: CrossbarSpec) -> int:

@@ -58,13 +58,10 @@ class Crossbar(Component):
     """Liquid state machine around one resistive-memory macro.
 
     Events of a step enter at any time, one per clock, up to an event with `end`; the step runs as soon as the one
-    before has ended, while the events of the next one are collected. After `spec.steps` steps the sample is read out
-    and the next one begins. All arithmetic is exact and equal to the golden model of the same spec and conductance
-    file, bit for bit. Time is event-driven: a step takes
-
-        1 + rows + (batches - 1) * read_clocks + read_clocks + 4 clocks
-
-    if no batch waits for its rows, and `spec.columns_per_adc` + 4 without active row; see `docs/lsm_crossbar.md`.
+    before has ended, while the events of the next one are collected. At the end of each of the `spec.windows` windows
+    its counts are read out; after `spec.steps` steps the class is known, and the next sample begins. All arithmetic is
+    exact and equal to the golden model of the same spec and conductance file, bit for bit. Time is event-driven:
+    `sim.lsm_crossbar.timing` says clock by clock when a step ends, `docs/lsm_crossbar.md` why.
 
     Settings are static while a sample runs; a write shows one clock later.
 
@@ -97,10 +94,10 @@ class Crossbar(Component):
         For one clock when a step has ended.
     count : Out(spec.count_width)
     count_valid : Out(1)
-        After the last step: counts of a sample, window by window, neuron by neuron, one per clock.
+        After the last step of each window: its counts, neuron by neuron, one per clock.
     score : Out(signed(spec.score_width))
     score_valid : Out(1)
-        Behind the counts: scores, output 0 first, one per clock.
+        Behind the counts of the last window: scores, output 0 first, one per clock.
     class_index : Out(bits of spec.outputs)
         Largest score, lowest output of equals. Stays until the scores of the next sample leave.
     class_valid : Out(1)
@@ -201,7 +198,7 @@ class Crossbar(Component):
             events.forget.eq(self.write_enable & (self.write_address == STATUS_ADDRESS)),
             sequencer.full.eq(events.full),
             sequencer.done.eq(router.done),
-            sequencer.read_out.eq(readout.class_valid),
+            sequencer.read_out.eq(readout.done),
         ]
         m.d.comb += [
             driver.inputs.eq(events.rows),
@@ -246,12 +243,12 @@ class Crossbar(Component):
             counter.valid.eq(decided),
             counter.fresh.eq(sequencer.fresh),
             counter.index.eq(adc.index),
-            counter.window.eq(sequencer.window),
             counter.lanes.eq(neuron.spikes),
             counter.read.eq(readout.read),
             counter.read_neuron.eq(readout.read_neuron),
-            counter.read_window.eq(readout.read_window),
             readout.start.eq(sequencer.read),
+            readout.first.eq(sequencer.first_window),
+            readout.last.eq(sequencer.last_window),
             readout.bias.eq(settings.bias),
             readout.read_count.eq(counter.count),
             readout.weights.eq(memory.read_data),

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
 from hw.common.one_hot import one_of
-from hw.lsm_crossbar.counter import neuron_bits, window_bits
+from hw.lsm_crossbar.counter import neuron_bits
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 __all__ = ["Readout", "ReadoutLane"]
@@ -58,14 +58,15 @@ class ReadoutLane(Component):
 
 
 class Readout(Component):
-    """Reads all counts of a sample, weighs them, and finds the class.
+    """Reads the counts at the end of each window, weighs them, and finds the class at the end of the sample.
 
-    From the clock after `start` it reads one count and one word of weights per clock, window by window, neuron by
-    neuron; one clock later the count leaves at `count` and enters the sums. Then the scores leave one per clock, output
-    0 first, and in the clock after the last one `class_index` is the output with the largest score, the lowest of
-    equals.
+    From the clock after `start` it reads one count and one word of weights per clock; one clock later the count leaves
+    at `count` and enters the sums. Scores begin with the bias in the first window and go on in the others, so that
+    counters serve one window after another. After the last window the scores leave one per clock, output 0 first, and
+    in the clock after the last one `class_index` is the output with the largest score, the lowest of equals.
 
-    Throughput one sample in `latency` clocks. Reset: idle, class 0; asynchronous.
+    Throughput one window in ``spec.neurons + 2`` clocks; the last one takes `latency`. Reset: idle, class 0;
+    asynchronous.
 
     Parameters
     ----------
@@ -75,13 +76,16 @@ class Readout(Component):
     -------
     start : In(1)
         Only while idle.
+    first : In(1)
+        First window of a sample; with `start`.
+    last : In(1)
+        Last window of a sample; until `done`.
     bias : In(signed(spec.bias_width)) x spec.outputs
     read : Out(1)
-        `read_neuron`, `read_window` and `read_address` hold.
+        `read_neuron` and `read_address` hold.
     read_neuron : Out(bits of spec.neurons)
-    read_window : Out(bits of spec.windows)
     read_count : In(spec.count_width)
-        Their count, in the same clock.
+        Its count, in the same clock.
     read_address : Out(bits of spec.features)
         Word of weights: window * neurons + neuron.
     weights : In(spec.outputs * spec.readout_weight_bits)
@@ -93,9 +97,11 @@ class Readout(Component):
     score : Out(signed(spec.score_width))
         Scores in the order of the outputs; 0 without `score_valid`.
     class_valid : Out(1)
-        For one clock, when the class is known: the readout is idle again.
+        For one clock, when the class is known.
     class_index : Out(bits of spec.outputs)
         Stays until the next sample's scores leave.
+    done : Out(1)
+        For one clock, when the readout is idle again.
     """
 
     clocked = True
@@ -105,10 +111,11 @@ class Readout(Component):
         super().__init__(
             {
                 "start": In(1),
+                "first": In(1),
+                "last": In(1),
                 "bias": In(ArrayLayout(signed(spec.bias_width), spec.outputs)),
                 "read": Out(1),
                 "read_neuron": Out(neuron_bits(spec)),
-                "read_window": Out(window_bits(spec)),
                 "read_count": In(spec.count_width),
                 "read_address": Out(max((spec.features - 1).bit_length(), 1)),
                 "weights": In(spec.outputs * spec.readout_weight_bits),
@@ -118,13 +125,14 @@ class Readout(Component):
                 "score": Out(signed(spec.score_width)),
                 "class_valid": Out(1),
                 "class_index": Out(spec.class_bits),
+                "done": Out(1),
             }
         )
 
     @property
     def latency(self) -> int:
         """Clocks from `start` to `class_valid`."""
-        return self._spec.features + self._spec.outputs + 2
+        return self._spec.neurons + self._spec.outputs + 2
 
     def elaborate(self, platform: object) -> Module:
         spec = self._spec
@@ -135,24 +143,25 @@ class Readout(Component):
         for number in range(spec.outputs):
             lane = place(m, platform, f"lane_{number}", ReadoutLane, spec=spec)
             m.d.comb += [
-                lane.load.eq(self.start),
+                lane.load.eq(self.start & self.first),
                 lane.add.eq(self.count_valid),
                 lane.bias.eq(self.bias[number]),
                 lane.count.eq(self.count),
                 lane.weight.eq(self.weights.word_select(number, spec.readout_weight_bits)),
             ]
             scores.append(lane.score)
-        last = (self.read_neuron == spec.neurons - 1) & (self.read_window == spec.windows - 1)
+        end = self.read_neuron == spec.neurons - 1
         draining = Signal()
         with m.If(self.start):
-            m.d.sync += [self.read.eq(1), self.read_neuron.eq(0), self.read_window.eq(0), self.read_address.eq(0)]
+            m.d.sync += [self.read.eq(1), self.read_neuron.eq(0)]
+            with m.If(self.first):
+                m.d.sync += self.read_address.eq(0)
         with m.Elif(self.read):
+            # the address goes on over the windows of a sample
             m.d.sync += [self.read_neuron.eq(self.read_neuron + 1), self.read_address.eq(self.read_address + 1)]
-            with m.If(self.read_neuron == spec.neurons - 1):
-                m.d.sync += [self.read_neuron.eq(0), self.read_window.eq(self.read_window + 1)]
-            with m.If(last):
-                m.d.sync += [self.read.eq(0), self.read_window.eq(0), self.read_address.eq(0)]
-        m.d.sync += [self.count_valid.eq(self.read), draining.eq(self.read & last)]
+            with m.If(end):
+                m.d.sync += self.read.eq(0)
+        m.d.sync += [self.count_valid.eq(self.read), draining.eq(self.read & end)]
         with m.If(self.read):
             m.d.sync += self.count.eq(self.read_count)
 
@@ -163,7 +172,8 @@ class Readout(Component):
             self.score_valid.eq(telling),
             self.score.eq(one_of(scores, hits)),
         ]
-        with m.If(draining):
+        told = telling & (output == spec.outputs - 1)
+        with m.If(draining & self.last):
             m.d.sync += [telling.eq(1), output.eq(0)]
         with m.Elif(telling):
             m.d.sync += output.eq(Mux(output == spec.outputs - 1, 0, output + 1))
@@ -171,5 +181,5 @@ class Readout(Component):
                 m.d.sync += telling.eq(0)
             with m.If((output == 0) | (self.score > best)):
                 m.d.sync += [best.eq(self.score), self.class_index.eq(output)]
-        m.d.sync += self.class_valid.eq(telling & (output == spec.outputs - 1))
+        m.d.sync += [self.class_valid.eq(told), self.done.eq(told | (draining & ~self.last))]
         return m

@@ -3,14 +3,13 @@
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib.wiring import Component, In, Out
 
-from hw.lsm_crossbar.counter import window_bits
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 __all__ = ["Sequencer"]
 
 
 class Sequencer(Component):
-    """Starts a step as soon as its events are complete and the step before has ended; after the last step the readout.
+    """Starts a step as soon as its events are complete and the step before has ended; after each window the readout.
 
     Reset: waiting for the first step of a sample, asynchronous.
 
@@ -25,18 +24,19 @@ class Sequencer(Component):
     done : In(1)
         All neurons have decided.
     read_out : In(1)
-        The class is known.
+        The readout is idle again.
     start : Out(1)
         The row driver loads the rows of a step.
     read : Out(1)
-        The readout starts.
+        The readout of a window starts.
     step : Out(bits of spec.steps)
         Running, or next, step of the sample.
     first_step : Out(1)
         It is the first one.
     fresh : Out(1)
         It is the first one of its window.
-    window : Out(bits of spec.windows)
+    first_window : Out(1)
+    last_window : Out(1)
     running : Out(1)
         A step or the readout runs.
     """
@@ -55,7 +55,8 @@ class Sequencer(Component):
                 "step": Out(max((spec.steps - 1).bit_length(), 1)),
                 "first_step": Out(1),
                 "fresh": Out(1),
-                "window": Out(window_bits(spec)),
+                "first_window": Out(1),
+                "last_window": Out(1),
                 "running": Out(1),
             }
         )
@@ -64,11 +65,14 @@ class Sequencer(Component):
         spec = self._spec
         m = Module()
         place = Signal(max((spec.window_length - 1).bit_length(), 1))
-        last = self.step == spec.steps - 1
+        window = Signal(max((spec.windows - 1).bit_length(), 1))
+        last = place == spec.window_length - 1
         m.d.comb += [
             self.start.eq(self.full & ~self.running),
             self.first_step.eq(self.step == 0),
             self.fresh.eq(place == 0),
+            self.first_window.eq(window == 0),
+            self.last_window.eq(window == spec.windows - 1),
             self.read.eq(self.done & last),
         ]
         with m.If(self.start):
@@ -76,9 +80,9 @@ class Sequencer(Component):
         with m.Elif((self.done & ~last) | self.read_out):
             m.d.sync += [
                 self.running.eq(0),
-                self.step.eq(Mux(last, 0, self.step + 1)),
-                place.eq(Mux(place == spec.window_length - 1, 0, place + 1)),
+                self.step.eq(Mux(last & self.last_window, 0, self.step + 1)),
+                place.eq(Mux(last, 0, place + 1)),
             ]
-            with m.If(place == spec.window_length - 1):
-                m.d.sync += self.window.eq(Mux(last, 0, self.window + 1))
+            with m.If(last):
+                m.d.sync += window.eq(Mux(self.last_window, 0, window + 1))
         return m

@@ -36,9 +36,9 @@ def step_clocks(spec: CrossbarSpec, rows: int) -> int:
     return sample + spec.read_clocks + 2
 
 
-def readout_clocks(spec: CrossbarSpec) -> int:
-    """Clocks from the spikes of the last step to the class."""
-    return spec.features + spec.outputs + 2
+def readout_clocks(spec: CrossbarSpec, *, last: bool = True) -> int:
+    """Clocks from the spikes of the last step of a window to the end of its readout; for the last window, the class."""
+    return spec.neurons + 2 + (spec.outputs if last else 0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,6 +81,7 @@ def sample_timing(spec: CrossbarSpec, events: npt.ArrayLike, rows: Sequence[IntA
             done = start + step_clocks(spec, int(active[sample, step]))
             spikes[sample, step] = done
             open_, free = start + 1, done + 1
-        classes[sample] = done + readout_clocks(spec)
-        free = int(classes[sample]) + 1
+            if (step + 1) % spec.window_length == 0:
+                free += readout_clocks(spec, last=step == spec.steps - 1)
+        classes[sample] = free - 1
     return Timing(spikes=spikes, classes=classes)

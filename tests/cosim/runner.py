@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +94,7 @@ def run_bench(
     environment: dict[str, str],
     folder: Path,
     optimise: str = "-O0",
+    plusargs: Sequence[str] = (),
 ) -> Results:
     """Build the simulation of `top`, or take it from the cache, and run a bench module.
 
@@ -107,5 +108,6 @@ def run_bench(
     runner.test(
         hdl_toplevel=top, hdl_toplevel_lang="verilog", test_module=module, build_dir=runner.build_dir,
         test_dir=folder, results_xml=str(results), extra_env=environment, log_file=folder / "run.log",
+        plusargs=list(plusargs),
     )  # fmt: skip
     return read_results(results)
