@@ -62,6 +62,35 @@ def hgcal_encoder(
         Console().print(table)
 
 
+@app.command("lsm_crossbar")
+def lsm_crossbar(
+    events: Annotated[Path, typer.Option(help="Folder of N-MNIST recordings named by index, k.bin or k.bs2.")],
+    labels: Annotated[Path, typer.Option(help="Label file, lines 'index label'; it says what is scored.")],
+    model: Annotated[str, typer.Option(help="Model file (.npz), or the name of a shipped one.")] = "n_mnist",
+    as_json: AsJson = False,
+) -> None:
+    """Accuracy of the liquid and its readout on recordings, per class, with the confusion matrix."""
+    from flows.evaluation_lsm import evaluate_crossbar
+    from sim.lsm_crossbar.model import TrainedCrossbar
+
+    chosen = TrainedCrossbar.load(model)
+    journal = Journal()
+    with journal.step(f"evaluate {chosen.spec.name}, macro of seed {chosen.seed}"):
+        result = evaluate_crossbar(chosen, events, labels)
+    if as_json:
+        print(json.dumps(result, indent=1))
+        return
+    percent = f"{100 * result['accuracy']:.2f} +- {100 * result['accuracy_error']:.2f} %"
+    classes = range(len(result["confusion"]))
+    table = Table("label", title=f"{percent} of {result['recordings']:,} recordings: {chosen.spec.name}")
+    for heading in ("accuracy %", *(f"as {label}" for label in classes)):
+        table.add_column(heading, justify="right")
+    for entry, row in zip(result["per_class"], result["confusion"], strict=True):
+        share = "" if entry["accuracy"] is None else f"{100 * entry['accuracy']:.1f}"
+        table.add_row(str(entry["label"]), share, *map(str, row))
+    Console().print(table)
+
+
 def _row(table: Table, name: str, entry: dict[str, Any]) -> None:
     if not entry["images"]:
         return

@@ -60,7 +60,7 @@ TRAJECTORY: tuple[tuple[float, float, float], ...] = (
 """Position of the image over a recording: time in ms, then column and row of the sensor that its upper left corner
 lies on, in pixels. Between these, it is interpolated linearly. Fitted to real recordings."""
 
-_MARGIN = 10
+_MARGIN = 16
 """Empty pixels around the 28 x 28 image: more than the image ever leaves the sensor by."""
 
 
@@ -152,7 +152,7 @@ class EventCamera:
     hot_pixels : tuple of (int, int, float)
         Column, row and events per second of pixels that fire without light.
     jitter_px : float or None
-        Standard deviation, from recording to recording, of the image's position in each direction.
+        Standard deviation, from recording to recording, of the image's position in each direction; cut at 6 pixels.
     """
 
     seed: int
@@ -214,7 +214,7 @@ class EventCamera:
         columns, rows = NMNIST_SENSOR
         ink = np.pad((image / 255.0) ** self.gamma, _MARGIN)
         brightness = -np.log1p(self.contrast * gaussian_filter(ink, self.blur_px))
-        path = _path_per_ms() + (self.jitter_px or 0.0) * rng.standard_normal(2)
+        path = _path_per_ms() + np.clip((self.jitter_px or 0.0) * rng.standard_normal(2), -6, 6)
         threshold = self.pattern * np.exp((self.sensitivity_spread or 0.0) * rng.standard_normal())
         start = rng.random((rows, columns)) - 0.5
         share = 1.0 if not self.photoreceptor_us else -np.expm1(-1000.0 / self.photoreceptor_us)
@@ -255,40 +255,51 @@ def _path_per_ms() -> NDArray[np.float64]:
 
 
 @numba.njit(cache=True)
-def _bright(brightness, x, y):  # type: ignore[no-untyped-def]
-    """Brightness at image position (x, y), bilinear."""
-    column, row = int(np.floor(x)), int(np.floor(y))
-    if column < 0 or row < 0 or column >= brightness.shape[1] - 1 or row >= brightness.shape[0] - 1:
-        return 0.0
-    right, below = x - column, y - row
-    upper = brightness[row, column] * (1 - right) + brightness[row, column + 1] * right
-    lower = brightness[row + 1, column] * (1 - right) + brightness[row + 1, column + 1] * right
-    return upper * (1 - below) + lower * below
+def _frame(brightness, column, row, frame):  # type: ignore[no-untyped-def]
+    """What the sensor sees with the image's corner at (column, row), bilinear; `brightness` is padded by `_MARGIN`."""
+    left, top = int(np.floor(-column)), int(np.floor(-row))
+    right, below = -column - left, -row - top
+    upper_left, upper_right = (1 - right) * (1 - below), right * (1 - below)
+    lower_left, lower_right = (1 - right) * below, right * below
+    for y in range(frame.shape[0]):
+        upper, lower = brightness[y + top + _MARGIN], brightness[y + top + _MARGIN + 1]
+        for x in range(frame.shape[1]):
+            at = x + left + _MARGIN
+            frame[y, x] = (
+                upper_left * upper[at]
+                + upper_right * upper[at + 1]
+                + lower_left * lower[at]
+                + lower_right * lower[at + 1]
+            )
 
 
 @numba.njit(cache=True)
 def _pixels(brightness, path, threshold, start, share):  # type: ignore[no-untyped-def]
-    """Events of all pixels, pixel by pixel; rows of x, y, on, t_us.
+    """Events of all pixels, by ms; rows of x, y, on, t_us.
 
     `brightness` is the padded map, `path` the position per ms, `start` where between two events each pixel begins (in
     thresholds), `share` what the photoreceptor follows of a step within 1 ms.
     """
     rows, columns = threshold.shape
-    events = np.empty((1 << 12, 4), np.int64)
+    events = np.empty((1 << 13, 4), np.int64)
     count = 0
-    for y in range(rows):
-        for x in range(columns):
-            level = _bright(brightness, x - path[0, 0] + _MARGIN, y - path[0, 1] + _MARGIN)
-            step = threshold[y, x]
-            reference = level + start[y, x] * step
-            for k in range(1, len(path)):
-                seen = _bright(brightness, x - path[k, 0] + _MARGIN, y - path[k, 1] + _MARGIN)
-                before = level
-                level += share * (seen - level)
-                while abs(level - reference) >= step:
-                    up = level > reference
-                    reference += step if up else -step
-                    within = (reference - before) / (level - before) if level != before else 1.0
+    level = np.empty((rows, columns))
+    _frame(brightness, path[0, 0], path[0, 1], level)
+    reference = level + start * threshold
+    frame = np.empty((rows, columns))
+    for k in range(1, len(path)):
+        _frame(brightness, path[k, 0], path[k, 1], frame)
+        for y in range(rows):
+            for x in range(columns):
+                frame[y, x] = level[y, x] + share * (frame[y, x] - level[y, x])
+        for y in range(rows):
+            for x in range(columns):
+                after, step = frame[y, x], threshold[y, x]
+                while abs(after - reference[y, x]) >= step:
+                    up = after > reference[y, x]
+                    reference[y, x] += step if up else -step
+                    moved = after - level[y, x]
+                    within = (reference[y, x] - level[y, x]) / moved if moved != 0 else 1.0
                     if count == len(events):
                         more = np.empty((2 * count, 4), np.int64)
                         more[:count] = events
@@ -298,4 +309,5 @@ def _pixels(brightness, path, threshold, start, share):  # type: ignore[no-untyp
                     events[count, 2] = up
                     events[count, 3] = int((k - 1 + min(max(within, 0.0), 1.0)) * 1000)
                     count += 1
+        level, frame = frame, level
     return events[:count]

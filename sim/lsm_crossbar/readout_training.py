@@ -40,9 +40,9 @@ __all__ = [
 
 Float64 = NDArray[np.float64]
 
-RIDGE_PENALTIES = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
+RIDGE_PENALTIES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 """Penalties that `train` tries for ridge regression, in units of the features' mean variance."""
-SOFTMAX_PENALTIES = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+SOFTMAX_PENALTIES = (1e-4, 1e-3, 1e-2)
 """Penalties that `train` tries for softmax regression, for features of unit mean variance."""
 
 
@@ -62,12 +62,12 @@ class LinearReadout:
 
 def _checked(features: NDArray[Any], labels: NDArray[Any], outputs: int) -> tuple[Float64, IntArray]:
     """Features as float64 of shape (n, features) and labels as integers."""
+    if not len(features):
+        raise ValueError("need at least one sample to train on, got none")
     flat = np.asarray(features, np.float64).reshape(len(features), -1)
     classes = np.asarray(labels, np.int64)
     if classes.shape != (len(flat),):
         raise ValueError(f"labels: expected one for each of the {len(flat)} samples, got shape {classes.shape}")
-    if not len(flat):
-        raise ValueError("need at least one sample to train on, got none")
     bad = np.flatnonzero((classes < 0) | (classes >= outputs))
     if bad.size:
         raise ValueError(f"labels[{bad[0]}]: expected a class from 0 to {outputs - 1}, got {classes[bad[0]]}")
@@ -120,7 +120,7 @@ def ridge(
 
 
 def softmax(
-    features: NDArray[Any], labels: NDArray[Any], outputs: int, penalty: float, iterations: int = 150
+    features: NDArray[Any], labels: NDArray[Any], outputs: int, penalty: float, iterations: int = 100
 ) -> LinearReadout:
     """Softmax regression: mean cross-entropy plus ``penalty / 2`` times the squared weights, minimised by L-BFGS.
 
@@ -234,6 +234,8 @@ def train(
     validation_labels: NDArray[Any],
     *,
     methods: Sequence[str] = ("ridge", "softmax"),
+    ridge_penalties: Sequence[float] = RIDGE_PENALTIES,
+    softmax_penalties: Sequence[float] = SOFTMAX_PENALTIES,
     refit: bool = True,
 ) -> TrainedReadout:
     """Choose method and penalty on validation, then train the chosen one.
@@ -247,6 +249,8 @@ def train(
     labels, validation_labels : ndarray of int, shape (n,)
     methods : sequence of str
         Out of ``"ridge"`` and ``"softmax"``.
+    ridge_penalties, softmax_penalties : sequence of float
+        Penalties to try.
     refit : bool
         Train the chosen candidate once more on training and validation samples together.
 
@@ -259,7 +263,7 @@ def train(
         raise ValueError(f"methods: expected ridge, softmax or both, got {', '.join(methods) or 'none'}")
     found: list[tuple[Candidate, Readout]] = []
     for method in methods:
-        penalties = RIDGE_PENALTIES if method == "ridge" else SOFTMAX_PENALTIES
+        penalties = ridge_penalties if method == "ridge" else softmax_penalties
         for penalty, linear in zip(penalties, _fit(method, spec, counts, labels, penalties), strict=True):
             readout = quantise(linear, spec)
             score = accuracy(readout, validation_counts, validation_labels)

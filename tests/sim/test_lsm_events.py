@@ -1,6 +1,8 @@
 """Readers of event-camera recordings, encodings, and the event camera against real recordings."""
 
+import importlib.util
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +143,67 @@ def test_aedat_versions(tmp_path: Path) -> None:
         path.write_bytes(raw)
         with pytest.raises(ValueError, match=message):
             read_recording(path)
+
+
+def aedat4(rows: list[tuple[int, int, int, int]], packet_events: int) -> bytes:
+    """An uncompressed AEDAT 4.0 file by the FlatBuffers library, after the published schema."""
+    import flatbuffers
+
+    info = (
+        '<dv version="2.0"><node name="outInfo" path="/mainloop/Recorder/outInfo/">'
+        '<node name="0" path="/mainloop/Recorder/outInfo/0/"><attr key="compression" type="string">NONE</attr>'
+        '<attr key="typeIdentifier" type="string">EVTS</attr>'
+        '<node name="info" path="/mainloop/Recorder/outInfo/0/info/"><attr key="sizeX" type="int">34</attr>'
+        '<attr key="sizeY" type="int">34</attr></node></node></node></dv>'
+    )
+    builder = flatbuffers.Builder(1024)
+    text = builder.CreateString(info)
+    builder.StartObject(3)  # compression, dataTablePosition, infoNode
+    builder.PrependInt32Slot(0, 0, -1)
+    builder.PrependInt64Slot(1, -1, 0)
+    builder.PrependUOffsetTRelativeSlot(2, text, 0)
+    builder.FinishSizePrefixed(builder.EndObject(), file_identifier=b"IOHE")
+    raw = b"#!AER-DAT4.0\r\n" + bytes(builder.Output())
+    for first in range(0, len(rows), packet_events):
+        part = rows[first : first + packet_events]
+        builder = flatbuffers.Builder(1024)
+        builder.StartVector(16, len(part), 8)
+        for x, y, on, t_us in reversed(part):  # struct Event: int64 time, int16 x, int16 y, bool on
+            builder.Prep(8, 16)
+            builder.Pad(3)
+            builder.PrependBool(bool(on))
+            builder.PrependInt16(y)
+            builder.PrependInt16(x)
+            builder.PrependInt64(t_us)
+        elements = builder.EndVector()
+        builder.StartObject(1)
+        builder.PrependUOffsetTRelativeSlot(0, elements, 0)
+        builder.FinishSizePrefixed(builder.EndObject(), file_identifier=b"EVTS")
+        raw += struct.pack("<ii", 0, len(builder.Output())) + bytes(builder.Output())
+    return raw
+
+
+def test_aedat4(tmp_path: Path) -> None:
+    """Decoded by the library `aedat`; cut files and events outside the sensor are errors."""
+    for library in ("aedat", "flatbuffers"):
+        need(importlib.util.find_spec(library) is not None, f"library {library}")
+    rows = [(3, 5, 1, 10), (33, 0, 0, 12), (7, 8, 1, 20)]
+    path = tmp_path / "r.aedat4"
+    path.write_bytes(aedat4(rows, 2))
+    assert table(read_recording(path)) == rows
+    path.write_bytes(aedat4(rows, 2)[:-9])
+    with pytest.raises(ValueError, match="not a complete AEDAT 4.0 file"):
+        read_recording(path)
+    path.write_bytes(aedat4([*rows, (34, 0, 0, 30)], 2))
+    with pytest.raises(ValueError, match="event 3: x = 34 is outside"):
+        read_recording(path)
+
+
+def test_aedat4_without_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aedat", None)
+    (tmp_path / "r.aedat4").write_bytes(b"#!AER-DAT4.0\r\n")
+    with pytest.raises(ModuleNotFoundError, match="read by the library aedat, which is not installed"):
+        read_recording(tmp_path / "r.aedat4")
 
 
 # ------------------------------------------------------------------------------------------------------ NumPy

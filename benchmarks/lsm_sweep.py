@@ -1,0 +1,150 @@
+"""What the crossbar's accuracy costs in hardware: ``python -m benchmarks.lsm_sweep``.
+
+ADC resolution, fraction of formed cells, read noise and drift, five draws of the macro each, in exact macro arithmetic.
+A readout is trained for every draw (method ridge, penalty by validation) on 1,500 synthesised recordings and scored on
+1,000 of other digits; with drift it is the readout of the fresh macro. Writes ``benchmarks/results/lsm_sweep.json`` and
+``docs/images/lsm_sweep.svg``; spike counts are kept in ``build/lsm``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.lsm_accuracy import DRAWS, ENCODING, Parts
+from benchmarks.lsm_data import IMAGES, RESULTS, Part, counts
+from benchmarks.style import figure, save
+from flows.metrics import Metric, now, package_version, write_metrics
+from sim.lsm_crossbar.device import noise_scale, programming_voltage_v
+from sim.lsm_crossbar.readout_training import accuracy, train
+from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec
+
+PENALTIES = (1e-2, 3e-2, 1e-1)
+DRIFT = {"drift_exponent": 0.02, "drift_exponent_sigma": 0.01}
+"""Mean and spread of the drift exponent: assumed, none has been published for these cells."""
+
+
+def head(part: Part, count: int) -> Part:
+    """The first recordings of a part."""
+    return Part(name=f"{part.name}-{count}", events=part.events[:count], labels=part.labels[:count])
+
+
+def with_adc(bits: int) -> CrossbarSpec:
+    """The same range of 512 conductance codes in `bits` bits; the threshold is the same charge."""
+    shift = 9 - bits
+    threshold = max(1, round(N_MNIST.threshold * 2.0 ** (N_MNIST.adc_shift - shift)))
+    return replace(N_MNIST, adc_bits=bits, adc_shift=shift, threshold=threshold)
+
+
+def with_formed(fraction: float) -> CrossbarSpec:
+    """Another programming voltage; the threshold follows the standard deviation of a weight."""
+    device = N_MNIST.device
+    mean = np.exp(device.log_mean + device.log_sigma**2 / 2)
+    square = np.exp(2 * device.log_mean + 2 * device.log_sigma**2)
+
+    def sigma(f: float) -> float:
+        return float(np.sqrt(f * square - (f * mean) ** 2))
+
+    voltage = programming_voltage_v(fraction, device)
+    threshold = max(1, round(N_MNIST.threshold * sigma(fraction) / sigma(0.493)))
+    return replace(N_MNIST, device=replace(device, programming_voltage_v=voltage), threshold=threshold)
+
+
+def with_noise(sigma: float) -> CrossbarSpec:
+    """Read noise of each cell, relative."""
+    return replace(N_MNIST, noise_scale=noise_scale(N_MNIST, sigma))
+
+
+def after(seconds: float) -> CrossbarSpec:
+    """The macro some time after it was formed."""
+    return replace(N_MNIST, device=replace(N_MNIST.device, **DRIFT, drift_time_s=seconds))
+
+
+SWEEPS: dict[str, tuple[str, tuple[Any, ...], Callable[[Any], CrossbarSpec]]] = {
+    "adc_bits": ("ADC bits", (2, 3, 4, 5, 6, 8), with_adc),
+    "formed_fraction": ("fraction of formed cells", (0.1, 0.25, 0.493, 0.75, 0.9), with_formed),
+    "read_noise": ("read noise of a cell, %", (0.0, 2.0, 5.0, 10.0, 20.0), lambda percent: with_noise(percent / 100)),
+    "drift_s": ("time after forming, s", (1.0, 1e2, 1e4, 1e6, 1e8), after),
+}
+
+
+def main() -> None:
+    """Run every point, write figures and plot."""
+    parts = Parts()
+    training, validation, test = head(parts.train, 1500), head(parts.validation, 500), parts.test
+    table: dict[str, dict[Any, list[float]]] = {}
+    for name, (_, values, make) in SWEEPS.items():
+        table[name] = {}
+        for value in values:
+            spec = make(value)
+            # with drift, readout and threshold are those of the fresh macro
+            chip = N_MNIST if name == "drift_s" else spec
+            scores = []
+            for seed in DRAWS:
+                chosen = train(
+                    chip,
+                    counts(training, ENCODING, chip, seed),
+                    training.labels,
+                    counts(validation, ENCODING, chip, seed),
+                    validation.labels,
+                    methods=("ridge",),
+                    ridge_penalties=PENALTIES,
+                )
+                seen = counts(test, ENCODING, chip, seed, image=spec)
+                scores.append(100 * accuracy(chosen.readout, seen, test.labels))
+            table[name][value] = scores
+            print(name, value, np.round(scores, 1), flush=True)
+    write(table)
+
+
+def write(table: dict[str, dict[Any, list[float]]]) -> None:
+    """Results and plot of the sweeps."""
+    metrics: list[Metric] = []
+    for name, points in table.items():
+        for value, scores in points.items():
+            case = f"{name}_{value:g}".replace("+", "")
+            for quantity, figure_ in (("mean", np.mean(scores)), ("std", np.std(scores, ddof=1))):
+                metrics.append(
+                    Metric(
+                        name=f"accuracy__{quantity}__case:{case}",
+                        value=round(float(figure_), 2),
+                        unit="%",
+                        tool="liquidcal",
+                        tool_version=package_version("liquidcal"),
+                        library="",
+                        library_sha256="",
+                        method=f"{quantity} over {len(scores)} draws, {SWEEPS[name][0]} {value:g}",
+                        command="python -m benchmarks.lsm_sweep",
+                        date=now(),
+                    )
+                )
+    write_metrics(RESULTS / "lsm_sweep.json", metrics)
+    best = np.mean(table["adc_bits"][8])
+    enough = min(bits for bits, scores in table["adc_bits"].items() if np.mean(scores) > best - 1)
+    print(f"smallest ADC that costs less than 1 point against 8 bits: {enough} bits")
+    sheet, panels = figure(2, 2, width=7.2, height=5.0)
+    for panel, (name, points) in zip(panels.ravel(), table.items(), strict=True):
+        mean = [np.mean(scores) for scores in points.values()]
+        panel.errorbar(
+            list(points),
+            mean,
+            [np.std(s, ddof=1) for s in points.values()],
+            marker="o",
+            ms=4,
+            capsize=2,
+            color="#2a6f97",
+        )
+        panel.set(xlabel=SWEEPS[name][0], ylabel="accuracy, %")
+        if name == "drift_s":
+            panel.set_xscale("log")
+        if name == "adc_bits":
+            panel.axhline(best - 1, color="#888", lw=1, ls="--")
+            panel.text(8, best - 1.2, "1 point below 8 bits", fontsize=8, color="#555", ha="right", va="top")
+    save(sheet, IMAGES / "lsm_sweep.svg")
+
+
+if __name__ == "__main__":
+    main()
