@@ -1,0 +1,183 @@
+"""Samples per second of the golden liquid, snnTorch and SpikingJelly: ``python -m benchmarks.liquid_speed``.
+
+All run the liquid of the preset N_MNIST drawn from seed 0 on the same N-MNIST-like recordings, on all cores. The golden
+model computes it exactly as the chip does, reads, ADCs and shifts included; the rivals compute the idealised liquid in
+floating point: the same weights and neurons without ADCs. Before anything is timed, each rival's spikes are compared
+with those of a plain loop in double precision over the idealised liquid, and the golden engines with each other; the
+share of spikes that the ADCs change is written beside the figures.
+
+Engines take turns, round by round, because other processes disturb a shared machine; each figure is the median over the
+rounds, each ratio the median of the rounds' ratios. The rivals live in an environment of their own, ``.venv-spiking``,
+from `rivals/spiking-requirements.txt`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flows.metrics import Metric, now, package_version, write_metrics
+from sim.lsm_crossbar.device import draw
+from sim.lsm_crossbar.event_camera import EventCamera, mnist_digits
+from sim.lsm_crossbar.events import ENCODINGS, encode_all
+from sim.lsm_crossbar.liquid import Liquid
+from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RESULT = REPOSITORY / "benchmarks" / "results" / "liquid_speed.json"
+RIVALS = REPOSITORY / ".venv-spiking" / "bin" / "python"
+LIQUIDCAL = "{} (numpy {}, numba {})".format(*map(package_version, ("liquidcal", "numpy", "numba")))
+LIBRARIES = {"snntorch": "snnTorch", "spikingjelly": "SpikingJelly"}
+
+
+class Rivals:
+    """The process in the rivals' environment; see `rivals/spiking_network.py`."""
+
+    def __init__(self, python: Path, liquid: Path) -> None:
+        program = REPOSITORY / "benchmarks" / "rivals" / "spiking_network.py"
+        self.process = subprocess.Popen(
+            [python, program, liquid], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.about = self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the rivals' process ended with code {self.process.wait()}, see its message above")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def ask(self, request: str) -> dict[str, Any]:
+        """Send one line, read one."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(request + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(60)
+
+
+def idealised(weights: np.ndarray, inputs: np.ndarray, spec: CrossbarSpec) -> np.ndarray:
+    """Spikes of the liquid without ADCs: u = decay * u * (1 - s) + W x + W s in double precision."""
+    membrane = np.zeros((len(inputs), spec.neurons))
+    spikes = np.zeros_like(membrane)
+    found = []
+    for step in range(spec.steps):
+        drive = inputs[:, step] @ weights[: spec.inputs] + spikes @ weights[spec.inputs :]
+        membrane = float(spec.decay) * membrane * (1 - spikes) + drive
+        spikes = (membrane > spec.threshold).astype(np.float64)
+        found.append(spikes)
+    return np.stack(found, axis=1) > 0
+
+
+def main() -> None:
+    """Build, compare, time, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--samples", type=int, default=1000, help="samples of a call")
+    parser.add_argument("--rivals", type=Path, default=RIVALS, help="python of the rivals' environment")
+    parser.add_argument("--out", type=Path, default=RESULT)
+    options = parser.parse_args()
+    if not options.rivals.exists():
+        sys.exit(f"benchmarks.liquid_speed: no {options.rivals}; install benchmarks/rivals/spiking-requirements.txt")
+    spec = N_MNIST
+    image = draw(spec, 0)
+    digits = mnist_digits().x[:200]
+    recordings = EventCamera(seed=1).record_all(digits)
+    some = encode_all(recordings, ENCODINGS["centre_crop"], steps=spec.steps, step_us=6200)
+    inputs = np.concatenate([some] * -(-options.samples // len(some)))[: options.samples]
+    codes = image.codes[: spec.used_rows, : 2 * spec.neurons].astype(np.int64)
+    weights = (codes[:, 0::2] - codes[:, 1::2]) / (1 << spec.adc_shift)
+
+    golden = Liquid(spec, image)
+    activity = golden.run(inputs)
+    plain = Liquid(spec, image, "numpy").run(some[:10])
+    if not np.array_equal(plain.spikes, activity.spikes[:10]):
+        sys.exit("benchmarks.liquid_speed: the golden engines disagree")
+    ideal = idealised(weights, inputs, spec)
+    load = os.getloadavg()
+    wall: dict[str, list[float]] = {"golden": [], **{name: [] for name in LIBRARIES}}
+    processor: dict[str, list[float]] = {name: [] for name in wall}
+    differing = {}
+    with tempfile.TemporaryDirectory(prefix="liquidcal-bench-") as scratch:
+        liquid = Path(scratch) / "liquid.npz"
+        np.savez(
+            liquid,
+            input_weights=weights[: spec.inputs],
+            recurrent_weights=weights[spec.inputs :],
+            decay=float(spec.decay),
+            threshold=float(spec.threshold),
+            inputs=inputs.astype(np.uint8),
+        )
+        rivals = Rivals(options.rivals, liquid)
+        for name in LIBRARIES:
+            file = Path(scratch) / f"{name}.npy"
+            rivals.ask(f"{name} {file}")
+            differing[name] = float((np.load(file) != ideal).mean())
+            if differing[name] > 1e-3:
+                sys.exit(f"benchmarks.liquid_speed: {name} differs from the idealised liquid in {differing[name]:.2%}")
+        for _ in range(options.rounds):
+            start, used = time.perf_counter(), time.process_time()
+            golden.run(inputs)
+            wall["golden"].append(len(inputs) / (time.perf_counter() - start))
+            processor["golden"].append(len(inputs) / (time.process_time() - used))
+            for name in LIBRARIES:
+                answer = rivals.ask(name)
+                wall[name].append(len(inputs) / answer["seconds"])
+                processor[name].append(len(inputs) / answer["processor_seconds"])
+        rivals.close()
+
+    rows: list[Metric] = []
+    date = now()
+
+    def add(name: str, value: float, unit: str, method: str, tool: str = "liquidcal", version: str = LIQUIDCAL) -> None:
+        print(f"{value:12,} {unit}  {method}")
+        rows.append(
+            Metric(name=name, value=value, unit=unit, tool=tool, tool_version=version, library="", library_sha256="",
+                   method=method, command="python -m benchmarks.liquid_speed", date=date)
+        )  # fmt: skip
+
+    add("liquid__throughput__engine:golden", round(statistics.median(wall["golden"])), "samples/s",
+        "golden model, compiled, all cores: input spikes to spikes and counts, exact macro arithmetic")  # fmt: skip
+    for name, title in LIBRARIES.items():
+        version = f"{rivals.about[name]} (torch {rivals.about['torch']})"
+        add(f"liquid__throughput__engine:{name}", round(statistics.median(wall[name])), "samples/s",
+            f"{title}, float32, {rivals.about['threads']} threads, batches of {rivals.about['batch'][name]}: "
+            "the idealised liquid, input spikes to spikes", title, version)  # fmt: skip
+    for name, title in LIBRARIES.items():
+        for clock, rates in (("wall", wall), ("processor", processor)):
+            ratio = statistics.median(a / b for a, b in zip(rates["golden"], rates[name], strict=True))
+            spent = "" if clock == "wall" else "; by processor time, which other jobs disturb less"
+            add(f"liquid__speedup__clock:{clock}__engine:{name}", round(ratio, 1), "x", f"golden over {title}{spent}")
+    for name, title in LIBRARIES.items():
+        add(f"liquid__spikes_differing__engine:{name}", round(100 * differing[name], 4), "%",
+            f"spikes of {title} that differ from the idealised liquid in double precision")  # fmt: skip
+    add("liquid__spikes_differing__engine:golden", round(100 * float((activity.spikes != ideal).mean()), 2), "%",
+        "spikes of the chip's arithmetic that differ from the idealised liquid")  # fmt: skip
+    add("liquid__spike_rate", round(100 * float(activity.spikes.mean()), 1), "%", "neurons that spike in a step")
+    add("liquid__active_rows", round(float(activity.row_activations.sum() / len(inputs) / spec.steps), 1), "rows",
+        "active rows of a step, inputs and recurrent")  # fmt: skip
+    machine = f"{os.cpu_count()} cores, {platform.machine()}"
+    add("liquid__load_average", round(load[0], 2), "", f"load average over one minute at the start ({machine})")
+    write_metrics(options.out, rows)
+    print(f"wrote {os.path.relpath(options.out)}")
+
+
+if __name__ == "__main__":
+    main()
