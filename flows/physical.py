@@ -98,8 +98,8 @@ class Mapped:
     @cached_property
     def netlist(self) -> Netlist:
         """The netlist, flat."""
-        data = json.loads((self.folder / "synthesis" / "netlist.json").read_text())
-        return netlist_from_json(data, top=self._tables["top"])
+        top = self._tables["top"]
+        return netlist_from_json(json.loads((self.folder / "synthesis" / "netlist.json").read_text()), top=top)
 
     @cached_property
     def cell_area_um2(self) -> float:

@@ -127,7 +127,9 @@ def test_wires_slow_it_down_and_uncertainty_counts(design: tuple[Netlist, PowerL
     bare = analyse(netlist, library, PLAN)
     loaded = analyse(netlist, library, PLAN, wire_ff=np.full(netlist.nets, 20.0))
     assert loaded.fmax_mhz < 0.9 * bare.fmax_mhz
-    uncertain = analyse(netlist, library, ClockPlan(**{**vars(PLAN), "uncertainty_ns": 0.5, "hold_uncertainty_ns": 0.2}))
+    uncertain = analyse(
+        netlist, library, ClockPlan(**{**vars(PLAN), "uncertainty_ns": 0.5, "hold_uncertainty_ns": 0.2})
+    )
     assert uncertain.setup_slack_ns == pytest.approx(bare.setup_slack_ns - 0.5, abs=2e-4)
     assert uncertain.hold_slack_ns == pytest.approx(bare.hold_slack_ns - 0.2, abs=2e-4)
 
