@@ -10,6 +10,7 @@ from pathlib import Path
 from amaranth.lib.wiring import Component
 
 from hw.common.hierarchy import Library, flat_ports
+from hw.common.replica import keep_replicas
 
 __all__ = ["ExportError", "Port", "load_memory", "ports", "rtlil_to_verilog", "to_rtlil", "to_verilog"]
 
@@ -49,7 +50,7 @@ def _is_clocked(component: Component) -> bool:
     return bool(getattr(component, "clocked", False) or getattr(component, "latency", 0))
 
 
-def to_rtlil(component: Component, name: str) -> str:
+def to_rtlil(component: Component, name: str, library: Library | None = None) -> str:
     """RTLIL of a component and all it is made of.
 
     Parameters
@@ -58,11 +59,14 @@ def to_rtlil(component: Component, name: str) -> str:
         Fresh component; Amaranth elaborates an object once.
     name : str
         Name of the top module and start of the name of every other.
+    library : Library, optional
+        Empty library of the same name, to convert components in another way.
 
     Returns
     -------
     str
-        Modules in order of use, the top module last and marked ``top``. The same component gives the same text.
+        Modules in order of use, the top module last and marked ``top``; replicas are marked to be kept. The same
+        component gives the same text.
 
     Raises
     ------
@@ -71,7 +75,7 @@ def to_rtlil(component: Component, name: str) -> str:
     """
     if not _LEGAL.fullmatch(name):
         raise ValueError(f"expected a Verilog identifier as name of the design, got {name!r}")
-    library = Library(name)
+    library = library or Library(name)
     # nothing becomes garbage meanwhile: the collector would only search millions of live tuples, a quarter of the time
     collecting = gc.isenabled()
     gc.disable()
@@ -85,7 +89,7 @@ def to_rtlil(component: Component, name: str) -> str:
         if module != name:
             text = text.replace("attribute \\top 1\n", "")
         texts.append(_readable(text))
-    return "".join(texts)
+    return keep_replicas("".join(texts))
 
 
 def to_verilog(component: Component, name: str) -> str:
@@ -127,7 +131,7 @@ def rtlil_to_verilog(text: str) -> str:
         if run.returncode or not written.is_file():
             raise ExportError(f"yosys ended with status {run.returncode}: {(run.stdout + run.stderr)[-2000:]}")
         # the first line names the version of yosys and its build
-        return written.read_text().partition("\n")[2]
+        return keep_replicas(written.read_text().partition("\n")[2])
 
 
 def load_memory(verilog: str, module: str, file: str, *, plusarg: str = "") -> str:

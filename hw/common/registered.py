@@ -4,19 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from amaranth.hdl import Module
-from amaranth.lib.wiring import Component, In
+from amaranth.lib.wiring import Component, In, Member
 
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
 
-__all__ = ["Registered", "described"]
-
-
-def described(part: Callable[..., Component], /, **parameters: Any) -> Any:
-    """A component that is only asked for its ports and properties, never elaborated."""
-    component: Any = part(**parameters)
-    component._MustUse__silence = True
-    return component
+__all__ = ["Registered", "connect_logic", "described", "plain", "ports_of"]
 
 
 class Registered(Component):
@@ -57,14 +50,10 @@ class Registered(Component):
     ):
         self._logic, self._register, self._parameters = logic, register, parameters
         self._model = model = described(logic, **parameters)
-        ports = {name: member for name, member in model.signature.members.items() if name not in _STATE}
-        width = len(_plain(model.state))
-        self._kept = {"width": width, "reset": int(model.reset)}
+        self._kept = {"width": len(plain(model.state)), "reset": int(model.reset)}
         kept = described(register, **self._kept).signature.members
-        self._error = "error" in kept
-        if self._error:
-            ports["error"] = kept["error"]
-        super().__init__(ports)
+        self._error = {"error": kept["error"]} if "error" in kept else {}
+        super().__init__(ports_of(model) | self._error)
 
     @property
     def state_bits(self) -> int:
@@ -75,19 +64,32 @@ class Registered(Component):
         m = Module()
         logic = place(m, platform, "rules", self._logic, **self._parameters)
         state = place(m, platform, "state", self._register, **self._kept)
-        m.d.comb += [_plain(logic.state).eq(state.o), state.i.eq(_plain(logic.next_state))]
-        for name, member in self._model.signature.members.items():
-            if name in _STATE:
-                continue
-            inner, outer = _plain(getattr(logic, name)), _plain(getattr(self, name))
-            m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
+        m.d.comb += [plain(logic.state).eq(state.o), state.i.eq(plain(logic.next_state))]
+        connect_logic(m, self, logic, self._model)
         if self._error:
             m.d.comb += self.error.eq(state.error)
         return m
 
 
-_STATE = ("state", "next_state")
+def described(part: Callable[..., Component], /, **parameters: Any) -> Any:
+    """A component that is only asked for its ports and properties, never elaborated."""
+    component: Any = part(**parameters)
+    component._MustUse__silence = True
+    return component
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """The bits of a port that may have a layout."""
     return value.as_value() if hasattr(value, "as_value") else value
+
+
+def ports_of(logic: Component) -> dict[str, Member]:
+    """Ports of a logic besides those of its state."""
+    return {name: member for name, member in logic.signature.members.items() if name not in ("state", "next_state")}
+
+
+def connect_logic(m: Module, outside: Any, logic: Any, model: Component) -> None:
+    """Connect the ports of a logic with those of equal name of the component that holds it."""
+    for name, member in ports_of(model).items():
+        inner, outer = plain(getattr(logic, name)), plain(getattr(outside, name))
+        m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)

@@ -112,7 +112,9 @@ def test_another_storage_cell_takes_the_place_of_the_plain_one(fields):
             made.append(parameters)
             super().__init__(**parameters)
 
-    assert written(RegisterFile(fields=fields, cell=Counted), [(fields[0].address, 0xFF, 1)])["etx_count"] == 15
+    component = RegisterFile(fields=fields, cell=Counted)
+    made.clear()
+    assert written(component, [(fields[0].address, 0xFF, 1)])["etx_count"] == 15
     assert sum(parameters["width"] for parameters in made) == sum(field.width for field in fields)
 
 

@@ -1,0 +1,124 @@
+"""One byte of a register file as a code word that corrects one error and detects two."""
+
+from functools import cache
+from itertools import combinations
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib.wiring import Component, In, Out
+
+from hw.common.hierarchy import place
+from hw.common.replica import Replica
+
+__all__ = ["SecdedCell", "check_columns"]
+
+
+@cache
+def check_columns(width: int) -> tuple[int, ...]:
+    """Columns of the parity-check matrix for data bits, as numbers with one bit per check bit.
+
+    M. Y. Hsiao, A class of optimal minimum odd-weight-column SEC-DED codes, IBM J. Res. Dev. 14 (1970) 395: all
+    columns are different and of odd weight, those of the check bits of weight 1. So a syndrome of odd weight is the
+    column of a single error, and one of even weight the sum of two. Rows are kept of nearly equal weight.
+
+    Returns
+    -------
+    tuple of int
+        One column for each data bit; `check_bits` is one more than the place of the highest bit in use.
+
+    Raises
+    ------
+    ValueError
+        If the width is below 1.
+    """
+    if width < 1:
+        raise ValueError(f"a code word needs at least 1 data bit, got {width}")
+    rows = 3
+    while sum(1 for number in range(1 << rows) if number.bit_count() % 2 and number.bit_count() > 1) < width:
+        rows += 1
+    chosen: list[int] = []
+    load = [0] * rows
+    for weight in range(3, rows + 1, 2):
+        free = [sum(1 << place_ for place_ in places) for places in combinations(range(rows), weight)]
+        while free and len(chosen) < width:
+            # the lightest rows first
+            best = min(free, key=lambda column: (sorted(_add(load, column), reverse=True), column))
+            free.remove(best)
+            chosen.append(best)
+            load = _add(load, best)
+    return tuple(chosen)
+
+
+def _add(load: list[int], column: int) -> list[int]:
+    return [count + (column >> row & 1) for row, count in enumerate(load)]
+
+
+def check_bits(width: int) -> int:
+    """Check bits for `width` data bits: 5 for a byte."""
+    return max(column.bit_length() for column in check_columns(width))
+
+
+class SecdedCell(Component):
+    """Takes the place of `StorageCell`: data and check bits of a Hsiao code; a byte takes 13 flip-flops.
+
+    Single errors are corrected at `value` in the same clock, whatever is stored; the corrected word is stored again
+    when the byte is scrubbed. A word per byte, and not per row, so that a write needs no reading before: a code word is
+    never built from what an upset may have changed. Two errors in a word are detected and left alone.
+
+    Not protected: encoder, corrector, enable and multiplexer against transients; clock, reset.
+
+    Reset: the code word of `reset`, asynchronous. A write shows one clock later and goes before scrubbing.
+
+    Parameters as `StorageCell`.
+
+    Members
+    -------
+    data, enable, value
+        As `StorageCell`.
+    scrub : In(1)
+        Store the corrected word at the next clock edge.
+    error : Out(1)
+        A single error is being corrected: high in the clock with `scrub`.
+    double : Out(1)
+        Two errors: high in every clock with `scrub` until the byte is written.
+    """
+
+    latency = 1
+
+    def __init__(self, *, width: int, reset: int):
+        if not 1 <= width <= 8:
+            raise ValueError(f"a storage cell has 1 to 8 bits, got {width}")
+        if not 0 <= reset < 1 << width:
+            raise ValueError(f"reset value {reset} does not fit {width} bits")
+        self._width, self._reset = width, reset
+        super().__init__({
+            "data": In(width), "enable": In(1), "scrub": In(1), "value": Out(width), "error": Out(1), "double": Out(1),
+        })  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        columns, rows = check_columns(self._width), check_bits(self._width)
+
+        def checks(word: Value) -> list[Value]:
+            """Check bits of a data word."""
+            return [
+                Cat(word[bit] for bit, column in enumerate(columns) if column >> row & 1).xor() for row in range(rows)
+            ]
+
+        reset = self._reset
+        for row in range(rows):
+            parity = sum(self._reset >> bit & 1 for bit, column in enumerate(columns) if column >> row & 1) & 1
+            reset |= parity << (self._width + row)
+        word = place(m, platform, "replica", Replica, width=self._width + rows, reset=reset)
+        data, stored = word.o[: self._width], word.o[self._width :]
+        syndrome = Signal(rows)
+        m.d.comb += syndrome.eq(Cat(checks(data)) ^ stored)
+        wrong = [syndrome == column for column in columns] + [syndrome == 1 << row for row in range(rows)]
+        corrected = Signal(len(word.o))
+        m.d.comb += [
+            corrected.eq(word.o ^ Cat(wrong)),
+            self.value.eq(corrected[: self._width]),
+            self.error.eq(self.scrub & syndrome.xor()),
+            self.double.eq(self.scrub & syndrome.any() & ~syndrome.xor()),
+            word.i.eq(Mux(self.enable, Cat(self.data, *checks(self.data)), Mux(self.scrub, corrected, word.o))),
+        ]
+        return m
