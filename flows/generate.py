@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.folder import fresh_folder
+from flows.register_documents import c_header, register_table
 from hw.common.export import ports, to_verilog
+from hw.common.scheme import Scheme
+from hw.hgcal_encoder.chip import Chip
 from hw.hgcal_encoder.encoder import Encoder
+from sim.hgcal_encoder.chip_registers import Loading, image_bytes
+from sim.hgcal_encoder.image_file import save_image
 from sim.hgcal_encoder.registers import register_map, register_writes
 from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import EncoderSpec
@@ -24,8 +29,9 @@ class Generated:
     ----------
     directory : Path
     files : tuple of Path
-        Verilog, ``ports.csv``, ``registers.csv``, ``spec.toml``, ``design.json``, and with weights ``weights.hex`` and
-        ``writes.csv``.
+        Verilog, ``ports.csv``, ``registers.csv``, ``registers.md``, ``registers.h``, ``spec.toml``, ``design.json``;
+        with weights ``weights.hex`` and ``writes.csv``, with settings as well ``image.txt``; with a scheme the Verilog
+        of the whole chip, ``<name>_CHIP.v``.
     latency : int
         Clocks from words at the pins to frames at the pins.
     lines : int
@@ -39,7 +45,13 @@ class Generated:
 
 
 def generate(
-    spec: EncoderSpec, out_dir: Path, weights: Weights | None = None, settings: Settings | None = None
+    spec: EncoderSpec,
+    out_dir: Path,
+    weights: Weights | None = None,
+    settings: Settings | None = None,
+    *,
+    scheme: Scheme | None = None,
+    loading: Loading = Loading.GUARDED,
 ) -> Generated:
     """Write Verilog, ports, register map and, with weights, the image and the register writes that load it.
 
@@ -51,6 +63,10 @@ def generate(
     weights : Weights, optional
     settings : Settings, optional
         Go into ``writes.csv`` beside the weights.
+    scheme : Scheme, optional
+        Write the chip as well: encoder, I2C, control and store, protected so.
+    loading : Loading
+        Of the chip and of its register map.
 
     Raises
     ------
@@ -70,6 +86,8 @@ def generate(
     }
     pins = ports(component)
     verilog = to_verilog(component, spec.name)
+    top = f"{spec.name}_CHIP"
+    chip = to_verilog(Chip(spec=spec, scheme=scheme, loading=loading), top) if scheme is not None else ""
     with fresh_folder(out_dir, marker="design.json") as work:
         (work / f"{spec.name}.v").write_text(verilog)
         (work / "spec.toml").write_text(spec.to_toml())
@@ -78,6 +96,12 @@ def generate(
         with (work / "registers.csv").open("w", newline="") as file:
             rows = ((f.name, f.index, f"{f.address:#06x}", f.lsb, f.width, f"{f.reset:#x}") for f in register_map(spec))
             csv.writer(file).writerows([("name", "index", "address", "lsb", "width", "reset"), *rows])
+        (work / "registers.md").write_text(register_table(spec, loading))
+        (work / "registers.h").write_text(c_header(spec, loading))
+        if chip:
+            (work / f"{top}.v").write_text(chip)
+        if weights is not None and settings is not None:
+            save_image(work / "image.txt", spec, image_bytes(spec, settings, weights))
         if weights is not None:
             weights.save(work / "weights.hex")
             writes = ((f"{address:#06x}", f"{data:#04x}") for address, data in register_writes(spec, settings, weights))
