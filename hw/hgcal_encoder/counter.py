@@ -1,11 +1,18 @@
 """The bunch-crossing counter of the frame: the only state of the data path besides pipeline registers."""
 
-from amaranth.hdl import Module, Mux, Signal
+from collections.abc import Callable
+
+from amaranth.hdl import Module, Mux
 from amaranth.lib.wiring import Component, In, Out
+
+from hw.common.hierarchy import place
+from hw.common.pipeline_register import PipelineRegister
+from hw.common.registered import described
 
 __all__ = ["Counter"]
 
 _ORBIT_COUNTER = 31
+_BITS = 4
 
 
 class Counter(Component):
@@ -18,22 +25,35 @@ class Counter(Component):
     Throughput one crossing per clock; no flow control: fixed rate. Reset: the next crossing counts as number 0 modulo
     16, asynchronous.
 
+    Parameters
+    ----------
+    register : class of Component
+        `PipelineRegister` or a component with the same ports and constructor.
+
     Members
     -------
     orbit_start : In(1)
         This crossing is number 0.
     counter : Out(5)
+    error : Out(1)
+        That of the register, if it has one.
     """
 
     latency = 0
     clocked = True
 
-    def __init__(self) -> None:
-        super().__init__({"orbit_start": In(1), "counter": Out(5)})
+    def __init__(self, *, register: Callable[..., Component] = PipelineRegister) -> None:
+        self._register = register
+        self._error = "error" in described(register, width=_BITS).signature.members
+        super().__init__({"orbit_start": In(1), "counter": Out(5)} | ({"error": Out(1)} if self._error else {}))
 
-    def elaborate(self, _platform: object) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
-        number = Signal(4)
-        m.d.comb += self.counter.eq(Mux(self.orbit_start, _ORBIT_COUNTER, number))
-        m.d.sync += number.eq(Mux(self.orbit_start, 1, number + 1))
+        number = place(m, platform, "number", self._register, width=_BITS)
+        m.d.comb += [
+            self.counter.eq(Mux(self.orbit_start, _ORBIT_COUNTER, number.o)),
+            number.i.eq(Mux(self.orbit_start, 1, number.o + 1)),
+        ]
+        if self._error:
+            m.d.comb += self.error.eq(number.error)
         return m

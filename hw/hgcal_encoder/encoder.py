@@ -1,8 +1,9 @@
 """The whole encoder: eRx words in, eTx words out, one bunch crossing per clock."""
 
 from collections.abc import Callable, Collection
+from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
@@ -18,11 +19,12 @@ from hw.hgcal_encoder.dense import Dense
 from hw.hgcal_encoder.frame import Frame, frame_words
 from hw.hgcal_encoder.multiplex import Multiplex
 from hw.hgcal_encoder.normalise import Normalise
+from hw.hgcal_encoder.serial_network import place_serial_network, serial_latency
 from hw.hgcal_encoder.words import Words
 from sim.hgcal_encoder.registers import ADDRESS_WIDTH, register_map
 from sim.hgcal_encoder.spec import ERX_WORDS, ETX_WORDS, EncoderSpec
 
-__all__ = ["Encoder", "STAGES"]
+__all__ = ["Encoder", "STAGES", "place_data_path", "swap_parts"]
 
 STAGES = ("words", "multiplex", "decode", "calibrate", "normalise", "convolution", "dense", "frame")
 """Stages in the order of the data path; the grid is wiring."""
@@ -46,7 +48,9 @@ class Encoder(Component):
     ----------
     spec : EncoderSpec
     registers_after : collection of str
-        Stages (of `STAGES`) behind which pipeline registers stand. Each adds one clock of latency.
+        Stages (of `STAGES`) behind which pipeline registers stand. Each adds one clock of latency, except that a
+        network that reuses multipliers takes one clock in any case and has registers of its own where the convolution
+        would have one.
     register : class of Component
         Pipeline register: `PipelineRegister` or a component with the same ports and constructor.
     cell : class of Component
@@ -54,6 +58,9 @@ class Encoder(Component):
 
     Members
     -------
+    fast_clk : In(1)
+        Where `spec` reuses multipliers only: internal clock, ``spec.reuse`` times as fast as the clock and in phase
+        with it.
     words : In(32) x 12
         eRx words of one bunch crossing.
     write_address : In(16)
@@ -88,6 +95,7 @@ class Encoder(Component):
         self._cell = cell
         super().__init__(
             {
+                **({"fast_clk": In(1)} if spec.reuse > 1 else {}),
                 "words": In(ArrayLayout(32, ERX_WORDS)),
                 "write_address": In(ADDRESS_WIDTH),
                 "write_data": In(8),
@@ -108,36 +116,33 @@ class Encoder(Component):
 
     @property
     def latency(self) -> int:
-        """Clocks from words at the pins to their frame at the pins."""
-        return len(self._cuts)
+        """Clocks from words at the pins to their frame at the pins, of 25 ns each."""
+        return len(self._cuts - {"convolution", "dense"}) + self.network_latency
 
     @property
     def network_latency(self) -> int:
-        """Clocks of convolution and dense layer."""
+        """Clocks of convolution and dense layer, of 25 ns each."""
+        if self._spec.reuse > 1:
+            return 1 + len(self._cuts & {"dense"})
         return len(self._cuts & {"convolution", "dense"})
 
+    @property
+    def internal_latency(self) -> int:
+        """Clocks of ``25 ns / spec.reuse`` from the pixels to the latents of a network that reuses multipliers.
+
+        A register behind the dense layer takes the latents at the next edge of the clock. 0 for a network without an
+        internal clock.
+        """
+        return serial_latency(self._spec.reuse) if self._spec.reuse > 1 else 0
+
     def elaborate(self, platform: object) -> Module:
-        spec = self._spec
         m = Module()
-
-        def cut(stage: str, **signals: Value) -> list[Value]:
-            """The signals behind a stage, registered if a register stands there."""
-            if stage not in self._cuts:
-                return list(signals.values())
-            registered = []
-            for name, value in signals.items():
-                value = Value.cast(value)
-                step = place(m, platform, f"{stage}_{name}_register", self._register, width=len(value))
-                m.d.comb += step.i.eq(value)
-                registered.append(step.o)
-            return registered
-
         settings = place(
             m,
             platform,
             "registers",
             RegisterFile,
-            fields=register_map(spec),
+            fields=register_map(self._spec),
             address_width=ADDRESS_WIDTH,
             cell=self._cell,
         )
@@ -146,37 +151,118 @@ class Encoder(Component):
             settings.write_data.eq(self.write_data),
             settings.write_enable.eq(self.write_enable),
         ]
-        kernel, kernel_bias, dense_weights, dense_bias = _parts(settings.weights, spec)
-
-        words = place(m, platform, "words", Words, spec=spec)
-        # the first crossing after reset starts an orbit, whatever its header
-        first = Signal(init=1)
-        m.d.sync += first.eq(0)
-        m.d.comb += words.words.eq(self.words)
-        start, codes = cut("words", orbit_start=words.orbit_start | first, codes=words.codes)
-
-        multiplex = place(m, platform, "multiplex", Multiplex)
-        m.d.comb += [multiplex.codes.eq(codes), multiplex.select.eq(settings.select)]
-        start, cells = cut("multiplex", orbit_start=start, cells=multiplex.cells)
-
-        decode = place(m, platform, "decode", Decode)
-        m.d.comb += [decode.codes.eq(cells), decode.high_density.eq(settings.high_density)]
-        start, mantissas, shifts = cut("decode", orbit_start=start, mantissas=decode.mantissas, shifts=decode.shifts)
-
-        calibrate = place(m, platform, "calibrate", Calibrate)
-        m.d.comb += [
-            calibrate.mantissas.eq(mantissas),
-            calibrate.shifts.eq(shifts),
-            calibrate.factors.eq(settings.factors),
-        ]
-        start, charges = cut("calibrate", orbit_start=start, charges=calibrate.charges)
-
-        normalise = place(m, platform, "normalise", Normalise, spec=spec)
-        m.d.comb += normalise.charges.eq(charges)
-        start, sum_code, pixels = cut(
-            "normalise", orbit_start=start, sum_code=normalise.sum_code, pixels=normalise.pixels
+        frames, _ = place_data_path(
+            m,
+            platform,
+            spec=self._spec,
+            registers_after=self._cuts,
+            register=self._register,
+            words=self.words,
+            settings=settings,
+            fast_clk=self.fast_clk if self._spec.reuse > 1 else None,
         )
+        m.d.comb += self.frames.eq(frames)
+        return m
 
+
+def place_data_path(
+    m: Module,
+    platform: Any,
+    *,
+    spec: EncoderSpec,
+    registers_after: Collection[str],
+    register: Callable[..., Component],
+    words: Value,
+    settings: Any,
+    running: Value | None = None,
+    fast_clk: Value | None = None,
+) -> tuple[Value, list[Value]]:
+    """Add the stages of the data path to a module.
+
+    Parameters
+    ----------
+    m, platform : Module, object
+        Parent, and what its `elaborate` was given.
+    spec : EncoderSpec
+    registers_after : collection of str
+        Stages behind which pipeline registers stand.
+    register : class of Component
+        Pipeline register.
+    words : ArrayLayout(32, 12)
+        eRx words of one bunch crossing.
+    settings : object
+        Has the groups of the register map as attributes.
+    running : Value, optional
+        One bit that joins the crossing at the multiplexer and travels with it: where it is 0, the frame is all 0.
+    fast_clk : Value, optional
+        Internal clock of a spec that reuses multipliers; see `place_serial_network`.
+
+    Returns
+    -------
+    frames : Value
+        32 bits for each of 13 eTx words.
+    errors : list of Value
+        The outputs `error` of the registers, if they have one.
+    """
+    errors: list[Value] = []
+
+    def delayed(stage: str, **signals: Value) -> list[Value]:
+        """The signals one clock later."""
+        registered = []
+        for name, value in signals.items():
+            value = Value.cast(value)
+            step = place(m, platform, f"{stage}_{name}_register", register, width=len(value))
+            m.d.comb += step.i.eq(value)
+            registered.append(step.o)
+            if hasattr(step, "error"):
+                errors.append(step.error)
+        return registered
+
+    def cut(stage: str, **signals: Value) -> list[Value]:
+        """The signals behind a stage, registered if a register stands there."""
+        return delayed(stage, **signals) if stage in registers_after else list(signals.values())
+
+    def cut_flags(stage: str, **signals: Value) -> list[Value]:
+        """As `cut`, with the running bit."""
+        nonlocal running
+        if running is None:
+            return cut(stage, **signals)
+        *others, running = cut(stage, **signals, running=running)
+        return others
+
+    kernel, kernel_bias, dense_weights, dense_bias = _parts(settings.weights, spec)
+
+    word_stage = place(m, platform, "words", Words, spec=spec)
+    # the first crossing after reset starts an orbit, whatever its header
+    begun = place(m, platform, "begun", register, width=1)
+    if hasattr(begun, "error"):
+        errors.append(begun.error)
+    m.d.comb += [begun.i.eq(1), word_stage.words.eq(words)]
+    start, codes = cut("words", orbit_start=word_stage.orbit_start | ~begun.o, codes=word_stage.codes)
+
+    multiplex = place(m, platform, "multiplex", Multiplex)
+    m.d.comb += [multiplex.codes.eq(codes), multiplex.select.eq(settings.select)]
+    start, cells = cut_flags("multiplex", orbit_start=start, cells=multiplex.cells)
+
+    decode = place(m, platform, "decode", Decode)
+    m.d.comb += [decode.codes.eq(cells), decode.high_density.eq(settings.high_density)]
+    start, mantissas, shifts = cut_flags("decode", orbit_start=start, mantissas=decode.mantissas, shifts=decode.shifts)
+
+    calibrate = place(m, platform, "calibrate", Calibrate)
+    m.d.comb += [
+        calibrate.mantissas.eq(mantissas),
+        calibrate.shifts.eq(shifts),
+        calibrate.factors.eq(settings.factors),
+    ]
+    start, charges = cut_flags("calibrate", orbit_start=start, charges=calibrate.charges)
+
+    normalise = place(m, platform, "normalise", Normalise, spec=spec)
+    m.d.comb += normalise.charges.eq(charges)
+    start, sum_code, pixels = cut_flags(
+        "normalise", orbit_start=start, sum_code=normalise.sum_code, pixels=normalise.pixels
+    )
+
+    if spec.reuse == 1:
         convolution = place(m, platform, "convolution", Convolution, spec=spec)
         m.d.comb += [
             convolution.pixels.eq(pixels),
@@ -187,7 +273,7 @@ class Encoder(Component):
         static = static_activations(spec)
         moving = [index for index in range(spec.activations) if index not in static]
         passed = {index: convolution.activations[index] for index in static}
-        start, sum_code, moved = cut(
+        start, sum_code, moved = cut_flags(
             "convolution",
             orbit_start=start,
             sum_code=sum_code,
@@ -201,30 +287,87 @@ class Encoder(Component):
             dense.weights.eq(dense_weights),
             dense.bias.eq(dense_bias),
         ]
-        start, sum_code, latents = cut("dense", orbit_start=start, sum_code=sum_code, latents=dense.latents)
-
-        counter = place(m, platform, "counter", Counter)
-        frame = place(m, platform, "frame", Frame, spec=spec)
+        computed = dense.latents
+    else:
+        if fast_clk is None:
+            raise ValueError(f"{spec.name} reuses multipliers {spec.reuse} times and needs the internal clock")
+        network = place_serial_network(m, platform, spec=spec, register=register, fast_clk=fast_clk)
+        if hasattr(network, "error"):
+            errors.append(network.error)
         m.d.comb += [
-            counter.orbit_start.eq(start),
-            frame.counter.eq(counter.counter),
-            frame.sum_code.eq(sum_code),
-            frame.latents.eq(latents),
-            frame.keep_mask.eq(settings.keep_mask),
-            frame.etx_count.eq(settings.etx_count),
+            network.pixels.eq(pixels),
+            network.kernel.eq(kernel),
+            network.kernel_bias.eq(kernel_bias),
+            network.weights.eq(dense_weights),
+            network.bias.eq(dense_bias),
         ]
-        used = 32 * frame_words(spec)
-        (frames,) = cut("frame", frames=frame.frames.as_value()[:used])
-        m.d.comb += self.frames.eq(Cat(frames, Const(0, 32 * ETX_WORDS - used)))
-        return m
+        beside = {"orbit_start": start, "sum_code": sum_code} | ({} if running is None else {"running": running})
+        start, sum_code, *flags = delayed("network", **beside)
+        running = flags[0] if flags else None
+        computed = network.latents
+    start, sum_code, latents = cut_flags("dense", orbit_start=start, sum_code=sum_code, latents=computed)
+
+    counter = place(m, platform, "counter", Counter, register=register)
+    if hasattr(counter, "error"):
+        errors.append(counter.error)
+    frame = place(m, platform, "frame", Frame, spec=spec)
+    m.d.comb += [
+        counter.orbit_start.eq(start),
+        frame.counter.eq(counter.counter),
+        frame.sum_code.eq(sum_code),
+        frame.latents.eq(latents),
+        frame.keep_mask.eq(settings.keep_mask),
+        frame.etx_count.eq(settings.etx_count),
+    ]
+    used = 32 * frame_words(spec)
+    sent = frame.frames.as_value()[:used]
+    if running is not None:
+        sent = sent & running.replicate(used)
+    (frames,) = cut("frame", frames=sent)
+    return Cat(frames, Const(0, 32 * ETX_WORDS - used)), errors
+
+
+def swap_parts(spec: EncoderSpec, registers_after: Collection[str]) -> dict[str, list[int]]:
+    """For each bit of each group of settings, how many clocks behind the first ones a crossing needs it.
+
+    A bunch crossing that the multiplexer sees in one clock reaches the dense layer clocks later: settings that are
+    exchanged in this order serve every crossing as a whole.
+
+    Raises
+    ------
+    ValueError
+        If `spec` reuses multipliers: its network reads weights in every internal clock, and the last ones of a crossing
+        fall behind the edge that begins the next.
+    """
+    if spec.reuse > 1:
+        raise ValueError(f"{spec.name}: weights cannot be exchanged while multipliers are reused {spec.reuse} times")
+
+    def behind(stage: str) -> int:
+        return sum(1 for other in STAGES[1 : STAGES.index(stage)] if other in registers_after)
+
+    lengths = _part_bits(spec)
+    layers = [behind("convolution")] * sum(lengths[:2]) + [behind("dense")] * sum(lengths[2:])
+    return {
+        "select": [behind("multiplex")] * (48 * 6),
+        "high_density": [behind("decode")],
+        "factors": [behind("calibrate")] * (48 * 12),
+        "weights": layers,
+        "keep_mask": [behind("frame")] * spec.keep_bits,
+        "etx_count": [behind("frame")] * 4,
+    }
 
 
 def _parts(weights: Value, spec: EncoderSpec) -> list[Value]:
     """The weight image cut into kernel, kernel bias, dense weights, dense bias."""
-    lengths = (spec.kernel_taps * spec.filters, spec.filters, spec.activations * spec.latents, spec.latents)
     parts = []
     start = 0
-    for length in lengths:
-        parts.append(weights[start : start + length * spec.weight.width])
-        start += length * spec.weight.width
+    for length in _part_bits(spec):
+        parts.append(weights[start : start + length])
+        start += length
     return parts
+
+
+def _part_bits(spec: EncoderSpec) -> list[int]:
+    """Bits of kernel, kernel bias, dense weights, dense bias."""
+    counts = (spec.kernel_taps * spec.filters, spec.filters, spec.activations * spec.latents, spec.latents)
+    return [count * spec.weight.width for count in counts]
