@@ -1,0 +1,303 @@
+"""Protection of the chip on the netlist: every storage bit by name, the gate on replicas, the price of each scheme.
+
+Run as ``python -m flows.protection`` it synthesises store, control and pipeline registers of ECON_T for every scheme
+and way of loading, and writes benchmarks/results/protection.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+from amaranth.lib.wiring import Component
+
+from flows.cells import CellLibrary, cell_library
+from flows.metrics import GateError, Metric, now, read_metrics, write_metrics
+from flows.rtlil import parse_rtlil
+from flows.synthesis import SynthesisResult, synthesise
+from flows.yosys import run_yosys
+from hw.common.export import to_rtlil
+from hw.common.hierarchy import Library, flat_ports
+from hw.common.registered import described
+from hw.common.replica import KEPT
+from hw.common.scheme import Scheme
+from hw.hgcal_encoder.calibrate import Calibrate
+from hw.hgcal_encoder.chip import Chip
+from hw.hgcal_encoder.control import ControlLogic
+from hw.hgcal_encoder.convolution import Convolution
+from hw.hgcal_encoder.decode import Decode
+from hw.hgcal_encoder.dense import Dense
+from hw.hgcal_encoder.encoder import STAGES
+from hw.hgcal_encoder.frame import Frame
+from hw.hgcal_encoder.multiplex import Multiplex
+from hw.hgcal_encoder.normalise import Normalise
+from hw.hgcal_encoder.words import Words
+from sim.hgcal_encoder.chip_registers import Loading, image_fields
+from sim.hgcal_encoder.spec import PRESETS, EncoderSpec
+
+__all__ = [
+    "StorageBit", "Stratum", "chip_shell", "gate_replicas", "price_table", "storage_bits", "synthesise_shell",
+    "unprotected_bits",
+]  # fmt: skip
+
+
+_STAGES = (Words, Multiplex, Decode, Calibrate, Normalise, Convolution, Dense, Frame)
+
+
+class Stratum(StrEnum):
+    """What a storage bit holds."""
+
+    WEIGHT = "weight"
+    SETTING = "setting"
+    SHADOW = "shadow"
+    """Image that waits to be swapped in, and its parity."""
+    DATA_PATH = "data_path"
+    CONTROL = "control"
+    COUNTER = "counter"
+    """Error counters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageBit:
+    """One flip-flop of the design before mapping.
+
+    Attributes
+    ----------
+    path : str
+        Instances from the top down, joined by dots, and the signal that holds the bit.
+    bit : int
+        Bit of the signal.
+    stratum : Stratum
+    copy : int
+        Number of the copy, 0 to 2 where there are three, else 0.
+    protected : str
+        The same for all copies of a bit, and for all bits of a code word with check bits in it.
+    """
+
+    path: str
+    bit: int
+    stratum: Stratum
+    copy: int
+    protected: str
+
+
+class _ShellLibrary(Library):
+    """Writes only the ports of the stages of the data path: they hold no flip-flop, and take long to elaborate."""
+
+    def convert(self, component: Component, name: str) -> None:
+        if not isinstance(component, _STAGES):
+            super().convert(component, name)
+            return
+        component._MustUse__silence = True
+        wires = "".join(
+            f"  wire width {len(value)} {direction} {number} \\{port}\n"
+            for number, (port, direction, value) in enumerate(flat_ports(component), 1)
+        )
+        self.modules[name] = f"attribute \\blackbox 1\nmodule \\{name}\n{wires}end\n"
+        self._clocked[name] = bool(component.latency)
+
+
+def chip_shell(spec: EncoderSpec, scheme: Scheme, loading: Loading, top: str) -> str:
+    """RTLIL of store, control and pipeline registers of a chip, the stages between them black boxes: all of its
+    flip-flops."""
+    return to_rtlil(Chip(spec=spec, scheme=scheme, loading=loading), top, _ShellLibrary(top))
+
+
+@cache
+def _weight_addresses(spec: EncoderSpec) -> frozenset[int]:
+    return frozenset(
+        field.address + byte for field in image_fields(spec) if field.name == "weights" for byte in range(field.size)
+    )
+
+
+def storage_bits(
+    spec: EncoderSpec, scheme: Scheme, loading: Loading, shell: str | None = None
+) -> tuple[StorageBit, ...]:
+    """Every flip-flop of a chip with its name in the hierarchy and its stratum: what a fault campaign draws from.
+
+    Found in the design itself, by following the instances from the top; the names are those of the Verilog.
+
+    Parameters
+    ----------
+    spec, scheme, loading : EncoderSpec, Scheme, Loading
+    shell : str, optional
+        What `chip_shell` gave for them, if it is at hand.
+    """
+    top = f"{spec.name}_CHIP"
+    with tempfile.TemporaryDirectory(prefix="liquidcal-bits-") as folder:
+        work = Path(folder)
+        (work / "chip.il").write_text(shell or chip_shell(spec, scheme, loading, top))
+        run_yosys(
+            f"read_rtlil chip.il\nhierarchy -top {top}\nproc\nopt_clean\nwrite_rtlil bits.il\n",
+            directory=work,
+            name="bits",
+        )
+        modules = parse_rtlil((work / "bits.il").read_text())
+    found: list[StorageBit] = []
+    chip = described(Chip, spec=spec, scheme=scheme, loading=loading)
+    counters = described(ControlLogic, **chip.control_parameters()).state_fields.get("counters", range(0))
+
+    def walk(module: str, path: tuple[str, ...]) -> None:
+        for cell in modules[module].cells:
+            name = cell.name.removeprefix("\\")
+            if cell.type.startswith("\\"):
+                if cell.type.removeprefix("\\") in modules:
+                    walk(cell.type.removeprefix("\\"), (*path, name))
+            elif "dff" in cell.type:
+                for bit in modules[module].bits(cell.connections["Q"]):
+                    signal, _, number = bit.removeprefix("\\").partition(" [")
+                    index = int(number.rstrip("]"))
+                    found.append(_classified(spec, path, signal, index, counters))
+
+    walk(top, ())
+    return tuple(found)
+
+
+def _classified(spec: EncoderSpec, path: tuple[str, ...], signal: str, index: int, counters: range) -> StorageBit:
+    copies = [int(name[-1]) for name in path if re.fullmatch(r"(replica|registers|control)_[012]", name)]
+    generic = [re.sub(r"^(replica|registers|control)_[012]$", r"\1", name) for name in path]
+    byte = next((int(name[5:9], 16) for name in path if name.startswith("byte_")), None)
+    if generic[0] == "control":
+        stratum = Stratum.COUNTER if index in counters else Stratum.CONTROL
+    elif generic[0] == "shadow":
+        stratum = Stratum.SHADOW
+    elif generic[0] == "registers":
+        stratum = Stratum.WEIGHT if byte in _weight_addresses(spec) else Stratum.SETTING
+    else:
+        stratum = Stratum.DATA_PATH
+    coded = generic[-1] == "replica" and not copies
+    return StorageBit(
+        path=".".join((*path, signal)), bit=index, stratum=stratum, copy=copies[-1] if copies else 0,
+        protected=".".join(generic) + ("" if coded else f".{signal}[{index}]"),
+    )  # fmt: skip
+
+
+def unprotected_bits(bits: Iterable[StorageBit]) -> tuple[str, ...]:
+    """Names of bits that are stored fewer than three times, and are not part of a code word."""
+    counts = Counter(bit.protected for bit in bits)
+    return tuple(name for name, count in counts.items() if count < 3)
+
+
+def gate_replicas(metrics: Sequence[Metric], bits: Sequence[StorageBit]) -> tuple[Metric, ...]:
+    """Gate: the netlist has every flip-flop that the design asks for, all copies of all bits; none was merged.
+
+    Parameters
+    ----------
+    metrics : sequence of Metric
+        What `flows.synthesis.synthesise` measured.
+    bits : sequence of StorageBit
+        Flip-flops of the design.
+
+    Raises
+    ------
+    GateError
+        If one is missing or too many, or a bit has another number of copies than one or three.
+    """
+    copies = Counter((bit.protected, bit.copy) for bit in bits)
+    by_bit: dict[str, set[int]] = {}
+    for name, copy in copies:
+        by_bit.setdefault(name, set()).add(copy)
+    if wrong := sorted(name for name, found in by_bit.items() if found not in ({0}, {0, 1, 2})):
+        raise GateError(f"{len(wrong)} bits have neither one nor three copies, the first is {wrong[0]}")
+    (flip_flops,) = (m for m in metrics if m.name == "design__instance__count__class:flip_flop")
+    if flip_flops.value != len(bits):
+        raise GateError(f"flip-flops in the netlist: expected {len(bits)}, got {flip_flops.value}")
+    return (flip_flops,)
+
+
+def synthesise_shell(
+    spec: EncoderSpec, scheme: Scheme, loading: Loading, library: CellLibrary, out_dir: Path, timeout_s: float = 900.0
+) -> SynthesisResult:
+    """Synthesise store, control and pipeline registers of a chip.
+
+    Raises
+    ------
+    GateError
+        If a flip-flop is missing: see `gate_replicas`.
+    """
+    top = f"{spec.name}_CHIP"
+    shell = chip_shell(spec, scheme, loading, top)
+    result = synthesise(
+        shell, top=top, library=library, out_dir=out_dir, keep=(KEPT,), timeout_s=timeout_s,
+        command="python -m flows.protection",
+    )  # fmt: skip
+    gate_replicas(result.metrics, storage_bits(spec, scheme, loading, shell))
+    return result
+
+
+def price_table(
+    spec: EncoderSpec, library: CellLibrary, data_path_um2: float, only: Sequence[str] = ()
+) -> list[Metric]:
+    """Area and flip-flops of every scheme and way of loading.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+    library : CellLibrary
+    data_path_um2 : float
+        Area of the stages of the data path, which no scheme changes.
+    only : sequence of str
+        ``scheme-loading`` to run; all if empty.
+    """
+    found = []
+    for scheme in Scheme:
+        for loading in Loading:
+            tag = f"{scheme}-{loading}"
+            if only and tag not in only:
+                continue
+            with tempfile.TemporaryDirectory(prefix="liquidcal-price-") as folder:
+                result = synthesise_shell(spec, scheme, loading, library, Path(folder) / "out")
+            origin = result.metrics[0]
+            total = result.area_um2 + data_path_um2
+            for name, value, unit, method in (
+                ("design__instance__area", total, "um2", "shell and stages of the data path"),
+                ("design__instance__area__gate_equivalent", library.gate_equivalents(total), "GE", "area over NAND2"),
+                ("design__instance__area__class:shell", result.area_um2, "um2", "store, control, pipeline registers"),
+                ("design__flip_flop__count", result.flip_flops, "", "counted in the netlist; equals the design's"),
+            ):
+                found.append(
+                    Metric(
+                        name=f"{name}__module:{tag}",
+                        value=value,
+                        unit=unit,
+                        tool=origin.tool,
+                        tool_version=origin.tool_version,
+                        library=library.name,
+                        library_sha256=library.sha256,
+                        method=method,
+                        command="python -m flows.protection",
+                        date=now(),
+                    )
+                )
+    return found
+
+
+def main() -> None:
+    """Write the price table of ECON_T; with arguments only these rows, the others as they were."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("only", nargs="*", help="scheme-loading, for example tmr_module-guarded")
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/results"))
+    arguments = parser.parse_args()
+    spec, library = PRESETS["ECON_T"], cell_library("nangate45")
+    pattern = re.compile(rf"design__instance__area__module:{spec.name}_({'|'.join(STAGES)})")
+    stages = [m for m in read_metrics(arguments.results / f"area_{spec.name}.json") if pattern.fullmatch(m.name)]
+    if len(stages) != len(STAGES):
+        raise SystemExit(f"expected the areas of {len(STAGES)} stages, found {len(stages)}")
+    rows = price_table(spec, library, sum(float(m.value) for m in stages), arguments.only)
+    target = arguments.results / "protection.json"
+    fresh = {m.name for m in rows}
+    before = [m for m in read_metrics(target) if m.name not in fresh] if target.exists() else []
+    order = [f"{scheme}-{loading}" for scheme in Scheme for loading in Loading]
+    rows = sorted([*before, *rows], key=lambda m: order.index(m.name.partition("__module:")[2]))
+    write_metrics(target, rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,583 @@
+"""Formal proofs about protection, guarded loading and the I2C target.
+
+A protected component is turned inside out: its flip-flops become inputs (`state`) and outputs (`next_state`) of a
+combinational module. "Any single flip in any state" is then a statement over all values of inputs, which yosys' SAT
+solver decides without unrolling: whatever word is stored, whichever flip-flop is inverted, the outputs are those of the
+plain component, and the flip-flops hold the right word again behind the next clock edge (or behind the next scrub).
+Since the statement takes any state and gives a right state, it holds at every clock, and chains over time by itself.
+
+How the proofs compose to the chip is argued in docs/radiation.md.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from amaranth.hdl import Cat, Module
+from amaranth.lib.wiring import Component, In, Out
+
+from flows.proofs import Proof, prove_equal
+from flows.rtlil import Wire, parse_rtlil, sigspec
+from flows.yosys import run_yosys
+from hw.common.error_counters import ErrorCountersLogic
+from hw.common.export import ports, to_rtlil
+from hw.common.hierarchy import place
+from hw.common.i2c_target import DEVICE_ADDRESS, I2cPhase, I2cTargetLogic
+from hw.common.loader import LoaderLogic, LoadPhase
+from hw.common.registered import described, plain, ports_of
+from hw.common.registered_replica import RegisteredReplica
+from hw.common.scrubber import ScrubberLogic
+from hw.common.secded_cell import SecdedCell
+from hw.common.triplicated_cell import TriplicatedCell
+from hw.common.voted_cell import VotedCell
+from hw.common.voted_register import VotedRegister
+
+__all__ = [
+    "InsideOut", "TripleCell", "TripleMachine", "inside_out", "prove_cell", "prove_counters", "prove_double_errors",
+    "prove_i2c_writes", "prove_loader", "prove_machine", "prove_protection", "prove_register", "prove_scrubber",
+    "prove_swap",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class InsideOut:
+    """A component without its flip-flops.
+
+    Attributes
+    ----------
+    rtlil : str
+        Module `name`, combinational, with the ports of the component and `state`, `next_state`.
+    name : str
+    bits : tuple of str
+        Flip-flops in the order of `state`: instances and signal, joined by dots, and the bit.
+    """
+
+    rtlil: str
+    name: str
+    bits: tuple[str, ...]
+
+    def copies(self) -> list[int]:
+        """For each flip-flop the number of its copy, from the instance ``..._0`` to ``..._2`` that it lies in.
+
+        Raises
+        ------
+        ValueError
+            If a flip-flop lies in no such instance.
+        """
+        found = []
+        for bit in self.bits:
+            number = re.search(r"(?:^|\.)(?:replica|copy|cell)_([012])\.", bit)
+            if number is None:
+                raise ValueError(f"flip-flop {bit} belongs to no copy")
+            found.append(int(number[1]))
+        return found
+
+
+def inside_out(component: Component, name: str) -> InsideOut:
+    """Take the flip-flops out of a component; reset is left out (it loads fixed values).
+
+    Raises
+    ------
+    ValueError
+        If there is no flip-flop.
+    """
+    with tempfile.TemporaryDirectory(prefix="liquidcal-inside-out-") as folder:
+        work = Path(folder)
+        (work / "design.il").write_text(to_rtlil(component, name))
+        run_yosys(
+            f"read_rtlil design.il\nsetattr -mod -unset keep_hierarchy\nhierarchy -top {name}\nproc -noopt\n"
+            "flatten -noscopeinfo\nwrite_rtlil flat.il\n",
+            directory=work,
+        )
+        module = parse_rtlil((work / "flat.il").read_text())[name]
+    kept = []
+    held: list[tuple[list[str], list[str]]] = []
+    for cell in module.cells:
+        if "dff" in cell.type:
+            held.append((module.bits(cell.connections["Q"]), module.bits(cell.connections["D"])))
+        else:
+            kept.append(cell)
+    width = sum(len(q) for q, _ in held)
+    if not width:
+        raise ValueError(f"{name} has no flip-flop")
+    module.cells = kept
+    for port, output in (("\\state", False), ("\\next_state", True)):
+        module.wires[port] = Wire(name=port, width=width, input=not output, output=output)
+    names = []
+    position = 0
+    for q, d in held:
+        span = [f"[{position + i}]" for i in range(len(q))]
+        module.connections.append((sigspec(q), sigspec([f"\\state {bit}" for bit in span])))
+        module.connections.append((sigspec([f"\\next_state {bit}" for bit in span]), sigspec(d)))
+        names += [re.sub(r"^\\", "", bit).replace(" [", "[") for bit in q]
+        position += len(q)
+    return InsideOut(rtlil=module.text(), name=name, bits=tuple(names))
+
+
+def _header(module: str, declared: Sequence[tuple[str, str, int]]) -> str:
+    inner = ", ".join(f"{direction} [{width - 1}:0] {name}" for name, direction, width in declared)
+    return f"module {module}({inner});\n"
+
+
+def _instance(module: str, name: str, **nets: str) -> str:
+    return f"  {module} {name}({', '.join(f'.{port}({net})' for port, net in nets.items())});\n"
+
+
+def _prove(
+    name: str,
+    statement: str,
+    declared: Sequence[tuple[str, str, int]],
+    gold: str,
+    gate: str,
+    rtlil: Sequence[str],
+    timeout_s: float,
+) -> Proof:
+    gold = _header("gold", declared) + gold + "endmodule\n"
+    gate = _header("gate", declared) + gate + "endmodule\n"
+    return prove_equal(name, statement, gold, gate, list(rtlil), timeout_s=timeout_s)
+
+
+class TripleCell(Component):  # type: ignore[misc]
+    """Three cells that see each other, as one cell: what the three register files are, byte by byte."""
+
+    latency = 1
+
+    def __init__(self, *, width: int, reset: int, cell: Callable[..., Component] = TriplicatedCell) -> None:
+        self._kept: dict[str, Any] = {"width": width, "reset": reset}
+        self._cell = cell
+        super().__init__({
+            "data": In(width), "enable": In(1), "scrub": In(1), "value": Out(width), "value_1": Out(width),
+            "value_2": Out(width), "error": Out(1),
+        })  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        cells = [place(m, platform, f"cell_{k}", self._cell, **self._kept) for k in range(3)]
+        for k, cell in enumerate(cells):
+            m.d.comb += [
+                cell.data.eq(self.data),
+                cell.enable.eq(self.enable),
+                cell.scrub.eq(self.scrub),
+                cell.peers.eq(Cat(cells[(k + 1) % 3].raw, cells[(k + 2) % 3].raw)),
+            ]
+        m.d.comb += [
+            port.eq(cell.value) for port, cell in zip((self.value, self.value_1, self.value_2), cells, strict=True)
+        ]
+        m.d.comb += self.error.eq(Cat(cell.error for cell in cells).any())
+        return m
+
+
+def prove_cell(
+    name: str, cell: Callable[..., Component], *, whole_copies: bool, width: int = 8, timeout_s: float = 120.0
+) -> Proof:
+    """A storage cell of a scheme: single flips do not show, and are gone when they should be.
+
+    The stored word is whatever a write of any data leaves in the flip-flops. With one flip, the output is the data; and
+    behind the next clock edge the flip-flops hold what a write of the new data, or of the old, would leave in them. In
+    clocks without write and scrub (of cells that have a scrub input) the flip may stay, but does not spread.
+
+    Parameters
+    ----------
+    name : str
+    cell : class of Component
+        `StorageCell` or a component with its ports and constructor.
+    whole_copies : bool
+        Flips of any bits of one copy at once; otherwise of one flip-flop.
+    width : int
+        Bits of the cell.
+    timeout_s : float
+        Limit of the solver in seconds.
+    """
+    probe = described(cell, width=width, reset=0)
+    design = inside_out(cell(width=width, reset=0), "protected_cell")
+    size = len(design.bits)
+    has_scrub = "scrub" in probe.signature.members
+    declared = [("stored", "input", width), ("data", "input", width), ("enable", "input", 1), ("scrub", "input", 1)]
+    if whole_copies:
+        declared += [("copy", "input", 2), ("flips", "input", width)]
+        mask = _copy_mask(design)
+    else:
+        index = size.bit_length()
+        declared += [("place", "input", index)]
+        mask = f"  wire [{size - 1}:0] mask = (place < {size}) ? ({size}'d1 << place) : {size}'d0;\n"
+    outputs = [port for port, direction, _ in ports(probe) if direction == "output" and port.startswith("value")]
+    declared += [(port, "output", width) for port in outputs] + [("right", "output", 1), ("noticed", "output", 1)]
+    scrub = {"scrub": "1'b0"} if has_scrub else {}
+    zero = f"{size}'d0"
+    gate = mask + f"  wire [{size - 1}:0] word, fresh, after;\n"
+    gate += _instance(design.name, "old", state=zero, next_state="word", data="stored", enable="1'b1", **scrub)
+    gate += _instance(design.name, "new", state=zero, next_state="fresh", data="data", enable="1'b1", **scrub)
+    scrub = {"scrub": "scrub"} if has_scrub else {}
+    gate += "  wire error;\n" + _instance(
+        design.name, "dut", state="word ^ mask", next_state="after", data="data", enable="enable", error="error",
+        **{port: port for port in outputs}, **scrub,
+    )  # fmt: skip
+    stays = "scrub ? word : word ^ mask" if has_scrub else "word"
+    gate += f"  assign right = after == (enable ? fresh : {stays});\n"
+    gate += f"  assign noticed = error == ({'scrub && ' if has_scrub else ''}mask != 0);\n"
+    gold = (
+        "".join(f"  assign {port} = stored;\n" for port in outputs)
+        + "  assign right = 1'b1;\n  assign noticed = 1'b1;\n"
+    )
+    what = "any flips in one copy" if whole_copies else f"any one of {size} flip-flops inverted"
+    gone = "behind the next scrub or write" if has_scrub else "one clock later"
+    return _prove(
+        name, f"{what}: never at the output, told to the counter, gone {gone}", declared, gold, gate, [design.rtlil],
+        timeout_s,
+    )  # fmt: skip
+
+
+def _copy_mask(design: InsideOut) -> str:
+    """Verilog of a mask that inverts the bits `flips` in copy `copy`."""
+    copies = design.copies()
+    places: dict[int, int] = {}
+    bits = []
+    for copy in copies:
+        bits.append(f"(copy == {copy}) & flips[{places.get(copy, 0)}]")
+        places[copy] = places.get(copy, 0) + 1
+    return f"  wire [{len(bits) - 1}:0] mask = {{{', '.join(reversed(bits))}}};\n"
+
+
+def prove_double_errors(timeout_s: float = 120.0, width: int = 8) -> Proof:
+    """Two flips in a code word are told, and nothing is miscorrected."""
+    design = inside_out(SecdedCell(width=width, reset=0), "protected_cell")
+    size = len(design.bits)
+    index = size.bit_length()
+    declared = [("stored", "input", width), ("first", "input", index), ("second", "input", index)]
+    declared += [("told", "output", 1), ("kept", "output", 1)]
+    gate = f"""
+  wire [{size - 1}:0] one = {size}'d1;
+  wire two = first < {size} && second < {size} && first != second;
+  wire [{size - 1}:0] word, after, mask = two ? (one << first) | (one << second) : {size}'d0;
+  wire error, double;
+"""
+    gate += _instance(
+        design.name, "old", state=f"{size}'d0", next_state="word", data="stored", enable="1'b1", scrub="1'b0"
+    )
+    gate += _instance(
+        design.name, "dut", state="word ^ mask", next_state="after", data=f"{width}'d0", enable="1'b0", scrub="1'b1",
+        error="error", double="double",
+    )  # fmt: skip
+    gate += "  assign told = !error && double == two;\n  assign kept = after == (word ^ mask);\n"
+    gold = "  assign told = 1'b1;\n  assign kept = 1'b1;\n"
+    return _prove(
+        "secded_double", f"any two of {size} flip-flops inverted: told, and nothing else is changed", declared, gold,
+        gate, [design.rtlil], timeout_s,
+    )  # fmt: skip
+
+
+def prove_register(
+    name: str, register: Callable[..., Component] = VotedRegister, width: int = 8, timeout_s: float = 120.0
+) -> Proof:
+    """A pipeline register in three copies: any flips in one copy never show, and are gone one clock later."""
+    design = inside_out(register(width=width), "protected_register")
+    size = len(design.bits)
+    declared = [("stored", "input", width), ("i", "input", width), ("copy", "input", 2), ("flips", "input", width)]
+    declared += [("o", "output", width), ("right", "output", 1), ("noticed", "output", 1)]
+    gate = _copy_mask(design) + f"  wire [{size - 1}:0] word, fresh, after;\n  wire error;\n"
+    gate += _instance(design.name, "old", state=f"{size}'d0", next_state="word", i="stored")
+    gate += _instance(design.name, "new", state=f"{size}'d0", next_state="fresh", i="i")
+    gate += _instance(design.name, "dut", state="word ^ mask", next_state="after", i="i", o="o", error="error")
+    gate += "  assign right = after == fresh;\n  assign noticed = error == (mask != 0);\n"
+    gold = "  assign o = stored;\n  assign right = 1'b1;\n  assign noticed = 1'b1;\n"
+    return _prove(
+        name, f"any flips in one copy of {width} bits: never at the output, told, gone one clock later", declared, gold,
+        gate, [design.rtlil], timeout_s,
+    )  # fmt: skip
+
+
+class TripleMachine(Component):  # type: ignore[misc]
+    """Three replicas of a state machine that see each other, all outputs visible."""
+
+    clocked = True
+
+    def __init__(self, *, logic: Callable[..., Component], **parameters: Any) -> None:
+        self._logic, self._parameters = logic, parameters
+        self._model = described(logic, **parameters)
+        members: dict[str, Any] = {}
+        for name, member in ports_of(self._model).items():
+            copies = [name] if member.flow == In else [f"{name}_{k}" for k in range(3)]
+            members |= dict.fromkeys(copies, member)
+        super().__init__(members)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        copies = [
+            place(m, platform, f"copy_{k}", RegisteredReplica, logic=self._logic, **self._parameters) for k in range(3)
+        ]
+        for k, copy in enumerate(copies):
+            m.d.comb += copy.peers.eq(Cat(copies[(k + 1) % 3].raw, copies[(k + 2) % 3].raw))
+            for name, member in ports_of(self._model).items():
+                if member.flow == In:
+                    m.d.comb += plain(getattr(copy, name)).eq(plain(getattr(self, name)))
+                else:
+                    m.d.comb += plain(getattr(self, f"{name}_{k}")).eq(plain(getattr(copy, name)))
+        return m
+
+
+def prove_machine(
+    name: str, logic: Callable[..., Component], timeout_s: float = 300.0, whole_copies: bool = True, **parameters: Any
+) -> Proof:
+    """A state machine in three copies: with any flips in one copy, all copies put out what one without flips does, and
+    all hold its next state one clock later."""
+    design = inside_out(TripleMachine(logic=logic, **parameters), "protected_machine")
+    plain_logic = logic(**parameters)
+    width = len(plain(plain_logic.state))
+    logic_ports = [port for port in ports(plain_logic) if port[0] not in ("state", "next_state", "clk", "rst")]
+    inputs = [(port, "input", size) for port, direction, size in logic_ports if direction == "input"]
+    outputs = [(port, size) for port, direction, size in logic_ports if direction == "output"]
+    flips = (
+        [("copy", "input", 2), ("flips", "input", width)]
+        if whole_copies
+        else [("place", "input", (3 * width).bit_length())]
+    )
+    declared = [*inputs, ("stored", "input", width), *flips]
+    declared += [(f"{port}_{k}", "output", size) for port, size in outputs for k in range(3)]
+    declared += [(f"next_{k}", "output", width) for k in range(3)]
+    order = design.copies()
+    word = ", ".join(f"stored[{order[:i].count(copy)}]" for i, copy in reversed(list(enumerate(order))))
+    size = len(design.bits)
+    given = {port: port for port, _, _ in inputs}
+    gate = (
+        _copy_mask(design)
+        if whole_copies
+        else f"  wire [{size - 1}:0] mask = (place < {size}) ? ({size}'d1 << place) : {size}'d0;\n"
+    )
+    gate += f"  wire [{size - 1}:0] after;\n"
+    gate += _instance(
+        design.name, "dut", state=f"{{{word}}} ^ mask", next_state="after", **given,
+        **{f"{port}_{k}": f"{port}_{k}" for port, _ in outputs for k in range(3)},
+    )  # fmt: skip
+    for k in range(3):
+        bits = [i for i, copy in enumerate(order) if copy == k]
+        gate += f"  assign next_{k} = {{{', '.join(f'after[{i}]' for i in reversed(bits))}}};\n"
+    gold = f"  wire [{width - 1}:0] after;\n" + "".join(f"  wire [{n - 1}:0] one_{port};\n" for port, n in outputs)
+    gold += _instance(
+        "plain_machine",
+        "dut",
+        state="stored",
+        next_state="after",
+        **given,
+        **{port: f"one_{port}" for port, _ in outputs},
+    )
+    gold += "".join(f"  assign {port}_{k} = one_{port};\n" for port, _ in outputs for k in range(3))
+    gold += "".join(f"  assign next_{k} = after;\n" for k in range(3))
+    what = "any flips in one copy" if whole_copies else f"any one of {size} flip-flops inverted"
+    return _prove(
+        name, f"{what} of {width} bits: no copy puts out anything else, all are right one clock later", declared, gold,
+        gate, [design.rtlil, to_rtlil(plain_logic, "plain_machine")], timeout_s,
+    )  # fmt: skip
+
+
+def prove_scrubber(
+    first: int, last: int, timeout_s: float = 120.0, scrubber: Callable[..., Component] = ScrubberLogic
+) -> Proof:
+    """Every row comes up within ``last - first + 1`` clocks: its distance ahead falls by one in every clock."""
+    period = last - first + 1
+    declared = [("state", "input", 12), ("row", "input", 12), ("closer", "output", 1), ("inside", "output", 1)]
+    gate = "  wire [11:0] after, shown;\n" + _instance("walk", "dut", state="state", next_state="after", row="shown")
+    gate += f"""
+  wire legal = state >= {first} && state <= {last} && row >= {first} && row <= {last};
+  wire [12:0] now = (row >= state) ? row - state : row + {period} - state;
+  wire [12:0] then = (row >= after) ? row - after : row + {period} - after;
+  assign closer = !legal || shown == row || then + 1 == now;
+  assign inside = !legal || (shown == state && after >= {first} && after <= {last});
+"""
+    gold = "  assign closer = 1'b1;\n  assign inside = 1'b1;\n"
+    return _prove(
+        "scrubber", f"every row is scrubbed within {period} clocks", declared, gold, gate,
+        [to_rtlil(scrubber(first=first, last=last, width=12), "walk")], timeout_s,
+    )  # fmt: skip
+
+
+_FIELDS = {"phase": 3, "address": 16, "crc": 32, "step": 4, "status": 8, "dropped": 1}
+
+
+def _loader_gate(first: int, last: int, steps: int) -> tuple[list[tuple[str, str, int]], str, str]:
+    """Ports, Verilog with the loader and its state fields as wires, and RTLIL."""
+    logic = LoaderLogic(first=first, last=last, steps=steps)
+    inputs = [("begin_", "input", 1), ("commit", "input", 1), ("write", "input", 1), ("pause", "input", 1)]
+    inputs += [("mapped", "input", 1), ("shadow", "input", 8), ("active", "input", 8), ("bad", "input", 1)]
+    inputs += [("expected", "input", 32), ("state", "input", 64)]
+    text = f"  wire [63:0] after;\n  wire [{steps - 1}:0] swap;\n  wire mark, busy;\n"
+    nets = {("begin" if port == "begin_" else port): port for port, _, _ in inputs}
+    text += "  loader dut(" + ", ".join(f".\\{port} ({net})" for port, net in nets.items())
+    text += ", .next_state(after), .swap(swap), .mark(mark), .busy(busy));\n"
+    low = 0
+    for field, width in _FIELDS.items():
+        text += f"  wire [{width - 1}:0] {field} = state[{low + width - 1}:{low}];\n"
+        text += f"  wire [{width - 1}:0] {field}_after = after[{low + width - 1}:{low}];\n"
+        low += width
+    return inputs, text, to_rtlil(logic, "loader")
+
+
+def prove_loader(first: int, last: int, steps: int, timeout_s: float = 120.0) -> Proof:
+    """The loader cannot hang: from any state, also one that an upset made, a rank falls in every clock.
+
+    The rank is a number of clocks: it is 0 where the loader is idle, and falls by at least one in every clock in which
+    the bus does not read. So the loader is idle at the latest after as many clocks as the rank of a commit.
+    """
+    declared, text, rtlil = _loader_gate(first, last, steps)
+
+    def rank(after: str) -> str:
+        left = f"((address{after} >= {last}) ? 20'd0 : {last} - address{after})"
+        rest = f"((step{after} >= {steps - 1}) ? 20'd0 : {steps - 1} - step{after})"
+        swap = 3 + last - first
+        cases = {
+            LoadPhase.IDLE: "20'd0",
+            LoadPhase.CONFIRM: "20'd1",
+            LoadPhase.VERIFY: f"20'd2 + {left}",
+            LoadPhase.SWAP: f"20'd{swap} + {rest}",
+            LoadPhase.JUDGE: f"20'd{swap + steps}",
+            LoadPhase.CHECK: f"20'd{swap + steps + 1} + {left}",
+        }
+        return "".join(f"(phase{after} == {int(phase)}) ? ({value}) : " for phase, value in cases.items()) + "20'd1"
+
+    bound = 3 + last - first + steps + 1 + last - first
+    gate = text + f"  wire [19:0] now = {rank('')};\n  wire [19:0] then = {rank('_after')};\n"
+    gate += f"""
+  wire walking = phase == {int(LoadPhase.CHECK)} || phase == {int(LoadPhase.VERIFY)};
+  assign falls = phase == 0 || (pause && walking ? then <= now : then < now);
+  assign starts = phase != 0 || then == 0 || (commit && !bad && then == {bound});
+"""
+    gold = "  assign falls = 1'b1;\n  assign starts = 1'b1;\n"
+    declared = [*declared, ("falls", "output", 1), ("starts", "output", 1)]
+    return _prove(
+        "loader_ends",
+        f"from any state idle again; within {bound} clocks of a commit, and one for each byte read meanwhile",
+        declared, gold, gate, [rtlil], timeout_s,
+    )  # fmt: skip
+
+
+def prove_swap(first: int, last: int, steps: int, timeout_s: float = 120.0) -> Proof:
+    """Nothing is swapped in but an image with the right checksum and no bad byte, and then all of it, part by part."""
+    declared, text, rtlil = _loader_gate(first, last, steps)
+    swap = int(LoadPhase.SWAP)
+    gate = (
+        text
+        + f"""
+  wire right = ~crc == expected;
+  wire entered = phase_after == {swap} && phase != {swap};
+  wire last_part = step == {steps - 1} || (phase_after == {swap} && step_after == step + 1);
+  assign only_judged = !entered || (phase == {int(LoadPhase.JUDGE)} && right && step_after == 0);
+  assign only_good = swap == 0 || (phase == {swap} && !(step == 0 && bad));
+  assign in_order = phase != {swap} || (step == 0 && bad) || step >= {steps}
+                    || (swap == (1 << step) && last_part);
+  assign idle_otherwise = !mark || (phase == 0 && begin_);
+"""
+    )
+    names = ("only_judged", "only_good", "in_order", "idle_otherwise")
+    gold = "".join(f"  assign {name} = 1'b1;\n" for name in names)
+    return _prove(
+        "loader_swap", "a swap only behind a right checksum and without bad bytes, all parts in order",
+        [*declared, *((name, "output", 1) for name in names)], gold, gate, [rtlil], timeout_s,
+    )  # fmt: skip
+
+
+def prove_counters(count: int = 4, timeout_s: float = 120.0) -> Proof:
+    """Error counters count events, stop at 255, and are cleared."""
+    declared = [("events", "input", count), ("clear", "input", 1), ("state", "input", 8 * count)]
+    declared += [("counts", "output", 8 * count), ("after", "output", 8 * count)]
+    gate = _instance(
+        "counters", "dut", events="events", clear="clear", state="state", counts="counts", next_state="after"
+    )
+    gold = "  assign counts = state;\n" + "".join(
+        f"  assign after[{8 * k + 7}:{8 * k}] = clear ? 0 : (state[{8 * k + 7}:{8 * k}] == 255) ? 255 : "
+        f"state[{8 * k + 7}:{8 * k}] + events[{k}];\n"
+        for k in range(count)
+    )
+    return _prove(
+        "counters", "each counts its events and stops at 255", declared, gold, gate,
+        [to_rtlil(ErrorCountersLogic(count=count), "counters")], timeout_s,
+    )  # fmt: skip
+
+
+def prove_i2c_writes(timeout_s: float = 120.0, logic: Callable[..., Component] = I2cTargetLogic) -> Proof:
+    """The target writes nothing outside a write transfer to its own address.
+
+    By induction over clocks. The invariant: in the byte with the device address, once its acknowledge is due, the
+    address is the own one. It holds after reset, is kept by every step, and with it:
+
+    * a write happens in the phase for data only, behind eight bits, and not in a clock with a START or STOP;
+    * that phase is entered from the second address byte, that from the first, that from a device address that is the
+      own one with the write bit, each behind the acknowledge bit; and the device address behind a START only;
+    * START and STOP lead out of every phase.
+
+    So between a write and the START before it lie the own address with W, two address bytes and eight data bits, and
+    neither START nor STOP.
+    """
+    layout = I2cTargetLogic.STATE
+    text = "  wire [47:0] after;\n  wire write_enable;\n  wire [7:0] write_data;\n  wire [15:0] address;\n"
+    text += _instance(
+        "target", "dut", scl="scl", sda="sda", read_data="read_data", state="state", next_state="after",
+        write_enable="write_enable", write_data="write_data", address="address",
+    )  # fmt: skip
+    for name, field in layout:
+        high, low = field.offset + field.width - 1, field.offset
+        for suffix, source in (("", "state"), ("_after", "after")):
+            text += f"  wire [{high - low}:0] {name}_{suffix[1:] or 'now'} = {source}[{high}:{low}];\n"
+    phases = {phase.name.lower(): int(phase) for phase in I2cPhase}
+
+    def invariant(suffix: str) -> str:
+        own = f"shift_{suffix}[7:1] == {DEVICE_ADDRESS}"
+        due = f"(bits_{suffix} >= 9 || (bits_{suffix} == 8 && !scl_{suffix} && hold_{suffix} == 0))"
+        return f"(!(phase_{suffix} == {phases['device']} && {due}) || {own})"
+
+    moves = {"write": "low", "low": "high", "high": "device"}
+    entered = " && ".join(
+        f"(!(phase_after == {phases[to]} && phase_now != {phases[to]})"
+        f" || (phase_now == {phases[source]} && bits_now >= 9))"
+        for to, source in moves.items()
+    )
+    reset = described(I2cTargetLogic).reset
+    text += f"""
+  wire flips = scl_sync_now[1] != scl_now && scl_count_now == 3;
+  wire data_flips = sda_sync_now[1] != sda_now && sda_count_now == 3;
+  wire condition = settle_now == 1 && scl_now && !flips && !data_flips;
+  wire kept = {invariant("now")};
+  assign holds = (!kept || {invariant("after")}) && (state != 48'd{reset} || kept);
+  wire due = phase_now == {phases["write"]} && bits_now == 8 && !condition;
+  assign writes = !kept || !write_enable || (due && address == pointer_now && write_data == shift_now);
+  assign path = !kept || ({entered});
+  assign own = !kept || !(phase_after == {phases["high"]} && phase_now == {phases["device"]})
+      || shift_now == {DEVICE_ADDRESS << 1};
+  wire out = phase_after == {phases["device"]} || phase_after == {phases["idle"]};
+  assign ends = !condition || (out && bits_after == 0);
+  assign starts = !(phase_after == {phases["device"]} && phase_now != {phases["device"]}) || (condition && !sda_now);
+"""
+    names = ("holds", "writes", "path", "own", "ends", "starts")
+    declared = [("scl", "input", 1), ("sda", "input", 1), ("read_data", "input", 8), ("state", "input", 48)]
+    gold = "".join(f"  assign {name} = 1'b1;\n" for name in names)
+    return _prove(
+        "i2c_writes", "no write but in a write transfer to the own address, behind eight data bits",
+        [*declared, *((name, "output", 1) for name in names)], gold, text, [to_rtlil(logic(), "target")], timeout_s,
+    )  # fmt: skip
+
+
+def prove_protection(*, first: int = 0x03B0, last: int = 0x0BEB, steps: int = 4) -> Iterator[Proof]:
+    """All fast proofs, one after the other.
+
+    Parameters
+    ----------
+    first, last : int
+        Lowest and highest address of the image; those of ECON_T.
+    steps : int
+        Parts of a swap; those of the default pipeline.
+    """
+    for width in (1, 3, 8):
+        yield prove_cell(f"voted_cell_{width}", VotedCell, whole_copies=True, width=width)
+        yield prove_cell(f"triplicated_cell_{width}", TripleCell, whole_copies=True, width=width)
+        yield prove_cell(f"secded_cell_{width}", SecdedCell, whole_copies=False, width=width)
+    yield prove_double_errors()
+    yield prove_register("voted_register", width=64)
+    yield prove_machine("i2c_in_triplicate", I2cTargetLogic, whole_copies=False)
+    yield prove_scrubber(first >> 4, last >> 4)
+    yield prove_counters()
+    yield prove_loader(first, last, steps)
+    yield prove_swap(first, last, steps)
+    yield prove_i2c_writes()

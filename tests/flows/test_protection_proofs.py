@@ -1,0 +1,232 @@
+"""Proofs of protection, loading and I2C: they close, and each breaks when what it is about is broken."""
+
+import pytest
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib.wiring import Component
+
+from flows.proofs import Status
+from flows.protection_proofs import (
+    TripleCell,
+    inside_out,
+    prove_cell,
+    prove_i2c_writes,
+    prove_loader,
+    prove_machine,
+    prove_protection,
+    prove_register,
+    prove_scrubber,
+    prove_swap,
+)
+from hw.common import loader, registered_replica
+from hw.common.hierarchy import place
+from hw.common.i2c_target import I2cTargetLogic
+from hw.common.replica import Replica, majority
+from hw.common.scrubber import ScrubberLogic
+from hw.common.secded_cell import SecdedCell, check_bits, check_columns
+from hw.common.triplicated_cell import TriplicatedCell
+from hw.common.voted_cell import VotedCell
+from hw.common.voted_register import VotedRegister
+
+
+@pytest.mark.timeout(300)
+def test_all_statements_are_proved() -> None:
+    proofs = list(prove_protection())
+    assert {proof.name: proof.status for proof in proofs} == {proof.name: Status.PROVED for proof in proofs}
+    assert len(proofs) == 17
+    assert all(proof.input_bits > 6 for proof in proofs)
+
+
+class Unvoted(VotedCell):
+    """The voter is gone: one copy is the value."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        copies = [place(m, platform, f"replica_{k}", Replica, **self._kept) for k in range(3)]
+        m.d.comb += [copy.i.eq(Mux(self.enable, self.data, self.value)) for copy in copies]
+        a, b, c = (copy.o for copy in copies)
+        m.d.comb += [self.value.eq(a), self.error.eq(((a ^ b) | (a ^ c)).any())]
+        return m
+
+
+class Merged(VotedCell):
+    """Two copies are one set of flip-flops, as a synthesiser makes them: the voter sees it twice."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        copies = [place(m, platform, f"replica_{k}", Replica, **self._kept) for k in range(2)]
+        m.d.comb += [copy.i.eq(Mux(self.enable, self.data, self.value)) for copy in copies]
+        a, b, c = copies[0].o, copies[1].o, copies[1].o
+        m.d.comb += [self.value.eq(majority(a, b, c)), self.error.eq(((a ^ b) | (a ^ c)).any())]
+        return m
+
+
+class Uncorrected(VotedCell):
+    """Every copy holds its own value: upsets pile up."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        copies = [place(m, platform, f"replica_{k}", Replica, **self._kept) for k in range(3)]
+        m.d.comb += [copy.i.eq(Mux(self.enable, self.data, copy.o)) for copy in copies]
+        a, b, c = (copy.o for copy in copies)
+        m.d.comb += [self.value.eq(majority(a, b, c)), self.error.eq(((a ^ b) | (a ^ c)).any())]
+        return m
+
+
+@pytest.mark.parametrize("broken", [Unvoted, Merged, Uncorrected])
+def test_a_broken_voted_cell_is_refuted(broken: type[Component]) -> None:
+    assert prove_cell("broken", broken, whole_copies=True).status is Status.REFUTED
+
+
+class Unscrubbed(TriplicatedCell):
+    """The scrubber is off."""
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        stored = Signal(self._width, init=self._reset)
+        m.d.comb += [
+            self.raw.eq(stored),
+            self.value.eq(majority(stored, self.peers[: self._width], self.peers[self._width :])),
+            self.error.eq(self.scrub & (stored != self.value)),
+        ]
+        with m.If(self.enable):
+            m.d.sync += stored.eq(self.data)
+        return m
+
+
+def unscrubbed(**parameters: int) -> TripleCell:
+    return TripleCell(cell=Unscrubbed, **parameters)
+
+
+def test_a_triplicated_cell_that_is_not_scrubbed_is_refuted() -> None:
+    assert prove_cell("broken", unscrubbed, whole_copies=True).status is Status.REFUTED
+
+
+class Detecting(SecdedCell):
+    """An error that is noticed makes the output wrong."""
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        m.submodules.cell = cell = SecdedCell(width=self._width, reset=self._reset)
+        m.d.comb += [
+            cell.data.eq(self.data),
+            cell.enable.eq(self.enable),
+            cell.scrub.eq(self.scrub),
+            self.value.eq(cell.value ^ cell.error),
+            self.error.eq(cell.error),
+            self.double.eq(cell.double),
+        ]
+        return m
+
+
+def test_a_code_word_with_a_wrong_output_is_refuted() -> None:
+    assert prove_cell("broken", Detecting, whole_copies=False).status is Status.REFUTED
+
+
+def test_a_code_corrects_no_whole_copies() -> None:
+    """Two flips at once are beyond the code: the statement for copies cannot even be set up, as there are none."""
+    design = inside_out(SecdedCell(width=8, reset=0), "word")
+    assert len(design.bits) == 13
+    with pytest.raises(ValueError, match="belongs to no copy"):
+        design.copies()
+
+
+class OneCopy(VotedRegister):
+    """A register without its voter."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        copies = [place(m, platform, f"replica_{k}", Replica, **self._kept) for k in range(3)]
+        m.d.comb += [copy.i.eq(self.i) for copy in copies]
+        m.d.comb += [self.o.eq(copies[1].o), self.error.eq(0)]
+        return m
+
+
+def test_a_register_without_voter_is_refuted() -> None:
+    assert prove_register("broken", OneCopy).status is Status.REFUTED
+
+
+def test_state_machines_without_voters_are_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registered_replica, "majority", lambda a, _b, _c: a)
+    assert prove_machine("broken", ScrubberLogic, first=2, last=9, width=4).status is Status.REFUTED
+
+
+class Stuck(ScrubberLogic):
+    """The last row is never left."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += [self.row.eq(self.state), self.next_state.eq(Mux(self.state >= 12, 12, self.state + 1))]
+        return m
+
+
+def test_a_scrubber_that_stops_is_refuted() -> None:
+    assert prove_scrubber(3, 12, scrubber=Stuck).status is Status.REFUTED
+
+
+def test_a_loader_that_waits_for_ever_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The walk stands still while no byte is mapped."""
+
+    def walk(self: loader.LoaderLogic, m: Module, byte: object, then: loader.LoadPhase) -> None:
+        s, n = self.state, self.next_state
+        with m.If(~self.pause & self.mapped):
+            m.d.comb += n.address.eq(s.address + 1)
+            with m.If(s.address >= self._last):
+                m.d.comb += n.phase.eq(then)
+
+    monkeypatch.setattr(loader.LoaderLogic, "_walk", walk)
+    assert prove_loader(16, 40, 3).status is Status.REFUTED
+
+
+def test_a_loader_that_swaps_anything_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = loader.LoaderLogic._walk
+
+    def careless(self: loader.LoaderLogic, m: Module, byte: object, then: loader.LoadPhase) -> None:
+        original(self, m, byte, loader.LoadPhase.SWAP if then is loader.LoadPhase.JUDGE else then)
+
+    monkeypatch.setattr(loader.LoaderLogic, "_walk", careless)
+    assert prove_swap(16, 40, 3).status is Status.REFUTED
+
+
+class Promiscuous(I2cTargetLogic):
+    """Answers to every device address."""
+
+    def _acknowledge(self, m: Module) -> None:
+        self._device_address, kept = self.state.shift[1:], self._device_address
+        super()._acknowledge(m)
+        self._device_address = kept
+
+
+def test_a_target_that_answers_to_all_is_refuted() -> None:
+    assert prove_i2c_writes(logic=Promiscuous).status is Status.REFUTED
+
+
+def test_a_target_that_ignores_conditions_is_refuted() -> None:
+    class Deaf(I2cTargetLogic):
+        """Goes on with what it was doing when a START or STOP comes."""
+
+        def elaborate(self, platform: object) -> Module:
+            m = super().elaborate(platform)
+            with m.If(self.state.settle == 1):
+                m.d.comb += self.next_state.phase.eq(self.state.phase)
+            return m
+
+    assert prove_i2c_writes(logic=Deaf).status is Status.REFUTED
+
+
+@pytest.mark.parametrize("width", range(1, 12))
+def test_columns_of_the_code_by_its_theorem(width: int) -> None:
+    """Different columns of odd weight give distance 4: every sum of up to three columns is different from 0."""
+    columns = [*check_columns(width), *(1 << row for row in range(check_bits(width)))]
+    assert len(set(columns)) == len(columns)
+    assert all(column.bit_count() % 2 for column in columns)
+    words = {0}
+    for value in range(1, 1 << width):
+        check = 0
+        for bit, column in enumerate(check_columns(width)):
+            check ^= column if value >> bit & 1 else 0
+        words.add(value.bit_count() + check.bit_count())
+    assert min(words - {0}) >= 4
+
+
+def test_a_byte_takes_five_check_bits() -> None:
+    assert (check_bits(8), check_bits(4), check_bits(1)) == (5, 4, 3)
