@@ -17,7 +17,7 @@ from hw.hgcal_encoder.serial_neuron import serial_format, watched
 from hw.hgcal_encoder.serial_window import SerialWindow, connect, wires
 from sim.hgcal_encoder.spec import CELLS, EncoderSpec
 
-__all__ = ["FAST", "SerialNetwork", "place_serial_network", "serial_registers"]
+__all__ = ["FAST", "SerialNetwork", "place_serial_network", "serial_latency", "serial_registers"]
 
 FAST = "fast"
 """Clock domain of the internal clock."""
@@ -32,6 +32,11 @@ def serial_registers(reuse: int) -> tuple[str, ...]:
     latents are kept one internal clock later, and must be there before the second edge of the crossing clock.
     """
     return _REGISTERS[: max(0, reuse - 2)]
+
+
+def serial_latency(reuse: int) -> int:
+    """Internal clocks from pixels to latents: below twice the factor, so the second edge of the clock sees them."""
+    return reuse + len(serial_registers(reuse)) + 1
 
 
 class SerialNetwork(Component):
@@ -101,7 +106,7 @@ class SerialNetwork(Component):
     @property
     def internal_latency(self) -> int:
         """Internal clocks from pixels to latents."""
-        return self._spec.reuse + len(serial_registers(self._spec.reuse)) + 1
+        return serial_latency(self._spec.reuse)
 
     def elaborate(self, platform: object) -> Module:
         spec = self._spec
