@@ -867,9 +867,11 @@ class EncoderBench:
 
     def __init__(self, design: EncoderDesign, timeout_s: float = 900.0) -> None:
         self.design = design
+        reuse = design.spec.reuse
         self.library, self.ports = build_native(
-            design.verilog, design.top, clock="clk", write=REGISTER_PORT, timeout_s=timeout_s
-        )
+            design.verilog, design.top, clock="clk", write=REGISTER_PORT,
+            fast=FastClock(port="fast_clk", ratio=reuse) if reuse > 1 else None, timeout_s=timeout_s,
+        )  # fmt: skip
 
     def model(self, seed: int = 1) -> NativeModel:
         """A fresh model, before reset."""
