@@ -21,7 +21,7 @@ from hw.common.triplicated_cell import TriplicatedCell
 from hw.common.voted_cell import VotedCell
 from hw.common.voted_register import VotedRegister
 from hw.hgcal_encoder.control import ControlLogic
-from hw.hgcal_encoder.encoder import STAGES, place_data_path, swap_parts
+from hw.hgcal_encoder.encoder import STAGES, path_latency, place_data_path, swap_parts
 from sim.hgcal_encoder.chip_registers import BLOCKS_OF_ERRORS, DEVICE_ADDRESS, Loading, image_fields
 from sim.hgcal_encoder.registers import ADDRESS_WIDTH
 from sim.hgcal_encoder.settings import AUTOENCODER
@@ -64,6 +64,8 @@ class Chip(Component):
 
     Members
     -------
+    fast_clk : In(1)
+        As for `Encoder`, where `spec` reuses multipliers only.
     words : In(32) x 12
         eRx words of one bunch crossing.
     scl, sda : In(1)
@@ -76,7 +78,7 @@ class Chip(Component):
     Raises
     ------
     ValueError
-        If a name in `registers_after` is not a stage, or the device address is reserved.
+        If a name in `registers_after` is not a stage, the device address is reserved, or the spec reuses multipliers.
     """
 
     clocked = True
@@ -92,10 +94,13 @@ class Chip(Component):
     ):
         if unknown := sorted(set(registers_after) - set(STAGES)):
             raise ValueError(f"registers_after: expected stages among {', '.join(STAGES)}, got {', '.join(unknown)}")
+        if spec.reuse != 1:
+            raise ValueError(f"the chip has no internal clock: expected a spec without reuse, got {spec.reuse}")
         self._spec, self._scheme, self._loading = spec, Scheme(scheme), Loading(loading)
         self._cuts = frozenset(registers_after)
         self._device_address = device_address
         super().__init__({
+            **({"fast_clk": In(1)} if spec.reuse > 1 else {}),
             "words": In(ArrayLayout(32, ERX_WORDS)), "scl": In(1), "sda": In(1), "sda_low": Out(1),
             "frames": Out(ArrayLayout(32, ETX_WORDS)),
         })  # fmt: skip
@@ -118,7 +123,7 @@ class Chip(Component):
     @property
     def latency(self) -> int:
         """Clocks from words at the pins to their frame at the pins."""
-        return len(self._cuts)
+        return path_latency(self._spec, self._cuts)
 
     @property
     def parts(self) -> tuple[int, ...]:
@@ -191,6 +196,7 @@ class Chip(Component):
         frames, errors = place_data_path(
             m, platform, spec=self._spec, registers_after=self._cuts, register=register, words=self.words,
             settings=settings, running=run & (settings.algorithm == AUTOENCODER),
+            fast_clk=self.fast_clk if self._spec.reuse > 1 else None, exchange=guarded,
         )  # fmt: skip
         pull = majority(*(control.sda_low for control in controls)) if triple else controls[0].sda_low
         m.d.comb += [self.frames.eq(frames), self.sda_low.eq(pull)]

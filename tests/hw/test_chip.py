@@ -7,6 +7,7 @@ tests/flows/test_protection_proofs.py.
 """
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from flows.chip_simulation import ChipBench, ChipModel
 from flows.verification import random_settings, random_words
 from hw.common.scheme import Scheme
+from hw.hgcal_encoder.chip import Chip
 from sim.hgcal_encoder.chip_registers import Loading, image_bytes, image_checksum, image_masks
 from sim.hgcal_encoder.driver import ChipDriver, LoadError, settings_and_weights
 from sim.hgcal_encoder.encoder import Encoder
@@ -235,3 +237,12 @@ def test_image_masks_are_the_bits_of_the_fields() -> None:
     assert masks[0x03C4] == 0x3F
     assert masks[0x03F5] == 0x0F
     assert masks[0x0538] == 0xFF
+
+
+def test_illegal_chips_are_refused() -> None:
+    with pytest.raises(ValueError, match="registers_after: expected stages"):
+        Chip(spec=SMALL, registers_after=("adder",))
+    with pytest.raises(ValueError, match="no internal clock"):
+        Chip(spec=replace(SMALL, reuse=4))
+    with pytest.raises(ValueError, match="'parity' is not a valid Scheme"):
+        Chip(spec=SMALL, scheme="parity")

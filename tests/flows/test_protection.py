@@ -1,0 +1,172 @@
+"""Storage bits by name, and the gate on replicas in the mapped netlist."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from amaranth.hdl import Cat, Module
+from amaranth.lib.wiring import Component, In, Out
+
+from flows.cells import CellLibrary
+from flows.metrics import GateError
+from flows.protection import StorageBit, Stratum, gate_replicas, storage_bits, unprotected_bits
+from flows.protection_proofs import inside_out
+from flows.synthesis import synthesise
+from hw.common.export import to_rtlil
+from hw.common.hierarchy import place
+from hw.common.i2c_target import I2cTargetLogic
+from hw.common.register_file import RegisterFile
+from hw.common.registered_replica import RegisteredReplica
+from hw.common.replica import KEPT
+from hw.common.scheme import Scheme
+from hw.common.scrubber import ScrubberLogic
+from hw.common.secded_cell import SecdedCell
+from hw.common.triplicated_cell import TriplicatedCell
+from hw.common.voted_cell import VotedCell
+from hw.common.voted_register import VotedRegister
+from sim.hgcal_encoder.chip_registers import Loading, image_masks
+from sim.hgcal_encoder.registers import Field
+from tests.flows.conftest import library_or_skip
+from tests.flows.test_protection_proofs import Merged
+from tests.specs import SMALL
+
+FIELDS = (
+    Field(name="a", address=0x10, width=8, reset=0xA5),
+    Field(name="a", index=1, address=0x12, width=3),
+    Field(name="b", address=0x21, width=1, reset=1),
+)
+BITS = 12
+
+
+class Design(Component):
+    """A store of three bytes and a pipeline register; where the store is in triplicate, a scrubber as well."""
+
+    clocked = True
+
+    def __init__(self, cell: type[Component]) -> None:
+        self._cell = cell
+        super().__init__({
+            "write_address": In(8), "write_data": In(8), "write_enable": In(1), "i": In(4), "o": Out(4), "a": Out(11),
+            "b": Out(1), "errors": Out(1),
+        })  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        triple = self._cell is TriplicatedCell
+        register = place(m, platform, "register", VotedRegister, width=4)
+        files = [
+            place(
+                m, platform, f"file_{k}", RegisterFile, label="replica" if triple else "", fields=FIELDS,
+                address_width=8, cell=self._cell,
+            )
+            for k in range(3 if triple else 1)
+        ]  # fmt: skip
+        walkers = []
+        if triple:
+            walkers = [
+                place(m, platform, f"walk_{k}", RegisteredReplica, logic=ScrubberLogic, first=1, last=2, width=4)
+                for k in range(3)
+            ]
+        for group in (files if triple else [], walkers):
+            for k, copy in enumerate(group):
+                m.d.comb += copy.peers.eq(Cat(group[(k + 1) % 3].raw, group[(k + 2) % 3].raw))
+        for k, file in enumerate(files):
+            m.d.comb += [
+                file.write_address.eq(self.write_address),
+                file.write_data.eq(self.write_data),
+                file.write_enable.eq(self.write_enable),
+            ]
+            if walkers:
+                m.d.comb += file.scrub_row.eq(walkers[k].row)
+            elif self._cell is SecdedCell:
+                m.d.comb += file.scrub_row.eq(self.write_address[4:])
+        m.d.comb += [register.i.eq(self.i), self.o.eq(register.o), self.a.eq(files[0].a), self.b.eq(files[0].b)]
+        m.d.comb += self.errors.eq(Cat(*(file.errors for file in files), register.error).any())
+        return m
+
+
+def synthesised(cell: type[Component], library: CellLibrary, folder: Path, flat: bool = False):
+    return synthesise(
+        to_rtlil(Design(cell), "design"), top="design", library=library, out_dir=folder / "out",
+        keep=() if flat else (KEPT,), flatten=("*",) if flat else (),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [(VotedCell, 3 * (BITS + 4)), (TriplicatedCell, 3 * (BITS + 4 + 4)), (SecdedCell, 13 + 7 + 4 + 3 * 4)],
+)
+def test_every_copy_is_in_the_netlist(tmp_path: Path, cell: type[Component], expected: int) -> None:
+    """3 flip-flops a bit; code words of 8 + 5, 3 + 4 and 1 + 3 bits."""
+    library = library_or_skip("osu018")
+    result = synthesised(cell, library, tmp_path)
+    assert result.flip_flops == expected == len(inside_out(Design(cell), "design").bits)
+
+
+@pytest.mark.parametrize("cell", [VotedCell, TriplicatedCell])
+def test_flattened_replicas_merge_and_the_gate_says_so(tmp_path: Path, cell: type[Component]) -> None:
+    """The trap: without their boundaries three equal registers are one."""
+    library = library_or_skip("osu018")
+    result = synthesised(cell, library, tmp_path, flat=True)
+    expected = len(inside_out(Design(cell), "design").bits)
+    assert result.flip_flops < expected
+    bits = [
+        StorageBit(path=f"bit{i}", bit=0, stratum=Stratum.SETTING, copy=0, protected=f"bit{i}") for i in range(expected)
+    ]
+    with pytest.raises(GateError, match=f"expected {expected}, got {result.flip_flops}"):
+        gate_replicas(result.metrics, bits)
+
+
+def test_one_flip_flop_fewer_fails(tmp_path: Path) -> None:
+    """A cell whose copies were merged by hand: two sets of flip-flops where three are asked for."""
+    library = library_or_skip("osu018")
+    result = synthesised(Merged, library, tmp_path)
+    expected = 3 * (BITS + 4)
+    assert result.flip_flops == expected - BITS
+    bits = [
+        StorageBit(path=f"bit{i}", bit=0, stratum=Stratum.SETTING, copy=0, protected=f"bit{i}")
+        for i in range(result.flip_flops)
+    ]
+    gate_replicas(result.metrics, bits)
+    more = StorageBit(path="one", bit=0, stratum=Stratum.SETTING, copy=0, protected="one")
+    with pytest.raises(GateError, match=f"expected {len(bits) + 1}, got {len(bits)}"):
+        gate_replicas(result.metrics, [*bits, more])
+    pair = [StorageBit(path=f"replica_{k}", bit=0, stratum=Stratum.SETTING, copy=k, protected="pair") for k in range(2)]
+    with pytest.raises(GateError, match="neither one nor three copies, the first is pair"):
+        gate_replicas(result.metrics, [*bits[:-2], *pair])
+
+
+def by_stratum(scheme: Scheme, loading: Loading) -> tuple[list[StorageBit], Counter[Stratum]]:
+    bits = list(storage_bits(SMALL, scheme, loading))
+    return bits, Counter(bit.stratum for bit in bits)
+
+
+IMAGE = sum(mask.bit_count() for mask in image_masks(SMALL).values())
+WEIGHTS = SMALL.parameters * 6
+
+
+def test_storage_bits_of_the_plain_chip() -> None:
+    bits, count = by_stratum(Scheme.NONE, Loading.GUARDED)
+    assert count[Stratum.WEIGHT] == WEIGHTS
+    assert count[Stratum.SETTING] == IMAGE - WEIGHTS
+    # a parity bit for each byte
+    assert count[Stratum.SHADOW] == IMAGE + len(image_masks(SMALL))
+    # state of the target, run and clear, read_shadow and checksum, state of the loader
+    assert count[Stratum.CONTROL] == I2cTargetLogic.STATE.size + 2 + 33 + 64
+    assert count[Stratum.COUNTER] == 0
+    assert len({(bit.path, bit.bit) for bit in bits}) == len(bits)
+    assert {bit.copy for bit in bits} == {0}
+    weight = next(bit for bit in bits if bit.stratum is Stratum.WEIGHT)
+    assert weight.path.startswith("registers.byte_05")
+
+
+def test_storage_bits_of_whole_modules_in_triplicate() -> None:
+    plain = by_stratum(Scheme.NONE, Loading.DIRECT)[1]
+    bits, count = by_stratum(Scheme.TMR_MODULE, Loading.DIRECT)
+    for stratum in (Stratum.WEIGHT, Stratum.SETTING, Stratum.DATA_PATH):
+        assert count[stratum] == 3 * plain[stratum]
+    # the walk of the scrubber comes to it; six counters of eight bits
+    assert count[Stratum.CONTROL] == 3 * (plain[Stratum.CONTROL] + 12)
+    assert count[Stratum.COUNTER] == 3 * 48
+    assert not unprotected_bits(bits)
+    assert Counter(bit.copy for bit in bits) == dict.fromkeys(range(3), len(bits) // 3)
