@@ -19,12 +19,13 @@ from hw.hgcal_encoder.dense import Dense
 from hw.hgcal_encoder.frame import Frame, frame_words
 from hw.hgcal_encoder.multiplex import Multiplex
 from hw.hgcal_encoder.normalise import Normalise
-from hw.hgcal_encoder.serial_network import place_serial_network, serial_latency
+from hw.hgcal_encoder.schedule import Schedule
+from hw.hgcal_encoder.serial_network import place_serial_network, serial_latency, serial_registers
 from hw.hgcal_encoder.words import Words
 from sim.hgcal_encoder.registers import ADDRESS_WIDTH, register_map
 from sim.hgcal_encoder.spec import ERX_WORDS, ETX_WORDS, EncoderSpec
 
-__all__ = ["Encoder", "STAGES", "place_data_path", "swap_parts"]
+__all__ = ["Encoder", "STAGES", "path_latency", "place_data_path", "swap_parts"]
 
 STAGES = ("words", "multiplex", "decode", "calibrate", "normalise", "convolution", "dense", "frame")
 """Stages in the order of the data path; the grid is wiring."""
@@ -117,14 +118,12 @@ class Encoder(Component):
     @property
     def latency(self) -> int:
         """Clocks from words at the pins to their frame at the pins, of 25 ns each."""
-        return len(self._cuts - {"convolution", "dense"}) + self.network_latency
+        return path_latency(self._spec, self._cuts)
 
     @property
     def network_latency(self) -> int:
         """Clocks of convolution and dense layer, of 25 ns each."""
-        if self._spec.reuse > 1:
-            return 1 + len(self._cuts & {"dense"})
-        return len(self._cuts & {"convolution", "dense"})
+        return path_latency(self._spec, self._cuts & {"convolution", "dense"})
 
     @property
     def internal_latency(self) -> int:
@@ -165,6 +164,11 @@ class Encoder(Component):
         return m
 
 
+def path_latency(spec: EncoderSpec, registers_after: Collection[str]) -> int:
+    """Clocks of 25 ns of a data path with these registers; a network that reuses multipliers has one of its own."""
+    return len(set(registers_after) - ({"convolution"} if spec.reuse > 1 else set())) + (spec.reuse > 1)
+
+
 def place_data_path(
     m: Module,
     platform: Any,
@@ -176,6 +180,7 @@ def place_data_path(
     settings: Any,
     running: Value | None = None,
     fast_clk: Value | None = None,
+    exchange: bool = False,
 ) -> tuple[Value, list[Value]]:
     """Add the stages of the data path to a module.
 
@@ -196,6 +201,8 @@ def place_data_path(
         One bit that joins the crossing at the multiplexer and travels with it: where it is 0, the frame is all 0.
     fast_clk : Value, optional
         Internal clock of a spec that reuses multipliers; see `place_serial_network`.
+    exchange : bool
+        Settings and weights change while crossings flow, in the order of `swap_parts`.
 
     Returns
     -------
@@ -291,7 +298,7 @@ def place_data_path(
     else:
         if fast_clk is None:
             raise ValueError(f"{spec.name} reuses multipliers {spec.reuse} times and needs the internal clock")
-        network = place_serial_network(m, platform, spec=spec, register=register, fast_clk=fast_clk)
+        network = place_serial_network(m, platform, spec=spec, register=register, fast_clk=fast_clk, exchange=exchange)
         if hasattr(network, "error"):
             errors.append(network.error)
         m.d.comb += [
@@ -333,27 +340,31 @@ def swap_parts(spec: EncoderSpec, registers_after: Collection[str]) -> dict[str,
     A bunch crossing that the multiplexer sees in one clock reaches the dense layer clocks later: settings that are
     exchanged in this order serve every crossing as a whole.
 
-    Raises
-    ------
-    ValueError
-        If `spec` reuses multipliers: its network reads weights in every internal clock, and the last ones of a crossing
-        fall behind the edge that begins the next.
+    A network that reuses multipliers reads a dense weight in one internal clock, which for the last slots lies behind
+    the edge that brings the next crossing: those weights follow one clock later.
     """
-    if spec.reuse > 1:
-        raise ValueError(f"{spec.name}: weights cannot be exchanged while multipliers are reused {spec.reuse} times")
 
     def behind(stage: str) -> int:
         return sum(1 for other in STAGES[1 : STAGES.index(stage)] if other in registers_after)
 
     lengths = _part_bits(spec)
-    layers = [behind("convolution")] * sum(lengths[:2]) + [behind("dense")] * sum(lengths[2:])
+    frame = behind("frame")
+    if spec.reuse > 1:
+        begin, registers = behind("convolution"), len(serial_registers(spec.reuse))
+        slot_of = Schedule(spec=spec).slots
+        late = [begin + (slot_of[activation] + registers) // spec.reuse for activation in range(spec.activations)]
+        dense = [clock for clock in late for _ in range(spec.weight.width)] * spec.latents
+        layers = [begin] * sum(lengths[:2]) + dense + [begin] * lengths[3]
+        frame = begin + 1 + ("dense" in registers_after)
+    else:
+        layers = [behind("convolution")] * sum(lengths[:2]) + [behind("dense")] * sum(lengths[2:])
     return {
         "select": [behind("multiplex")] * (48 * 6),
         "high_density": [behind("decode")],
         "factors": [behind("calibrate")] * (48 * 12),
         "weights": layers,
-        "keep_mask": [behind("frame")] * spec.keep_bits,
-        "etx_count": [behind("frame")] * 4,
+        "keep_mask": [frame] * spec.keep_bits,
+        "etx_count": [frame] * 4,
     }
 
 

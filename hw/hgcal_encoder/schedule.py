@@ -54,6 +54,13 @@ class Schedule:
         position = self.units[unit][slot]
         return None if position is None else position * self.spec.filters + filter_
 
+    @cached_property
+    def slots(self) -> dict[int, int]:
+        """Slot of each activation."""
+        indices = [(slot, index) for slot in range(self.spec.reuse) for index in range(self.parallel)]
+        found = {self.activation(slot, index): slot for slot, index in indices}
+        return {activation: slot for activation, slot in found.items() if activation is not None}
+
     @property
     def multipliers(self) -> int:
         """Multipliers of both layers."""

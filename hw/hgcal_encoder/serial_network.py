@@ -52,7 +52,9 @@ class SerialNetwork(Component):
 
     Throughput one crossing per ``spec.reuse`` clocks. The latents of pixels that change at an edge of the crossing
     clock are there ``internal_latency`` internal clocks later, before the second edge, and stay for ``spec.reuse``.
-    Weights must not change while crossings flow: the crossing in flight would see both.
+    With `exchange`, weights may change at an edge of the crossing clock while crossings flow, if each changes in the
+    right one (`hw.hgcal_encoder.encoder.swap_parts`): a dense weight is read in one slot, and the kernel follows the
+    registered window through a register of its own. Otherwise the crossing in flight would see old and new weights.
 
     Reset: asynchronous, all registers 0; the first slot of a crossing does not look at what the sums hold.
 
@@ -62,6 +64,8 @@ class SerialNetwork(Component):
         With a `reuse` above 1.
     register : class of Component
         `PipelineRegister` or a component with the same ports and constructor.
+    exchange : bool
+        Weights may change while crossings flow.
 
     Members
     -------
@@ -83,11 +87,14 @@ class SerialNetwork(Component):
 
     clocked = True
 
-    def __init__(self, *, spec: EncoderSpec, register: Callable[..., Component] = PipelineRegister):
+    def __init__(
+        self, *, spec: EncoderSpec, register: Callable[..., Component] = PipelineRegister, exchange: bool = False
+    ):
         if spec.reuse < 2:
             raise ValueError(f"a serial network needs a reuse factor of at least 2, got {spec.reuse}")
         self._spec = spec
         self._register = register
+        self._exchange = exchange
         self._watched = watched(register)
         weight = spec.weight.width
         super().__init__(
@@ -149,10 +156,10 @@ class SerialNetwork(Component):
 
         convolution = place(m, platform, "convolution", SerialConvolution, spec=spec)
         connect(m, convolution, x=x, triple=triple, pair=pair)
-        m.d.comb += [
-            convolution.kernel.eq(self.kernel),
-            convolution.bias.eq(self.kernel_bias),
-        ]
+        kernel = Cat(self.kernel.as_value(), self.kernel_bias.as_value())
+        if self._exchange and depth:
+            kernel = register("kernel", kernel)
+        m.d.comb += Cat(convolution.kernel.as_value(), convolution.bias.as_value()).eq(kernel)
         (activations,) = cut("activations", convolution.activations.as_value())
 
         f = serial_format(spec)
@@ -198,6 +205,7 @@ def place_serial_network(
     spec: EncoderSpec,
     register: Callable[..., Component],
     fast_clk: Value,
+    exchange: bool = False,
 ) -> Any:
     """Add a `SerialNetwork` to a module of the crossing clock, with its clock domain and the toggle that it follows.
 
@@ -210,6 +218,8 @@ def place_serial_network(
         For all registers.
     fast_clk : Value
         Internal clock: ``spec.reuse`` rising edges in a period of the crossing clock, one with each of its edges.
+    exchange : bool
+        As `SerialNetwork` takes it.
 
     Returns
     -------
@@ -219,7 +229,7 @@ def place_serial_network(
     domain = ClockDomain(FAST, async_reset=True)
     m.domains += domain
     toggle = place(m, platform, "toggle", register, width=1)
-    network = place(m, platform, "network", SerialNetwork, domain=FAST, spec=spec, register=register)
+    network = place(m, platform, "network", SerialNetwork, domain=FAST, spec=spec, register=register, exchange=exchange)
     m.d.comb += [
         ClockSignal(FAST).eq(fast_clk),
         ResetSignal(FAST).eq(ResetSignal()),
