@@ -9,7 +9,22 @@ import sys
 
 import typer
 
-from flows.commands import convert, demo, encode, evaluate, generate, place, power, report, synth, timing, train, verify
+from flows.commands import (
+    convert,
+    demo,
+    encode,
+    evaluate,
+    fpga,
+    generate,
+    place,
+    power,
+    report,
+    sweep,
+    synth,
+    timing,
+    train,
+    verify,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,8 +33,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="""Hardware/software co-design of detector and neuromorphic chips.
 
-    Start with [bold]liquidcal demo[/]: a shower becomes eLink words in the model and in the RTL, with one HTML report.
-    PRESET is ECON_T (the network on the chip), TNS_2021 (the published 4x4x3 network) or a TOML file of your own.""",
+    Start with [bold]liquidcal demo[/]: a shower becomes eLink words, and one seed a liquid that reads digits, each in the
+    model and in the RTL, with a report. PRESET is a design: of the HGCAL encoder ECON_T (the network on the chip) and
+    TNS_2021 (the published 4x4x3 network), of the LSM crossbar N_MNIST, N_TIDIGITS and FULL_MACRO, or a TOML file of
+    your own.""",
 )
 
 app.command()(demo.demo)
@@ -31,6 +48,8 @@ app.command()(synth.synth)
 app.command()(place.place)
 app.command("time")(timing.timing)
 app.command()(power.power)
+app.command()(fpga.fpga)
+app.command()(sweep.sweep)
 app.command()(report.report)
 app.command()(train.train)
 app.add_typer(evaluate.app, name="evaluate")
@@ -39,12 +58,23 @@ app.add_typer(evaluate.app, name="evaluate")
 def main() -> None:
     """Entry point: turns expected errors into one line and an exit code. Ctrl-C ends with 130, as shells do."""
     from flows.cells import LibraryError
+    from flows.fpga import FpgaError
+    from flows.metrics import GateError
     from flows.simulation import SimulatorError
+    from flows.synthesis import SynthesisError
     from flows.yosys import YosysError
     from hw.common.export import ExportError
+    from sim.hgcal_encoder.driver import LoadError
 
+    expected = (
+        *(ValueError, TypeError, OSError, ExportError, FpgaError, LibraryError, LoadError, SimulatorError),
+        *(SynthesisError, YosysError),
+    )
     try:
         app()
-    except (ValueError, TypeError, OSError, LibraryError, SimulatorError, YosysError, ExportError) as error:
+    except GateError as error:
+        print(f"liquidcal: {error}", file=sys.stderr)
+        sys.exit(1)
+    except expected as error:
         print(f"liquidcal: {error}", file=sys.stderr)
         sys.exit(2)

@@ -139,7 +139,7 @@ def test_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_help_names_every_command_and_its_files() -> None:
     text = liquidcal("--help").stdout
-    for command in ("demo", "encode", "generate", "verify", "synth", "report"):
+    for command in ("demo", "encode", "generate", "verify", "synth", "power", "sweep", "report"):
         assert command in text
         assert liquidcal(command, "--help").returncode == 0
 
