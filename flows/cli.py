@@ -33,10 +33,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="""Hardware/software co-design of detector and neuromorphic chips.
 
-    Start with [bold]liquidcal demo[/]: a shower becomes eLink words, and one seed a liquid that reads digits, each in the
-    model and in the RTL, with a report. PRESET is a design: of the HGCAL encoder ECON_T (the network on the chip) and
-    TNS_2021 (the published 4x4x3 network), of the LSM crossbar N_MNIST, N_TIDIGITS and FULL_MACRO, or a TOML file of
-    your own.""",
+    Start with [bold]liquidcal demo[/]: a shower becomes eLink words, and one seed a liquid that reads digits, each in
+    model and RTL, with a report. PRESET is a design: of the HGCAL encoder ECON_T (the network on the chip) or TNS_2021
+    (the published network), of the LSM crossbar N_MNIST, N_TIDIGITS or FULL_MACRO, or a TOML file of your own.""",
 )
 
 app.command()(demo.demo)
