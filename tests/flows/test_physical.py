@@ -1,0 +1,145 @@
+"""A small encoder through synthesis, placement, timing and power, as the commands run them."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flows.cells import cell_library
+from flows.cli import main
+from flows.encoder_activity import encoder_activity, load_registers, shower_stimulus
+from flows.gate_simulation import GateSimulator
+from flows.metrics import find, read_metrics
+from flows.physical import Mapped, wire_ff_per_um
+from flows.synthesis import synthesise
+from hw.common.export import to_rtlil
+from hw.hgcal_encoder.encoder import Encoder
+from sim.hgcal_encoder.weights import Weights
+from tests.conftest import need
+from tests.flows.conftest import library_or_skip
+from tests.specs import SMALL
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of results with the synthesis of the small encoder, and its spec as a file."""
+    library = library_or_skip("nangate45")
+    out = tmp_path_factory.mktemp("report")
+    (out / "small.toml").write_text(SMALL.to_toml())
+    (out / SMALL.name).mkdir()
+    rtlil = to_rtlil(Encoder(spec=SMALL), SMALL.name)
+    synthesise(rtlil, top=SMALL.name, library=library, out_dir=out / SMALL.name / "synthesis")
+    return out
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str]:
+    monkeypatch.setattr(sys, "argv", ["liquidcal", *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    told = capsys.readouterr()
+    return int(left.value.code or 0), told.out if left.value.code in (0, 1, None) else told.err
+
+
+def test_netlist_equals_the_golden_model_in_every_stream(report: Path) -> None:
+    mapped = Mapped(folder=report / SMALL.name)
+    weights = Weights.random(SMALL, np.random.default_rng(1))
+    stimulus = shower_stimulus(SMALL, streams=70, crossings=14, seed=3)
+    assert len({settings.high_density for settings in stimulus.settings}) == 2
+    simulator = GateSimulator(mapped.netlist, mapped.library, words=2)
+    load_registers(simulator, SMALL, stimulus, weights)
+    latency = Encoder(spec=SMALL).latency
+    activity, actual, expected = encoder_activity(
+        simulator, SMALL, stimulus, weights, latency=latency, period_ns=25.0, snapshots=2
+    )
+    np.testing.assert_array_equal(actual, expected)
+    assert len(np.unique(actual)) > 100
+    assert activity.clocks == 70 * (14 - latency - 1)
+    assert activity.pairs == 140
+    # settings and weights stand still
+    stage = mapped.netlist.stages.index("registers")
+    still = simulator.state_rows[mapped.netlist.cell_stage[simulator.storage_cells] == stage]
+    before, after = (states[still] for states in (activity.before, activity.after))
+    np.testing.assert_array_equal(before & activity.mask, after & activity.mask)
+
+
+def test_commands_in_a_row(report: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("coloquinte")
+    need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
+    spec, folder = report / "small.toml", report / SMALL.name
+    # without a placement the library's wire load stands in, and the result says so
+    code, out = run(monkeypatch, capsys, "power", spec, "--out", report, "--streams", "64", "--crossings", "10",
+                    "--glitch-clocks", "4", "--json")  # fmt: skip
+    assert code == 0
+    first = json.loads(out)
+    assert first["wires"].startswith("wire load 5K_hvratio_1_1")
+    code, out = run(monkeypatch, capsys, "place", spec, "--out", report, "--json")
+    assert code == 0
+    assert json.loads(out)["passed"] is True
+    assert (folder / "placement" / "placement.png").stat().st_size > 5000
+    placed = read_metrics(folder / "placement" / "metrics.json")
+    area, share = (find(placed, f"design__{name}").value for name in ("core__area", "instance__utilization"))
+    assert area * share == pytest.approx(Mapped(folder=folder).cell_area_um2, rel=1e-3)
+    code, out = run(monkeypatch, capsys, "time", spec, "--out", report, "--json")
+    assert code == 0
+    timing = json.loads(out)
+    assert timing["setup_slack_ns"] > 0
+    assert timing["fmax_mhz"] > 40
+    assert timing["static_paths"][0]["start_stage"] == "registers"
+    assert {path["start_stage"] for path in timing["setup_paths"]} <= set(Mapped(folder=folder).netlist.stages) | {
+        "port"
+    }
+    assert sum(timing["slack_histogram"]["endpoints"]) == find(timing_metrics(folder), "timing__endpoint__count").value
+    # an impossible clock fails the gate
+    assert run(monkeypatch, capsys, "time", spec, "--out", report, "--period", "0.5")[0] == 1
+    code, out = run(monkeypatch, capsys, "power", spec, "--out", report, "--streams", "64", "--crossings", "10",
+                    "--glitch-clocks", "4", "--json")  # fmt: skip
+    assert code == 0
+    second = json.loads(out)
+    assert second["wires"].startswith("placement, 0.17")
+    for told in (first, second):
+        assert told["frames_compared"] == 64 * 5 * 13
+        assert told["power_uw"]["total"] == pytest.approx(sum(v for k, v in told["power_uw"].items() if k != "total"))
+        assert told["glitch_factor"] >= 1
+        by_stage = sum(sum(row.values()) for row in told["stages_uw"].values())
+        assert by_stage + told["power_uw"]["clock_tree"] == pytest.approx(told["power_uw"]["total"])
+    # the same activity: only what wires touch differs
+    assert first["power_uw"]["leakage"] == pytest.approx(second["power_uw"]["leakage"])
+    assert first["power_uw"]["switching"] != second["power_uw"]["switching"]
+    energy = find(read_metrics(folder / "power" / "metrics.json"), "energy__per_inference")
+    assert energy.value == pytest.approx(second["energy_per_clock_pj"])
+
+
+def timing_metrics(folder: Path) -> tuple[object, ...]:
+    return read_metrics(folder / "timing" / "metrics.json")
+
+
+def test_a_placement_of_another_netlist_does_not_count(report: Path, tmp_path: Path) -> None:
+    folder = tmp_path / SMALL.name
+    shutil.copytree(report / SMALL.name / "synthesis", folder / "synthesis")
+    (folder / "placement").mkdir()
+    (folder / "placement" / "placement.npz").write_bytes(b"")
+    (folder / "placement" / "placement.json").write_text(json.dumps({"netlist_sha256": "other"}))
+    assert Mapped(folder=folder).placement() is None
+    tables = json.loads((folder / "synthesis" / "modules.json").read_text())
+    (folder / "synthesis" / "modules.json").write_text(json.dumps(tables | {"library_sha256": "other"}))
+    with pytest.raises(ValueError, match="another version of nangate45"):
+        _ = Mapped(folder=folder).cells
+    with pytest.raises(FileNotFoundError, match="liquidcal synth"):
+        _ = Mapped(folder=tmp_path / "nothing").netlist
+
+
+def test_wire_capacitance_names_its_source() -> None:
+    library_or_skip("nangate45")
+    assert wire_ff_per_um(cell_library("nangate45"), None) == (pytest.approx(0.1774), "wire load 5K_hvratio_1_1")
+    library_or_skip("osu018")
+    old = cell_library("osu018")
+    from flows.lef import read_lef
+
+    value, source = wire_ff_per_um(old, read_lef(old.lef))
+    assert source.startswith("LEF")
+    # metals 2 to 5 of osu018: 1.9e-5 pF/um2 * 0.3 um + 2 * 6e-5 pF/um = 0.1257 fF/um for metal 2
+    assert 0.05 < value < 0.1257
+    assert wire_ff_per_um(old, None) == (0.2, "assumed")
