@@ -1,29 +1,44 @@
-"""Accuracy of the crossbar's liquid on N-MNIST: ``python -m benchmarks.lsm_accuracy [protocols|scaling|ship ...]``.
+"""Accuracy of the crossbar's liquid on N-MNIST: ``python -m benchmarks.lsm_accuracy [PART ...]``.
 
 Everything is exact macro arithmetic: integer conductance codes, ADCs, neurons, counts and quantised readout weights.
 Method and penalty of the readout are chosen on validation; each test set is scored once per draw, with the chosen
 readout.
 
-``protocols`` writes ``benchmarks/results/lsm_accuracy.json``, ``scaling`` ``lsm_scaling.json`` and its plot, ``ship``
-the model that ships and its card. Spike counts are kept in ``build/lsm``, so an interrupted run goes on where it
-stopped.
+``protocols`` writes ``benchmarks/results/lsm_accuracy.json``, ``scaling`` ``lsm_scaling.json`` and its plot, ``health``
+``lsm_health.json``, ``ship`` the model that ships and its card. Spike counts and scores are kept in ``build/lsm``, so
+an interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.lsm_data import IMAGES, RESULTS, STEP_US, Counts, Part, counts, folds, real, synthesised
+from benchmarks.lsm_data import (
+    IMAGES,
+    RESULTS,
+    STEP_US,
+    Counts,
+    Part,
+    counts,
+    folds,
+    kept,
+    real,
+    shifted,
+    synthesised,
+)
 from benchmarks.style import figure, save
 from flows.metrics import Metric, now, package_version, write_metrics
 from sim.files import replacing
 from sim.lsm_crossbar.device import draw
-from sim.lsm_crossbar.events import ENCODINGS, Encoding
+from sim.lsm_crossbar.events import ENCODINGS, Encoding, encode_all
+from sim.lsm_crossbar.health import Health, liquid_health
+from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.model import TrainedCrossbar
 from sim.lsm_crossbar.readout_training import TrainedReadout, accuracy, confusion_matrix, train
 from sim.lsm_crossbar.spec import FULL_MACRO, N_MNIST, CrossbarSpec
@@ -45,6 +60,7 @@ class Parts:
         self.validation = synthesised("validation", slice(7000, 8000), seed=2)
         self.test = synthesised("test", slice(8000, 9000), seed=3)
         self.real = real()
+        self.key = " ".join(part.name for part in (self.train, self.validation, self.test, self.real))
 
 
 def seen_by(part: Part, encoding: Encoding, spec: CrossbarSpec, seed: int) -> tuple[Counts, Counts]:
@@ -64,31 +80,37 @@ def from_synthesised(
     )
 
 
-def protocols(parts: Parts, encoding: Encoding, spec: CrossbarSpec) -> dict[str, list[float]]:
-    """Accuracy in % by protocol, one entry per draw."""
-    result: dict[str, list[float]] = {"synthesised_to_real": [], "real_to_synthesised": [], "real_to_real": []}
-    for seed in DRAWS:
-        chosen = from_synthesised(parts, encoding, spec, seed)
-        seen, labels = seen_by(parts.real, encoding, spec, seed)
-        result["synthesised_to_real"].append(100 * accuracy(chosen.readout, seen, labels))
-        # trained on real recordings, 800 of them and 200 for validation, then on all
-        first, second = next(folds(len(labels), 5))
-        chosen = train(spec, seen[first], labels[first], seen[second], labels[second], methods=("ridge",))
-        made, classes = seen_by(parts.test, encoding, spec, seed)
-        result["real_to_synthesised"].append(100 * accuracy(chosen.readout, made, classes))
-        right = 0
-        for outer, test in folds(len(labels), 10):
-            inner, check = next((outer[a], outer[b]) for a, b in folds(len(outer), 5))
-            chosen = train(spec, seen[inner], labels[inner], seen[check], labels[check], methods=("ridge",))
-            right += int((chosen.readout.classify(seen[test]) == labels[test]).sum())
-        result["real_to_real"].append(100 * right / len(labels))
-        print(
-            spec.windows,
-            encoding.name,
-            seed,
-            {name: round(values[-1], 2) for name, values in result.items()},
-            flush=True,
+SHIFTS = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
+"""Where real recordings are moved to when a readout is trained on them: five samples out of each."""
+
+
+def protocols(parts: Parts, encoding: Encoding, spec: CrossbarSpec, seed: int) -> dict[str, float]:
+    """Accuracy in % of one draw by protocol."""
+    chosen = from_synthesised(parts, encoding, spec, seed)
+    seen, labels = seen_by(parts.real, encoding, spec, seed)
+    result = {"synthesised_to_real": 100 * accuracy(chosen.readout, seen, labels)}
+    copies = np.stack([counts(shifted(parts.real, *shift), encoding, spec, seed) for shift in SHIFTS], axis=1)
+
+    def trained(learn: NDArray[np.int64], check: NDArray[np.int64]) -> TrainedReadout:
+        """On real recordings and their shifted copies, validated on others as they are."""
+        return train(
+            spec,
+            copies[learn].reshape(-1, *copies.shape[2:]),
+            np.repeat(labels[learn], len(SHIFTS)),
+            seen[check],
+            labels[check],
+            methods=("ridge",),
+            ridge_penalties=(1e-2, 1e-1, 1.0),
         )
+
+    chosen = trained(*next(folds(len(labels), 5)))
+    made, classes = seen_by(parts.test, encoding, spec, seed)
+    result["real_to_synthesised"] = 100 * accuracy(chosen.readout, made, classes)
+    right = 0
+    for outer, test in folds(len(labels), 10):
+        inner, check = next((outer[a], outer[b]) for a, b in folds(len(outer), 5))
+        right += int((trained(inner, check).readout.classify(seen[test]) == labels[test]).sum())
+    result["real_to_real"] = 100 * right / len(labels)
     return result
 
 
@@ -119,9 +141,14 @@ def write_protocols() -> None:
     """All protocols with the chip's configuration and with the paper's."""
     parts, metrics = Parts(), []
     for name, encoding, spec in (("chip", ENCODING, N_MNIST), ("paper_input", ENCODINGS["centre_crop"], PAPER)):
-        for protocol, values in protocols(parts, encoding, spec).items():
+        draws = []
+        for seed in DRAWS:
+            words = f"protocols {parts.key} {encoding} {spec.to_toml()} {seed}"
+            draws.append(kept(words, lambda e=encoding, s=spec, d=seed: protocols(parts, e, s, d)))
+            print(name, seed, draws[-1], flush=True)
+        for protocol in draws[0]:
             method = f"{protocol.replace('_', ' ')}, {encoding.name}, {spec.windows} windows, {spec.neurons} neurons"
-            metrics += spread(f"{name}_{protocol}", values, method, "protocols")
+            metrics += spread(f"{name}_{protocol}", [draw[protocol] for draw in draws], method, "protocols")
     write_metrics(RESULTS / "lsm_accuracy.json", metrics)
 
 
@@ -133,9 +160,12 @@ def write_scaling() -> None:
         spec = replace(FULL_MACRO, neurons=neurons)
         sizes[neurons] = []
         for seed in DRAWS:
-            chosen = from_synthesised(parts, ENCODING, spec, seed)
-            seen, labels = seen_by(parts.real, ENCODING, spec, seed)
-            sizes[neurons].append(100 * accuracy(chosen.readout, seen, labels))
+
+            def one(spec: CrossbarSpec = spec, seed: int = seed) -> dict[str, float]:
+                chosen = from_synthesised(parts, ENCODING, spec, seed)
+                return {"real": 100 * accuracy(chosen.readout, *seen_by(parts.real, ENCODING, spec, seed))}
+
+            sizes[neurons].append(kept(f"scaling {parts.key} {ENCODING} {spec.to_toml()} {seed}", one)["real"])
         print(neurons, np.round(sizes[neurons], 2), flush=True)
     macros = {1: sizes[256]}
     for number in (2, 3):
@@ -147,16 +177,21 @@ def write_scaling() -> None:
             def beside(part: Part, seeds: Sequence[int] = tuple(seeds)) -> Counts:
                 return np.concatenate([counts(part, ENCODING, FULL_MACRO, seed) for seed in seeds], axis=2)
 
-            chosen = train(
-                wide,
-                beside(parts.train),
-                parts.train.labels,
-                beside(parts.validation),
-                parts.validation.labels,
-                methods=("ridge",),
-                ridge_penalties=(3e-3, 3e-2),
-            )
-            macros[number].append(100 * accuracy(chosen.readout, beside(parts.real), parts.real.labels))
+            def several(spec: CrossbarSpec = wide, beside: Callable[[Part], Counts] = beside) -> dict[str, float]:
+                chosen = train(
+                    spec,
+                    beside(parts.train),
+                    parts.train.labels,
+                    beside(parts.validation),
+                    parts.validation.labels,
+                    methods=("ridge",),
+                    ridge_penalties=(3e-2,),
+                    refit=False,
+                )
+                return {"real": 100 * accuracy(chosen.readout, beside(parts.real), parts.real.labels)}
+
+            words = f"scaling {parts.key} {ENCODING} {FULL_MACRO.to_toml()} {seeds}"
+            macros[number].append(kept(words, several)["real"])
         print(number, "macros", np.round(macros[number], 2), flush=True)
     metrics: list[Metric] = []
     for neurons, values in sizes.items():
@@ -192,6 +227,29 @@ def write_scaling() -> None:
     panel.minorticks_off()
     panel.legend(loc="lower right", frameon=False)
     save(sheet, IMAGES / "lsm_scaling.svg")
+
+
+def write_health() -> None:
+    """Health of the quantised liquid of both configurations, five draws, on 300 synthesised recordings."""
+    part = Parts().validation
+    metrics = []
+    for name, encoding, spec in (("chip", ENCODING, N_MNIST), ("paper_input", ENCODINGS["centre_crop"], PAPER)):
+        spikes = encode_all(part.events[:300], encoding, steps=spec.steps, step_us=STEP_US, inputs=spec.inputs)
+        found = [liquid_health(Liquid(spec, draw(spec, seed)), spikes, part.labels[:300]) for seed in DRAWS]
+        for field in fields(Health):
+            values = [np.nan if (v := getattr(health, field.name)) is None else v for health in found]
+            value = float(np.mean(values))
+            metrics.append(
+                replace(
+                    metric(
+                        name, field.name, 0.0, f"{field.name.replace('_', ' ')}, mean of {len(found)} draws", "health"
+                    ),
+                    value="more than the sample" if np.isnan(value) else round(value, 3),
+                    unit="",
+                )
+            )
+            print(name, field.name, np.round(values, 3), flush=True)
+    write_metrics(RESULTS / "lsm_health.json", metrics)
 
 
 def ship(seed: int = 0) -> None:
@@ -262,7 +320,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.lsm_accuracy", description=(__doc__ or "").split("\n")[0]
     )
-    jobs = {"protocols": write_protocols, "scaling": write_scaling, "ship": ship}
+    jobs = {"protocols": write_protocols, "scaling": write_scaling, "health": write_health, "ship": ship}
     parser.add_argument("parts", nargs="*", choices=[[], *jobs], metavar="PART", help=", ".join(jobs))
     for name in parser.parse_args().parts or jobs:
         jobs[name]()

@@ -8,8 +8,9 @@ they depend on.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.files import replacing
 from sim.lsm_crossbar import event_camera
 from sim.lsm_crossbar.device import draw
 from sim.lsm_crossbar.event_camera import EventCamera, mnist_digits
@@ -125,6 +127,27 @@ def _spikes(part: Part, encoding: Encoding, spec: CrossbarSpec) -> Iterator[NDAr
         ]
     for block in _ENCODED[key]:
         yield np.unpackbits(block, axis=2, count=spec.inputs).view(np.bool_)
+
+
+def kept(words: str, compute: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """Figures that `words` name with all that they depend on: kept from an earlier run, or computed now."""
+    path = CACHE / f"scores-{_hash(words)}.json"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            json.dump(compute(), file)
+    found: dict[str, float] = json.loads(path.read_text())
+    return found
+
+
+def shifted(part: Part, columns: int, rows: int) -> Part:
+    """The same recordings, moved over the sensor; events that leave it are lost."""
+    moved = []
+    for events in part.events:
+        x, y = events.x.astype(np.int64) + columns, events.y.astype(np.int64) + rows
+        stay = (x >= 0) & (x < events.sensor[0]) & (y >= 0) & (y < events.sensor[1])
+        moved.append(Events(x=x[stay], y=y[stay], on=events.on[stay], t_us=events.t_us[stay], sensor=events.sensor))
+    return Part(name=f"{part.name}-by{columns}{rows}", events=moved, labels=part.labels)
 
 
 def folds(n: int, parts: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:

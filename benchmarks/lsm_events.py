@@ -100,8 +100,8 @@ def main() -> None:
         mean = [sizes[name][labels == label].mean() for label in range(10)]
         shift = -0.2 if name == "real" else 0.2
         panels[1, 0].bar(np.arange(10) + shift, mean, 0.38, color=colour)
-    panels[0, 0].set(xlabel="time, ms", ylabel="events per ms and recording", title="rate")
-    panels[0, 0].legend(frameon=False)
+    panels[0, 0].set(xlabel="time, ms", ylabel="events per ms and recording", title="rate", ylim=(0, 37))
+    panels[0, 0].legend(frameon=False, ncols=2, loc="upper center")
     panels[1, 0].set(xlabel="digit", ylabel="events of a recording", title="by class", xticks=range(10))
     panels[0, 1].scatter(sizes["real"], sizes["synthesised"], s=5, color="#2a6f97", alpha=0.6, lw=0)
     top = max(map(np.max, sizes.values()))
@@ -114,7 +114,7 @@ def main() -> None:
     panels[1, 1].plot(measured[:, 0], measured[:, 1], "o", ms=4, color="#2a6f97", label="measured, real")
     panels[1, 1].plot(measured[:, 0], measured[:, 2], "o", ms=4, color="#e09f3e")
     panels[1, 1].set(xlabel="time, ms", ylabel="image offset, pixels", title="trajectory", ylim=(0, 9.5))
-    panels[1, 1].legend(frameon=False, ncols=2, loc="upper right")
+    panels[1, 1].legend(frameon=False, ncols=2, loc="upper center", fontsize=7.5)
     save(sheet, IMAGES / "nmnist_like.svg")
 
 

@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks.lsm_accuracy import DRAWS, ENCODING, Parts
-from benchmarks.lsm_data import IMAGES, RESULTS, Part, counts
+from benchmarks.lsm_data import IMAGES, RESULTS, Part, counts, kept
 from benchmarks.style import figure, save
 from flows.metrics import Metric, now, package_version, write_metrics
 from sim.lsm_crossbar.device import noise_scale, programming_voltage_v
 from sim.lsm_crossbar.readout_training import accuracy, train
 from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec
 
+MEASURED_FORMED = 0.493
+"""Fraction of cells that form at the default programming voltage, as measured."""
 PENALTIES = (1e-2, 3e-2, 1e-1)
 DRIFT = {"drift_exponent": 0.02, "drift_exponent_sigma": 0.01}
 """Mean and spread of the drift exponent: assumed, none has been published for these cells."""
@@ -41,6 +43,8 @@ def with_adc(bits: int) -> CrossbarSpec:
 
 def with_formed(fraction: float) -> CrossbarSpec:
     """Another programming voltage; the threshold follows the standard deviation of a weight."""
+    if fraction == MEASURED_FORMED:
+        return N_MNIST
     device = N_MNIST.device
     mean = np.exp(device.log_mean + device.log_sigma**2 / 2)
     square = np.exp(2 * device.log_mean + 2 * device.log_sigma**2)
@@ -49,7 +53,7 @@ def with_formed(fraction: float) -> CrossbarSpec:
         return float(np.sqrt(f * square - (f * mean) ** 2))
 
     voltage = programming_voltage_v(fraction, device)
-    threshold = max(1, round(N_MNIST.threshold * sigma(fraction) / sigma(0.493)))
+    threshold = max(1, round(N_MNIST.threshold * sigma(fraction) / sigma(MEASURED_FORMED)))
     return replace(N_MNIST, device=replace(device, programming_voltage_v=voltage), threshold=threshold)
 
 
@@ -65,8 +69,8 @@ def after(seconds: float) -> CrossbarSpec:
 
 SWEEPS: dict[str, tuple[str, tuple[Any, ...], Callable[[Any], CrossbarSpec]]] = {
     "adc_bits": ("ADC bits", (2, 3, 4, 5, 6, 8), with_adc),
-    "formed_fraction": ("fraction of formed cells", (0.1, 0.25, 0.493, 0.75, 0.9), with_formed),
-    "read_noise": ("read noise of a cell, %", (0.0, 2.0, 5.0, 10.0, 20.0), lambda percent: with_noise(percent / 100)),
+    "formed_fraction": ("fraction of formed cells", (0.1, 0.25, MEASURED_FORMED, 0.75), with_formed),
+    "read_noise": ("read noise of a cell, %", (0.0, 2.0, 10.0, 20.0), lambda percent: with_noise(percent / 100)),
     "drift_s": ("time after forming, s", (1.0, 1e2, 1e4, 1e6, 1e8), after),
 }
 
@@ -82,8 +86,8 @@ def main() -> None:
             spec = make(value)
             # with drift, readout and threshold are those of the fresh macro
             chip = N_MNIST if name == "drift_s" else spec
-            scores = []
-            for seed in DRAWS:
+
+            def point(seed: int, chip: CrossbarSpec = chip, spec: CrossbarSpec = spec) -> dict[str, float]:
                 chosen = train(
                     chip,
                     counts(training, ENCODING, chip, seed),
@@ -94,7 +98,10 @@ def main() -> None:
                     ridge_penalties=PENALTIES,
                 )
                 seen = counts(test, ENCODING, chip, seed, image=spec)
-                scores.append(100 * accuracy(chosen.readout, seen, test.labels))
+                return {"test": 100 * accuracy(chosen.readout, seen, test.labels)}
+
+            words = f"sweep {parts.key} {ENCODING} {chip.to_toml()} {spec.to_toml()}"
+            scores = [kept(f"{words} {seed}", lambda s=seed, p=point: p(s))["test"] for seed in DRAWS]
             table[name][value] = scores
             print(name, value, np.round(scores, 1), flush=True)
     write(table)

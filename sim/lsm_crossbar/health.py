@@ -199,7 +199,9 @@ class Health:
     branching_factor : float
         See `branching_factor`.
     memory_steps : int or None
-        Steps until a tenth remains of a disturbance in the first fifth of the sample; None: it does not fade.
+        Steps until a tenth remains of a disturbance in the first fifth of the sample; None: more than that remains.
+    memory_left : float
+        What remains of the disturbance in the last fifth of the sample, as a fraction of its largest distance.
     """
 
     rate: float
@@ -209,6 +211,7 @@ class Health:
     spectral_radius: float
     branching_factor: float
     memory_steps: int | None
+    memory_left: float
 
 
 def liquid_health(liquid: Liquid, spikes: NDArray[Any], labels: NDArray[Any]) -> Health:
@@ -233,4 +236,5 @@ def liquid_health(liquid: Liquid, spikes: NDArray[Any], labels: NDArray[Any]) ->
         spectral_radius=spectral_radius(weights),
         branching_factor=branching_factor(activity.spikes, weights != 0, edge=BRANCHING_WINDOW),
         memory_steps=memory_steps(distance, early - 1),
+        memory_left=float(distance[-early:].mean() / distance.max()) if distance.any() else 0.0,
     )

@@ -130,6 +130,7 @@ def test_liquid_health_of_a_relay() -> None:
     assert health.branching_factor == 0
     # the first two steps of the samples are exchanged: they differ in steps 0, 1 and 2, the last one after step 1
     assert health.memory_steps == 1
+    assert health.memory_left == 0
     assert health.separation == pytest.approx(2 * np.sqrt(3) / 4)
     assert health.input_separation == pytest.approx(2 * 1 / 4)
 
@@ -144,5 +145,6 @@ def test_a_latch_does_not_forget() -> None:
     health = liquid_health(liquid, inputs, np.array([0, 1]))
     assert health.spectral_radius == pytest.approx(5 / 4)
     assert health.memory_steps is None
+    assert health.memory_left == pytest.approx(1)
     assert health.rate == pytest.approx(10 / 60)
     assert health.branching_factor == pytest.approx(1)
