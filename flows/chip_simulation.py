@@ -14,7 +14,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from flows.simulation import NativeModel, Port, Words, build_native
+from flows.simulation import FastClock, NativeModel, Port, Words, build_native
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.chip_registers import Loading
 from sim.hgcal_encoder.spec import ERX_WORDS, ETX_WORDS, EncoderSpec
@@ -184,7 +184,10 @@ class ChipBench:
         self.top = f"{spec.name}_CHIP"
         self.library: Path
         self.ports: tuple[Port, ...]
-        self.library, self.ports = build_native(to_verilog(chip, self.top), self.top, clock="clk", timeout_s=timeout_s)
+        fast = FastClock(port="fast_clk", ratio=spec.reuse) if spec.reuse > 1 else None
+        self.library, self.ports = build_native(
+            to_verilog(chip, self.top), self.top, clock="clk", fast=fast, timeout_s=timeout_s
+        )
 
     def model(self, feed: Callable[[int], Words] | None = None, seed: int = 1) -> ChipModel:
         """A fresh chip behind its reset."""

@@ -78,7 +78,7 @@ class Chip(Component):
     Raises
     ------
     ValueError
-        If a name in `registers_after` is not a stage, the device address is reserved, or the spec reuses multipliers.
+        If a name in `registers_after` is not a stage, or the device address is reserved.
     """
 
     clocked = True
@@ -94,8 +94,6 @@ class Chip(Component):
     ):
         if unknown := sorted(set(registers_after) - set(STAGES)):
             raise ValueError(f"registers_after: expected stages among {', '.join(STAGES)}, got {', '.join(unknown)}")
-        if spec.reuse != 1:
-            raise ValueError(f"the chip has no internal clock: expected a spec without reuse, got {spec.reuse}")
         self._spec, self._scheme, self._loading = spec, Scheme(scheme), Loading(loading)
         self._cuts = frozenset(registers_after)
         self._device_address = device_address

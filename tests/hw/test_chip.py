@@ -7,7 +7,6 @@ tests/flows/test_protection_proofs.py.
 """
 
 import os
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -242,7 +241,5 @@ def test_image_masks_are_the_bits_of_the_fields() -> None:
 def test_illegal_chips_are_refused() -> None:
     with pytest.raises(ValueError, match="registers_after: expected stages"):
         Chip(spec=SMALL, registers_after=("adder",))
-    with pytest.raises(ValueError, match="no internal clock"):
-        Chip(spec=replace(SMALL, reuse=4))
     with pytest.raises(ValueError, match="'parity' is not a valid Scheme"):
         Chip(spec=SMALL, scheme="parity")
