@@ -47,7 +47,7 @@ def main() -> None:
             def metric(quantity: str, value: float, method: str, case: str = name) -> Metric:
                 return Metric(
                     name=f"{quantity}__case:{case}",
-                    value=round(value, 3),
+                    value=round(value, 5),
                     unit="",
                     tool=tool,
                     tool_version=package_version("liquidcal"),
