@@ -259,12 +259,12 @@ def price_table(
             for name, value, unit, method in (
                 ("design__instance__area", total, "um2", "shell and stages of the data path"),
                 ("design__instance__area__gate_equivalent", library.gate_equivalents(total), "GE", "area over NAND2"),
-                ("design__instance__area__class:shell", result.area_um2, "um2", "store, control, pipeline registers"),
+                ("shell__area", result.area_um2, "um2", "store, control, pipeline registers"),
                 ("design__flip_flop__count", result.flip_flops, "", "counted in the netlist; equals the design's"),
             ):
                 found.append(
                     Metric(
-                        name=f"{name}__module:{tag}",
+                        name=f"{name}__case:{_case(scheme, loading)}",
                         value=value,
                         unit=unit,
                         tool=origin.tool,
@@ -277,6 +277,10 @@ def price_table(
                     )
                 )
     return found
+
+
+def _case(scheme: Scheme, loading: Loading) -> str:
+    return f"{scheme}_{loading}"
 
 
 def main() -> None:
@@ -294,8 +298,8 @@ def main() -> None:
     target = arguments.results / "protection.json"
     fresh = {m.name for m in rows}
     before = [m for m in read_metrics(target) if m.name not in fresh] if target.exists() else []
-    order = [f"{scheme}-{loading}" for scheme in Scheme for loading in Loading]
-    rows = sorted([*before, *rows], key=lambda m: order.index(m.name.partition("__module:")[2]))
+    order = [_case(scheme, loading) for scheme in Scheme for loading in Loading]
+    rows = sorted([*before, *rows], key=lambda m: order.index(m.name.partition("__case:")[2]))
     write_metrics(target, rows)
 
 

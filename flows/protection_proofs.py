@@ -11,19 +11,24 @@ How the proofs compose to the chip is argued in docs/radiation.md.
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amaranth.hdl import Cat, Module
 from amaranth.lib.wiring import Component, In, Out
 
-from flows.proofs import Proof, prove_equal
+from flows.proofs import Proof, Status, WholeDotProduct, dot_products, prove_equal
 from flows.rtlil import Wire, parse_rtlil, sigspec
-from flows.yosys import run_yosys
+from flows.simulation import SimulatorError, run_group, verilator_environment
+from flows.yosys import YosysError, run_yosys
 from hw.common.error_counters import ErrorCountersLogic
 from hw.common.export import ports, to_rtlil
 from hw.common.hierarchy import place
@@ -36,11 +41,18 @@ from hw.common.secded_cell import SecdedCell
 from hw.common.triplicated_cell import TriplicatedCell
 from hw.common.voted_cell import VotedCell
 from hw.common.voted_register import VotedRegister
+from hw.hgcal_encoder.chip import Chip
+from sim.hgcal_encoder.chip_registers import image_masks
+from sim.hgcal_encoder.spec import EncoderSpec, load_spec
+from sim.hgcal_encoder.weights import Weights
+
+if TYPE_CHECKING:
+    from hw.hgcal_encoder.dot_product import DotProductFormat
 
 __all__ = [
     "InsideOut", "TripleCell", "TripleMachine", "inside_out", "prove_cell", "prove_counters", "prove_double_errors",
-    "prove_i2c_writes", "prove_loader", "prove_machine", "prove_protection", "prove_register", "prove_scrubber",
-    "prove_swap",
+    "prove_folded_neuron", "prove_folded_neurons", "prove_i2c_writes", "prove_loader", "prove_machine",
+    "prove_protection", "prove_register", "prove_scrubber", "prove_swap",
 ]  # fmt: skip
 
 
@@ -559,7 +571,7 @@ def prove_i2c_writes(timeout_s: float = 120.0, logic: Callable[..., Component] =
     )  # fmt: skip
 
 
-def prove_protection(*, first: int = 0x03B0, last: int = 0x0BEB, steps: int = 4) -> Iterator[Proof]:
+def prove_protection(*, first: int = 0x03B0, last: int = 0x0BE2, steps: int = 4) -> Iterator[Proof]:
     """All fast proofs, one after the other.
 
     Parameters
@@ -581,3 +593,152 @@ def prove_protection(*, first: int = 0x03B0, last: int = 0x0BEB, steps: int = 4)
     yield prove_loader(first, last, steps)
     yield prove_swap(first, last, steps)
     yield prove_i2c_writes()
+
+
+def prove_folded_neuron(
+    name: str,
+    dot_format: DotProductFormat,
+    weights: Sequence[int],
+    bias: int,
+    *,
+    folded: tuple[Sequence[int], int] | None = None,
+    timeout_s: float = 300.0,
+) -> Proof:
+    """The neuron with constant weights, optimised, equals the loadable neuron that holds the same weights.
+
+    The loadable neuron's weight inputs are tied to the image; the other side is the same neuron generated for these
+    constants and minimised by yosys and abc, which leaves no multiplexer and no weight in it. abc's combinational
+    equivalence checker (``&cec``) decides equality for every activation.
+
+    Parameters
+    ----------
+    name : str
+    dot_format : DotProductFormat
+        Sum of products of one neuron.
+    weights : sequence of int
+        Codes, one for each tap.
+    bias : int
+        Code.
+    folded : (weights, bias), optional
+        Another image for the constant side; the proof must then fail.
+    timeout_s : float
+        Limit of each tool in seconds.
+
+    Returns
+    -------
+    Proof
+        `Status.UNDECIDED` if abc runs into its limit.
+
+    Raises
+    ------
+    ValueError
+        If the number of weights or a code does not fit.
+    """
+    f = dot_format
+    start = time.monotonic()
+    sides = {"held": (weights, bias), "folded": folded or (weights, bias)}
+    lines = ["read_rtlil neuron.il"]
+    with tempfile.TemporaryDirectory(prefix="liquidcal-folded-") as folder:
+        work = Path(folder)
+        text = to_rtlil(WholeDotProduct(dot_format=f), "neuron")
+        (work / "neuron.il").write_text(text.replace("attribute \\top 1\n", ""))
+        for side, (codes, offset) in sides.items():
+            (work / f"{side}.v").write_text(_held(side, f, codes, offset))
+            lines.append(f"read_verilog {side}.v")
+        lines.append("design -save both")
+        for side in sides:
+            lines += [f"design -load both\nhierarchy -top {side}", "proc", "flatten"]
+            if side == "folded":
+                lines += ["opt -full", "techmap", "opt -full", "abc -g AND,NAND,OR,NOR,XOR,XNOR,MUX", "opt_clean"]
+            lines += ["techmap", "aigmap", "opt_clean", f"write_aiger -symbols {side}.aig"]
+        run_yosys("\n".join(lines) + "\n", directory=work, name="fold", timeout_s=timeout_s)
+        try:
+            log = run_group(
+                [str(_abc()), "-c", f"&cec -T {int(timeout_s)} held.aig folded.aig"], cwd=work,
+                env=verilator_environment(), timeout_s=timeout_s + 20, name="abc",
+            )  # fmt: skip
+        except SimulatorError:
+            log = ""
+    status = Status.UNDECIDED
+    if "Networks are equivalent" in log:
+        status = Status.PROVED
+    elif "NOT EQUIVALENT" in log:
+        status = Status.REFUTED
+    return Proof(
+        name=name, status=status, input_bits=f.taps * f.activation_width, wall_s=time.monotonic() - start,
+        statement=f"constant-folded neuron of {f.taps} taps equals the loadable one with these weights",
+        counterexample={},
+    )  # fmt: skip
+
+
+def _held(name: str, f: DotProductFormat, weights: Sequence[int], bias: int) -> str:
+    """Verilog of the neuron with tied weights."""
+    if len(weights) != f.taps:
+        raise ValueError(f"weights: expected {f.taps}, got {len(weights)}")
+    for what, code, width in [("bias", bias, f.bias_width), *(("weight", int(w), f.weight_width) for w in weights)]:
+        if not -(1 << width - 1) <= code < 1 << width - 1:
+            raise ValueError(f"{what}: expected {width} bits, got {code}")
+    bits = "".join(f"{int(w) & (1 << f.weight_width) - 1:0{f.weight_width}b}" for w in reversed(weights))
+    wide = f.taps * f.activation_width
+    return (
+        f"module {name}(input [{wide - 1}:0] x, output [{f.sum_width - 1}:0] y);\n"
+        f"  neuron dut(.x(x), .weight({len(bits)}'b{bits}), .sum(y),\n"
+        f"    .bias({f.bias_width}'d{bias & (1 << f.bias_width) - 1}));\nendmodule\n"
+    )
+
+
+def _abc() -> Path:
+    """The abc that comes with pyosys."""
+    found = importlib.util.find_spec("pyosys")
+    path = (
+        Path(found.submodule_search_locations[0]) / "yosys-abc" if found and found.submodule_search_locations else None
+    )
+    if path is None or not path.is_file():
+        raise YosysError("yosys-abc is missing: it comes with the `pyosys` wheel", "")
+    return path
+
+
+def prove_folded_neurons(spec: EncoderSpec, weights: Weights, timeout_s: float = 600.0) -> Iterator[Proof]:
+    """Every neuron of an image, constant against loaded: one for each filter and number of taps, one for each latent.
+
+    The rest of the data path is the same module on both sides, so the whole encoder follows neuron by neuron.
+    """
+    for name, f in dot_products(spec).items():
+        layer, _, _ = name.partition("_")
+        if layer == "dense":
+            for latent in range(spec.latents):
+                codes = [int(code) for code in weights.dense[:, latent]]
+                yield prove_folded_neuron(
+                    f"{name}_{latent}", f, codes, int(weights.dense_bias[latent]), timeout_s=timeout_s
+                )
+            continue
+        flat = weights.kernel.reshape(spec.kernel_taps, spec.filters)
+        position = next(taps for taps in spec.taps if len(taps) == f.taps)
+        for number in range(spec.filters):
+            codes = [int(flat[tap, number]) for _, tap in position]
+            bias = int(weights.kernel_bias[number])
+            yield prove_folded_neuron(f"{name}_{number}", f, codes, bias, timeout_s=timeout_s)
+
+
+def main() -> int:
+    """Run all proofs; with weights also those of their constant neurons. The exit code is 1 if one does not close."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--spec", default="ECON_T", help="preset or TOML file")
+    parser.add_argument("--weights", type=Path, help="weights whose neurons are proved, constant against loaded")
+    arguments = parser.parse_args()
+    spec = load_spec(arguments.spec)
+    addresses = list(image_masks(spec))
+    chip = described(Chip, spec=spec)
+    proofs = prove_protection(first=addresses[0], last=addresses[-1], steps=1 + max(chip.parts))
+    if arguments.weights is not None:
+        weights = Weights.load(arguments.weights, spec)
+        proofs = chain(proofs, prove_folded_neurons(spec, weights))
+    failed = 0
+    for proof in proofs:
+        failed += proof.status is not Status.PROVED
+        print(f"{proof.name:24} {proof.status:10} {proof.wall_s:6.1f} s  {proof.statement}", flush=True)
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -4,11 +4,12 @@ import pytest
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib.wiring import Component
 
-from flows.proofs import Status
+from flows.proofs import Status, dot_products
 from flows.protection_proofs import (
     TripleCell,
     inside_out,
     prove_cell,
+    prove_folded_neuron,
     prove_i2c_writes,
     prove_loader,
     prove_machine,
@@ -17,15 +18,22 @@ from flows.protection_proofs import (
     prove_scrubber,
     prove_swap,
 )
+from flows.register_documents import register_table
 from hw.common import loader, registered_replica
 from hw.common.hierarchy import place
 from hw.common.i2c_target import I2cTargetLogic
+from hw.common.registered import described
 from hw.common.replica import Replica, majority
 from hw.common.scrubber import ScrubberLogic
 from hw.common.secded_cell import SecdedCell, check_bits, check_columns
 from hw.common.triplicated_cell import TriplicatedCell
 from hw.common.voted_cell import VotedCell
 from hw.common.voted_register import VotedRegister
+from hw.hgcal_encoder.chip import Chip
+from sim.hgcal_encoder.chip_registers import Loading, image_masks
+from sim.hgcal_encoder.spec import ECON_T
+from tests.conftest import REPOSITORY
+from tests.specs import SMALL
 
 
 @pytest.mark.timeout(300)
@@ -230,3 +238,30 @@ def test_columns_of_the_code_by_its_theorem(width: int) -> None:
 
 def test_a_byte_takes_five_check_bits() -> None:
     assert (check_bits(8), check_bits(4), check_bits(1)) == (5, 4, 3)
+
+
+def test_a_constant_neuron_is_the_loaded_one() -> None:
+    f = dot_products(SMALL)["conv_4_taps"]
+    weights, bias = [-32, 31, 5, -1], -7
+    assert prove_folded_neuron("neuron", f, weights, bias).status is Status.PROVED
+    assert prove_folded_neuron("neuron", f, weights, bias, folded=([-32, 31, 4, -1], bias)).status is Status.REFUTED
+    assert prove_folded_neuron("neuron", f, weights, bias, folded=(weights, -8)).status is Status.REFUTED
+    with pytest.raises(ValueError, match="weights: expected 4, got 3"):
+        prove_folded_neuron("neuron", f, weights[:3], bias)
+    with pytest.raises(ValueError, match="weight: expected 6 bits, got 32"):
+        prove_folded_neuron("neuron", f, [32, 0, 0, 0], bias)
+
+
+def test_documented_bounds() -> None:
+    """The bounds in docs/radiation.md and the register map in docs/registers.md are those of the generator."""
+    page = (REPOSITORY / "docs" / "radiation.md").read_text()
+    addresses = list(image_masks(ECON_T))
+    chip = described(Chip, spec=ECON_T)
+    logic = described(loader.LoaderLogic, first=addresses[0], last=addresses[-1], steps=max(chip.parts) + 1)
+    rows = described(ScrubberLogic, first=addresses[0] >> 4, last=addresses[-1] >> 4, width=12)
+    assert f"within {logic.clocks:,} clocks of a commit" in page
+    assert f"N = {rows.period} clocks (ECON_T)" in page
+    assert f"{logic.clocks:,} clocks of 25 ns" in (REPOSITORY / "docs" / "registers.md").read_text()
+    assert register_table(ECON_T, Loading.GUARDED) in (REPOSITORY / "docs" / "registers.md").read_text()
+    assert (addresses[0], addresses[-1]) == (0x03B0, 0x0BE2), "defaults of prove_protection"
+    assert max(chip.parts) + 1 == 4
