@@ -98,7 +98,7 @@ def main() -> None:
         sys.exit(f"benchmarks.liquid_speed: no {options.rivals}; install benchmarks/rivals/spiking-requirements.txt")
     spec = N_MNIST
     image = draw(spec, 0)
-    digits = mnist_digits().x[:200]
+    digits = mnist_digits().images[:200]
     recordings = EventCamera(seed=1).record_all(digits)
     some = encode_all(recordings, ENCODINGS["centre_crop"], steps=spec.steps, step_us=6200)
     inputs = np.concatenate([some] * -(-options.samples // len(some)))[: options.samples]
@@ -158,7 +158,7 @@ def main() -> None:
     for name, title in LIBRARIES.items():
         version = f"{rivals.about[name]} (torch {rivals.about['torch']})"
         add(f"liquid__throughput__engine:{name}", round(statistics.median(wall[name])), "samples/s",
-            f"{title}, float32, {rivals.about['threads']} threads, batches of {rivals.about['batch'][name]}: "
+            f"{title}, float32, {rivals.about['threads'][name]} threads, batches of {rivals.about['batch'][name]}: "
             "the idealised liquid, input spikes to spikes", title, version)  # fmt: skip
     for name, title in LIBRARIES.items():
         for clock, rates in (("wall", wall), ("processor", processor)):

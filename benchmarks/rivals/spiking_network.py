@@ -4,8 +4,8 @@
 JSON, and then runs an engine for every line it reads: ``snntorch`` or ``spikingjelly``, with a blank and a file name
 behind it where the spikes are wanted. Each answer is one line of JSON.
 
-Both run the liquid in 32-bit floating point, without gradients, on all cores, as their tutorials write a recurrent
-layer: a linear layer and the library's neurons, step after step, samples in batches of the size that is fastest.
+Both run the liquid in 32-bit floating point, without gradients, as their tutorials write a recurrent layer: a linear
+layer and the library's neurons, step after step, samples in batches. Threads and batch size are those that are fastest.
 """
 
 import json
@@ -72,33 +72,35 @@ def main() -> None:
     liquid = np.load(sys.argv[1])
     inputs = torch.from_numpy(liquid["inputs"].astype(np.float32).swapaxes(0, 1).copy())
     engines = {name: Liquid(name, liquid) for name in ("snntorch", "spikingjelly")}
-    torch.set_num_threads(os.cpu_count() or 1)
+    samples = inputs.shape[1]
 
-    def run(name: str, batch: int) -> torch.Tensor:
-        return torch.cat([engines[name](inputs[:, i : i + batch]) for i in range(0, inputs.shape[1], batch)], 1)
+    def run(name: str, threads: int, batch: int) -> torch.Tensor:
+        torch.set_num_threads(threads)
+        return torch.cat([engines[name](inputs[:, i : i + batch]) for i in range(0, samples, batch)], 1)
 
-    # every rival runs with the batch size that suits it best
+    # every rival runs with the threads and the batch size that suit it best on this machine
     best = {}
     for name in engines:
+        run(name, 1, samples)
         seconds = {}
-        for batch in (200, 1000):
-            run(name, batch)
-            start = time.perf_counter()
-            run(name, batch)
-            seconds[batch] = time.perf_counter() - start
+        for threads in {1, os.cpu_count() or 1}:
+            for batch in {min(200, samples), samples}:
+                start = time.perf_counter()
+                run(name, threads, batch)
+                seconds[threads, batch] = time.perf_counter() - start
         best[name] = min(seconds, key=seconds.__getitem__)
     about = {
         "torch": torch.__version__,
         "snntorch": snntorch.__version__,
         "spikingjelly": getattr(spikingjelly, "__version__", "unknown"),
-        "threads": torch.get_num_threads(),
-        "batch": best,
+        "threads": {name: threads for name, (threads, _) in best.items()},
+        "batch": {name: batch for name, (_, batch) in best.items()},
     }
     print(json.dumps(about), flush=True)
     for line in sys.stdin:
         name, _, file = line.strip().partition(" ")
         start, processor = time.perf_counter(), time.process_time()
-        spikes = run(name, best[name])
+        spikes = run(name, *best[name])
         answer = {"seconds": time.perf_counter() - start, "processor_seconds": time.process_time() - processor}
         if file:
             np.save(file, spikes.numpy().swapaxes(0, 1) > 0)

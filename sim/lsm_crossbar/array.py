@@ -47,17 +47,20 @@ def column_currents(
     """
     g, v = _checked(conductances_us, voltages_v)
     rows, columns = g.shape
-    cells = rows * columns
-    index = np.arange(cells).reshape(rows, columns)
+    # rows without any conducting cell carry no current: their lines are no unknowns
+    driven = np.flatnonzero((g > 0).any(axis=1))
+    cells = len(driven) * columns
+    index = np.arange(rows * columns).reshape(rows, columns)
     row_segment = None if source_line_ohm is None else 1e6 / source_line_ohm
     bit_segment = None if bit_line_ohm is None else 1e6 / bit_line_ohm
     # an ideal line is at a known potential: it has no unknowns
-    row_node = index if row_segment is not None else None
+    row_node = index[: len(driven)] if row_segment is not None else None
     bit_node = None if bit_segment is None else index + (cells if row_segment is not None else 0)
-    unknowns = cells * ((row_segment is not None) + (bit_segment is not None))
+    unknowns = (cells if row_segment is not None else 0) + (rows * columns if bit_segment is not None else 0)
     if unknowns == 0:
         ideal: FloatArray = v @ g
         return ideal
+    g, v = g[driven], v[driven]
     first: list[npt.NDArray[np.int64]] = []
     second: list[npt.NDArray[np.int64]] = []
     value: list[FloatArray] = []
@@ -77,23 +80,23 @@ def column_currents(
 
     drive = np.broadcast_to(v[:, None], g.shape)
     if row_node is not None and row_segment is not None:
-        between(row_node[:, :-1], row_node[:, 1:], np.full((rows, columns - 1), row_segment))
-        to_potential(row_node[:, 0], np.full(rows, row_segment), v)
+        between(row_node[:, :-1], row_node[:, 1:], np.full((len(driven), columns - 1), row_segment))
+        to_potential(row_node[:, 0], np.full(len(driven), row_segment), v)
     if bit_node is not None and bit_segment is not None:
         between(bit_node[:-1], bit_node[1:], np.full((rows - 1, columns), bit_segment))
         to_potential(bit_node[-1], np.full(columns, bit_segment), np.zeros(columns))
     if row_node is not None and bit_node is not None:
-        between(row_node, bit_node, g)
+        between(row_node, bit_node[driven], g)
     elif row_node is not None:
         to_potential(row_node, g, np.zeros_like(g))
     elif bit_node is not None:
-        to_potential(bit_node, g, drive)
+        to_potential(bit_node[driven], g, drive)
     matrix = scipy.sparse.csc_matrix(
         (np.concatenate(value), (np.concatenate(first), np.concatenate(second))), shape=(unknowns, unknowns)
     )
     potential = scipy.sparse.linalg.spsolve(matrix, current)
     high = drive if row_node is None else potential[row_node]
-    low = np.zeros_like(g) if bit_node is None else potential[bit_node]
+    low = np.zeros_like(g) if bit_node is None else potential[bit_node[driven]]
     result: FloatArray = (g * (high - low)).sum(axis=0)
     return result
 
