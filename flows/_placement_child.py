@@ -1,4 +1,4 @@
-"""The process in which coloquinte runs: ``python -m flows._placement_child PROBLEM.npz RESULT.npz EFFORT``.
+"""The process in which coloquinte runs: ``python -m flows._placement_child PROBLEM RESULT EFFORT DETAILED DENSITY``.
 
 Started by `flows.place` only: C++ exceptions and memory stay out of the caller. Positions are integers of the problem.
 """
@@ -35,6 +35,9 @@ def main() -> None:
     for net in range(len(start) - 1):
         first, last = start[net], start[net + 1]
         circuit.add_net(cells[first:last], dx[first:last], dy[first:last])
+    if (density := float(sys.argv[5])) > 0:
+        # wider cells leave room between them: the density is even, and routable
+        circuit.expand_cells_to_density(density)
     circuit.check()
     parameters = coloquinte.ColoquinteParameters(int(sys.argv[3]), 1)
     circuit.place_global(parameters)

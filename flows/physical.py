@@ -187,6 +187,7 @@ def measure_placement(
     utilisation: float = 0.7,
     aspect: float = 1.0,
     effort: int = 1,
+    spread: bool = False,
     timeout_s: float = 3600.0,
     command: str = "",
 ) -> tuple[Placement, Congestion, tuple[Metric, ...]]:
@@ -198,18 +199,21 @@ def measure_placement(
         See `flows.place.place`.
     """
     placed = place(
-        mapped.netlist, mapped.lef, utilisation=utilisation, aspect=aspect, effort=effort, timeout_s=timeout_s
-    )
-    return record_placement(mapped, placed, effort=effort, command=command)
+        mapped.netlist, mapped.lef, utilisation=utilisation, aspect=aspect, effort=effort, spread=spread,
+        timeout_s=timeout_s,
+    )  # fmt: skip
+    return record_placement(mapped, placed, effort=effort, spread=spread, command=command)
 
 
 def record_placement(
-    mapped: Mapped, placed: Placement, *, effort: int, command: str
+    mapped: Mapped, placed: Placement, *, effort: int, command: str, spread: bool = False
 ) -> tuple[Placement, Congestion, tuple[Metric, ...]]:
     """Write ``placement/`` of positions that are there."""
     busy = congestion(placed, mapped.lef)
     metric = _metric(mapped, "coloquinte", package_version("coloquinte"), command or "flows.physical.measure_placement")
-    setting = f"utilisation {placed.utilisation:.2f}, effort {effort}; not routed"
+    setting = (
+        f"utilisation {placed.utilisation:.2f}, effort {effort}; {'evenly spread' if spread else 'packed'}, not routed"
+    )
     metrics = (
         metric("design__core__area", placed.area_um2, "um2", f"rows of a rectangle around all cells, {setting}"),
         metric("design__instance__utilization", placed.utilisation, "", "cell area over core area"),

@@ -158,6 +158,7 @@ def place(
     aspect: float = 1.0,
     effort: int = 2,
     detailed: bool = True,
+    spread: bool = False,
     timeout_s: float = 1800.0,
 ) -> Placement:
     """Place a netlist in rows of a rectangular core; ports stand around it, in the order of their names.
@@ -175,6 +176,9 @@ def place(
         coloquinte's, 1 to 9.
     detailed : bool
         Run the detailed placement after legalisation.
+    spread : bool
+        Even out the density over the core, as a router needs it; otherwise cells are packed where wires are shortest,
+        and what is left of the core stays empty.
     timeout_s : float
         Wall-clock limit.
 
@@ -235,7 +239,7 @@ def place(
         "start": np.concatenate([[0], np.cumsum(lengths)]),
         "cells": owner[chosen], "dx": dx[chosen], "dy": dy[chosen],
     }  # fmt: skip
-    result, seconds, memory = _run(problem, effort, detailed, timeout_s)
+    result, seconds, memory = _run(problem, effort, detailed, 0.95 if spread else 0.0, timeout_s)
     return _finish(netlist, problem, result, (owner, net_of, dx, dy), (width, height, unit, site), seconds, memory)
 
 
@@ -295,7 +299,7 @@ def _pins(netlist: Netlist, lef: Lef, unit: float) -> tuple[npt.NDArray[np.int64
 
 
 def _run(
-    problem: Mapping[str, Any], effort: int, detailed: bool, timeout_s: float
+    problem: Mapping[str, Any], effort: int, detailed: bool, density: float, timeout_s: float
 ) -> tuple[dict[str, Any], float, int]:
     with tempfile.TemporaryDirectory(prefix="liquidcal-place-") as folder:
         work = Path(folder)
@@ -307,8 +311,8 @@ def _run(
         start = time.monotonic()
         with (work / "log").open("wb") as log:
             child = subprocess.Popen(
-                [*command, str(int(detailed))], cwd=work, env=environment, stdin=subprocess.PIPE, stdout=log,
-                stderr=subprocess.STDOUT, start_new_session=True,
+                [*command, str(int(detailed)), str(density)], cwd=work, env=environment, stdin=subprocess.PIPE,
+                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
             try:
                 child.wait(timeout=timeout_s)

@@ -702,6 +702,8 @@ def summarise(
     rate = activity.toggles_per_ns[: netlist.nets]
     wires = np.broadcast_to(np.asarray(wire_ff, float), (netlist.nets,))
     wire_uw = float((0.5 * wires * volt**2 * rate)[power.driver >= 0].sum())
+    if dynamic_uw := float(rows["internal"].sum() + rows["switching"].sum()):
+        wire_uw *= 1 + float(rows["glitches"].sum()) / dynamic_uw  # glitches charge wires too
     statistics = 2 / sqrt(max(activity.clocks, 1))
     dynamic = float(rows["internal"].sum() + rows["switching"].sum())
     steps: list[dict[str, Any]] = [
@@ -710,7 +712,7 @@ def summarise(
         _step("internal energy by cause", whole, power.low_uw - float(power.internal_uw.sum()),
               power.high_uw - float(power.internal_uw.sum()), "every output toggles by its cheapest or dearest arc"),
         _step("wire capacitance", whole, -wire_uncertainty * wire_uw, wire_uncertainty * wire_uw,
-              f"+-{100 * wire_uncertainty:.0f} % on {wire_uw:.1f} uW of wires"),
+              f"+-{100 * wire_uncertainty:.0f} % on {wire_uw:.1f} uW of wires, glitches included"),
     ]  # fmt: skip
     if tree is not None:
         steps.append(

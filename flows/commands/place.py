@@ -17,6 +17,7 @@ def place(
     utilisation: Annotated[float, typer.Option(help="Cell area over core area.")] = 0.7,
     aspect: Annotated[float, typer.Option(help="Height of the core over its width.")] = 1.0,
     effort: Annotated[int, typer.Option(min=1, max=9, help="Effort of the placer.")] = 1,
+    spread: Annotated[bool, typer.Option(help="Even density over the core instead of shortest wires.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Place a synthesised design: core area, wire length, congestion, picture. Nothing is routed."""
@@ -28,8 +29,9 @@ def place(
     mapped = Mapped(folder=out / spec.name)
     with journal.step(f"placement of {mapped.netlist.cells:,} cells"):
         command = f"liquidcal place {preset} --utilisation {utilisation:g} --aspect {aspect:g} --effort {effort}"
+        command += " --spread" if spread else ""
         placed, busy, metrics = measure_placement(
-            mapped, utilisation=utilisation, aspect=aspect, effort=effort, command=command
+            mapped, utilisation=utilisation, aspect=aspect, effort=effort, spread=spread, command=command
         )
     journal.check(
         Check(

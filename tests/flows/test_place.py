@@ -72,6 +72,28 @@ def test_wires_are_half_perimeters(placed: tuple[Netlist, Placement]) -> None:
     assert found.wire_ff(2.0)[inner[5]] == pytest.approx(2 * found.hpwl_um[inner[5]] * wire_factor(np.array([3]))[0])
 
 
+def test_spreading_evens_the_density() -> None:
+    pytest.importorskip("coloquinte")
+    lef = read_lef(library_or_skip("nangate45").lef)
+    netlist = grid(24)
+    packed, spread = (place(netlist, lef, utilisation=0.5, spread=even) for even in (False, True))
+    assert spread.overlaps == packed.overlaps == 0
+
+    def fullest(found: Placement) -> float:
+        """Cell area over bin area in the fullest of 3 x 3 bins."""
+        bins = np.zeros((3, 3))
+        column, row = (
+            (v / size * 3).astype(int).clip(0, 2)
+            for v, size in zip((found.x_um, found.y_um), found.core_um, strict=True)
+        )
+        np.add.at(bins, (row, column), found.width_um * found.height_um)
+        return float(bins.max() / (found.area_um2 / 9))
+
+    assert fullest(spread) < 0.65
+    assert fullest(packed) > fullest(spread) + 0.1
+    assert spread.hpwl_um.sum() > packed.hpwl_um.sum()
+
+
 def test_wire_factor() -> None:
     np.testing.assert_allclose(wire_factor(np.array([2, 3, 4, 10, 50])), [1, 1, 1.0828, 1.4493, 2.7933])
     # random points: the rectilinear tree is 0.82 sqrt(n A) long, the half-perimeter nearly 2 sqrt(A)
