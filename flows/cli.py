@@ -66,8 +66,8 @@ def main() -> None:
     from sim.hgcal_encoder.driver import LoadError
 
     expected = (
-        *(ValueError, TypeError, OSError, ExportError, FpgaError, LibraryError, LoadError, SimulatorError),
-        *(SynthesisError, YosysError),
+        *(ValueError, TypeError, OSError, ExportError, FpgaError, LibraryError, LoadError, ModuleNotFoundError),
+        *(SimulatorError, SynthesisError, YosysError),
     )
     try:
         app()
