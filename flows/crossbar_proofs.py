@@ -25,7 +25,8 @@ from flows.yosys import YosysError, run_yosys
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 __all__ = [
-    "cut_state", "proof_count", "prove_counter", "prove_crossbar", "prove_membrane", "prove_readout",
+    "cut_state", "proof_count", "prove_counter", "prove_crossbar", "prove_loaded", "prove_membrane",
+    "prove_readout",
     "prove_row_driver",
 ]  # fmt: skip
 
@@ -339,6 +340,50 @@ def prove_readout(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     return prove_always(f"{spec.name}_readout", statement, claim.text(), [rtlil], timeout_s)
 
 
+def prove_loaded(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """Potentials, refractory counters and counts are loaded before they are read: their old values never matter.
+
+    Two copies of the lanes hold different values and see the same inputs. In the first batch of a sample, and in the
+    first step of a window, both give the same spike and store the same for the neuron that is served.
+    """
+    from hw.lsm_crossbar.counter import CounterLane
+    from hw.lsm_crossbar.neuron import NeuronLane
+
+    claim = _Claim()
+    neurons = min(spec.columns_per_adc, spec.neurons)
+    lane, lane_state = cut_state(NeuronLane(spec=spec, neurons=neurons), "neuron_lane")
+    counter, counter_state = cut_state(CounterLane(spec=spec, neurons=neurons), "counter_lane")
+    claim.free("fire", 1)
+    claim.free("spike", 1)
+    claim.free("index", spec.select_bits)
+    claim.free("difference", spec.differential_width)
+    claim.free("threshold", spec.threshold_width)
+    claim.premises.append(f"index < {neurons}")
+    neuron_pins = ".valid(1'b1), .first_step(1'b1), .first_batch(1'b1), .fire(fire), .difference(difference)"
+    for module, state, inputs, output in (
+        ("neuron_lane", lane_state, f"{neuron_pins}, .threshold(threshold)", "spike"),
+        ("counter_lane", counter_state, ".valid(1'b1), .fresh(1'b1), .spike(spike)", "count"),
+    ):
+        for copy in "ab":
+            pins = [inputs, ".index(index)", ".clk(1'b0)", ".rst(1'b0)"]
+            if output == "spike":
+                claim.wire(f"told_{copy}", 1)
+                pins.append(f".spike(told_{copy})")
+            for register, width in state.items():
+                claim.free(f"now_{register}_{copy}", width)
+                claim.wire(f"next_{register}_{copy}", width)
+                pins += [f".now_{register}(now_{register}_{copy})", f".next_{register}(next_{register}_{copy})"]
+            claim.body.append(f"  {module} {module}_{copy}({', '.join(pins)});")
+        for register in state:
+            number = register.rpartition("_")[2]
+            # a refractory counter is read and stored with `fire` only
+            served = f"index == {number}" + (" && fire" if register.startswith("refractory") else "")
+            claim.claims.append(f"(!({served}) || next_{register}_a == next_{register}_b)")
+    claim.claims.append("told_a == told_b")
+    statement = "potentials, refractory counters and counts are stored before they are read"
+    return prove_always(f"{spec.name}_loaded", statement, claim.text(), [lane, counter], timeout_s)
+
+
 def prove_row_driver(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     """Every active row is driven once, in ascending order, in full batches, the last one as it comes.
 
@@ -428,5 +473,6 @@ def _steps(spec: CrossbarSpec, timeout_s: float) -> list[Callable[[], Proof]]:
         lambda: prove_membrane(spec, timeout_s),
         lambda: prove_counter(spec, timeout_s),
         lambda: prove_readout(spec, timeout_s),
+        lambda: prove_loaded(spec, timeout_s),
         reset,
     ]

@@ -240,6 +240,8 @@ def play_events(model: NativeModel, spec: CrossbarSpec, words: IntArray, samples
 
 def _bits_of(values: Values, width: int) -> npt.NDArray[np.bool_]:
     """Bits of a port, shape (rows, width)."""
+    if not len(values):
+        return np.zeros((0, width), bool)
     words = values.reshape(len(values), -1)
     size = 32 if values.ndim == 2 else 62
     bits = (words[:, :, None] >> np.arange(size)) & 1

@@ -146,7 +146,7 @@ def test_recordings_on_the_preset(recordings: Path) -> None:
 
 def test_proofs() -> None:
     proofs = list(prove_crossbar(SPEC))
-    assert len(proofs) == 5
+    assert len(proofs) == 6
     for proof in proofs:
         assert proof.status is Status.PROVED, (proof.name, proof.counterexample)
 
