@@ -1,7 +1,7 @@
 """Error of the fast IR-drop models on a 512 x 512 array against the exact solution: ``python -m benchmarks.ir_drop``.
 
 A macro from seed 0, the rows of a random read active, 2.5 ohm per bit-line segment and 0.05 ohm per source-line segment
-(source lines strapped to a mesh). Exact: the sparse nodal solver, half a million nodes. Compared with it: line
+(source lines strapped to a mesh). Exact: the sparse nodal solver, a quarter of a million nodes. Compared with it: line
 relaxation, and the mean factors that a draw stores in its conductance codes.
 """
 
