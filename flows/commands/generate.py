@@ -12,6 +12,8 @@ from flows.commands.options import AsJson, Preset
 from flows.designs import load_design
 from flows.generate import Generated
 from flows.journal import Journal
+from hw.common.scheme import Scheme
+from sim.hgcal_encoder.chip_registers import Loading
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.lsm_crossbar.spec import CrossbarSpec
 
@@ -28,6 +30,12 @@ def generate(
     settings: Annotated[
         Path | None, typer.Option(help="Published ECON-T settings (YAML) for the register writes.")
     ] = None,
+    scheme: Annotated[
+        Scheme | None, typer.Option(help="Encoder: write the whole chip as well, protected against upsets so.")
+    ] = None,
+    loading: Annotated[
+        Loading, typer.Option(help="Encoder: how the chip takes settings and weights; for its register map as well.")
+    ] = Loading.GUARDED,
     seed: Annotated[int | None, typer.Option(min=0, help="Crossbar: seed of the macro, 0 if left out.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -37,10 +45,12 @@ def generate(
     if isinstance(spec, EncoderSpec):
         if seed is not None:
             raise typer.BadParameter("--seed draws the macro of a crossbar; an encoder has none")
-        generated = _encoder(spec, out, weights, settings, journal)
+        generated = _encoder(spec, out, weights, settings, scheme, loading, journal)
         told = f"latency {generated.latency} clocks"
         extra = {"latency_clocks": generated.latency}
     else:
+        if scheme is not None:
+            raise typer.BadParameter("--scheme protects the chip around an encoder; a crossbar has none")
         if settings is not None:
             raise typer.BadParameter("--settings are those of ECON_T; a crossbar takes --weights and --seed")
         generated = _crossbar(spec, out, weights, seed, journal)
@@ -52,7 +62,15 @@ def generate(
         journal.console.print(f"{generated.lines:,} lines of Verilog, {told}: {generated.directory}")
 
 
-def _encoder(spec: EncoderSpec, out: Path, weights: Path | None, settings: Path | None, journal: Journal) -> Generated:
+def _encoder(
+    spec: EncoderSpec,
+    out: Path,
+    weights: Path | None,
+    settings: Path | None,
+    scheme: Scheme | None,
+    loading: Loading,
+    journal: Journal,
+) -> Generated:
     from flows.generate import generate as run
     from sim.hgcal_encoder.settings import load_settings
     from sim.hgcal_encoder.weights import Weights
@@ -60,7 +78,7 @@ def _encoder(spec: EncoderSpec, out: Path, weights: Path | None, settings: Path 
     loaded, image = load_settings(settings, spec) if settings is not None else (None, None)
     image = Weights.load(weights, spec) if weights is not None else image
     with journal.step(f"{spec.name}: Amaranth to Verilog"):
-        return run(spec, out / spec.name, image, loaded)
+        return run(spec, out / spec.name, image, loaded, scheme=scheme, loading=loading)
 
 
 def _crossbar(spec: CrossbarSpec, out: Path, weights: Path | None, seed: int | None, journal: Journal) -> Generated:
