@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from amaranth.hdl import Module, signed
+from amaranth.hdl import Cat, Const, Module, signed
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
@@ -372,7 +372,13 @@ class WholeDotProduct(Component):  # type: ignore[misc]
         for i in range(f.pairs):
             m.d.comb += [part.pair[i].eq(multiples.pair[i]) for part in (offset, dot)]
         m.d.comb += [port.eq(select) for port, select in zip(dot.select, recoder.select, strict=True)]
-        m.d.comb += [dot.bias.eq(self.bias), dot.offset.eq(offset.offset), self.sum.eq(dot.sum)]
+        if f.accumulated:
+            # the first of several partial sums: it starts from the bias, inverted
+            aligned = Cat(Const(0, f.bias_shift), self.bias)
+            m.d.comb += dot.partial.eq(~Cat(aligned, self.bias[-1].replicate(f.sum_width - len(aligned))))
+        else:
+            m.d.comb += dot.bias.eq(self.bias)
+        m.d.comb += [dot.offset.eq(offset.offset), self.sum.eq(dot.sum)]
         return m
 
 
@@ -612,11 +618,15 @@ def dot_products(spec: EncoderSpec) -> dict[str, DotProductFormat]:
     """Every dot product of an encoder by name: one for each number of taps of the convolution, one dense."""
     from hw.hgcal_encoder.convolution import conv_format
     from hw.hgcal_encoder.dense import dense_format
+    from hw.hgcal_encoder.schedule import Schedule
+    from hw.hgcal_encoder.serial_neuron import serial_format
 
-    taps = sorted({len(taps) for taps in spec.taps if taps})
-    return {f"conv_{count}_taps": conv_format(spec, count) for count in taps} | {
-        f"dense_{spec.activations}_taps": dense_format(spec)
-    }
+    if spec.reuse > 1:
+        counts, dense = {len(taps) for taps in Schedule(spec=spec).unit_taps}, serial_format(spec)
+    else:
+        counts, dense = {len(taps) for taps in spec.taps}, dense_format(spec)
+    formats = {f"conv_{count}_taps": conv_format(spec, count) for count in sorted(counts - {0})}
+    return formats | {f"dense_{dense.taps}_taps": dense}
 
 
 class _Rectifier(Component):  # type: ignore[misc]

@@ -10,6 +10,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import Component
 
 from flows.chip_simulation import ChipBench
+from flows.proofs import Status, dot_products, prove_dot_product
 from flows.simulation import EncoderBench, EncoderDesign, encoder_design
 from flows.verification import check_vectors, check_volume, random_settings, random_words
 from hw.common.export import ports, to_rtlil, to_verilog
@@ -147,6 +148,16 @@ def test_dense_weights_are_exchanged_in_the_clock_that_reads_them() -> None:
     assert (
         parts["keep_mask"] == swap_parts(ECON_T, ("words", "normalise", "convolution", "dense", "frame"))["keep_mask"]
     )
+
+
+def test_dot_products_of_a_slot_are_proved() -> None:
+    """For every activation, weight and bias; the sum of earlier slots is one more row of the same tree."""
+    spec = replace(SMALL, reuse=3)
+    formats = dot_products(spec)
+    assert list(formats) == ["conv_4_taps", "dense_4_taps"]
+    assert formats["dense_4_taps"].accumulated == spec.activations
+    proof = prove_dot_product("dense_slot", formats["dense_4_taps"])
+    assert proof.status is Status.PROVED, proof.counterexample
 
 
 def test_what_cannot_be_is_refused() -> None:
