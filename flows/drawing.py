@@ -184,3 +184,24 @@ def bars_svg(rows: Sequence[tuple[str, float, str]]) -> str:
             f'<text x="{168 + length:.1f}" y="{y + 16}">{escape(text)}</text>'
         )
     return "".join(parts) + "</svg>"
+
+
+def histogram_svg(edges: Sequence[float], counts: Sequence[int], label: str) -> str:
+    """Columns of counts between edges, with the edges' range and the largest count written out."""
+    highest = max(max(counts), 1)
+    width = 640 / len(counts)
+    parts = ['<svg viewBox="-56 -8 730 206" class="plot" role="img">']
+    for i, count in enumerate(counts):
+        height = 150 * count / highest
+        parts.append(
+            f'<rect x="{width * i:.1f}" y="{150 - height:.1f}" width="{width - 1:.1f}" height="{height:.1f}" '
+            f'fill="#6d93c9"><title>{edges[i]:.2f} to {edges[i + 1]:.2f}: {count}</title></rect>'
+        )
+    for i in range(5):
+        value = edges[0] + (edges[-1] - edges[0]) * i / 4
+        parts.append(f'<text x="{160 * i}" y="168" text-anchor="middle">{value:.1f}</text>')
+    parts.append(f'<text x="320" y="188" text-anchor="middle">{escape(label)}</text>')
+    parts.append(
+        f'<text x="-6" y="8" text-anchor="end">{highest:,}</text><text x="-6" y="150" text-anchor="end">0</text>'
+    )
+    return "".join(parts) + "</svg>"

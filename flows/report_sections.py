@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import math
 from pathlib import Path
+from typing import Any
 
 from flows import drawing
 from flows.cells import cell_library
+from flows.metrics import read_metrics
 from flows.report import Picture, Section, Tile, read_json, table
 from flows.synthesis import SynthesisResult, load_result
 
@@ -23,6 +27,12 @@ def implementation_sections(folder: Path) -> list[Section]:
     sections = []
     if (folder / "synthesis" / "metrics.json").is_file():
         sections.append(_area(load_result(folder / "synthesis")))
+    if (folder / "placement" / "metrics.json").is_file():
+        sections.append(_placement(folder / "placement"))
+    if timing := read_json(folder / "timing" / "timing.json"):
+        sections.append(_timing(timing))
+    if power := read_json(folder / "power" / "power.json"):
+        sections += [_power(power), _context(power)]
     for path in sorted(folder.glob("fpga-*/fpga.json")):
         sections.append(_fpga(path))
     return sections
@@ -57,6 +67,100 @@ def _area(result: SynthesisResult) -> Section:
             Tile(value=f"{result.gate_equivalents / 1000:,.0f} kGE", label="gate equivalents"),
             Tile(value=f"{result.flip_flops:,}", label="flip-flops"),
         ),
+    )
+
+
+def _placement(folder: Path) -> Section:
+    metrics = {metric.name: metric for metric in read_metrics(folder / "metrics.json")}
+    rows = [[m.method, f"{m.value:,.4g}" if isinstance(m.value, float) else m.value, m.unit] for m in metrics.values()]
+    data = base64.b64encode((folder / "placement.png").read_bytes()).decode()
+    area = float(metrics["design__core__area"].value)
+    return Section(
+        title="Placement",
+        pictures=(Picture(markup=f'<img alt="placed cells by stage" src="data:image/png;base64,{data}">'),),
+        tables=(table(["what", ">value", "unit"], rows),),
+        notes=("Cells are placed, wires are estimated from the pins' positions; nothing is routed.",),
+        tiles=(Tile(value=f"{area / 1e6:.3f} mm²", label="core after placement"),),
+    )
+
+
+def _timing(content: dict[str, Any]) -> Section:
+    rows = [
+        [
+            f"{path['start_stage']} to {path['end_stage']}",
+            path["cells"],
+            f"{path['delay_ns']:.2f}",
+            f"{path['slack_ns']:.2f}",
+            ", ".join(f"{step['stage']} {step['delay_ns']:.2f} ns" for step in path["through"]),
+        ]
+        for path in content["setup_paths"]
+    ]
+    return Section(
+        title="Timing",
+        lead=(
+            f"Setup slack {content['setup_slack_ns']:.2f} ns at {1e3 / content['period_ns']:.0f} MHz with"
+            f" {content['uncertainty_ns']:g} ns of clock uncertainty, hold slack {content['hold_slack_ns']:.3f} ns."
+        ),
+        pictures=(
+            Picture(
+                markup=drawing.histogram_svg(
+                    content["slack_histogram"]["edges_ns"], content["slack_histogram"]["endpoints"], "setup slack, ns"
+                )
+            ),
+        ),
+        tables=(table(["worst paths", ">cells", ">delay ns", ">slack ns", "through"], rows),),
+        notes=(f"Setup from {content['setup_library']}, hold from {content['hold_library']}. Wires estimated.",),
+        tiles=(Tile(value=f"{content['fmax_mhz']:.1f} MHz", label="largest clock"),),
+    )
+
+
+def _power(content: dict[str, Any]) -> Section:
+    total = content["power_uw"]["total"]
+    stages = {name: sum(row.values()) for name, row in content["stages_uw"].items()}
+    stages["clock tree"] = content["power_uw"]["clock_tree"]
+    ordered = sorted(stages.items(), key=lambda item: -item[1])
+    shown = [(name, value, f"{value / 1e3:,.2f} mW") for name, value in ordered if value > 0.002 * total]
+    kinds = [
+        [kind.replace("_", " "), f"{value / 1e3:,.2f}", f"{value * content['period_ns'] * 1e-3:,.0f}"]
+        for kind, value in content["power_uw"].items()
+    ]
+    spread = [
+        [row["step"], f"{row['low_uw'] / 1e3:,.2f}", f"{row['high_uw'] / 1e3:,.2f}", row["how"]]
+        for row in content["uncertainty"]
+    ]
+    energy = content["energy_per_clock_pj"]
+    told = f"{energy / 1e3:,.2f} nJ" if energy >= 1e3 else f"{energy:,.0f} pJ"
+    return Section(
+        title="Power from activity",
+        lead=(
+            f"{content['activity']}; {content['annotated_nets_percent']:.1f} % of the nets have activity of their own;"
+            f" wires: {content['wires']}."
+        ),
+        pictures=(Picture(markup=drawing.bars_svg(shown)),),
+        tables=(
+            table(["kind", ">mW", ">pJ per clock"], kinds),
+            table(["modelling step", ">total, low, mW", ">total, high, mW", "how"], spread),
+        ),
+        notes=(f"Supply {content['voltage_v']:g} V, {content['library']}.", *content["notes"]),
+        tiles=(Tile(value=told, label="energy per clock"),),
+    )
+
+
+BOLTZMANN_J_PER_K = 1.380649e-23
+"""Exact by the definition of the kelvin (SI, 2019)."""
+
+
+def _context(content: dict[str, Any]) -> Section:
+    """What physics would allow, beside what the chip takes: no claim about the chip."""
+    bit_j = BOLTZMANN_J_PER_K * 300 * math.log(2)
+    energy_j = content["energy_per_clock_pj"] * 1e-12
+    return Section(
+        title="Context",
+        lead=(
+            f"Erasing one bit costs at least kT ln 2 = {bit_j * 1e21:.2f} zJ at 300 K (R. Landauer, IBM J. Res. Dev. 5"
+            f" (1961) 183). The energy of one clock would pay for erasing {energy_j / bit_j:.1e} bits."
+        ),
+        notes=("A bound on any computer that erases; it says nothing about how good this one is.",),
     )
 
 

@@ -177,6 +177,34 @@ def test_raster_has_a_dot_for_every_spike_and_histogram_every_formed_cell() -> N
     assert {"1", "8"} <= set(texts)
 
 
+def test_implementation_steps_become_sections(tmp_path: Path) -> None:
+    (tmp_path / "timing").mkdir()
+    path = {"start_stage": "words", "end_stage": "dense", "cells": 3, "delay_ns": 2.5, "slack_ns": 1.25}
+    timing = {
+        "period_ns": 25.0, "uncertainty_ns": 0.5, "setup_slack_ns": 1.25, "hold_slack_ns": 0.01, "fmax_mhz": 42.1,
+        "setup_library": "s.lib", "hold_library": "h.lib",
+        "setup_paths": [path | {"through": [{"stage": "conv", "cells": 3, "delay_ns": 2.5}]}],
+        "slack_histogram": {"edges_ns": [0.0, 1.0, 2.0], "endpoints": [3, 40]},
+    }  # fmt: skip
+    (tmp_path / "timing" / "timing.json").write_text(json.dumps(timing))
+    (tmp_path / "power").mkdir()
+    power = {
+        "activity": "showers", "annotated_nets_percent": 99.0, "wires": "placement", "energy_per_clock_pj": 1500.0,
+        "period_ns": 25.0, "voltage_v": 1.1, "library": "toy", "notes": ["a note"],
+        "power_uw": {"total": 60000.0, "leakage": 10000.0, "clock_tree": 2000.0},
+        "stages_uw": {"dense": {"leakage": 10000.0, "switching": 48000.0}},
+        "uncertainty": [{"step": "wires", "low_uw": 59000.0, "high_uw": 61000.0, "how": "guess"}],
+    }  # fmt: skip
+    (tmp_path / "power" / "power.json").write_text(json.dumps(power))
+    page = write_report(tmp_path, ECON_T).read_text()
+    for text in ("words to dense", "conv 2.50 ns", "42.1 MHz", "1.50 nJ", "58.00 mW", "a note", "2.87 zJ"):
+        assert text in page, text
+    # 1.5 nJ over kT ln 2 at 300 K, by hand
+    assert "5.2e+11 bits" in page
+    bars = shapes(drawing.histogram_svg([0, 1, 2], [3, 40], "ns"), "rect")
+    assert [bar.findtext("title") for bar in bars] == ["0.00 to 1.00: 3", "1.00 to 2.00: 40"]
+
+
 def test_report_is_written_as_markdown_and_json_with_the_same_tables(tmp_path: Path) -> None:
     crossbar_results(tmp_path)
     (tmp_path / "power").mkdir()
