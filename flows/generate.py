@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from flows.folder import fresh_folder
 from flows.register_documents import c_header, register_table
@@ -74,7 +75,7 @@ def generate(
         If `out_dir` holds something else.
     """
     component = Encoder(spec=spec)
-    design = {
+    design: dict[str, Any] = {
         "name": spec.name,
         "latency_clocks": component.latency,
         "network_latency_clocks": component.network_latency,
@@ -84,6 +85,10 @@ def generate(
         "weight_bits": spec.weight_bits,
         "multiplies": spec.multiplies,
     }
+    if spec.reuse > 1:
+        design["internal_clock"] = {
+            "port": "fast_clk", "period_ns": 25.0 / spec.reuse, "network_latency_clocks": component.internal_latency,
+        }  # fmt: skip
     pins = ports(component)
     verilog = to_verilog(component, spec.name)
     top = f"{spec.name}_CHIP"

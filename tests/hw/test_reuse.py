@@ -1,5 +1,6 @@
 """Whole encoders with reused multipliers: frames, latency, published vectors."""
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import Component
 
 from flows.chip_simulation import ChipBench
+from flows.generate import generate
 from flows.proofs import Status, dot_products, prove_dot_product
 from flows.simulation import EncoderBench, EncoderDesign, encoder_design
 from flows.verification import check_vectors, check_volume, random_settings, random_words
@@ -158,6 +160,13 @@ def test_dot_products_of_a_slot_are_proved() -> None:
     assert formats["dense_4_taps"].accumulated == spec.activations
     proof = prove_dot_product("dense_slot", formats["dense_4_taps"])
     assert proof.status is Status.PROVED, proof.counterexample
+
+
+def test_generated_files_name_the_internal_clock(tmp_path: Path) -> None:
+    generate(replace(SMALL, reuse=8), tmp_path / "out")
+    design = json.loads((tmp_path / "out" / "design.json").read_text())
+    assert design["internal_clock"] == {"port": "fast_clk", "period_ns": 3.125, "network_latency_clocks": 12}
+    assert "fast_clk,input,1" in (tmp_path / "out" / "ports.csv").read_text()
 
 
 def test_what_cannot_be_is_refused() -> None:
