@@ -25,6 +25,8 @@ __all__ = [
 
 PLUSARG = "conductances"
 """Simulations load the macro from the file that ``+conductances=FILE`` names."""
+DEFAULT_FILE = "conductances.mem"
+"""What they load without: the same name for every image, so that images with equal ADCs share a build."""
 STROBES = ("spikes_valid", "count_valid", "score_valid", "class_valid")
 """Outputs that say that another one is to be read."""
 
@@ -69,7 +71,7 @@ def crossbar_design(spec: CrossbarSpec, conductances: Conductances) -> CrossbarD
     image = macro_image(conductances.check(spec))
     text = to_verilog(Crossbar(spec=spec, image=image), spec.name)
     return CrossbarDesign(
-        spec=spec, verilog=load_memory(text, f"{spec.name}_macro", conductances.file_name, plusarg=PLUSARG),
+        spec=spec, verilog=load_memory(text, f"{spec.name}_macro", DEFAULT_FILE, plusarg=PLUSARG),
         top=spec.name, gains=image.gains, offsets=image.offsets,
     )  # fmt: skip
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from flows import mutation
 from flows.crossbar_proofs import proof_count, prove_crossbar, prove_loaded
 from flows.crossbar_simulation import (
+    DEFAULT_FILE,
     PLUSARG,
     CrossbarBench,
     Played,
@@ -597,7 +598,7 @@ def check_mutants(
         result = mutation.run_campaign(
             to_rtlil(component, spec.name), spec.name, lambda model: not play(spec, stimulus, model), count=count,
             rng=rng, clock="clk", threads=threads, advance=advance, plusarg=f"+{PLUSARG}={path}",
-            prepare=lambda text: load_memory(text, f"{spec.name}_macro", path.name, plusarg=PLUSARG),
+            prepare=lambda text: load_memory(text, f"{spec.name}_macro", DEFAULT_FILE, plusarg=PLUSARG),
         )  # fmt: skip
     _settle_reset_values(spec, result)
     killed = result.count(mutation.Outcome.KILLED)
