@@ -41,7 +41,7 @@ from sim.lsm_crossbar.health import Health, liquid_health
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.model import TrainedCrossbar
 from sim.lsm_crossbar.readout_training import TrainedReadout, accuracy, confusion_matrix, train
-from sim.lsm_crossbar.spec import FULL_MACRO, N_MNIST, CrossbarSpec
+from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec
 
 DRAWS = range(5)
 ENCODING = ENCODINGS["pooled_3x3_split"]
@@ -157,7 +157,7 @@ def write_scaling() -> None:
     parts = Parts()
     sizes: dict[int, list[float]] = {}
     for neurons in (50, 100, 200, 256):
-        spec = replace(FULL_MACRO, neurons=neurons)
+        spec = replace(N_MNIST, neurons=neurons)
         sizes[neurons] = []
         for seed in DRAWS:
 
@@ -167,15 +167,15 @@ def write_scaling() -> None:
 
             sizes[neurons].append(kept(f"scaling {parts.key} {ENCODING} {spec.to_toml()} {seed}", one)["real"])
         print(neurons, np.round(sizes[neurons], 2), flush=True)
-    macros = {1: sizes[256]}
+    macros = {1: sizes[200]}
     for number in (2, 3):
-        wide = replace(FULL_MACRO, neurons=256 * number, rows=4096, columns=4096)
+        wide = replace(N_MNIST, neurons=200 * number, rows=4096, columns=4096)
         macros[number] = []
         for first in list(DRAWS)[: 5 if number == 2 else 3]:
             seeds = [(first + i) % len(DRAWS) for i in range(number)]
 
             def beside(part: Part, seeds: Sequence[int] = tuple(seeds)) -> Counts:
-                return np.concatenate([counts(part, ENCODING, FULL_MACRO, seed) for seed in seeds], axis=2)
+                return np.concatenate([counts(part, ENCODING, N_MNIST, seed) for seed in seeds], axis=2)
 
             def several(spec: CrossbarSpec = wide, beside: Callable[[Part], Counts] = beside) -> dict[str, float]:
                 chosen = train(
@@ -190,20 +190,20 @@ def write_scaling() -> None:
                 )
                 return {"real": 100 * accuracy(chosen.readout, beside(parts.real), parts.real.labels)}
 
-            words = f"scaling {parts.key} {ENCODING} {FULL_MACRO.to_toml()} {seeds}"
+            words = f"scaling {parts.key} {ENCODING} {N_MNIST.to_toml()} {seeds}"
             macros[number].append(kept(words, several)["real"])
         print(number, "macros", np.round(macros[number], 2), flush=True)
     metrics: list[Metric] = []
     for neurons, values in sizes.items():
         metrics += spread(f"neurons_{neurons}", values, f"one macro, {neurons} neurons", "scaling")
     for number in (2, 3):
-        metrics += spread(f"macros_{number}", macros[number], f"{number} macros of 256 neurons side by side", "scaling")
+        metrics += spread(f"macros_{number}", macros[number], f"{number} macros of 200 neurons side by side", "scaling")
     write_metrics(RESULTS / "lsm_scaling.json", metrics)
     sheet, panels = figure(1, 1, width=5.2, height=3.2)
     panel = panels[0, 0]
     for xs, table, label in (
         (list(sizes), sizes, "one macro"),
-        ([256 * n for n in macros], macros, "1, 2, 3 macros of 256 neurons"),
+        ([200 * n for n in macros], macros, "1, 2, 3 macros of 200 neurons"),
     ):
         values = list(table.values())
         panel.errorbar(
@@ -221,9 +221,9 @@ def write_scaling() -> None:
         xscale="log",
         xlabel="liquid neurons",
         ylabel="accuracy on real recordings, %",
-        xticks=[50, 100, 200, 400, 800],
+        xticks=[50, 100, 200, 400, 600],
     )
-    panel.set_xticklabels(["50", "100", "200", "400", "800"])
+    panel.set_xticklabels(["50", "100", "200", "400", "600"])
     panel.minorticks_off()
     panel.legend(loc="lower right", frameon=False)
     save(sheet, IMAGES / "lsm_scaling.svg")
