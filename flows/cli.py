@@ -14,6 +14,7 @@ from flows.commands import (
     demo,
     encode,
     evaluate,
+    export,
     fpga,
     generate,
     place,
@@ -47,6 +48,7 @@ app.command()(synth.synth)
 app.command()(place.place)
 app.command("time")(timing.timing)
 app.command()(power.power)
+app.command()(export.export)
 app.command()(fpga.fpga)
 app.command()(sweep.sweep)
 app.command()(report.report)
