@@ -15,9 +15,7 @@ from flows.designs import load_design
 def report(
     preset: Annotated[str, typer.Argument(help="Design whose results are reported.")] = "ECON_T",
     out: Out = Path("report"),
-    against: Annotated[
-        Path | None, typer.Option(help="Result folder of another run to compare with.")
-    ] = None,
+    against: Annotated[Path | None, typer.Option(help="Result folder of another run to compare with.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the report again from the results that are there: HTML, Markdown, JSON."""
