@@ -5,13 +5,13 @@ off. `draw` applies them all, from one seed to the image that the chip loads.
 
 Sources. Measurements and method: S. Wang et al., "Echo state graph neural networks with analogue random resistive
 memory arrays", Nat. Mach. Intell. 5 (2023) 104, TaN/TaOx/Ta/TiN cells in a 40 nm 1T1R array; conductances of 2,900
-cells and breakdown voltages of 400 (`data/`). Cells form where the programming voltage exceeds their breakdown voltage; the word
-line's transistor sets the compliance. Conductance grows in proportion to the compliance, as the resistance of a formed
-filament is a constant voltage over the compliance current: D. Ielmini, "Modeling the universal set/reset
+cells and breakdown voltages of 400 (`data/`). Cells form where the programming voltage exceeds their breakdown voltage;
+the word line's transistor sets the compliance. Conductance grows in proportion to the compliance, as the resistance of
+a formed filament is a constant voltage over the compliance current: D. Ielmini, "Modeling the universal set/reset
 characteristics of bipolar RRAM by field- and temperature-driven filament growth", IEEE Trans. Electron Devices 58
-(2011) 4309. Drift as a power law of time with cell-to-cell exponents: M. Le Gallo et al., "Collective structural relaxation in
-phase-change memory devices", Adv. Electron. Mater. 4 (2018) 1700627, the form that crossbar simulators use for
-resistive memory too; no drift of these cells has been published, so it is off unless set.
+(2011) 4309. Drift as a power law of time with cell-to-cell exponents: M. Le Gallo et al., "Collective structural
+relaxation in phase-change memory devices", Adv. Electron. Mater. 4 (2018) 1700627, the form that crossbar simulators
+use for resistive memory too; no drift of these cells has been published, so it is off unless set.
 """
 
 from __future__ import annotations
