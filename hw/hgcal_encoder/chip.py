@@ -27,14 +27,15 @@ from sim.hgcal_encoder.registers import ADDRESS_WIDTH
 from sim.hgcal_encoder.settings import AUTOENCODER
 from sim.hgcal_encoder.spec import ERX_WORDS, ETX_WORDS, EncoderSpec
 
-__all__ = ["Chip"]
+__all__ = ["CELLS", "Chip"]
 
-_CELLS = {
+CELLS = {
     Scheme.NONE: StorageCell,
     Scheme.TMR_REGISTERS: VotedCell,
     Scheme.TMR_MODULE: TriplicatedCell,
     Scheme.SECDED: SecdedCell,
 }
+"""What stores a byte of settings or weights."""
 _SCRUBBED = (Scheme.TMR_MODULE, Scheme.SECDED)
 
 
@@ -212,7 +213,7 @@ class Chip(Component):
         return place(
             m, platform, f"registers_{copy}" if triple else "registers", RegisterFile,
             label="replica" if triple else "", fields=image_fields(self._spec), address_width=ADDRESS_WIDTH,
-            cell=_CELLS[self._scheme], role=Role.ACTIVE if guarded else Role.STORE, readable=copy == 0,
+            cell=CELLS[self._scheme], role=Role.ACTIVE if guarded else Role.STORE, readable=copy == 0,
             parts=self.parts if guarded else (), blocks=tuple(BLOCKS_OF_ERRORS.values()),
         )  # fmt: skip
 

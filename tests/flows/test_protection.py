@@ -1,6 +1,7 @@
 """Storage bits by name, and the gate on replicas in the mapped netlist."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib.wiring import Component, In, Out
 
 from flows.cells import CellLibrary
-from flows.metrics import GateError
+from flows.metrics import GateError, Metric, read_metrics
 from flows.protection import StorageBit, Stratum, gate_replicas, storage_bits, unprotected_bits
 from flows.protection_proofs import inside_out
 from flows.synthesis import synthesise
@@ -26,6 +27,7 @@ from hw.common.voted_cell import VotedCell
 from hw.common.voted_register import VotedRegister
 from sim.hgcal_encoder.chip_registers import Loading, image_masks
 from sim.hgcal_encoder.registers import Field
+from tests.conftest import REPOSITORY
 from tests.flows.conftest import library_or_skip
 from tests.flows.test_protection_proofs import Merged
 from tests.specs import SMALL
@@ -170,3 +172,22 @@ def test_storage_bits_of_whole_modules_in_triplicate() -> None:
     assert count[Stratum.COUNTER] == 3 * 48
     assert not unprotected_bits(bits)
     assert Counter(bit.copy for bit in bits) == dict.fromkeys(range(3), len(bits) // 3)
+
+
+def test_committed_prices_are_of_designs_with_all_copies() -> None:
+    """Flip-flops of the price table by arithmetic: three times the plain chip, counters and scrubber added."""
+    metrics = read_metrics(REPOSITORY / "benchmarks" / "results" / "protection.json")
+    cases = [f"{scheme}_{loading}" for scheme in Scheme for loading in Loading]
+    count = {case: value_of(metrics, "design__flip_flop__count", case) for case in cases}
+    area = {case: value_of(metrics, "design__instance__area", case) for case in cases}
+    plain = count["none_direct"]
+    assert count["tmr_registers_direct"] == 3 * (plain + 6 * 8)
+    assert count["tmr_module_direct"] == 3 * (plain + 6 * 8 + 12)
+    for scheme in Scheme:
+        assert area[f"{scheme}_guarded"] > area[f"{scheme}_direct"] >= area["none_direct"]
+    assert plain < count["secded_direct"] < count["tmr_registers_direct"]
+
+
+def value_of(metrics: Sequence[Metric], name: str, case: str) -> float:
+    (metric,) = (metric for metric in metrics if metric.name == f"{name}__case:{case}")
+    return float(metric.value)
