@@ -23,7 +23,7 @@ from sim.lsm_crossbar.model import TrainedCrossbar
 from sim.lsm_crossbar.readout_training import train
 from sim.lsm_crossbar.spec import CrossbarSpec
 
-ENCODING = ENCODINGS["pooled_2x2"]
+ENCODING = ENCODINGS["pooled_3x3_split"]
 RECORDING_US = 310_000
 """Length of a recording that is used: the three saccades."""
 TRAINING, VALIDATION, RECORDINGS = 3000, 600, 500
