@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench figures constraints clean
+.PHONY: help demo test bench proofs figures constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ test: $(VENV)/.full ## formatting, types, floors, all tests
 
 bench: $(VENV)/.full ## speed of models and simulators; rivals in an environment of their own
 	@scripts/bench.sh "$(PYTHON)" "$(BIN)"
+
+proofs: $(VENV)/.full ## proofs on protection, loading and I2C, the long ones too
+	@$(BIN)/python -m flows.protection_proofs
 
 figures: $(VENV)/.core ## tables of README and docs from benchmarks/results
 	@$(BIN)/python -m flows.figures
