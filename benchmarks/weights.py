@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from flows.evaluation_hgcal import evaluate_model, evaluation_sample
+from flows.encoder_evaluation import evaluate_model, evaluation_sample
 from flows.metrics import Metric, now, package_version, write_metrics
 from sim.hgcal_encoder.decoder import TrainedModel, shipped_models
 from sim.hgcal_encoder.metric import BINS

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 from flows.crossbar_simulation import macro_image
+from flows.encoder_generate import Generated
 from flows.folder import fresh_folder
-from flows.generate import Generated
 from hw.common.export import load_memory, ports, rtlil_to_verilog, to_rtlil, to_verilog
 from hw.lsm_crossbar.crossbar import Crossbar
 from hw.lsm_crossbar.macro import MacroBox

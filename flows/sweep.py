@@ -235,7 +235,7 @@ def _emd(point: Point) -> dict[str, float]:
     """Median EMD of shipped weights in the arithmetic of the point's spec, on simulated images, by occupancy."""
     import numpy as np
 
-    from flows.evaluation_hgcal import evaluation_sample, find_model
+    from flows.encoder_evaluation import evaluation_sample, find_model
     from sim.hgcal_encoder.metric import BINS, earth_movers_distance, occupancy
     from sim.hgcal_encoder.spec import PRESETS
     from sim.hgcal_encoder.weights import Weights
@@ -281,7 +281,7 @@ MEASURES: dict[str, Measure] = {
     "emd": Measure(
         run=_emd,
         kinds=(EncoderSpec,),
-        sources=("sim/fixed_point.py", "sim/hgcal_encoder", "flows/evaluation_hgcal.py"),
+        sources=("sim/fixed_point.py", "sim/hgcal_encoder", "flows/encoder_evaluation.py"),
         reads=("elinks",),
     ),
 }

@@ -17,7 +17,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.evaluation_hgcal import evaluation_sample
+from flows.encoder_evaluation import evaluation_sample
 from flows.journal import Journal
 from flows.metrics import package_version
 from sim.files import replacing

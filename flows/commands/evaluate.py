@@ -30,7 +30,7 @@ def hgcal_encoder(
     as_json: AsJson = False,
 ) -> None:
     """Earth Mover's Distance, telescoping distance, energy response and position shift by occupancy."""
-    from flows.evaluation_hgcal import evaluate_model, evaluation_sample, find_model
+    from flows.encoder_evaluation import evaluate_model, evaluation_sample, find_model
     from sim.hgcal_encoder.readers import read_charge_table
 
     if preset not in PRESETS:
@@ -70,7 +70,7 @@ def lsm_crossbar(
     as_json: AsJson = False,
 ) -> None:
     """Accuracy of the liquid and its readout on recordings, per class, with the confusion matrix."""
-    from flows.evaluation_lsm import evaluate_crossbar
+    from flows.crossbar_evaluation import evaluate_crossbar
     from sim.lsm_crossbar.model import TrainedCrossbar
 
     chosen = TrainedCrossbar.load(model)

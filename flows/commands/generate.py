@@ -10,7 +10,7 @@ import typer
 
 from flows.commands.options import AsJson, Preset
 from flows.designs import load_design
-from flows.generate import Generated
+from flows.encoder_generate import Generated
 from flows.journal import Journal
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.chip_registers import Loading
@@ -71,7 +71,7 @@ def _encoder(
     loading: Loading,
     journal: Journal,
 ) -> Generated:
-    from flows.generate import generate as run
+    from flows.encoder_generate import generate as run
     from sim.hgcal_encoder.settings import load_settings
     from sim.hgcal_encoder.weights import Weights
 

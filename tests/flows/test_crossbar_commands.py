@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.crossbar_verification import campaign_spec
-from flows.generate import Generated
+from flows.encoder_generate import Generated
 from sim.lsm_crossbar.conductance_file import read_conductances
 from sim.lsm_crossbar.device import draw
 from sim.lsm_crossbar.spec import CrossbarSpec

@@ -69,8 +69,10 @@ def test_several_packed_files_of_openroad_flow_scripts(tmp_path: Path, monkeypat
     kit(tmp_path, f"{base}/lef/asap7_tech_1x_201209.lef", f"{base}/lef/asap7sc7p5t_28_R_1x_220121a.lef")
     head = TOY[: TOY.index("  cell (INV)")]
     cells = TOY[TOY.index("  cell (INV)") : TOY.rindex("}")].split("  cell (")[1:]
-    lots = {"INVBUF": cells[:2], "SIMPLE": cells[2:3], "SEQ": cells[3:],
-            "AO": [cells[2].replace("NAND)", "NANDxp5)", 1)], "OA": [cells[0].replace("INV)", "INVx2)", 1)]}  # fmt: skip
+    lots = {
+        **{"INVBUF": cells[:2], "SIMPLE": cells[2:3], "SEQ": cells[3:]},
+        **{"AO": [cells[2].replace("NAND)", "NANDxp5)", 1)], "OA": [cells[0].replace("INV)", "INVx2)", 1)]},
+    }
     for group, members in lots.items():
         text = head + "".join(f"  cell ({cell}" for cell in members) + "}\n"
         name = tmp_path / base / f"lib/NLDM/asap7sc7p5t_{group}_RVT_TT_nldm_211120.lib"

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from flows.evaluation_hgcal import evaluation_sample
+from flows.encoder_evaluation import evaluation_sample
 from flows.training import model_name
 from sim.hgcal_encoder.decoder import TrainedModel, shipped_models
 from sim.hgcal_encoder.metric import earth_movers_distance, occupancy

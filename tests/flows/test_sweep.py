@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from flows import sweep as module
 from flows.content_cache import ContentCache, content_key, source_hash
-from flows.evaluation_hgcal import evaluate_model, evaluation_sample, find_model
+from flows.encoder_evaluation import evaluate_model, evaluation_sample, find_model
 from flows.sweep import Row, draw_pareto, pareto_front, parse_axis, points, sweep
 from sim.hgcal_encoder.spec import ECON_T
 from sim.lsm_crossbar.spec import N_MNIST

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import flows.training
-from flows import evaluation_hgcal as e
+from flows import encoder_evaluation as e
 from flows.cli import app
 from flows.training import Trained, Training, load_start
 from sim.hgcal_encoder.best_choice import BestChoice

@@ -11,7 +11,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import Component
 
 from flows.chip_simulation import ChipBench
-from flows.generate import generate
+from flows.encoder_generate import generate
 from flows.proofs import Status, dot_products, prove_dot_product
 from flows.simulation import EncoderBench, EncoderDesign, encoder_design
 from flows.verification import check_vectors, check_volume, random_settings, random_words
