@@ -13,7 +13,7 @@ from sim.lsm_crossbar.spec import N_MNIST
 def test_presets_of_both_chips_are_told_apart_by_name() -> None:
     assert load_design("ECON_T") is ECON_T
     assert load_design("N_MNIST") is N_MNIST
-    assert len(PRESETS) == 5
+    assert {"TNS_2021", "FULL_MACRO"} < set(PRESETS)
 
 
 @pytest.mark.parametrize("spec", [replace(ECON_T, name="MINE"), replace(N_MNIST, name="MINE", threshold=30)])
@@ -41,5 +41,5 @@ def test_other_files_are_refused_by_name(text: str, message: str, tmp_path: Path
 
 
 def test_an_unknown_name_lists_the_presets() -> None:
-    with pytest.raises(ValueError, match="ECON_T, TNS_2021, N_MNIST"):
+    with pytest.raises(ValueError, match="ECON_T, .*N_MNIST"):
         load_design("ECONT")

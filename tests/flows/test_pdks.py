@@ -70,8 +70,11 @@ def test_several_packed_files_of_openroad_flow_scripts(tmp_path: Path, monkeypat
     head = TOY[: TOY.index("  cell (INV)")]
     cells = TOY[TOY.index("  cell (INV)") : TOY.rindex("}")].split("  cell (")[1:]
     lots = {
-        **{"INVBUF": cells[:2], "SIMPLE": cells[2:3], "SEQ": cells[3:]},
-        **{"AO": [cells[2].replace("NAND)", "NANDxp5)", 1)], "OA": [cells[0].replace("INV)", "INVx2)", 1)]},
+        "INVBUF": cells[:2],
+        "SIMPLE": cells[2:3],
+        "SEQ": cells[3:],
+        "AO": [cells[2].replace("NAND)", "NANDxp5)", 1)],
+        "OA": [cells[0].replace("INV)", "INVx2)", 1)],
     }
     for group, members in lots.items():
         text = head + "".join(f"  cell ({cell}" for cell in members) + "}\n"
