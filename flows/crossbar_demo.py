@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from flows.crossbar_energy import energy_document
 from flows.crossbar_simulation import CrossbarBench, crossbar_design
 from flows.journal import Check, Journal
 from sim.files import replacing
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.conductance_file import read_conductances
 from sim.lsm_crossbar.device import draw
-from sim.lsm_crossbar.energy import InferenceEnergy, inference_energy
+from sim.lsm_crossbar.energy import inference_energy
 from sim.lsm_crossbar.event_camera import EventCamera, mnist_digits
 from sim.lsm_crossbar.events import ENCODINGS, encode_all
 from sim.lsm_crossbar.liquid import Engine, Liquid
@@ -79,7 +81,8 @@ def run_crossbar_demo(
 ) -> None:
     """Draw, record, train, test, simulate, add up energy; everything follows from the seed.
 
-    Leaves in `out_dir` the conductance file, ``model.npz``, ``liquid.npz`` and ``energy.json``.
+    Leaves in `out_dir` the conductance file, ``model.npz``, ``liquid.npz`` and ``energy.json``; the energy holds the
+    digital part where `liquidcal power` has measured it into the same folder.
 
     Parameters
     ----------
@@ -142,7 +145,7 @@ def run_crossbar_demo(
     _compare(journal, "RTL equals golden model: classes", classes[:simulated], played.classes, "classes")
     energy = inference_energy(spec, image, activity)
     with replacing(out_dir / "energy.json") as out:
-        json.dump(energy_terms(energy), out, indent=1)
+        json.dump(energy_document(spec, energy, _measured(out_dir, spec)), out, indent=1)
     with replacing(out_dir / "liquid.npz", "wb") as out:
         np.savez_compressed(
             out,
@@ -158,18 +161,13 @@ def run_crossbar_demo(
         )
 
 
-def energy_terms(energy: InferenceEnergy) -> dict[str, object]:
-    """Energy of array and ADCs as the report reads it."""
-    parts = (("cells", energy.cells_pj), ("word lines", energy.word_lines_pj), ("ADCs", energy.adcs_pj))
-    return {
-        "terms": [{"name": n, "low_pj": e.low, "nominal_pj": e.nominal, "high_pj": e.high} for n, e in parts],
-        "synaptic_operations": energy.synaptic_operations,
-        "reads": energy.reads,
-        "notes": [
-            "Array and ADCs: published models at 40 nm, the activity of these recordings, the ranges of the models.",
-            "A synaptic operation is a spike that passes one synapse, formed or not.",
-        ],
-    }
+def _measured(out_dir: Path, spec: CrossbarSpec) -> dict[str, Any] | None:
+    """What `liquidcal power` left of this design, if it was run."""
+    path = out_dir / "power" / "power.json"
+    if not path.is_file():
+        return None
+    told: dict[str, Any] = json.loads(path.read_text())
+    return told if told["design"] == spec.name else None
 
 
 def _compare(

@@ -2,7 +2,8 @@
 
 Simulation, power and placement walk hundreds of thousands of cells; they want matrices, not objects. `read_netlist`
 takes structural Verilog (through yosys, with any Liberty library), RTLIL, or the JSON that yosys writes, hierarchical
-or flat, and flattens it.
+or flat, and flattens it. Black boxes with pins of several bits (macros, memories) are no cells: what they drive enters
+the netlist by ports, what they read leaves by ports, named ``instance.pin``.
 """
 
 from __future__ import annotations
@@ -164,10 +165,12 @@ class _Template:
     cell_names: tuple[str, ...]
     groups: dict[str, tuple[tuple[str, ...], Ids, Ids]]
     children: list[tuple[str, str, dict[str, Ids]]]
+    boxes: list[tuple[str, str, Ids]]
+    """Pins of black boxes: name, direction, nets."""
     names: dict[str, Ids]
 
 
-def _template(name: str, body: Mapping[str, Any], modules: Mapping[str, Any]) -> _Template:
+def _template(name: str, body: Mapping[str, Any], modules: Mapping[str, Any], boxes: Mapping[str, Any]) -> _Template:
     numbers: dict[Any, int] = {"0": 0, "1": 1, "x": 0, "z": -1}
 
     def net(bit: Any) -> int:
@@ -179,9 +182,14 @@ def _template(name: str, body: Mapping[str, Any], modules: Mapping[str, Any]) ->
     ports = {port: (str(p["direction"]), bits(p["bits"])) for port, p in body["ports"].items()}
     collected: dict[tuple[str, tuple[str, ...]], tuple[list[int], list[list[int]]]] = {}
     children: list[tuple[str, str, dict[str, Ids]]] = []
+    box_pins: list[tuple[str, str, Ids]] = []
     cell_names: list[str] = []
     for cell, content in body["cells"].items():
         kind, pins = str(content["type"]), content["connections"]
+        if kind in boxes:
+            directions = {pin: str(port["direction"]) for pin, port in boxes[kind]["ports"].items()}
+            box_pins += [(f"{cell}.{pin}", directions[pin], bits(values)) for pin, values in pins.items()]
+            continue
         if kind in modules:
             children.append((cell, kind, {pin: bits(values) for pin, values in pins.items()}))
             continue
@@ -206,7 +214,7 @@ def _template(name: str, body: Mapping[str, Any], modules: Mapping[str, Any]) ->
             groups[kind] = _join(groups[kind], (pin_names, cells, nets))
         else:
             groups[kind] = (pin_names, cells, nets)
-    return _Template(len(numbers) - 2, ports, tuple(cell_names), groups, children, names)
+    return _Template(len(numbers) - 2, ports, tuple(cell_names), groups, children, box_pins, names)
 
 
 def _join(a: tuple[tuple[str, ...], Ids, Ids], b: tuple[tuple[str, ...], Ids, Ids]) -> tuple[tuple[str, ...], Ids, Ids]:
@@ -242,6 +250,11 @@ def netlist_from_json(data: Mapping[str, Any], *, top: str | None = None) -> Net
         return any(int(str(attributes.get(name, "0")), 2) for name in names)
 
     modules = {n: b for n, b in data["modules"].items() if not flagged(b, "blackbox", "whitebox")}
+    boxes = {
+        n: b
+        for n, b in data["modules"].items()
+        if n not in modules and any(len(port["bits"]) > 1 for port in b["ports"].values())
+    }
     if top is None:
         inside = {cell["type"] for body in modules.values() for cell in body["cells"].values()}
         tops = [n for n, b in modules.items() if flagged(b, "top")] or [n for n in modules if n not in inside]
@@ -254,6 +267,7 @@ def netlist_from_json(data: Mapping[str, Any], *, top: str | None = None) -> Net
     instances: list[Instance] = []
     parts: dict[str, list[tuple[tuple[str, ...], Ids, Ids]]] = {}
     pairs: list[tuple[int, int]] = []
+    box_ports: list[tuple[str, str, Ids]] = []
     nets = 2
     cells = 0
     stack: list[tuple[tuple[str, ...], str, dict[str, Ids]]] = [((), top, {})]
@@ -262,7 +276,7 @@ def netlist_from_json(data: Mapping[str, Any], *, top: str | None = None) -> Net
         path, module, connections = stack.pop()
         template = templates.get(module)
         if template is None:
-            template = templates[module] = _template(module, modules[module], modules)
+            template = templates[module] = _template(module, modules[module], modules, boxes)
         mapping = np.full(template.nets + 1, -2, np.int32)
         mapping[0], mapping[1], mapping[-1] = 0, 1, -1
         for port, outer in connections.items():
@@ -282,6 +296,7 @@ def netlist_from_json(data: Mapping[str, Any], *, top: str | None = None) -> Net
             top_map = mapping
         for kind, (pins, members, matrix) in template.groups.items():
             parts.setdefault(kind, []).append((pins, members + np.int32(cells), mapping[matrix]))
+        box_ports += [(".".join((*path, pin)), direction, mapping[b]) for pin, direction, b in template.boxes]
         names = {name: mapping[bits] for name, bits in template.names.items()}
         instances.append(
             Instance(path=path, module=module, first_cell=cells, cell_names=template.cell_names, names=names)
@@ -311,6 +326,12 @@ def netlist_from_json(data: Mapping[str, Any], *, top: str | None = None) -> Net
         name: Port(name=name, direction=direction, nets=root[top_map[bits]].astype(np.int32))
         for name, (direction, bits) in templates[top].ports.items()
     }
+    outside = {0, 1, *(int(net) for port in ports_.values() if port.direction == "input" for net in port.nets)}
+    for name, direction, bits in box_ports:
+        pin = np.where(bits >= 0, root[bits], -1).astype(np.int32)
+        # a pin without a net, or on a wire from a port or a constant, neither drives nor is driven
+        if len(pin) and not outside.intersection(pin.tolist()) and (pin >= 0).all():
+            ports_[name] = Port(name=name, direction="input" if direction == "output" else "output", nets=pin)
     return Netlist(
         top=top, groups=groups, ports=ports_, instances=renamed, cells=cells, nets=int(root.max()) + 1
     )  # fmt: skip

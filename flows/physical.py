@@ -17,8 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from flows.activity import Activity
 from flows.cells import CellLibrary, LibraryError, cell_library
+from flows.crossbar_activity import crossbar_activity, load_settings, recorded_stimulus
 from flows.delays import WireLoad, fanouts, propagate, wire_load
+from flows.designs import Spec
 from flows.encoder_activity import encoder_activity, load_registers, shower_stimulus
 from flows.folder import fresh_folder
 from flows.gate_simulation import GateSimulator, topological_levels
@@ -34,6 +37,7 @@ from flows.timing import ClockPlan, TimingReport, analyse, sta_version
 from sim.hgcal_encoder.decoder import TrainedModel
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
+from sim.lsm_crossbar.spec import CrossbarSpec
 
 __all__ = ["Mapped", "default_tree_slew_ns", "measure_placement", "measure_power", "measure_timing", "wire_ff_per_um"]
 
@@ -306,46 +310,63 @@ def timing_dict(report: TimingReport) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Run:
+    """A checked gate-level simulation, what is told about it, and the clocks of one inference."""
+
+    simulator: GateSimulator
+    activity: Activity
+    told: dict[str, Any]
+    clocks_per_inference: float = 1.0
+
+
 def measure_power(
     mapped: Mapped,
-    spec: EncoderSpec,
+    spec: Spec,
     *,
     model: str = "econ_t_5elinks",
     crossings: int = 24,
     words: int = 8,
     latency: int = 5,
+    recordings: int = 32,
+    clocks: int | None = None,
     glitch_clocks: int = 16,
     seed: int = 1,
     period_ns: float = PERIOD_NS,
     command: str = "",
     step: Callable[[str, int | None], Any] | None = None,
 ) -> tuple[PowerSummary, dict[str, Any], tuple[Metric, ...]]:
-    """Simulate showers on the netlist and leave ``power/``: power by stage and kind, metrics.
+    """Simulate real stimulus on the netlist and leave ``power/``: power by stage and kind, metrics.
 
     Parameters
     ----------
     mapped : Mapped
-    spec : EncoderSpec
+    spec : EncoderSpec or CrossbarSpec
         Of the design.
     model : str
-        Shipped weights, decoder and multiplexer; random weights where the network has another shape.
+        An encoder's shipped weights, decoder and multiplexer; random weights where the network has another shape.
     crossings : int
-        Clocks in each stream, those that fill the pipeline included.
+        An encoder's clocks in each stream, those that fill the pipeline included.
     words : int
-        Machine words: 64 streams in each.
+        An encoder's machine words: 64 streams in each.
     latency : int
-        Clocks from words to frames.
+        An encoder's clocks from words to frames.
+    recordings : int
+        Streams of a crossbar, each with another recording first.
+    clocks : int, optional
+        Clocks of a crossbar in each stream; until all have told their first class where left out.
     glitch_clocks : int
         Clocks replayed with delays.
     seed : int
     period_ns : float
+        An encoder's clock period; a crossbar's is in its spec.
     step : callable, optional
         ``step(name, total)`` gives a context manager that yields a progress callback (`Journal.step`).
 
     Raises
     ------
     ValueError
-        The netlist's frames differ from the golden model's.
+        The netlist differs from the golden model.
     """
     from contextlib import nullcontext
 
@@ -353,27 +374,14 @@ def measure_power(
         return nullcontext(lambda _done: None) if step is None else step(name, total)
 
     netlist, library = mapped.netlist, mapped.library
-    trained = TrainedModel.load(model)
-    same = trained.spec.weight_bits == spec.weight_bits and trained.spec.grid == spec.grid
-    weights = trained.weights if same else Weights.random(spec, np.random.default_rng(seed))
-    with stage(f"showers at pile-up 200: {64 * words} modules, {crossings} crossings", crossings) as advance:
-        stimulus = shower_stimulus(
-            spec, streams=64 * words, crossings=crossings, seed=seed,
-            select=trained.multiplexer if same else None, etx_count=trained.elinks,
-            keep_mask=trained.keep_mask if same else None, advance=advance,
+    if isinstance(spec, EncoderSpec):
+        run = _run_encoder(
+            mapped, spec, stage, model=model, crossings=crossings, words=words, latency=latency, seed=seed,
+            period_ns=period_ns,
         )  # fmt: skip
-    with stage(f"gate-level simulation: {netlist.cells:,} cells, {64 * words} streams"):
-        simulator = GateSimulator(netlist, library, words=words)
-        load_registers(simulator, spec, stimulus, weights)
-        activity, actual, expected = encoder_activity(
-            simulator, spec, stimulus, weights, latency=latency, period_ns=period_ns, snapshots=2
-        )
-    if not np.array_equal(actual, expected):
-        stream, crossing, word = (int(i) for i in np.argwhere(actual != expected)[0])
-        raise ValueError(
-            f"stream {stream}, crossing {crossing}, eTx {word}: the netlist sends "
-            f"{actual[stream, crossing, word]:08x}, the golden model {expected[stream, crossing, word]:08x}"
-        )
+    else:
+        run = _run_crossbar(mapped, spec, stage, recordings=recordings, clocks=clocks, seed=seed)
+    simulator, activity = run.simulator, run.activity
     wires, per_um, core_um2, source = mapped.wires()
     tree_slew = default_tree_slew_ns(library)
     trees = {int(netlist.ports[name].nets[0]): tree_slew for name in ("clk", "rst") if name in netlist.ports}
@@ -390,8 +398,9 @@ def measure_power(
     told = {
         "design": spec.name, "library": mapped.cells.name, "library_sha256": mapped.cells.sha256,
         "voltage_v": library.voltage_v, "activity": activity.source, "clocks": activity.clocks,
-        "frames_compared": int(actual.size), "occupancy": stimulus.occupancy,
-        "weights": model if same else f"random, seed {seed}", "wires": source, **summary.to_dict(),
+        **run.told, "wires": source, **summary.to_dict(),
+        "clocks_per_inference": run.clocks_per_inference,
+        "energy_per_inference_pj": summary.energy_pj * run.clocks_per_inference,
     }  # fmt: skip
     metrics = power_metrics(mapped, summary, told, command)
     with fresh_folder(mapped.folder / "power", marker="power.json") as work:
@@ -400,14 +409,75 @@ def measure_power(
     return summary, told, metrics
 
 
+def _run_encoder(
+    mapped: Mapped,
+    spec: EncoderSpec,
+    stage: Callable[..., Any],
+    *,
+    model: str,
+    crossings: int,
+    words: int,
+    latency: int,
+    seed: int,
+    period_ns: float,
+) -> _Run:
+    """Showers at pile-up 200 in modules over the endcap."""
+    trained = TrainedModel.load(model)
+    same = trained.spec.weight_bits == spec.weight_bits and trained.spec.grid == spec.grid
+    weights = trained.weights if same else Weights.random(spec, np.random.default_rng(seed))
+    with stage(f"showers at pile-up 200: {64 * words} modules, {crossings} crossings", crossings) as advance:
+        stimulus = shower_stimulus(
+            spec, streams=64 * words, crossings=crossings, seed=seed,
+            select=trained.multiplexer if same else None, etx_count=trained.elinks,
+            keep_mask=trained.keep_mask if same else None, advance=advance,
+        )  # fmt: skip
+    with stage(f"gate-level simulation: {mapped.netlist.cells:,} cells, {64 * words} streams"):
+        simulator = GateSimulator(mapped.netlist, mapped.library, words=words)
+        load_registers(simulator, spec, stimulus, weights)
+        activity, actual, expected = encoder_activity(
+            simulator, spec, stimulus, weights, latency=latency, period_ns=period_ns, snapshots=2
+        )
+    if not np.array_equal(actual, expected):
+        stream, crossing, word = (int(i) for i in np.argwhere(actual != expected)[0])
+        raise ValueError(
+            f"stream {stream}, crossing {crossing}, eTx {word}: the netlist sends "
+            f"{actual[stream, crossing, word]:08x}, the golden model {expected[stream, crossing, word]:08x}"
+        )
+    told = {
+        "frames_compared": int(actual.size), "occupancy": stimulus.occupancy,
+        "weights": model if same else f"random, seed {seed}",
+    }  # fmt: skip
+    return _Run(simulator=simulator, activity=activity, told=told)
+
+
+def _run_crossbar(
+    mapped: Mapped, spec: CrossbarSpec, stage: Callable[..., Any], *, recordings: int, clocks: int | None, seed: int
+) -> _Run:
+    """Whole inferences of recordings, the macro and the weight memory played by their golden behaviour."""
+    with stage(f"{recordings} recordings"):
+        stimulus = recorded_stimulus(spec, streams=recordings, seed=seed)
+    with stage(f"gate-level simulation: {mapped.netlist.cells:,} cells, {recordings} streams") as advance:
+        simulator = GateSimulator(mapped.netlist, mapped.library, words=-(-recordings // 64))
+        load_settings(simulator, stimulus)
+        run = crossbar_activity(simulator, stimulus, clocks=clocks, advance=advance)
+    operations = float(stimulus.golden.row_activations.sum() / recordings * spec.neurons)
+    told = {
+        "compared": dict(run.compared), "recordings": recordings, "seed": seed, "synaptic_operations": operations,
+    }  # fmt: skip
+    return _Run(simulator=simulator, activity=run.activity, told=told, clocks_per_inference=run.clocks_per_inference)
+
+
 def power_metrics(mapped: Mapped, summary: PowerSummary, told: dict[str, Any], command: str) -> tuple[Metric, ...]:
     """Power and energy per inference as metrics, by kind and by stage."""
     metric = _metric(mapped, "liquidcal", package_version("liquidcal"), command or "flows.physical.measure_power")
     how = f"{told['activity']}; wires: {told['wires']}"
+    clocks = told.get("clocks_per_inference", 1.0)
+    per_pj = summary.period_ns / 1000 * clocks
     low, high = (
-        summary.energy_pj + sum(row[end] - summary.total_uw for row in summary.uncertainty) * summary.period_ns / 1000
+        (summary.total_uw + sum(row[end] - summary.total_uw for row in summary.uncertainty)) * per_pj
         for end in ("low_uw", "high_uw")
     )
+    time = f"{summary.period_ns:g} ns" + (f" times {clocks:,.0f} clocks" if clocks != 1 else "")
     named = {
         "leakage": "state-dependent leakage",
         "internal": "internal energy of cells, without clock pins",
@@ -415,10 +485,9 @@ def power_metrics(mapped: Mapped, summary: PowerSummary, told: dict[str, Any], c
         "switching": "1/2 C V^2 of nets",
         "glitches": "transitions with delays over those without, on a sample",
     }
-    per_pj = summary.period_ns / 1000
     rows = [
         metric("power__total", summary.total_uw / 1000, "mW", f"all kinds at {1000 / summary.period_ns:g} MHz; {how}"),
-        metric("energy__per_inference", summary.energy_pj, "pJ", f"power times {summary.period_ns:g} ns; {how}"),
+        metric("energy__per_inference", summary.total_uw * per_pj, "pJ", f"power times {time}; {how}"),
         metric("energy__per_inference__bound:low", low, "pJ", "every modelling step at its low end"),
         metric("energy__per_inference__bound:high", high, "pJ", "every modelling step at its high end"),
         *(metric(f"energy__per_inference__kind:{kind}", summary.kind(kind) * per_pj, "pJ", text)

@@ -31,19 +31,24 @@ def power(
     min_annotated: Annotated[float, typer.Option(help="Percentage of nets that the VCD must name.")] = 90.0,
     crossings: Annotated[int, typer.Option(min=8, help="Bunch crossings per stream, for a preset.")] = 24,
     streams: Annotated[int, typer.Option(min=64, help="Modules simulated side by side, for a preset.")] = 512,
-    seed: Annotated[int, typer.Option(help="Seed of the showers, for a preset.")] = 1,
+    recordings: Annotated[int, typer.Option(min=1, help="Recordings side by side, for a crossbar.")] = 32,
+    clocks: Annotated[
+        int | None, typer.Option(min=2, help="Clocks of each recording, for a crossbar; else whole inferences.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of showers or recordings, for a preset.")] = 1,
     out: Out = Path("report"),
     as_json: AsJson = False,
 ) -> None:
     """Power from activity: leakage, internal, switching, clock tree, glitches, by stage, with uncertainties.
 
     Anyone's netlist: --netlist F.v --liberty F.lib --vcd F.vcd. A synthesised design of ours: PRESET; showers at
-    pile-up 200 are simulated on its gates and compared with the golden model on the way.
+    pile-up 200, or recordings of an event camera, are simulated on its gates and compared with the golden model on the
+    way. Of a crossbar it is the digital part.
     """
     if preset is not None:
         if any(option is not None for option in (netlist, liberty, vcd)):
             raise typer.BadParameter("give either PRESET, or --netlist, --liberty and --vcd")
-        told = _design(preset, out, crossings, streams, seed, glitch_clocks, as_json)
+        told = _design(preset, out, crossings, streams, recordings, clocks, seed, glitch_clocks, as_json)
     elif netlist is not None and liberty and vcd is not None:
         from flows.netlist_power import netlist_power
 
@@ -66,20 +71,30 @@ def power(
 
 
 def _design(
-    preset: str, out: Path, crossings: int, streams: int, seed: int, glitch_clocks: int, as_json: bool
+    preset: str,
+    out: Path,
+    crossings: int,
+    streams: int,
+    recordings: int,
+    clocks: int | None,
+    seed: int,
+    glitch_clocks: int,
+    as_json: bool,
 ) -> dict[str, Any]:
     from flows.designs import load_design
     from flows.physical import Mapped, measure_power
     from sim.hgcal_encoder.spec import EncoderSpec
 
     spec = load_design(preset)
-    if not isinstance(spec, EncoderSpec):
-        raise typer.BadParameter(f"{spec.name} is no encoder; use --netlist, --liberty and --vcd")
     journal = Journal()
-    command = f"liquidcal power {preset} --crossings {crossings} --streams {streams} --seed {seed}"
+    if isinstance(spec, EncoderSpec):
+        size = f"--crossings {crossings} --streams {streams}"
+    else:
+        size = f"--recordings {recordings}" + ("" if clocks is None else f" --clocks {clocks}")
     _, told, metrics = measure_power(
-        Mapped(folder=out / spec.name), spec, crossings=crossings, words=-(-streams // 64), seed=seed,
-        glitch_clocks=glitch_clocks, command=command, step=journal.step,
+        Mapped(folder=out / spec.name), spec, crossings=crossings, words=-(-streams // 64), recordings=recordings,
+        clocks=clocks, seed=seed, glitch_clocks=glitch_clocks,
+        command=f"liquidcal power {preset} {size} --seed {seed}", step=journal.step,
     )  # fmt: skip
     return told | {"metrics": [metric.to_dict() for metric in metrics]} if as_json else told
 
@@ -98,6 +113,8 @@ def _print(told: dict[str, Any]) -> None:
         f"{told['energy_per_clock_pj']:,.2f} pJ per clock of {told['period_ns']:g} ns; "
         f"{told['annotated_nets_percent']:.1f} % of the nets annotated; wires: {told['wires']}"
     )
+    if (clocks := told.get("clocks_per_inference", 1)) != 1:
+        console.print(f"{told['energy_per_inference_pj']:,.0f} pJ per inference of {clocks:,.0f} clocks on average")
     for row in told["uncertainty"]:
         console.print(f"  {row['step']}: {row['low_uw']:,.1f} to {row['high_uw']:,.1f} uW ({row['how']})")
     for note in told["notes"]:
