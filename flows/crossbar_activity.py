@@ -288,7 +288,7 @@ def crossbar_activity(
     stimulus: CrossbarStimulus,
     *,
     clocks: int | None = None,
-    snapshots: int = 8,
+    snapshots: int = 32,
     advance: Callable[[int], None] | None = None,
 ) -> CrossbarRun:
     """Activity of a mapped crossbar chip over whole inferences, compared with the golden model as it runs.

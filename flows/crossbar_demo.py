@@ -145,7 +145,7 @@ def run_crossbar_demo(
     _compare(journal, "RTL equals golden model: classes", classes[:simulated], played.classes, "classes")
     energy = inference_energy(spec, image, activity)
     with replacing(out_dir / "energy.json") as out:
-        json.dump(energy_document(spec, energy, _measured(out_dir, spec)), out, indent=1)
+        json.dump(energy_document(spec, energy, measured_power(out_dir, spec)), out, indent=1)
     with replacing(out_dir / "liquid.npz", "wb") as out:
         np.savez_compressed(
             out,
@@ -161,7 +161,7 @@ def run_crossbar_demo(
         )
 
 
-def _measured(out_dir: Path, spec: CrossbarSpec) -> dict[str, Any] | None:
+def measured_power(out_dir: Path, spec: CrossbarSpec) -> dict[str, Any] | None:
     """What `liquidcal power` left of this design, if it was run."""
     path = out_dir / "power" / "power.json"
     if not path.is_file():

@@ -1,7 +1,11 @@
 """Energy and area of a whole crossbar chip against sums made by hand."""
 
+import json
+from pathlib import Path
+
 import pytest
 
+from flows.crossbar_demo import measured_power
 from flows.crossbar_energy import area_terms, digital_terms, energy_document, macro_terms, memory_area_mm2, split
 from sim.lsm_crossbar.energy import Estimate, InferenceEnergy, adc_area_um2
 from sim.lsm_crossbar.spec import N_MNIST
@@ -89,3 +93,13 @@ def test_report_says_what_is_missing() -> None:
     assert any("Without the digital part" in note for note in without["notes"])  # type: ignore[attr-defined]
     assert {"neurons", "clock tree"} <= {term["name"] for term in whole["terms"]}  # type: ignore[attr-defined]
     assert not any("Without" in note for note in whole["notes"])  # type: ignore[attr-defined]
+
+
+def test_demo_takes_the_digital_part_of_its_own_design_only(tmp_path: Path) -> None:
+    assert measured_power(tmp_path, N_MNIST) is None
+    (tmp_path / "power").mkdir()
+    path = tmp_path / "power" / "power.json"
+    path.write_text(json.dumps(TOLD))
+    assert measured_power(tmp_path, N_MNIST) == TOLD
+    path.write_text(json.dumps(TOLD | {"design": "FULL_MACRO"}))
+    assert measured_power(tmp_path, N_MNIST) is None
