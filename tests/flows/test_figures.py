@@ -43,7 +43,7 @@ def place(folder: Path, text: str, **results: list[Metric]) -> Path:
 
 def test_committed_tables_are_what_the_results_give() -> None:
     assert update(REPOSITORY, check=True) == []
-    assert "<!-- figures:models -->\n| what" in (REPOSITORY / "README.md").read_text()
+    assert "<!-- figures:verification -->\n| what" in (REPOSITORY / "README.md").read_text()
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
