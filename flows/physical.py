@@ -238,6 +238,18 @@ def record_placement(
     return placed, busy, metrics
 
 
+INTERNAL_CLOCK = "fast_clk"
+"""Second clock of an encoder whose multipliers are reused."""
+
+
+def _one_clock(mapped: Mapped) -> None:
+    """Refuse what timing and power do not model yet: a design with an internal clock."""
+    if INTERNAL_CLOCK in mapped.netlist.ports:
+        raise ValueError(
+            f"{mapped.folder} has an internal clock ({INTERNAL_CLOCK}): timing and power know one clock, reuse 1"
+        )
+
+
 def clock_plan(mapped: Mapped, *, period_ns: float = PERIOD_NS) -> ClockPlan:
     """Clock, reset and quasi-static registers of our generators' designs.
 
@@ -260,7 +272,10 @@ def measure_timing(
     ------
     LibraryError
         OpenSTA is missing or refuses its input.
+    ValueError
+        The design has an internal clock.
     """
+    _one_clock(mapped)
     wires, _, _, source = mapped.wires()
     plan = clock_plan(mapped, period_ns=period_ns)
     report = analyse(
@@ -366,9 +381,11 @@ def measure_power(
     Raises
     ------
     ValueError
-        The netlist differs from the golden model.
+        The netlist differs from the golden model, or the design has an internal clock.
     """
     from contextlib import nullcontext
+
+    _one_clock(mapped)
 
     def stage(name: str, total: int | None = None) -> Any:
         return nullcontext(lambda _done: None) if step is None else step(name, total)

@@ -4,6 +4,8 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from flows.cli import main
 from flows.encoder_activity import encoder_activity, load_registers, shower_stimulus
 from flows.gate_simulation import GateSimulator
 from flows.metrics import find, read_metrics
-from flows.physical import Mapped, wire_ff_per_um
+from flows.physical import Mapped, measure_power, measure_timing, wire_ff_per_um
 from flows.synthesis import synthesise
 from hw.common.export import to_rtlil
 from hw.hgcal_encoder.encoder import Encoder
@@ -137,3 +139,13 @@ def test_wire_capacitance_names_its_source() -> None:
     # metals 2 to 5 of osu018: 1.9e-5 pF/um2 * 0.3 um + 2 * 6e-5 pF/um = 0.1257 fF/um for metal 2
     assert 0.05 < value < 0.1257
     assert wire_ff_per_um(old, None) == (0.2, "assumed")
+
+
+def test_a_design_with_an_internal_clock_is_refused() -> None:
+    mapped: Any = SimpleNamespace(
+        folder="report/SERIAL", netlist=SimpleNamespace(ports={"clk": None, "fast_clk": None})
+    )
+    with pytest.raises(ValueError, match="report/SERIAL has an internal clock"):
+        measure_timing(mapped)
+    with pytest.raises(ValueError, match="know one clock"):
+        measure_power(mapped, SMALL)
