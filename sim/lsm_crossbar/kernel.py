@@ -1,11 +1,14 @@
 # mypy: disallow-untyped-decorators=False
 # (numba's decorators have no types)
+# ruff: noqa: ARG001
+# (the arguments of intrinsics are types)
 """Compiled kernel of the liquid, samples on all cores. Same results as the NumPy engine on every code.
 
-Sums are those of the plus columns side by side, then those of the minus columns, each in the order of the neurons, so
-that conversions and membranes are long vector loops. A row lies in memory as in the macro, one byte per column; eight
-columns are added at a time as one word, four rows, which a byte just holds; then even bytes (plus) are parted from odd
-ones (minus) into lanes of 16 bits. Where codes or sums of a spec are wider, rows of 32-bit numbers are added.
+Neurons lie in tiles of 32. A tile holds the codes of all rows for its neurons, plus in the low and minus in the high
+byte of 16-bit words, and stays in the processor's nearest cache while the reads of many samples pass over it. Four rows
+are added at a time, which a byte just holds; then plus and minus part into lanes of their own. With ideal ADCs a read
+is converted before its sums leave the registers. Where codes or sums of a spec are wider, rows of 32-bit numbers are
+added.
 """
 
 from __future__ import annotations
@@ -15,25 +18,37 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba.extending import intrinsic
 
 from sim.lsm_crossbar.noise import start_states
 
 if TYPE_CHECKING:
     from sim.lsm_crossbar.liquid import Liquid
 
+TILE = 32
+"""Neurons of a tile: one row of it is a cache line, and 512 rows are a first-level cache."""
+CHUNK = 16
+"""Rows that are added at once."""
+BLOCK = 32
+"""Samples that go through a tile together."""
+
 
 def run(liquid: Liquid, spikes: npt.NDArray[np.uint8], first_sample: int) -> dict[str, npt.NDArray[Any]]:
     """The fields of `sim.lsm_crossbar.liquid.Activity` for checked input spikes of shape (n, steps, inputs)."""
     spec, image = liquid.spec, liquid.conductances
     n = len(spikes)
-    # columns in whole words of eight; what is added to the chip's own columns has no conductance and no effect
-    half = -(-spec.neurons // 4) * 4
-    # the row behind the last one is always zero
-    rows = np.zeros((spec.used_rows + 1, 2 * half), np.uint8)
-    rows[:-1, : 2 * spec.neurons] = image.codes[: spec.used_rows, : 2 * spec.neurons]
+    # what is added to the chip's own columns has no conductance and no effect; nor has the row behind the last one
+    tiles = -(-spec.neurons // TILE)
+    half = tiles * TILE
+    pairs = np.zeros((spec.used_rows + 1, half, 2), np.int32)
+    pairs[:-1, : spec.neurons] = image.codes[: spec.used_rows, : 2 * spec.neurons].reshape(-1, spec.neurons, 2)
+    wide = np.concatenate([pairs[:, :, 0], pairs[:, :, 1]], axis=1)
     # four codes in a byte, all codes of a read in 15 bits
     packable = spec.conductance_bits <= 6 and spec.column_sum_width <= 15
-    wide = np.concatenate([rows[:, 0::2], rows[:, 1::2]], axis=1).astype(np.int32)
+    cells = _aligned((tiles, spec.used_rows + 1, TILE))
+    if packable:
+        cells[:] = (pairs[:, :, 0] | pairs[:, :, 1] << 8).reshape(-1, tiles, TILE).transpose(1, 0, 2)
     gain = np.full((2, half), 1 << spec.gain_fraction, np.int32)
     offset = np.zeros((2, half), np.int32)
     lane = np.arange(spec.neurons) // spec.columns_per_adc
@@ -41,14 +56,17 @@ def run(liquid: Liquid, spikes: npt.NDArray[np.uint8], first_sample: int) -> dic
         gain[side, : spec.neurons] = image.adc_gain[2 * lane + side]
         offset[side, : spec.neurons] = image.adc_offset[2 * lane + side]
     ideal = bool((gain == 1 << spec.gain_fraction).all() and (offset == 0).all() and liquid.noise_seed is None)
-    shift = spec.adc_shift if ideal else spec.conversion_shift
+    # what a step adds to a potential in 16 bits
+    ideal = ideal and packable and spec.rows_per_read <= CHUNK and spec.step_input_max < 1 << 15 and spec.adc_shift < 16
+    limit = spec.column_sum_max if spec.column_limit is None else min(spec.column_limit, spec.column_sum_max)
     states = np.zeros((n, 2, 0), np.uint32)
     if liquid.noise_seed is not None:
         flat = start_states(liquid.noise_seed, first_sample + np.arange(n), spec.adcs)
         states = flat.reshape(n, spec.lanes, 2).transpose(0, 2, 1)[:, :, : spec.active_lanes].astype(np.uint32)
     # eight input channels are looked at together
-    words = np.zeros((n, spec.steps, -(-spec.inputs // 8) * 8), np.uint8)
-    words[:, :, : spec.inputs] = spikes
+    words = np.ascontiguousarray(spikes)
+    if spec.inputs % 8:
+        words = np.pad(words, ((0, 0), (0, 0), (0, -spec.inputs % 8)))
     result = {
         "spikes": np.zeros((n, spec.steps, spec.neurons), np.bool_),
         "counts": np.zeros((n, spec.windows, spec.neurons), np.int64),
@@ -60,29 +78,54 @@ def run(liquid: Liquid, spikes: npt.NDArray[np.uint8], first_sample: int) -> dic
         words.view(np.uint64),
         spec.inputs,
         spec.neurons,
-        rows.view(np.uint64),
+        # no more blocks than there are cores, if samples are few
+        max(1, min(BLOCK, -(-n // numba.get_num_threads()))),
+        cells,
         packable,
         wide,
         gain.ravel(),
         offset.ravel(),
         ideal,
+        ideal and spec.membrane_width <= 16,
+        # a cut sum, converted, is the converted sum cut
+        np.uint16(min(spec.adc_max, limit >> spec.adc_shift, np.iinfo(np.int16).max)),
         np.ascontiguousarray(states),
         np.int32(spec.noise_scale if liquid.noise_seed is not None and spec.noise_scale is not None else 0),
         spec.columns_per_adc,
-        np.int32(-1 if spec.column_limit is None else min(spec.column_limit, spec.column_sum_max)),
+        np.int32(limit),
         spec.rows_per_read,
-        np.uint32(shift),
-        np.int32(min((1 << (spec.adc_bits + shift)) - 1, np.iinfo(np.int16 if ideal and packable else np.int32).max)),
+        np.uint32(spec.adc_shift if ideal else spec.conversion_shift),
+        np.int32(min((1 << (spec.adc_bits + spec.conversion_shift)) - 1, np.iinfo(np.int32).max)),
         np.array(spec.leak, np.int32),
         np.int32(liquid.threshold),
-        np.int32(spec.refractory_steps),
+        np.int16(spec.refractory_steps),
         spec.window_length,
-        result["spikes"],
+        _ONES,
+        result["spikes"].view(np.uint8),
         result["counts"],
         result["reads"],
         result["row_activations"],
     )
     return result
+
+
+def _aligned(shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
+    """Zeros that begin with a cache line."""
+    room = np.zeros(int(np.prod(shape)) + 32, np.uint16)
+    start = -room.ctypes.data % 64 // 2
+    return room[start : start + int(np.prod(shape))].reshape(shape)
+
+
+def _ones() -> npt.NDArray[np.uint8]:
+    """For each byte, which of its bits are set, as places in a tile."""
+    places = np.zeros((256, 8), np.uint8)
+    for byte in range(256):
+        ones = [TILE * bit for bit in range(8) if byte >> bit & 1]
+        places[byte, : len(ones)] = ones
+    return places
+
+
+_ONES = _ones()
 
 
 @numba.njit(parallel=True, cache=True)
@@ -91,12 +134,15 @@ def _run(
     words: Any,
     channels: int,
     neurons: int,
-    packed: Any,
+    block: int,
+    cells: Any,
     packable: bool,
     wide: Any,
     gain: Any,
     offset: Any,
     ideal: bool,
+    narrow: bool,
+    top_code: Any,
     states: Any,
     noise_scale: Any,
     columns_per_adc: int,
@@ -108,151 +154,247 @@ def _run(
     threshold: Any,
     refractory_steps: Any,
     window_length: int,
+    ones: Any,
     out_spikes: Any,
     out_counts: Any,
     out_reads: Any,
     out_rows: Any,
 ) -> None:
     n, steps = inputs.shape[0], inputs.shape[1]
-    columns = wide.shape[1]
-    half = columns // 2
-    for sample in numba.prange(n):
-        packed_sums = np.zeros(columns // 4, np.uint64)
-        plus_words, minus_words = packed_sums[: columns // 8], packed_sums[columns // 8 :]
-        narrow_sums = packed_sums.view(np.int16)
-        narrow_plus, narrow_minus = narrow_sums[:half], narrow_sums[half:]
-        wide_sums = np.zeros(columns, np.int32)
-        wide_plus, wide_minus = wide_sums[:half], wide_sums[half:]
-        noise = np.zeros(columns, np.int32)
-        adc_codes = np.zeros(columns, np.int32)
-        membrane = np.zeros(half, np.int32)
-        leaked = np.zeros(half, np.int32)
-        refractory = np.zeros(half, np.int32)
-        own = states[sample].copy()
-        drawn = np.zeros(own.shape[1], np.int32)
-        rows = np.empty(channels + neurons + 8, np.uint64)
-        chunk = np.empty(16, np.uint64)
-        reads = 0
+    half = wide.shape[1] // 2
+    nothing = np.uint32((wide.shape[0] - 1) * TILE)
+    reads_per_step = -(-(channels + neurons) // rows_per_read)
+    width = -(-rows_per_read // CHUNK) * CHUNK
+    for number in numba.prange(-(-n // block)):
+        first = number * block
+        count = min(block, n - first)
+        # the potentials or, where they are wider, what a step adds to them
+        narrow_membrane = np.zeros((count, half), np.int16)
+        membrane = np.zeros((count, half), np.int32)
+        narrow_leaked = np.zeros(count * half, np.int16)
+        leaked = np.zeros(count * half, np.int32)
+        refractory = np.zeros(count * half, np.int16)
+        fired = np.zeros((count, half), np.uint8)
+        fired_words = fired.view(np.uint64)
+        tally = np.zeros((count, half), np.uint8)
+        narrow_sums = np.zeros(2 * half, np.int16)
+        sums = np.zeros(2 * half, np.int32)
+        noise = np.zeros(2 * half, np.int32)
+        codes = np.zeros(2 * half, np.int32)
+        own = states[first : first + count].copy()
+        drawn = np.zeros(own.shape[2], np.int32)
+        # where in a tile a row begins: active rows of one sample, then of all reads, filled up with the row of nothing
+        active = np.zeros(channels + neurons + 8 + width, np.uint32)
+        rows = np.zeros((count * reads_per_step, width), np.uint32)
+        owner = np.zeros(count * reads_per_step, np.int64)
         for step in range(steps):
-            # rows are written whether they are active or not, and kept if they are: no branch to mispredict
-            active = 0
-            for word in range(words.shape[2]):
-                if words[sample, step, word]:
-                    for channel in range(8 * word, 8 * word + 8):
-                        rows[active] = channel
-                        active += inputs[sample, step, channel]
-            if step:
-                for neuron in range(neurons):
-                    rows[active] = channels + neuron
-                    active += out_spikes[sample, step - 1, neuron]
-            for index in range(active):
-                out_rows[sample, rows[index]] += 1
-            for first in range(0, active, rows_per_read):
-                reads += 1
-                last = min(first + rows_per_read, active)
-                if packable:
-                    _sum_packed(packed, rows, first, last, chunk, plus_words, minus_words)
-                    if limit >= 0:
-                        _limit(narrow_sums, np.int16(limit))
-                else:
-                    _sum_wide(wide, rows, first, last, wide_sums)
-                    if limit >= 0:
-                        _limit(wide_sums, limit)
-                if ideal and packable:
-                    _integrate_ideal(narrow_plus, narrow_minus, shift, np.int16(top), membrane)
-                elif ideal:
-                    _integrate_ideal(wide_plus, wide_minus, shift, top, membrane)
-                else:
+            reads = 0
+            for sample in range(count):
+                found = _list(words[first + sample, step], 0, ones, active, 0)
+                found = _list(fired_words[sample], channels, ones, active, found)
+                for start in range(0, found, rows_per_read):
+                    length = min(found - start, rows_per_read)
+                    for i in range(width):
+                        rows[reads, i] = active[start + i] if i < length else nothing
+                    owner[reads] = sample
+                    out_reads[first + sample] += 1
+                    reads += 1
+            if ideal:
+                _add_reads(cells, rows, owner, reads, np.uint16(shift), top_code, narrow_membrane)
+            else:
+                for read in range(reads):
+                    sample = owner[read]
                     if noise_scale:
-                        _draw(own, columns_per_adc, noise_scale, drawn, noise, neurons)
+                        _draw(own[sample], columns_per_adc, noise_scale, drawn, noise, neurons)
                     if packable:
-                        _convert(narrow_sums, noise, gain, offset, shift, top, adc_codes)
+                        _sum_packed(cells, rows[read], narrow_sums)
+                        _limit(narrow_sums, np.int16(limit))
+                        _convert(narrow_sums, noise, gain, offset, shift, top, codes)
                     else:
-                        _convert(wide_sums, noise, gain, offset, shift, top, adc_codes)
-                    _integrate(adc_codes, membrane)
-            _leak(membrane, leak, leaked)
-            window = step // window_length
-            _fire(
-                leaked,
-                threshold,
-                refractory_steps,
-                membrane,
-                refractory,
-                out_spikes[sample, step],
-                out_counts[sample, window],
+                        _sum_wide(wide, rows[read], sums)
+                        _limit(sums, limit)
+                        _convert(sums, noise, gain, offset, shift, top, codes)
+                    _integrate(codes, membrane[sample])
+            # all samples in one go: long vector loops
+            if ideal and not narrow:
+                _take(narrow_membrane.reshape(-1), membrane.reshape(-1))
+            if narrow:
+                _leak(narrow_membrane.reshape(-1), leak, narrow_leaked)
+                _fire(
+                    narrow_leaked,
+                    np.int16(threshold),
+                    refractory_steps,
+                    narrow_membrane.reshape(-1),
+                    refractory,
+                    fired.reshape(-1),
+                )
+            else:
+                _leak(membrane.reshape(-1), leak, leaked)
+                _fire(leaked, threshold, refractory_steps, membrane.reshape(-1), refractory, fired.reshape(-1))
+            _add(fired.reshape(-1), tally.reshape(-1))
+            for sample in range(count):
+                out_spikes[first + sample, step] = fired[sample, :neurons]
+            # a byte holds 255 spikes
+            if (step + 1) % window_length == 0 or (step + 1) % 255 == 0:
+                for sample in range(count):
+                    _flush(tally[sample], out_counts[first + sample, step // window_length])
+        # a neuron's row is active after each spike but the last step's
+        for sample in range(count):
+            _activations(
+                inputs[first + sample],
+                out_counts[first + sample],
+                fired[sample],
+                np.zeros(channels, np.uint8),
+                channels,
+                out_rows[first + sample],
             )
-        out_reads[sample] = reads
 
 
 @numba.njit(cache=True)
-def _sum_packed(packed: Any, rows: Any, first: int, last: int, chunk: Any, plus: Any, minus: Any) -> None:
-    nothing = packed.shape[0] - 1
-    keep = np.uint64(0)
-    for start in range(first, last, 16):
-        count = min(last - start, 16)
-        for i in range(16):
-            chunk[i] = rows[start + i] if i < count else nothing
-        if count > 8:
-            _add_sixteen(packed, chunk, keep, plus, minus)
-        else:
-            _add_eight(packed, chunk, keep, plus, minus)
-        keep = np.uint64(0xFFFFFFFFFFFFFFFF)
-
-
-@numba.njit(cache=True)
-def _add_eight(packed: Any, rows: Any, keep: Any, plus: Any, minus: Any) -> None:
-    mask, eight = np.uint64(0x00FF00FF00FF00FF), np.uint64(8)
-    a, b, c, d, e, f, g, h = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6], rows[7]
-    for i in range(plus.shape[0]):
-        low = packed[a, i] + packed[b, i] + packed[c, i] + packed[d, i]
-        high = packed[e, i] + packed[f, i] + packed[g, i] + packed[h, i]
-        plus[i] = (plus[i] & keep) + (low & mask) + (high & mask)
-        minus[i] = (minus[i] & keep) + ((low >> eight) & mask) + ((high >> eight) & mask)
-
-
-@numba.njit(cache=True)
-def _add_sixteen(packed: Any, rows: Any, keep: Any, plus: Any, minus: Any) -> None:
-    mask, eight = np.uint64(0x00FF00FF00FF00FF), np.uint64(8)
-    a, b, c, d, e, f, g, h = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6], rows[7]
-    k, m, n, p, q, r, s, t = rows[8], rows[9], rows[10], rows[11], rows[12], rows[13], rows[14], rows[15]
-    for i in range(plus.shape[0]):
-        w = packed[a, i] + packed[b, i] + packed[c, i] + packed[d, i]
-        x = packed[e, i] + packed[f, i] + packed[g, i] + packed[h, i]
-        y = packed[k, i] + packed[m, i] + packed[n, i] + packed[p, i]
-        z = packed[q, i] + packed[r, i] + packed[s, i] + packed[t, i]
-        plus[i] = (plus[i] & keep) + (w & mask) + (x & mask) + (y & mask) + (z & mask)
-        minus[i] = (
-            (minus[i] & keep)
-            + ((w >> eight) & mask)
-            + ((x >> eight) & mask)
-            + ((y >> eight) & mask)
-            + ((z >> eight) & mask)
+def _list(words: Any, first: int, ones: Any, rows: Any, found: Any) -> Any:
+    """Write where the rows of the set bytes begin behind the `found` ones; how many there are then."""
+    for word in range(words.shape[0]):
+        spikes = words[word]
+        # one bit of each byte beside the other in the highest byte; the sum of all bytes in the highest byte
+        bits = (spikes * np.uint64(0x0102040810204080)) >> np.uint64(56)
+        count = (spikes * np.uint64(0x0101010101010101)) >> np.uint64(56)
+        # eight rows are written, whether they are active or not: no branch to mispredict
+        _write_places(
+            ones.ctypes.data + np.uint64(8) * bits,
+            np.uint32((first + 8 * word) * TILE),
+            rows.ctypes.data + np.uint64(4 * found),
         )
+        found += np.int64(count)
+    return found
+
+
+@intrinsic
+def _write_places(_context: Any, ones: Any, start: Any, rows: Any) -> Any:
+    """Add a 32-bit number to the eight bytes at the address `ones`, and write them as 32-bit numbers to `rows`."""
+
+    def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        byte, number = (ir.VectorType(ir.IntType(bits), 8) for bits in (8, 32))
+        places = builder.zext(_load(builder, values[0], byte), number)
+        _store(builder, values[2], builder.add(places, _spread(builder, values[1], number)))
+        return context.get_dummy_value()
+
+    return numba.void(numba.uintp, numba.uint32, numba.uintp), generate
+
+
+def _load(builder: Any, address: Any, vector: Any) -> Any:
+    return builder.load(builder.inttoptr(address, vector.as_pointer()), align=1)
+
+
+def _store(builder: Any, address: Any, values: Any) -> None:
+    builder.store(values, builder.inttoptr(address, values.type.as_pointer()), align=1)
+
+
+def _spread(builder: Any, value: Any, vector: Any) -> Any:
+    """A vector of `value` in all lanes."""
+    nothing = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    return builder.shuffle_vector(first, nothing, zeros)
+
+
+_CODES = ir.VectorType(ir.IntType(16), TILE)
+
+
+def _plus_and_minus(builder: Any, cells: Any, rows: Any) -> tuple[Any, Any]:
+    """Vectors of the plus and of the minus sums of a tile over the CHUNK rows of a read.
+
+    Addresses of the tile and of the rows' places in it. Written in LLVM's vectors, which it maps to those of the
+    processor: its own vectoriser would compare all addresses before each read.
+    """
+    codes = builder.inttoptr(cells, ir.IntType(16).as_pointer())
+    places = builder.inttoptr(rows, ir.IntType(32).as_pointer())
+    low, eight = (ir.Constant(_CODES, [value] * TILE) for value in (0xFF, 8))
+    plus = minus = None
+    for four in range(0, CHUNK, 4):
+        together = None
+        for row in range(four, four + 4):
+            place = builder.load(builder.gep(places, [ir.Constant(ir.IntType(32), row)]), align=4)
+            cell = builder.gep(codes, [builder.zext(place, ir.IntType(64))])
+            here = builder.load(builder.bitcast(cell, _CODES.as_pointer()), align=2)
+            together = here if together is None else builder.add(together, here)
+        even, odd = builder.and_(together, low), builder.lshr(together, eight)
+        plus = even if plus is None else builder.add(plus, even)
+        minus = odd if minus is None else builder.add(minus, odd)
+    return plus, minus
+
+
+@intrinsic
+def _add_read(_context: Any, cells: Any, rows: Any, membrane: Any, shift: Any, top: Any) -> Any:
+    """Add the differences of the ideal ADCs' codes, min(sum >> shift, top), to the tile's 16-bit `membrane`."""
+
+    def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        cells, rows, target = values[:3]
+        shift, top = (_spread(builder, value, _CODES) for value in values[3:])
+        codes = []
+        for sums in _plus_and_minus(builder, cells, rows):
+            code = builder.lshr(sums, shift)
+            codes.append(builder.select(builder.icmp_unsigned("<", code, top), code, top))
+        _store(builder, target, builder.add(_load(builder, target, _CODES), builder.sub(*codes)))
+        return context.get_dummy_value()
+
+    return numba.void(numba.uintp, numba.uintp, numba.uintp, numba.uint16, numba.uint16), generate
+
+
+@intrinsic
+def _add_sums(_context: Any, cells: Any, rows: Any, plus: Any, minus: Any) -> Any:
+    """Add the sums of a tile's columns to the 16-bit numbers at the addresses `plus` and `minus`."""
+
+    def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        for target, sums in zip(values[2:], _plus_and_minus(builder, *values[:2]), strict=True):
+            _store(builder, target, builder.add(_load(builder, target, _CODES), sums))
+        return context.get_dummy_value()
+
+    return numba.void(numba.uintp, numba.uintp, numba.uintp, numba.uintp), generate
 
 
 @numba.njit(cache=True)
-def _sum_wide(codes: Any, rows: Any, first: int, last: int, sums: Any) -> None:
+def _add_reads(cells: Any, rows: Any, owner: Any, reads: int, shift: Any, top: Any, membrane: Any) -> None:
+    # addresses, because an index costs a multiplication
+    half = membrane.shape[1]
+    for tile in range(cells.shape[0]):
+        codes = cells[tile].ctypes.data
+        for read in range(reads):
+            _add_read(
+                codes,
+                rows.ctypes.data + np.uint64(4 * CHUNK * read),
+                membrane.ctypes.data + np.uint64(2 * (owner[read] * half + TILE * tile)),
+                shift,
+                top,
+            )
+
+
+@numba.njit(cache=True)
+def _sum_packed(cells: Any, rows: Any, sums: Any) -> None:
     sums[:] = 0
-    for row in range(first, last):
-        a = rows[row]
+    half = sums.shape[0] // 2
+    for chunk in range(rows.shape[0] // CHUNK):
+        for tile in range(cells.shape[0]):
+            _add_sums(
+                cells[tile].ctypes.data,
+                rows.ctypes.data + np.uint64(4 * CHUNK * chunk),
+                sums.ctypes.data + np.uint64(2 * TILE * tile),
+                sums.ctypes.data + np.uint64(2 * (half + TILE * tile)),
+            )
+
+
+@numba.njit(cache=True)
+def _sum_wide(codes: Any, rows: Any, sums: Any) -> None:
+    sums[:] = 0
+    for index in range(rows.shape[0]):
+        row = rows[index] // np.uint32(TILE)
         for i in range(codes.shape[1]):
-            sums[i] += codes[a, i]
+            sums[i] += codes[row, i]
 
 
 @numba.njit(cache=True)
 def _limit(sums: Any, limit: Any) -> None:
     for i in range(sums.shape[0]):
         sums[i] = sums[i] if sums[i] < limit else limit
-
-
-@numba.njit(cache=True)
-def _integrate_ideal(plus: Any, minus: Any, shift: Any, top: Any, membrane: Any) -> None:
-    # cut before the shift: the comparison stays as narrow as the sums
-    for i in range(membrane.shape[0]):
-        a, b = plus[i], minus[i]
-        a = a if a < top else top
-        b = b if b < top else top
-        membrane[i] += np.int32(np.uint32(a) >> shift) - np.int32(np.uint32(b) >> shift)
 
 
 @numba.njit(cache=True)
@@ -294,29 +436,73 @@ def _draw(states: Any, columns_per_adc: int, scale: Any, drawn: Any, noise: Any,
 
 
 @numba.njit(cache=True)
-def _leak(membrane: Any, terms: Any, leaked: Any) -> None:
-    # an arithmetic shift as a logical one of a number made positive: vector units have only that one
-    up = np.int32(1 << 30)
-    for i in range(leaked.shape[0]):
-        leaked[i] = membrane[i]
-    for index in range(terms.shape[0]):
-        term = terms[index]
-        sign = np.int32(1 if term > 0 else -1)
-        shift = np.uint32(abs(term))
-        down = np.int32(np.uint32(up) >> shift)
-        for i in range(leaked.shape[0]):
-            leaked[i] += sign * (np.int32(np.uint32(np.uint32(membrane[i] + up) >> shift)) - down)
+def _take(added: Any, membrane: Any) -> None:
+    for i in range(membrane.shape[0]):
+        membrane[i] += added[i]
+    added[:] = 0
+
+
+@intrinsic
+def _shift_right(_context: Any, value: Any, places: Any) -> Any:
+    """Arithmetic shift of a number by fewer places than it has, in its own width."""
+    return value(value, value), lambda _context, builder, _signature, values: builder.ashr(*values)
 
 
 @numba.njit(cache=True)
-def _fire(
-    leaked: Any, threshold: Any, refractory_steps: Any, membrane: Any, refractory: Any, spikes: Any, counts: Any
-) -> None:
-    for i in range(spikes.shape[0]):
-        spike = (membrane[i] > threshold) & (refractory[i] == 0)
-        spikes[i] = spike
-        counts[i] += spike
-        membrane[i] = 0 if spike else leaked[i]
+def _leak(membrane: Any, terms: Any, leaked: Any) -> None:
+    for i in range(leaked.shape[0]):
+        leaked[i] = membrane[i]
+    for index in range(terms.shape[0]):
+        places = min(abs(terms[index]), 8 * leaked.itemsize - 1)
+        if terms[index] > 0:
+            for i in range(leaked.shape[0]):
+                leaked[i] += _shift_right(membrane[i], places)
+        else:
+            for i in range(leaked.shape[0]):
+                leaked[i] -= _shift_right(membrane[i], places)
+
+
+@numba.njit(cache=True)
+def _fire(leaked: Any, threshold: Any, refractory_steps: Any, membrane: Any, refractory: Any, fired: Any) -> None:
+    # what a choice may take is loaded before: a load that may not happen is not vectorised
     if refractory_steps:
-        for i in range(spikes.shape[0]):
-            refractory[i] = refractory_steps if spikes[i] else max(refractory[i] - 1, 0)
+        for i in range(fired.shape[0]):
+            fired[i] = (membrane[i] > threshold) & (refractory[i] == 0)
+        for i in range(fired.shape[0]):
+            rest, spike = refractory[i], fired[i]
+            refractory[i] = refractory_steps if spike else rest - (rest > 0)
+        for i in range(fired.shape[0]):
+            kept, spike = leaked[i], fired[i]
+            membrane[i] = 0 if spike else kept
+    else:
+        for i in range(fired.shape[0]):
+            fired[i] = membrane[i] > threshold
+        for i in range(fired.shape[0]):
+            kept = leaked[i]
+            membrane[i] = 0 if membrane[i] > threshold else kept
+
+
+@numba.njit(cache=True)
+def _add(values: Any, sums: Any) -> None:
+    for i in range(sums.shape[0]):
+        sums[i] += values[i]
+
+
+@numba.njit(cache=True)
+def _flush(tally: Any, counts: Any) -> None:
+    for i in range(counts.shape[0]):
+        counts[i] += tally[i]
+    tally[:] = 0
+
+
+@numba.njit(cache=True)
+def _activations(inputs: Any, counts: Any, fired: Any, tally: Any, channels: int, out: Any) -> None:
+    for start in range(0, inputs.shape[0], 255):
+        for step in range(start, min(start + 255, inputs.shape[0])):
+            _add(inputs[step], tally)
+        _flush(tally, out[:channels])
+    for i in range(counts.shape[1]):
+        out[channels + i] = -np.int64(fired[i])
+    for window in range(counts.shape[0]):
+        for i in range(counts.shape[1]):
+            out[channels + i] += counts[window, i]
