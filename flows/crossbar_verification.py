@@ -20,6 +20,7 @@ from flows.crossbar_proofs import proof_count, prove_crossbar, prove_loaded
 from flows.crossbar_simulation import (
     DEFAULT_FILE,
     PLUSARG,
+    STROBES,
     CrossbarBench,
     Played,
     crossbar_design,
@@ -46,7 +47,8 @@ from sim.lsm_crossbar.timing import readout_clocks, sample_timing, step_clocks
 
 __all__ = [
     "IMAGES", "Segment", "Stimulus", "campaign_spec", "check_mutants", "check_proofs", "check_recordings",
-    "check_volume", "difference", "expected", "load_recordings", "make_segment", "make_stimulus", "play", "random_adcs",
+    "check_volume", "difference", "expected", "load_recordings", "make_segment", "make_stimulus", "play",
+    "quiet_spikes", "random_adcs",
     "random_image", "random_readout", "random_spec", "random_spikes", "verify",
 ]  # fmt: skip
 
@@ -130,6 +132,8 @@ def random_image(
             codes[order[1::8], 1::2] = top
             codes[order[1::8], 0::2] = 0
             codes[order[2::8]] *= rng.random((len(order[2::8]), spec.columns)) < 0.3
+            # alone in a read, such a row leaves the converters nothing but noise
+            codes[order[6::8]] = 0
         case "zero":
             pass
         case "max":
@@ -160,6 +164,18 @@ def random_spikes(spec: CrossbarSpec, rng: np.random.Generator, samples: int) ->
                 step[:] = rng.random(spec.inputs) < rng.uniform(0.2, 0.9)
             case 5:
                 step[:] = True
+    return spikes
+
+
+def quiet_spikes(spec: CrossbarSpec, rng: np.random.Generator, samples: int) -> BoolArray:
+    """Input spikes, shape (samples, steps, inputs): at most one row a step, and a silent first step in every sample.
+
+    A neuron's potential then comes from a single read, or from a step without any.
+    """
+    spikes = np.zeros((samples, spec.steps, spec.inputs), bool)
+    for sample in spikes:
+        sample[np.arange(spec.steps), rng.integers(0, spec.inputs, spec.steps)] = rng.random(spec.steps) < 0.6
+    spikes[:, 0] = False
     return spikes
 
 
@@ -310,7 +326,11 @@ class Stimulus:
 
 
 def make_stimulus(spec: CrossbarSpec, rng: np.random.Generator, count: int, samples: int) -> Stimulus:
-    """`count` segments of `samples` samples on one image of rows of every kind, with random ADCs."""
+    """`count` segments on one image of rows of every kind, with random ADCs; every third is quiet and 4 times as long.
+
+    Of four segments in a row the first has noise and comes behind a reset; none of the others does: the second switches
+    noise off, the third starts it from a new seed, the fourth goes on where the third ended.
+    """
     image = random_image(spec, rng, "mixed", random_adcs(spec, rng))
     noisy = spec.noise_scale is not None
     # after reset: settings at their reset values, biases 0; weights are not reset, so these scores mean nothing
@@ -327,16 +347,21 @@ def make_stimulus(spec: CrossbarSpec, rng: np.random.Generator, count: int, samp
         threshold = min(spec.threshold_max, thresholds[number % len(thresholds)])
         if number >= len(thresholds):
             threshold = int(rng.integers(0, max(2, spec.step_input_max)))
-        # off in one of four; every fourth goes on where the one before ended
         follows = noisy and number % 4 == 3
         noise = int(rng.integers(1 << 31)) if noisy and number % 4 != 1 else None
         if follows:
             noise = segments[-1].noise_seed
+        if number % 3 == 1:
+            spikes = quiet_spikes(spec, rng, 4 * samples)
+            # 0: the least difference fires; else some codes do, and some do not
+            threshold = 0 if number % 2 else spec.adc_max * (number % 4 + 1) // 4
+        else:
+            spikes = random_spikes(spec, rng, samples)
         segments.append(
             make_segment(
                 f"segment {number}", spec, image, random_readout(spec, rng, kinds[number % len(kinds)]),
-                random_spikes(spec, rng, samples), threshold=min(threshold, spec.threshold_max), noise_seed=noise,
-                rng=rng if number % 2 else None, first_sample=samples if follows else 0,
+                spikes, threshold=min(threshold, spec.threshold_max), noise_seed=noise,
+                rng=rng if number % 2 else None, first_sample=segments[-1].samples if follows else 0,
             )
         )  # fmt: skip
     return Stimulus(conductances=image, reset=reset, segments=segments)
@@ -345,14 +370,15 @@ def make_stimulus(spec: CrossbarSpec, rng: np.random.Generator, count: int, samp
 def play(spec: CrossbarSpec, stimulus: Stimulus, model: NativeModel, advance: Advance | None = None) -> str:
     """Run a stimulus on a fresh model; the first difference in words, empty if there is none.
 
-    First the reset values, then segments, each behind a reset and a load; writes come ascending, descending and
-    shuffled, behind some of them follow writes that must not matter, and events of rows that are no inputs. Every
-    other segment runs without a reset in front. Last the reset values again, now that every register has held
-    something else; and the status bytes.
+    First the reset values, then segments, each behind a load; writes come ascending, descending and shuffled, behind
+    some of them follow writes that must not matter, and events of rows that are no inputs. Every fourth segment has a
+    reset in front, the others meet the settings and the state of the one before. Last the reset values again, now that
+    every register has held something else; and the status bytes.
     """
 
     def from_reset(where: str) -> str:
-        reset_and_write(model, [])
+        if text := _reset_outputs(model):
+            return f"{where}: {text}"
         return _first(_without_scores(run(stimulus.reset)), _without_scores(stimulus.reset.played), spec, where)
 
     def run(segment: Segment) -> Played:
@@ -370,7 +396,7 @@ def play(spec: CrossbarSpec, stimulus: Stimulus, model: NativeModel, advance: Ad
             order = order[::-1]
         elif number % 3 == 2:
             order = np.random.default_rng(number).permutation(order)
-        if number % 2 == 0:
+        if number % 4 == 0:
             model.run({"rst": [0, 1, 1, 0]})
         address, data = writes[order].T
         model.run({"write_address": address, "write_data": data, "write_enable": 1})
@@ -383,6 +409,17 @@ def play(spec: CrossbarSpec, stimulus: Stimulus, model: NativeModel, advance: Ad
     if text := from_reset("reset values of a chip that was loaded"):
         return text
     return _progress(spec, model)
+
+
+def _reset_outputs(model: NativeModel) -> str:
+    """Reset the chip; what an output tells during and after it, if that is not what an idle chip tells."""
+    got = model.run({"rst": [0, 1, 1, 0, 0, 0]})
+    for name in (*STROBES, "spikes", "class_index", "read_data"):
+        if got[name][1:].any():
+            return f"{name} while and after rst: expected 0, got {got[name][1:].tolist()}"
+    if not got["i_events__ready"][1:].all():
+        return "i_events__ready while and after rst: expected 1"
+    return ""
 
 
 def _progress(spec: CrossbarSpec, model: NativeModel) -> str:
@@ -439,9 +476,14 @@ def _status(spec: CrossbarSpec, model: NativeModel, last_class: int, number: int
     def want(flags: int) -> list[int]:
         return [flags, 0, 0, last_class & 0xFF, last_class >> 8, 0, 0, 0]
 
-    model.run({"write_address": 0, "write_data": 0, "write_enable": [1]})
+    # rows that are inputs, and the row of an end of step, leave the flag of dropped events alone; so does any row
+    # without `valid`
     if (got := read()) != want(0):
         return f"status: expected {want(0)}, got {got}"
+    every = np.arange(1 << spec.row_bits)
+    model.run({"i_events__payload": every, "i_events__valid": np.zeros(len(every), np.int64)})
+    if (got := read()) != want(0):
+        return f"status after events without valid: expected {want(0)}, got {got}"
     rows = [row for row in (spec.inputs, spec.inputs + 1, (1 << spec.row_bits) - 1) if spec.inputs <= row]
     row = rows[number % len(rows)]
     if row >= 1 << spec.row_bits:

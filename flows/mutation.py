@@ -403,7 +403,8 @@ def module_equivalent(
     Notes
     -----
     Flip-flops are cut: what they hold becomes an input (or the reset value), what they load an output, and so do reset
-    and enable with the reset value.
+    and enable with the reset value. Memories, which no mutant changes, are cut, too: what is read becomes an input;
+    what is written, all addresses and enables become outputs.
     """
     root = root or mutant.module
     parts = {name: modules[name] for name in _below(modules, root)}
@@ -458,6 +459,13 @@ def _cut(module: RtlilModule, mutant: Mutant, at_reset: bool) -> RtlilModule:
         return name
 
     for cell in module.cells:
+        if cell.type.startswith("$mem"):
+            place = "\\memory" + re.sub(r"\W", lambda found: f"_{ord(found.group(0)):x}_", cell.name)
+            for pin, spec in cell.connections.items():
+                read = pin in ("RD_DATA", "DATA") and not cell.type.startswith("$memwr")
+                wire = port(f"{place}_{pin}", len(module.bits(spec)), not read)
+                result.connections.append((spec, wire) if read else (wire, spec))
+            continue
         if cell.type not in _STATE:
             result.cells.append(cell)
             continue
