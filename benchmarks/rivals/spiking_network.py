@@ -5,8 +5,8 @@ JSON, and then runs an engine for every line it reads: ``snntorch`` or ``spiking
 behind it where the spikes are wanted. Each answer is one line of JSON.
 
 Both run the liquid in 32-bit floating point, without gradients, as their tutorials write a recurrent layer: a linear
-layer and the library's neurons, step after step, samples in batches. Input currents are computed step by step or for all
-steps at once. This choice, threads and batch size are those that are fastest.
+layer and the library's neurons, step after step, samples in batches. Input currents are computed step by step or for
+all steps at once. This choice, threads and batch size are those that are fastest.
 """
 
 import itertools
