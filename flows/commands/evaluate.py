@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from flows.commands.options import AsJson
 from flows.journal import Journal
@@ -50,16 +50,17 @@ def hgcal_encoder(
         return
     headings = ("cells", "images", "EMD median", "mean", "telescoping x 1000", "response", "resolution", "shift mm")
     for data in result["data"]:
-        table = Table("method", title=f"{data['name']}: {preset} on {elinks} eLinks")
+        # a narrow terminal breaks words rather than hiding their ends
+        table = Table(Column("method", overflow="fold"), title=f"{data['name']}: {preset} on {elinks} eLinks")
         for heading in headings:
-            table.add_column(heading, justify="right")
+            table.add_column(heading, justify="right", overflow="fold")
         for entry in data["bins"] + data["fine_bins"]:
             _row(table, "network", entry)
         for rival in data.get("rivals", []):
             table.add_section()
             for entry in rival["bins"]:
                 _row(table, rival["name"], entry)
-        Console().print(table)
+        _wide().print(table)
 
 
 @app.command("lsm_crossbar")
@@ -89,6 +90,11 @@ def lsm_crossbar(
         share = "" if entry["accuracy"] is None else f"{100 * entry['accuracy']:.1f}"
         table.add_row(str(entry["label"]), share, *map(str, row))
     Console().print(table)
+
+
+def _wide() -> Console:
+    """A console that gives a file or a pipe more than the 80 columns that it does not have."""
+    return Console() if Console().is_terminal else Console(width=110)
 
 
 def _row(table: Table, name: str, entry: dict[str, Any]) -> None:
