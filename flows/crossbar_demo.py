@@ -121,10 +121,11 @@ def run_crossbar_demo(
     training, validation, test = synthesised_parts(journal, spec, sizes, seed)
     liquid = Liquid(spec, image, Engine.NUMBA)
     with journal.step("liquid: spike counts of all recordings"):
-        counts = [liquid.counts(part.spikes) for part in (training, validation, test)]
+        seen, chosen_by = (liquid.counts(part.spikes) for part in (training, validation))
+        activity = liquid.run(test.spikes)
     with journal.step("readout: penalty chosen on validation"):
-        readout = train(spec, counts[0], training.labels, counts[1], validation.labels, methods=("ridge",)).readout
-        classes = readout.classify(counts[2])
+        readout = train(spec, seen, training.labels, chosen_by, validation.labels, methods=("ridge",)).readout
+        classes = readout.classify(activity.counts)
     TrainedCrossbar(
         spec=spec, seed=seed, conductances_sha256=image.sha256, encoding=ENCODING, readout=readout,
         step_us=RECORDING_US // spec.steps,
@@ -132,7 +133,6 @@ def run_crossbar_demo(
     shown = test.spikes[:simulated]
     with journal.step("golden model, stage by stage"):
         plain = Liquid(spec, image, Engine.NUMPY).run(shown)
-    activity = liquid.run(test.spikes)
     _compare(journal, "compiled model equals NumPy model", plain.spikes, activity.spikes[:simulated], "spikes")
     with journal.step("RTL: Amaranth to Verilog, Verilator build"):
         bench = CrossbarBench(crossbar_design(spec, image))

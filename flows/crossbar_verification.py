@@ -33,7 +33,7 @@ from flows.crossbar_simulation import (
 from flows.journal import Check, Journal
 from flows.proofs import Proof, Status
 from flows.simulation import NativeModel
-from flows.verification import KILL_RATE_GATE, VerificationReport
+from flows.verification import VerificationReport, mutation_check, proof_check
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.conductance_file import Conductances
 from sim.lsm_crossbar.device import draw
@@ -643,20 +643,7 @@ def check_mutants(
             prepare=lambda text: load_memory(text, f"{spec.name}_macro", DEFAULT_FILE, plusarg=PLUSARG),
         )  # fmt: skip
     _settle_reset_values(spec, result)
-    killed = result.count(mutation.Outcome.KILLED)
-    equivalent = result.count(mutation.Outcome.EQUIVALENT)
-    detail = (
-        f"{killed} of {len(result.mutants) - equivalent} mutants noticed ({100 * result.kill_rate:.1f} %), "
-        f"{equivalent} proved equivalent"
-    )
-    if result.survivors:
-        detail += "; unnoticed: " + "; ".join(map(str, result.survivors))
-    check = Check(
-        name=f"{spec.name}: mutants noticed by the bench (seed {seed})",
-        passed=len(result.mutants) >= count and result.kill_rate >= KILL_RATE_GATE,
-        compared=len(result.mutants), unit="mutants", detail=detail,
-    )  # fmt: skip
-    return check, result
+    return mutation_check(spec.name, seed, count, result), result
 
 
 def _settle_reset_values(spec: CrossbarSpec, result: mutation.CampaignResult) -> None:
@@ -673,13 +660,7 @@ _LOADED = ("neuron", "counter")
 def check_proofs(spec: CrossbarSpec, *, advance: Advance | None = None) -> tuple[Check, tuple[Proof, ...]]:
     """Run all proofs of `flows.crossbar_proofs` for a spec."""
     proofs = tuple(prove_crossbar(spec, advance=advance))
-    open_ = [proof for proof in proofs if proof.status is not Status.PROVED]
-    listed = "; ".join(f"{proof.name} {proof.status} {proof.counterexample or ''}".strip() for proof in open_)
-    check = Check(
-        name=f"{spec.name}: proofs", passed=bool(proofs) and not open_, compared=len(proofs), unit="proofs",
-        detail=f"{len(open_)} open: {listed}" if open_ else "",
-    )  # fmt: skip
-    return check, proofs
+    return proof_check(spec.name, proofs), proofs
 
 
 def verify(

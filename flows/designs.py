@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
 from typing import Any
 
 from sim.hgcal_encoder.spec import PRESETS as ENCODER_PRESETS
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.lsm_crossbar.spec import PRESETS as CROSSBAR_PRESETS
 from sim.lsm_crossbar.spec import CrossbarSpec
+from sim.spec_file import load_preset
 
 __all__ = ["PRESETS", "Spec", "component", "load_design"]
 
@@ -29,23 +29,19 @@ def load_design(name: str) -> Spec:
     ValueError
         If there is neither such a preset nor such a file, or the file is not a spec.
     """
-    if name in PRESETS:
-        return PRESETS[name]
-    path = Path(name)
-    if not path.is_file():
-        raise ValueError(f"no preset and no TOML file named {name!r}; presets: {', '.join(PRESETS)}")
+    return load_preset(name, PRESETS, _from_toml)
+
+
+def _from_toml(text: str) -> Spec:
     try:
-        text = path.read_text()
         table = tomllib.loads(text)
-        if "kernel" in table:
-            return EncoderSpec.from_toml(text)
-        if "threshold" in table:
-            return CrossbarSpec.from_toml(text)
-        raise ValueError("expected the field kernel (an encoder) or threshold (a crossbar), got neither")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a TOML file: {error}") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"not a TOML file: {error}") from None
+    if "kernel" in table:
+        return EncoderSpec.from_toml(text)
+    if "threshold" in table:
+        return CrossbarSpec.from_toml(text)
+    raise ValueError("expected the field kernel (an encoder) or threshold (a crossbar), got neither")
 
 
 def component(spec: Spec, *, black_boxes: bool = False) -> Any:

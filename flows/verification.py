@@ -34,8 +34,8 @@ from sim.lsm_crossbar.spec import CrossbarSpec
 __all__ = [
     "KILL_RATE_GATE", "Segment", "Stimulus", "Sweep", "VerificationReport", "campaign_spec", "check_directed",
     "check_mutants", "check_proofs", "check_vectors", "check_volume", "directed_segments", "keep_masks",
-    "make_stimulus", "mask_sweep", "play", "random_settings", "random_spec", "random_weights", "random_words",
-    "segments", "start_frames", "verification_metrics", "verify",
+    "make_stimulus", "mask_sweep", "mutation_check", "play", "proof_check", "random_settings", "random_spec",
+    "random_weights", "random_words", "segments", "start_frames", "verification_metrics", "verify",
 ]  # fmt: skip
 
 KILL_RATE_GATE = 0.95
@@ -615,6 +615,11 @@ def check_mutants(
         to_rtlil(component, spec.name), spec.name, lambda model: not play(design, stimulus, model), count=count,
         rng=rng, clock="clk", threads=threads, advance=advance,
     )  # fmt: skip
+    return mutation_check(spec.name, seed, count, result), result
+
+
+def mutation_check(name: str, seed: int, count: int, result: mutation.CampaignResult) -> Check:
+    """Whether the bench of design `name` noticed enough of `count` mutants, and which it did not."""
     killed = result.count(mutation.Outcome.KILLED)
     equivalent = result.count(mutation.Outcome.EQUIVALENT)
     detail = (
@@ -623,12 +628,21 @@ def check_mutants(
     )
     if result.survivors:
         detail += "; unnoticed: " + "; ".join(map(str, result.survivors))
-    check = Check(
-        name=f"{spec.name}: mutants noticed by the bench (seed {seed})",
+    return Check(
+        name=f"{name}: mutants noticed by the bench (seed {seed})",
         passed=len(result.mutants) >= count and result.kill_rate >= KILL_RATE_GATE,
         compared=len(result.mutants), unit="mutants", detail=detail,
     )  # fmt: skip
-    return check, result
+
+
+def proof_check(name: str, proofs: Sequence[Proof]) -> Check:
+    """Whether all proofs of design `name` closed, and which did not."""
+    open_ = [proof for proof in proofs if proof.status is not Status.PROVED]
+    listed = "; ".join(f"{proof.name} {proof.status} {proof.counterexample or ''}".strip() for proof in open_)
+    return Check(
+        name=f"{name}: proofs", passed=bool(proofs) and not open_, compared=len(proofs), unit="proofs",
+        detail=f"{len(open_)} open: {listed}" if open_ else "",
+    )  # fmt: skip
 
 
 def check_proofs(
@@ -636,13 +650,7 @@ def check_proofs(
 ) -> tuple[Check, tuple[Proof, ...]]:
     """Run all proofs of `flows.proofs` for a spec."""
     proofs = tuple(prove_encoder(spec, threads=threads, advance=advance))
-    open_ = [proof for proof in proofs if proof.status is not Status.PROVED]
-    listed = "; ".join(f"{proof.name} {proof.status} {proof.counterexample or ''}".strip() for proof in open_)
-    check = Check(
-        name=f"{spec.name}: proofs", passed=bool(proofs) and not open_, compared=len(proofs), unit="proofs",
-        detail=f"{len(open_)} open: {listed}" if open_ else "",
-    )  # fmt: skip
-    return check, proofs
+    return proof_check(spec.name, proofs), proofs
 
 
 def verify(

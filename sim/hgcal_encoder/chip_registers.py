@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
-from sim.hgcal_encoder.registers import Field, register_map, register_writes
+from sim.hgcal_encoder.registers import register_map, register_writes
 from sim.hgcal_encoder.settings import AUTOENCODER, Settings
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
+from sim.register_map import Field
 
 __all__ = [
     "BLOCKS_OF_ERRORS", "DEVICE_ADDRESS", "LOAD_BEGIN", "LOAD_COMMIT", "LOAD_STATUS", "Access", "ChipField", "Loading",

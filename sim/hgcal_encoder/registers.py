@@ -6,14 +6,13 @@ Source: ECON-T-P1 I2C register map (cmantill/econt_sw @e403a79).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from sim.hgcal_encoder.calibrate import CALIBRATION
 from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import CELLS, EncoderSpec
 from sim.hgcal_encoder.weights import BLOCKS, Weights
+from sim.register_map import Field
 
 ADDRESS_WIDTH = 16
 LINKS_ADDRESS = 0x03B0
@@ -23,39 +22,6 @@ FACTOR_ADDRESS = 0x03F4
 DENSITY_ADDRESS = 0x0454
 WEIGHT_ADDRESS = 0x0538
 WEIGHT_STRIDE = 143
-
-
-@dataclass(frozen=True, kw_only=True)
-class Field:
-    """One field of the register map.
-
-    Attributes
-    ----------
-    name : str
-        Group of the field: ``etx_count``, ``keep_mask``, ``select``, ``factors``, ``high_density``, ``weights``.
-    index : int
-        Place in its group (trigger cell, or block of the weight image).
-    address : int
-        Byte address of the lowest bit.
-    lsb : int
-        Bit of that byte where the field starts.
-    width : int
-        Bits.
-    reset : int
-        Value after reset.
-    """
-
-    name: str
-    index: int = 0
-    address: int
-    lsb: int = 0
-    width: int
-    reset: int = 0
-
-    @property
-    def size(self) -> int:
-        """Bytes that the field touches."""
-        return -(-(self.lsb + self.width) // 8)
 
 
 def register_map(spec: EncoderSpec) -> tuple[Field, ...]:

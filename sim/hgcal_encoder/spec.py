@@ -6,9 +6,9 @@ import tomllib
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import cached_property
-from pathlib import Path
 
 from sim.fixed_point import FixedPoint, Overflow, Rounding
+from sim.spec_file import load_preset, toml_value
 
 ERX_WORDS = 12
 """Input words per bunch crossing (one per eRx link)."""
@@ -243,9 +243,9 @@ class EncoderSpec:
             value = getattr(self, field.name)
             if isinstance(value, FixedPoint):
                 tables += ["", f"[{field.name}]"]
-                tables += [f"{f.name} = {_toml(getattr(value, f.name))}" for f in fields(value)]
+                tables += [f"{f.name} = {toml_value(getattr(value, f.name))}" for f in fields(value)]
             else:
-                lines.append(f"{field.name} = {_toml(value)}")
+                lines.append(f"{field.name} = {toml_value(value)}")
         return "\n".join(lines + tables) + "\n"
 
     @classmethod
@@ -276,18 +276,6 @@ class EncoderSpec:
             return cls(**table)
         except (TypeError, AttributeError) as error:
             raise ValueError(f"not an encoder spec: {error}") from None
-
-
-def _toml(value: object) -> str:
-    match value:
-        case bool():
-            return str(value).lower()
-        case str():
-            return f'"{value}"'
-        case tuple():
-            return "[" + ", ".join(map(_toml, value)) + "]"
-        case _:
-            return str(value)
 
 
 _WEIGHT = FixedPoint(width=6, fraction=5, signed=True)
@@ -347,12 +335,4 @@ def load_spec(preset: str) -> EncoderSpec:
     ValueError
         If there is neither such a preset nor such a file, or the file is not a spec.
     """
-    if preset in PRESETS:
-        return PRESETS[preset]
-    path = Path(preset)
-    if not path.is_file():
-        raise ValueError(f"no preset and no TOML file named {preset!r}; presets: {', '.join(PRESETS)}")
-    try:
-        return EncoderSpec.from_toml(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    return load_preset(preset, PRESETS, EncoderSpec.from_toml)

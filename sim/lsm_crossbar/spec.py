@@ -15,8 +15,9 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
+
+from sim.spec_file import load_preset, toml_value
 
 NOISE_STATE_WIDTH = 31
 """Bits of one read-noise generator (see `sim.lsm_crossbar.noise`)."""
@@ -513,11 +514,11 @@ class CrossbarSpec:
         lines = []
         for f in fields(self):
             if f.name != "device" and getattr(self, f.name) is not None:
-                lines.append(f"{f.name} = {_toml(getattr(self, f.name))}")
+                lines.append(f"{f.name} = {toml_value(getattr(self, f.name))}")
         lines += ["", "[device]"]
         for f in fields(self.device):
             value = getattr(self.device, f.name)
-            lines.append(f"{f.name} = {_toml('none' if value is None else value)}")
+            lines.append(f"{f.name} = {toml_value('none' if value is None else value)}")
         return "\n".join(lines) + "\n"
 
     @classmethod
@@ -555,16 +556,6 @@ def _known(table: dict[str, Any], kind: type, prefix: str) -> None:
         )
 
 
-def _toml(value: object) -> str:
-    match value:
-        case str():
-            return f'"{value}"'
-        case tuple():
-            return "[" + ", ".join(map(_toml, value)) + "]"
-        case _:
-            return str(value)
-
-
 N_MNIST = CrossbarSpec(
     name="N_MNIST", inputs=256, neurons=200, steps=50, outputs=10, threshold=40, leak=(-4, -5), windows=5
 )
@@ -592,12 +583,4 @@ def load_spec(preset: str) -> CrossbarSpec:
     ValueError
         If there is neither such a preset nor such a file, or the file is not a spec.
     """
-    if preset in PRESETS:
-        return PRESETS[preset]
-    path = Path(preset)
-    if not path.is_file():
-        raise ValueError(f"no preset and no TOML file named {preset!r}; presets: {', '.join(PRESETS)}")
-    try:
-        return CrossbarSpec.from_toml(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    return load_preset(preset, PRESETS, CrossbarSpec.from_toml)

@@ -26,7 +26,7 @@ from hw.common.triplicated_cell import TriplicatedCell
 from hw.common.voted_cell import VotedCell
 from hw.common.voted_register import VotedRegister
 from sim.hgcal_encoder.chip_registers import Loading, image_masks
-from sim.hgcal_encoder.registers import Field
+from sim.register_map import Field
 from tests.conftest import REPOSITORY
 from tests.flows.conftest import library_or_skip
 from tests.flows.test_protection_proofs import Merged

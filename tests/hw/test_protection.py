@@ -12,7 +12,7 @@ from hw.common.secded_cell import SecdedCell
 from hw.common.storage_cell import StorageCell
 from hw.common.triplicated_cell import TriplicatedCell
 from hw.common.voted_cell import VotedCell
-from sim.hgcal_encoder.registers import Field
+from sim.register_map import Field
 from tests.hw.driving import run
 
 FIELDS = (

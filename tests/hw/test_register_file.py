@@ -7,10 +7,11 @@ import pytest
 
 from hw.common.register_file import RegisterFile
 from hw.common.storage_cell import StorageCell
-from sim.hgcal_encoder.registers import Field, register_map, register_writes, reset_settings
+from sim.hgcal_encoder.registers import register_map, register_writes, reset_settings
 from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import ECON_T, TNS_2021
 from sim.hgcal_encoder.weights import Weights
+from sim.register_map import Field
 from tests.hw.driving import pack, run
 from tests.specs import SMALL
 
