@@ -271,6 +271,12 @@ MEASURES: dict[str, Measure] = {
         sources=(
             "hw",
             "sim/fixed_point.py",
+            "sim/register_map.py",
+            "sim/hgcal_encoder/registers.py",
+            "sim/hgcal_encoder/spec.py",
+            "sim/lsm_crossbar/registers.py",
+            "sim/lsm_crossbar/spec.py",
+            "flows/designs.py",
             "flows/cells.py",
             "flows/synthesis.py",
             "flows/rtlil.py",
