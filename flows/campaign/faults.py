@@ -1,0 +1,224 @@
+"""What strikes: populations of flip-flops by stratum, and lists of faults drawn from them.
+
+A list is a function of chip, schedule, sizes and seed alone, so every engine and every process can make it again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from flows.protection import StorageBit, Stratum
+
+__all__ = [
+    "EXHAUSTIVE", "Fault", "Kind", "Schedule", "Target", "double_flips", "populations", "single_flips", "transients",
+]  # fmt: skip
+
+Target = tuple[str, int]
+"""Hierarchical path of a signal as `flows.protection.storage_bits` names it, and a bit of it; of a transient the name
+of a net, and a bit."""
+
+EXHAUSTIVE = (Stratum.WEIGHT, Stratum.SETTING, Stratum.CONTROL, Stratum.COUNTER)
+"""Strata of which every flip-flop is struck."""
+
+_NEAR = 8
+"""Most flips of a scrubbed byte come at most so many crossings before its row is scrubbed: none lasts longer than it
+must. One in `_FAR` comes at any distance."""
+_FAR = 64
+
+
+class Kind(StrEnum):
+    """How a fault shows."""
+
+    FLIP = "flip"
+    """One flip-flop inverted at the clock edge that begins a crossing."""
+    DOUBLE = "double"
+    """Two flip-flops, the second one `gap` crossings behind the first."""
+    TRANSIENT = "transient"
+    """Nets inverted for `width` crossings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One fault; its number is its place in a list.
+
+    Attributes
+    ----------
+    kind : Kind
+    targets : tuple of Target
+        What is inverted.
+    stratum : str
+        Stratum that it counts for.
+    clock : int
+        Crossing of the workload at whose start it strikes.
+    gap : int
+        `Kind.DOUBLE`: crossings between the first target and the second.
+    width : int
+        `Kind.TRANSIENT`: crossings that it lasts.
+    """
+
+    kind: Kind
+    targets: tuple[Target, ...]
+    stratum: str
+    clock: int
+    gap: int = 0
+    width: int = 1
+
+    def __post_init__(self) -> None:
+        count = 2 if self.kind is Kind.DOUBLE else 1
+        if len(self.targets) < count or (self.kind is not Kind.TRANSIENT and len(self.targets) != count):
+            raise ValueError(f"{self.kind}: expected {count} target(s), got {len(self.targets)}")
+        if self.clock < 1:
+            raise ValueError(f"clock: a fault strikes at crossing 1 or later, got {self.clock}")
+        if self.gap < 0 or self.width < 1:
+            raise ValueError(f"expected a gap from 0 and a width from 1, got {self.gap} and {self.width}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """When faults may strike, and when the scrubber comes by.
+
+    Attributes
+    ----------
+    first, last : int
+        First and last crossing of the workload at which a fault may strike.
+    rows : int
+        Rows that the scrubber walks over, one a crossing, the first one in crossing 0; 0 without scrubber.
+    first_row : int
+        Number of the first row; a row is 16 bytes.
+    """
+
+    first: int
+    last: int
+    rows: int = 0
+    first_row: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.first <= self.last:
+            raise ValueError(f"expected crossings 1 <= first <= last, got {self.first} and {self.last}")
+        if self.rows and self.last - self.first + 1 < self.rows:
+            raise ValueError(
+                f"the scrubber needs {self.rows} crossings for a walk, faults strike in {self.last - self.first + 1}"
+            )
+
+    def scrubbed(self, path: str) -> int | None:
+        """Crossing, modulo `rows`, in which the byte of a signal is scrubbed; None if it is not."""
+        byte = re.search(r"(?:^|\.)byte_([0-9a-f]{4})", path)
+        if not self.rows or byte is None or path.startswith("shadow"):
+            return None
+        return ((int(byte[1], 16) >> 4) - self.first_row) % self.rows
+
+    def strike(self, path: str, rng: np.random.Generator) -> int:
+        """Draw a crossing for a flip of this signal."""
+        row = self.scrubbed(path)
+        if row is None:
+            return int(rng.integers(self.first, self.last + 1))
+        ahead = int(rng.integers(self.rows if rng.integers(_FAR) == 0 else min(_NEAR, self.rows)))
+        earliest = self.first + (row - ahead - self.first) % self.rows
+        return earliest + self.rows * int(rng.integers((self.last - earliest) // self.rows + 1))
+
+
+def populations(bits: Sequence[StorageBit]) -> dict[Stratum, tuple[StorageBit, ...]]:
+    """Flip-flops by stratum, in the order of `Stratum`; strata without any are left out."""
+    found: dict[Stratum, list[StorageBit]] = {stratum: [] for stratum in Stratum}
+    for bit in bits:
+        found[bit.stratum].append(bit)
+    return {stratum: tuple(listed) for stratum, listed in found.items() if listed}
+
+
+def _chosen(rng: np.random.Generator, population: int, count: int | None) -> list[int]:
+    """Places drawn without replacement, ascending; all of them for None or a count beyond the population."""
+    if count is None or count >= population:
+        return list(range(population))
+    if count < 0:
+        raise ValueError(f"expected 0 faults or more, got {count}")
+    return sorted(int(place) for place in rng.choice(population, count, replace=False))
+
+
+def single_flips(
+    bits: Sequence[StorageBit],
+    schedule: Schedule,
+    *,
+    seed: int,
+    counts: Mapping[Stratum, int | None] | None = None,
+    repeats: Mapping[Stratum, int] | None = None,
+) -> list[Fault]:
+    """Flips of one flip-flop: each of the strata in `EXHAUSTIVE`, and as many as asked for of the others.
+
+    Parameters
+    ----------
+    bits : sequence of StorageBit
+        Population.
+    schedule : Schedule
+    seed : int
+    counts : mapping, optional
+        Flip-flops drawn of a stratum, without replacement; None: all. Exhaustive strata count as None where left out,
+        all others as 1,000.
+    repeats : mapping, optional
+        Crossings at which each of them is struck, 1 where left out.
+
+    Returns
+    -------
+    list of Fault
+        By stratum.
+    """
+    counts, repeats = counts or {}, repeats or {}
+    faults = []
+    for number, (stratum, population) in enumerate(populations(bits).items()):
+        rng = np.random.default_rng([seed, 0, number])
+        count = counts.get(stratum, None if stratum in EXHAUSTIVE else 1000)
+        for place in _chosen(rng, len(population), count):
+            bit = population[place]
+            for _ in range(repeats.get(stratum, 1)):
+                clock = schedule.strike(bit.path, rng)
+                faults.append(Fault(kind=Kind.FLIP, targets=((bit.path, bit.bit),), stratum=str(stratum), clock=clock))
+    return faults
+
+
+def double_flips(bits: Sequence[StorageBit], schedule: Schedule, *, seed: int, count: int) -> list[Fault]:
+    """Two flips of what protects the same bit, before it is corrected: one bit in two copies, or two of a code word.
+
+    The second flip comes with the first where the vote is stored at every clock, and up to the next scrubbing where a
+    scrubber walks. Pairs are drawn without replacement over protected bits. Chips without protection have none.
+    """
+    words: dict[str, list[StorageBit]] = {}
+    for bit in bits:
+        words.setdefault(bit.protected, []).append(bit)
+    groups = [group for group in words.values() if len(group) > 1]
+    rng = np.random.default_rng([seed, 1])
+    faults = []
+    for place in _chosen(rng, len(groups), count):
+        group = groups[place]
+        first, second = (group[int(i)] for i in rng.choice(len(group), 2, replace=False))
+        clock = schedule.strike(first.path, rng)
+        row = schedule.scrubbed(first.path)
+        left = 0 if row is None else (row - clock) % schedule.rows
+        faults.append(
+            Fault(
+                kind=Kind.DOUBLE,
+                targets=((first.path, first.bit), (second.path, second.bit)),
+                stratum=str(first.stratum),
+                clock=clock,
+                gap=int(rng.integers(left + 1)),
+            )
+        )
+    return faults
+
+
+def transients(nets: Sequence[Target], schedule: Schedule, *, seed: int, stratum: str, repeats: int) -> list[Fault]:
+    """Each net inverted for one crossing, at `repeats` crossings drawn at random."""
+    rng = np.random.default_rng([seed, 2])
+    return [
+        Fault(
+            kind=Kind.TRANSIENT,
+            targets=(net,),
+            stratum=stratum,
+            clock=int(rng.integers(schedule.first, schedule.last + 1)),
+        )
+        for net in nets
+        for _ in range(repeats)
+    ]
