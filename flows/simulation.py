@@ -508,6 +508,8 @@ def build_native(
     write: WritePort | None = None,
     fast: FastClock | None = None,
     optimise: str = "-O1",
+    harness: Path = _HARNESS,
+    defines: Sequence[str] = (),
     timeout_s: float = 900.0,
 ) -> tuple[Path, tuple[Port, ...]]:
     """Compile Verilog into a shared library for `NativeModel`, or find it in the cache.
@@ -528,6 +530,10 @@ def build_native(
         Clock that runs at a multiple of `clock`.
     optimise : str
         Optimisation of the C++ compiler for the simulation code. More than ``-O1`` only costs time of compilation.
+    harness : Path
+        C++ around the model; `NativeModel` takes the default one.
+    defines : sequence of str
+        Further flags of the C++ compiler, ``-DNAME=VALUE``, for another harness.
     timeout_s : float
         Wall-clock limit in seconds.
 
@@ -558,18 +564,18 @@ def build_native(
         f"-DSTIMULUS_WORDS={stimulus}", f"-DRESPONSE_WORDS={response}",
         f"-DCLOCKED={int(clock is not None)}", f"-DMUTANTS={int(mutants)}",
         f"-DWRITE_BIT={_enable_bit(ports, clock, write)}",
-        f"-DFAST_RATIO={fast.ratio if fast else 1}",
+        f"-DFAST_RATIO={fast.ratio if fast else 1}", *defines,
     ]  # fmt: skip
     modules = split_modules(verilog)
     if write is not None:
         if clock is None:
             raise ValueError("a write port needs a clock")
         _split_clock(modules, top, clock, write)
-    harness = _HARNESS.read_text()
+    around = harness.read_text()
     # a mutant may make two cases of a selection hold at once: the first one counts, and that is no reason to stop
     flags = (*_FLAGS, "--no-assert-case") if mutants else _FLAGS
     key = _hash(
-        *modules.values(), wrapper, harness, *flags, *_LANGUAGE, *compile_flags, optimise, verilator_version(),
+        *modules.values(), wrapper, around, *flags, *_LANGUAGE, *compile_flags, optimise, verilator_version(),
         _compiler_version(),
     )  # fmt: skip
     folder = cache_directory() / "native"
@@ -580,7 +586,7 @@ def build_native(
     with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as temporary:
         work = Path(temporary)
         (work / "harness.sv").write_text(wrapper)
-        (work / "harness.cpp").write_text(harness)
+        (work / "harness.cpp").write_text(around)
         objects = compile_design(
             modules, "harness", work, sources=["harness.sv"], harness="harness.cpp", share=not mutants,
             verilator_flags=flags, compile_flags=compile_flags, optimise=optimise, timeout_s=timeout_s,

@@ -1,0 +1,499 @@
+"""Faults in the generated Verilog of the whole chip, in native simulation.
+
+Every flip-flop gets a hook in the text: what it takes at a clock edge is inverted where `<name>_flip` has a 1. That is
+an upset at the start of a crossing: the flip-flop holds the wrong value from the edge on, whatever it would have held,
+and what follows is the chip's own doing. The hooks also keep copies apart, which a simulator would merge as a
+synthesiser does. The outputs of control have hooks as well, for transients and for writing an image, a byte a clock.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from flows.campaign.engine import EngineError
+from flows.campaign.faults import Fault, Kind, Schedule, Target
+from flows.campaign.outcome import Effect, Outcome
+from flows.campaign.workload import Workload
+from flows.protection import StorageBit, Stratum, storage_bits
+from flows.simulation import FastClock, NativeModel, Port, build_native, split_modules
+from hw.common.registered import described
+from hw.common.scheme import Scheme
+from hw.hgcal_encoder.chip import Chip
+from hw.hgcal_encoder.control import ControlLogic
+from sim.hgcal_encoder.chip_registers import Loading, image_masks
+from sim.hgcal_encoder.spec import EncoderSpec
+
+__all__ = ["RESET", "RtlEngine", "add_hooks", "chip_verilog", "schedule_of"]
+
+_HARNESS = Path(__file__).parent.parent / "harness" / "faults.cpp"
+RESET: Target = ("rst", 0)
+"""Target of a transient on the reset of the chip."""
+_NETS = ("address", "write_data", "write_enable", "swap", "run", "mark", "sda_low", "scrub_row")
+"""Outputs of control that have hooks."""
+WATCHED = 17
+"""Frames behind the pipeline that are compared for a flip that stays: a module's crossings and one more."""
+
+_STRIKE = np.dtype([("clock", "<i8"), ("window", "<i8"), ("first", "<i4"), ("events", "<i4")])
+_EVENT = np.dtype([("delay", "<i4"), ("hook", "<i4"), ("bit", "<i4")])
+_RESULT = np.dtype(
+    [("watched", "<i8"), ("first_wrong", "<i8"), ("last_wrong", "<i8"), ("wrong", "<i4"), ("bus_wrong", "<i4"),
+     ("told", "<i4"), ("persistent", "<i4")]
+)  # fmt: skip
+
+_FLIP_FLOP = re.compile(
+    r"^  always @\(posedge (\w+), posedge rst\)\n    if \(rst\) (\w+) <= ([^;]+);\n"
+    r"    else(?: if \(([^;\n]+)\))? ?\2 <= ([^;]+);\n",
+    re.MULTILINE,
+)
+
+
+def chip_verilog(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> str:
+    """Verilog of the chip, module ``<name>_CHIP``."""
+    from hw.common.export import to_verilog
+
+    return to_verilog(Chip(spec=spec, scheme=scheme, loading=loading), f"{spec.name}_CHIP")
+
+
+def add_hooks(verilog: str, top: str) -> str:
+    """Verilog text with a hook at every flip-flop and at the outputs of control.
+
+    Raises
+    ------
+    ValueError
+        If a flip-flop is written in another way than expected: none is left out silently.
+    """
+    modules = split_modules(verilog)
+    for name, text in modules.items():
+        modules[name] = _hook_flip_flops(name, text)
+    modules[top] = _hook_nets(modules[top])
+    return "".join(modules.values())
+
+
+def _hook_flip_flops(name: str, text: str) -> str:
+    expected = text.count("always @(posedge") + text.count("always_ff")
+    hooked: list[tuple[str, int]] = []
+
+    def hook(found: re.Match[str]) -> str:
+        clock, signal, reset, enable, value = found.groups()
+        declared = re.search(rf"^  reg (?:\[(\d+):0\] )?{signal};$", text, re.MULTILINE)
+        if declared is None:
+            raise ValueError(f"module {name}: no declaration of the flip-flop {signal}")
+        hooked.append((signal, int(declared[1]) + 1 if declared[1] else 1))
+        taken = f"(({enable}) ? ({value}) : {signal})" if enable else f"({value})"
+        return (
+            f"  always @(posedge {clock}, posedge rst)\n    if (rst) {signal} <= {reset};\n"
+            f"    else {signal} <= {taken} ^ {signal}_flip;\n"
+        )
+
+    text = _FLIP_FLOP.sub(hook, text)
+    if len(hooked) != expected:
+        raise ValueError(f"module {name}: {expected} processes at a clock edge, {len(hooked)} of the form expected")
+    for signal, width in hooked:
+        dimension = f"[{width - 1}:0] " if width > 1 else ""
+        text = re.sub(
+            rf"^  reg (?:\[\d+:0\] )?{signal};$",
+            f"  reg {dimension}{signal} /*verilator public_flat_rd*/;\n"
+            f"  reg {dimension}{signal}_flip /*verilator public_flat_rw*/ = 0;",
+            text,
+            flags=re.MULTILINE,
+        )
+    return text
+
+
+def _hook_nets(text: str) -> str:
+    """Hooks `hook__<instance>__<port>` between control and everything else."""
+    added: list[str] = []
+
+    def instance(found: re.Match[str]) -> str:
+        control, body = found[2], found[3]
+
+        def net(port: re.Match[str]) -> str:
+            name, driven = port[1], port[2]
+            declared = re.search(rf"^  (?:wire|output) (?:\[(\d+):0\] )?{re.escape(driven)};$", text, re.MULTILINE)
+            if name not in _NETS or declared is None:
+                return port[0]
+            dimension = f"[{declared[1]}:0] " if declared[1] else ""
+            hook = f"hook__{control}__{name}"
+            added.append(
+                f"  wire {dimension}{hook}__driven;\n  reg {dimension}{hook}__now = 0;\n"
+                f"  reg {dimension}{hook} /*verilator public_flat_rw*/ = 0;\n"
+                f"  always @(posedge clk) {hook}__now <= {hook};\n"
+                f"  assign {driven} = {hook}__driven ^ {hook}__now;\n"
+            )
+            return f".{name}({hook}__driven)"
+
+        return found[1] + re.sub(r"\.(\w+)\((\w+)\)", net, body) + found[4]
+
+    text = re.sub(r"(^  \S+ (control(?:_\d)?) \()(.*?)(^  \);)", instance, text, flags=re.MULTILINE | re.DOTALL)
+    return text.replace("endmodule", "".join(added) + "endmodule", 1)
+
+
+def schedule_of(workload: Workload, scheme: Scheme, latency: int) -> Schedule:
+    """When faults may strike: from the first frame on, and so that all of it can be watched."""
+    rows = sorted({address >> 4 for address in image_masks(workload.spec)})
+    scrubbed = scheme in (Scheme.TMR_MODULE, Scheme.SECDED)
+    walk = rows[-1] - rows[0] + 1
+    return Schedule(
+        first=latency + 1,
+        last=workload.crossings - latency - WATCHED - (walk if scrubbed else 0) - 2,
+        rows=walk if scrubbed else 0,
+        first_row=rows[0],
+    )
+
+
+class RtlEngine:
+    """Engine on the generated Verilog. Use as a context manager, or `close` it.
+
+    Parameters
+    ----------
+    workload : Workload
+    scheme : Scheme
+    verilog : str, optional
+        Text of the chip, where it is not the generated one (to show that a broken one is found out).
+    bits : sequence of StorageBit, optional
+        Flip-flops, if they are at hand.
+    seed : int
+        Seed of variables without initial value.
+    timeout_s : float
+        Limit of the build in seconds.
+
+    Attributes
+    ----------
+    name : str
+    latency : int
+        Clocks from words to frames.
+    schedule : Schedule
+    nets : tuple of Target
+        Targets of transients: write enable, swap and run of each copy of control, and the reset.
+
+    Raises
+    ------
+    EngineError
+        If the chip without fault does not do what the golden model says.
+    """
+
+    name = "rtl"
+
+    def __init__(
+        self,
+        workload: Workload,
+        scheme: Scheme,
+        *,
+        verilog: str | None = None,
+        bits: Sequence[StorageBit] | None = None,
+        seed: int = 1,
+        timeout_s: float = 1800.0,
+    ) -> None:
+        spec, loading = workload.spec, workload.loading
+        self.workload, self.scheme = workload, scheme
+        self.top = f"{spec.name}_CHIP"
+        chip = described(Chip, spec=spec, scheme=scheme, loading=loading)
+        self.latency = int(chip.latency)
+        self._parts = max(chip.parts) + 1 if loading is Loading.GUARDED else 0
+        self._control = described(ControlLogic, **chip.control_parameters()).state_fields
+        self.bits = tuple(bits) if bits is not None else storage_bits(spec, scheme, loading)
+        self.schedule = schedule_of(workload, scheme, self.latency)
+        text = add_hooks(verilog if verilog is not None else chip_verilog(spec, scheme, loading), self.top)
+        self.library, self.ports = build(text, self.top, spec.reuse, timeout_s)
+        self._hooks: dict[str, int] = {}
+        self._hook_lines: list[str] = []
+        for path in dict.fromkeys(bit.path for bit in self.bits):
+            scope, _, signal = path.rpartition(".")
+            self._hook(path, f"TOP.harness.dut{'.' if scope else ''}{scope} {signal}_flip")
+        for name, width in re.findall(r"^  reg (?:\[(?:\d+):0\] )?(hook__\w+)( )/\*verilator", text, re.MULTILINE):
+            self._hook(name, f"TOP.harness.dut {name}{width}".rstrip())
+        self._open(seed)
+        self._load()
+        self._check()
+
+    def _hook(self, name: str, line: str) -> None:
+        self._hooks[name] = len(self._hooks)
+        self._hook_lines.append(line)
+
+    def _open(self, seed: int) -> None:
+        code = ctypes.CDLL(str(self.library))
+        code.faults_open.restype = ctypes.c_void_p
+        code.faults_open.argtypes = [ctypes.c_int]
+        for function in (code.faults_bind_hooks, code.faults_bind_state):
+            function.restype = ctypes.c_int64
+            function.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        code.faults_close.argtypes = [ctypes.c_void_p]
+        code.faults_rows.argtypes = [
+            ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint64,
+            ctypes.c_void_p, ctypes.c_void_p,
+        ]  # fmt: skip
+        code.faults_strike.argtypes = [
+            ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_void_p,
+            ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_void_p,
+        ]  # fmt: skip
+        self._code = code
+        self._handle: int | None = code.faults_open(seed)
+        for bind, lines in (
+            (code.faults_bind_hooks, self._hook_lines),
+            (code.faults_bind_state, self._state_lines()),
+        ):
+            missing = bind(self._handle, ("\n".join(lines) + "\n").encode())
+            if missing >= 0:
+                raise ValueError(f"the simulated chip has no variable {lines[missing]!r}")
+        self._packer = _Packer(self.ports)
+
+    def _state_lines(self) -> list[str]:
+        """Parts of flip-flop variables for the comparison of states, error counters apart."""
+        by_path: dict[str, list[StorageBit]] = {}
+        for bit in self.bits:
+            by_path.setdefault(bit.path, []).append(bit)
+        lines = []
+        for path, bits in by_path.items():
+            scope, _, signal = path.rpartition(".")
+            width = max(bit.bit for bit in bits) + 1
+            counters = {bit.bit for bit in bits if bit.stratum is Stratum.COUNTER}
+            for start in range(0, width, 64):
+                size = min(8, -(-(width - start) // 8))
+                every = (1 << min(64, width - start)) - 1
+                told = sum(1 << (bit - start) for bit in counters if start <= bit < start + 64)
+                where = f"TOP.harness.dut{'.' if scope else ''}{scope} {signal} {start // 8} {size}"
+                if every & ~told:
+                    # unused bits of a byte are 0: it may be compared as a whole
+                    mask = 0xFF if size == 1 and not told else every & ~told
+                    lines.append(f"{where} {mask:x} 0")
+                if told:
+                    lines.append(f"{where} {told:x} 1")
+        return lines
+
+    def close(self) -> None:
+        """Free the model; allowed twice."""
+        if self._handle is not None:
+            self._code.faults_close(self._handle)
+            self._handle = None
+
+    def __enter__(self) -> RtlEngine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def nets(self) -> tuple[Target, ...]:
+        """Nets that transients may strike."""
+        found = [
+            (name, bit)
+            for name in self._hooks
+            if (port := name.rpartition("__")[2]) in ("write_enable", "swap", "run") and name.startswith("hook__")
+            for bit in range(self._parts if port == "swap" else 1)
+        ]
+        return (*found, RESET)
+
+    def _events(self, found: list[tuple[int, str, int]]) -> npt.NDArray[np.void]:
+        events = np.zeros(len(found), _EVENT)
+        for i, (delay, name, bit) in enumerate(sorted(found, key=lambda event: event[0])):
+            events[i] = (delay, self._hooks[name], bit)
+        return events
+
+    def _rows(
+        self,
+        stimulus: npt.NDArray[np.uint32],
+        found: list[tuple[int, str, int]] | None = None,
+        hashes: tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]] | None = None,
+    ) -> npt.NDArray[np.uint32]:
+        events = self._events(found or [])
+        response = np.zeros((len(stimulus), self._packer.output_words), np.uint32)
+        self._code.faults_rows(
+            self._handle, stimulus.ctypes.data, response.ctypes.data, len(stimulus), events.ctypes.data, len(events),
+            *(array.ctypes.data for array in hashes) if hashes else (None, None),
+        )  # fmt: skip
+        return response
+
+    def _load(self) -> None:
+        """Reset; write the image at the ports of control, a byte a clock; bring the scrubber to its first row."""
+        image = self.workload.image
+        nets = {name.removeprefix("hook__") for name in self._hooks if name.startswith("hook__")}
+        controls = sorted({net.split("__")[0] for net in nets})
+        events: list[tuple[int, str, int]] = []
+
+        def drive(row: int, port: str, value: int) -> None:
+            for control in controls:
+                if f"{control}__{port}" in nets:
+                    for bit in range(value.bit_length()):
+                        if value >> bit & 1:
+                            events.append((row, f"hook__{control}__{port}", bit))
+
+        row = 4
+        for address, byte in image.items():
+            drive(row, "address", address)
+            drive(row, "write_data", byte)
+            drive(row, "write_enable", 1)
+            row += 1
+        for part in range(self._parts):
+            drive(row, "swap", 1 << part)
+            row += 1
+        (run,) = (bit for bit in self._control["direct"][:1])
+        for path in dict.fromkeys(bit.path for bit in self.bits if bit.path.startswith("control")):
+            events.append((row, path, run))
+        # the pipeline is filled with empty crossings, and a scrubber starts at its first row with the reset
+        walk = self.schedule.rows or 1
+        rows = -(-(row + 2 * self.latency) // walk) * walk
+        stimulus = self._packer.pack({"scl": 1, "sda": 1}, rows + 3)
+        stimulus[:3] |= self._packer.pack({"rst": 1}, 3)
+        self._rows(stimulus[:3])
+        self._rows(stimulus[3:], events)
+
+    def _check(self) -> None:
+        """Run without fault: frames of the golden model, answers of the register map, and states to compare with."""
+        w = self.workload
+        self._stimulus = self._packer.pack({"words": w.words, "scl": w.scl, "sda": w.sda}, w.crossings)
+        self._states = np.zeros(w.crossings, np.uint64)
+        self._counts = np.zeros(w.crossings, np.uint64)
+        response = self._rows(self._stimulus, None, (self._states, self._counts))
+        seen = self._packer.unpack(response)
+        frames = seen["frames"][self.latency :].astype(np.uint32)
+        expected = w.frames[: len(frames)]
+        if (wrong := np.flatnonzero((frames != expected).any(axis=1))).size:
+            raise EngineError(
+                f"{self.top} without fault: {wrong.size} of {len(frames)} frames differ from the golden model, "
+                f"the first at crossing {wrong[0]}"
+            )
+        levels = w.sda & (1 - seen["sda_low"])
+        if (silent := np.flatnonzero(levels[w.acknowledged])).size:
+            raise EngineError(f"{self.top} without fault does not acknowledge at crossing {w.acknowledged[silent[0]]}")
+        for read in w.reads:
+            got = bytes(np.packbits(levels[read.looks].astype(np.uint8)))
+            if got != read.expected:
+                raise EngineError(f"{self.top} without fault: expected {read.expected.hex()} over I2C, got {got.hex()}")
+        # frames of the golden model at the pins, and the bus where the controller looks
+        pins = np.zeros((w.crossings, w.frames.shape[1]), np.uint32)
+        pins[self.latency :] = expected
+        self._expected = self._packer.pack_outputs({"frames": pins, "sda_low": seen["sda_low"]}, w.crossings)
+        self._frame_care = self._packer.pack_outputs({"frames": np.full((1, pins.shape[1]), 0xFFFF_FFFF)}, 1)[0]
+        self._bus_care = self._packer.pack_outputs({"sda_low": 1}, 1)[0]
+        self.compared = len(frames)
+        # the workload begins anew for the faults
+        self.restart()
+
+    def restart(self) -> None:
+        """Load the chip anew and stand at crossing 0."""
+        self._load()
+
+    def _strikes(self, faults: Sequence[Fault]) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:
+        strikes = np.zeros(len(faults), _STRIKE)
+        listed: list[tuple[int, int, int]] = []
+        for number, fault in enumerate(faults):
+            delays = [0] * len(fault.targets)
+            if fault.kind is Kind.DOUBLE:
+                delays = [0, fault.gap]
+            window = self.window(fault)
+            if not 1 <= fault.clock < self.workload.crossings - 1 - self.latency:
+                raise ValueError(
+                    f"fault {number}: strikes at crossing {fault.clock}, the workload has {self.workload.crossings}"
+                )
+            start = len(listed)
+            for target, delay in zip(fault.targets, delays, strict=True):
+                path, bit = target
+                if target == RESET:
+                    hook = -1
+                elif path in self._hooks:
+                    hook = self._hooks[path]
+                else:
+                    raise ValueError(f"fault {number}: the chip has no signal {path!r}")
+                for more in range(fault.width if fault.kind is Kind.TRANSIENT else 1):
+                    listed.append((delay + more, hook, bit))
+            strikes[number] = (fault.clock, window, start, len(listed) - start)
+        events = np.zeros(len(listed), _EVENT)
+        events[:] = listed
+        return strikes, events
+
+    def window(self, fault: Fault) -> int:
+        """Crossings that a fault is watched at most.
+
+        Control is watched to the end of the conversation; a byte that is scrubbed until the scrubber was there; all
+        else as long as `WATCHED` frames that it may touch take.
+        """
+        if fault.stratum in (Stratum.CONTROL, Stratum.COUNTER, Stratum.SHADOW) or fault.kind is Kind.TRANSIENT:
+            return self.workload.crossings
+        rows = self.schedule.rows
+        last = fault.gap + fault.width
+        if rows and any(self.schedule.scrubbed(path) is not None for path, _ in fault.targets):
+            return rows + last + 1
+        return self.latency + WATCHED + last
+
+    def run(self, faults: Sequence[Fault]) -> Sequence[Outcome]:
+        """One outcome for each fault, in order.
+
+        Raises
+        ------
+        ValueError
+            If a target does not exist or strikes outside the workload.
+        """
+        if self._handle is None:
+            raise ValueError("the engine is closed")
+        strikes, events = self._strikes(faults)
+        order = np.argsort(strikes["clock"], kind="stable")
+        ordered = np.ascontiguousarray(strikes[order])
+        results = np.zeros(len(faults), _RESULT)
+        self._code.faults_strike(
+            self._handle, self._stimulus.ctypes.data, self._expected.ctypes.data, len(self._stimulus),
+            self._frame_care.ctypes.data, self._bus_care.ctypes.data, self._states.ctypes.data,
+            self._counts.ctypes.data, ordered.ctypes.data, len(faults), events.ctypes.data, results.ctypes.data,
+        )  # fmt: skip
+        self.restart()
+        outcomes: list[Outcome | None] = [None] * len(faults)
+        for place, number in enumerate(order):
+            outcomes[number] = self._outcome(int(number), results[place])
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _outcome(self, number: int, result: npt.NDArray[np.void]) -> Outcome:
+        wrong = int(result["wrong"])
+        if result["bus_wrong"]:
+            effect = Effect.HANG
+        elif wrong:
+            effect = Effect.CORRUPTED
+        else:
+            effect = Effect.CORRECTED if result["told"] else Effect.MASKED
+        return Outcome(
+            number=number,
+            effect=effect,
+            wrong_crossings=wrong,
+            first_wrong=int(result["first_wrong"]) - self.latency if wrong else -1,
+            last_wrong=int(result["last_wrong"]) - self.latency if wrong else -1,
+            persistent=bool(result["persistent"]),
+            watched=int(result["watched"]),
+        )
+
+
+class _Packer(NativeModel):
+    """Rows of ports as `NativeModel` packs them, without a model."""
+
+    def __init__(self, ports: Sequence[Port]) -> None:
+        self.inputs = tuple(p for p in ports if not p.output and p.name != "clk")
+        self.outputs = tuple(p for p in ports if p.output)
+        self.input_words = max(sum(p.words for p in self.inputs), 3)
+        self.output_words = max(sum(p.words for p in self.outputs), 3)
+
+    def pack_outputs(self, values: dict[str, npt.ArrayLike], rows: int) -> npt.NDArray[np.uint32]:
+        """As `pack`, of outputs."""
+        other = _Packer([Port(name=p.name, width=p.width, output=not p.output) for p in (*self.inputs, *self.outputs)])
+        return other.pack(values, rows)
+
+
+def build(hooked: str, top: str, reuse: int, timeout_s: float) -> tuple[Path, tuple[Port, ...]]:
+    """Compile a hooked chip, or find it in the cache."""
+    from flows.simulation import read_ports
+
+    bit = 0
+    for port in read_ports(hooked, top):
+        if port.name == "rst":
+            break
+        if not port.output and port.name not in ("clk", "fast_clk"):
+            bit += 32 * port.words
+    fast = FastClock(port="fast_clk", ratio=reuse) if reuse > 1 else None
+    return build_native(
+        hooked, top, clock="clk", fast=fast, harness=_HARNESS, defines=(f"-DRESET_BIT={bit}",), timeout_s=timeout_s
+    )

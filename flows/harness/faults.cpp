@@ -1,0 +1,273 @@
+// Strikes a Verilated chip with faults, called from Python through ctypes (flows/campaign/rtl.py).
+//
+// The generated Verilog has hooks: a register `<name>_flip` beside every flip-flop, which is added (exclusive or) to what
+// the flip-flop takes at the next clock edge, and one beside some nets, which inverts the net for the clock behind the
+// edge. Both are 0 but for the one edge at which a fault strikes. The wrapper `harness` is that of flows/simulation.py.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "Vharness.h"
+#include "Vharness___024root.h"
+#include "Vharness__Syms.h"
+#include "verilated.h"
+#include "verilated_syms.h"
+
+// Part of a variable that is compared: `mask` picks bits of up to 8 bytes.
+struct Part {
+    const uint8_t* data;
+    uint32_t bytes;
+    uint64_t mask;
+};
+
+struct Model {
+    VerilatedContext context;
+    Vharness top;
+    std::vector<uint8_t*> hooks;
+    std::vector<const uint8_t*> bytes;
+    std::vector<Part> parts;
+    std::vector<Part> counters;
+    std::vector<uint8_t> saved;
+
+    static VerilatedContext* prepare(VerilatedContext* context, int seed) {
+        context->randReset(2);
+        context->randSeed(seed);
+        return context;
+    }
+    explicit Model(int seed) : top(prepare(&context, seed)) {
+        for (size_t i = 0; i < STIMULUS_WORDS; ++i) top.stimulus[i] = 0;
+        top.clk = 0;
+        top.eval();
+        saved.resize(sizeof(Vharness__Syms));
+    }
+    ~Model() { top.final(); }
+
+    uint8_t* state() { return reinterpret_cast<uint8_t*>(top.rootp->vlSymsp); }
+    // every variable of the model lies in this object; nothing is allocated while it runs
+    void save() { std::memcpy(saved.data(), state(), saved.size()); }
+    void restore() { std::memcpy(state(), saved.data(), saved.size()); }
+
+    void apply(const uint32_t* row, bool reset) {
+        for (size_t i = 0; i < STIMULUS_WORDS; ++i) top.stimulus[i] = row[i];
+        if (reset) top.stimulus[RESET_BIT / 32] |= 1u << RESET_BIT % 32;
+        top.clk = 0;
+        top.eval();
+    }
+    void edge() {
+        top.clk = 1;
+#if FAST_RATIO > 1
+        for (int tick = 0; tick < FAST_RATIO; ++tick) {
+            top.fast = 1;
+            top.eval();
+            top.fast = 0;
+            top.eval();
+        }
+#else
+        top.eval();
+#endif
+    }
+
+    static uint64_t mix(uint64_t hash, uint64_t value) { return (hash ^ value) * 0x9E3779B97F4A7C15u ^ hash >> 29; }
+    static uint64_t digest(const std::vector<Part>& list, uint64_t hash) {
+        for (const Part& part : list) {
+            uint64_t value = 0;
+            std::memcpy(&value, part.data, part.bytes);
+            hash = mix(hash, value & part.mask);
+        }
+        return hash;
+    }
+    uint64_t state_hash() const {
+        // whole bytes, which are nearly all, in four chains that the processor works on at once
+        uint64_t chain[4] = {1, 2, 3, 4};
+        size_t i = 0;
+        for (; i + 4 <= bytes.size(); i += 4)
+            for (size_t k = 0; k < 4; ++k) chain[k] = mix(chain[k], *bytes[i + k]);
+        for (; i < bytes.size(); ++i) chain[0] = mix(chain[0], *bytes[i]);
+        return digest(parts, mix(mix(chain[0], chain[1]), mix(chain[2], chain[3])));
+    }
+    uint64_t counter_hash() const { return digest(counters, 5); }
+};
+
+struct Event {
+    int32_t delay;  // clocks behind the strike
+    int32_t hook;   // -1: reset
+    int32_t bit;
+};
+
+struct Strike {
+    int64_t clock;
+    int64_t window;  // clocks to watch at most
+    int32_t first;   // of its events
+    int32_t events;
+};
+
+struct Result {
+    int64_t watched;
+    int64_t first_wrong;  // clocks, -1: none
+    int64_t last_wrong;
+    int32_t wrong;
+    int32_t bus_wrong;
+    int32_t told;
+    int32_t persistent;
+};
+
+static uint8_t* find(Model* model, const std::string& scope, const std::string& name) {
+    const VerilatedScope* found = model->context.scopeFind(scope.c_str());
+    const VerilatedVar* variable = found ? found->varFind(name.c_str()) : nullptr;
+    return variable ? static_cast<uint8_t*>(variable->datap()) : nullptr;
+}
+
+extern "C" {
+
+Model* faults_open(int seed) { return new Model(seed); }
+
+void faults_close(Model* model) { delete model; }
+
+// Names as lines "scope variable"; returns the number of the first one that is not there, -1 if all are.
+int64_t faults_bind_hooks(Model* model, const char* lines) {
+    model->hooks.clear();
+    for (const char* at = lines; *at;) {
+        const char* space = std::strchr(at, ' ');
+        const char* end = std::strchr(at, '\n');
+        uint8_t* data = find(model, std::string(at, space), std::string(space + 1, end));
+        if (!data) return model->hooks.size();
+        model->hooks.push_back(data);
+        at = end + 1;
+    }
+    return -1;
+}
+
+// Lines "scope variable offset bytes mask counter": parts of flip-flop variables that are compared.
+int64_t faults_bind_state(Model* model, const char* lines) {
+    model->bytes.clear();
+    model->parts.clear();
+    model->counters.clear();
+    int64_t number = 0;
+    for (const char* at = lines; *at; ++number) {
+        const char* end = std::strchr(at, '\n');
+        const std::string line(at, end);
+        const size_t a = line.find(' '), b = line.find(' ', a + 1);
+        uint8_t* data = find(model, line.substr(0, a), line.substr(a + 1, b - a - 1));
+        if (!data) return number;
+        char* rest = nullptr;
+        const unsigned long offset = std::strtoul(line.c_str() + b, &rest, 10);
+        const unsigned long size = std::strtoul(rest, &rest, 10);
+        const unsigned long long mask = std::strtoull(rest, &rest, 16);
+        const bool counter = std::strtoul(rest, &rest, 10) != 0;
+        if (counter) model->counters.push_back({data + offset, static_cast<uint32_t>(size), mask});
+        else if (size == 1 && mask == 0xFF) model->bytes.push_back(data + offset);
+        else model->parts.push_back({data + offset, static_cast<uint32_t>(size), mask});
+        at = end + 1;
+    }
+    return -1;
+}
+
+uint64_t faults_state_bytes(Model* model) { return model->saved.size(); }
+
+// Rows as model_run of harness.cpp. Events (ascending by delay, which counts from the first row) strike at the start of
+// row `delay`. `states` and `counts`, if given, get hashes of the flip-flops at the start of each row.
+void faults_rows(Model* model, const uint32_t* stimulus, uint32_t* response, uint64_t rows, const Event* events,
+                 uint64_t count, uint64_t* states, uint64_t* counts) {
+    uint64_t next = 0;
+    for (uint64_t row = 0; row < rows; ++row) {
+        if (states) {
+            states[row] = model->state_hash();
+            counts[row] = model->counter_hash();
+        }
+        model->apply(stimulus + row * STIMULUS_WORDS, false);
+        for (size_t i = 0; i < RESPONSE_WORDS; ++i) response[row * RESPONSE_WORDS + i] = model->top.response[i];
+        const uint64_t first = next;
+        for (; next < count && events[next].delay == static_cast<int64_t>(row) + 1; ++next)
+            model->hooks[events[next].hook][events[next].bit / 8] ^= 1 << events[next].bit % 8;
+        model->edge();
+        for (uint64_t i = first; i < next; ++i)
+            model->hooks[events[i].hook][events[i].bit / 8] ^= 1 << events[i].bit % 8;
+    }
+}
+
+// Strikes, ascending by clock, on a chip that stands at the start of row 0 of the workload.
+//
+// The chip without fault advances row by row; before the edge that begins row `clock` its state is saved, and every
+// fault of that row starts from there. Each runs on until its flip-flops are those of the chip without fault (`states`,
+// error counters apart), or to the end of its window or of the workload. `expected` holds what the outputs should show,
+// `frame_care` and `bus_care` which bits of it are frames and which the bus.
+void faults_strike(Model* model, const uint32_t* stimulus, const uint32_t* expected, uint64_t rows,
+                   const uint32_t* frame_care, const uint32_t* bus_care, const uint64_t* states,
+                   const uint64_t* counts, const Strike* strikes, uint64_t number, const Event* events,
+                   Result* results) {
+    uint64_t front = 0;
+    bool mid = false;  // the row in front of the edge has been applied
+    for (uint64_t n = 0; n < number; ++n) {
+        const Strike& strike = strikes[n];
+        const uint64_t before = strike.clock - 1;
+        if (mid && front != before) {
+            model->restore();
+            model->edge();
+            ++front;
+            mid = false;
+        }
+        for (; front < before; ++front) {
+            model->apply(stimulus + front * STIMULUS_WORDS, false);
+            model->edge();
+        }
+        if (!mid) {
+            model->apply(stimulus + front * STIMULUS_WORDS, false);
+            model->save();
+            mid = true;
+        } else {
+            model->restore();
+        }
+        Result result = {0, -1, -1, 0, 0, 0, 1};
+        const Event* own = events + strike.first;
+        int32_t last = 0;
+        for (int32_t i = 0; i < strike.events; ++i) last = own[i].delay > last ? own[i].delay : last;
+        for (uint64_t row = before;; ++row) {
+            // the events of the edge that begins row + 1
+            const int64_t delay = static_cast<int64_t>(row) + 1 - strike.clock;
+            for (int32_t i = 0; i < strike.events; ++i)
+                if (own[i].hook >= 0 && own[i].delay == delay)
+                    model->hooks[own[i].hook][own[i].bit / 8] ^= 1 << own[i].bit % 8;
+            model->edge();
+            for (int32_t i = 0; i < strike.events; ++i)
+                if (own[i].hook >= 0 && own[i].delay == delay)
+                    model->hooks[own[i].hook][own[i].bit / 8] ^= 1 << own[i].bit % 8;
+            const uint64_t now = row + 1;
+            // a transient inverts its net until the next edge: its end is part of it
+            const int64_t age = static_cast<int64_t>(now) - strike.clock;
+            if (now >= rows || age >= strike.window) break;
+            if (age > last + 1 && (age < 4 || age % 4 == 0) && model->state_hash() == states[now]) {
+                result.persistent = 0;
+                result.told = model->counter_hash() != counts[now];
+                break;
+            }
+            bool reset = false;
+            for (int32_t i = 0; i < strike.events; ++i) reset |= own[i].hook < 0 && own[i].delay == age;
+            model->apply(stimulus + now * STIMULUS_WORDS, reset);
+            ++result.watched;
+            bool frame = false, bus = false;
+            for (size_t i = 0; i < RESPONSE_WORDS; ++i) {
+                const uint32_t differs = model->top.response[i] ^ expected[now * RESPONSE_WORDS + i];
+                frame |= (differs & frame_care[i]) != 0;
+                bus |= (differs & bus_care[i]) != 0;
+            }
+            result.bus_wrong += bus;
+            if (frame) {
+                ++result.wrong;
+                if (result.first_wrong < 0) result.first_wrong = now;
+                result.last_wrong = now;
+            }
+        }
+        if (result.persistent) {
+            const uint64_t end = static_cast<uint64_t>(strike.clock) + result.watched;
+            const uint64_t at = end < rows ? end : rows;
+            result.persistent = at >= rows || model->state_hash() != states[at];
+            if (at < rows) result.told = model->counter_hash() != counts[at];
+        }
+        results[n] = result;
+    }
+}
+}
