@@ -7,21 +7,26 @@ code is 1 if a block differs from its results. Exit code 2: a results file or a 
 Metrics of modules (``__module:`` in the name) become one row per module with a column per quantity and a total; metrics
 of cases (``__case:``) likewise, without a total; all others become one row each. What all rows have in common (tool,
 library, date, command) stands once below the table.
+
+A results file may also hold tables as text: an object with ``tables`` (each ``title``, ``columns``, ``rows``) and
+``notes``, as ``benchmarks/comparison.py`` writes it.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
 from math import floor, log10
 from pathlib import Path
+from typing import Any
 
 from flows.metrics import Metric, read_metrics
 from sim.files import replacing
 
-__all__ = ["NAMES", "render", "rewrite", "update"]
+__all__ = ["NAMES", "render", "render_file", "rewrite", "update"]
 
 _BEGIN = re.compile(r"^<!-- figures:([A-Za-z0-9_]+) -->$", re.MULTILINE)
 _END = "<!-- /figures -->"
@@ -73,6 +78,32 @@ def render(metrics: Sequence[Metric]) -> str:
         return _case_table(cases) + "\n" + _origin(metrics) + "\n"
     table = _module_table(modules, metrics) if modules else _list_table(metrics)
     return table + "\n" + _origin(metrics) + "\n"
+
+
+def render_file(path: Path) -> str:
+    """Markdown of a results file: metrics, or tables as text.
+
+    Raises
+    ------
+    ValueError
+        If it holds neither.
+    """
+    content = json.loads(path.read_text())
+    if isinstance(content, dict) and {"tables", "notes"} <= content.keys():
+        return _text_tables(content)
+    return render(read_metrics(path))
+
+
+def _text_tables(content: dict[str, Any]) -> str:
+    """Titles, tables and notes."""
+    parts = []
+    for part in content["tables"]:
+        for row in part["rows"]:
+            if len(row) != len(part["columns"]):
+                raise ValueError(f"{part['title']}: expected {len(part['columns'])} cells, got {len(row)}: {row[0]}")
+        lines = [part["columns"], ["---"] * len(part["columns"]), *part["rows"]]
+        parts.append(f"**{part['title']}**\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines))
+    return "\n".join([*parts, *(f"{note}\n" for note in content["notes"])])
 
 
 def _list_table(metrics: Sequence[Metric]) -> str:
@@ -188,7 +219,7 @@ def _value(metric: Metric) -> str:
     return f"{value:,.{max(digits, 0)}f}"
 
 
-def rewrite(text: str, results: Path, where: str) -> tuple[str, list[str]]:
+def rewrite(text: str, results: Path, where: str, *, only: str | None = None) -> tuple[str, list[str]]:
     """Markdown text with its blocks as the results give them.
 
     Parameters
@@ -199,6 +230,8 @@ def rewrite(text: str, results: Path, where: str) -> tuple[str, list[str]]:
         Folder of ``NAME.json``.
     where : str
         Name of the text, for messages.
+    only : str, optional
+        The one block to rewrite; all where left out.
 
     Returns
     -------
@@ -222,10 +255,12 @@ def rewrite(text: str, results: Path, where: str) -> tuple[str, list[str]]:
             raise ValueError(f"{where}, line {line}: figures:{begin[1]} has no {_END}")
         path = results / f"{begin[1]}.json"
         parts.append(text[position : begin.end()] + "\n")
-        if path.is_file():
+        if only not in (None, begin[1]):
+            parts.append(text[begin.end() + 1 : end])
+        elif path.is_file():
             try:
-                parts.append(render(read_metrics(path)))
-            except (ValueError, TypeError, AttributeError) as error:
+                parts.append(render_file(path))
+            except (ValueError, TypeError, AttributeError, KeyError) as error:
                 raise ValueError(f"{path}: {error}") from None
         else:
             missing.append(f"{where}, line {line}: no results at {path}")

@@ -1,0 +1,84 @@
+"""README's comparison: every figure is in the file it names; native and translated ones never share a row."""
+
+import json
+import re
+import tomllib
+
+import pytest
+
+from flows.figures import render_file
+from tests.conftest import REPOSITORY
+
+RESULTS = REPOSITORY / "benchmarks" / "results"
+CONTENT = json.loads((RESULTS / "comparison.json").read_text())
+FIGURES = CONTENT["figures"]
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+
+
+def read(shown: str) -> float:
+    found = NUMBER.match(shown)
+    assert found is not None, shown
+    return float(found[0].replace(",", ""))
+
+
+def scale(shown: str, unit: str) -> float:
+    """What a shown figure is multiplied with to be in the unit of the file."""
+    return {("um2", "mm²"): 1e6, ("pJ", "nJ"): 1e3}.get((unit, shown.split(" ")[1] if " " in shown else ""), 1.0)
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda f: f"{f['row']}-{f['column']}-{f['name']}".replace(" ", "_"))
+def test_every_figure_is_in_the_file_it_names(figure: dict) -> None:  # type: ignore[type-arg]
+    path = REPOSITORY / figure["path"]
+    if path.suffix == ".toml":
+        system, key = figure["name"].split(".")
+        about = tomllib.loads(path.read_text())[system]
+        value = about["figures"][key]
+        assert figure["method"] == about["citation"]
+        assert about["system"] in figure["shown"]
+        assert figure["column"] != "ours"
+    else:
+        (metric,) = (m for m in json.loads(path.read_text()) if m["name"] == figure["name"])
+        value = metric["value"]
+        for key in ("command", "date", "unit"):
+            assert figure[key] == metric[key]
+    assert value == figure["value"]
+    assert read(figure["shown"]) * scale(figure["shown"], figure["unit"]) == pytest.approx(value, rel=6e-3)
+
+
+def test_the_block_of_the_readme_holds_these_figures_and_no_others() -> None:
+    text = (REPOSITORY / "README.md").read_text()
+    block = text.partition("<!-- figures:comparison -->\n")[2].partition("<!-- /figures -->")[0]
+    assert block == render_file(RESULTS / "comparison.json")
+    rows = {(table["title"], row[0]): row for table in CONTENT["tables"] for row in table["rows"]}
+    for column, name in ((1, "published"), (2, "rivals"), (3, "ours")):
+        for (chip, what), row in rows.items():
+            mine = [f for f in FIGURES if (f["chip"], f["row"], f["column"]) == (chip, what, name)]
+            # what stands in brackets is text, but for the ends of our own estimates
+            cell = row[column] if name == "ours" else re.sub(r"\([^)]*\)", "", row[column])
+            cell = re.sub(r"of 25 ns|of \d draws|\(\d threads?\)", "", cell)
+            assert [float(n.replace(",", "")) for n in NUMBER.findall(cell)] == [read(f["shown"]) for f in mine]
+    assert len(rows) >= 20
+
+
+def test_native_and_translated_figures_never_share_a_row() -> None:
+    for table in CONTENT["tables"]:
+        for row in table["rows"]:
+            mine = [f for f in FIGURES if (f["row"], f["column"]) == (row[0], "ours")]
+            physical = re.match("area|energy", row[0]) is not None
+            translated = [bool(re.search("node:|bound:(low|high)__case:(together|array)", f["name"])) for f in mine]
+            assert len(set(translated)) == 1, row[0]
+            if physical:
+                assert row[4].startswith("translated" if translated[0] else "45 nm"), row[0]
+                # a figure of another node stands only beside translated ones
+                assert translated[0] or (row[1], row[2]) == ("", ""), row[0]
+
+
+def test_every_command_of_the_figures_can_be_run_again() -> None:
+    from benchmarks.comparison import Files, build, commands
+
+    listed = commands(build(Files()))
+    for figure in FIGURES:
+        if figure["command"]:
+            assert figure["command"] in listed
+    assert [c.split()[1] for c in listed if c.startswith("liquidcal")][:2] == ["synth", "synth"]
+    assert listed.index("python -m benchmarks.physical ECON_T") > listed.index("liquidcal time ECON_T --period 25")
