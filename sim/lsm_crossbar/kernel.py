@@ -13,18 +13,21 @@ added.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir  # type: ignore[import-untyped]
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from sim.lsm_crossbar.noise import start_states
 
 if TYPE_CHECKING:
-    from sim.lsm_crossbar.liquid import Liquid
+    from sim.lsm_crossbar.conductance_file import Conductances
+    from sim.lsm_crossbar.spec import CrossbarSpec
 
 TILE = 32
 """Neurons of a tile: one row of it is a cache line, and 512 rows are a first-level cache."""
@@ -34,41 +37,88 @@ BLOCK = 32
 """Samples that go through a tile together."""
 
 
-def run(liquid: Liquid, spikes: npt.NDArray[np.uint8], first_sample: int) -> dict[str, npt.NDArray[Any]]:
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """A macro as the kernel reads it.
+
+    Attributes
+    ----------
+    cells : ndarray of uint16, shape (tiles, rows + 1, TILE)
+        Plus code in the low, minus code in the high byte; the last row is silent. Zeros unless `packable`.
+    wide : ndarray of int32, shape (rows + 1, 2 * tiles * TILE)
+        The same codes, all plus codes before all minus codes.
+    gain, offset : ndarray of int32, shape (2 * tiles * TILE,)
+        Of the columns' ADCs.
+    packable : bool
+        Four codes fit a byte, and all codes of a read 15 bits.
+    ideal : bool
+        The ADCs have neither gain error nor offset, and what a step adds to a potential fits 16 bits.
+    """
+
+    cells: npt.NDArray[np.uint16]
+    wide: npt.NDArray[np.int32]
+    gain: npt.NDArray[np.int32]
+    offset: npt.NDArray[np.int32]
+    packable: bool
+    ideal: bool
+
+    @classmethod
+    def of(cls, spec: CrossbarSpec, image: Conductances) -> Tables:
+        """Lay out an image."""
+        # what is added to the chip's own columns has no conductance and no effect; nor has the row behind the last one
+        tiles = -(-spec.neurons // TILE)
+        half = tiles * TILE
+        pairs = np.zeros((spec.used_rows + 1, half, 2), np.int32)
+        pairs[:-1, : spec.neurons] = image.codes[: spec.used_rows, : 2 * spec.neurons].reshape(-1, spec.neurons, 2)
+        packable = spec.conductance_bits <= 6 and spec.column_sum_width <= 15
+        cells = _aligned((tiles, spec.used_rows + 1, TILE))
+        if packable:
+            cells[:] = (pairs[:, :, 0] | pairs[:, :, 1] << 8).reshape(-1, tiles, TILE).transpose(1, 0, 2)
+        gain = np.full((2, half), 1 << spec.gain_fraction, np.int32)
+        offset = np.zeros((2, half), np.int32)
+        lane = np.arange(spec.neurons) // spec.columns_per_adc
+        for side in (0, 1):
+            gain[side, : spec.neurons] = image.adc_gain[2 * lane + side]
+            offset[side, : spec.neurons] = image.adc_offset[2 * lane + side]
+        ideal = bool((gain == 1 << spec.gain_fraction).all() and (offset == 0).all())
+        return cls(
+            cells=cells,
+            wide=np.concatenate([pairs[:, :, 0], pairs[:, :, 1]], axis=1),
+            gain=gain.ravel(),
+            offset=offset.ravel(),
+            packable=packable,
+            ideal=ideal
+            and packable
+            and spec.rows_per_read <= CHUNK
+            and spec.step_input_max < 1 << 15
+            and spec.adc_shift < 16,
+        )
+
+
+def run(
+    spec: CrossbarSpec,
+    tables: Tables,
+    spikes: npt.NDArray[np.uint8],
+    *,
+    threshold: int,
+    noise_seed: int | None,
+    first_sample: int,
+) -> dict[str, npt.NDArray[Any]]:
     """The fields of `sim.lsm_crossbar.liquid.Activity` for checked input spikes of shape (n, steps, inputs)."""
-    spec, image = liquid.spec, liquid.conductances
     n = len(spikes)
-    # what is added to the chip's own columns has no conductance and no effect; nor has the row behind the last one
-    tiles = -(-spec.neurons // TILE)
-    half = tiles * TILE
-    pairs = np.zeros((spec.used_rows + 1, half, 2), np.int32)
-    pairs[:-1, : spec.neurons] = image.codes[: spec.used_rows, : 2 * spec.neurons].reshape(-1, spec.neurons, 2)
-    wide = np.concatenate([pairs[:, :, 0], pairs[:, :, 1]], axis=1)
-    # four codes in a byte, all codes of a read in 15 bits
-    packable = spec.conductance_bits <= 6 and spec.column_sum_width <= 15
-    cells = _aligned((tiles, spec.used_rows + 1, TILE))
-    if packable:
-        cells[:] = (pairs[:, :, 0] | pairs[:, :, 1] << 8).reshape(-1, tiles, TILE).transpose(1, 0, 2)
-    gain = np.full((2, half), 1 << spec.gain_fraction, np.int32)
-    offset = np.zeros((2, half), np.int32)
-    lane = np.arange(spec.neurons) // spec.columns_per_adc
-    for side in (0, 1):
-        gain[side, : spec.neurons] = image.adc_gain[2 * lane + side]
-        offset[side, : spec.neurons] = image.adc_offset[2 * lane + side]
-    ideal = bool((gain == 1 << spec.gain_fraction).all() and (offset == 0).all() and liquid.noise_seed is None)
-    # what a step adds to a potential in 16 bits
-    ideal = ideal and packable and spec.rows_per_read <= CHUNK and spec.step_input_max < 1 << 15 and spec.adc_shift < 16
+    ideal = tables.ideal and noise_seed is None
     limit = spec.column_sum_max if spec.column_limit is None else min(spec.column_limit, spec.column_sum_max)
     states = np.zeros((n, 2, 0), np.uint32)
-    if liquid.noise_seed is not None:
-        flat = start_states(liquid.noise_seed, first_sample + np.arange(n), spec.adcs)
+    if noise_seed is not None:
+        flat = start_states(noise_seed, first_sample + np.arange(n), spec.adcs)
         states = flat.reshape(n, spec.lanes, 2).transpose(0, 2, 1)[:, :, : spec.active_lanes].astype(np.uint32)
     # eight input channels are looked at together
     words = np.ascontiguousarray(spikes)
     if spec.inputs % 8:
         words = np.pad(words, ((0, 0), (0, 0), (0, -spec.inputs % 8)))
     result = {
-        "spikes": np.zeros((n, spec.steps, spec.neurons), np.bool_),
+        # the kernel writes all of it
+        "spikes": np.empty((n, spec.steps, spec.neurons), np.bool_),
         "counts": np.zeros((n, spec.windows, spec.neurons), np.int64),
         "reads": np.zeros(n, np.int64),
         "row_activations": np.zeros((n, spec.rows), np.int64),
@@ -80,24 +130,24 @@ def run(liquid: Liquid, spikes: npt.NDArray[np.uint8], first_sample: int) -> dic
         spec.neurons,
         # no more blocks than there are cores, if samples are few
         max(1, min(BLOCK, -(-n // numba.get_num_threads()))),
-        cells,
-        packable,
-        wide,
-        gain.ravel(),
-        offset.ravel(),
+        tables.cells,
+        tables.packable,
+        tables.wide,
+        tables.gain,
+        tables.offset,
         ideal,
         ideal and spec.membrane_width <= 16,
         # a cut sum, converted, is the converted sum cut
         np.uint16(min(spec.adc_max, limit >> spec.adc_shift, np.iinfo(np.int16).max)),
         np.ascontiguousarray(states),
-        np.int32(spec.noise_scale if liquid.noise_seed is not None and spec.noise_scale is not None else 0),
+        np.int32(spec.noise_scale if noise_seed is not None and spec.noise_scale is not None else 0),
         spec.columns_per_adc,
         np.int32(limit),
         spec.rows_per_read,
         np.uint32(spec.adc_shift if ideal else spec.conversion_shift),
         np.int32(min((1 << (spec.adc_bits + spec.conversion_shift)) - 1, np.iinfo(np.int32).max)),
         np.array(spec.leak, np.int32),
-        np.int32(liquid.threshold),
+        np.int32(threshold),
         np.int16(spec.refractory_steps),
         spec.window_length,
         _ONES,
@@ -185,17 +235,30 @@ def _run(
         drawn = np.zeros(own.shape[2], np.int32)
         # where in a tile a row begins: active rows of one sample, then of all reads, filled up with the row of nothing
         active = np.zeros(channels + neurons + 8 + width, np.uint32)
-        rows = np.zeros((count * reads_per_step, width), np.uint32)
+        # what is written behind the last read's rows has a place too
+        rows = np.zeros(count * reads_per_step * width + 8 + CHUNK, np.uint32)
         owner = np.zeros(count * reads_per_step, np.int64)
         for step in range(steps):
             reads = 0
             for sample in range(count):
+                if rows_per_read == CHUNK:
+                    # reads without gaps: rows of one begin where those of the other end
+                    begin = reads * CHUNK
+                    end = _list(words[first + sample, step], 0, ones, rows, begin)
+                    end = _list(fired_words[sample], channels, ones, rows, end)
+                    for i in range(CHUNK):
+                        rows[end + i] = nothing
+                    for _ in range(-(-(end - begin) // CHUNK)):
+                        owner[reads] = sample
+                        reads += 1
+                    out_reads[first + sample] += -(-(end - begin) // CHUNK)
+                    continue
                 found = _list(words[first + sample, step], 0, ones, active, 0)
                 found = _list(fired_words[sample], channels, ones, active, found)
                 for start in range(0, found, rows_per_read):
                     length = min(found - start, rows_per_read)
                     for i in range(width):
-                        rows[reads, i] = active[start + i] if i < length else nothing
+                        rows[reads * width + i] = active[start + i] if i < length else nothing
                     owner[reads] = sample
                     out_reads[first + sample] += 1
                     reads += 1
@@ -207,11 +270,11 @@ def _run(
                     if noise_scale:
                         _draw(own[sample], columns_per_adc, noise_scale, drawn, noise, neurons)
                     if packable:
-                        _sum_packed(cells, rows[read], narrow_sums)
+                        _sum_packed(cells, rows[read * width : (read + 1) * width], narrow_sums)
                         _limit(narrow_sums, np.int16(limit))
                         _convert(narrow_sums, noise, gain, offset, shift, top, codes)
                     else:
-                        _sum_wide(wide, rows[read], sums)
+                        _sum_wide(wide, rows[read * width : (read + 1) * width], sums)
                         _limit(sums, limit)
                         _convert(sums, noise, gain, offset, shift, top, codes)
                     _integrate(codes, membrane[sample])
@@ -233,7 +296,11 @@ def _run(
                 _fire(leaked, threshold, refractory_steps, membrane.reshape(-1), refractory, fired.reshape(-1))
             _add(fired.reshape(-1), tally.reshape(-1))
             for sample in range(count):
-                out_spikes[first + sample, step] = fired[sample, :neurons]
+                _copy(
+                    out_spikes.ctypes.data + np.uint64(((first + sample) * steps + step) * neurons),
+                    fired.ctypes.data + np.uint64(sample * half),
+                    np.uint64(neurons),
+                )
             # a byte holds 255 spikes
             if (step + 1) % window_length == 0 or (step + 1) % 255 == 0:
                 for sample in range(count):
@@ -279,6 +346,19 @@ def _write_places(_context: Any, ones: Any, start: Any, rows: Any) -> Any:
         return context.get_dummy_value()
 
     return numba.void(numba.uintp, numba.uint32, numba.uintp), generate
+
+
+@intrinsic
+def _copy(_context: Any, target: Any, source: Any, length: Any) -> Any:
+    """Copy bytes from one address to another."""
+
+    def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        byte = ir.IntType(8).as_pointer()
+        target, source = (builder.inttoptr(value, byte) for value in values[:2])
+        cgutils.raw_memcpy(builder, target, source, values[2], 1)
+        return context.get_dummy_value()
+
+    return numba.void(numba.uintp, numba.uintp, numba.uintp), generate
 
 
 def _load(builder: Any, address: Any, vector: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ from sim.lsm_crossbar.macro import Macro
 from sim.lsm_crossbar.neuron import BoolArray, fire
 from sim.lsm_crossbar.row_driver import active_rows, batches
 from sim.lsm_crossbar.spec import CrossbarSpec
+
+if TYPE_CHECKING:
+    from sim.lsm_crossbar.kernel import Tables
 
 
 class Engine(StrEnum):
@@ -120,6 +124,7 @@ class Liquid:
             raise ValueError(f"threshold: expected 0 to {spec.threshold_max}, got {self.threshold}")
         self.noise_seed = None if spec.noise_scale is None else noise_seed
         self._macro = Macro(spec, conductances, noise_seed)
+        self._tables: Tables | None = None
 
     def run(self, spikes: npt.ArrayLike, first_sample: int = 0) -> Activity:
         """Spikes of the liquid, their counts, and what it took.
@@ -143,7 +148,18 @@ class Liquid:
             # compiled on first use; importing numba costs a second that the NumPy engine does not need
             from sim.lsm_crossbar import kernel
 
-            return Activity(**kernel.run(self, checked, first_sample))
+            if self._tables is None:
+                self._tables = kernel.Tables.of(self.spec, self.conductances)
+            return Activity(
+                **kernel.run(
+                    self.spec,
+                    self._tables,
+                    checked,
+                    threshold=self.threshold,
+                    noise_seed=self.noise_seed,
+                    first_sample=first_sample,
+                )
+            )
         n, spec = len(checked), self.spec
         result = Activity(
             spikes=np.zeros((n, spec.steps, spec.neurons), bool),
