@@ -1,7 +1,7 @@
 """README's table "published chip, rivals, ours": ``python -m benchmarks.comparison``.
 
 Every figure is taken from a file that a tool wrote (``benchmarks/results/*.json``) or, for other chips, from
-``benchmarks/published.toml`` with its citation; nothing is computed here but the unit it is shown in. Writes
+``flows/published.toml`` with its citation; nothing is computed here but the unit it is shown in. Writes
 ``benchmarks/results/comparison.json``, where each figure says which file, which metric and which command it is from,
 and the block ``figures:comparison`` of README. ``--measure`` runs those commands first, in their order: hours.
 
@@ -17,7 +17,6 @@ import os
 import shlex
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,11 +24,11 @@ from typing import Any
 
 from flows.figures import rewrite
 from flows.metrics import Metric, package_version, read_metrics, write_metrics
+from flows.published import systems
 from sim.files import replacing
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-PUBLISHED = ROOT / "benchmarks" / "published.toml"
 
 UNITS = {
     "mm2": "mm²", "um2": "µm²", "mw": "mW", "w": "W", "nj": "nJ", "ns": "ns", "mhz": "MHz", "percent": "%",
@@ -106,12 +105,10 @@ class Files:
     ----------
     results : Path
         Folder of ``NAME.json``.
-    published : Path
     """
 
-    def __init__(self, results: Path = RESULTS, published: Path = PUBLISHED):
+    def __init__(self, results: Path = RESULTS):
         self._results = results
-        self._published = tomllib.loads(published.read_text())
         self._metrics: dict[str, dict[str, Metric]] = {}
 
     def has(self, file: str) -> bool:
@@ -143,14 +140,14 @@ class Files:
 
     def published(self, system: str, key: str) -> Figure:
         """A published figure, shown with its system and node."""
-        about = self._published[system]
-        value = about["figures"][key]
+        about = systems()[system]
+        value = about.figures[key]
         unit = next((key[-len(u) :] for u in sorted(UNITS, key=len, reverse=True) if key.endswith(u)), "")
-        where = ", ".join(part for part in (about["node"], about["kind"]) if part != "none")
+        where = ", ".join(part for part in (about.node, about.kind) if part != "none")
         number = f"{value:g} {UNITS.get(unit, unit)}".strip()
         return Figure(
-            shown=f"{number} ({about['system']}; {where})", value=value, unit=unit,
-            path="benchmarks/published.toml", name=f"{system}.{key}", method=about["citation"],
+            shown=f"{number} ({about.name}; {where})", value=value, unit=unit,
+            path="flows/published.toml", name=f"{system}.{key}", method=about.citation,
         )  # fmt: skip
 
 
@@ -368,7 +365,7 @@ def document(parts: Sequence[Part]) -> dict[str, Any]:
     origin = "[comparison.json](benchmarks/results/comparison.json), written by `python -m benchmarks.comparison`."
     notes = [
         "Published: " + "; ".join(f"{f.shown.partition('(')[2].partition(';')[0]}: {f.method}" for f in cited.values())
-        + ". File: [published.toml](benchmarks/published.toml).",
+        + ". File: [published.toml](flows/published.toml).",
         f"Metric, tool, version, command and date of every figure: {origin}",
     ]  # fmt: skip
     return {

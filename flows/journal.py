@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,10 +47,58 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A step and how long it took in seconds."""
+    """A step and what it took.
+
+    Attributes
+    ----------
+    name : str
+    seconds : float
+        Wall clock.
+    peak_mb : float or None
+        Largest memory of this process and its children together, sampled; None where the system does not tell.
+    kept : str
+        When the result was made, if this run found it unchanged; time and memory are then of that run.
+    """
 
     name: str
     seconds: float
+    peak_mb: float | None = None
+    kept: str = ""
+
+
+class _MemoryWatch:
+    """Samples the resident memory of this process and all its descendants until stopped (Linux)."""
+
+    INTERVAL_S = 0.2
+
+    def __init__(self) -> None:
+        self._peak = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._peak = max(self._peak, resident_bytes(os.getpid()))
+            if self._stop.wait(self.INTERVAL_S):
+                return
+
+    def stop(self) -> float | None:
+        """Peak in MB; None if nothing could be read."""
+        self._stop.set()
+        self._thread.join()
+        return round(self._peak / 1e6, 1) if self._peak else None
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process and its descendants; 0 for one that is gone or on a system without ``/proc``."""
+    process = Path("/proc", str(pid))
+    try:
+        total = int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        children = [child for task in process.glob("task/*/children") for child in task.read_text().split()]
+    except (OSError, IndexError, ValueError):
+        return 0
+    return total + sum(resident_bytes(int(child)) for child in children)
 
 
 @dataclass
@@ -88,9 +138,13 @@ class Journal:
             self.console.print(f"  start {name}")
         with Progress(*columns, console=self.console, transient=True, disable=not live) as progress:
             task = progress.add_task(name, total=total)
-            yield lambda done: progress.advance(task, done)
+            memory = _MemoryWatch()
+            try:
+                yield lambda done: progress.advance(task, done)
+            finally:
+                peak_mb = memory.stop()
         seconds = time.perf_counter() - start
-        self.steps.append(Step(name=name, seconds=round(seconds, 2)))
+        self.steps.append(Step(name=name, seconds=round(seconds, 2), peak_mb=peak_mb))
         self.console.print(f"  [green]done[/]  {name} [dim]({seconds:.1f} s)[/]")
 
     def check(self, check: Check) -> None:

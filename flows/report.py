@@ -9,7 +9,7 @@ The sections of a design are collected in `flows.report_sections` (both chips), 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata, resources
 from pathlib import Path
@@ -215,8 +215,7 @@ def collect(folder: Path, name: str, lead: str, sections: Sequence[Section]) -> 
     if metrics:
         sections.append(_origins(metrics))
     if steps:
-        rows = [[step["name"], f"{step['seconds']:.1f}"] for step in steps]
-        sections.append(Section(title="Time of the flow", tables=(table(["step", ">seconds"], rows),)))
+        sections.append(_times(steps))
     return Report(
         name=name,
         lead=lead,
@@ -227,6 +226,31 @@ def collect(folder: Path, name: str, lead: str, sections: Sequence[Section]) -> 
         tiles=tuple(tile for section in sections for tile in section.tiles),
         sections=tuple(sections),
         metrics=metrics,
+    )
+
+
+def _times(steps: Sequence[Mapping[str, Any]]) -> Section:
+    """Time and memory of every step of the journals."""
+    rows = []
+    for step in steps:
+        peak = step.get("peak_mb")
+        kept = step.get("kept", "")
+        rows.append(
+            [
+                step["name"],
+                f"{step['seconds']:.1f}",
+                "" if peak is None else f"{peak:,.0f}",
+                f"kept, {kept}" * bool(kept),
+            ]
+        )
+    rows.append(["together", f"{sum(step['seconds'] for step in steps):,.1f}", "", ""])
+    return Section(
+        title="Time and memory of the flow",
+        tables=(table(["step", ">seconds", ">peak memory, MB", ""], rows),),
+        notes=(
+            "Wall clock on this machine; memory of the program and its children together, sampled.",
+            "Kept: inputs had not changed; time and memory are those of the run that made the result.",
+        ),
     )
 
 

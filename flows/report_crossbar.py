@@ -9,6 +9,7 @@ import numpy as np
 
 from flows import drawing
 from flows.crossbar_drawing import confusion_svg, histogram_svg, map_image, raster_svg
+from flows.published import systems
 from flows.report import Picture, Report, Section, Tile, collect, read_json, table
 from flows.report_sections import implementation_sections
 from sim.lsm_crossbar.spec import CrossbarSpec
@@ -28,7 +29,7 @@ def crossbar_report(folder: Path, spec: CrossbarSpec) -> Report:
         with np.load(folder / "liquid.npz", allow_pickle=False) as arrays:
             sections += _liquid({name: arrays[name] for name in arrays.files}, spec)
     if energy := read_json(folder / "energy.json"):
-        sections.append(_energy(energy))
+        sections += [_energy(energy), _beside_others(energy, spec)]
     if not sections and not implementation and not any(folder.glob("*.json")):
         raise FileNotFoundError(f"{folder} holds no results; run liquidcal demo, verify or synth first")
     lead = (
@@ -104,4 +105,23 @@ def _energy(content: dict[str, Any]) -> Section:
         tables=(table(["part", ">low, pJ", ">nominal, pJ", ">high, pJ"], rows),),
         notes=tuple(content["notes"]),
         tiles=(Tile(value=f"{total[1] / 1000:.1f} nJ", label="energy of an inference, nominal"),),
+    )
+
+
+def _beside_others(content: dict[str, Any], spec: CrossbarSpec) -> Section:
+    """Energy of a synaptic operation: ours by models, others as published."""
+    operations = content["synaptic_operations"]
+    rows = []
+    for end in ("low", "nominal", "high"):
+        value = sum(term[f"{end}_pj"] for term in content["terms"]) / operations
+        rows.append((f"{spec.name}, {end}", value, "what the terms of this page add up to, by published models"))
+    for key in ("spire", "odin", "reckon"):
+        system = systems()[key]
+        value = system.figures["pj_per_synaptic_operation"]
+        rows.append((system.name, value, f"{system.node}, {system.kind}: {system.citation}"))
+    return Section(
+        title="Energy per synaptic operation beside others",
+        pictures=(Picture(markup=drawing.bars_svg([(name, value, f"{value:.2f} pJ") for name, value, _ in rows])),),
+        tables=(table(["system", ">pJ", "node, method, source"], [[n, f"{v:.2f}", how] for n, v, how in rows]),),
+        notes=("Other chips do other tasks in other technologies: orders of magnitude, no ranking.",),
     )

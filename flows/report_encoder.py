@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from flows import drawing
-from flows.report import Key, Picture, Report, Section, collect, table
+from flows.published import systems
+from flows.report import Key, Picture, Report, Section, collect, read_json, table
 from flows.report_sections import implementation_sections
+from flows.translation import energy_range
 from sim.files import replacing
 from sim.hgcal_encoder.metric import BINS
 from sim.hgcal_encoder.spec import EncoderSpec
@@ -30,6 +32,7 @@ def encoder_report(folder: Path, spec: EncoderSpec) -> Report:
     """
     implementation = implementation_sections(folder)
     events = dict(np.load(folder / "events.npz")) if (folder / "events.npz").is_file() else None
+    power = read_json(folder / "power" / "power.json")
     sections = [_data_path(spec)]
     if events is not None:
         sections += _events(events, spec, folder)
@@ -39,7 +42,8 @@ def encoder_report(folder: Path, spec: EncoderSpec) -> Report:
         "Encoder of the CMS high-granularity calorimeter: 48 trigger-cell charges of one module become a few bits"
         " every 25 ns."
     )
-    return collect(folder, spec.name, lead, [*sections, *implementation])
+    beside = [_beside_others(power, spec)] if power else []
+    return collect(folder, spec.name, lead, [*sections, *beside, *implementation])
 
 
 def _data_path(spec: EncoderSpec) -> Section:
@@ -53,6 +57,41 @@ def _data_path(spec: EncoderSpec) -> Section:
                 " product is rounded on its own, as on the chip. One inference per clock; convolution and dense layer"
                 " take two clocks."
             ),
+        ),
+    )
+
+
+def _beside_others(power: dict[str, Any], spec: EncoderSpec) -> Section:
+    """Energy of an inference: ours native and translated, others as published."""
+    native_nj = power["energy_per_clock_pj"] * 1e-3
+    leakage_nj = power["power_uw"]["leakage"] * power["period_ns"] * 1e-6
+    rows = [(f"{spec.name}, as measured", native_nj, f"native, {power['library']} at {power['voltage_v']:g} V")]
+    try:
+        translated = energy_range(
+            library=power["library"], voltage_v=power["voltage_v"], dynamic_pj=1e3 * (native_nj - leakage_nj)
+        )
+    except ValueError as error:
+        notes: tuple[str, ...] = (f"Not translated: {error}.",)
+    else:
+        rows += [
+            (f"{spec.name}, {translated.node}, {end}", estimate.value * 1e-3, f"translated, {estimate.method}")
+            for end, estimate in (
+                ("low", min(translated.estimates, key=lambda e: e.value)),
+                ("high", max(translated.estimates, key=lambda e: e.value)),
+            )
+        ]
+        notes = ("Only translated figures compare with those of 65 nm; they leave leakage out.",)
+    for key in ("econ_t", "econ_t_earlier", "memristive_vae"):
+        system = systems()[key]
+        node = "" if system.node == "none" else f"{system.node}, "
+        rows.append((system.name, system.figures["energy_nj"], f"{node}{system.kind}: {system.citation}"))
+    return Section(
+        title="Energy per inference beside others",
+        pictures=(Picture(markup=drawing.bars_svg([(name, value, f"{value:.2f} nJ") for name, value, _ in rows])),),
+        tables=(table(["system", ">nJ", "node, method, source"], [[n, f"{v:.2f}", how] for n, v, how in rows]),),
+        notes=(
+            "Ours is estimated from the netlist; the published one is the whole protected macro with its weight store.",
+            *notes,
         ),
     )
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from flows import drawing
+from flows.carbon import die_carbon
 from flows.cells import cell_library
-from flows.metrics import read_metrics
+from flows.metrics import find, read_metrics
 from flows.report import Picture, Section, Tile, read_json, table
 from flows.synthesis import SynthesisResult, load_result
 
@@ -31,10 +32,15 @@ def implementation_sections(folder: Path) -> list[Section]:
         sections.append(_placement(folder / "placement"))
     if timing := read_json(folder / "timing" / "timing.json"):
         sections.append(_timing(timing))
-    if power := read_json(folder / "power" / "power.json"):
-        sections += [_power(power), _context(power)]
+    power = read_json(folder / "power" / "power.json")
+    if power:
+        sections.append(_power(power))
+    if swept := read_json(folder / "sweep.json"):
+        sections.append(_sweep(swept, folder))
     for path in sorted(folder.glob("fpga-*/fpga.json")):
         sections.append(_fpga(path))
+    if context := _context(folder, power):
+        sections.append(context)
     return sections
 
 
@@ -146,22 +152,70 @@ def _power(content: dict[str, Any]) -> Section:
     )
 
 
+def _sweep(content: dict[str, Any], folder: Path) -> Section:
+    """Points of the last sweep of this design, and the Pareto plots that it drew."""
+    points = content["points"]
+    axes = list(points[0]["chosen"])
+    names = list(dict.fromkeys(name for point in points for name in point["figures"]))
+    rows = [
+        [
+            *(str(point["chosen"][axis]) for axis in axes),
+            *(f"{point['figures'][name]:,.4g}" if name in point["figures"] else "failed" for name in names),
+        ]
+        for point in points
+    ]
+    pictures = []
+    for path in sorted(folder.glob("pareto*.svg")):
+        data = base64.b64encode(path.read_bytes()).decode()
+        pictures.append(Picture(markup=f'<img alt="Pareto plot" src="data:image/svg+xml;base64,{data}">'))
+    return Section(
+        title="Trade-offs",
+        lead=f"{len(points)} points around this design.",
+        pictures=tuple(pictures),
+        tables=(table([*axes, *(f">{name.replace('_', ' ')}" for name in names)], rows),),
+        notes=(f"{content['command']}, {content['date']}.",),
+    )
+
+
 BOLTZMANN_J_PER_K = 1.380649e-23
 """Exact by the definition of the kelvin (SI, 2019)."""
 
 
-def _context(content: dict[str, Any]) -> Section:
-    """What physics would allow, beside what the chip takes: no claim about the chip."""
-    bit_j = BOLTZMANN_J_PER_K * 300 * math.log(2)
-    energy_j = content["energy_per_clock_pj"] * 1e-12
-    return Section(
-        title="Context",
-        lead=(
+def _context(folder: Path, power: dict[str, Any]) -> Section | None:
+    """What physics would allow and what making the die costs, beside what the chip takes: no claim about the chip."""
+    lines, rows = [], []
+    if power:
+        bit_j = BOLTZMANN_J_PER_K * 300 * math.log(2)
+        energy_j = power["energy_per_clock_pj"] * 1e-12
+        lines.append(
             f"Erasing one bit costs at least kT ln 2 = {bit_j * 1e21:.2f} zJ at 300 K (R. Landauer, IBM J. Res. Dev. 5"
             f" (1961) 183). The energy of one clock would pay for erasing {energy_j / bit_j:.1e} bits."
-        ),
-        notes=("A bound on any computer that erases; it says nothing about how good this one is.",),
-    )
+        )
+    placed = folder / "placement" / "metrics.json"
+    if placed.is_file():
+        area_mm2 = float(find(read_metrics(placed), "design__core__area").value) / 1e6
+        carbon = die_carbon(area_mm2)
+        lines.append(
+            f"Making a bare die of {area_mm2:.3f} mm² emits about {carbon.nominal_g:.2g} g of CO2 equivalent"
+            f" ({carbon.low_g:.2g} to {carbon.high_g:.2g} g)."
+        )
+        rows = [
+            ["low", "solar electricity, gases 99 % abated", f"{carbon.low_g:.2f}"],
+            ["nominal", "grid of Taiwan, mean of both abatements", f"{carbon.nominal_g:.2f}"],
+            ["high", "coal electricity, gases 95 % abated", f"{carbon.high_g:.2f}"],
+        ]
+    if not lines:
+        return None
+    notes = [
+        "Context, no claim: a bound on any computer that erases, and a carbon estimate from factors of other fabs."
+    ]
+    if rows:
+        notes.append(
+            "Carbon: U. Gupta et al., ACT, ISCA 2022, per wafer area at 28 nm, its oldest node (0.9 kWh/cm², 500 g/cm²"
+            " of materials, yield 87.5 %); older nodes take fewer steps. Core area as placed, no pads, package or use."
+        )
+    tables = (table(["embodied carbon of a die", "assumption", ">g CO2 equivalent"], rows),) if rows else ()
+    return Section(title="Context", lead=" ".join(lines), tables=tables, notes=tuple(notes))
 
 
 def _fpga(path: Path) -> Section:

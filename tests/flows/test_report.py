@@ -4,6 +4,8 @@ import base64
 import io
 import json
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -13,10 +15,12 @@ import pytest
 from rich.console import Console
 
 from flows import crossbar_drawing, drawing
+from flows.carbon import die_carbon
 from flows.folder import fresh_folder
 from flows.journal import Check, Journal
 from flows.metrics import Metric, write_metrics
 from flows.report import table, write_report
+from flows.sweep import Row, draw_pareto, write_rows
 from sim.hgcal_encoder.geometry import module_geometry
 from sim.hgcal_encoder.spec import ECON_T, PRESETS
 from sim.lsm_crossbar.spec import N_MNIST
@@ -199,6 +203,9 @@ def test_implementation_steps_become_sections(tmp_path: Path) -> None:
     page = write_report(tmp_path, ECON_T).read_text()
     for text in ("words to dense", "conv 2.50 ns", "42.1 MHz", "1.50 nJ", "58.00 mW", "a note", "2.87 zJ"):
         assert text in page, text
+    # a library without scaling data is not translated; the published chip stands beside
+    assert "Not translated: library &#39;toy&#39;" in page
+    assert "2.40 nJ" in page
     # 1.5 nJ over kT ln 2 at 300 K, by hand
     assert "5.2e+11 bits" in page
     bars = shapes(drawing.histogram_svg([0, 1, 2], [3, 40], "ns"), "rect")
@@ -257,3 +264,70 @@ def test_fresh_folder_is_all_or_nothing(tmp_path: Path) -> None:
     (tmp_path / "other" / "file").write_text("mine")
     with pytest.raises(FileExistsError, match="no earlier result"), fresh_folder(tmp_path / "other", marker="done"):
         pass
+
+
+def test_energy_beside_others_is_native_or_translated_by_name(tmp_path: Path) -> None:
+    (tmp_path / "power").mkdir()
+    power = {
+        "activity": "showers", "annotated_nets_percent": 99.0, "wires": "placement", "energy_per_clock_pj": 1000.0,
+        "period_ns": 25.0, "voltage_v": 1.1, "library": "nangate45", "notes": [], "uncertainty": [],
+        "power_uw": {"total": 40000.0, "leakage": 8000.0, "clock_tree": 0.0},
+        "stages_uw": {"dense": {"leakage": 8000.0}},
+    }  # fmt: skip
+    (tmp_path / "power" / "power.json").write_text(json.dumps(power))
+    write_report(tmp_path, ECON_T)
+    sections = {s["title"]: s for s in json.loads((tmp_path / "report.json").read_text())["sections"]}
+    rows = {r[0]: r for r in sections["Energy per inference beside others"]["tables"][0]["rows"]}
+    assert rows["ECON_T, as measured"][1:] == ["1.00", "native, nangate45 at 1.1 V"]
+    # 0.8 nJ without leakage; Dennard 65/45 x (1.2/1.1)^2, and the polynomials of Stillmaker and Baas from 45 nm HP
+    assert float(rows["ECON_T, 65nm LP, low"][1]) == pytest.approx(0.8 * 65 / 45 * (1.2 / 1.1) ** 2, abs=0.006)
+    ratio = (3.755 * 1.44 - 4.398 * 1.2 + 1.975) / (1.018 * 1.21 - 0.3107 * 1.1 + 0.1539)
+    assert float(rows["ECON_T, 65nm LP, high"][1]) == pytest.approx(0.8 * ratio, abs=0.006)
+    assert rows["ECON-T encoder"][1] == "2.40"
+
+
+def test_context_tells_carbon_of_the_placed_die_by_the_published_formula(tmp_path: Path) -> None:
+    (tmp_path / "placement").mkdir()
+    write_metrics(tmp_path / "placement" / "metrics.json", [metric("design__core__area", 2e6)])
+    (tmp_path / "placement" / "placement.png").write_bytes(b"png")
+    write_report(tmp_path, ECON_T)
+    text = (tmp_path / "report.md").read_text()
+    # 2 mm2; grams per cm2 at 28 nm: (583 g/kWh x 0.9 kWh + 137.5 + 500) / 0.875
+    nominal = (583 * 0.9 + 137.5 + 500) / 0.875 * 0.02
+    assert f"| nominal | grid of Taiwan, mean of both abatements | {nominal:.2f} |" in text
+    low, high = ((ci * 0.9 + gas + 500) / 0.875 * 0.02 for ci, gas in ((41, 100), (820, 175)))
+    assert f"({low:.2g} to {high:.2g} g)" in text
+    assert "Context, no claim" in text
+    with pytest.raises(ValueError, match="above 0"):
+        die_carbon(0)
+
+
+def test_a_sweep_becomes_a_section_with_its_plots(tmp_path: Path) -> None:
+    rows = [Row(chosen={"reuse": n}, figures={"area_um2": 5.0 / n, "latency_ns": 10.0 * n}) for n in (1, 2)]
+    write_rows(
+        [*rows, Row(chosen={"reuse": 4}, figures={}, errors=("e",))], tmp_path / "sweep.json", "liquidcal sweep X"
+    )
+    draw_pareto(rows, "area_um2", "latency_ns", tmp_path / "pareto.svg", "T")
+    page = write_report(tmp_path, ECON_T).read_text()
+    assert page.count("data:image/svg+xml;base64,") == 1
+    text = (tmp_path / "report.md").read_text()
+    assert "| 2 | 2.5 | 20 |" in text
+    assert "| 4 | failed | failed |" in text
+
+
+def test_steps_tell_time_and_memory_of_the_program_and_its_children(tmp_path: Path) -> None:
+    journal = quiet()
+    program = "import time; block = bytearray(300_000_000); block[::4096] = b'x' * len(block[::4096]); time.sleep(1)"
+    with journal.step("child takes 300 MB"):
+        subprocess.run([sys.executable, "-c", program], check=True)
+    with journal.step("nothing"):
+        pass
+    child, nothing = journal.steps
+    assert child.seconds >= 1
+    assert child.peak_mb is not None
+    assert nothing.peak_mb is not None
+    assert 280 < child.peak_mb - nothing.peak_mb < 450
+    journal.save(tmp_path / "journal.json")
+    write_report(tmp_path, ECON_T)
+    text = (tmp_path / "report.md").read_text()
+    assert f"| child takes 300 MB | {child.seconds:.1f} | {child.peak_mb:,.0f} |" in text
