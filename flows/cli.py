@@ -10,6 +10,7 @@ import sys
 import typer
 
 from flows.commands import (
+    campaign,
     convert,
     demo,
     encode,
@@ -51,6 +52,7 @@ app.command()(power.power)
 app.command()(export.export)
 app.command()(fpga.fpga)
 app.command()(sweep.sweep)
+app.command()(campaign.campaign)
 app.command()(report.report)
 app.command()(train.train)
 app.add_typer(evaluate.app, name="evaluate")
@@ -58,6 +60,7 @@ app.add_typer(evaluate.app, name="evaluate")
 
 def main() -> None:
     """Entry point: turns expected errors into one line and an exit code. Ctrl-C ends with 130, as shells do."""
+    from flows.campaign.engine import EngineError
     from flows.cells import LibraryError
     from flows.fpga import FpgaError
     from flows.metrics import GateError
@@ -69,7 +72,7 @@ def main() -> None:
 
     expected = (
         *(ValueError, TypeError, OSError, ExportError, FpgaError, LibraryError, LoadError, ModuleNotFoundError),
-        *(SimulatorError, SynthesisError, YosysError),
+        *(EngineError, SimulatorError, SynthesisError, YosysError),
     )
     try:
         app()

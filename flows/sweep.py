@@ -11,13 +11,13 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from flows.cells import cache_directory
+from flows.cluster import dask_client
 from flows.content_cache import ContentCache, content_key, source_hash
 from flows.designs import Spec
 from flows.metrics import now
@@ -298,24 +298,6 @@ def _run(name: str, point: Point) -> dict[str, float]:
     return MEASURES[name].run(point)
 
 
-@contextmanager
-def _workers(scheduler: str | None, workers: int) -> Iterator[Any]:
-    """A Dask client: of the given scheduler, or of processes on this machine."""
-    import distributed
-
-    if scheduler is not None:
-        with distributed.Client(scheduler, timeout="20s") as client:
-            yield client
-        return
-    with (
-        distributed.LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=40
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
-
-
 def sweep(
     spec: Spec,
     axes: Sequence[Axis],
@@ -409,7 +391,7 @@ def _measure(
     import distributed
 
     failed = {}
-    with _workers(scheduler, min(workers, len(todo))) as client:
+    with dask_client(scheduler, min(workers, len(todo))) as client:
         futures = {client.submit(_run, name, point, key=key, retries=0): key for key, (name, point) in todo.items()}
         for future in distributed.as_completed(list(futures)):
             key = futures[future]

@@ -85,7 +85,7 @@ def test_a_sweep_measures_what_evaluation_does_and_resumes(tmp_path: Path, monke
         raise AssertionError("a finished point was computed again")
         yield
 
-    monkeypatch.setattr(module, "_workers", none)
+    monkeypatch.setattr(module, "dask_client", none)
     assert sweep(ECON_T, axes, ["emd"], cache=ContentCache(tmp_path / "c")) == rows
 
 

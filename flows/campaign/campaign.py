@@ -1,0 +1,388 @@
+"""The campaign as a whole: a plan of faults, chunks over processes, a ledger, a summary."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flows.campaign.engine import Engine
+from flows.campaign.faults import Fault, Kind, Schedule, Target, double_flips, populations, single_flips, transients
+from flows.campaign.ledger import Ledger
+from flows.campaign.outcome import Effect, Outcome, uncorrected
+from flows.campaign.statistics import Sample, clopper_pearson, stratified, upper_limit
+from flows.campaign.workload import make_workload
+from flows.cells import cache_directory
+from flows.cluster import dask_client
+from flows.content_cache import ContentCache, content_key, source_hash
+from flows.protection import StorageBit, Stratum, storage_bits
+from hw.common.scheme import Scheme
+from sim.files import replacing
+from sim.hgcal_encoder.chip_registers import Loading
+from sim.hgcal_encoder.spec import EncoderSpec
+
+__all__ = ["CHUNK", "ENGINES", "Campaign", "Job", "Plan", "chip_bits", "make_plan", "run_campaign", "summarise"]
+
+ENGINES = ("rtl", "netlist")
+CHUNK = 2000
+"""Faults of one entry of the ledger: seconds of work, far more than a process takes to begin."""
+_REPEATS = {Stratum.SETTING: 2, Stratum.CONTROL: 8, Stratum.COUNTER: 2}
+"""Crossings at which each flip-flop of these strata is struck, 1 elsewhere: control is not the same at any two."""
+_DATA_PATH, _SHADOW, _DOUBLES, _TRANSIENTS = 5000, 100, 2000, 16
+"""Flip-flops drawn of the data path and of the shadow bank, pairs for double flips, crossings for each transient."""
+_CODE = (
+    "flows/campaign/faults.py", "flows/campaign/outcome.py", "flows/campaign/rtl.py", "flows/campaign/workload.py",
+    "flows/encoder_activity.py", "flows/harness/faults.cpp", "flows/protection.py", "flows/simulation.py", "hw", "sim",
+)  # fmt: skip
+_NETLIST_CODE = ("flows/campaign/netlist.py", "flows/gate_simulation.py", "flows/netlist.py", "flows/synthesis.py")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a process needs to know to build the chip and its engine.
+
+    Attributes
+    ----------
+    spec : EncoderSpec
+    scheme : Scheme
+    loading : Loading
+    engine : str
+        One of `ENGINES`.
+    seed : int
+        Of the workload and of the faults.
+    """
+
+    spec: EncoderSpec
+    scheme: Scheme
+    loading: Loading
+    engine: str = "rtl"
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise ValueError(f"engine: expected {' or '.join(ENGINES)}, got {self.engine!r}")
+
+    @property
+    def sources(self) -> str:
+        """Hash of our own code that outcomes depend on."""
+        return source_hash(*_CODE, *(_NETLIST_CODE if self.engine == "netlist" else ()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Faults of a campaign and what they were drawn from.
+
+    Attributes
+    ----------
+    faults : tuple of Fault
+    populations : dict of str to int
+        Flip-flops by stratum.
+    crossings : int
+        Crossings at which a fault may strike.
+    """
+
+    faults: tuple[Fault, ...]
+    populations: Mapping[str, int]
+    crossings: int
+
+    @property
+    def chunks(self) -> list[tuple[Fault, ...]]:
+        """Faults as they are run and kept."""
+        return [self.faults[start : start + CHUNK] for start in range(0, len(self.faults), CHUNK)]
+
+    def digest(self) -> str:
+        """SHA-256 of all faults."""
+        listed = [[f.kind, f.targets, f.stratum, f.clock, f.gap, f.width] for f in self.faults]
+        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Campaign:
+    """A finished campaign.
+
+    Attributes
+    ----------
+    job : Job
+    plan : Plan
+    outcomes : tuple of Outcome
+        One for each fault of the plan, numbered as they are.
+    resumed : int
+        Outcomes that the ledger had already.
+    """
+
+    job: Job
+    plan: Plan
+    outcomes: tuple[Outcome, ...]
+    resumed: int
+
+
+def chip_bits(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> tuple[StorageBit, ...]:
+    """`flows.protection.storage_bits`, kept by content: finding them takes a quarter of a minute."""
+    cache = ContentCache(cache_directory() / "storage-bits")
+    key = content_key(
+        spec=spec.to_toml(), scheme=scheme, loading=loading, sources=source_hash("hw", "sim", "flows/protection.py")
+    )
+    found = cache.get(key)
+    if found is None:
+        bits = storage_bits(spec, scheme, loading)
+        cache.put(key, {"bits": [list(asdict(bit).values()) for bit in bits]})
+        return bits
+    return tuple(
+        StorageBit(path=path, bit=bit, stratum=Stratum(stratum), copy=copy, protected=protected)
+        for path, bit, stratum, copy, protected in found["bits"]
+    )
+
+
+def make_plan(
+    bits: Sequence[StorageBit],
+    schedule: Schedule,
+    nets: Sequence[Target],
+    *,
+    seed: int,
+    limit: int | None = None,
+) -> Plan:
+    """Faults of a campaign: single flips of every stratum, double flips, transients.
+
+    Parameters
+    ----------
+    bits, schedule, nets
+        Flip-flops of the chip, when they may be struck, and nets that transients may strike.
+    seed : int
+    limit : int, optional
+        Faults at most: strata are then sampled, each in proportion to its size. Without it weights, settings, control
+        and error counters are struck exhaustively.
+
+    Raises
+    ------
+    ValueError
+        If the limit is below 1.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit: expected at least 1 fault, got {limit}")
+    strata = populations(bits)
+    counts: dict[Stratum, int | None] = {Stratum.DATA_PATH: _DATA_PATH, Stratum.SHADOW: _SHADOW}
+    repeats = dict(_REPEATS)
+    doubles, each = _DOUBLES, _TRANSIENTS
+    if limit is not None:
+        shares = {s: len(strata[s]) * repeats.get(s, 1) for s in strata}
+        total = sum(shares.values())
+        if total > limit:
+            repeats = {}
+            counts = {s: max(1, math.floor(0.9 * limit * shares[s] / total)) for s in strata}
+        doubles = limit // 20
+        each = min(each, limit // 20 // max(1, len(nets)))
+    faults = single_flips(bits, schedule, seed=seed, counts=counts, repeats=repeats)
+    faults += double_flips(bits, schedule, seed=seed, count=doubles)
+    if each:
+        faults += transients(nets, schedule, seed=seed, stratum=str(Stratum.CONTROL), repeats=each)
+    if limit is not None and len(faults) > limit:
+        kept = np.sort(np.random.default_rng([seed, 3]).choice(len(faults), limit, replace=False))
+        faults = [faults[int(i)] for i in kept]
+    return Plan(
+        faults=tuple(faults),
+        populations={str(s): len(found) for s, found in strata.items()},
+        crossings=schedule.last - schedule.first + 1,
+    )
+
+
+_OPEN: dict[Job, Any] = {}
+"""Engine of this process: built once, used for every chunk that comes here."""
+
+
+def open_engine(job: Job) -> Any:
+    """The engine of a job in this process; another job's is closed."""
+    if job not in _OPEN:
+        for other in list(_OPEN):
+            _OPEN.pop(other).close()
+        workload = make_workload(job.spec, job.loading, seed=job.seed)
+        if job.engine == "netlist":
+            _OPEN[job] = import_module("flows.campaign.netlist").NetlistEngine(workload, job.scheme)
+        else:
+            from flows.campaign.rtl import RtlEngine
+
+            _OPEN[job] = RtlEngine(workload, job.scheme, bits=chip_bits(job.spec, job.scheme, job.loading))
+    return _OPEN[job]
+
+
+def _run(job: Job, faults: Sequence[Fault]) -> list[Outcome]:
+    engine: Engine = open_engine(job)
+    return list(engine.run(faults))
+
+
+def run_campaign(
+    job: Job,
+    folder: Path,
+    *,
+    limit: int | None = None,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    begin: Callable[[int], Callable[[int], None]] = lambda _: lambda _: None,
+) -> Campaign:
+    """Run what the ledger in `folder` does not have yet.
+
+    Parameters
+    ----------
+    job : Job
+    folder : Path
+        Of the ledger; made if it is not there.
+    limit : int, optional
+        As `make_plan`.
+    scheduler : str, optional
+        Address of a Dask scheduler; by default processes on this machine.
+    workers : int, optional
+        Processes on this machine; by default one per core. With 1 all is done in this process.
+    begin : callable
+        Told the number of faults, returns what is told of finished ones.
+
+    Raises
+    ------
+    LedgerError
+        If the folder holds another campaign, or a damaged file.
+    EngineError
+        If the chip without fault does not do what the golden model says.
+    OSError
+        If the scheduler does not answer.
+    """
+    # the chip is built, and seen to work, before other processes need it
+    engine = open_engine(job)
+    plan = make_plan(engine.bits, engine.schedule, engine.nets, seed=job.seed, limit=limit)
+    chunks = plan.chunks
+    key = content_key(
+        spec=job.spec.to_toml(), scheme=job.scheme, loading=job.loading, engine=job.engine, seed=job.seed,
+        image=sorted(engine.workload.image.items()), workload=_workload_digest(engine.workload), faults=plan.digest(),
+        sources=job.sources,
+    )  # fmt: skip
+    ledger = Ledger(folder, key, [len(chunk) for chunk in chunks])
+    todo = ledger.missing()
+    done = {chunk: ledger.get(chunk) for chunk in range(len(chunks)) if chunk not in set(todo)}
+    resumed = sum(map(len, done.values()))
+    advance = begin(len(plan.faults))
+    advance(resumed)
+
+    def keep(chunk: int, outcomes: list[Outcome]) -> None:
+        ledger.put(chunk, outcomes)
+        done[chunk] = outcomes
+        advance(len(outcomes))
+
+    workers = min(workers or os.cpu_count() or 1, max(1, len(todo)))
+    if scheduler is None and workers == 1:
+        for chunk in todo:
+            keep(chunk, _run(job, chunks[chunk]))
+    elif todo:
+        import distributed
+
+        with dask_client(scheduler, workers) as client:
+            futures = {client.submit(_run, job, chunks[chunk], retries=0, pure=False): chunk for chunk in todo}
+            for future in distributed.as_completed(list(futures)):
+                keep(futures[future], future.result())
+    outcomes = [outcome for chunk in range(len(chunks)) for outcome in done[chunk]]
+    return Campaign(
+        job=job,
+        plan=plan,
+        outcomes=tuple(replace(outcome, number=number) for number, outcome in enumerate(outcomes)),
+        resumed=resumed,
+    )
+
+
+def _workload_digest(workload: Any) -> str:
+    digest = hashlib.sha256()
+    for array in (workload.words, workload.scl, workload.sda, workload.frames):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def summarise(campaign: Campaign, confidence: float = 0.95) -> dict[str, Any]:
+    """Table by kind and stratum with intervals, and totals over all flip-flops.
+
+    Returns
+    -------
+    dict
+        ``rows``: for each kind and stratum the population (flip-flops; of doubles and transients None), the faults,
+        counts by `Effect`, `persistent`, mean wrong crossings of the corrupted, and fraction with interval of faults
+        that show (a wrong frame or a hang). ``uncorrected_single``: single flips that a protected scheme must not have,
+        outside the shadow bank. ``total``: fraction of flips that show, over all flip-flops, each equally likely;
+        ``upper_limit`` beside it where none was seen.
+    """
+    faults, outcomes = campaign.plan.faults, campaign.outcomes
+    groups: dict[tuple[Kind, str], list[int]] = {}
+    for number, fault in enumerate(faults):
+        groups.setdefault((fault.kind, fault.stratum), []).append(number)
+    rows: list[dict[str, Any]] = []
+    samples: list[Sample] = []
+    for (kind, stratum), numbers in groups.items():
+        found = [outcomes[number] for number in numbers]
+        counts = {str(effect): sum(o.effect is effect for o in found) for effect in Effect}
+        shown = counts[Effect.CORRUPTED] + counts[Effect.HANG]
+        wrong = [o.wrong_crossings for o in found if o.effect is Effect.CORRUPTED]
+        interval = clopper_pearson(shown, len(found), confidence)
+        population = campaign.plan.populations[stratum] if kind is Kind.FLIP else None
+        struck = len({faults[number].targets for number in numbers})
+        if population is not None:
+            # a unit is a flip-flop at a crossing: of an exhaustive stratum, too, only some crossings were tried
+            units = population * campaign.plan.crossings
+            samples.append(Sample(hits=shown, trials=len(found), population=units))
+        rows.append(
+            {
+                "kind": str(kind),
+                "stratum": stratum,
+                "population": population,
+                "struck": struck,
+                "faults": len(found),
+                **counts,
+                "persistent": sum(o.persistent for o in found),
+                "wrong_crossings_mean": float(np.mean(wrong)) if wrong else 0.0,
+                "shown": interval.value,
+                "shown_low": interval.low,
+                "shown_high": interval.high,
+            }
+        )
+    flips = [o for f, o in zip(faults, outcomes, strict=True) if f.kind is Kind.FLIP and f.stratum != Stratum.SHADOW]
+    summary: dict[str, Any] = {
+        "design": campaign.job.spec.name,
+        "scheme": str(campaign.job.scheme),
+        "loading": str(campaign.job.loading),
+        "engine": campaign.job.engine,
+        "seed": campaign.job.seed,
+        "faults": len(faults),
+        "resumed": campaign.resumed,
+        "confidence": confidence,
+        "rows": rows,
+        "uncorrected_single": len(uncorrected(flips)),
+    }
+    if samples:
+        total = stratified(samples, confidence)
+        summary["total"] = {"value": total.value, "low": total.low, "high": total.high}
+        if not any(s.hits for s in samples):
+            summary["total"]["upper_limit"] = upper_limit(sum(s.trials for s in samples), confidence)
+    return summary
+
+
+def write_outcomes(campaign: Campaign, path: Path) -> None:
+    """All faults with their outcomes as arrays (``.npz``), one entry each: for sensitivity maps and other tools.
+
+    Arrays: ``kind``, ``stratum``, ``path``, ``bit`` (of the first target), ``clock``, ``gap``, ``effect``,
+    ``wrong_crossings``, ``persistent``, ``watched``.
+    """
+    faults, outcomes = campaign.plan.faults, campaign.outcomes
+    with replacing(path, "wb") as file:
+        np.savez_compressed(
+            file,
+            kind=np.array([str(f.kind) for f in faults]),
+            stratum=np.array([f.stratum for f in faults]),
+            path=np.array([f.targets[0][0] for f in faults]),
+            bit=np.array([f.targets[0][1] for f in faults]),
+            clock=np.array([f.clock for f in faults]),
+            gap=np.array([f.gap for f in faults]),
+            effect=np.array([str(o.effect) for o in outcomes]),
+            wrong_crossings=np.array([o.wrong_crossings for o in outcomes]),
+            persistent=np.array([o.persistent for o in outcomes]),
+            watched=np.array([o.watched for o in outcomes]),
+        )
