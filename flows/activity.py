@@ -18,7 +18,7 @@ import numpy.typing as npt
 from numba import njit
 
 from flows.cells import evaluate
-from flows.gate_simulation import GateSimulator, ToggleCounter, from_lanes
+from flows.gate_simulation import GateSimulator, ToggleCounter, from_lanes, population
 from flows.liberty import PowerLibrary
 from flows.netlist import Netlist
 
@@ -45,7 +45,7 @@ class Activity:
     annotated : ndarray of bool, shape (nets,)
         Nets that the recording covers.
     before, after : ndarray of uint64, shape (rows, words)
-        Settled states of consecutive clocks, one pair in each bit; the clock is 0 in them.
+        Settled states of consecutive clocks (of the fastest clock), one pair in each bit; clocks are 0 in them.
     mask : ndarray of uint64, shape (words,)
         Bits that hold a pair.
     clock : int or None
@@ -113,10 +113,14 @@ def record(
     period_ns: float,
     source: str,
     snapshots: int = 4,
+    pulses: int = 1,
     watch: Callable[[GateSimulator, int], None] | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Activity:
     """Run a simulator and count.
+
+    Of two related clocks the second pulses `pulses` times in each period of the first, in equal steps; the last of
+    these edges is that of the first clock, too, and behind it the inputs change.
 
     Parameters
     ----------
@@ -134,14 +138,18 @@ def record(
     source : str
         What the stimulus is, for reports.
     snapshots : int
-        Clocks of which the states of all lanes are kept.
+        Clocks of which the states of all lanes are kept, one pair for each pulse.
+    pulses : int
+        Edges of the simulator's further clocks in each period of the first.
     watch : callable, optional
-        Called as `drive` after each clock has settled (for a scoreboard).
+        Called as `drive` at the end of each clock, settled before its last edge (for a scoreboard).
     advance : callable, optional
         Called with 1 after each clock.
     """
     if clocks < 1 or warm_up < 1:
         raise ActivityError(f"expected at least one clock and one of warm-up, got {clocks} and {warm_up}")
+    if pulses < 1 or (pulses > 1 and len(simulator.clocks) < 2):
+        raise ActivityError(f"{pulses} pulses in a period of the clocks {', '.join(simulator.clocks) or 'none'}")
     counter = ToggleCounter(simulator, lanes)
     keep = set(np.linspace(warm_up, warm_up + clocks - 1, min(snapshots, clocks)).astype(int).tolist())
     befores: list[Words] = []
@@ -149,30 +157,37 @@ def record(
     previous: Words | None = None
     for number in range(warm_up + clocks):
         drive(simulator, number)
-        simulator.settle()
-        if watch is not None:
-            watch(simulator, number)
-        if number == warm_up - 1:
-            counter.start()
-        elif number >= warm_up:
-            counter.add()
-        if number in keep and previous is not None:
-            befores.append(previous)
-            afters.append(simulator.values.copy())
-        previous = simulator.values.copy() if number + 1 in keep else None
-        simulator.edge()
+        for pulse in range(pulses):
+            last = pulse == pulses - 1
+            simulator.settle()
+            if last and watch is not None:
+                watch(simulator, number)
+            if number == warm_up - 1 and last:
+                counter.start()
+            elif number >= warm_up:
+                counter.add()
+            if number in keep and previous is not None:
+                befores.append(previous)
+                afters.append(simulator.values.copy())
+            previous = simulator.values.copy() if (number + last) in keep else None
+            simulator.edge(None if last else simulator.clocks[1:])
+            if number >= warm_up:
+                counter.add_edge()
         if advance is not None:
             advance(1)
     net = None if simulator.clock is None else int(simulator.netlist.ports[simulator.clock].nets[0])
-    rate = counter.toggles / counter.cycles / period_ns
+    rate = counter.toggles / counter.cycles / period_ns * pulses
     duty = counter.ones / counter.cycles
-    for row in clock_nets(simulator.netlist, simulator.library, simulator.clock):
-        rate[row], duty[row] = 2 / period_ns, 0.5
+    # clocks rest low in settled states: they toggle twice in each pulse, and are high for half their own period
+    share = counter.pulses / counter.cycles
+    rate[simulator.clock_rows] = 2 * share * pulses / period_ns
+    share = share * np.where(simulator.first_clock_rows, pulses, 1)
+    duty[simulator.clock_rows] += np.where(duty[simulator.clock_rows] > 0.5, -share / 2, share / 2)
     annotated = np.ones(simulator.netlist.nets, np.bool_)
     return Activity(
         toggles_per_ns=rate, duty=duty, annotated=annotated, before=np.concatenate(befores, 1),
         after=np.concatenate(afters, 1), mask=np.tile(counter.mask, len(befores)), clock=net, period_ns=period_ns,
-        clocks=counter.cycles, duration_ns=counter.cycles * period_ns, source=source,
+        clocks=counter.cycles // pulses, duration_ns=counter.cycles * period_ns / pulses, source=source,
     )  # fmt: skip
 
 
@@ -543,17 +558,3 @@ def complete(activity: Activity, simulator: GateSimulator) -> Activity:
             rows = simulator.pin_rows[group.type]
             rate[rows[pin][alone]] = rate[rows[other][alone]]
     return replace(activity, toggles_per_ns=rate, duty=duty, before=before, after=after)
-
-
-@njit(cache=True)
-def population(words):  # type: ignore[no-untyped-def]
-    """Bits at 1 in each row."""
-    count = np.zeros(words.shape[0], np.int64)
-    for row in range(words.shape[0]):
-        for k in range(words.shape[1]):
-            x = words[row, k]
-            x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
-            x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
-            x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-            count[row] += np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
-    return count

@@ -1,17 +1,20 @@
-"""Either chip by name: presets and TOML files of both."""
+"""Either chip by name: presets and TOML files of both, and variants of an encoder."""
 
 from __future__ import annotations
 
 import tomllib
+from dataclasses import dataclass, replace
 from typing import Any
 
+from hw.common.scheme import Scheme
+from sim.hgcal_encoder.chip_registers import Loading
 from sim.hgcal_encoder.spec import PRESETS as ENCODER_PRESETS
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.lsm_crossbar.spec import PRESETS as CROSSBAR_PRESETS
 from sim.lsm_crossbar.spec import CrossbarSpec
 from sim.spec_file import load_preset
 
-__all__ = ["PRESETS", "Spec", "component", "load_design"]
+__all__ = ["PRESETS", "Design", "Spec", "component", "design", "load_design"]
 
 Spec = EncoderSpec | CrossbarSpec
 
@@ -65,3 +68,104 @@ def component(spec: Spec, *, black_boxes: bool = False) -> Any:
             from sim.lsm_crossbar.device import draw
 
             return Crossbar(spec=spec, image=None if black_boxes else macro_image(draw(spec, 0), words=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """What is synthesised, placed, timed and measured: a chip, and of an encoder which of its variants.
+
+    Attributes
+    ----------
+    spec : EncoderSpec or CrossbarSpec
+    scheme : Scheme or None
+        Protection of a whole encoder chip with its I2C; None: the data path with a plain write port, unprotected.
+    loading : Loading or None
+        How a whole chip is loaded.
+    clock_gating : bool
+        Registers with an enable stand behind clock gates of the library.
+
+    Raises
+    ------
+    ValueError
+        A variant of a crossbar, or scheme without loading.
+    """
+
+    spec: Spec
+    scheme: Scheme | None = None
+    loading: Loading | None = None
+    clock_gating: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.scheme is None) != (self.loading is None):
+            raise ValueError(f"a whole chip has a scheme and a loading, got {self.scheme} and {self.loading}")
+        if self.scheme is not None and not isinstance(self.spec, EncoderSpec):
+            raise ValueError(f"schemes of protection are those of an encoder; {self.spec.name} is none")
+
+    @property
+    def name(self) -> str:
+        """Name of the folder of results and of the top module: the spec's, and whatever departs from it."""
+        parts = [self.spec.name]
+        if isinstance(self.spec, EncoderSpec) and self.spec.reuse > 1:
+            parts.append(f"reuse{self.spec.reuse}")
+        if self.scheme is not None and self.loading is not None:
+            parts += [self.scheme.value, self.loading.value]
+        if self.clock_gating:
+            parts.append("gated")
+        return "_".join(parts)
+
+    @property
+    def reuse(self) -> int:
+        """Internal clocks in a clock: 1 without an internal clock."""
+        return self.spec.reuse if isinstance(self.spec, EncoderSpec) else 1
+
+    @property
+    def options(self) -> str:
+        """The options of the command line that make this variant, each with a space before it."""
+        text = f" --reuse {self.reuse}" if self.reuse > 1 else ""
+        if self.scheme is not None and self.loading is not None:
+            text += f" --scheme {self.scheme.value} --loading {self.loading.value}"
+        return text + (" --clock-gating" if self.clock_gating else "")
+
+    def component(self) -> Any:
+        """A fresh hardware component, as an ASIC has it."""
+        if self.scheme is None or self.loading is None:
+            return component(self.spec, black_boxes=True)
+        from hw.hgcal_encoder.chip import Chip
+
+        assert isinstance(self.spec, EncoderSpec)
+        return Chip(spec=self.spec, scheme=self.scheme, loading=self.loading)
+
+
+def design(
+    preset: str,
+    *,
+    reuse: int | None = None,
+    scheme: Scheme | None = None,
+    loading: Loading | None = None,
+    clock_gating: bool = False,
+) -> Design:
+    """A design of the command line.
+
+    Parameters
+    ----------
+    preset : str
+        As `load_design` takes it.
+    reuse : int, optional
+        In place of the spec's factor.
+    scheme, loading : optional
+        Either one makes it a whole chip; the other is then `Scheme.NONE`, or `Loading.DIRECT`.
+    clock_gating : bool
+
+    Raises
+    ------
+    ValueError
+        See `load_design` and `Design`; a reuse factor of a crossbar.
+    """
+    spec = load_design(preset)
+    if reuse is not None:
+        if not isinstance(spec, EncoderSpec):
+            raise ValueError(f"multipliers are reused in an encoder; {spec.name} is none")
+        spec = replace(spec, reuse=reuse)
+    if scheme is not None or loading is not None:
+        scheme, loading = scheme or Scheme.NONE, loading or Loading.DIRECT
+    return Design(spec=spec, scheme=scheme, loading=loading, clock_gating=clock_gating)

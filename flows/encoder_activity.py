@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.activity import Activity, record
+from flows.chip_simulation import waveform
 from flows.gate_simulation import GateSimulator, from_lanes, to_lanes
 from sim.fixed_point import IntArray
+from sim.hgcal_encoder.chip_registers import DEVICE_ADDRESS, Loading, chip_fields, image_bytes
 from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.registers import register_writes
 from sim.hgcal_encoder.settings import Settings
@@ -24,6 +26,8 @@ from sim.hgcal_encoder.spec import CELLS, ERX_WORDS, ETX_WORDS, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 
 __all__ = ["EncoderStimulus", "encoder_activity", "shower_stimulus"]
+
+Words = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -118,34 +122,112 @@ def load_registers(
     weights: Weights,
     advance: Callable[[int], None] | None = None,
 ) -> None:
-    """Reset, then write settings and weights through the write port, each stream its own settings."""
+    """Reset, then write settings and weights, each stream its own settings.
+
+    Of an encoder through its write port. Of a whole chip in direct loading at the write ports of its banks, which are
+    held from outside meanwhile, since the bus would take some hundred clocks for each byte; then `run` is set over I2C.
+    """
     netlist, lanes = simulator.netlist, 64 * simulator.words
-    images = [register_writes(spec, settings, weights) for settings in stimulus.settings]
+    chip = "scl" in netlist.ports
+    if chip:
+        images = [list(image_bytes(spec, settings, weights).items()) for settings in stimulus.settings]
+    else:
+        images = [register_writes(spec, settings, weights) for settings in stimulus.settings]
     addresses = [address for address, _ in images[0]]
     data = np.array([[byte for _, byte in image] for image in images])
     data = data[np.arange(lanes) % len(data)]
     ones = np.full((1, simulator.words), 0xFFFF_FFFF_FFFF_FFFF, np.uint64)
     zeros = np.zeros((1, simulator.words), np.uint64)
-    for name in ("write_address", "write_data", "write_enable", "words"):
-        simulator.set_port(name, np.zeros((len(netlist.ports[name].nets), simulator.words), np.uint64))
+    for name, port in netlist.ports.items():
+        if port.direction == "input" and name not in simulator.clocks:
+            simulator.set_port(name, np.zeros((len(port.nets), simulator.words), np.uint64))
+    for line in ("scl", "sda") if chip else ():
+        simulator.set_port(line, ones)
     simulator.set_port("rst", ones)
     for _ in range(3):
         simulator.step()
     simulator.set_port("rst", zeros)
+    if chip:  # the filters of the bus lines have to see it free
+        for _ in range(8):
+            simulator.step()
     simulator.settle()
-    stage = netlist.stages.index("registers")
-    simulator.restrict(np.flatnonzero(netlist.cell_stage[simulator.storage_cells] == stage).tolist())
-    simulator.set_port("write_enable", ones)
+    write = _held_port(simulator) if chip else _own_port(simulator)
+    _only(simulator, "registers")
     for number, address in enumerate(addresses):
-        simulator.set_port("write_address", np.where(address >> np.arange(16)[:, None] & 1, ones, zeros))
-        simulator.set_port("write_data", from_lanes(data[:, number][None, :] >> np.arange(8)[:, None] & 1))
+        write(
+            np.where(address >> np.arange(16)[:, None] & 1, ones, zeros),
+            from_lanes(data[:, number][None, :] >> np.arange(8)[:, None] & 1),
+        )
         simulator.step()
         if advance is not None:
             advance(1)
     simulator.restrict(None)
-    simulator.set_port("write_enable", zeros)
+    if chip:
+        nothing = np.zeros((0, simulator.words), np.uint64)
+        simulator.fault([], keep=nothing, put=nothing, flip=nothing)
+        _run_over_i2c(simulator, spec)
+    else:
+        simulator.set_port("write_enable", zeros)
     # the counter counts from the last reset: the settings stay, the crossing with the orbit header starts it anew
     simulator.settle()
+
+
+def _only(simulator: GateSimulator, prefix: str) -> None:
+    """Evaluate only what the stages with this prefix need."""
+    netlist = simulator.netlist
+    wanted = [number for number, stage in enumerate(netlist.stages) if stage.startswith(prefix)]
+    inside = np.isin(netlist.cell_stage[simulator.storage_cells], wanted)
+    simulator.restrict(np.flatnonzero(inside).tolist())
+
+
+def _own_port(simulator: GateSimulator) -> Callable[[Words, Words], None]:
+    """Writing through the ports of an encoder."""
+    ones = np.full((1, simulator.words), 0xFFFF_FFFF_FFFF_FFFF, np.uint64)
+    simulator.set_port("write_enable", ones)
+
+    def write(address: Words, data: Words) -> None:
+        simulator.set_port("write_address", address)
+        simulator.set_port("write_data", data)
+
+    return write
+
+
+def _held_port(simulator: GateSimulator) -> Callable[[Words, Words], None]:
+    """Writing through the ports of the banks inside a chip, all copies at once."""
+    found: dict[str, list[npt.NDArray[np.int32]]] = {"write_address": [], "write_data": [], "write_enable": []}
+    for instance in simulator.netlist.instances:
+        if len(instance.path) == 1 and instance.path[0].startswith("registers"):
+            for name, banks in found.items():
+                if name not in instance.names:
+                    raise ValueError(f"bank {instance.path[0]} has no port {name}: power needs direct loading")
+                banks.append(instance.names[name])
+    if not found["write_address"]:
+        raise ValueError(f"{simulator.netlist.top} has no bank of registers")
+    nets = np.concatenate([net for banks in found.values() for net in banks])
+    nets, first = np.unique(nets, return_index=True)
+    keep = flip = np.zeros((len(nets), simulator.words), np.uint64)
+    ones = np.full((len(found["write_enable"]), simulator.words), 0xFFFF_FFFF_FFFF_FFFF, np.uint64)
+
+    def write(address: Words, data: Words) -> None:
+        put = [*([address] * len(found["write_address"])), *([data] * len(found["write_data"])), ones]
+        put = [np.broadcast_to(part, (len(part), simulator.words)) for part in put]
+        simulator.fault(nets.tolist(), keep=keep, put=np.concatenate(put)[first], flip=flip)
+
+    return write
+
+
+def _run_over_i2c(simulator: GateSimulator, spec: EncoderSpec) -> None:
+    """Set the register `run` as a controller on the bus does."""
+    field = next(field for field in chip_fields(spec, Loading.DIRECT) if field.name == "run")
+    sent = bytes([DEVICE_ADDRESS << 1, field.address >> 8, field.address & 0xFF, 1 << field.lsb])
+    wave = waveform((sent, 0))
+    ones = np.full((1, simulator.words), 0xFFFF_FFFF_FFFF_FFFF, np.uint64)
+    _only(simulator, "control")
+    for scl, sda in zip(wave.scl, wave.sda, strict=True):
+        simulator.set_port("scl", ones if scl else ~ones)
+        simulator.set_port("sda", ones if sda else ~ones)
+        simulator.step()
+    simulator.restrict(None)
 
 
 def encoder_activity(
@@ -159,7 +241,7 @@ def encoder_activity(
     snapshots: int = 4,
     advance: Callable[[int], None] | None = None,
 ) -> tuple[Activity, npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """Activity of a loaded encoder netlist, and its frames beside those of the golden model.
+    """Activity of a loaded netlist of encoder or chip, and its frames beside those of the golden model.
 
     Parameters
     ----------
@@ -192,7 +274,7 @@ def encoder_activity(
     warm_up = latency + 1
     activity = record(
         simulator, drive, clocks=crossings - warm_up, warm_up=warm_up, lanes=min(streams, lanes), period_ns=period_ns,
-        source=stimulus.source, snapshots=snapshots, watch=watch, advance=advance,
+        source=stimulus.source, snapshots=snapshots, pulses=spec.reuse, watch=watch, advance=advance,
     )  # fmt: skip
     expected = np.stack([
         Encoder(spec, weights, settings).frames(stimulus.words[stream])

@@ -1,9 +1,10 @@
 """Gate-level simulation of a mapped netlist, 64 independent streams in each machine word.
 
 Every cell is lowered to two-operand instructions from its Liberty functions, in topological order, and a compiled loop
-runs them over rows of words: one row per net, one bit per stream. Zero delay: a clock settles before its edge. Streams
-may be stretches of a long recording (`flows.activity`) or faults of a campaign: `flip_state` upsets flip-flops, `fault`
-holds or inverts nets, each with a mask that picks the streams.
+runs them over rows of words: one row per net, one bit per stream. Zero delay: a clock settles before its edge. Of
+several clocks any may pulse at an edge: those that do are seen by all flip-flops at once. Streams may be stretches of
+a long recording (`flows.activity`) or faults of a campaign: `flip_state` upsets flip-flops, `fault` holds or inverts
+nets, each with a mask that picks the streams.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from flows.cells import Expression, pins_of
 from flows.liberty import PowerCell, PowerLibrary
 from flows.netlist import CellGroup, Netlist, NetlistError
 
-__all__ = ["GateSimulator", "ToggleCounter", "from_lanes", "to_lanes", "topological_levels"]
+__all__ = ["GateSimulator", "ToggleCounter", "from_lanes", "population", "to_lanes", "topological_levels"]
 
 Words = npt.NDArray[np.uint64]
 Ids = npt.NDArray[np.int32]
@@ -271,11 +272,19 @@ class GateSimulator:
         Gives the function of every cell.
     words : int
         Machine words per net.
-    clock : str, optional
-        Clock port; found by going back from the flip-flops where left out.
+    clock : str or sequence of str, optional
+        Clock port, or several; the one port is found by going back from the flip-flops where left out.
 
     Attributes
     ----------
+    clocks : tuple of str
+        Clock ports; `clock` is the first of them, or None.
+    clock_rows : ndarray of int32
+        Rows that the clocks reach without a storage between: ports, buffers, outputs of clock gates.
+    first_clock_rows : ndarray of bool
+        Which of these the first clock reaches.
+    pulsed : ndarray of uint64, shape (clock_rows, words)
+        Where these rows changed at the last `edge`: the streams that a clock gate let it through in.
     values : ndarray of uint64, shape (rows, words)
         Row n is net n; bit b of word w is stream ``64 * w + b``. Unconnected outputs have rows behind the nets.
     storages : int
@@ -287,7 +296,9 @@ class GateSimulator:
         A cell without a function, a loop, or a clock that cannot be found.
     """
 
-    def __init__(self, netlist: Netlist, library: PowerLibrary, *, words: int = 8, clock: str | None = None) -> None:
+    def __init__(
+        self, netlist: Netlist, library: PowerLibrary, *, words: int = 8, clock: str | Sequence[str] | None = None
+    ) -> None:
         self.netlist = netlist
         self.library = library
         self.words = words
@@ -336,11 +347,19 @@ class GateSimulator:
         self.values[1] = _ALL
         self._slot = np.full(self.rows, -1, np.int32)
         self._keep = self._put = self._flip = np.zeros((0, words), np.uint64)
-        self.clock = self._find_clock(clock)
-        self._cone = self._clock_cone()
+        self.clocks = self._find_clocks(clock)
+        self._ports = {name: int(netlist.ports[name].nets[0]) for name in self.clocks}
+        self._cone, self.clock_rows = self._clock_cone(self.clocks)
+        self.first_clock_rows = np.isin(self.clock_rows, self._clock_cone(self.clocks[:1])[1])
+        self.pulsed: Words = np.zeros((len(self.clock_rows), words), np.uint64)
         self._level_latches = bool((self._latch & ~gate).any())
         self._asynchronous = np.flatnonzero((self._clear >= 0) | (self._preset >= 0))
         self._falling = self._has_falling()
+
+    @property
+    def clock(self) -> str | None:
+        """The first clock port."""
+        return self.clocks[0] if self.clocks else None
 
     @property
     def storages(self) -> int:
@@ -372,14 +391,16 @@ class GateSimulator:
         program.emit(part, names, target, order)
         return target
 
-    def _find_clock(self, clock: str | None) -> str | None:
+    def _find_clocks(self, clock: str | Sequence[str] | None) -> tuple[str, ...]:
         ports = self.netlist.ports
         if clock is not None:
-            if clock not in ports or ports[clock].direction != "input" or len(ports[clock].nets) != 1:
-                raise NetlistError(f"no one-bit input port {clock!r} for the clock")
-            return clock
+            named = (clock,) if isinstance(clock, str) else tuple(clock)
+            for name in named:
+                if name not in ports or ports[name].direction != "input" or len(ports[name].nets) != 1:
+                    raise NetlistError(f"no one-bit input port {name!r} for the clock")
+            return named
         if not self.storages:
-            return None
+            return ()
         inputs = {int(p.nets[0]): n for n, p in ports.items() if p.direction == "input" and len(p.nets) == 1}
         source = np.full(self.rows, -1, np.int64)
         for code, a, t in zip(self._code, self._left, self._target, strict=True):
@@ -393,24 +414,33 @@ class GateSimulator:
                 found.add(inputs[int(row)])
         if len(found) != 1:
             raise NetlistError(f"clock port is not evident (candidates: {', '.join(sorted(found)) or 'none'}): name it")
-        return found.pop()
+        return (found.pop(),)
 
-    def _clock_cone(self) -> tuple[npt.NDArray[np.uint8], Ids, Ids, Ids]:
-        """Instructions that depend on the clock port without a storage between."""
+    def _clock_cone(self, clocks: Sequence[str]) -> tuple[tuple[npt.NDArray[np.uint8], Ids, Ids, Ids], Ids]:
+        """Instructions that depend on these clocks without a storage between, and the rows of cells they reach."""
         touched = np.zeros(self.rows, np.bool_)
-        if self.clock is not None:
-            touched[self.netlist.ports[self.clock].nets] = True
+        ports = np.array([self._ports[name] for name in clocks], np.int32)
+        touched[ports] = True
         chosen = _cone(self._left, self._right, self._target, touched)
-        return self._code[chosen], self._left[chosen], self._right[chosen], self._target[chosen]
+        cone = self._code[chosen], self._left[chosen], self._right[chosen], self._target[chosen]
+        outputs = np.zeros(self.rows, np.bool_)
+        outputs[: self.netlist.nets] = True
+        for group in self.netlist.groups.values():
+            for pin in self.library[group.type].outputs:
+                outputs[self.pin_rows[group.type][pin]] = True
+        return cone, np.concatenate([ports, np.unique(cone[3][outputs[cone[3]]])])
 
     def _has_falling(self) -> bool:
-        """Whether some flip-flop takes its data at the falling edge of the clock port."""
-        if self.clock is None or not self.storages:
+        """Whether some flip-flop takes its data at the falling edge of a clock port."""
+        if not self.clocks or not self.storages:
             return False
-        net = self.netlist.ports[self.clock].nets[0]
-        self.values[net] = 0
+        self._drive_clocks(np.uint64(0))
         self._evaluate()
         return bool((self.values[self._clock_rows[~self._latch]] != 0).any())
+
+    def _drive_clocks(self, value: np.uint64, names: Sequence[str] | None = None) -> None:
+        for name in self.clocks if names is None else names:
+            self.values[self._ports[name]] = value
 
     def _evaluate(self, cone: bool = False) -> None:
         code, left, right, target = self._cone if cone else (self._code, self._left, self._right, self._target)
@@ -480,8 +510,7 @@ class GateSimulator:
         NetlistError
             Latches do not settle.
         """
-        if self.clock is not None:
-            self.values[self.netlist.ports[self.clock].nets[0]] = 0
+        self._drive_clocks(np.uint64(0))
         self._evaluate()
         self._relax()
 
@@ -524,27 +553,54 @@ class GateSimulator:
         self.values[rows] = (self.values[rows] & ~rise) | (self.values[self._data[chosen]] & rise)
         self._clear_and_preset()
 
-    def edge(self) -> None:
-        """One pulse of the clock after `settle`; what flip-flops took shows at their outputs at the next `settle`.
+    def edge(self, clocks: Sequence[str] | None = None) -> None:
+        """One pulse after `settle`; what flip-flops took shows at their outputs at the next `settle`.
 
         At the rising edge flip-flops take their data. Where the netlist has flip-flops of the falling edge or latches,
         the logic settles with the clock high, then the clock falls, before the inputs change.
+
+        Parameters
+        ----------
+        clocks : sequence of str, optional
+            Clocks that pulse, with one common edge; all where left out.
         """
-        if self.clock is None:
+        if not self.clocks:
             return
-        net = self.netlist.ports[self.clock].nets[0]
         low = self.values[self._clock_rows]
-        self.values[net] = _ALL
+        idle = self.values[self.clock_rows]
+        self._drive_clocks(_ALL, clocks)
         self._evaluate(cone=True)
         high = self.values[self._clock_rows]
+        np.bitwise_xor(idle, self.values[self.clock_rows], out=self.pulsed)
         self._capture(high & ~low)
         if self._falling or self._level_latches:
             self._evaluate()
             self._relax()
             high = self.values[self._clock_rows]
-            self.values[net] = 0
+            self._drive_clocks(np.uint64(0), clocks)
             self._evaluate(cone=True)
             self._capture(self.values[self._clock_rows] & ~high)
+
+    def with_clocks(self, states: Words, clocks: Words) -> Words:
+        """Settled states, clocks low, seen in the middle of a period.
+
+        Parameters
+        ----------
+        states : ndarray of uint64, shape (rows, n)
+        clocks : ndarray of uint64, shape (n,)
+            Where the clocks are high.
+
+        Returns
+        -------
+        ndarray of uint64, shape (rows, n)
+            The states with clock ports, their buffers and the outputs of clock gates as they are then.
+        """
+        seen = states.copy()
+        seen[list(self._ports.values())] = clocks
+        free, nothing = np.full(self.rows, -1, np.int32), np.zeros((0, seen.shape[1]), np.uint64)
+        code, left, right, target = self._cone
+        _run(code, left, right, target, 0, len(code), seen, free, nothing, nothing, nothing)
+        return seen
 
     def step(self) -> None:
         """`settle`, then `edge`."""
@@ -595,6 +651,7 @@ class ToggleCounter:
         self.toggles = np.zeros(simulator.rows, np.int64)
         self.ones = np.zeros(simulator.rows, np.int64)
         self.cycles = 0
+        self.pulses = np.zeros(len(simulator.clock_rows), np.int64)
         self._previous = simulator.values & self.mask
 
     def start(self) -> None:
@@ -606,6 +663,20 @@ class ToggleCounter:
         values = self.simulator.values
         _count(values, self._previous, self.toggles, self.ones, self.mask, len(values))
         self.cycles += self.lanes
+
+    def add_edge(self) -> None:
+        """Count the pulses of the clocks, behind clock gates too, at the edge that has just been."""
+        self.pulses += population(self.simulator.pulsed & self.mask)
+
+
+@njit(cache=True)
+def population(words):  # type: ignore[no-untyped-def]
+    """Bits at 1 in each row."""
+    count = np.zeros(words.shape[0], np.int64)
+    for row in range(words.shape[0]):
+        for k in range(words.shape[1]):
+            count[row] += np.int64(_popcount(words[row, k]))
+    return count
 
 
 def from_lanes(bits: npt.ArrayLike) -> Words:

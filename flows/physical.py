@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,13 +39,21 @@ from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 from sim.lsm_crossbar.spec import CrossbarSpec
 
-__all__ = ["Mapped", "default_tree_slew_ns", "measure_placement", "measure_power", "measure_timing", "wire_ff_per_um"]
+__all__ = [
+    "Mapped",
+    "clocks_of",
+    "default_tree_slew_ns",
+    "measure_placement",
+    "measure_power",
+    "measure_timing",
+    "wire_ff_per_um",
+]
 
 Floats = npt.NDArray[np.float64]
 
 PERIOD_NS = 25.0
 """Clock of the detector: 40 MHz."""
-STATIC_STAGES = ("registers",)
+STATIC_STAGES = ("registers", "registers_0", "registers_1", "registers_2", "shadow")
 """Children of the top module whose registers are written before data flows."""
 
 
@@ -242,29 +250,45 @@ INTERNAL_CLOCK = "fast_clk"
 """Second clock of an encoder whose multipliers are reused."""
 
 
-def _one_clock(mapped: Mapped) -> None:
-    """Refuse what timing and power do not model yet: a design with an internal clock."""
-    if INTERNAL_CLOCK in mapped.netlist.ports:
-        raise ValueError(
-            f"{mapped.folder} has an internal clock ({INTERNAL_CLOCK}): timing and power know one clock, reuse 1"
-        )
+def clocks_of(mapped: Mapped, reuse: int) -> tuple[str, ...]:
+    """Clock ports of a design: the crossings' first, then the internal one of a design that reuses multipliers.
+
+    Raises
+    ------
+    ValueError
+        The netlist was made with another factor: 1 has no internal clock, all others have.
+    """
+    internal = INTERNAL_CLOCK in mapped.netlist.ports
+    if internal != (reuse > 1):
+        has = "an internal clock" if internal else "no internal clock"
+        raise ValueError(f"{mapped.folder} has {has} ({INTERNAL_CLOCK}), which does not go with a reuse of {reuse}")
+    return ("clk", INTERNAL_CLOCK) if internal else ("clk",)
 
 
-def clock_plan(mapped: Mapped, *, period_ns: float = PERIOD_NS) -> ClockPlan:
-    """Clock, reset and quasi-static registers of our generators' designs.
+def clock_plan(mapped: Mapped, *, period_ns: float = PERIOD_NS, reuse: int = 1) -> ClockPlan:
+    """Clocks, reset and quasi-static registers of our generators' designs.
 
-    3 % of the period for skew and jitter at setup, a tenth of that for hold: both ends of a hold path see one edge.
+    3 % of the period for skew and jitter at setup, a tenth of that for hold: both ends of a hold path see one edge. An
+    internal clock gets the same shares of its own period.
     """
     ports = mapped.netlist.ports
+    clocks_of(mapped, reuse)
     return ClockPlan(
-        clock="clk", period_ns=period_ns, uncertainty_ns=0.03 * period_ns, hold_uncertainty_ns=0.003 * period_ns,
+        clock="clk", internal_clock=INTERNAL_CLOCK if reuse > 1 else None, multiple=reuse, period_ns=period_ns,
+        uncertainty_ns=0.03 * period_ns, hold_uncertainty_ns=0.003 * period_ns,
         resets=tuple(name for name in ("rst",) if name in ports),
-        static_stages=tuple(stage for stage in STATIC_STAGES if stage in mapped.netlist.stages),
+        static_stages=tuple(stage for stage in mapped.netlist.stages if stage in STATIC_STAGES),
     )  # fmt: skip
 
 
 def measure_timing(
-    mapped: Mapped, *, period_ns: float = PERIOD_NS, paths: int = 10, timeout_s: float = 3600.0, command: str = ""
+    mapped: Mapped,
+    *,
+    period_ns: float = PERIOD_NS,
+    reuse: int = 1,
+    paths: int = 10,
+    timeout_s: float = 3600.0,
+    command: str = "",
 ) -> tuple[TimingReport, tuple[Metric, ...]]:
     """Time and leave ``timing/``: paths, slacks of all ends, metrics.
 
@@ -273,11 +297,10 @@ def measure_timing(
     LibraryError
         OpenSTA is missing or refuses its input.
     ValueError
-        The design has an internal clock.
+        The netlist was made with another reuse factor.
     """
-    _one_clock(mapped)
+    plan = clock_plan(mapped, period_ns=period_ns, reuse=reuse)
     wires, _, _, source = mapped.wires()
-    plan = clock_plan(mapped, period_ns=period_ns)
     report = analyse(
         mapped.netlist, mapped.library, plan, wire_ff=wires, driving_cell=mapped.cells.driving_cell,
         port_load_ff=mapped.cells.load_ff, paths=paths, timeout_s=timeout_s, setup_liberty=mapped.corner("slow"),
@@ -308,7 +331,7 @@ def timing_dict(report: TimingReport) -> dict[str, Any]:
         return [
             {
                 "start": path.start, "start_stage": path.start_stage, "end": path.end, "end_stage": path.end_stage,
-                "delay_ns": path.delay_ns, "slack_ns": path.slack_ns, "cells": path.cells,
+                "delay_ns": path.delay_ns, "slack_ns": path.slack_ns, "apart_ns": path.apart_ns, "cells": path.cells,
                 "through": [vars(step) for step in path.steps],
             }
             for path in paths
@@ -357,7 +380,7 @@ def measure_power(
     ----------
     mapped : Mapped
     spec : EncoderSpec or CrossbarSpec
-        Of the design.
+        Of the design; whether the netlist is an encoder or a whole chip shows in its ports.
     model : str
         An encoder's shipped weights, decoder and multiplexer; random weights where the network has another shape.
     crossings : int
@@ -381,11 +404,11 @@ def measure_power(
     Raises
     ------
     ValueError
-        The netlist differs from the golden model, or the design has an internal clock.
+        The netlist differs from the golden model, or was made with another reuse factor.
     """
     from contextlib import nullcontext
 
-    _one_clock(mapped)
+    clocks_ = clocks_of(mapped, spec.reuse if isinstance(spec, EncoderSpec) else 1)
 
     def stage(name: str, total: int | None = None) -> Any:
         return nullcontext(lambda _done: None) if step is None else step(name, total)
@@ -401,7 +424,7 @@ def measure_power(
     simulator, activity = run.simulator, run.activity
     wires, per_um, core_um2, source = mapped.wires()
     tree_slew = default_tree_slew_ns(library)
-    trees = {int(netlist.ports[name].nets[0]): tree_slew for name in ("clk", "rst") if name in netlist.ports}
+    trees = {int(netlist.ports[name].nets[0]): tree_slew for name in (*clocks_, "rst") if name in netlist.ports}
     with stage("power: delays, internal energies, clock tree, glitches"):
         timing = propagate(
             netlist, library, topological_levels(netlist, library), wire_ff=wires, port_load_ff=mapped.cells.load_ff,
@@ -413,7 +436,7 @@ def measure_power(
             tree_slew_ns=tree_slew, glitch_clocks=glitch_clocks, wire_ff=wires,
         )  # fmt: skip
     told = {
-        "design": spec.name, "library": mapped.cells.name, "library_sha256": mapped.cells.sha256,
+        "design": netlist.top, "library": mapped.cells.name, "library_sha256": mapped.cells.sha256,
         "voltage_v": library.voltage_v, "activity": activity.source, "clocks": activity.clocks,
         **run.told, "wires": source, **summary.to_dict(),
         "clocks_per_inference": run.clocks_per_inference,
@@ -441,7 +464,7 @@ def _run_encoder(
     """Showers at pile-up 200 in modules over the endcap."""
     trained = TrainedModel.load(model)
     same = trained.spec.weight_bits == spec.weight_bits and trained.spec.grid == spec.grid
-    weights = trained.weights if same else Weights.random(spec, np.random.default_rng(seed))
+    weights = replace(trained.weights, spec=spec) if same else Weights.random(spec, np.random.default_rng(seed))
     with stage(f"showers at pile-up 200: {64 * words} modules, {crossings} crossings", crossings) as advance:
         stimulus = shower_stimulus(
             spec, streams=64 * words, crossings=crossings, seed=seed,
@@ -449,7 +472,8 @@ def _run_encoder(
             keep_mask=trained.keep_mask if same else None, advance=advance,
         )  # fmt: skip
     with stage(f"gate-level simulation: {mapped.netlist.cells:,} cells, {64 * words} streams"):
-        simulator = GateSimulator(mapped.netlist, mapped.library, words=words)
+        clocks = clocks_of(mapped, spec.reuse)
+        simulator = GateSimulator(mapped.netlist, mapped.library, words=words, clock=clocks)
         load_registers(simulator, spec, stimulus, weights)
         activity, actual, expected = encoder_activity(
             simulator, spec, stimulus, weights, latency=latency, period_ns=period_ns, snapshots=2

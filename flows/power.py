@@ -8,8 +8,9 @@ Every term is explicit, so that it can be checked by hand (tests/flows/test_powe
   states; energies of an input pin count for each of its toggles in the states of their ``when``.
 * **leakage** weighted by the share of time in each ``when`` state; states that no group names take the group without
   ``when``, else the cell's default.
-* **clock tree**: a netlist before layout has none, so one is built: buffers of the library, clusters filled until the
-  transition time is met, wires as spanning trees over the core's area.
+* **clock tree**: a netlist before layout has none, so one is built for each clock: buffers of the library, clusters
+  filled until the transition time is met, wires as spanning trees over the core's area. Behind a clock gate a net is
+  one like any other, with the pulses that came through.
 * **glitches**: transitions of a replay with delays over those without, on a sample of clocks, by stage.
 
 fJ per toggle times toggles per ns is uW.
@@ -17,7 +18,7 @@ fJ per toggle times toggles per ns is uW.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil, sqrt
 from typing import Any
@@ -80,7 +81,7 @@ def cell_power(
     activity: Activity,
     timing: NetTiming,
     *,
-    modelled_clock: bool = True,
+    modelled_clocks: Collection[str] | None = None,
     voltage_v: float | None = None,
     toggles_per_ns: Floats | None = None,
 ) -> CellPower:
@@ -93,8 +94,8 @@ def cell_power(
     activity : Activity
         With rows as the simulator has (`flows.activity.complete` after `read_vcd`).
     timing : NetTiming
-    modelled_clock : bool
-        Leave the clock net's switching to `clock_tree`.
+    modelled_clocks : collection of str, optional
+        Clock ports whose nets' switching is left to `clock_tree`; all of them where left out.
     voltage_v : float, optional
         Supply for the switching power; the library's own otherwise.
     toggles_per_ns : ndarray, optional
@@ -103,11 +104,9 @@ def cell_power(
     netlist, library = simulator.netlist, simulator.library
     volt = library.voltage_v if voltage_v is None else voltage_v
     rate = activity.toggles_per_ns if toggles_per_ns is None else toggles_per_ns
-    tree = clock_nets(netlist, library, simulator.clock)
-    # over a period the clock is high half the time: half of the kept states see it high
-    before, after = activity.before.copy(), activity.after.copy()
-    for net, inverted in tree.items():
-        before[net] = after[net] = ~_HALF if inverted else _HALF
+    # over a period a clock is high half the time: half of the kept states see it high
+    half = np.full(activity.before.shape[1], _HALF)
+    before, after = (simulator.with_clocks(states, half) for states in (activity.before, activity.after))
     leakage, internal, clock_pin = np.zeros(netlist.cells), np.zeros(netlist.cells), np.zeros(netlist.cells)
     driver = np.full(netlist.nets, -1, np.int32)
     low = high = 0.0
@@ -142,8 +141,8 @@ def cell_power(
                 high += float(power.sum())
     switching = 0.5 * timing.load_ff * volt * volt * rate[: netlist.nets]
     switching[:2] = 0
-    if modelled_clock:
-        switching[list(tree)] = 0
+    for clock in simulator.clocks if modelled_clocks is None else modelled_clocks:
+        switching[list(clock_nets(netlist, library, clock))] = 0
     ports = driver < 0
     return CellPower(
         leakage_nw=leakage, internal_uw=internal, clock_pin_uw=clock_pin,
@@ -533,7 +532,8 @@ class PowerSummary:
     period_ns : float
     annotated_percent : float
         Used nets that the recording names.
-    tree : ClockTree or None
+    trees : dict of str to ClockTree
+        Modelled tree of each clock port that has none of its own.
     glitch_factor : float or None
         Transitions with delays over those without.
     uncertainty : list of dict
@@ -547,7 +547,7 @@ class PowerSummary:
     input_uw: float
     period_ns: float
     annotated_percent: float
-    tree: ClockTree | None
+    trees: Mapping[str, ClockTree]
     glitch_factor: float | None
     uncertainty: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...]
@@ -579,7 +579,7 @@ class PowerSummary:
             "stages_uw": {name: dict(row) for name, row in self.stages.items()},
             "input_nets_uw": self.input_uw,
             "annotated_nets_percent": self.annotated_percent,
-            "clock_tree": None if self.tree is None else asdict(self.tree),
+            "clock_trees": {clock: asdict(tree) for clock, tree in self.trees.items()},
             "glitch_factor": self.glitch_factor,
             "uncertainty": [dict(row) for row in self.uncertainty],
             "notes": list(self.notes),
@@ -622,10 +622,11 @@ def summarise(
     netlist, library = simulator.netlist, simulator.library
     volt = library.voltage_v if voltage_v is None else voltage_v
     notes = list(library.gaps(list(netlist.groups)))
-    tree: ClockTree | None = None
-    spread = (0.0, 0.0)
-    if simulator.clock is not None:
-        net = netlist.ports[simulator.clock].nets[0]
+    trees: dict[str, ClockTree] = {}
+    pulses_per_ns: dict[str, float] = {}
+    tree_low = tree_high = 0.0
+    for clock in simulator.clocks:
+        net = int(netlist.ports[clock].nets[0])
         pins = sum(
             int((group.pin(pin) == net).sum())
             for group in netlist.groups.values()
@@ -637,9 +638,11 @@ def summarise(
                 "sinks": pins, "sink_ff": float(pin_loads(netlist, library)[net]) / pins, "area_um2": area_um2,
                 "wire_ff_per_um": wire_ff_per_um, "usable": usable, "voltage_v": volt,
             }  # fmt: skip
-            tree = clock_tree(library, slew_ns=tree_slew_ns, **options)  # type: ignore[arg-type]
-            spread = _tree_spread(library, tree_slew_ns, tree, options)
-    power = cell_power(simulator, activity, timing, modelled_clock=tree is not None, voltage_v=volt)
+            trees[clock] = tree = clock_tree(library, slew_ns=tree_slew_ns, **options)  # type: ignore[arg-type]
+            pulses_per_ns[clock] = rate = float(activity.toggles_per_ns[net]) / 2
+            least, most = _tree_spread(library, tree_slew_ns, tree, options)
+            tree_low, tree_high = tree_low + least * rate, tree_high + most * rate
+    power = cell_power(simulator, activity, timing, modelled_clocks=trees, voltage_v=volt)
     stage_of_net = np.where(power.driver >= 0, netlist.cell_stage[power.driver], -1)
     count = len(netlist.stages)
 
@@ -666,7 +669,7 @@ def summarise(
             settled, delayed = (
                 by_stage(
                     cell_power(
-                        simulator, activity, timing, modelled_clock=tree is not None, voltage_v=volt,
+                        simulator, activity, timing, modelled_clocks=trees, voltage_v=volt,
                         toggles_per_ns=transitions / found.clocks / activity.period_ns,
                     )
                 )
@@ -684,18 +687,18 @@ def summarise(
         glitch_low, glitch_high = -change, change
     else:
         notes.append("glitches are not estimated: zero-delay toggles only")
-    if simulator.clock is not None and tree is None:
-        notes.append("the clock tree is the netlist's own")
+    if own := [clock for clock in simulator.clocks if clock not in trees]:
+        notes.append(f"the tree of clock {', '.join(own)} is the netlist's own")
     stages = {
         name: {kind: float(rows[kind][index]) for kind in KINDS}
         for index, name in enumerate(netlist.stages)
         if any(rows[kind][index] for kind in KINDS)
     }
-    tree_uw = 0.0 if tree is None else tree.energy_fj / activity.period_ns + tree.leakage_nw / 1000
+    tree_uw = sum(tree.energy_fj * pulses_per_ns[clock] + tree.leakage_nw / 1000 for clock, tree in trees.items())
     used = netlist.used_nets
     summary = PowerSummary(
         stages=stages, clock_tree_uw=tree_uw, input_uw=power.input_uw, period_ns=activity.period_ns,
-        annotated_percent=100 * float(activity.annotated[used].mean()) if used.any() else 100.0, tree=tree,
+        annotated_percent=100 * float(activity.annotated[used].mean()) if used.any() else 100.0, trees=trees,
         glitch_factor=factor, uncertainty=(), notes=tuple(notes),
     )  # fmt: skip
     whole = summary.total_uw
@@ -714,9 +717,9 @@ def summarise(
         _step("wire capacitance", whole, -wire_uncertainty * wire_uw, wire_uncertainty * wire_uw,
               f"+-{100 * wire_uncertainty:.0f} % on {wire_uw:.1f} uW of wires, glitches included"),
     ]  # fmt: skip
-    if tree is not None:
+    if trees:
         steps.append(
-            _step("clock tree", whole, spread[0] / activity.period_ns, spread[1] / activity.period_ns,
+            _step("clock tree", whole, tree_low, tree_high,
                   "no wires and full buffers; to 1.5 times the wire and buffers half full")
         )  # fmt: skip
     if glitch_clocks:

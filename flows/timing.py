@@ -10,6 +10,7 @@ written long before data flows, so paths from their registers may take `ClockPla
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -40,11 +41,14 @@ class ClockPlan:
     ----------
     clock : str
         Clock port.
+    internal_clock : str or None
+        Port of a second clock, `multiple` times as fast and in phase: each edge of the clock is one of it, too.
+    multiple : int
     period_ns : float
     uncertainty_ns : float
-        Skew and jitter, taken off the period.
+        Skew and jitter, taken off the period; off that of the internal clock the same share of it.
     hold_uncertainty_ns : float
-        Skew alone, added to hold times.
+        Skew alone, added to hold times; likewise.
     resets : tuple of str
         Input ports whose paths do not count (asynchronous reset).
     static_stages : tuple of str
@@ -57,6 +61,8 @@ class ClockPlan:
 
     clock: str
     period_ns: float
+    internal_clock: str | None = None
+    multiple: int = 1
     uncertainty_ns: float = 0.0
     hold_uncertainty_ns: float = 0.0
     resets: tuple[str, ...] = ()
@@ -71,6 +77,17 @@ class ClockPlan:
             raise ValueError(f"uncertainty_ns: expected 0 to the period, got {self.uncertainty_ns}")
         if self.static_clocks < 1:
             raise ValueError(f"static_clocks: expected at least 1, got {self.static_clocks}")
+        if self.multiple < 1 or (self.internal_clock is None and self.multiple != 1):
+            raise ValueError(f"multiple: expected at least 1, and 1 without an internal clock, got {self.multiple}")
+
+    @property
+    def clocks(self) -> dict[str, float]:
+        """Period of each clock port in ns. That of the internal clock is a whole number of picoseconds, rounded down,
+        and the other one a multiple of it: the tool looks for edges that coincide."""
+        if self.internal_clock is None:
+            return {self.clock: self.period_ns}
+        fast = math.floor(1000 * self.period_ns / self.multiple + 1e-9) / 1000
+        return {self.clock: round(fast * self.multiple, 3), self.internal_clock: fast}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +107,8 @@ class TimingPath:
     ----------
     start, end : str
         Register (named after its output net) or port.
+    apart_ns : float
+        From the clock edge that launches to the one that captures.
     start_stage, end_stage : str
     steps : tuple of PathStep
         Stages in the order of the path.
@@ -105,6 +124,7 @@ class TimingPath:
     steps: tuple[PathStep, ...]
     delay_ns: float
     slack_ns: float
+    apart_ns: float
 
     @property
     def cells(self) -> int:
@@ -126,7 +146,7 @@ class TimingReport:
     setup_slack_ns, hold_slack_ns : float
         Worst of all paths.
     fmax_mhz : float
-        Clock at which the worst path of the data, quasi-static ones left out, just fits.
+        Clock (the first of two) at which the worst path of the data, quasi-static ones left out, just fits.
     paths : tuple of TimingPath
         Worst setup paths of distinct end registers.
     hold_paths : tuple of TimingPath
@@ -243,8 +263,9 @@ def analyse(
     ValueError
         No such clock port, or no path between registers.
     """
-    if plan.clock not in netlist.ports:
-        raise ValueError(f"no clock port {plan.clock!r}; ports: {', '.join(list(netlist.ports)[:8])}")
+    for clock in plan.clocks:
+        if clock not in netlist.ports:
+            raise ValueError(f"no clock port {clock!r}; ports: {', '.join(list(netlist.ports)[:8])}")
     if unknown := sorted(set(plan.static_stages) - set(netlist.stages)):
         raise ValueError(f"no stage {unknown[0]!r}; stages: {', '.join(netlist.stages)}")
     if unknown := sorted(set(plan.resets) - set(netlist.ports)):
@@ -270,18 +291,19 @@ def analyse(
         if fast != slow:
             told |= _run(work, "hold", fast, lines, {"hold": _checks("min", min(paths, 5))}, timeout_s)
     setup = told["setup"]
-    found = [names.translate(path) for path in _parse(setup)]
+    found = sorted((names.translate(path) for path in _parse(setup)), key=lambda path: path.slack_ns)
     if not found:
         raise ValueError("OpenSTA found no constrained path: is the clock port right?")
     held = [names.translate(path) for path in _parse(told["hold"])]
     quasi = [names.translate(path) for path in _parse(told.get("static", ""))]
     data = [path for path in found if path.start_stage not in plan.static_stages] or found
-    worst = min(data, key=lambda path: path.slack_ns)
+    # every distance of edges goes with the period
+    faster = min(path.apart_ns / (path.apart_ns - path.slack_ns) for path in data)
     slacks = [float(value) for value in re.findall(r"^slack_of \S+ (-?[\d.eE+-]+)$", setup, re.MULTILINE)]
     return TimingReport(
         plan=plan, setup_slack_ns=min(path.slack_ns for path in found),
         hold_slack_ns=min((path.slack_ns for path in held), default=float("inf")),
-        fmax_mhz=1000 / (plan.period_ns - worst.slack_ns), paths=tuple(found), hold_paths=tuple(held),
+        fmax_mhz=1000 / plan.period_ns * faster, paths=tuple(found), hold_paths=tuple(held),
         static_paths=tuple(quasi), endpoint_slacks_ns=np.array(slacks), setup_library=slow[0].name,
         hold_library=fast[0].name, seconds=time.monotonic() - start,
     )  # fmt: skip
@@ -334,31 +356,35 @@ class _Names:
         return TimingPath(
             start=start, start_stage=start_stage, end=end, end_stage=end_stage, steps=tuple(steps),
             delay_ns=float(path["arrival"]), slack_ns=float(path["slack"]),  # type: ignore[arg-type]
+            apart_ns=float(path["apart"]),  # type: ignore[arg-type]
         )  # fmt: skip
 
 
 def _constraints(netlist: Netlist, plan: ClockPlan, driving_cell: str | None, port_load_ff: float) -> list[str]:
-    lines = [f"create_clock -name clock -period {plan.period_ns} [get_ports p_{_plain(plan.clock)}_0]"]
-    if plan.uncertainty_ns:
-        lines.append(f"set_clock_uncertainty -setup {plan.uncertainty_ns} [get_clocks clock]")
-    if plan.hold_uncertainty_ns:
-        lines.append(f"set_clock_uncertainty -hold {plan.hold_uncertainty_ns} [get_clocks clock]")
+    lines = []
+    for clock, period_ns in plan.clocks.items():
+        share = period_ns / plan.period_ns
+        lines.append(f"create_clock -name {_plain(clock)} -period {period_ns} [get_ports p_{_plain(clock)}_0]")
+        for kind, value in (("setup", plan.uncertainty_ns), ("hold", plan.hold_uncertainty_ns)):
+            if value:
+                lines.append(f"set_clock_uncertainty -{kind} {share * value:.6g} [get_clocks {_plain(clock)}]")
     outside = plan.period_ns * plan.io_share
+    crossing = _plain(plan.clock)
     for port in netlist.ports.values():
-        if port.name == plan.clock:
+        if port.name in plan.clocks:
             continue
         for bit in range(len(port.nets)):
             pin = f"[get_ports p_{_plain(port.name)}_{bit}]"
             if port.name in plan.resets:
                 lines.append(f"set_false_path -from {pin}")
             elif port.direction == "input":
-                lines.append(f"set_input_delay {outside:g} -clock clock {pin}")
+                lines.append(f"set_input_delay {outside:g} -clock {crossing} {pin}")
                 # how long an input holds is for the surroundings to say
                 lines.append(f"set_false_path -hold -from {pin}")
                 if driving_cell is not None:
                     lines.append(f"set_driving_cell -lib_cell {driving_cell} {pin}")
             else:
-                lines.append(f"set_output_delay {outside:g} -clock clock {pin}")
+                lines.append(f"set_output_delay {outside:g} -clock {crossing} {pin}")
                 if port_load_ff:
                     lines.append(f"set_load {port_load_ff} {pin}")
     return lines
@@ -445,7 +471,11 @@ def _parse(text: str) -> list[dict[str, object]]:
                 cells.append((number, float(delay)))
         if len(cells) > 1 and end[1] == f"c{cells[-1][0]}":
             cells.pop()  # the register that the path ends at
+        edges = [float(time) for time in re.findall(r"^\s*-?[\d.]+\s+(-?[\d.]+)\s+clock \S+ \(", part, re.MULTILINE)]
+        if len(edges) != 2:
+            raise LibraryError(f"OpenSTA told {len(edges)} clock edges of the path from {start[1]} to {end[1]}")
         found.append({
-            "start": start[1], "end": end[1], "cells": cells, "slack": float(slack[1]), "arrival": float(arrival[1]),
+            "start": start[1], "end": end[1], "cells": cells, "slack": float(slack[1]),
+            "arrival": round(float(arrival[1]) - edges[0], 4), "apart": round(edges[1] - edges[0], 4),
         })  # fmt: skip
     return found

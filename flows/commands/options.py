@@ -10,6 +10,8 @@ import typer
 
 from flows.designs import PRESETS
 from flows.journal import Journal
+from hw.common.scheme import Scheme
+from sim.hgcal_encoder.chip_registers import Loading
 
 Preset = Annotated[str, typer.Argument(help=f"{', '.join(PRESETS)} or a spec in a TOML file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
@@ -20,6 +22,19 @@ Library = Annotated[
         help="Cell library: nangate45, osu018, auto (the first of these that can be had); sky130, gf180mcu, sg13g2, "
         "asap7 below $PDK_ROOT, with :slow or :fast for another corner; or files joined by commas (.lib, .lef, .v)."
     ),
+]
+Reuse = Annotated[
+    int | None,
+    typer.Option("--reuse", help="Multiplications of an encoder's multiplier in a bunch crossing; else the spec's."),
+]
+SchemeOption = Annotated[
+    Scheme | None, typer.Option("--scheme", help="The whole encoder chip with I2C, protected by this scheme.")
+]
+LoadingOption = Annotated[
+    Loading | None, typer.Option("--loading", help="The whole encoder chip with I2C, loaded this way.")
+]
+ClockGating = Annotated[
+    bool, typer.Option("--clock-gating", help="Registers with an enable behind clock gates of the library.")
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson, Out, Preset, finish
+from flows.commands.options import AsJson, ClockGating, LoadingOption, Out, Preset, Reuse, SchemeOption, finish
 from flows.journal import Check, Journal
 
 
@@ -18,18 +18,22 @@ def place(
     aspect: Annotated[float, typer.Option(help="Height of the core over its width.")] = 1.0,
     effort: Annotated[int, typer.Option(min=1, max=9, help="Effort of the placer.")] = 1,
     spread: Annotated[bool, typer.Option(help="Even density over the core instead of shortest wires.")] = False,
+    reuse: Reuse = None,
+    scheme: SchemeOption = None,
+    loading: LoadingOption = None,
+    clock_gating: ClockGating = False,
     as_json: AsJson = False,
 ) -> None:
     """Place a synthesised design: core area, wire length, congestion, picture. Nothing is routed."""
-    from flows.designs import load_design
+    from flows.designs import design
     from flows.physical import Mapped, measure_placement
 
-    spec = load_design(preset)
+    chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
     journal = Journal()
-    mapped = Mapped(folder=out / spec.name)
+    mapped = Mapped(folder=out / chosen.name)
     with journal.step(f"placement of {mapped.netlist.cells:,} cells"):
         command = f"liquidcal place {preset} --utilisation {utilisation:g} --aspect {aspect:g} --effort {effort}"
-        command += " --spread" if spread else ""
+        command += (" --spread" if spread else "") + chosen.options
         placed, busy, metrics = measure_placement(
             mapped, utilisation=utilisation, aspect=aspect, effort=effort, spread=spread, command=command
         )

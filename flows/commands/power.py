@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.commands.options import AsJson, Out
-from flows.designs import PRESETS
+from flows.commands.options import AsJson, ClockGating, LoadingOption, Out, Reuse, SchemeOption
+from flows.designs import PRESETS, Design, design
 from flows.journal import Journal
 
 
@@ -36,6 +36,10 @@ def power(
         int | None, typer.Option(min=2, help="Clocks of each recording, for a crossbar; else whole inferences.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of showers or recordings, for a preset.")] = 1,
+    reuse: Reuse = None,
+    scheme: SchemeOption = None,
+    loading: LoadingOption = None,
+    clock_gating: ClockGating = False,
     out: Out = Path("report"),
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +52,8 @@ def power(
     if preset is not None:
         if any(option is not None for option in (netlist, liberty, vcd)):
             raise typer.BadParameter("give either PRESET, or --netlist, --liberty and --vcd")
-        told = _design(preset, out, crossings, streams, recordings, clocks, seed, glitch_clocks, as_json)
+        chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
+        told = _design(preset, chosen, out, crossings, streams, recordings, clocks, seed, glitch_clocks, as_json)
     elif netlist is not None and liberty and vcd is not None:
         from flows.netlist_power import netlist_power
 
@@ -72,6 +77,7 @@ def power(
 
 def _design(
     preset: str,
+    chosen: Design,
     out: Path,
     crossings: int,
     streams: int,
@@ -81,20 +87,19 @@ def _design(
     glitch_clocks: int,
     as_json: bool,
 ) -> dict[str, Any]:
-    from flows.designs import load_design
     from flows.physical import Mapped, measure_power
     from sim.hgcal_encoder.spec import EncoderSpec
 
-    spec = load_design(preset)
+    spec = chosen.spec
     journal = Journal()
     if isinstance(spec, EncoderSpec):
         size = f"--crossings {crossings} --streams {streams}"
     else:
         size = f"--recordings {recordings}" + ("" if clocks is None else f" --clocks {clocks}")
     _, told, metrics = measure_power(
-        Mapped(folder=out / spec.name), spec, crossings=crossings, words=-(-streams // 64), recordings=recordings,
+        Mapped(folder=out / chosen.name), spec, crossings=crossings, words=-(-streams // 64), recordings=recordings,
         clocks=clocks, seed=seed, glitch_clocks=glitch_clocks,
-        command=f"liquidcal power {preset} {size} --seed {seed}", step=journal.step,
+        command=f"liquidcal power {preset} {size} --seed {seed}{chosen.options}", step=journal.step,
     )  # fmt: skip
     return told | {"metrics": [metric.to_dict() for metric in metrics]} if as_json else told
 

@@ -8,8 +8,19 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flows.commands.options import AsJson, Library, Out, Preset, finish, result_folder
-from flows.designs import Spec, component, load_design
+from flows.commands.options import (
+    AsJson,
+    ClockGating,
+    Library,
+    LoadingOption,
+    Out,
+    Preset,
+    Reuse,
+    SchemeOption,
+    finish,
+    result_folder,
+)
+from flows.designs import Design, Spec, design
 from flows.journal import Journal
 
 
@@ -17,21 +28,26 @@ def synth(
     preset: Preset,
     out: Out = Path("report"),
     library: Library = "auto",
+    reuse: Reuse = None,
+    scheme: SchemeOption = None,
+    loading: LoadingOption = None,
+    clock_gating: ClockGating = False,
     as_json: AsJson = False,
 ) -> None:
     """Synthesise a design onto a cell library: area per stage, flip-flops, gates on the netlist.
 
-    Of a crossbar the digital part: macro and weight memory are black boxes, without area.
+    Of a crossbar the digital part: macro and weight memory are black boxes, without area. Variants of an encoder have
+    folders of their own, named after what makes them; give the same options to place, time and power.
     """
-    spec = load_design(preset)
+    chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
     journal = Journal()
-    folder = result_folder(out, spec.name)
-    result = run_synthesis(journal, spec, folder, library)
+    folder = result_folder(out, chosen.name)
+    result = run_synthesis(journal, chosen, folder, library)
     if not as_json:
         table = Table("module", "instances", "area um2", "kGE", "flip-flops")
         for stage in result.stages:
             table.add_row(
-                stage.module.removeprefix(f"{spec.name}_") if stage.instances else "top level",
+                stage.module.removeprefix(f"{chosen.name}_") if stage.instances else "top level",
                 str(len(stage.instances) or 1),
                 f"{stage.area_um2:,.0f}",
                 f"{stage.gate_equivalents / 1000:,.1f}",
@@ -44,19 +60,23 @@ def synth(
     finish(journal, {"metrics": [metric.to_dict() for metric in result.metrics]}, as_json)
 
 
-def run_synthesis(journal: Journal, spec: Spec, folder: Path, library: str) -> Any:
+def run_synthesis(journal: Journal, chosen: Design | Spec, folder: Path, library: str) -> Any:
+    """Synthesise a design, or a spec as it is, below a folder, and judge the netlist."""
     from flows.cells import cell_library
     from flows.journal import Check
     from flows.metrics import GateError
     from flows.synthesis import gate_synthesis, synthesise
     from hw.common.export import to_rtlil
 
+    part = chosen if isinstance(chosen, Design) else Design(spec=chosen)
     with journal.step("cell library"):
         cells = cell_library(library)
-    with journal.step(f"synthesis of {spec.name} onto {cells.name}"):
-        rtlil = to_rtlil(component(spec, black_boxes=True), spec.name)
-        command = f"liquidcal synth {spec.name} --library {cells.name}"
-        result = synthesise(rtlil, top=spec.name, library=cells, out_dir=folder / "synthesis", command=command)
+    with journal.step(f"synthesis of {part.name} onto {cells.name}"):
+        rtlil = to_rtlil(part.component(), part.name)
+        result = synthesise(
+            rtlil, top=part.name, library=cells, out_dir=folder / "synthesis", clock_gating=part.clock_gating,
+            command=f"liquidcal synth {part.spec.name} --library {cells.name}{part.options}",
+        )  # fmt: skip
     name = f"netlist on {cells.name}: all cells mapped, no latch, no loop, nothing undriven"
     try:
         gate_synthesis(result.metrics)

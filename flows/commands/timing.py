@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson, Out, Preset, finish
+from flows.commands.options import AsJson, ClockGating, LoadingOption, Out, Preset, Reuse, SchemeOption, finish
 from flows.journal import Check, Journal
 
 
@@ -16,21 +16,25 @@ def timing(
     out: Out = Path("report"),
     period_ns: Annotated[float, typer.Option("--period", help="Clock period in ns.")] = 25.0,
     paths: Annotated[int, typer.Option(min=1, help="Worst paths to tell.")] = 10,
+    reuse: Reuse = None,
+    scheme: SchemeOption = None,
+    loading: LoadingOption = None,
+    clock_gating: ClockGating = False,
     as_json: AsJson = False,
 ) -> None:
     """Time a synthesised design with OpenSTA: slack at the clock, largest clock, worst paths from register to register.
 
     Wires are those of the placement, else the library's wire load.
     """
-    from flows.designs import load_design
+    from flows.designs import design
     from flows.physical import Mapped, measure_timing, timing_dict
 
-    spec = load_design(preset)
+    chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
     journal = Journal()
-    mapped = Mapped(folder=out / spec.name)
+    mapped = Mapped(folder=out / chosen.name)
     with journal.step(f"OpenSTA on {mapped.netlist.cells:,} cells"):
-        command = f"liquidcal time {preset} --period {period_ns:g}"
-        report, metrics = measure_timing(mapped, period_ns=period_ns, paths=paths, command=command)
+        command = f"liquidcal time {preset} --period {period_ns:g}{chosen.options}"
+        report, metrics = measure_timing(mapped, period_ns=period_ns, reuse=chosen.reuse, paths=paths, command=command)
     journal.check(
         Check(
             name=f"setup at {1000 / period_ns:g} MHz",

@@ -1,11 +1,13 @@
-"""Either chip by name."""
+"""Either chip by name, and variants."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from flows.designs import PRESETS, load_design
+from flows.designs import PRESETS, Design, design, load_design
+from hw.common.scheme import Scheme
+from sim.hgcal_encoder.chip_registers import Loading
 from sim.hgcal_encoder.spec import ECON_T
 from sim.lsm_crossbar.spec import N_MNIST
 
@@ -43,3 +45,28 @@ def test_other_files_are_refused_by_name(text: str, message: str, tmp_path: Path
 def test_an_unknown_name_lists_the_presets() -> None:
     with pytest.raises(ValueError, match="ECON_T, .*N_MNIST"):
         load_design("ECONT")
+
+
+def test_variants_of_an_encoder_are_named_after_what_makes_them() -> None:
+    assert design("ECON_T").name == "ECON_T"
+    assert design("ECON_T").options == ""
+    four = design("ECON_T", reuse=4, scheme=Scheme.TMR_REGISTERS, clock_gating=True)
+    assert four.name == "ECON_T_reuse4_tmr_registers_direct_gated"
+    assert four.options == " --reuse 4 --scheme tmr_registers --loading direct --clock-gating"
+    assert (four.reuse, four.spec) == (4, replace(ECON_T, reuse=4))
+    part = four.component()
+    part._MustUse__silence = True
+    assert type(part).__name__ == "Chip"
+    assert design("ECON_T", loading=Loading.GUARDED).name == "ECON_T_none_guarded"
+    assert design("N_MNIST").reuse == 1
+
+
+def test_variants_that_cannot_be() -> None:
+    with pytest.raises(ValueError, match="multipliers are reused in an encoder; N_MNIST is none"):
+        design("N_MNIST", reuse=2)
+    with pytest.raises(ValueError, match="schemes of protection are those of an encoder"):
+        design("N_MNIST", scheme=Scheme.SECDED)
+    with pytest.raises(ValueError, match="expected 1 to 16, got 99"):
+        design("ECON_T", reuse=99)
+    with pytest.raises(ValueError, match="a scheme and a loading"):
+        Design(spec=ECON_T, scheme=Scheme.NONE)

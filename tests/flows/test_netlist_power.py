@@ -202,7 +202,7 @@ def test_recorded_clock_and_energy_per_clock(files: Path) -> None:
     (files / "chain.vcd").write_text("\n".join([*lines, ""]))
     told = netlist_power(files / "chain.v", [files / "toy.lib"], files / "chain.vcd")
     assert told["period_ns"] == pytest.approx(4)
-    assert told["clock_tree"]["sinks"] == 41
+    assert told["clock_trees"]["ck"]["sinks"] == 41
     # one flip-flop toggles at every clock: 6 fJ an edge of its clock pin, 40 stand still: 8 fJ, both slew-independent
     assert told["power_uw"]["clock_pins"] == pytest.approx(2 / 4 * (6 + 40 * 8), rel=1e-3)
     assert told["glitch_factor"] == pytest.approx(1)

@@ -15,7 +15,7 @@ from flows.cli import main
 from flows.encoder_activity import encoder_activity, load_registers, shower_stimulus
 from flows.gate_simulation import GateSimulator
 from flows.metrics import find, read_metrics
-from flows.physical import Mapped, measure_power, measure_timing, wire_ff_per_um
+from flows.physical import Mapped, clocks_of, measure_power, measure_timing, wire_ff_per_um
 from flows.synthesis import synthesise
 from hw.common.export import to_rtlil
 from hw.hgcal_encoder.encoder import Encoder
@@ -141,11 +141,51 @@ def test_wire_capacitance_names_its_source() -> None:
     assert wire_ff_per_um(old, None) == (0.2, "assumed")
 
 
-def test_a_design_with_an_internal_clock_is_refused() -> None:
+def test_a_whole_chip_with_two_clocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Protected, loaded over I2C, multipliers reused, store behind clock gates: four commands with the same options."""
+    library_or_skip("nangate45")
+    pytest.importorskip("coloquinte")
+    need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
+    spec = tmp_path / "small.toml"
+    spec.write_text(SMALL.to_toml())
+    variant = ("--reuse", "2", "--scheme", "tmr_registers", "--loading", "direct", "--clock-gating", "--out", tmp_path)
+    code, out = run(monkeypatch, capsys, "synth", spec, *variant, "--json")
+    assert code == 0
+    folder = tmp_path / "SMALL_reuse2_tmr_registers_direct_gated"
+    mapped = Mapped(folder=folder)
+    assert clocks_of(mapped, 2) == ("clk", "fast_clk")
+    code, out = run(monkeypatch, capsys, "place", spec, *variant, "--json")
+    assert code == 0
+    code, out = run(monkeypatch, capsys, "time", spec, *variant, "--json")
+    assert code == 0
+    timing = json.loads(out)
+    # paths between edges of the internal clock have half the period, the others all of it
+    assert {path["apart_ns"] for path in timing["setup_paths"]} == {12.5, 25.0}
+    assert timing["period_ns"] == 25
+    code, out = run(monkeypatch, capsys, "power", spec, *variant, "--streams", "64", "--crossings", "10",
+                    "--glitch-clocks", "4", "--json")  # fmt: skip
+    assert code == 0
+    told = json.loads(out)
+    assert told["design"] == folder.name
+    # every frame is that of the golden model: settings and weights are in, the chip runs
+    assert told["frames_compared"] == 64 * 5 * 13
+    assert set(told["clock_trees"]) == {"clk", "fast_clk"}
+    assert told["glitch_factor"] >= 1
+    assert "--reuse 2 --scheme tmr_registers --loading direct --clock-gating" in told["metrics"][0]["command"]
+    # without its factor the folder is another design's
+    assert run(monkeypatch, capsys, "time", spec, *variant[2:])[0] == 2
+
+
+def test_a_wrong_reuse_factor_is_refused() -> None:
     mapped: Any = SimpleNamespace(
         folder="report/SERIAL", netlist=SimpleNamespace(ports={"clk": None, "fast_clk": None})
     )
-    with pytest.raises(ValueError, match="report/SERIAL has an internal clock"):
+    with pytest.raises(ValueError, match=r"report/SERIAL has an internal clock \(fast_clk\).*reuse of 1"):
         measure_timing(mapped)
-    with pytest.raises(ValueError, match="know one clock"):
+    with pytest.raises(ValueError, match="does not go with a reuse of 1"):
         measure_power(mapped, SMALL)
+    plain: Any = SimpleNamespace(folder="report/PLAIN", netlist=SimpleNamespace(ports={"clk": None}))
+    with pytest.raises(ValueError, match="no internal clock"):
+        clocks_of(plain, 4)
