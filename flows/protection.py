@@ -175,10 +175,11 @@ def _classified(spec: EncoderSpec, path: tuple[str, ...], signal: str, index: in
     elif generic[0] == "shadow":
         stratum = Stratum.SHADOW
     elif generic[0] == "registers":
-        stratum = Stratum.WEIGHT if byte in _weight_addresses(spec) else Stratum.SETTING
+        weight = byte in _weight_addresses(spec) or any(name.startswith("word_weights") for name in path)
+        stratum = Stratum.WEIGHT if weight else Stratum.SETTING
     else:
         stratum = Stratum.DATA_PATH
-    coded = generic[-1] == "replica" and not copies
+    coded = (generic[-1] == "replica" and not copies) or generic[-1].startswith("word_")
     return StorageBit(
         path=".".join((*path, signal)), bit=index, stratum=stratum, copy=copies[-1] if copies else 0,
         protected=".".join(generic) + ("" if coded else f".{signal}[{index}]"),
@@ -285,8 +286,7 @@ def price_table(spec: EncoderSpec, library: CellLibrary, data_path_um2: float) -
     plain = storage_bits(spec, Scheme.NONE, Loading.DIRECT)
     pipeline_bits = sum(bit.stratum is Stratum.DATA_PATH for bit in plain)
     found = []
-    for scheme in Scheme:
-        cell = CELLS[scheme]
+    for scheme, cell in CELLS.items():
         register = PipelineRegister if scheme is Scheme.NONE else VotedRegister
         triple = scheme is Scheme.TMR_MODULE
         for loading in Loading:

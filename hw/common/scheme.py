@@ -16,3 +16,6 @@ class Scheme(StrEnum):
     """Store and control as three whole modules that correct each other; registers of the data path in three copies."""
     SECDED = "secded"
     """Store as code words that correct one error and detect two; all other registers in three copies."""
+    SECDED_WORDS = "secded_words"
+    """Store as long code words, corrected behind the selection of a slot; all other registers in three copies. For
+    designs that reuse multipliers."""

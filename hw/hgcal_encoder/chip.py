@@ -1,6 +1,7 @@
 """The encoder with its control: I2C, store, protection against upsets."""
 
 from collections.abc import Collection
+from types import SimpleNamespace
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Value
@@ -20,6 +21,8 @@ from hw.common.storage_cell import StorageCell
 from hw.common.triplicated_cell import TriplicatedCell
 from hw.common.voted_cell import VotedCell
 from hw.common.voted_register import VotedRegister
+from hw.common.word_store import WordStore
+from hw.hgcal_encoder.coded_words import WordMap
 from hw.hgcal_encoder.control import ControlLogic
 from hw.hgcal_encoder.encoder import STAGES, path_latency, place_data_path, swap_parts
 from sim.hgcal_encoder.chip_registers import BLOCKS_OF_ERRORS, DEVICE_ADDRESS, Loading, image_fields
@@ -35,7 +38,7 @@ CELLS = {
     Scheme.TMR_MODULE: TriplicatedCell,
     Scheme.SECDED: SecdedCell,
 }
-"""What stores a byte of settings or weights."""
+"""What stores a byte of settings or weights; with `Scheme.SECDED_WORDS` there are no bytes but words."""
 _SCRUBBED = (Scheme.TMR_MODULE, Scheme.SECDED)
 
 
@@ -79,7 +82,8 @@ class Chip(Component):
     Raises
     ------
     ValueError
-        If a name in `registers_after` is not a stage, or the device address is reserved.
+        If a name in `registers_after` is not a stage, the device address is reserved, or `Scheme.SECDED_WORDS` is asked
+        for with guarded loading, or with a spec that does not reuse multipliers or has too many words for the bus.
     """
 
     clocked = True
@@ -98,6 +102,11 @@ class Chip(Component):
         self._spec, self._scheme, self._loading = spec, Scheme(scheme), Loading(loading)
         self._cuts = frozenset(registers_after)
         self._device_address = device_address
+        self._words = None
+        if self._scheme is Scheme.SECDED_WORDS:
+            if self._loading is not Loading.DIRECT:
+                raise ValueError(f"{self._scheme}: expected direct loading, got {self._loading}")
+            self._words = WordMap(spec=spec)
         super().__init__({
             **({"fast_clk": In(1)} if spec.reuse > 1 else {}),
             "words": In(ArrayLayout(32, ERX_WORDS)), "scl": In(1), "sda": In(1), "sda_low": Out(1),
@@ -139,11 +148,11 @@ class Chip(Component):
 
     def control_parameters(self) -> dict[str, Any]:
         """Constructor arguments of `ControlLogic`."""
-        counters = {Scheme.NONE: 0, Scheme.SECDED: 10}.get(self._scheme, 6)
+        counters = {Scheme.NONE: 0, Scheme.SECDED: 10, Scheme.SECDED_WORDS: 10}.get(self._scheme, 6)
         return {
             "spec": self._spec, "loading": self._loading, "counters": counters, "scrub": self._scheme in _SCRUBBED,
             "steps": 1 + max(self.parts) if self._loading is Loading.GUARDED else 1,
-            "device_address": self._device_address,
+            "words": len(self._words.words) if self._words else 0, "device_address": self._device_address,
         }  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
@@ -165,6 +174,9 @@ class Chip(Component):
             m.d.comb += [control.scl.eq(self.scl), control.sda.eq(self.sda)]
             controls.append(control)
         _join(m, controls)
+        if self._words:
+            self._with_words(m, platform, control)
+            return m
 
         banks = [self._bank(m, platform, copy, triple) for copy in range(len(controls))]
         _join(m, banks)
@@ -206,6 +218,42 @@ class Chip(Component):
             double = list(banks[0].doubles) if self._scheme is Scheme.SECDED else []
             m.d.comb += [control.events.eq(Cat(corrected, double)) for control in controls]
         return m
+
+    def _with_words(self, m: Module, platform: object, control: Any) -> None:
+        """Store and data path of a chip with long code words."""
+        words = self._words
+        assert words is not None
+        store = place(
+            m, platform, "registers", WordStore, words=words.words, addresses=words.addresses,
+            address_width=ADDRESS_WIDTH, blocks=len(BLOCKS_OF_ERRORS),
+        )  # fmt: skip
+        for name in ("word", "address", "merge", "value"):
+            m.d.comb += getattr(store, name).eq(getattr(control, name))
+        m.d.comb += [control.found.eq(store.found), control.read.eq(store.read)]
+
+        def values(numbers: Collection[int]) -> Value:
+            return Cat(store.static[words.static_place[number]] for number in numbers)
+
+        weight, spec = self._spec.weight.width, self._spec
+        settings = SimpleNamespace(
+            **{name: values(numbers) for name, numbers in words.field_bits.items() if name != "weights"}
+        )
+        weights = words.field_bits["weights"]
+        kernel = spec.kernel_taps * spec.filters * weight
+        settings.kernel = values(weights[:kernel])
+        settings.kernel_bias = values(weights[kernel : words.first_dense])
+        settings.bias = values(weights[len(weights) - spec.latents * weight :])
+        settings.words = store.raw
+        frames, errors = place_data_path(
+            m, platform, spec=spec, registers_after=self._cuts, register=VotedRegister, words=self.words,
+            settings=settings, running=control.run & (settings.algorithm == AUTOENCODER), fast_clk=self.fast_clk,
+            coded=True,
+        )  # fmt: skip
+        m.d.comb += [
+            self.frames.eq(frames),
+            self.sda_low.eq(control.sda_low),
+            control.events.eq(Cat(store.errors, control.error, _any(errors), store.doubles)),
+        ]
 
     def _bank(self, m: Module, platform: object, copy: int, triple: bool) -> Any:
         """The bank that the data path uses, or one of its three copies."""

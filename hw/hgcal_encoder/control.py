@@ -10,6 +10,7 @@ from hw.common.i2c_target import I2cTargetLogic
 from hw.common.loader import LoaderLogic
 from hw.common.registered import described, plain
 from hw.common.scrubber import ScrubberLogic
+from hw.common.word_access import WordAccessLogic
 from sim.hgcal_encoder.chip_registers import (
     DEVICE_ADDRESS,
     LOAD_BEGIN,
@@ -23,6 +24,8 @@ from sim.hgcal_encoder.chip_registers import (
 from sim.hgcal_encoder.spec import EncoderSpec
 
 __all__ = ["ControlLogic"]
+
+_WORD_PORTS = ("word", "merge", "value", "found", "read")
 
 
 class ControlLogic(Component):
@@ -41,6 +44,9 @@ class ControlLogic(Component):
         Error counters: the first ones of `sim.hgcal_encoder.chip_registers.error_counters`.
     scrub : bool
         With a walk over the rows of the store.
+    words : int
+        Code words of a store that is reached word by word (`hw.common.word_store.WordStore`), which scrubs as well; 0
+        for one that is reached byte by byte.
     device_address : int
         7-bit I2C address.
 
@@ -49,7 +55,8 @@ class ControlLogic(Component):
     reset : int
         State after reset.
     state_fields : dict of str to range
-        Bits of the state that belong to ``i2c``, ``direct`` (control registers), ``counters``, ``loader``, ``scrub``.
+        Bits of the state that belong to ``i2c``, ``direct`` (control registers), ``counters``, ``loader``, ``scrub``,
+        ``words``.
 
     Members
     -------
@@ -69,6 +76,9 @@ class ControlLogic(Component):
         Errors to count.
     scrub_row : Out(12)
         Row of 16 bytes to scrub.
+    word, merge, value : Out, found, read : In
+        Only with `words`, in place of `write_data`, `write_enable`, `read_data`, `mapped`: as `WordAccessLogic`;
+        `address` is the one to look for.
     run : Out(1)
         Frames are sent.
     state : In, next_state : Out
@@ -82,6 +92,7 @@ class ControlLogic(Component):
         steps: int = 1,
         counters: int = 0,
         scrub: bool = False,
+        words: int = 0,
         device_address: int = DEVICE_ADDRESS,
     ):
         if not 0 <= counters <= len(error_counters()):
@@ -100,16 +111,21 @@ class ControlLogic(Component):
         if scrub:
             rows = {"first": addresses[0] >> 4, "last": addresses[-1] >> 4, "width": 12}
             self._parts["scrub"] = (ScrubberLogic, rows)
+        if words:
+            self._parts["words"] = (WordAccessLogic, {"words": words})
         direct = {"run": 1, "clear_errors": 1} | ({"read_shadow": 1, "load_checksum": 32} if self._guarded else {})
         self._models = {name: described(part, **arguments) for name, (part, arguments) in self._parts.items()}
         layout = {name: len(plain(model.state)) for name, model in self._models.items()}
         self._direct = data.StructLayout(direct)
         self._layout = data.StructLayout(layout | {"direct": self._direct.size})
         ports = {
-            "scl": In(1), "sda": In(1), "sda_low": Out(1), "address": Out(16), "write_data": Out(8),
-            "write_enable": Out(1), "read_data": In(8), "mapped": In(1), "run": Out(1), "state": In(self._layout),
-            "next_state": Out(self._layout),
+            "scl": In(1), "sda": In(1), "sda_low": Out(1), "address": Out(16), "run": Out(1),
+            "state": In(self._layout), "next_state": Out(self._layout),
         }  # fmt: skip
+        if words:
+            ports |= {name: self._models["words"].signature.members[name] for name in _WORD_PORTS}
+        else:
+            ports |= {"write_data": Out(8), "write_enable": Out(1), "read_data": In(8), "mapped": In(1)}
         if self._guarded:
             ports |= {"shadow_data": In(8), "bad": In(1), "mark": Out(1), "swap": Out(steps)}
         if counters:
@@ -146,12 +162,28 @@ class ControlLogic(Component):
             i2c.sda.eq(self.sda),
             self.sda_low.eq(i2c.sda_low),
             self.next_state.direct.eq(self.state.direct),
-            self.address.eq(i2c.address),
-            self.write_data.eq(i2c.write_data),
-            self.write_enable.eq(i2c.write_enable),
             self.run.eq(direct.run),
         ]
-        bank = self.read_data
+        if "words" in parts:
+            access = parts["words"]
+            m.d.comb += [
+                access.write.eq(i2c.write_enable),
+                access.write_data.eq(i2c.write_data),
+                access.moved.eq(i2c.next_state.pointer != i2c.state.pointer),
+                # behind a write the address has counted up, and stays longer than it takes to reach every word
+                self.address.eq(i2c.address - access.merge),
+            ]
+            for name in _WORD_PORTS:
+                inner, outer = getattr(access, name), getattr(self, name)
+                m.d.comb += inner.eq(outer) if name in ("found", "read") else outer.eq(inner)
+            bank = access.byte
+        else:
+            m.d.comb += [
+                self.address.eq(i2c.address),
+                self.write_data.eq(i2c.write_data),
+                self.write_enable.eq(i2c.write_enable),
+            ]
+            bank = self.read_data
         known: dict[str, Value] = {"run": direct.run, "clear_errors": direct.clear_errors}
         written = {"run": after.run, "clear_errors": after.clear_errors}
         if loader is not None:

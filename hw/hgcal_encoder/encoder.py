@@ -181,6 +181,7 @@ def place_data_path(
     running: Value | None = None,
     fast_clk: Value | None = None,
     exchange: bool = False,
+    coded: bool = False,
 ) -> tuple[Value, list[Value]]:
     """Add the stages of the data path to a module.
 
@@ -196,13 +197,16 @@ def place_data_path(
     words : ArrayLayout(32, 12)
         eRx words of one bunch crossing.
     settings : object
-        Has the groups of the register map as attributes.
+        Has the groups of the register map as attributes; if `coded`, `kernel`, `kernel_bias`, `words` and `bias` in
+        place of `weights`.
     running : Value, optional
         One bit that joins the crossing at the multiplexer and travels with it: where it is 0, the frame is all 0.
     fast_clk : Value, optional
         Internal clock of a spec that reuses multipliers; see `place_serial_network`.
     exchange : bool
         Settings and weights change while crossings flow, in the order of `swap_parts`.
+    coded : bool
+        Dense weights are code words (`hw.hgcal_encoder.coded_words.DenseWords`).
 
     Returns
     -------
@@ -237,7 +241,12 @@ def place_data_path(
         *others, running = cut(stage, **signals, running=running)
         return others
 
-    kernel, kernel_bias, dense_weights, dense_bias = _parts(settings.weights, spec)
+    if coded:
+        kernel, kernel_bias, dense_weights, dense_bias = (
+            settings.kernel, settings.kernel_bias, settings.words, settings.bias,
+        )  # fmt: skip
+    else:
+        kernel, kernel_bias, dense_weights, dense_bias = _parts(settings.weights, spec)
 
     word_stage = place(m, platform, "words", Words, spec=spec)
     # the first crossing after reset starts an orbit, whatever its header
@@ -298,14 +307,16 @@ def place_data_path(
     else:
         if fast_clk is None:
             raise ValueError(f"{spec.name} reuses multipliers {spec.reuse} times and needs the internal clock")
-        network = place_serial_network(m, platform, spec=spec, register=register, fast_clk=fast_clk, exchange=exchange)
+        network = place_serial_network(
+            m, platform, spec=spec, register=register, fast_clk=fast_clk, exchange=exchange, coded=coded
+        )
         if hasattr(network, "error"):
             errors.append(network.error)
         m.d.comb += [
             network.pixels.eq(pixels),
             network.kernel.eq(kernel),
             network.kernel_bias.eq(kernel_bias),
-            network.weights.eq(dense_weights),
+            network.words.eq(dense_weights) if coded else network.weights.eq(dense_weights),
             network.bias.eq(dense_bias),
         ]
         beside = {"orbit_start": start, "sum_code": sum_code} | ({} if running is None else {"running": running})

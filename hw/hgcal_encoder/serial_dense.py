@@ -8,6 +8,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
+from hw.hgcal_encoder.coded_words import DenseWords
 from hw.hgcal_encoder.serial_neuron import SerialNeuron, serial_format, watched
 from hw.hgcal_encoder.serial_window import wide
 from sim.hgcal_encoder.spec import EncoderSpec
@@ -21,7 +22,7 @@ class SerialDense(Component):
     Parameters
     ----------
     spec : EncoderSpec
-    ahead, register
+    ahead, register, coded
         As `SerialNeuron` takes them.
 
     Members
@@ -31,7 +32,9 @@ class SerialDense(Component):
     slot : In(spec.reuse)
         One-hot, one clock `ahead` of the activations or with them.
     weights : In(spec.weight.width) x activations x latents
-        Weights[latent][activation], the order of the weight image; two's complement.
+        Weights[latent][activation], the order of the weight image; two's complement. (Not if `coded`.)
+    words : In
+        Only if `coded`: code words of the first latent, then of the next.
     bias : In(spec.weight.width) x latents
         Two's complement.
     latents : Out(spec.latent.width) x latents
@@ -41,8 +44,16 @@ class SerialDense(Component):
 
     clocked = True
 
-    def __init__(self, *, spec: EncoderSpec, ahead: bool, register: Callable[..., Component] = PipelineRegister):
+    def __init__(
+        self,
+        *,
+        spec: EncoderSpec,
+        ahead: bool,
+        register: Callable[..., Component] = PipelineRegister,
+        coded: bool = False,
+    ):
         self._spec = spec
+        self._coded = coded
         self._ahead = ahead
         self._register = register
         self._watched = watched(register)
@@ -55,7 +66,11 @@ class SerialDense(Component):
                 **wide(In, pair=f.pairs * (f.activation_width + 1)),
                 "offset": In(f.sum_width),
                 "slot": In(spec.reuse),
-                "weights": In(ArrayLayout(ArrayLayout(weight, spec.activations), spec.latents)),
+                **(
+                    {"words": In(DenseWords(spec=spec).raw_bits * spec.latents)}
+                    if coded
+                    else {"weights": In(ArrayLayout(ArrayLayout(weight, spec.activations), spec.latents))}
+                ),
                 "bias": In(ArrayLayout(weight, spec.latents)),
                 "latents": Out(ArrayLayout(spec.latent.width, spec.latents)),
                 **({"error": Out(1)} if self._watched else {}),
@@ -68,7 +83,7 @@ class SerialDense(Component):
         for latent in range(self._spec.latents):
             neuron = place(
                 m, platform, f"neuron_{latent}", SerialNeuron, spec=self._spec, ahead=self._ahead,
-                register=self._register,
+                register=self._register, coded=self._coded,
             )  # fmt: skip
             if self._watched:
                 errors.append(neuron.error)
@@ -79,7 +94,9 @@ class SerialDense(Component):
                 Cat(neuron.triple).eq(self.triple),
                 neuron.offset.eq(self.offset),
                 neuron.slot.eq(self.slot),
-                neuron.weight.eq(self.weights[latent]),
+                neuron.words.eq(self.words.word_select(latent, len(neuron.words)))
+                if self._coded
+                else neuron.weight.eq(self.weights[latent]),
                 neuron.bias.eq(self.bias[latent]),
                 self.latents[latent].eq(neuron.y),
             ]

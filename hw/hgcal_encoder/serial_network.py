@@ -10,6 +10,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
+from hw.hgcal_encoder.coded_words import DenseWords
 from hw.hgcal_encoder.dot_product import ActivationMultiples, ActivationOffset
 from hw.hgcal_encoder.serial_convolution import SerialConvolution
 from hw.hgcal_encoder.serial_dense import SerialDense
@@ -66,6 +67,8 @@ class SerialNetwork(Component):
         `PipelineRegister` or a component with the same ports and constructor.
     exchange : bool
         Weights may change while crossings flow.
+    coded : bool
+        Dense weights come as code words (`DenseWords`).
 
     Members
     -------
@@ -74,7 +77,7 @@ class SerialNetwork(Component):
     pixels : In(spec.pixel.width) x 48
         Change at edges of the crossing clock only.
     kernel, kernel_bias, weights, bias : In
-        As `Convolution` and `Dense` take them.
+        As `Convolution` and `Dense` take them. (`coded`: `words` in place of `weights`, as `SerialDense` takes them.)
     latents : Out(spec.latent.width) x latents
     error : Out(1)
         If `register` has one: a register disagreed; stays until an edge of the crossing clock has seen it.
@@ -88,13 +91,19 @@ class SerialNetwork(Component):
     clocked = True
 
     def __init__(
-        self, *, spec: EncoderSpec, register: Callable[..., Component] = PipelineRegister, exchange: bool = False
+        self,
+        *,
+        spec: EncoderSpec,
+        register: Callable[..., Component] = PipelineRegister,
+        exchange: bool = False,
+        coded: bool = False,
     ):
         if spec.reuse < 2:
             raise ValueError(f"a serial network needs a reuse factor of at least 2, got {spec.reuse}")
         self._spec = spec
         self._register = register
         self._exchange = exchange
+        self._coded = coded
         self._watched = watched(register)
         weight = spec.weight.width
         super().__init__(
@@ -103,7 +112,11 @@ class SerialNetwork(Component):
                 "pixels": In(ArrayLayout(spec.pixel.width, CELLS)),
                 "kernel": In(ArrayLayout(ArrayLayout(weight, spec.filters), spec.kernel_taps)),
                 "kernel_bias": In(ArrayLayout(weight, spec.filters)),
-                "weights": In(ArrayLayout(ArrayLayout(weight, spec.activations), spec.latents)),
+                **(
+                    {"words": In(DenseWords(spec=spec).raw_bits * spec.latents)}
+                    if coded
+                    else {"weights": In(ArrayLayout(ArrayLayout(weight, spec.activations), spec.latents))}
+                ),
                 "bias": In(ArrayLayout(weight, spec.latents)),
                 "latents": Out(ArrayLayout(spec.latent.width, spec.latents)),
                 **({"error": Out(1)} if self._watched else {}),
@@ -178,12 +191,14 @@ class SerialNetwork(Component):
 
         # neurons hold the slot in a register of their own, where there is a register to take over
         ahead = depth > 0
-        dense = place(m, platform, "dense", SerialDense, spec=spec, ahead=ahead, register=self._register)
+        dense = place(
+            m, platform, "dense", SerialDense, spec=spec, ahead=ahead, register=self._register, coded=self._coded
+        )
         connect(m, dense, x=x, triple=triple, pair=pair)
         m.d.comb += [
             dense.offset.eq(excess),
             dense.slot.eq(slot(depth - ahead)),
-            dense.weights.eq(self.weights),
+            dense.words.eq(self.words) if self._coded else dense.weights.eq(self.weights),
             dense.bias.eq(self.bias),
             self.latents.eq(dense.latents),
         ]
@@ -206,6 +221,7 @@ def place_serial_network(
     register: Callable[..., Component],
     fast_clk: Value,
     exchange: bool = False,
+    coded: bool = False,
 ) -> Any:
     """Add a `SerialNetwork` to a module of the crossing clock, with its clock domain and the toggle that it follows.
 
@@ -218,8 +234,8 @@ def place_serial_network(
         For all registers.
     fast_clk : Value
         Internal clock: ``spec.reuse`` rising edges in a period of the crossing clock, one with each of its edges.
-    exchange : bool
-        As `SerialNetwork` takes it.
+    exchange, coded : bool
+        As `SerialNetwork` takes them.
 
     Returns
     -------
@@ -229,7 +245,9 @@ def place_serial_network(
     domain = ClockDomain(FAST, async_reset=True)
     m.domains += domain
     toggle = place(m, platform, "toggle", register, width=1)
-    network = place(m, platform, "network", SerialNetwork, domain=FAST, spec=spec, register=register, exchange=exchange)
+    network = place(
+        m, platform, "network", SerialNetwork, domain=FAST, spec=spec, register=register, exchange=exchange, coded=coded
+    )
     m.d.comb += [
         ClockSignal(FAST).eq(fast_clk),
         ResetSignal(FAST).eq(ResetSignal()),

@@ -11,6 +11,8 @@ from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
 from hw.common.registered import described
 from hw.common.requantise import rectify
+from hw.common.word_corrector import WordCorrector
+from hw.hgcal_encoder.coded_words import DenseWords
 from hw.hgcal_encoder.dot_product import DotProduct, DotProductFormat, WeightRecoder
 from hw.hgcal_encoder.schedule import Schedule
 from sim.hgcal_encoder.spec import EncoderSpec
@@ -55,6 +57,9 @@ class SerialNeuron(Component):
         `slot` comes one clock ahead of the activations; otherwise with them.
     register : class of Component
         `PipelineRegister` or a component with the same ports and constructor.
+    coded : bool
+        Weights come as code words (`DenseWords`): selected by slot as they are stored, and corrected behind that, so
+        that one corrector serves all slots.
 
     Members
     -------
@@ -63,7 +68,9 @@ class SerialNeuron(Component):
     slot : In(spec.reuse)
         One-hot; all 0 without a crossing.
     weight : In(spec.weight.width) x activations
-        Two's complement, by number of the activation.
+        Two's complement, by number of the activation. (Not if `coded`.)
+    words : In(DenseWords.raw_bits)
+        Only if `coded`: code words as `DenseWords.layout` has them.
     bias : In(spec.weight.width)
         Two's complement.
     y : Out(spec.latent.width)
@@ -74,8 +81,16 @@ class SerialNeuron(Component):
 
     clocked = True
 
-    def __init__(self, *, spec: EncoderSpec, ahead: bool, register: Callable[..., Component] = PipelineRegister):
+    def __init__(
+        self,
+        *,
+        spec: EncoderSpec,
+        ahead: bool,
+        register: Callable[..., Component] = PipelineRegister,
+        coded: bool = False,
+    ):
         self._spec = spec
+        self._coded = DenseWords(spec=spec) if coded else None
         self._ahead = ahead
         self._register = register
         self._format = f = serial_format(spec)
@@ -88,7 +103,11 @@ class SerialNeuron(Component):
                 **pairs,
                 "offset": In(f.sum_width),
                 "slot": In(spec.reuse),
-                "weight": In(ArrayLayout(f.weight_width, spec.activations)),
+                **(
+                    {"words": In(self._coded.raw_bits)}
+                    if self._coded
+                    else {"weight": In(ArrayLayout(f.weight_width, spec.activations))}
+                ),
                 "bias": In(f.bias_width),
                 "y": Out(spec.latent.width),
                 **({"error": Out(1)} if self._watched else {}),
@@ -110,13 +129,17 @@ class SerialNeuron(Component):
 
         m.submodules.dot_product = dot = DotProduct(dot_format=f)
         m.submodules.recoder = recoder = WeightRecoder(dot_format=f)
-        for tap in range(f.taps):
-            weight: Value = Const(0, f.weight_width)
-            for number in range(spec.reuse):
-                activation = schedule.activation(number, tap)
-                if activation is not None:
-                    weight = weight | (self.weight[activation] & slot[number].replicate(f.weight_width))
-            m.d.comb += recoder.weight[tap].eq(weight)
+        if self._coded:
+            for tap, weight in enumerate(self._corrected(m, platform, slot)):
+                m.d.comb += recoder.weight[tap].eq(weight)
+        else:
+            for tap in range(f.taps):
+                weight: Value = Const(0, f.weight_width)
+                for number in range(spec.reuse):
+                    activation = schedule.activation(number, tap)
+                    if activation is not None:
+                        weight = weight | (self.weight[activation] & slot[number].replicate(f.weight_width))
+                m.d.comb += recoder.weight[tap].eq(weight)
         for name in ("x", "triple", *(["pair"] if f.pairs else [])):
             m.d.comb += [port.eq(getattr(self, name)[i]) for i, port in enumerate(getattr(dot, name))]
         bias = Cat(Const(0, f.bias_shift), self.bias)
@@ -136,3 +159,33 @@ class SerialNeuron(Component):
         if self._watched:
             m.d.comb += self.error.eq(Cat(register.error for register in registers.values()).any())
         return m
+
+    def _corrected(self, m: Module, platform: object, slot: Value) -> list[Value]:
+        """Weights of the slot by tap: code words selected, then corrected."""
+        layout, width = self._coded, self._format.weight_width
+        assert layout is not None
+        checks = layout.code.check_bits - 1
+        found: list[Value] = []
+        for group, units in enumerate(layout.groups):
+            all_used = layout.all_used(group)
+            place_of = {bit: i for i, bit in enumerate(all_used)}
+            raw: Value = Const(0, len(all_used) + checks)
+            for number, its_group, start, length in layout.layout:
+                if its_group != group:
+                    continue
+                word = self.words[start : start + length]
+                used = layout.used(group, number)
+                bits: list[Value] = [Const(0, 1)] * len(all_used)
+                for i, bit in enumerate(used):
+                    bits[place_of[bit]] = word[i]
+                raw = raw | (Cat(*bits, word[len(used) :]) & slot[number].replicate(len(raw)))
+            corrector = place(
+                m, platform, f"corrector_{group}", WordCorrector, label=f"{len(all_used)}_bits",
+                width=layout.code.width, used=all_used,
+            )  # fmt: skip
+            m.d.comb += corrector.raw.eq(raw)
+            for piece, _ in enumerate(units):
+                for filter_ in range(self._spec.filters):
+                    first = piece * layout.piece_bits + filter_ * width
+                    found.append(Cat(corrector.data[place_of[bit]] for bit in range(first, first + width)))
+        return found

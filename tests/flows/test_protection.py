@@ -25,6 +25,7 @@ from hw.common.secded_cell import SecdedCell
 from hw.common.triplicated_cell import TriplicatedCell
 from hw.common.voted_cell import VotedCell
 from hw.common.voted_register import VotedRegister
+from hw.hgcal_encoder.chip import CELLS
 from sim.hgcal_encoder.chip_registers import Loading, image_masks
 from sim.register_map import Field
 from tests.conftest import REPOSITORY
@@ -177,13 +178,13 @@ def test_storage_bits_of_whole_modules_in_triplicate() -> None:
 def test_committed_prices_are_of_designs_with_all_copies() -> None:
     """Flip-flops of the price table by arithmetic: three times the plain chip, counters and scrubber added."""
     metrics = read_metrics(REPOSITORY / "benchmarks" / "results" / "protection.json")
-    cases = [f"{scheme}_{loading}" for scheme in Scheme for loading in Loading]
+    cases = [f"{scheme}_{loading}" for scheme in CELLS for loading in Loading]
     count = {case: value_of(metrics, "design__flip_flop__count", case) for case in cases}
     area = {case: value_of(metrics, "design__instance__area", case) for case in cases}
     plain = count["none_direct"]
     assert count["tmr_registers_direct"] == 3 * (plain + 6 * 8)
     assert count["tmr_module_direct"] == 3 * (plain + 6 * 8 + 12)
-    for scheme in Scheme:
+    for scheme in CELLS:
         assert area[f"{scheme}_guarded"] > area[f"{scheme}_direct"] >= area["none_direct"]
     assert plain < count["secded_direct"] < count["tmr_registers_direct"]
 
