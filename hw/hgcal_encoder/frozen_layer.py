@@ -1,0 +1,310 @@
+"""A layer of either kind whose weights are constants: no weight is stored, no multiplier is left.
+
+Structure
+---------
+A product that is floored on its own, ``floor(w * x / 2**s)``, is no linear function of x, and a sum of such products no
+product with a matrix. Split ``x = 2**s * h + l`` and ``w = 2**s * a + b``: then
+
+    floor(w * x / 2**s) = w * h + a * l + floor(b * l / 2**s)
+
+The first two parts are linear, in words of few bits, and go through `hw.common.constant_matrix.share` with all outputs
+at once; the last is a function of the s low bits of one input, as small as ``b`` is chosen, formed once for all outputs
+whose weights agree in b. Where nothing is dropped (s = 0) only ``w * h`` is left.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib.data import ArrayLayout
+from amaranth.lib.wiring import Component, In, Out
+
+from hw.common.carry_save import balanced_sum
+from hw.common.constant_matrix import Graph, Term, Word, share, signed_digits
+from hw.common.hierarchy import place
+from hw.common.requantise import rectify
+from sim.fixed_point import FixedPoint, Overflow, Rounding, round_shift
+
+__all__ = ["FrozenFormat", "FrozenLayer", "Row", "Tables"]
+
+Row = tuple[tuple[int, int], ...]
+"""Inputs of one output and their weights."""
+Table = tuple[int, ...]
+"""Values of a function of a few bits, by their number."""
+_GROUP = 8
+"""Inputs whose tables share a module: small enough for every optimiser."""
+
+
+class Tables(Component):
+    """Functions of the low bits of inputs, as gates. Combinational.
+
+    Parameters
+    ----------
+    bits : int
+        Bits of each input.
+    tables : tuple of tuple of Table
+        Functions of each input; not negative.
+
+    Members
+    -------
+    x : In(bits) x inputs
+    t_<input>_<number> : Out(width of the largest value)
+    """
+
+    latency = 0
+
+    def __init__(self, *, bits: int, tables: tuple[tuple[Table, ...], ...]):
+        self._bits = bits
+        self._tables = tables
+        super().__init__(
+            {
+                "x": In(ArrayLayout(bits, len(tables))),
+                **{
+                    f"t_{source}_{number}": Out(max(table).bit_length())
+                    for source, several in enumerate(tables)
+                    for number, table in enumerate(several)
+                },
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        for source, several in enumerate(self._tables):
+            known: dict[tuple[bool, ...], Value] = {}
+            for number, table in enumerate(several):
+                out = getattr(self, f"t_{source}_{number}")
+                for place_ in range(len(out)):
+                    column = tuple(bool(value >> place_ & 1) for value in table)
+                    m.d.comb += out[place_].eq(self._function(m, source, column, known))
+        return m
+
+    def _function(
+        self, m: Module, source: int, column: tuple[bool, ...], known: dict[tuple[bool, ...], Value]
+    ) -> Value:
+        """One bit as a decision diagram (Shannon), parts shared."""
+        if all(column) or not any(column):
+            return Const(int(column[0]), 1)
+        if column in known:
+            return known[column]
+        negated = tuple(not value for value in column)
+        made = Signal(name=f"f_{source}_{len(known)}")
+        if negated in known:
+            m.d.comb += made.eq(~known[negated])
+        else:
+            half = len(column) // 2
+            bit = self.x[source][half.bit_length() - 1]
+            low = self._function(m, source, column[:half], known)
+            if column[:half] == column[half:]:
+                m.d.comb += made.eq(low)
+            elif column[:half] == negated[half:]:
+                m.d.comb += made.eq(bit ^ low)
+            else:
+                high = self._function(m, source, column[half:], known)
+                m.d.comb += made.eq((bit & high) | (~bit & low))
+        known[column] = made
+        return made
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenFormat:
+    """Arithmetic and constants of a layer: ``y = store(max(sum(round(w * x / 2**shift)) + bias, 0))`` for each output.
+
+    Attributes
+    ----------
+    width : int
+        Bits of the unsigned inputs.
+    ranges : tuple of (int, int)
+        Smallest and largest value of each input; an input with equal ones is a constant, too.
+    rows : tuple of Row
+        For each output its inputs and weights.
+    bias : tuple of int
+        For each output, aligned to the products.
+    shift : int
+        Fraction bits that each product loses.
+    rounding : Rounding
+        How; to nearest even only where nothing is lost.
+    fraction : int
+        Fraction bits of the sums.
+    output : FixedPoint
+        Unsigned format of the outputs.
+
+    Raises
+    ------
+    ValueError
+        If single products are rounded to nearest even: ties depend on all bits of a product.
+    """
+
+    width: int
+    ranges: tuple[tuple[int, int], ...]
+    rows: tuple[Row, ...]
+    bias: tuple[int, ...]
+    shift: int
+    rounding: Rounding
+    fraction: int
+    output: FixedPoint
+
+    def __post_init__(self) -> None:
+        if self.shift and self.rounding is Rounding.RND_CONV:
+            raise ValueError("frozen weights: single products cannot be rounded to nearest even, got RND_CONV")
+
+    def round_product(self, product: int) -> int:
+        """``product / 2**shift`` by the rounding mode."""
+        return int(round_shift(product, self.shift, self.rounding))
+
+    def bounds(self, output: int) -> tuple[int, int]:
+        """Smallest and largest sum of an output, bias included."""
+        # products are monotonous in their input
+        ends = [sorted(self.round_product(w * x) for x in self.ranges[source]) for source, w in self.rows[output]]
+        return self.bias[output] + sum(e[0] for e in ends), self.bias[output] + sum(e[1] for e in ends)
+
+    def stored_bounds(self, output: int) -> tuple[int, int]:
+        """Smallest and largest value that can leave an output; where it can wrap, the whole range."""
+        low, high = (max(end, 0) for end in self.bounds(output))
+        drop = self.fraction - self.output.fraction
+        wraps = self.output.overflow is Overflow.WRAP
+        if wraps and int(round_shift(high, drop, self.output.rounding)) > self.output.max_code:
+            return 0, self.output.max_code
+        stored = self.output.requantise([low, high], self.fraction)
+        return int(stored[0]), int(stored[1])
+
+    def split(self, weight: int, high: int) -> tuple[int, int, Table]:
+        """Parts a and b of the weight of an input up to `high`, and the function of its low bits.
+
+        The function is negated where b is negative: no value of it is below 0.
+        """
+        unit = 1 << self.shift
+        choices = []
+        for b in (weight % unit, weight % unit - unit):
+            a = (weight - b) >> self.shift
+            # values beyond the largest one do not occur
+            table = tuple(self.round_product(b * low) for low in range(min(unit, high + 1)))
+            table = tuple(-value if b < 0 else value for value in table) + (0,) * (unit - len(table))
+            # bits that enter the tree, and about what the gates of the function cost beside a full adder
+            bits = len(signed_digits(a)) * self.shift + 1.5 * max(table).bit_length() + (max(table) > 0)
+            choices.append((bits, a, b, table))
+        return min(choices)[1:]
+
+
+class FrozenLayer(Component):
+    """All outputs of a layer at once, weights folded in. Combinational.
+
+    Bit for bit what `hw.hgcal_encoder.neuron.Neuron` computes with the same weights.
+
+    Parameters
+    ----------
+    layer : FrozenFormat
+        Arithmetic and constants.
+    seed : int
+        Of `share`.
+
+    Members
+    -------
+    x : In(width) x inputs
+    y : Out(output.width) x outputs
+    """
+
+    latency = 0
+
+    def __init__(self, *, layer: FrozenFormat, seed: int = 0):
+        self._layer = layer
+        self._seed = seed
+        super().__init__(
+            {
+                "x": In(ArrayLayout(layer.width, len(layer.ranges))),
+                "y": Out(ArrayLayout(layer.output.width, len(layer.rows))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        layer = self._layer
+        m = Module()
+        limits: list[int] = []
+        signals: list[Value] = []
+        numbers: dict[tuple[int, str | Table], int] = {}
+        tables: dict[int, list[Table]] = {}
+        unit = 1 << layer.shift
+
+        def feature(source: int, kind: str | Table) -> int:
+            """Number of a word that the matrix takes."""
+            if (source, kind) not in numbers:
+                numbers[source, kind] = len(limits)
+                high = layer.ranges[source][1]
+                if isinstance(kind, str):
+                    limits.append(high >> layer.shift if kind == "h" else min(high, unit - 1))
+                    word = self.x[source][layer.shift :] if kind == "h" else self.x[source][: layer.shift]
+                    signals.append(word[: limits[-1].bit_length()])
+                else:
+                    limits.append(max(kind))
+                    tables.setdefault(source, []).append(kind)
+                    signals.append(Signal(limits[-1].bit_length(), name=f"table_{source}_{len(tables[source])}"))
+            return numbers[source, kind]
+
+        matrix: list[list[tuple[int, int]]] = []
+        constants = list(layer.bias)
+        for number, row in enumerate(layer.rows):
+            entries: list[tuple[int, int]] = []
+            for source, weight in row:
+                low, high = layer.ranges[source]
+                if low == high:
+                    constants[number] += layer.round_product(weight * low)
+                    continue
+                a, b, table = layer.split(weight, high)
+                if weight and high >> layer.shift:
+                    entries.append((feature(source, "h"), weight))
+                if a and layer.shift:
+                    entries.append((feature(source, "l"), a))
+                if any(table):
+                    entries.append((feature(source, table), -1 if b < 0 else 1))
+            matrix.append(entries)
+
+        sources = sorted(tables)
+        for at in range(0, len(sources), _GROUP):
+            group = sources[at : at + _GROUP]
+            part = place(
+                m,
+                platform,
+                f"tables_{at // _GROUP}",
+                Tables,
+                label="frozen",
+                bits=layer.shift,
+                tables=tuple(tuple(tables[source]) for source in group),
+            )
+            for index, source in enumerate(group):
+                m.d.comb += part.x[index].eq(self.x[source][: layer.shift])
+                for number, table in enumerate(tables[source]):
+                    m.d.comb += signals[numbers[source, table]].eq(getattr(part, f"t_{index}_{number}"))
+
+        graph = share(limits, matrix, seed=self._seed)
+        words = [*signals]
+        for number, (step, word) in enumerate(zip(graph.sums, graph.words[len(signals) :], strict=True)):
+            made = Signal(word.width, name=f"sum_{number}")
+            m.d.comb += made.eq(_operand(words, step.left) + _operand(words, step.right))
+            words.append(made)
+        for number, terms in enumerate(graph.outputs):
+            low, high = layer.bounds(number)
+            constant = constants[number] + sum(_offset(graph, term) for term in terms)
+            self._output_of(m, number, [_operand(words, term) for term in terms], constant, low, high)
+        return m
+
+    def _output_of(self, m: Module, number: int, terms: Sequence[Value], constant: int, low: int, high: int) -> None:
+        """Sum the terms of an output, rectify and store."""
+        if high <= 0:
+            m.d.comb += self.y[number].eq(0)
+            return
+        width = max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0) + (low < 0)
+        total = Signal(width, name=f"total_{number}")
+        m.d.comb += total.eq(balanced_sum([*terms, Const(constant % (1 << width), width)]))
+        value = (total if low < 0 else Cat(total, Const(0, 1))).as_signed()
+        m.d.comb += self.y[number].eq(rectify(m, value, self._layer.fraction, self._layer.output))
+
+
+def _operand(words: Sequence[Value], term: Term) -> Value:
+    value = words[term.word]
+    value = ~value if term.negative else value
+    return Cat(Const(0, term.shift), value) if term.shift else value
+
+
+def _offset(graph: Graph, term: Term) -> int:
+    """What a term's word is short of its value."""
+    word: Word = graph.words[term.word]
+    return (word.inverted() if term.negative else word).offset << term.shift
