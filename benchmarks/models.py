@@ -36,6 +36,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numba
 import numpy as np
 
+from benchmarks.rivals.da4ml_arrays import network_arrays
 from benchmarks.rivals.keras_network import keras_model
 from flows.conversion import Hls4mlNetwork
 from flows.metrics import Metric, now, package_version, write_metrics
@@ -108,23 +109,8 @@ class Da4ml:
     """The rival process in its own environment; see `rivals/da4ml_network.py`."""
 
     def __init__(self, weights: Weights, pixels: np.ndarray, folder: Path) -> None:
-        spec = weights.spec
         network = folder / "network.npz"
-        np.savez(
-            network,
-            positions=spec.positions,
-            taps=[(position, *tap) for position, taps in enumerate(spec.taps) for tap in taps],
-            kernel=weights.kernel.reshape(spec.kernel_taps, spec.filters),
-            kernel_bias=weights.kernel_bias,
-            dense=weights.dense,
-            dense_bias=weights.dense_bias,
-            weight_fraction=spec.weight.fraction,
-            product_fraction=(spec.conv_product_fraction, spec.dense_product_fraction),
-            pixels=pixels,
-            pixel=(spec.pixel.integer, spec.pixel.fraction),
-            activation=(spec.activation.integer, spec.activation.fraction),
-            latent=(spec.latent.integer, spec.latent.fraction),
-        )
+        np.savez(network, **network_arrays(weights, pixels))
         program = REPOSITORY / "benchmarks" / "rivals" / "da4ml_network.py"
         self.folder = folder
         self.process = subprocess.Popen(

@@ -17,6 +17,8 @@ from hw.hgcal_encoder.counter import Counter
 from hw.hgcal_encoder.decode import Decode
 from hw.hgcal_encoder.dense import Dense
 from hw.hgcal_encoder.frame import Frame, frame_words
+from hw.hgcal_encoder.frozen_layer import FrozenLayer
+from hw.hgcal_encoder.frozen_network import FrozenWeights, convolution_layer, dense_layer, frozen_activations
 from hw.hgcal_encoder.multiplex import Multiplex
 from hw.hgcal_encoder.normalise import Normalise
 from hw.hgcal_encoder.schedule import Schedule
@@ -56,6 +58,8 @@ class Encoder(Component):
         Pipeline register: `PipelineRegister` or a component with the same ports and constructor.
     cell : class of Component
         Storage of one byte of settings or weights: `StorageCell` or a component with the same ports and constructor.
+    frozen : FrozenWeights, optional
+        Weights that are folded into the logic: none are stored, and writes to their addresses do nothing.
 
     Members
     -------
@@ -75,7 +79,8 @@ class Encoder(Component):
     Raises
     ------
     ValueError
-        If a name in `registers_after` is not a stage.
+        If a name in `registers_after` is not a stage; if weights to be folded in do not fit the spec, or it reuses
+        multipliers, of which none are left.
     """
 
     clocked = True
@@ -87,13 +92,19 @@ class Encoder(Component):
         registers_after: Collection[str] = ("words", "normalise", "convolution", "dense", "frame"),
         register: Callable[..., Component] = PipelineRegister,
         cell: Callable[..., Component] = StorageCell,
+        frozen: FrozenWeights | None = None,
     ):
+        if frozen is not None:
+            frozen.check(spec)
+            if spec.reuse > 1:
+                raise ValueError(f"{spec.name} reuses multipliers {spec.reuse} times; frozen weights leave none")
         if unknown := sorted(set(registers_after) - set(STAGES)):
             raise ValueError(f"registers_after: expected stages among {', '.join(STAGES)}, got {', '.join(unknown)}")
         self._spec = spec
         self._cuts = frozenset(registers_after)
         self._register = register
         self._cell = cell
+        self._frozen = frozen
         super().__init__(
             {
                 **({"fast_clk": In(1)} if spec.reuse > 1 else {}),
@@ -141,7 +152,7 @@ class Encoder(Component):
             platform,
             "registers",
             RegisterFile,
-            fields=register_map(self._spec),
+            fields=tuple(f for f in register_map(self._spec) if self._frozen is None or f.name != "weights"),
             address_width=ADDRESS_WIDTH,
             cell=self._cell,
         )
@@ -159,6 +170,7 @@ class Encoder(Component):
             words=self.words,
             settings=settings,
             fast_clk=self.fast_clk if self._spec.reuse > 1 else None,
+            frozen=self._frozen,
         )
         m.d.comb += self.frames.eq(frames)
         return m
@@ -182,6 +194,7 @@ def place_data_path(
     fast_clk: Value | None = None,
     exchange: bool = False,
     coded: bool = False,
+    frozen: FrozenWeights | None = None,
 ) -> tuple[Value, list[Value]]:
     """Add the stages of the data path to a module.
 
@@ -207,6 +220,8 @@ def place_data_path(
         Settings and weights change while crossings flow, in the order of `swap_parts`.
     coded : bool
         Dense weights are code words (`hw.hgcal_encoder.coded_words.DenseWords`).
+    frozen : FrozenWeights, optional
+        Weights that are folded into the logic; the settings then hold none.
 
     Returns
     -------
@@ -245,7 +260,7 @@ def place_data_path(
         kernel, kernel_bias, dense_weights, dense_bias = (
             settings.kernel, settings.kernel_bias, settings.words, settings.bias,
         )  # fmt: skip
-    else:
+    elif frozen is None:
         kernel, kernel_bias, dense_weights, dense_bias = _parts(settings.weights, spec)
 
     word_stage = place(m, platform, "words", Words, spec=spec)
@@ -279,31 +294,39 @@ def place_data_path(
     )
 
     if spec.reuse == 1:
-        convolution = place(m, platform, "convolution", Convolution, spec=spec)
-        m.d.comb += [
-            convolution.pixels.eq(pixels),
-            convolution.kernel.eq(kernel),
-            convolution.bias.eq(kernel_bias),
-        ]
+        if frozen is None:
+            convolution = place(m, platform, "convolution", Convolution, spec=spec)
+            m.d.comb += [
+                convolution.pixels.eq(pixels),
+                convolution.kernel.eq(kernel),
+                convolution.bias.eq(kernel_bias),
+            ]
+            activations, static = convolution.activations, static_activations(spec)
+        else:
+            layer = convolution_layer(spec, frozen)
+            convolution = place(m, platform, "convolution", FrozenLayer, label="convolution", layer=layer)
+            m.d.comb += convolution.x.eq(pixels)
+            activations, static = convolution.y, frozen_activations(spec, frozen)
         # activations that depend on no pixel are static: they need no register
-        static = static_activations(spec)
         moving = [index for index in range(spec.activations) if index not in static]
-        passed = {index: convolution.activations[index] for index in static}
+        passed = {index: activations[index] for index in static}
         start, sum_code, moved = cut_flags(
             "convolution",
             orbit_start=start,
             sum_code=sum_code,
-            activations=Cat(convolution.activations[index] for index in moving),
+            activations=Cat(activations[index] for index in moving),
         )
         passed |= {index: moved.word_select(i, spec.activation.width) for i, index in enumerate(moving)}
 
-        dense = place(m, platform, "dense", Dense, spec=spec)
-        m.d.comb += [
-            dense.activations.eq(Cat(passed[index] for index in range(spec.activations))),
-            dense.weights.eq(dense_weights),
-            dense.bias.eq(dense_bias),
-        ]
-        computed = dense.latents
+        inputs = Cat(passed[index] for index in range(spec.activations))
+        if frozen is None:
+            dense = place(m, platform, "dense", Dense, spec=spec)
+            m.d.comb += [dense.activations.eq(inputs), dense.weights.eq(dense_weights), dense.bias.eq(dense_bias)]
+            computed = dense.latents
+        else:
+            dense = place(m, platform, "dense", FrozenLayer, label="dense", layer=dense_layer(spec, frozen))
+            m.d.comb += dense.x.eq(inputs)
+            computed = dense.y
     else:
         if fast_clk is None:
             raise ValueError(f"{spec.name} reuses multipliers {spec.reuse} times and needs the internal clock")

@@ -13,7 +13,7 @@ from hw.common.hierarchy import place
 from hw.hgcal_encoder.frozen_layer import FrozenFormat, FrozenLayer
 from sim.hgcal_encoder.spec import CELLS, EncoderSpec
 
-__all__ = ["FrozenNetwork", "FrozenWeights", "convolution_layer", "dense_layer"]
+__all__ = ["FrozenNetwork", "FrozenWeights", "convolution_layer", "dense_layer", "frozen_activations"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ def dense_layer(spec: EncoderSpec, weights: FrozenWeights) -> FrozenFormat:
     )
 
 
-def static_activations(spec: EncoderSpec, weights: FrozenWeights) -> frozenset[int]:
+def frozen_activations(spec: EncoderSpec, weights: FrozenWeights) -> frozenset[int]:
     """Indices of activations that have one value only."""
     ranges: Sequence[tuple[int, int]] = dense_layer(spec, weights).ranges
     return frozenset(number for number, (low, high) in enumerate(ranges) if low == high)

@@ -6,13 +6,17 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from flows.frozen import verify_frozen
+from flows.journal import Journal
 from hw.common.constant_matrix import share, signed_digits
+from hw.common.export import to_rtlil
+from hw.hgcal_encoder.encoder import Encoder
 from hw.hgcal_encoder.frozen_network import (
     FrozenNetwork,
     FrozenWeights,
     convolution_layer,
     dense_layer,
-    static_activations,
+    frozen_activations,
 )
 from sim.fixed_point import Overflow, Rounding
 from sim.hgcal_encoder.convolution import convolve
@@ -96,7 +100,7 @@ def test_ranges_hold_and_constants_are_found(overflow):
     weights = Weights(spec=spec, kernel=kernel, kernel_bias=bias, dense=weights.dense, dense_bias=weights.dense_bias)
     frozen = FrozenWeights.of(weights)
     ranges = dense_layer(spec, frozen).ranges
-    assert set(range(0, spec.activations, spec.filters)) <= static_activations(spec, frozen)
+    assert set(range(0, spec.activations, spec.filters)) <= frozen_activations(spec, frozen)
     rng = np.random.default_rng(4)
     pixels = rng.choice([0, spec.pixel.max_code, 17], (500, CELLS))
     found = convolve(to_grid(pixels, spec), kernel, bias, spec).reshape(500, -1)
@@ -114,3 +118,23 @@ def test_what_cannot_be_frozen_is_refused():
     wide = replace(weights, dense_bias=(16, *weights.dense_bias[1:]))
     with pytest.raises(ValueError, match=r"dense_bias\[0\]\[0\]: expected -16 to 15, got 16"):
         FrozenNetwork(spec=ODD, weights=wide)
+
+
+def test_a_frozen_encoder_sends_the_golden_frames_whatever_is_written_to_it():
+    rng = np.random.default_rng(5)
+    weights = Weights.random(SMALL, rng)
+    journal = Journal()
+    verify_frozen(weights, journal, crossings=400)
+    assert [check.compared for check in journal.checks] == [400, 400]
+    assert journal.passed
+    stored = Encoder(spec=SMALL, frozen=FrozenWeights.of(weights))
+    assert stored.latency == Encoder(spec=SMALL).latency
+    text = to_rtlil(stored, "frozen")
+    assert "weights" not in text, "no weight is stored"
+
+
+def test_an_encoder_that_reuses_multipliers_cannot_be_frozen():
+    spec = replace(SMALL, reuse=4)
+    weights = Weights.random(spec, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="frozen weights leave none"):
+        Encoder(spec=spec, frozen=FrozenWeights.of(weights))
