@@ -16,7 +16,9 @@ from flows.commands import (
     encode,
     evaluate,
     export,
+    flow,
     fpga,
+    freeze,
     generate,
     place,
     power,
@@ -44,7 +46,9 @@ app.command()(demo.demo)
 app.command()(encode.encode)
 app.command()(convert.convert)
 app.command()(generate.generate)
+app.command()(freeze.freeze)
 app.command()(verify.verify)
+app.command()(flow.flow)
 app.command()(synth.synth)
 app.command()(place.place)
 app.command("time")(timing.timing)

@@ -9,7 +9,7 @@ The sections of a design are collected in `flows.report_sections` (both chips), 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata, resources
 from pathlib import Path
@@ -198,8 +198,9 @@ def collect(folder: Path, name: str, lead: str, sections: Sequence[Section]) -> 
     """A report from sections, the checks of all journals and the metrics of all steps of a result folder."""
     journals = [read_json(path) for path in sorted(folder.glob("*.json"))]
     journals = [journal for journal in journals if isinstance(journal, dict) and "checks" in journal]
-    checks = [check for journal in journals for check in journal["checks"]]
-    steps = [step for journal in journals for step in journal.get("steps", [])]
+    # a journal of several steps repeats what the steps' own journals hold
+    checks = _once((check for journal in journals for check in journal["checks"]), ("name", "compared", "detail"))
+    steps = _once((step for journal in journals for step in journal.get("steps", [])), ("name", "seconds"))
     metrics = _metrics(folder)
     failed = [check["name"] for check in checks if not check["passed"]]
     if not checks:
@@ -227,6 +228,14 @@ def collect(folder: Path, name: str, lead: str, sections: Sequence[Section]) -> 
         sections=tuple(sections),
         metrics=metrics,
     )
+
+
+def _once(entries: Iterable[dict[str, Any]], keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Entries without those that equal an earlier one in `keys`."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for entry in entries:
+        found.setdefault(tuple(entry[key] for key in keys), entry)
+    return list(found.values())
 
 
 def _times(steps: Sequence[Mapping[str, Any]]) -> Section:

@@ -111,10 +111,12 @@ def _energy(content: dict[str, Any]) -> Section:
 def _beside_others(content: dict[str, Any], spec: CrossbarSpec) -> Section:
     """Energy of a synaptic operation: ours by models, others as published."""
     operations = content["synaptic_operations"]
+    whole = any(term["name"] == "neurons" for term in content["terms"])
+    what = "40 nm, published models: " + ("the whole chip" if whole else "array, ADCs and weight memory alone")
     rows = []
     for end in ("low", "nominal", "high"):
         value = sum(term[f"{end}_pj"] for term in content["terms"]) / operations
-        rows.append((f"{spec.name}, {end}", value, "what the terms of this page add up to, by published models"))
+        rows.append((f"{spec.name}, {end}", value, what))
     for key in ("spire", "odin", "reckon"):
         system = systems()[key]
         value = system.figures["pj_per_synaptic_operation"]
@@ -123,5 +125,8 @@ def _beside_others(content: dict[str, Any], spec: CrossbarSpec) -> Section:
         title="Energy per synaptic operation beside others",
         pictures=(Picture(markup=drawing.bars_svg([(name, value, f"{value:.2f} pJ") for name, value, _ in rows])),),
         tables=(table(["system", ">pJ", "node, method, source"], [[n, f"{v:.2f}", how] for n, v, how in rows]),),
-        notes=("Other chips do other tasks in other technologies: orders of magnitude, no ranking.",),
+        notes=(
+            *(() if whole else ("Ours is without the digital part, theirs are whole chips: this does not compare yet.",)),
+            "Other chips do other tasks in other technologies: orders of magnitude, no ranking.",
+        ),
     )

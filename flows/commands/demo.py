@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from flows.commands.options import AsJson, Library, Out, finish, result_folder
+from flows.commands.options import AsJson, Library, Out, finish, print_times, result_folder
 from flows.commands.synth import run_synthesis
 from flows.journal import Journal
 
@@ -60,16 +59,7 @@ def demo(
         reports[spec.name] = str(write_report(folder, spec))
         whole.steps += journal.steps
         whole.checks += journal.checks
-    _times(whole)
+    print_times(whole)
     for design, page in reports.items():
         whole.console.print(f"Report of {design}: [bold]{page}[/]")
     finish(whole, {"reports": reports, "area_um2": areas}, as_json)
-
-
-def _times(journal: Journal) -> None:
-    total = sum(step.seconds for step in journal.steps)
-    table = Table("where the time went", "seconds", "share", title_justify="left")
-    for step in journal.steps:
-        table.add_row(step.name, f"{step.seconds:.1f}", f"{100 * step.seconds / total:.0f} %")
-    table.add_row("total", f"{total:.1f}", "")
-    journal.console.print(table)

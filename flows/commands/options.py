@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from flows.designs import PRESETS
 from flows.journal import Journal
@@ -53,3 +54,15 @@ def finish(journal: Journal, result: dict[str, Any], as_json: bool) -> None:
         print(json.dumps(result, indent=1))
     if not journal.passed:
         raise typer.Exit(1)
+
+
+def print_times(journal: Journal) -> None:
+    """Where the time went, step by step; results that were kept count with the time of their own run."""
+    total = sum(step.seconds for step in journal.steps)
+    table = Table("where the time went", "seconds", "share", "peak MB", "", title_justify="left")
+    for step in journal.steps:
+        memory = "" if step.peak_mb is None else f"{step.peak_mb:,.0f}"
+        share = f"{100 * step.seconds / total:.0f} %" if total else ""
+        table.add_row(step.name, f"{step.seconds:.1f}", share, memory, "kept" if step.kept else "")
+    table.add_row("total", f"{total:.1f}", "", "", "")
+    journal.console.print(table)

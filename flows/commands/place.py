@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.commands.options import AsJson, ClockGating, LoadingOption, Out, Preset, Reuse, SchemeOption, finish
 from flows.journal import Check, Journal
+
+if TYPE_CHECKING:  # the placer and its readers are slow to import
+    from flows.designs import Design
+    from flows.metrics import Metric
+    from flows.physical import Mapped
 
 
 def place(
@@ -26,11 +31,34 @@ def place(
 ) -> None:
     """Place a synthesised design: core area, wire length, congestion, picture. Nothing is routed."""
     from flows.designs import design
-    from flows.physical import Mapped, measure_placement
+    from flows.physical import Mapped
 
     chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
     journal = Journal()
     mapped = Mapped(folder=out / chosen.name)
+    metrics = run_placement(
+        journal, chosen, mapped, preset=preset, utilisation=utilisation, aspect=aspect, effort=effort, spread=spread
+    )
+    picture = mapped.folder / "placement" / "placement.png"
+    if not as_json:
+        journal.console.print(f"picture: {picture}")
+    finish(journal, {"metrics": [metric.to_dict() for metric in metrics], "picture": str(picture)}, as_json)
+
+
+def run_placement(
+    journal: Journal,
+    chosen: Design,
+    mapped: Mapped,
+    *,
+    preset: str,
+    utilisation: float = 0.7,
+    aspect: float = 1.0,
+    effort: int = 1,
+    spread: bool = False,
+) -> tuple[Metric, ...]:
+    """Place a synthesised design and judge that every cell stands legally."""
+    from flows.physical import measure_placement
+
     with journal.step(f"placement of {mapped.netlist.cells:,} cells"):
         command = f"liquidcal place {preset} --utilisation {utilisation:g} --aspect {aspect:g} --effort {effort}"
         command += (" --spread" if spread else "") + chosen.options
@@ -47,7 +75,4 @@ def place(
             f"worst bin wants {100 * busy.worst:.0f} % of its tracks",
         )
     )
-    picture = mapped.folder / "placement" / "placement.png"
-    if not as_json:
-        journal.console.print(f"picture: {picture}")
-    finish(journal, {"metrics": [metric.to_dict() for metric in metrics], "picture": str(picture)}, as_json)
+    return metrics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,7 +12,11 @@ from rich.table import Table
 
 from flows.commands.options import AsJson, ClockGating, LoadingOption, Out, Reuse, SchemeOption
 from flows.designs import PRESETS, Design, design
-from flows.journal import Journal
+from flows.journal import Check, Journal
+
+if TYPE_CHECKING:  # slow to import
+    from flows.metrics import Metric
+    from flows.physical import Mapped
 
 
 def power(
@@ -87,21 +91,50 @@ def _design(
     glitch_clocks: int,
     as_json: bool,
 ) -> dict[str, Any]:
-    from flows.physical import Mapped, measure_power
+    from flows.physical import Mapped
+
+    told, metrics = run_power(
+        Journal(), chosen, Mapped(folder=out / chosen.name), preset=preset, crossings=crossings, streams=streams,
+        recordings=recordings, clocks=clocks, seed=seed, glitch_clocks=glitch_clocks,
+    )  # fmt: skip
+    return told | {"metrics": [metric.to_dict() for metric in metrics]} if as_json else told
+
+
+def run_power(
+    journal: Journal,
+    chosen: Design,
+    mapped: Mapped,
+    *,
+    preset: str,
+    crossings: int = 24,
+    streams: int = 512,
+    recordings: int = 32,
+    clocks: int | None = None,
+    seed: int = 1,
+    glitch_clocks: int = 16,
+) -> tuple[dict[str, Any], tuple[Metric, ...]]:
+    """Power of a synthesised design from real stimulus; its gates are compared with the golden model on the way."""
+    from flows.physical import measure_power
     from sim.hgcal_encoder.spec import EncoderSpec
 
     spec = chosen.spec
-    journal = Journal()
     if isinstance(spec, EncoderSpec):
         size = f"--crossings {crossings} --streams {streams}"
     else:
         size = f"--recordings {recordings}" + ("" if clocks is None else f" --clocks {clocks}")
     _, told, metrics = measure_power(
-        Mapped(folder=out / chosen.name), spec, crossings=crossings, words=-(-streams // 64), recordings=recordings,
+        mapped, spec, crossings=crossings, words=-(-streams // 64), recordings=recordings,
         clocks=clocks, seed=seed, glitch_clocks=glitch_clocks,
         command=f"liquidcal power {preset} {size} --seed {seed}{chosen.options}", step=journal.step,
     )  # fmt: skip
-    return told | {"metrics": [metric.to_dict() for metric in metrics]} if as_json else told
+    compared = told.get("frames_compared") or sum(told.get("compared", {}).values())
+    journal.check(
+        Check(
+            name="netlist equals golden model on the stimulus of the power", passed=compared > 0,
+            compared=int(compared), unit="words", detail=told["activity"],
+        )
+    )  # fmt: skip
+    return told, metrics
 
 
 def _print(told: dict[str, Any]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flows.commands.options import AsJson, Out, Preset, finish, result_folder
-from flows.designs import load_design
+from flows.designs import Spec, load_design
 from flows.journal import Journal
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.lsm_crossbar.spec import CrossbarSpec
@@ -40,39 +41,66 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check the RTL: proofs, random stimulus against the golden model, published vectors, recordings, mutants."""
-    from flows.metrics import write_metrics
-    from flows.verification import verification_metrics
-    from flows.verification import verify as run
-
     spec = load_design(preset)
     files = [path for path in (words, settings, frames) if path is not None]
-    journal = Journal()
-    folder = result_folder(out, spec.name)
     if isinstance(spec, EncoderSpec):
         if len(files) not in (0, 3):
             raise typer.BadParameter("published vectors need all of --words, --settings and --frames")
         if recordings is not None or weights is not None:
             raise typer.BadParameter("--recordings and --weights are for a crossbar")
+    elif files:
+        raise typer.BadParameter("--words, --settings and --frames are for an encoder")
+    journal = Journal()
+    run_verification(
+        journal, spec, result_folder(out, spec.name), preset=preset, crossings=crossings, mutants=mutants,
+        random_specs=random_specs, proofs=proofs, seed=seed, vectors=[(files[0], files[1], files[2])] if files else [],
+        recordings=recordings, weights=weights, count=count,
+    )  # fmt: skip
+    finish(journal, {"seed": seed}, as_json)
+
+
+def run_verification(
+    journal: Journal,
+    spec: Spec,
+    folder: Path,
+    *,
+    preset: str,
+    crossings: int | None = None,
+    mutants: int = 100,
+    random_specs: int = 2,
+    proofs: bool = True,
+    seed: int = 1,
+    vectors: Sequence[tuple[Path, Path, Path]] = (),
+    recordings: Path | None = None,
+    weights: Path | None = None,
+    count: int = 10,
+) -> None:
+    """Check the RTL of a spec; leaves ``verification.json`` and its metrics in the folder, steps and checks in both."""
+    from flows.metrics import write_metrics
+    from flows.verification import verification_metrics
+    from flows.verification import verify as run
+
+    own = Journal(console=journal.console)
+    if isinstance(spec, EncoderSpec):
         crossings = crossings or 100_000
         run(
             spec,
-            journal=journal,
+            journal=own,
             seed=seed,
             crossings=crossings,
-            vectors=[(files[0], files[1], files[2])] if files else [],
+            vectors=vectors,
             random_specs=random_specs,
             mutants=mutants,
             proofs=proofs,
         )
     else:
-        if files:
-            raise typer.BadParameter("--words, --settings and --frames are for an encoder")
         crossings = crossings or 2_000
-        _crossbar(spec, journal, seed, crossings, random_specs, mutants, proofs, recordings, weights, count)
-    journal.save(folder / "verification.json")
+        _crossbar(spec, own, seed, crossings, random_specs, mutants, proofs, recordings, weights, count)
+    own.save(folder / "verification.json")
     command = f"liquidcal verify {preset} --crossings {crossings} --mutants {mutants} --seed {seed}"
-    write_metrics(folder / "verification_metrics.json", verification_metrics(journal, command))
-    finish(journal, {"seed": seed}, as_json)
+    write_metrics(folder / "verification_metrics.json", verification_metrics(own, command))
+    journal.steps += own.steps
+    journal.checks += own.checks
 
 
 def _crossbar(

@@ -162,6 +162,7 @@ def test_crossbar_report_shows_array_raster_classes_and_energy(tmp_path: Path) -
     assert f"{100 * right.mean():.1f} % right" in page
     assert "N_MNIST-seed7-0123456789abcdef.mem" in page
     assert "2.00 pJ each (1.00 to 3.00)" in page
+    assert "Ours is without the digital part" in page
     assert re.findall(r'(?:src|href)="([^:]*:[^;]*);', page) == ["data:image/png"], "the page must be self-contained"
     assert "NOT CHECKED" in page
     image = base64.b64decode(re.findall(r"base64,([^\"]*)", page)[0])
