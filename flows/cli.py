@@ -18,7 +18,6 @@ from flows.commands import (
     export,
     flow,
     fpga,
-    freeze,
     generate,
     place,
     power,
@@ -46,7 +45,6 @@ app.command()(demo.demo)
 app.command()(encode.encode)
 app.command()(convert.convert)
 app.command()(generate.generate)
-app.command()(freeze.freeze)
 app.command()(verify.verify)
 app.command()(flow.flow)
 app.command()(synth.synth)
