@@ -1,9 +1,9 @@
 """What the crossbar's accuracy costs in hardware: ``python -m benchmarks.lsm_sweep``.
 
-ADC resolution, fraction of formed cells, read noise and drift, five draws of the macro each, in exact macro arithmetic.
-A readout is trained for every draw (method ridge, penalty by validation) on 1,500 synthesised recordings and scored on
-1,000 of other digits; with drift it is the readout of the fresh macro. Writes ``benchmarks/results/lsm_sweep.json`` and
-``docs/images/lsm_sweep.svg``; spike counts are kept in ``build/lsm``.
+ADC resolution, fraction of formed cells, read noise, drift and rows per read, five draws of the macro each, in exact
+macro arithmetic. A readout is trained for every draw (method ridge, penalty by validation) on 1,500 synthesised
+recordings and scored on 1,000 of other digits; with drift it is the readout of the fresh macro. Writes
+``benchmarks/results/lsm_sweep.json`` and ``docs/images/lsm_sweep.svg``; spike counts are kept in ``build/lsm``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.lsm_accuracy import DRAWS, ENCODING, Parts
-from benchmarks.lsm_data import IMAGES, RESULTS, Part, counts, kept
+from benchmarks.lsm_data import IMAGES, RESULTS, STEP_US, Part, counts, kept
 from benchmarks.style import figure, save
 from flows.metrics import Metric, now, package_version, write_metrics
-from sim.lsm_crossbar.device import noise_scale, programming_voltage_v
+from sim.lsm_crossbar.device import draw, noise_scale, programming_voltage_v
+from sim.lsm_crossbar.events import encode_all
+from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.readout_training import accuracy, train
 from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec
 
@@ -62,6 +64,13 @@ def with_noise(sigma: float) -> CrossbarSpec:
     return replace(N_MNIST, noise_scale=noise_scale(N_MNIST, sigma))
 
 
+def with_rows(rows: int) -> CrossbarSpec:
+    """Other rows per read, a power of two, at 6 bits: range of the ADC and threshold in its codes follow."""
+    shift = N_MNIST.adc_shift + rows.bit_length() - N_MNIST.rows_per_read.bit_length()
+    threshold = max(1, round(N_MNIST.threshold * 2.0 ** (N_MNIST.adc_shift - shift)))
+    return replace(N_MNIST, rows_per_read=rows, adc_shift=shift, threshold=threshold)
+
+
 def after(seconds: float) -> CrossbarSpec:
     """The macro some time after it was formed."""
     return replace(N_MNIST, device=replace(N_MNIST.device, **DRIFT, drift_time_s=seconds))
@@ -72,6 +81,7 @@ SWEEPS: dict[str, tuple[str, tuple[Any, ...], Callable[[Any], CrossbarSpec]]] = 
     "formed_fraction": ("fraction of formed cells", (0.1, 0.25, MEASURED_FORMED, 0.75), with_formed),
     "read_noise": ("read noise of a cell, %", (0.0, 2.0, 10.0, 20.0), lambda percent: with_noise(percent / 100)),
     "drift_s": ("time after forming, s", (1.0, 1e4, 1e8), after),
+    "rows_per_read": ("rows of a read", (4, 8, 16, 32, 64), with_rows),
 }
 
 
@@ -80,6 +90,7 @@ def main() -> None:
     parts = Parts()
     training, validation, test = head(parts.train, 1500), head(parts.validation, 500), parts.test
     table: dict[str, dict[Any, list[float]]] = {}
+    reads: dict[int, float] = {}
     for name, (_, values, make) in SWEEPS.items():
         table[name] = {}
         for value in values:
@@ -104,12 +115,29 @@ def main() -> None:
             scores = [kept(f"{words} {seed}", lambda s=seed, p=point: p(s))["test"] for seed in DRAWS]
             table[name][value] = scores
             print(name, value, np.round(scores, 1), flush=True)
-    write(table)
+            if name == "rows_per_read":
+                spikes = encode_all(test.events[:200], ENCODING, steps=spec.steps, step_us=STEP_US, inputs=spec.inputs)
+                reads[value] = float(np.mean([Liquid(spec, draw(spec, s)).run(spikes).reads for s in DRAWS]))
+    write(table, reads)
 
 
-def write(table: dict[str, dict[Any, list[float]]]) -> None:
+def write(table: dict[str, dict[Any, list[float]]], reads: dict[int, float]) -> None:
     """Results and plot of the sweeps."""
-    metrics: list[Metric] = []
+    metrics = [
+        Metric(
+            name=f"macro__reads__case:rows_per_read_{rows}",
+            value=round(number),
+            unit="",
+            tool="liquidcal",
+            tool_version=package_version("liquidcal"),
+            library="",
+            library_sha256="",
+            method=f"reads of the macro for one recording, mean of 200 recordings and {len(DRAWS)} draws",
+            command="python -m benchmarks.lsm_sweep",
+            date=now(),
+        )
+        for rows, number in reads.items()
+    ]
     for name, points in table.items():
         for value, scores in points.items():
             case = f"{name}_{value:g}".replace("+", "")
@@ -132,8 +160,9 @@ def write(table: dict[str, dict[Any, list[float]]]) -> None:
     best = np.mean(table["adc_bits"][8])
     enough = min(bits for bits, scores in table["adc_bits"].items() if np.mean(scores) > best - 1)
     print(f"smallest ADC that costs less than 1 point against 8 bits: {enough} bits")
-    sheet, panels = figure(2, 2, width=7.2, height=5.0)
-    for panel, (name, points) in zip(panels.ravel(), table.items(), strict=True):
+    sheet, panels = figure(2, 3, width=9.6, height=5.0)
+    panels.ravel()[-1].set_axis_off()
+    for panel, (name, points) in zip(panels.ravel(), table.items(), strict=False):
         mean = [np.mean(scores) for scores in points.values()]
         panel.errorbar(
             list(points),
@@ -147,6 +176,10 @@ def write(table: dict[str, dict[Any, list[float]]]) -> None:
         panel.set(xlabel=SWEEPS[name][0], ylabel="accuracy, %")
         if name == "drift_s":
             panel.set_xscale("log")
+        if name == "rows_per_read":
+            panel.set_xscale("log", base=2)
+            panel.set_xticks(list(points), [f"{rows}\n{reads[rows]:.0f}" for rows in points])
+            panel.set_xlabel("rows of a read (below: reads of a recording)")
         if name == "adc_bits":
             panel.axhline(best - 1, color="#888", lw=1, ls="--")
             panel.text(8, best - 1.2, "1 point below 8 bits", fontsize=8, color="#555", ha="right", va="top")

@@ -264,6 +264,62 @@ def _emd(point: Point) -> dict[str, float]:
     return figures
 
 
+_RECORDING_SOURCES = ("sim/lsm_crossbar/event_camera.py", "sim/lsm_crossbar/events.py", "flows/crossbar_demo.py")
+RECORDINGS = (1000, 300, 500)
+"""Recordings of the measure `accuracy`: to train on, to choose the penalty by, to test on."""
+
+
+def _accuracy(point: Point) -> dict[str, float]:
+    """Share of test recordings that the macro of the point's seed classifies, in %; reads of a recording.
+
+    Exact macro arithmetic. A readout is trained on N-MNIST-like recordings, its penalty chosen on others, and scored on
+    recordings of further digits; these are the same for all points, their error is that of 500 recordings. A threshold
+    counts ADC codes: with another range of the ADC it has to follow.
+    """
+    import numpy as np
+
+    from flows.crossbar_demo import ENCODING, synthesised_parts
+    from flows.journal import Journal
+    from sim.files import replacing
+    from sim.lsm_crossbar.device import draw
+    from sim.lsm_crossbar.liquid import Liquid
+    from sim.lsm_crossbar.readout_training import accuracy, train
+
+    spec = point.spec
+    assert isinstance(spec, CrossbarSpec)
+    if spec.inputs < ENCODING.inputs or spec.outputs != 10:
+        raise ValueError(
+            f"accuracy is that on digits: expected at least {ENCODING.inputs} inputs and 10 outputs, "
+            f"{spec.name} has {spec.inputs} inputs and {spec.outputs} outputs"
+        )
+    key = content_key(
+        recordings=RECORDINGS, steps=spec.steps, inputs=spec.inputs, sources=source_hash(*_RECORDING_SOURCES)
+    )
+    kept = cache_directory() / "recordings" / f"{key}.npz"
+    if not kept.is_file():
+        made = synthesised_parts(Journal(), spec, RECORDINGS, 1)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(kept, "wb") as file:
+            np.savez(
+                file,
+                **{f"spikes_{number}": np.packbits(part.spikes, axis=2) for number, part in enumerate(made)},
+                **{f"labels_{number}": part.labels for number, part in enumerate(made)},
+            )
+    with np.load(kept) as data:
+        parts = [
+            (np.unpackbits(data[f"spikes_{k}"], axis=2, count=spec.inputs).view(np.bool_), data[f"labels_{k}"])
+            for k in range(3)
+        ]
+    liquid = Liquid(spec, draw(spec, int(point.options["seed"])))
+    (seen, labels), (chosen_by, chosen_labels) = ((liquid.counts(spikes), labels) for spikes, labels in parts[:2])
+    tested = liquid.run(parts[2][0])
+    readout = train(spec, seen, labels, chosen_by, chosen_labels, methods=("ridge",)).readout
+    return {
+        "accuracy_percent": 100 * accuracy(readout, tested.counts, parts[2][1]),
+        "reads_per_recording": float(tested.reads.mean()),
+    }
+
+
 MEASURES: dict[str, Measure] = {
     "area": Measure(
         run=_area,
@@ -289,6 +345,12 @@ MEASURES: dict[str, Measure] = {
         kinds=(EncoderSpec,),
         sources=("sim/fixed_point.py", "sim/hgcal_encoder", "flows/encoder_evaluation.py"),
         reads=("elinks",),
+    ),
+    "accuracy": Measure(
+        run=_accuracy,
+        kinds=(CrossbarSpec,),
+        sources=("sim/fixed_point.py", "sim/lsm_crossbar", "flows/crossbar_demo.py", "flows/sweep.py"),
+        reads=("seed",),
     ),
 }
 """Measures by name."""

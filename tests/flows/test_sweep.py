@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,9 @@ from flows.content_cache import ContentCache, content_key, source_hash
 from flows.encoder_evaluation import evaluate_model, evaluation_sample, find_model
 from flows.sweep import Row, draw_pareto, pareto_front, parse_axis, points, sweep
 from sim.hgcal_encoder.spec import ECON_T
-from sim.lsm_crossbar.spec import N_MNIST
+from sim.lsm_crossbar.device import draw
+from sim.lsm_crossbar.liquid import Liquid
+from sim.lsm_crossbar.spec import N_MNIST, N_TIDIGITS
 from tests.hw.driving import ODD
 
 
@@ -116,3 +119,32 @@ def test_keys_follow_content_not_order(tmp_path: Path) -> None:
     assert cache.get("k") == {"v": 1}
     (tmp_path / "k.json").write_text("{")
     assert cache.get("k") is None
+
+
+def test_accuracy_of_a_crossbar_and_the_reads_that_it_takes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "RECORDINGS", (200, 60, 60))
+    monkeypatch.setattr(module, "cache_directory", lambda: tmp_path)
+    axes = [parse_axis("rows_per_read=8,16", N_MNIST), parse_axis("seed=0,1", N_MNIST)]
+    found = {
+        (point.chosen["rows_per_read"], point.chosen["seed"]): module.MEASURES["accuracy"].run(point)
+        for point in points(N_MNIST, axes)
+    }
+    # ten classes; 60 recordings of this camera cannot be told by chance in more than a third
+    assert all(figures["accuracy_percent"] > 40 for figures in found.values())
+    assert found[16, 0] != found[16, 1]
+    (file,) = (tmp_path / "recordings").iterdir()
+    with np.load(file) as data:
+        spikes = np.unpackbits(data["spikes_2"], axis=2, count=N_MNIST.inputs)
+    activity = Liquid(N_MNIST, draw(N_MNIST, 0)).run(spikes)
+    active = spikes.sum(axis=2, dtype=int)
+    active[:, 1:] += activity.spikes[:, :-1].sum(axis=2)
+    assert found[16, 0]["reads_per_recording"] == pytest.approx((-(-active // 16)).sum(axis=1).mean())
+    assert found[8, 0]["reads_per_recording"] > 1.5 * found[16, 0]["reads_per_recording"]
+
+
+def test_accuracy_is_not_for_an_encoder_nor_for_other_classes() -> None:
+    with pytest.raises(ValueError, match="not for EncoderSpec"):
+        sweep(ECON_T, [parse_axis("filters=4", ECON_T)], ["accuracy"])
+    (point,) = points(N_TIDIGITS, [parse_axis("seed=0", N_TIDIGITS)])
+    with pytest.raises(ValueError, match="N_TIDIGITS has 64 inputs and 11 outputs"):
+        module.MEASURES["accuracy"].run(point)
