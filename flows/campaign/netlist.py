@@ -1,0 +1,771 @@
+"""Faults in the mapped netlist of the whole chip, 64 in each machine word.
+
+One sweep goes over the crossings of a workload once. All lanes run the same workload; lane 0 is never struck and has
+to do what the golden model says, crossing by crossing. A fault takes a lane that is free when it strikes, and gives it
+back as soon as the flip-flops of its lane are those of lane 0 again, or its window is over; the lane is then set to
+lane 0. So a campaign costs about as many evaluations of the netlist as the workload has crossings, times the words that
+hold the faults that live at the same time.
+
+Stored bits are set directly: reset is simulated, then settings, weights and the run bit are written into the
+flip-flops, which loading over I2C would take thousands of clocks for. A wrong map from bits to flip-flops would show in
+lane 0.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import gc
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from flows.campaign.engine import EngineError
+from flows.campaign.faults import Fault, Kind, Target
+from flows.campaign.outcome import Effect, Outcome
+from flows.campaign.rtl import RESET, WATCHED, schedule_of
+from flows.campaign.workload import Workload
+from flows.cells import CellLibrary, cache_directory, cell_library
+from flows.content_cache import ContentCache, content_key, source_hash
+from flows.gate_simulation import GateSimulator, from_lanes
+from flows.liberty import PowerLibrary, read_power_library
+from flows.netlist import CellGroup, Netlist, netlist_from_json
+from flows.protection import StorageBit, Stratum, gate_replicas, storage_bits
+from flows.synthesis import AREA, Recipe, load_result, synthesise
+from hw.common.registered import described
+from hw.common.replica import KEPT
+from hw.common.scheme import Scheme
+from hw.common.secded_cell import check_columns
+from hw.hgcal_encoder.chip import Chip
+from hw.hgcal_encoder.control import ControlLogic
+from sim.hgcal_encoder.chip_registers import Loading, image_masks
+from sim.hgcal_encoder.spec import EncoderSpec
+
+__all__ = ["ChipNetlist", "NetlistEngine", "map_chip", "rewired"]
+
+Words = npt.NDArray[np.uint64]
+_ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+_ONE = np.uint64(1)
+STRUCK = 1500
+"""Crossings at which faults strike: from idle into the middle of a transfer, more than ten walks of the scrubber."""
+WINDOW = 640
+"""Crossings for which a fault that stays is watched where nothing says how long it may: two bytes on the bus."""
+
+_CONTROL_OUTPUTS = ("write_enable", "swap", "run", "mark", "scrub_row", "sda_low")
+_SETTINGS = ("weights", "select", "factors", "high_density", "etx_count", "keep_mask", "algorithm", "drop_lsb")
+
+_FLIP_FLOP = re.compile(r"^  cell \$_S?DFFE?_\S+ (\S+)\n(?:    .*\n)*?    connect \\Q (.+)\n", re.MULTILINE)
+_BIT = re.compile(r"^(\S+)(?: \[(\d+)\])?$")
+
+
+def map_chip(
+    spec: EncoderSpec,
+    scheme: Scheme,
+    loading: Loading,
+    library: CellLibrary,
+    *,
+    recipe: Recipe = AREA,
+    timeout_s: float = 1800.0,
+) -> Path:
+    """Synthesise a chip, or find it in the cache: the folder of the result.
+
+    Parameters
+    ----------
+    spec, scheme, loading, library : EncoderSpec, Scheme, Loading, CellLibrary
+    recipe : Recipe
+        How to map.
+    timeout_s : float
+        Limit of each yosys run in seconds.
+
+    Raises
+    ------
+    GateError
+        If a flip-flop of a copy is missing: see `flows.protection.gate_replicas`.
+    """
+    from hw.common.export import to_rtlil
+
+    key = content_key(
+        spec=spec.to_toml(), scheme=scheme, loading=loading, library=library.sha256, recipe=asdict(recipe),
+        sources=source_hash("hw", "sim", "flows/synthesis.py", "flows/cells.py", "flows/yosys.py"),
+    )  # fmt: skip
+    folder = cache_directory() / "chips" / f"{spec.name}-{scheme}-{loading}-{key[:16]}"
+    if not (folder / "metrics.json").is_file():
+        top = f"{spec.name}_CHIP"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        result = synthesise(
+            to_rtlil(Chip(spec=spec, scheme=scheme, loading=loading), top), top=top, library=library, out_dir=folder,
+            keep=(KEPT,), recipe=recipe, timeout_s=timeout_s,
+        )  # fmt: skip
+        gate_replicas(result.metrics, storage_bits(spec, scheme, loading))
+        for name in ("source.il", "elaborated.il", "netlist.il", "map.log", "netlist.log"):
+            (folder / name).unlink(missing_ok=True)
+    return folder
+
+
+class ChipNetlist:
+    """A mapped chip with the name in the design of every flip-flop.
+
+    Parameters
+    ----------
+    netlist : Netlist
+    library : PowerLibrary
+    names : mapping of (str, int) to int
+        Cell of each flip-flop by path and bit, all names that it has.
+    digest : str
+        SHA-256 of the file; empty for a netlist that was changed.
+    """
+
+    def __init__(self, netlist: Netlist, library: PowerLibrary, names: Mapping[Target, int], digest: str = "") -> None:
+        self.netlist, self.library, self.names, self.digest = netlist, library, names, digest
+
+    def broken(self, changes: Mapping[int, int]) -> ChipNetlist:
+        """The chip with nets read in place of others: see `rewired`."""
+        return ChipNetlist(rewired(self.netlist, changes), self.library, self.names)
+
+    @classmethod
+    def load(cls, folder: Path) -> ChipNetlist:
+        """Read a synthesised chip."""
+        result = load_result(folder)
+        text = (folder / "netlist.json").read_text()
+        collecting = gc.isenabled()
+        # nothing becomes garbage meanwhile: the collector would only search millions of live objects
+        gc.disable()
+        try:
+            netlist = netlist_from_json(json.loads(text), top=result.top)
+        finally:
+            if collecting:
+                gc.enable()
+        library = read_power_library(cell_library(result.metrics[0].library).liberty)
+        names = _flip_flop_names(netlist, (folder / "mapped.il").read_text())
+        return cls(netlist, library, names, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _flip_flop_names(netlist: Netlist, mapped: str) -> dict[Target, int]:
+    """Cell numbers by path and bit, from the netlist before cells were mapped, which still has the design's names."""
+    outputs: dict[str, list[tuple[str, str]]] = {}
+    aliases: dict[str, dict[str, list[str]]] = {}
+    for text in re.split(r"^(?=module )", mapped, flags=re.MULTILINE)[1:]:
+        module = text[: text.index("\n")].split()[1].removeprefix("\\")
+        outputs[module] = [(cell, net.strip()) for cell, net in _FLIP_FLOP.findall(text)]
+        if outputs[module]:
+            aliases[module] = _aliases(text)
+    found: dict[Target, int] = {}
+    for instance in netlist.instances:
+        places = {name: instance.first_cell + i for i, name in enumerate(instance.cell_names)}
+        prefix = ".".join(instance.path) + "." if instance.path else ""
+        for cell, net in outputs.get(instance.module, ()):
+            if cell in places:
+                for bit in (net, *aliases[instance.module].get(net, ())):
+                    matched = _BIT.match(bit)
+                    assert matched is not None
+                    name = matched[1].removeprefix("\\")
+                    found[prefix + name, int(matched[2] or 0)] = places[cell]
+    return found
+
+
+def _aliases(text: str) -> dict[str, list[str]]:
+    """Further names of each net of a module, bit by bit."""
+    widths = {
+        name: int(width or 1)
+        for width, name in re.findall(r"^  wire (?:width (\d+) )?(?:\w+ \d+ )?(\\\S+)$", text, re.MULTILINE)
+    }
+
+    def bits(spec: str) -> list[str]:
+        if spec.startswith("{"):
+            parts = re.findall(r"\d+'[01xz]+|[\\$]\S+(?: \[\d+(?::\d+)?\])?", spec)
+            return [bit for part in reversed(parts) for bit in bits(part)]
+        if matched := re.fullmatch(r"(\S+) \[(\d+)(?::(\d+))?\]", spec):
+            high, low = int(matched[2]), int(matched[3] or matched[2])
+            return [f"{matched[1]} [{i}]" for i in range(low, high + 1)]
+        if spec[0].isdigit():
+            return list(spec.partition("'")[2][::-1])
+        width = widths.get(spec, 1)
+        return [spec] if width == 1 else [f"{spec} [{i}]" for i in range(width)]
+
+    found: dict[str, list[str]] = {}
+    side = r"(\{.*?\}|\S+(?: \[\d+(?::\d+)?\])?)"
+    for left, right in re.findall(rf"^  connect {side} {side}$", text, re.MULTILINE):
+        for name, net in zip(bits(left), bits(right), strict=True):
+            if name.startswith("\\") and len(net) > 1:
+                found.setdefault(net, []).append(name)
+    return found
+
+
+def rewired(netlist: Netlist, changes: Mapping[int, int]) -> Netlist:
+    """A netlist in which every cell that reads one net reads another: a chip that is broken on purpose.
+
+    Parameters
+    ----------
+    netlist : Netlist
+    changes : mapping of int to int
+        Net that is read instead, by net; 0 and 1 are the constants.
+    """
+    other = np.arange(netlist.nets, dtype=np.int32)
+    for net, instead in changes.items():
+        other[net] = instead
+    outputs = {"Q", "QN", "Z", "ZN", "CO", "S"}
+    groups = {}
+    for name, group in netlist.groups.items():
+        nets = group.nets.copy()
+        for column, pin in enumerate(group.pins):
+            # S is an output of adders and the select input of multiplexers
+            drives = pin in outputs and not (pin == "S" and name.startswith("MUX"))
+            if not drives:
+                used = nets[:, column] >= 0
+                nets[used, column] = other[nets[used, column]]
+        groups[name] = CellGroup(type=group.type, pins=group.pins, cells=group.cells, nets=nets)
+    return replace(netlist, groups=groups)
+
+
+@njit(cache=True, nogil=True)
+def _edge(values, states, data, counter, new, capture):  # type: ignore[no-untyped-def]
+    """Take data into all flip-flops at once; which lanes then differ from lane 0, elsewhere and in error counters."""
+    width = values.shape[1]
+    different = np.zeros(width, np.uint64)
+    told = np.zeros(width, np.uint64)
+    if capture:
+        for k in range(len(states)):
+            for w in range(width):
+                new[k, w] = values[data[k], w]
+    else:
+        for k in range(len(states)):
+            for w in range(width):
+                new[k, w] = values[states[k], w]
+    for k in range(len(states)):
+        one = np.uint64(0) - (new[k, 0] & np.uint64(1))
+        for w in range(width):
+            values[states[k], w] = new[k, w]
+            change = new[k, w] ^ one
+            if counter[k]:
+                told[w] |= change
+            else:
+                different[w] |= change
+    return different, told
+
+
+@njit(cache=True, nogil=True)
+def _restore(values, states, lanes):  # type: ignore[no-untyped-def]
+    """Set the flip-flops of some lanes to those of lane 0."""
+    for k in range(len(states)):
+        row = states[k]
+        one = np.uint64(0) - (values[row, 0] & np.uint64(1))
+        for w in range(len(lanes)):
+            values[row, w] = (values[row, w] & ~lanes[w]) | (one & lanes[w])
+
+
+class _Lane:
+    """What is known of a fault while it has a lane."""
+
+    __slots__ = (
+        "end", "first", "frames", "heard", "last", "number", "silent", "start", "told", "until", "wrong", "wrong_bus",
+    )  # fmt: skip
+
+    def __init__(self, number: int, start: int, until: int, end: int) -> None:
+        self.number, self.start, self.until, self.end = number, start, until, end
+        self.first = self.last = self.heard = -1
+        self.wrong = self.silent = 0
+        self.wrong_bus = self.told = False
+        self.frames: list[npt.NDArray[np.uint32]] = []
+
+
+class NetlistEngine:
+    """Engine on the mapped netlist.
+
+    Parameters
+    ----------
+    workload : Workload
+    scheme : Scheme
+    chip : ChipNetlist, optional
+        Where it is not the generated one (to show that a broken one is found out).
+    bits : sequence of StorageBit, optional
+        Flip-flops, if they are at hand.
+    words : int
+        Machine words per net: 64 faults live in each at the same time, less the lane without fault.
+    keep_frames : bool
+        Keep wrong frames in the outcomes.
+    library : str
+        Cell library.
+
+    Attributes
+    ----------
+    name : str
+    latency : int
+        Clocks from words to frames.
+    schedule : Schedule
+    nets : tuple of Target
+        Targets of transients at the heart of protection: the reset and the write enables of bytes.
+    compared : int
+        Frames of the run without fault that were compared with the golden model.
+
+    Raises
+    ------
+    EngineError
+        If the chip without fault does not do what the golden model says.
+    """
+
+    name = "netlist"
+
+    def __init__(
+        self,
+        workload: Workload,
+        scheme: Scheme,
+        *,
+        chip: ChipNetlist | None = None,
+        bits: Sequence[StorageBit] | None = None,
+        words: int = 8,
+        keep_frames: bool = False,
+        library: str = "nangate45",
+    ) -> None:
+        spec, loading = workload.spec, workload.loading
+        if spec.reuse > 1:
+            raise ValueError(
+                f"{spec.name}: the netlist engine has one clock, multipliers are reused {spec.reuse} times"
+            )
+        self.workload, self.scheme, self.keep_frames = workload, scheme, keep_frames
+        described_chip = described(Chip, spec=spec, scheme=scheme, loading=loading)
+        self.latency = int(described_chip.latency)
+        self.bits = tuple(bits) if bits is not None else storage_bits(spec, scheme, loading)
+        whole = schedule_of(workload, scheme, self.latency)
+        self.schedule = replace(whole, last=min(whole.last, whole.first + STRUCK - 1))
+        fields = described(ControlLogic, **described_chip.control_parameters()).state_fields
+        self._run_bit = fields["direct"][0]
+        self.chip = chip or ChipNetlist.load(map_chip(spec, scheme, loading, cell_library(library)))
+        one = GateSimulator(self.chip.netlist, self.chip.library, words=1, clock="clk")
+        self._place = {int(cell): place for place, cell in enumerate(one.storage_cells)}
+        self._storage = self._find_storages()
+        self._counter = np.zeros(one.storages, np.bool_)
+        for bit in self.bits:
+            if bit.stratum is Stratum.COUNTER:
+                self._counter[self._storage[bit.path, bit.bit]] = True
+        self._data = np.asarray(one._data, np.int32)
+        self._states = np.asarray(one.state_rows, np.int32)
+        self._start = self._loaded(one)
+        self._stimulus()
+        self._snapshots: dict[int, npt.NDArray[np.uint8]] = {}
+        self._check_once(one)
+        self._simulator = _widened(one, words)
+        self._new = np.empty((one.storages, words), np.uint64)
+        self._net_numbers: dict[Target, int] | None = None
+
+    def close(self) -> None:
+        """Nothing is held outside; for the sake of engines that do."""
+
+    def _find_storages(self) -> dict[Target, int]:
+        missing = [bit for bit in self.bits if (bit.path, bit.bit) not in self.chip.names]
+        if missing:
+            raise ValueError(f"{len(missing)} flip-flops are not in the netlist, the first is {missing[0].path}")
+        return {(b.path, b.bit): self._place[self.chip.names[b.path, b.bit]] for b in self.bits}
+
+    @property
+    def nets(self) -> tuple[Target, ...]:
+        """Reset, and what control tells the store, as `flows.campaign.rtl.RtlEngine.nets` has them."""
+        return (RESET, *self.transient_nets()["control outputs"])
+
+    def transient_nets(self) -> dict[str, tuple[Target, ...]]:
+        """Nets that transients may strike, by what they are; a net with several names counts once."""
+        inputs = {name for name, port in self.chip.netlist.ports.items() if port.direction == "input"}
+        found: dict[str, dict[int, Target]] = {}
+        for (name, bit), net in self.net_numbers.items():
+            scope, _, signal = name.rpartition(".")
+            top = name.partition(".")[0]
+            if name in inputs:
+                kind = "inputs"
+            elif re.fullmatch(r"control(_\d)?", scope) and signal in _CONTROL_OUTPUTS:
+                kind = "control outputs"
+            elif (scope.endswith("_register") and signal == "o") or (
+                re.fullmatch(r"registers(_\d)?", scope) and signal in _SETTINGS
+            ):
+                kind = "voters" if self.scheme is not Scheme.NONE else "registers"
+            elif top.startswith("control"):
+                kind = "control logic"
+            elif top.startswith("registers"):
+                kind = "store logic"
+            else:
+                kind = "data path"
+            nets = found.setdefault(kind, {})
+            if net not in nets or name < nets[net][0]:
+                nets[net] = (name, bit)
+        # the outputs of control and voters are nets of the modules around them, too
+        taken: set[int] = set()
+        chosen = {}
+        for kind in ("inputs", "control outputs", "voters", "registers", "control logic", "store logic", "data path"):
+            nets = {net: target for net, target in found.get(kind, {}).items() if net not in taken}
+            taken |= nets.keys()
+            if nets:
+                chosen[kind] = tuple(sorted(nets.values()))
+        return chosen
+
+    @property
+    def net_numbers(self) -> dict[Target, int]:
+        """Nets that transients may strike, by name and bit: outputs of logic, inputs but the clock."""
+        if self._net_numbers is None:
+            netlist = self.chip.netlist
+            driven = np.zeros(netlist.nets, np.bool_)
+            for group in netlist.groups.values():
+                cell = self.chip.library[group.type]
+                if cell.storage is None:
+                    for pin in cell.outputs:
+                        nets = group.pin(pin)
+                        driven[nets[nets >= 0]] = True
+            for port in netlist.ports.values():
+                if port.direction == "input" and port.name != "clk":
+                    driven[port.nets] = True
+            # what only buffers of the clock drive is the clock
+            driven[self._clock_nets()] = False
+            found: dict[Target, int] = {}
+            named = np.zeros(netlist.nets, np.bool_)
+            for private in (False, True):
+                for instance in netlist.instances:
+                    prefix = ".".join(instance.path) + "." if instance.path else ""
+                    for name, nets in instance.names.items():
+                        if name.startswith("$") is not private:
+                            continue
+                        for bit in np.flatnonzero(driven[nets] & ~(named[nets] & private)).tolist():
+                            found[prefix + name, bit] = int(nets[bit])
+                            named[nets[bit]] = True
+            self._net_numbers = found
+        return self._net_numbers
+
+    def _clock_nets(self) -> npt.NDArray[np.int64]:
+        rows = np.unique(self._simulator._clock_rows)
+        return rows[(rows > 1) & (rows < self.chip.netlist.nets)].astype(np.int64)
+
+    # ------------------------------------------------------------------------------------------------- preparation
+    def _loaded(self, one: GateSimulator) -> Words:
+        """States of all flip-flops behind reset, with the image of the workload in the store and `run` at 1."""
+        for name, port in self.chip.netlist.ports.items():
+            if port.direction == "input":
+                one.set_port(
+                    name, np.full((len(port.nets), 1), _ALL if name in ("scl", "sda", "rst") else 0, np.uint64)
+                )
+        for _ in range(2):
+            one.step()
+        one.set_port("rst", np.zeros((1, 1), np.uint64))
+        states = one.state.copy()
+        image, masks = self.workload.image, image_masks(self.workload.spec)
+        for bit in self.bits:
+            place = self._storage[bit.path, bit.bit]
+            if bit.stratum is Stratum.CONTROL and bit.bit == self._run_bit and _is_control_state(bit.path):
+                states[place] = _ALL
+            if bit.stratum not in (Stratum.WEIGHT, Stratum.SETTING):
+                continue
+            found = re.search(r"byte_([0-9a-f]{4})", bit.path)
+            if found is None:
+                raise ValueError(f"{self.scheme}: {bit.path} is no byte of the store, its value is not known")
+            address = int(found[1], 16)
+            states[place] = _ALL if _stored(image[address], masks[address], bit.bit) else 0
+        return states
+
+    def _stimulus(self) -> None:
+        """Rows of bits as masks over all lanes: inputs and expected frames of every crossing."""
+        w, ports = self.workload, self.chip.netlist.ports
+        shifts = np.arange(32, dtype=np.uint32)
+
+        def masks(values: npt.NDArray[np.uint32]) -> Words:
+            bits = (values[:, :, None] >> shifts & np.uint32(1)).reshape(len(values), -1)
+            return np.where(bits.astype(bool), _ALL, np.uint64(0))
+
+        self._words = masks(w.words)
+        self._lines = np.where(np.stack([w.scl, w.sda], 1).astype(bool), _ALL, np.uint64(0))
+        pins = np.zeros((w.crossings, w.frames.shape[1]), np.uint32)
+        pins[self.latency :] = w.frames[: w.crossings - self.latency]
+        self._pins = pins
+        self._frames = masks(pins)
+        self._frame_nets = ports["frames"].nets
+        self._low = ports["sda_low"].nets
+
+    def _drive(self, simulator: GateSimulator, crossing: int) -> None:
+        simulator.set_port("words", self._words[crossing][:, None])
+        simulator.set_port("scl", self._lines[crossing, :1, None])
+        simulator.set_port("sda", self._lines[crossing, 1:, None])
+
+    def _check_once(self, one: GateSimulator) -> None:
+        """`_check`, unless it was done before for this netlist and workload: then what it kept."""
+        w = self.workload
+        self.compared = w.crossings - self.latency
+        cache = ContentCache(cache_directory() / "chip-checks")
+        digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in (w.words, w.scl, w.sda, w.frames)))
+        key = content_key(
+            netlist=self.chip.digest, workload=digest.hexdigest(), image=sorted(w.image.items()),
+            sources=source_hash("flows/campaign/netlist.py", "flows/gate_simulation.py", "flows/netlist.py"),
+        )  # fmt: skip
+        kept = cache.get(key) if self.chip.digest else None
+        if kept is None:
+            self._check(one)
+            if self.chip.digest:
+                cache.put(key, {str(k): base64.b64encode(v.tobytes()).decode() for k, v in self._snapshots.items()})
+            return
+        self._snapshots = {int(k): np.frombuffer(base64.b64decode(v), np.uint8) for k, v in kept.items()}
+
+    def _check(self, one: GateSimulator) -> None:
+        """Run without fault: frames of the golden model, answers of the register map; keep states on the way."""
+        w = self.workload
+        low = np.zeros(w.crossings, np.int64)
+        new = np.empty((one.storages, 1), np.uint64)
+        one.state = self._start
+        for crossing in range(w.crossings):
+            if crossing % _EVERY == 0 and crossing <= self.schedule.last:
+                self._snapshots[crossing] = np.packbits(one.state[:, 0] & _ONE != 0)
+            self._drive(one, crossing)
+            one.evaluate()
+            low[crossing] = int(one.values[self._low[0], 0] & _ONE)
+            if crossing >= self.latency:
+                seen = one.values[self._frame_nets, 0]
+                if (seen != self._frames[crossing]).any():
+                    raise EngineError(
+                        f"{self.chip.netlist.top} without fault: the frame of crossing {crossing - self.latency}"
+                        f" differs from the golden model in {int((seen != self._frames[crossing]).sum())} bits"
+                    )
+            _edge(one.values, self._states, self._data, self._counter, new, True)
+        levels = w.sda & (1 - low)
+        if (silent := np.flatnonzero(levels[w.acknowledged])).size:
+            raise EngineError(
+                f"{self.chip.netlist.top} without fault does not acknowledge at crossing {w.acknowledged[silent[0]]}"
+            )
+        for read in w.reads:
+            got = bytes(np.packbits(levels[read.looks].astype(np.uint8)))
+            if got != read.expected:
+                raise EngineError(
+                    f"{self.chip.netlist.top} without fault: expected {read.expected.hex()} over I2C, got {got.hex()}"
+                )
+
+    # -------------------------------------------------------------------------------------------------------- faults
+    def window(self, fault: Fault) -> int:
+        """Crossings that a fault is watched at most: as on the RTL, but control for `WINDOW` crossings only."""
+        if fault.stratum in (Stratum.CONTROL, Stratum.COUNTER, Stratum.SHADOW) or fault.kind is Kind.TRANSIENT:
+            return WINDOW + fault.width
+        last = fault.gap + fault.width
+        if self.schedule.rows and any(self.schedule.scrubbed(path) is not None for path, _ in fault.targets):
+            return self.schedule.rows + last + 1
+        return self.latency + WATCHED + last
+
+    def _events(self, number: int, fault: Fault) -> list[tuple[int, int]]:
+        """Delay and storage, or net as ``~net``, of what a fault does."""
+        found: list[tuple[int, int]] = []
+        delays = [0, fault.gap] if fault.kind is Kind.DOUBLE else [0] * len(fault.targets)
+        for target, delay in zip(fault.targets, delays, strict=True):
+            if target in self._storage and fault.kind is not Kind.TRANSIENT:
+                found.append((delay, self._storage[target]))
+            elif fault.kind is Kind.TRANSIENT and (target == RESET or target in self.net_numbers):
+                net = int(self.chip.netlist.ports["rst"].nets[0]) if target == RESET else self.net_numbers[target]
+                found += [(delay + more, ~net) for more in range(fault.width)]
+            else:
+                what = "net" if fault.kind is Kind.TRANSIENT else "flip-flop"
+                raise ValueError(f"fault {number}: the netlist has no {what} {target[0]!r}, bit {target[1]}")
+        if not 1 <= fault.clock < self.workload.crossings - 1 - self.latency:
+            raise ValueError(
+                f"fault {number}: strikes at crossing {fault.clock}, the workload has {self.workload.crossings}"
+            )
+        return found
+
+    def run(self, faults: Sequence[Fault]) -> Sequence[Outcome]:
+        """One outcome for each fault, in order.
+
+        Raises
+        ------
+        EngineError
+            If lane 0 does not do what the golden model says.
+        ValueError
+            If a target does not exist or strikes outside the workload.
+        """
+        events = [self._events(number, fault) for number, fault in enumerate(faults)]
+        waiting = sorted(range(len(faults)), key=lambda number: faults[number].clock)
+        outcomes: dict[int, Outcome] = {}
+        while waiting:
+            waiting = self._sweep(faults, events, waiting, outcomes)
+        return [outcomes[number] for number in range(len(faults))]
+
+    def _sweep(
+        self, faults: Sequence[Fault], events: Sequence[list[tuple[int, int]]], order: Sequence[int],
+        outcomes: dict[int, Outcome],
+    ) -> list[int]:  # fmt: skip
+        """Once over the workload; returns the faults for which no lane was free."""
+        sim = self._simulator
+        starts = {clock: list(group) for clock, group in groupby(order, key=lambda number: faults[number].clock)}
+        first = faults[order[0]].clock // _EVERY * _EVERY
+        self._recall(first)
+        sim.set_port("rst", np.zeros((1, 1), np.uint64))
+        free = list(range(64 * sim.words - 1, 0, -1))
+        lanes: dict[int, _Lane] = {}
+        due: dict[int, list[tuple[int, int]]] = {}
+        left: list[int] = []
+        last = faults[order[-1]].clock
+        crossing = first
+        clocks = sorted(starts)
+        while lanes or crossing <= last:
+            if not lanes:
+                # nobody is struck: go on where the next one will be
+                while clocks and clocks[0] < crossing:
+                    clocks.pop(0)
+                if (ahead := clocks[0] // _EVERY * _EVERY) > crossing:
+                    crossing = ahead
+                    self._recall(crossing)
+            for number in starts.get(crossing, ()):
+                if not free:
+                    left.append(number)
+                    continue
+                lane = free.pop()
+                until = crossing + max(delay for delay, _ in events[number])
+                end = min(crossing + self.window(faults[number]), self.workload.crossings) - 1
+                lanes[lane] = _Lane(number, crossing, until, end)
+                for delay, what in events[number]:
+                    due.setdefault(crossing + delay, []).append((lane, what))
+            struck = due.pop(crossing, [])
+            flips = [(lane, what) for lane, what in struck if what >= 0]
+            pulses = [(lane, ~what) for lane, what in struck if what < 0]
+            if flips:
+                sim.flip_state([what for _, what in flips], self._masks(lane for lane, _ in flips))
+            if pulses:
+                self._pulse(pulses)
+            self._drive(sim, crossing)
+            if pulses:
+                sim.settle()
+            else:
+                sim.evaluate()
+            self._judge(crossing, lanes)
+            if pulses:
+                sim.edge()
+                self._pulse([])
+            different, told = _edge(sim.values, self._states, self._data, self._counter, self._new, not pulses)
+            done = self._finished(crossing, lanes, different, told, outcomes)
+            if done:
+                _restore(sim.values, self._states, self._lane_mask(done))
+                free += done
+            crossing += 1
+        return left
+
+    def _recall(self, crossing: int) -> None:
+        """All lanes without fault at a crossing that is kept."""
+        stored = np.unpackbits(self._snapshots[crossing], count=len(self._states)).astype(bool)
+        self._simulator.state = np.where(stored, _ALL, np.uint64(0))[:, None]
+
+    def _masks(self, lanes: Iterable[int]) -> Words:
+        """One row with one bit for each lane."""
+        listed = list(lanes)
+        masks = np.zeros((len(listed), self._simulator.words), np.uint64)
+        for row, lane in enumerate(listed):
+            masks[row, lane // 64] = _ONE << np.uint64(lane % 64)
+        return masks
+
+    def _lane_mask(self, lanes: Sequence[int]) -> Words:
+        chosen = np.zeros(64 * self._simulator.words, np.bool_)
+        chosen[list(lanes)] = True
+        return from_lanes(chosen)
+
+    def _pulse(self, pulses: list[tuple[int, int]]) -> None:
+        """Invert nets in lanes from now on; an empty list ends it."""
+        sim = self._simulator
+        nets = sorted({net for _, net in pulses})
+        flip = np.zeros((len(nets), sim.words), np.uint64)
+        for (lane, net), mask in zip(pulses, self._masks(lane for lane, _ in pulses), strict=True):
+            del lane
+            flip[nets.index(net)] |= mask
+        keep = np.full_like(flip, _ALL)
+        sim.fault(nets, keep=keep, put=np.zeros_like(flip), flip=flip)
+        # ports are no results of logic: they take the fault when they are driven
+        sim.set_port("rst", np.zeros((1, 1), np.uint64))
+
+    def _judge(self, crossing: int, lanes: dict[int, _Lane]) -> None:
+        """Compare what leaves the chip in this crossing."""
+        sim = self._simulator
+        seen = sim.values[self._frame_nets]
+        change = seen ^ self._frames[crossing][:, None]
+        wrong = np.bitwise_or.reduce(change, axis=0)
+        if crossing >= self.latency and wrong[0] & _ONE:
+            raise EngineError(f"lane without fault: frame {crossing - self.latency} differs from the golden model")
+        for lane in _set_bits(wrong):
+            state = lanes.get(lane)
+            if state is not None:
+                state.first = crossing if state.first < 0 else state.first
+                state.last = crossing
+                state.wrong += 1
+                silent = not ((seen[:, lane // 64] >> np.uint64(lane % 64)) & _ONE).any()
+                state.silent = state.silent + 1 if silent and state.heard == crossing - 1 else int(silent)
+                state.heard = crossing
+                if self.keep_frames:
+                    bits = (change[:, lane // 64] >> np.uint64(lane % 64) & _ONE).astype(np.uint32).reshape(-1, 32)
+                    change_words = (bits << np.arange(32, dtype=np.uint32)).sum(1, dtype=np.uint32)
+                    state.frames.append(self._pins[crossing] ^ change_words)
+        if self.workload.scl[crossing]:
+            low = sim.values[self._low[0]]
+            for lane in _set_bits(low ^ (_ALL if low[0] & _ONE else np.uint64(0))):
+                if lane in lanes:
+                    lanes[lane].wrong_bus = True
+
+    def _finished(
+        self, crossing: int, lanes: dict[int, _Lane], different: Words, told: Words, outcomes: dict[int, Outcome]
+    ) -> list[int]:
+        """Lanes that can be judged at the end of a crossing; their outcomes are written down."""
+        apart = set(_set_bits(different))
+        counted = set(_set_bits(told))
+        done = []
+        for lane, state in lanes.items():
+            if lane in counted:
+                state.told = True
+            equal = lane not in apart and crossing >= state.until
+            if not equal and crossing < state.end:
+                continue
+            done.append(lane)
+            stopped = state.heard == crossing and state.silent >= WATCHED
+            if state.wrong_bus or stopped:
+                effect = Effect.HANG
+            elif state.wrong:
+                effect = Effect.CORRUPTED
+            else:
+                effect = Effect.CORRECTED if state.told else Effect.MASKED
+            outcomes[state.number] = Outcome(
+                number=state.number, effect=effect, wrong_crossings=state.wrong,
+                first_wrong=state.first - self.latency if state.wrong else -1,
+                last_wrong=state.last - self.latency if state.wrong else -1,
+                persistent=not equal, watched=crossing - state.start + 1,
+                frames=np.stack(state.frames) if state.frames else None,
+            )  # fmt: skip
+        for lane in done:
+            del lanes[lane]
+        return done
+
+
+_EVERY = 32
+"""Crossings between states that are kept of the run without fault."""
+
+
+def _is_control_state(path: str) -> bool:
+    return path.startswith("control") and path.rpartition(".")[2] in ("o", "state") and ".state" in path
+
+
+def _stored(byte: int, mask: int, place: int) -> bool:
+    """Bit of the flip-flops that hold a byte: bits in use first, then check bits of a code word."""
+    used = [bit for bit in range(8) if mask >> bit & 1]
+    data = [byte >> bit & 1 for bit in used]
+    if place < len(used):
+        return bool(data[place])
+    row = place - len(used)
+    return bool(sum(bit for bit, column in zip(data, check_columns(len(used)), strict=True) if column >> row & 1) & 1)
+
+
+def _widened(one: GateSimulator, words: int) -> GateSimulator:
+    """The same simulator with more lanes."""
+    wide = copy.copy(one)
+    wide.words = words
+    wide.values = np.repeat(one.values, words, axis=1)
+    wide.pulsed = np.zeros((len(one.clock_rows), words), np.uint64)
+    empty = np.zeros((0, words), np.uint64)
+    wide._slot = one._slot.copy()
+    wide.fault([], keep=empty, put=empty, flip=empty)
+    return wide
+
+
+def _set_bits(words: Words) -> list[int]:
+    """Lanes of the bits that are set."""
+    if not words.any():
+        return []
+    bits = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), bitorder="little")
+    return [int(lane) for lane in np.flatnonzero(bits)]

@@ -1,0 +1,214 @@
+"""The netlist engine on a small chip: single upsets are corrected, broken variants are found, double flips hit."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from flows.campaign.engine import EngineError
+from flows.campaign.faults import Fault, Kind, double_flips, single_flips, transients
+from flows.campaign.netlist import ChipNetlist, NetlistEngine, map_chip
+from flows.campaign.outcome import Effect, Outcome, uncorrected
+from flows.campaign.rtl import RESET
+from flows.campaign.workload import Workload, make_workload
+from flows.cells import cell_library
+from flows.protection import StorageBit, Stratum, storage_bits
+from flows.synthesis import Recipe
+from hw.common.scheme import Scheme
+from sim.hgcal_encoder.chip_registers import Loading
+from sim.hgcal_encoder.encoder import Encoder
+from sim.hgcal_encoder.spec import ECON_T
+
+SPEC = replace(ECON_T, name="TINY", filters=1, latents=1)
+"""All 48 cells with their settings, and 27 weights."""
+QUICK = Recipe(name="quick", abc=("strash", "&get -n", "&nf", "&put"))
+CROSSINGS = 420
+"""Of the workload: three walks of the scrubber."""
+
+
+@pytest.fixture(scope="module")
+def workload() -> Workload:
+    whole = make_workload(SPEC, Loading.DIRECT, seed=3)
+    part = slice(0, CROSSINGS)
+    return replace(
+        whole, words=whole.words[part], scl=whole.scl[part], sda=whole.sda[part], frames=whole.frames[part],
+        reads=(), acknowledged=whole.acknowledged[whole.acknowledged < CROSSINGS],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bits() -> tuple[StorageBit, ...]:
+    return storage_bits(SPEC, Scheme.TMR_MODULE, Loading.DIRECT)
+
+
+@pytest.fixture(scope="module")
+def chip() -> ChipNetlist:
+    try:
+        library = cell_library("nangate45")
+    except (OSError, ValueError) as error:
+        pytest.skip(str(error))
+    return ChipNetlist.load(map_chip(SPEC, Scheme.TMR_MODULE, Loading.DIRECT, library, recipe=QUICK))
+
+
+@pytest.fixture(scope="module")
+def engine(workload: Workload, chip: ChipNetlist, bits: tuple[StorageBit, ...]) -> NetlistEngine:
+    return NetlistEngine(workload, Scheme.TMR_MODULE, chip=chip, bits=bits, words=4, keep_frames=True)
+
+
+def flips(bits: Sequence[StorageBit], prefix: str, clock: int, stratum: str = "") -> list[Fault]:
+    """A flip of every bit below a path."""
+    return [
+        Fault(kind=Kind.FLIP, targets=((bit.path, bit.bit),), stratum=stratum or str(bit.stratum), clock=clock)
+        for bit in bits
+        if bit.path.startswith(prefix)
+    ]
+
+
+def test_every_flip_flop_has_its_name(chip: ChipNetlist, bits: tuple[StorageBit, ...]) -> None:
+    cells = [chip.names[bit.path, bit.bit] for bit in bits]
+    assert len(set(cells)) == len(bits) == len(set(chip.names.values()))
+
+
+def test_single_flips_are_corrected(engine: NetlistEngine, bits: tuple[StorageBit, ...]) -> None:
+    counts: dict[Stratum, int | None] = {
+        Stratum.WEIGHT: 150, Stratum.SETTING: 200, Stratum.DATA_PATH: 200, Stratum.CONTROL: 100, Stratum.COUNTER: 40
+    }  # fmt: skip
+    faults = single_flips(bits, engine.schedule, seed=1, counts=counts)
+    outcomes = engine.run(faults)
+    assert [o.number for o in outcomes] == list(range(len(faults)))
+    assert uncorrected(outcomes) == []
+    by_stratum = Counter((f.stratum, o.effect) for f, o in zip(faults, outcomes, strict=True))
+    # every flip is told by a counter: copies are compared at every clock, or when the scrubber comes by
+    assert by_stratum == {(str(s), Effect.CORRECTED): n for s, n in counts.items()}
+    for fault, outcome in zip(faults, outcomes, strict=True):
+        row = engine.schedule.scrubbed(fault.targets[0][0])
+        # gone at the clock in which its row is scrubbed, or at once
+        expected = 1 if row is None else (row - fault.clock) % engine.schedule.rows + 1
+        assert outcome.watched == expected
+
+
+def test_two_copies_at_once_win_the_vote(engine: NetlistEngine, bits: tuple[StorageBit, ...]) -> None:
+    faults = double_flips(bits, engine.schedule, seed=2, count=200)
+    outcomes = engine.run(faults)
+    assert all(o.persistent for f, o in zip(faults, outcomes, strict=True) if f.stratum == Stratum.WEIGHT)
+    assert Counter(o.effect for o in outcomes)[Effect.CORRUPTED] > 10
+
+
+def test_a_corrupted_weight_gives_the_frames_of_the_flipped_image(
+    engine: NetlistEngine, bits: tuple[StorageBit, ...]
+) -> None:
+    """Two copies of the sign of a dense bias: the netlist now computes with another weight, and so does the model."""
+    width, clock = SPEC.weight.width, 40
+    place = SPEC.weight_bits - 1
+    address = 0x0538 + 143 * (place // 8 // (-(-(-(-SPEC.weight_bits // 8)) // 12)))
+    address += place // 8 % (-(-(-(-SPEC.weight_bits // 8)) // 12))
+    paths = [f"registers_{copy}.byte_{address:04x}.raw" for copy in (0, 1)]
+    assert {bit.path for bit in bits} >= set(paths)
+    fault = Fault(
+        kind=Kind.DOUBLE, targets=tuple((path, place % 8) for path in paths), stratum="weight", clock=clock, gap=0
+    )  # fmt: skip
+    (outcome,) = engine.run([fault])
+    codes = engine.workload.weights.to_codes()
+    codes[-1] = SPEC.weight.fit(np.array([codes[-1] ^ 1 << (width - 1)]))[0]
+    other = type(engine.workload.weights).from_codes(codes, SPEC)
+    frames = Encoder(SPEC, other, engine.workload.settings).frames(engine.workload.words)
+    wrong = np.flatnonzero((frames != engine.workload.frames).any(axis=1))
+    seen = wrong[(wrong >= outcome.first_wrong) & (wrong <= outcome.last_wrong)]
+    assert outcome.effect is Effect.CORRUPTED
+    assert outcome.persistent
+    assert outcome.wrong_crossings == len(seen) > 5
+    # the crossing in whose middle it struck still was in front of the dense layer
+    assert clock - engine.latency <= outcome.first_wrong <= clock
+    assert outcome.frames is not None
+    np.testing.assert_array_equal(outcome.frames, frames[seen])
+
+
+def test_transients_and_reset(engine: NetlistEngine) -> None:
+    kinds = engine.transient_nets()
+    assert {"inputs", "control outputs", "voters", "control logic", "store logic", "data path"} <= kinds.keys()
+    voters = transients(kinds["voters"][:40], engine.schedule, seed=4, stratum="voters", repeats=1)
+    outputs = transients(kinds["control outputs"], engine.schedule, seed=4, stratum="control outputs", repeats=1)
+    path = transients(kinds["data path"][::400], engine.schedule, seed=4, stratum="data path", repeats=1)
+    (reset,) = transients([RESET], engine.schedule, seed=4, stratum="reset", repeats=1)
+    outcomes = engine.run([*voters, *outputs, *path, reset])
+    # one tree of reset: everything is cleared, frames stop
+    assert outcomes[-1].effect is Effect.HANG
+    assert outcomes[-1].persistent
+    # control is there three times: what one copy tells for a clock stays in its file
+    told = zip(outputs, outcomes[len(voters) :], strict=False)
+    assert uncorrected(o for fault, o in told if "run" not in fault.targets[0][0]) == []
+    # logic of the data path is there once: wrong frames of the crossings inside, and nothing stays
+    inside = outcomes[len(voters) + len(outputs) : -1]
+    assert any(o.effect is Effect.CORRUPTED for o in inside)
+    for outcome in (o for o in inside if o.persistent or o.wrong_crossings > 2):
+        # the crossing counter goes on from a wrong value until the next orbit: its logic is there once, nothing else is
+        assert outcome.frames is not None
+        golden = engine.workload.frames[outcome.first_wrong : outcome.last_wrong + 1]
+        change = outcome.frames ^ golden
+        assert not change[:, 1:].any()
+        assert not (change[:, 0] & np.uint32(0x07FF_FFFF)).any()
+
+
+def net(chip: ChipNetlist, path: str) -> np.ndarray:
+    """Nets of a signal by its path in the hierarchy."""
+    scope, _, name = path.rpartition(".")
+    (instance,) = (i for i in chip.netlist.instances if ".".join(i.path) == scope)
+    return instance.names[name]
+
+
+def outcomes_of(chip: ChipNetlist, engine: NetlistEngine, faults: Sequence[Fault]) -> Sequence[Outcome]:
+    """Of a broken chip: without fault it works as every other."""
+    broken = NetlistEngine(engine.workload, Scheme.TMR_MODULE, chip=chip, bits=engine.bits, words=4)
+    return broken.run(faults)
+
+
+def test_a_removed_voter_is_found(engine: NetlistEngine, chip: ChipNetlist) -> None:
+    name = "dense_latents_register"
+    voted, copy = net(chip, f"{name}.o"), net(chip, f"{name}.replica_0.o")
+    faults = flips(engine.bits, f"{name}.replica_0", 50)
+    assert uncorrected(engine.run(faults)) == []
+    broken = chip.broken(dict(zip(voted.tolist(), copy.tolist(), strict=True)))
+    found = uncorrected(outcomes_of(broken, engine, faults))
+    assert len(found) == len(faults) > 5
+
+
+def test_merged_replicas_are_found(engine: NetlistEngine, chip: ChipNetlist) -> None:
+    first = net(chip, "registers_0.raw").tolist()
+    merged = {
+        other: one
+        for copy in (1, 2)
+        for one, other in zip(first, net(chip, f"registers_{copy}.raw").tolist(), strict=True)
+    }
+    faults = flips(engine.bits, "registers_0.byte_053", 50)
+    found = uncorrected(outcomes_of(chip.broken(merged), engine, faults))
+    assert len(found) == len(faults) > 10
+    assert all(o.persistent for o in found)
+
+
+def test_a_scrubber_that_is_off_is_found(engine: NetlistEngine, chip: ChipNetlist) -> None:
+    still = {number: 0 for copy in range(3) for number in net(chip, f"control_{copy}.scrub_row").tolist()}
+    faults = flips(engine.bits, "registers_1.byte_053", 50)
+    found = uncorrected(outcomes_of(chip.broken(still), engine, faults))
+    assert len(found) == len(faults) > 10
+    assert all(o.persistent and o.effect is not Effect.CORRUPTED for o in found)
+
+
+def test_a_chip_that_is_wrong_without_fault_judges_nothing(engine: NetlistEngine, chip: ChipNetlist) -> None:
+    frames = chip.netlist.ports["frames"].nets
+    latent = net(chip, "dense_latents_register.o")
+    assert len(frames) > len(latent)
+    with pytest.raises(EngineError, match="differs from the golden model"):
+        outcomes_of(chip.broken({int(latent[0]): 1}), engine, [])
+
+
+def test_bad_targets_are_named(engine: NetlistEngine) -> None:
+    bad = Fault(kind=Kind.FLIP, targets=(("registers_0.byte_ffff.raw", 1),), stratum="weight", clock=10)
+    with pytest.raises(ValueError, match="fault 0: the netlist has no flip-flop 'registers_0.byte_ffff.raw', bit 1"):
+        engine.run([bad])
+    with pytest.raises(ValueError, match="no net 'nothing'"):
+        engine.run([Fault(kind=Kind.TRANSIENT, targets=(("nothing", 0),), stratum="control", clock=10)])
+    late = replace(bad, targets=((engine.bits[0].path, engine.bits[0].bit),), clock=CROSSINGS)
+    with pytest.raises(ValueError, match=f"strikes at crossing {CROSSINGS}, the workload has {CROSSINGS}"):
+        engine.run([late])
