@@ -1,5 +1,6 @@
 """The netlist engine on a small chip: single upsets are corrected, broken variants are found, double flips hit."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -102,8 +103,9 @@ def test_a_corrupted_weight_gives_the_frames_of_the_flipped_image(
     """Two copies of the sign of a dense bias: the netlist now computes with another weight, and so does the model."""
     width, clock = SPEC.weight.width, 40
     place = SPEC.weight_bits - 1
-    address = 0x0538 + 143 * (place // 8 // (-(-(-(-SPEC.weight_bits // 8)) // 12)))
-    address += place // 8 % (-(-(-(-SPEC.weight_bits // 8)) // 12))
+    block_bytes = math.ceil(math.ceil(SPEC.weight_bits / 8) / 12)
+    block, byte = divmod(place // 8, block_bytes)
+    address = 0x0538 + 143 * block + byte
     paths = [f"registers_{copy}.byte_{address:04x}.raw" for copy in (0, 1)]
     assert {bit.path for bit in bits} >= set(paths)
     fault = Fault(
