@@ -3,7 +3,7 @@
 Takes what ``liquidcal synth`` and ``liquidcal power`` left below ``report/``, runs the same recordings through the
 golden model for array, ADCs and weight memory, and writes into ``benchmarks/results``: ``lsm_energy.json`` (parts of
 one inference), ``lsm_energy_split.json`` (five parts, also per synaptic operation), ``lsm_energy_stages.json`` (digital
-part, in the node of its library), ``lsm_area.json``.
+part, in the node of its library), ``lsm_area.json``; with ``--clock-gating`` the same as ``lsm_gated_*.json``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from flows.crossbar_activity import recorded_stimulus
 from flows.crossbar_energy import NODE, Term, area_terms, digital_terms, macro_terms, split
-from flows.designs import load_design
+from flows.designs import design
 from flows.metrics import Metric, now, package_version, write_metrics
 from flows.physical import Mapped
 from flows.synthesis import load_result
@@ -51,14 +51,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("design", nargs="?", default="N_MNIST")
     parser.add_argument("--out", type=Path, default=Path("report"))
+    parser.add_argument("--clock-gating", action="store_true", help="the variant with clock gates: lsm_gated_*.json")
     options = parser.parse_args()
-    spec = load_design(options.design)
+    part = design(options.design, clock_gating=options.clock_gating)
+    spec = part.spec
     if not isinstance(spec, CrossbarSpec):
         raise SystemExit(f"{spec.name} is no crossbar")
-    folder = options.out / spec.name
+    folder = options.out / part.name
     power = folder / "power" / "power.json"
     if not power.is_file():
-        raise SystemExit(f"{folder} holds no power: run liquidcal synth {spec.name} and liquidcal power {spec.name}")
+        raise SystemExit(f"{folder} holds no power: run liquidcal synth and power {spec.name}{part.options}")
     told = json.loads(power.read_text())
     mapped = Mapped(folder=folder)
     stimulus = recorded_stimulus(spec, streams=told["recordings"], seed=told["seed"])
@@ -70,7 +72,7 @@ def main() -> None:
     def make(**fields: object) -> Metric:
         return Metric(
             tool="liquidcal", tool_version=package_version("liquidcal"), library=mapped.cells.name,
-            library_sha256=mapped.cells.sha256, command=f"python -m benchmarks.lsm_energy {options.design}", date=date,
+            library_sha256=mapped.cells.sha256, command=f"python -m benchmarks.lsm_energy {options.design}{part.options}", date=date,
             **fields,  # type: ignore[arg-type]
         )  # fmt: skip
 
@@ -103,7 +105,7 @@ def main() -> None:
              method="spikes, counts, scores and classes of the netlist, equal to the golden model's"),
     ]  # fmt: skip
     result = load_result(folder / "synthesis")
-    stage_um2 = {(s.instances[0] if s.instances else spec.name): s.area_um2 for s in result.stages}
+    stage_um2 = {(s.instances[0] if s.instances else part.name): s.area_um2 for s in result.stages}
     areas = area_terms(
         spec, library=mapped.cells.name, stages_um2=stage_um2, gate_um2=result.area_um2 / result.gate_equivalents
     )
@@ -116,7 +118,8 @@ def main() -> None:
         "lsm_energy_stages": stages,
         "lsm_area": rows(make, "design__area", "mm2", area),
     }
-    for name, metrics in files.items():
+    for stem, metrics in files.items():
+        name = stem.replace("lsm_", "lsm_gated_") if options.clock_gating else stem
         write_metrics(RESULTS / f"{name}.json", metrics)
         print(RESULTS / f"{name}.json")
 

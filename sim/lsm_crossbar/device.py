@@ -9,9 +9,11 @@ cells and breakdown voltages of 400 (`data/`). Cells form where the programming 
 the word line's transistor sets the compliance. Conductance grows in proportion to the compliance, as the resistance of
 a formed filament is a constant voltage over the compliance current: D. Ielmini, "Modeling the universal set/reset
 characteristics of bipolar RRAM by field- and temperature-driven filament growth", IEEE Trans. Electron Devices 58
-(2011) 4309. Drift as a power law of time with cell-to-cell exponents: M. Le Gallo et al., "Collective structural
-relaxation in phase-change memory devices", Adv. Electron. Mater. 4 (2018) 1700627, the form that crossbar simulators
-use for resistive memory too; no drift of these cells has been published, so it is off unless set.
+(2011) 4309; that this voltage is 0.4 V could not be confirmed in the paper itself. It only says which compliance the
+measured conductances belong to; draws at the default compliance do not depend on it. Drift as a power law of time with
+cell-to-cell exponents: M. Le Gallo et al., "Collective structural relaxation in phase-change memory devices", Adv.
+Electron. Mater. 4 (2018) 1700627, the form that crossbar simulators use for resistive memory too; no drift of these
+cells has been published, so it is off unless set.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from sim.lsm_crossbar.spec import NOISE_FRACTION, CrossbarSpec, DeviceParameters
 
 DATA = Path(__file__).parent / "data"
 REFERENCE_COMPLIANCE_UA = 5.0
-"""Compliance, uA, to which the measured conductances are assigned: mean conductance times 0.4 V (Ielmini 2011)."""
+"""Compliance, uA, to which the measured conductances are assigned: mean conductance times 0.4 V (Ielmini 2011,
+the voltage unconfirmed)."""
 
 _STREAMS = ("breakdown", "conductance", "error", "stuck", "drift", "gain", "offset")
 

@@ -9,8 +9,9 @@ function says where its equation comes from. Counts of reads, activations and co
 - ADCs: the regression on B. Murmann's survey of published converters in T. Andrulis, R. Chen, H.-S. Lee, J. S. Emer,
   V. Sze, "Modeling analog-digital-converter energy and area for compute-in-memory accelerator design", arXiv
   2404.06553, with the coefficients of its program (hwcomponents-adc 1.0.21). It describes converters as good as the
-  best fifth of the survey. Below it, the bound k1 B + k2 4^B of B. Murmann, "Mixed-signal computing for deep neural
-  network inference", IEEE TVLSI 29 (2021) 3; above it, the same regression for the mean converter.
+  best fifth of the survey. Below it is the bound k1 B + k2 4^B of B. Murmann, "Mixed-signal computing for deep neural
+  network inference", IEEE TVLSI 29 (2021) 3. Its k1 and k2 are those of ZigZag's analogue arrays (KULeuven-MICAS),
+  100 fF and 1 aF times the square of the supply, here at 1 V; they were not seen in the paper itself. Above it, the same regression for the mean converter.
 """
 
 from __future__ import annotations
@@ -152,7 +153,7 @@ def survey_adc_area_um2(bits: float, node_nm: float, samples_per_s: float) -> fl
 
 
 def bound_adc_energy_pj(bits: float) -> float:
-    """Energy of a conversion by Murmann's bound, k1 B + k2 4^B with k1 = 100 fJ and k2 = 1 aJ, pJ."""
+    """Energy of a conversion by Murmann's bound, k1 B + k2 4^B with k1 = 100 fJ and k2 = 1 aJ (supply of 1 V), pJ."""
     return 0.1 * bits + 1e-6 * math.pow(4, bits)
 
 
