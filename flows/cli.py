@@ -18,6 +18,7 @@ from flows.commands import (
     export,
     flow,
     fpga,
+    freeze,
     generate,
     place,
     power,
@@ -45,6 +46,7 @@ app.command()(demo.demo)
 app.command()(encode.encode)
 app.command()(convert.convert)
 app.command()(generate.generate)
+app.command()(freeze.freeze)
 app.command()(verify.verify)
 app.command()(flow.flow)
 app.command()(synth.synth)

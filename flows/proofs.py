@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from hw.hgcal_encoder.dot_product import DotProductFormat
 
 __all__ = [
-    "Proof", "Status", "dot_products", "proof_count", "prove_dot_product", "prove_encoder", "prove_equal",
-    "prove_rectify", "prove_reset",
+    "FlatNetlist", "Proof", "Status", "dot_products", "proof_count", "prove_dot_product", "prove_encoder",
+    "prove_equal", "prove_rectify", "prove_reset",
 ]  # fmt: skip
 
 
@@ -382,7 +382,7 @@ class WholeDotProduct(Component):  # type: ignore[misc]
         return m
 
 
-class _Netlist:
+class FlatNetlist:
     """A flat combinational module, seen bit by bit."""
 
     _BITWISE = frozenset({"$and", "$or", "$xor", "$xnor", "$not", "$pos"})
@@ -481,7 +481,7 @@ def prove_dot_product(name: str, dot_format: DotProductFormat, timeout_s: float 
     No solver decides a sum of many products at once, so the proof uses that the hardware is a sum:
 
     1. From the netlist: modulo ``2**sum_width``, the complement of the output is a constant plus bits, each at its own
-       weight, that depend on few inputs each (`_Netlist.addends` and `_Netlist.cone`). The formula is such a sum, too:
+       weight, that depend on few inputs each (`FlatNetlist.addends`, `FlatNetlist.cone`). The formula is such a sum:
        its terms depend on one activation and its weight, or on one bit of the bias.
     2. So the difference of hardware and formula is a sum of functions, each of one of these small sets of inputs. Such
        a sum is zero everywhere if it is zero wherever all inputs outside one of the sets are 0, for each set in turn
@@ -513,7 +513,7 @@ def prove_dot_product(name: str, dot_format: DotProductFormat, timeout_s: float 
         (work / "design.il").write_text(text)
         script = f"read_rtlil design.il\nhierarchy -top {name}\nproc\nflatten -noscopeinfo\nopt_clean\n"
         run_yosys(script + "write_rtlil flat.il\n", directory=work, timeout_s=timeout_s)
-        netlist = _Netlist(parse_rtlil((work / "flat.il").read_text())[name])
+        netlist = FlatNetlist(parse_rtlil((work / "flat.il").read_text())[name])
     sets = _input_sets(netlist, f)
     status, example = Status.PROVED, {}
     if max(map(len, sets)) > _MOST_BITS:
@@ -534,7 +534,7 @@ def prove_dot_product(name: str, dot_format: DotProductFormat, timeout_s: float 
     )  # fmt: skip
 
 
-def _input_sets(netlist: _Netlist, f: DotProductFormat) -> list[frozenset[str]]:
+def _input_sets(netlist: FlatNetlist, f: DotProductFormat) -> list[frozenset[str]]:
     """Largest sets of input bits on which one term of hardware or formula depends."""
     word = []
     for bit in netlist.bits("\\sum"):

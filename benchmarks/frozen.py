@@ -1,0 +1,148 @@
+"""Area of the network with constant weights beside da4ml's: ``python -m benchmarks.frozen``.
+
+Pixels to latents of one trained model, combinational, onto NanGate 45 by one recipe, in two arithmetics: each product
+floored as on the chip, and whole products, which is what da4ml is made for. Every mapped netlist, the rival's too, is
+simulated gate by gate and has to give the golden model's latents. da4ml runs in an environment of its own
+(`scripts/bench.sh` makes it). Arithmetics that are not asked for stay in the results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.rivals.da4ml_arrays import network_arrays
+from flows.cells import CellLibrary, cell_library
+from flows.conversion import sample_pixels, trace_model
+from flows.frozen import KEEP, RECIPE
+from flows.gate_simulation import GateSimulator, from_lanes, to_lanes
+from flows.liberty import read_power_library
+from flows.metrics import Metric, read_metrics, write_metrics
+from flows.netlist import read_netlist
+from flows.synthesis import Recipe, SynthesisResult, synthesise
+from hw.common.export import to_rtlil
+from hw.hgcal_encoder.frozen_network import FrozenNetwork, FrozenWeights
+from sim.hgcal_encoder.decoder import shipped_models
+from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
+from sim.hgcal_encoder.weights import Weights
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RESULT = REPOSITORY / "benchmarks" / "results" / "frozen.json"
+RIVALS = REPOSITORY / ".venv-rivals" / "bin" / "python"
+IMAGES = 8192
+ARITHMETICS = ("chip", "exact")
+
+
+def arithmetic(name: str) -> EncoderSpec:
+    """The chip's, or whole products whose sums are truncated and saturated as the chip's."""
+    if name == "chip":
+        return ECON_T
+    fraction = ECON_T.activation.fraction + ECON_T.weight.fraction
+    return replace(ECON_T, name="ECON_T_WHOLE", conv_product_fraction=fraction, dense_product_fraction=fraction)
+
+
+def wrong_latents(
+    result: SynthesisResult, library: CellLibrary, pixels: npt.NDArray[np.int64], weights: Weights
+) -> int:
+    """Latents of a mapped netlist that are not the golden model's; ports are one word in, one word out, or by name."""
+    netlist = read_netlist(result.netlist_verilog, liberty=library.liberty)
+    spec = weights.spec
+    wanted = trace_model(weights, pixels).latents
+    words = len(pixels) // 64
+    simulator = GateSimulator(netlist, read_power_library(library.liberty), words=words)
+    source, sink = ("model_inp", "model_out") if "model_inp" in netlist.ports else ("pixels", "latents")
+    bits = (pixels[:, :, None] >> np.arange(spec.pixel.width) & 1).reshape(len(pixels), -1).T
+    simulator.set_port(source, from_lanes(bits))
+    simulator.settle()
+    got = to_lanes(simulator.values[netlist.ports[sink].nets]).astype(np.int64)
+    latents = np.tensordot(got.reshape(spec.latents, spec.latent.width, -1), 1 << np.arange(spec.latent.width), (1, 0))
+    return int((wanted != latents.T).sum())
+
+
+def measure(name: str, case: str, source: str, top: str, weights: Weights, recipe: Recipe, note: str) -> list[Metric]:
+    """Synthesise, simulate, report."""
+    library = cell_library("nangate45")
+    pixels = sample_pixels(weights.spec, np.random.default_rng(20261123), IMAGES)
+    command = f"python -m benchmarks.frozen --arithmetics {name}"
+    with tempfile.TemporaryDirectory(prefix="liquidcal-frozen-") as scratch:
+        result = synthesise(
+            source, top=top, library=library, out_dir=Path(scratch, "out"), recipe=recipe, command=command,
+            # one module each, so that nothing stops sharing; tables apart, as small modules are mapped better
+            flatten=("*",), keep=KEEP,
+        )  # fmt: skip
+        wrong = wrong_latents(result, library, pixels, weights)
+    if wrong:
+        raise SystemExit(f"{case}: {wrong} of {IMAGES * weights.spec.latents} latents differ from the golden model's")
+    area = next(metric for metric in result.metrics if metric.name == "design__instance__area")
+    values: list[tuple[str, int | float, str]] = [
+        ("design__instance__area", round(result.area_um2), "um2"),
+        ("design__instance__area__gate_equivalent", round(result.gate_equivalents / 1000, 1), "kGE"),
+        ("design__full_adder__count", int(result.values["design__instance__count__class:full_adder"]), ""),
+        ("design__instance__count", int(result.values["design__instance__count"]), ""),
+        ("latents_equal_to_golden_model", IMAGES * weights.spec.latents, ""),
+    ]
+    method = f"{note}; mapped by recipe {recipe.name}, netlist simulated on {IMAGES} images"
+    return [
+        replace(area, name=f"{what}__case:{case}", value=value, unit=unit, method=method)
+        for what, value, unit in values
+    ]
+
+
+def rivals(weights: Weights, folder: Path) -> dict[str, Any]:
+    """Write da4ml's Verilog into a folder."""
+    np.savez(folder / "network.npz", **network_arrays(weights, np.zeros((1, 48), np.int64)))
+    program = REPOSITORY / "benchmarks" / "rivals" / "da4ml_verilog.py"
+    run = subprocess.run([RIVALS, program, folder / "network.npz", folder], capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise SystemExit(f"da4ml ended with {run.returncode}: {run.stderr[-2000:]}")
+    answer: dict[str, Any] = json.loads(run.stdout.strip().splitlines()[-1])
+    return answer
+
+
+def main() -> None:
+    """Measure and write; cases that are not asked for stay in the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="econ_t_5elinks")
+    parser.add_argument("--arithmetics", nargs="+", choices=ARITHMETICS, default=list(ARITHMETICS))
+    parser.add_argument("--out", type=Path, default=RESULT)
+    options = parser.parse_args()
+    if not RIVALS.exists():
+        sys.exit("benchmarks.frozen: no .venv-rivals; run `make bench`")
+    trained = Weights.load(shipped_models()[options.model], ECON_T)
+    rows = {metric.name: metric for metric in (read_metrics(options.out) if options.out.is_file() else [])}
+    with tempfile.TemporaryDirectory(prefix="liquidcal-frozen-") as scratch:
+        folder = Path(scratch)
+        about = rivals(trained, folder)
+        for name in options.arithmetics:
+            spec = arithmetic(name)
+            weights = Weights.from_codes(trained.to_codes(), spec)
+            network = FrozenNetwork(spec=spec, weights=FrozenWeights.of(weights))
+            ours = to_rtlil(network, "frozen_network")
+            verilog = (folder / f"{name}.v").read_text()
+            words = "each product floored" if name == "chip" else "whole products"
+            for case, source, top, note in (
+                (f"da4ml,_{words.replace(' ', '_')}", verilog, "da4ml_network", f"da4ml {about['version']}, {words}"),
+                (f"liquidcal,_{words.replace(' ', '_')}", ours, "frozen_network", f"liquidcal, {words}"),
+            ):
+                new = measure(name, case, source, top, weights, RECIPE, note)
+                rows |= {metric.name: metric for metric in new}
+                print(case, *(f"{m.value} {m.unit}" for m in new), flush=True)
+                if case.startswith("liquidcal"):
+                    rival = rows[new[0].name.replace("liquidcal", "da4ml")]
+                    ratio = round(float(new[0].value) / float(rival.value), 3)
+                    ratio_name = f"area_over_da4ml__case:{case}"
+                    rows[ratio_name] = replace(new[0], name=ratio_name, value=ratio, unit="")
+                write_metrics(options.out, list(rows.values()))
+
+
+if __name__ == "__main__":
+    main()
