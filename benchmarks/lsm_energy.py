@@ -72,7 +72,8 @@ def main() -> None:
     def make(**fields: object) -> Metric:
         return Metric(
             tool="liquidcal", tool_version=package_version("liquidcal"), library=mapped.cells.name,
-            library_sha256=mapped.cells.sha256, command=f"python -m benchmarks.lsm_energy {options.design}{part.options}", date=date,
+            library_sha256=mapped.cells.sha256, date=date,
+            command=f"python -m benchmarks.lsm_energy {options.design}{part.options}",
             **fields,  # type: ignore[arg-type]
         )  # fmt: skip
 
