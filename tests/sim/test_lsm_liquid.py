@@ -81,6 +81,24 @@ def test_engines_agree_on_presets_with_all_effects(spec: CrossbarSpec) -> None:
         assert np.array_equal(getattr(slow, field), getattr(fast, field)), field
 
 
+@pytest.mark.parametrize("density", [0.0, 0.06, 1.0])
+@pytest.mark.parametrize("changes", [{}, {"noise_scale": 9}, {"adc_bits": 8, "conductance_bits": 8}])
+def test_reads_of_sixteen_rows_are_listed_without_gaps(density: float, changes: dict[str, int]) -> None:
+    """The engine writes rows where they are read if a read has 16; odd sizes, all rows active, and none."""
+    spec = replace(N_MNIST, inputs=251, neurons=197, steps=5, **changes)
+    assert spec.rows_per_read == 16
+    rng = np.random.default_rng(3)
+    image = random_image(spec, rng)
+    inputs = rng.random((5, spec.steps, spec.inputs)) < density
+    plain, fast = (Liquid(spec, image, engine, threshold=3) for engine in ("numpy", "numba"))
+    # a second call finds the tables of the first
+    for first in (0, 2):
+        want, got = plain.run(inputs[first:], first), fast.run(inputs[first:], first)
+        for name in ("spikes", "counts", "reads", "row_activations"):
+            assert np.array_equal(getattr(want, name), getattr(got, name)), name
+    assert want.reads.any() == (density > 0)
+
+
 def test_silence_costs_no_read_and_draws_no_noise() -> None:
     spec = replace(SMALL_CROSSBAR, noise_scale=200)
     image = random_image(spec, np.random.default_rng(0))
