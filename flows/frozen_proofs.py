@@ -146,7 +146,7 @@ class _Layer:
                 for source, values in self.separate(self.netlist.bits(driven[0].connections[pin])).items():
                     found[source] = found.get(source, np.zeros(1, np.int64)) + values
         else:
-            found = self.separate(word)
+            found = dict(self.separate(word))
         weights: dict[int, list[int]] = {}
         for source, weight in layer.rows[number]:
             weights.setdefault(source, []).append(weight)

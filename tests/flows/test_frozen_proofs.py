@@ -41,7 +41,7 @@ def test_one_wrong_weight_or_bias_is_refuted_where_it_is():
 
 def test_outputs_that_are_constant_are_proved_too():
     layer = convolution_layer(SMALL, FrozenWeights.of(Weights.random(SMALL, np.random.default_rng(10))))
-    constant = replace(layer, rows=((), ((0, -3),), *layer.rows[2:]), bias=(8, -1, *layer.bias[2:]))
+    constant = replace(layer, rows=((), ((0, -3),), (), *layer.rows[3:]), bias=(8, -1, 8, *layer.bias[3:]))
     assert {proof.status for proof in prove_frozen_layer("conv", constant)} == {Status.PROVED}
     wrong = replace(constant, bias=(4, *constant.bias[1:]))
     assert next(prove_frozen_layer("conv", constant, hardware=wrong)).status is Status.REFUTED
