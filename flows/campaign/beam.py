@@ -3,8 +3,8 @@
 Every flip-flop flips at the rate flux times cross-section. A store is made of words: a plain bit, a bit in three
 copies, a code word. A word loses its content when more of its flip-flops are wrong at a scrubbing than its scheme
 corrects; a plain bit with its every flip. What is lost stays, and is inverted by the next loss, until the image is
-loaded again; meanwhile it corrupts a part of the crossings, which the campaign or `flows.campaign.physics` has measured. Crossings
-are corrupted by lost words independently of each other.
+loaded again; meanwhile it corrupts a part of the crossings, which the campaign or `flows.campaign.physics` tells.
+Crossings are corrupted by lost words independently of each other.
 
 Transients in logic, clock and reset are not in these rates: no cross-section for them has been published.
 """
