@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -19,8 +20,8 @@ from typing import Any
 from flows.cells import cache_directory
 from flows.cluster import dask_client
 from flows.content_cache import ContentCache, content_key, source_hash
-from flows.designs import Spec
-from flows.metrics import now
+from flows.designs import Design, Spec
+from flows.metrics import find, now
 from sim.files import replacing
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.lsm_crossbar.spec import CrossbarSpec
@@ -44,9 +45,12 @@ OPTIONS: dict[str, tuple[type, Any]] = {
     "elinks": (int, 5),
     "seed": (int, 1),
     "library": (str, "nangate45"),
+    "scheme": (str, ""),
+    "loading": (str, ""),
 }
-"""Axes that are no field of a spec: type and default. `elinks`: eTx links of the shipped weights; `seed`: draw of the
-conductances; `library`: cells of the area."""
+"""Axes that are no field of a spec: type and default. `scheme`, `loading`: protection and loading of the whole encoder
+chip with I2C; the data path alone where both are left out. `elinks`: eTx links of the shipped weights; `seed`: draw of
+the conductances; `library`: cells of the area."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,34 +205,87 @@ def points(spec: Spec, axes: Sequence[Axis]) -> list[Point]:
     return found
 
 
-def _area(point: Point) -> dict[str, float]:
-    """Cell area, gate equivalents and flip-flops after synthesis, without placement."""
-    import tempfile
+def _design(point: Point) -> Design:
+    """The variant of a point.
 
+    Raises
+    ------
+    ValueError
+        An unknown scheme or loading.
+    """
+    from hw.common.scheme import Scheme
+    from sim.hgcal_encoder.chip_registers import Loading
+
+    scheme, loading = point.options["scheme"], point.options["loading"]
+    if not scheme and not loading:
+        return Design(spec=point.spec)
+    try:
+        return Design(
+            spec=point.spec, scheme=Scheme(scheme or "none"), loading=Loading(loading) if loading else Loading.DIRECT
+        )
+    except ValueError as error:
+        known = f"schemes {', '.join(Scheme)}; loadings {', '.join(Loading)}"
+        raise ValueError(f"{error}; {known}") from None
+
+
+def _netlist(point: Point, folder: Path) -> dict[str, float]:
+    """Synthesise a point into ``folder/synthesis``; its area, without placement."""
     from flows.cells import cell_library
-    from flows.designs import component
     from flows.metrics import GateError
     from flows.synthesis import gate_synthesis, synthesise
     from hw.common.export import to_rtlil
+    from hw.common.replica import KEPT
 
-    library = cell_library(point.options["library"])
-    with tempfile.TemporaryDirectory(prefix="liquidcal-sweep-") as folder:
-        result = synthesise(
-            to_rtlil(component(point.spec), point.spec.name),
-            top=point.spec.name,
-            library=library,
-            out_dir=Path(folder, "synthesis"),
-            command="liquidcal sweep",
-        )
+    part = _design(point)
+    result = synthesise(
+        to_rtlil(part.component(), part.name),
+        top=part.name,
+        library=cell_library(point.options["library"]),
+        out_dir=folder / "synthesis",
+        keep=(KEPT,),
+        clock_period_ns=25.0 / part.reuse,
+        command="liquidcal sweep",
+    )
     try:
         gate_synthesis(result.metrics)
     except GateError as error:
-        raise ValueError(f"{point.spec.name}: {error}") from None
+        raise ValueError(f"{part.name}: {error}") from None
     return {
         "area_um2": result.area_um2,
         "area_kge": result.gate_equivalents / 1000,
         "flip_flops": float(result.flip_flops),
     }
+
+
+def _area(point: Point) -> dict[str, float]:
+    """Cell area, gate equivalents and flip-flops after synthesis, without placement."""
+    with tempfile.TemporaryDirectory(prefix="liquidcal-sweep-") as folder:
+        return _netlist(point, Path(folder))
+
+
+def _energy(point: Point) -> dict[str, float]:
+    """Energy of an inference on a small stimulus, wires by the library's wire load; the area of the same netlist.
+
+    An encoder: 64 modules at pile-up 200 over 12 crossings. A crossbar: its digital part on four recordings.
+    """
+    from flows.physical import Mapped, measure_power
+
+    with tempfile.TemporaryDirectory(prefix="liquidcal-sweep-") as name:
+        folder = Path(name)
+        area = _netlist(point, folder)
+        _, told, metrics = measure_power(
+            Mapped(folder=folder), point.spec, crossings=12, words=1, recordings=4, glitch_clocks=8
+        )
+    bounds = {
+        f"energy_{end}_pj": float(find(metrics, f"energy__per_inference__bound:{end}").value) for end in ("low", "high")
+    }
+    return {"energy_pj": float(told["energy_per_inference_pj"]), **bounds, **area}
+
+
+def _latency(point: Point) -> dict[str, float]:
+    """Clocks of 25 ns from words at the pins to their frame, decoding, calibration and the frame included."""
+    clocks = float(_design(point).component().latency)
+    return {"latency_clocks": clocks, "latency_ns": 25.0 * clocks}
 
 
 def _emd(point: Point) -> dict[str, float]:
@@ -338,7 +395,36 @@ MEASURES: dict[str, Measure] = {
             "flows/rtlil.py",
             "flows/yosys.py",
         ),
-        reads=("library",),
+        reads=("library", "scheme", "loading"),
+    ),
+    "latency": Measure(
+        run=_latency,
+        kinds=(EncoderSpec,),
+        sources=("hw", "sim/hgcal_encoder", "sim/fixed_point.py", "flows/designs.py"),
+        reads=("scheme", "loading"),
+    ),
+    "energy": Measure(
+        run=_energy,
+        kinds=(EncoderSpec, CrossbarSpec),
+        sources=(
+            "hw",
+            "sim",
+            "flows/designs.py",
+            "flows/cells.py",
+            "flows/synthesis.py",
+            "flows/rtlil.py",
+            "flows/yosys.py",
+            "flows/physical.py",
+            "flows/power.py",
+            "flows/activity.py",
+            "flows/delays.py",
+            "flows/gate_simulation.py",
+            "flows/encoder_activity.py",
+            "flows/crossbar_activity.py",
+            "flows/liberty.py",
+            "flows/netlist.py",
+        ),
+        reads=("library", "scheme", "loading"),
     ),
     "emd": Measure(
         run=_emd,

@@ -26,7 +26,10 @@ def sweep(
     ],
     measure: Annotated[list[str], typer.Option(help=f"{', '.join(MEASURES)}. May be repeated.")],
     pareto: Annotated[
-        str | None, typer.Option(help="X,Y: figures to draw against each other; a minus in front: more is better.")
+        list[str] | None,
+        typer.Option(
+            help="X,Y: figures to draw against each other; a minus in front: more is better. May be repeated."
+        ),
     ] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler; else this machine.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes on this machine; else one per core.")] = None,
@@ -35,13 +38,14 @@ def sweep(
 ) -> None:
     """Measure every combination of spec fields in parallel; finished points are kept and never computed twice.
 
-    Writes sweep.json and, with --pareto, pareto.svg.
+    Writes sweep.json and, with --pareto, pareto.svg, pareto_2.svg and so on, which the report then shows.
     """
     spec = load_design(preset)
     axes = [parse_axis(text, spec) for text in axis]
-    figures = pareto.split(",") if pareto is not None else []
-    if pareto is not None and len(figures) != 2:
-        raise typer.BadParameter(f"--pareto: expected X,Y, got {pareto}")
+    pairs = [tuple(text.split(",")) for text in pareto or ()]
+    for text, pair in zip(pareto or (), pairs, strict=True):
+        if len(pair) != 2:
+            raise typer.BadParameter(f"--pareto: expected X,Y, got {text}")
     count = len(points(spec, axes)) * len(measure)
     journal = Journal()
     with journal.step(f"{count} measurements of {spec.name}", count) as advance:
@@ -49,19 +53,25 @@ def sweep(
     folder = result_folder(out, spec.name)
     options = [*(f"--axis {shlex.quote(a)}" for a in axis), *(f"--measure {m}" for m in measure)]
     write_rows(rows, folder / "sweep.json", f"liquidcal sweep {preset} {' '.join(options)}")
-    front = pareto_front(rows, figures) if figures else []
-    if figures:
-        draw_pareto(rows, figures[0], figures[1], folder / "pareto.svg", spec.name)
+    fronts = [pareto_front(rows, pair) for pair in pairs]
+    pictures = [
+        folder / ("pareto.svg" if number == 1 else f"pareto_{number}.svg") for number in range(1, len(pairs) + 1)
+    ]
+    for stale in set(folder.glob("pareto*.svg")) - set(pictures):
+        stale.unlink()
+    for (x, y), picture in zip(pairs, pictures, strict=True):
+        draw_pareto(rows, x, y, picture, spec.name)
     if as_json:
-        print(json.dumps({"points": [vars(row) for row in rows], "front": front}, indent=1))
+        by_pair = {",".join(pair): front for pair, front in zip(pairs, fronts, strict=True)}
+        print(json.dumps({"points": [vars(row) for row in rows], "fronts": by_pair}, indent=1))
     else:
         names = list(dict.fromkeys(name for row in rows for name in row.figures))
-        table = Table(*(a.name for a in axes), *names, *(["Pareto"] if figures else []))
+        table = Table(*(a.name for a in axes), *names, *(f"front {x}, {y}" for x, y in pairs))
         for index, row in enumerate(rows):
             shown = [f"{row.figures[name]:,.4g}" if name in row.figures else "failed" for name in names]
-            table.add_row(*map(str, row.chosen.values()), *shown, *(["*" if index in front else ""] if figures else []))
+            table.add_row(*map(str, row.chosen.values()), *shown, *("*" if index in front else "" for front in fronts))
         Console().print(table)
-        journal.console.print(f"{folder / 'sweep.json'}" + (f", {folder / 'pareto.svg'}" if figures else ""))
+        journal.console.print(", ".join(map(str, [folder / "sweep.json", *pictures])))
     if errors := [error for row in rows for error in row.errors]:
         for error in errors:
             journal.console.print(f"[red]failed[/] {error}")
