@@ -204,7 +204,9 @@ def open_engine(job: Job) -> Any:
             _OPEN.pop(other).close()
         workload = make_workload(job.spec, job.loading, seed=job.seed)
         if job.engine == "netlist":
-            _OPEN[job] = import_module("flows.campaign.netlist").NetlistEngine(workload, job.scheme)
+            _OPEN[job] = import_module("flows.campaign.netlist").NetlistEngine(
+                workload, job.scheme, bits=chip_bits(job.spec, job.scheme, job.loading)
+            )
         else:
             from flows.campaign.rtl import RtlEngine
 

@@ -21,6 +21,8 @@ from flows.campaign.engine import EngineError
 from flows.campaign.faults import Fault, Kind, Schedule, Target
 from flows.campaign.outcome import Effect, Outcome
 from flows.campaign.workload import Workload
+from flows.cells import cache_directory
+from flows.content_cache import ContentCache, content_key, source_hash
 from flows.protection import StorageBit, Stratum, storage_bits
 from flows.simulation import FastClock, NativeModel, Port, build_native, split_modules
 from hw.common.registered import described
@@ -59,6 +61,19 @@ def chip_verilog(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> str:
     from hw.common.export import to_verilog
 
     return to_verilog(Chip(spec=spec, scheme=scheme, loading=loading), f"{spec.name}_CHIP")
+
+
+def hooked_chip(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> str:
+    """`add_hooks` of `chip_verilog`, kept by content: the Verilog of a whole chip takes a minute to write."""
+    cache = ContentCache(cache_directory() / "hooked-chips")
+    key = content_key(
+        spec=spec.to_toml(), scheme=scheme, loading=loading, sources=source_hash("hw", "sim", "flows/campaign/rtl.py")
+    )
+    found = cache.get(key)
+    if found is None:
+        found = {"verilog": add_hooks(chip_verilog(spec, scheme, loading), f"{spec.name}_CHIP")}
+        cache.put(key, found)
+    return str(found["verilog"])
 
 
 def add_hooks(verilog: str, top: str) -> str:
@@ -165,6 +180,8 @@ class RtlEngine:
         Flip-flops, if they are at hand.
     seed : int
         Seed of variables without initial value.
+    optimise : str
+        As for `flows.simulation.build_native`: less for a chip that is simulated for seconds only.
     timeout_s : float
         Limit of the build in seconds.
 
@@ -193,6 +210,7 @@ class RtlEngine:
         verilog: str | None = None,
         bits: Sequence[StorageBit] | None = None,
         seed: int = 1,
+        optimise: str = "-O1",
         timeout_s: float = 1800.0,
     ) -> None:
         spec, loading = workload.spec, workload.loading
@@ -204,8 +222,8 @@ class RtlEngine:
         self._control = described(ControlLogic, **chip.control_parameters()).state_fields
         self.bits = tuple(bits) if bits is not None else storage_bits(spec, scheme, loading)
         self.schedule = schedule_of(workload, scheme, self.latency)
-        text = add_hooks(verilog if verilog is not None else chip_verilog(spec, scheme, loading), self.top)
-        self.library, self.ports = build(text, self.top, spec.reuse, timeout_s)
+        text = hooked_chip(spec, scheme, loading) if verilog is None else add_hooks(verilog, self.top)
+        self.library, self.ports = build(text, self.top, spec.reuse, optimise, timeout_s)
         self._hooks: dict[str, int] = {}
         self._hook_lines: list[str] = []
         for path in dict.fromkeys(bit.path for bit in self.bits):
@@ -487,7 +505,7 @@ class _Packer(NativeModel):
         return other.pack(values, rows)
 
 
-def build(hooked: str, top: str, reuse: int, timeout_s: float) -> tuple[Path, tuple[Port, ...]]:
+def build(hooked: str, top: str, reuse: int, optimise: str, timeout_s: float) -> tuple[Path, tuple[Port, ...]]:
     """Compile a hooked chip, or find it in the cache."""
     from flows.simulation import read_ports
 
@@ -499,5 +517,6 @@ def build(hooked: str, top: str, reuse: int, timeout_s: float) -> tuple[Path, tu
             bit += 32 * port.words
     fast = FastClock(port="fast_clk", ratio=reuse) if reuse > 1 else None
     return build_native(
-        hooked, top, clock="clk", fast=fast, harness=_HARNESS, defines=(f"-DRESET_BIT={bit}",), timeout_s=timeout_s
-    )
+        hooked, top, clock="clk", fast=fast, optimise=optimise, harness=_HARNESS, defines=(f"-DRESET_BIT={bit}",),
+        timeout_s=timeout_s,
+    )  # fmt: skip

@@ -1,0 +1,88 @@
+"""Fault campaign of ECON_T on the RTL, outcomes and faults per minute: ``python -m benchmarks.campaign none``.
+
+Every named scheme runs the whole campaign (or ``--limit`` faults of it) with as many processes as asked for, from an
+empty ledger; the rate is faults over the wall-clock time from the first process started to the last outcome kept, the
+chip being compiled before. Rows of schemes that are not asked for stay in the results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from flows.campaign.campaign import Job, open_engine, run_campaign, summarise, write_outcomes
+from flows.metrics import Metric, now, read_metrics, write_metrics
+from flows.simulation import verilator_version
+from hw.common.scheme import Scheme
+from sim.hgcal_encoder.chip_registers import Loading
+from sim.hgcal_encoder.spec import load_spec
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def measured(summary: dict[str, Any], seconds: float, workers: int, command: str) -> list[Metric]:
+    """Metrics of one campaign: a case for each kind of fault and stratum, and one for all."""
+    scheme = summary["scheme"]
+
+    def metric(name: str, case: str, value: float, unit: str, method: str) -> Metric:
+        return Metric(
+            name=f"{name}__case:{scheme}_{case}", value=value, unit=unit, tool="verilator",
+            tool_version=verilator_version(), library="", library_sha256="", method=method, command=command,
+            date=now(),
+        )  # fmt: skip
+
+    found = []
+    counted = "outcomes counted, frames compared with the golden model"
+    for row in summary["rows"]:
+        case = f"{row['kind']}_{row['stratum']}"
+        for name in ("faults", "masked", "corrected", "corrupted", "hang", "persistent"):
+            found.append(metric(name, case, row[name], "", counted))
+        for name in ("shown_low", "shown_high"):
+            found.append(metric(name, case, 100 * row[name], "%", "Clopper-Pearson, 95 %"))
+    found.append(metric("faults", "all", summary["faults"], "", counted))
+    rate = 60 * summary["faults"] / seconds
+    found.append(
+        metric("faults_per_minute", "all", rate, "1/min", f"wall clock, {workers} processes, start of them included")
+    )
+    return found
+
+
+def main() -> None:
+    """Run the campaigns and write benchmarks/results/campaign.json."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("schemes", nargs="+", type=Scheme)
+    parser.add_argument("--spec", default="ECON_T")
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--outcomes", type=Path, help="folder for the outcomes of every fault (.npz)")
+    parser.add_argument("--result", type=Path, default=RESULTS / "campaign.json")
+    arguments = parser.parse_args()
+    spec = load_spec(arguments.spec)
+    for scheme in arguments.schemes:
+        job = Job(spec=spec, scheme=scheme, loading=Loading.DIRECT)
+        open_engine(job)
+        with tempfile.TemporaryDirectory(prefix="liquidcal-campaign-") as folder:
+            start = time.perf_counter()
+            campaign = run_campaign(job, Path(folder, "ledger"), limit=arguments.limit, workers=arguments.workers)
+            seconds = time.perf_counter() - start
+        summary = summarise(campaign)
+        if arguments.outcomes is not None:
+            write_outcomes(campaign, arguments.outcomes / f"campaign-{scheme}.npz")
+        limit = f" --limit {arguments.limit}" if arguments.limit is not None else ""
+        command = f"python -m benchmarks.campaign {scheme}{limit}"
+        rows = measured(summary, seconds, arguments.workers, command)
+        kept = read_metrics(arguments.result) if arguments.result.is_file() else []
+        cases = tuple(f"__case:{scheme}_{kind}" for kind in ("flip_", "double_", "transient_", "all"))
+        kept = [metric for metric in kept if not any(case in metric.name for case in cases)]
+        write_metrics(arguments.result, [*kept, *rows])
+        print(
+            f"{scheme}: {summary['faults']:,} faults in {seconds:.0f} s, "
+            f"{summary['uncorrected_single']:,} single upsets not corrected"
+        )
+
+
+if __name__ == "__main__":
+    main()
