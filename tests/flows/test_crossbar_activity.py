@@ -23,14 +23,23 @@ SPEC = SMALL_CROSSBAR
 ONES = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
-@pytest.fixture(scope="module")
-def mapped(tmp_path_factory: pytest.TempPathFactory) -> Mapped:
+def synthesised(tmp_path_factory: pytest.TempPathFactory, *, clock_gating: bool = False) -> Mapped:
     library = library_or_skip("nangate45")
     folder = tmp_path_factory.mktemp("report") / SPEC.name
     folder.mkdir()
     rtlil = to_rtlil(component(SPEC, black_boxes=True), SPEC.name)
-    synthesise(rtlil, top=SPEC.name, library=library, out_dir=folder / "synthesis")
+    synthesise(rtlil, top=SPEC.name, library=library, out_dir=folder / "synthesis", clock_gating=clock_gating)
     return Mapped(folder=folder)
+
+
+@pytest.fixture(scope="module")
+def mapped(tmp_path_factory: pytest.TempPathFactory) -> Mapped:
+    return synthesised(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def gated(tmp_path_factory: pytest.TempPathFactory) -> Mapped:
+    return synthesised(tmp_path_factory, clock_gating=True)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +63,24 @@ def loaded(mapped: Mapped, stimulus: CrossbarStimulus) -> GateSimulator:
     return simulator
 
 
-def test_netlist_equals_rtl_clock_by_clock(mapped: Mapped, stimulus: CrossbarStimulus) -> None:
+def test_every_neuron_has_a_clock_gate(mapped: Mapped, gated: Mapped) -> None:
+    """Its potential, of more than four bits, stands under an enable of its own."""
+    gates = [
+        find(
+            read_metrics(netlist.folder / "synthesis" / "metrics.json"), "design__instance__count__class:clock_gate"
+        ).value
+        for netlist in (mapped, gated)
+    ]
+    assert gates[0] == 0
+    assert SPEC.membrane_width >= 4
+    assert int(gates[1]) >= SPEC.neurons
+
+
+@pytest.mark.parametrize("variant", ["mapped", "gated"])
+def test_netlist_equals_rtl_clock_by_clock(
+    request: pytest.FixtureRequest, variant: str, stimulus: CrossbarStimulus
+) -> None:
+    mapped = request.getfixturevalue(variant)
     timing = stimulus.timing(0)
     clocks = int(timing.classes[-1]) + 1
     run = crossbar_activity(loaded(mapped, stimulus), stimulus, clocks=clocks)
