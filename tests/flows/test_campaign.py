@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import distributed
 import numpy as np
 import pytest
 from amaranth.lib.wiring import Component
@@ -359,6 +360,20 @@ def test_the_command_runs_a_campaign_and_its_exit_code_tells(tmp_path: Path) -> 
     wrong = command("--engine", "keras")
     assert wrong.returncode == 2
     assert "Traceback" not in wrong.stderr
+
+
+@pytest.mark.timeout(900)
+def test_a_cluster_comes_to_the_same_as_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scheduler's workers build engines of their own; the chip is that of the command's test."""
+    monkeypatch.setattr(module, "CHUNK", 150)
+    alone = run_campaign(JOB, tmp_path / "alone", workers=1, limit=400)
+    assert len(alone.plan.chunks) == 3
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=40
+    ) as cluster:
+        spread = run_campaign(JOB, tmp_path / "spread", scheduler=cluster.scheduler_address, limit=400)
+    assert [told(o) for o in spread.outcomes] == [told(o) for o in alone.outcomes]
+    assert {o.effect for o in alone.outcomes} == {Effect.MASKED, Effect.CORRUPTED, Effect.HANG}
 
 
 def test_a_protected_chip_with_an_upset_that_stays_fails(tmp_path: Path, fake: FakeEngine) -> None:
