@@ -1,0 +1,51 @@
+"""Time and memory of every step of the chain: ``python -m benchmarks.flow N_MNIST``.
+
+Takes the steps that ``liquidcal flow`` recorded below ``report/`` and writes ``benchmarks/results/flow_NAME.json``.
+Kept steps count with the time of the run that made them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+
+from flows.metrics import Metric, now, package_version, write_metrics
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("design")
+    parser.add_argument("--out", type=Path, default=Path("report"))
+    parser.add_argument("--machine", default="two cores", help="what else the machine did, for the record")
+    parser.add_argument("--flags", default="", help="options that the chain was run with")
+    options = parser.parse_args()
+    path = options.out / options.design / "flow.json"
+    if not path.is_file():
+        raise SystemExit(f"{path} is missing: run liquidcal flow {options.design}")
+    steps = json.loads(path.read_text())["steps"]
+    total = {"name": "together", "seconds": sum(step["seconds"] for step in steps), "peak_mb": None}
+    total["peak_mb"] = max(step["peak_mb"] or 0 for step in steps)
+    date = now()
+    metrics = []
+    for step in [*steps, total]:
+        case = re.sub(r"[^A-Za-z0-9]+", "_", step["name"].partition(":")[0]).strip("_")
+        for quantity, value, unit in (("time", step["seconds"], "s"), ("memory", step["peak_mb"], "MB")):
+            metrics.append(
+                Metric(
+                    name=f"flow__{quantity}__case:{case}", value=value, unit=unit, tool="liquidcal",
+                    tool_version=package_version("liquidcal"), library="", library_sha256="", date=date,
+                    method=f"{step['name']}; wall clock and largest memory of all processes, {options.machine}",
+                    command=f"liquidcal flow {options.design} {options.flags}".strip(),
+                )
+            )  # fmt: skip
+    write_metrics(RESULTS / f"flow_{options.design}.json", metrics)
+    print(RESULTS / f"flow_{options.design}.json")
+
+
+if __name__ == "__main__":
+    main()
