@@ -13,7 +13,6 @@ import numpy as np
 from flows.designs import Spec
 from flows.journal import Check, Journal
 from flows.simulation import EncoderBench, EncoderDesign
-from flows.synthesis import AREA
 from hw.common.export import to_verilog
 from hw.hgcal_encoder.encoder import Encoder
 from hw.hgcal_encoder.frozen_network import FrozenWeights
@@ -24,10 +23,8 @@ from sim.hgcal_encoder.registers import reset_settings
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 
-__all__ = ["KEEP", "RECIPE", "frozen_name", "frozen_weights", "hardware", "verify_frozen"]
+__all__ = ["KEEP", "frozen_name", "frozen_weights", "hardware", "verify_frozen"]
 
-RECIPE = replace(AREA, name="area_rewriting", abc=("strash", "dc2", "dc2", "dc2", *AREA.abc[1:]))
-"""`AREA` with rewriting of large modules as well: between the adders of these networks there is logic to share."""
 KEEP = ("*_tables_*",)
 """Modules that synthesis keeps apart: small enough for the mapper that finds most."""
 

@@ -77,7 +77,7 @@ def freeze(
 def _synthesis(journal: Journal, preset: str, model: str, library: str, folder: Path) -> list[dict[str, object]]:
     """Synthesise and judge the netlist; its metrics."""
     from flows.cells import cell_library
-    from flows.frozen import KEEP, RECIPE, frozen_name, frozen_weights, hardware
+    from flows.frozen import KEEP, frozen_name, frozen_weights, hardware
     from flows.metrics import GateError
     from flows.synthesis import gate_synthesis, synthesise
     from hw.common.export import to_rtlil
@@ -89,7 +89,7 @@ def _synthesis(journal: Journal, preset: str, model: str, library: str, folder: 
     with journal.step(f"synthesis of {name} onto {cells.name}"):
         result = synthesise(
             to_rtlil(hardware(weights), name), top=name, library=cells, out_dir=folder.parent / f"{name}_synthesis",
-            recipe=RECIPE, keep=KEEP, command=f"liquidcal freeze {preset} {model} --synth --library {cells.name}",
+            keep=KEEP, command=f"liquidcal freeze {preset} {model} --synth --library {cells.name}",
         )  # fmt: skip
     try:
         gate_synthesis(result.metrics)
