@@ -23,6 +23,7 @@ from flows.commands import (
     place,
     power,
     report,
+    sensitivity,
     sweep,
     synth,
     timing,
@@ -57,6 +58,7 @@ app.command()(export.export)
 app.command()(fpga.fpga)
 app.command()(sweep.sweep)
 app.command()(campaign.campaign)
+app.command()(sensitivity.sensitivity)
 app.command()(report.report)
 app.command()(train.train)
 app.add_typer(evaluate.app, name="evaluate")

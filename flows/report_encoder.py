@@ -10,6 +10,7 @@ import numpy as np
 from flows import drawing
 from flows.published import systems
 from flows.report import Key, Picture, Report, Section, collect, read_json, table
+from flows.report_campaign import campaign_sections
 from flows.report_sections import implementation_sections
 from flows.translation import energy_range
 from sim.files import replacing
@@ -43,7 +44,8 @@ def encoder_report(folder: Path, spec: EncoderSpec) -> Report:
         " every 25 ns."
     )
     beside = [_beside_others(power, spec)] if power else []
-    return collect(folder, spec.name, lead, [*sections, *beside, *implementation])
+    upsets = campaign_sections(folder)
+    return collect(folder, spec.name, lead, [*sections, *beside, *implementation, *upsets])
 
 
 def _data_path(spec: EncoderSpec) -> Section:

@@ -113,7 +113,7 @@ def lines_svg(
         Format of the numbers at the horizontal axis.
     """
     width, height = 520, 240
-    parts = ['<svg viewBox="-60 -14 800 310" class="plot" role="img">']
+    parts = ['<svg viewBox="-60 -14 900 310" class="plot" role="img">']
     for i in range(6):
         y = height * (1 - i / 5)
         parts.append(f'<path d="M0 {y:.1f} H{width}" stroke="#e4e8ee"/>')

@@ -1,0 +1,128 @@
+"""What flips of ECON_T's weights do, which to protect, what a beam makes of it: ``python -m benchmarks.sensitivity``.
+
+Sensitivity of every weight bit on 512 modules, ranking by the Hessian, area against corruption, rates in beam. Writes
+``benchmarks/results/sensitivity*.json`` and the pictures of ``docs/fault_campaign.md``. ``--kept FILE`` takes the
+sensitivities that ``liquidcal sensitivity`` left instead of a minute of computing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from flows import drawing
+from flows.campaign.conclusions import TOPS, conclusions
+from flows.campaign.hessian import hessian_ranking
+from flows.campaign.physics import Sensitivity, physics_sample, weight_sensitivity
+from flows.campaign.plots import lines_svg, sensitivity_svg
+from flows.metrics import Metric, now, package_version, read_metrics, write_metrics
+from sim.files import replacing
+from sim.hgcal_encoder.decoder import TrainedModel
+
+ROOT = Path(__file__).resolve().parent
+RESULTS, IMAGES = ROOT / "results", ROOT.parent / "docs" / "images"
+MODEL = "econ_t_5elinks"
+
+
+def metric(name: str, value: float | str, unit: str, method: str) -> Metric:
+    """A figure of this benchmark."""
+    return Metric(
+        name=name, value=value, unit=unit, tool="liquidcal", tool_version=package_version("liquidcal"), library="",
+        library_sha256="", method=method, command="python -m benchmarks.sensitivity", date=now(),
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Compute and write."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.sensitivity", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--kept", type=Path, help="sensitivities of the same model and sample")
+    options = parser.parse_args()
+    model, sample = TrainedModel.load(MODEL), physics_sample()
+    found = Sensitivity.load(options.kept) if options.kept else weight_sensitivity(model, sample)
+    if (found.spec, found.elinks, len(found.emd)) != (model.spec, model.elinks, len(sample.charges)):
+        raise SystemExit(f"{options.kept} is of another model or sample")
+    told = conclusions(found, hessian_ranking(model, sample), read_metrics(RESULTS / "protection.json"))
+
+    listed = [
+        metric("weight__bits", told["bits"], "", "weight bits"),
+        metric("weight__bits_idle", told["idle_bits"], "", "bits whose flip changes no frame of the sample"),
+        metric("emd__median", round(told["emd_median"], 4), "", "median EMD without upset, low-density cells"),
+        metric("emd__shift_largest", round(told["largest_shift"], 4), "", "largest mean change of the EMD by one bit"),
+        metric(
+            "energy__displaced_largest", round(100 * told["largest_displaced"], 2), "%",
+            "largest mean part of the energy that one bit moves to other trigger cells",
+        ),
+        metric("energy__change_largest", 0, "", "change of the decoded module sum by any weight bit, rounding apart"),
+        metric(
+            "corruption__convolution", round(100 * told["kernel"], 2), "%", "share of the convolution's 480 bits"
+        ),
+        metric(
+            "corruption__latent_biases", round(100 * told["latent_biases"], 2), "%",
+            "share of the latent biases' 96 bits"
+        ),
+    ]  # fmt: skip
+    assert told["energy_change"] < 1e-12
+    width = len(told["places"])
+    for place in range(width - 1, -1, -1):
+        name = "sign" if place == width - 1 else f"bit {place}"
+        listed.append(
+            metric(
+                f"emd__shift_bit{place}",
+                round(told["places"][place], 5),
+                "",
+                f"mean change of the EMD by a flip, {name}",
+            )
+        )
+    write_metrics(RESULTS / "sensitivity.json", listed)
+
+    short = {"measured": 0, "hessian_times_place": 1, "hessian_msb_first": 2, "second_order": 3}
+    ranked = []
+    for case, number in short.items():
+        row = told["rankings"][number]
+        ranked.append(metric(f"spearman__case:{case}", round(row["spearman"], 3), "x", "with the measured change"))
+        for top, part in zip(TOPS, row["covered"], strict=True):
+            percent = f"{100 * top:g}"
+            ranked.append(
+                metric(
+                    f"top_{percent}_percent__case:{case}", round(100 * part, 1), "%", "corruption that these bits hold"
+                )
+            )
+        for part in (90, 99):
+            bits = row[f"bits_for_{part}"]
+            ranked.append(metric(f"bits_for_{part}_percent__case:{case}", bits, "", "bits in this order"))
+            area = bits * told["bit_price_um2"]
+            ranked.append(metric(f"area_for_{part}_percent__case:{case}", area, "um2", "bits times price of a bit"))
+    write_metrics(RESULTS / "sensitivity_rankings.json", ranked)
+
+    rates = []
+    for row in told["beam"]:
+        case = row["scheme"]
+        rates.append(
+            metric(f"weight_upsets_per_day__case:{case}", round(row["upsets_per_day"], 1), "", "rate times flip-flops")
+        )
+        for name, value in zip(("", "_low", "_high"), row["corrupted_per_day"], strict=True):
+            rates.append(
+                metric(
+                    f"corrupted_crossings_per_day{name}__case:{case}", f"{value:.2e}", "",
+                    "closed formula, image loaded every 10 h",
+                )
+            )  # fmt: skip
+    write_metrics(RESULTS / "sensitivity_beam.json", rates)
+
+    lines = {
+        name: ([area / 1e3 for area in points["area_um2"]], [100 * part for part in points["left"]])
+        for name, points in told["pareto"].items()
+    }
+    pareto = lines_svg(
+        lines, x_label="area added by triplicating the highest-ranked bits, 10³ µm²", y_label="corruption left, %",
+        x_top=max(max(x) for x, _ in lines.values()), y_top=100.0, form="{:.0f}",
+    )  # fmt: skip
+    for name, picture in (("sensitivity_ECON_T", sensitivity_svg(found)), ("selective_ECON_T", pareto)):
+        with replacing(IMAGES / f"{name}.svg") as file:
+            file.write(drawing.standalone(picture))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""What follows from the sensitivities of weight bits: rankings compared, selective protection, rates in beam."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import spearmanr
+
+from flows.campaign.beam import CROSSING_S, CROSSINGS_PER_DAY, FILL_S, Beam, Store, corrupted_fraction, shift_rate
+from flows.campaign.hessian import HessianRanking, coverage
+from flows.campaign.physics import Sensitivity
+from flows.campaign.selective import bit_price_um2, bits_for, pareto
+from flows.metrics import Metric, find
+from hw.common.scheme import Scheme
+from sim.hgcal_encoder.chip_registers import image_masks
+
+__all__ = ["TOPS", "beam_table", "conclusions"]
+
+TOPS = (0.05, 0.1, 0.25, 0.5)
+"""Parts of the bits whose share of the corruption is told."""
+RANKINGS = {
+    "by_power": "Hessian, times 2^place (FKeras)",
+    "by_place": "Hessian, most significant bits first (FKeras)",
+    "taylor": "second-order estimate of the loss",
+}
+
+
+def beam_table(sensitivity: Sensitivity, beam: Beam, reload_s: float = FILL_S) -> list[dict[str, Any]]:
+    """Corrupted crossings of a chip per day by upsets of its weights, at the value and the ends of the cross-section.
+
+    Returns
+    -------
+    list of dict
+        ``scheme``; ``upsets_per_day`` of the flip-flops that hold weights; ``corrupted_per_day`` [value, low, high]
+        and ``fraction``, the part of all crossings; ``emd_shift``, the mean change of the EMD of a crossing by lost
+        weights, where few are lost at a time.
+    """
+    spec, harm = sensitivity.spec, sensitivity.changed
+    rows = sorted({address >> 4 for address in image_masks(spec)})
+    scrub_s = (rows[-1] - rows[0] + 1) * CROSSING_S
+    # a code word is a byte: it does the harm of its worst bit at least, and at most that of all
+    padded = np.pad(harm, (0, -len(harm) % 8)).reshape(-1, 8)
+    stores = {
+        Scheme.NONE: Store(harm=harm),
+        Scheme.TMR_REGISTERS: Store(harm=harm, flip_flops=3, corrects=1, scrub_s=CROSSING_S),
+        Scheme.TMR_MODULE: Store(harm=harm, flip_flops=3, corrects=1, scrub_s=scrub_s),
+        Scheme.SECDED: Store(harm=np.minimum(padded.sum(axis=1), 1.0), flip_flops=13, corrects=1, scrub_s=scrub_s),
+    }
+    found = []
+    for scheme, store in stores.items():
+        fractions = [corrupted_fraction([store], rate, reload_s) for rate in beam.rates_hz]
+        row: dict[str, Any] = {
+            "scheme": str(scheme),
+            "upsets_per_day": beam.rates_hz[0] * len(store.harm) * store.flip_flops * 86400,
+            "corrupted_per_day": [CROSSINGS_PER_DAY * fraction for fraction in fractions],
+            "fraction": fractions[0],
+        }
+        if scheme is Scheme.NONE:
+            row["emd_shift"] = shift_rate(sensitivity.emd_shift, beam.rates_hz[0], reload_s)
+        found.append(row)
+    return found
+
+
+def conclusions(
+    sensitivity: Sensitivity, ranking: HessianRanking, prices: Sequence[Metric] | None, beam: Beam | None = None
+) -> dict[str, Any]:
+    """Everything that the report shows beside the map.
+
+    Parameters
+    ----------
+    sensitivity : Sensitivity
+    ranking : HessianRanking
+        Of the same network.
+    prices : sequence of Metric, optional
+        Of `flows.protection.price_table`; without them no areas are told.
+    beam : Beam, optional
+
+    Returns
+    -------
+    dict
+        Ready for JSON: ``sample``, ``elinks``, ``emd_median``, ``emd_mean``; ``bits``, ``idle_bits`` (no frame of the
+        sample changes), ``largest_shift``, ``energy_change`` (largest), ``places`` (mean shift by place, least
+        significant first), ``biases`` and ``kernel`` (share of the corruption); ``rankings`` with ``spearman`` and
+        ``covered`` at `TOPS`; ``pareto`` by ranking; ``prices`` by case; ``beam``.
+    """
+    spec, shift = sensitivity.spec, sensitivity.emd_shift
+    width = spec.weight.width
+    orders: dict[str, npt.NDArray[np.float64]] = {"measured change of the EMD": shift}
+    orders |= {title: getattr(ranking, name) for name, title in RANKINGS.items()}
+    tops = [round(part * len(shift)) for part in TOPS]
+    table = [
+        {
+            "name": name,
+            "spearman": float(spearmanr(scores, shift)[0]),
+            "covered": [float(part) for part in coverage(shift, scores, tops)],
+            "bits_for_90": bits_for(shift, scores, 0.9),
+            "bits_for_99": bits_for(shift, scores, 0.99),
+        }
+        for name, scores in orders.items()
+    ]
+    taps = width * spec.kernel_taps * spec.filters
+    by_parameter = shift.reshape(-1, width)
+    told: dict[str, Any] = {
+        "sample": sensitivity.source,
+        "elinks": sensitivity.elinks,
+        "emd_median": float(np.median(sensitivity.emd)),
+        "emd_mean": float(sensitivity.emd.mean()),
+        "bits": len(shift),
+        "idle_bits": int((sensitivity.changed == 0).sum()),
+        "largest_shift": float(shift.max()),
+        "largest_displaced": float(sensitivity.displaced.max()),
+        "energy_change": float(sensitivity.energy_change.max()),
+        "places": [float(value) for value in by_parameter.mean(axis=0)],
+        "kernel": float(shift[: taps + width * spec.filters].sum() / shift.sum()),
+        "latent_biases": float(shift[-width * spec.latents :].sum() / shift.sum()),
+        "eigenvalues": [float(value) for value in ranking.eigenvalues],
+        "trace": ranking.trace,
+        "rankings": table,
+        "beam": beam_table(sensitivity, beam or Beam()),
+    }
+    if prices is not None:
+        price = bit_price_um2(spec, prices)
+        base = find(list(prices), "design__instance__area__case:none_direct").value
+        told["bit_price_um2"] = price
+        told["base_area_um2"] = base
+        told["pareto"] = {
+            name: {"area_um2": points.area_um2.tolist(), "left": points.left.tolist()}
+            for name, scores in orders.items()
+            for points in [pareto(shift, scores, price)]
+        }
+        told["prices"] = [
+            {
+                "case": metric.name.rpartition(":")[2],
+                "area_um2": metric.value,
+                "flip_flops": find(
+                    list(prices), f"design__flip_flop__count__case:{metric.name.rpartition(':')[2]}"
+                ).value,
+            }
+            for metric in prices
+            if metric.name.startswith("design__instance__area__case:")
+        ]
+    return told

@@ -1,0 +1,63 @@
+"""``liquidcal sensitivity``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flows.commands.options import AsJson, Out, Preset, result_folder
+from flows.journal import Journal
+from sim.files import replacing
+
+
+def sensitivity(
+    preset: Preset = "ECON_T",
+    elinks: Annotated[int, typer.Option(min=2, max=5, help="eTx links of the shipped model.")] = 5,
+    modules: Annotated[int, typer.Option(min=1, help="Module images to average over.")] = 512,
+    seed: Annotated[int, typer.Option(min=0, help="Of the module images.")] = 20261,
+    prices: Annotated[
+        Path | None, typer.Option(help="Areas of the schemes, as python -m flows.protection writes them.")
+    ] = None,
+    out: Out = Path("report"),
+    as_json: AsJson = False,
+) -> None:
+    """What a flip of each weight bit does to physics: change of EMD and energy, rankings, selective protection, beam.
+
+    Writes sensitivity.npz and sensitivity.json into the result folder, where the report finds them.
+    """
+    from flows.campaign.conclusions import TOPS, conclusions
+    from flows.campaign.hessian import hessian_ranking
+    from flows.campaign.physics import physics_sample, weight_sensitivity
+    from flows.encoder_evaluation import find_model
+    from flows.metrics import read_metrics
+
+    model = find_model(preset=preset, elinks=elinks)
+    areas = read_metrics(prices) if prices is not None else None
+    journal = Journal()
+    sample = physics_sample(modules, seed)
+    bits = model.spec.weight_bits
+    with journal.step(f"{bits:,} bits on {modules} modules", bits) as advance:
+        found = weight_sensitivity(model, sample, advance=advance)
+    with journal.step("Hessian of the loss"):
+        ranking = hessian_ranking(model, sample)
+    told = conclusions(found, ranking, areas)
+    folder = result_folder(out, model.spec.name)
+    found.save(folder / "sensitivity.npz")
+    with replacing(folder / "sensitivity.json") as file:
+        json.dump(told, file, indent=1)
+        file.write("\n")
+    if as_json:
+        print(json.dumps(told, indent=1))
+        return
+    table = Table("order of bits", "Spearman", *(f"top {100 * top:g} %" for top in TOPS), "bits for 90 %")
+    for row in told["rankings"]:
+        covered = (f"{100 * part:.1f} %" for part in row["covered"])
+        table.add_row(row["name"], f"{row['spearman']:.3f}", *covered, f"{row['bits_for_90']:,}")
+    console = Console()
+    console.print(table)
+    console.print(f"{folder / 'sensitivity.npz'}, {folder / 'sensitivity.json'}")

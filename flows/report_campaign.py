@@ -1,0 +1,164 @@
+"""What the report shows of upsets: sensitivity map, outcomes by stratum, rankings, price of protection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from flows import drawing
+from flows.campaign.conclusions import TOPS
+from flows.campaign.physics import Sensitivity
+from flows.campaign.plots import lines_svg, sensitivity_svg
+from flows.report import Picture, Section, read_json, table
+from sim.files import replacing
+
+__all__ = ["campaign_sections"]
+
+
+def campaign_sections(folder: Path) -> list[Section]:
+    """Sections on fault campaigns and sensitivities, as far as they ran; leaves ``sensitivity.svg`` in the folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Result folder of an encoder.
+    """
+    sections = []
+    summaries = [read_json(path) for path in sorted(folder.glob("campaign-*.json"))]
+    if summaries := [summary for summary in summaries if "rows" in summary]:
+        sections.append(_outcomes(summaries))
+    told = read_json(folder / "sensitivity.json")
+    if told and (folder / "sensitivity.npz").is_file():
+        sections += _physics(folder, told)
+    return sections
+
+
+def _outcomes(summaries: list[dict[str, Any]]) -> Section:
+    tables, lead = [], []
+    for summary in summaries:
+        rows = [
+            [
+                f"{summary['scheme']}, {summary['engine']}",
+                row["kind"],
+                row["stratum"],
+                "" if row["population"] is None else row["population"],
+                *(row[name] for name in ("faults", "masked", "corrected", "corrupted", "hang", "persistent")),
+                f"{100 * row['shown']:.3g} ({100 * row['shown_low']:.3g} to {100 * row['shown_high']:.3g})",
+            ]
+            for row in summary["rows"]
+        ]
+        columns = ["scheme, engine", "fault", "stratum", ">flip-flops", ">faults", ">masked", ">corrected"]
+        tables.append(table([*columns, ">corrupted", ">hang", ">not gone", ">shows, %"], rows))
+        lead.append(
+            f"{summary['scheme']} ({summary['loading']}, {summary['engine']}): {summary['faults']:,} faults,"
+            f" {summary['uncorrected_single']:,} single flips not corrected."
+        )
+    return Section(
+        title="Faults in the running chip",
+        lead=" ".join(lead),
+        tables=tuple(tables),
+        notes=(
+            (
+                "Frames of every crossing are compared with the golden model. Shows: a wrong frame or an I2C bus that"
+                f" does not answer; in brackets the Clopper-Pearson interval at {100 * summaries[0]['confidence']:g} %."
+            ),
+        ),
+    )
+
+
+def _physics(folder: Path, told: dict[str, Any]) -> list[Section]:
+    picture = sensitivity_svg(Sensitivity.load(folder / "sensitivity.npz"))
+    with replacing(folder / "sensitivity.svg") as file:
+        file.write(drawing.standalone(picture))
+    width = len(told["places"])
+    rows = [[f"bit {width - 1 - i}", f"{value:.4f}"] for i, value in enumerate(reversed(told["places"]))]
+    found = [
+        Section(
+            title="What a flipped weight bit does",
+            lead=(
+                f"All {told['bits']:,} weight bits on {told['sample']}, {told['elinks']} eLinks, median EMD without"
+                f" upset {told['emd_median']:.3f}. The worst bit changes the EMD by {told['largest_shift']:.2f} on"
+                f" average; {told['idle_bits']:,} bits change no frame of the sample. The decoded module sum does not"
+                " depend on weights: it travels in the frame."
+            ),
+            pictures=(Picture(markup=picture),),
+            tables=(table(["place in the weight", ">mean |change of the EMD|"], rows),),
+        )
+    ]
+    header = [">Spearman", *(f">top {100 * top:g} %" for top in TOPS), ">bits for 90 %", ">bits for 99 %"]
+    ranked = [
+        [
+            row["name"],
+            f"{row['spearman']:.3f}",
+            *(f"{100 * part:.1f} %" for part in row["covered"]),
+            row["bits_for_90"],
+            row["bits_for_99"],
+        ]
+        for row in told["rankings"]
+    ]
+    pictures: tuple[Picture, ...] = ()
+    if pareto := told.get("pareto"):
+        top = max(max(points["area_um2"]) for points in pareto.values())
+        lines = {
+            name: ([area / 1e3 for area in points["area_um2"]], [100 * part for part in points["left"]])
+            for name, points in pareto.items()
+        }
+        markup = lines_svg(
+            lines, x_label="area added by triplicating the highest-ranked bits, 10³ µm²", y_label="corruption left, %",
+            x_top=top / 1e3, y_top=100.0, form="{:.0f}",
+        )  # fmt: skip
+        with replacing(folder / "selective.svg") as file:
+            file.write(drawing.standalone(markup))
+        caption = f"{told['bit_price_um2']:.1f} µm² protect one bit (two copies and a voter)."
+        pictures = (Picture(markup=markup, caption=caption),)
+    found.append(
+        Section(
+            title="Which bits to protect first",
+            lead=(
+                "Corruption is the sum over bits of the mean |change of the EMD|, as all bits flip at one rate. The"
+                " orders: measured, and by the Hessian of the loss as FKeras ranks (O. Weng et al., ACM J. Auton."
+                " Transport. Syst. (2024), doi 10.1145/3665334)."
+            ),
+            pictures=pictures,
+            tables=(table(["order of bits", *header], ranked),),
+        )
+    )
+    beam = [
+        [
+            row["scheme"].replace("_", " "),
+            f"{row['upsets_per_day']:,.0f}",
+            f"{row['corrupted_per_day'][0]:.2e}",
+            f"{row['corrupted_per_day'][1]:.2e} to {row['corrupted_per_day'][2]:.2e}",
+            f"{100 * row['fraction']:.2g} %",
+        ]
+        for row in told["beam"]
+    ]
+    columns = ["scheme", ">upsets of weights a day", ">corrupted crossings a day", ">range", ">of all crossings"]
+    found.append(
+        Section(
+            title="Weights in beam",
+            lead="One chip at the largest flux of HGCAL, image loaded every ten hours.",
+            tables=(table(columns, beam),),
+            notes=(
+                "Flux 2e7 cm⁻² s⁻¹, 2.3e-14 cm² a flip-flop; the range is 2.0e-14 to 2.6e-14 cm² (ECON-D in protons).",
+            ),
+        )
+    )
+    if prices := told.get("prices"):
+        base = next(row["area_um2"] for row in prices if row["case"] == "none_direct")
+        shown = [
+            [
+                row["case"].replace("_", " "),
+                f"{row['area_um2']:,.0f}",
+                f"{row['area_um2'] / base:.2f}",
+                row["flip_flops"],
+            ]
+            for row in prices
+        ]
+        found.append(
+            Section(
+                title="Price of protection",
+                tables=(table(["scheme and loading", ">area µm²", ">of none direct", ">flip-flops"], shown),),
+            )
+        )
+    return found
