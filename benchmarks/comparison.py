@@ -206,6 +206,17 @@ def encoder_rows(files: Files) -> Iterator[Row]:
         ours=tuple(ours(power, f"energy__per_inference__dynamic__node:65nm_LP__method:{n}") for n in (2, 0)),
         node="translated to 65 nm: constant-field; Stillmaker-Baas. Without leakage, unprotected, without I2C",
     )  # fmt: skip
+    if files.has("target"):
+        yield from _whole_chips(files)
+    if files.has("frozen"):
+        area = "design__instance__area__case"
+        for case, text in (("each_product_floored", "each product floored"), ("whole_products", "whole products")):
+            yield Row(
+                what=f"area, network with its weights folded in, {text}",
+                rivals=(ours("frozen", f"{area}:da4ml_{case}", note=" (da4ml)"),),
+                ours=(ours("frozen", f"{area}:liquidcal_{case}"),),
+                node=f"{NATIVE}: cells after synthesis, convolution and dense layer, same network and library",
+            )  # fmt: skip
     yield Row(
         what="largest clock", published=(other("econ_t", "rate_mhz"),), ours=(ours("timing_ECON_T", "timing__fmax"),),
         node=f"{NATIVE}: OpenSTA, typical corner, placed wires",
@@ -252,6 +263,25 @@ def encoder_rows(files: Files) -> Iterator[Row]:
         ),
         joint=", ", node="golden model, bit-exact, two cores",
     )  # fmt: skip
+
+
+def _whole_chips(files: Files) -> Iterator[Row]:
+    """Protected chips with I2C, as far as the target's results hold them."""
+    names = files.metrics("target")
+    cases = list(dict.fromkeys(n.partition("__case:")[2] for n in names if "__case:ours" in n))
+    published = {"area": "area_mm2", "energy": "energy_nj", "latency": "added_latency_ns"}
+    for quantity, key in published.items():
+        for case in cases:
+            if f"{quantity}__case:{case}" not in names:
+                continue
+            words = case.replace("_", " ")
+            less = "without leakage, " if quantity == "energy" else ""
+            node = f"translated to 65 nm: less favourable method, {less}protected, with I2C, clock gated"
+            yield Row(
+                what=f"{quantity}, whole protected chip, {words}", published=(files.published("econ_t", key),),
+                ours=(files.ours("target", f"{quantity}__case:{case}"),),
+                node="RTL: clocks of the network, 25 ns each" if quantity == "latency" else node,
+            )  # fmt: skip
 
 
 def crossbar_rows(files: Files) -> Iterator[Row]:

@@ -3,10 +3,13 @@
 import json
 import re
 import tomllib
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from flows.figures import render_file
+from flows.metrics import read_metrics, write_metrics
 from tests.conftest import REPOSITORY
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
@@ -65,12 +68,14 @@ def test_native_and_translated_figures_never_share_a_row() -> None:
         for row in table["rows"]:
             mine = [f for f in FIGURES if (f["row"], f["column"]) == (row[0], "ours")]
             physical = re.match("area|energy", row[0]) is not None
-            translated = [bool(re.search("node:|bound:(low|high)__case:(together|array)", f["name"])) for f in mine]
+            pattern = "node:|bound:(low|high)__case:(together|array)"
+            translated = [bool(re.search(pattern, f["name"])) or "results/target.json" in f["path"] for f in mine]
             assert len(set(translated)) == 1, row[0]
             if physical:
                 assert row[4].startswith("translated" if translated[0] else "45 nm"), row[0]
-                # a figure of another node stands only beside translated ones
-                assert translated[0] or (row[1], row[2]) == ("", ""), row[0]
+                # a published figure is of another node and stands only beside translated ones
+                others = [f for f in FIGURES if (f["row"], f["chip"]) == (row[0], table["title"]) and not f["command"]]
+                assert translated[0] or not others, row[0]
 
 
 def test_every_command_of_the_figures_can_be_run_again() -> None:
@@ -82,3 +87,21 @@ def test_every_command_of_the_figures_can_be_run_again() -> None:
             assert figure["command"] in listed
     assert [c.split()[1] for c in listed if c.startswith("liquidcal")][:2] == ["synth", "synth"]
     assert listed.index("python -m benchmarks.physical ECON_T") > listed.index("liquidcal time ECON_T --period 25")
+
+
+def test_results_of_the_target_become_rows_when_they_are_there(tmp_path: Path) -> None:
+    from benchmarks.comparison import Files, _whole_chips
+
+    (metric, *_) = read_metrics(RESULTS / "placement_ECON_T.json")
+    rows = [
+        replace(metric, name="area__case:ours_smallest", value=1.25, unit="mm2"),
+        replace(metric, name="energy__case:ours_smallest", value=2.5, unit="nJ"),
+        replace(metric, name="area__case:published_chip", value=3.6, unit="mm2"),
+    ]
+    write_metrics(tmp_path / "target.json", rows)
+    found = list(_whole_chips(Files(tmp_path)))
+    assert [(row.what, row.ours[0].shown) for row in found] == [
+        ("area, whole protected chip, ours smallest", "1.25 mm²"),
+        ("energy, whole protected chip, ours smallest", "2.50 nJ"),
+    ]
+    assert [row.published[0].value for row in found] == [3.6, 2.4]
