@@ -17,7 +17,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,9 +41,15 @@ from hw.common.secded_cell import SecdedCell
 from hw.common.triplicated_cell import TriplicatedCell
 from hw.common.voted_cell import VotedCell
 from hw.common.voted_register import VotedRegister
+from hw.common.word_access import WordAccessLogic
+from hw.common.word_code import WordCode
+from hw.common.word_corrector import WordCorrector
+from hw.common.word_store import StoredWord, WordPiece, WordStore
 from hw.hgcal_encoder.chip import Chip
+from hw.hgcal_encoder.coded_words import DenseWords
+from hw.hgcal_encoder.word_selector import WordSelector
 from sim.hgcal_encoder.chip_registers import image_masks
-from sim.hgcal_encoder.spec import EncoderSpec, load_spec
+from sim.hgcal_encoder.spec import ECON_T, EncoderSpec, load_spec
 from sim.hgcal_encoder.weights import Weights
 
 if TYPE_CHECKING:
@@ -52,7 +58,8 @@ if TYPE_CHECKING:
 __all__ = [
     "InsideOut", "TripleCell", "TripleMachine", "inside_out", "prove_cell", "prove_counters", "prove_double_errors",
     "prove_folded_neuron", "prove_folded_neurons", "prove_i2c_writes", "prove_loader", "prove_machine",
-    "prove_protection", "prove_register", "prove_scrubber", "prove_swap",
+    "prove_protection", "prove_register", "prove_scrubber", "prove_swap", "prove_word_access", "prove_word_corrector",
+    "prove_word_double_errors", "prove_word_selector", "prove_word_store",
 ]  # fmt: skip
 
 
@@ -148,10 +155,11 @@ def _prove(
     gate: str,
     rtlil: Sequence[str],
     timeout_s: float,
+    cases: Sequence[dict[str, int]] = ({},),
 ) -> Proof:
     gold = _header("gold", declared) + gold + "endmodule\n"
     gate = _header("gate", declared) + gate + "endmodule\n"
-    return prove_equal(name, statement, gold, gate, list(rtlil), timeout_s=timeout_s)
+    return prove_equal(name, statement, gold, gate, list(rtlil), cases=cases, timeout_s=timeout_s)
 
 
 class TripleCell(Component):  # type: ignore[misc]
@@ -571,7 +579,281 @@ def prove_i2c_writes(timeout_s: float = 120.0, logic: Callable[..., Component] =
     )  # fmt: skip
 
 
-def prove_protection(*, first: int = 0x03B0, last: int = 0x0BE2, steps: int = 4) -> Iterator[Proof]:
+def _columns(code: WordCode, bits: Sequence[tuple[int, str]]) -> list[str]:
+    """Check bits of data bits (place in the code, net) in Verilog: a row of the parity-check matrix each."""
+    return [
+        "^{" + ", ".join(["1'b0", *(net for bit, net in bits if code.columns[bit] >> row & 1)]) + "}"
+        for row in range(code.check_bits)
+    ]
+
+
+def prove_word_corrector(
+    width: int,
+    used: Sequence[int] | None = None,
+    *,
+    corrector: Callable[..., Component] = WordCorrector,
+    timeout_s: float = 120.0,
+) -> Proof:
+    """A code word with any one wrong bit leaves its corrector as it was stored.
+
+    Parameters
+    ----------
+    width : int
+        Data bits of the code.
+    used : sequence of int, optional
+        Those that the word has; all if left out.
+    corrector : class of Component
+        `WordCorrector` or a variant of it.
+    timeout_s : float
+        Limit of the solver in seconds.
+    """
+    code = WordCode(width=width)
+    bits = tuple(range(width)) if used is None else tuple(used)
+    size = len(bits) + code.check_bits - 1
+    index = size.bit_length()
+    checks = _columns(code, [(bit, f"stored[{i}]") for i, bit in enumerate(bits)])[:-1]
+    gate = f"  wire [{code.check_bits - 2}:0] checks = {{{', '.join(reversed(checks))}}};\n"
+    gate += f"  wire [{size - 1}:0] mask = (place < {size}) ? ({size}'d1 << place) : {size}'d0;\n"
+    gate += _instance("corrector", "dut", raw="{checks, stored} ^ mask", data="data")
+    declared = [("stored", "input", len(bits)), ("place", "input", index), ("data", "output", len(bits))]
+    return _prove(
+        f"word_corrector_{len(bits)}", f"word of {len(bits)} bits, any one of {size} inverted: corrected", declared,
+        "  assign data = stored;\n", gate, [to_rtlil(corrector(width=width, used=bits), "corrector")], timeout_s,
+    )  # fmt: skip
+
+
+def prove_word_selector(
+    spec: EncoderSpec, *, selector: Callable[..., Component] = WordSelector, timeout_s: float = 300.0
+) -> Proof:
+    """Weights of every slot from the code words of a neuron, any one bit of which is wrong."""
+    layout = DenseWords(spec=spec)
+    code, width = layout.code, spec.weight.width
+    total = spec.activations * width
+    declared = [("stored", "input", total), ("number", "input", max(1, (spec.reuse - 1).bit_length()))]
+    declared += [
+        ("place", "input", layout.raw_bits.bit_length()),
+        ("weight", "output", width * layout.schedule.parallel),
+    ]
+    words = []
+    for slot, group, _, _ in layout.layout:
+        nets = []
+        for piece, position in enumerate(layout.positions(group, slot)):
+            if position is not None:
+                first = position * layout.weights_bits
+                nets += [(piece * layout.piece_bits + i, f"stored[{first + i}]") for i in range(layout.weights_bits)]
+        words += [net for _, net in nets] + _columns(code, nets)[:-1]
+    size = layout.raw_bits
+    gate = f"  wire [{size - 1}:0] mask = (place < {size}) ? ({size}'d1 << place) : {size}'d0;\n"
+    gate += f"  wire [{size - 1}:0] word = {{{', '.join(reversed(words))}}};\n"
+    gate += (
+        f"  wire [{spec.reuse - 1}:0] slot = (number < {spec.reuse}) ? ({spec.reuse}'d1 << number) : {spec.reuse}'d0;\n"
+    )
+    gate += _instance("selector", "dut", words="word ^ mask", slot="slot", weight="weight")
+    chosen = []
+    for tap in range(layout.schedule.parallel):
+        for bit in range(width):
+            terms = [
+                f"(number == {slot} & stored[{activation * width + bit}])"
+                for slot in range(spec.reuse)
+                if (activation := layout.schedule.activation(slot, tap)) is not None
+            ]
+            chosen.append(" | ".join(terms) or "1'b0")
+    gold = f"  assign weight = {{{', '.join(reversed(chosen))}}};\n"
+    rtlil = to_rtlil(selector(spec=spec), "selector")
+    return _prove(
+        "word_selector", f"weights of {spec.reuse} slots, any one of {size} flip-flops of a neuron inverted", declared,
+        gold, gate, [rtlil], timeout_s,
+    )  # fmt: skip
+
+
+STORE_OF_PROOF: dict[str, Any] = {
+    "words": (
+        StoredWord(
+            name="word_a", piece_bits=5, block=0, static=True, reset=0x0F,
+            pieces=(WordPiece(start=0, bits=tuple(range(5))), WordPiece(start=13, bits=(0, 1, 2, 4))),
+        ),
+        StoredWord(
+            name="word_b", piece_bits=5, block=1, static=True, pieces=(WordPiece(start=5, bits=(0, 1, 2)), None)
+        ),
+        StoredWord(
+            name="word_c", piece_bits=5, block=1, static=False,
+            pieces=(WordPiece(start=18, bits=tuple(range(5))), WordPiece(start=23, bits=tuple(range(5)))),
+        ),
+    ),
+    "addresses": (0x10, 0x11, 0x20, 0x21),
+    "address_width": 8,
+    "blocks": 2,
+}  # fmt: skip
+"""Parameters of a `WordStore` of three words: with holes, in one piece and in two, at any place in a byte and across
+bytes, static and not. Words of ten bits: a SAT solver cannot do parities of many bits; those of the chip have the same
+logic with longer sums."""
+
+
+class _Store:
+    """Verilog around a `WordStore` without flip-flops: what it holds as a function of an image."""
+
+    def __init__(self, store: Callable[..., Component], parameters: dict[str, Any]) -> None:
+        self.design = inside_out(store(**parameters), "store")
+        self.words: tuple[StoredWord, ...] = parameters["words"]
+        self.addresses: tuple[int, ...] = parameters["addresses"]
+        self.blocks: int = parameters["blocks"]
+        self.code = WordCode(width=self.words[0].piece_bits * len(self.words[0].pieces))
+        self.size = len(self.design.bits)
+        self.image_bits = 8 * len(self.addresses)
+        self.number_bits = len(self.words).bit_length()
+        self.places = {bit: place for place, bit in enumerate(self.design.bits)}
+
+    def state(self, image: str) -> str:
+        """Concatenation of all flip-flops if they hold an image."""
+        nets = [""] * self.size
+        for word in self.words:
+            held = [(bit, f"{image}[{number}]") for bit, number in zip(word.used, word.image_bits, strict=True)]
+            for i, net in enumerate([net for _, net in held] + _columns(self.code, held)):
+                nets[self.places[f"{word.name}.value[{i}]"]] = net
+        return "{" + ", ".join(reversed(nets)) + "}"
+
+    def mine(self, word: StoredWord) -> str:
+        """Mask of the flip-flops of a word."""
+        bits = ["1" if bit.startswith(f"{word.name}.") else "0" for bit in reversed(self.design.bits)]
+        return f"{self.size}'b{''.join(bits)}"
+
+    @property
+    def declared(self) -> list[tuple[str, str, int]]:
+        """Inputs."""
+        return [
+            ("image", "input", self.image_bits), ("word", "input", self.number_bits), ("address", "input", 8),
+            ("merge", "input", 1), ("value", "input", 8), ("first", "input", self.size.bit_length()),
+            ("second", "input", self.size.bit_length()),
+        ]  # fmt: skip
+
+    def instance(self, state: str, merge: str) -> str:
+        """The store with the inputs, its outputs in wires of their names, its next state in `after`."""
+        static = sum(len(word.used) for word in self.words if word.static)
+        text = f"  wire [{self.size - 1}:0] after;\n  wire [7:0] found_, read_;\n  wire [{static - 1}:0] static_;\n"
+        text += f"  wire [{self.blocks - 1}:0] errors_, doubles_;\n"
+        return text + _instance(
+            "store", "dut", state=state, next_state="after", word="word", address="address", merge=merge, value="value",
+            found="found_", read="read_", static="static_", errors="errors_", doubles="doubles_",
+        )  # fmt: skip
+
+
+def prove_word_store(
+    *, store: Callable[..., Component] = WordStore, parameters: dict[str, Any] | None = None, timeout_s: float = 300.0
+) -> Proof:
+    """Words of a store, any one flip-flop of which is inverted: what is read, written back and merged is right.
+
+    The flip-flops hold the code words of any image, but for one flip. In a clock in which any word is reached, with any
+    byte looked for: static values are those of the image; the byte is what the image has of it in this word; the next
+    image has the new byte in place of the old where `merge` asks for it, in code words; the flip is gone if it was in
+    the word that was reached, and otherwise stays where it is; the counters of the word's block are told.
+    """
+    s = _Store(store, STORE_OF_PROOF if parameters is None else parameters)
+    gate = f"  wire [{s.size - 1}:0] mask = (first < {s.size}) ? ({s.size}'d1 << first) : {s.size}'d0;\n"
+    gate += f"  wire [{s.image_bits - 1}:0] own, there, next;\n"
+    masks, flips, blocks = [], [], []
+    for number, word in enumerate(s.words):
+        held = sum(1 << bit for bit in word.image_bits)
+        masks.append(f"(word == {number}) ? {s.image_bits}'d{held} : ")
+        flips.append(f"(word == {number}) ? {s.mine(word)} : ")
+        blocks.append(f"(word == {number}) ? {s.blocks}'d{1 << word.block} : ")
+    at = "".join(f"(address == {a}) ? {s.image_bits}'d{0xFF << 8 * n} : " for n, a in enumerate(s.addresses))
+    gate += f"  assign own = {''.join(masks)}{s.image_bits}'d0;\n  assign there = own & ({at}{s.image_bits}'d0);\n"
+    spread = "{" + ", ".join(["value"] * len(s.addresses)) + "}"
+    gate += f"  assign next = merge ? (image & ~there) | ({spread} & there) : image;\n"
+    gate += f"  wire [{s.size - 1}:0] in_word = {''.join(flips)}{s.size}'d0;\n"
+    gate += s.instance(f"{s.state('image')} ^ mask", "merge")
+    bytes_there = " | ".join(f"there[{8 * n + 7}:{8 * n}]" for n in range(len(s.addresses)))
+    bytes_read = " | ".join(
+        f"(there[{8 * n + 7}:{8 * n}] & image[{8 * n + 7}:{8 * n}])" for n in range(len(s.addresses))
+    )
+    values = [f"image[{bit}]" for word in s.words if word.static for bit in word.image_bits]
+    gate += f"""
+  wire legal = word < {len(s.words)};
+  assign kept = after == ({s.state("next")} ^ (mask & ~in_word));
+  assign byte_found = !legal || found_ == ({bytes_there}) && read_ == ({bytes_read});
+  assign shown = static_ == {{{", ".join(reversed(values))}}};
+  assign told = errors_ == ((mask & in_word) != 0 ? ({"".join(blocks)}{s.blocks}'d0) : {s.blocks}'d0) && doubles_ == 0;
+"""
+    names = ("kept", "byte_found", "shown", "told")
+    return _prove(
+        "word_store", f"any one of {s.size} flip-flops inverted: never shown or stored, bytes merge into code words",
+        [*s.declared, *((name, "output", 1) for name in names)],
+        "".join(f"  assign {name} = 1'b1;\n" for name in names), gate, [s.design.rtlil], timeout_s,
+        cases=[{"word": word, "merge": merge} for word in range(1 << s.number_bits) for merge in range(2)],
+    )  # fmt: skip
+
+
+def prove_word_double_errors(*, timeout_s: float = 300.0) -> Proof:
+    """Two flips in a word are told, and the word is left as it is."""
+    s = _Store(WordStore, STORE_OF_PROOF)
+    pair = []
+    for number, word in enumerate(s.words):
+        both = f"(one & {s.mine(word)}) != 0 && (two & {s.mine(word)}) != 0"
+        pair.append(f"(word == {number} && {both})")
+    gate = f"""
+  wire [{s.size - 1}:0] one = (first < {s.size}) ? ({s.size}'d1 << first) : {s.size}'d0;
+  wire [{s.size - 1}:0] two = (second < {s.size}) ? ({s.size}'d1 << second) : {s.size}'d0;
+  wire double = one != two && ({" || ".join(pair)});
+"""
+    gate += s.instance(f"{s.state('image')} ^ one ^ two", "1'b0")
+    gate += "  assign told = !double || (doubles_ != 0 && errors_ == 0);\n"
+    gate += f"  assign kept = !double || after == ({s.state('image')} ^ one ^ two);\n"
+    names = ("told", "kept")
+    return _prove(
+        "word_double", "any two flip-flops of a word inverted: told, and nothing is changed",
+        [*s.declared, *((name, "output", 1) for name in names)],
+        "".join(f"  assign {name} = 1'b1;\n" for name in names), gate, [s.design.rtlil], timeout_s,
+    )  # fmt: skip
+
+
+def prove_word_access(
+    words: int, *, access: Callable[..., Component] = WordAccessLogic, timeout_s: float = 120.0
+) -> Proof:
+    """Every word is reached once in as many clocks; a byte is merged in these clocks behind a write, and only then.
+
+    The distance from the word that is reached to any other falls by one in every clock. `merge` is high while a count
+    is above 0, which a write sets to the number of words and every other clock lowers by one.
+    """
+    n = words.bit_length()
+    size = 2 * n + 16
+    declared = [("write", "input", 1), ("write_data", "input", 8), ("moved", "input", 1), ("found", "input", 8)]
+    declared += [("read", "input", 8), ("state", "input", size), ("other", "input", n)]
+    gate = f"""
+  wire [{size - 1}:0] after;
+  wire [{n - 1}:0] word;
+  wire [7:0] value, seen;
+  wire merge;
+  wire [{n - 1}:0] place = state[{n - 1}:0], place_after = after[{n - 1}:0];
+  wire [{n - 1}:0] left = state[{2 * n - 1}:{n}], left_after = after[{2 * n - 1}:{n}];
+  wire [7:0] held = state[{2 * n + 7}:{2 * n}], held_after = after[{2 * n + 7}:{2 * n}];
+  wire [7:0] got = state[{2 * n + 15}:{2 * n + 8}], got_after = after[{2 * n + 15}:{2 * n + 8}];
+  wire legal = place < {words} && other < {words} && left <= {words};
+  wire [{n}:0] now = (other >= place) ? other - place : other + {words} - place;
+  wire [{n}:0] then = (other >= place_after) ? other - place_after : other + {words} - place_after;
+  assign closer = !legal || other == word || then + 1 == now;
+  assign inside = !legal || (word == place && place_after < {words} && left_after <= {words});
+  assign counts = left_after == (write ? {words} : (left == 0) ? 0 : left - 1);
+  assign merges = merge == (left != 0) && value == held && held_after == (write ? write_data : held);
+  assign reads = seen == got && got_after == (moved ? 0 : merge ? got : ((got & ~found) | (read & found)));
+"""
+    gate += _instance(
+        "access", "dut", state="state", next_state="after", word="word", merge="merge", value="value", write="write",
+        write_data="write_data", moved="moved", found="found", read="read", **{"\\byte ": "seen"},
+    )  # fmt: skip
+    names = ("closer", "inside", "counts", "merges", "reads")
+    return _prove(
+        "word_access", f"each of {words} words within {words} clocks; bytes merge in these behind a write only",
+        [*declared, *((name, "output", 1) for name in names)],
+        "".join(f"  assign {name} = 1'b1;\n" for name in names), gate, [to_rtlil(access(words=words), "access")],
+        timeout_s,
+    )  # fmt: skip
+
+
+_SELECTED = replace(ECON_T, name="SELECTED", filters=1, reuse=8)
+"""Two groups of taps in words of two weights: short parities."""
+
+
+def prove_protection(*, first: int = 0x03B0, last: int = 0x0BE2, steps: int = 4, words: int = 149) -> Iterator[Proof]:
     """All fast proofs, one after the other.
 
     Parameters
@@ -580,6 +862,8 @@ def prove_protection(*, first: int = 0x03B0, last: int = 0x0BE2, steps: int = 4)
         Lowest and highest address of the image; those of ECON_T.
     steps : int
         Parts of a swap; those of the default pipeline.
+    words : int
+        Code words of a store that is reached word by word; those of ECON_T with reused multipliers.
     """
     for width in (1, 3, 8):
         yield prove_cell(f"voted_cell_{width}", VotedCell, whole_copies=True, width=width)
@@ -589,6 +873,11 @@ def prove_protection(*, first: int = 0x03B0, last: int = 0x0BE2, steps: int = 4)
     yield prove_register("voted_register", width=64)
     yield prove_machine("i2c_in_triplicate", I2cTargetLogic, whole_copies=False)
     yield prove_scrubber(first >> 4, last >> 4)
+    yield prove_word_corrector(10)
+    yield prove_word_selector(_SELECTED)
+    yield prove_word_store()
+    yield prove_word_double_errors()
+    yield prove_word_access(words)
     yield prove_counters()
     yield prove_loader(first, last, steps)
     yield prove_swap(first, last, steps)

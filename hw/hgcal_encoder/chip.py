@@ -24,7 +24,7 @@ from hw.common.voted_register import VotedRegister
 from hw.common.word_store import WordStore
 from hw.hgcal_encoder.coded_words import WordMap
 from hw.hgcal_encoder.control import ControlLogic
-from hw.hgcal_encoder.encoder import STAGES, path_latency, place_data_path, swap_parts
+from hw.hgcal_encoder.encoder import REGISTERS_AFTER, STAGES, path_latency, place_data_path, swap_parts
 from sim.hgcal_encoder.chip_registers import BLOCKS_OF_ERRORS, DEVICE_ADDRESS, Loading, image_fields
 from sim.hgcal_encoder.registers import ADDRESS_WIDTH
 from sim.hgcal_encoder.settings import AUTOENCODER
@@ -61,8 +61,9 @@ class Chip(Component):
     scheme : Scheme
         Protection of store, control and registers of the data path.
     loading : Loading
-    registers_after : collection of str
-        As for `Encoder`.
+    registers_after : collection of str, optional
+        As for `Encoder`; if left out as there, but with `Scheme.SECDED_WORDS` without the one behind the dense layer:
+        latents are kept by the neurons, and the frame has the internal clocks behind them.
     device_address : int
         7-bit I2C address.
 
@@ -94,12 +95,15 @@ class Chip(Component):
         spec: EncoderSpec,
         scheme: Scheme = Scheme.NONE,
         loading: Loading = Loading.GUARDED,
-        registers_after: Collection[str] = ("words", "normalise", "convolution", "dense", "frame"),
+        registers_after: Collection[str] | None = None,
         device_address: int = DEVICE_ADDRESS,
     ):
+        self._spec, self._scheme, self._loading = spec, Scheme(scheme), Loading(loading)
+        if registers_after is None:
+            coded = self._scheme is Scheme.SECDED_WORDS
+            registers_after = ("words", "normalise", "frame") if coded else REGISTERS_AFTER
         if unknown := sorted(set(registers_after) - set(STAGES)):
             raise ValueError(f"registers_after: expected stages among {', '.join(STAGES)}, got {', '.join(unknown)}")
-        self._spec, self._scheme, self._loading = spec, Scheme(scheme), Loading(loading)
         self._cuts = frozenset(registers_after)
         self._device_address = device_address
         self._words = None

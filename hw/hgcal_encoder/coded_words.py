@@ -57,9 +57,10 @@ class DenseWords:
         return pieces
 
     def _count(self, pieces: int) -> int:
+        """About how many words there are, and not fewer: each block of settings may end with a short one."""
         settings = sum(field.size for field in image_fields(self.spec)) - self.spec.weight_bits // 8
         dense = -(-len(self.schedule.units) // pieces) * self.spec.reuse * self.spec.latents
-        return dense + -(-settings // (pieces * (self.piece_bits // 8)))
+        return dense + -(-settings // (pieces * (self.piece_bits // 8))) + len(BLOCKS_OF_ERRORS)
 
     @cached_property
     def groups(self) -> tuple[tuple[int, ...], ...]:

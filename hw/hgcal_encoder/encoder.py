@@ -27,10 +27,12 @@ from hw.hgcal_encoder.words import Words
 from sim.hgcal_encoder.registers import ADDRESS_WIDTH, register_map
 from sim.hgcal_encoder.spec import ERX_WORDS, ETX_WORDS, EncoderSpec
 
-__all__ = ["Encoder", "STAGES", "path_latency", "place_data_path", "swap_parts"]
+__all__ = ["Encoder", "REGISTERS_AFTER", "STAGES", "path_latency", "place_data_path", "swap_parts"]
 
 STAGES = ("words", "multiplex", "decode", "calibrate", "normalise", "convolution", "dense", "frame")
 """Stages in the order of the data path; the grid is wiring."""
+REGISTERS_AFTER = ("words", "normalise", "convolution", "dense", "frame")
+"""Stages behind which pipeline registers stand if nothing else is asked for."""
 
 
 class Encoder(Component):
@@ -89,7 +91,7 @@ class Encoder(Component):
         self,
         *,
         spec: EncoderSpec,
-        registers_after: Collection[str] = ("words", "normalise", "convolution", "dense", "frame"),
+        registers_after: Collection[str] = REGISTERS_AFTER,
         register: Callable[..., Component] = PipelineRegister,
         cell: Callable[..., Component] = StorageCell,
         frozen: FrozenWeights | None = None,

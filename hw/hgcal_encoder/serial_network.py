@@ -26,18 +26,24 @@ _REGISTERS = ("activations", "window", "multiples")
 """Registers on the way, in the order in which clocks become free for them."""
 
 
-def serial_registers(reuse: int) -> tuple[str, ...]:
+def serial_registers(reuse: int, few: bool = False) -> tuple[str, ...]:
     """Registers on the way through the network; each delays by one internal clock.
 
     The sums of a crossing are complete ``reuse`` internal clocks, and one for each register, behind its pixels. The
     latents are kept one internal clock later, and must be there before the second edge of the crossing clock.
+
+    Parameters
+    ----------
+    reuse : int
+    few : bool
+        At 4 without the register behind the window, which costs three flip-flops a bit where registers are voted.
     """
-    return _REGISTERS[: max(0, reuse - 2)]
+    return _REGISTERS[: max(0, reuse - 2 - (few and reuse == 4))]
 
 
-def serial_latency(reuse: int) -> int:
+def serial_latency(reuse: int, few: bool = False) -> int:
     """Internal clocks from pixels to latents: below twice the factor, so the second edge of the clock sees them."""
-    return reuse + len(serial_registers(reuse)) + 1
+    return reuse + len(serial_registers(reuse, few)) + 1
 
 
 class SerialNetwork(Component):
@@ -68,7 +74,7 @@ class SerialNetwork(Component):
     exchange : bool
         Weights may change while crossings flow.
     coded : bool
-        Dense weights come as code words (`DenseWords`).
+        Dense weights come as code words (`DenseWords`), and there are few registers (`serial_registers`).
 
     Members
     -------
@@ -126,7 +132,7 @@ class SerialNetwork(Component):
     @property
     def internal_latency(self) -> int:
         """Internal clocks from pixels to latents."""
-        return serial_latency(self._spec.reuse)
+        return serial_latency(self._spec.reuse, self._coded)
 
     def elaborate(self, platform: object) -> Module:
         spec = self._spec
@@ -143,7 +149,7 @@ class SerialNetwork(Component):
         # slots: the first begins where the crossing clock has toggled, the others follow. A slot at `depth` registers
         # into the network is the slot so many clocks ago; the last ones reach into the next crossing.
         toggled = self.toggle ^ register("toggle", self.toggle)
-        stages = serial_registers(spec.reuse)
+        stages = serial_registers(spec.reuse, self._coded)
         times = [Signal(name="slot_0")]
         m.d.comb += times[0].eq(toggled)
         for number in range(1, spec.reuse + max(len(stages) - 1, 0)):

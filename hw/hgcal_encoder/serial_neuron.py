@@ -11,10 +11,10 @@ from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
 from hw.common.registered import described
 from hw.common.requantise import rectify
-from hw.common.word_corrector import WordCorrector
 from hw.hgcal_encoder.coded_words import DenseWords
 from hw.hgcal_encoder.dot_product import DotProduct, DotProductFormat, WeightRecoder
 from hw.hgcal_encoder.schedule import Schedule
+from hw.hgcal_encoder.word_selector import WordSelector
 from sim.hgcal_encoder.spec import EncoderSpec
 
 __all__ = ["SerialNeuron", "serial_format", "watched"]
@@ -130,8 +130,9 @@ class SerialNeuron(Component):
         m.submodules.dot_product = dot = DotProduct(dot_format=f)
         m.submodules.recoder = recoder = WeightRecoder(dot_format=f)
         if self._coded:
-            for tap, weight in enumerate(self._corrected(m, platform, slot)):
-                m.d.comb += recoder.weight[tap].eq(weight)
+            selector = place(m, platform, "selector", WordSelector, spec=spec)
+            m.d.comb += [selector.words.eq(self.words), selector.slot.eq(slot)]
+            m.d.comb += [port.eq(selector.weight[tap]) for tap, port in enumerate(recoder.weight)]
         else:
             for tap in range(f.taps):
                 weight: Value = Const(0, f.weight_width)
@@ -159,33 +160,3 @@ class SerialNeuron(Component):
         if self._watched:
             m.d.comb += self.error.eq(Cat(register.error for register in registers.values()).any())
         return m
-
-    def _corrected(self, m: Module, platform: object, slot: Value) -> list[Value]:
-        """Weights of the slot by tap: code words selected, then corrected."""
-        layout, width = self._coded, self._format.weight_width
-        assert layout is not None
-        checks = layout.code.check_bits - 1
-        found: list[Value] = []
-        for group, units in enumerate(layout.groups):
-            all_used = layout.all_used(group)
-            place_of = {bit: i for i, bit in enumerate(all_used)}
-            raw: Value = Const(0, len(all_used) + checks)
-            for number, its_group, start, length in layout.layout:
-                if its_group != group:
-                    continue
-                word = self.words[start : start + length]
-                used = layout.used(group, number)
-                bits: list[Value] = [Const(0, 1)] * len(all_used)
-                for i, bit in enumerate(used):
-                    bits[place_of[bit]] = word[i]
-                raw = raw | (Cat(*bits, word[len(used) :]) & slot[number].replicate(len(raw)))
-            corrector = place(
-                m, platform, f"corrector_{group}", WordCorrector, label=f"{len(all_used)}_bits",
-                width=layout.code.width, used=all_used,
-            )  # fmt: skip
-            m.d.comb += corrector.raw.eq(raw)
-            for piece, _ in enumerate(units):
-                for filter_ in range(self._spec.filters):
-                    first = piece * layout.piece_bits + filter_ * width
-                    found.append(Cat(corrector.data[place_of[bit]] for bit in range(first, first + width)))
-        return found

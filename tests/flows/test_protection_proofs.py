@@ -1,7 +1,9 @@
 """Proofs of protection, loading and I2C: they close, and each breaks when what it is about is broken."""
 
+from dataclasses import replace
+
 import pytest
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib.wiring import Component
 
 from flows.proofs import Status, dot_products
@@ -17,6 +19,10 @@ from flows.protection_proofs import (
     prove_register,
     prove_scrubber,
     prove_swap,
+    prove_word_access,
+    prove_word_corrector,
+    prove_word_selector,
+    prove_word_store,
 )
 from flows.register_documents import register_table
 from hw.common import loader, registered_replica
@@ -24,12 +30,19 @@ from hw.common.hierarchy import place
 from hw.common.i2c_target import I2cTargetLogic
 from hw.common.registered import described
 from hw.common.replica import Replica, majority
+from hw.common.scheme import Scheme
 from hw.common.scrubber import ScrubberLogic
 from hw.common.secded_cell import SecdedCell, check_bits, check_columns
 from hw.common.triplicated_cell import TriplicatedCell
 from hw.common.voted_cell import VotedCell
 from hw.common.voted_register import VotedRegister
+from hw.common.word_access import WordAccessLogic
+from hw.common.word_code import WordCode, WordSyndrome
+from hw.common.word_corrector import WordCorrector
+from hw.common.word_store import WordStore
+from hw.hgcal_encoder import word_selector
 from hw.hgcal_encoder.chip import Chip
+from hw.hgcal_encoder.coded_words import WordMap
 from sim.hgcal_encoder.chip_registers import Loading, image_masks
 from sim.hgcal_encoder.spec import ECON_T
 from tests.conftest import REPOSITORY
@@ -40,7 +53,7 @@ from tests.specs import SMALL
 def test_all_statements_are_proved() -> None:
     proofs = list(prove_protection())
     assert {proof.name: proof.status for proof in proofs} == {proof.name: Status.PROVED for proof in proofs}
-    assert len(proofs) == 17
+    assert len(proofs) == 22
     assert all(proof.input_bits > 6 for proof in proofs)
 
 
@@ -156,6 +169,77 @@ def test_a_register_without_voter_is_refuted() -> None:
 def test_state_machines_without_voters_are_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registered_replica, "majority", lambda a, _b, _c: a)
     assert prove_machine("broken", ScrubberLogic, first=2, last=9, width=4).status is Status.REFUTED
+
+
+class Passing(WordCorrector):
+    """Hands on what is stored."""
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.data.eq(self.raw)
+        return m
+
+
+class Blind(WordCode):
+    """No syndrome points anywhere."""
+
+    def wrong(self, m: Module, name: str, syndrome: WordSyndrome, bits) -> dict:
+        return dict.fromkeys(bits, Const(0, 1))
+
+
+class Unchecked(WordCode):
+    """The change of a byte leaves the check bits as they are."""
+
+    def syndrome(self, m: Module, name: str, data, stored) -> WordSyndrome:
+        p, q = self.split
+        if name == "changed":
+            return WordSyndrome(group=Const(0, p), place=Const(0, q), parity=Const(0, 1))
+        return super().syndrome(m, name, data, stored)
+
+
+@pytest.mark.parametrize("code", [Blind, Unchecked])
+def test_a_store_that_does_not_correct_or_encode_is_refuted(code: type[WordCode]) -> None:
+    class Broken(WordStore):
+        def __init__(self, **parameters: object) -> None:
+            super().__init__(**parameters)
+            self._code = code(width=self._code.width)
+
+    assert prove_word_store(store=Broken).status is Status.REFUTED
+
+
+def test_words_without_corrector_are_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert prove_word_corrector(10, corrector=Passing).status is Status.REFUTED
+    monkeypatch.setattr(word_selector, "WordCorrector", Passing)
+    assert prove_word_selector(replace(ECON_T, filters=1, reuse=8)).status is Status.REFUTED
+
+
+class Short(WordAccessLogic):
+    """The last word is never reached."""
+
+    def __init__(self, *, words: int) -> None:
+        super().__init__(words=words)
+        self._words = words - 1
+
+
+class Eager(WordAccessLogic):
+    """Merges what happens to be there."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = super().elaborate(platform)
+        m.d.comb += self.merge.eq(1)
+        return m
+
+
+@pytest.mark.parametrize("broken", [Short, Eager])
+def test_a_walk_that_skips_a_word_or_writes_unasked_is_refuted(broken: type[Component]) -> None:
+    assert prove_word_access(20, access=broken).status is Status.REFUTED
+
+
+def test_the_bound_is_that_of_the_chip() -> None:
+    """149 words, one a clock."""
+    chip = described(Chip, spec=replace(ECON_T, reuse=4), scheme=Scheme.SECDED_WORDS, loading=Loading.DIRECT)
+    words = chip.control_parameters()["words"]
+    assert words == len(WordMap(spec=chip.spec).words) == described(WordAccessLogic, words=words).period == 149
 
 
 class Stuck(ScrubberLogic):
