@@ -256,6 +256,9 @@ def run_campaign(
     # the chip is built, and seen to work, before other processes need it
     engine = open_engine(job)
     plan = make_plan(engine.bits, engine.schedule, engine.nets, seed=job.seed, limit=limit)
+    if job.engine == "netlist":
+        # a sweep over the netlist costs the crossings between its first and its last fault, however many there are
+        plan = replace(plan, faults=tuple(sorted(plan.faults, key=lambda fault: fault.clock)))
     chunks = plan.chunks
     key = content_key(
         spec=job.spec.to_toml(), scheme=job.scheme, loading=job.loading, engine=job.engine, seed=job.seed,
