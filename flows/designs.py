@@ -119,6 +119,15 @@ class Design:
         return self.spec.reuse if isinstance(self.spec, EncoderSpec) else 1
 
     @property
+    def latency(self) -> int:
+        """Clocks from inputs to outputs of an encoder, as its hardware says; 0 for a crossbar."""
+        if not isinstance(self.spec, EncoderSpec):
+            return 0
+        part = self.component()
+        part._MustUse__silence = True  # only asked, never elaborated
+        return int(part.latency)
+
+    @property
     def options(self) -> str:
         """The options of the command line that make this variant, each with a space before it."""
         text = f" --reuse {self.reuse}" if self.reuse > 1 else ""

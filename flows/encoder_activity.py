@@ -16,6 +16,7 @@ import numpy.typing as npt
 from flows.activity import Activity, record
 from flows.chip_simulation import waveform
 from flows.gate_simulation import GateSimulator, from_lanes, to_lanes
+from hw.hgcal_encoder.coded_words import WordMap
 from sim.fixed_point import IntArray
 from sim.hgcal_encoder.chip_registers import DEVICE_ADDRESS, Loading, chip_fields, image_bytes
 from sim.hgcal_encoder.encoder import Encoder
@@ -137,7 +138,7 @@ def load_registers(
     data = np.array([[byte for _, byte in image] for image in images])
     data = data[np.arange(lanes) % len(data)]
     ones = np.full((1, simulator.words), 0xFFFF_FFFF_FFFF_FFFF, np.uint64)
-    zeros = np.zeros((1, simulator.words), np.uint64)
+    zeros = ~ones
     for name, port in netlist.ports.items():
         if port.direction == "input" and name not in simulator.clocks:
             simulator.set_port(name, np.zeros((len(port.nets), simulator.words), np.uint64))
@@ -151,14 +152,10 @@ def load_registers(
         for _ in range(8):
             simulator.step()
     simulator.settle()
-    write = _held_port(simulator) if chip else _own_port(simulator)
+    write = _write_through_banks(simulator, spec) if chip else _write_through_port(simulator)
     _only(simulator, "registers")
     for number, address in enumerate(addresses):
-        write(
-            np.where(address >> np.arange(16)[:, None] & 1, ones, zeros),
-            from_lanes(data[:, number][None, :] >> np.arange(8)[:, None] & 1),
-        )
-        simulator.step()
+        write(address, from_lanes(data[:, number][None, :] >> np.arange(8)[:, None] & 1))
         if advance is not None:
             advance(1)
     simulator.restrict(None)
@@ -180,38 +177,58 @@ def _only(simulator: GateSimulator, prefix: str) -> None:
     simulator.restrict(np.flatnonzero(inside).tolist())
 
 
-def _own_port(simulator: GateSimulator) -> Callable[[Words, Words], None]:
-    """Writing through the ports of an encoder."""
-    ones = np.full((1, simulator.words), 0xFFFF_FFFF_FFFF_FFFF, np.uint64)
-    simulator.set_port("write_enable", ones)
+def _bits(value: int, width: int, words: int) -> Words:
+    """A number on `width` nets, the same in all streams."""
+    bits = np.array([value >> bit & 1 for bit in range(width)], np.uint64)
+    return np.broadcast_to((np.uint64(0) - bits)[:, None], (width, words))
 
-    def write(address: Words, data: Words) -> None:
-        simulator.set_port("write_address", address)
+
+def _write_through_port(simulator: GateSimulator) -> Callable[[int, Words], None]:
+    """Writing a byte through the ports of an encoder."""
+    simulator.set_port("write_enable", _bits(1, 1, simulator.words))
+
+    def write(address: int, data: Words) -> None:
+        simulator.set_port("write_address", _bits(address, 16, simulator.words))
         simulator.set_port("write_data", data)
+        simulator.step()
 
     return write
 
 
-def _held_port(simulator: GateSimulator) -> Callable[[Words, Words], None]:
-    """Writing through the ports of the banks inside a chip, all copies at once."""
-    found: dict[str, list[npt.NDArray[np.int32]]] = {"write_address": [], "write_data": [], "write_enable": []}
-    for instance in simulator.netlist.instances:
-        if len(instance.path) == 1 and instance.path[0].startswith("registers"):
-            for name, banks in found.items():
-                if name not in instance.names:
-                    raise ValueError(f"bank {instance.path[0]} has no port {name}: power needs direct loading")
-                banks.append(instance.names[name])
-    if not found["write_address"]:
-        raise ValueError(f"{simulator.netlist.top} has no bank of registers")
-    nets = np.concatenate([net for banks in found.values() for net in banks])
-    nets, first = np.unique(nets, return_index=True)
-    keep = flip = np.zeros((len(nets), simulator.words), np.uint64)
-    ones = np.full((len(found["write_enable"]), simulator.words), 0xFFFF_FFFF_FFFF_FFFF, np.uint64)
+def _write_through_banks(simulator: GateSimulator, spec: EncoderSpec) -> Callable[[int, Words], None]:
+    """Writing a byte at the ports of the banks inside a chip, all copies at once.
 
-    def write(address: Words, data: Words) -> None:
-        put = [*([address] * len(found["write_address"])), *([data] * len(found["write_data"])), ones]
-        put = [np.broadcast_to(part, (len(part), simulator.words)) for part in put]
-        simulator.fault(nets.tolist(), keep=keep, put=np.concatenate(put)[first], flip=flip)
+    A store of long code words takes a byte into each word that has bits of it, one word in a clock.
+    """
+    banks = [i for i in simulator.netlist.instances if len(i.path) == 1 and i.path[0].startswith("registers")]
+    if not banks:
+        raise ValueError(f"{simulator.netlist.top} has no bank of registers")
+    coded = "merge" in banks[0].names
+    ports = ("word", "address", "merge", "value") if coded else ("write_address", "write_enable", "write_data")
+    if missing := [name for name in ports if name not in banks[0].names]:
+        raise ValueError(f"bank {banks[0].path[0]} has no port {missing[0]}: power needs direct loading")
+    held = [(name, bank.names[name]) for bank in banks for name in ports]
+    nets, first = np.unique(np.concatenate([found for _, found in held]), return_index=True)
+    keep = flip = np.zeros((len(nets), simulator.words), np.uint64)
+    words_of: dict[int, list[int]] = {}
+    if coded:
+        words = WordMap(spec=spec)
+        for number, word in enumerate(words.words):
+            for byte in sorted({bit // 8 for bit in word.image_bits}):
+                words_of.setdefault(words.addresses[byte], []).append(number)
+
+    def step(**values: Words) -> None:
+        put = np.concatenate([values[name] for name, _ in held])
+        simulator.fault(nets.tolist(), keep=keep, put=put[first], flip=flip)
+        simulator.step()
+
+    def write(address: int, data: Words) -> None:
+        place, on = _bits(address, 16, simulator.words), _bits(1, 1, simulator.words)
+        if not coded:
+            step(write_address=place, write_enable=on, write_data=data)
+        for number in words_of.get(address, ()):
+            word = _bits(number, len(banks[0].names["word"]), simulator.words)
+            step(word=word, address=place, merge=on, value=data)
 
     return write
 

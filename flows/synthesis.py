@@ -20,7 +20,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,7 @@ from flows.yosys import YosysError, YosysRun, quote, run_yosys, yosys_version
 
 __all__ = [
     "AREA",
+    "BUFFERED",
     "Equivalence",
     "ModuleArea",
     "Recipe",
@@ -102,6 +103,17 @@ AREA = Recipe(
     small_cells=3000,
 )
 """Smallest area of the recipes that were measured; mapped without regard to delay beyond abc's down-sizing."""
+
+BUFFERED = replace(
+    AREA,
+    name="buffered",
+    # -p: what a module gets through its ports and from its flip-flops is buffered, too
+    abc=("strash", "&get -n", "&nf -R 100", "&put", "topo", "buffer -c -p", "upsize", "dnsize", "stime -p"),
+    abc_small=(*_REWRITE, "emap -a", "topo", "buffer -c -p", "upsize", "dnsize", "stime -p"),
+)
+"""`AREA`, then buffers on nets of more than ten loads and cells of the size that their loads ask for.
+
+For a clock that a signal with hundreds of loads would miss."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # slow to import
     from flows.metrics import Metric
     from flows.physical import Mapped
 
+GLITCH_CLOCKS = 16
+
 
 def power(
     preset: Annotated[
@@ -31,7 +33,9 @@ def power(
     clock: Annotated[str | None, typer.Option(help="Clock port, where it is not evident.")] = None,
     period_ns: Annotated[float | None, typer.Option("--period", help="Clock period in ns; else as recorded.")] = None,
     spef: Annotated[Path | None, typer.Option(help="Wire capacitances (SPEF); else the library's wire load.")] = None,
-    glitch_clocks: Annotated[int, typer.Option(min=0, help="Clocks replayed with delays; 0: no glitches.")] = 16,
+    glitch_clocks: Annotated[
+        int, typer.Option(min=0, help="Clocks replayed with delays; 0: no glitches.")
+    ] = GLITCH_CLOCKS,
     min_annotated: Annotated[float, typer.Option(help="Percentage of nets that the VCD must name.")] = 90.0,
     crossings: Annotated[int, typer.Option(min=8, help="Bunch crossings per stream, for a preset.")] = 24,
     streams: Annotated[int, typer.Option(min=64, help="Modules simulated side by side, for a preset.")] = 512,
@@ -122,9 +126,10 @@ def run_power(
         size = f"--crossings {crossings} --streams {streams}"
     else:
         size = f"--recordings {recordings}" + ("" if clocks is None else f" --clocks {clocks}")
+    size += "" if glitch_clocks == GLITCH_CLOCKS else f" --glitch-clocks {glitch_clocks}"
     _, told, metrics = measure_power(
         mapped, spec, crossings=crossings, words=-(-streams // 64), recordings=recordings,
-        clocks=clocks, seed=seed, glitch_clocks=glitch_clocks,
+        clocks=clocks, seed=seed, glitch_clocks=glitch_clocks, latency=chosen.latency,
         command=f"liquidcal power {preset} {size} --seed {seed}{chosen.options}", step=journal.step,
     )  # fmt: skip
     compared = told.get("frames_compared") or sum(told.get("compared", {}).values())

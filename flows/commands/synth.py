@@ -65,8 +65,9 @@ def run_synthesis(journal: Journal, chosen: Design | Spec, folder: Path, library
     from flows.cells import cell_library
     from flows.journal import Check
     from flows.metrics import GateError
-    from flows.synthesis import gate_synthesis, synthesise
+    from flows.synthesis import AREA, BUFFERED, gate_synthesis, synthesise
     from hw.common.export import to_rtlil
+    from hw.common.replica import KEPT
 
     part = chosen if isinstance(chosen, Design) else Design(spec=chosen)
     with journal.step("cell library"):
@@ -75,6 +76,7 @@ def run_synthesis(journal: Journal, chosen: Design | Spec, folder: Path, library
         rtlil = to_rtlil(part.component(), part.name)
         result = synthesise(
             rtlil, top=part.name, library=cells, out_dir=folder / "synthesis", clock_gating=part.clock_gating,
+            keep=(KEPT,), clock_period_ns=25.0 / part.reuse, recipe=AREA if part.reuse == 1 else BUFFERED,
             command=f"liquidcal synth {part.spec.name} --library {cells.name}{part.options}",
         )  # fmt: skip
     name = f"netlist on {cells.name}: all cells mapped, no latch, no loop, nothing undriven"

@@ -28,6 +28,7 @@ from flows.cells import CellLibrary, truth_table
 from flows.metrics import GateError
 from flows.synthesis import (
     AREA,
+    BUFFERED,
     Recipe,
     SynthesisResult,
     equivalence,
@@ -542,3 +543,30 @@ def test_bad_sources(source: object, error: type[Exception], nangate45: CellLibr
     with pytest.raises(error):
         synthesise(source, top="t", library=nangate45, out_dir=tmp_path / "r")  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
+
+
+FAN_OUT = """
+module m (input clk, d, input [199:0] x, output reg [199:0] y);
+  reg s;
+  always @(posedge clk) s <= d;
+  always @(posedge clk) y <= x & {200{s}};
+endmodule
+"""
+
+
+def test_buffers_where_one_signal_drives_hundreds(tmp_path: Path) -> None:
+    """The select that a flip-flop drives has 200 loads by default; buffered, no net but the clock has more than 12."""
+    library = library_or_skip("nangate45")
+    most = {}
+    for recipe in (AREA, BUFFERED):
+        result = synthesise(FAN_OUT, top="m", library=library, out_dir=tmp_path / recipe.name, recipe=recipe)
+        module = json.loads(result.netlist_json.read_text())["modules"]["m"]
+        loads: Counter[int] = Counter()
+        for cell in module["cells"].values():
+            for pin, bits in cell["connections"].items():
+                if pin in library.cells[cell["type"]].inputs and pin != "CK":
+                    loads.update(bits)
+        most[recipe.name] = max(loads.values())
+        assert result.flip_flops == 201
+    assert most["area"] >= 200
+    assert most["buffered"] <= 12
