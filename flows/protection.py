@@ -11,7 +11,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -49,8 +49,8 @@ from sim.hgcal_encoder.chip_registers import Loading, image_fields
 from sim.hgcal_encoder.spec import PRESETS, EncoderSpec
 
 __all__ = [
-    "StorageBit", "Stratum", "chip_shell", "gate_replicas", "price_table", "storage_bits", "synthesise_shell",
-    "unprotected_bits",
+    "StorageBit", "Stratum", "chip_shell", "gate_replicas", "price_of_words", "price_table", "storage_bits",
+    "synthesise_shell", "unprotected_bits",
 ]  # fmt: skip
 
 
@@ -340,10 +340,57 @@ def price_table(spec: EncoderSpec, library: CellLibrary, data_path_um2: float) -
     return found
 
 
+def price_of_words(spec: EncoderSpec, library: CellLibrary, timeout_s: float = 1500.0) -> list[Metric]:
+    """Area and flip-flops of a chip with long code words, synthesised as a whole, with clock gates.
+
+    Its store, its network and its registers belong together: `Scheme.SECDED_WORDS` needs a reuse factor, keeps fewer
+    registers, and corrects within the neurons. The recipe is that of the pieces of `price_table`.
+
+    Raises
+    ------
+    GateError
+        If a flip-flop is missing: see `gate_replicas`.
+    """
+    top, scheme, loading = f"{spec.name}_CHIP", Scheme.SECDED_WORDS, Loading.DIRECT
+    with tempfile.TemporaryDirectory(prefix="liquidcal-words-") as folder:
+        result = synthesise(
+            to_rtlil(Chip(spec=spec, scheme=scheme, loading=loading), top), top=top, library=library,
+            out_dir=Path(folder) / "out", keep=(KEPT,), clock_period_ns=25.0 / spec.reuse, clock_gating=True,
+            timeout_s=timeout_s,
+        )  # fmt: skip
+    gate_replicas(result.metrics, storage_bits(spec, scheme, loading))
+    origin = result.metrics[0]
+
+    def area(*instances: str) -> float:
+        return sum(stage.area_um2 for stage in result.stages if stage.instances and stage.instances[0] in instances)
+
+    pipeline = sum(stage.area_um2 for stage in result.stages if "_voted_register_" in stage.module)
+    whole = f"whole chip at reuse {spec.reuse}, clock gated, synthesised"
+    return [
+        Metric(
+            name=f"{name}__case:{scheme}_{loading}_reuse_{spec.reuse}", value=value, unit=unit, tool=origin.tool,
+            tool_version=origin.tool_version, library=library.name, library_sha256=library.sha256, method=method,
+            command=f"python -m flows.protection --words {spec.reuse}", date=now(),
+        )
+        for name, value, unit, method in (
+            ("design__instance__area", result.area_um2, "um2", whole),
+            ("design__instance__area__gate_equivalent", result.gate_equivalents, "GE", "area over NAND2"),
+            ("store__area", area("registers"), "um2", whole),
+            ("control__area", area("control"), "um2", whole),
+            ("pipeline_registers__area", pipeline, "um2", f"{whole}; without those inside the network"),
+            ("design__flip_flop__count", result.flip_flops, "", "of the netlist"),
+        )
+    ]  # fmt: skip
+
+
 def main() -> None:
-    """Write the price table of ECON_T; with SCHEME-LOADING synthesise the shell of one case as a whole and tell."""
+    """Write the price table of ECON_T; with SCHEME-LOADING synthesise the shell of one case as a whole and tell.
+
+    With --words FACTOR measure the chip with long code words at this reuse factor, and replace its rows in the table.
+    """
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("whole", nargs="?", help="scheme-loading, for example tmr_module-guarded")
+    parser.add_argument("--words", type=int, help="reuse factor of a chip with long code words")
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"))
     arguments = parser.parse_args()
     spec, library = PRESETS["ECON_T"], cell_library("nangate45")
@@ -355,13 +402,18 @@ def main() -> None:
             f"{arguments.whole}: shell {result.area_um2:,.0f} um2, {result.flip_flops:,} flip-flops, all copies there"
         )
         return
+    table = arguments.results / "protection.json"
+    words = [m for m in read_metrics(table) if f"case:{Scheme.SECDED_WORDS}" in m.name] if table.is_file() else []
+    if arguments.words:
+        new = price_of_words(replace(spec, reuse=arguments.words), library)
+        names = {metric.name for metric in new}
+        write_metrics(table, [*(m for m in read_metrics(table) if m.name not in names), *new])
+        return
     pattern = re.compile(rf"design__instance__area__module:{spec.name}_({'|'.join(STAGES)})")
     stages = [m for m in read_metrics(arguments.results / f"area_{spec.name}.json") if pattern.fullmatch(m.name)]
     if len(stages) != len(STAGES):
         raise SystemExit(f"expected the areas of {len(STAGES)} stages, found {len(stages)}")
-    write_metrics(
-        arguments.results / "protection.json", price_table(spec, library, sum(float(m.value) for m in stages))
-    )
+    write_metrics(table, [*price_table(spec, library, sum(float(m.value) for m in stages)), *words])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,9 @@ from hw.common.triplicated_cell import TriplicatedCell
 from hw.common.voted_cell import VotedCell
 from hw.common.voted_register import VotedRegister
 from hw.hgcal_encoder.chip import CELLS
+from hw.hgcal_encoder.coded_words import WordMap
 from sim.hgcal_encoder.chip_registers import Loading, image_masks
+from sim.hgcal_encoder.spec import ECON_T
 from sim.register_map import Field
 from tests.conftest import REPOSITORY
 from tests.flows.conftest import library_or_skip
@@ -175,6 +178,22 @@ def test_storage_bits_of_whole_modules_in_triplicate() -> None:
     assert Counter(bit.copy for bit in bits) == dict.fromkeys(range(3), len(bits) // 3)
 
 
+def test_storage_bits_of_long_code_words() -> None:
+    """One flip-flop for each bit of the image and eight check bits a word; three for everything else."""
+    spec = replace(SMALL, reuse=2)
+    bits = list(storage_bits(spec, Scheme.SECDED_WORDS, Loading.DIRECT))
+    count = Counter(bit.stratum for bit in bits)
+    words = {bit.protected: 0 for bit in bits if bit.path.startswith("registers.word_")}
+    assert len(words) == len(WordMap(spec=spec).words)
+    assert count[Stratum.WEIGHT] + count[Stratum.SETTING] == IMAGE + 8 * len(words)
+    weights = sum(name.startswith("registers.word_weights") for name in words)
+    assert count[Stratum.WEIGHT] == WEIGHTS + 8 * weights
+    assert not unprotected_bits(bits)
+    for stratum in (Stratum.CONTROL, Stratum.COUNTER, Stratum.DATA_PATH):
+        copies = Counter(bit.copy for bit in bits if bit.stratum is stratum)
+        assert copies == dict.fromkeys(range(3), count[stratum] // 3)
+
+
 def test_committed_prices_are_of_designs_with_all_copies() -> None:
     """Flip-flops of the price table by arithmetic: three times the plain chip, counters and scrubber added."""
     metrics = read_metrics(REPOSITORY / "benchmarks" / "results" / "protection.json")
@@ -187,6 +206,21 @@ def test_committed_prices_are_of_designs_with_all_copies() -> None:
     for scheme in CELLS:
         assert area[f"{scheme}_guarded"] > area[f"{scheme}_direct"] >= area["none_direct"]
     assert plain < count["secded_direct"] < count["tmr_registers_direct"]
+
+
+def test_committed_price_of_long_code_words() -> None:
+    """13,888 bits of the image and 8 check bits for each of 149 words; everything else three times."""
+    metrics = read_metrics(REPOSITORY / "benchmarks" / "results" / "protection.json")
+    bits = sum(mask.bit_count() for mask in image_masks(ECON_T).values())
+    for reuse in (4, 8):
+        case = f"secded_words_direct_reuse_{reuse}"
+        others = value_of(metrics, "design__flip_flop__count", case) - bits - 149 * 8
+        assert others > 0
+        assert others % 3 == 0
+        area = value_of(metrics, "design__instance__area", case)
+        parts = ("store__area", "control__area", "pipeline_registers__area")
+        assert 0 < sum(value_of(metrics, part, case) for part in parts) < area
+        assert area < value_of(metrics, "design__instance__area", "none_direct")
 
 
 def value_of(metrics: Sequence[Metric], name: str, case: str) -> float:
