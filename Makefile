@@ -24,8 +24,9 @@ test: $(VENV)/.full ## formatting, types, floors, all tests
 bench: $(VENV)/.full ## speed of models and simulators; rivals in an environment of their own
 	@scripts/bench.sh "$(PYTHON)" "$(BIN)"
 
-proofs: $(VENV)/.full ## proofs on protection, loading and I2C, the long ones too
+proofs: $(VENV)/.full ## proofs on protection, loading, I2C and frozen weights, the long ones too
 	@$(BIN)/python -m flows.protection_proofs
+	@$(BIN)/python -m flows.frozen_proofs --loadable
 
 figures: $(VENV)/.core ## tables of README and docs from benchmarks/results
 	@$(BIN)/python -m flows.figures

@@ -126,7 +126,11 @@ def _beside_others(content: dict[str, Any], spec: CrossbarSpec) -> Section:
         pictures=(Picture(markup=drawing.bars_svg([(name, value, f"{value:.2f} pJ") for name, value, _ in rows])),),
         tables=(table(["system", ">pJ", "node, method, source"], [[n, f"{v:.2f}", how] for n, v, how in rows]),),
         notes=(
-            *(() if whole else ("Ours is without the digital part, theirs are whole chips: this does not compare yet.",)),
+            *(
+                ()
+                if whole
+                else ("Ours is without the digital part, theirs are whole chips: this does not compare yet.",)
+            ),
             "Other chips do other tasks in other technologies: orders of magnitude, no ranking.",
         ),
     )

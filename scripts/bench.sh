@@ -17,7 +17,7 @@ if ! cmp -s "$requirements" "$rivals/requirements.txt"; then
 fi
 
 mkdir -p benchmarks/results
-for name in models simulation showers; do
+for name in models simulation showers frozen; do
     [ -f "benchmarks/$name.py" ] || continue
     printf '\n== benchmarks.%s\n' "$name"
     "$bin/python" -m "benchmarks.$name"
