@@ -41,7 +41,7 @@ def test_commands_and_options_exist(page: Path) -> None:
             command = commands[name]
             if nested := getattr(command, "commands", None):
                 command = nested[rest.split()[0]]
-            options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+            options = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
             assert set(re.findall(r"--[a-z-]+", rest)) <= options | {"--help"}, line
 
 

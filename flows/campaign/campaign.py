@@ -69,6 +69,9 @@ class Job:
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise ValueError(f"engine: expected {' or '.join(ENGINES)}, got {self.engine!r}")
+        if self.scheme is Scheme.SECDED_WORDS:
+            known = ", ".join(scheme for scheme in Scheme if scheme is not Scheme.SECDED_WORDS)
+            raise ValueError(f"scheme: expected one of {known}, got {self.scheme}")
 
     @property
     def sources(self) -> str:

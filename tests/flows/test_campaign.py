@@ -298,6 +298,11 @@ def test_a_chunk_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
     assert ledger.missing() == [0]
 
 
+def test_a_scheme_that_no_engine_knows_is_refused() -> None:
+    with pytest.raises(ValueError, match="scheme: expected one of none, .*, got secded_words"):
+        Job(spec=SMALL, scheme=Scheme.SECDED_WORDS, loading=Loading.DIRECT)
+
+
 def test_plans_are_exhaustive_where_they_say_so_and_repeat(fake: FakeEngine) -> None:
     plan = make_plan(fake.bits, fake.schedule, fake.nets, seed=3)
     singles = {f.targets[0] for f in plan.faults if f.kind is Kind.FLIP}
