@@ -702,9 +702,9 @@ def summarise(
         glitch_factor=factor, uncertainty=(), notes=tuple(notes),
     )  # fmt: skip
     whole = summary.total_uw
-    rate = activity.toggles_per_ns[: netlist.nets]
+    rates = activity.toggles_per_ns[: netlist.nets]
     wires = np.broadcast_to(np.asarray(wire_ff, float), (netlist.nets,))
-    wire_uw = float((0.5 * wires * volt**2 * rate)[power.driver >= 0].sum())
+    wire_uw = float((0.5 * wires * volt**2 * rates)[power.driver >= 0].sum())
     if dynamic_uw := float(rows["internal"].sum() + rows["switching"].sum()):
         wire_uw *= 1 + float(rows["glitches"].sum()) / dynamic_uw  # glitches charge wires too
     statistics = 2 / sqrt(max(activity.clocks, 1))
