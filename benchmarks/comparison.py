@@ -287,7 +287,7 @@ def _whole_chips(files: Files) -> Iterator[Row]:
             yield Row(
                 what=f"worst setup slack, whole protected chip, {case.replace('_', ' ')}",
                 ours=(files.ours("target", name),),
-                node="45 nm (NanGate, predictive): placed wires, 25 ns and its internal clock; below 0 the clock is missed",
+                node="45 nm (NanGate, predictive): placed wires; below 0 a clock is missed",
             )
 
 

@@ -15,7 +15,7 @@ from tests.conftest import REPOSITORY
 RESULTS = REPOSITORY / "benchmarks" / "results"
 CONTENT = json.loads((RESULTS / "comparison.json").read_text())
 FIGURES = CONTENT["figures"]
-NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+NUMBER = re.compile(r"(?<![\d.])-?\d[\d,]*(?:\.\d+)?")
 
 
 def read(shown: str) -> float:
