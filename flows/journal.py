@@ -91,12 +91,16 @@ class _MemoryWatch:
 
 
 def resident_bytes(pid: int) -> int:
-    """Resident memory of a process and its descendants; 0 for one that is gone or on a system without ``/proc``."""
+    """Resident memory of a process and its descendants; 0 for one that is gone or on a system without ``/proc``.
+
+    Pages that processes share count once (proportional set size): a child that was just forked takes nothing.
+    """
     process = Path("/proc", str(pid))
     try:
-        total = int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        lines = (process / "smaps_rollup").read_text().splitlines()
+        total = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
         children = [child for task in process.glob("task/*/children") for child in task.read_text().split()]
-    except (OSError, IndexError, ValueError):
+    except (OSError, StopIteration, ValueError):
         return 0
     return total + sum(resident_bytes(int(child)) for child in children)
 
