@@ -187,7 +187,7 @@ def encoder_rows(files: Files) -> Iterator[Row]:
             node=f"{NATIVE}: cells after synthesis, reuse 1, guarded loading",
         )  # fmt: skip
     yield Row(
-        what="area, multipliers reused 8 times, native", ours=(ours("reuse", "design__instance__area__reuse:8"),),
+        what="area, multipliers reused 8 times, native", ours=(ours("reuse", "design__instance__area__case:reuse_8"),),
         node=f"{NATIVE}: cells after synthesis, unprotected",
     )  # fmt: skip
     yield Row(
@@ -224,7 +224,7 @@ def encoder_rows(files: Files) -> Iterator[Row]:
     yield Row(
         what="latency", published=(other("econ_t", "added_latency_ns"),),
         rivals=(other("memristive_vae", "added_latency_ns"),),
-        ours=(ours("reuse", "design__latency__reuse:1", note=" of 25 ns"),),
+        ours=(ours("reuse", "design__latency__case:reuse_1", note=" of 25 ns"),),
         node="RTL: words to frame; the network's share, which the published 50 ns are, is 2",
     )  # fmt: skip
     cells = (("1_3", "1-3"), ("4_7", "4-7"), ("8_48", "8-48"))

@@ -59,7 +59,7 @@ def measure(spec: EncoderSpec, library: CellLibrary, command: str) -> list[Metri
     def add(name: str, value: float, unit: str, method: str, tool: str = "", version: str = "") -> None:
         rows.append(
             Metric(
-                name=f"{name}__reuse:{spec.reuse}", value=value, unit=unit, tool=tool or area.tool,
+                name=f"{name}__case:reuse_{spec.reuse}", value=value, unit=unit, tool=tool or area.tool,
                 tool_version=version or area.tool_version, library=area.library, library_sha256=area.library_sha256,
                 method=f"reuse {spec.reuse}: {method}", command=command, date=now(),
             )
@@ -94,7 +94,7 @@ def measure(spec: EncoderSpec, library: CellLibrary, command: str) -> list[Metri
 
 def factor(metric: Metric) -> int:
     """The reuse factor of a row."""
-    return int(metric.name.rpartition(":")[2])
+    return int(metric.name.rpartition("_")[2])
 
 
 def main() -> None:

@@ -43,6 +43,10 @@ NAMES = {
     "design__module_merged__count": "equal modules merged",
     "design__combinational_loop__count": "combinational loops",
     "design__check_problem__count": "undriven or multiply driven wires",
+    "design__multiplier__count": "multipliers",
+    "design__latency": "latency",
+    "clock__frequency": "clock needed",
+    "clock__frequency__max": "clock reached",
     "flow__runtime__total": "run time",
     "flow__memory__peak": "peak memory",
 }
@@ -156,7 +160,7 @@ def _case_table(metrics: Sequence[Metric]) -> str:
     quantities = list(dict.fromkeys(quantity for row in rows.values() for quantity in row))
     header = ["case"]
     for quantity in quantities:
-        units = {_unit(row[quantity]) for row in rows.values() if quantity in row} - {""}
+        units = {_unit(row[quantity]) for row in rows.values() if quantity in row} - {"", _words(quantity)}
         header.append(", ".join([_words(quantity), *sorted(units)]))
     return _table(
         header,
@@ -191,8 +195,8 @@ def _tool(metric: Metric) -> str:
 def _words(name: str) -> str:
     if name in NAMES:
         return NAMES[name]
-    base, *modifiers = re.split(r"__(?=[a-z_]+:)", name)
-    text = base.replace("__", " ").replace("_", " ")
+    base, *modifiers = re.split(r"__(?=[a-z]+(?:_[a-z]+)*:)", name)
+    text = NAMES.get(base) or base.replace("__", " ").replace("_", " ")
     return ": ".join([text, ", ".join(m.replace(":", " ").replace("_", " ") for m in modifiers)]) if modifiers else text
 
 
