@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from collections.abc import Iterable
@@ -11,9 +12,10 @@ from typing import Any
 
 from sim.files import replacing
 
-__all__ = ["ContentCache", "content_key", "source_hash"]
+__all__ = ["ContentCache", "content_key", "imported", "source_hash"]
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("flows", "hw", "sim")
 
 
 def content_key(**parts: Any) -> str:
@@ -44,6 +46,59 @@ def source_hash(*names: str) -> str:
         for path in sorted(_files(top)):
             digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+@cache
+def imported(*names: str) -> tuple[str, ...]:
+    """Files of our own that modules import, directly or not, inside functions too; themselves included.
+
+    What a result depends on is then no list that somebody has to keep: an edit of any of these files makes it stale.
+    Programs that are run by path, and data, are not imports and have to be named beside it.
+
+    Parameters
+    ----------
+    *names : str
+        Modules as files below the packages' parent, such as ``flows/synthesis.py``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    """
+    found: set[str] = set()
+    ahead = list(names)
+    while ahead:
+        name = ahead.pop()
+        if name in found:
+            continue
+        path = ROOT / name
+        if not path.is_file():
+            raise FileNotFoundError(f"no source {path}")
+        found.add(name)
+        ahead += [file for module in _modules(path) if (file := _module_file(module))]
+    return tuple(sorted(found))
+
+
+@cache
+def _modules(path: Path) -> tuple[str, ...]:
+    """Names in the import statements of a file; of ``from a import b`` both ``a`` and ``a.b``."""
+    named: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            named += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            named += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(named)
+
+
+def _module_file(module: str) -> str | None:
+    parts = module.split(".")
+    if parts[0] not in PACKAGES:
+        return None
+    for path in (Path(*parts).with_suffix(".py"), Path(*parts, "__init__.py")):
+        if (ROOT / path).is_file():
+            return str(path)
+    return None
 
 
 def _files(top: Path) -> Iterable[Path]:

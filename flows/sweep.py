@@ -8,6 +8,7 @@ content: a sweep that was interrupted, or that shares points with another, compu
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import os
@@ -15,12 +16,15 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from rich.console import Console
 
 from flows.cells import cache_directory
 from flows.cluster import dask_client
-from flows.content_cache import ContentCache, content_key, source_hash
+from flows.content_cache import ContentCache, content_key, imported, source_hash
 from flows.designs import Design, Spec
+from flows.journal import Journal
 from flows.metrics import find, now
 from sim.files import replacing
 from sim.hgcal_encoder.spec import EncoderSpec
@@ -47,10 +51,11 @@ OPTIONS: dict[str, tuple[type, Any]] = {
     "library": (str, "nangate45"),
     "scheme": (str, ""),
     "loading": (str, ""),
+    "clock_gating": (bool, False),
 }
 """Axes that are no field of a spec: type and default. `scheme`, `loading`: protection and loading of the whole encoder
-chip with I2C; the data path alone where both are left out. `elinks`: eTx links of the shipped weights; `seed`: draw of
-the conductances; `library`: cells of the area."""
+chip with I2C; the data path alone where both are left out. `clock_gating`: registers with an enable behind clock gates.
+`elinks`: eTx links of the shipped weights; `seed`: draw of the conductances; `library`: cells of the area."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +120,7 @@ class Measure:
     kinds : tuple of type
         Specs that it is for.
     sources : tuple of str
-        Our own code that the figures depend on (`source_hash`).
+        Modules that make the figures, with everything that they import, programs that they run, and folders of data.
     reads : tuple of str
         Options that it looks at.
     """
@@ -124,6 +129,12 @@ class Measure:
     kinds: tuple[type, ...]
     sources: tuple[str, ...]
     reads: tuple[str, ...]
+
+    @property
+    def code(self) -> str:
+        """Hash of our own code that the figures depend on."""
+        modules = [name for name in self.sources if name.endswith(".py")]
+        return source_hash(*sorted({*imported(*modules), *self.sources, "flows/sweep.py"}))
 
 
 def parse_axis(text: str, spec: Spec) -> Axis:
@@ -216,40 +227,34 @@ def _design(point: Point) -> Design:
     from hw.common.scheme import Scheme
     from sim.hgcal_encoder.chip_registers import Loading
 
-    scheme, loading = point.options["scheme"], point.options["loading"]
+    scheme, loading, gated = (point.options[name] for name in ("scheme", "loading", "clock_gating"))
     if not scheme and not loading:
-        return Design(spec=point.spec)
+        return Design(spec=point.spec, clock_gating=gated)
     try:
         return Design(
-            spec=point.spec, scheme=Scheme(scheme or "none"), loading=Loading(loading) if loading else Loading.DIRECT
-        )
+            spec=point.spec, scheme=Scheme(scheme or "none"), loading=Loading(loading) if loading else Loading.DIRECT,
+            clock_gating=gated,
+        )  # fmt: skip
     except ValueError as error:
         known = f"schemes {', '.join(Scheme)}; loadings {', '.join(Loading)}"
         raise ValueError(f"{error}; {known}") from None
 
 
-def _netlist(point: Point, folder: Path) -> dict[str, float]:
-    """Synthesise a point into ``folder/synthesis``; its area, without placement."""
-    from flows.cells import cell_library
-    from flows.metrics import GateError
-    from flows.synthesis import gate_synthesis, synthesise
-    from hw.common.export import to_rtlil
-    from hw.common.replica import KEPT
+def _netlist(part: Design, library: str, folder: Path) -> dict[str, float]:
+    """Synthesise a design below ``folder`` as `liquidcal synth` does; its area, without placement.
 
-    part = _design(point)
-    result = synthesise(
-        to_rtlil(part.component(), part.name),
-        top=part.name,
-        library=cell_library(point.options["library"]),
-        out_dir=folder / "synthesis",
-        keep=(KEPT,),
-        clock_period_ns=25.0 / part.reuse,
-        command="liquidcal sweep",
-    )
-    try:
-        gate_synthesis(result.metrics)
-    except GateError as error:
-        raise ValueError(f"{part.name}: {error}") from None
+    Raises
+    ------
+    ValueError
+        The netlist does not pass its gate.
+    """
+    from flows.commands.synth import run_synthesis
+
+    journal = Journal(console=Console(file=io.StringIO()))
+    result = run_synthesis(journal, part, folder, library)
+    for check in journal.checks:
+        if not check.passed:
+            raise ValueError(f"{part.name}: {check.detail}")
     return {
         "area_um2": result.area_um2,
         "area_kge": result.gate_equivalents / 1000,
@@ -260,7 +265,7 @@ def _netlist(point: Point, folder: Path) -> dict[str, float]:
 def _area(point: Point) -> dict[str, float]:
     """Cell area, gate equivalents and flip-flops after synthesis, without placement."""
     with tempfile.TemporaryDirectory(prefix="liquidcal-sweep-") as folder:
-        return _netlist(point, Path(folder))
+        return _netlist(_design(point), point.options["library"], Path(folder))
 
 
 def _energy(point: Point) -> dict[str, float]:
@@ -272,9 +277,10 @@ def _energy(point: Point) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory(prefix="liquidcal-sweep-") as name:
         folder = Path(name)
-        area = _netlist(point, folder)
+        part = _design(point)
+        area = _netlist(part, point.options["library"], folder)
         _, told, metrics = measure_power(
-            Mapped(folder=folder), point.spec, crossings=12, words=1, recordings=4, glitch_clocks=8
+            Mapped(folder=folder), part.spec, crossings=12, words=1, recordings=4, glitch_clocks=8, latency=part.latency
         )
     bounds = {
         f"energy_{end}_pj": float(find(metrics, f"energy__per_inference__bound:{end}").value) for end in ("low", "high")
@@ -336,8 +342,6 @@ def _accuracy(point: Point) -> dict[str, float]:
     import numpy as np
 
     from flows.crossbar_demo import ENCODING, synthesised_parts
-    from flows.journal import Journal
-    from sim.files import replacing
     from sim.lsm_crossbar.device import draw
     from sim.lsm_crossbar.liquid import Liquid
     from sim.lsm_crossbar.readout_training import accuracy, train
@@ -377,68 +381,25 @@ def _accuracy(point: Point) -> dict[str, float]:
     }
 
 
+_SYNTHESIS = ("flows/commands/synth.py", "flows/_yosys_child.py", "hw")
+_VARIANT = ("library", "scheme", "loading", "clock_gating")
+
 MEASURES: dict[str, Measure] = {
-    "area": Measure(
-        run=_area,
-        kinds=(EncoderSpec, CrossbarSpec),
-        sources=(
-            "hw",
-            "sim/fixed_point.py",
-            "sim/register_map.py",
-            "sim/hgcal_encoder/registers.py",
-            "sim/hgcal_encoder/spec.py",
-            "sim/lsm_crossbar/registers.py",
-            "sim/lsm_crossbar/spec.py",
-            "flows/designs.py",
-            "flows/cells.py",
-            "flows/synthesis.py",
-            "flows/rtlil.py",
-            "flows/yosys.py",
-        ),
-        reads=("library", "scheme", "loading"),
-    ),
+    "area": Measure(run=_area, kinds=(EncoderSpec, CrossbarSpec), sources=_SYNTHESIS, reads=_VARIANT),
     "latency": Measure(
-        run=_latency,
-        kinds=(EncoderSpec,),
-        sources=("hw", "sim/hgcal_encoder", "sim/fixed_point.py", "flows/designs.py"),
-        reads=("scheme", "loading"),
+        run=_latency, kinds=(EncoderSpec,), sources=("flows/designs.py", "hw"), reads=("scheme", "loading")
     ),
     "energy": Measure(
-        run=_energy,
-        kinds=(EncoderSpec, CrossbarSpec),
-        sources=(
-            "hw",
-            "sim",
-            "flows/designs.py",
-            "flows/cells.py",
-            "flows/synthesis.py",
-            "flows/rtlil.py",
-            "flows/yosys.py",
-            "flows/physical.py",
-            "flows/power.py",
-            "flows/activity.py",
-            "flows/delays.py",
-            "flows/gate_simulation.py",
-            "flows/encoder_activity.py",
-            "flows/crossbar_activity.py",
-            "flows/liberty.py",
-            "flows/netlist.py",
-        ),
-        reads=("library", "scheme", "loading"),
+        run=_energy, kinds=(EncoderSpec, CrossbarSpec), sources=(*_SYNTHESIS, "flows/physical.py", "sim"),
+        reads=_VARIANT,
     ),
     "emd": Measure(
-        run=_emd,
-        kinds=(EncoderSpec,),
-        sources=("sim/fixed_point.py", "sim/hgcal_encoder", "flows/encoder_evaluation.py"),
-        reads=("elinks",),
+        run=_emd, kinds=(EncoderSpec,), sources=("flows/encoder_evaluation.py", "sim/hgcal_encoder"), reads=("elinks",)
     ),
     "accuracy": Measure(
-        run=_accuracy,
-        kinds=(CrossbarSpec,),
-        sources=("sim/fixed_point.py", "sim/lsm_crossbar", "flows/crossbar_demo.py", "flows/sweep.py"),
-        reads=("seed",),
+        run=_accuracy, kinds=(CrossbarSpec,), sources=("flows/crossbar_demo.py", "sim/lsm_crossbar"), reads=("seed",)
     ),
-}
+}  # fmt: skip
 """Measures by name."""
 
 
@@ -505,7 +466,7 @@ def sweep(
                 measure=name,
                 spec=point.spec.to_toml(),
                 options={option: point.options[option] for option in measure.reads},
-                sources=source_hash(*measure.sources),
+                sources=measure.code,
             )
             keys.append(key)
             if (known := cache.get(key)) is not None:
@@ -569,8 +530,36 @@ def pareto_front(rows: Sequence[Row], minimise: Sequence[str]) -> list[int]:
     ]
 
 
+_UNITS = {"um2": ("mm²", 1e-6), "kge": ("kGE", 1.0), "pj": ("nJ", 1e-3), "ns": ("ns", 1.0), "percent": ("%", 1.0)}
+"""Unit at the end of a figure's name: as shown, and the factor to it."""
+_COLOURS = ("#2459a9", "#b3541e", "#1d7a46", "#7a3e9d", "#a0860f", "#2d8f9e", "#b3261e", "#5c6670")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+
+def _shown(name: str) -> tuple[str, float]:
+    """Title of an axis for a figure, and the factor to its unit."""
+    what, _, unit = name.rpartition("_")
+    if unit in _UNITS:
+        return f"{what.replace('_', ' ')}, {_UNITS[unit][0]}", _UNITS[unit][1]
+    if name.startswith("emd_median_"):
+        low, high = name.removeprefix("emd_median_").split("_")
+        return f"median EMD, {low} to {high} cells", 1.0
+    return name.replace("_", " "), 1.0
+
+
 def draw_pareto(rows: Sequence[Row], x: str, y: str, path: Path, title: str) -> None:
-    """Scatter of two figures with the Pareto front as steps; points are labelled by their values on the axes.
+    """Scatter of two figures with the Pareto front as steps.
+
+    The first axis of the sweep gives the colour of a point, the second its marker; further ones are written beside it.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    x, y : str
+        Figures, with a minus in front where more is better.
+    path : Path
+        SVG file.
+    title : str
 
     Raises
     ------
@@ -581,26 +570,57 @@ def draw_pareto(rows: Sequence[Row], x: str, y: str, path: Path, title: str) -> 
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.lines import Line2D
 
     names = (x.removeprefix("-"), y.removeprefix("-"))
-    shown = {i: tuple(row.figures[n] for n in names) for i, row in enumerate(rows) if set(names) <= set(row.figures)}
+    scales = [_shown(name) for name in names]
+    shown = {
+        i: (row.figures[names[0]] * scales[0][1], row.figures[names[1]] * scales[1][1])
+        for i, row in enumerate(rows)
+        if set(names) <= set(row.figures)
+    }
     if not shown:
         raise ValueError(f"no point has both {names[0]} and {names[1]}")
     front = sorted(pareto_front(rows, (x, y)), key=lambda i: shown[i])
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
-    axes.step(*zip(*(shown[i] for i in front), strict=True), where="post", color="#b3541e", label="Pareto front")
-    axes.scatter(
-        *zip(*shown.values(), strict=True), c=["#b3541e" if i in front else "#7d8794" for i in shown], zorder=3
-    )
+    varied = [a for a in rows[0].chosen if len({str(row.chosen[a]) for row in rows}) > 1]
+    looks = [list(dict.fromkeys(str(rows[i].chosen[a]) for i in shown)) for a in varied[:2]]
+    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    # between two points of the front there is the one that is no worse in x
+    where: Literal["pre", "post"] = "pre" if x.startswith("-") else "post"
+    if len(front) > 1:
+        axes.step(*zip(*(shown[i] for i in front), strict=True), where=where, color="#9aa5b1", linewidth=1.2, zorder=1)
     for i, position in shown.items():
-        label = ", ".join(f"{name} {value}" for name, value in rows[i].chosen.items())
-        axes.annotate(label, position, (5, 4), textcoords="offset points", fontsize=8)
-    axes.set(xlabel=names[0].replace("_", " "), ylabel=names[1].replace("_", " "), title=title)
-    axes.margins(0.15)
-    axes.legend(frameon=False)
+        told = [str(rows[i].chosen[a]) for a in varied]
+        colour = _COLOURS[looks[0].index(told[0]) % len(_COLOURS)] if told else _COLOURS[0]
+        marker = _MARKERS[looks[1].index(told[1]) % len(_MARKERS)] if len(told) > 1 else "o"
+        face = colour if i in front else "white"
+        axes.scatter(*position, s=46, marker=marker, facecolor=face, edgecolor=colour, linewidth=1.5, zorder=3)
+        if rest := ", ".join(f"{a} {v}" for a, v in zip(varied[2:], told[2:], strict=True)):
+            axes.annotate(rest, position, (6, 4), textcoords="offset points", fontsize=7, color="#5c6670")
+    keys = [
+        Line2D([], [], linestyle="", marker="o", markersize=7, color=_COLOURS[k % len(_COLOURS)],
+               label=f"{varied[0].replace('_', ' ')} {value or 'none'}")
+        for k, value in enumerate(looks[0] if looks else ())
+    ]  # fmt: skip
+    keys += [
+        Line2D([], [], linestyle="", marker=_MARKERS[k % len(_MARKERS)], markersize=7, color="#5c6670",
+               label=f"{varied[1].replace('_', ' ')} {value or 'none'}")
+        for k, value in enumerate(looks[1] if len(looks) > 1 else ())
+    ]  # fmt: skip
+    keys += [
+        Line2D([], [], color="#9aa5b1", marker="o", markersize=7, markerfacecolor="#5c6670", markeredgecolor="#5c6670",
+               label="on the Pareto front"),
+        Line2D([], [], linestyle="", marker="o", markersize=7, markerfacecolor="white", markeredgecolor="#5c6670",
+               label="not on it"),
+    ]  # fmt: skip
+    axes.set(xlabel=scales[0][0], ylabel=scales[1][0], title=title)
+    axes.margins(0.12)
+    axes.ticklabel_format(useOffset=False)
+    axes.grid(color="#e8ebef", linewidth=0.8, zorder=0)
+    axes.legend(handles=keys, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     with replacing(path, "wb") as file:
-        figure.savefig(file, format="svg")
+        figure.savefig(file, format="svg", metadata={"Date": None})
     pyplot.close(figure)
 
 

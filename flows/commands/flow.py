@@ -25,21 +25,22 @@ from flows.commands.options import (
 from flows.journal import Journal
 from sim.hgcal_encoder.spec import EncoderSpec
 
-_NETLIST = ("flows/liberty.py", "flows/lef.py", "flows/netlist.py", "flows/cells.py", "flows/physical.py")
 _STEP_SOURCES = {
-    "place": ("flows/place.py", "flows/_placement_child.py", *_NETLIST),
-    "time": ("flows/timing.py", "flows/delays.py", *_NETLIST),
-    "power": (
-        "flows/power.py", "flows/activity.py", "flows/gate_simulation.py", "flows/encoder_activity.py",
-        "flows/crossbar_activity.py", "flows/delays.py", "sim", *_NETLIST,
-    ),
-    "verify": (
-        "hw", "sim", "flows/verification.py", "flows/crossbar_verification.py", "flows/simulation.py",
-        "flows/chip_simulation.py", "flows/crossbar_simulation.py", "flows/proofs.py", "flows/crossbar_proofs.py",
-        "flows/mutation.py", "flows/harness", "flows/commands/verify.py",
-    ),
-}  # fmt: skip
-"""Our own code that a step's result depends on; synthesis has the list of the sweep's area."""
+    "synth": ("flows/commands/synth.py", "flows/_yosys_child.py", "hw"),
+    "place": ("flows/commands/place.py", "flows/_placement_child.py"),
+    "time": ("flows/commands/timing.py",),
+    "power": ("flows/commands/power.py", "sim"),
+    "verify": ("flows/commands/verify.py", "flows/_yosys_child.py", "flows/harness", "hw", "sim"),
+}
+"""What runs in a step: its command with everything that it imports, programs run by path, and folders with data."""
+
+
+def step_code(step: str) -> str:
+    """Hash of our own code that the result of a step depends on."""
+    from flows.content_cache import imported, source_hash
+
+    sources = _STEP_SOURCES[step]
+    return source_hash(*sorted({*imported(*(name for name in sources if name.endswith(".py"))), *sources}))
 
 
 def flow(
@@ -109,10 +110,9 @@ def run_flow(
     from flows.commands.synth import run_synthesis
     from flows.commands.timing import run_timing
     from flows.commands.verify import run_verification
-    from flows.content_cache import content_key, source_hash
+    from flows.content_cache import content_key
     from flows.physical import Mapped
     from flows.step_cache import StepCache, file_hash
-    from flows.sweep import MEASURES
     from flows.timing import sta_version
 
     cells = cell_library(library)
@@ -122,8 +122,7 @@ def run_flow(
     cell_files = {str(path.name): file_hash(path) for path in (*cells.liberty, *cells.lef)}
 
     def key(step: str, **inputs: Any) -> str:
-        sources = MEASURES["area"].sources if step == "synth" else _STEP_SOURCES[step]
-        return content_key(step=step, sources=source_hash(*sources), **inputs)
+        return content_key(step=step, sources=step_code(step), **inputs)
 
     ran["synth"] = cache.run(
         "synth",

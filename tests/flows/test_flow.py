@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from flows import content_cache
 from flows.cli import main
 from flows.commands import flow as command
-from flows.content_cache import content_key
+from flows.content_cache import content_key, imported, source_hash
 from flows.journal import Check, Journal
 from flows.metrics import read_metrics
 from flows.step_cache import StepCache, file_hash
@@ -70,10 +71,38 @@ def test_a_step_runs_again_for_other_inputs_or_another_result_or_after_a_failure
     assert file_hash(tmp_path / "nothing") == ""
 
 
-def test_all_sources_of_the_steps_exist() -> None:
+def test_the_key_of_a_step_covers_what_it_imports_and_runs() -> None:
     root = Path(command.__file__).resolve().parents[2]
-    for sources in command._STEP_SOURCES.values():
+    covered = {}
+    for step, sources in command._STEP_SOURCES.items():
         assert all((root / source).exists() for source in sources), sources
+        covered[step] = {*imported(*(name for name in sources if name.endswith(".py"))), *sources}
+    assert covered["synth"] >= {
+        "flows/commands/synth.py", "flows/synthesis.py", "flows/cells.py", "flows/designs.py", "flows/_yosys_child.py",
+        "hw/hgcal_encoder/chip.py", "sim/hgcal_encoder/spec.py",
+    }  # fmt: skip
+    assert covered["power"] >= {"flows/power.py", "flows/gate_simulation.py", "flows/encoder_activity.py"}
+    assert covered["verify"] >= {"flows/verification.py", "flows/proofs.py", "flows/harness"}
+
+
+def test_an_edit_of_any_imported_file_changes_the_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in {
+        "flows/step.py": "def work():\n    from sim.model import run\n    return run()\n",
+        "sim/model.py": "import sim.formats, numpy\nfrom hw import parts\n",
+        "sim/formats.py": "", "hw/__init__.py": "", "hw/parts.py": "", "flows/other.py": "",
+    }.items():  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(content_cache, "ROOT", tmp_path)
+    found = imported.__wrapped__("flows/step.py")
+    assert set(found) == {"flows/step.py", "sim/model.py", "sim/formats.py", "hw/__init__.py", "hw/parts.py"}
+    before = source_hash.__wrapped__(*found)
+    (tmp_path / "flows/other.py").write_text("x = 1\n")
+    assert source_hash.__wrapped__(*found) == before
+    (tmp_path / "hw/parts.py").write_text("x = 1\n")
+    assert source_hash.__wrapped__(*found) != before
+    with pytest.raises(FileNotFoundError, match="no source"):
+        imported.__wrapped__("flows/none.py")
 
 
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:  # type: ignore[type-arg]

@@ -69,7 +69,8 @@ def test_a_point_without_the_figure_is_not_on_the_front_nor_drawn(tmp_path: Path
     rows = [Row(chosen={"x": 1}, figures={"a": 1.0, "b": 2.0}), Row(chosen={"x": 2}, figures={"a": 0.0}, errors=("e",))]
     assert pareto_front(rows, ("a", "b")) == [0]
     draw_pareto(rows, "a", "b", tmp_path / "p.svg", "T")
-    assert (tmp_path / "p.svg").read_text().count("<!-- x 1 -->") == 1
+    text = (tmp_path / "p.svg").read_text()
+    assert ("<!-- x 1 -->" in text, "<!-- x 2 -->" in text) == (True, False)
     with pytest.raises(ValueError, match="no point has both"):
         draw_pareto(rows, "a", "c", tmp_path / "q.svg", "T")
 
@@ -160,6 +161,22 @@ def test_latency_is_that_of_the_published_stages() -> None:
     (point,) = points(ECON_T, [parse_axis("scheme=armour", ECON_T)])
     with pytest.raises(ValueError, match="'armour' is not a valid Scheme; schemes none"):
         module.MEASURES["latency"].run(point)
+
+
+def test_plots_name_axes_with_units_and_tell_the_front_from_the_rest(tmp_path: Path) -> None:
+    rows = [
+        Row(
+            chosen={"reuse": n, "scheme": s}, figures={"area_um2": a * 1e6, "energy_pj": 1e3 * e, "accuracy_percent": e}
+        )
+        for n, s, a, e in ((1, "", 4.0, 1.0), (8, "", 1.0, 3.0), (1, "secded", 4.0, 2.0), (8, "secded", 2.0, 4.0))
+    ]
+    assert pareto_front(rows, ("area_um2", "energy_pj")) == [0, 1]
+    draw_pareto(rows, "area_um2", "energy_pj", tmp_path / "p.svg", "T")
+    text = (tmp_path / "p.svg").read_text()
+    for label in ("area, mm²", "energy, nJ", "reuse 8", "scheme none", "scheme secded", "on the Pareto front"):
+        assert f"<!-- {label} -->" in text, label
+    draw_pareto(rows, "area_um2", "-accuracy_percent", tmp_path / "q.svg", "T")
+    assert "<!-- accuracy, % -->" in (tmp_path / "q.svg").read_text()
 
 
 def test_energy_of_a_small_encoder_has_its_parts_in_order() -> None:
