@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson, Preset
+from flows.commands.options import AsJson, ClockGating, LoadingOption, Preset, Reuse, SchemeOption
 from flows.journal import Journal
 
 
@@ -29,30 +30,41 @@ def export(
         "report"
     ),
     utilisation: Annotated[float, typer.Option(help="Cell area over core area.")] = 0.5,
+    reuse: Reuse = None,
+    scheme: SchemeOption = None,
+    loading: LoadingOption = None,
+    clock_gating: ClockGating = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a project for place and route: configuration, constraints, netlist or RTL, order of pins."""
-    from flows.designs import component, load_design
+    from flows.designs import design
     from flows.export_pnr import export_librelane, export_openroad
+    from flows.physical import INTERNAL_CLOCK, PERIOD_NS, STATIC_STAGES
     from flows.timing import ClockPlan
     from hw.common.export import ports, to_verilog
 
-    spec = load_design(preset)
+    chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
     journal = Journal()
-    tables = netlists / spec.name / "synthesis" / "modules.json"
+    tables = netlists / chosen.name / "synthesis" / "modules.json"
     mapped = tables.is_file() and json.loads(tables.read_text())["library"].partition(":")[0] == kit
-    hardware = component(spec)
+    if clock_gating and not mapped:
+        raise typer.BadParameter(
+            f"clock gates are cells of the kit: run liquidcal synth {preset} --library {kit}{chosen.options} first"
+        )
+    hardware = chosen.component()
     pins = {name: (direction, width) for name, direction, width in ports(hardware)}
-    with journal.step(f"{spec.name}: {'netlist' if mapped else 'RTL'} for {flow.value} on {kit}"):
-        verilog = (tables.parent / "netlist.v").read_text() if mapped else to_verilog(hardware, spec.name)
+    with journal.step(f"{chosen.name}: {'netlist' if mapped else 'RTL'} for {flow.value} on {kit}"):
+        verilog = (tables.parent / "netlist.v").read_text() if mapped else to_verilog(hardware, chosen.name)
         plan = ClockPlan(
-            clock="clk", period_ns=25.0, uncertainty_ns=0.75, hold_uncertainty_ns=0.075,
+            clock="clk", internal_clock=INTERNAL_CLOCK if chosen.reuse > 1 else None, multiple=chosen.reuse,
+            period_ns=PERIOD_NS, uncertainty_ns=0.03 * PERIOD_NS, hold_uncertainty_ns=0.003 * PERIOD_NS,
             resets=tuple(name for name in ("rst",) if name in pins),
         )  # fmt: skip
+        static = [s for s in STATIC_STAGES if mapped and re.search(rf"^\s*\S+ {s} \($", verilog, re.MULTILINE)]
         write = export_librelane if flow is Flow.LIBRELANE else export_openroad
         config = write(
-            to / spec.name, design=spec.name, library=kit, verilog=verilog, mapped=mapped, ports=pins, plan=plan,
-            utilisation=utilisation, static_pattern="registers/*" if mapped else "",
+            to / chosen.name, design=chosen.name, library=kit, verilog=verilog, mapped=mapped, ports=pins, plan=plan,
+            utilisation=utilisation, static_pattern=" ".join(f"{stage}/*" for stage in static),
         )  # fmt: skip
     if as_json:
         print(json.dumps({"configuration": str(config), "mapped": mapped}))

@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from flows.export_pnr import LIBRELANE_KEYS, OPENROAD_KEYS, export_librelane, export_openroad, sdc
+from flows.export_pnr import (
+    LIBRELANE_VARIABLES,
+    OPENROAD_VARIABLES,
+    check_librelane,
+    check_openroad,
+    export_librelane,
+    export_openroad,
+    sdc,
+)
 from flows.liberty import read_power_library
 from flows.netlist import read_netlist
 from flows.simulation import read_ports, run_group
@@ -35,7 +43,7 @@ def test_librelane_project(tmp_path: Path) -> None:
         tmp_path / "p", library="sky130", mapped=True, utilisation=0.6, **OPTIONS,  # type: ignore[arg-type]
     )  # fmt: skip
     told = json.loads(config.read_text())
-    assert set(told) == LIBRELANE_KEYS
+    assert set(told) == {"meta", *LIBRELANE_VARIABLES}
     assert (told["PDK"], told["STD_CELL_LIBRARY"]) == ("sky130A", "sky130_fd_sc_hd")
     assert told["SYNTH_ELABORATE_ONLY"] is True
     assert told["FP_CORE_UTIL"] == 60
@@ -52,7 +60,7 @@ def test_openroad_design(tmp_path: Path) -> None:
     for mapped in (True, False):
         config = export_openroad(tmp_path / "p", library="nangate45", mapped=mapped, **OPTIONS)  # type: ignore[arg-type]
         told = dict(re.findall(r"^export (\w+) = (.*)$", config.read_text(), re.MULTILINE))
-        assert set(told) <= OPENROAD_KEYS
+        assert set(told) <= set(OPENROAD_VARIABLES)
         assert ("SYNTH_NETLIST_FILES" in told) is mapped
         assert told["PLATFORM"] == "nangate45"
         for name in ("VERILOG_FILES", "SDC_FILE", "IO_CONSTRAINTS"):
@@ -62,6 +70,87 @@ def test_openroad_design(tmp_path: Path) -> None:
     assert "-region left:* -pin_names {clk rst write_data[0]" in pins
     # each bit of each port once
     assert len(re.findall(r"[{ ](\w+(?:\[\d+\])?)(?=[ }])", pins)) == sum(width for _, width in PORTS.values())
+
+
+LIBRELANE_PUBLISHED = {
+    "DESIGN_NAME": "str", "PDK": "str", "STD_CELL_LIBRARY": "str", "VERILOG_FILES": "List[Path]",
+    "CLOCK_PORT": "Union[None, str, List[str]]", "CLOCK_PERIOD": "Decimal", "PNR_SDC_FILE": "Optional[Path]",
+    "SIGNOFF_SDC_FILE": "Optional[Path]", "IO_PIN_ORDER_CFG": "Optional[Path]",
+    "FP_SIZING": "Literal['absolute', 'relative']", "FP_CORE_UTIL": "Decimal", "FP_ASPECT_RATIO": "Decimal",
+    "SYNTH_ELABORATE_ONLY": "bool",
+}  # fmt: skip
+"""Types that librelane 3.0.17 (package of that name, Apache-2.0) gives these variables: `config_vars` of the steps of
+its flow Classic, and `librelane.config.flow`."""
+WRONG = {
+    "str": 3, "List[Path]": "one.v", "Union[None, str, List[str]]": 7, "Decimal": "fast", "Optional[Path]": "",
+    "Literal['absolute', 'relative']": "both", "bool": 1,
+}  # fmt: skip
+"""Of each type a value that is not of it."""
+OPENROAD_PUBLISHED = {
+    "DESIGN_NAME", "PLATFORM", "VERILOG_FILES", "SDC_FILE", "SYNTH_NETLIST_FILES", "SYNTH_HIERARCHICAL",
+    "CORE_UTILIZATION", "CORE_ASPECT_RATIO", "IO_CONSTRAINTS",
+}  # fmt: skip
+"""Of flow/scripts/variables.yaml, The-OpenROAD-Project/OpenROAD-flow-scripts; the first four are required there."""
+
+
+def test_every_variable_of_a_project_is_published_with_its_type(tmp_path: Path) -> None:
+    config = export_librelane(tmp_path / "p", library="sg13g2", mapped=False, **OPTIONS)  # type: ignore[arg-type]
+    told = json.loads(config.read_text())
+    assert set(told) - {"meta"} == LIBRELANE_PUBLISHED.keys() == LIBRELANE_VARIABLES.keys()
+    check_librelane(told)
+    for name, kind in LIBRELANE_PUBLISHED.items():
+        with pytest.raises(ValueError, match=f"LibreLane: {name} expects"):
+            check_librelane({**told, name: WRONG[kind]})
+    for name in ("DESIGN_NAME", "VERILOG_FILES", "CLOCK_PORT", "CLOCK_PERIOD"):
+        with pytest.raises(ValueError, match=f"{name} is missing"):
+            check_librelane({key: value for key, value in told.items() if key != name})
+    with pytest.raises(ValueError, match="expected meta of version 2"):
+        check_librelane({**told, "meta": {"version": 1}})
+    assert OPENROAD_VARIABLES.keys() == OPENROAD_PUBLISHED
+
+
+@pytest.mark.parametrize(
+    ("name", "misspelt"), [("FP_CORE_UTIL", "FP_CORE_UTILISATION"), ("CLOCK_PERIOD", "CLOCK_PERIODE")]
+)
+def test_a_misspelt_variable_of_librelane_is_refused(name: str, misspelt: str, tmp_path: Path) -> None:
+    config = export_librelane(tmp_path / "p", library="sky130", mapped=False, **OPTIONS)  # type: ignore[arg-type]
+    told = json.loads(config.read_text())
+    with pytest.raises(ValueError, match=f"LibreLane has no variable {misspelt}|{name} is missing"):
+        check_librelane({misspelt if key == name else key: value for key, value in told.items()})
+
+
+def test_a_misspelt_or_wrong_variable_of_openroad_is_refused(tmp_path: Path) -> None:
+    config = export_openroad(tmp_path / "p", library="asap7", mapped=False, **OPTIONS)  # type: ignore[arg-type]
+    told = dict(re.findall(r"^export (\w+) = (.*)$", config.read_text(), re.MULTILINE))
+    check_openroad(told)
+    for name, value, message in (
+        ("CORE_UTILISATION", "50", "has no variable CORE_UTILISATION"),
+        ("CORE_UTILIZATION", "150", "expects a number from 0 to 100"),
+        ("CORE_ASPECT_RATIO", "wide", "expects a number above 0"),
+        ("SYNTH_HIERARCHICAL", "yes", "expects 0 or 1"),
+        ("DESIGN_NAME", "a b", "expects an identifier"),
+        ("SDC_FILE", "", "expects a path"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_openroad({**told, name: value})
+    for name in ("DESIGN_NAME", "PLATFORM", "VERILOG_FILES", "SDC_FILE"):
+        with pytest.raises(ValueError, match=f"{name} is missing"):
+            check_openroad({key: value for key, value in told.items() if key != name})
+
+
+def test_an_internal_clock_is_constrained_and_no_data_port(tmp_path: Path) -> None:
+    ports = {"clk": ("input", 1), "fast_clk": ("input", 1), **{k: v for k, v in PORTS.items() if k != "clk"}}
+    plan = ClockPlan(**{**vars(PLAN), "internal_clock": "fast_clk", "multiple": 4})
+    options = {**OPTIONS, "ports": ports, "plan": plan}
+    config = export_librelane(tmp_path / "p", library="sky130", mapped=False, **options)  # type: ignore[arg-type]
+    assert json.loads(config.read_text())["CLOCK_PORT"] == ["clk", "fast_clk"]
+    told = (tmp_path / "p" / "constraints.sdc").read_text()
+    assert "create_clock -name fast_clk -period 6.25 [get_ports fast_clk]" in told
+    assert "set_clock_uncertainty -setup 0.1875 [get_clocks fast_clk]" in told
+    assert not re.search(r"set_input_delay .*fast_clk\]", told)
+    assert "fast_clk" in (tmp_path / "p" / "pin_order.cfg").read_text().partition("#W")[2]
+    with pytest.raises(ValueError, match="no clock port 'fast_clk'"):
+        sdc(PORTS, plan)
 
 
 def test_constraints_give_the_slack_of_our_own_analysis(tmp_path: Path) -> None:
