@@ -1,9 +1,11 @@
 """Embodied carbon of a die, as context: grams of CO2 equivalent from published factors per wafer area.
 
-U. Gupta et al., "ACT: designing sustainable computer systems with an architectural carbon modeling tool", ISCA 2022:
-carbon per area = (carbon intensity of the fab x energy per area + gases + materials) / yield. Its factors, which follow
-M. Garcia Bardon et al., "DTCO including sustainability", IEDM 2020, begin at 28 nm. Older nodes take fewer steps:
-for them these are upper estimates. Package, test, board and use are not in it.
+U. Gupta, M. Elgamal, G. Hills, G.-Y. Wei, H.-H. S. Lee, D. Brooks, C.-J. Wu, "ACT: designing sustainable computer
+systems with an architectural carbon modeling tool", ISCA 2022: carbon per area = (carbon intensity of the fab x energy
+per area + gases + materials) / yield. The factors are those of the tool's public repository facebookresearch/ACT (MIT):
+``logic/epa.json``, ``logic/gpa_95.json``, ``logic/gpa_99.json``, ``logic/materials.json``, ``carbon_intensity/*.json``
+and the yield of ``logic_model.py``. They begin at 28 nm: older nodes take fewer steps, for them these are upper
+estimates. Package, test, board and use are not in it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ GASES_G_PER_CM2 = (100.0, 137.5, 175.0)
 MATERIALS_G_PER_CM2 = 500.0
 """Raw materials."""
 INTENSITY_G_PER_KWH = (41.0, 583.0, 820.0)
-"""Electricity: solar, Taiwan's grid, coal."""
+"""Electricity: solar, Taiwan's grid, coal (``source.json``, ``location.json``)."""
 YIELD = 0.875
 """Share of good dies."""
 

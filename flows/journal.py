@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from flows.metrics import now
 from sim.files import replacing
 
 
@@ -164,8 +168,13 @@ class Journal:
         return bool(self.checks) and all(check.passed for check in self.checks)
 
     def save(self, path: Path) -> None:
-        """Write steps and checks as JSON."""
-        content = {"steps": [asdict(s) for s in self.steps], "checks": [asdict(c) for c in self.checks]}
+        """Write steps and checks as JSON, with the command that is running, the version and the date."""
+        command = " ".join([Path(sys.argv[0]).name, *map(shlex.quote, sys.argv[1:])])
+        content = {
+            "steps": [asdict(s) for s in self.steps],
+            "checks": [asdict(c) for c in self.checks],
+            "origin": f"liquidcal {metadata.version('liquidcal')}; {command}; {now()}",
+        }
         with replacing(path) as file:
             json.dump(content, file, indent=1)
             file.write("\n")

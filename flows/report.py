@@ -22,7 +22,20 @@ from flows.drawing import STYLE
 from flows.metrics import Metric, now, read_metrics
 from sim.files import replacing
 
-__all__ = ["Column", "Key", "Picture", "Report", "Section", "Table", "Tile", "collect", "compare", "write_report"]
+__all__ = [
+    "Column",
+    "Key",
+    "Picture",
+    "Report",
+    "Section",
+    "Table",
+    "Tile",
+    "collect",
+    "compare",
+    "folder_origins",
+    "origins",
+    "write_report",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +109,8 @@ class Section:
         What the figures are not, in small type.
     tiles : tuple of Tile
         Of this section, shown at the top of the report.
+    origins : tuple of str
+        Where the figures come from: tool and version, library and its hash, command, date (`origins`).
     """
 
     title: str
@@ -105,6 +120,32 @@ class Section:
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
     tiles: tuple[Tile, ...] = ()
+    origins: tuple[str, ...] = ()
+
+
+def origins(metrics: Iterable[Metric]) -> tuple[str, ...]:
+    """Where figures come from, a line for each tool, library and command among them."""
+    found: dict[tuple[str, ...], str] = {}
+    for m in metrics:
+        key = (m.tool, m.tool_version, m.library, m.library_sha256, m.command)
+        found[key] = max(found.get(key, ""), m.date)
+    return tuple(
+        "; ".join(
+            [
+                f"{tool} {version}",
+                *([f"library {library}, SHA-256 {digest}"] if library else []),
+                *([command] if command else []),
+                date,
+            ]
+        )
+        for (tool, version, library, digest, command), date in found.items()
+    )
+
+
+def folder_origins(folder: Path) -> tuple[str, ...]:
+    """`origins` of the metrics that a step left in its folder; none if it left no metrics."""
+    path = folder / "metrics.json"
+    return origins(read_metrics(path)) if path.is_file() else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +202,7 @@ class Report:
                 lines += [_row(row) for row in part.rows]
                 lines.append("")
             lines += [line for note in section.notes for line in (note, "")]
+            lines += [line for origin in section.origins for line in (f"Measured: {origin}.", "")]
         return "\n".join(lines).rstrip() + "\n"
 
     def to_dict(self) -> dict[str, Any]:
@@ -198,6 +240,7 @@ def collect(folder: Path, name: str, lead: str, sections: Sequence[Section]) -> 
     """A report from sections, the checks of all journals and the metrics of all steps of a result folder."""
     journals = [read_json(path) for path in sorted(folder.glob("*.json"))]
     journals = [journal for journal in journals if isinstance(journal, dict) and "checks" in journal]
+    ran = tuple(dict.fromkeys(j["origin"] for j in journals if j.get("origin")))
     # a journal of several steps repeats what the steps' own journals hold
     checks = _once((check for journal in journals for check in journal["checks"]), ("name", "compared", "detail"))
     steps = _once((step for journal in journals for step in journal.get("steps", [])), ("name", "seconds"))
@@ -212,11 +255,12 @@ def collect(folder: Path, name: str, lead: str, sections: Sequence[Section]) -> 
     sections = list(sections)
     if checks:
         rows = [[c["name"], "pass" if c["passed"] else "FAIL", c["compared"], c["unit"], c["detail"]] for c in checks]
-        sections.append(Section(title="Checks", tables=(table(["check", "", ">compared", "what", ""], rows),)))
+        checked = table(["check", "", ">compared", "what", ""], rows)
+        sections.append(Section(title="Checks", tables=(checked,), origins=ran))
     if metrics:
         sections.append(_origins(metrics))
     if steps:
-        sections.append(_times(steps))
+        sections.append(replace(_times(steps), origins=ran))
     return Report(
         name=name,
         lead=lead,
@@ -319,6 +363,7 @@ def compare(folder: Path, against: Path) -> Section:
         title=f"Against {against}",
         tables=(table(["figure", ">this", ">other", "unit", ">this / other"], rows),),
         notes=("Ratios of figures of one tool and library only mean something if both sides used the same.",),
+        origins=tuple(dict.fromkeys(line for side in sides for line in origins(side[row[0]] for row in rows))),
     )
 
 

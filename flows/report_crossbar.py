@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ def crossbar_report(folder: Path, spec: CrossbarSpec) -> Report:
         f"Liquid state machine on a resistive-memory macro of {spec.rows} x {spec.columns} cells: {spec.inputs} inputs,"
         f" {spec.neurons} leaky integrate-and-fire neurons, {spec.steps} steps, {spec.outputs} classes."
     )
+    # the demo leaves both files and the journal that says how it ran
+    told = tuple(filter(None, (read_json(folder / "journal.json").get("origin"),)))
+    sections = [replace(section, origins=told) for section in sections]
     return collect(folder, spec.name, lead, [*sections, *implementation])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from flows import drawing
 from flows.published import systems
-from flows.report import Key, Picture, Report, Section, collect, read_json, table
+from flows.report import Key, Picture, Report, Section, collect, folder_origins, read_json, table
 from flows.report_campaign import campaign_sections
 from flows.report_sections import implementation_sections
 from flows.translation import energy_range
@@ -36,14 +37,15 @@ def encoder_report(folder: Path, spec: EncoderSpec) -> Report:
     power = read_json(folder / "power" / "power.json")
     sections = [_data_path(spec)]
     if events is not None:
-        sections += _events(events, spec, folder)
+        told = (read_json(folder / "journal.json").get("origin"),)
+        sections += [replace(s, origins=tuple(filter(None, told))) for s in _events(events, spec, folder)]
     if len(sections) == 1 and not implementation and not any(folder.glob("*.json")):
         raise FileNotFoundError(f"{folder} holds no results; run liquidcal demo, verify or synth first")
     lead = (
         "Encoder of the CMS high-granularity calorimeter: 48 trigger-cell charges of one module become a few bits"
         " every 25 ns."
     )
-    beside = [_beside_others(power, spec)] if power else []
+    beside = [replace(_beside_others(power, spec), origins=folder_origins(folder / "power"))] if power else []
     upsets = campaign_sections(folder)
     return collect(folder, spec.name, lead, [*sections, *beside, *implementation, *upsets])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from flows import drawing
 from flows.carbon import die_carbon
 from flows.cells import cell_library
 from flows.metrics import find, read_metrics
-from flows.report import Picture, Section, Tile, read_json, table
+from flows.report import Picture, Section, Tile, folder_origins, origins, read_json, table
 from flows.synthesis import SynthesisResult, load_result
 
 __all__ = ["implementation_sections"]
@@ -29,16 +30,16 @@ def implementation_sections(folder: Path) -> list[Section]:
     if (folder / "synthesis" / "metrics.json").is_file():
         sections.append(_area(load_result(folder / "synthesis")))
     if (folder / "placement" / "metrics.json").is_file():
-        sections.append(_placement(folder / "placement"))
+        sections.append(replace(_placement(folder / "placement"), origins=folder_origins(folder / "placement")))
     if timing := read_json(folder / "timing" / "timing.json"):
-        sections.append(_timing(timing))
+        sections.append(replace(_timing(timing), origins=folder_origins(folder / "timing")))
     power = read_json(folder / "power" / "power.json")
     if power:
-        sections.append(_power(power))
+        sections.append(replace(_power(power), origins=folder_origins(folder / "power")))
     if swept := read_json(folder / "sweep.json"):
         sections.append(_sweep(swept, folder))
     for path in sorted(folder.glob("fpga-*/fpga.json")):
-        sections.append(_fpga(path))
+        sections.append(replace(_fpga(path), origins=folder_origins(path.parent)))
     if context := _context(folder, power):
         sections.append(context)
     return sections
@@ -73,6 +74,7 @@ def _area(result: SynthesisResult) -> Section:
             Tile(value=f"{result.gate_equivalents / 1000:,.0f} kGE", label="gate equivalents"),
             Tile(value=f"{result.flip_flops:,}", label="flip-flops"),
         ),
+        origins=origins(result.metrics),
     )
 
 
@@ -173,7 +175,7 @@ def _sweep(content: dict[str, Any], folder: Path) -> Section:
         lead=f"{len(points)} points around this design.",
         pictures=tuple(pictures),
         tables=(table([*axes, *(f">{name.replace('_', ' ')}" for name in names)], rows),),
-        notes=(f"{content['command']}, {content['date']}.",),
+        origins=("; ".join([*content.get("tools", []), content["command"], content["date"]]),),
     )
 
 
@@ -211,11 +213,13 @@ def _context(folder: Path, power: dict[str, Any]) -> Section | None:
     ]
     if rows:
         notes.append(
-            "Carbon: U. Gupta et al., ACT, ISCA 2022, per wafer area at 28 nm, its oldest node (0.9 kWh/cm², 500 g/cm²"
-            " of materials, yield 87.5 %); older nodes take fewer steps. Core area as placed, no pads, package or use."
+            "Carbon: U. Gupta et al., ACT, ISCA 2022, factors of facebookresearch/ACT per wafer area at 28 nm, its"
+            " oldest node (0.9 kWh/cm², 500 g/cm² of materials, yield 87.5 %); older nodes take fewer steps. Core area"
+            " as placed, no pads, package or use."
         )
     tables = (table(["embodied carbon of a die", "assumption", ">g CO2 equivalent"], rows),) if rows else ()
-    return Section(title="Context", lead=" ".join(lines), tables=tables, notes=tuple(notes))
+    told = tuple(line for step in ("power", "placement") for line in folder_origins(folder / step))
+    return Section(title="Context", lead=" ".join(lines), tables=tables, notes=tuple(notes), origins=told)
 
 
 def _fpga(path: Path) -> Section:

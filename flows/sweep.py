@@ -20,12 +20,12 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from flows.cells import cache_directory
+from flows.cells import cache_directory, cell_library
 from flows.cluster import dask_client
 from flows.content_cache import ContentCache, content_key, imported, source_hash
 from flows.designs import Design, Spec
 from flows.journal import Journal
-from flows.metrics import find, now
+from flows.metrics import find, now, package_version
 from sim.files import replacing
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.lsm_crossbar.spec import CrossbarSpec
@@ -290,7 +290,7 @@ def _energy(point: Point) -> dict[str, float]:
 
 def _latency(point: Point) -> dict[str, float]:
     """Clocks of 25 ns from words at the pins to their frame, decoding, calibration and the frame included."""
-    clocks = float(_design(point).component().latency)
+    clocks = float(_design(point).latency)
     return {"latency_clocks": clocks, "latency_ns": 25.0 * clocks}
 
 
@@ -624,8 +624,23 @@ def draw_pareto(rows: Sequence[Row], x: str, y: str, path: Path, title: str) -> 
     pyplot.close(figure)
 
 
-def write_rows(rows: Sequence[Row], path: Path, command: str) -> None:
-    """All points as JSON with command and date."""
+def write_rows(rows: Sequence[Row], path: Path, command: str, *, libraries: Sequence[str] = ()) -> None:
+    """All points as JSON with command, tools and date.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    path : Path
+    command : str
+    libraries : sequence of str
+        Cell libraries of areas and energies, as `flows.cells.cell_library` takes them: told with their hashes.
+    """
+    tools = [f"liquidcal {package_version('liquidcal')}"]
+    if libraries:
+        tools.append(f"pyosys {package_version('pyosys')}")
+        found = [cell_library(name) for name in libraries]
+        tools += [f"library {cells.name}, SHA-256 {cells.sha256}" for cells in found]
+    content = {"command": command, "tools": tools, "date": now(), "points": [vars(row) for row in rows]}
     with replacing(path) as file:
-        json.dump({"command": command, "date": now(), "points": [vars(row) for row in rows]}, file, indent=1)
+        json.dump(content, file, indent=1)
         file.write("\n")

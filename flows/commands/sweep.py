@@ -52,7 +52,10 @@ def sweep(
         rows = run(spec, axes, measure, scheduler=scheduler, workers=workers, advance=advance)
     folder = result_folder(out, spec.name)
     options = [*(f"--axis {shlex.quote(a)}" for a in axis), *(f"--measure {m}" for m in measure)]
-    write_rows(rows, folder / "sweep.json", f"liquidcal sweep {preset} {' '.join(options)}")
+    used = {point.options["library"] for point in points(spec, axes)} if {"area", "energy"} & set(measure) else set()
+    write_rows(
+        rows, folder / "sweep.json", f"liquidcal sweep {preset} {' '.join(options)}", libraries=sorted(used)
+    )  # fmt: skip
     fronts = [pareto_front(rows, pair) for pair in pairs]
     pictures = [
         folder / ("pareto.svg" if number == 1 else f"pareto_{number}.svg") for number in range(1, len(pairs) + 1)

@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import matplotlib.image
@@ -226,6 +228,30 @@ def test_report_is_written_as_markdown_and_json_with_the_same_tables(tmp_path: P
     assert [section["title"] for section in content["sections"]][-1] == "Where the figures come from"
 
 
+def test_every_table_of_a_step_tells_where_it_is_from(tmp_path: Path) -> None:
+    (tmp_path / "placement").mkdir()
+    own = replace(metric("design__core__area", 2e6), library="toy", library_sha256="ab12", command="liquidcal place X")
+    write_metrics(tmp_path / "placement" / "metrics.json", [own, replace(own, name="design__core__utilization")])
+    (tmp_path / "placement" / "placement.png").write_bytes(b"png")
+    journal = quiet()
+    with journal.step("work"):
+        pass
+    journal.check(Check(name="equal", passed=True, compared=1, unit="words"))
+    journal.save(tmp_path / "journal.json")
+    page = write_report(tmp_path, ECON_T).read_text()
+    line = "yosys 0.70; library toy, SHA-256 ab12; liquidcal place X; 2026-01-01T00:00:00Z"
+    text = (tmp_path / "report.md").read_text()
+    # two metrics of one run are one line: under the placement and under the context
+    assert text.count(f"Measured: {line}.") == 2
+    assert f"Measured: {line}." in page
+    for section in json.loads((tmp_path / "report.json").read_text())["sections"]:
+        if section["tables"] and section["title"] != "Where the figures come from":
+            assert section["origins"], section["title"]
+    ran = json.loads((tmp_path / "journal.json").read_text())["origin"]
+    assert ran.startswith(f"liquidcal {metadata.version('liquidcal')}; ")
+    assert text.count(f"Measured: {ran}.") == 2
+
+
 def test_reports_are_compared_figure_by_figure(tmp_path: Path) -> None:
     for name, area in (("a", 3.0), ("b", 2.0)):
         (tmp_path / name / "synthesis2").mkdir(parents=True)
@@ -314,6 +340,7 @@ def test_a_sweep_becomes_a_section_with_its_plots(tmp_path: Path) -> None:
     text = (tmp_path / "report.md").read_text()
     assert "| 2 | 2.5 | 20 |" in text
     assert "| 4 | failed | failed |" in text
+    assert f"Measured: liquidcal {metadata.version('liquidcal')}; liquidcal sweep X; 2" in text
 
 
 def test_steps_tell_time_and_memory_of_the_program_and_its_children(tmp_path: Path) -> None:
