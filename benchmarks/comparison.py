@@ -17,6 +17,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -419,8 +420,9 @@ STEPS = (
     "liquidcal synth N_MNIST --library nangate45",
     "liquidcal place N_MNIST",
     "liquidcal power N_MNIST --glitch-clocks 96",
+    "python -m benchmarks.target",
 )
-"""Steps whose results other commands read: no metric of the table names them."""
+"""Commands that no metric of the table names: steps whose results others read, and what only collects."""
 COLLECTED = {
     "area_ECON_T": "ECON_T/synthesis/metrics.json",
     "area_N_MNIST": "N_MNIST/synthesis/metrics.json",
@@ -436,6 +438,12 @@ def commands(parts: Sequence[Part]) -> list[str]:
     return sorted(
         dict.fromkeys([*STEPS, *found]), key=lambda c: next(i for i, start in enumerate(order) if c.startswith(start))
     )
+
+
+def stale(parts: Sequence[Part], start: float, root: Path = ROOT) -> list[str]:
+    """Results files behind the figures that no command has written since `start` (seconds since the epoch)."""
+    files = {f.path for p in parts for r in p.rows for f in (*r.rivals, *r.ours) if f.command}
+    return sorted(name for name in files if (root / name).stat().st_mtime < start)
 
 
 def words_of(command: str) -> list[str]:
@@ -473,22 +481,33 @@ def main() -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--measure", action="store_true", help="run the commands behind the figures first (hours)")
-    parser.add_argument("--commands", action="store_true", help="print these commands and stop")
+    parser.add_argument("--commands", action="store_true", help="print these commands, numbered, and stop")
+    parser.add_argument("--start", type=int, default=1, help="with --measure: number of the first command to run")
     options = parser.parse_args()
     parts = build(Files())
     if options.commands:
-        print("\n".join(commands(parts)))
+        print("\n".join(f"{number:2} {command}" for number, command in enumerate(commands(parts), 1)))
         return 0
     if options.measure:
-        for command in commands(parts):
+        listed = commands(parts)
+        if not 1 <= options.start <= len(listed):
+            parser.error(f"--start: expected 1 to {len(listed)}, got {options.start}")
+        begun = time.time()
+        # before hours pass: every program and data file is there
+        ready = [(command, words_of(command)) for command in listed]
+        for number, (command, words) in enumerate(ready[options.start - 1 :], options.start):
             print(f"$ {command}", flush=True)
-            ended = subprocess.run(words_of(command), cwd=ROOT, check=False)
+            ended = subprocess.run(words, cwd=ROOT, check=False)
             if ended.returncode:
-                print(f"benchmarks.comparison: {command} ended with {ended.returncode}", file=sys.stderr)
+                again = f"; go on with --measure --start {number}"
+                print(f"benchmarks.comparison: {command} ended with {ended.returncode}{again}", file=sys.stderr)
                 return 1
         for name, source in COLLECTED.items():
             write_metrics(RESULTS / f"{name}.json", read_metrics(ROOT / "report" / source))
         parts = build(Files())
+        if options.start == 1 and (left := stale(parts, begun)):
+            print(f"benchmarks.comparison: no command has written {', '.join(left)}", file=sys.stderr)
+            return 1
     with replacing(RESULTS / "comparison.json") as file:
         json.dump(document(parts), file, indent=1, ensure_ascii=False)
         file.write("\n")

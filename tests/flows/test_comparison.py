@@ -1,6 +1,7 @@
 """README's comparison: every figure is in the file it names; native and translated ones never share a row."""
 
 import json
+import os
 import re
 import tomllib
 from dataclasses import replace
@@ -87,6 +88,39 @@ def test_every_command_of_the_figures_can_be_run_again() -> None:
             assert figure["command"] in listed
     assert [c.split()[1] for c in listed if c.startswith("liquidcal")][:2] == ["synth", "synth"]
     assert listed.index("python -m benchmarks.physical ECON_T") > listed.index("liquidcal time ECON_T --period 25")
+
+
+def test_measuring_again_covers_every_file_and_notices_one_that_was_not_written(tmp_path: Path) -> None:
+    from benchmarks.comparison import COLLECTED, Files, build, commands, stale
+
+    parts = build(Files())
+    listed = commands(parts)
+    # the program that writes a file has its path in its text, or the file is collected
+    writers = {
+        **{f"benchmarks/results/{name}.json": "" for name in COLLECTED},
+        "benchmarks/results/target.json": "python -m benchmarks.target",
+        "benchmarks/results/placement_ECON_T.json": "python -m benchmarks.physical ECON_T",
+        "benchmarks/results/power_ECON_T.json": "python -m benchmarks.physical ECON_T",
+        "benchmarks/results/timing_ECON_T.json": "python -m benchmarks.physical ECON_T",
+        "benchmarks/results/emd_versus_bits.json": "python -m benchmarks.rivals_bits",
+        "benchmarks/results/models.json": "make bench",
+    }
+    for path in {figure["path"] for figure in FIGURES if figure["command"]}:
+        name = Path(path).stem
+        wanted = writers.get(path)
+        assert wanted == "" or any(
+            c.startswith(wanted or "python -m") and (wanted or name.partition("_")[0] in c) for c in listed
+        ), path
+    assert listed.index("python -m benchmarks.target") > max(
+        i for i, c in enumerate(listed) if c.startswith("liquidcal power")
+    )
+    begun = 1_000.0
+    for path in {figure["path"] for figure in FIGURES if figure["command"]}:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("[]")
+    assert stale(parts, begun, tmp_path) == []
+    os.utime(tmp_path / "benchmarks/results/target.json", (1, 1))
+    assert stale(parts, begun, tmp_path) == ["benchmarks/results/target.json"]
 
 
 def test_results_of_the_target_become_rows_when_they_are_there(tmp_path: Path) -> None:
