@@ -7,8 +7,9 @@ with those of a plain loop in double precision over the idealised liquid, and th
 share of spikes that the ADCs change is written beside the figures.
 
 Engines take turns, round by round, because other processes disturb a shared machine; each figure is the median over the
-rounds, each ratio the median of the rounds' ratios. The rivals live in an environment of their own, ``.venv-spiking``,
-from `rivals/spiking-requirements.txt`.
+rounds, each ratio the median of the rounds' ratios. A turn is a pause, in which the threads of the engine before fall
+asleep, a call that is not timed and brings code and memory back, and the call that is timed. The rivals live in an
+environment of their own, ``.venv-spiking``, from `rivals/spiking-requirements.txt`.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 RESULT = REPOSITORY / "benchmarks" / "results" / "liquid_speed.json"
 RIVALS = REPOSITORY / ".venv-spiking" / "bin" / "python"
 LIQUIDCAL = "{} (numpy {}, numba {})".format(*map(package_version, ("liquidcal", "numpy", "numba")))
+PAUSE_S = 0.5
 LIBRARIES = {"snntorch": "snnTorch", "spikingjelly": "SpikingJelly"}
 
 
@@ -89,7 +91,7 @@ def idealised(weights: np.ndarray, inputs: np.ndarray, spec: CrossbarSpec) -> np
 def main() -> None:
     """Build, compare, time, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--samples", type=int, default=1000, help="samples of a call")
     parser.add_argument("--rivals", type=Path, default=RIVALS, help="python of the rivals' environment")
     parser.add_argument("--out", type=Path, default=RESULT)
@@ -133,11 +135,15 @@ def main() -> None:
             if differing[name] > 1e-3:
                 sys.exit(f"benchmarks.liquid_speed: {name} differs from the idealised liquid in {differing[name]:.2%}")
         for _ in range(options.rounds):
+            time.sleep(PAUSE_S)
+            activity = golden.run(inputs)
             start, used = time.perf_counter(), time.process_time()
-            golden.run(inputs)
+            activity = golden.run(inputs)
             wall["golden"].append(len(inputs) / (time.perf_counter() - start))
             processor["golden"].append(len(inputs) / (time.process_time() - used))
             for name in LIBRARIES:
+                time.sleep(PAUSE_S)
+                rivals.ask(name)
                 answer = rivals.ask(name)
                 wall[name].append(len(inputs) / answer["seconds"])
                 processor[name].append(len(inputs) / answer["processor_seconds"])

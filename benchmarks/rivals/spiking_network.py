@@ -9,6 +9,7 @@ layer and the library's neurons, step after step, samples in batches. Input curr
 all steps at once. This choice, threads and batch size are those that are fastest.
 """
 
+import importlib.metadata
 import itertools
 import json
 import os
@@ -17,7 +18,6 @@ import time
 
 import numpy as np
 import snntorch
-import spikingjelly
 import torch
 from spikingjelly.activation_based import functional, neuron
 
@@ -87,7 +87,8 @@ def main() -> None:
     for name in engines:
         run(name, 1, samples, False)
         seconds: dict[tuple[int, int, bool], float] = {}
-        for form in itertools.product({1, os.cpu_count() or 1}, {min(200, samples), min(400, samples)}, (False, True)):
+        batches = {min(batch, samples) for batch in (100, 200, 400, 1000)}
+        for form in itertools.product({1, os.cpu_count() or 1}, batches, (False, True)):
             for _ in range(2):
                 start = time.perf_counter()
                 run(name, *form)
@@ -96,7 +97,7 @@ def main() -> None:
     about = {
         "torch": torch.__version__,
         "snntorch": snntorch.__version__,
-        "spikingjelly": getattr(spikingjelly, "__version__", "unknown"),
+        "spikingjelly": importlib.metadata.version("spikingjelly"),
         "threads": {name: threads for name, (threads, _, _) in best.items()},
         "batch": {name: batch for name, (_, batch, _) in best.items()},
         "at_once": {name: at_once for name, (_, _, at_once) in best.items()},
