@@ -81,6 +81,20 @@ def test_engines_agree_on_presets_with_all_effects(spec: CrossbarSpec) -> None:
         assert np.array_equal(getattr(slow, field), getattr(fast, field)), field
 
 
+@pytest.mark.parametrize("rows_per_read", [6, 16])
+@pytest.mark.parametrize("spec", PRESETS.values(), ids=PRESETS)
+def test_engines_agree_on_presets_with_ideal_converters(spec: CrossbarSpec, rows_per_read: int) -> None:
+    """Ideal ADCs take a path of their own in the compiled engine: more samples than a block of it, and a last part."""
+    spec = replace(spec, rows_per_read=rows_per_read)
+    rng = np.random.default_rng(5)
+    image = random_image(spec, rng)
+    inputs = rng.random((37, spec.steps, spec.inputs)) < 0.06
+    slow, fast = (Liquid(spec, image, engine).run(inputs) for engine in ("numpy", "numba"))
+    assert slow.counts.sum() > 1000
+    for field in ("spikes", "counts", "reads", "row_activations"):
+        assert np.array_equal(getattr(slow, field), getattr(fast, field)), field
+
+
 @pytest.mark.parametrize("density", [0.0, 0.06, 1.0])
 @pytest.mark.parametrize("changes", [{}, {"noise_scale": 9}, {"adc_bits": 8, "conductance_bits": 8}])
 def test_reads_of_sixteen_rows_are_listed_without_gaps(density: float, changes: dict[str, int]) -> None:
