@@ -12,14 +12,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.campaign.campaign import ENGINES, Job, run_campaign, summarise, write_outcomes
 from flows.commands.options import AsJson, Out, Preset, finish, result_folder
-from flows.designs import load_design
-from flows.journal import Check, Journal
 from hw.common.scheme import Scheme
 from sim.files import replacing
 from sim.hgcal_encoder.chip_registers import Loading
-from sim.hgcal_encoder.spec import EncoderSpec
 
 
 def campaign(
@@ -41,6 +37,12 @@ def campaign(
     Finished parts are kept in the result folder: an interrupted campaign goes on where it was. Exit code 1 if a
     protected chip shows a single upset, or does not correct it.
     """
+    # generators, engines and statistics take seconds to import: not for the help of every command
+    from flows.campaign.campaign import ENGINES, Job, run_campaign, summarise, write_outcomes
+    from flows.designs import load_design
+    from flows.journal import Check, Journal
+    from sim.hgcal_encoder.spec import EncoderSpec
+
     spec = load_design(preset)
     if not isinstance(spec, EncoderSpec):
         raise typer.BadParameter(f"{preset} is no encoder; the campaign is for chips with protected registers")
