@@ -1,6 +1,6 @@
 """Input events: what arrives during a step is collected beside the step that runs."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import Component, In, Out
@@ -69,13 +69,14 @@ class Input(Component):
             accepted.eq(events.valid & events.ready & ~events.payload.end),
             legal.eq(events.payload.row < spec.inputs),
         ]
-        # two levels: 16 rows share the decoder of their high bits
+        # 16 rows share the decoder of their high bits, and an enable, so that a clock gate stands before them
         low, high = events.payload.row[:4], events.payload.row[4:]
-        columns, lines = Signal(16), Signal(spec.inputs)
-        m.d.comb += columns.eq(1 << low)
-        groups = -(-spec.inputs // 16)
-        m.d.comb += lines.eq(Cat(columns & (accepted & (high == group)).replicate(16) for group in range(groups)))
-        m.d.sync += self.rows.eq((self.rows | lines) & ~(self.take & self.full).replicate(spec.inputs))
+        column, clear = Signal(16), Signal()
+        m.d.comb += [column.eq(1 << low), clear.eq(self.take & self.full)]
+        for number, first in enumerate(range(0, spec.inputs, 16)):
+            group = self.rows[first : first + 16]
+            with m.If(clear | (accepted & (high == number))):
+                m.d.sync += group.eq(Mux(clear, 0, group | column))
         m.d.sync += [
             self.full.eq(Mux(self.full, ~self.take, events.valid & events.payload.end)),
             self.dropped.eq((self.dropped & ~self.forget) | (accepted & ~legal)),

@@ -1,6 +1,6 @@
 """Spike router: what the neurons fired in a step becomes the recurrent rows of the next one."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import Component, In, Out
 
 from sim.lsm_crossbar.spec import CrossbarSpec
@@ -51,10 +51,12 @@ class Router(Component):
         m = Module()
         hit = Signal(spec.columns_per_adc)
         m.d.comb += hit.eq(self.valid << self.index)
-        mask, value = Signal(spec.neurons), Signal(spec.neurons)
-        m.d.comb += [
-            mask.eq(hit.replicate(spec.active_lanes)),
-            value.eq(Cat(lane.replicate(spec.columns_per_adc) for lane in self.lanes)),
-        ]
-        m.d.sync += [self.spikes.eq((self.spikes & ~mask) | (value & mask)), self.done.eq(hit[-1])]
+        # one enable for what is written together, so that a clock gate stands before it
+        for index, written in enumerate(hit):
+            neurons = range(index, spec.neurons, spec.columns_per_adc)
+            held = Signal(len(neurons), name=f"spikes_{index}")
+            with m.If(written):
+                m.d.sync += held.eq(self.lanes)
+            m.d.comb += [self.spikes[neuron].eq(bit) for neuron, bit in zip(neurons, held, strict=True)]
+        m.d.sync += self.done.eq(hit[-1])
         return m

@@ -75,12 +75,13 @@ class RowDriver(Component):
         spec = self._spec
         m = Module()
         size = spec.inputs + spec.neurons
-        pending = Signal(size)
+        rows = Cat(self.inputs, self.spikes)
+        pending = [Signal(min(_GROUP, size - first), name=f"pending_{first}") for first in range(0, size, _GROUP)]
         busy = Signal()
         count = Signal(range(spec.rows_per_read + 1))
         settle = Signal(max((spec.settle_clocks - 1).bit_length(), 1))
 
-        groups = [Cat(pending[first : first + _GROUP], Const(0, _GROUP))[:_GROUP] for first in range(0, size, _GROUP)]
+        groups = [Cat(part, Const(0, _GROUP))[:_GROUP] for part in pending]
         some = Signal(len(groups))
         m.d.comb += some.eq(Cat(group.any() for group in groups))
         group = lowest(m, some, "group")
@@ -98,9 +99,11 @@ class RowDriver(Component):
             self.last.eq(~some.any()),
             self.empty.eq(count == 0),
         ]
-        forget = Signal(size)
-        m.d.comb += forget.eq(Cat(member & (bit & filling).replicate(_GROUP) for bit in group))
-        m.d.sync += pending.eq(Mux(self.start, Cat(self.inputs, self.spikes), pending & ~forget))
+        # a group holds unless it is loaded or loses a row, so that a clock gate stands before it
+        for number, (part, bit) in enumerate(zip(pending, group, strict=True)):
+            loaded = rows[number * _GROUP : number * _GROUP + len(part)]
+            with m.If(self.start | (filling & bit)):
+                m.d.sync += part.eq(Mux(self.start, loaded, part & ~member[: len(part)]))
         with m.If(self.start):
             m.d.sync += busy.eq(1)
         with m.Elif(self.take & self.last):
