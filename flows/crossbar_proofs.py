@@ -397,7 +397,8 @@ def prove_row_driver(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     claim = _Claim()
     rtlil, state = cut_state(RowDriver(spec=spec), "row_driver")
     size, limit = spec.used_rows, spec.rows_per_read
-    if set(state) != {"pending", "busy", "count", "settle"}:
+    groups = sorted((name for name in state if name.startswith("pending_")), key=lambda name: int(name[8:]))
+    if set(state) != {*groups, "busy", "count", "settle"} or sum(state[name] for name in groups) != size:
         raise ValueError(f"expected other registers in the row driver, got {sorted(state)}")
     claim.free("inputs", spec.inputs)
     claim.free("spikes", spec.neurons)
@@ -413,6 +414,9 @@ def prove_row_driver(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
         claim.wire(name, 1)
     pins += [f".{p}({p})" for p in ("row", "row_set", "row_clear", "ready", "last", "empty")]
     claim.body.append(f"  row_driver dut({', '.join(pins)}, .clk(1'b0), .rst(1'b0));")
+    for when in ("now", "next"):  # the groups side by side, row 0 lowest
+        joined = ", ".join(f"{when}_{name}" for name in reversed(groups))
+        claim.body.append(f"  wire [{size - 1}:0] {when}_pending = {{{joined}}};")
     claim.body.append(f"""
   reg [{size - 1}:0] rest;
   reg [31:0] lowest;

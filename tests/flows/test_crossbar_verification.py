@@ -190,7 +190,8 @@ def test_proofs_of_claims() -> None:
 
 def test_cut_state_names_registers() -> None:
     text, state = cut_state(RowDriver(spec=SPEC), "row_driver")
-    assert state == {"pending": SPEC.used_rows, "busy": 1, "count": 3, "settle": 1}
+    groups = {f"pending_{first}": min(16, SPEC.used_rows - first) for first in range(0, SPEC.used_rows, 16)}
+    assert state == {**groups, "busy": 1, "count": 3, "settle": 1}
     assert "dff" not in text
 
 
