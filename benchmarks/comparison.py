@@ -318,8 +318,8 @@ def crossbar_rows(files: Files) -> Iterator[Row]:
         yield Row(
             what=what, rivals=rivals,
             ours=tuple(ours("lsm_gated_energy_split", f"{part}:{end}__case:{case}") for end in ("low", "high")),
-            node="translated to 40 nm: digital part, clock gated, by Stillmaker-Baas and constant-field; macro by published "
-            "models",
+            node="translated to 40 nm: digital part, clock gated, by Stillmaker-Baas and constant-field; macro by "
+            "published models",
         )  # fmt: skip
     yield Row(
         what="energy per inference, whole chip", rivals=(other("odin", "energy_nj"),),
