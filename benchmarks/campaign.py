@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,14 @@ from sim.hgcal_encoder.spec import load_spec
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
+def case_of(scheme: str, reuse: int) -> str:
+    """Case of a campaign in the results."""
+    return f"{scheme}_reuse_{reuse}" if reuse > 1 else str(scheme)
+
+
 def measured(summary: dict[str, Any], seconds: float, workers: int, command: str) -> list[Metric]:
     """Metrics of one campaign: a case for each kind of fault and stratum, and one for all."""
-    scheme = summary["scheme"]
+    scheme = case_of(summary["scheme"], summary["reuse"])
 
     def metric(name: str, case: str, value: float, unit: str, method: str) -> Metric:
         return Metric(
@@ -55,12 +61,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("schemes", nargs="+", type=Scheme)
     parser.add_argument("--spec", default="ECON_T")
+    parser.add_argument("--reuse", type=int, default=1, help="multiplications of a multiplier in a crossing")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--outcomes", type=Path, help="folder for the outcomes of every fault (.npz)")
     parser.add_argument("--result", type=Path, default=RESULTS / "campaign.json")
     arguments = parser.parse_args()
-    spec = load_spec(arguments.spec)
+    spec = replace(load_spec(arguments.spec), reuse=arguments.reuse)
     for scheme in arguments.schemes:
         job = Job(spec=spec, scheme=scheme, loading=Loading.DIRECT)
         open_engine(job)
@@ -69,17 +76,19 @@ def main() -> None:
             campaign = run_campaign(job, Path(folder, "ledger"), limit=arguments.limit, workers=arguments.workers)
             seconds = time.perf_counter() - start
         summary = summarise(campaign)
+        name = case_of(scheme, spec.reuse)
         if arguments.outcomes is not None:
-            write_outcomes(campaign, arguments.outcomes / f"campaign-{scheme}.npz")
+            write_outcomes(campaign, arguments.outcomes / f"campaign-{name}.npz")
         limit = f" --limit {arguments.limit}" if arguments.limit is not None else ""
-        command = f"python -m benchmarks.campaign {scheme}{limit}"
+        reuse = f" --reuse {spec.reuse}" if spec.reuse > 1 else ""
+        command = f"python -m benchmarks.campaign {scheme}{reuse}{limit}"
         rows = measured(summary, seconds, arguments.workers, command)
         kept = read_metrics(arguments.result) if arguments.result.is_file() else []
-        cases = tuple(f"__case:{scheme}_{kind}" for kind in ("flip_", "double_", "transient_", "all"))
+        cases = tuple(f"__case:{name}_{kind}" for kind in ("flip_", "double_", "transient_", "all"))
         kept = [metric for metric in kept if not any(case in metric.name for case in cases)]
         write_metrics(arguments.result, [*kept, *rows])
         print(
-            f"{scheme}: {summary['faults']:,} faults in {seconds:.0f} s, "
+            f"{name}: {summary['faults']:,} faults in {seconds:.0f} s, "
             f"{summary['uncorrected_single']:,} single upsets not corrected"
         )
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,9 @@ from flows.cells import cache_directory
 from flows.cluster import dask_client
 from flows.content_cache import ContentCache, content_key, source_hash
 from flows.protection import StorageBit, Stratum, storage_bits
+from hw.common.registered import described
 from hw.common.scheme import Scheme
+from hw.hgcal_encoder.chip import Chip
 from sim.files import replacing
 from sim.hgcal_encoder.chip_registers import Loading
 from sim.hgcal_encoder.spec import EncoderSpec
@@ -36,11 +39,15 @@ CHUNK = 2000
 """Faults of one entry of the ledger: seconds of work, far more than a process takes to begin."""
 _REPEATS = {Stratum.SETTING: 2, Stratum.CONTROL: 8, Stratum.COUNTER: 2}
 """Crossings at which each flip-flop of these strata is struck, 1 elsewhere: control is not the same at any two."""
-_DATA_PATH, _SHADOW, _DOUBLES, _TRANSIENTS = 5000, 100, 2000, 16
-"""Flip-flops drawn of the data path and of the shadow bank, pairs for double flips, crossings for each transient."""
+_DATA_PATH, _SHADOW, _DOUBLES, _TRANSIENTS, _SAMPLED = 5000, 100, 2000, 16, 1000
+"""Flip-flops drawn of the data path and of the shadow bank, pairs for double flips, crossings for each transient on a
+net that is always struck, nets drawn of each kind of the others."""
+_LONG = (Stratum.CONTROL, Stratum.COUNTER, Stratum.SHADOW)
+"""Strata of which a fault may be watched to the end of the conversation."""
 _CODE = (
-    "flows/campaign/faults.py", "flows/campaign/outcome.py", "flows/campaign/rtl.py", "flows/campaign/workload.py",
-    "flows/encoder_activity.py", "flows/harness/faults.cpp", "flows/protection.py", "flows/simulation.py", "hw", "sim",
+    "flows/campaign/faults.py", "flows/campaign/outcome.py", "flows/campaign/rtl.py", "flows/campaign/store.py",
+    "flows/campaign/workload.py", "flows/encoder_activity.py", "flows/harness/faults.cpp", "flows/protection.py",
+    "flows/simulation.py", "hw", "sim",
 )  # fmt: skip
 _NETLIST_CODE = ("flows/campaign/netlist.py", "flows/gate_simulation.py", "flows/netlist.py", "flows/synthesis.py")
 
@@ -69,9 +76,8 @@ class Job:
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise ValueError(f"engine: expected {' or '.join(ENGINES)}, got {self.engine!r}")
-        if self.scheme is Scheme.SECDED_WORDS:
-            known = ", ".join(scheme for scheme in Scheme if scheme is not Scheme.SECDED_WORDS)
-            raise ValueError(f"scheme: expected one of {known}, got {self.scheme}")
+        # some schemes are for some ways of loading, or for designs that reuse multipliers: the chip says so
+        described(Chip, spec=self.spec, scheme=self.scheme, loading=self.loading)
 
     @property
     def sources(self) -> str:
@@ -149,6 +155,7 @@ def make_plan(
     schedule: Schedule,
     nets: Sequence[Target],
     *,
+    samples: Mapping[str, Sequence[Target]] = MappingProxyType({}),
     seed: int,
     limit: int | None = None,
 ) -> Plan:
@@ -157,7 +164,9 @@ def make_plan(
     Parameters
     ----------
     bits, schedule, nets
-        Flip-flops of the chip, when they may be struck, and nets that transients may strike.
+        Flip-flops of the chip, when they may be struck, and nets that transients strike, all of them.
+    samples : mapping of str to sequence of Target
+        Further nets by what they are: of each kind some are drawn, without replacement, and struck once.
     seed : int
     limit : int, optional
         Faults at most: strata are then sampled, each in proportion to its size. Without it weights, settings, control
@@ -173,7 +182,7 @@ def make_plan(
     strata = populations(bits)
     counts: dict[Stratum, int | None] = {Stratum.DATA_PATH: _DATA_PATH, Stratum.SHADOW: _SHADOW}
     repeats = dict(_REPEATS)
-    doubles, each = _DOUBLES, _TRANSIENTS
+    doubles, each, sampled = _DOUBLES, _TRANSIENTS, _SAMPLED
     if limit is not None:
         shares = {s: len(strata[s]) * repeats.get(s, 1) for s in strata}
         total = sum(shares.values())
@@ -182,10 +191,16 @@ def make_plan(
             counts = {s: max(1, math.floor(0.9 * limit * shares[s] / total)) for s in strata}
         doubles = limit // 20
         each = min(each, limit // 20 // max(1, len(nets)))
+        sampled = min(sampled, limit // 20 // max(1, len(samples)))
     faults = single_flips(bits, schedule, seed=seed, counts=counts, repeats=repeats)
     faults += double_flips(bits, schedule, seed=seed, count=doubles)
     if each:
         faults += transients(nets, schedule, seed=seed, stratum=str(Stratum.CONTROL), repeats=each)
+    for number, (kind, population) in enumerate(sorted(samples.items())):
+        rng = np.random.default_rng([seed, 4, number])
+        chosen = rng.choice(len(population), min(sampled, len(population)), replace=False)
+        drawn = [population[int(place)] for place in np.sort(chosen)]
+        faults += transients(drawn, schedule, seed=seed, stratum=kind, repeats=1)
     if limit is not None and len(faults) > limit:
         kept = np.sort(np.random.default_rng([seed, 3]).choice(len(faults), limit, replace=False))
         faults = [faults[int(i)] for i in kept]
@@ -258,7 +273,7 @@ def run_campaign(
     """
     # the chip is built, and seen to work, before other processes need it
     engine = open_engine(job)
-    plan = make_plan(engine.bits, engine.schedule, engine.nets, seed=job.seed, limit=limit)
+    plan = make_plan(engine.bits, engine.schedule, engine.nets, samples=engine.samples, seed=job.seed, limit=limit)
     if job.engine == "netlist":
         # a sweep over the netlist costs the crossings between its first and its last fault, however many there are
         plan = replace(plan, faults=tuple(sorted(plan.faults, key=lambda fault: fault.clock)))
@@ -269,7 +284,8 @@ def run_campaign(
         sources=job.sources,
     )  # fmt: skip
     ledger = Ledger(folder, key, [len(chunk) for chunk in chunks])
-    todo = ledger.missing()
+    # what takes longest begins first, so that no process is left alone with it
+    todo = sorted(ledger.missing(), key=lambda chunk: -sum(_is_long(fault) for fault in chunks[chunk]))
     done = {chunk: ledger.get(chunk) for chunk in range(len(chunks)) if chunk not in set(todo)}
     resumed = sum(map(len, done.values()))
     advance = begin(len(plan.faults))
@@ -298,6 +314,10 @@ def run_campaign(
         outcomes=tuple(replace(outcome, number=number) for number, outcome in enumerate(outcomes)),
         resumed=resumed,
     )
+
+
+def _is_long(fault: Fault) -> bool:
+    return fault.kind is Kind.TRANSIENT or fault.stratum in _LONG
 
 
 def _workload_digest(workload: Any) -> str:
@@ -357,6 +377,7 @@ def summarise(campaign: Campaign, confidence: float = 0.95) -> dict[str, Any]:
         "design": campaign.job.spec.name,
         "scheme": str(campaign.job.scheme),
         "loading": str(campaign.job.loading),
+        "reuse": campaign.job.spec.reuse,
         "engine": campaign.job.engine,
         "seed": campaign.job.seed,
         "faults": len(faults),

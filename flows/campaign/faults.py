@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 
@@ -90,23 +91,35 @@ class Schedule:
         Rows that the scrubber walks over, one a crossing, the first one in crossing 0; 0 without scrubber.
     first_row : int
         Number of the first row; a row is 16 bytes.
+    words : tuple of str
+        Names of the code words that are walked over in place of rows, in the order of the walk.
     """
 
     first: int
     last: int
     rows: int = 0
     first_row: int = 0
+    words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.first <= self.last:
             raise ValueError(f"expected crossings 1 <= first <= last, got {self.first} and {self.last}")
+        if self.words and len(self.words) != self.rows:
+            raise ValueError(f"a walk over {len(self.words)} code words has as many rows, got {self.rows}")
         if self.rows and self.last - self.first + 1 < self.rows:
             raise ValueError(
                 f"the scrubber needs {self.rows} crossings for a walk, faults strike in {self.last - self.first + 1}"
             )
 
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {name: number for number, name in enumerate(self.words)}
+
     def scrubbed(self, path: str) -> int | None:
-        """Crossing, modulo `rows`, in which the byte of a signal is scrubbed; None if it is not."""
+        """Crossing, modulo `rows`, in which the byte or word of a signal is scrubbed; None if it is not."""
+        if self.words:
+            word = re.search(r"(?:^|\.)(word_\w+)\.", path)
+            return None if word is None else self._numbers[word[1]]
         byte = re.search(r"(?:^|\.)byte_([0-9a-f]{4})", path)
         if not self.rows or byte is None or path.startswith("shadow"):
             return None

@@ -9,6 +9,10 @@ hold the faults that live at the same time.
 Stored bits are set directly: reset is simulated, then settings, weights and the run bit are written into the
 flip-flops, which loading over I2C would take thousands of clocks for. A wrong map from bits to flip-flops would show in
 lane 0.
+
+A chip that reuses multipliers has an internal clock: behind the edge that both clocks have in common the logic is
+evaluated, and the flip-flops of the internal clock take their data, as often as it ticks in a crossing. Flips come in
+front of the common edge, and a transient lasts the internal clock in front of it.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ from flows.campaign.engine import EngineError
 from flows.campaign.faults import Fault, Kind, Target
 from flows.campaign.outcome import Effect, Outcome
 from flows.campaign.rtl import RESET, WATCHED, schedule_of
+from flows.campaign.store import stored_values
 from flows.campaign.workload import Workload
 from flows.cells import CellLibrary, cache_directory, cell_library
 from flows.content_cache import ContentCache, content_key, source_hash
@@ -43,10 +48,9 @@ from flows.synthesis import AREA, Recipe, load_result, synthesise
 from hw.common.registered import described
 from hw.common.replica import KEPT
 from hw.common.scheme import Scheme
-from hw.common.secded_cell import check_columns
 from hw.hgcal_encoder.chip import Chip
 from hw.hgcal_encoder.control import ControlLogic
-from sim.hgcal_encoder.chip_registers import Loading, image_masks
+from sim.hgcal_encoder.chip_registers import Loading
 from sim.hgcal_encoder.spec import EncoderSpec
 
 __all__ = ["ChipNetlist", "NetlistEngine", "map_chip", "rewired"]
@@ -59,7 +63,7 @@ STRUCK = 1500
 WINDOW = 640
 """Crossings for which a fault that stays is watched where nothing says how long it may: two bytes on the bus."""
 
-_CONTROL_OUTPUTS = ("write_enable", "swap", "run", "mark", "scrub_row", "sda_low")
+_CONTROL_OUTPUTS = ("write_enable", "merge", "swap", "run", "mark", "scrub_row", "sda_low")
 _SETTINGS = ("weights", "select", "factors", "high_density", "etx_count", "keep_mask", "algorithm", "drop_lsb")
 
 _FLIP_FLOP = re.compile(r"^  cell \$_S?DFFE?_\S+ (\S+)\n(?:    .*\n)*?    connect \\Q (.+)\n", re.MULTILINE)
@@ -252,6 +256,15 @@ def _edge(values, states, data, counter, new, capture):  # type: ignore[no-untyp
 
 
 @njit(cache=True, nogil=True)
+def _tick(values, states, data, new):  # type: ignore[no-untyped-def]
+    """Take data into these flip-flops at once."""
+    for k in range(len(states)):
+        new[k] = values[data[k]]
+    for k in range(len(states)):
+        values[states[k]] = new[k]
+
+
+@njit(cache=True, nogil=True)
 def _restore(values, states, lanes):  # type: ignore[no-untyped-def]
     """Set the flip-flops of some lanes to those of lane 0."""
     for k in range(len(states)):
@@ -325,10 +338,6 @@ class NetlistEngine:
         library: str = "nangate45",
     ) -> None:
         spec, loading = workload.spec, workload.loading
-        if spec.reuse > 1:
-            raise ValueError(
-                f"{spec.name}: the netlist engine has one clock, multipliers are reused {spec.reuse} times"
-            )
         self.workload, self.scheme, self.keep_frames = workload, scheme, keep_frames
         described_chip = described(Chip, spec=spec, scheme=scheme, loading=loading)
         self.latency = int(described_chip.latency)
@@ -338,7 +347,8 @@ class NetlistEngine:
         fields = described(ControlLogic, **described_chip.control_parameters()).state_fields
         self._run_bit = fields["direct"][0]
         self.chip = chip or ChipNetlist.load(map_chip(spec, scheme, loading, cell_library(library)))
-        one = GateSimulator(self.chip.netlist, self.chip.library, words=1, clock="clk")
+        clocks = ("clk", "fast_clk") if spec.reuse > 1 else ("clk",)
+        one = GateSimulator(self.chip.netlist, self.chip.library, words=1, clock=clocks)
         self._place = {int(cell): place for place, cell in enumerate(one.storage_cells)}
         self._storage = self._find_storages()
         self._counter = np.zeros(one.storages, np.bool_)
@@ -347,6 +357,8 @@ class NetlistEngine:
                 self._counter[self._storage[bit.path, bit.bit]] = True
         self._data = np.asarray(one._data, np.int32)
         self._states = np.asarray(one.state_rows, np.int32)
+        internal = np.isin(one._clock_rows, one._clock_cone(clocks[1:])[1]) if spec.reuse > 1 else np.zeros(0, np.int64)
+        self._internal = np.flatnonzero(internal)
         self._start = self._loaded(one)
         self._stimulus()
         self._snapshots: dict[int, npt.NDArray[np.uint8]] = {}
@@ -416,7 +428,7 @@ class NetlistEngine:
                         nets = group.pin(pin)
                         driven[nets[nets >= 0]] = True
             for port in netlist.ports.values():
-                if port.direction == "input" and port.name != "clk":
+                if port.direction == "input" and port.name not in ("clk", "fast_clk"):
                     driven[port.nets] = True
             # what only buffers of the clock drive is the clock
             driven[self._clock_nets()] = False
@@ -434,6 +446,11 @@ class NetlistEngine:
             self._net_numbers = found
         return self._net_numbers
 
+    @property
+    def samples(self) -> dict[str, tuple[Target, ...]]:
+        """Further nets that transients may strike, too many to strike all, by what they are."""
+        return {kind: nets for kind, nets in self.transient_nets().items() if kind != "control outputs"}
+
     def _clock_nets(self) -> npt.NDArray[np.int64]:
         rows = np.unique(self._simulator._clock_rows)
         return rows[(rows > 1) & (rows < self.chip.netlist.nets)].astype(np.int64)
@@ -450,19 +467,34 @@ class NetlistEngine:
             one.step()
         one.set_port("rst", np.zeros((1, 1), np.uint64))
         states = one.state.copy()
-        image, masks = self.workload.image, image_masks(self.workload.spec)
+        w = self.workload
+        for target, value in stored_values(w.spec, self.scheme, w.loading, w.image, self.bits).items():
+            states[self._storage[target]] = _ALL if value else 0
         for bit in self.bits:
-            place = self._storage[bit.path, bit.bit]
             if bit.stratum is Stratum.CONTROL and bit.bit == self._run_bit and _is_control_state(bit.path):
-                states[place] = _ALL
-            if bit.stratum not in (Stratum.WEIGHT, Stratum.SETTING):
-                continue
-            found = re.search(r"byte_([0-9a-f]{4})", bit.path)
-            if found is None:
-                raise ValueError(f"{self.scheme}: {bit.path} is no byte of the store, its value is not known")
-            address = int(found[1], 16)
-            states[place] = _ALL if _stored(image[address], masks[address], bit.bit) else 0
+                states[self._storage[bit.path, bit.bit]] = _ALL
         return states
+
+    def _advance(self, simulator: GateSimulator, new: Words, taken: bool = False) -> tuple[Words, Words]:
+        """The edge that ends a crossing, and what the internal clock does behind it: as `_edge`.
+
+        Parameters
+        ----------
+        simulator : GateSimulator
+            With its logic evaluated.
+        new : ndarray of uint64, shape (storages, words)
+            Room to work in.
+        taken : bool
+            Flip-flops have taken their data at the common edge.
+        """
+        whole = not len(self._internal) and not taken
+        if len(self._internal) and not taken:
+            _tick(simulator.values, self._states, self._data, new)
+        for _ in range(self.workload.spec.reuse - 1 if len(self._internal) else 0):
+            simulator.evaluate()
+            _tick(simulator.values, self._states[self._internal], self._data[self._internal], new)
+        found: tuple[Words, Words] = _edge(simulator.values, self._states, self._data, self._counter, new, whole)
+        return found
 
     def _stimulus(self) -> None:
         """Rows of bits as masks over all lanes: inputs and expected frames of every crossing."""
@@ -524,7 +556,7 @@ class NetlistEngine:
                         f"{self.chip.netlist.top} without fault: the frame of crossing {crossing - self.latency}"
                         f" differs from the golden model in {int((seen != self._frames[crossing]).sum())} bits"
                     )
-            _edge(one.values, self._states, self._data, self._counter, new, True)
+            self._advance(one, new)
         levels = w.sda & (1 - low)
         if (silent := np.flatnonzero(levels[w.acknowledged])).size:
             raise EngineError(
@@ -634,7 +666,7 @@ class NetlistEngine:
             if pulses:
                 sim.edge()
                 self._pulse([])
-            different, told = _edge(sim.values, self._states, self._data, self._counter, self._new, not pulses)
+            different, told = self._advance(sim, self._new, taken=bool(pulses))
             done = self._finished(crossing, lanes, different, told, outcomes)
             if done:
                 _restore(sim.values, self._states, self._lane_mask(done))
@@ -739,16 +771,6 @@ _EVERY = 32
 
 def _is_control_state(path: str) -> bool:
     return path.startswith("control") and path.rpartition(".")[2] in ("o", "state") and ".state" in path
-
-
-def _stored(byte: int, mask: int, place: int) -> bool:
-    """Bit of the flip-flops that hold a byte: bits in use first, then check bits of a code word."""
-    used = [bit for bit in range(8) if mask >> bit & 1]
-    data = [byte >> bit & 1 for bit in used]
-    if place < len(used):
-        return bool(data[place])
-    row = place - len(used)
-    return bool(sum(bit for bit, column in zip(data, check_columns(len(used)), strict=True) if column >> row & 1) & 1)
 
 
 def _widened(one: GateSimulator, words: int) -> GateSimulator:

@@ -3,7 +3,13 @@
 Every flip-flop gets a hook in the text: what it takes at a clock edge is inverted where `<name>_flip` has a 1. That is
 an upset at the start of a crossing: the flip-flop holds the wrong value from the edge on, whatever it would have held,
 and what follows is the chip's own doing. The hooks also keep copies apart, which a simulator would merge as a
-synthesiser does. The outputs of control have hooks as well, for transients and for writing an image, a byte a clock.
+synthesiser does. The outputs of control have hooks as well, for transients. The image is put into the store through
+the hooks of its flip-flops, in one clock; what the run without fault then does shows whether it is the right one.
+
+A store that is written over the bus only, and by its own correction, keeps its values in all other clocks. It has a
+clock of its own in the simulation, which ticks when control enables a write, when a fault strikes the store, and behind
+either in every clock if the store corrects itself; so logic that depends on stored values alone is evaluated
+then only. The run without fault is simulated with every tick, and its states have to be those without them.
 """
 
 from __future__ import annotations
@@ -20,6 +26,7 @@ import numpy.typing as npt
 from flows.campaign.engine import EngineError
 from flows.campaign.faults import Fault, Kind, Schedule, Target
 from flows.campaign.outcome import Effect, Outcome
+from flows.campaign.store import reset_image, stored_values
 from flows.campaign.workload import Workload
 from flows.cells import cache_directory
 from flows.content_cache import ContentCache, content_key, source_hash
@@ -28,6 +35,7 @@ from flows.simulation import FastClock, NativeModel, Port, build_native, split_m
 from hw.common.registered import described
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.chip import Chip
+from hw.hgcal_encoder.coded_words import WordMap
 from hw.hgcal_encoder.control import ControlLogic
 from sim.hgcal_encoder.chip_registers import Loading, image_masks
 from sim.hgcal_encoder.spec import EncoderSpec
@@ -37,16 +45,19 @@ __all__ = ["RESET", "RtlEngine", "add_hooks", "chip_verilog", "schedule_of"]
 _HARNESS = Path(__file__).parent.parent / "harness" / "faults.cpp"
 RESET: Target = ("rst", 0)
 """Target of a transient on the reset of the chip."""
-_NETS = ("address", "write_data", "write_enable", "swap", "run", "mark", "sda_low", "scrub_row")
+_NETS = ("address", "write_data", "write_enable", "merge", "value", "swap", "run", "mark", "sda_low", "scrub_row")
 """Outputs of control that have hooks."""
+_ENABLES = ("write_enable", "merge", "swap", "run")
+"""Those of them that transients strike: write enables of the store, byte by byte or by code words, and the others."""
+_STORE_CLOCK = "store_clk"
 WATCHED = 17
 """Frames behind the pipeline that are compared for a flip that stays: a module's crossings and one more."""
 
-_STRIKE = np.dtype([("clock", "<i8"), ("window", "<i8"), ("first", "<i4"), ("events", "<i4")])
+_STRIKE = np.dtype([("clock", "<i8"), ("window", "<i8"), ("patience", "<i8"), ("first", "<i4"), ("events", "<i4")])
 _EVENT = np.dtype([("delay", "<i4"), ("hook", "<i4"), ("bit", "<i4")])
 _RESULT = np.dtype(
     [("watched", "<i8"), ("first_wrong", "<i8"), ("last_wrong", "<i8"), ("wrong", "<i4"), ("bus_wrong", "<i4"),
-     ("told", "<i4"), ("persistent", "<i4")]
+     ("stopped", "<i4"), ("told", "<i4"), ("persistent", "<i4"), ("unused", "<i4")]
 )  # fmt: skip
 
 _FLIP_FLOP = re.compile(
@@ -63,6 +74,11 @@ def chip_verilog(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> str:
     return to_verilog(Chip(spec=spec, scheme=scheme, loading=loading), f"{spec.name}_CHIP")
 
 
+def has_store_clock(scheme: Scheme, loading: Loading) -> bool:
+    """Whether nothing but writes over the bus and its own correction change the store."""
+    return loading is Loading.DIRECT and scheme is not Scheme.SECDED_WORDS
+
+
 def hooked_chip(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> str:
     """`add_hooks` of `chip_verilog`, kept by content: the Verilog of a whole chip takes a minute to write."""
     cache = ContentCache(cache_directory() / "hooked-chips")
@@ -71,23 +87,34 @@ def hooked_chip(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> str:
     )
     found = cache.get(key)
     if found is None:
-        found = {"verilog": add_hooks(chip_verilog(spec, scheme, loading), f"{spec.name}_CHIP")}
+        text = chip_verilog(spec, scheme, loading)
+        found = {"verilog": add_hooks(text, f"{spec.name}_CHIP", has_store_clock(scheme, loading))}
         cache.put(key, found)
     return str(found["verilog"])
 
 
-def add_hooks(verilog: str, top: str) -> str:
+def add_hooks(verilog: str, top: str, store_clock: bool = False) -> str:
     """Verilog text with a hook at every flip-flop and at the outputs of control.
+
+    Parameters
+    ----------
+    verilog : str
+    top : str
+        Module of the chip.
+    store_clock : bool
+        Give the store a clock input of its own, ``store_clk``.
 
     Raises
     ------
     ValueError
-        If a flip-flop is written in another way than expected: none is left out silently.
+        If a flip-flop is written in another way than expected: none is left out silently; if there is no store.
     """
     modules = split_modules(verilog)
     for name, text in modules.items():
         modules[name] = _hook_flip_flops(name, text)
     modules[top] = _hook_nets(modules[top])
+    if store_clock:
+        modules[top] = _split_store_clock(modules[top], top)
     # the read port of a large store as one expression takes the C++ compiler more memory than most machines have
     kept = r"\g<0> /*verilator public_flat_rd*/"
     return "".join(
@@ -126,6 +153,16 @@ def _hook_flip_flops(name: str, text: str) -> str:
     return text
 
 
+def _split_store_clock(text: str, top: str) -> str:
+    """An input `store_clk` in place of the clock of the register files."""
+    store = re.compile(r"(^  \S+ registers(?:_\d)? \((?:(?!\);).)*?\.clk\()clk\)", re.MULTILINE | re.DOTALL)
+    text, found = store.subn(rf"\g<1>{_STORE_CLOCK})", text)
+    if not found:
+        raise ValueError(f"module {top} has no store")
+    head = re.compile(rf"^(module {top}\()(.*;\n)", re.MULTILINE)
+    return head.sub(rf"\g<1>{_STORE_CLOCK}, \2  input {_STORE_CLOCK};\n", text, count=1)
+
+
 def _hook_nets(text: str) -> str:
     """Hooks `hook__<instance>__<port>` between control and everything else."""
     added: list[str] = []
@@ -140,8 +177,9 @@ def _hook_nets(text: str) -> str:
                 return port[0]
             dimension = f"[{declared[1]}:0] " if declared[1] else ""
             hook = f"hook__{control}__{name}"
+            seen = " /*verilator public_flat_rd*/" if name == "write_enable" else ""
             added.append(
-                f"  wire {dimension}{hook}__driven;\n  reg {dimension}{hook}__now = 0;\n"
+                f"  wire {dimension}{hook}__driven{seen};\n  reg {dimension}{hook}__now{seen} = 0;\n"
                 f"  reg {dimension}{hook} /*verilator public_flat_rw*/ = 0;\n"
                 f"  always @(posedge clk) {hook}__now <= {hook};\n"
                 f"  assign {driven} = {hook}__driven ^ {hook}__now;\n"
@@ -157,13 +195,17 @@ def _hook_nets(text: str) -> str:
 def schedule_of(workload: Workload, scheme: Scheme, latency: int) -> Schedule:
     """When faults may strike: from the first frame on, and so that all of it can be watched."""
     rows = sorted({address >> 4 for address in image_masks(workload.spec)})
-    scrubbed = scheme in (Scheme.TMR_MODULE, Scheme.SECDED)
-    walk = rows[-1] - rows[0] + 1
+    words: tuple[str, ...] = ()
+    walk = rows[-1] - rows[0] + 1 if scheme in (Scheme.TMR_MODULE, Scheme.SECDED) else 0
+    if scheme is Scheme.SECDED_WORDS:
+        words = tuple(word.name for word in WordMap(spec=workload.spec).words)
+        walk = len(words)
     return Schedule(
         first=latency + 1,
-        last=workload.crossings - latency - WATCHED - (walk if scrubbed else 0) - 2,
-        rows=walk if scrubbed else 0,
+        last=workload.crossings - latency - WATCHED - walk - 2,
+        rows=walk,
         first_row=rows[0],
+        words=words,
     )
 
 
@@ -222,7 +264,10 @@ class RtlEngine:
         self._control = described(ControlLogic, **chip.control_parameters()).state_fields
         self.bits = tuple(bits) if bits is not None else storage_bits(spec, scheme, loading)
         self.schedule = schedule_of(workload, scheme, self.latency)
-        text = hooked_chip(spec, scheme, loading) if verilog is None else add_hooks(verilog, self.top)
+        self._store_clock = has_store_clock(scheme, loading)
+        text = (
+            hooked_chip(spec, scheme, loading) if verilog is None else add_hooks(verilog, self.top, self._store_clock)
+        )
         self.library, self.ports = build(text, self.top, spec.reuse, optimise, timeout_s)
         self._hooks: dict[str, int] = {}
         self._hook_lines: list[str] = []
@@ -231,6 +276,8 @@ class RtlEngine:
             self._hook(path, f"TOP.harness.dut{'.' if scope else ''}{scope} {signal}_flip")
         for name, width in re.findall(r"^  reg (?:\[(?:\d+):0\] )?(hook__\w+)( )/\*verilator", text, re.MULTILINE):
             self._hook(name, f"TOP.harness.dut {name}{width}".rstrip())
+        enables = re.findall(r"^  wire (hook__\w+__write_enable)__driven /\*verilator", text, re.MULTILINE)
+        self._enables = [f"TOP.harness.dut {name}{part}" for name in enables for part in ("__driven", "__now")]
         self._open(seed)
         self._load()
         self._check()
@@ -243,27 +290,35 @@ class RtlEngine:
         code = ctypes.CDLL(str(self.library))
         code.faults_open.restype = ctypes.c_void_p
         code.faults_open.argtypes = [ctypes.c_int]
-        for function in (code.faults_bind_hooks, code.faults_bind_state):
+        for function in (code.faults_bind_hooks, code.faults_bind_enables, code.faults_bind_state):
             function.restype = ctypes.c_int64
             function.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
-        code.faults_close.argtypes = [ctypes.c_void_p]
+        for function in (code.faults_close, code.faults_keep, code.faults_restart):
+            function.argtypes = [ctypes.c_void_p]
+        code.faults_store.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int]
         code.faults_rows.argtypes = [
             ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint64,
             ctypes.c_void_p, ctypes.c_void_p,
         ]  # fmt: skip
+        code.faults_strike.restype = ctypes.c_int64
         code.faults_strike.argtypes = [
             ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_void_p,
-            ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_void_p,
+            ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_int64,
+            ctypes.c_void_p,
         ]  # fmt: skip
         self._code = code
         self._handle: int | None = code.faults_open(seed)
         for bind, lines in (
             (code.faults_bind_hooks, self._hook_lines),
+            (code.faults_bind_enables, self._enables),
             (code.faults_bind_state, self._state_lines()),
         ):
-            missing = bind(self._handle, ("\n".join(lines) + "\n").encode())
+            missing = bind(self._handle, "".join(f"{line}\n" for line in lines).encode())
             if missing >= 0:
                 raise ValueError(f"the simulated chip has no variable {lines[missing]!r}")
+        inside = np.array([path.startswith("registers") for path in self._hooks], np.uint8)
+        # a store without correction stands still even behind a strike
+        code.faults_store(self._handle, inside.ctypes.data, int(self.scheme is not Scheme.NONE))
         self._packer = _Packer(self.ports)
 
     def _state_lines(self) -> list[str]:
@@ -309,10 +364,15 @@ class RtlEngine:
         found = [
             (name, bit)
             for name in self._hooks
-            if (port := name.rpartition("__")[2]) in ("write_enable", "swap", "run") and name.startswith("hook__")
+            if (port := name.rpartition("__")[2]) in _ENABLES and name.startswith("hook__")
             for bit in range(self._parts if port == "swap" else 1)
         ]
         return (*found, RESET)
+
+    @property
+    def samples(self) -> dict[str, tuple[Target, ...]]:
+        """No further nets: the simulated text has hooks at flip-flops and at outputs of control alone."""
+        return {}
 
     def _events(self, found: list[tuple[int, str, int]]) -> npt.NDArray[np.void]:
         events = np.zeros(len(found), _EVENT)
@@ -335,28 +395,16 @@ class RtlEngine:
         return response
 
     def _load(self) -> None:
-        """Reset; write the image at the ports of control, a byte a clock; bring the scrubber to its first row."""
-        image = self.workload.image
-        nets = {name.removeprefix("hook__") for name in self._hooks if name.startswith("hook__")}
-        controls = sorted({net.split("__")[0] for net in nets})
-        events: list[tuple[int, str, int]] = []
+        """Reset; put the image into the store and `run` to 1; bring the scrubber to its first row.
 
-        def drive(row: int, port: str, value: int) -> None:
-            for control in controls:
-                if f"{control}__{port}" in nets:
-                    for bit in range(value.bit_length()):
-                        if value >> bit & 1:
-                            events.append((row, f"hook__{control}__{port}", bit))
-
+        Flip-flops that differ from their value behind reset are inverted in one clock, check bits among them.
+        """
+        w = self.workload
+        parameters = (w.spec, self.scheme, w.loading)
+        before = stored_values(*parameters, reset_image(w.spec), self.bits)
+        after = stored_values(*parameters, w.image, self.bits)
         row = 4
-        for address, byte in image.items():
-            drive(row, "address", address)
-            drive(row, "write_data", byte)
-            drive(row, "write_enable", 1)
-            row += 1
-        for part in range(self._parts):
-            drive(row, "swap", 1 << part)
-            row += 1
+        events = [(row, path, bit) for (path, bit), value in after.items() if value != before[path, bit]]
         (run,) = (bit for bit in self._control["direct"][:1])
         for path in dict.fromkeys(bit.path for bit in self.bits if bit.path.startswith("control")):
             events.append((row, path, run))
@@ -367,6 +415,7 @@ class RtlEngine:
         stimulus[:3] |= self._packer.pack({"rst": 1}, 3)
         self._rows(stimulus[:3])
         self._rows(stimulus[3:], events)
+        self._code.faults_keep(self._handle)
 
     def _check(self) -> None:
         """Run without fault: frames of the golden model, answers of the register map, and states to compare with."""
@@ -401,8 +450,8 @@ class RtlEngine:
         self.restart()
 
     def restart(self) -> None:
-        """Load the chip anew and stand at crossing 0."""
-        self._load()
+        """Stand at crossing 0 again, the image loaded."""
+        self._code.faults_restart(self._handle)
 
     def _strikes(self, faults: Sequence[Fault]) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:
         strikes = np.zeros(len(faults), _STRIKE)
@@ -427,7 +476,7 @@ class RtlEngine:
                     raise ValueError(f"fault {number}: the chip has no signal {path!r}")
                 for more in range(fault.width if fault.kind is Kind.TRANSIENT else 1):
                     listed.append((delay + more, hook, bit))
-            strikes[number] = (fault.clock, window, start, len(listed) - start)
+            strikes[number] = (fault.clock, window, self._patience(fault), start, len(listed) - start)
         events = np.zeros(len(listed), _EVENT)
         events[:] = listed
         return strikes, events
@@ -436,7 +485,8 @@ class RtlEngine:
         """Crossings that a fault is watched at most.
 
         Control is watched to the end of the conversation; a byte that is scrubbed until the scrubber was there; all
-        else as long as `WATCHED` frames that it may touch take.
+        else as long as `WATCHED` frames that it may touch take. A chip that has answered wrong over the bus, or put out
+        `WATCHED` empty frames one after the other, is watched no further: there is nothing worse.
         """
         if fault.stratum in (Stratum.CONTROL, Stratum.COUNTER, Stratum.SHADOW) or fault.kind is Kind.TRANSIENT:
             return self.workload.crossings
@@ -446,11 +496,18 @@ class RtlEngine:
             return rows + last + 1
         return self.latency + WATCHED + last
 
+    def _patience(self, fault: Fault) -> int:
+        """Crossings before which states are not compared: a store without correction stays as it was struck."""
+        kept = self.scheme is Scheme.NONE and fault.stratum in (Stratum.WEIGHT, Stratum.SETTING)
+        return self.window(fault) if kept and fault.kind is not Kind.TRANSIENT else 0
+
     def run(self, faults: Sequence[Fault]) -> Sequence[Outcome]:
         """One outcome for each fault, in order.
 
         Raises
         ------
+        EngineError
+            If the chip without fault is not in the states of the run that was compared with the golden model.
         ValueError
             If a target does not exist or strikes outside the workload.
         """
@@ -460,12 +517,15 @@ class RtlEngine:
         order = np.argsort(strikes["clock"], kind="stable")
         ordered = np.ascontiguousarray(strikes[order])
         results = np.zeros(len(faults), _RESULT)
-        self._code.faults_strike(
+        other = self._code.faults_strike(
             self._handle, self._stimulus.ctypes.data, self._expected.ctypes.data, len(self._stimulus),
             self._frame_care.ctypes.data, self._bus_care.ctypes.data, self._states.ctypes.data,
-            self._counts.ctypes.data, ordered.ctypes.data, len(faults), events.ctypes.data, results.ctypes.data,
+            self._counts.ctypes.data, ordered.ctypes.data, len(faults), events.ctypes.data, WATCHED,
+            results.ctypes.data,
         )  # fmt: skip
         self.restart()
+        if other >= 0:
+            raise EngineError(f"{self.top} without fault: other states at crossing {other} than when every clock ticks")
         outcomes: list[Outcome | None] = [None] * len(faults)
         for place, number in enumerate(order):
             outcomes[number] = self._outcome(int(number), results[place])
@@ -473,7 +533,7 @@ class RtlEngine:
 
     def _outcome(self, number: int, result: npt.NDArray[np.void]) -> Outcome:
         wrong = int(result["wrong"])
-        if result["bus_wrong"]:
+        if result["bus_wrong"] or result["stopped"]:
             effect = Effect.HANG
         elif wrong:
             effect = Effect.CORRUPTED
@@ -510,13 +570,13 @@ def build(hooked: str, top: str, reuse: int, optimise: str, timeout_s: float) ->
     from flows.simulation import read_ports
 
     bit = 0
+    places = {}
     for port in read_ports(hooked, top):
-        if port.name == "rst":
-            break
         if not port.output and port.name not in ("clk", "fast_clk"):
+            places[port.name] = bit
             bit += 32 * port.words
     fast = FastClock(port="fast_clk", ratio=reuse) if reuse > 1 else None
     return build_native(
-        hooked, top, clock="clk", fast=fast, optimise=optimise, harness=_HARNESS, defines=(f"-DRESET_BIT={bit}",),
-        timeout_s=timeout_s,
+        hooked, top, clock="clk", fast=fast, optimise=optimise, harness=_HARNESS,
+        defines=(f"-DRESET_BIT={places['rst']}", f"-DSTORE_BIT={places.get(_STORE_CLOCK, -1)}"), timeout_s=timeout_s,
     )  # fmt: skip

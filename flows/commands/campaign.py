@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.commands.options import AsJson, Out, Preset, finish, result_folder
+from flows.commands.options import AsJson, Out, Preset, Reuse, finish, result_folder
 from hw.common.scheme import Scheme
 from sim.files import replacing
 from sim.hgcal_encoder.chip_registers import Loading
@@ -23,6 +23,7 @@ def campaign(
     scheme: Annotated[Scheme, typer.Option(help="Protection of the chip.")],
     loading: Annotated[Loading, typer.Option(help="How settings and weights are loaded.")] = Loading.DIRECT,
     engine: Annotated[str, typer.Option(help="rtl, netlist or both.")] = "rtl",
+    reuse: Reuse = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Faults at most; else every weight, setting and control bit.")
     ] = None,
@@ -39,11 +40,11 @@ def campaign(
     """
     # generators, engines and statistics take seconds to import: not for the help of every command
     from flows.campaign.campaign import ENGINES, Job, run_campaign, summarise, write_outcomes
-    from flows.designs import load_design
+    from flows.designs import design
     from flows.journal import Check, Journal
     from sim.hgcal_encoder.spec import EncoderSpec
 
-    spec = load_design(preset)
+    spec = design(preset, reuse=reuse).spec
     if not isinstance(spec, EncoderSpec):
         raise typer.BadParameter(f"{preset} is no encoder; the campaign is for chips with protected registers")
     if engine not in (*ENGINES, "both"):
@@ -52,7 +53,9 @@ def campaign(
     results: dict[str, Any] = {"preset": preset, "campaigns": []}
     for name in ENGINES if engine == "both" else (engine,):
         job = Job(spec=spec, scheme=scheme, loading=loading, engine=name, seed=seed)
-        stem = f"campaign-{name}-{scheme}-{loading}" + (f"-{limit}" if limit is not None else "")
+        stem = f"campaign-{name}-{scheme}-{loading}"
+        stem += f"-reuse{reuse}" if reuse is not None else ""
+        stem += f"-{limit}" if limit is not None else ""
         folder = result_folder(out, spec.name)
         with ExitStack() as steps:
 

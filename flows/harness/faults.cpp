@@ -3,6 +3,9 @@
 // The generated Verilog has hooks: a register `<name>_flip` beside every flip-flop, which is added (exclusive or) to what
 // the flip-flop takes at the next clock edge, and one beside some nets, which inverts the net for the clock behind the
 // edge. Both are 0 but for the one edge at which a fault strikes. The wrapper `harness` is that of flows/simulation.py.
+//
+// STORE_BIT is the place of the clock of the store in the stimulus, -1 if the store has none of its own. It ticks with
+// the clock where something may change in the store: see `edge`.
 
 #include <cstddef>
 #include <cstdint>
@@ -38,6 +41,11 @@ struct Model {
     std::vector<Part> parts;
     std::vector<Part> counters;
     std::vector<uint8_t> saved;
+    std::vector<uint8_t> begin;
+    std::vector<const uint8_t*> enables;  // write enables of the store, as pairs that differ when one is on
+    std::vector<uint8_t> in_store;        // of each hook
+    bool heals = false;                   // the store corrects itself
+    bool stirred = false;                 // it was struck or written since a fault began
 
     static VerilatedContext* prepare(VerilatedContext* context, int seed) {
         context->randReset(2);
@@ -68,9 +76,22 @@ struct Model {
             if (events[i].hook >= 0 && events[i].delay == delay)
                 hooks[events[i].hook][events[i].bit / 8] ^= 1 << events[i].bit % 8;
     }
-    // The rising edge, with the events of this delay.
-    void edge(const Event* events, size_t count, int64_t delay) {
+    bool writes() const {
+        for (size_t i = 0; i + 1 < enables.size(); i += 2)
+            if (*enables[i] != *enables[i + 1]) return true;
+        return false;
+    }
+    // The rising edge, with the events of this delay. The store ticks if it is told to, is written, is struck, or
+    // corrects itself and was written or struck before: copies may differ.
+    void edge(const Event* events, size_t count, int64_t delay, bool tick = false) {
         top.clk = 1;
+#if STORE_BIT >= 0
+        tick = tick || writes() || (heals && stirred);
+        for (size_t i = 0; i < count && !tick; ++i)
+            tick = events[i].hook >= 0 && in_store[events[i].hook] && events[i].delay == delay;
+        stirred = stirred || tick;
+        if (tick) top.stimulus[STORE_BIT / 32] |= 1u << STORE_BIT % 32;
+#endif
         flip(events, count, delay);
 #if FAST_RATIO > 1
         // upsets come with the first edge of the internal clock, which is that of the clock
@@ -111,8 +132,9 @@ struct Model {
 
 struct Strike {
     int64_t clock;
-    int64_t window;  // clocks to watch at most
-    int32_t first;   // of its events
+    int64_t window;    // clocks to watch at most
+    int64_t patience;  // clocks before which states are not compared
+    int32_t first;     // of its events
     int32_t events;
 };
 
@@ -122,8 +144,10 @@ struct Result {
     int64_t last_wrong;
     int32_t wrong;
     int32_t bus_wrong;
+    int32_t stopped;
     int32_t told;
     int32_t persistent;
+    int32_t unused;
 };
 
 static uint8_t* find(Model* model, const std::string& scope, const std::string& name) {
@@ -150,6 +174,33 @@ int64_t faults_bind_hooks(Model* model, const char* lines) {
         at = end + 1;
     }
     return -1;
+}
+
+// Lines as for hooks, in pairs.
+int64_t faults_bind_enables(Model* model, const char* lines) {
+    std::vector<uint8_t*> hooks;
+    hooks.swap(model->hooks);
+    const int64_t missing = faults_bind_hooks(model, lines);
+    model->enables.assign(model->hooks.begin(), model->hooks.end());
+    hooks.swap(model->hooks);
+    return missing;
+}
+
+// Which hooks lie in the store, and whether it corrects itself.
+void faults_store(Model* model, const uint8_t* in_store, int heals) {
+    model->in_store.assign(in_store, in_store + model->hooks.size());
+    model->heals = heals;
+}
+
+// The state that the workload begins with.
+void faults_keep(Model* model) {
+    model->save();
+    model->begin = model->saved;
+}
+
+void faults_restart(Model* model) {
+    model->saved = model->begin;
+    model->restore();
 }
 
 // Lines "scope variable offset bytes mask counter": parts of flip-flop variables that are compared.
@@ -193,7 +244,7 @@ void faults_rows(Model* model, const uint32_t* stimulus, uint32_t* response, uin
         for (size_t i = 0; i < RESPONSE_WORDS; ++i) response[row * RESPONSE_WORDS + i] = model->top.response[i];
         const uint64_t first = next;
         while (next < count && events[next].delay == static_cast<int64_t>(row) + 1) ++next;
-        model->edge(events + first, next - first, row + 1);
+        model->edge(events + first, next - first, row + 1, true);
     }
 }
 
@@ -202,11 +253,14 @@ void faults_rows(Model* model, const uint32_t* stimulus, uint32_t* response, uin
 // The chip without fault advances row by row; before the edge that begins row `clock` its state is saved, and every
 // fault of that row starts from there. Each runs on until its flip-flops are those of the chip without fault (`states`,
 // error counters apart), or to the end of its window or of the workload. `expected` holds what the outputs should show,
-// `frame_care` and `bus_care` which bits of it are frames and which the bus.
-void faults_strike(Model* model, const uint32_t* stimulus, const uint32_t* expected, uint64_t rows,
-                   const uint32_t* frame_care, const uint32_t* bus_care, const uint64_t* states,
-                   const uint64_t* counts, const Strike* strikes, uint64_t number, const Event* events,
-                   Result* results) {
+// `frame_care` and `bus_care` which bits of it are frames and which the bus. A fault is watched
+// for `enough` rows more when the bus was wrong, and no more behind `enough` empty frames one after the other.
+//
+// Returns -1, or the row in front of a strike at which the chip without fault is not in its state of `states`.
+int64_t faults_strike(Model* model, const uint32_t* stimulus, const uint32_t* expected, uint64_t rows,
+                      const uint32_t* frame_care, const uint32_t* bus_care, const uint64_t* states,
+                      const uint64_t* counts, const Strike* strikes, uint64_t number, const Event* events,
+                      int64_t enough, Result* results) {
     uint64_t front = 0;
     bool mid = false;  // the row in front of the edge has been applied
     for (uint64_t n = 0; n < number; ++n) {
@@ -219,17 +273,22 @@ void faults_strike(Model* model, const uint32_t* stimulus, const uint32_t* expec
             mid = false;
         }
         for (; front < before; ++front) {
+            model->stirred = false;
             model->apply(stimulus + front * STIMULUS_WORDS, false);
             model->edge();
         }
         if (!mid) {
+            if (model->state_hash() != states[front]) return front;
             model->apply(stimulus + front * STIMULUS_WORDS, false);
             model->save();
             mid = true;
         } else {
             model->restore();
         }
-        Result result = {0, -1, -1, 0, 0, 0, 1};
+        Result result = {0, -1, -1, 0, 0, 0, 0, 1, 0};
+        model->stirred = false;
+        int64_t last_right = before;  // row of the last frame that was right or not empty
+        int64_t bus_since = -1;
         const Event* own = events + strike.first;
         int32_t last = 0;
         for (int32_t i = 0; i < strike.events; ++i) last = own[i].delay > last ? own[i].delay : last;
@@ -241,8 +300,10 @@ void faults_strike(Model* model, const uint32_t* stimulus, const uint32_t* expec
             const int64_t age = static_cast<int64_t>(now) - strike.clock;
             // the last row is left out: the hash of the flip-flops behind it is not known
             if (now + 1 >= rows || age >= strike.window) break;
+            // nothing worse can come
+            if (result.stopped || (bus_since >= 0 && static_cast<int64_t>(now) - bus_since > enough)) break;
             // the edge behind the last event may put everything right; later ones are looked at less often
-            if (age > last && (age < 12 || age % 8 == 0) && model->state_hash() == states[now]) {
+            if (age > last && age >= strike.patience && (age < 12 || age % 8 == 0) && model->state_hash() == states[now]) {
                 result.persistent = 0;
                 result.told = model->counter_hash() != counts[now];
                 break;
@@ -251,13 +312,17 @@ void faults_strike(Model* model, const uint32_t* stimulus, const uint32_t* expec
             for (int32_t i = 0; i < strike.events; ++i) reset |= own[i].hook < 0 && own[i].delay == age;
             model->apply(stimulus + now * STIMULUS_WORDS, reset);
             ++result.watched;
-            bool frame = false, bus = false;
+            bool frame = false, bus = false, empty = true;
             for (size_t i = 0; i < RESPONSE_WORDS; ++i) {
                 const uint32_t differs = model->top.response[i] ^ expected[now * RESPONSE_WORDS + i];
                 frame |= (differs & frame_care[i]) != 0;
+                empty &= (model->top.response[i] & frame_care[i]) == 0;
                 bus |= (differs & bus_care[i]) != 0;
             }
             result.bus_wrong += bus;
+            if (bus && bus_since < 0) bus_since = now;
+            if (!frame || !empty) last_right = now;
+            result.stopped = static_cast<int64_t>(now) - last_right >= enough;
             if (frame) {
                 ++result.wrong;
                 if (result.first_wrong < 0) result.first_wrong = now;
@@ -271,5 +336,6 @@ void faults_strike(Model* model, const uint32_t* stimulus, const uint32_t* expec
         }
         results[n] = result;
     }
+    return -1;
 }
 }
