@@ -127,6 +127,8 @@ def test_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
         [sys.executable, "-c", "from flows.cli import main; main()", "generate", "ECON_T", "--out", str(tmp_path)],
         stderr=subprocess.PIPE,
         text=True,
+        # a test run in the background of a script inherits that interrupts are ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stderr is not None
     assert process.stderr.readline() == "  start ECON_T: Amaranth to Verilog\n"
