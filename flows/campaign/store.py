@@ -10,7 +10,7 @@ from flows.campaign.faults import Target
 from flows.protection import StorageBit, Stratum
 from hw.common.registered import described
 from hw.common.scheme import Scheme
-from hw.common.secded_cell import check_columns
+from hw.common.secded_cell import check_bits, check_columns
 from hw.hgcal_encoder.chip import Chip
 from hw.hgcal_encoder.coded_words import WordMap
 from sim.hgcal_encoder.chip_registers import Loading, image_fields, image_masks
@@ -113,10 +113,9 @@ def _checks(spec: EncoderSpec, scheme: Scheme, stratum: Stratum, name: str, data
         return [sum(data) % 2 == 0]
     if scheme is Scheme.SECDED:
         columns = check_columns(len(data))
-        rows = max(column.bit_length() for column in columns)
         return [
             sum(bit for bit, column in zip(data, columns, strict=True) if column >> row & 1) % 2 == 1
-            for row in range(rows)
+            for row in range(check_bits(len(data)))
         ]
     if scheme is Scheme.SECDED_WORDS:
         words = _word_map(spec)

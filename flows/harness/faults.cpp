@@ -42,10 +42,10 @@ struct Model {
     std::vector<Part> counters;
     std::vector<uint8_t> saved;
     std::vector<uint8_t> begin;
-    std::vector<const uint8_t*> enables;  // write enables of the store, as pairs that differ when one is on
-    std::vector<uint8_t> in_store;        // of each hook
-    bool heals = false;                   // the store corrects itself
-    bool stirred = false;                 // it was struck or written since a fault began
+    std::vector<uint8_t*> enables;  // write enables of the store, as pairs that differ when one is on
+    std::vector<uint8_t> in_store;  // of each hook
+    bool heals = false;             // the store corrects itself
+    bool stirred = false;           // it was struck or written since a fault began
 
     static VerilatedContext* prepare(VerilatedContext* context, int seed) {
         context->randReset(2);
@@ -156,35 +156,30 @@ static uint8_t* find(Model* model, const std::string& scope, const std::string& 
     return variable ? static_cast<uint8_t*>(variable->datap()) : nullptr;
 }
 
+// Variables of lines "scope variable"; returns the number of the first one that is not there, -1 if all are.
+static int64_t bind(Model* model, const char* lines, std::vector<uint8_t*>& found) {
+    found.clear();
+    for (const char* at = lines; *at;) {
+        const char* space = std::strchr(at, ' ');
+        const char* end = std::strchr(at, '\n');
+        uint8_t* data = find(model, std::string(at, space), std::string(space + 1, end));
+        if (!data) return found.size();
+        found.push_back(data);
+        at = end + 1;
+    }
+    return -1;
+}
+
 extern "C" {
 
 Model* faults_open(int seed) { return new Model(seed); }
 
 void faults_close(Model* model) { delete model; }
 
-// Names as lines "scope variable"; returns the number of the first one that is not there, -1 if all are.
-int64_t faults_bind_hooks(Model* model, const char* lines) {
-    model->hooks.clear();
-    for (const char* at = lines; *at;) {
-        const char* space = std::strchr(at, ' ');
-        const char* end = std::strchr(at, '\n');
-        uint8_t* data = find(model, std::string(at, space), std::string(space + 1, end));
-        if (!data) return model->hooks.size();
-        model->hooks.push_back(data);
-        at = end + 1;
-    }
-    return -1;
-}
+int64_t faults_bind_hooks(Model* model, const char* lines) { return bind(model, lines, model->hooks); }
 
-// Lines as for hooks, in pairs.
-int64_t faults_bind_enables(Model* model, const char* lines) {
-    std::vector<uint8_t*> hooks;
-    hooks.swap(model->hooks);
-    const int64_t missing = faults_bind_hooks(model, lines);
-    model->enables.assign(model->hooks.begin(), model->hooks.end());
-    hooks.swap(model->hooks);
-    return missing;
-}
+// In pairs.
+int64_t faults_bind_enables(Model* model, const char* lines) { return bind(model, lines, model->enables); }
 
 // Which hooks lie in the store, and whether it corrects itself.
 void faults_store(Model* model, const uint8_t* in_store, int heals) {
