@@ -189,10 +189,12 @@ def target(chips: Mapping[str, Results]) -> list[Metric]:
 def chip_rows(case: str, found: Results) -> list[Metric]:
     """One chip."""
     where = found.folder.name
-    area = found.metric("synthesis", "design__instance__area__gate_equivalent")
+    placed = (found.folder / "placement" / "metrics.json").is_file()
+    # behind placement with the cells of its repair
+    area = found.metric("placement" if placed else "synthesis", "design__instance__area__gate_equivalent")
     total = found.metric("power", "energy__per_inference")
     rows = []
-    if (found.folder / "placement" / "metrics.json").is_file():
+    if placed:
         core = found.metric("placement", "design__core__area")
         share = float(found.metric("placement", "design__instance__utilization").value)
         ranged = area_range(

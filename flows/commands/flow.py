@@ -16,6 +16,7 @@ from flows.commands.options import (
     LoadingOption,
     Out,
     Preset,
+    Repair,
     Reuse,
     SchemeOption,
     finish,
@@ -51,6 +52,7 @@ def flow(
     scheme: SchemeOption = None,
     loading: LoadingOption = None,
     clock_gating: ClockGating = False,
+    repair: Repair = False,
     streams: Annotated[int, typer.Option(min=64, help="Power of an encoder: modules side by side.")] = 256,
     recordings: Annotated[int, typer.Option(min=1, help="Power of a crossbar: recordings side by side.")] = 32,
     seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 1,
@@ -80,7 +82,7 @@ def flow(
         crossings = 20_000 if isinstance(chosen.spec, EncoderSpec) else 500
     checks = {"crossings": crossings, "mutants": mutants, "seed": seed, "proofs": proofs}
     ran = run_flow(
-        journal, chosen, folder, preset=preset, library=library, sizes=sizes,
+        journal, chosen, folder, preset=preset, library=library, sizes=sizes, repair=repair,
         checks=checks if check and chosen.scheme is None else None,
     )  # fmt: skip
     journal.save(folder / "flow.json")
@@ -102,6 +104,7 @@ def run_flow(
     library: str,
     sizes: dict[str, int],
     checks: dict[str, Any] | None,
+    repair: bool = False,
 ) -> dict[str, bool]:
     """Every step in order; returns which of them ran."""
     from flows.cells import cell_library
@@ -135,9 +138,9 @@ def run_flow(
     if cells.lef:
         ran["place"] = cache.run(
             "place",
-            key=key("place", **inputs, options=chosen.options, tool=metadata.version("coloquinte")),
+            key=key("place", **inputs, options=chosen.options, repair=repair, tool=metadata.version("coloquinte")),
             outputs=("placement/placement.npz", "placement/placement.png", "placement/metrics.json"),
-            work=lambda: run_placement(journal, chosen, mapped, preset=preset),
+            work=lambda: run_placement(journal, chosen, mapped, preset=preset, repair=repair),
         )
     else:
         journal.console.print(f"  {cells.name} has no LEF files: not placed, wires from its wire load")
