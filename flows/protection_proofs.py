@@ -22,7 +22,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib.wiring import Component, In, Out
 
 from flows.proofs import Proof, Status, WholeDotProduct, dot_products, prove_equal
@@ -34,6 +34,7 @@ from hw.common.export import ports, to_rtlil
 from hw.common.hierarchy import place
 from hw.common.i2c_target import DEVICE_ADDRESS, I2cPhase, I2cTargetLogic
 from hw.common.loader import LoaderLogic, LoadPhase
+from hw.common.register_file import RegisterFile
 from hw.common.registered import described, plain, ports_of
 from hw.common.registered_replica import RegisteredReplica
 from hw.common.scrubber import ScrubberLogic
@@ -51,12 +52,13 @@ from hw.hgcal_encoder.word_selector import WordSelector
 from sim.hgcal_encoder.chip_registers import image_masks
 from sim.hgcal_encoder.spec import ECON_T, EncoderSpec, load_spec
 from sim.hgcal_encoder.weights import Weights
+from sim.register_map import Field
 
 if TYPE_CHECKING:
     from hw.hgcal_encoder.dot_product import DotProductFormat
 
 __all__ = [
-    "InsideOut", "TripleCell", "TripleMachine", "inside_out", "prove_cell", "prove_counters", "prove_double_errors",
+    "InsideOut", "StoredByte", "TripleCell", "TripleMachine", "inside_out", "prove_cell", "prove_counters", "prove_double_errors",
     "prove_folded_neuron", "prove_folded_neurons", "prove_i2c_writes", "prove_loader", "prove_machine",
     "prove_protection", "prove_register", "prove_scrubber", "prove_swap", "prove_word_access", "prove_word_corrector",
     "prove_word_double_errors", "prove_word_selector", "prove_word_store",
@@ -192,6 +194,37 @@ class TripleCell(Component):  # type: ignore[misc]
         return m
 
 
+class StoredByte(Component):  # type: ignore[misc]
+    """One byte of a register file as one cell: with the decoder and the encoder that its file has for it."""
+
+    latency = 1
+
+    def __init__(self, *, width: int, reset: int, cell: Callable[..., Component] = SecdedCell) -> None:
+        self._field = Field(name="byte", address=_BYTE, width=width, reset=reset)
+        self._cell = cell
+        super().__init__({
+            "data": In(width), "enable": In(1), "scrub": In(1), "value": Out(width), "error": Out(1), "double": Out(1),
+        })  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        file = place(m, platform, "file", RegisterFile, fields=(self._field,), address_width=5, cell=self._cell)
+        m.d.comb += [
+            file.write_address.eq(_BYTE),
+            file.write_data.eq(self.data),
+            file.write_enable.eq(self.enable),
+            file.scrub_row.eq(Mux(self.scrub, _BYTE >> 4, 0)),
+            self.value.eq(file.byte),
+            self.error.eq(file.errors),
+            self.double.eq(file.doubles),
+        ]
+        return m
+
+
+_BYTE = 0x13
+"""Address of a byte in row 1."""
+
+
 def prove_cell(
     name: str, cell: Callable[..., Component], *, whole_copies: bool, width: int = 8, timeout_s: float = 120.0
 ) -> Proof:
@@ -265,7 +298,7 @@ def _copy_mask(design: InsideOut) -> str:
 
 def prove_double_errors(timeout_s: float = 120.0, width: int = 8) -> Proof:
     """Two flips in a code word are told, and nothing is miscorrected."""
-    design = inside_out(SecdedCell(width=width, reset=0), "protected_cell")
+    design = inside_out(StoredByte(width=width, reset=0), "protected_cell")
     size = len(design.bits)
     index = size.bit_length()
     declared = [("stored", "input", width), ("first", "input", index), ("second", "input", index)]
@@ -868,7 +901,7 @@ def prove_protection(*, first: int = 0x03B0, last: int = 0x0BE2, steps: int = 4,
     for width in (1, 3, 8):
         yield prove_cell(f"voted_cell_{width}", VotedCell, whole_copies=True, width=width)
         yield prove_cell(f"triplicated_cell_{width}", TripleCell, whole_copies=True, width=width)
-        yield prove_cell(f"secded_cell_{width}", SecdedCell, whole_copies=False, width=width)
+        yield prove_cell(f"secded_cell_{width}", StoredByte, whole_copies=False, width=width)
     yield prove_double_errors()
     yield prove_register("voted_register", width=64)
     yield prove_machine("i2c_in_triplicate", I2cTargetLogic, whole_copies=False)

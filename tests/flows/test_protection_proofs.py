@@ -8,6 +8,7 @@ from amaranth.lib.wiring import Component
 
 from flows.proofs import Status, dot_products
 from flows.protection_proofs import (
+    StoredByte,
     TripleCell,
     inside_out,
     prove_cell,
@@ -29,7 +30,7 @@ from hw.common import loader, registered_replica
 from hw.common.hierarchy import place
 from hw.common.i2c_target import I2cTargetLogic
 from hw.common.registered import described
-from hw.common.replica import Replica, majority
+from hw.common.replica import HeldReplica, Replica, majority
 from hw.common.scheme import Scheme
 from hw.common.scrubber import ScrubberLogic
 from hw.common.secded_cell import SecdedCell, check_bits, check_columns
@@ -62,9 +63,10 @@ class Unvoted(VotedCell):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        copies = [place(m, platform, f"replica_{k}", Replica, **self._kept) for k in range(3)]
-        m.d.comb += [copy.i.eq(Mux(self.enable, self.data, self.value)) for copy in copies]
-        a, b, c = (copy.o for copy in copies)
+        copies = [place(m, platform, f"replica_{k}", HeldReplica, **self._kept) for k in range(3)]
+        m.d.comb += [copy.data.eq(Mux(self.enable, self.data, self.value)) for copy in copies]
+        m.d.comb += [copy.enable.eq(self.enable | self.error) for copy in copies]
+        a, b, c = (copy.value for copy in copies)
         m.d.comb += [self.value.eq(a), self.error.eq(((a ^ b) | (a ^ c)).any())]
         return m
 
@@ -74,9 +76,10 @@ class Merged(VotedCell):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        copies = [place(m, platform, f"replica_{k}", Replica, **self._kept) for k in range(2)]
-        m.d.comb += [copy.i.eq(Mux(self.enable, self.data, self.value)) for copy in copies]
-        a, b, c = copies[0].o, copies[1].o, copies[1].o
+        copies = [place(m, platform, f"replica_{k}", HeldReplica, **self._kept) for k in range(2)]
+        m.d.comb += [copy.data.eq(Mux(self.enable, self.data, self.value)) for copy in copies]
+        m.d.comb += [copy.enable.eq(self.enable | self.error) for copy in copies]
+        a, b, c = copies[0].value, copies[1].value, copies[1].value
         m.d.comb += [self.value.eq(majority(a, b, c)), self.error.eq(((a ^ b) | (a ^ c)).any())]
         return m
 
@@ -86,14 +89,28 @@ class Uncorrected(VotedCell):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        copies = [place(m, platform, f"replica_{k}", Replica, **self._kept) for k in range(3)]
-        m.d.comb += [copy.i.eq(Mux(self.enable, self.data, copy.o)) for copy in copies]
-        a, b, c = (copy.o for copy in copies)
+        copies = [place(m, platform, f"replica_{k}", HeldReplica, **self._kept) for k in range(3)]
+        m.d.comb += [copy.data.eq(Mux(self.enable, self.data, copy.value)) for copy in copies]
+        m.d.comb += [copy.enable.eq(self.enable | self.error) for copy in copies]
+        a, b, c = (copy.value for copy in copies)
         m.d.comb += [self.value.eq(majority(a, b, c)), self.error.eq(((a ^ b) | (a ^ c)).any())]
         return m
 
 
-@pytest.mark.parametrize("broken", [Unvoted, Merged, Uncorrected])
+class Asleep(VotedCell):
+    """Clocked for writes only."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        copies = [place(m, platform, f"replica_{k}", HeldReplica, **self._kept) for k in range(3)]
+        m.d.comb += [copy.data.eq(Mux(self.enable, self.data, self.value)) for copy in copies]
+        m.d.comb += [copy.enable.eq(self.enable) for copy in copies]
+        a, b, c = (copy.value for copy in copies)
+        m.d.comb += [self.value.eq(majority(a, b, c)), self.error.eq(((a ^ b) | (a ^ c)).any())]
+        return m
+
+
+@pytest.mark.parametrize("broken", [Unvoted, Merged, Uncorrected, Asleep])
 def test_a_broken_voted_cell_is_refuted(broken: type[Component]) -> None:
     assert prove_cell("broken", broken, whole_copies=True).status is Status.REFUTED
 
@@ -130,6 +147,7 @@ class Detecting(SecdedCell):
         m.submodules.cell = cell = SecdedCell(width=self._width, reset=self._reset)
         m.d.comb += [
             cell.data.eq(self.data),
+            cell.checks.eq(self.checks),
             cell.enable.eq(self.enable),
             cell.scrub.eq(self.scrub),
             self.value.eq(cell.value ^ cell.error),
@@ -139,13 +157,17 @@ class Detecting(SecdedCell):
         return m
 
 
+def detecting(**parameters: int) -> StoredByte:
+    return StoredByte(cell=Detecting, **parameters)
+
+
 def test_a_code_word_with_a_wrong_output_is_refuted() -> None:
-    assert prove_cell("broken", Detecting, whole_copies=False).status is Status.REFUTED
+    assert prove_cell("broken", detecting, whole_copies=False).status is Status.REFUTED
 
 
 def test_a_code_corrects_no_whole_copies() -> None:
     """Two flips at once are beyond the code: the statement for copies cannot even be set up, as there are none."""
-    design = inside_out(SecdedCell(width=8, reset=0), "word")
+    design = inside_out(StoredByte(width=8, reset=0), "word")
     assert len(design.bits) == 13
     with pytest.raises(ValueError, match="belongs to no copy"):
         design.copies()
