@@ -58,7 +58,8 @@ if TYPE_CHECKING:
     from hw.hgcal_encoder.dot_product import DotProductFormat
 
 __all__ = [
-    "InsideOut", "StoredByte", "TripleCell", "TripleMachine", "inside_out", "prove_cell", "prove_counters", "prove_double_errors",
+    "InsideOut", "StoredByte", "TripleCell", "TripleMachine", "inside_out", "prove_cell", "prove_counters",
+    "prove_double_errors",
     "prove_folded_neuron", "prove_folded_neurons", "prove_i2c_writes", "prove_loader", "prove_machine",
     "prove_protection", "prove_register", "prove_scrubber", "prove_swap", "prove_word_access", "prove_word_corrector",
     "prove_word_double_errors", "prove_word_selector", "prove_word_store",

@@ -53,8 +53,8 @@ class RegisterFile(Component):
 
     The address is decoded in two levels, rows of 16 bytes and bytes within a row, so that a byte costs one AND gate.
     Each byte is a `cell` of its own, which is where schemes of protection against upsets go: what ports a cell has
-    beyond those of `StorageCell` decides what further ports the file has. A cell with a port `checks` gets the check bits
-    of its data.
+    beyond those of `StorageCell` decides what further ports the file has. A cell with a port `checks` gets the check
+    bits of its data.
 
     Throughput one write per clock, no flow control: every write is taken. Reset: the reset value of every field,
     asynchronous.

@@ -37,8 +37,8 @@ def majority(a: Value, b: Value, c: Value) -> Value:
 def keep_replicas(text: str) -> str:
     """RTLIL or Verilog text whose replicas carry the attribute ``keep_hierarchy``, which synthesisers obey.
 
-    Replicas are the modules with ``_replica`` in their names: `Replica`, `HeldReplica`, `RegisteredReplica`, and banks that are placed
-    with that label.
+    Replicas are the modules with ``_replica`` in their names: `Replica`, `HeldReplica`, `RegisteredReplica`, and banks
+    that are placed with that label.
     """
     text = re.sub(r"^(module \\\S*_replica\S*)", r"attribute \\keep_hierarchy 1\n\1", text, flags=re.M)
     return re.sub(r"^(module \w*_replica\w* *\()", r"(* keep_hierarchy *)\n\1", text, flags=re.M)

@@ -73,9 +73,9 @@ class SecdedCell(Component):
     when the byte is scrubbed. A word per byte, and not per row, so that a write needs no reading before: a code word is
     never built from what an upset may have changed. Two errors in a word are detected and left alone.
 
-    The flip-flops are clocked when the byte is written or a single error is scrubbed, behind one clock gate. A clock too
-    many stores the corrected word: nothing changes, or an error is gone earlier. The check bits of what is written come from
-    the register file, which has one encoder for all bytes of its write port.
+    The flip-flops are clocked when the byte is written or a single error is scrubbed, behind one clock gate. A clock
+    too many stores the corrected word: nothing changes, or an error is gone earlier. The check bits of what is written
+    come from the register file, which has one encoder for all bytes of its write port.
 
     Not protected: encoder, corrector, enable and multiplexer against transients; clock, reset.
 
