@@ -13,6 +13,7 @@ from flows.protection_proofs import (
     inside_out,
     prove_cell,
     prove_folded_neuron,
+    prove_gates,
     prove_i2c_writes,
     prove_loader,
     prove_machine,
@@ -26,7 +27,7 @@ from flows.protection_proofs import (
     prove_word_store,
 )
 from flows.register_documents import register_table
-from hw.common import loader, registered_replica
+from hw.common import loader, registered_replica, secded_cell
 from hw.common.hierarchy import place
 from hw.common.i2c_target import I2cTargetLogic
 from hw.common.registered import described
@@ -54,7 +55,7 @@ from tests.specs import SMALL
 def test_all_statements_are_proved() -> None:
     proofs = list(prove_protection())
     assert {proof.name: proof.status for proof in proofs} == {proof.name: Status.PROVED for proof in proofs}
-    assert len(proofs) == 22
+    assert len(proofs) == 25
     assert all(proof.input_bits > 6 for proof in proofs)
 
 
@@ -113,6 +114,37 @@ class Asleep(VotedCell):
 @pytest.mark.parametrize("broken", [Unvoted, Merged, Uncorrected, Asleep])
 def test_a_broken_voted_cell_is_refuted(broken: type[Component]) -> None:
     assert prove_cell("broken", broken, whole_copies=True).status is Status.REFUTED
+
+
+class OneGate(VotedCell):
+    """All three copies behind one clock gate."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        width = self._kept["width"]
+        kept = place(m, platform, "copies", HeldReplica, width=3 * width, reset=0)
+        m.d.comb += [
+            kept.data.eq(Mux(self.enable, self.data, self.value).replicate(3)),
+            kept.enable.eq(self.enable | self.error),
+        ]
+        a, b, c = (kept.value.word_select(k, width) for k in range(3))
+        m.d.comb += [self.value.eq(majority(a, b, c)), self.error.eq(((a ^ b) | (a ^ c)).any())]
+        return m
+
+
+def test_copies_behind_one_clock_gate_are_refuted() -> None:
+    assert prove_gates("broken", OneGate, whole_copies=True).status is Status.REFUTED
+
+
+def test_a_code_word_that_a_clock_too_many_overwrites_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The flip-flops see the write port, also while nothing is written."""
+    monkeypatch.setattr(secded_cell, "Mux", lambda _enable, new, _corrected: new)
+    assert prove_gates("broken", StoredByte, whole_copies=False).status is Status.REFUTED
+
+
+def test_gates_of_flip_flops_without_enable_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"registers: no enable of replica_0\.o \[0\]"):
+        inside_out(VotedRegister(width=8), "registers", gates=True)
 
 
 class Unscrubbed(TriplicatedCell):
