@@ -3,9 +3,9 @@
 The digital part comes from `liquidcal power`, in the node of its library, and is translated to 40 nm, for which the
 array and the ADCs are estimated (`flows.translation` names the methods). The memory of the readout weights is a black
 box too; its read is priced after M. Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014,
-10-14: 10 pJ for 64 bits of an 8 KB memory in 45 nm (cited from memory, unconfirmed). Its cell has 146 squares of the
-feature size, the SRAM cell of NVSim (X. Dong et al., "NVSim", IEEE TCAD 31 (2012) 994) as NVMExplorer configures it,
-and cells are half of its area, give or take.
+10-14: 10 pJ for 64 bits of an 8 KB cache in 45 nm at 0.9 V, as quoted from its table in PubMed Central PMC8934428,
+table 3; the paper itself was not seen. Its cell has 146 squares of the feature size, the SRAM cell of NVSim (X. Dong et
+al., "NVSim", IEEE TCAD 31 (2012) 994) as NVMExplorer configures it, and cells are half of its area, give or take.
 """
 
 from __future__ import annotations
