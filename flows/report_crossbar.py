@@ -10,6 +10,7 @@ import numpy as np
 
 from flows import drawing
 from flows.crossbar_drawing import confusion_svg, histogram_svg, map_image, raster_svg
+from flows.crossbar_energy import SPLIT
 from flows.published import systems
 from flows.report import Picture, Report, Section, Tile, collect, read_json, table
 from flows.report_sections import implementation_sections
@@ -99,10 +100,21 @@ def _classes(labels: IntArray, classes: IntArray, spec: CrossbarSpec) -> Section
 
 def _energy(content: dict[str, Any]) -> Section:
     terms = content["terms"]
-    total = [sum(term[end] for term in terms) for end in ("low_pj", "nominal_pj", "high_pj")]
-    rows = [[t["name"], f"{t['low_pj']:,.0f}", f"{t['nominal_pj']:,.0f}", f"{t['high_pj']:,.0f}"] for t in terms]
+    ends = ("low_pj", "nominal_pj", "high_pj")
+    total = [sum(term[end] for term in terms) for end in ends]
+    rows = [[t["name"], *(f"{t[end]:,.0f}" for end in ends)] for t in terms]
     rows.append(["together", *(f"{value:,.0f}" for value in total)])
     operations = content["synaptic_operations"]
+    parts = {name: [0.0, 0.0, 0.0] for name in ("array", "ADCs", "neurons", "readout", "rest")}
+    for term in terms:
+        sums = parts[SPLIT.get(term["name"], "rest")]
+        for place, end in enumerate(ends):
+            sums[place] += term[end]
+    split = [
+        [name, *(f"{value / 1000:,.3g}" for value in sums), *(f"{value / operations:,.3g}" for value in sums)]
+        for name, sums in (*parts.items(), ("together", total))
+        if any(sums)
+    ]
     return Section(
         title="Energy of one inference",
         lead=(
@@ -114,7 +126,12 @@ def _energy(content: dict[str, Any]) -> Section:
                 markup=drawing.bars_svg([(t["name"], t["nominal_pj"], f"{t['nominal_pj']:,.0f} pJ") for t in terms])
             ),
         ),
-        tables=(table(["part", ">low, pJ", ">nominal, pJ", ">high, pJ"], rows),),
+        tables=(
+            table(
+                ["part", ">low, nJ", ">nominal, nJ", ">high, nJ", ">low, pJ per operation", ">nominal", ">high"], split
+            ),
+            table(["part in detail", ">low, pJ", ">nominal, pJ", ">high, pJ"], rows),
+        ),
         notes=tuple(content["notes"]),
         tiles=(Tile(value=f"{total[1] / 1000:.1f} nJ", label="energy of an inference, nominal"),),
     )
