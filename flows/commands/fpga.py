@@ -44,7 +44,7 @@ def fpga(
     if chosen.reuse > 1:
         raise typer.BadParameter(f"{chosen.name} has an internal clock, which its boundary of shift chains has not")
     if macro_seed is not None and isinstance(chosen.spec, EncoderSpec):
-        raise typer.BadParameter("--macro-seed draws the macro of a crossbar; an encoder has none")
+        raise typer.BadParameter("--macro-seed is for a crossbar")
     # the macro of a crossbar is emulated in block RAM here
     part = component(chosen.spec, macro_seed=macro_seed or 0) if chosen.scheme is None else chosen.component()
     journal = Journal()
