@@ -417,6 +417,7 @@ def measure_power(
     latency: int = 5,
     recordings: int = 32,
     clocks: int | None = None,
+    weights: Path | None = None,
     glitch_clocks: int = 16,
     seed: int = 1,
     period_ns: float = PERIOD_NS,
@@ -442,6 +443,8 @@ def measure_power(
         Streams of a crossbar, each with another recording first.
     clocks : int, optional
         Clocks of a crossbar in each stream; until all have told their first class where left out.
+    weights : Path, optional
+        A crossbar's trained model; the shipped one of the spec where left out.
     glitch_clocks : int
         Clocks replayed with delays.
     seed : int
@@ -469,7 +472,7 @@ def measure_power(
             period_ns=period_ns,
         )  # fmt: skip
     else:
-        run = _run_crossbar(mapped, spec, stage, recordings=recordings, clocks=clocks, seed=seed)
+        run = _run_crossbar(mapped, spec, stage, recordings=recordings, clocks=clocks, seed=seed, weights=weights)
     simulator, activity = run.simulator, run.activity
     wires, per_um, core_um2, source = mapped.wires()
     tree_slew = default_tree_slew_ns(library)
@@ -541,11 +544,18 @@ def _run_encoder(
 
 
 def _run_crossbar(
-    mapped: Mapped, spec: CrossbarSpec, stage: Callable[..., Any], *, recordings: int, clocks: int | None, seed: int
+    mapped: Mapped,
+    spec: CrossbarSpec,
+    stage: Callable[..., Any],
+    *,
+    recordings: int,
+    clocks: int | None,
+    seed: int,
+    weights: Path | None,
 ) -> _Run:
     """Whole inferences of recordings, the macro and the weight memory played by their golden behaviour."""
     with stage(f"{recordings} recordings"):
-        stimulus = recorded_stimulus(spec, streams=recordings, seed=seed)
+        stimulus = recorded_stimulus(spec, streams=recordings, seed=seed, weights=weights)
     with stage(f"gate-level simulation: {mapped.netlist.cells:,} cells, {recordings} streams") as advance:
         simulator = GateSimulator(mapped.netlist, mapped.library, words=-(-recordings // 64))
         load_settings(simulator, stimulus)
@@ -553,6 +563,7 @@ def _run_crossbar(
     operations = float(stimulus.golden.row_activations.sum() / recordings * spec.neurons)
     told = {
         "compared": dict(run.compared), "recordings": recordings, "seed": seed, "synaptic_operations": operations,
+        "conductances": stimulus.conductances.file_name,
     }  # fmt: skip
     return _Run(simulator=simulator, activity=run.activity, told=told, clocks_per_inference=run.clocks_per_inference)
 

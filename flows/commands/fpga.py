@@ -13,6 +13,7 @@ from flows.commands.options import AsJson, LoadingOption, Out, Preset, SchemeOpt
 from flows.designs import component, design
 from flows.fpga import DEVICES, place_and_route
 from flows.journal import Check, Journal
+from sim.hgcal_encoder.spec import EncoderSpec
 
 
 def fpga(
@@ -20,6 +21,9 @@ def fpga(
     device: Annotated[str, typer.Option(help=f"FPGA: {', '.join(DEVICES)}.")] = "ecp5-85k",
     clock_mhz: Annotated[float, typer.Option(min=1.0, help="Clock that place and route work towards.")] = 40.0,
     seed: Annotated[int, typer.Option(help="Seed of the placer.")] = 1,
+    macro_seed: Annotated[
+        int | None, typer.Option(min=0, help="Crossbar: seed of the conductances in its memory, 0 if left out.")
+    ] = None,
     timeout: Annotated[float, typer.Option(min=1.0, help="Limit of each tool in seconds.")] = 3600.0,
     scheme: SchemeOption = None,
     loading: LoadingOption = None,
@@ -39,8 +43,10 @@ def fpga(
     chosen = design(preset, scheme=scheme, loading=loading)
     if chosen.reuse > 1:
         raise typer.BadParameter(f"{chosen.name} has an internal clock, which its boundary of shift chains has not")
+    if macro_seed is not None and isinstance(chosen.spec, EncoderSpec):
+        raise typer.BadParameter("--macro-seed is for a crossbar")
     # the macro of a crossbar is emulated in block RAM here
-    part = component(chosen.spec) if chosen.scheme is None else chosen.component()
+    part = component(chosen.spec, macro_seed=macro_seed or 0) if chosen.scheme is None else chosen.component()
     journal = Journal()
     folder = result_folder(out, chosen.name)
     with journal.step(f"{chosen.name} on {DEVICES[device].description}: yosys, nextpnr"):
@@ -52,7 +58,8 @@ def fpga(
             target_mhz=clock_mhz,
             seed=seed,
             command=f"liquidcal fpga {preset} --device {device} --clock-mhz {clock_mhz:g} --seed {seed}"
-            + chosen.options,
+            + chosen.options
+            + ("" if macro_seed is None else f" --macro-seed {macro_seed}"),
             timeout_s=timeout,
         )
     journal.check(
