@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.campaign.campaign import chip_bits
 from flows.campaign.faults import double_flips, single_flips, transients
 from flows.campaign.netlist import ChipNetlist, NetlistEngine, map_chip
 from flows.campaign.outcome import Effect
@@ -24,7 +23,7 @@ from flows.campaign.rtl import RESET
 from flows.campaign.workload import make_workload
 from flows.cells import cell_library
 from flows.metrics import Metric, now, package_version, write_metrics
-from flows.protection import Stratum
+from flows.protection import Stratum, chip_bits
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.chip_registers import Loading
 from sim.hgcal_encoder.spec import ECON_T

@@ -7,7 +7,7 @@ the frames that the netlist sends are compared with the golden model.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from flows.activity import Activity, record
 from flows.chip_simulation import waveform
 from flows.gate_simulation import GateSimulator, from_lanes, to_lanes
+from flows.netlist import Instance, Netlist
 from hw.hgcal_encoder.coded_words import WordMap
 from sim.fixed_point import IntArray
 from sim.hgcal_encoder.chip_registers import DEVICE_ADDRESS, Loading, chip_fields, image_bytes
@@ -125,8 +126,9 @@ def load_registers(
 ) -> None:
     """Reset, then write settings and weights, each stream its own settings.
 
-    Of an encoder through its write port. Of a whole chip in direct loading at the write ports of its banks, which are
-    held from outside meanwhile, since the bus would take some hundred clocks for each byte; then `run` is set over I2C.
+    Of an encoder through its write port. Of a whole chip at the write ports of its banks, which are held from outside
+    meanwhile, since the bus would take some hundred clocks for each byte; then `run` is set over I2C. With guarded
+    loading the bytes go to the shadow bank, and one swap of all parts brings them into the banks.
     """
     netlist, lanes = simulator.netlist, 64 * simulator.words
     chip = "scl" in netlist.ports
@@ -152,12 +154,15 @@ def load_registers(
         for _ in range(8):
             simulator.step()
     simulator.settle()
-    write = _write_through_banks(simulator, spec) if chip else _write_through_port(simulator)
-    _only(simulator, "registers")
+    bank = "shadow" if _instances(netlist, "shadow") else "registers"
+    write = _write_through_banks(simulator, spec, bank) if chip else _write_through_port(simulator)
+    _only(simulator, bank)
     for number, address in enumerate(addresses):
         write(address, from_lanes(data[:, number][None, :] >> np.arange(8)[:, None] & 1))
         if advance is not None:
             advance(1)
+    if bank == "shadow":
+        _swap(simulator)
     simulator.restrict(None)
     if chip:
         nothing = np.zeros((0, simulator.words), np.uint64)
@@ -195,21 +200,33 @@ def _write_through_port(simulator: GateSimulator) -> Callable[[int, Words], None
     return write
 
 
-def _write_through_banks(simulator: GateSimulator, spec: EncoderSpec) -> Callable[[int, Words], None]:
+def _instances(netlist: Netlist, prefix: str) -> list[Instance]:
+    """Children of the top module by the beginning of their names."""
+    return [i for i in netlist.instances if len(i.path) == 1 and i.path[0].startswith(prefix)]
+
+
+def _hold(simulator: GateSimulator, banks: Sequence[Instance], **values: Words) -> None:
+    """One clock with these ports of all banks held from outside, as copies of a bank need it."""
+    held = [(name, bank.names[name]) for bank in banks for name in values]
+    nets, first = np.unique(np.concatenate([found for _, found in held]), return_index=True)
+    put = np.concatenate([values[name] for name, _ in held])[first]
+    none = np.zeros((len(nets), simulator.words), np.uint64)
+    simulator.fault(nets.tolist(), keep=none, put=put, flip=none)
+    simulator.step()
+
+
+def _write_through_banks(simulator: GateSimulator, spec: EncoderSpec, prefix: str) -> Callable[[int, Words], None]:
     """Writing a byte at the ports of the banks inside a chip, all copies at once.
 
     A store of long code words takes a byte into each word that has bits of it, one word in a clock.
     """
-    banks = [i for i in simulator.netlist.instances if len(i.path) == 1 and i.path[0].startswith("registers")]
+    banks = _instances(simulator.netlist, prefix)
     if not banks:
         raise ValueError(f"{simulator.netlist.top} has no bank of registers")
     coded = "merge" in banks[0].names
     ports = ("word", "address", "merge", "value") if coded else ("write_address", "write_enable", "write_data")
     if missing := [name for name in ports if name not in banks[0].names]:
-        raise ValueError(f"bank {banks[0].path[0]} has no port {missing[0]}: power needs direct loading")
-    held = [(name, bank.names[name]) for bank in banks for name in ports]
-    nets, first = np.unique(np.concatenate([found for _, found in held]), return_index=True)
-    keep = flip = np.zeros((len(nets), simulator.words), np.uint64)
+        raise ValueError(f"bank {banks[0].path[0]} has no port {missing[0]}")
     words_of: dict[int, list[int]] = {}
     if coded:
         words = WordMap(spec=spec)
@@ -217,20 +234,23 @@ def _write_through_banks(simulator: GateSimulator, spec: EncoderSpec) -> Callabl
             for byte in sorted({bit // 8 for bit in word.image_bits}):
                 words_of.setdefault(words.addresses[byte], []).append(number)
 
-    def step(**values: Words) -> None:
-        put = np.concatenate([values[name] for name, _ in held])
-        simulator.fault(nets.tolist(), keep=keep, put=put[first], flip=flip)
-        simulator.step()
-
     def write(address: int, data: Words) -> None:
         place, on = _bits(address, 16, simulator.words), _bits(1, 1, simulator.words)
         if not coded:
-            step(write_address=place, write_enable=on, write_data=data)
+            _hold(simulator, banks, write_address=place, write_enable=on, write_data=data)
         for number in words_of.get(address, ()):
             word = _bits(number, len(banks[0].names["word"]), simulator.words)
-            step(word=word, address=place, merge=on, value=data)
+            _hold(simulator, banks, word=word, address=place, merge=on, value=data)
 
     return write
+
+
+def _swap(simulator: GateSimulator) -> None:
+    """All parts of the shadow bank into the banks, in one clock: no crossing is on its way."""
+    banks = _instances(simulator.netlist, "registers")
+    parts = len(banks[0].names["swap"])
+    _only(simulator, "registers")
+    _hold(simulator, banks, swap=_bits((1 << parts) - 1, parts, simulator.words))
 
 
 def _run_over_i2c(simulator: GateSimulator, spec: EncoderSpec) -> None:

@@ -554,7 +554,8 @@ def prove_scrubber(
     )  # fmt: skip
 
 
-_FIELDS = {"phase": 3, "address": 16, "crc": 32, "step": 4, "status": 8, "dropped": 1}
+_FIELDS = {"phase": 3, "address": 16, "crc": 32, "step": 4, "status": 4, "dropped": 1}
+_LOADER_BITS = sum(_FIELDS.values())
 
 
 def _loader_gate(first: int, last: int, steps: int) -> tuple[list[tuple[str, str, int]], str, str]:
@@ -562,8 +563,8 @@ def _loader_gate(first: int, last: int, steps: int) -> tuple[list[tuple[str, str
     logic = LoaderLogic(first=first, last=last, steps=steps)
     inputs = [("begin_", "input", 1), ("commit", "input", 1), ("write", "input", 1), ("pause", "input", 1)]
     inputs += [("mapped", "input", 1), ("shadow", "input", 8), ("active", "input", 8), ("bad", "input", 1)]
-    inputs += [("expected", "input", 32), ("state", "input", 64)]
-    text = f"  wire [63:0] after;\n  wire [{steps - 1}:0] swap;\n  wire mark, busy;\n"
+    inputs += [("expected", "input", 32), ("state", "input", _LOADER_BITS)]
+    text = f"  wire [{_LOADER_BITS - 1}:0] after;\n  wire [{steps - 1}:0] swap;\n  wire mark, busy;\n"
     nets = {("begin" if port == "begin_" else port): port for port, _, _ in inputs}
     text += "  loader dut(" + ", ".join(f".\\{port} ({net})" for port, net in nets.items())
     text += ", .next_state(after), .swap(swap), .mark(mark), .busy(busy));\n"

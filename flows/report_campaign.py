@@ -1,7 +1,8 @@
-"""What the report shows of upsets: sensitivity map, outcomes by stratum, rankings, price of protection."""
+"""What the report shows of upsets: outcomes by stratum, sensitivity map, rankings, rates, price of protection."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,27 +10,45 @@ from flows import drawing
 from flows.campaign.conclusions import TOPS
 from flows.campaign.physics import Sensitivity
 from flows.campaign.plots import lines_svg, sensitivity_svg
-from flows.report import Picture, Section, read_json, table
+from flows.metrics import Metric
+from flows.price import prices, prices_below
+from flows.report import Picture, Section, Table, origins, read_json, table
 from sim.files import replacing
+from sim.hgcal_encoder.spec import EncoderSpec
 
 __all__ = ["campaign_sections"]
 
 
-def campaign_sections(folder: Path) -> list[Section]:
-    """Sections on fault campaigns and sensitivities, as far as they ran; leaves ``sensitivity.svg`` in the folder.
+def campaign_sections(folder: Path, spec: EncoderSpec) -> list[Section]:
+    """Sections on fault campaigns, sensitivities and the price of schemes, as far as they ran.
+
+    Leaves ``sensitivity.svg`` and ``selective.svg`` in the folder. Campaigns and sensitivities of all variants of a
+    design lie in the folder that has its plain name; whole chips in folders beside it.
 
     Parameters
     ----------
     folder : Path
-        Result folder of an encoder.
+        Result folder of an encoder, or of one of its variants.
+    spec : EncoderSpec
     """
     sections = []
-    summaries = [read_json(path) for path in sorted(folder.glob("campaign-*.json"))]
+    shared = folder.parent / spec.name
+    source = shared if folder.name.startswith(f"{spec.name}_") and shared.is_dir() else folder
+    summaries = [read_json(path) for path in sorted(source.glob("campaign-*.json"))]
     if summaries := [summary for summary in summaries if "rows" in summary]:
         sections.append(_outcomes(summaries))
-    told = read_json(folder / "sensitivity.json")
-    if told and (folder / "sensitivity.npz").is_file():
-        sections += _physics(folder, told)
+    told = read_json(source / "sensitivity.json")
+    if told and (source / "sensitivity.npz").is_file():
+        sections += _physics(source, folder, told)
+    chips = prices_below(folder.parent, spec)
+    variants = [
+        (f"scheme and loading, {how}", prices([row for row in chips if row.design.clock_gating == gated]))
+        for gated, how in ((True, "clock gated"), (False, "not clock gated"))
+    ]
+    if not chips and "prices" in told:
+        variants = [("scheme and loading", [Metric.from_dict(row) for row in told["prices"]])]
+    if variants := [(title, found) for title, found in variants if found]:
+        sections.append(_price(variants))
     return sections
 
 
@@ -38,7 +57,7 @@ def _outcomes(summaries: list[dict[str, Any]]) -> Section:
     for summary in summaries:
         rows = [
             [
-                f"{summary['scheme']}, {summary['engine']}",
+                f"{_case(summary)}, {summary['engine']}",
                 row["kind"],
                 row["stratum"],
                 "" if row["population"] is None else row["population"],
@@ -50,7 +69,7 @@ def _outcomes(summaries: list[dict[str, Any]]) -> Section:
         columns = ["scheme, engine", "fault", "stratum", ">flip-flops", ">faults", ">masked", ">corrected"]
         tables.append(table([*columns, ">corrupted", ">hang", ">not gone", ">shows, %"], rows))
         lead.append(
-            f"{summary['scheme']} ({summary['loading']}, {summary['engine']}): {summary['faults']:,} faults,"
+            f"{_case(summary)} ({summary['loading']}, {summary['engine']}): {summary['faults']:,} faults,"
             f" {summary['uncorrected_single']:,} single flips not corrected."
         )
     return Section(
@@ -66,8 +85,53 @@ def _outcomes(summaries: list[dict[str, Any]]) -> Section:
     )
 
 
-def _physics(folder: Path, told: dict[str, Any]) -> list[Section]:
-    picture = sensitivity_svg(Sensitivity.load(folder / "sensitivity.npz"))
+def _case(summary: dict[str, Any]) -> str:
+    """Scheme of a campaign, and its reuse factor above 1."""
+    reuse = summary.get("reuse", 1)
+    return f"{summary['scheme']} at reuse {reuse}" if reuse > 1 else str(summary["scheme"])
+
+
+def _price(variants: Sequence[tuple[str, Sequence[Metric]]]) -> Section:
+    """Area and energy of chips by scheme and loading, a table for each title and its metrics."""
+    tables = tuple(_price_table(title, metrics) for title, metrics in variants)
+    return Section(
+        title="Price of protection",
+        tables=tables,
+        notes=(
+            (
+                "Whole chips with I2C, cells after synthesis. Energy of one inference with real showers on the netlist;"
+                " wires by the library's wire load where the chip was not placed; dynamic is the total without leakage,"
+                " clocks are pins and trees. In brackets the ratio to the unprotected chip with direct loading."
+            ),
+        ),
+        origins=origins(metric for _, metrics in variants for metric in metrics),
+    )
+
+
+def _price_table(title: str, metrics: Sequence[Metric]) -> Table:
+    cases: dict[str, dict[str, float]] = {}
+    for metric in metrics:
+        name, _, case = metric.name.rpartition("__case:")
+        cases.setdefault(case, {})[name] = float(metric.value)
+    base = cases.get("none_direct", {})
+
+    def shown(row: dict[str, float], name: str) -> str:
+        if name not in row:
+            return ""
+        ratio = f" ({row[name] / base[name]:.2f})" if base.get(name) else ""
+        return f"{row[name]:,.0f}{ratio}"
+
+    columns = {
+        "area µm²": "design__instance__area", "of it store": "store__area", "of it control": "control__area",
+        "flip-flops": "design__flip_flop__count", "energy pJ": "energy", "dynamic": "energy__dynamic",
+        "leakage": "energy__leakage", "of it clocks": "energy__clocks",
+    }  # fmt: skip
+    rows = [[case.replace("_", " "), *(shown(row, name) for name in columns.values())] for case, row in cases.items()]
+    return table([title, *(f">{column}" for column in columns)], rows)
+
+
+def _physics(source: Path, folder: Path, told: dict[str, Any]) -> list[Section]:
+    picture = sensitivity_svg(Sensitivity.load(source / "sensitivity.npz"))
     with replacing(folder / "sensitivity.svg") as file:
         file.write(drawing.standalone(picture))
     width = len(told["places"])
@@ -144,21 +208,4 @@ def _physics(folder: Path, told: dict[str, Any]) -> list[Section]:
             ),
         )
     )
-    if prices := told.get("prices"):
-        base = next(row["area_um2"] for row in prices if row["case"] == "none_direct")
-        shown = [
-            [
-                row["case"].replace("_", " "),
-                f"{row['area_um2']:,.0f}",
-                f"{row['area_um2'] / base:.2f}",
-                row["flip_flops"],
-            ]
-            for row in prices
-        ]
-        found.append(
-            Section(
-                title="Price of protection",
-                tables=(table(["scheme and loading", ">area µm²", ">of none direct", ">flip-flops"], shown),),
-            )
-        )
     return found

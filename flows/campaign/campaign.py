@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -21,10 +21,9 @@ from flows.campaign.ledger import Ledger
 from flows.campaign.outcome import Effect, Outcome, uncorrected
 from flows.campaign.statistics import Sample, clopper_pearson, stratified, upper_limit
 from flows.campaign.workload import make_workload
-from flows.cells import cache_directory
 from flows.cluster import dask_client
-from flows.content_cache import ContentCache, content_key, source_hash
-from flows.protection import StorageBit, Stratum, storage_bits
+from flows.content_cache import content_key, source_hash
+from flows.protection import StorageBit, Stratum, chip_bits
 from hw.common.registered import described
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.chip import Chip
@@ -32,7 +31,7 @@ from sim.files import replacing
 from sim.hgcal_encoder.chip_registers import Loading
 from sim.hgcal_encoder.spec import EncoderSpec
 
-__all__ = ["CHUNK", "ENGINES", "Campaign", "Job", "Plan", "chip_bits", "make_plan", "run_campaign", "summarise"]
+__all__ = ["CHUNK", "ENGINES", "Campaign", "Job", "Plan", "make_plan", "run_campaign", "summarise"]
 
 ENGINES = ("rtl", "netlist")
 CHUNK = 2000
@@ -131,23 +130,6 @@ class Campaign:
     plan: Plan
     outcomes: tuple[Outcome, ...]
     resumed: int
-
-
-def chip_bits(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> tuple[StorageBit, ...]:
-    """`flows.protection.storage_bits`, kept by content: finding them takes a quarter of a minute."""
-    cache = ContentCache(cache_directory() / "storage-bits")
-    key = content_key(
-        spec=spec.to_toml(), scheme=scheme, loading=loading, sources=source_hash("hw", "sim", "flows/protection.py")
-    )
-    found = cache.get(key)
-    if found is None:
-        bits = storage_bits(spec, scheme, loading)
-        cache.put(key, {"bits": [list(asdict(bit).values()) for bit in bits]})
-        return bits
-    return tuple(
-        StorageBit(path=path, bit=bit, stratum=Stratum(stratum), copy=copy, protected=protected)
-        for path, bit, stratum, copy, protected in found["bits"]
-    )
 
 
 def make_plan(

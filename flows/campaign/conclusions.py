@@ -75,7 +75,7 @@ def conclusions(
     ranking : HessianRanking
         Of the same network.
     prices : sequence of Metric, optional
-        Of `flows.protection.price_table`; without them no areas are told.
+        Of `flows.price.prices`; without them no areas are told.
     beam : Beam, optional
 
     Returns
@@ -84,7 +84,7 @@ def conclusions(
         Ready for JSON: ``sample``, ``elinks``, ``emd_median``, ``emd_mean``; ``bits``, ``idle_bits`` (no frame of the
         sample changes), ``largest_shift``, ``energy_change`` (largest), ``places`` (mean shift by place, least
         significant first), ``biases`` and ``kernel`` (share of the corruption); ``rankings`` with ``spearman`` and
-        ``covered`` at `TOPS`; ``pareto`` by ranking; ``prices`` by case; ``beam``.
+        ``covered`` at `TOPS`; ``pareto`` by ranking; ``prices``, the metrics themselves; ``beam``.
     """
     spec, shift = sensitivity.spec, sensitivity.emd_shift
     width = spec.weight.width
@@ -131,15 +131,5 @@ def conclusions(
             for name, scores in orders.items()
             for points in [pareto(shift, scores, price)]
         }
-        told["prices"] = [
-            {
-                "case": metric.name.rpartition(":")[2],
-                "area_um2": metric.value,
-                "flip_flops": find(
-                    list(prices), f"design__flip_flop__count__case:{metric.name.rpartition(':')[2]}"
-                ).value,
-            }
-            for metric in prices
-            if metric.name.startswith("design__instance__area__case:")
-        ]
+        told["prices"] = [metric.to_dict() for metric in prices]
     return told

@@ -26,7 +26,7 @@ def bit_price_um2(spec: EncoderSpec, metrics: Iterable[Metric], scheme: Scheme =
     ----------
     spec : EncoderSpec
     metrics : iterable of Metric
-        Of `flows.protection.price_table`.
+        Of `flows.price.prices`, with a chip of each of the two cases in direct loading.
     scheme : Scheme
         Copies and voter of a bit do not depend on its neighbours in `tmr_registers`, so its price is that of a bit.
     """

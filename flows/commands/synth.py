@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +22,10 @@ from flows.commands.options import (
 )
 from flows.designs import Design, Spec, design
 from flows.journal import Journal
+from sim.hgcal_encoder.spec import EncoderSpec
+
+if TYPE_CHECKING:  # slow to import
+    from flows.synthesis import SynthesisResult
 
 
 def synth(
@@ -35,6 +39,8 @@ def synth(
     as_json: AsJson = False,
 ) -> None:
     """Synthesise a design onto a cell library: area per stage, flip-flops, gates on the netlist.
+
+    Of a whole chip the flip-flops are counted as well: exit code 1 if a copy that its scheme asks for is not there.
 
     Of a crossbar the digital part: macro and weight memory are black boxes, without area. Variants of an encoder have
     folders of their own, named after what makes them; give the same options to place, time and power.
@@ -60,7 +66,7 @@ def synth(
     finish(journal, {"metrics": [metric.to_dict() for metric in result.metrics]}, as_json)
 
 
-def run_synthesis(journal: Journal, chosen: Design | Spec, folder: Path, library: str) -> Any:
+def run_synthesis(journal: Journal, chosen: Design | Spec, folder: Path, library: str) -> SynthesisResult:
     """Synthesise a design, or a spec as it is, below a folder, and judge the netlist."""
     from flows.cells import cell_library
     from flows.journal import Check
@@ -87,4 +93,29 @@ def run_synthesis(journal: Journal, chosen: Design | Spec, folder: Path, library
         detail, passed = str(error), False
     count = int(result.values["design__instance__count"])
     journal.check(Check(name=name, passed=passed, compared=count, unit="cells", detail=detail))
+    if part.scheme is not None:
+        _check_copies(journal, part, result)
     return result
+
+
+def _check_copies(journal: Journal, part: Design, result: SynthesisResult) -> None:
+    """Gate on a whole chip: none of the flip-flops that its scheme asks for was merged or lost."""
+    from collections import Counter
+
+    from flows.journal import Check
+    from flows.metrics import GateError
+    from flows.protection import chip_bits, gate_replicas
+
+    assert part.scheme is not None
+    assert part.loading is not None
+    assert isinstance(part.spec, EncoderSpec)
+    with journal.step("flip-flops of the design"):
+        bits = chip_bits(part.spec, part.scheme, part.loading)
+    copies = Counter(bit.copy for bit in bits)
+    detail, passed = f"{copies[1]:,} bits in three copies, {copies[0] - copies[1]:,} flip-flops in one", True
+    try:
+        gate_replicas(result.metrics, bits)
+    except GateError as error:
+        detail, passed = str(error), False
+    name = f"{part.scheme}, {part.loading} loading: every copy of every bit is a flip-flop of the netlist"
+    journal.check(Check(name=name, passed=passed, compared=len(bits), unit="flip-flops", detail=detail))

@@ -42,6 +42,11 @@ class LoadStatus(IntEnum):
     """The image was swapped in, but reads back wrong: load again."""
 
 
+def _kept(status: LoadStatus) -> int:
+    """A status as it is stored."""
+    return status & 0x7 | status >> 4 & 0x8
+
+
 def crc_step(crc: Value, byte: Value) -> Value:
     """CRC-32 of IEEE 802.3 (as ``zlib.crc32``) after one more byte, low bit first, without final inversion."""
     bits = list(crc ^ byte)
@@ -113,8 +118,9 @@ class LoaderLogic(Component):
     """
 
     STATE: ClassVar[data.StructLayout] = data.StructLayout(
-        {"phase": 3, "address": 16, "crc": 32, "step": 4, "status": 8, "dropped": 1}
+        {"phase": 3, "address": 16, "crc": 32, "step": 4, "status": 4, "dropped": 1}
     )
+    """`status` is the number of a `LoadStatus` below 0x80, with bit 7 in bit 3: no flip-flop that is always 0."""
     reset = 0
 
     def __init__(self, *, first: int, last: int, steps: int):
@@ -143,7 +149,7 @@ class LoaderLogic(Component):
             n.as_value().eq(s.as_value()),
             self.address.eq(s.address),
             self.busy.eq(~idle),
-            self.status.eq(s.status),
+            self.status.eq(Cat(s.status[:3], Const(0, 4), s.status[3])),
             self.dropped.eq(s.dropped),
         ]
         right = Signal()
@@ -155,25 +161,25 @@ class LoaderLogic(Component):
         with m.Switch(s.phase):
             with m.Case(LoadPhase.IDLE):
                 with m.If(self.begin):
-                    m.d.comb += [self.mark.eq(1), n.status.eq(LoadStatus.LOADING), n.dropped.eq(0)]
+                    m.d.comb += [self.mark.eq(1), n.status.eq(_kept(LoadStatus.LOADING)), n.dropped.eq(0)]
                 with m.Elif(self.commit & self.bad):
-                    m.d.comb += n.status.eq(LoadStatus.INCOMPLETE)
+                    m.d.comb += n.status.eq(_kept(LoadStatus.INCOMPLETE))
                 with m.Elif(self.commit):
-                    m.d.comb += [*walk, n.phase.eq(LoadPhase.CHECK), n.status.eq(LoadStatus.CHECKING)]
+                    m.d.comb += [*walk, n.phase.eq(LoadPhase.CHECK), n.status.eq(_kept(LoadStatus.CHECKING))]
                 with m.Elif(self.write):
-                    m.d.comb += n.status.eq(LoadStatus.LOADING)
+                    m.d.comb += n.status.eq(_kept(LoadStatus.LOADING))
             with m.Case(LoadPhase.CHECK):
                 self._walk(m, self.shadow, LoadPhase.JUDGE)
                 with m.If(self.bad):
-                    m.d.comb += [refuse, n.status.eq(LoadStatus.UPSET)]
+                    m.d.comb += [refuse, n.status.eq(_kept(LoadStatus.UPSET))]
             with m.Case(LoadPhase.JUDGE):
                 m.d.comb += [n.phase.eq(LoadPhase.SWAP), n.step.eq(0)]
                 with m.If(~right):
-                    m.d.comb += [refuse, n.status.eq(LoadStatus.CHECKSUM)]
+                    m.d.comb += [refuse, n.status.eq(_kept(LoadStatus.CHECKSUM))]
             with m.Case(LoadPhase.SWAP):
                 # behind the first part there is no way back: the crossings in flight need the rest
                 with m.If((s.step == 0) & self.bad):
-                    m.d.comb += [refuse, n.status.eq(LoadStatus.UPSET)]
+                    m.d.comb += [refuse, n.status.eq(_kept(LoadStatus.UPSET))]
                 with m.Else():
                     m.d.comb += [self.swap.bit_select(s.step, 1).eq(1), n.step.eq(s.step + 1)]
                     with m.If(s.step >= self._steps - 1):
@@ -181,7 +187,7 @@ class LoaderLogic(Component):
             with m.Case(LoadPhase.VERIFY):
                 self._walk(m, self.active, LoadPhase.CONFIRM)
             with m.Case(LoadPhase.CONFIRM):
-                m.d.comb += [refuse, n.status.eq(Mux(right, LoadStatus.APPLIED, LoadStatus.VERIFY))]
+                m.d.comb += [refuse, n.status.eq(Mux(right, _kept(LoadStatus.APPLIED), _kept(LoadStatus.VERIFY)))]
             with m.Default():
                 m.d.comb += refuse
         return m

@@ -158,7 +158,7 @@ def test_storage_bits_of_the_plain_chip() -> None:
     # a parity bit for each byte
     assert count[Stratum.SHADOW] == IMAGE + len(image_masks(SMALL))
     # state of the target, run and clear, read_shadow and checksum, state of the loader
-    assert count[Stratum.CONTROL] == I2cTargetLogic.STATE.size + 2 + 33 + 64
+    assert count[Stratum.CONTROL] == I2cTargetLogic.STATE.size + 2 + 33 + 60
     assert count[Stratum.COUNTER] == 0
     assert len({(bit.path, bit.bit) for bit in bits}) == len(bits)
     assert {bit.copy for bit in bits} == {0}

@@ -10,9 +10,11 @@ from flows.campaign.beam import Beam
 from flows.campaign.conclusions import beam_table
 from flows.campaign.physics import Sensitivity
 from flows.cli import app
+from flows.metrics import read_metrics
 from flows.report import write_report
 from flows.report_campaign import campaign_sections
 from sim.hgcal_encoder.spec import ECON_T
+from tests.flows.test_price import leave_chip
 
 PRICES = Path(__file__).parents[2] / "benchmarks" / "results" / "protection.json"
 SUMMARY = {
@@ -48,7 +50,11 @@ def test_report_shows_map_outcomes_and_prices(results: Path) -> None:
     for text in ("What a flipped weight bit does", "Price of protection", "Weights in beam", "FKeras"):
         assert text in page
     assert "0 (0 to 26.5)" in page
-    assert "1,230,993" in page
+    prices = {metric.name: metric for metric in read_metrics(PRICES)}
+    area = float(prices["design__instance__area__case:tmr_module_direct"].value)
+    ratio = area / float(prices["design__instance__area__case:none_direct"].value)
+    assert f"{area:,.0f} ({ratio:.2f})" in page
+    assert prices["design__instance__area__case:tmr_module_direct"].command in page
     assert (results / "sensitivity.svg").read_text().startswith("<svg")
     assert (results / "selective.svg").read_text().count("<polyline") == 4
 
@@ -77,10 +83,39 @@ def test_protection_lowers_the_rate_and_the_range_is_that_of_the_cross_section(r
     assert rows["tmr_module"]["upsets_per_day"] == pytest.approx(3 * 12864 * 4.6e-7 * 86400)
 
 
+def test_a_chip_has_a_page_with_campaigns_map_and_the_price_of_what_lies_beside_it(results: Path) -> None:
+    """The page of a variant; chips that were synthesised below the same folder take the place of the given prices."""
+    out = results.parent
+    left = {"": 100.0, "_gated": 80.0}
+    for gated, area in left.items():
+        leave_chip(out / f"ECON_T_none_direct{gated}", area=area, energy=40.0)
+        leave_chip(out / f"ECON_T_tmr_module_direct{gated}", area=2.5 * area, energy=None)
+    told = CliRunner().invoke(app, ["report", "ECON_T", "--scheme", "tmr_module", "--clock-gating", "--out", str(out)])
+    assert told.exit_code == 0, told.output
+    folder = out / "ECON_T_tmr_module_direct_gated"
+    content = json.loads((folder / "report.json").read_text())
+    assert content["name"] == folder.name
+    titles = [section["title"] for section in content["sections"]]
+    assert {"Faults in the running chip", "What a flipped weight bit does", "Price of protection"} <= set(titles)
+    page = (folder / "index.html").read_text()
+    assert page.count("data:image/png;base64,") >= 12
+    (price,) = (section for section in content["sections"] if section["title"] == "Price of protection")
+    gated, plain = price["tables"]
+    assert [column["name"] for column in gated["columns"]][:2] == ["scheme and loading, clock gated", "area µm²"]
+    assert gated["rows"][0][:2] == ["none direct", "80 (1.00)"]
+    assert gated["rows"][0][5:] == ["40 (1.00)", "30 (1.00)", "10 (1.00)", "9 (1.00)"]
+    assert gated["rows"][1][:2] == ["tmr module direct", "200 (2.50)"]
+    assert gated["rows"][1][5:] == ["", "", "", ""]
+    assert plain["rows"][1][1] == "250 (2.50)"
+    assert any("liquidcal synth" in origin for origin in price["origins"])
+
+
 def test_nothing_is_shown_of_steps_that_did_not_run(tmp_path: Path) -> None:
-    assert campaign_sections(tmp_path) == []
-    (tmp_path / "campaign-rtl-none-direct.json").write_text("{}")
-    assert campaign_sections(tmp_path) == []
+    folder = tmp_path / ECON_T.name
+    folder.mkdir()
+    assert campaign_sections(folder, ECON_T) == []
+    (folder / "campaign-rtl-none-direct.json").write_text("{}")
+    assert campaign_sections(folder, ECON_T) == []
 
 
 def test_a_model_that_does_not_exist_is_told_in_one_line(tmp_path: Path) -> None:
