@@ -367,7 +367,7 @@ def compare(folder: Path, against: Path) -> Section:
     )
 
 
-def write_report(folder: Path, spec: Any, *, against: Path | None = None) -> Path:
+def write_report(folder: Path, spec: Any, *, name: str = "", against: Path | None = None) -> Path:
     """Write ``index.html``, ``report.md`` and ``report.json`` of a result folder.
 
     Parameters
@@ -375,6 +375,8 @@ def write_report(folder: Path, spec: Any, *, against: Path | None = None) -> Pat
     folder : Path
         What the steps of this design left; what is missing is left out of the page.
     spec : EncoderSpec or CrossbarSpec
+    name : str
+        Title; the spec's name if left out.
     against : Path, optional
         Result folder of another run or design to compare with.
 
@@ -394,12 +396,12 @@ def write_report(folder: Path, spec: Any, *, against: Path | None = None) -> Pat
 
     extra = (compare(folder, against),) if against is not None else ()
     report = (encoder_report if isinstance(spec, EncoderSpec) else crossbar_report)(folder, spec)
-    report = replace(report, sections=(*report.sections, *extra))
-    for name, text in (
+    report = replace(report, name=name or report.name, sections=(*report.sections, *extra))
+    for file_name, text in (
         ("report.json", json.dumps(report.to_dict(), indent=1) + "\n"),
         ("report.md", report.to_markdown()),
         ("index.html", report.to_html()),
     ):
-        with replacing(folder / name) as file:
+        with replacing(folder / file_name) as file:
             file.write(text)
     return folder / "index.html"

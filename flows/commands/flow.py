@@ -84,7 +84,7 @@ def flow(
         checks=checks if check and chosen.scheme is None else None,
     )  # fmt: skip
     journal.save(folder / "flow.json")
-    page = write_report(folder, chosen.spec)
+    page = write_report(folder, chosen.spec, name=chosen.name)
     seconds = time.perf_counter() - start
     print_times(journal)
     kept = [name for name, did in ran.items() if not did]

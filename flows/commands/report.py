@@ -8,21 +8,28 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson, Out
-from flows.designs import load_design
+from flows.commands.options import AsJson, ClockGating, LoadingOption, Out, Reuse, SchemeOption
+from flows.designs import design
 
 
 def report(
     preset: Annotated[str, typer.Argument(help="Design whose results are reported.")] = "ECON_T",
     out: Out = Path("report"),
+    reuse: Reuse = None,
+    scheme: SchemeOption = None,
+    loading: LoadingOption = None,
+    clock_gating: ClockGating = False,
     against: Annotated[Path | None, typer.Option(help="Result folder of another run to compare with.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the report again from the results that are there: HTML, Markdown, JSON."""
+    """Write the report again from the results that are there: HTML, Markdown, JSON.
+
+    A variant of an encoder has a folder of its own: give the options that its steps had.
+    """
     from flows.report import write_report
 
-    spec = load_design(preset)
-    page = write_report(out / spec.name, spec, against=against)
+    chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
+    page = write_report(out / chosen.name, chosen.spec, name=chosen.name, against=against)
     if as_json:
         print(json.dumps({"report": str(page)}))
     else:
