@@ -12,31 +12,38 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from flows.designs import component
-from flows.fpga import DEVICES, FpgaError, place_and_route
+from flows.designs import Design, component
+from flows.fpga import DEVICES, FpgaError, SizeError, place_and_route
 from flows.metrics import now, package_version
 from flows.yosys import yosys_version
 from hw.common.export import to_rtlil
 from hw.common.serial_boundary import SerialBoundary
 from sim.files import replacing
 from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
-from sim.lsm_crossbar.spec import FULL_MACRO, N_MNIST, N_TIDIGITS, CrossbarSpec
+from sim.lsm_crossbar.spec import FULL_MACRO, N_MNIST, N_TIDIGITS
 
 RESULT = Path(__file__).resolve().parent / "results" / "fpga.json"
 CROSSBAR_16 = replace(
     N_MNIST, name="CROSSBAR_16", rows=32, columns=32, inputs=16, neurons=16, outputs=4, rows_per_read=16
 )
 """A crossbar for small devices."""
-CASES: dict[str, tuple[EncoderSpec | CrossbarSpec, str]] = {
-    f"{spec.name}:{device}": (spec, device)
-    for spec, device in (
-        (N_MNIST, "ecp5-85k"),
-        (N_TIDIGITS, "ecp5-85k"),
-        (FULL_MACRO, "ecp5-85k"),
-        (ECON_T, "ecp5-85k"),
-        (CROSSBAR_16, "ecp5-25k"),
-        (CROSSBAR_16, "ice40-hx8k"),
-        (CROSSBAR_16, "gw2a-18"),
+ENCODER_2_4 = replace(ECON_T, name="ENCODER_2_4", filters=2, latents=4)
+"""ECON_T with 2 filters and 4 latents in place of 8 and 16: everything in front of the network is whole."""
+CASES: dict[str, tuple[Design, str]] = {
+    f"{design.name}:{device}": (design, device)
+    for design, device in (
+        (Design(spec=N_MNIST), "ecp5-85k"),
+        (Design(spec=N_TIDIGITS), "ecp5-85k"),
+        (Design(spec=FULL_MACRO), "ecp5-85k"),
+        (Design(spec=CROSSBAR_16), "ecp5-25k"),
+        (Design(spec=CROSSBAR_16), "ice40-hx8k"),
+        (Design(spec=CROSSBAR_16), "gw2a-18"),
+        (Design(spec=ECON_T), "ecp5-85k"),
+        (Design(spec=replace(ECON_T, reuse=8)), "ecp5-85k"),
+        (Design(spec=ENCODER_2_4), "ecp5-85k"),
+        (Design(spec=replace(ENCODER_2_4, reuse=8)), "ecp5-25k"),
+        (Design(spec=replace(ENCODER_2_4, reuse=8)), "ice40-hx8k"),
+        (Design(spec=replace(ENCODER_2_4, reuse=8)), "gw2a-18"),
     )
 }
 FLIP_FLOPS = {"TRELLIS_FF", "DFF"}
@@ -48,21 +55,28 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def row(spec: EncoderSpec | CrossbarSpec, device: str, out: Path, collect: bool) -> list[str]:
+def row(design: Design, device: str, out: Path, collect: bool) -> list[str]:
     """Place and route one case, or tell why that cannot be."""
-    chosen = DEVICES[device]
-    folder = out / spec.name / f"fpga-{device}"
+    chosen, name = DEVICES[device], design.name
+    folder = out / name / f"fpga-{device}"
+    clocks = {"fast_clk": design.reuse} if design.reuse > 1 else {}
+    part = component(design.spec) if design.scheme is None else design.component()
     try:
         if not collect:
             place_and_route(
-                to_rtlil(SerialBoundary(component=component(spec)), spec.name),
-                top=spec.name,
+                to_rtlil(SerialBoundary(component=part, clocks=clocks), name),
+                top=name,
                 device=chosen,
                 out_dir=folder,
+                clocks=clocks,
+                flatten=not isinstance(design.spec, EncoderSpec),
                 command="python -m benchmarks.fpga",
             )
+    except SizeError as error:
+        sizes = [f"{error.needed:,}", f"{error.available:,}"]
+        return [name, chosen.description, *sizes, *[""] * 5, "does not fit"]
     except FpgaError as error:
-        return [spec.name, chosen.description, *[""] * 7, str(error).partition("ERROR: ")[2] or str(error)]
+        return [name, chosen.description, *[""] * 7, str(error).partition("ERROR: ")[2] or str(error)]
     summary = json.loads((folder / "fpga.json").read_text())
     used, available = summary["used"], summary["available"]
 
@@ -72,7 +86,7 @@ def row(spec: EncoderSpec | CrossbarSpec, device: str, out: Path, collect: bool)
     # an iCE40 logic cell holds table and flip-flop
     flip_flops = "in the cells" if chosen.logic == "ICESTORM_LC" else count(FLIP_FLOPS)
     return [
-        spec.name, chosen.description, count({chosen.logic}), f"{available[chosen.logic]:,}", flip_flops,
+        name, chosen.description, count({chosen.logic}), f"{available[chosen.logic]:,}", flip_flops,
         count(MEMORIES), count(MULTIPLIERS), f"{summary['fmax_mhz']:.1f}", f"{summary['seconds']:.0f}", "bitstream",
     ]  # fmt: skip
 
