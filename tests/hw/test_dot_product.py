@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -101,6 +102,19 @@ def test_sum_width_is_needed_and_enough() -> None:
     assert f.bounds == (low, high)
     assert -(1 << (f.sum_width - 1)) <= low < -(1 << (f.sum_width - 2))
     assert simulate(f, [([255] * 9, [-32] * 9, -32), ([255] * 9, [31] * 9, 31)]) == [low, high]
+
+
+@pytest.mark.parametrize("rounding", list(Rounding))
+def test_a_narrow_sum_wraps(rounding: Rounding) -> None:
+    rng = random.Random(5)
+    f = DotProductFormat(taps=9, shift=5, bias_shift=2, rounding=rounding, width=8)
+    cases = [draw(f, rng) for _ in range(40)]
+    sums = [exact(*case, f) for case in cases]
+    assert simulate(f, cases) == [(value + 128) % 256 - 128 for value in sums]
+    assert sum(not -128 <= value < 128 for value in sums) > 10
+    assert replace(f, width=40).sum_width == replace(f, width=None).sum_width
+    with pytest.raises(ValueError, match="at least 8 for the bias, got 7"):
+        replace(f, width=7)
 
 
 @pytest.mark.parametrize("shift", [4, 5])
