@@ -155,7 +155,7 @@ DEVICES = {
 """Devices by name."""
 
 
-_ABC9 = "+&scorr;&sweep;&dc2;&dch,-f;&ps;&if,{W},{D},{R},-v"
+_ABC9 = "+&scorr;&sweep;&dc2;&dch,-f;&ps;&if,{W},-a,-v"
 """yosys' script for abc9 without its last command, `&mfs`, which does not finish on chains of hundreds of gates, as in
 the frame of an encoder."""
 
