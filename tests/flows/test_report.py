@@ -127,6 +127,21 @@ def test_report_without_results_is_refused(tmp_path: Path) -> None:
         write_report(tmp_path, ECON_T)
 
 
+def test_a_variant_is_reported_from_its_own_folder(tmp_path: Path) -> None:
+    journal = quiet()
+    journal.check(Check(name="RTL equals golden model", passed=True, compared=7, unit="eTx words"))
+    (tmp_path / "ECON_T_reuse4_tmr_module_direct").mkdir()
+    journal.save(tmp_path / "ECON_T_reuse4_tmr_module_direct" / "journal.json")
+    variant = ["--reuse", "4", "--scheme", "tmr_module"]
+    code = "from flows.cli import main; main()"
+    for options, status in ((variant, 0), ([], 2)):
+        command = [sys.executable, "-c", code, "report", "ECON_T", *options, "--out", str(tmp_path)]
+        assert subprocess.run(command, capture_output=True, check=False).returncode == status
+    page = json.loads((tmp_path / "ECON_T_reuse4_tmr_module_direct" / "report.json").read_text())
+    assert page["name"] == "ECON_T_reuse4_tmr_module_direct"
+    assert page["verdict"].startswith("PASS: 1 checks, 7 comparisons")
+
+
 def metric(name: str, value: float) -> Metric:
     origin = {"tool": "yosys", "tool_version": "0.70", "library": "", "library_sha256": "", "method": "counted"}
     return Metric(name=name, value=value, unit="um2", command="liquidcal synth", date="2026-01-01T00:00:00Z", **origin)
