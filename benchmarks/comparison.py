@@ -185,7 +185,7 @@ def encoder_rows(files: Files) -> Iterator[Row]:
         yield Row(
             what=f"area, protected ({text}), native",
             ours=(ours("protection", f"design__instance__area__case:{scheme}"),),
-            node=f"{NATIVE}: cells after synthesis, reuse 1, guarded loading",
+            node=f"{NATIVE}: cells after synthesis, reuse 1, guarded loading, clock gated",
         )  # fmt: skip
     yield Row(
         what="area, multipliers reused 8 times, native", ours=(ours("reuse", "design__instance__area__case:reuse_8"),),

@@ -9,15 +9,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flows.designs import component
-from flows.fpga import DEVICES, FpgaError, place_and_route
+from flows.designs import Design, component
+from flows.fpga import DEVICES, FpgaError, SizeError, place_and_route
 from flows.metrics import now, package_version
 from flows.yosys import yosys_version
 from hw.common.export import to_rtlil
 from hw.common.serial_boundary import SerialBoundary
+from hw.hgcal_encoder.serial_network import SerialNetwork
 from sim.files import replacing
 from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
 from sim.lsm_crossbar.spec import FULL_MACRO, N_MNIST, N_TIDIGITS, CrossbarSpec
@@ -27,16 +28,62 @@ CROSSBAR_16 = replace(
     N_MNIST, name="CROSSBAR_16", rows=32, columns=32, inputs=16, neurons=16, outputs=4, rows_per_read=16
 )
 """A crossbar for small devices."""
-CASES: dict[str, tuple[EncoderSpec | CrossbarSpec, str]] = {
-    f"{spec.name}:{device}": (spec, device)
-    for spec, device in (
-        (N_MNIST, "ecp5-85k"),
-        (N_TIDIGITS, "ecp5-85k"),
-        (FULL_MACRO, "ecp5-85k"),
-        (ECON_T, "ecp5-85k"),
-        (CROSSBAR_16, "ecp5-25k"),
-        (CROSSBAR_16, "ice40-hx8k"),
-        (CROSSBAR_16, "gw2a-18"),
+ENCODER_2_4 = replace(ECON_T, name="ENCODER_2_4", filters=2, latents=4, reuse=8)
+"""ECON_T with 2 filters and 4 latents in place of 8 and 16: everything in front of the network is whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A design on a device.
+
+    Attributes
+    ----------
+    spec : EncoderSpec or CrossbarSpec
+    device : str
+        Of `flows.fpga.DEVICES`.
+    network : bool
+        Of an encoder that reuses multipliers the network alone, weights at its inputs; ``clk`` is its internal clock.
+    """
+
+    spec: EncoderSpec | CrossbarSpec
+    device: str
+    network: bool = False
+
+    @property
+    def design(self) -> str:
+        """Name of the design."""
+        return Design(spec=self.spec).name + "_network" * self.network
+
+    @property
+    def clocks(self) -> dict[str, int]:
+        """Clocks beside ``clk``."""
+        reuse = Design(spec=self.spec).reuse
+        return {"fast_clk": reuse} if reuse > 1 and not self.network else {}
+
+    def boundary(self) -> SerialBoundary:
+        """The design behind its shift chains."""
+        if self.network:
+            assert isinstance(self.spec, EncoderSpec)
+            return SerialBoundary(component=SerialNetwork(spec=self.spec))
+        return SerialBoundary(component=component(self.spec), clocks=self.clocks)
+
+
+CASES = {
+    f"{case.design}:{case.device}": case
+    for case in (
+        Case(spec=N_MNIST, device="ecp5-85k"),
+        Case(spec=N_TIDIGITS, device="ecp5-85k"),
+        Case(spec=FULL_MACRO, device="ecp5-85k"),
+        Case(spec=CROSSBAR_16, device="ecp5-25k"),
+        Case(spec=CROSSBAR_16, device="ice40-hx8k"),
+        Case(spec=CROSSBAR_16, device="gw2a-18"),
+        Case(spec=ECON_T, device="ecp5-85k"),
+        Case(spec=replace(ECON_T, reuse=8), device="ecp5-85k"),
+        Case(spec=ENCODER_2_4, device="ecp5-85k"),
+        Case(spec=ENCODER_2_4, device="ecp5-25k"),
+        Case(spec=ENCODER_2_4, device="ecp5-25k", network=True),
+        Case(spec=ENCODER_2_4, device="gw2a-18", network=True),
+        Case(spec=ENCODER_2_4, device="ice40-hx8k", network=True),
     )
 }
 FLIP_FLOPS = {"TRELLIS_FF", "DFF"}
@@ -48,21 +95,26 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def row(spec: EncoderSpec | CrossbarSpec, device: str, out: Path, collect: bool) -> list[str]:
+def row(case: Case, out: Path, collect: bool) -> list[str]:
     """Place and route one case, or tell why that cannot be."""
-    chosen = DEVICES[device]
-    folder = out / spec.name / f"fpga-{device}"
+    chosen, name = DEVICES[case.device], case.design
+    folder = out / name / f"fpga-{case.device}"
     try:
         if not collect:
             place_and_route(
-                to_rtlil(SerialBoundary(component=component(spec)), spec.name),
-                top=spec.name,
+                to_rtlil(case.boundary(), name),
+                top=name,
                 device=chosen,
                 out_dir=folder,
+                clocks=case.clocks,
+                flatten=not isinstance(case.spec, EncoderSpec),
                 command="python -m benchmarks.fpga",
             )
+    except SizeError as error:
+        sizes = [f"{error.needed:,}", f"{error.available:,}"]
+        return [name, chosen.description, *sizes, *[""] * 5, "does not fit"]
     except FpgaError as error:
-        return [spec.name, chosen.description, *[""] * 7, str(error).partition("ERROR: ")[2] or str(error)]
+        return [name, chosen.description, *[""] * 7, str(error).partition("ERROR: ")[2] or str(error)]
     summary = json.loads((folder / "fpga.json").read_text())
     used, available = summary["used"], summary["available"]
 
@@ -72,7 +124,7 @@ def row(spec: EncoderSpec | CrossbarSpec, device: str, out: Path, collect: bool)
     # an iCE40 logic cell holds table and flip-flop
     flip_flops = "in the cells" if chosen.logic == "ICESTORM_LC" else count(FLIP_FLOPS)
     return [
-        spec.name, chosen.description, count({chosen.logic}), f"{available[chosen.logic]:,}", flip_flops,
+        name, chosen.description, count({chosen.logic}), f"{available[chosen.logic]:,}", flip_flops,
         count(MEMORIES), count(MULTIPLIERS), f"{summary['fmax_mhz']:.1f}", f"{summary['seconds']:.0f}", "bitstream",
     ]  # fmt: skip
 
@@ -84,20 +136,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("report"))
     parser.add_argument("--collect", action="store_true", help="take what `liquidcal fpga` left below --out")
     options = parser.parse_args()
-    rows: dict[str, list[str]] = {}
-    if RESULT.exists():
-        table = json.loads(RESULT.read_text())["tables"][0]
-        rows = dict(zip(table["cases"], table["rows"], strict=True))
     for case in options.cases or CASES:
-        rows[case] = row(*CASES[case], options.out, options.collect)
+        found = row(CASES[case], options.out, options.collect)
+        # read behind the measurement: cases may run side by side
+        table = json.loads(RESULT.read_text())["tables"][0] if RESULT.exists() else {"cases": [], "rows": []}
+        rows = dict(zip(table["cases"], table["rows"], strict=True)) | {case: found}
         print(*rows[case], sep=" | ", flush=True)
         kept = [name for name in CASES if name in rows]
-        wheels = sorted({DEVICES[CASES[name][1]].distribution for name in kept})
+        wheels = sorted({DEVICES[CASES[name].device].distribution for name in kept})
         tools = ", ".join(f"{wheel} {package_version(wheel)}" for wheel in wheels)
         note = (
             f"yosys {yosys_version()}, {tools}; placed and routed for 40 MHz, ports behind shift chains, which are "
             f"counted; `python -m benchmarks.fpga`, {now()[:10]}, {os.cpu_count()} cores. The macro of a crossbar is "
-            "emulated in block RAM."
+            "emulated in block RAM. What does not fit is told by yosys' netlist: tables and carries alone. `_network`: "
+            "without the front end, its clock the internal one, 8 times that of the crossings."
         )
         content = {
             "tables": [

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from flows.metrics import Metric, find, now, package_version, read_metrics, write_metrics
 from flows.physical import Mapped
-from flows.synthesis import load_result
 from flows.translation import area_range, energy_range
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -23,7 +22,6 @@ RESULTS = Path(__file__).resolve().parent / "results"
 def translated(folder: Path, name: str) -> list[Metric]:
     """Area and dynamic energy in 65 nm LP, one metric for each method."""
     mapped = Mapped(folder=folder)
-    synthesis = load_result(folder / "synthesis")
     placement, power = (read_metrics(folder / step / "metrics.json") for step in ("placement", "power"))
     told = json.loads((folder / "power" / "power.json").read_text())
     total, leakage = (
@@ -31,7 +29,7 @@ def translated(folder: Path, name: str) -> list[Metric]:
     )
     area = area_range(
         library=mapped.cells.name, area_um2=float(find(placement, "design__core__area").value),
-        gate_equivalents=synthesis.gate_equivalents,
+        gate_equivalents=float(find(placement, "design__instance__area__gate_equivalent").value),
         utilisation=float(find(placement, "design__instance__utilization").value),
     )  # fmt: skip
     energy = energy_range(library=mapped.cells.name, voltage_v=told["voltage_v"], dynamic_pj=total - leakage)

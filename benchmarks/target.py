@@ -10,14 +10,15 @@ protection, multipliers reused) and for the unprotected encoder at several reuse
   and no balancing of delays could remove.
 * ``reuse_energy.json``, ``reuse_energy_parts.json``: energy per inference against the reuse factor.
 
-Every row names the file and the key that it is from. Designs without results are left out, and said so.
+Every row names the file and the key that it is from. Designs without results are told, and their rows stay as they are.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -114,17 +115,20 @@ def main() -> None:
         if (found := results(Design(spec=replace(ECON_T, reuse=reuse), clock_gating=True)))
     }
     chips = {case: found for case, design in CHIPS if (found := results(design))}
-    if encoders:
-        write(RESULTS / "reuse_energy.json", reuse_energy(encoders))
-        write(RESULTS / "reuse_energy_parts.json", reuse_parts(encoders))
-    if chips:
-        write(RESULTS / "target.json", target(chips))
-        write(RESULTS / "target_breakdown.json", breakdown(chips, encoders))
+    missing = [case for case, _ in CHIPS if case not in chips]
+    missing += [f"reuse_{reuse}" for reuse in FACTORS if reuse not in encoders]
+    write(RESULTS / "reuse_energy.json", reuse_energy(encoders), missing)
+    write(RESULTS / "reuse_energy_parts.json", reuse_parts(encoders), missing)
+    write(RESULTS / "target.json", target(chips), missing)
+    write(RESULTS / "target_breakdown.json", breakdown(chips, encoders), missing)
 
 
-def write(path: Path, metrics: list[Metric]) -> None:
-    """Write and say so."""
-    write_metrics(path, metrics)
+def write(path: Path, metrics: list[Metric], missing: Sequence[str]) -> None:
+    """Write, with the rows there of designs that have no results now, and say so."""
+    names = {metric.name for metric in metrics}
+    old = read_metrics(path) if path.is_file() else ()
+    kept = [m for m in old if m.name not in names and any(re.search(rf"{case}(?!\d)", m.name) for case in missing)]
+    write_metrics(path, [*metrics, *kept])
     print(path)
 
 
@@ -189,10 +193,12 @@ def target(chips: Mapping[str, Results]) -> list[Metric]:
 def chip_rows(case: str, found: Results) -> list[Metric]:
     """One chip."""
     where = found.folder.name
-    area = found.metric("synthesis", "design__instance__area__gate_equivalent")
+    placed = (found.folder / "placement" / "metrics.json").is_file()
+    # behind placement with the cells of its repair
+    area = found.metric("placement" if placed else "synthesis", "design__instance__area__gate_equivalent")
     total = found.metric("power", "energy__per_inference")
     rows = []
-    if (found.folder / "placement" / "metrics.json").is_file():
+    if placed:
         core = found.metric("placement", "design__core__area")
         share = float(found.metric("placement", "design__instance__utilization").value)
         ranged = area_range(

@@ -1,4 +1,6 @@
-"""The process in which coloquinte runs: ``python -m flows._placement_child PROBLEM RESULT EFFORT DETAILED DENSITY``.
+"""The process in which coloquinte runs.
+
+``python -m flows._placement_child PROBLEM RESULT EFFORT DETAILED DENSITY GLOBAL``
 
 Started by `flows.place` only: C++ exceptions and memory stay out of the caller. Positions are integers of the problem.
 """
@@ -40,7 +42,8 @@ def main() -> None:
         circuit.expand_cells_to_density(density)
     circuit.check()
     parameters = coloquinte.ColoquinteParameters(int(sys.argv[3]), 1)
-    circuit.place_global(parameters)
+    if int(sys.argv[6]):
+        circuit.place_global(parameters)
     circuit.legalize(parameters)
     if int(sys.argv[4]):
         circuit.place_detailed(parameters)

@@ -88,3 +88,7 @@ def main() -> None:
     except expected as error:
         print(f"liquidcal: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -480,12 +480,12 @@ def _precision(form: FixedPoint) -> str:
 
 
 def _hls4ml_config(spec: EncoderSpec, trace: bool) -> dict[str, Any]:
-    def sums(fraction: int, rounding: Rounding) -> str:
-        form = FixedPoint(width=ACCUMULATOR_INTEGER + fraction, fraction=fraction, signed=True, rounding=rounding)
-        return _precision(form)
+    def sums(fraction: int, rounding: Rounding, width: int | None) -> str:
+        bits = ACCUMULATOR_INTEGER + fraction if width is None else width
+        return _precision(FixedPoint(width=bits, fraction=fraction, signed=True, rounding=rounding))
 
-    conv = sums(spec.conv_product_fraction, spec.conv_product_rounding)
-    last = sums(spec.dense_product_fraction, spec.dense_product_rounding)
+    conv = sums(spec.conv_product_fraction, spec.conv_product_rounding, spec.conv_sum_width)
+    last = sums(spec.dense_product_fraction, spec.dense_product_rounding, spec.dense_sum_width)
     weight, pixel, activation = _precision(spec.weight), _precision(spec.pixel), _precision(spec.activation)
     layers: dict[str, dict[str, Any]] = {
         "pixel": {"Precision": {"result": pixel}},
@@ -618,9 +618,10 @@ def _unpacked(words: npt.NDArray[np.int64], width: int, count: int) -> IntArray:
 
 
 def qkeras_expresses(spec: EncoderSpec) -> bool:
-    """Whether QKeras computes what the spec says: whole products, results rounded to nearest even and saturated."""
+    """Whether QKeras computes what the spec says: whole products, whole sums, results to nearest even and saturated."""
     whole = (
-        spec.conv_product_fraction == spec.pixel.fraction + spec.weight.fraction
+        (spec.conv_sum_width, spec.dense_sum_width) == (None, None)
+        and spec.conv_product_fraction == spec.pixel.fraction + spec.weight.fraction
         and spec.dense_product_fraction == spec.activation.fraction + spec.weight.fraction
     )
     return whole and all(

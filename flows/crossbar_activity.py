@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -71,8 +72,10 @@ class CrossbarStimulus:
         return sample_timing(self.spec, events, rows)
 
 
-def recorded_stimulus(spec: CrossbarSpec, *, streams: int, seed: int = 1) -> CrossbarStimulus:
-    """N-MNIST-like recordings of the shipped model of `spec`, else random spikes.
+def recorded_stimulus(
+    spec: CrossbarSpec, *, streams: int, seed: int = 1, weights: Path | None = None
+) -> CrossbarStimulus:
+    """N-MNIST-like recordings of a trained model of `spec`, else random spikes.
 
     Parameters
     ----------
@@ -80,18 +83,29 @@ def recorded_stimulus(spec: CrossbarSpec, *, streams: int, seed: int = 1) -> Cro
     streams : int
         Samples, at least one.
     seed : int
-        Of digits and camera; without a shipped model of macro, readout and spikes.
+        Of digits and camera; without a model of macro, readout and spikes.
+    weights : Path, optional
+        The model; a shipped one of this spec, if there is one, where left out.
+
+    Raises
+    ------
+    ValueError
+        A model of another spec.
     """
     rng = np.random.default_rng(seed)
-    for name in shipped_models():
-        trained = TrainedCrossbar.load(name)
+    candidates = {name: name for name in shipped_models()} if weights is None else {"": str(weights)}
+    for name, file in candidates.items():
+        trained = TrainedCrossbar.load(file)
         if trained.spec == spec:
             digits = mnist_digits("first_thousand").take(rng.permutation(1000)[:streams])
             return CrossbarStimulus(
                 spec=spec, conductances=trained.conductances, readout=trained.readout,
                 spikes=trained.spikes(EventCamera(seed=seed).record_all(digits.images)),
-                source=f"model {name}: {streams} N-MNIST-like recordings of digits, seed {seed}",
+                source=f"model {name or f'on the macro of seed {trained.seed}'}: {streams} N-MNIST-like recordings of"
+                f" digits, seed {seed}",
             )  # fmt: skip
+    if weights is not None:
+        raise ValueError(f"{weights} was trained for another spec than {spec.name}")
     limit = spec.readout_weight_max
     shape = (spec.outputs, spec.windows, spec.neurons)
     return CrossbarStimulus(

@@ -1,4 +1,4 @@
-"""The crossbar's part of the demo: from one seed to conductances, accuracy, RTL, verified spikes and energy."""
+"""From one seed to conductances, accuracy, RTL, verified spikes and energy: the crossbar in `demo` and `flow`."""
 
 from __future__ import annotations
 
@@ -10,28 +10,34 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flows.crossbar_energy import energy_document
+from flows.crossbar_activity import recorded_stimulus
+from flows.crossbar_energy import energy_document, with_digital_part
 from flows.crossbar_simulation import CrossbarBench, crossbar_design
 from flows.journal import Check, Journal
 from sim.files import replacing
 from sim.fixed_point import IntArray
-from sim.lsm_crossbar.conductance_file import read_conductances
+from sim.lsm_crossbar.conductance_file import Conductances, read_conductances
 from sim.lsm_crossbar.device import draw
 from sim.lsm_crossbar.energy import inference_energy
 from sim.lsm_crossbar.event_camera import EventCamera, mnist_digits
 from sim.lsm_crossbar.events import ENCODINGS, encode_all
-from sim.lsm_crossbar.liquid import Engine, Liquid
+from sim.lsm_crossbar.liquid import Activity, Engine, Liquid
 from sim.lsm_crossbar.model import TrainedCrossbar
+from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.readout_training import train
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 ENCODING = ENCODINGS["pooled_3x3_split"]
 RECORDING_US = 310_000
 """Length of a recording that is used: the three saccades."""
-TRAINING, VALIDATION, RECORDINGS = 3000, 600, 500
+TRAINING, VALIDATION, RECORDINGS = SIZES = (3000, 600, 500)
 """Recordings to train on, to choose by, and to test on."""
 SIMULATED = 5
 """Recordings that the RTL classifies."""
+RANDOM_SAMPLES = 32
+"""Samples of random spikes for a chip that shows no digits."""
+MODEL, LIQUID, MACRO_ENERGY, ENERGY = "model.npz", "liquid.npz", "macro_energy.json", "energy.json"
+"""Files that a draw leaves: spec, seed and readout; what the report shows; energy of array and ADCs, of the chip."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,19 +76,24 @@ def synthesised_parts(
     return found[0], found[1], found[2]
 
 
+def shows_digits(spec: CrossbarSpec) -> bool:
+    """Whether a chip has the ten classes and the inputs for recordings of digits."""
+    return spec.outputs == 10 and spec.inputs >= ENCODING.inputs
+
+
 def run_crossbar_demo(
     journal: Journal,
     out_dir: Path,
     spec: CrossbarSpec,
     *,
     seed: int = 1,
-    sizes: tuple[int, int, int] = (TRAINING, VALIDATION, RECORDINGS),
+    sizes: tuple[int, int, int] | None = None,
     simulated: int = SIMULATED,
 ) -> None:
     """Draw, record, train, test, simulate, add up energy; everything follows from the seed.
 
-    Leaves in `out_dir` the conductance file, ``model.npz``, ``liquid.npz`` and ``energy.json``; the energy holds the
-    digital part where `liquidcal power` has measured it into the same folder.
+    Leaves in `out_dir` the conductance file and the files `MODEL`, `LIQUID`, `MACRO_ENERGY` and `ENERGY`; the energy
+    holds the digital part where `liquidcal power` has measured it with this draw into the same folder.
 
     Parameters
     ----------
@@ -94,21 +105,60 @@ def run_crossbar_demo(
         With ten outputs and enough inputs for the encoding.
     seed : int
         Of conductances, digits and camera.
-    sizes : (int, int, int)
-        Recordings to train on, to choose by, and to test on (at most 1,000).
+    sizes : (int, int, int), optional
+        Recordings to train on, to choose by, and to test on (at most 1,000); `SIZES` where left out.
     simulated : int
         Recordings that the RTL classifies.
 
     Raises
     ------
     ValueError
-        If the spec has other classes than the ten digits, or too few inputs.
+        If the spec has other classes than the ten digits, or too few inputs; a negative seed.
     """
-    if spec.outputs != 10 or spec.inputs < ENCODING.inputs:
+    if not shows_digits(spec):
         raise ValueError(
             f"the demo shows digits: expected 10 outputs and at least {ENCODING.inputs} inputs,"
             f" {spec.name} has {spec.outputs} and {spec.inputs}"
         )
+    image = _draw(journal, out_dir, spec, seed)
+    training, validation, test = synthesised_parts(journal, spec, sizes or SIZES, seed)
+    liquid = Liquid(spec, image, Engine.NUMBA)
+    with journal.step("liquid: spike counts of all recordings"):
+        seen, chosen_by = (liquid.counts(part.spikes) for part in (training, validation))
+        activity = liquid.run(test.spikes)
+    with journal.step("readout: penalty chosen on validation"):
+        readout = train(spec, seen, training.labels, chosen_by, validation.labels, methods=("ridge",)).readout
+    TrainedCrossbar(
+        spec=spec, seed=seed, conductances_sha256=image.sha256, encoding=ENCODING, readout=readout,
+        step_us=RECORDING_US // spec.steps,
+    ).save(out_dir / MODEL)  # fmt: skip
+    _simulate(journal, out_dir, spec, image, readout, test.spikes, activity, simulated, test.labels)
+
+
+def run_untrained(
+    journal: Journal,
+    out_dir: Path,
+    spec: CrossbarSpec,
+    *,
+    seed: int = 1,
+    samples: int = RANDOM_SAMPLES,
+    simulated: int = SIMULATED,
+) -> None:
+    """The same without accuracy, for a chip that shows no digits: random spikes and a random readout of the seed.
+
+    Parameters as those of `run_crossbar_demo`; `samples` of random spikes.
+    """
+    image = _draw(journal, out_dir, spec, seed)
+    (out_dir / MODEL).unlink(missing_ok=True)
+    # the stimulus that the gates get, too (`liquidcal power`)
+    stimulus = recorded_stimulus(spec, streams=samples, seed=seed)
+    with journal.step(f"liquid: {stimulus.source}"):
+        activity = Liquid(spec, image, Engine.NUMBA).run(stimulus.spikes)
+    _simulate(journal, out_dir, spec, image, stimulus.readout, stimulus.spikes, activity, simulated)
+
+
+def _draw(journal: Journal, out_dir: Path, spec: CrossbarSpec, seed: int) -> Conductances:
+    """Conductances of a seed, in the folder as the only conductance file, and read from it again."""
     with journal.step(f"electroforming: conductances of seed {seed}"):
         image = draw(spec, seed)
         for old in out_dir.glob("*.mem"):
@@ -118,19 +168,22 @@ def run_crossbar_demo(
     same = bool(np.array_equal(again.codes, image.codes)) and again.sha256 == image.sha256
     name = "conductance file holds the draw"
     journal.check(Check(name=name, passed=same, compared=image.codes.size, unit="cells", detail=file.name))
-    training, validation, test = synthesised_parts(journal, spec, sizes, seed)
-    liquid = Liquid(spec, image, Engine.NUMBA)
-    with journal.step("liquid: spike counts of all recordings"):
-        seen, chosen_by = (liquid.counts(part.spikes) for part in (training, validation))
-        activity = liquid.run(test.spikes)
-    with journal.step("readout: penalty chosen on validation"):
-        readout = train(spec, seen, training.labels, chosen_by, validation.labels, methods=("ridge",)).readout
-        classes = readout.classify(activity.counts)
-    TrainedCrossbar(
-        spec=spec, seed=seed, conductances_sha256=image.sha256, encoding=ENCODING, readout=readout,
-        step_us=RECORDING_US // spec.steps,
-    ).save(out_dir / "model.npz")  # fmt: skip
-    shown = test.spikes[:simulated]
+    return again
+
+
+def _simulate(
+    journal: Journal,
+    out_dir: Path,
+    spec: CrossbarSpec,
+    image: Conductances,
+    readout: Readout,
+    spikes: npt.NDArray[np.bool_],
+    activity: Activity,
+    simulated: int,
+    labels: IntArray | None = None,
+) -> None:
+    """RTL against the golden model on the first samples, energy of array and ADCs, and what the report shows."""
+    shown, classes = spikes[:simulated], readout.classify(activity.counts)
     with journal.step("golden model, stage by stage"):
         plain = Liquid(spec, image, Engine.NUMPY).run(shown)
     _compare(journal, "compiled model equals NumPy model", plain.spikes, activity.spikes[:simulated], "spikes")
@@ -143,31 +196,73 @@ def run_crossbar_demo(
     )
     _compare(journal, "RTL equals golden model: counts", plain.counts.reshape(-1), played.counts, "counts")
     _compare(journal, "RTL equals golden model: classes", classes[:simulated], played.classes, "classes")
-    energy = inference_energy(spec, image, activity)
-    with replacing(out_dir / "energy.json") as out:
-        json.dump(energy_document(spec, energy, measured_power(out_dir, spec)), out, indent=1)
-    with replacing(out_dir / "liquid.npz", "wb") as out:
+    energy = energy_document(spec, inference_energy(spec, image, activity))
+    _write_json(out_dir / MACRO_ENERGY, energy | {"conductances": image.file_name})
+    add_energy(out_dir)
+    told = {} if labels is None else {"labels": labels, "classes": classes, "shown_label": labels[0]}
+    with replacing(out_dir / LIQUID, "wb") as out:
         np.savez_compressed(
             out,
             codes=image.codes.astype(np.uint8),
-            seed=seed,
-            memory_file=file.name,
+            seed=image.seed,
+            memory_file=image.file_name,
             inputs=shown[0],
             spikes=plain.spikes[0],
-            shown_label=test.labels[0],
             shown_class=classes[0],
-            labels=test.labels,
-            classes=classes,
+            **told,
         )
 
 
-def measured_power(out_dir: Path, spec: CrossbarSpec) -> dict[str, Any] | None:
-    """What `liquidcal power` left of this design, if it was run."""
-    path = out_dir / "power" / "power.json"
+def add_energy(folder: Path) -> None:
+    """Write `ENERGY`: `MACRO_ENERGY` and the digital part, where it was measured with the same conductances."""
+    macro = json.loads((folder / MACRO_ENERGY).read_text())
+    told = measured_power(folder, macro["conductances"])
+    _write_json(folder / ENERGY, macro if told is None else with_digital_part(macro, told))
+
+
+def measured_power(folder: Path, conductances: str) -> dict[str, Any] | None:
+    """What `liquidcal power` left of this design, if it ran on the conductances of this file name."""
+    path = folder / "power" / "power.json"
     if not path.is_file():
         return None
     told: dict[str, Any] = json.loads(path.read_text())
-    return told if told["design"] == spec.name else None
+    return told if told.get("conductances") == conductances else None
+
+
+def chain_summary(folder: Path) -> dict[str, Any]:
+    """What came of a seed: conductance file, share of right classes (None: not trained), energy of an inference."""
+    energy = json.loads((folder / ENERGY).read_text())
+    with np.load(folder / LIQUID, allow_pickle=False) as arrays:
+        seed = int(arrays["seed"])
+        right = float(np.mean(arrays["labels"] == arrays["classes"])) if "labels" in arrays.files else None
+    return {
+        "seed": seed,
+        "conductances": energy["conductances"],
+        "accuracy": right,
+        "energy_per_inference_nj": {
+            end: sum(term[f"{end}_pj"] for term in energy["terms"]) * 1e-3 for end in ("low", "nominal", "high")
+        },
+        "digital_part_measured": measured_power(folder, energy["conductances"]) is not None,
+    }
+
+
+def summary_line(told: dict[str, Any]) -> str:
+    """`chain_summary` in words."""
+    parts = [told["conductances"]]
+    if told["accuracy"] is not None:
+        parts.append(f"{100 * told['accuracy']:.1f} % right")
+    energy = told["energy_per_inference_nj"]
+    whole = "whole chip" if told["digital_part_measured"] else "array, ADCs and weight memory alone"
+    parts.append(
+        f"{energy['nominal']:,.0f} nJ per inference ({energy['low']:,.0f} to {energy['high']:,.0f}; {whole}, 40 nm)"
+    )
+    return "; ".join(parts)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    with replacing(path) as out:
+        json.dump(content, out, indent=1)
+        out.write("\n")
 
 
 def _compare(

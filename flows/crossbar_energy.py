@@ -3,9 +3,9 @@
 The digital part comes from `liquidcal power`, in the node of its library, and is translated to 40 nm, for which the
 array and the ADCs are estimated (`flows.translation` names the methods). The memory of the readout weights is a black
 box too; its read is priced after M. Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014,
-10-14: 10 pJ for 64 bits of an 8 KB memory in 45 nm (cited from memory, unconfirmed). Its cell has 146 squares of the
-feature size, the SRAM cell of NVSim (X. Dong et al., "NVSim", IEEE TCAD 31 (2012) 994) as NVMExplorer configures it,
-and cells are half of its area, give or take.
+10-14: 10 pJ for 64 bits of an 8 KB cache in 45 nm at 0.9 V, as quoted from its table in PubMed Central PMC8934428,
+table 3; the paper itself was not seen. Its cell has 146 squares of the feature size, the SRAM cell of NVSim (X. Dong et
+al., "NVSim", IEEE TCAD 31 (2012) 994) as NVMExplorer configures it, and cells are half of its area, give or take.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sim.lsm_crossbar.spec import CrossbarSpec
 
 __all__ = [
     "GROUPS", "NODE", "Term", "area_terms", "digital_terms", "energy_document", "macro_terms", "memory_area_mm2",
-    "memory_read_pj", "split",
+    "memory_read_pj", "split", "with_digital_part",
 ]  # fmt: skip
 
 NODE = "40nm LP"
@@ -172,38 +172,47 @@ def area_terms(
     ]  # fmt: skip
 
 
-def energy_document(
-    spec: CrossbarSpec, energy: InferenceEnergy, told: Mapping[str, Any] | None = None
-) -> dict[str, object]:
-    """Energy of an inference as the report reads it, with the digital part where it was measured.
+def energy_document(spec: CrossbarSpec, energy: InferenceEnergy) -> dict[str, Any]:
+    """Energy of an inference in array, ADCs and weight memory as the report reads it.
 
     Parameters
     ----------
     energy : InferenceEnergy
         Of array and ADCs.
-    told : mapping, optional
-        Content of ``power/power.json`` of the same design.
     """
-    terms = macro_terms(spec, energy) + (digital_terms(told) if told is not None else [])
-    notes = [
-        "Array, ADCs, weight memory: published models at 40 nm, activity of these recordings, ranges of the models.",
-        "A synaptic operation is a spike that passes one synapse, formed or not.",
-    ]
-    if told is None:
-        notes.append(
-            f"Without the digital part: liquidcal synth {spec.name} and liquidcal power {spec.name} measure it."
-        )
-    else:
-        notes.append(
-            f"Digital part: {told['library']}, {told['activity']}; {told['wires']}; translated to 40 nm. Clocks run"
-            " only during inferences."
-        )
     return {
-        "terms": [
-            {"name": t.name, "low_pj": t.estimate.low, "nominal_pj": t.estimate.nominal, "high_pj": t.estimate.high}
-            for t in terms
-        ],
+        "terms": _term_rows(macro_terms(spec, energy)),
         "synaptic_operations": energy.synaptic_operations,
         "reads": energy.reads,
-        "notes": notes,
+        "notes": [
+            "Array, ADCs, weight memory: published models at 40 nm, activity of these samples, ranges of the models.",
+            "A synaptic operation is a spike that passes one synapse, formed or not.",
+            f"{_WITHOUT} of this draw: liquidcal flow {spec.name} with the same seed measures it.",
+        ],
     }
+
+
+def with_digital_part(document: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """`energy_document` of a chip whose digital part was measured.
+
+    Parameters
+    ----------
+    told : mapping
+        Content of ``power/power.json`` of the same design.
+    """
+    notes = [note for note in document["notes"] if not note.startswith(_WITHOUT)]
+    notes.append(
+        f"Digital part: {told['library']}, {told['activity']}; {told['wires']}; translated to 40 nm. Clocks run"
+        " only during inferences."
+    )
+    return {**document, "terms": [*document["terms"], *_term_rows(digital_terms(told))], "notes": notes}
+
+
+_WITHOUT = "Without the digital part"
+
+
+def _term_rows(terms: Sequence[Term]) -> list[dict[str, Any]]:
+    return [
+        {"name": t.name, "low_pj": t.estimate.low, "nominal_pj": t.estimate.nominal, "high_pj": t.estimate.high}
+        for t in terms
+    ]

@@ -543,7 +543,7 @@ def check_recordings(
 
 
 def load_recordings(
-    spec: CrossbarSpec, folder: Path | None, weights: Path | None, count: int
+    spec: CrossbarSpec, folder: Path | None, weights: Path | None, count: int, seed: int = 0
 ) -> tuple[Conductances, list[tuple[str, Readout, BoolArray]]]:
     """The macro, and recordings as input of `verify`.
 
@@ -553,10 +553,12 @@ def load_recordings(
     folder : Path or None
         Recordings named by index; None: no recordings.
     weights : Path or None
-        A trained model for `spec`. None: the shipped one for it; if there is none, the macro of seed 0, a random
+        A trained model for `spec`. None: the shipped one for it; if there is none, the macro of `seed`, a random
         readout and the central crop of the sensor, or as many of its fields as the spec has inputs.
     count : int
         Recordings to take, at most, the lowest indices first.
+    seed : int
+        Of macro and readout, where there is no model.
 
     Raises
     ------
@@ -564,7 +566,7 @@ def load_recordings(
         If the model is for another spec, or a recording is damaged.
     """
     model = _trained(spec, weights)
-    conductances = draw(spec, 0) if model is None else model.conductances
+    conductances = draw(spec, seed) if model is None else model.conductances
     if folder is None:
         return conductances, []
     found = find_recordings(folder)
@@ -572,7 +574,7 @@ def load_recordings(
     if model is not None:
         readout, encoding, step_us = model.readout, model.encoding, model.step_us
     else:
-        readout = random_readout(spec, np.random.default_rng(0))
+        readout = random_readout(spec, np.random.default_rng(seed))
         side = min(16, math.isqrt(spec.inputs))
         encoding = Encoding(name="centre", left=17 - side // 2, top=17 - side // 2, columns=side, rows=side)
         step_us = -(-_RECORDING_US // spec.steps)
@@ -616,12 +618,15 @@ def check_directed(spec: CrossbarSpec, seed: int, *, advance: Advance | None = N
 
 
 def campaign_spec() -> CrossbarSpec:
-    """A small chip with all that a chip can have, for mutation: noise, refractory steps, windows, uneven lanes."""
+    """A small chip with all that a chip can have, for mutation: noise, refractory steps, windows, uneven lanes.
+
+    Three clocks of a conversion: with two, a code that is inverted in each of them would be right again when told.
+    """
     return CrossbarSpec(
         name="CAMPAIGN", inputs=20, neurons=10, steps=6, outputs=3, threshold=25, leak=(-3, -5, 6), refractory_steps=1,
         windows=2, readout_weight_bits=5, rows=32, columns=24, rows_per_read=4, conductance_bits=4,
         column_current_limit_ua=75.2, read_voltage_v=2.0, columns_per_adc=4, adc_bits=5, adc_shift=0, gain_fraction=4,
-        offset_bits=7, noise_scale=30, settle_clocks=2, convert_clocks=2,
+        offset_bits=7, noise_scale=30, settle_clocks=2, convert_clocks=3,
     )  # fmt: skip
 
 

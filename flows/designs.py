@@ -47,7 +47,7 @@ def _from_toml(text: str) -> Spec:
     raise ValueError("expected the field kernel (an encoder) or threshold (a crossbar), got neither")
 
 
-def component(spec: Spec, *, black_boxes: bool = False) -> Any:
+def component(spec: Spec, *, black_boxes: bool = False, macro_seed: int = 0) -> Any:
     """A fresh hardware component of a design, to be elaborated once.
 
     Parameters
@@ -55,7 +55,9 @@ def component(spec: Spec, *, black_boxes: bool = False) -> Any:
     spec : EncoderSpec or CrossbarSpec
     black_boxes : bool
         A crossbar's macro and weight memory as ports only, for an ASIC; otherwise the macro is a memory with the
-        conductances of seed 0, for an FPGA. Without meaning for an encoder.
+        conductances of a seed, for an FPGA. Without meaning for an encoder.
+    macro_seed : int
+        Of these conductances.
     """
     match spec:
         case EncoderSpec():
@@ -67,7 +69,7 @@ def component(spec: Spec, *, black_boxes: bool = False) -> Any:
             from hw.lsm_crossbar.crossbar import Crossbar
             from sim.lsm_crossbar.device import draw
 
-            return Crossbar(spec=spec, image=None if black_boxes else macro_image(draw(spec, 0), words=True))
+            return Crossbar(spec=spec, image=None if black_boxes else macro_image(draw(spec, macro_seed), words=True))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,8 +27,8 @@ from flows.simulation import NativeModel, build_native
 from flows.yosys import YosysError, run_yosys
 
 __all__ = [
-    "CampaignResult", "Kind", "Mutant", "Outcome", "elaborate", "find_mutants", "module_equivalent", "run_campaign",
-    "schemata", "stages",
+    "CampaignResult", "Kind", "Mutant", "Outcome", "elaborate", "find_mutants", "module_equivalent",
+    "module_equivalent_from_reset", "run_campaign", "schemata", "stages",
 ]  # fmt: skip
 
 
@@ -407,27 +407,10 @@ def module_equivalent(
     what is written, all addresses and enables become outputs.
     """
     root = root or mutant.module
-    parts = {name: modules[name] for name in _below(modules, root)}
-    texts = []
-    for faulty in (False, True):
-        texts.append("autoidx 1000000\n" + "".join(
-            (_mutate(module, [mutant], False) if faulty and name == mutant.module else module).text()
-            for name, module in parts.items()
-        ))  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="liquidcal-mutation-") as folder:
         work = Path(folder)
-        sides = ("gold", "gate")
-        for side, text in zip(sides, texts, strict=True):
-            (work / f"{side}.il").write_text(text)
-        script = "".join(
-            f"read_rtlil {side}.il\nhierarchy -top {root}\nflatten\nopt_clean\nwrite_rtlil {side}_flat.il\n"
-            "design -reset\n"
-            for side in sides
-        )
         try:
-            run_yosys(script, directory=work, timeout_s=timeout_s + 60)
-            for side in sides:
-                flat = parse_rtlil((work / f"{side}_flat.il").read_text())[root]
+            for side, flat in _flat(modules, mutant, root, work, timeout_s).items():
                 cut = _cut(replace(flat, name=side, attributes=[]), mutant, at_reset)
                 (work / f"{side}_cut.il").write_text("autoidx 2000000\n" + cut.text())
             script = (
@@ -439,6 +422,81 @@ def module_equivalent(
         except YosysError:
             return False
     return True
+
+
+def module_equivalent_from_reset(
+    modules: Mapping[str, RtlilModule],
+    mutant: Mutant,
+    timeout_s: float = 20.0,
+    root: str | None = None,
+    *,
+    steps: int = 40,
+    reset: str = "rst",
+) -> bool:
+    """Whether yosys proves that the mutated module tells the same in every clock after a reset, for every input.
+
+    By temporal induction over paths without repeated states, so states may differ (another code for the same count),
+    and states that no path from a reset reaches do not matter.
+
+    Parameters
+    ----------
+    modules, mutant, timeout_s, root
+        As of `module_equivalent`.
+    steps : int
+        Longest path of the induction.
+    reset : str
+        Port of the reset.
+
+    Returns
+    -------
+    bool
+        False means "not proved"; always where the module has memories or no reset.
+    """
+    root = root or mutant.module
+    if reset not in {wire.name.removeprefix("\\") for wire in modules[root].wires.values() if wire.input}:
+        return False
+    with tempfile.TemporaryDirectory(prefix="liquidcal-mutation-") as folder:
+        work = Path(folder)
+        try:
+            for side, flat in _flat(modules, mutant, root, work, timeout_s).items():
+                if any(cell.type.startswith("$mem") for cell in flat.cells):
+                    return False
+                module = replace(flat, name=side, attributes=[])
+                (work / f"{side}_whole.il").write_text("autoidx 2000000\n" + module.text())
+            script = (
+                "read_rtlil gold_whole.il\nread_rtlil gate_whole.il\n"
+                "miter -equiv -flatten -make_assert gold gate miter\nhierarchy -top miter\nasync2sync\nopt -full\n"
+                f"sat -verify -tempinduct -prove-asserts -seq 1 -set-at 1 in_{reset} 1 -maxsteps {steps} "
+                f"-timeout {max(1, int(timeout_s))} miter\n"
+            )
+            run_yosys(script, directory=work, name="induct", timeout_s=timeout_s + 60)
+        except YosysError:
+            return False
+    return True
+
+
+def _flat(
+    modules: Mapping[str, RtlilModule], mutant: Mutant, root: str, work: Path, timeout_s: float
+) -> dict[str, RtlilModule]:
+    """The right (``gold``) and the mutated (``gate``) module, each in one piece.
+
+    Raises
+    ------
+    YosysError
+        Yosys failed.
+    """
+    parts = {name: modules[name] for name in _below(modules, root)}
+    script = ""
+    for side in ("gold", "gate"):
+        text = "".join(
+            (_mutate(module, [mutant], False) if side == "gate" and name == mutant.module else module).text()
+            for name, module in parts.items()
+        )
+        (work / f"{side}.il").write_text("autoidx 1000000\n" + text)
+        script += f"read_rtlil {side}.il\nhierarchy -top {root}\nflatten\nopt_clean\n"
+        script += f"write_rtlil {side}_flat.il\ndesign -reset\n"
+    run_yosys(script, directory=work, timeout_s=timeout_s + 60)
+    return {side: parse_rtlil((work / f"{side}_flat.il").read_text())[root] for side in ("gold", "gate")}
 
 
 def _below(modules: Mapping[str, RtlilModule], root: str) -> list[str]:
@@ -544,6 +602,8 @@ def run_campaign(
         if module_equivalent(modules, mutant):
             return True
         if stage_root(mutant) != mutant.module and module_equivalent(modules, mutant, root=stage_root(mutant)):
+            return True
+        if module_equivalent_from_reset(modules, mutant, root=stage_root(mutant)):
             return True
         return mutant.port == "ARST_VALUE" and module_equivalent(modules, mutant, root=top, at_reset=True)
 

@@ -30,9 +30,9 @@ from flows.liberty import PowerLibrary, read_power_library
 from flows.metrics import Metric, now, package_version, write_metrics
 from flows.netlist import Netlist, netlist_from_json
 from flows.pdks import FAMILIES, corner_files
-from flows.place import MAX_PINS, Congestion, Placement, congestion, draw, place
+from flows.place import MAX_PINS, Congestion, Placement, congestion, draw, legalise, place
 from flows.power import PowerSummary, summarise
-from flows.synthesis import load_result
+from flows.repair import Repair, load_repairs, overloaded, plan, repaired, save_repairs
 from flows.timing import ClockPlan, TimingReport, analyse, sta_version
 from sim.hgcal_encoder.decoder import TrainedModel
 from sim.hgcal_encoder.spec import EncoderSpec
@@ -109,15 +109,23 @@ class Mapped:
         return hashlib.sha256((self.folder / "synthesis" / "netlist.json").read_bytes()).hexdigest()
 
     @cached_property
-    def netlist(self) -> Netlist:
-        """The netlist, flat."""
+    def synthesised(self) -> Netlist:
+        """The netlist of synthesis, flat."""
         top = self._tables["top"]
         return netlist_from_json(json.loads((self.folder / "synthesis" / "netlist.json").read_text()), top=top)
 
     @cached_property
+    def netlist(self) -> Netlist:
+        """The same behind placement: with larger cells and buffers, if they were repaired there."""
+        path = self.folder / "placement" / "repair.json"
+        if not path.is_file() or not self._placed:
+            return self.synthesised
+        return repaired(self.synthesised, self.library, load_repairs(path))
+
+    @cached_property
     def cell_area_um2(self) -> float:
         """Sum of cell areas."""
-        return load_result(self.folder / "synthesis").area_um2
+        return cell_area_um2(self.netlist, self.cells)
 
     def corner(self, name: str) -> tuple[Path, ...] | None:
         """Liberty files of the library's ``slow`` or ``fast`` corner; None where it has none here."""
@@ -129,14 +137,18 @@ class Mapped:
         except LibraryError:
             return None
 
-    def placement(self) -> Placement | None:
-        """The placement of this very netlist, if there is one."""
+    @property
+    def _placed(self) -> bool:
+        """Whether there is a placement, and of this very synthesis."""
         path = self.folder / "placement"
         if not (path / "placement.npz").is_file():
-            return None
-        if json.loads((path / "placement.json").read_text())["netlist_sha256"] != self.netlist_sha256:
-            return None
-        return Placement.load(path / "placement.npz")
+            return False
+        told = json.loads((path / "placement.json").read_text())
+        return bool(told["netlist_sha256"] == self.netlist_sha256)
+
+    def placement(self) -> Placement | None:
+        """The placement of this very netlist, if there is one."""
+        return Placement.load(self.folder / "placement" / "placement.npz") if self._placed else None
 
     def wires(self) -> tuple[Floats, float, float, str]:
         """Wire capacitance of each net in fF, per micrometre, core area, and where they come from."""
@@ -151,6 +163,11 @@ class Mapped:
             estimated_wires(self.netlist, self.library, estimate), per_um, self.cell_area_um2 / 0.7,
             f"wire load {estimate.name} of the library: no placement of this netlist",
         )  # fmt: skip
+
+
+def cell_area_um2(netlist: Netlist, cells: CellLibrary) -> float:
+    """Sum of cell areas."""
+    return sum(cells.area_um2(group.type) * len(group.cells) for group in netlist.groups.values())
 
 
 def estimated_wires(netlist: Netlist, library: PowerLibrary, estimate: WireLoad) -> Floats:
@@ -193,6 +210,10 @@ def _metric(mapped: Mapped, tool: str, version: str, command: str) -> Callable[.
     return metric
 
 
+REPAIR_ROUNDS = 4
+"""At most; the last ones mend a handful of nets."""
+
+
 def measure_placement(
     mapped: Mapped,
     *,
@@ -200,49 +221,77 @@ def measure_placement(
     aspect: float = 1.0,
     effort: int = 1,
     spread: bool = False,
+    repair: bool = False,
     timeout_s: float = 3600.0,
     command: str = "",
 ) -> tuple[Placement, Congestion, tuple[Metric, ...]]:
-    """Place and leave ``placement/``: positions, picture, metrics.
+    """Place the netlist of synthesis and leave ``placement/``: positions, picture, metrics.
+
+    With `repair` cells get the size that their loads ask for, or buffers, in the same core (`flows.repair`); the
+    changes are ``repair.json`` there, and from then on in `Mapped.netlist`.
 
     Raises
     ------
     PlacementError, LefError
         See `flows.place.place`.
+    LibraryError
+        The library states no largest loads to repair by.
     """
+    netlist = mapped.synthesised
     placed = place(
-        mapped.netlist, mapped.lef, utilisation=utilisation, aspect=aspect, effort=effort, spread=spread,
-        timeout_s=timeout_s,
-    )  # fmt: skip
-    return record_placement(mapped, placed, effort=effort, spread=spread, command=command)
-
-
-def record_placement(
-    mapped: Mapped, placed: Placement, *, effort: int, command: str, spread: bool = False
-) -> tuple[Placement, Congestion, tuple[Metric, ...]]:
-    """Write ``placement/`` of positions that are there."""
+        netlist, mapped.lef, utilisation=utilisation, aspect=aspect, effort=effort, spread=spread, timeout_s=timeout_s
+    )
+    rounds: list[Repair] = []
+    load = {"ff_per_um": wire_ff_per_um(mapped.cells, mapped.lef)[0], "port_load_ff": mapped.cells.load_ff}
+    slow = [overloaded(netlist, mapped.library, placed, **load)]
+    # wires move when cells make room: later rounds mend what came of the first
+    while repair and slow[-1] and len(rounds) < REPAIR_ROUNDS:
+        change = plan(netlist, mapped.library, mapped.cells, placed, **load)
+        x_um, y_um = change.starts(placed)
+        netlist = change.apply(netlist, mapped.library)
+        seconds = placed.seconds
+        placed = legalise(
+            netlist, mapped.lef, x_um=x_um, y_um=y_um, core_um=placed.core_um, effort=effort, timeout_s=timeout_s
+        )
+        placed = replace(placed, seconds=seconds + placed.seconds)
+        rounds.append(change)
+        slow.append(overloaded(netlist, mapped.library, placed, **load))
     busy = congestion(placed, mapped.lef)
     metric = _metric(mapped, "coloquinte", package_version("coloquinte"), command or "flows.physical.measure_placement")
     setting = (
         f"utilisation {placed.utilisation:.2f}, effort {effort}; {'evenly spread' if spread else 'packed'}, not routed"
     )
+    area = cell_area_um2(netlist, mapped.cells)
+    buffers, sizes = sum(len(r.buffers) for r in rounds), sum(len(r.resized) for r in rounds)
     metrics = (
         metric("design__core__area", placed.area_um2, "um2", f"rows of a rectangle around all cells, {setting}"),
+        metric("design__instance__area", area, "um2", "cells that were placed, those of the repair included"),
+        metric("design__instance__area__gate_equivalent", mapped.cells.gate_equivalents(area), "GE", "area over NAND2"),
         metric("design__instance__utilization", placed.utilisation, "", "cell area over core area"),
         metric("route__wirelength__estimated", float(placed.wire_um.sum()) / 1e6, "m",
                f"half-perimeters times Cheng's factor (RISA, 1994), nets up to {MAX_PINS} pins"),
         metric("route__hpwl", float(placed.hpwl_um.sum()) / 1e6, "m", "sum of half-perimeters"),
         metric("route__congestion__worst", busy.worst, "", f"wire over tracks, worst bin of {busy.bin_um:.0f} um"),
         metric("route__congestion__overfull", 100 * busy.overfull, "%", "bins that want more tracks than there are"),
+        metric("design__instance__count__class:repair_buffer", buffers, "", "buffers that the repair inserted"),
+        metric("design__instance__count__resized", sizes, "", "cells that the repair made larger"),
+        metric("design__overloaded_net__count", slow[-1], "",
+               f"nets up to {MAX_PINS} pins above the largest load or transition of the library"),
+        metric("design__overloaded_net__count__step:placed", slow[0], "", "the same before any repair"),
         metric("flow__runtime__total__step:placement", round(placed.seconds, 1), "s", "wall clock of coloquinte"),
         metric("flow__memory__peak__step:placement", placed.peak_memory_bytes, "B", "largest process"),
     )  # fmt: skip
     with fresh_folder(mapped.folder / "placement", marker="placement.json") as work:
         placed.save(work / "placement.npz")
-        draw(placed, mapped.netlist, work / "placement.png")
+        draw(placed, netlist, work / "placement.png")
+        if rounds:
+            save_repairs(work / "repair.json", rounds)
         about = {"netlist_sha256": mapped.netlist_sha256, "core_um": placed.core_um, "effort": effort}
         (work / "placement.json").write_text(json.dumps(about, indent=1) + "\n")
         write_metrics(work / "metrics.json", metrics)
+    # what was read of the folder before
+    mapped.__dict__.pop("netlist", None)
+    mapped.__dict__.pop("cell_area_um2", None)
     return placed, busy, metrics
 
 
@@ -368,6 +417,7 @@ def measure_power(
     latency: int = 5,
     recordings: int = 32,
     clocks: int | None = None,
+    weights: Path | None = None,
     glitch_clocks: int = 16,
     seed: int = 1,
     period_ns: float = PERIOD_NS,
@@ -393,6 +443,8 @@ def measure_power(
         Streams of a crossbar, each with another recording first.
     clocks : int, optional
         Clocks of a crossbar in each stream; until all have told their first class where left out.
+    weights : Path, optional
+        A crossbar's trained model; the shipped one of the spec where left out.
     glitch_clocks : int
         Clocks replayed with delays.
     seed : int
@@ -420,7 +472,7 @@ def measure_power(
             period_ns=period_ns,
         )  # fmt: skip
     else:
-        run = _run_crossbar(mapped, spec, stage, recordings=recordings, clocks=clocks, seed=seed)
+        run = _run_crossbar(mapped, spec, stage, recordings=recordings, clocks=clocks, seed=seed, weights=weights)
     simulator, activity = run.simulator, run.activity
     wires, per_um, core_um2, source = mapped.wires()
     tree_slew = default_tree_slew_ns(library)
@@ -492,11 +544,18 @@ def _run_encoder(
 
 
 def _run_crossbar(
-    mapped: Mapped, spec: CrossbarSpec, stage: Callable[..., Any], *, recordings: int, clocks: int | None, seed: int
+    mapped: Mapped,
+    spec: CrossbarSpec,
+    stage: Callable[..., Any],
+    *,
+    recordings: int,
+    clocks: int | None,
+    seed: int,
+    weights: Path | None,
 ) -> _Run:
     """Whole inferences of recordings, the macro and the weight memory played by their golden behaviour."""
     with stage(f"{recordings} recordings"):
-        stimulus = recorded_stimulus(spec, streams=recordings, seed=seed)
+        stimulus = recorded_stimulus(spec, streams=recordings, seed=seed, weights=weights)
     with stage(f"gate-level simulation: {mapped.netlist.cells:,} cells, {recordings} streams") as advance:
         simulator = GateSimulator(mapped.netlist, mapped.library, words=-(-recordings // 64))
         load_settings(simulator, stimulus)
@@ -504,6 +563,7 @@ def _run_crossbar(
     operations = float(stimulus.golden.row_activations.sum() / recordings * spec.neurons)
     told = {
         "compared": dict(run.compared), "recordings": recordings, "seed": seed, "synaptic_operations": operations,
+        "conductances": stimulus.conductances.file_name,
     }  # fmt: skip
     return _Run(simulator=simulator, activity=run.activity, told=told, clocks_per_inference=run.clocks_per_inference)
 

@@ -30,7 +30,7 @@ import numpy.typing as npt
 from flows.lef import Lef, LefError
 from flows.netlist import Netlist
 
-__all__ = ["Congestion", "Placement", "PlacementError", "congestion", "draw", "place", "wire_factor"]
+__all__ = ["Congestion", "Placement", "PlacementError", "congestion", "draw", "legalise", "place", "wire_factor"]
 
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int32]
@@ -195,22 +195,76 @@ def place(
         raise ValueError(f"aspect: expected 0.1 to 10, got {aspect}")
     if not 1 <= effort <= 9:
         raise ValueError(f"effort: expected 1 to 9, got {effort}")
+    width, height = _sizes(netlist, lef)
+    site, row = lef.site_um
+    area = float((width * height).sum()) / utilisation
+    rows = max(1, round(sqrt(area * aspect) / row))
+    sites = ceil(area / (rows * row) / site)
+    problem, pins, sizes = _problem(netlist, lef, width, height, rows=rows, sites=sites)
+    result, seconds, memory = _run(problem, effort, detailed, 0.95 if spread else 0.0, timeout_s)
+    return _finish(netlist, problem, result, pins, sizes, seconds, memory)
+
+
+def legalise(
+    netlist: Netlist,
+    lef: Lef,
+    *,
+    x_um: npt.ArrayLike,
+    y_um: npt.ArrayLike,
+    core_um: tuple[float, float],
+    effort: int = 2,
+    timeout_s: float = 1800.0,
+) -> Placement:
+    """Put cells onto rows and sites near where they are, then improve in detail; the core stays as it is.
+
+    Parameters
+    ----------
+    netlist, lef, effort, timeout_s
+        As in `place`.
+    x_um, y_um : array_like, shape (cells,)
+        Lower left corners; cells may overlap there.
+    core_um : (width, height)
+        Of the placement that they are from.
+
+    Raises
+    ------
+    PlacementError
+        As in `place`; also if the cells do not fit the core.
+    """
+    width, height = _sizes(netlist, lef)
+    site, row = lef.site_um
+    rows, sites = round(core_um[1] / row), round(core_um[0] / site)
+    if (share := float((width * height).sum()) / (rows * row * sites * site)) > 0.98:
+        raise PlacementError(f"cells take {100 * share:.1f} % of the core: place at a lower utilisation")
+    problem, pins, sizes = _problem(netlist, lef, width, height, rows=rows, sites=sites)
+    unit = sizes[2]
+    for name, start in (("x", x_um), ("y", y_um)):
+        problem[name][: netlist.cells] = np.rint(np.asarray(start, float) / unit)
+    result, seconds, memory = _run(problem, effort, True, 0.0, timeout_s, globally=False)
+    return _finish(netlist, problem, result, pins, sizes, seconds, memory)
+
+
+def _sizes(netlist: Netlist, lef: Lef) -> tuple[Floats, Floats]:
+    """Width and height of each cell."""
     if netlist.cells == 0:
         raise PlacementError(f"{netlist.top} has no cells to place")
     width, height = np.zeros(netlist.cells), np.zeros(netlist.cells)
+    row = lef.site_um[1]
     for group in netlist.groups.values():
         if group.type not in lef.macros:
             raise PlacementError(f"cell {group.type} has no macro in the LEF files")
         macro = lef.macros[group.type]
+        if macro.height_um > row * 1.001:
+            raise PlacementError(f"cell {group.type} is higher than a row of {row:g} um")
         width[group.cells], height[group.cells] = macro.width_um, macro.height_um
+    return width, height
+
+
+def _problem(
+    netlist: Netlist, lef: Lef, width: Floats, height: Floats, *, rows: int, sites: int
+) -> tuple[dict[str, npt.NDArray[Any]], Sequence[npt.NDArray[np.int64]], tuple[Floats, Floats, float, float]]:
+    """What coloquinte gets; owner, net and offsets of each pin; sizes, unit and site."""
     site, row = lef.site_um
-    tall = height > row * 1.001
-    if tall.any():
-        kind = next(g.type for g in netlist.groups.values() if lef.macros[g.type].height_um > row * 1.001)
-        raise PlacementError(f"cell {kind} is higher than a row of {row:g} um")
-    area = float((width * height).sum()) / utilisation
-    rows = max(1, round(sqrt(area * aspect) / row))
-    sites = ceil(area / (rows * row) / site)
     unit = 1 / lef.units_per_um
     total_width, row_units = sites * round(site / unit), round(row / unit)
     total_height = rows * row_units
@@ -228,7 +282,6 @@ def place(
     pins = np.bincount(net_of, minlength=netlist.nets)
     used = (pins >= 2) & (pins <= MAX_PINS)
     chosen = used[net_of]
-    lengths = pins[used]
     problem = {
         "width": np.concatenate([np.rint(width / unit), np.zeros(len(port_nets))]).astype(np.int64),
         "height": np.concatenate([np.rint(height / unit), np.zeros(len(port_nets))]).astype(np.int64),
@@ -236,11 +289,10 @@ def place(
         "x": np.concatenate([np.zeros(netlist.cells, np.int64), port_x]),
         "y": np.concatenate([np.zeros(netlist.cells, np.int64), port_y]),
         "area": np.array([0, total_width, 0, total_height, row_units]),
-        "start": np.concatenate([[0], np.cumsum(lengths)]),
+        "start": np.concatenate([[0], np.cumsum(pins[used])]),
         "cells": owner[chosen], "dx": dx[chosen], "dy": dy[chosen],
     }  # fmt: skip
-    result, seconds, memory = _run(problem, effort, detailed, 0.95 if spread else 0.0, timeout_s)
-    return _finish(netlist, problem, result, (owner, net_of, dx, dy), (width, height, unit, site), seconds, memory)
+    return problem, (owner, net_of, dx, dy), (width, height, unit, site)
 
 
 def _finish(
@@ -299,7 +351,7 @@ def _pins(netlist: Netlist, lef: Lef, unit: float) -> tuple[npt.NDArray[np.int64
 
 
 def _run(
-    problem: Mapping[str, Any], effort: int, detailed: bool, density: float, timeout_s: float
+    problem: Mapping[str, Any], effort: int, detailed: bool, density: float, timeout_s: float, *, globally: bool = True
 ) -> tuple[dict[str, Any], float, int]:
     with tempfile.TemporaryDirectory(prefix="liquidcal-place-") as folder:
         work = Path(folder)
@@ -311,8 +363,8 @@ def _run(
         start = time.monotonic()
         with (work / "log").open("wb") as log:
             child = subprocess.Popen(
-                [*command, str(int(detailed)), str(density)], cwd=work, env=environment, stdin=subprocess.PIPE,
-                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                [*command, str(int(detailed)), str(density), str(int(globally))], cwd=work, env=environment,
+                stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
             try:
                 child.wait(timeout=timeout_s)

@@ -571,7 +571,7 @@ def _rounded(product: npt.NDArray[np.int64], f: DotProductFormat) -> npt.NDArray
 def _first_difference(model: NativeModel, f: DotProductFormat, inputs: list[str]) -> dict[str, int]:
     """Inputs, all others 0, for which hardware and formula differ; empty if there are none."""
     low, high = _extremes(f)
-    if not -(1 << (f.sum_width - 1)) <= low <= high < 1 << (f.sum_width - 1):
+    if f.width is None and not -(1 << (f.sum_width - 1)) <= low <= high < 1 << (f.sum_width - 1):
         raise ValueError(f"sums of {low} to {high} do not fit {f.sum_width} bits")
     offsets, offset = {}, 0
     for port in model.inputs:

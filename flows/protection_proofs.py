@@ -22,11 +22,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib.wiring import Component, In, Out
 
 from flows.proofs import Proof, Status, WholeDotProduct, dot_products, prove_equal
-from flows.rtlil import Wire, parse_rtlil, sigspec
+from flows.rtlil import Cell, RtlilModule, Wire, parse_rtlil, sigspec
 from flows.simulation import SimulatorError, run_group, verilator_environment
 from flows.yosys import YosysError, run_yosys
 from hw.common.error_counters import ErrorCountersLogic
@@ -34,6 +34,7 @@ from hw.common.export import ports, to_rtlil
 from hw.common.hierarchy import place
 from hw.common.i2c_target import DEVICE_ADDRESS, I2cPhase, I2cTargetLogic
 from hw.common.loader import LoaderLogic, LoadPhase
+from hw.common.register_file import RegisterFile
 from hw.common.registered import described, plain, ports_of
 from hw.common.registered_replica import RegisteredReplica
 from hw.common.scrubber import ScrubberLogic
@@ -51,13 +52,15 @@ from hw.hgcal_encoder.word_selector import WordSelector
 from sim.hgcal_encoder.chip_registers import image_masks
 from sim.hgcal_encoder.spec import ECON_T, EncoderSpec, load_spec
 from sim.hgcal_encoder.weights import Weights
+from sim.register_map import Field
 
 if TYPE_CHECKING:
     from hw.hgcal_encoder.dot_product import DotProductFormat
 
 __all__ = [
-    "InsideOut", "TripleCell", "TripleMachine", "inside_out", "prove_cell", "prove_counters", "prove_double_errors",
-    "prove_folded_neuron", "prove_folded_neurons", "prove_i2c_writes", "prove_loader", "prove_machine",
+    "InsideOut", "StoredByte", "TripleCell", "TripleMachine", "inside_out", "prove_cell", "prove_counters",
+    "prove_double_errors",
+    "prove_folded_neuron", "prove_folded_neurons", "prove_gates", "prove_i2c_writes", "prove_loader", "prove_machine",
     "prove_protection", "prove_register", "prove_scrubber", "prove_swap", "prove_word_access", "prove_word_corrector",
     "prove_word_double_errors", "prove_word_selector", "prove_word_store",
 ]  # fmt: skip
@@ -70,15 +73,19 @@ class InsideOut:
     Attributes
     ----------
     rtlil : str
-        Module `name`, combinational, with the ports of the component and `state`, `next_state`.
+        Module `name`, combinational, with the ports of the component and `state`, `next_state`, and with `struck` if
+        there are gates.
     name : str
     bits : tuple of str
         Flip-flops in the order of `state`: instances and signal, joined by dots, and the bit.
+    gates : int
+        Enables that `struck` inverts, one for each of its bits.
     """
 
     rtlil: str
     name: str
     bits: tuple[str, ...]
+    gates: int = 0
 
     def copies(self) -> list[int]:
         """For each flip-flop the number of its copy, from the instance ``..._0`` to ``..._2`` that it lies in.
@@ -97,36 +104,54 @@ class InsideOut:
         return found
 
 
-def inside_out(component: Component, name: str) -> InsideOut:
+def inside_out(component: Component, name: str, *, gates: bool = False) -> InsideOut:
     """Take the flip-flops out of a component; reset is left out (it loads fixed values).
+
+    Parameters
+    ----------
+    component : Component
+    name : str
+        Of the module that is made.
+    gates : bool
+        Find enables as synthesis does, and let the input `struck` invert each: a clock gate that passes a clock too
+        many, or one too few.
 
     Raises
     ------
     ValueError
-        If there is no flip-flop.
+        If there is no flip-flop; with `gates`, if one has no enable.
     """
     with tempfile.TemporaryDirectory(prefix="liquidcal-inside-out-") as folder:
         work = Path(folder)
         (work / "design.il").write_text(to_rtlil(component, name))
         run_yosys(
             f"read_rtlil design.il\nsetattr -mod -unset keep_hierarchy\nhierarchy -top {name}\nproc -noopt\n"
-            "flatten -noscopeinfo\nwrite_rtlil flat.il\n",
+            + ("opt_clean\nopt_dff -nosdff\n" if gates else "")
+            + "flatten -noscopeinfo\nwrite_rtlil flat.il\n",
             directory=work,
         )
         module = parse_rtlil((work / "flat.il").read_text())[name]
     kept = []
     held: list[tuple[list[str], list[str]]] = []
+    found = 0
     for cell in module.cells:
-        if "dff" in cell.type:
-            held.append((module.bits(cell.connections["Q"]), module.bits(cell.connections["D"])))
-        else:
+        if "dff" not in cell.type:
             kept.append(cell)
+            continue
+        q, d = (module.bits(cell.connections[port]) for port in "QD")
+        if gates:
+            if "EN" not in cell.connections:
+                raise ValueError(f"{name}: no enable of {q[0].removeprefix(chr(92))}")
+            d = _struck(module, kept, cell, found)
+            found += 1
+        held.append((q, d))
     width = sum(len(q) for q, _ in held)
     if not width:
         raise ValueError(f"{name} has no flip-flop")
     module.cells = kept
-    for port, output in (("\\state", False), ("\\next_state", True)):
-        module.wires[port] = Wire(name=port, width=width, input=not output, output=output)
+    for port, size, output in (("\\state", width, False), ("\\next_state", width, True), ("\\struck", found, False)):
+        if size:
+            module.wires[port] = Wire(name=port, width=size, input=not output, output=output)
     names = []
     position = 0
     for q, d in held:
@@ -135,7 +160,32 @@ def inside_out(component: Component, name: str) -> InsideOut:
         module.connections.append((sigspec([f"\\next_state {bit}" for bit in span]), sigspec(d)))
         names += [re.sub(r"^\\", "", bit).replace(" [", "[") for bit in q]
         position += len(q)
-    return InsideOut(rtlil=module.text(), name=name, bits=tuple(names))
+    return InsideOut(rtlil=module.text(), name=name, bits=tuple(names), gates=found)
+
+
+def _struck(module: RtlilModule, cells: list[Cell], flip_flops: Cell, number: int) -> list[str]:
+    """What flip-flops with an enable take when bit `number` of `struck` inverts it."""
+    width = len(module.bits(flip_flops.connections["Q"]))
+    enable, taken = f"\\gate_{number}", f"\\taken_{number}"
+    module.wires |= {
+        name: Wire(name=name, width=size, input=False, output=False) for name, size in ((enable, 1), (taken, width))
+    }
+    # an enable that is active low is the same with its bit of `struck` inverted
+    high = int(flip_flops.parameters["EN_POLARITY"].rpartition("'")[2], 2)
+    one_bit = {f"{port}_WIDTH": "1" for port in "ABY"} | {"A_SIGNED": "0", "B_SIGNED": "0"}
+    cells += [
+        Cell(
+            name=f"$gate_{number}", type="$xor" if high else "$xnor", attributes={}, parameters=one_bit,
+            connections={"A": flip_flops.connections["EN"], "B": f"\\struck [{number}]", "Y": enable},
+        ),
+        Cell(
+            name=f"$taken_{number}", type="$mux", attributes={}, parameters={"WIDTH": str(width)},
+            connections={
+                "A": flip_flops.connections["Q"], "B": flip_flops.connections["D"], "S": enable, "Y": taken,
+            },
+        ),
+    ]  # fmt: skip
+    return [f"{taken} [{bit}]" for bit in range(width)]
 
 
 def _header(module: str, declared: Sequence[tuple[str, str, int]]) -> str:
@@ -190,6 +240,37 @@ class TripleCell(Component):  # type: ignore[misc]
         ]
         m.d.comb += self.error.eq(Cat(cell.error for cell in cells).any())
         return m
+
+
+class StoredByte(Component):  # type: ignore[misc]
+    """One byte of a register file as one cell: with the decoder and the encoder that its file has for it."""
+
+    latency = 1
+
+    def __init__(self, *, width: int, reset: int, cell: Callable[..., Component] = SecdedCell) -> None:
+        self._field = Field(name="byte", address=_BYTE, width=width, reset=reset)
+        self._cell = cell
+        super().__init__({
+            "data": In(width), "enable": In(1), "scrub": In(1), "value": Out(width), "error": Out(1), "double": Out(1),
+        })  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        file = place(m, platform, "file", RegisterFile, fields=(self._field,), address_width=5, cell=self._cell)
+        m.d.comb += [
+            file.write_address.eq(_BYTE),
+            file.write_data.eq(self.data),
+            file.write_enable.eq(self.enable),
+            file.scrub_row.eq(Mux(self.scrub, _BYTE >> 4, 0)),
+            self.value.eq(file.byte),
+            self.error.eq(file.errors),
+            self.double.eq(file.doubles),
+        ]
+        return m
+
+
+_BYTE = 0x13
+"""Address of a byte in row 1."""
 
 
 def prove_cell(
@@ -263,9 +344,67 @@ def _copy_mask(design: InsideOut) -> str:
     return f"  wire [{len(bits) - 1}:0] mask = {{{', '.join(reversed(bits))}}};\n"
 
 
+def prove_gates(
+    name: str, cell: Callable[..., Component], *, whole_copies: bool, width: int = 8, timeout_s: float = 120.0
+) -> Proof:
+    """A storage cell one of whose clock gates passes a clock too many or one too few.
+
+    In copies the right value, old or new, shows behind it, and one clock later (with scrub) all copies hold it. In a
+    code word a clock too many stores the corrected word, whatever one flip there was before; one too few leaves the
+    word as it was, so that a correction waits for the next scrub, and a write is lost: that is not protected.
+
+    Parameters as `prove_cell`.
+    """
+    design = inside_out(cell(width=width, reset=0), "protected_cell", gates=True)
+    size = len(design.bits)
+    probe = described(cell, width=width, reset=0)
+    has_scrub = "scrub" in probe.signature.members
+    outputs = [port for port, direction, _ in ports(probe) if direction == "output" and port.startswith("value")]
+    index = max(size, design.gates).bit_length()
+    declared = [("stored", "input", width), ("data", "input", width), ("enable", "input", 1), ("scrub", "input", 1)]
+    declared += [("gate", "input", index), ("place", "input", index)]
+    declared += [(port, "output", width) for port in outputs] + [("right", "output", 1)]
+    zero, calm = f"{size}'d0", f"{design.gates}'d0"
+    flip = f"(place < {size}) ? ({size}'d1 << place) : {size}'d0" if not whole_copies else zero
+    gate = f"""
+  wire [{size - 1}:0] mask = {flip};
+  wire [{design.gates - 1}:0] struck = (gate < {design.gates}) ? ({design.gates}'d1 << gate) : {calm};
+  wire [{size - 1}:0] word, fresh, after, again;
+"""
+
+    def instance(label: str, scrub: str, **nets: str) -> str:
+        return _instance(design.name, label, **nets, **({"scrub": scrub} if has_scrub else {}))
+
+    write = {"state": zero, "struck": calm, "enable": "1'b1"}
+    gate += instance("old", "1'b0", next_state="word", data="stored", **write)
+    gate += instance("new", "1'b0", next_state="fresh", data="data", **write)
+    gate += instance(
+        "dut", "scrub", state="word ^ mask", struck="struck", next_state="after", data="data", enable="enable"
+    )
+    gate += instance(
+        "later", "1'b1", state="after", struck=calm, next_state="again", data=f"{width}'d0", enable="1'b0",
+        **{port: port for port in outputs},
+    )  # fmt: skip
+    if whole_copies:
+        gate += "  assign right = again == (enable ? fresh : word);\n"
+        gold = "".join(f"  assign {port} = enable ? data : stored;\n" for port in outputs)
+        what = "the right value shows, all copies hold it " + ("at the next scrub" if has_scrub else "one clock later")
+    else:
+        gate += "  wire asked = enable || scrub && mask != 0;\n"
+        gate += "  assign right = after == (asked == (struck != 0) ? word ^ mask : enable ? fresh : word);\n"
+        # a clock too many where nothing was asked for corrects, too
+        gold = "".join(f"  assign {port} = enable && gate >= {design.gates} ? data : stored;\n" for port in outputs)
+        what = "a clock too many corrects, one too few changes nothing"
+    gold += "  assign right = 1'b1;\n"
+    return _prove(
+        name, f"any one of {design.gates} clock gates fails for a clock: {what}", declared, gold, gate, [design.rtlil],
+        timeout_s,
+    )  # fmt: skip
+
+
 def prove_double_errors(timeout_s: float = 120.0, width: int = 8) -> Proof:
     """Two flips in a code word are told, and nothing is miscorrected."""
-    design = inside_out(SecdedCell(width=width, reset=0), "protected_cell")
+    design = inside_out(StoredByte(width=width, reset=0), "protected_cell")
     size = len(design.bits)
     index = size.bit_length()
     declared = [("stored", "input", width), ("first", "input", index), ("second", "input", index)]
@@ -869,7 +1008,10 @@ def prove_protection(*, first: int = 0x03B0, last: int = 0x0BE2, steps: int = 4,
     for width in range(1, 9):
         yield prove_cell(f"voted_cell_{width}", VotedCell, whole_copies=True, width=width)
         yield prove_cell(f"triplicated_cell_{width}", TripleCell, whole_copies=True, width=width)
-        yield prove_cell(f"secded_cell_{width}", SecdedCell, whole_copies=False, width=width)
+        yield prove_cell(f"secded_cell_{width}", StoredByte, whole_copies=False, width=width)
+    yield prove_gates("voted_cell_gates", VotedCell, whole_copies=True)
+    yield prove_gates("triplicated_cell_gates", TripleCell, whole_copies=True)
+    yield prove_gates("secded_cell_gates", StoredByte, whole_copies=False)
     yield prove_double_errors()
     yield prove_register("voted_register", width=64)
     yield prove_machine("i2c_in_triplicate", I2cTargetLogic, whole_copies=False)

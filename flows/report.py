@@ -394,12 +394,14 @@ def write_report(folder: Path, spec: Any, *, against: Path | None = None) -> Pat
 
     extra = (compare(folder, against),) if against is not None else ()
     report = (encoder_report if isinstance(spec, EncoderSpec) else crossbar_report)(folder, spec)
-    report = replace(report, sections=(*report.sections, *extra))
-    for name, text in (
+    # folders of variants are named after what makes them
+    name = folder.name if folder.name.startswith(f"{spec.name}_") else spec.name
+    report = replace(report, name=name, sections=(*report.sections, *extra))
+    for file_name, text in (
         ("report.json", json.dumps(report.to_dict(), indent=1) + "\n"),
         ("report.md", report.to_markdown()),
         ("index.html", report.to_html()),
     ):
-        with replacing(folder / name) as file:
+        with replacing(folder / file_name) as file:
             file.write(text)
     return folder / "index.html"

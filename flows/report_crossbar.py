@@ -10,9 +10,11 @@ import numpy as np
 
 from flows import drawing
 from flows.crossbar_drawing import confusion_svg, histogram_svg, map_image, raster_svg
+from flows.crossbar_energy import SPLIT
 from flows.published import systems
 from flows.report import Picture, Report, Section, Tile, collect, read_json, table
 from flows.report_sections import implementation_sections
+from sim.fixed_point import IntArray
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 
@@ -44,13 +46,10 @@ def crossbar_report(folder: Path, spec: CrossbarSpec) -> Report:
 
 
 def _liquid(data: dict[str, Any], spec: CrossbarSpec) -> list[Section]:
-    codes, labels, classes = data["codes"], data["labels"], data["classes"]
-    right = float(np.mean(labels == classes))
-    matrix = np.zeros((spec.outputs, spec.outputs), np.int64)
-    np.add.at(matrix, (labels, classes), 1)
+    codes = data["codes"]
     formed = float(np.mean(codes > 0))
-    error = (right * (1 - right) / len(labels)) ** 0.5
-    return [
+    digit = f"Digit {int(data['shown_label'])}, found" if "labels" in data else "Random spikes, found"
+    sections = [
         Section(
             title="The array",
             lead=(
@@ -71,30 +70,51 @@ def _liquid(data: dict[str, Any], spec: CrossbarSpec) -> list[Section]:
         Section(
             title="One sample through the liquid",
             lead=(
-                f"Digit {int(data['shown_label'])}, found {int(data['shown_class'])}:"
+                f"{digit} {int(data['shown_class'])}:"
                 f" {int(data['inputs'].sum()):,} input spikes, {int(data['spikes'].sum()):,} spikes of the liquid."
             ),
             pictures=(Picture(markup=raster_svg(data["inputs"], data["spikes"])),),
         ),
-        Section(
-            title="Classes",
-            lead=(
-                f"{len(labels):,} N-MNIST-like recordings of digits that no readout was trained on,"
-                f" {100 * right:.1f} % right (statistical error {100 * error:.1f} points), in the chip's own integers."
-            ),
-            pictures=(Picture(markup=confusion_svg(matrix)),),
-            notes=("N-MNIST-like: events synthesised from MNIST images, not recordings of a camera.",),
-            tiles=(Tile(value=f"{100 * right:.1f} %", label=f"right of {len(labels):,} recordings"),),
-        ),
     ]
+    if "labels" in data:
+        sections.append(_classes(data["labels"], data["classes"], spec))
+    return sections
+
+
+def _classes(labels: IntArray, classes: IntArray, spec: CrossbarSpec) -> Section:
+    right = float(np.mean(labels == classes))
+    error = (right * (1 - right) / len(labels)) ** 0.5
+    matrix = np.zeros((spec.outputs, spec.outputs), np.int64)
+    np.add.at(matrix, (labels, classes), 1)
+    return Section(
+        title="Classes",
+        lead=(
+            f"{len(labels):,} N-MNIST-like recordings of digits that no readout was trained on,"
+            f" {100 * right:.1f} % right (statistical error {100 * error:.1f} points), in the chip's own integers."
+        ),
+        pictures=(Picture(markup=confusion_svg(matrix)),),
+        notes=("N-MNIST-like: events synthesised from MNIST images, not recordings of a camera.",),
+        tiles=(Tile(value=f"{100 * right:.1f} %", label=f"right of {len(labels):,} recordings"),),
+    )
 
 
 def _energy(content: dict[str, Any]) -> Section:
     terms = content["terms"]
-    total = [sum(term[end] for term in terms) for end in ("low_pj", "nominal_pj", "high_pj")]
-    rows = [[t["name"], f"{t['low_pj']:,.0f}", f"{t['nominal_pj']:,.0f}", f"{t['high_pj']:,.0f}"] for t in terms]
+    ends = ("low_pj", "nominal_pj", "high_pj")
+    total = [sum(term[end] for term in terms) for end in ends]
+    rows = [[t["name"], *(f"{t[end]:,.0f}" for end in ends)] for t in terms]
     rows.append(["together", *(f"{value:,.0f}" for value in total)])
     operations = content["synaptic_operations"]
+    parts = {name: [0.0, 0.0, 0.0] for name in ("array", "ADCs", "neurons", "readout", "rest")}
+    for term in terms:
+        sums = parts[SPLIT.get(term["name"], "rest")]
+        for place, end in enumerate(ends):
+            sums[place] += term[end]
+    split = [
+        [name, *(f"{value / 1000:,.3g}" for value in sums), *(f"{value / operations:,.3g}" for value in sums)]
+        for name, sums in (*parts.items(), ("together", total))
+        if any(sums)
+    ]
     return Section(
         title="Energy of one inference",
         lead=(
@@ -106,7 +126,12 @@ def _energy(content: dict[str, Any]) -> Section:
                 markup=drawing.bars_svg([(t["name"], t["nominal_pj"], f"{t['nominal_pj']:,.0f} pJ") for t in terms])
             ),
         ),
-        tables=(table(["part", ">low, pJ", ">nominal, pJ", ">high, pJ"], rows),),
+        tables=(
+            table(
+                ["part", ">low, nJ", ">nominal, nJ", ">high, nJ", ">low, pJ per operation", ">nominal", ">high"], split
+            ),
+            table(["part in detail", ">low, pJ", ">nominal, pJ", ">high, pJ"], rows),
+        ),
         notes=tuple(content["notes"]),
         tiles=(Tile(value=f"{total[1] / 1000:.1f} nJ", label="energy of an inference, nominal"),),
     )

@@ -47,8 +47,7 @@ def encoder_report(folder: Path, spec: EncoderSpec) -> Report:
     )
     beside = [replace(_beside_others(power, spec), origins=folder_origins(folder / "power"))] if power else []
     upsets = campaign_sections(folder, spec)
-    name = folder.name if folder.name.startswith(f"{spec.name}_") else spec.name
-    return collect(folder, name, lead, [*sections, *beside, *implementation, *upsets])
+    return collect(folder, spec.name, lead, [*sections, *beside, *implementation, *upsets])
 
 
 def _data_path(spec: EncoderSpec) -> Section:

@@ -197,6 +197,12 @@ class FixedPoint:
         return check_range(codes, self.min_code, self.max_code, name)
 
 
+def wrap(codes: npt.ArrayLike, width: int | None) -> IntArray:
+    """The low `width` bits of integers as two's complement; all bits if `width` is None."""
+    values = _integers(codes)
+    return values if width is None else FixedPoint(width=width, fraction=0, signed=True).fit(values)
+
+
 def round_shift(codes: npt.ArrayLike, shift: int, rounding: Rounding = Rounding.TRN) -> IntArray:
     """``codes / 2**shift`` rounded to integers; a negative `shift` multiplies.
 

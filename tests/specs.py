@@ -36,7 +36,8 @@ SMALL = EncoderSpec(
 def published_variants() -> list[EncoderSpec]:
     """The presets, and ECON_T with rules that the vectors leave open."""
     wrapping = replace(ECON_T.latent, overflow=Overflow.WRAP)
-    return [*PRESETS.values(), replace(ECON_T, name="WRAPPING", latent=wrapping)]
+    narrow = replace(ECON_T, name="NARROW_SUMS", conv_sum_width=8, dense_sum_width=11)
+    return [*PRESETS.values(), replace(ECON_T, name="WRAPPING", latent=wrapping), narrow]
 
 
 def scalar_round(value: Fraction, rounding: Rounding) -> int:
@@ -48,6 +49,14 @@ def scalar_round(value: Fraction, rounding: Rounding) -> int:
 def scalar_store(value: Fraction, form: FixedPoint) -> int:
     code = scalar_round(max(value, Fraction(0)) * 2**form.fraction, form.rounding)
     return min(code, 2**form.width - 1) if form.overflow is Overflow.SAT else code % 2**form.width
+
+
+def scalar_wrap(value: Fraction, fraction: int, width: int | None) -> Fraction:
+    """Two's complement of `width` bits, the lowest of which counts ``2**-fraction``."""
+    if width is None:
+        return value
+    period = Fraction(2**width, 2**fraction)
+    return (value + period / 2) % period - period / 2
 
 
 def scalar_latents(charges: list[int], codes: list[int], spec: EncoderSpec) -> list[int]:
@@ -82,6 +91,7 @@ def scalar_latents(charges: list[int], codes: list[int], spec: EncoderSpec) -> l
                     product = weight * pixels[cell] / 2**spec.pixel.fraction
                     scale = 2**spec.conv_product_fraction
                     value += Fraction(scalar_round(product * scale, spec.conv_product_rounding), scale)
+                value = scalar_wrap(value, spec.conv_product_fraction, spec.conv_sum_width)
                 activations.append(scalar_store(value, spec.activation))
     dense = [[next(values) * unit for _ in activations] for _ in range(spec.latents)]
     latents = []
@@ -91,5 +101,6 @@ def scalar_latents(charges: list[int], codes: list[int], spec: EncoderSpec) -> l
         for weight, activation in zip(row, activations, strict=True):
             product = weight * activation / 2**spec.activation.fraction
             value += Fraction(scalar_round(product * scale, spec.dense_product_rounding), scale)
+        value = scalar_wrap(value, spec.dense_product_fraction, spec.dense_sum_width)
         latents.append(scalar_store(value, spec.latent))
     return latents

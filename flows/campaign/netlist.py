@@ -13,6 +13,11 @@ lane 0.
 A chip that reuses multipliers has an internal clock: behind the edge that both clocks have in common the logic is
 evaluated, and the flip-flops of the internal clock take their data, as often as it ticks in a crossing. Flips come in
 front of the common edge, and a transient lasts the internal clock in front of it.
+
+Behind clock gates a flip-flop takes its data only where its gate lets the clock through, in each lane as the logic of
+that lane says; a flip stays until its flip-flop is clocked. A transient on the enable of a gate is a clock too many, or
+one too few. Upsets of the latch inside a gate are not simulated: while it is open its input overrules them, and behind
+the edge they make a late clock, which a simulation without delays does not have.
 """
 
 from __future__ import annotations
@@ -77,6 +82,7 @@ def map_chip(
     library: CellLibrary,
     *,
     recipe: Recipe = AREA,
+    clock_gating: bool = False,
     timeout_s: float = 1800.0,
 ) -> Path:
     """Synthesise a chip, or find it in the cache: the folder of the result.
@@ -86,6 +92,8 @@ def map_chip(
     spec, scheme, loading, library : EncoderSpec, Scheme, Loading, CellLibrary
     recipe : Recipe
         How to map.
+    clock_gating : bool
+        With clock gates, as `flows.synthesis.synthesise` has it.
     timeout_s : float
         Limit of each yosys run in seconds.
 
@@ -98,6 +106,7 @@ def map_chip(
 
     key = content_key(
         spec=spec.to_toml(), scheme=scheme, loading=loading, library=library.sha256, recipe=asdict(recipe),
+        clock_gating=clock_gating,
         sources=source_hash("hw", "sim", "flows/synthesis.py", "flows/cells.py", "flows/yosys.py"),
     )  # fmt: skip
     folder = cache_directory() / "chips" / f"{spec.name}-{scheme}-{loading}-{key[:16]}"
@@ -106,7 +115,7 @@ def map_chip(
         folder.parent.mkdir(parents=True, exist_ok=True)
         result = synthesise(
             to_rtlil(Chip(spec=spec, scheme=scheme, loading=loading), top), top=top, library=library, out_dir=folder,
-            keep=(KEPT,), recipe=recipe, timeout_s=timeout_s,
+            keep=(KEPT,), recipe=recipe, clock_gating=clock_gating, timeout_s=timeout_s,
         )  # fmt: skip
         gate_replicas(result.metrics, storage_bits(spec, scheme, loading))
         for name in ("source.il", "elaborated.il", "netlist.il", "map.log", "netlist.log"):
@@ -256,6 +265,24 @@ def _edge(values, states, data, counter, new, capture):  # type: ignore[no-untyp
 
 
 @njit(cache=True, nogil=True)
+def _compare(values, states, counter):  # type: ignore[no-untyped-def]
+    """Which lanes differ from lane 0 in these flip-flops, elsewhere and in error counters."""
+    width = values.shape[1]
+    different = np.zeros(width, np.uint64)
+    told = np.zeros(width, np.uint64)
+    for k in range(len(states)):
+        row = states[k]
+        one = np.uint64(0) - (values[row, 0] & np.uint64(1))
+        for w in range(width):
+            change = values[row, w] ^ one
+            if counter[k]:
+                told[w] |= change
+            else:
+                different[w] |= change
+    return different, told
+
+
+@njit(cache=True, nogil=True)
 def _tick(values, states, data, new):  # type: ignore[no-untyped-def]
     """Take data into these flip-flops at once."""
     for k in range(len(states)):
@@ -357,6 +384,13 @@ class NetlistEngine:
                 self._counter[self._storage[bit.path, bit.bit]] = True
         self._data = np.asarray(one._data, np.int32)
         self._states = np.asarray(one.state_rows, np.int32)
+        # latches of clock gates: open whenever the logic is evaluated, so never a state of their own
+        self._gated = bool(one._latch.any())
+        if self._gated and spec.reuse > 1:
+            raise ValueError("a chip with an internal clock and clock gates cannot be struck: map it without gates")
+        self._kept_states = self._states[~one._latch]
+        self._kept_counter = self._counter[~one._latch]
+        self._latches, self._enables = self._states[one._latch], self._data[one._latch]
         internal = np.isin(one._clock_rows, one._clock_cone(clocks[1:])[1]) if spec.reuse > 1 else np.zeros(0, np.int64)
         self._internal = np.flatnonzero(internal)
         self._start = self._loaded(one)
@@ -405,10 +439,17 @@ class NetlistEngine:
             nets = found.setdefault(kind, {})
             if net not in nets or name < nets[net][0]:
                 nets[net] = (name, bit)
+        gates = set(self._enables[self._enables < self.chip.netlist.nets].tolist())
+        for kind in ("control logic", "store logic", "data path"):
+            for net in gates & found.get(kind, {}).keys():
+                found.setdefault("clock gates", {})[net] = found[kind].pop(net)
         # the outputs of control and voters are nets of the modules around them, too
         taken: set[int] = set()
         chosen = {}
-        for kind in ("inputs", "control outputs", "voters", "registers", "control logic", "store logic", "data path"):
+        for kind in (
+            "inputs", "control outputs", "voters", "registers", "clock gates", "control logic", "store logic",
+            "data path",
+        ):  # fmt: skip
             nets = {net: target for net, target in found.get(kind, {}).items() if net not in taken}
             taken |= nets.keys()
             if nets:
@@ -473,6 +514,7 @@ class NetlistEngine:
         for bit in self.bits:
             if bit.stratum is Stratum.CONTROL and bit.bit == self._run_bit and _is_control_state(bit.path):
                 states[self._storage[bit.path, bit.bit]] = _ALL
+        one._drive_clocks(np.uint64(0))
         return states
 
     def _advance(self, simulator: GateSimulator, new: Words, taken: bool = False) -> tuple[Words, Words]:
@@ -487,6 +529,13 @@ class NetlistEngine:
         taken : bool
             Flip-flops have taken their data at the common edge.
         """
+        if self._gated:
+            if not taken:
+                simulator.values[self._latches] = simulator.values[self._enables]
+                simulator.edge()
+            simulator._drive_clocks(np.uint64(0))
+            seen: tuple[Words, Words] = _compare(simulator.values, self._kept_states, self._kept_counter)
+            return seen
         whole = not len(self._internal) and not taken
         if len(self._internal) and not taken:
             _tick(simulator.values, self._states, self._data, new)

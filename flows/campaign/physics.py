@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.files import replacing
-from sim.fixed_point import IntArray, round_shift
+from sim.fixed_point import IntArray, round_shift, wrap
 from sim.hgcal_encoder.decoder import TrainedModel, truncate_latents
 from sim.hgcal_encoder.metric import earth_movers_distance
 from sim.hgcal_encoder.normalise import normalise, sum_code
@@ -161,6 +161,7 @@ class _Layers:
         return np.asarray(bias, np.int64) << (self.spec.conv_product_fraction - self.spec.weight.fraction)
 
     def activate(self, sums: IntArray) -> IntArray:
+        sums = wrap(sums, self.spec.conv_sum_width)
         return self.spec.activation.requantise(np.maximum(sums, 0), self.spec.conv_product_fraction)
 
     def dense_product(self, activations: IntArray, weight: npt.ArrayLike) -> IntArray:
@@ -172,6 +173,7 @@ class _Layers:
         return np.asarray(bias, np.int64) << (self.spec.dense_product_fraction - self.spec.weight.fraction)
 
     def finish(self, sums: IntArray) -> IntArray:
+        sums = wrap(sums, self.spec.dense_sum_width)
         return self.spec.latent.requantise(np.maximum(sums, 0), self.spec.dense_product_fraction)
 
     def flipped(self, code: int, place: int) -> int:

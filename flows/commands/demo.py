@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,7 +36,7 @@ def demo(
 
     Encoder: showers become eLink words. Crossbar: one seed becomes conductances, accuracy, spikes and energy.
     """
-    from flows.crossbar_demo import TRAINING, VALIDATION, run_crossbar_demo
+    from flows.crossbar_demo import TRAINING, VALIDATION, chain_summary, run_crossbar_demo, summary_line
     from flows.encoder_demo import run_demo
     from flows.report import write_report
     from sim.hgcal_encoder.spec import ECON_T
@@ -44,6 +44,7 @@ def demo(
 
     whole = Journal()
     reports, areas = {}, {}
+    drawn: dict[str, Any] = {}
     for name, spec in ((Chip.HGCAL_ENCODER, ECON_T), (Chip.LSM_CROSSBAR, N_MNIST)):
         if chip not in (name, Chip.BOTH):
             continue
@@ -52,6 +53,7 @@ def demo(
         folder = result_folder(out, spec.name)
         if spec is N_MNIST:
             run_crossbar_demo(journal, folder, N_MNIST, seed=seed, sizes=(TRAINING, VALIDATION, recordings))
+            drawn = {"chip": chain_summary(folder)}
         else:
             run_demo(journal, folder, crossings=crossings, seed=seed)
         areas[spec.name] = run_synthesis(journal, spec, folder, library).area_um2
@@ -60,6 +62,8 @@ def demo(
         whole.steps += journal.steps
         whole.checks += journal.checks
     print_times(whole)
+    if drawn:
+        whole.console.print(f"Seed {seed}: {summary_line(drawn['chip'])}")
     for design, page in reports.items():
         whole.console.print(f"Report of {design}: [bold]{page}[/]")
-    finish(whole, {"reports": reports, "area_um2": areas}, as_json)
+    finish(whole, {"reports": reports, "area_um2": areas, **drawn}, as_json)

@@ -9,10 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.commands.options import AsJson, LoadingOption, Out, Preset, SchemeOption, finish, result_folder
+from flows.commands.options import AsJson, LoadingOption, Out, Preset, Reuse, SchemeOption, finish, result_folder
 from flows.designs import component, design
 from flows.fpga import DEVICES, place_and_route
 from flows.journal import Check, Journal
+from sim.hgcal_encoder.spec import EncoderSpec
 
 
 def fpga(
@@ -20,7 +21,11 @@ def fpga(
     device: Annotated[str, typer.Option(help=f"FPGA: {', '.join(DEVICES)}.")] = "ecp5-85k",
     clock_mhz: Annotated[float, typer.Option(min=1.0, help="Clock that place and route work towards.")] = 40.0,
     seed: Annotated[int, typer.Option(help="Seed of the placer.")] = 1,
+    macro_seed: Annotated[
+        int | None, typer.Option(min=0, help="Crossbar: seed of the conductances in its memory, 0 if left out.")
+    ] = None,
     timeout: Annotated[float, typer.Option(min=1.0, help="Limit of each tool in seconds.")] = 3600.0,
+    reuse: Reuse = None,
     scheme: SchemeOption = None,
     loading: LoadingOption = None,
     out: Out = Path("report"),
@@ -29,30 +34,35 @@ def fpga(
     """Place and route a design on an FPGA: utilisation, clock frequency, bitstream.
 
     Ports stand behind shift chains, since no package has enough pins. With --scheme the whole encoder chip with I2C,
-    whose copies of registers stay apart.
+    whose copies of registers stay apart. An encoder that reuses multipliers has its internal clock as a second port.
     """
     from hw.common.export import to_rtlil
     from hw.common.serial_boundary import SerialBoundary
 
     if device not in DEVICES:
         raise typer.BadParameter(f"no FPGA named {device!r}; there are {', '.join(DEVICES)}")
-    chosen = design(preset, scheme=scheme, loading=loading)
-    if chosen.reuse > 1:
-        raise typer.BadParameter(f"{chosen.name} has an internal clock, which its boundary of shift chains has not")
+    chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading)
+    clocks = {"fast_clk": chosen.reuse} if chosen.reuse > 1 else {}
+    if macro_seed is not None and isinstance(chosen.spec, EncoderSpec):
+        raise typer.BadParameter("--macro-seed is for a crossbar")
     # the macro of a crossbar is emulated in block RAM here
-    part = component(chosen.spec) if chosen.scheme is None else chosen.component()
+    part = component(chosen.spec, macro_seed=macro_seed or 0) if chosen.scheme is None else chosen.component()
     journal = Journal()
     folder = result_folder(out, chosen.name)
     with journal.step(f"{chosen.name} on {DEVICES[device].description}: yosys, nextpnr"):
         result = place_and_route(
-            to_rtlil(SerialBoundary(component=part), chosen.name),
+            to_rtlil(SerialBoundary(component=part, clocks=clocks), chosen.name),
             top=chosen.name,
             device=DEVICES[device],
             out_dir=folder / f"fpga-{device}",
+            clocks=clocks,
+            # an encoder is made of equal neurons
+            flatten=not isinstance(chosen.spec, EncoderSpec),
             target_mhz=clock_mhz,
             seed=seed,
             command=f"liquidcal fpga {preset} --device {device} --clock-mhz {clock_mhz:g} --seed {seed}"
-            + chosen.options,
+            + chosen.options
+            + ("" if macro_seed is None else f" --macro-seed {macro_seed}"),
             timeout_s=timeout,
         )
     journal.check(

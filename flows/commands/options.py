@@ -37,6 +37,10 @@ LoadingOption = Annotated[
 ClockGating = Annotated[
     bool, typer.Option("--clock-gating", help="Registers with an enable behind clock gates of the library.")
 ]
+Repair = Annotated[
+    bool,
+    typer.Option("--repair", help="Give cells the size that their loads ask for, and buffers, in the core as placed."),
+]
 
 
 def result_folder(out: Path, name: str) -> Path:

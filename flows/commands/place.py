@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.options import AsJson, ClockGating, LoadingOption, Out, Preset, Reuse, SchemeOption, finish
+from flows.commands.options import (
+    AsJson,
+    ClockGating,
+    LoadingOption,
+    Out,
+    Preset,
+    Repair,
+    Reuse,
+    SchemeOption,
+    finish,
+)
 from flows.journal import Check, Journal
 
 if TYPE_CHECKING:  # the placer and its readers are slow to import
@@ -23,6 +33,7 @@ def place(
     aspect: Annotated[float, typer.Option(help="Height of the core over its width.")] = 1.0,
     effort: Annotated[int, typer.Option(min=1, max=9, help="Effort of the placer.")] = 1,
     spread: Annotated[bool, typer.Option(help="Even density over the core instead of shortest wires.")] = False,
+    repair: Repair = False,
     reuse: Reuse = None,
     scheme: SchemeOption = None,
     loading: LoadingOption = None,
@@ -37,8 +48,9 @@ def place(
     journal = Journal()
     mapped = Mapped(folder=out / chosen.name)
     metrics = run_placement(
-        journal, chosen, mapped, preset=preset, utilisation=utilisation, aspect=aspect, effort=effort, spread=spread
-    )
+        journal, chosen, mapped, preset=preset, utilisation=utilisation, aspect=aspect, effort=effort, spread=spread,
+        repair=repair,
+    )  # fmt: skip
     picture = mapped.folder / "placement" / "placement.png"
     if not as_json:
         journal.console.print(f"picture: {picture}")
@@ -55,15 +67,16 @@ def run_placement(
     aspect: float = 1.0,
     effort: int = 1,
     spread: bool = False,
+    repair: bool = False,
 ) -> tuple[Metric, ...]:
     """Place a synthesised design and judge that every cell stands legally."""
     from flows.physical import measure_placement
 
-    with journal.step(f"placement of {mapped.netlist.cells:,} cells"):
+    with journal.step(f"placement of {mapped.synthesised.cells:,} cells"):
         command = f"liquidcal place {preset} --utilisation {utilisation:g} --aspect {aspect:g} --effort {effort}"
-        command += (" --spread" if spread else "") + chosen.options
+        command += (" --spread" if spread else "") + (" --repair" if repair else "") + chosen.options
         placed, busy, metrics = measure_placement(
-            mapped, utilisation=utilisation, aspect=aspect, effort=effort, spread=spread, command=command
+            mapped, utilisation=utilisation, aspect=aspect, effort=effort, spread=spread, repair=repair, command=command
         )
     journal.check(
         Check(

@@ -13,6 +13,7 @@ from rich.table import Table
 from flows.commands.options import AsJson, ClockGating, LoadingOption, Out, Reuse, SchemeOption
 from flows.designs import PRESETS, Design, design
 from flows.journal import Check, Journal
+from sim.hgcal_encoder.spec import EncoderSpec
 
 if TYPE_CHECKING:  # slow to import
     from flows.metrics import Metric
@@ -43,6 +44,10 @@ def power(
     clocks: Annotated[
         int | None, typer.Option(min=2, help="Clocks of each recording, for a crossbar; else whole inferences.")
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Crossbar: trained model (.npz) whose macro and readout run; a shipped one if left out."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of showers or recordings, for a preset.")] = 1,
     reuse: Reuse = None,
     scheme: SchemeOption = None,
@@ -61,7 +66,11 @@ def power(
         if any(option is not None for option in (netlist, liberty, vcd)):
             raise typer.BadParameter("give either PRESET, or --netlist, --liberty and --vcd")
         chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
-        told = _design(preset, chosen, out, crossings, streams, recordings, clocks, seed, glitch_clocks, as_json)
+        if weights is not None and isinstance(chosen.spec, EncoderSpec):
+            raise typer.BadParameter("--weights is for a crossbar")
+        told = _design(
+            preset, chosen, out, crossings, streams, recordings, clocks, weights, seed, glitch_clocks, as_json
+        )
     elif netlist is not None and liberty and vcd is not None:
         from flows.netlist_power import netlist_power
 
@@ -91,6 +100,7 @@ def _design(
     streams: int,
     recordings: int,
     clocks: int | None,
+    weights: Path | None,
     seed: int,
     glitch_clocks: int,
     as_json: bool,
@@ -99,7 +109,7 @@ def _design(
 
     told, metrics = run_power(
         Journal(), chosen, Mapped(folder=out / chosen.name), preset=preset, crossings=crossings, streams=streams,
-        recordings=recordings, clocks=clocks, seed=seed, glitch_clocks=glitch_clocks,
+        recordings=recordings, clocks=clocks, weights=weights, seed=seed, glitch_clocks=glitch_clocks,
     )  # fmt: skip
     return told | {"metrics": [metric.to_dict() for metric in metrics]} if as_json else told
 
@@ -114,22 +124,23 @@ def run_power(
     streams: int = 512,
     recordings: int = 32,
     clocks: int | None = None,
+    weights: Path | None = None,
     seed: int = 1,
     glitch_clocks: int = 16,
 ) -> tuple[dict[str, Any], tuple[Metric, ...]]:
     """Power of a synthesised design from real stimulus; its gates are compared with the golden model on the way."""
     from flows.physical import measure_power
-    from sim.hgcal_encoder.spec import EncoderSpec
 
     spec = chosen.spec
     if isinstance(spec, EncoderSpec):
         size = f"--crossings {crossings} --streams {streams}"
     else:
         size = f"--recordings {recordings}" + ("" if clocks is None else f" --clocks {clocks}")
+        size += "" if weights is None else f" --weights {weights}"
     size += "" if glitch_clocks == GLITCH_CLOCKS else f" --glitch-clocks {glitch_clocks}"
     _, told, metrics = measure_power(
         mapped, spec, crossings=crossings, words=-(-streams // 64), recordings=recordings,
-        clocks=clocks, seed=seed, glitch_clocks=glitch_clocks, latency=chosen.latency,
+        clocks=clocks, weights=weights, seed=seed, glitch_clocks=glitch_clocks, latency=chosen.latency,
         command=f"liquidcal power {preset} {size} --seed {seed}{chosen.options}", step=journal.step,
     )  # fmt: skip
     compared = told.get("frames_compared") or sum(told.get("compared", {}).values())

@@ -15,17 +15,16 @@ from flows.designs import design
 def report(
     preset: Annotated[str, typer.Argument(help="Design whose results are reported.")] = "ECON_T",
     out: Out = Path("report"),
-    against: Annotated[Path | None, typer.Option(help="Result folder of another run to compare with.")] = None,
     reuse: Reuse = None,
     scheme: SchemeOption = None,
     loading: LoadingOption = None,
     clock_gating: ClockGating = False,
+    against: Annotated[Path | None, typer.Option(help="Result folder of another run to compare with.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the report again from the results that are there: HTML, Markdown, JSON.
 
-    A variant of an encoder has a page of its own, as it has a folder of its own; campaigns, sensitivities and the price
-    of protection are on all of them.
+    A variant of an encoder has a folder of its own: give the options that its steps had.
     """
     from flows.report import write_report
 

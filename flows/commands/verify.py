@@ -98,6 +98,9 @@ def run_verification(
         _crossbar(spec, own, seed, crossings, random_specs, mutants, proofs, recordings, weights, count)
     own.save(folder / "verification.json")
     command = f"liquidcal verify {preset} --crossings {crossings} --mutants {mutants} --seed {seed}"
+    command += "" if proofs else " --no-proofs"
+    command += "" if weights is None else f" --weights {weights.name}"
+    command += "" if recordings is None else f" --recordings {recordings.name} --count {count}"
     write_metrics(folder / "verification_metrics.json", verification_metrics(own, command))
     journal.steps += own.steps
     journal.checks += own.checks
@@ -118,7 +121,7 @@ def _crossbar(
     from flows.crossbar_verification import load_recordings, verify
 
     with journal.step(f"{spec.name}: conductances and recordings"):
-        conductances, samples = load_recordings(spec, recordings, weights, count)
+        conductances, samples = load_recordings(spec, recordings, weights, count, seed)
     verify(
         spec,
         conductances,

@@ -1,4 +1,4 @@
-"""Flip-flops of one code word."""
+"""Flip-flops of one word that is written as a whole."""
 
 from amaranth.hdl import Module
 from amaranth.lib.wiring import Component, In, Out
@@ -7,10 +7,11 @@ __all__ = ["CodedWord"]
 
 
 class CodedWord(Component):
-    """Flip-flops with one enable: data and check bits of a code word, written together.
+    """Flip-flops with one enable: data and check bits of a code word, written together, or one copy of a word.
 
-    Nothing but flip-flops; code, correction and scrubbing are those of `hw.common.word_store.WordStore`. Synthesis
-    makes the enable a clock gate (`flows.synthesis.synthesise` with ``clock_gating``), or a multiplexer per bit.
+    Nothing but flip-flops; code, correction and scrubbing are those of `hw.common.word_store.WordStore`, or of the cell
+    around a `hw.common.replica.HeldReplica`. Synthesis makes the enable a clock gate (`flows.synthesis.synthesise` with
+    ``clock_gating``), or a multiplexer per bit.
 
     Reset: `reset`, asynchronous.
 

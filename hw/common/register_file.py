@@ -9,6 +9,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
 from hw.common.registered import described
+from hw.common.secded_cell import check_values
 from hw.common.storage_cell import StorageCell
 
 __all__ = ["RegisterField", "RegisterFile", "Role", "stored_bits"]
@@ -52,7 +53,8 @@ class RegisterFile(Component):
 
     The address is decoded in two levels, rows of 16 bytes and bytes within a row, so that a byte costs one AND gate.
     Each byte is a `cell` of its own, which is where schemes of protection against upsets go: what ports a cell has
-    beyond those of `StorageCell` decides what further ports the file has.
+    beyond those of `StorageCell` decides what further ports the file has. A cell with a port `checks` gets the check
+    bits of its data.
 
     Throughput one write per clock, no flow control: every write is taken. Reset: the reset value of every field,
     asynchronous.
@@ -172,6 +174,7 @@ class RegisterFile(Component):
             "peers": {"peers": In(2 * size)},
         }
         self._further = [name for name in further if name in cell]  # type: ignore[operator]
+        self._encoded = "checks" in cell  # type: ignore[operator]
         for name in self._further:
             ports |= further[name]
         return ports
@@ -217,6 +220,7 @@ class RegisterFile(Component):
             name: [[] for _ in self._blocks] for name in ("error", "double", "bad") if name in self._further
         }
         raw: dict[int, Value] = {}
+        encoded: dict[tuple[int, ...], Signal] = {}
         for (address, part), places in cells.items():
             reset = sum(self._bits[place_][0] << i for i, place_ in enumerate(places))
             name = f"byte_{address:04x}" if places[0] == first[address] else f"byte_{address:04x}_part_{part}"
@@ -224,11 +228,23 @@ class RegisterFile(Component):
             if self._role is Role.ACTIVE:
                 data = Cat(self.image[number[place_]] for place_ in places)
                 m.d.comb += [cell.enable.eq(self.swap[part]), cell.data.eq(data)]
+                if self._encoded:
+                    m.d.comb += cell.checks.eq(Cat(check_values(data)))
             else:
                 m.d.comb += [
                     cell.enable.eq(written[address >> _COLUMN_BITS] & columns[address % len(columns)]),
                     cell.data.eq(Cat(self.write_data[position] for _, position in places)),
                 ]
+                if self._encoded:
+                    # one encoder for all bytes that use these bits
+                    positions = tuple(position for _, position in places)
+                    if positions not in encoded:
+                        checks = check_values(Cat(self.write_data[position] for position in positions))
+                        encoded[positions] = Signal(
+                            len(checks), name=f"checks_{sum(1 << position for position in positions):02x}"
+                        )
+                        m.d.comb += encoded[positions].eq(Cat(checks))
+                    m.d.comb += cell.checks.eq(encoded[positions])
             if "scrub" in self._further:
                 m.d.comb += cell.scrub.eq(scrubbed[address >> _COLUMN_BITS])
             if "mark" in self._further:

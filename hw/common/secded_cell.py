@@ -7,9 +7,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
-from hw.common.replica import Replica
+from hw.common.replica import HeldReplica
 
-__all__ = ["SecdedCell", "check_columns"]
+__all__ = ["SecdedCell", "check_columns", "check_values"]
 
 
 @cache
@@ -57,12 +57,25 @@ def check_bits(width: int) -> int:
     return max(column.bit_length() for column in check_columns(width))
 
 
+def check_values(data: Value) -> list[Value]:
+    """Check bits of a data word, least significant first."""
+    columns = check_columns(len(data))
+    return [
+        Cat(data[bit] for bit, column in enumerate(columns) if column >> row & 1).xor()
+        for row in range(check_bits(len(data)))
+    ]
+
+
 class SecdedCell(Component):
     """Takes the place of `StorageCell`: data and check bits of a Hsiao code; a byte takes 13 flip-flops.
 
     Single errors are corrected at `value` in the same clock, whatever is stored; the corrected word is stored again
     when the byte is scrubbed. A word per byte, and not per row, so that a write needs no reading before: a code word is
     never built from what an upset may have changed. Two errors in a word are detected and left alone.
+
+    The flip-flops are clocked when the byte is written or a single error is scrubbed, behind one clock gate. A clock
+    too many stores the corrected word: nothing changes, or an error is gone earlier. The check bits of what is written
+    come from the register file, which has one encoder for all bytes of its write port.
 
     Not protected: encoder, corrector, enable and multiplexer against transients; clock, reset.
 
@@ -74,6 +87,8 @@ class SecdedCell(Component):
     -------
     data, enable, value
         As `StorageCell`.
+    checks : In(check bits)
+        Check bits of `data`: `check_values`.
     scrub : In(1)
         Store the corrected word at the next clock edge.
     error : Out(1)
@@ -91,34 +106,30 @@ class SecdedCell(Component):
             raise ValueError(f"reset value {reset} does not fit {width} bits")
         self._width, self._reset = width, reset
         super().__init__({
-            "data": In(width), "enable": In(1), "scrub": In(1), "value": Out(width), "error": Out(1), "double": Out(1),
+            "data": In(width), "checks": In(check_bits(width)), "enable": In(1), "scrub": In(1), "value": Out(width),
+            "error": Out(1), "double": Out(1),
         })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         columns, rows = check_columns(self._width), check_bits(self._width)
-
-        def checks(word: Value) -> list[Value]:
-            """Check bits of a data word."""
-            return [
-                Cat(word[bit] for bit, column in enumerate(columns) if column >> row & 1).xor() for row in range(rows)
-            ]
-
         reset = self._reset
         for row in range(rows):
             parity = sum(self._reset >> bit & 1 for bit, column in enumerate(columns) if column >> row & 1) & 1
             reset |= parity << (self._width + row)
-        word = place(m, platform, "replica", Replica, width=self._width + rows, reset=reset)
-        data, stored = word.o[: self._width], word.o[self._width :]
+        word = place(m, platform, "replica", HeldReplica, width=self._width + rows, reset=reset)
+        data, stored = word.value[: self._width], word.value[self._width :]
         syndrome = Signal(rows)
-        m.d.comb += syndrome.eq(Cat(checks(data)) ^ stored)
+        m.d.comb += syndrome.eq(Cat(check_values(data)) ^ stored)
         wrong = [syndrome == column for column in columns] + [syndrome == 1 << row for row in range(rows)]
-        corrected = Signal(len(word.o))
+        corrected = Signal(len(word.value))
         m.d.comb += [
-            corrected.eq(word.o ^ Cat(wrong)),
+            corrected.eq(word.value ^ Cat(wrong)),
             self.value.eq(corrected[: self._width]),
             self.error.eq(self.scrub & syndrome.xor()),
             self.double.eq(self.scrub & syndrome.any() & ~syndrome.xor()),
-            word.i.eq(Mux(self.enable, Cat(self.data, *checks(self.data)), Mux(self.scrub, corrected, word.o))),
+            word.data.eq(Mux(self.enable, Cat(self.data, self.checks), corrected)),
+            # with two errors, or none, there is nothing to store
+            word.enable.eq(self.enable | self.error),
         ]
         return m

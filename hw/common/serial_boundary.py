@@ -1,5 +1,7 @@
 """A component with hundreds of pins behind five: for FPGA boards, and for timing between registers."""
 
+from collections.abc import Collection
+
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib.wiring import Component, In, Out
 
@@ -21,6 +23,8 @@ class SerialBoundary(Component):
     ----------
     component : Component
         What stands behind the boundary; fresh, as it becomes part of this one.
+    clocks : collection of str
+        Inputs of the component that are clocks, such as ``fast_clk``: they become ports under their own names.
 
     Members
     -------
@@ -29,19 +33,23 @@ class SerialBoundary(Component):
         Enters at the most significant bit: the first bit shifted becomes bit 0 of the first input of the signature.
     serial_out : Out(1)
         Bit 0 of the outputs' chain: the first output of the signature, least significant bit first.
+    (one for each of `clocks`) : In(1)
 
     Raises
     ------
     ValueError
-        If the component has no inputs or no outputs.
+        If the component has no inputs or no outputs beside clocks, or an input of `clocks` is not there.
     """
 
     clocked = True
 
-    def __init__(self, *, component: Component):
+    def __init__(self, *, component: Component, clocks: Collection[str] = ()):
         self._component = component
         flat = flat_ports(component)
-        self._inputs = [value for _, way, value in flat if way == "input"]
+        self._clocks = {name: value for name, way, value in flat if way == "input" and name in clocks}
+        if missing := sorted(set(clocks) - set(self._clocks)):
+            raise ValueError(f"clocks: the component has no input {', '.join(missing)}")
+        self._inputs = [value for name, way, value in flat if way == "input" and name not in self._clocks]
         self._outputs = [value for _, way, value in flat if way == "output"]
         if not (self._inputs and self._outputs):
             raise ValueError(
@@ -54,6 +62,7 @@ class SerialBoundary(Component):
                 "capture": In(1),
                 "serial_in": In(1),
                 "serial_out": Out(1),
+                **dict.fromkeys(self._clocks, In(1)),
             }
         )
 
@@ -82,4 +91,5 @@ class SerialBoundary(Component):
         with m.If(self.load):
             m.d.sync += held.eq(chain_in)
         m.d.comb += [Cat(self._inputs).eq(held), self.serial_out.eq(chain_out[0])]
+        m.d.comb += [value.eq(getattr(self, name)) for name, value in self._clocks.items()]
         return m

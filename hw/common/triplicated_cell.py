@@ -13,7 +13,8 @@ class TriplicatedCell(Component):
 
     Each of the three has its own decoder, enable, multiplexer and voter: a transient in any of them reaches one copy
     only. The flip of one copy, of any number of its bits, never shows at `value` of any file, and is gone when the byte
-    is scrubbed or written next. Not triplicated: clock, reset, and whatever one `value` goes into.
+    is scrubbed or written next. A copy is clocked when it is written, or scrubbed and wrong, behind a clock gate of its
+    own; a clock too many stores the vote. Not triplicated: clock, reset, and whatever one `value` goes into.
 
     Reset: `reset`, asynchronous. A write shows one clock later and goes before scrubbing.
 
@@ -56,6 +57,6 @@ class TriplicatedCell(Component):
         ]
         with m.If(self.enable):
             m.d.sync += stored.eq(self.data)
-        with m.Elif(self.scrub):
+        with m.Elif(self.error):
             m.d.sync += stored.eq(self.value)
         return m

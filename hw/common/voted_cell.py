@@ -4,16 +4,18 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
-from hw.common.replica import Replica, majority
+from hw.common.replica import HeldReplica, majority
 
 __all__ = ["VotedCell"]
 
 
 class VotedCell(Component):
-    """Takes the place of `StorageCell`: three replicas, one voter, and the vote is stored again at every clock.
+    """Takes the place of `StorageCell`: three replicas, one voter; the vote is stored again wherever they differ.
 
-    The flip of one replica, of any number of its bits, never shows at `value`, and is gone one clock later. Not
-    triplicated: voter, write multiplexer, enable, clock, reset.
+    The flip of one replica, of any number of its bits, never shows at `value`, and is gone one clock later. Replicas
+    are clocked when the byte is written or they differ, each behind a clock gate of its own: what strikes one gate
+    reaches one replica, and is gone one clock later as well. A clock too many stores the vote. Not triplicated: voter,
+    write multiplexer, enable, clock, reset.
 
     Reset: `reset`, asynchronous. A write shows one clock later.
 
@@ -37,8 +39,12 @@ class VotedCell(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        copies = [place(m, platform, f"replica_{k}", Replica, **self._kept) for k in range(3)]
-        m.d.comb += [copy.i.eq(Mux(self.enable, self.data, self.value)) for copy in copies]
-        a, b, c = (copy.o for copy in copies)
+        copies = [place(m, platform, f"replica_{k}", HeldReplica, **self._kept) for k in range(3)]
+        for copy in copies:
+            m.d.comb += [
+                copy.data.eq(Mux(self.enable, self.data, self.value)),
+                copy.enable.eq(self.enable | self.error),
+            ]
+        a, b, c = (copy.value for copy in copies)
         m.d.comb += [self.value.eq(majority(a, b, c)), self.error.eq(((a ^ b) | (a ^ c)).any())]
         return m

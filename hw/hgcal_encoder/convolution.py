@@ -26,6 +26,7 @@ def conv_format(spec: EncoderSpec, taps: int) -> DotProductFormat:
         bias_width=spec.weight.width,
         bias_shift=spec.conv_product_fraction - spec.weight.fraction,
         rounding=spec.conv_product_rounding,
+        width=spec.conv_sum_width,
     )
 
 
@@ -46,7 +47,8 @@ class Convolution(Component):
     sees nothing but padding is ReLU of the bias. Three times a pixel is formed once per trigger cell, the recoding of a
     weight once for all positions that use the same taps, offset and pair sums once per position for all filters.
 
-    The sum has ``spec.conv_product_fraction`` fraction bits and is exact; ReLU and ``spec.activation`` follow.
+    The sum has ``spec.conv_product_fraction`` fraction bits and is exact, or wraps to ``spec.conv_sum_width`` bits;
+    ReLU and ``spec.activation`` follow.
 
     Combinational, one crossing per clock; no flow control: fixed rate.
 

@@ -22,6 +22,7 @@ def dense_format(spec: EncoderSpec) -> DotProductFormat:
         bias_width=spec.weight.width,
         bias_shift=spec.dense_product_fraction - spec.weight.fraction,
         rounding=spec.dense_product_rounding,
+        width=spec.dense_sum_width,
     )
 
 
@@ -29,7 +30,8 @@ class Dense(Component):
     """All latents at once, one neuron each.
 
     Multiples of the activations, their pair sums and the offset are formed once for all neurons. The sum has
-    ``spec.dense_product_fraction`` fraction bits and is exact; ReLU and ``spec.latent`` follow.
+    ``spec.dense_product_fraction`` fraction bits and is exact, or wraps to ``spec.dense_sum_width`` bits; ReLU and
+    ``spec.latent`` follow.
 
     Combinational, one crossing per clock; no flow control: fixed rate.
 

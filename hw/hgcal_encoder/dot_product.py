@@ -65,8 +65,8 @@ class DotProductRow:
 class DotProductFormat:
     """Widths and arithmetic of one dot product; what its components have in common.
 
-    The result is ``sum(round(x[i] * w[i] / 2**shift)) + (bias << bias_shift)``, exact: `sum_width` is derived from the
-    extremes, so that it cannot overflow.
+    The result is ``sum(round(x[i] * w[i] / 2**shift)) + (bias << bias_shift)``, exact unless a `width` is given:
+    `sum_width` is derived from the extremes, so that it cannot overflow.
 
     Attributes
     ----------
@@ -86,11 +86,14 @@ class DotProductFormat:
         How each product loses its bits. `TRN` (floor) is the case that the structure is made for.
     accumulated : int
         Products of a sum that grows by `taps` products at a time; 0 for a sum that is formed at once.
+    width : int or None
+        Bits of the sum, which wraps where they are fewer than the extremes need; None for all.
 
     Raises
     ------
     ValueError
-        If a count or width is below 1, a shift is negative, or fewer products are accumulated than there are taps.
+        If a count or width is below 1, a shift is negative, fewer products are accumulated than there are taps, or the
+        bias does not fit `width`.
     """
 
     taps: int
@@ -101,8 +104,13 @@ class DotProductFormat:
     bias_shift: int = 0
     rounding: Rounding = Rounding.TRN
     accumulated: int = 0
+    width: int | None = None
 
     def __post_init__(self) -> None:
+        if self.width is not None and self.width < self.bias_width + self.bias_shift:
+            raise ValueError(
+                f"width of a sum: expected at least {self.bias_width + self.bias_shift} for the bias, got {self.width}"
+            )
         if self.accumulated and self.accumulated < self.taps:
             raise ValueError(f"accumulated products: expected at least the {self.taps} taps, got {self.accumulated}")
         for name in ("taps", "activation_width", "weight_width", "bias_width"):
@@ -167,7 +175,7 @@ class DotProductFormat:
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """Smallest and largest possible result."""
+        """Smallest and largest possible result, before it wraps."""
         x = (1 << self.activation_width) - 1
         w = 1 << (self.weight_width - 1)
         b = 1 << (self.bias_width - 1)
@@ -180,7 +188,8 @@ class DotProductFormat:
     def sum_width(self) -> int:
         """Bits of the two's complement result."""
         low, high = self.bounds
-        return 1 + max((-low - 1).bit_length(), high.bit_length())
+        exact = 1 + max((-low - 1).bit_length(), high.bit_length())
+        return exact if self.width is None else min(exact, self.width)
 
 
 def _at(value: Value, column: int) -> Value:
@@ -375,7 +384,8 @@ class DotProduct(Component):
     comes from a `WeightRecoder`, `triple` and `pair` from `ActivationMultiples` and `offset` from an
     `ActivationOffset` of the same format and the same activations. The width of `sum` follows from the extremes,
     ``taps * round(-2**(weight_width - 1) * (2**activation_width - 1) / 2**shift)`` and its positive counterpart with
-    the extreme biases, so it cannot overflow. Rounding modes other than `TRN` are right, not small.
+    the extreme biases, so it cannot overflow, unless the format gives a smaller `width`: then the sum wraps. Rounding
+    modes other than `TRN` are right, not small.
 
     Parameters
     ----------

@@ -47,7 +47,9 @@ class FrozenWeights:
         )
 
     def check(self, spec: EncoderSpec) -> None:
-        """Raise ValueError if shapes or codes are not those of a spec."""
+        """Raise ValueError if shapes or codes are not those of a spec, or its sums wrap."""
+        if (spec.conv_sum_width, spec.dense_sum_width) != (None, None):
+            raise ValueError(f"{spec.name}: frozen layers sum exactly; conv_sum_width and dense_sum_width must be None")
         for name, rows, shape in (
             ("kernel", self.kernel, (spec.kernel_taps, spec.filters)),
             ("kernel_bias", (self.kernel_bias,), (1, spec.filters)),

@@ -36,6 +36,7 @@ def serial_format(spec: EncoderSpec) -> DotProductFormat:
         bias_width=spec.weight.width,
         bias_shift=spec.dense_product_fraction - spec.weight.fraction,
         rounding=spec.dense_product_rounding,
+        width=spec.dense_sum_width,
         accumulated=max(spec.activations, Schedule(spec=spec).parallel),
     )
 

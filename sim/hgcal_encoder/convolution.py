@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.fixed_point import IntArray, round_shift
+from sim.fixed_point import IntArray, round_shift, wrap
 from sim.hgcal_encoder.spec import EncoderSpec
 
 
@@ -42,4 +42,5 @@ def convolve(image: IntArray, kernel: IntArray, bias: IntArray, spec: EncoderSpe
             for channel in range(spec.grid[2]):
                 product = window[..., channel, None] * kernel[row, column, channel]
                 total += round_shift(product, drop, spec.conv_product_rounding)
+    total = wrap(total, spec.conv_sum_width)
     return spec.activation.requantise(np.maximum(total, 0), spec.conv_product_fraction)

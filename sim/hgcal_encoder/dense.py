@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.fixed_point import IntArray, round_shift
+from sim.fixed_point import IntArray, round_shift, wrap
 from sim.hgcal_encoder.spec import EncoderSpec
 
 
@@ -32,4 +32,5 @@ def dense(activations: IntArray, weights: IntArray, bias: IntArray, spec: Encode
     for index in range(spec.activations):
         product = activations[:, index, None] * weights[index]
         total += round_shift(product, drop, spec.dense_product_rounding)
+    total = wrap(total, spec.dense_sum_width)
     return spec.latent.requantise(np.maximum(total, 0), spec.dense_product_fraction)

@@ -111,9 +111,9 @@ def encode(charges: IntArray, weights: Weights) -> IntArray:
         (weights.dense_bias << (spec.dense_product_fraction - spec.weight.fraction)).astype(real),
         spec.pixel.fraction,
         _ROUNDINGS[spec.conv_product_rounding],
-        _store(spec.activation, spec.conv_product_fraction, real),
+        _store(spec.activation, spec.conv_product_fraction, spec.conv_sum_width, real),
         _ROUNDINGS[spec.dense_product_rounding],
-        _store(spec.latent, spec.dense_product_fraction, real),
+        _store(spec.latent, spec.dense_product_fraction, spec.dense_sum_width, real),
         latents,
     )
     return latents
@@ -127,9 +127,12 @@ def _sum_bits(spec: EncoderSpec) -> int:
     return max(conv, dense) + max(*gained, 0) + 1
 
 
-def _store(form: FixedPoint, fraction: int, real: type[np.floating[Any]]) -> tuple[Any, int, Any, int]:
-    """How `_keep` stores a sum in an unsigned format: scale, rounding, number of codes, saturate."""
+def _store(
+    form: FixedPoint, fraction: int, width: int | None, real: type[np.floating[Any]]
+) -> tuple[Any, Any, int, Any, int]:
+    """How `_keep` stores a sum in an unsigned format: modulus or 0, scale, rounding, number of codes, saturate."""
     return (
+        real(0 if width is None else 1 << width),
         real(2.0 ** (form.fraction - fraction)),
         _ROUNDINGS[form.rounding],
         real(form.max_code + 1),
@@ -155,7 +158,10 @@ def _accumulate(total, value, weight, rounding):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, inline="always")
 def _keep(value, store):  # type: ignore[no-untyped-def]
-    scale, rounding, codes, saturate = store
+    modulus, scale, rounding, codes, saturate = store
+    if modulus:
+        for lane in range(LANES):
+            value[lane] -= modulus * np.floor(value[lane] / modulus + 0.5)
     for lane in range(LANES):
         scaled = max(value[lane], 0) * scale
         below = np.floor(scaled)

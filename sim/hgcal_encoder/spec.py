@@ -22,6 +22,8 @@ SUM_WIDTH = 28
 """Bits of the module sum of 48 calibrated charges."""
 MAX_REUSE = 16
 """Largest internal clock, in multiples of 40 MHz."""
+MAX_SUM_WIDTH = 48
+"""Widest sum of a layer that can be asked for."""
 HEADER_WIDTH = 14
 """Bits of a frame in front of the latents: 5-bit bunch-crossing counter, 9-bit sum code."""
 
@@ -65,6 +67,8 @@ class EncoderSpec:
         Fraction bits that each single product keeps before products are summed.
     conv_product_rounding, dense_product_rounding : Rounding
         How each product loses its other fraction bits.
+    conv_sum_width, dense_sum_width : int or None
+        Bits in which products and bias are summed: two's complement that wraps. None: wide enough for every weight.
     activation : FixedPoint
         Format of the convolution output after ReLU; unsigned.
     latent : FixedPoint
@@ -97,6 +101,8 @@ class EncoderSpec:
     latent: FixedPoint
     conv_product_rounding: Rounding = Rounding.TRN
     dense_product_rounding: Rounding = Rounding.TRN
+    conv_sum_width: int | None = None
+    dense_sum_width: int | None = None
     word_order: WordOrder = WordOrder.PRODUCTION
     reuse: int = 1
 
@@ -150,6 +156,11 @@ class EncoderSpec:
                 raise ValueError(
                     f"{layer}_product_fraction: expected {self.weight.fraction} (the bias must fit) "
                     f"to {exact} (exact product), got {fraction}"
+                )
+            width, bias = getattr(self, f"{layer}_sum_width"), self.weight.width + fraction - self.weight.fraction
+            if width is not None and (type(width) is not int or not bias <= width <= MAX_SUM_WIDTH):
+                raise ValueError(
+                    f"{layer}_sum_width: expected {bias} (the bias must fit) to {MAX_SUM_WIDTH} bits, got {width!r}"
                 )
 
     @property
@@ -237,10 +248,12 @@ class EncoderSpec:
         return 32 * min(etx_count, full) - HEADER_WIDTH
 
     def to_toml(self) -> str:
-        """The spec as TOML text that `from_toml` reads back to an equal spec."""
+        """The spec as TOML text that `from_toml` reads back to an equal spec; fields that are None are left out."""
         lines, tables = [], []
         for field in fields(self):
             value = getattr(self, field.name)
+            if value is None:
+                continue
             if isinstance(value, FixedPoint):
                 tables += ["", f"[{field.name}]"]
                 tables += [f"{f.name} = {toml_value(getattr(value, f.name))}" for f in fields(value)]

@@ -372,6 +372,8 @@ class _Network:
         for rounding in (spec.conv_product_rounding, spec.dense_product_rounding):
             if rounding is Rounding.RND_CONV:
                 raise ValueError("training supports the product roundings TRN and RND, got RND_CONV")
+        if (spec.conv_sum_width, spec.dense_sum_width) != (None, None):
+            raise ValueError("training supports exact sums: conv_sum_width and dense_sum_width must be None")
         for fmt in (spec.activation, spec.latent):
             if fmt.overflow is not Overflow.SAT or fmt.rounding is not Rounding.TRN:
                 raise ValueError(f"training supports activations and latents that truncate and saturate, got {fmt}")

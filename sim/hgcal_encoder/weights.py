@@ -8,7 +8,7 @@ complement, in the order convolution kernel (row, column, channel, filter), conv
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.files import replacing
-from sim.fixed_point import IntArray
+from sim.fixed_point import IntArray, Overflow, Rounding
 from sim.hgcal_encoder.spec import EncoderSpec
 
 BLOCKS = 12
@@ -113,6 +113,19 @@ class Weights:
             raise ValueError(f"weight image: bit {bit} is set, but the image of {spec.name} ends at {spec.weight_bits}")
         fields = bits[: spec.weight_bits].reshape(-1, spec.weight.width)
         return cls.from_codes(spec.weight.fit(fields @ (1 << np.arange(spec.weight.width))), spec)
+
+    def stored_as(self, spec: EncoderSpec) -> Weights:
+        """The same network in another spec: values rounded to its weight format (ties to even), saturated at its ends.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit the spec.
+        """
+        form = replace(spec.weight, rounding=Rounding.RND_CONV, overflow=Overflow.SAT)
+        fraction = self.spec.weight.fraction
+        codes = {name: form.requantise(getattr(self, name), fraction) for name in _shapes(self.spec)}
+        return Weights(spec=spec, **codes)
 
     def to_float(self) -> dict[str, npt.NDArray[np.float64]]:
         """Values of the codes as float64, by field name."""

@@ -9,11 +9,12 @@ cells and breakdown voltages of 400 (`data/`). Cells form where the programming 
 the word line's transistor sets the compliance. Conductance grows in proportion to the compliance, as the resistance of
 a formed filament is a constant voltage over the compliance current: D. Ielmini, "Modeling the universal set/reset
 characteristics of bipolar RRAM by field- and temperature-driven filament growth", IEEE Trans. Electron Devices 58
-(2011) 4309; that this voltage is 0.4 V could not be confirmed in the paper itself. It only says which compliance the
-measured conductances belong to; draws at the default compliance do not depend on it. Drift as a power law of time with
-cell-to-cell exponents: M. Le Gallo et al., "Collective structural relaxation in phase-change memory devices", Adv.
-Electron. Mater. 4 (2018) 1700627, the form that crossbar simulators use for resistive memory too; no drift of these
-cells has been published, so it is off unless set.
+(2011) 4309, whose abstract says that compliance controls filament resistance; that the voltage is 0.4 V could not be
+confirmed in the paper itself. It only says which compliance the measured conductances belong to; draws at the default
+compliance do not depend on it. Drift as a power law of time with cell-to-cell exponents: M. Le Gallo et al.,
+"Collective structural relaxation in phase-change memory devices", Adv. Electron. Mater. 4 (2018) 1700627, for
+phase-change cells, with normal exponents as AIHWKit has them; no drift of these cells has been published, so it is off
+unless set.
 """
 
 from __future__ import annotations
@@ -149,6 +150,8 @@ def cell_voltage_v(device: DeviceParameters) -> float:
 
 def formed_fraction(device: DeviceParameters) -> float:
     """Expected fraction of cells that form: those whose breakdown voltage is below the cell voltage."""
+    if device.breakdown_sigma_v is None:
+        return float(device.breakdown_mean_v < cell_voltage_v(device))
     return float(scipy.stats.norm.cdf(cell_voltage_v(device), device.breakdown_mean_v, device.breakdown_sigma_v))
 
 
@@ -158,8 +161,10 @@ def programming_voltage_v(fraction: float, device: DeviceParameters) -> float:
     Raises
     ------
     ValueError
-        If the fraction is not between 0 and 1, both excluded.
+        If the fraction is not between 0 and 1, both excluded, or breakdown voltages have no spread.
     """
+    if device.breakdown_sigma_v is None:
+        raise ValueError("device.breakdown_sigma_v is None: without a spread all cells form or none")
     if not 0 < fraction < 1:
         raise ValueError(f"formed fraction: expected above 0 and below 1, got {fraction}")
     return float(scipy.stats.norm.ppf(fraction, device.breakdown_mean_v, device.breakdown_sigma_v))
@@ -179,8 +184,8 @@ def form(
     device : DeviceParameters
     breakdown, conductance : numpy.random.Generator
     """
-    weakest = breakdown.normal(device.breakdown_mean_v, device.breakdown_sigma_v, shape)
-    filament = conductance.lognormal(device.log_mean, device.log_sigma, shape)
+    weakest = breakdown.normal(device.breakdown_mean_v, device.breakdown_sigma_v or 0.0, shape)
+    filament = conductance.lognormal(device.log_mean, device.log_sigma or 0.0, shape)
     filament *= device.compliance_ua / REFERENCE_COMPLIANCE_UA
     pristine = 0.0 if device.pristine_resistance_mohm is None else 1.0 / device.pristine_resistance_mohm
     return np.where(weakest < cell_voltage_v(device), filament, pristine)
@@ -243,7 +248,8 @@ def noise_scale(spec: CrossbarSpec, sigma: float | None) -> int | None:
         return None
     device = spec.device
     square_us = (
-        np.exp(2 * device.log_mean + 2 * device.log_sigma**2) * (device.compliance_ua / REFERENCE_COMPLIANCE_UA) ** 2
+        np.exp(2 * device.log_mean + 2 * (device.log_sigma or 0.0) ** 2)
+        * (device.compliance_ua / REFERENCE_COMPLIANCE_UA) ** 2
     )
     codes = sigma * np.sqrt(spec.rows_per_read * formed_fraction(device) * square_us) / spec.g_lsb_us
     return int(np.clip(np.rint(codes / NOISE_SIGMA * (1 << NOISE_FRACTION)), 1, 255))

@@ -10,9 +10,9 @@ function says where its equation comes from. Counts of reads, activations and co
   V. Sze, "Modeling analog-digital-converter energy and area for compute-in-memory accelerator design", arXiv
   2404.06553, with the coefficients of its program (hwcomponents-adc 1.0.21). It describes converters as good as the
   best fifth of the survey. Below it is the bound k1 B + k2 4^B of B. Murmann, "Mixed-signal computing for deep neural
-  network inference", IEEE TVLSI 29 (2021) 3. Its k1 and k2 are those of ZigZag's analogue arrays (KULeuven-MICAS),
-  100 fF and 1 aF times the square of the supply, here at 1 V; they were not seen in the paper itself. Above it, the
-  same regression for the mean converter.
+  network inference", IEEE TVLSI 29 (2021) 3, doi 10.1109/TVLSI.2020.3020286. Its k1 and k2 are those of ZigZag's
+  analogue arrays (KULeuven-MICAS), 100 fF and 1 aF times the square of the supply, here at 1 V; they were not seen in
+  the paper itself. Above it, the same regression for the mean converter.
 """
 
 from __future__ import annotations

@@ -42,10 +42,13 @@ class DeviceParameters:
         fraction of cells that form.
     compliance_ua : float
         Current that the word line allows while forming, uA; it sets the conductance of formed cells.
-    breakdown_mean_v, breakdown_sigma_v : float
-        Normal distribution of the breakdown voltage, V.
-    log_mean, log_sigma : float
-        Mean and standard deviation of ln(conductance / uS) of formed cells at the reference compliance.
+    breakdown_mean_v : float
+    breakdown_sigma_v : float or None
+        Normal distribution of the breakdown voltage, V; None: all cells break down at the mean.
+    log_mean : float
+    log_sigma : float or None
+        Mean and standard deviation of ln(conductance / uS) of formed cells at the reference compliance; None: all
+        formed cells are equal.
     pristine_resistance_mohm : float or None
         Resistance of cells that did not form, Mohm; None: no conductance at all (infinite on/off ratio).
     programming_error : float or None
@@ -64,9 +67,9 @@ class DeviceParameters:
     programming_voltage_v: float = 3.431
     compliance_ua: float = 5.0
     breakdown_mean_v: float = 3.433
-    breakdown_sigma_v: float = 0.114
+    breakdown_sigma_v: float | None = 0.114
     log_mean: float = 2.5016
-    log_sigma: float = 0.1475
+    log_sigma: float | None = 0.1475
     pristine_resistance_mohm: float | None = 10.0
     programming_error: float | None = None
     stuck_on: float | None = None
@@ -79,10 +82,12 @@ class DeviceParameters:
     bit_line_ohm: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("programming_voltage_v", "compliance_ua", "breakdown_mean_v", "breakdown_sigma_v", "log_sigma"):
+        for name in ("programming_voltage_v", "compliance_ua", "breakdown_mean_v"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"device.{name}: expected a positive number, got {getattr(self, name)}")
         for name in (
+            "breakdown_sigma_v",
+            "log_sigma",
             "pristine_resistance_mohm",
             "drift_time_s",
             "drift_reference_s",

@@ -106,7 +106,7 @@ def test_upsets_pile_up_where_the_vote_is_not_stored_again(broken: RtlEngine) ->
         faults = [
             Fault(
                 kind=Kind.DOUBLE,
-                targets=tuple((f"registers.{byte}.replica_{copy}.o", bit) for copy in (0, 2)),
+                targets=tuple((f"registers.{byte}.replica_{copy}.value", bit) for copy in (0, 2)),
                 stratum="weight",
                 clock=100 + bit,
                 gap=50,

@@ -214,3 +214,54 @@ def test_bad_targets_are_named(engine: NetlistEngine) -> None:
     late = replace(bad, targets=((engine.bits[0].path, engine.bits[0].bit),), clock=CROSSINGS)
     with pytest.raises(ValueError, match=f"strikes at crossing {CROSSINGS}, the workload has {CROSSINGS}"):
         engine.run([late])
+
+
+GATED = {Scheme.SECDED: "registers.byte_0538.replica", Scheme.TMR_REGISTERS: "registers.byte_0538.replica_1"}
+"""Schemes whose stores are clocked when they change, and flip-flops of a byte of weights behind one clock gate."""
+
+
+@pytest.fixture(scope="module", params=GATED, ids=str)
+def gated(request: pytest.FixtureRequest, workload: Workload) -> NetlistEngine:
+    """A chip whose flip-flops with an enable stand behind clock gates."""
+    try:
+        library = cell_library("nangate45")
+    except (OSError, ValueError) as error:
+        pytest.skip(str(error))
+    folder = map_chip(SPEC, request.param, Loading.DIRECT, library, recipe=QUICK, clock_gating=True)
+    return NetlistEngine(workload, request.param, chip=ChipNetlist.load(folder), words=4)
+
+
+@pytest.mark.timeout(600)
+def test_flips_behind_clock_gates_are_corrected(gated: NetlistEngine) -> None:
+    """A gate opens for the correction: in the clock of the flip, or when the scrubber comes."""
+    counts: dict[Stratum, int | None] = {Stratum.WEIGHT: 100, Stratum.SETTING: 200, Stratum.DATA_PATH: 100}
+    faults = single_flips(gated.bits, gated.schedule, seed=1, counts=counts)
+    outcomes = gated.run(faults)
+    assert {o.effect for o in outcomes} == {Effect.CORRECTED}
+    for fault, outcome in zip(faults, outcomes, strict=True):
+        row = gated.schedule.scrubbed(fault.targets[0][0])
+        assert outcome.watched == (1 if row is None else (row - fault.clock) % gated.schedule.rows + 1)
+        assert not outcome.persistent
+
+
+def test_a_clock_too_many_changes_nothing(gated: NetlistEngine) -> None:
+    """Nothing is written or wrong: a gate that opens stores what is stored."""
+    gates = gated.transient_nets()["clock gates"]
+    latches = int(gated._simulator.storages) - len(gated.bits)
+    # gates of one byte in three copies share an enable
+    assert latches // 3 <= len(gates) <= latches
+    assert {target[0].partition(".")[0] for target in gates} <= {"registers", "control"}
+    chosen = gates[:: max(1, len(gates) // 60)]
+    outcomes = gated.run(transients(chosen, gated.schedule, seed=6, stratum="clock gates", repeats=1))
+    assert {(o.effect, o.persistent, o.watched) for o in outcomes} == {(Effect.MASKED, False, 1)}
+
+
+def test_a_gate_that_stays_shut_is_found(gated: NetlistEngine) -> None:
+    path = GATED[gated.scheme]
+    (enable,) = net(gated.chip, f"{path}.enable").tolist()
+    faults = flips(gated.bits, f"{path}.", 50)
+    assert uncorrected(gated.run(faults)) == []
+    broken = NetlistEngine(gated.workload, gated.scheme, chip=gated.chip.broken({enable: 0}), bits=gated.bits, words=4)
+    outcomes = broken.run(faults)
+    assert len(outcomes) == {Scheme.SECDED: 13, Scheme.TMR_REGISTERS: 8}[gated.scheme]
+    assert all(o.persistent for o in outcomes)

@@ -1,6 +1,8 @@
 """A small mapped crossbar chip between its macro and its weight memory, against RTL and golden model."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ from flows.netlist import netlist_from_json
 from flows.physical import Mapped, measure_power
 from flows.synthesis import synthesise
 from hw.common.export import to_rtlil
+from sim.lsm_crossbar.device import draw
 from sim.lsm_crossbar.liquid import Liquid
+from sim.lsm_crossbar.model import TrainedCrossbar
 from sim.lsm_crossbar.readout import Readout
 from tests.crossbars import SMALL_CROSSBAR, random_image
 from tests.flows.conftest import library_or_skip
@@ -132,6 +136,20 @@ def test_more_streams_than_lanes(mapped: Mapped, stimulus: CrossbarStimulus) -> 
         Surroundings(simulator, many)
 
 
+def test_stimulus_of_a_model_runs_on_its_macro(tmp_path: Path) -> None:
+    """A model in a file, of another seed than the shipped one: its draw, its readout."""
+    shipped = TrainedCrossbar.load("n_mnist")
+    spec = shipped.spec
+    other = replace(shipped, seed=4, conductances_sha256=draw(spec, 4).sha256)
+    other.save(tmp_path / "model.npz")
+    stimulus = recorded_stimulus(spec, streams=2, seed=1, weights=tmp_path / "model.npz")
+    assert stimulus.conductances.sha256 == draw(spec, 4).sha256
+    assert stimulus.source.startswith("model on the macro of seed 4: 2 ")
+    assert recorded_stimulus(spec, streams=2, seed=1).conductances.sha256 == shipped.conductances_sha256
+    with pytest.raises(ValueError, match=rf"model\.npz was trained for another spec than {SPEC.name}"):
+        recorded_stimulus(SPEC, streams=2, weights=tmp_path / "model.npz")
+
+
 def test_power_of_whole_inferences(mapped: Mapped) -> None:
     summary, told, metrics = measure_power(mapped, SPEC, recordings=5, glitch_clocks=4)
     stimulus = recorded_stimulus(SPEC, streams=5, seed=1)
@@ -145,7 +163,9 @@ def test_power_of_whole_inferences(mapped: Mapped) -> None:
     operations = stimulus.golden.row_activations.sum() / 5 * SPEC.neurons
     assert told["synaptic_operations"] == pytest.approx(operations)
     assert read_metrics(mapped.folder / "power" / "metrics.json") == metrics
-    assert json.loads((mapped.folder / "power" / "power.json").read_text())["design"] == SPEC.name
+    kept = json.loads((mapped.folder / "power" / "power.json").read_text())
+    assert kept["design"] == SPEC.name
+    assert kept["conductances"] == draw(SPEC, 1).file_name
 
 
 def test_pins_of_black_boxes_are_ports() -> None:

@@ -66,6 +66,9 @@ def test_seed_changes_conductances_and_nothing_else_in_the_digital_part(tmp_path
         (("verify", "N_MNIST", "--words", "x.csv"), "are for an encoder"),
         (("verify", "ECON_T", "--recordings", "x"), "are for a crossbar"),
         (("verify", "N_MNIST", "--recordings", "no_such_folder"), "no_such_folder"),
+        (("power", "ECON_T", "--weights", "x.npz"), "--weights is for a crossbar"),
+        (("fpga", "ECON_T", "--macro-seed", "1"), "--macro-seed is for a crossbar"),
+        (("flow", "N_MNIST", "--seed=-1"), "seed: expected a number of at least 0, got -1"),
         (("synth", "NOTHING"), "no preset and no TOML file named 'NOTHING'"),
     ],
 )

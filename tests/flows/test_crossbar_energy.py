@@ -5,8 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from flows.crossbar_demo import measured_power
-from flows.crossbar_energy import area_terms, digital_terms, energy_document, macro_terms, memory_area_mm2, split
+from flows.crossbar_demo import add_energy, measured_power
+from flows.crossbar_energy import (
+    area_terms,
+    digital_terms,
+    energy_document,
+    macro_terms,
+    memory_area_mm2,
+    split,
+    with_digital_part,
+)
 from sim.lsm_crossbar.energy import Estimate, InferenceEnergy, adc_area_um2
 from sim.lsm_crossbar.spec import N_MNIST
 
@@ -88,18 +96,32 @@ def test_area_by_hand() -> None:
 
 
 def test_report_says_what_is_missing() -> None:
-    without, whole = energy_document(N_MNIST, MACRO), energy_document(N_MNIST, MACRO, TOLD)
-    assert [term["name"] for term in without["terms"]] == ["cells", "word lines", "ADCs", "readout weight memory"]  # type: ignore[attr-defined]
-    assert any("Without the digital part" in note for note in without["notes"])  # type: ignore[attr-defined]
-    assert {"neurons", "clock tree"} <= {term["name"] for term in whole["terms"]}  # type: ignore[attr-defined]
-    assert not any("Without" in note for note in whole["notes"])  # type: ignore[attr-defined]
+    without = energy_document(N_MNIST, MACRO)
+    whole = with_digital_part(without, TOLD)
+    assert [term["name"] for term in without["terms"]] == ["cells", "word lines", "ADCs", "readout weight memory"]
+    assert any("Without the digital part" in note for note in without["notes"])
+    assert {"neurons", "clock tree"} <= {term["name"] for term in whole["terms"]}
+    assert not any("Without" in note for note in whole["notes"])
+    assert len(without["terms"]) == 4
 
 
-def test_demo_takes_the_digital_part_of_its_own_design_only(tmp_path: Path) -> None:
-    assert measured_power(tmp_path, N_MNIST) is None
+def test_energy_takes_the_digital_part_of_its_own_draw_only(tmp_path: Path) -> None:
+    told = TOLD | {"conductances": "N_MNIST-seed1-aa.mem"}
+    assert measured_power(tmp_path, "N_MNIST-seed1-aa.mem") is None
     (tmp_path / "power").mkdir()
     path = tmp_path / "power" / "power.json"
+    path.write_text(json.dumps(told))
+    assert measured_power(tmp_path, "N_MNIST-seed1-aa.mem") == told
+    assert measured_power(tmp_path, "N_MNIST-seed2-bb.mem") is None
     path.write_text(json.dumps(TOLD))
-    assert measured_power(tmp_path, N_MNIST) == TOLD
-    path.write_text(json.dumps(TOLD | {"design": "FULL_MACRO"}))
-    assert measured_power(tmp_path, N_MNIST) is None
+    assert measured_power(tmp_path, "N_MNIST-seed1-aa.mem") is None
+
+    macro = energy_document(N_MNIST, MACRO) | {"conductances": "N_MNIST-seed1-aa.mem"}
+    (tmp_path / "macro_energy.json").write_text(json.dumps(macro))
+    add_energy(tmp_path)
+    assert len(json.loads((tmp_path / "energy.json").read_text())["terms"]) == 4
+    path.write_text(json.dumps(told))
+    for _ in range(2):  # once more changes nothing
+        add_energy(tmp_path)
+        names = [term["name"] for term in json.loads((tmp_path / "energy.json").read_text())["terms"]]
+        assert names.count("neurons") == names.count("cells") == 1

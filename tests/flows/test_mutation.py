@@ -1,14 +1,28 @@
 """Mutation engine: kills, survivors, proved equivalents, and a campaign that a blind bench fails."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from flows.mutation import Kind, Mutant, Outcome, elaborate, find_mutants, module_equivalent, run_campaign, stages
+from flows.crossbar_verification import campaign_spec
+from flows.mutation import (
+    Kind,
+    Mutant,
+    Outcome,
+    elaborate,
+    find_mutants,
+    module_equivalent,
+    module_equivalent_from_reset,
+    run_campaign,
+    stages,
+)
 from flows.rtlil import RtlilModule, constant, parse_rtlil, sigspec
 from flows.simulation import NativeModel
 from hw.common.export import to_rtlil
 from hw.hgcal_encoder.counter import Counter
 from hw.hgcal_encoder.normalise import Normalise, SumCode
+from hw.lsm_crossbar.sequencer import Sequencer
 from sim.hgcal_encoder.spec import ECON_T
 
 SUMS = np.array(
@@ -121,6 +135,27 @@ def test_equivalence_from_reset() -> None:
         assert not module_equivalent(modules, mutant)
         found[cell] = module_equivalent(modules, mutant, at_reset=True)
     assert found == {"$2": True, "$4": False}
+
+
+@pytest.mark.parametrize(("steps", "same"), [(6, True), (8, False)])
+def test_equivalence_of_another_code_for_the_same_count(steps: int, same: bool) -> None:
+    """With bit 1 of place + 1 inverted a window of three steps goes 0, 3, 2 instead of 0, 1, 2; one of four is cut."""
+    spec = replace(campaign_spec(), steps=steps, windows=2)
+    modules = elaborate(to_rtlil(Sequencer(spec=spec), "sequencer"))
+    (add,) = (c.name for c in modules["sequencer"].cells if c.type == "$add" and c.connections["A"] == "\\place")
+    mutant = Mutant(
+        number=1, kind=Kind.INVERTED, stage="sequencer", module="sequencer", cell=add, cell_type="$add", port="Y",
+        bit=1,
+    )  # fmt: skip
+    assert not module_equivalent(modules, mutant)
+    assert module_equivalent_from_reset(modules, mutant) is same
+
+
+def test_no_equivalence_from_reset_for_killed_ones() -> None:
+    modules, mutants = counter_mutants(Kind.WIDTH)
+    used = [mutant for mutant in mutants if mutant.bit < 4]
+    assert not any(module_equivalent_from_reset(modules, mutant, steps=8) for mutant in used[:4])
+    assert not module_equivalent_from_reset(modules, used[0], reset="none")
 
 
 def test_mutants_spread_over_stages_and_repeat_with_the_seed() -> None:

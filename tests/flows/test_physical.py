@@ -16,7 +16,7 @@ from flows.designs import design
 from flows.encoder_activity import encoder_activity, load_registers, shower_stimulus
 from flows.gate_simulation import GateSimulator
 from flows.metrics import find, read_metrics
-from flows.physical import Mapped, clocks_of, measure_power, measure_timing, wire_ff_per_um
+from flows.physical import Mapped, cell_area_um2, clocks_of, measure_power, measure_timing, wire_ff_per_um
 from flows.synthesis import synthesise
 from hw.common.export import to_rtlil
 from hw.common.scheme import Scheme
@@ -127,6 +127,30 @@ def test_a_placement_of_another_netlist_does_not_count(report: Path, tmp_path: P
         _ = Mapped(folder=folder).cells
     with pytest.raises(FileNotFoundError, match="liquidcal synth"):
         _ = Mapped(folder=tmp_path / "nothing").netlist
+
+
+def test_repair_leaves_the_function_and_fewer_overloaded_nets(
+    report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Small cores have short wires: the library's wire is made three times as heavy, so that there is much to mend."""
+    pytest.importorskip("coloquinte")
+    shutil.copytree(report / SMALL.name / "synthesis", tmp_path / SMALL.name / "synthesis")
+    spec, folder = report / "small.toml", tmp_path / SMALL.name
+    monkeypatch.setattr("flows.physical.wire_ff_per_um", lambda *_: (0.531, "three times the library's"))
+    assert run(monkeypatch, capsys, "place", spec, "--out", tmp_path, "--spread", "--repair")[0] == 0
+    mended = {metric.name: float(metric.value) for metric in read_metrics(folder / "placement" / "metrics.json")}
+    buffers = mended["design__instance__count__class:repair_buffer"]
+    assert buffers > 0
+    assert mended["design__overloaded_net__count"] < 0.02 * mended["design__overloaded_net__count__step:placed"]
+    mapped = Mapped(folder=folder)
+    assert mapped.netlist.cells == mapped.synthesised.cells + buffers
+    assert mapped.cell_area_um2 == pytest.approx(mended["design__instance__area"])
+    assert mapped.cell_area_um2 > cell_area_um2(mapped.synthesised, mapped.cells)
+    # its frames are compared with the golden model's on the way
+    code, out = run(monkeypatch, capsys, "power", spec, "--out", tmp_path, "--streams", "64", "--crossings", "10",
+                    "--glitch-clocks", "2", "--json")  # fmt: skip
+    assert code == 0
+    assert json.loads(out)["frames_compared"] == 64 * 5 * 13
 
 
 def test_wire_capacitance_names_its_source() -> None:

@@ -8,10 +8,12 @@ from amaranth.lib.wiring import Component
 
 from flows.proofs import Status, dot_products
 from flows.protection_proofs import (
+    StoredByte,
     TripleCell,
     inside_out,
     prove_cell,
     prove_folded_neuron,
+    prove_gates,
     prove_i2c_writes,
     prove_loader,
     prove_machine,
@@ -25,11 +27,11 @@ from flows.protection_proofs import (
     prove_word_store,
 )
 from flows.register_documents import register_table
-from hw.common import loader, registered_replica
+from hw.common import loader, registered_replica, secded_cell
 from hw.common.hierarchy import place
 from hw.common.i2c_target import I2cTargetLogic
 from hw.common.registered import described
-from hw.common.replica import Replica, majority
+from hw.common.replica import HeldReplica, Replica, majority
 from hw.common.scheme import Scheme
 from hw.common.scrubber import ScrubberLogic
 from hw.common.secded_cell import SecdedCell, check_bits, check_columns
@@ -53,8 +55,8 @@ from tests.specs import SMALL
 def test_all_statements_are_proved() -> None:
     proofs = list(prove_protection())
     assert {proof.name: proof.status for proof in proofs} == {proof.name: Status.PROVED for proof in proofs}
-    assert len(proofs) == 37
-    assert all(proof.input_bits > 6 for proof in proofs), [p.input_bits for p in proofs]
+    assert len(proofs) == 40
+    assert all(proof.input_bits > 6 for proof in proofs)
 
 
 class Unvoted(VotedCell):
@@ -62,9 +64,10 @@ class Unvoted(VotedCell):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        copies = [place(m, platform, f"replica_{k}", Replica, **self._kept) for k in range(3)]
-        m.d.comb += [copy.i.eq(Mux(self.enable, self.data, self.value)) for copy in copies]
-        a, b, c = (copy.o for copy in copies)
+        copies = [place(m, platform, f"replica_{k}", HeldReplica, **self._kept) for k in range(3)]
+        m.d.comb += [copy.data.eq(Mux(self.enable, self.data, self.value)) for copy in copies]
+        m.d.comb += [copy.enable.eq(self.enable | self.error) for copy in copies]
+        a, b, c = (copy.value for copy in copies)
         m.d.comb += [self.value.eq(a), self.error.eq(((a ^ b) | (a ^ c)).any())]
         return m
 
@@ -74,9 +77,10 @@ class Merged(VotedCell):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        copies = [place(m, platform, f"replica_{k}", Replica, **self._kept) for k in range(2)]
-        m.d.comb += [copy.i.eq(Mux(self.enable, self.data, self.value)) for copy in copies]
-        a, b, c = copies[0].o, copies[1].o, copies[1].o
+        copies = [place(m, platform, f"replica_{k}", HeldReplica, **self._kept) for k in range(2)]
+        m.d.comb += [copy.data.eq(Mux(self.enable, self.data, self.value)) for copy in copies]
+        m.d.comb += [copy.enable.eq(self.enable | self.error) for copy in copies]
+        a, b, c = copies[0].value, copies[1].value, copies[1].value
         m.d.comb += [self.value.eq(majority(a, b, c)), self.error.eq(((a ^ b) | (a ^ c)).any())]
         return m
 
@@ -86,16 +90,61 @@ class Uncorrected(VotedCell):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        copies = [place(m, platform, f"replica_{k}", Replica, **self._kept) for k in range(3)]
-        m.d.comb += [copy.i.eq(Mux(self.enable, self.data, copy.o)) for copy in copies]
-        a, b, c = (copy.o for copy in copies)
+        copies = [place(m, platform, f"replica_{k}", HeldReplica, **self._kept) for k in range(3)]
+        m.d.comb += [copy.data.eq(Mux(self.enable, self.data, copy.value)) for copy in copies]
+        m.d.comb += [copy.enable.eq(self.enable | self.error) for copy in copies]
+        a, b, c = (copy.value for copy in copies)
         m.d.comb += [self.value.eq(majority(a, b, c)), self.error.eq(((a ^ b) | (a ^ c)).any())]
         return m
 
 
-@pytest.mark.parametrize("broken", [Unvoted, Merged, Uncorrected])
+class Asleep(VotedCell):
+    """Clocked for writes only."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        copies = [place(m, platform, f"replica_{k}", HeldReplica, **self._kept) for k in range(3)]
+        m.d.comb += [copy.data.eq(Mux(self.enable, self.data, self.value)) for copy in copies]
+        m.d.comb += [copy.enable.eq(self.enable) for copy in copies]
+        a, b, c = (copy.value for copy in copies)
+        m.d.comb += [self.value.eq(majority(a, b, c)), self.error.eq(((a ^ b) | (a ^ c)).any())]
+        return m
+
+
+@pytest.mark.parametrize("broken", [Unvoted, Merged, Uncorrected, Asleep])
 def test_a_broken_voted_cell_is_refuted(broken: type[Component]) -> None:
     assert prove_cell("broken", broken, whole_copies=True).status is Status.REFUTED
+
+
+class OneGate(VotedCell):
+    """All three copies behind one clock gate."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        width = self._kept["width"]
+        kept = place(m, platform, "copies", HeldReplica, width=3 * width, reset=0)
+        m.d.comb += [
+            kept.data.eq(Mux(self.enable, self.data, self.value).replicate(3)),
+            kept.enable.eq(self.enable | self.error),
+        ]
+        a, b, c = (kept.value.word_select(k, width) for k in range(3))
+        m.d.comb += [self.value.eq(majority(a, b, c)), self.error.eq(((a ^ b) | (a ^ c)).any())]
+        return m
+
+
+def test_copies_behind_one_clock_gate_are_refuted() -> None:
+    assert prove_gates("broken", OneGate, whole_copies=True).status is Status.REFUTED
+
+
+def test_a_code_word_that_a_clock_too_many_overwrites_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The flip-flops see the write port, also while nothing is written."""
+    monkeypatch.setattr(secded_cell, "Mux", lambda _enable, new, _corrected: new)
+    assert prove_gates("broken", StoredByte, whole_copies=False).status is Status.REFUTED
+
+
+def test_gates_of_flip_flops_without_enable_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"registers: no enable of replica_0\.o \[0\]"):
+        inside_out(VotedRegister(width=8), "registers", gates=True)
 
 
 class Unscrubbed(TriplicatedCell):
@@ -130,6 +179,7 @@ class Detecting(SecdedCell):
         m.submodules.cell = cell = SecdedCell(width=self._width, reset=self._reset)
         m.d.comb += [
             cell.data.eq(self.data),
+            cell.checks.eq(self.checks),
             cell.enable.eq(self.enable),
             cell.scrub.eq(self.scrub),
             self.value.eq(cell.value ^ cell.error),
@@ -139,13 +189,17 @@ class Detecting(SecdedCell):
         return m
 
 
+def detecting(**parameters: int) -> StoredByte:
+    return StoredByte(cell=Detecting, **parameters)
+
+
 def test_a_code_word_with_a_wrong_output_is_refuted() -> None:
-    assert prove_cell("broken", Detecting, whole_copies=False).status is Status.REFUTED
+    assert prove_cell("broken", detecting, whole_copies=False).status is Status.REFUTED
 
 
 def test_a_code_corrects_no_whole_copies() -> None:
     """Two flips at once are beyond the code: the statement for copies cannot even be set up, as there are none."""
-    design = inside_out(SecdedCell(width=8, reset=0), "word")
+    design = inside_out(StoredByte(width=8, reset=0), "word")
     assert len(design.bits) == 13
     with pytest.raises(ValueError, match="belongs to no copy"):
         design.copies()

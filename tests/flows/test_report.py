@@ -127,6 +127,21 @@ def test_report_without_results_is_refused(tmp_path: Path) -> None:
         write_report(tmp_path, ECON_T)
 
 
+def test_a_variant_is_reported_from_its_own_folder(tmp_path: Path) -> None:
+    journal = quiet()
+    journal.check(Check(name="RTL equals golden model", passed=True, compared=7, unit="eTx words"))
+    (tmp_path / "ECON_T_reuse4_tmr_module_direct").mkdir()
+    journal.save(tmp_path / "ECON_T_reuse4_tmr_module_direct" / "journal.json")
+    variant = ["--reuse", "4", "--scheme", "tmr_module"]
+    code = "from flows.cli import main; main()"
+    for options, status in ((variant, 0), ([], 2)):
+        command = [sys.executable, "-c", code, "report", "ECON_T", *options, "--out", str(tmp_path)]
+        assert subprocess.run(command, capture_output=True, check=False).returncode == status
+    page = json.loads((tmp_path / "ECON_T_reuse4_tmr_module_direct" / "report.json").read_text())
+    assert page["name"] == "ECON_T_reuse4_tmr_module_direct"
+    assert page["verdict"].startswith("PASS: 1 checks, 7 comparisons")
+
+
 def metric(name: str, value: float) -> Metric:
     origin = {"tool": "yosys", "tool_version": "0.70", "library": "", "library_sha256": "", "method": "counted"}
     return Metric(name=name, value=value, unit="um2", command="liquidcal synth", date="2026-01-01T00:00:00Z", **origin)
@@ -150,7 +165,7 @@ def crossbar_results(folder: Path) -> np.ndarray:
         classes=classes,
     )
     terms = [
-        {"name": "array", "low_pj": 1.0, "nominal_pj": 2.0, "high_pj": 3.0},
+        {"name": "cells", "low_pj": 1.0, "nominal_pj": 2.0, "high_pj": 3.0},
         {"name": "ADCs", "low_pj": 10.0, "nominal_pj": 20.0, "high_pj": 30.0},
     ]
     energy = {"terms": terms, "synaptic_operations": 11.0, "reads": 4.0, "notes": ["Models, not measurements."]}
@@ -221,7 +236,10 @@ def test_report_is_written_as_markdown_and_json_with_the_same_tables(tmp_path: P
     write_metrics(tmp_path / "power" / "metrics.json", [metric("power__total", 3.5)])
     write_report(tmp_path, N_MNIST)
     text = (tmp_path / "report.md").read_text()
-    assert "| array | 1 | 2 | 3 |" in text
+    assert "| cells | 1 | 2 | 3 |" in text
+    # the split: nJ per inference, pJ per synaptic operation, of which there are 11
+    assert "| array | 0.001 | 0.002 | 0.003 | 0.0909 | 0.182 | 0.273 |" in text
+    assert "| ADCs | 0.01 | 0.02 | 0.03 | 0.909 | 1.82 | 2.73 |" in text
     assert "| power__total | 3.5 | um2 | yosys 0.70 | counted | liquidcal synth | 2026-01-01T00:00:00Z |" in text
     content = json.loads((tmp_path / "report.json").read_text())
     assert content["metrics"][0]["value"] == 3.5

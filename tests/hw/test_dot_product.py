@@ -2,6 +2,8 @@
 
 import math
 import random
+import re
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from flows.proofs import WholeDotProduct
 from flows.yosys import YosysError, run_yosys
+from hw.common.export import to_rtlil
 from hw.hgcal_encoder.dot_product import (
     DotProductFormat,
 )
@@ -103,6 +106,19 @@ def test_sum_width_is_needed_and_enough() -> None:
     assert simulate(f, [([255] * 9, [-32] * 9, -32), ([255] * 9, [31] * 9, 31)]) == [low, high]
 
 
+@pytest.mark.parametrize("rounding", list(Rounding))
+def test_a_narrow_sum_wraps(rounding: Rounding) -> None:
+    rng = random.Random(5)
+    f = DotProductFormat(taps=9, shift=5, bias_shift=2, rounding=rounding, width=8)
+    cases = [draw(f, rng) for _ in range(40)]
+    sums = [exact(*case, f) for case in cases]
+    assert simulate(f, cases) == [(value + 128) % 256 - 128 for value in sums]
+    assert sum(not -128 <= value < 128 for value in sums) > 10
+    assert replace(f, width=40).sum_width == replace(f, width=None).sum_width
+    with pytest.raises(ValueError, match="at least 8 for the bias, got 7"):
+        replace(f, width=7)
+
+
 @pytest.mark.parametrize("shift", [4, 5])
 def test_every_weight(shift: int) -> None:
     """All weights times activations of every residue; `test_one_product_is_proven` covers the rest."""
@@ -169,6 +185,22 @@ def test_the_proof_can_fail(tmp_path: Path) -> None:
     assert floor.sum_width == nearest.sum_width
     with pytest.raises(YosysError):
         prove(tmp_path, [(floor, nearest)])
+
+
+def test_behind_an_activation_of_zero_nothing_depends_on_the_weight(tmp_path: Path) -> None:
+    """For all weights, rows of two silent taps are 0 and their carries stand still: there is nothing to gate."""
+    (tmp_path / "dot.il").write_text(to_rtlil(WholeDotProduct(dot_format=DotProductFormat(taps=4, shift=4)), "dot"))
+    read = ["read_rtlil dot.il", "hierarchy -top dot", "proc", "flatten", "opt_clean"]
+    log = run_yosys("\n".join([*read, "select -list w:dot.row_* w:dot.carry_*"]), directory=tmp_path).log
+    wires = re.findall(r"^dot/(dot\.(?:row|carry)_\S+)", log, re.M)
+    own = [name for name in wires if re.match(r"dot\.(row_[01]_|carry_[01]_)", name)]
+    # two digits and one carry of each tap at least, two rows of the pair
+    assert len(own) >= 8
+    assert len(own) < len(wires)
+    claims = [f"-prove {name} {'-1' if 'carry' in name else '0'}" for name in own]
+    run_yosys("\n".join([*read, *(f"sat -verify -set x[15:0] 0 {claim}" for claim in claims)]), directory=tmp_path)
+    # with one activation of the pair above zero its weight shows
+    run_yosys("\n".join([*read, *(f"sat -falsify -set x[7:0] 1 {claim}" for claim in claims[-1:])]), directory=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["taps", "activation_width", "weight_width", "bias_width"])

@@ -1,5 +1,7 @@
 """Convolution and dense layer: hardware against the golden model, on specs that differ in every rule."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal, signed
@@ -17,7 +19,8 @@ from tests.hw.driving import ODD, PADDED, evaluate, pack
 from tests.hw.driving import unpack as elements
 from tests.specs import SMALL
 
-SPECS = pytest.mark.parametrize("spec", [SMALL, ODD, PADDED], ids=lambda spec: spec.name)
+NARROW = replace(SMALL, name="NARROW", conv_sum_width=8, dense_sum_width=9)
+SPECS = pytest.mark.parametrize("spec", [SMALL, ODD, PADDED, NARROW], ids=lambda spec: spec.name)
 
 
 @pytest.fixture

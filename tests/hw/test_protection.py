@@ -7,7 +7,7 @@ from amaranth.sim import Simulator
 
 from hw.common.parity_cell import ParityCell
 from hw.common.register_file import RegisterFile, Role, stored_bits
-from hw.common.replica import Replica
+from hw.common.replica import HeldReplica
 from hw.common.secded_cell import SecdedCell
 from hw.common.storage_cell import StorageCell
 from hw.common.triplicated_cell import TriplicatedCell
@@ -60,25 +60,25 @@ def test_read_data_is_the_byte_at_the_address() -> None:
 @pytest.mark.parametrize("cell", [VotedCell, SecdedCell])
 def test_every_single_upset_of_a_byte_is_corrected_and_counted_once(monkeypatch, cell) -> None:
     """Each flip-flop in turn is inverted in the simulator: the value stays, the error shows for one clock."""
-    made: list[Replica] = []
-    original = Replica.__init__
+    made: list[HeldReplica] = []
+    original = HeldReplica.__init__
 
     def remember(self, **parameters) -> None:
         original(self, **parameters)
         made.append(self)
 
-    monkeypatch.setattr(Replica, "__init__", remember)
+    monkeypatch.setattr(HeldReplica, "__init__", remember)
     design = RegisterFile(fields=FIELDS[:1], address_width=8, cell=cell)
     errors = []
 
     async def bench(ctx) -> None:
-        words = [replica for replica in made if len(replica.o) >= 8]
+        words = [replica for replica in made if len(replica.value) >= 8]
         await ctx.tick()
         if cell is SecdedCell:
             ctx.set(design.scrub_row, 1)
         for word in words:
-            for bit in range(len(word.o)):
-                ctx.set(word.o, ctx.get(word.o) ^ 1 << bit)
+            for bit in range(len(word.value)):
+                ctx.set(word.value, ctx.get(word.value) ^ 1 << bit)
                 await ctx.delay(1e-9)
                 assert ctx.get(design.a) == 0xA5
                 count = ctx.get(design.errors)

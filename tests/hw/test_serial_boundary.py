@@ -45,6 +45,26 @@ def test_lengths_of_the_chains() -> None:
     assert (boundary.input_bits, boundary.output_bits) == (5, 9)
 
 
+def test_a_clock_is_a_port_of_its_own() -> None:
+    class Toggle(Component):
+        def __init__(self) -> None:
+            super().__init__({"fast_clk": In(1), "enable": In(1), "o": Out(1)})
+
+        def elaborate(self, _platform: object) -> Module:
+            m = Module()
+            m.d.comb += self.o.eq(self.fast_clk & self.enable)
+            return m
+
+    boundary = SerialBoundary(component=Toggle(), clocks=("fast_clk",))
+    assert (boundary.input_bits, boundary.output_bits) == (1, 1)
+    rows = [{"serial_in": 1, "shift": 1}, {"load": 1}, {"capture": 1, "fast_clk": 1}, {"capture": 1}, {}]
+    names = ("shift", "load", "capture", "serial_in", "fast_clk")
+    seen = run(boundary, {name: [row.get(name, 0) for row in rows] for name in names}, clocked=True)["serial_out"]
+    assert list(seen) == [0, 0, 0, 1, 0]
+    with pytest.raises(ValueError, match="no input slow_clk"):
+        SerialBoundary(component=Toggle(), clocks=("slow_clk",))
+
+
 def test_a_component_without_inputs_is_refused() -> None:
     class Source(Component):
         def __init__(self) -> None:

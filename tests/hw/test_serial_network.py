@@ -133,6 +133,10 @@ def test_overlapping_windows_padding_and_other_rules_are_exact() -> None:
     assert check(spec, 400, 7) > 100
 
 
+def test_narrow_sums_wrap_as_the_model_says() -> None:
+    assert check(replace(SMALL, name="SERIAL_NARROW", reuse=3, conv_sum_width=8, dense_sum_width=9), 400, 3) > 50
+
+
 @pytest.mark.parametrize("seed", [3, 8])
 def test_random_specs_are_exact(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -1,6 +1,7 @@
 """The golden model: published vectors, a scalar definition, both engines, bad input."""
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,28 @@ def test_both_engines_equal_the_scalar_definition(seed: int) -> None:
     expected = [scalar_latents(row, weights.to_codes().tolist(), spec) for row in charges.tolist()]
     for engine in Engine:
         assert Encoder(spec, weights, engine=engine).latents(charges).tolist() == expected, (engine, spec)
+
+
+def test_weights_in_another_format_are_the_nearest_values() -> None:
+    codes = np.arange(ECON_T.parameters) % 64 - 32
+    weights = Weights.from_codes(codes, ECON_T)
+    assert weights.stored_as(ECON_T) == weights
+    coarse = replace(ECON_T, weight=FixedPoint(width=4, fraction=3, signed=True))
+    expected = [max(-8, min(7, round(Fraction(int(code), 4)))) for code in codes]
+    assert weights.stored_as(coarse).to_codes().tolist() == expected
+    with pytest.raises(ValueError, match="needs shape"):
+        weights.stored_as(replace(ECON_T, filters=4))
+
+
+def test_sums_wrap_where_they_are_narrow_and_only_there() -> None:
+    """Pixel 128 times weight 31, five bits dropped: 124; bias 31, two bits up: 124. 248 is negative in 8 bits."""
+    image = np.zeros((1, 8, 8, 1), np.int64)
+    image[0, 0, 0, 0] = 128
+    kernel, bias = np.full((3, 3, 1, 8), 31), np.full(8, 31)
+    for width, seen in ((None, 248), (9, 248), (8, 0)):
+        sums = convolve(image, kernel, bias, replace(ECON_T, conv_sum_width=width))
+        assert set(sums[0, 0, 0]) == {seen}
+        assert set(sums[0, 1:].ravel()) == {124}
 
 
 @pytest.mark.parametrize("extreme", ["min", "max"])
@@ -241,6 +264,8 @@ def test_refuses_bad_charges_settings_and_weights() -> None:
         ({"kernel": (9, 3), "padding": (0, 0, 0, 0)}, "leaves no output"),
         ({"padding": (3, 0, 0, 0)}, "must be smaller than the kernel"),
         ({"conv_product_fraction": 13}, "expected 5 .* to 12 .*, got 13"),
+        ({"conv_sum_width": 7}, r"conv_sum_width: expected 8 \(the bias must fit\) to 48 bits, got 7"),
+        ({"dense_sum_width": 49}, "dense_sum_width: expected 9 .* to 48 bits, got 49"),
         ({"weight": FixedPoint(width=6, fraction=5, signed=False)}, "weights are two's complement"),
         ({"latent": FixedPoint(width=6, fraction=5, signed=True)}, "latent is unsigned"),
         ({"pixel": FixedPoint(width=8, fraction=8, signed=False)}, "one integer bit"),

@@ -9,7 +9,7 @@ import scipy.stats
 from sim.lsm_crossbar import device as cells
 from sim.lsm_crossbar.array import column_currents, ir_drop_factors, limited, relaxed_column_currents
 from sim.lsm_crossbar.noise import NOISE_SIGMA
-from sim.lsm_crossbar.spec import N_MNIST, DeviceParameters
+from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec, DeviceParameters
 
 DEVICE = DeviceParameters()
 
@@ -116,6 +116,18 @@ def test_effects_have_their_size_and_none_is_ideal() -> None:
         cells.drift(g, DEVICE, rng),
     ):
         assert same is g
+
+
+def test_a_macro_without_any_spread_is_ideal_but_for_its_voltage() -> None:
+    """All cells at exp(2.5016) uS: code 39 of steps of 20/63 uS; just below the common breakdown voltage none."""
+    ideal = replace(DEVICE, breakdown_sigma_v=None, log_sigma=None, pristine_resistance_mohm=None)
+    for voltage, code, fraction in ((3.44, round(np.exp(2.5016) * 63 / 20), 1.0), (3.43, 0, 0.0)):
+        spec = replace(N_MNIST, device=replace(ideal, programming_voltage_v=voltage))
+        assert CrossbarSpec.from_toml(spec.to_toml()) == spec
+        assert np.unique(cells.draw(spec, 3).codes).tolist() == [code]
+        assert cells.formed_fraction(spec.device) == fraction
+    with pytest.raises(ValueError, match="all cells form or none"):
+        cells.programming_voltage_v(0.5, ideal)
 
 
 def test_integer_noise_stands_for_the_noise_of_the_cells() -> None:
