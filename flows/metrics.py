@@ -102,6 +102,8 @@ class Metric:
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`; unknown and missing fields raise ValueError."""
         known = {field.name for field in fields(cls)}
+        if not isinstance(data, Mapping):
+            raise ValueError(f"expected a metric with its fields, got {data!r:.40}")
         if data.keys() != known:
             raise ValueError(f"metric fields {sorted(data.keys() ^ known)} are unknown or missing")
         return cls(**data)
@@ -130,11 +132,14 @@ def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
 
 
 def read_metrics(path: Path) -> tuple[Metric, ...]:
-    """Read what `write_metrics` wrote; anything else raises ValueError."""
-    rows = json.loads(path.read_text())
-    if not isinstance(rows, list):
-        raise ValueError(f"{path} holds no list of metrics")
-    return tuple(Metric.from_dict(row) for row in rows)
+    """Read what `write_metrics` wrote; anything else raises ValueError, which names the file."""
+    try:
+        rows = json.loads(path.read_text())
+        if not isinstance(rows, list):
+            raise ValueError("expected a list of metrics")
+        return tuple(Metric.from_dict(row) for row in rows)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} holds no list of metrics: {error}") from None
 
 
 def find(metrics: Sequence[Metric], name: str) -> Metric:

@@ -229,10 +229,13 @@ def _row(cells: Any) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a result folder; empty if the step did not run."""
+    """A JSON object of a result folder; empty if the step did not run. A damaged file raises ValueError."""
     if not path.is_file():
         return {}
-    content: dict[str, Any] = json.loads(path.read_text())
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     return content
 
 

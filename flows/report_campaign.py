@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,26 +31,42 @@ def campaign_sections(folder: Path, spec: EncoderSpec) -> list[Section]:
     folder : Path
         Result folder of an encoder, or of one of its variants.
     spec : EncoderSpec
+
+    Raises
+    ------
+    ValueError
+        If a file is damaged, or was not written by ``campaign`` or ``sensitivity``.
     """
     sections = []
     shared = folder.parent / spec.name
     source = shared if folder.name.startswith(f"{spec.name}_") and shared.is_dir() else folder
-    summaries = [read_json(path) for path in sorted(source.glob("campaign-*.json"))]
-    if summaries := [summary for summary in summaries if "rows" in summary]:
-        sections.append(_outcomes(summaries))
+    found = [(path, read_json(path)) for path in sorted(source.glob("campaign-*.json"))]
+    if summaries := [(path, summary) for path, summary in found if "rows" in summary]:
+        with _of_files(*(path for path, _ in summaries)):
+            sections.append(_outcomes([summary for _, summary in summaries]))
     told = read_json(source / "sensitivity.json")
     if told and (source / "sensitivity.npz").is_file():
-        sections += _physics(source, folder, told)
+        with _of_files(source / "sensitivity.json"):
+            sections += _physics(source, folder, told)
     chips = prices_below(folder.parent, spec)
-    variants = [
+    variants: list[tuple[str, Sequence[Metric]]] = [
         (f"scheme and loading, {how}", prices([row for row in chips if row.design.clock_gating == gated]))
         for gated, how in ((True, "clock gated"), (False, "not clock gated"))
     ]
     if not chips and "prices" in told:
         variants = [("scheme and loading", [Metric.from_dict(row) for row in told["prices"]])]
-    if variants := [(title, found) for title, found in variants if found]:
+    if variants := [(title, metrics) for title, metrics in variants if metrics]:
         sections.append(_price(variants))
     return sections
+
+
+@contextmanager
+def _of_files(*paths: Path) -> Iterator[None]:
+    """Say which file lacks something."""
+    try:
+        yield
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{', '.join(map(str, paths))}: damaged, or of another version ({error!r})") from None
 
 
 def _outcomes(summaries: list[dict[str, Any]]) -> Section:

@@ -253,6 +253,9 @@ def run_campaign(
     OSError
         If the scheduler does not answer.
     """
+    if scheduler is not None:
+        with dask_client(scheduler, 1):
+            pass  # a wrong address is told before minutes of building
     # the chip is built, and seen to work, before other processes need it
     engine = open_engine(job)
     plan = make_plan(engine.bits, engine.schedule, engine.nets, samples=engine.samples, seed=job.seed, limit=limit)

@@ -16,8 +16,9 @@ from flows.campaign.selective import bit_price_um2, bits_for, pareto
 from flows.metrics import Metric, find
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.chip_registers import image_masks
+from sim.hgcal_encoder.spec import EncoderSpec
 
-__all__ = ["TOPS", "beam_table", "conclusions"]
+__all__ = ["TOPS", "beam_table", "conclusions", "priced"]
 
 TOPS = (0.05, 0.1, 0.25, 0.5)
 """Parts of the bits whose share of the corruption is told."""
@@ -62,6 +63,18 @@ def beam_table(sensitivity: Sensitivity, beam: Beam, reload_s: float = FILL_S) -
             row["emd_shift"] = shift_rate(sensitivity.emd_shift, beam.rates_hz[0], reload_s)
         found.append(row)
     return found
+
+
+def priced(spec: EncoderSpec, prices: Sequence[Metric]) -> tuple[float, float]:
+    """Area that protects one bit, and area of the unprotected chip, in square micrometres.
+
+    Raises
+    ------
+    GateError
+        If one of the chips that it takes is not among the prices.
+    """
+    base = find(list(prices), "design__instance__area__case:none_direct").value
+    return bit_price_um2(spec, prices), float(base)
 
 
 def conclusions(
@@ -122,8 +135,7 @@ def conclusions(
         "beam": beam_table(sensitivity, beam or Beam()),
     }
     if prices is not None:
-        price = bit_price_um2(spec, prices)
-        base = find(list(prices), "design__instance__area__case:none_direct").value
+        price, base = priced(spec, prices)
         told["bit_price_um2"] = price
         told["base_area_um2"] = base
         told["pareto"] = {

@@ -21,7 +21,7 @@ def sensitivity(
     modules: Annotated[int, typer.Option(min=1, help="Module images to average over.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="Of the module images.")] = 20261,
     prices: Annotated[
-        Path | None, typer.Option(help="Areas of the schemes, as python -m flows.protection writes them.")
+        Path | None, typer.Option(help="Areas of the schemes, as python -m flows.price writes them.")
     ] = None,
     out: Out = Path("report"),
     as_json: AsJson = False,
@@ -30,14 +30,19 @@ def sensitivity(
 
     Writes sensitivity.npz and sensitivity.json into the result folder, where the report finds them.
     """
-    from flows.campaign.conclusions import TOPS, conclusions
+    from flows.campaign.conclusions import TOPS, conclusions, priced
     from flows.campaign.hessian import hessian_ranking
     from flows.campaign.physics import physics_sample, weight_sensitivity
     from flows.encoder_evaluation import find_model
-    from flows.metrics import read_metrics
+    from flows.metrics import GateError, read_metrics
 
     model = find_model(preset=preset, elinks=elinks)
     areas = read_metrics(prices) if prices is not None else None
+    if areas is not None:
+        try:
+            priced(model.spec, areas)
+        except GateError as error:
+            raise ValueError(f"{prices}: {error}") from None
     journal = Journal()
     sample = physics_sample(modules, seed)
     bits = model.spec.weight_bits

@@ -495,6 +495,16 @@ def test_a_cluster_comes_to_the_same_as_this_process(tmp_path: Path, monkeypatch
     assert {o.effect for o in alone.outcomes} == {Effect.MASKED, Effect.CORRUPTED, Effect.HANG}
 
 
+def test_a_scheduler_that_does_not_answer_is_told_before_anything_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "open_engine", lambda _: pytest.fail("built"))
+    with pytest.raises(OSError, match="tcp://127.0.0.1:9"):
+        run_campaign(
+            Job(spec=SMALL, scheme=Scheme.NONE, loading=Loading.DIRECT), tmp_path, scheduler="tcp://127.0.0.1:9"
+        )
+
+
 def test_a_protected_chip_with_an_upset_that_stays_fails(tmp_path: Path, fake: FakeEngine) -> None:
     found = run_campaign(replace(JOB, scheme=Scheme.TMR_MODULE), tmp_path / "c", workers=1, limit=300)
     assert summarise(found)["uncorrected_single"] > 0

@@ -144,7 +144,7 @@ def test_a_block_without_results_is_named_and_left_alone(tmp_path: Path) -> None
     [
         ("{}", "holds no list of metrics"),
         ("[]", "at least one metric, got none"),
-        ("[1]", "no attribute"),
+        ("[1]", "expected a metric with its fields, got 1"),
         ('[{"name": "a"}]', "unknown or missing"),
         ("[", "Expecting value"),
         (json.dumps([METRIC.to_dict() | {"value": None}]), "value must be int, float or str"),

@@ -1,6 +1,7 @@
 """``liquidcal sensitivity`` and what the report makes of it and of campaigns."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,44 @@ def test_nothing_is_shown_of_steps_that_did_not_run(tmp_path: Path) -> None:
     assert campaign_sections(folder, ECON_T) == []
     (folder / "campaign-rtl-none-direct.json").write_text("{}")
     assert campaign_sections(folder, ECON_T) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("campaign-rtl-none-direct.json", '{"rows": [{"kind": "flip"}]}', "damaged, or of another version"),
+        ("campaign-rtl-none-direct.json", '{"rows": ', "campaign-rtl-none-direct.json: Expecting value"),
+        ("sensitivity.json", '{"bits": 3}', "sensitivity.json: damaged"),
+    ],
+)
+def test_a_damaged_result_is_named(name: str, text: str, message: str, results: Path, tmp_path: Path) -> None:
+    folder = tmp_path / ECON_T.name
+    folder.mkdir()
+    shutil.copy(results / "sensitivity.npz", folder)
+    (folder / name).write_text(text)
+    told = CliRunner().invoke(app, ["report", "ECON_T", "--out", str(tmp_path)])
+    assert isinstance(told.exception, ValueError)
+    assert message in str(told.exception)
+    assert not (folder / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("garbage", "prices.json holds no list of metrics: Expecting value"),
+        ('{"a": 1}', "expected a list of metrics"),
+        ('[{"name": "x"}]', "are unknown or missing"),
+        ("[1]", "expected a metric with its fields, got 1"),
+        ("[]", "metric design__instance__area__case:none_direct is missing"),
+    ],
+)
+def test_prices_are_read_before_anything_is_computed(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "prices.json"
+    path.write_text(text)
+    told = CliRunner().invoke(app, ["sensitivity", "ECON_T", "--prices", str(path), "--out", str(tmp_path / "out")])
+    assert isinstance(told.exception, ValueError)
+    assert message in str(told.exception)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_model_that_does_not_exist_is_told_in_one_line(tmp_path: Path) -> None:
