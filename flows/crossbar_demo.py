@@ -253,9 +253,8 @@ def summary_line(told: dict[str, Any]) -> str:
         parts.append(f"{100 * told['accuracy']:.1f} % right")
     energy = told["energy_per_inference_nj"]
     whole = "whole chip" if told["digital_part_measured"] else "array, ADCs and weight memory alone"
-    parts.append(
-        f"{energy['nominal']:,.0f} nJ per inference ({energy['low']:,.0f} to {energy['high']:,.0f}; {whole}, 40 nm)"
-    )
+    nominal, low, high = (f"{v:,.0f}" if v >= 100 else f"{v:.3g}" for v in map(energy.get, ("nominal", "low", "high")))
+    parts.append(f"{nominal} nJ per inference ({low} to {high}; {whole}, 40 nm)")
     return "; ".join(parts)
 
 
