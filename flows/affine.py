@@ -59,7 +59,8 @@ def atom(number: int) -> Forms:
 
 def known(values: Forms) -> npt.NDArray[np.bool_]:
     """Which values are affine forms or atoms."""
-    return (values[..., 1] & _TOP) == 0
+    found: npt.NDArray[np.bool_] = (values[..., 1] & _TOP) == 0
+    return found
 
 
 def in_span(value: Forms, forms: Sequence[Forms]) -> bool:
@@ -238,7 +239,7 @@ class AffineNetlist:
         _run(self._code, self._left, self._right, self._select, self._target, values)
         return values
 
-    def variants(self, values: Forms, nets: npt.NDArray[np.int64], flips: npt.NDArray[np.bool_]) -> Forms:
+    def variants(self, values: Forms, nets: npt.NDArray[np.int64], flips: npt.NDArray[np.bool_]) -> Variants:
         """Values of all nets if some are inverted in each of several lanes.
 
         Parameters
@@ -252,9 +253,9 @@ class AffineNetlist:
         Returns
         -------
         Variants
-            Looks like an array of shape (nets, lanes, 2) when indexed with nets.
+            Indexed with nets it gives their values, shape (nets, lanes, 2).
         """
-        return Variants(self, values, nets, flips)  # type: ignore[return-value]
+        return Variants(self, values, nets, flips)
 
     def zero_together(self, net: int, values: Forms) -> list[Forms] | None:
         """Forms that are all 0 wherever a net is: the sides of the ORs that it is made of; None if one is not known."""
@@ -281,7 +282,7 @@ class AffineNetlist:
         A multiplexer whose select is an OR of forms has the value of its second input everywhere, if its inputs do not
         differ where all these forms are 0.
         """
-        found = values[nets, 0].copy()
+        found: Forms = values[nets, 0].copy()
         for row in np.flatnonzero(~known(found)):
             code, a, b, s = self._gates.get(int(nets[row]), (_AND, 0, 0, 0))
             if code != _MUX or not known(values[[a, b], 0]).all():
@@ -316,7 +317,7 @@ class Variants:
 
     def __getitem__(self, nets: npt.NDArray[np.int64]) -> Forms:
         """Values of nets, shape (nets, lanes, 2)."""
-        found = np.repeat(self._base[nets], self._values.shape[1], axis=1)
+        found: Forms = np.repeat(self._base[nets], self._values.shape[1], axis=1)
         rows = self._row[nets]
         found[rows >= 0] = self._values[rows[rows >= 0]]
         return found

@@ -1005,7 +1005,7 @@ def prove_protection(*, first: int = 0x03B0, last: int = 0x0BE2, steps: int = 4,
     words : int
         Code words of a store that is reached word by word; those of ECON_T with reused multipliers.
     """
-    for width in (1, 3, 8):
+    for width in range(1, 9):
         yield prove_cell(f"voted_cell_{width}", VotedCell, whole_copies=True, width=width)
         yield prove_cell(f"triplicated_cell_{width}", TripleCell, whole_copies=True, width=width)
         yield prove_cell(f"secded_cell_{width}", StoredByte, whole_copies=False, width=width)
@@ -1153,15 +1153,24 @@ def prove_folded_neurons(spec: EncoderSpec, weights: Weights, timeout_s: float =
 
 
 def main() -> int:
-    """Run all proofs; with weights also those of their constant neurons. The exit code is 1 if one does not close."""
+    """Run all proofs; with weights also those of their constant neurons. The exit code is 1 if one does not close.
+
+    Those on code words at their real width are of the design with multipliers reused four times, unless it reuses them.
+    """
+    from flows.word_proofs import prove_every_selector, prove_every_word
+
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--spec", default="ECON_T", help="preset or TOML file")
     parser.add_argument("--weights", type=Path, help="weights whose neurons are proved, constant against loaded")
     arguments = parser.parse_args()
     spec = load_spec(arguments.spec)
+    reused = spec if spec.reuse > 1 else replace(spec, reuse=4)
     addresses = list(image_masks(spec))
     chip = described(Chip, spec=spec)
-    proofs = prove_protection(first=addresses[0], last=addresses[-1], steps=1 + max(chip.parts))
+    proofs = chain(
+        prove_protection(first=addresses[0], last=addresses[-1], steps=1 + max(chip.parts)),
+        (prove(reused) for prove in (prove_every_selector, prove_every_word)),
+    )
     if arguments.weights is not None:
         weights = Weights.load(arguments.weights, spec)
         proofs = chain(proofs, prove_folded_neurons(spec, weights))

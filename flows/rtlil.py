@@ -101,7 +101,13 @@ class RtlilModule:
             elif token[0] in "\\$":
                 if token not in self.wires:
                     raise ValueError(f"module {self.name}: unknown wire {token}")
-                result = [f"{token} [{bit}]" for bit in range(self.wires[token].width)]
+                places = range(self.wires[token].width)
+                if position < len(tokens) and tokens[position][0] == "[":
+                    # not all bits of a wide wire for the sake of one
+                    high, _, low = tokens[position][1:-1].partition(":")
+                    places = places[int(low or high) : int(high) + 1]
+                    position += 1
+                result = [f"{token} [{bit}]" for bit in places]
             elif "'" in token:
                 result = list(reversed(token.partition("'")[2]))
             else:

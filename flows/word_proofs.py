@@ -9,7 +9,7 @@ solver would have to search through parities. What the code word of data is come
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -27,7 +27,7 @@ from hw.hgcal_encoder.coded_words import DenseWords, WordMap
 from hw.hgcal_encoder.word_selector import WordSelector
 from sim.hgcal_encoder.spec import EncoderSpec
 
-__all__ = ["StoreProof", "prove_every_selector", "prove_every_word"]
+__all__ = ["StoreProof", "one_of_each", "prove_every_selector", "prove_every_word"]
 
 Rows = npt.NDArray[np.int64]
 
@@ -51,12 +51,17 @@ def _single(size: int) -> npt.NDArray[np.bool_]:
     return np.concatenate([np.zeros((1, size), np.bool_), np.eye(size, dtype=np.bool_)])
 
 
-def _pairs(size: int) -> npt.NDArray[np.bool_]:
+_LANES = 512
+"""Pairs of flips that are evaluated together: they fit the cache of a processor."""
+
+
+def _pairs(size: int) -> list[npt.NDArray[np.bool_]]:
+    """All pairs of places, in parts."""
     pairs = list(combinations(range(size), 2))
     flips = np.zeros((len(pairs), size), np.bool_)
     for place in range(2):
         flips[np.arange(len(pairs)), [pair[place] for pair in pairs]] = True
-    return flips
+    return [flips[first : first + _LANES] for first in range(0, len(pairs), _LANES)]
 
 
 class _Verdict:
@@ -137,7 +142,7 @@ class StoreProof:
         """Addresses of the bytes that a word has bits of."""
         return sorted({self.addresses[bit // 8] for bit in self.words[number].image_bits})
 
-    def check(self, number: int, addresses: Iterable[int], verdict: _Verdict, *, doubles: bool = False) -> bool:
+    def check(self, number: int, addresses: Sequence[int], verdict: _Verdict) -> bool:
         """Everything that is stated of one word; whether it holds."""
         word, own = self.words[number], self.places[number]
         state = self.holding(number)
@@ -190,18 +195,25 @@ class StoreProof:
                     return False
                 if not word.static and not verdict.equal(lanes[self.raw[number]], stored[:-1], where):
                     return False
-                if doubles and not merge:
-                    pairs = _pairs(len(own))
-                    two = self.netlist.variants(values, self.state[own], pairs)
-                    kept = state[own][:, None, :] ^ pairs.T[:, :, None] * form(constant=1)
-                    if not (
-                        verdict.equal(two[self.after[own]], kept, where)
-                        and verdict.equal(two[self.netlist.port("errors")], none, where)
-                        and verdict.equal(two[self.netlist.port("doubles")], blocks, where)
-                    ):
-                        return False
-                    doubles = False  # they do not depend on the address
+                if address == addresses[0] and not merge:  # two flips do not depend on the byte
+                    for pairs in _pairs(len(own)):
+                        two = self.netlist.variants(values, self.state[own], pairs)
+                        kept = state[own][:, None, :] ^ pairs.T[:, :, None] * form(constant=1)
+                        if not (
+                            verdict.equal(two[self.after[own]], kept, where)
+                            and verdict.equal(two[self.netlist.port("errors")], none, where)
+                            and verdict.equal(two[self.netlist.port("doubles")], blocks, where)
+                        ):
+                            return False
         return True
+
+
+def one_of_each(words: WordMap) -> list[int]:
+    """Numbers of words that stand for all: the first of those that have the same bits and are read the same way."""
+    first: dict[object, int] = {}
+    for number, word in enumerate(words.words):
+        first.setdefault((word.used, word.static), number)
+    return list(first.values())
 
 
 def prove_every_word(
@@ -209,14 +221,13 @@ def prove_every_word(
     *,
     store: Callable[..., Component] = WordStore,
     words: Sequence[int] | None = None,
-    whole: bool = False,
 ) -> Proof:
     """The store of a chip, word by word, with no or any one flip-flop of the word inverted, or any two.
 
-    In a clock in which the word is reached, with any byte looked for: a flip is gone, the block's counter is told; the
-    byte is what the image has of it in this word; where `merge` asks for it the next state is the code word with the
-    new byte; all other words keep what they hold. Words that are needed at every clock leave corrected whatever is
-    reached, the others as stored. Two flips are told and nothing is changed.
+    In a clock in which the word is reached, with any byte of its own looked for, or one beside them: a flip is gone,
+    the block's counter is told; the byte is what the image has of it in this word; where `merge` asks for it the next
+    state is the code word with the new byte; all other words keep what they hold. Words that are needed at every clock
+    leave corrected whatever is reached, the others as stored. Two flips are told and nothing is changed.
 
     Parameters
     ----------
@@ -225,9 +236,7 @@ def prove_every_word(
     store : class of Component
         `WordStore` or a variant of it.
     words : sequence of int, optional
-        Numbers of the words; all if left out.
-    whole : bool
-        Look for every byte of the image in every word; else for those that the word has, and the two beside them.
+        Numbers of the words; all if left out. `one_of_each` gives one of each shape.
     """
     start = time.monotonic()
     proof = StoreProof(WordMap(spec=spec), store)
@@ -235,8 +244,7 @@ def prove_every_word(
     chosen = range(len(proof.words)) if words is None else words
     for number in chosen:
         mine = proof.bytes_of(number)
-        addresses = list(proof.addresses) if whole else [*mine, mine[0] - 1, mine[-1] + 1]
-        if not proof.check(number, addresses, verdict, doubles=True):
+        if not proof.check(number, [*mine, mine[0] - 1, mine[-1] + 1], verdict):
             break
     code = proof.code
     return Proof(

@@ -49,10 +49,10 @@ def stored_values(
     ValueError
         If a flip-flop of the store is no bit of a byte or word that the image has.
     """
-    cells = _cells(spec, scheme, loading)
     whole: dict[str, list[tuple[int, int]]] = {}
     for address, position in _places(spec):
         whole.setdefault(f"byte_{address:04x}", []).append((address, position))
+    cells = _cells(spec, scheme, loading, whole)
     found: dict[Target, bool] = {}
     words: dict[str, list[bool]] = {}
     for bit in bits:
@@ -87,23 +87,34 @@ def _word_map(spec: EncoderSpec) -> WordMap:
     return WordMap(spec=spec)
 
 
-def _cells(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> dict[str, list[tuple[int, int]]]:
-    """Address and position of each data bit of every byte or word of the active store, by the name of its instance."""
-    found: dict[str, list[tuple[int, int]]] = {}
+@cache
+def _used(spec: EncoderSpec) -> dict[str, tuple[int, ...]]:
+    """Data bits that each code word has, by its name."""
+    return {word.name: word.used for word in _word_map(spec).words}
+
+
+def _cells(
+    spec: EncoderSpec, scheme: Scheme, loading: Loading, whole: Mapping[str, list[tuple[int, int]]]
+) -> Mapping[str, list[tuple[int, int]]]:
+    """Address and position of each data bit of every byte or word of the active store, by the name of its instance.
+
+    `whole` are those of a bank whose bytes are one cell each. With guarded loading a byte of several parts is several.
+    """
     if scheme is Scheme.SECDED_WORDS:
         words = _word_map(spec)
-        for word in words.words:
-            found[word.name] = [(words.addresses[number // 8], number % 8) for number in word.image_bits]
-        return found
-    places = _places(spec)
-    guarded = loading is Loading.GUARDED
-    parts = described(Chip, spec=spec, scheme=scheme, loading=loading).parts if guarded else (0,) * len(places)
-    first: dict[int, int] = {}
-    for (address, position), part in zip(places, parts, strict=True):
-        name = f"byte_{address:04x}"
-        if first.setdefault(address, part) != part:
-            name += f"_part_{part}"
-        found.setdefault(name, []).append((address, position))
+        return {
+            word.name: [(words.addresses[number // 8], number % 8) for number in word.image_bits]
+            for word in words.words
+        }
+    if loading is Loading.DIRECT:
+        return whole
+    parts = iter(described(Chip, spec=spec, scheme=scheme, loading=loading).parts)
+    found: dict[str, list[tuple[int, int]]] = {}
+    for name, places in whole.items():
+        first = None
+        for place, part in zip(places, parts, strict=False):
+            first = part if first is None else first
+            found.setdefault(name if part == first else f"{name}_part_{part}", []).append(place)
     return found
 
 
@@ -118,9 +129,7 @@ def _checks(spec: EncoderSpec, scheme: Scheme, stratum: Stratum, name: str, data
             for row in range(check_bits(len(data)))
         ]
     if scheme is Scheme.SECDED_WORDS:
-        words = _word_map(spec)
-        (word,) = (word for word in words.words if word.name == name)
-        code = words.dense.code
-        checks = code.checks_of(sum(bit << place for place, bit in zip(word.used, data, strict=True)))
+        code = _word_map(spec).dense.code
+        checks = code.checks_of(sum(bit << place for place, bit in zip(_used(spec)[name], data, strict=True)))
         return [bool(checks >> row & 1) for row in range(code.check_bits)]
     return []

@@ -73,8 +73,14 @@ class Registered(Component):
 
 def described(part: Callable[..., Component], /, **parameters: Any) -> Any:
     """A component that is only asked for its ports and properties, never elaborated."""
-    component: Any = part(**parameters)
+    if not isinstance(part, type):
+        component: Any = part(**parameters)
+        component._MustUse__silence = True
+        return component
+    # silent before its constructor may refuse the parameters
+    component = part.__new__(part)
     component._MustUse__silence = True
+    component.__init__(**parameters)
     return component
 
 

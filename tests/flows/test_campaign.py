@@ -1,9 +1,13 @@
 """The fault campaign finds what is broken and nothing else, resumes, and tells how sure it is."""
 
+import contextlib
+import gc
 import json
 import re
 import subprocess
 import sys
+import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +26,14 @@ from flows.campaign.ledger import Ledger, LedgerError
 from flows.campaign.outcome import Effect, Outcome, uncorrected
 from flows.campaign.rtl import RESET, RtlEngine, add_hooks, chip_verilog
 from flows.campaign.statistics import Sample, clopper_pearson, stratified, upper_limit, wilson
+from flows.campaign.store import reset_image, stored_values
 from flows.campaign.workload import Workload, make_workload
-from flows.protection import StorageBit, Stratum, storage_bits
-from hw.common.export import to_verilog
+from flows.protection import StorageBit, Stratum, chip_shell, storage_bits
+from flows.rtlil import parse_rtlil
+from flows.yosys import run_yosys
+from hw.common.export import to_rtlil, to_verilog
 from hw.common.scheme import Scheme
+from hw.common.storage_cell import StorageCell
 from sim.hgcal_encoder.chip_registers import Loading
 from tests.flows.test_protection_proofs import Merged, Uncorrected, Unscrubbed, Unvoted
 from tests.specs import SMALL
@@ -353,6 +361,51 @@ def test_a_chip_that_cannot_be_is_refused() -> None:
         Job(spec=SMALL, scheme=Scheme.SECDED_WORDS, loading=Loading.DIRECT)
     with pytest.raises(ValueError, match="expected direct loading, got guarded"):
         Job(spec=replace(SMALL, reuse=2), scheme=Scheme.SECDED_WORDS, loading=Loading.GUARDED)
+
+
+def test_a_chip_that_is_refused_leaves_no_warning() -> None:
+    to_rtlil(StorageCell(width=1, reset=0), "cell")  # from now on Amaranth tells of components that nobody used
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with contextlib.suppress(ValueError):
+            Job(spec=SMALL, scheme=Scheme.SECDED_WORDS, loading=Loading.DIRECT)
+        gc.collect()
+    assert [str(warning.message) for warning in told] == []
+
+
+@pytest.mark.parametrize(
+    ("scheme", "loading", "reuse"),
+    [(Scheme.SECDED, Loading.GUARDED, 1), (Scheme.SECDED_WORDS, Loading.DIRECT, 2)],
+)
+def test_stored_values_of_the_reset_image_are_what_reset_leaves(scheme: Scheme, loading: Loading, reuse: int) -> None:
+    """Against the reset value of every flip-flop in the generated design, check bits and parity too."""
+    spec = replace(SMALL, reuse=reuse)
+    shell = chip_shell(spec, scheme, loading, TOP)
+    bits = storage_bits(spec, scheme, loading, shell)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "chip.il").write_text(shell)
+        run_yosys(f"read_rtlil chip.il\nhierarchy -top {TOP}\nproc\nwrite_rtlil out.il\n", directory=Path(folder))
+        modules = parse_rtlil((Path(folder) / "out.il").read_text())
+    resets = {}
+
+    def walk(module: str, path: tuple[str, ...]) -> None:
+        for cell in modules[module].cells:
+            if (inner := cell.type.removeprefix("\\")) in modules:
+                walk(inner, (*path, cell.name.removeprefix("\\")))
+            elif "dff" in cell.type:
+                stored, values = (
+                    modules[module].bits(text) for text in (cell.connections["Q"], cell.parameters["ARST_VALUE"])
+                )
+                for bit, value in zip(stored, values, strict=True):
+                    signal, _, number = bit.removeprefix("\\").partition(" [")
+                    resets[".".join((*path, signal)), int(number.rstrip("]"))] = value == "1"
+
+    walk(TOP, ())
+    stored = stored_values(spec, scheme, loading, reset_image(spec), bits)
+    strata = (Stratum.WEIGHT, Stratum.SETTING, Stratum.SHADOW)
+    assert stored.keys() == {(bit.path, bit.bit) for bit in bits if bit.stratum in strata}
+    assert stored == {target: resets[target] for target in stored}
+    assert {False, True} == set(stored.values())
 
 
 def test_plans_are_exhaustive_where_they_say_so_and_repeat(fake: FakeEngine) -> None:

@@ -55,7 +55,7 @@ from tests.specs import SMALL
 def test_all_statements_are_proved() -> None:
     proofs = list(prove_protection())
     assert {proof.name: proof.status for proof in proofs} == {proof.name: Status.PROVED for proof in proofs}
-    assert len(proofs) == 25
+    assert len(proofs) == 40
     assert all(proof.input_bits > 6 for proof in proofs)
 
 
