@@ -2,7 +2,7 @@
 
 Takes the metrics that ``liquidcal place``, ``liquidcal time`` and ``liquidcal power`` left below ``report/``, adds the
 translation into 65 nm, and writes ``placement_NAME.json``, ``timing_NAME.json``, ``power_NAME.json`` (by kind) and
-``power_stages_NAME.json`` into ``benchmarks/results``.
+``power_stages_NAME.json`` into ``benchmarks/results``. With ``--timing`` the timing alone, of any design.
 """
 
 from __future__ import annotations
@@ -52,10 +52,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("design")
     parser.add_argument("--out", type=Path, default=Path("report"))
+    parser.add_argument("--timing", action="store_true", help="write the timing alone")
     options = parser.parse_args()
     folder = options.out / options.design
     if Mapped(folder=folder).placement() is None:
         raise SystemExit(f"{folder} holds no placement of its netlist: run liquidcal place {options.design}")
+    if options.timing:
+        told = [m for m in read_metrics(folder / "timing" / "metrics.json") if m.name.startswith("timing__")]
+        write_metrics(RESULTS / f"timing_{options.design}.json", told)
+        print(RESULTS / f"timing_{options.design}.json")
+        return
     extra = translated(folder, options.design)
     placement, timing, power = (
         list(read_metrics(folder / step / "metrics.json")) for step in ("placement", "timing", "power")

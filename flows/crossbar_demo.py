@@ -13,6 +13,7 @@ import numpy.typing as npt
 from flows.crossbar_activity import recorded_stimulus
 from flows.crossbar_energy import energy_document, with_digital_part
 from flows.crossbar_simulation import CrossbarBench, crossbar_design
+from flows.crossbar_verification import random_spikes
 from flows.journal import Check, Journal
 from sim.files import replacing
 from sim.fixed_point import IntArray
@@ -132,7 +133,7 @@ def run_crossbar_demo(
         spec=spec, seed=seed, conductances_sha256=image.sha256, encoding=ENCODING, readout=readout,
         step_us=RECORDING_US // spec.steps,
     ).save(out_dir / MODEL)  # fmt: skip
-    _simulate(journal, out_dir, spec, image, readout, test.spikes, activity, simulated, test.labels)
+    _simulate(journal, out_dir, spec, image, readout, test.spikes[:simulated], activity, test.labels)
 
 
 def run_untrained(
@@ -146,7 +147,8 @@ def run_untrained(
 ) -> None:
     """The same without accuracy, for a chip that shows no digits: random spikes and a random readout of the seed.
 
-    Parameters as those of `run_crossbar_demo`; `samples` of random spikes.
+    Parameters as those of `run_crossbar_demo`. Energy is that of `samples` of sparse spikes, as `liquidcal power` has
+    them; the RTL is compared on silent to full steps.
     """
     image = _draw(journal, out_dir, spec, seed)
     (out_dir / MODEL).unlink(missing_ok=True)
@@ -154,7 +156,8 @@ def run_untrained(
     stimulus = recorded_stimulus(spec, streams=samples, seed=seed)
     with journal.step(f"liquid: {stimulus.source}"):
         activity = Liquid(spec, image, Engine.NUMBA).run(stimulus.spikes)
-    _simulate(journal, out_dir, spec, image, stimulus.readout, stimulus.spikes, activity, simulated)
+    shown = random_spikes(spec, np.random.default_rng([seed, 4]), simulated)
+    _simulate(journal, out_dir, spec, image, stimulus.readout, shown, activity)
 
 
 def _draw(journal: Journal, out_dir: Path, spec: CrossbarSpec, seed: int) -> Conductances:
@@ -177,29 +180,31 @@ def _simulate(
     spec: CrossbarSpec,
     image: Conductances,
     readout: Readout,
-    spikes: npt.NDArray[np.bool_],
+    shown: npt.NDArray[np.bool_],
     activity: Activity,
-    simulated: int,
     labels: IntArray | None = None,
 ) -> None:
-    """RTL against the golden model on the first samples, energy of array and ADCs, and what the report shows."""
-    shown, classes = spikes[:simulated], readout.classify(activity.counts)
+    """RTL against the golden model on samples, energy of array and ADCs in `activity`, and what the report shows."""
     with journal.step("golden model, stage by stage"):
         plain = Liquid(spec, image, Engine.NUMPY).run(shown)
-    _compare(journal, "compiled model equals NumPy model", plain.spikes, activity.spikes[:simulated], "spikes")
+    compiled = Liquid(spec, image, Engine.NUMBA).run(shown)
+    _compare(journal, "compiled model equals NumPy model", plain.spikes, compiled.spikes, "spikes")
     with journal.step("RTL: Amaranth to Verilog, Verilator build"):
         bench = CrossbarBench(crossbar_design(spec, image))
-    with journal.step(f"RTL: {simulated} recordings, event by event"):
+    with journal.step(f"RTL: {len(shown)} samples, event by event"):
         played = bench.run(image, readout, shown)
     _compare(
         journal, "RTL equals golden model: spikes", plain.spikes.reshape(played.spikes.shape), played.spikes, "spikes"
     )
     _compare(journal, "RTL equals golden model: counts", plain.counts.reshape(-1), played.counts, "counts")
-    _compare(journal, "RTL equals golden model: classes", classes[:simulated], played.classes, "classes")
+    told = readout.classify(plain.counts)
+    _compare(journal, "RTL equals golden model: classes", told, played.classes, "classes")
     energy = energy_document(spec, inference_energy(spec, image, activity))
     _write_json(out_dir / MACRO_ENERGY, energy | {"conductances": image.file_name})
     add_energy(out_dir)
-    told = {} if labels is None else {"labels": labels, "classes": classes, "shown_label": labels[0]}
+    scored = {}
+    if labels is not None:
+        scored = {"labels": labels, "classes": readout.classify(activity.counts), "shown_label": labels[0]}
     with replacing(out_dir / LIQUID, "wb") as out:
         np.savez_compressed(
             out,
@@ -208,8 +213,8 @@ def _simulate(
             memory_file=image.file_name,
             inputs=shown[0],
             spikes=plain.spikes[0],
-            shown_class=classes[0],
-            **told,
+            shown_class=told[0],
+            **scored,
         )
 
 
@@ -253,9 +258,8 @@ def summary_line(told: dict[str, Any]) -> str:
         parts.append(f"{100 * told['accuracy']:.1f} % right")
     energy = told["energy_per_inference_nj"]
     whole = "whole chip" if told["digital_part_measured"] else "array, ADCs and weight memory alone"
-    parts.append(
-        f"{energy['nominal']:,.0f} nJ per inference ({energy['low']:,.0f} to {energy['high']:,.0f}; {whole}, 40 nm)"
-    )
+    nominal, low, high = (f"{v:,.0f}" if v >= 100 else f"{v:.3g}" for v in map(energy.get, ("nominal", "low", "high")))
+    parts.append(f"{nominal} nJ per inference ({low} to {high}; {whole}, 40 nm)")
     return "; ".join(parts)
 
 

@@ -22,6 +22,9 @@ PRESETS: dict[str, Spec] = {**ENCODER_PRESETS, **CROSSBAR_PRESETS}
 """Presets of both chips by name."""
 
 
+BUNCH_CROSSING_NS = 25.0
+
+
 def load_design(name: str) -> Spec:
     """A preset of either chip by name, or a spec from a TOML file.
 
@@ -119,6 +122,11 @@ class Design:
     def reuse(self) -> int:
         """Internal clocks in a clock: 1 without an internal clock."""
         return self.spec.reuse if isinstance(self.spec, EncoderSpec) else 1
+
+    @property
+    def period_ns(self) -> float:
+        """Period of the clock, ns: a bunch crossing, or what a crossbar's spec says."""
+        return BUNCH_CROSSING_NS if isinstance(self.spec, EncoderSpec) else self.spec.clock_period_ns
 
     @property
     def latency(self) -> int:

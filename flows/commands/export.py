@@ -39,7 +39,7 @@ def export(
     """Write a project for place and route: configuration, constraints, netlist or RTL, order of pins."""
     from flows.designs import design
     from flows.export_pnr import export_librelane, export_openroad
-    from flows.physical import INTERNAL_CLOCK, PERIOD_NS, STATIC_STAGES
+    from flows.physical import INTERNAL_CLOCK, STATIC_STAGES
     from flows.timing import ClockPlan
     from hw.common.export import ports, to_verilog
 
@@ -55,9 +55,10 @@ def export(
     pins = {name: (direction, width) for name, direction, width in ports(hardware)}
     with journal.step(f"{chosen.name}: {'netlist' if mapped else 'RTL'} for {flow.value} on {kit}"):
         verilog = (tables.parent / "netlist.v").read_text() if mapped else to_verilog(hardware, chosen.name)
+        period_ns = chosen.period_ns
         plan = ClockPlan(
             clock="clk", internal_clock=INTERNAL_CLOCK if chosen.reuse > 1 else None, multiple=chosen.reuse,
-            period_ns=PERIOD_NS, uncertainty_ns=0.03 * PERIOD_NS, hold_uncertainty_ns=0.003 * PERIOD_NS,
+            period_ns=period_ns, uncertainty_ns=0.03 * period_ns, hold_uncertainty_ns=0.003 * period_ns,
             resets=tuple(name for name in ("rst",) if name in pins),
         )  # fmt: skip
         static = [s for s in STATIC_STAGES if mapped and re.search(rf"^\s*\S+ {s} \($", verilog, re.MULTILINE)]

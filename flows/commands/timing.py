@@ -20,7 +20,10 @@ if TYPE_CHECKING:  # slow to import
 def timing(
     preset: Preset,
     out: Out = Path("report"),
-    period_ns: Annotated[float, typer.Option("--period", help="Clock period in ns.")] = 25.0,
+    period_ns: Annotated[
+        float | None,
+        typer.Option("--period", min=0.01, help="Clock period in ns: 25, or a crossbar's own, if left out."),
+    ] = None,
     paths: Annotated[int, typer.Option(min=1, help="Worst paths to tell.")] = 10,
     reuse: Reuse = None,
     scheme: SchemeOption = None,
@@ -47,11 +50,18 @@ def timing(
 
 
 def run_timing(
-    journal: Journal, chosen: Design, mapped: Mapped, *, preset: str, period_ns: float = 25.0, paths: int = 10
+    journal: Journal,
+    chosen: Design,
+    mapped: Mapped,
+    *,
+    preset: str,
+    period_ns: float | None = None,
+    paths: int = 10,
 ) -> tuple[TimingReport, tuple[Metric, ...]]:
     """Time a synthesised design and judge its setup slack."""
     from flows.physical import measure_timing
 
+    period_ns = chosen.period_ns if period_ns is None else period_ns
     with journal.step(f"OpenSTA on {mapped.netlist.cells:,} cells"):
         command = f"liquidcal time {preset} --period {period_ns:g}{chosen.options}"
         report, metrics = measure_timing(mapped, period_ns=period_ns, reuse=chosen.reuse, paths=paths, command=command)

@@ -125,6 +125,7 @@ def test_a_chip_that_shows_no_digits_goes_through_without_accuracy(
     assert chain.told["chip"]["accuracy"] is None
     assert chain.image.sha256 == draw(spec, 5).sha256
     assert chain.power["conductances"] == chain.file.name
+    assert chain.liquid["spikes"].any()
     assert not (chain.folder / "model.npz").exists()
     page = (chain.folder / "report.md").read_text()
     assert "Random spikes" in page

@@ -70,3 +70,8 @@ def test_variants_that_cannot_be() -> None:
         design("ECON_T", reuse=99)
     with pytest.raises(ValueError, match="a scheme and a loading"):
         Design(spec=ECON_T, scheme=Scheme.NONE)
+
+
+def test_clock_is_the_crossings_or_the_crossbars_own() -> None:
+    assert design("ECON_T", reuse=4).period_ns == 25.0
+    assert design("N_MNIST", clock_gating=True).period_ns == N_MNIST.clock_period_ns == 10.0
