@@ -21,6 +21,12 @@ from flows.metrics import now
 from sim.files import replacing
 
 
+def origin() -> str:
+    """Version, command that is running, and date, as reports show them under figures."""
+    command = " ".join([Path(sys.argv[0]).name, *map(shlex.quote, sys.argv[1:])])
+    return f"liquidcal {metadata.version('liquidcal')}; {command}; {now()}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Check:
     """One comparison with its verdict.
@@ -169,11 +175,10 @@ class Journal:
 
     def save(self, path: Path) -> None:
         """Write steps and checks as JSON, with the command that is running, the version and the date."""
-        command = " ".join([Path(sys.argv[0]).name, *map(shlex.quote, sys.argv[1:])])
         content = {
             "steps": [asdict(s) for s in self.steps],
             "checks": [asdict(c) for c in self.checks],
-            "origin": f"liquidcal {metadata.version('liquidcal')}; {command}; {now()}",
+            "origin": origin(),
         }
         with replacing(path) as file:
             json.dump(content, file, indent=1)

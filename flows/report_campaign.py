@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def campaign_sections(folder: Path, spec: EncoderSpec) -> list[Section]:
     told = read_json(source / "sensitivity.json")
     if told and (source / "sensitivity.npz").is_file():
         with _of_files(source / "sensitivity.json"):
-            sections += _physics(source, folder, told)
+            ran = tuple(filter(None, [told.get("origin")]))
+            sections += [replace(section, origins=ran) for section in _physics(source, folder, told)]
     chips = prices_below(folder.parent, spec)
     variants: list[tuple[str, Sequence[Metric]]] = [
         (f"scheme and loading, {how}", prices([row for row in chips if row.design.clock_gating == gated]))
@@ -93,6 +95,7 @@ def _outcomes(summaries: list[dict[str, Any]]) -> Section:
         title="Faults in the running chip",
         lead=" ".join(lead),
         tables=tuple(tables),
+        origins=tuple(summary["origin"] for summary in summaries if "origin" in summary),
         notes=(
             (
                 "Frames of every crossing are compared with the golden model. Shows: a wrong frame or an I2C bus that"

@@ -41,7 +41,7 @@ def campaign(
     # generators, engines and statistics take seconds to import: not for the help of every command
     from flows.campaign.campaign import ENGINES, Job, run_campaign, summarise, write_outcomes
     from flows.designs import design
-    from flows.journal import Check, Journal
+    from flows.journal import Check, Journal, origin
     from sim.hgcal_encoder.spec import EncoderSpec
 
     spec = design(preset, reuse=reuse).spec
@@ -63,7 +63,7 @@ def campaign(
                 return steps.enter_context(journal.step(f"{count:,} faults, {title}", count))
 
             found = run_campaign(job, folder / stem, limit=limit, scheduler=scheduler, workers=workers, begin=begin)
-        summary = summarise(found)
+        summary = summarise(found) | {"origin": origin()}
         write_outcomes(found, folder / f"{stem}.npz")
         with replacing(folder / f"{stem}.json") as file:
             json.dump(summary, file, indent=1)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.commands.options import AsJson, Out, Preset, result_folder
-from flows.journal import Journal
+from flows.journal import Journal, origin
 from sim.files import replacing
 
 
@@ -50,7 +50,7 @@ def sensitivity(
         found = weight_sensitivity(model, sample, advance=advance)
     with journal.step("Hessian of the loss"):
         ranking = hessian_ranking(model, sample)
-    told = conclusions(found, ranking, areas)
+    told = conclusions(found, ranking, areas) | {"origin": origin()}
     folder = result_folder(out, model.spec.name)
     found.save(folder / "sensitivity.npz")
     with replacing(folder / "sensitivity.json") as file:

@@ -20,7 +20,7 @@ from tests.flows.test_price import leave_chip
 PRICES = Path(__file__).parents[2] / "benchmarks" / "results" / "protection.json"
 SUMMARY = {
     "scheme": "tmr_module", "loading": "direct", "engine": "netlist", "faults": 12, "confidence": 0.95,
-    "uncorrected_single": 0,
+    "uncorrected_single": 0, "origin": "liquidcal 0; liquidcal campaign ECON_T; today",
     "rows": [
         {
             "kind": "flip", "stratum": "weight", "population": 38592, "struck": 12, "faults": 12, "masked": 1,
@@ -56,6 +56,9 @@ def test_report_shows_map_outcomes_and_prices(results: Path) -> None:
     ratio = area / float(prices["design__instance__area__case:none_direct"].value)
     assert f"{area:,.0f} ({ratio:.2f})" in page
     assert prices["design__instance__area__case:tmr_module_direct"].command in page
+    assert page.count("liquidcal 0; liquidcal campaign ECON_T; today") == 1
+    # under map, rankings and rates
+    assert page.count(json.loads((results / "sensitivity.json").read_text())["origin"]) == 3
     assert (results / "sensitivity.svg").read_text().startswith("<svg")
     assert (results / "selective.svg").read_text().count("<polyline") == 4
 
