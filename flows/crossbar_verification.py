@@ -618,15 +618,12 @@ def check_directed(spec: CrossbarSpec, seed: int, *, advance: Advance | None = N
 
 
 def campaign_spec() -> CrossbarSpec:
-    """A small chip with all that a chip can have, for mutation: noise, refractory steps, windows, uneven lanes.
-
-    Three clocks of a conversion: with two, a code that is inverted in each of them would be right again when told.
-    """
+    """A small chip with all that a chip can have, for mutation: noise, refractory steps, windows, uneven lanes."""
     return CrossbarSpec(
         name="CAMPAIGN", inputs=20, neurons=10, steps=6, outputs=3, threshold=25, leak=(-3, -5, 6), refractory_steps=1,
         windows=2, readout_weight_bits=5, rows=32, columns=24, rows_per_read=4, conductance_bits=4,
         column_current_limit_ua=75.2, read_voltage_v=2.0, columns_per_adc=4, adc_bits=5, adc_shift=0, gain_fraction=4,
-        offset_bits=7, noise_scale=30, settle_clocks=2, convert_clocks=3,
+        offset_bits=7, noise_scale=30, settle_clocks=2, convert_clocks=2,
     )  # fmt: skip
 
 
