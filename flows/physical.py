@@ -276,7 +276,7 @@ def measure_placement(
         metric("design__instance__count__class:repair_buffer", buffers, "", "buffers that the repair inserted"),
         metric("design__instance__count__resized", sizes, "", "cells that the repair made larger"),
         metric("design__overloaded_net__count", slow[-1], "",
-               f"nets up to {MAX_PINS} pins above the largest load or transition of the library"),
+               "nets of cells above the largest load or transition of the library"),
         metric("design__overloaded_net__count__step:placed", slow[0], "", "the same before any repair"),
         metric("flow__runtime__total__step:placement", round(placed.seconds, 1), "s", "wall clock of coloquinte"),
         metric("flow__memory__peak__step:placement", placed.peak_memory_bytes, "B", "largest process"),

@@ -5,8 +5,8 @@ there. `plan` finds the nets whose load is more than their driver may drive, `Re
 larger cells and buffers, `flows.place.legalise` makes room for them. Loads are judged by the library's own limits
 (``max_capacitance`` and ``max_transition``, Liberty User Guide 2017.06), not by paths: timing is OpenSTA's afterwards.
 
-Behind clock gates cells only change their size, since buffers there belong to the clock's tree; nets that ports drive
-and nets of more than `flows.place.MAX_PINS` pins are left alone, as placement leaves them.
+Behind clock gates cells only change their size, since buffers there belong to the clock's tree. What ports drive, clock
+and reset above all, is left alone. Nets of over `flows.place.MAX_PINS` pins, which placement ignores, become trees.
 """
 
 from __future__ import annotations
@@ -283,14 +283,14 @@ def _gated_clocks(netlist: Netlist, cells: CellLibrary) -> npt.NDArray[np.bool_]
 def overloaded(
     netlist: Netlist, library: PowerLibrary, placement: Placement, *, ff_per_um: float, port_load_ff: float = 0.0
 ) -> int:
-    """How many nets of at most `MAX_PINS` pins ask for more than their driving cell may drive."""
+    """How many nets ask for more than their driving cell may drive; those of a port have none."""
     limit = np.full(netlist.nets, np.inf)
     for group in netlist.groups.values():
         for pin, most in drive_limits(library[group.type], library.max_transition_ns).items():
             nets = group.pin(pin)
             limit[nets[nets >= 0]] = most
     load = _loads(netlist, library, placement.wire_ff(ff_per_um), port_load_ff)
-    return int(((load > limit) & (_pins(netlist) <= MAX_PINS)).sum())
+    return int((load > limit).sum())
 
 
 def _loads(netlist: Netlist, library: PowerLibrary, wire_ff: Floats, port_load_ff: float) -> Floats:
@@ -299,16 +299,6 @@ def _loads(netlist: Netlist, library: PowerLibrary, wire_ff: Floats, port_load_f
         if port.direction != "input":
             np.add.at(load, port.nets, port_load_ff)
     return load
-
-
-def _pins(netlist: Netlist) -> npt.NDArray[np.int64]:
-    """Pins and ports on each net."""
-    count = np.zeros(netlist.nets, np.int64)
-    for group in netlist.groups.values():
-        np.add.at(count, group.nets[group.nets >= 0], 1)
-    for port in netlist.ports.values():
-        np.add.at(count, port.nets, 1)
-    return count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,7 +324,6 @@ class _Planner:
         self.driver, self.outputs = _drivers(netlist, library)
         self.gated = _gated_clocks(netlist, cells)
         self.load = _loads(netlist, library, placement.wire_ff(ff_per_um), port_load_ff)
-        self.few = _pins(netlist) <= MAX_PINS
         self.type: list[str] = [""] * netlist.cells
         self.inputs: list[list[tuple[str, int]]] = [[] for _ in range(netlist.cells)]
         for group in netlist.groups.values():
@@ -352,7 +341,7 @@ class _Planner:
         """From the outputs to the inputs, so that what a larger cell asks of its drivers is seen."""
         level = topological_levels(self.netlist, self.library)
         cell_of = np.array([cell for cell, _ in self.outputs] or [0])
-        driven = np.flatnonzero((self.driver >= 0) & self.few)
+        driven = np.flatnonzero(self.driver >= 0)
         order = driven[np.argsort(-level[cell_of[self.driver[driven]]], kind="stable")]
         for net in order.tolist():
             cell, pin = self.outputs[self.driver[net]]
@@ -370,7 +359,7 @@ class _Planner:
             self._resize(cell, larger)
             return
         buffer = sizes.smallest(sizes.buffers, sizes.buffer_pins[1], load)
-        if larger is None and buffer is None:
+        if (larger is None and buffer is None) or self.placement.pins[net] > MAX_PINS:
             self._split(net, cell, pin)
             return
         price = np.inf if larger is None else sizes.area(larger) - sizes.area(self.type[cell])
