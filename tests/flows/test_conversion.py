@@ -106,6 +106,7 @@ def test_qkeras_lacks_truncation_and_the_difference_is_told() -> None:
     assert str(told).startswith("QKeras against golden model: activations ")
     assert not qkeras_expresses(SMALL)
     assert not qkeras_expresses(replace(SMALL_EXACT, latent=replace(SMALL_EXACT.latent, rounding=Rounding.RND)))
+    assert not qkeras_expresses(replace(SMALL_EXACT, dense_sum_width=24))
     assert qkeras_expresses(SMALL_EXACT)
     assert qkeras_expresses(ECON_T_EXACT)
 

@@ -112,6 +112,8 @@ def test_what_cannot_be_frozen_is_refused():
     weights = FrozenWeights.of(Weights.random(ODD, np.random.default_rng(0)))
     with pytest.raises(ValueError, match="nearest even"):
         convolution_layer(ODD, weights)
+    with pytest.raises(ValueError, match="sum exactly"):
+        FrozenNetwork(spec=replace(ODD, conv_sum_width=20), weights=weights)
     short = replace(weights, kernel_bias=weights.kernel_bias[1:])
     with pytest.raises(ValueError, match="kernel_bias: ODD needs 1 rows of 3 codes"):
         FrozenNetwork(spec=ODD, weights=short)
