@@ -1,26 +1,32 @@
 """A small encoder through synthesis, placement, timing and power, as the commands run them."""
 
+import io
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from flows.cells import cell_library
 from flows.cli import main
-from flows.designs import design
+from flows.commands.synth import _check_copies
+from flows.designs import Design, design
 from flows.encoder_activity import encoder_activity, load_registers, shower_stimulus
 from flows.gate_simulation import GateSimulator
+from flows.journal import Check, Journal
 from flows.metrics import find, read_metrics
 from flows.physical import Mapped, cell_area_um2, clocks_of, measure_power, measure_timing, wire_ff_per_um
-from flows.synthesis import synthesise
+from flows.synthesis import SynthesisResult, load_result, synthesise
 from hw.common.export import to_rtlil
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.encoder import Encoder
+from sim.hgcal_encoder.chip_registers import Loading
 from sim.hgcal_encoder.weights import Weights
 from tests.conftest import need
 from tests.flows.conftest import library_or_skip
@@ -167,20 +173,38 @@ def test_wire_capacitance_names_its_source() -> None:
     assert wire_ff_per_um(old, None) == (0.2, "assumed")
 
 
+def copies_counted(chosen: Design, result: SynthesisResult, more: int) -> list[Check]:
+    """Checks of `synth` on a result whose netlist has some flip-flops more."""
+    name = "design__instance__count__class:flip_flop"
+    metrics = tuple(replace(m, value=int(m.value) + more) if m.name == name else m for m in result.metrics)
+    journal = Journal(console=Console(file=io.StringIO()))
+    _check_copies(journal, chosen, replace(result, metrics=metrics))
+    return journal.checks
+
+
 def test_a_whole_chip_with_two_clocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Protected, loaded over I2C, multipliers reused, store behind clock gates: four commands with the same options."""
+    """Protected, guarded loading, multipliers reused, store behind clock gates: four commands with the same options."""
     library_or_skip("nangate45")
     pytest.importorskip("coloquinte")
     need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
     spec = tmp_path / "small.toml"
     spec.write_text(SMALL.to_toml())
-    variant = ("--reuse", "2", "--scheme", "tmr_registers", "--loading", "direct", "--clock-gating", "--out", tmp_path)
+    variant = ("--reuse", "2", "--scheme", "tmr_registers", "--loading", "guarded", "--clock-gating", "--out", tmp_path)
     code, out = run(monkeypatch, capsys, "synth", spec, *variant, "--json")
     assert code == 0
-    folder = tmp_path / "SMALL_reuse2_tmr_registers_direct_gated"
+    told = json.loads(out)
+    (copies,) = (check for check in told["checks"] if "every copy of every bit" in check["name"])
+    folder = tmp_path / "SMALL_reuse2_tmr_registers_guarded_gated"
     mapped = Mapped(folder=folder)
+    assert copies["passed"]
+    assert copies["compared"] == load_result(folder / "synthesis").flip_flops
+    chosen = design(str(spec), reuse=2, scheme=Scheme.TMR_REGISTERS, loading=Loading.GUARDED, clock_gating=True)
+    assert [check.passed for check in copies_counted(chosen, load_result(folder / "synthesis"), 0)] == [True]
+    (fewer,) = copies_counted(chosen, load_result(folder / "synthesis"), -1)
+    assert not fewer.passed
+    assert fewer.detail.endswith(f"expected {copies['compared']}, got {copies['compared'] - 1}")
     assert clocks_of(mapped, 2) == ("clk", "fast_clk")
     code, out = run(monkeypatch, capsys, "place", spec, *variant, "--json")
     assert code == 0
@@ -200,7 +224,7 @@ def test_a_whole_chip_with_two_clocks(
     assert told["frames_compared"] == 64 * 5 * 13
     assert set(told["clock_trees"]) == {"clk", "fast_clk"}
     assert told["glitch_factor"] >= 1
-    assert "--reuse 2 --scheme tmr_registers --loading direct --clock-gating" in told["metrics"][0]["command"]
+    assert "--reuse 2 --scheme tmr_registers --loading guarded --clock-gating" in told["metrics"][0]["command"]
     # without its factor the folder is another design's
     assert run(monkeypatch, capsys, "time", spec, *variant[2:])[0] == 2
 
