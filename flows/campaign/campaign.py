@@ -16,7 +16,18 @@ from typing import Any
 import numpy as np
 
 from flows.campaign.engine import Engine
-from flows.campaign.faults import Fault, Kind, Schedule, Target, double_flips, populations, single_flips, transients
+from flows.campaign.faults import (
+    Fault,
+    Kind,
+    Schedule,
+    Target,
+    beam_windows,
+    double_flips,
+    flips_meet,
+    populations,
+    single_flips,
+    transients,
+)
 from flows.campaign.ledger import Ledger
 from flows.campaign.outcome import Effect, Outcome, uncorrected
 from flows.campaign.statistics import Sample, clopper_pearson, stratified, upper_limit
@@ -41,6 +52,8 @@ _REPEATS = {Stratum.SETTING: 2, Stratum.CONTROL: 8, Stratum.COUNTER: 2}
 _DATA_PATH, _SHADOW, _DOUBLES, _TRANSIENTS, _SAMPLED = 5000, 100, 2000, 16, 1000
 """Flip-flops drawn of the data path and of the shadow bank, pairs for double flips, crossings for each transient on a
 net that is always struck, nets drawn of each kind of the others."""
+_BEAM, _BEAM_CROSSINGS, _BEAM_FLIPS = 500, 400, 5.0
+"""Stretches in beam, their crossings, mean flips in one: enough that some meet in a word before they are corrected."""
 _LONG = (Stratum.CONTROL, Stratum.COUNTER, Stratum.SHADOW)
 """Strata of which a fault may be watched to the end of the conversation."""
 _CODE = (
@@ -108,7 +121,7 @@ class Plan:
 
     def digest(self) -> str:
         """SHA-256 of all faults."""
-        listed = [[f.kind, f.targets, f.stratum, f.clock, f.gap, f.width] for f in self.faults]
+        listed = [[f.kind, f.targets, f.stratum, f.clock, f.gap, f.width, f.arrivals] for f in self.faults]
         return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 
@@ -124,12 +137,15 @@ class Campaign:
         One for each fault of the plan, numbered as they are.
     resumed : int
         Outcomes that the ledger had already.
+    apart : tuple of int
+        Numbers of stretches in beam in which no two flips meet in a word (`flows.campaign.faults.flips_meet`).
     """
 
     job: Job
     plan: Plan
     outcomes: tuple[Outcome, ...]
     resumed: int
+    apart: tuple[int, ...] = ()
 
 
 def make_plan(
@@ -141,7 +157,7 @@ def make_plan(
     seed: int,
     limit: int | None = None,
 ) -> Plan:
-    """Faults of a campaign: single flips of every stratum, double flips, transients.
+    """Faults of a campaign: single flips of every stratum, double flips, stretches in beam, transients.
 
     Parameters
     ----------
@@ -164,7 +180,7 @@ def make_plan(
     strata = populations(bits)
     counts: dict[Stratum, int | None] = {Stratum.DATA_PATH: _DATA_PATH, Stratum.SHADOW: _SHADOW}
     repeats = dict(_REPEATS)
-    doubles, each, sampled = _DOUBLES, _TRANSIENTS, _SAMPLED
+    doubles, each, sampled, windows = _DOUBLES, _TRANSIENTS, _SAMPLED, _BEAM
     if limit is not None:
         shares = {s: len(strata[s]) * repeats.get(s, 1) for s in strata}
         total = sum(shares.values())
@@ -174,8 +190,10 @@ def make_plan(
         doubles = limit // 20
         each = min(each, limit // 20 // max(1, len(nets)))
         sampled = min(sampled, limit // 20 // max(1, len(samples)))
+        windows = min(windows, limit // 20)
     faults = single_flips(bits, schedule, seed=seed, counts=counts, repeats=repeats)
     faults += double_flips(bits, schedule, seed=seed, count=doubles)
+    faults += beam_windows(bits, schedule, seed=seed, windows=windows, crossings=_BEAM_CROSSINGS, flips=_BEAM_FLIPS)
     if each:
         faults += transients(nets, schedule, seed=seed, stratum=str(Stratum.CONTROL), repeats=each)
     for number, (kind, population) in enumerate(sorted(samples.items())):
@@ -293,16 +311,22 @@ def run_campaign(
             for future in distributed.as_completed(list(futures)):
                 keep(futures[future], future.result())
     outcomes = [outcome for chunk in range(len(chunks)) for outcome in done[chunk]]
+    protected = {(bit.path, bit.bit): bit.protected for bit in engine.bits}
     return Campaign(
         job=job,
         plan=plan,
         outcomes=tuple(replace(outcome, number=number) for number, outcome in enumerate(outcomes)),
         resumed=resumed,
+        apart=tuple(
+            number
+            for number, fault in enumerate(plan.faults)
+            if fault.kind is Kind.BEAM and not flips_meet(fault, engine.schedule, protected)
+        ),
     )
 
 
 def _is_long(fault: Fault) -> bool:
-    return fault.kind is Kind.TRANSIENT or fault.stratum in _LONG
+    return fault.kind in (Kind.TRANSIENT, Kind.BEAM) or fault.stratum in _LONG
 
 
 def _workload_digest(workload: Any) -> str:
@@ -321,8 +345,10 @@ def summarise(campaign: Campaign, confidence: float = 0.95) -> dict[str, Any]:
         ``rows``: for each kind and stratum the population (flip-flops; of doubles and transients None), the faults,
         counts by `Effect`, `persistent`, mean wrong crossings of the corrupted, and fraction with interval of faults
         that show (a wrong frame or a hang). ``uncorrected_single``: single flips that a protected scheme must not have,
-        outside the shadow bank. ``total``: fraction of flips that show, over all flip-flops, each equally likely;
-        ``upper_limit`` beside it where none was seen.
+        outside the shadow bank. ``beam``: stretches with flips, their flips, crossings watched and corrupted, stretches
+        in which no two flips meet in a word, and how many of these a protected scheme must not have. ``total``:
+        fraction of flips that show, over all flip-flops, each equally likely; ``upper_limit`` beside it where none was
+        seen.
     """
     faults, outcomes = campaign.plan.faults, campaign.outcomes
     groups: dict[tuple[Kind, str], list[int]] = {}
@@ -371,6 +397,16 @@ def summarise(campaign: Campaign, confidence: float = 0.95) -> dict[str, Any]:
         "rows": rows,
         "uncorrected_single": len(uncorrected(flips)),
     }
+    windows = [number for number, fault in enumerate(faults) if fault.kind is Kind.BEAM]
+    if windows:
+        summary["beam"] = {
+            "stretches": len(windows),
+            "flips": sum(len(faults[number].targets) for number in windows),
+            "crossings": sum(outcomes[number].watched for number in windows),
+            "corrupted_crossings": sum(outcomes[number].wrong_crossings for number in windows),
+            "apart": len(campaign.apart),
+            "uncorrected_apart": len(uncorrected(outcomes[number] for number in campaign.apart)),
+        }
     if samples:
         total = stratified(samples, confidence)
         summary["total"] = {"value": total.value, "low": total.low, "high": total.high}

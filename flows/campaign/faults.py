@@ -16,7 +16,8 @@ import numpy as np
 from flows.protection import StorageBit, Stratum
 
 __all__ = [
-    "EXHAUSTIVE", "Fault", "Kind", "Schedule", "Target", "double_flips", "populations", "single_flips", "transients",
+    "EXHAUSTIVE", "Fault", "Kind", "Schedule", "Target", "beam_windows", "double_flips", "flips_meet", "populations",
+    "single_flips", "transients",
 ]  # fmt: skip
 
 Target = tuple[str, int]
@@ -41,6 +42,8 @@ class Kind(StrEnum):
     """Two flip-flops, the second one `gap` crossings behind the first."""
     TRANSIENT = "transient"
     """Nets inverted for `width` crossings."""
+    BEAM = "beam"
+    """Flip-flops inverted one after the other, as particles come."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,8 @@ class Fault:
         `Kind.DOUBLE`: crossings between the first target and the second.
     width : int
         `Kind.TRANSIENT`: crossings that it lasts.
+    arrivals : tuple of int
+        `Kind.BEAM`: crossings from `clock` to the flip of each target, ascending from 0.
     """
 
     kind: Kind
@@ -68,15 +73,31 @@ class Fault:
     clock: int
     gap: int = 0
     width: int = 1
+    arrivals: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.kind is Kind.BEAM:
+            if not self.targets or len(self.arrivals) != len(self.targets) or self.arrivals[0] != 0:
+                raise ValueError(f"beam: expected an arrival for each of {len(self.targets)} targets, the first at 0")
+            if list(self.arrivals) != sorted(self.arrivals):
+                raise ValueError(f"beam: expected ascending arrivals, got {self.arrivals}")
+        elif self.arrivals:
+            raise ValueError(f"{self.kind}: arrivals are those of a beam")
         count = 2 if self.kind is Kind.DOUBLE else 1
-        if len(self.targets) < count or (self.kind is not Kind.TRANSIENT and len(self.targets) != count):
+        one = self.kind in (Kind.FLIP, Kind.DOUBLE)
+        if len(self.targets) < count or (one and len(self.targets) != count):
             raise ValueError(f"{self.kind}: expected {count} target(s), got {len(self.targets)}")
         if self.clock < 1:
             raise ValueError(f"clock: a fault strikes at crossing 1 or later, got {self.clock}")
         if self.gap < 0 or self.width < 1:
             raise ValueError(f"expected a gap from 0 and a width from 1, got {self.gap} and {self.width}")
+
+    @property
+    def delays(self) -> tuple[int, ...]:
+        """Crossings from `clock` to when each target is struck."""
+        if self.kind is Kind.BEAM:
+            return self.arrivals
+        return (0, self.gap) if self.kind is Kind.DOUBLE else (0,) * len(self.targets)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,3 +256,76 @@ def transients(nets: Sequence[Target], schedule: Schedule, *, seed: int, stratum
         for net in nets
         for _ in range(repeats)
     ]
+
+
+def beam_windows(
+    bits: Sequence[StorageBit], schedule: Schedule, *, seed: int, windows: int, crossings: int, flips: float
+) -> list[Fault]:
+    """Stretches of time in beam: flips of any flip-flops as a Poisson process brings them, at a rate far above any real
+    one, since otherwise there would be none.
+
+    The shadow bank is left out: a flip there is found when the image is loaded, not corrected.
+
+    Parameters
+    ----------
+    bits : sequence of StorageBit
+        All equally likely.
+    schedule : Schedule
+    seed : int
+    windows : int
+        Stretches that are drawn. Those without a flip are left out, as nothing can happen in them.
+    crossings : int
+        Length of a stretch; what the workload has, if that is less.
+    flips : float
+        Mean number in a stretch.
+
+    Returns
+    -------
+    list of Fault
+        Of stratum ``all``.
+    """
+    if crossings < 1 or not flips > 0:
+        raise ValueError(f"expected crossings from 1 and flips above 0, got {crossings} and {flips}")
+    struck = [bit for bit in bits if bit.stratum is not Stratum.SHADOW]
+    length = min(crossings, schedule.last - schedule.first + 1)
+    rng = np.random.default_rng([seed, 5])
+    faults = []
+    for count in rng.poisson(flips, windows).tolist():
+        if not count:
+            continue
+        chosen = [struck[int(place)] for place in rng.choice(len(struck), min(count, len(struck)), replace=False)]
+        at = np.sort(rng.integers(length, size=len(chosen)))
+        start = int(rng.integers(schedule.first, schedule.last - length + 2))
+        faults.append(
+            Fault(
+                kind=Kind.BEAM, targets=tuple((bit.path, bit.bit) for bit in chosen), stratum="all",
+                clock=start + int(at[0]), arrivals=tuple(int(a) for a in at - at[0]),
+            )
+        )  # fmt: skip
+    return faults
+
+
+def flips_meet(fault: Fault, schedule: Schedule, protected: Mapping[Target, str]) -> bool:
+    """Whether two flips of a fault strike one word, the second before the first is corrected.
+
+    A word is what `flows.protection.StorageBit.protected` names: copies of a bit, or a code word. All of control counts
+    as one word, corrected with the next crossing: its copies vote on what their own logic makes of all bits.
+
+    Parameters
+    ----------
+    fault : Fault
+    schedule : Schedule
+    protected : mapping of Target to str
+        Word of each flip-flop.
+    """
+    seen: dict[str, list[int]] = {}
+    for (path, bit), delay in zip(fault.targets, fault.delays, strict=True):
+        clock = fault.clock + delay
+        word = "control" if path.startswith("control") else protected[path, bit]
+        row = schedule.scrubbed(path)
+        for earlier in seen.get(word, []):
+            left = 0 if row is None else (row - earlier) % schedule.rows
+            if clock - earlier <= left:
+                return True
+        seen.setdefault(word, []).append(clock)
+    return False

@@ -623,7 +623,9 @@ class NetlistEngine:
         """Crossings that a fault is watched at most: as on the RTL, but control for `WINDOW` crossings only."""
         if fault.stratum in (Stratum.CONTROL, Stratum.COUNTER, Stratum.SHADOW) or fault.kind is Kind.TRANSIENT:
             return WINDOW + fault.width
-        last = fault.gap + fault.width
+        last = fault.delays[-1] + fault.width
+        if fault.kind is Kind.BEAM:
+            return self.schedule.rows + self.latency + WATCHED + last
         if self.schedule.rows and any(self.schedule.scrubbed(path) is not None for path, _ in fault.targets):
             return self.schedule.rows + last + 1
         return self.latency + WATCHED + last
@@ -631,8 +633,7 @@ class NetlistEngine:
     def _events(self, number: int, fault: Fault) -> list[tuple[int, int]]:
         """Delay and storage, or net as ``~net``, of what a fault does."""
         found: list[tuple[int, int]] = []
-        delays = [0, fault.gap] if fault.kind is Kind.DOUBLE else [0] * len(fault.targets)
-        for target, delay in zip(fault.targets, delays, strict=True):
+        for target, delay in zip(fault.targets, fault.delays, strict=True):
             if target in self._storage and fault.kind is not Kind.TRANSIENT:
                 found.append((delay, self._storage[target]))
             elif fault.kind is Kind.TRANSIENT and (target == RESET or target in self.net_numbers):

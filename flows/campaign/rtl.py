@@ -457,16 +457,13 @@ class RtlEngine:
         strikes = np.zeros(len(faults), _STRIKE)
         listed: list[tuple[int, int, int]] = []
         for number, fault in enumerate(faults):
-            delays = [0] * len(fault.targets)
-            if fault.kind is Kind.DOUBLE:
-                delays = [0, fault.gap]
             window = self.window(fault)
             if not 1 <= fault.clock < self.workload.crossings - 1 - self.latency:
                 raise ValueError(
                     f"fault {number}: strikes at crossing {fault.clock}, the workload has {self.workload.crossings}"
                 )
             start = len(listed)
-            for target, delay in zip(fault.targets, delays, strict=True):
+            for target, delay in zip(fault.targets, fault.delays, strict=True):
                 path, bit = target
                 if target == RESET:
                     hook = -1
@@ -491,7 +488,9 @@ class RtlEngine:
         if fault.stratum in (Stratum.CONTROL, Stratum.COUNTER, Stratum.SHADOW) or fault.kind is Kind.TRANSIENT:
             return self.workload.crossings
         rows = self.schedule.rows
-        last = fault.gap + fault.width
+        last = fault.delays[-1] + fault.width
+        if fault.kind is Kind.BEAM:
+            return rows + self.latency + WATCHED + last
         if rows and any(self.schedule.scrubbed(path) is not None for path, _ in fault.targets):
             return rows + last + 1
         return self.latency + WATCHED + last

@@ -82,6 +82,17 @@ def campaign(
                 detail=f"{summary['uncorrected_single']} uncorrected",
             )
         )
+        if protected and (beam := summary.get("beam")):
+            journal.check(
+                Check(
+                    name=f"{name}: stretches in beam that {scheme} does not correct, no two flips in one word",
+                    passed=not beam["uncorrected_apart"],
+                    compared=beam["apart"],
+                    unit="stretches",
+                    detail=f"{beam['flips']:,} flips in {beam['stretches']:,} stretches; "
+                    f"{beam['stretches'] - beam['apart']} in which two met",
+                )
+            )
         if not as_json:
             Console().print(_table(summary))
             journal.console.print(f"{folder / stem}.json, {folder / stem}.npz")

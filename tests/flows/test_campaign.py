@@ -21,7 +21,18 @@ from amaranth.lib.wiring import Component
 from flows.campaign import campaign as module
 from flows.campaign.campaign import Job, make_plan, run_campaign, summarise, write_outcomes
 from flows.campaign.engine import EngineError
-from flows.campaign.faults import Fault, Kind, Schedule, Target, double_flips, populations, single_flips, transients
+from flows.campaign.faults import (
+    Fault,
+    Kind,
+    Schedule,
+    Target,
+    beam_windows,
+    double_flips,
+    flips_meet,
+    populations,
+    single_flips,
+    transients,
+)
 from flows.campaign.ledger import Ledger, LedgerError
 from flows.campaign.outcome import Effect, Outcome, uncorrected
 from flows.campaign.rtl import RESET, RtlEngine, add_hooks, chip_verilog
@@ -150,6 +161,69 @@ def test_an_upset_lasts_until_the_scrubber_comes(unscrubbed: RtlEngine) -> None:
             [Fault(kind=Kind.FLIP, targets=((path, 3),), stratum=str(Stratum.WEIGHT), clock=clock)]
         )
         assert (outcome.effect, outcome.persistent, outcome.watched) == (Effect.CORRECTED, False, ahead + 1)
+
+
+@pytest.mark.timeout(900)
+def test_in_beam_only_flips_that_meet_in_a_word_show(unscrubbed: RtlEngine) -> None:
+    """Poisson arrivals over the whole chip in triplicate: corrected unless two meet, or the broken byte is struck."""
+    protected = {(bit.path, bit.bit): bit.protected for bit in unscrubbed.bits}
+    faults = beam_windows(unscrubbed.bits, unscrubbed.schedule, seed=7, windows=80, crossings=300, flips=120.0)
+    outcomes = unscrubbed.run(faults)
+    struck = [any(UNCORRECTED in path for path, _ in fault.targets) for fault in faults]
+    meet = [flips_meet(fault, unscrubbed.schedule, protected) for fault in faults]
+    shown = [bool(uncorrected([outcome])) for outcome in outcomes]
+    apart = [s for s, m, b in zip(shown, meet, struck, strict=True) if not m and not b]
+    assert len(apart) > 5
+    assert not any(apart)
+    # both ways to fail are there, and are found
+    assert all(s for s, b in zip(shown, struck, strict=True) if b)
+    assert any(struck)
+    assert any(s for s, m, b in zip(shown, meet, struck, strict=True) if m and not b)
+
+
+def test_arrivals_in_beam_are_poisson() -> None:
+    bits = storage_bits(SMALL, Scheme.TMR_MODULE, Loading.GUARDED)
+    schedule = Schedule(first=6, last=1505, rows=30, first_row=0x3B)
+    faults = beam_windows(bits, schedule, seed=2, windows=3000, crossings=200, flips=1.5)
+    counts = np.array([len(fault.targets) for fault in faults])
+    # windows without a flip are left out: exp(-1.5) of them
+    assert len(faults) == pytest.approx(3000 * (1 - np.exp(-1.5)), abs=4 * np.sqrt(3000 * 0.223 * 0.777))
+    assert counts.sum() == pytest.approx(4500, abs=4 * np.sqrt(4500))
+    assert (counts == 3).sum() == pytest.approx(3000 * np.exp(-1.5) * 1.5**3 / 6, abs=4 * np.sqrt(376))
+    assert min(fault.clock for fault in faults) >= 6
+    assert max(fault.clock + fault.arrivals[-1] for fault in faults) <= 1505
+    gaps = np.concatenate([np.diff(fault.arrivals) for fault in faults if len(fault.targets) == 2])
+    # distance of two uniform points: a third of the length
+    assert gaps.mean() == pytest.approx(200 / 3, rel=0.1)
+    shadow = {(bit.path, bit.bit) for bit in bits if bit.stratum is Stratum.SHADOW}
+    assert shadow
+    assert not shadow & {target for fault in faults for target in fault.targets}
+
+
+def test_flips_meet_in_a_word_until_it_is_corrected() -> None:
+    schedule = Schedule(first=6, last=1505, rows=30, first_row=0x3B)
+    path = "registers_0.byte_03c4.stored", "registers_1.byte_03c4.stored"
+    # row 0x3c is the second one: scrubbed in crossings 1, 31, 61, ...
+    protected = {(p, bit): f"byte_03c4.{bit}" for p in path for bit in range(6)}
+    protected |= {("pipe.replica_0.o", 0): "pipe.0", ("pipe.replica_1.o", 0): "pipe.0"}
+
+    def meet(clock: int, later: int, first: Target, second: Target) -> bool:
+        fault = Fault(kind=Kind.BEAM, targets=(first, second), stratum="all", clock=clock, arrivals=(0, later))
+        return flips_meet(fault, schedule, protected)
+
+    assert meet(40, 21, (path[0], 2), (path[1], 2))
+    assert not meet(40, 22, (path[0], 2), (path[1], 2))
+    assert not meet(40, 1, (path[0], 2), (path[1], 3))
+    assert meet(40, 0, ("pipe.replica_0.o", 0), ("pipe.replica_1.o", 0))
+    assert not meet(40, 1, ("pipe.replica_0.o", 0), ("pipe.replica_1.o", 0))
+    assert meet(40, 0, ("control.state.replica_0.o", 3), ("control.state.replica_2.o", 9))
+    assert not meet(40, 1, ("control.state.replica_0.o", 3), ("control.state.replica_2.o", 9))
+    with pytest.raises(ValueError, match="an arrival for each of 2 targets"):
+        Fault(kind=Kind.BEAM, targets=((path[0], 2), (path[1], 2)), stratum="all", clock=40, arrivals=(0,))
+    with pytest.raises(ValueError, match="arrivals are those of a beam"):
+        Fault(kind=Kind.FLIP, targets=((path[0], 2),), stratum="all", clock=40, arrivals=(0,))
+    with pytest.raises(ValueError, match="flips above 0"):
+        beam_windows([], schedule, seed=1, windows=1, crossings=10, flips=0.0)
 
 
 def test_outcomes_do_not_depend_on_company(broken: RtlEngine) -> None:
