@@ -84,7 +84,7 @@ def main() -> None:
         command = f"python -m benchmarks.campaign {scheme}{reuse}{limit}"
         rows = measured(summary, seconds, arguments.workers, command)
         kept = read_metrics(arguments.result) if arguments.result.is_file() else []
-        cases = tuple(f"__case:{name}_{kind}" for kind in ("flip_", "double_", "transient_", "all"))
+        cases = tuple(f"__case:{name}_{kind}" for kind in ("flip_", "double_", "beam_", "transient_", "all"))
         kept = [metric for metric in kept if not any(case in metric.name for case in cases)]
         write_metrics(arguments.result, [*kept, *rows])
         print(
