@@ -98,6 +98,11 @@ def _classes(labels: IntArray, classes: IntArray, spec: CrossbarSpec) -> Section
     )
 
 
+def _three(value: float) -> str:
+    """Three digits, at least to the unit."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def _energy(content: dict[str, Any]) -> Section:
     terms = content["terms"]
     ends = ("low_pj", "nominal_pj", "high_pj")
@@ -111,7 +116,7 @@ def _energy(content: dict[str, Any]) -> Section:
         for place, end in enumerate(ends):
             sums[place] += term[end]
     split = [
-        [name, *(f"{value / 1000:,.3g}" for value in sums), *(f"{value / operations:,.3g}" for value in sums)]
+        [name, *(_three(value / 1000) for value in sums), *(_three(value / operations) for value in sums)]
         for name, sums in (*parts.items(), ("together", total))
         if any(sums)
     ]
