@@ -422,6 +422,7 @@ STEPS = (
     "liquidcal synth N_MNIST --library nangate45",
     "liquidcal place N_MNIST",
     "liquidcal power N_MNIST --glitch-clocks 96",
+    "python -m flows.price ECON_T --clock-gating --result benchmarks/results/protection.json",
     "python -m benchmarks.target",
 )
 """Commands that no metric of the table names: steps whose results others read, and what only collects."""

@@ -99,6 +99,7 @@ def test_measuring_again_covers_every_file_and_notices_one_that_was_not_written(
     writers = {
         **{f"benchmarks/results/{name}.json": "" for name in COLLECTED},
         "benchmarks/results/target.json": "python -m benchmarks.target",
+        "benchmarks/results/protection.json": "python -m flows.price ECON_T",
         "benchmarks/results/placement_ECON_T.json": "python -m benchmarks.physical ECON_T",
         "benchmarks/results/power_ECON_T.json": "python -m benchmarks.physical ECON_T",
         "benchmarks/results/timing_ECON_T.json": "python -m benchmarks.physical ECON_T",

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 from typer.testing import CliRunner
 
 from flows.campaign.beam import Beam
@@ -58,7 +59,7 @@ def test_report_shows_map_outcomes_and_prices(results: Path) -> None:
     assert prices["design__instance__area__case:tmr_module_direct"].command in page
     assert page.count("liquidcal 0; liquidcal campaign ECON_T; today") == 1
     # under map, rankings and rates
-    assert page.count(json.loads((results / "sensitivity.json").read_text())["origin"]) == 3
+    assert page.count(str(escape(json.loads((results / "sensitivity.json").read_text())["origin"]))) == 3
     assert (results / "sensitivity.svg").read_text().startswith("<svg")
     assert (results / "selective.svg").read_text().count("<polyline") == 4
 
