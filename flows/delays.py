@@ -21,7 +21,7 @@ from flows.gate_simulation import GateSimulator
 from flows.liberty import PowerCell, PowerLibrary, Table, TimingArc
 from flows.netlist import Netlist, NetlistError
 
-__all__ = ["DelaySimulator", "NetTiming", "WireLoad", "fanouts", "pin_loads", "propagate", "wire_load"]
+__all__ = ["DelaySimulator", "NetTiming", "WireLoad", "fanouts", "net_loads", "pin_loads", "propagate", "wire_load"]
 
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int32]
@@ -35,6 +35,17 @@ def pin_loads(netlist: Netlist, library: PowerLibrary) -> Floats:
         for pin in cell.inputs:
             nets = group.pin(pin)
             np.add.at(load, nets[nets >= 0], cell.pins[pin].capacitance_ff)
+    return load
+
+
+def net_loads(
+    netlist: Netlist, library: PowerLibrary, *, wire_ff: npt.ArrayLike = 0.0, port_load_ff: float = 0.0
+) -> Floats:
+    """`pin_loads` with wires and what hangs on output ports, shape (nets,)."""
+    load: Floats = pin_loads(netlist, library) + np.broadcast_to(np.asarray(wire_ff, float), (netlist.nets,))
+    for port in netlist.ports.values():
+        if port.direction != "input":
+            np.add.at(load, port.nets, port_load_ff)
     return load
 
 
@@ -162,10 +173,7 @@ def propagate(
         Nets that a tree of buffers will drive (clock, reset): transition time that the tree delivers. Their own load
         shapes nothing.
     """
-    load = pin_loads(netlist, library) + np.broadcast_to(np.asarray(wire_ff, float), (netlist.nets,))
-    for port in netlist.ports.values():
-        if port.direction != "input":
-            np.add.at(load, port.nets, port_load_ff)
+    load = net_loads(netlist, library, wire_ff=wire_ff, port_load_ff=port_load_ff)
     rise, fall = np.full(netlist.nets, input_slew_ns), np.full(netlist.nets, input_slew_ns)
     fixed = dict(fixed_slew_ns or {})
     held = np.array(sorted(fixed), np.int64)

@@ -22,9 +22,12 @@ import numpy.typing as npt
 from flows.cells import unpacked
 from flows.yosys import quote, run_yosys
 
-__all__ = ["CellGroup", "Instance", "Netlist", "NetlistError", "Port", "netlist_from_json", "read_netlist"]
+__all__ = ["CellGroup", "Instance", "Lot", "Netlist", "NetlistError", "Port", "join_lots", "netlist_from_json",
+           "read_netlist"]  # fmt: skip
 
 Ids = npt.NDArray[np.int32]
+Lot = tuple[tuple[str, ...], Ids, Ids]
+"""Cells of one type: pins, numbers, nets by cell and pin."""
 
 
 class NetlistError(ValueError):
@@ -163,7 +166,7 @@ class _Template:
     nets: int
     ports: dict[str, tuple[str, Ids]]
     cell_names: tuple[str, ...]
-    groups: dict[str, tuple[tuple[str, ...], Ids, Ids]]
+    groups: dict[str, Lot]
     children: list[tuple[str, str, dict[str, Ids]]]
     boxes: list[tuple[str, str, Ids]]
     """Pins of black boxes: name, direction, nets."""
@@ -207,26 +210,23 @@ def _template(name: str, body: Mapping[str, Any], modules: Mapping[str, Any], bo
         rows.append(row)
         cell_names.append(cell)
     names = {wire: bits(content["bits"]) for wire, content in body["netnames"].items()}
-    groups: dict[str, tuple[tuple[str, ...], Ids, Ids]] = {}
+    lots: dict[str, list[Lot]] = {}
     for (kind, pin_names), (members, rows) in collected.items():
         cells, nets = np.array(members, np.int32), np.array(rows, np.int32).reshape(len(members), len(pin_names))
-        if kind in groups:
-            groups[kind] = _join(groups[kind], (pin_names, cells, nets))
-        else:
-            groups[kind] = (pin_names, cells, nets)
+        lots.setdefault(kind, []).append((pin_names, cells, nets))
+    groups = {kind: join_lots(parts) for kind, parts in lots.items()}
     return _Template(len(numbers) - 2, ports, tuple(cell_names), groups, children, box_pins, names)
 
 
-def _join(a: tuple[tuple[str, ...], Ids, Ids], b: tuple[tuple[str, ...], Ids, Ids]) -> tuple[tuple[str, ...], Ids, Ids]:
-    """Two lots of one cell type, which may connect different pins."""
-    pins = tuple(dict.fromkeys((*a[0], *b[0])))
-    nets = np.full((len(a[1]) + len(b[1]), len(pins)), -1, np.int32)
-    for column, pin in enumerate(pins):
-        if pin in a[0]:
-            nets[: len(a[1]), column] = a[2][:, a[0].index(pin)]
-        if pin in b[0]:
-            nets[len(a[1]) :, column] = b[2][:, b[0].index(pin)]
-    return pins, np.concatenate([a[1], b[1]]), nets
+def join_lots(lots: Sequence[Lot]) -> Lot:
+    """Lots of one cell type, which may connect different pins, as one."""
+    pins = tuple(dict.fromkeys(pin for lot in lots for pin in lot[0]))
+    nets = np.full((sum(len(lot[1]) for lot in lots), len(pins)), -1, np.int32)
+    first = 0
+    for names, cells, matrix in lots:
+        nets[first : first + len(cells), [pins.index(pin) for pin in names]] = matrix
+        first += len(cells)
+    return pins, np.concatenate([lot[1] for lot in lots]), nets
 
 
 def netlist_from_json(data: Mapping[str, Any], *, top: str | None = None) -> Netlist:
@@ -265,7 +265,7 @@ def netlist_from_json(data: Mapping[str, Any], *, top: str | None = None) -> Net
         raise NetlistError(f"no module {top!r} in the netlist; modules: {', '.join(list(modules)[:8])}")
     templates: dict[str, _Template] = {}
     instances: list[Instance] = []
-    parts: dict[str, list[tuple[tuple[str, ...], Ids, Ids]]] = {}
+    parts: dict[str, list[Lot]] = {}
     pairs: list[tuple[int, int]] = []
     box_ports: list[tuple[str, str, Ids]] = []
     nets = 2
@@ -307,17 +307,10 @@ def netlist_from_json(data: Mapping[str, Any], *, top: str | None = None) -> Net
     root = _unite(pairs, nets)
     groups = {}
     for kind, lots in parts.items():
-        joined = lots[0]
-        if all(lot[0] == joined[0] for lot in lots):
-            joined = (joined[0], np.concatenate([lot[1] for lot in lots]), np.concatenate([lot[2] for lot in lots]))
-        else:
-            for lot in lots[1:]:
-                joined = _join(joined, lot)
-        matrix = joined[2]
+        pins, members, matrix = join_lots(lots)
         groups[kind] = CellGroup(
-            type=kind, pins=joined[0], cells=joined[1],
-            nets=np.where(matrix >= 0, root[matrix], -1).astype(np.int32),
-        )  # fmt: skip
+            type=kind, pins=pins, cells=members, nets=np.where(matrix >= 0, root[matrix], -1).astype(np.int32)
+        )
     renamed = tuple(
         Instance(**{**vars(i), "names": {n: np.where(b >= 0, root[b], 0).astype(np.int32) for n, b in i.names.items()}})
         for i in instances

@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.cells import CellLibrary, LibraryError
-from flows.delays import pin_loads
+from flows.delays import net_loads
 from flows.gate_simulation import topological_levels
 from flows.liberty import PowerCell, PowerLibrary
-from flows.netlist import CellGroup, Instance, Netlist, Port
+from flows.netlist import CellGroup, Instance, Lot, Netlist, Port, join_lots
 from flows.place import MAX_PINS, Placement, wire_factor
 from sim.files import replacing
 
@@ -90,7 +90,7 @@ class Repair:
                 f"a repair of {self.cells} cells and {self.nets} nets is none of {netlist.top} with {netlist.cells} "
                 f"and {netlist.nets}"
             )
-        rows: dict[str, list[tuple[tuple[str, ...], Ids, Ids]]] = {}
+        rows: dict[str, list[Lot]] = {}
         moved = {(cell, pin): net for cell, pin, net in self.moved_pins}
         touched = {cell for cell, _ in moved}
         new_type = np.zeros(netlist.cells, np.int32)
@@ -119,8 +119,10 @@ class Repair:
                 if other == name:
                     bits[bit] = net
             ports[name] = Port(name=name, direction=ports[name].direction, nets=bits)
+        joined = {kind: join_lots(lots) for kind, lots in rows.items()}
+        groups = {kind: CellGroup(type=kind, pins=p, cells=c, nets=n) for kind, (p, c, n) in joined.items()}
         return replace(
-            netlist, groups={kind: _group(kind, lots) for kind, lots in rows.items()}, ports=ports,
+            netlist, groups=groups, ports=ports,
             instances=(*netlist.instances, *self._instances(netlist)), cells=netlist.cells + len(self.buffers),
             nets=netlist.nets + len(self.buffers),
         )  # fmt: skip
@@ -145,18 +147,6 @@ class Repair:
         """Where `flows.place.legalise` begins: cells where they are, buffers where they are wanted."""
         x, y = ([getattr(buffer, axis) for buffer in self.buffers] for axis in ("x_um", "y_um"))
         return np.concatenate([placement.x_um, x]), np.concatenate([placement.y_um, y])
-
-
-def _group(kind: str, lots: Sequence[tuple[tuple[str, ...], Ids, Ids]]) -> CellGroup:
-    """Cells of one type from lots that may connect different pins."""
-    pins = tuple(dict.fromkeys(pin for lot in lots for pin in lot[0]))
-    nets = np.full((sum(len(lot[1]) for lot in lots), len(pins)), -1, np.int32)
-    first = 0
-    for names, cells, matrix in lots:
-        for column, pin in enumerate(names):
-            nets[first : first + len(cells), pins.index(pin)] = matrix[:, column]
-        first += len(cells)
-    return CellGroup(type=kind, pins=pins, cells=np.concatenate([lot[1] for lot in lots]), nets=nets)
 
 
 def save_repairs(path: Path, repairs: Sequence[Repair]) -> None:
@@ -289,16 +279,8 @@ def overloaded(
         for pin, most in drive_limits(library[group.type], library.max_transition_ns).items():
             nets = group.pin(pin)
             limit[nets[nets >= 0]] = most
-    load = _loads(netlist, library, placement.wire_ff(ff_per_um), port_load_ff)
+    load = net_loads(netlist, library, wire_ff=placement.wire_ff(ff_per_um), port_load_ff=port_load_ff)
     return int((load > limit).sum())
-
-
-def _loads(netlist: Netlist, library: PowerLibrary, wire_ff: Floats, port_load_ff: float) -> Floats:
-    load = pin_loads(netlist, library) + wire_ff
-    for port in netlist.ports.values():
-        if port.direction != "input":
-            np.add.at(load, port.nets, port_load_ff)
-    return load
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,7 +305,7 @@ class _Planner:
         self.sizes = _Sizes(cells, library)
         self.driver, self.outputs = _drivers(netlist, library)
         self.gated = _gated_clocks(netlist, cells)
-        self.load = _loads(netlist, library, placement.wire_ff(ff_per_um), port_load_ff)
+        self.load = net_loads(netlist, library, wire_ff=placement.wire_ff(ff_per_um), port_load_ff=port_load_ff)
         self.type: list[str] = [""] * netlist.cells
         self.inputs: list[list[tuple[str, int]]] = [[] for _ in range(netlist.cells)]
         for group in netlist.groups.values():
