@@ -57,8 +57,7 @@ class Case:
     @property
     def clocks(self) -> dict[str, int]:
         """Clocks beside ``clk``."""
-        reuse = Design(spec=self.spec).reuse
-        return {"fast_clk": reuse} if reuse > 1 and not self.network else {}
+        return {} if self.network else Design(spec=self.spec).internal_clocks
 
     def boundary(self) -> SerialBoundary:
         """The design behind its shift chains."""

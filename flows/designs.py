@@ -14,7 +14,7 @@ from sim.lsm_crossbar.spec import PRESETS as CROSSBAR_PRESETS
 from sim.lsm_crossbar.spec import CrossbarSpec
 from sim.spec_file import load_preset
 
-__all__ = ["PRESETS", "Design", "Spec", "component", "design", "load_design"]
+__all__ = ["INTERNAL_CLOCK", "PRESETS", "Design", "Spec", "component", "design", "load_design"]
 
 Spec = EncoderSpec | CrossbarSpec
 
@@ -23,6 +23,9 @@ PRESETS: dict[str, Spec] = {**ENCODER_PRESETS, **CROSSBAR_PRESETS}
 
 
 BUNCH_CROSSING_NS = 25.0
+
+INTERNAL_CLOCK = "fast_clk"
+"""Port of the second clock of an encoder whose multipliers are reused."""
 
 
 def load_design(name: str) -> Spec:
@@ -127,6 +130,11 @@ class Design:
     def period_ns(self) -> float:
         """Period of the clock, ns: a bunch crossing, or what a crossbar's spec says."""
         return BUNCH_CROSSING_NS if isinstance(self.spec, EncoderSpec) else self.spec.clock_period_ns
+
+    @property
+    def internal_clocks(self) -> dict[str, int]:
+        """Clock ports beside ``clk``, each with how many times as fast it is."""
+        return {INTERNAL_CLOCK: self.reuse} if self.reuse > 1 else {}
 
     @property
     def latency(self) -> int:

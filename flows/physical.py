@@ -21,7 +21,7 @@ from flows.activity import Activity
 from flows.cells import CellLibrary, LibraryError, cell_library
 from flows.crossbar_activity import crossbar_activity, load_settings, recorded_stimulus
 from flows.delays import WireLoad, fanouts, propagate, wire_load
-from flows.designs import Spec
+from flows.designs import INTERNAL_CLOCK, Spec
 from flows.encoder_activity import encoder_activity, load_registers, shower_stimulus
 from flows.folder import fresh_folder
 from flows.gate_simulation import GateSimulator, topological_levels
@@ -293,10 +293,6 @@ def measure_placement(
     mapped.__dict__.pop("netlist", None)
     mapped.__dict__.pop("cell_area_um2", None)
     return placed, busy, metrics
-
-
-INTERNAL_CLOCK = "fast_clk"
-"""Second clock of an encoder whose multipliers are reused."""
 
 
 def clocks_of(mapped: Mapped, reuse: int) -> tuple[str, ...]:

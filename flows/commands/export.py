@@ -37,9 +37,9 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a project for place and route: configuration, constraints, netlist or RTL, order of pins."""
-    from flows.designs import design
+    from flows.designs import INTERNAL_CLOCK, design
     from flows.export_pnr import export_librelane, export_openroad
-    from flows.physical import INTERNAL_CLOCK, STATIC_STAGES
+    from flows.physical import STATIC_STAGES
     from flows.timing import ClockPlan
     from hw.common.export import ports, to_verilog
 

@@ -42,7 +42,7 @@ def fpga(
     if device not in DEVICES:
         raise typer.BadParameter(f"no FPGA named {device!r}; there are {', '.join(DEVICES)}")
     chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading)
-    clocks = {"fast_clk": chosen.reuse} if chosen.reuse > 1 else {}
+    clocks = chosen.internal_clocks
     if macro_seed is not None and isinstance(chosen.spec, EncoderSpec):
         raise typer.BadParameter("--macro-seed is for a crossbar")
     # the macro of a crossbar is emulated in block RAM here
