@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cocotb
 import cocotb_tools.config
 from cocotb_tools.runner import Verilator
 
@@ -51,11 +52,13 @@ def build_bench(verilog: str, top: str, ports: Iterable[Port], optimise: str, ti
     """Simulation of `top` for cocotb, from the cache or new; the folder with the program.
 
     As cocotb's own runner builds it, but only the ports of the top are visible, Verilator's runtime is compiled once
-    and not for every design, and large modules with several instances are Verilated once.
+    and not for every design, and large modules with several instances are Verilated once. The program names no folder
+    of cocotb, since the next checkout to take it from the cache has an environment of its own.
     """
     control = "`verilator_config\n" + "".join(f'public_flat_rw -module "{top}" -var "{port.name}"\n' for port in ports)
     flags = ["--cc", "--vpi", "--timescale", "1ns/1ps", "-O3", *WARNINGS]
-    key = hashlib.sha256("\0".join((verilog, control, verilator_version(), *flags, optimise, "2")).encode()).hexdigest()
+    parts = (verilog, control, verilator_version(), cocotb.__version__, *flags, optimise)
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     folder = cache_directory() / "cocotb"
     folder.mkdir(parents=True, exist_ok=True)
     build = folder / f"{top}-{key[:24]}"
@@ -74,7 +77,7 @@ def build_bench(verilog: str, top: str, ports: Iterable[Port], optimise: str, ti
             split_modules(verilog), top, work, sources=["ports.vlt"], harness="verilator.cpp",
             verilator_flags=flags, optimise=optimise, timeout_s=timeout_s,
         )  # fmt: skip
-        link = ["g++", "-o", top, *objects, *map(str, runtime), f"-Wl,-rpath,{libraries}", f"-L{libraries}"]
+        link = ["g++", "-o", top, *objects, *map(str, runtime), f"-L{libraries}"]
         run_group(
             [*link, "-lcocotbvpi_verilator", "-lpthread"], cwd=work, env=verilator_environment(), timeout_s=timeout_s,
             name=f"linking of {top}",
@@ -105,9 +108,10 @@ def run_bench(
     runner.timescale = ("1ns", "1ps")
     results = folder / "results.xml"
     results.unlink(missing_ok=True)
+    libraries = os.pathsep.join(filter(None, (str(cocotb_tools.config.libs_dir), os.environ.get("LD_LIBRARY_PATH"))))
     runner.test(
         hdl_toplevel=top, hdl_toplevel_lang="verilog", test_module=module, build_dir=runner.build_dir,
-        test_dir=folder, results_xml=str(results), extra_env=environment, log_file=folder / "run.log",
-        plusargs=list(plusargs),
+        test_dir=folder, results_xml=str(results), extra_env={**environment, "LD_LIBRARY_PATH": libraries},
+        log_file=folder / "run.log", plusargs=list(plusargs),
     )  # fmt: skip
     return read_results(results)

@@ -8,6 +8,7 @@ it runs in CI (``CI=true``) and with ``LIQUIDCAL_LONG=1``. Elsewhere the same ve
 import os
 from pathlib import Path
 
+import cocotb_tools.config
 import numpy as np
 import pytest
 
@@ -16,7 +17,7 @@ from flows.verification import random_spec
 from hw.hgcal_encoder.encoder import STAGES
 from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
 from tests.conftest import IN_CI
-from tests.cosim.runner import Results, run_bench
+from tests.cosim.runner import Results, build_bench, run_bench
 from tests.cosim.stages import WRAPPER, wrap_stages, wrapper_ports
 from tests.specs import SMALL
 
@@ -81,3 +82,10 @@ def test_encoder(spec: EncoderSpec, tmp_path: Path) -> None:
 def test_preset(tmp_path: Path, econt_vectors: Path) -> None:
     results = run_encoder(ECON_T, tmp_path, 100, econt_vectors, optimise="-O1")
     demand(results, ENCODER_TESTS, skipped=0)
+
+
+def test_a_cached_program_serves_any_checkout() -> None:
+    """Checkouts share the cache, and the one whose environment built a program may be gone."""
+    verilog = "module inverter(a, b);\n  input a;\n  output b;\n  assign b = ~a;\nendmodule\n"
+    folder = build_bench(verilog, "inverter", read_ports(verilog, "inverter"), "-O0")
+    assert str(cocotb_tools.config.libs_dir).encode() not in (folder / "inverter").read_bytes()
