@@ -1,8 +1,8 @@
-"""Fault campaign of ECON_T on the RTL, outcomes and faults per minute: ``python -m benchmarks.campaign none``.
+"""Fault campaign of ECON_T, outcomes and faults per minute: ``python -m benchmarks.campaign none [--engine netlist]``.
 
 Every named scheme runs the whole campaign (or ``--limit`` faults of it) with as many processes as asked for, from an
 empty ledger; the rate is faults over the wall-clock time from the first process started to the last outcome kept, the
-chip being compiled before. Rows of schemes that are not asked for stay in the results.
+chip being compiled, or synthesised and checked, before. Rows of schemes that are not asked for stay in the results.
 """
 
 from __future__ import annotations
@@ -14,36 +14,42 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flows.campaign.campaign import Job, open_engine, run_campaign, summarise, write_outcomes
-from flows.metrics import Metric, now, read_metrics, write_metrics
+from flows.campaign.campaign import ENGINES, Job, open_engine, run_campaign, summarise, write_outcomes
+from flows.cells import cell_library
+from flows.metrics import Metric, now, package_version, read_metrics, write_metrics
 from flows.simulation import verilator_version
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.chip_registers import Loading
 from sim.hgcal_encoder.spec import load_spec
 
 RESULTS = Path(__file__).resolve().parent / "results"
+FILES = {"rtl": "campaign.json", "netlist": "campaign_netlist.json"}
 
 
-def case_of(scheme: str, reuse: int) -> str:
+def case_of(scheme: str, reuse: int, clock_gating: bool) -> str:
     """Case of a campaign in the results."""
-    return f"{scheme}_reuse_{reuse}" if reuse > 1 else str(scheme)
+    return f"{scheme}{f'_reuse_{reuse}' * (reuse > 1)}{'_gated' * clock_gating}"
 
 
 def measured(summary: dict[str, Any], seconds: float, workers: int, command: str) -> list[Metric]:
     """Metrics of one campaign: a case for each kind of fault and stratum, and one for all."""
-    scheme = case_of(summary["scheme"], summary["reuse"])
+    scheme = case_of(summary["scheme"], summary["reuse"], summary["clock_gating"])
+    if summary["engine"] == "netlist":
+        library = cell_library("nangate45")
+        tool = ("liquidcal", package_version("liquidcal"), library.name, library.sha256)
+    else:
+        tool = ("verilator", verilator_version(), "", "")
 
     def metric(name: str, case: str, value: float, unit: str, method: str) -> Metric:
         return Metric(
-            name=f"{name}__case:{scheme}_{case}", value=value, unit=unit, tool="verilator",
-            tool_version=verilator_version(), library="", library_sha256="", method=method, command=command,
-            date=now(),
+            name=f"{name}__case:{scheme}_{case}", value=value, unit=unit, tool=tool[0], tool_version=tool[1],
+            library=tool[2], library_sha256=tool[3], method=method, command=command, date=now(),
         )  # fmt: skip
 
     found = []
     counted = "outcomes counted, frames compared with the golden model"
     for row in summary["rows"]:
-        case = f"{row['kind']}_{row['stratum']}"
+        case = f"{row['kind']}_{row['stratum']}".replace(" ", "_")
         for name in ("faults", "masked", "corrected", "corrupted", "hang", "persistent"):
             found.append(metric(name, case, row[name], "", counted))
         for name in ("shown_low", "shown_high"):
@@ -57,36 +63,43 @@ def measured(summary: dict[str, Any], seconds: float, workers: int, command: str
 
 
 def main() -> None:
-    """Run the campaigns and write benchmarks/results/campaign.json."""
+    """Run the campaigns and write benchmarks/results/campaign.json or campaign_netlist.json."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("schemes", nargs="+", type=Scheme)
     parser.add_argument("--spec", default="ECON_T")
+    parser.add_argument("--engine", choices=ENGINES, default="rtl")
+    parser.add_argument("--clock-gating", action="store_true", help="a netlist with clock gates")
     parser.add_argument("--reuse", type=int, default=1, help="multiplications of a multiplier in a crossing")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--outcomes", type=Path, help="folder for the outcomes of every fault (.npz)")
-    parser.add_argument("--result", type=Path, default=RESULTS / "campaign.json")
+    parser.add_argument("--result", type=Path, help="else benchmarks/results/")
     arguments = parser.parse_args()
+    result = arguments.result or RESULTS / FILES[arguments.engine]
     spec = replace(load_spec(arguments.spec), reuse=arguments.reuse)
     for scheme in arguments.schemes:
-        job = Job(spec=spec, scheme=scheme, loading=Loading.DIRECT)
+        job = Job(
+            spec=spec, scheme=scheme, loading=Loading.DIRECT, engine=arguments.engine,
+            clock_gating=arguments.clock_gating,
+        )  # fmt: skip
         open_engine(job)
         with tempfile.TemporaryDirectory(prefix="liquidcal-campaign-") as folder:
             start = time.perf_counter()
             campaign = run_campaign(job, Path(folder, "ledger"), limit=arguments.limit, workers=arguments.workers)
             seconds = time.perf_counter() - start
         summary = summarise(campaign)
-        name = case_of(scheme, spec.reuse)
+        name = case_of(scheme, spec.reuse, job.clock_gating)
         if arguments.outcomes is not None:
-            write_outcomes(campaign, arguments.outcomes / f"campaign-{name}.npz")
+            write_outcomes(campaign, arguments.outcomes / f"campaign-{job.engine}-{name}.npz")
         limit = f" --limit {arguments.limit}" if arguments.limit is not None else ""
         reuse = f" --reuse {spec.reuse}" if spec.reuse > 1 else ""
-        command = f"python -m benchmarks.campaign {scheme}{reuse}{limit}"
+        engine = " --engine netlist" * (job.engine == "netlist") + " --clock-gating" * job.clock_gating
+        command = f"python -m benchmarks.campaign {scheme}{engine}{reuse}{limit}"
         rows = measured(summary, seconds, arguments.workers, command)
-        kept = read_metrics(arguments.result) if arguments.result.is_file() else []
+        kept = read_metrics(result) if result.is_file() else []
         cases = tuple(f"__case:{name}_{kind}" for kind in ("flip_", "double_", "beam_", "transient_", "all"))
         kept = [metric for metric in kept if not any(case in metric.name for case in cases)]
-        write_metrics(arguments.result, [*kept, *rows])
+        write_metrics(result, [*kept, *rows])
         print(
             f"{name}: {summary['faults']:,} faults in {seconds:.0f} s, "
             f"{summary['uncorrected_single']:,} single upsets not corrected"

@@ -76,7 +76,7 @@ def _outcomes(summaries: list[dict[str, Any]]) -> Section:
     for summary in summaries:
         rows = [
             [
-                f"{_case(summary)}, {summary['engine']}",
+                f"{_case(summary)}, {_engine(summary)}",
                 row["kind"],
                 row["stratum"],
                 "" if row["population"] is None else row["population"],
@@ -88,7 +88,7 @@ def _outcomes(summaries: list[dict[str, Any]]) -> Section:
         columns = ["scheme, engine", "fault", "stratum", ">flip-flops", ">faults", ">masked", ">corrected"]
         tables.append(table([*columns, ">corrupted", ">hang", ">not gone", ">shows, %"], rows))
         lead.append(
-            f"{_case(summary)} ({summary['loading']}, {summary['engine']}): {summary['faults']:,} faults,"
+            f"{_case(summary)} ({summary['loading']}, {_engine(summary)}): {summary['faults']:,} faults,"
             f" {summary['uncorrected_single']:,} single flips not corrected."
         )
     return Section(
@@ -109,6 +109,11 @@ def _case(summary: dict[str, Any]) -> str:
     """Scheme of a campaign, and its reuse factor above 1."""
     reuse = summary.get("reuse", 1)
     return f"{summary['scheme']} at reuse {reuse}" if reuse > 1 else str(summary["scheme"])
+
+
+def _engine(summary: dict[str, Any]) -> str:
+    """What a campaign struck."""
+    return f"{summary['engine']}, clock gated" if summary.get("clock_gating") else str(summary["engine"])
 
 
 def _price(variants: Sequence[tuple[str, Sequence[Metric]]]) -> Section:

@@ -42,11 +42,12 @@ from sim.files import replacing
 from sim.hgcal_encoder.chip_registers import Loading
 from sim.hgcal_encoder.spec import EncoderSpec
 
-__all__ = ["CHUNK", "ENGINES", "Campaign", "Job", "Plan", "make_plan", "run_campaign", "summarise"]
+__all__ = ["CHUNKS", "ENGINES", "Campaign", "Job", "Plan", "make_plan", "run_campaign", "summarise"]
 
 ENGINES = ("rtl", "netlist")
-CHUNK = 2000
-"""Faults of one entry of the ledger: seconds of work, far more than a process takes to begin."""
+CHUNKS = {"rtl": 2000, "netlist": 16000}
+"""Faults of one entry of the ledger, by engine: far more work than a process takes to begin. A sweep over the netlist
+lasts as long as its longest fault is watched, whatever else it holds."""
 _REPEATS = {Stratum.SETTING: 2, Stratum.CONTROL: 8, Stratum.COUNTER: 2}
 """Crossings at which each flip-flop of these strata is struck, 1 elsewhere: control is not the same at any two."""
 _DATA_PATH, _SHADOW, _DOUBLES, _TRANSIENTS, _SAMPLED = 5000, 100, 2000, 16, 1000
@@ -75,6 +76,8 @@ class Job:
     loading : Loading
     engine : str
         One of `ENGINES`.
+    clock_gating : bool
+        A netlist with clock gates, as `flows.campaign.netlist.map_chip` makes it.
     seed : int
         Of the workload and of the faults.
     """
@@ -83,11 +86,19 @@ class Job:
     scheme: Scheme
     loading: Loading
     engine: str = "rtl"
+    clock_gating: bool = False
     seed: int = 1
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise ValueError(f"engine: expected {' or '.join(ENGINES)}, got {self.engine!r}")
+        if self.clock_gating and self.engine != "netlist":
+            raise ValueError(f"clock gates come with synthesis: expected engine netlist, got {self.engine!r}")
+        if self.clock_gating and self.spec.reuse > 1:
+            raise ValueError(
+                f"{self.spec.name}: a netlist with an internal clock is struck without clock gates only, got reuse"
+                f" {self.spec.reuse}"
+            )
         # some schemes are for some ways of loading, or for designs that reuse multipliers: the chip says so
         described(Chip, spec=self.spec, scheme=self.scheme, loading=self.loading)
 
@@ -114,10 +125,10 @@ class Plan:
     populations: Mapping[str, int]
     crossings: int
 
-    @property
-    def chunks(self) -> list[tuple[Fault, ...]]:
+    def chunks(self, engine: str) -> list[tuple[Fault, ...]]:
         """Faults as they are run and kept."""
-        return [self.faults[start : start + CHUNK] for start in range(0, len(self.faults), CHUNK)]
+        size = CHUNKS[engine]
+        return [self.faults[start : start + size] for start in range(0, len(self.faults), size)]
 
     def digest(self) -> str:
         """SHA-256 of all faults."""
@@ -223,7 +234,7 @@ def open_engine(job: Job) -> Any:
         workload = make_workload(job.spec, job.loading, seed=job.seed)
         if job.engine == "netlist":
             _OPEN[job] = import_module("flows.campaign.netlist").NetlistEngine(
-                workload, job.scheme, bits=chip_bits(job.spec, job.scheme, job.loading)
+                workload, job.scheme, bits=chip_bits(job.spec, job.scheme, job.loading), clock_gating=job.clock_gating
             )
         else:
             from flows.campaign.rtl import RtlEngine
@@ -280,9 +291,10 @@ def run_campaign(
     if job.engine == "netlist":
         # a sweep over the netlist costs the crossings between its first and its last fault, however many there are
         plan = replace(plan, faults=tuple(sorted(plan.faults, key=lambda fault: fault.clock)))
-    chunks = plan.chunks
+    chunks = plan.chunks(job.engine)
     key = content_key(
-        spec=job.spec.to_toml(), scheme=job.scheme, loading=job.loading, engine=job.engine, seed=job.seed,
+        spec=job.spec.to_toml(), scheme=job.scheme, loading=job.loading, engine=job.engine,
+        clock_gating=job.clock_gating, seed=job.seed,
         image=sorted(engine.workload.image.items()), workload=_workload_digest(engine.workload), faults=plan.digest(),
         sources=job.sources,
     )  # fmt: skip
@@ -390,6 +402,7 @@ def summarise(campaign: Campaign, confidence: float = 0.95) -> dict[str, Any]:
         "loading": str(campaign.job.loading),
         "reuse": campaign.job.spec.reuse,
         "engine": campaign.job.engine,
+        "clock_gating": campaign.job.clock_gating,
         "seed": campaign.job.seed,
         "faults": len(faults),
         "resumed": campaign.resumed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from flows.campaign.physics import Sensitivity
 from flows.campaign.selective import bit_price_um2, bits_for, pareto
 from flows.metrics import Metric, find
 from hw.common.scheme import Scheme
+from hw.hgcal_encoder.coded_words import WordMap
 from sim.hgcal_encoder.chip_registers import image_masks
 from sim.hgcal_encoder.spec import EncoderSpec
 
@@ -22,6 +24,8 @@ __all__ = ["TOPS", "beam_table", "conclusions", "priced"]
 
 TOPS = (0.05, 0.1, 0.25, 0.5)
 """Parts of the bits whose share of the corruption is told."""
+WORDS_REUSE = 4
+"""Multiplications of a multiplier in a crossing for `Scheme.SECDED_WORDS`, which takes some, where the spec has one."""
 RANKINGS = {
     "by_power": "Hessian, times 2^place (FKeras)",
     "by_place": "Hessian, most significant bits first (FKeras)",
@@ -35,27 +39,28 @@ def beam_table(sensitivity: Sensitivity, beam: Beam, reload_s: float = FILL_S) -
     Returns
     -------
     list of dict
-        ``scheme``; ``upsets_per_day`` of the flip-flops that hold weights; ``corrupted_per_day`` [value, low, high]
-        and ``fraction``, the part of all crossings; ``emd_shift``, the mean change of the EMD of a crossing by lost
-        weights, where few are lost at a time.
+        ``scheme``, one row each, `Scheme.SECDED_WORDS` at `WORDS_REUSE`; ``upsets_per_day`` of the flip-flops that
+        hold weights; ``corrupted_per_day`` [value, low, high] and ``fraction``, the part of all crossings;
+        ``emd_shift``, the mean change of the EMD of a crossing by lost weights, where few are lost at a time.
     """
     spec, harm = sensitivity.spec, sensitivity.changed
     rows = sorted({address >> 4 for address in image_masks(spec)})
     scrub_s = (rows[-1] - rows[0] + 1) * CROSSING_S
     # a code word is a byte: it does the harm of its worst bit at least, and at most that of all
     padded = np.pad(harm, (0, -len(harm) % 8)).reshape(-1, 8)
-    stores = {
-        Scheme.NONE: Store(harm=harm),
-        Scheme.TMR_REGISTERS: Store(harm=harm, flip_flops=3, corrects=1, scrub_s=CROSSING_S),
-        Scheme.TMR_MODULE: Store(harm=harm, flip_flops=3, corrects=1, scrub_s=scrub_s),
-        Scheme.SECDED: Store(harm=np.minimum(padded.sum(axis=1), 1.0), flip_flops=13, corrects=1, scrub_s=scrub_s),
+    schemes = {
+        Scheme.NONE: [Store(harm=harm)],
+        Scheme.TMR_REGISTERS: [Store(harm=harm, flip_flops=3, corrects=1, scrub_s=CROSSING_S)],
+        Scheme.TMR_MODULE: [Store(harm=harm, flip_flops=3, corrects=1, scrub_s=scrub_s)],
+        Scheme.SECDED: [Store(harm=np.minimum(padded.sum(axis=1), 1.0), flip_flops=13, corrects=1, scrub_s=scrub_s)],
+        Scheme.SECDED_WORDS: _word_stores(spec, harm),
     }
     found = []
-    for scheme, store in stores.items():
-        fractions = [corrupted_fraction([store], rate, reload_s) for rate in beam.rates_hz]
+    for scheme, stores in schemes.items():
+        fractions = [corrupted_fraction(stores, rate, reload_s) for rate in beam.rates_hz]
         row: dict[str, Any] = {
             "scheme": str(scheme),
-            "upsets_per_day": beam.rates_hz[0] * len(store.harm) * store.flip_flops * 86400,
+            "upsets_per_day": beam.rates_hz[0] * sum(len(s.harm) * s.flip_flops for s in stores) * 86400,
             "corrupted_per_day": [CROSSINGS_PER_DAY * fraction for fraction in fractions],
             "fraction": fractions[0],
         }
@@ -63,6 +68,19 @@ def beam_table(sensitivity: Sensitivity, beam: Beam, reload_s: float = FILL_S) -
             row["emd_shift"] = shift_rate(sensitivity.emd_shift, beam.rates_hz[0], reload_s)
         found.append(row)
     return found
+
+
+def _word_stores(spec: EncoderSpec, harm: npt.NDArray[np.float64]) -> list[Store]:
+    """Weights in code words, each of which is reached once in as many crossings as there are words."""
+    words = WordMap(spec=spec if spec.reuse > 1 else replace(spec, reuse=WORDS_REUSE))
+    weight = {bit: number for number, bit in enumerate(words.field_bits["weights"])}
+    by_size: dict[int, list[float]] = {}
+    for word in words.words:
+        if mine := [weight[bit] for bit in word.image_bits if bit in weight]:
+            size = len(word.used) + words.dense.code.check_bits
+            by_size.setdefault(size, []).append(min(float(harm[mine].sum()), 1.0))
+    scrub_s = len(words.words) * CROSSING_S
+    return [Store(harm=np.array(mine), flip_flops=size, corrects=1, scrub_s=scrub_s) for size, mine in by_size.items()]
 
 
 def priced(spec: EncoderSpec, prices: Sequence[Metric]) -> tuple[float, float]:

@@ -332,7 +332,9 @@ class NetlistEngine:
     keep_frames : bool
         Keep wrong frames in the outcomes.
     library : str
-        Cell library.
+        Cell library of the generated chip.
+    clock_gating : bool
+        Of the generated chip, as `map_chip` has it.
 
     Attributes
     ----------
@@ -360,9 +362,10 @@ class NetlistEngine:
         *,
         chip: ChipNetlist | None = None,
         bits: Sequence[StorageBit] | None = None,
-        words: int = 8,
+        words: int = 16,
         keep_frames: bool = False,
         library: str = "nangate45",
+        clock_gating: bool = False,
     ) -> None:
         spec, loading = workload.spec, workload.loading
         self.workload, self.scheme, self.keep_frames = workload, scheme, keep_frames
@@ -373,7 +376,9 @@ class NetlistEngine:
         self.schedule = replace(whole, last=min(whole.last, whole.first + STRUCK - 1))
         fields = described(ControlLogic, **described_chip.control_parameters()).state_fields
         self._run_bit = fields["direct"][0]
-        self.chip = chip or ChipNetlist.load(map_chip(spec, scheme, loading, cell_library(library)))
+        self.chip = chip or ChipNetlist.load(
+            map_chip(spec, scheme, loading, cell_library(library), clock_gating=clock_gating)
+        )
         clocks = ("clk", "fast_clk") if spec.reuse > 1 else ("clk",)
         one = GateSimulator(self.chip.netlist, self.chip.library, words=1, clock=clocks)
         self._place = {int(cell): place for place, cell in enumerate(one.storage_cells)}

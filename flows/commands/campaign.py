@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.commands.options import AsJson, Out, Preset, Reuse, finish, result_folder
+from flows.commands.options import AsJson, ClockGating, Out, Preset, Reuse, finish, result_folder
 from hw.common.scheme import Scheme
 from sim.files import replacing
 from sim.hgcal_encoder.chip_registers import Loading
@@ -23,6 +23,7 @@ def campaign(
     scheme: Annotated[Scheme, typer.Option(help="Protection of the chip.")],
     loading: Annotated[Loading, typer.Option(help="How settings and weights are loaded.")] = Loading.DIRECT,
     engine: Annotated[str, typer.Option(help="rtl, netlist or both.")] = "rtl",
+    clock_gating: ClockGating = False,
     reuse: Reuse = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Faults at most; else every weight, setting and control bit.")
@@ -49,11 +50,15 @@ def campaign(
         raise typer.BadParameter(f"{preset} is no encoder; the campaign is for chips with protected registers")
     if engine not in (*ENGINES, "both"):
         raise typer.BadParameter(f"--engine: expected {', '.join(ENGINES)} or both, got {engine}")
+    if clock_gating and engine == "rtl":
+        raise typer.BadParameter("--clock-gating: the RTL has no clock gates, expected --engine netlist or both")
     journal = Journal()
     results: dict[str, Any] = {"preset": preset, "campaigns": []}
     for name in ENGINES if engine == "both" else (engine,):
-        job = Job(spec=spec, scheme=scheme, loading=loading, engine=name, seed=seed)
+        gated = clock_gating and name == "netlist"
+        job = Job(spec=spec, scheme=scheme, loading=loading, engine=name, clock_gating=gated, seed=seed)
         stem = f"campaign-{name}-{scheme}-{loading}"
+        stem += "-gated" if gated else ""
         stem += f"-reuse{reuse}" if reuse is not None else ""
         stem += f"-{limit}" if limit is not None else ""
         folder = result_folder(out, spec.name)

@@ -357,7 +357,7 @@ class FakeEngine:
 def fake(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     engine = FakeEngine(workload, storage_bits(SMALL, Scheme.NONE, Loading.DIRECT))
     monkeypatch.setattr(module, "open_engine", lambda job: engine)
-    monkeypatch.setattr(module, "CHUNK", 200)
+    monkeypatch.setitem(module.CHUNKS, "rtl", 200)
     return engine
 
 
@@ -384,7 +384,7 @@ def test_an_interrupted_campaign_goes_on_and_comes_to_the_same(
     monkeypatch.setattr(fake, "run", normal)
     done: list[int] = []
     again = run_campaign(JOB, tmp_path / "parts", workers=1, limit=900, begin=lambda total: done.append)
-    chunks = [module.CHUNK, len(whole.outcomes) % module.CHUNK]  # a short last one may come first
+    chunks = [200, len(whole.outcomes) % 200]  # a short last one may come first
     assert again.resumed == done[0] in (2 * chunks[0], sum(chunks))
     assert sum(done) == len(whole.outcomes)
     assert [told(o) for o in again.outcomes] == [told(o) for o in whole.outcomes]
@@ -435,6 +435,13 @@ def test_a_chip_that_cannot_be_is_refused() -> None:
         Job(spec=SMALL, scheme=Scheme.SECDED_WORDS, loading=Loading.DIRECT)
     with pytest.raises(ValueError, match="expected direct loading, got guarded"):
         Job(spec=replace(SMALL, reuse=2), scheme=Scheme.SECDED_WORDS, loading=Loading.GUARDED)
+    with pytest.raises(ValueError, match="expected engine netlist, got 'rtl'"):
+        Job(spec=SMALL, scheme=Scheme.NONE, loading=Loading.DIRECT, clock_gating=True)
+    with pytest.raises(ValueError, match="without clock gates only, got reuse 2"):
+        Job(
+            spec=replace(SMALL, reuse=2), scheme=Scheme.NONE, loading=Loading.DIRECT, engine="netlist",
+            clock_gating=True,
+        )  # fmt: skip
 
 
 def test_a_chip_that_is_refused_leaves_no_warning() -> None:
@@ -552,17 +559,19 @@ def test_the_command_runs_a_campaign_and_its_exit_code_tells(tmp_path: Path) -> 
     # when it was made is told, too
     assert again.pop("origin").startswith("liquidcal ")
     assert again == {**{k: v for k, v in result.items() if k != "origin"}, "resumed": result["faults"]}
-    wrong = command("--engine", "keras")
-    assert wrong.returncode == 2
-    assert "Traceback" not in wrong.stderr
+    for arguments in (("--engine", "keras"), ("--clock-gating",)):
+        wrong = command(*arguments)
+        assert wrong.returncode == 2
+        assert "Traceback" not in wrong.stderr
+        assert "netlist" in wrong.stderr
 
 
 @pytest.mark.timeout(900)
 def test_a_cluster_comes_to_the_same_as_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The scheduler's workers build engines of their own; the chip is that of the command's test."""
-    monkeypatch.setattr(module, "CHUNK", 150)
+    monkeypatch.setitem(module.CHUNKS, "rtl", 150)
     alone = run_campaign(JOB, tmp_path / "alone", workers=1, limit=400)
-    assert len(alone.plan.chunks) == 3
+    assert len(alone.plan.chunks("rtl")) == 3
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=40
     ) as cluster:

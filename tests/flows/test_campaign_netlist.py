@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from flows.campaign import campaign, netlist
+from flows.campaign.campaign import Job
 from flows.campaign.engine import EngineError
 from flows.campaign.faults import Fault, Kind, double_flips, single_flips, transients
 from flows.campaign.netlist import ChipNetlist, NetlistEngine, map_chip
@@ -242,6 +244,18 @@ def test_flips_behind_clock_gates_are_corrected(gated: NetlistEngine) -> None:
         row = gated.schedule.scrubbed(fault.targets[0][0])
         assert outcome.watched == (1 if row is None else (row - fault.clock) % gated.schedule.rows + 1)
         assert not outcome.persistent
+
+
+def test_a_campaign_strikes_the_netlist_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(netlist, "NetlistEngine", lambda *_, **options: asked.append(options["clock_gating"]))
+    for clock_gating in (False, True):
+        job = Job(
+            spec=SPEC, scheme=Scheme.SECDED, loading=Loading.DIRECT, engine="netlist", clock_gating=clock_gating
+        )  # fmt: skip
+        monkeypatch.setattr(campaign, "_OPEN", {})
+        campaign.open_engine(job)
+    assert asked == [False, True]
 
 
 def test_a_clock_too_many_changes_nothing(gated: NetlistEngine) -> None:

@@ -1,7 +1,10 @@
 """``liquidcal sensitivity`` and what the report makes of it and of campaigns."""
 
 import json
+import math
 import shutil
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,11 @@ from flows.campaign.conclusions import beam_table
 from flows.campaign.physics import Sensitivity
 from flows.cli import app
 from flows.metrics import read_metrics
+from flows.protection import Stratum, chip_bits
 from flows.report import write_report
 from flows.report_campaign import campaign_sections
+from hw.common.scheme import Scheme
+from sim.hgcal_encoder.chip_registers import Loading
 from sim.hgcal_encoder.spec import ECON_T
 from tests.flows.test_price import leave_chip
 
@@ -86,6 +92,21 @@ def test_protection_lowers_the_rate_and_the_range_is_that_of_the_cross_section(r
     assert high / value == pytest.approx((2.6 / 2.3) ** 2, rel=1e-3)
     # 12,864 bits three times at 4.6e-7 upsets a second
     assert rows["tmr_module"]["upsets_per_day"] == pytest.approx(3 * 12864 * 4.6e-7 * 86400)
+
+
+def test_code_words_in_beam_are_those_of_the_chip(results: Path) -> None:
+    """Flip-flops as the chip lists them; two in a word before its turn leave it wrong for half a fill on average."""
+    found = Sensitivity.load(results / "sensitivity.npz")
+    rows = {row["scheme"]: row for row in beam_table(found, Beam())}
+    bits = chip_bits(replace(found.spec, reuse=4), Scheme.SECDED_WORDS, Loading.DIRECT)
+    sizes = Counter(bit.path.partition("word_")[2] for bit in bits if bit.stratum is Stratum.WEIGHT)
+    assert rows["secded_words"]["upsets_per_day"] == pytest.approx(sum(sizes.values()) * 4.6e-7 * 86400)
+    pairs = sum(math.comb(size, 2) for size in sizes.values())
+    turn_s = 149 * 25e-9
+    if_all_do_harm = pairs * 4.6e-7**2 * turn_s * 36000 / 2 * 86400 / 25e-9
+    corrupted = rows["secded_words"]["corrupted_per_day"][0]
+    assert rows["secded"]["corrupted_per_day"][0] < corrupted <= 1.001 * if_all_do_harm
+    assert corrupted > 0.3 * if_all_do_harm
 
 
 def test_a_chip_has_a_page_with_campaigns_map_and_the_price_of_what_lies_beside_it(results: Path) -> None:
