@@ -9,8 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from flows.designs import Design, component
 from flows.fpga import DEVICES, FpgaError, SizeError, place_and_route
@@ -92,6 +95,9 @@ COLUMNS = [
     "chip", "FPGA", "logic cells", "of", "flip-flops", "memory blocks", "multipliers", "maximum clock, MHz",
     "run time, s", "result",
 ]  # fmt: skip
+PART_COLUMNS = ["part", "logic cells", "equal ones", "logic cells of one"]
+SPLIT = "ENCODER_2_4_reuse8:ecp5-85k"
+"""The case whose parts are told."""
 
 
 def row(case: Case, out: Path, collect: bool) -> list[str]:
@@ -128,6 +134,43 @@ def row(case: Case, out: Path, collect: bool) -> list[str]:
     ]  # fmt: skip
 
 
+def parts(stat: dict[str, Any], design: str, weights: Mapping[str, int]) -> list[list[str]]:
+    """Logic cells of the parts of an encoder, from yosys' ``stat -json`` of a design that was not flattened.
+
+    Parameters
+    ----------
+    stat : dict
+    design : str
+        Name that the parts have in front.
+    weights : mapping of str to int
+        Logic cells of each primitive, as `flows.fpga.Device.cells`.
+
+    Returns
+    -------
+    list of list of str
+        Part, logic cells, and of a part with many equal ones in it how many there are, and the logic cells of one.
+    """
+    modules = {name.removeprefix("\\"): module["num_cells_by_type"] for name, module in stat["modules"].items()}
+
+    @cache
+    def cells(name: str) -> int:
+        own = modules[name].items()
+        return sum(count * (cells(kind) if kind in modules else weights.get(kind, 0)) for kind, count in own)
+
+    encoder = f"{design}_part" if f"{design}_part" in modules else design
+    found = []
+    for name in sorted(modules[encoder], key=lambda name: -cells(name) if name in modules else 0):
+        if name not in modules or not cells(name):
+            continue
+        equal = [
+            (count, kind) for kind, count in modules[name].items() if kind in modules and count > 1 and cells(kind)
+        ]
+        count, kind = max(equal, default=(0, ""))
+        title = name.removeprefix(f"{design}_").replace("_", " ")
+        found.append([title, f"{cells(name):,}", *([f"{count}", f"{cells(kind):,}"] if count else ["", ""])])
+    return found
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -138,8 +181,13 @@ def main() -> None:
     for case in options.cases or CASES:
         found = row(CASES[case], options.out, options.collect)
         # read behind the measurement: cases may run side by side
-        table = json.loads(RESULT.read_text())["tables"][0] if RESULT.exists() else {"cases": [], "rows": []}
+        table, *split = json.loads(RESULT.read_text())["tables"] if RESULT.exists() else [{"cases": [], "rows": []}]
         rows = dict(zip(table["cases"], table["rows"], strict=True)) | {case: found}
+        if case == SPLIT and found[-1] == "bitstream":
+            device, name = DEVICES[CASES[case].device], CASES[case].design
+            stat = json.loads((options.out / name / f"fpga-{device.name}" / "stat.json").read_text())
+            title = f"Parts of {name} on the {device.description.partition(',')[0]}"
+            split = [{"title": title, "columns": PART_COLUMNS, "rows": parts(stat, name, device.cells)}]
         print(*rows[case], sep=" | ", flush=True)
         kept = [name for name in CASES if name in rows]
         wheels = sorted({DEVICES[CASES[name].device].distribution for name in kept})
@@ -153,6 +201,7 @@ def main() -> None:
         content = {
             "tables": [
                 {"title": "FPGA", "columns": COLUMNS, "cases": kept, "rows": [rows[name] for name in kept]},
+                *split,
             ],
             "notes": [note],
         }

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson, Preset
-from flows.designs import load_design
+from flows.commands.options import AsJson, Preset, Reuse
+from flows.designs import design
 from flows.encoder_generate import Generated
 from flows.journal import Journal
 from hw.common.scheme import Scheme
@@ -36,16 +36,18 @@ def generate(
     loading: Annotated[
         Loading, typer.Option(help="Encoder: how the chip takes settings and weights; for its register map as well.")
     ] = Loading.GUARDED,
+    reuse: Reuse = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Crossbar: seed of the macro, 0 if left out.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write Verilog, port list, register map, and weight image (encoder) or conductance file (crossbar)."""
-    spec = load_design(preset)
+    chosen = design(preset, reuse=reuse)
+    spec = chosen.spec
     journal = Journal()
     if isinstance(spec, EncoderSpec):
         if seed is not None:
             raise typer.BadParameter("--seed draws the macro of a crossbar; an encoder has none")
-        generated = _encoder(spec, out, weights, settings, scheme, loading, journal)
+        generated = _encoder(spec, out / chosen.name, weights, settings, scheme, loading, journal)
         told = f"latency {generated.latency} clocks"
         extra = {"latency_clocks": generated.latency}
     else:
@@ -64,7 +66,7 @@ def generate(
 
 def _encoder(
     spec: EncoderSpec,
-    out: Path,
+    folder: Path,
     weights: Path | None,
     settings: Path | None,
     scheme: Scheme | None,
@@ -78,7 +80,7 @@ def _encoder(
     loaded, image = load_settings(settings, spec) if settings is not None else (None, None)
     image = Weights.load(weights, spec) if weights is not None else image
     with journal.step(f"{spec.name}: Amaranth to Verilog"):
-        return run(spec, out / spec.name, image, loaded, scheme=scheme, loading=loading)
+        return run(spec, folder, image, loaded, scheme=scheme, loading=loading)
 
 
 def _crossbar(spec: CrossbarSpec, out: Path, weights: Path | None, seed: int | None, journal: Journal) -> Generated:

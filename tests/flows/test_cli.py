@@ -163,6 +163,9 @@ def test_generates_a_small_design_from_a_spec_file(tmp_path: Path) -> None:
     ports = dict(line.split(",")[::2] for line in (folder / "ports.csv").read_text().splitlines()[1:])
     assert ports["words"] == "384"
     assert ports["frames"] == "416"
+    assert liquidcal("generate", tmp_path / "tiny.toml", "--reuse", "2", "--out", tmp_path / "b").returncode == 0
+    assert "fast_clk" in (tmp_path / "b" / "TINY_reuse2" / "TINY.v").read_text()
+    assert "reuse = 2" in (tmp_path / "b" / "TINY_reuse2" / "spec.toml").read_text()
     # again over its own result, but never over a folder of the user's
     assert liquidcal("generate", tmp_path / "tiny.toml", "--out", tmp_path / "b").returncode == 0
     (tmp_path / "mine" / "TINY").mkdir(parents=True)
