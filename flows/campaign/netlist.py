@@ -40,7 +40,7 @@ from numba import njit
 from flows.campaign.engine import EngineError
 from flows.campaign.faults import Fault, Kind, Target
 from flows.campaign.outcome import Effect, Outcome
-from flows.campaign.rtl import RESET, WATCHED, schedule_of
+from flows.campaign.rtl import RESET, WATCHED, schedule_of, watched
 from flows.campaign.store import stored_values
 from flows.campaign.workload import Workload
 from flows.cells import CellLibrary, cache_directory, cell_library
@@ -626,14 +626,7 @@ class NetlistEngine:
     # -------------------------------------------------------------------------------------------------------- faults
     def window(self, fault: Fault) -> int:
         """Crossings that a fault is watched at most: as on the RTL, but control for `WINDOW` crossings only."""
-        if fault.stratum in (Stratum.CONTROL, Stratum.COUNTER, Stratum.SHADOW) or fault.kind is Kind.TRANSIENT:
-            return WINDOW + fault.width
-        last = fault.delays[-1] + fault.width
-        if fault.kind is Kind.BEAM:
-            return self.schedule.rows + self.latency + WATCHED + last
-        if self.schedule.rows and any(self.schedule.scrubbed(path) is not None for path, _ in fault.targets):
-            return self.schedule.rows + last + 1
-        return self.latency + WATCHED + last
+        return watched(fault, self.schedule, self.latency, longest=WINDOW + fault.width)
 
     def _events(self, number: int, fault: Fault) -> list[tuple[int, int]]:
         """Delay and storage, or net as ``~net``, of what a fault does."""

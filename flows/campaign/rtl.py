@@ -40,7 +40,7 @@ from hw.hgcal_encoder.control import ControlLogic
 from sim.hgcal_encoder.chip_registers import Loading, image_masks
 from sim.hgcal_encoder.spec import EncoderSpec
 
-__all__ = ["RESET", "RtlEngine", "add_hooks", "chip_verilog", "schedule_of"]
+__all__ = ["RESET", "RtlEngine", "add_hooks", "chip_verilog", "schedule_of", "watched"]
 
 _HARNESS = Path(__file__).parent.parent / "harness" / "faults.cpp"
 RESET: Target = ("rst", 0)
@@ -190,6 +190,23 @@ def _hook_nets(text: str) -> str:
 
     text = re.sub(r"(^  \S+ (control(?:_\d)?) \()(.*?)(^  \);)", instance, text, flags=re.MULTILINE | re.DOTALL)
     return text.replace("endmodule", "".join(added) + "endmodule", 1)
+
+
+def watched(fault: Fault, schedule: Schedule, latency: int, *, longest: int) -> int:
+    """Crossings that a fault is watched at most.
+
+    Control and what a transient may have reached are watched for `longest`; a byte that is scrubbed until the scrubber
+    was there; all else as long as `WATCHED` frames that it may touch take. A chip that has answered wrong over the
+    bus, or put out `WATCHED` empty frames one after the other, is watched no further: there is nothing worse.
+    """
+    if fault.stratum in (Stratum.CONTROL, Stratum.COUNTER, Stratum.SHADOW) or fault.kind is Kind.TRANSIENT:
+        return longest
+    last = fault.delays[-1] + fault.width
+    if fault.kind is Kind.BEAM:
+        return schedule.rows + latency + WATCHED + last
+    if schedule.rows and any(schedule.scrubbed(path) is not None for path, _ in fault.targets):
+        return schedule.rows + last + 1
+    return latency + WATCHED + last
 
 
 def schedule_of(workload: Workload, scheme: Scheme, latency: int) -> Schedule:
@@ -479,21 +496,8 @@ class RtlEngine:
         return strikes, events
 
     def window(self, fault: Fault) -> int:
-        """Crossings that a fault is watched at most.
-
-        Control is watched to the end of the conversation; a byte that is scrubbed until the scrubber was there; all
-        else as long as `WATCHED` frames that it may touch take. A chip that has answered wrong over the bus, or put out
-        `WATCHED` empty frames one after the other, is watched no further: there is nothing worse.
-        """
-        if fault.stratum in (Stratum.CONTROL, Stratum.COUNTER, Stratum.SHADOW) or fault.kind is Kind.TRANSIENT:
-            return self.workload.crossings
-        rows = self.schedule.rows
-        last = fault.delays[-1] + fault.width
-        if fault.kind is Kind.BEAM:
-            return rows + self.latency + WATCHED + last
-        if rows and any(self.schedule.scrubbed(path) is not None for path, _ in fault.targets):
-            return rows + last + 1
-        return self.latency + WATCHED + last
+        """Crossings that a fault is watched at most: `watched`, control to the end of the conversation."""
+        return watched(fault, self.schedule, self.latency, longest=self.workload.crossings)
 
     def _patience(self, fault: Fault) -> int:
         """Crossings before which states are not compared: a store without correction stays as it was struck."""
