@@ -33,7 +33,8 @@ def main() -> None:
     date = now()
     metrics = []
     for step in [*steps, total]:
-        case = re.sub(r"[^A-Za-z0-9]+", "_", step["name"].partition(":")[0]).strip("_")
+        what, _, detail = step["name"].partition(":")
+        case = re.sub(r"[^A-Za-z0-9]+", "_", detail if what == options.design else what).strip("_")
         for quantity, value, unit in (("time", step["seconds"], "s"), ("memory", step["peak_mb"], "MB")):
             metrics.append(
                 Metric(
