@@ -31,6 +31,8 @@ class SerialDense(Component):
         Activations of the slot and what neurons share of them.
     slot : In(spec.reuse)
         One-hot, one clock `ahead` of the activations or with them.
+    first : In(1)
+        With the first slot of a crossing, whichever that is.
     weights : In(spec.weight.width) x activations x latents
         Weights[latent][activation], the order of the weight image; two's complement. (Not if `coded`.)
     words : In
@@ -66,6 +68,7 @@ class SerialDense(Component):
                 **wide(In, pair=f.pairs * (f.activation_width + 1)),
                 "offset": In(f.sum_width),
                 "slot": In(spec.reuse),
+                "first": In(1),
                 **(
                     {"words": In(DenseWords(spec=spec).raw_bits * spec.latents)}
                     if coded
@@ -94,6 +97,7 @@ class SerialDense(Component):
                 Cat(neuron.triple).eq(self.triple),
                 neuron.offset.eq(self.offset),
                 neuron.slot.eq(self.slot),
+                neuron.first.eq(self.first),
                 neuron.words.eq(self.words.word_select(latent, len(neuron.words)))
                 if self._coded
                 else neuron.weight.eq(self.weights[latent]),

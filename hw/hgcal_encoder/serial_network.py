@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, ResetSignal, Signal, Value
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, ResetSignal, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
@@ -16,6 +16,7 @@ from hw.hgcal_encoder.serial_convolution import SerialConvolution
 from hw.hgcal_encoder.serial_dense import SerialDense
 from hw.hgcal_encoder.serial_neuron import serial_format, watched
 from hw.hgcal_encoder.serial_window import SerialWindow, connect, wires
+from hw.hgcal_encoder.slot_sequence import SlotSequence
 from sim.hgcal_encoder.spec import CELLS, EncoderSpec
 
 __all__ = ["FAST", "SerialNetwork", "place_serial_network", "serial_latency", "serial_registers"]
@@ -55,13 +56,15 @@ class SerialNetwork(Component):
     grow by the products of the slot. There is no register for all activations. All arithmetic is that of `Convolution`
     and `Dense`, bit for bit: a product is complete before it is rounded, and sums are exact in any order.
 
-    The slots follow `toggle`, so they find their place again within one crossing after an upset.
+    Every other crossing takes its slots backwards: the weights of its first slot are those of the last one before and
+    stand still (`SlotSequence`).
 
     Throughput one crossing per ``spec.reuse`` clocks. The latents of pixels that change at an edge of the crossing
     clock are there ``internal_latency`` internal clocks later, before the second edge, and stay for ``spec.reuse``.
     With `exchange`, weights may change at an edge of the crossing clock while crossings flow, if each changes in the
-    right one (`hw.hgcal_encoder.encoder.swap_parts`): a dense weight is read in one slot, and the kernel follows the
-    registered window through a register of its own. Otherwise the crossing in flight would see old and new weights.
+    right one (`hw.hgcal_encoder.encoder.swap_parts`): a dense weight is read in one slot, the same clocks behind the
+    edge in all crossings, which therefore all take their slots in one order, and the kernel follows the registered
+    window through a register of its own. Otherwise the crossing in flight would see old and new weights.
 
     Reset: asynchronous, all registers 0; the first slot of a crossing does not look at what the sums hold.
 
@@ -146,18 +149,14 @@ class SerialNetwork(Component):
                 errors.append(step.error)
             return step.o
 
-        # slots: the first begins where the crossing clock has toggled, the others follow. A slot at `depth` registers
-        # into the network is the slot so many clocks ago; the last ones reach into the next crossing.
-        toggled = self.toggle ^ register("toggle", self.toggle)
         stages = serial_registers(spec.reuse, self._coded)
-        times = [Signal(name="slot_0")]
-        m.d.comb += times[0].eq(toggled)
-        for number in range(1, spec.reuse + max(len(stages) - 1, 0)):
-            times.append(register(f"slot_{number}", times[-1]))
-
-        def slot(depth: int) -> Value:
-            return Cat(times[depth : depth + spec.reuse])
-
+        slots = place(
+            m, platform, "slots", SlotSequence, reuse=spec.reuse, deepest=max(len(stages) - 1, 0),
+            one_order=self._exchange, register=self._register,
+        )  # fmt: skip
+        m.d.comb += slots.toggle.eq(self.toggle)
+        if self._watched:
+            errors.append(slots.error)
         depth = 0
 
         def cut(stage: str, *values: Value) -> list[Value]:
@@ -170,7 +169,7 @@ class SerialNetwork(Component):
             return [kept[first:last] for first, last in pairwise(ends)]
 
         window = place(m, platform, "window", SerialWindow, spec=spec)
-        m.d.comb += [window.pixels.eq(self.pixels), window.slot.eq(slot(depth))]
+        m.d.comb += [window.pixels.eq(self.pixels), window.slot.eq(slots.slot[depth])]
         x, triple, pair = cut("window", *(wires(window, name) for name in ("x", "triple", "pair")))
 
         convolution = place(m, platform, "convolution", SerialConvolution, spec=spec)
@@ -203,7 +202,8 @@ class SerialNetwork(Component):
         connect(m, dense, x=x, triple=triple, pair=pair)
         m.d.comb += [
             dense.offset.eq(excess),
-            dense.slot.eq(slot(depth - ahead)),
+            dense.slot.eq(slots.slot[depth - ahead]),
+            dense.first.eq(slots.first[depth - ahead]),
             dense.words.eq(self.words) if self._coded else dense.weights.eq(self.weights),
             dense.bias.eq(self.bias),
             self.latents.eq(dense.latents),
@@ -213,7 +213,7 @@ class SerialNetwork(Component):
         if self._watched:
             seen = place(m, platform, "error_register", self._register, width=1)
             m.d.comb += [
-                seen.i.eq(Cat(errors).any() | (seen.o & ~times[spec.reuse - 1])),
+                seen.i.eq(Cat(errors).any() | (seen.o & ~slots.last[0])),
                 self.error.eq(seen.o),
             ]
         return m

@@ -46,7 +46,8 @@ class SerialNeuron(Component):
 
     A weight reaches its multiplier through one AND-OR over the slots; where a slot has no activation, the weight is 0.
     The selects of all weights of a slot hang on one signal, so each neuron has its own register for them. The sum is
-    kept inverted (see `hw.hgcal_encoder.dot_product`): -1 less the sum; slot 0 starts from the bias.
+    kept inverted (see `hw.hgcal_encoder.dot_product`): -1 less the sum; the first slot starts from the bias. The slots
+    of a crossing come in ascending or descending order.
 
     Throughput one sum per ``spec.reuse`` clocks. The latent shows two clocks behind the last slot, and stays until that
     of the next sum.
@@ -55,7 +56,7 @@ class SerialNeuron(Component):
     ----------
     spec : EncoderSpec
     ahead : bool
-        `slot` comes one clock ahead of the activations; otherwise with them.
+        `slot` and `first` come one clock ahead of the activations; otherwise with them.
     register : class of Component
         `PipelineRegister` or a component with the same ports and constructor.
     coded : bool
@@ -68,6 +69,8 @@ class SerialNeuron(Component):
         The activations of the slot and what neurons share of them, as in `Neuron`.
     slot : In(spec.reuse)
         One-hot; all 0 without a crossing.
+    first : In(1)
+        With the first slot of a crossing.
     weight : In(spec.weight.width) x activations
         Two's complement, by number of the activation. (Not if `coded`.)
     words : In(DenseWords.raw_bits)
@@ -104,6 +107,7 @@ class SerialNeuron(Component):
                 **pairs,
                 "offset": In(f.sum_width),
                 "slot": In(spec.reuse),
+                "first": In(1),
                 **(
                     {"words": In(self._coded.raw_bits)}
                     if self._coded
@@ -120,13 +124,14 @@ class SerialNeuron(Component):
         schedule = Schedule(spec=spec)
         m = Module()
         registers = {}
-        for name, width in (("slot", spec.reuse), ("complete", 1), ("sum", f.sum_width), ("latent", spec.latent.width)):
+        widths = {"slot": spec.reuse + 1, "complete": 1, "sum": f.sum_width, "latent": spec.latent.width}
+        for name, width in widths.items():
             if name != "slot" or self._ahead:
                 registers[name] = place(m, platform, f"{name}_register", self._register, width=width)
-        slot = self.slot
+        slot, first = self.slot, self.first
         if self._ahead:
-            m.d.comb += registers["slot"].i.eq(slot)
-            slot = registers["slot"].o
+            m.d.comb += registers["slot"].i.eq(Cat(slot, first))
+            slot, first = registers["slot"].o[:-1], registers["slot"].o[-1]
 
         m.submodules.dot_product = dot = DotProduct(dot_format=f)
         m.submodules.recoder = recoder = WeightRecoder(dot_format=f)
@@ -151,10 +156,10 @@ class SerialNeuron(Component):
         m.d.comb += [
             *(port.eq(select) for port, select in zip(dot.select, recoder.select, strict=True)),
             dot.offset.eq(self.offset),
-            dot.partial.eq(Mux(slot[0], start, partial)),
+            dot.partial.eq(Mux(first, start, partial)),
             registers["sum"].i.eq(~dot.sum),
             # the sum of the last slot is there one clock, while the first slot of the next crossing may begin
-            registers["complete"].i.eq(slot[-1]),
+            registers["complete"].i.eq((slot[0] | slot[-1]) & ~first),
             registers["latent"].i.eq(Mux(registers["complete"].o, rectified, latent)),
             self.y.eq(latent),
         ]

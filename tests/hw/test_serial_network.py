@@ -7,6 +7,7 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
+from amaranth.sim import Simulator, SimulatorContext
 
 from flows.simulation import FastClock, NativeModel, build_native
 from hw.common.export import to_verilog
@@ -15,6 +16,7 @@ from hw.common.pipeline_register import PipelineRegister
 from hw.hgcal_encoder.dot_product import DotProductFormat
 from hw.hgcal_encoder.schedule import Schedule
 from hw.hgcal_encoder.serial_network import SerialNetwork, place_serial_network, serial_registers
+from hw.hgcal_encoder.slot_sequence import SlotSequence
 from sim.fixed_point import Overflow, Rounding
 from sim.hgcal_encoder.convolution import convolve
 from sim.hgcal_encoder.dense import dense
@@ -169,6 +171,38 @@ def test_latents_are_there_before_the_second_edge_of_the_crossing_clock() -> Non
         network._MustUse__silence = True
         assert network.internal_latency == reuse + len(serial_registers(reuse)) + 1
         assert network.internal_latency <= 2 * reuse - 1
+
+
+@pytest.mark.parametrize(("reuse", "deepest", "one_order"), [(2, 0, False), (4, 1, False), (5, 2, False), (5, 2, True)])
+def test_crossings_take_their_slots_in_both_orders_by_turns(reuse: int, deepest: int, one_order: bool) -> None:
+    """Where crossings meet the slot stays, so no weight is selected anew; a depth is so many clocks late."""
+    sequence = SlotSequence(reuse=reuse, deepest=deepest, one_order=one_order)
+    seen: list[list[tuple[int, int, int]]] = []
+    simulator = Simulator(sequence)
+    simulator.add_clock(1e-9)
+
+    async def bench(context: SimulatorContext) -> None:
+        for clock in range(7 * reuse):
+            context.set(sequence.toggle, (clock // reuse + 1) % 2)
+            at = [
+                (
+                    context.get(sequence.slot[depth]),
+                    context.get(sequence.first[depth]),
+                    context.get(sequence.last[depth]),
+                )
+                for depth in range(deepest + 1)
+            ]
+            seen.append(at)
+            await context.tick()
+
+    simulator.add_testbench(bench)
+    simulator.run()
+    ascending = list(range(reuse))
+    orders = [ascending if one_order else ascending[::-1], ascending] * 4
+    expected = [(1 << slot, place == 0, place == reuse - 1) for order in orders for place, slot in enumerate(order)]
+    for depth in range(deepest + 1):
+        assert [at[depth] for at in seen[depth:]] == expected[: 7 * reuse - depth]
+        assert all(at[depth] == (0, 0, 0) for at in seen[:depth])
 
 
 def test_bad_factors_are_refused() -> None:
