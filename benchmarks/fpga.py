@@ -112,7 +112,7 @@ def row(case: Case, out: Path, collect: bool) -> list[str]:
                 device=chosen,
                 out_dir=folder,
                 clocks=case.clocks,
-                flatten=not isinstance(case.spec, EncoderSpec),
+                flatten=case.network or not isinstance(case.spec, EncoderSpec),
                 command="python -m benchmarks.fpga",
             )
     except SizeError as error:
