@@ -119,7 +119,12 @@ def row(case: Case, out: Path, collect: bool) -> list[str]:
         sizes = [f"{error.needed:,}", f"{error.available:,}"]
         return [name, chosen.description, *sizes, *[""] * 5, "does not fit"]
     except FpgaError as error:
-        return [name, chosen.description, *[""] * 7, str(error).partition("ERROR: ")[2] or str(error)]
+        return [
+            name,
+            chosen.description,
+            *[""] * 7,
+            str(error).partition("ERROR: ")[2] or str(error).partition(": ")[2],
+        ]
     summary = json.loads((folder / "fpga.json").read_text())
     used, available = summary["used"], summary["available"]
 

@@ -8,6 +8,7 @@ ports stand behind shift chains (`hw.common.serial_boundary`), which are part of
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -307,6 +308,8 @@ def _tool(device: Device, arguments: list[str], work: Path, timeout_s: float) ->
     if status:
         lines = log.read_text(errors="replace").splitlines()
         errors = [line for line in lines if "ERROR" in line] or lines[-1:]
+        if errors and (full := re.search(r"no BELs remaining to implement cell type '(\w+)'", errors[0])):
+            raise FpgaError(f"{arguments[0]} on {device.name}: does not fit, all {full[1]} are taken")
         raise FpgaError(f"{arguments[0]} on {device.name}: {errors[0].strip() if errors else f'status {status}'}")
 
 

@@ -96,7 +96,7 @@ def test_a_netlist_without_room_is_refused_before_it_is_placed(tmp_path: Path) -
 
 def test_a_design_that_is_too_large_names_the_resource(tmp_path: Path) -> None:
     small = replace(DEVICES["ice40-hx8k"], arguments=("--lp384", "--package", "qn32", "--pcf-allow-unconstrained"))
-    with pytest.raises(FpgaError, match="ERROR"):
+    with pytest.raises(FpgaError, match="ice40-hx8k: does not fit, all ICESTORM_LC are taken"):
         place_and_route(design(150), top="TOP", device=small, out_dir=tmp_path / "o", command="test")
     assert not (tmp_path / "o").exists()
 
