@@ -532,25 +532,14 @@ class GateSimulator:
 
     def _clear_and_preset(self) -> bool:
         """Apply asynchronous inputs; whether a state changed."""
-        some = self._asynchronous
-        if not len(some):
-            return False
-        states = self.values[self.state_rows[some]]
-        clear, preset = (
-            np.where((rows[some] >= 0)[:, None], self.values[rows[some]], np.uint64(0))
-            for rows in (self._clear, self._preset)
+        changed: bool = _asynchronous(
+            self.values, self.state_rows, self._asynchronous, self._clear, self._preset, self._both
         )
-        both = np.where(self._both[some, None] == 1, _ALL, np.uint64(0))
-        new = (states & ~clear & ~preset) | (preset & ~clear) | (preset & clear & both)
-        if (new == states).all():
-            return False
-        self.values[self.state_rows[some]] = new
-        return True
+        return changed
 
-    def _capture(self, rising: Words) -> None:
-        chosen = ~self._latch
-        rows, rise = self.state_rows[chosen], rising[chosen]
-        self.values[rows] = (self.values[rows] & ~rise) | (self.values[self._data[chosen]] & rise)
+    def _capture(self, before: Words) -> None:
+        """Take data where clock inputs are high that were not `before`."""
+        _take_data(self.values, self.state_rows, self._data, self._clock_rows, self._latch, before)
         self._clear_and_preset()
 
     def edge(self, clocks: Sequence[str] | None = None) -> None:
@@ -570,16 +559,15 @@ class GateSimulator:
         idle = self.values[self.clock_rows]
         self._drive_clocks(_ALL, clocks)
         self._evaluate(cone=True)
-        high = self.values[self._clock_rows]
         np.bitwise_xor(idle, self.values[self.clock_rows], out=self.pulsed)
-        self._capture(high & ~low)
+        self._capture(low)
         if self._falling or self._level_latches:
             self._evaluate()
             self._relax()
             high = self.values[self._clock_rows]
             self._drive_clocks(np.uint64(0), clocks)
             self._evaluate(cone=True)
-            self._capture(self.values[self._clock_rows] & ~high)
+            self._capture(high)
 
     def with_clocks(self, states: Words, clocks: Words) -> Words:
         """Settled states, clocks low, seen in the middle of a period.
@@ -606,6 +594,43 @@ class GateSimulator:
         """`settle`, then `edge`."""
         self.settle()
         self.edge()
+
+
+@njit(cache=True, nogil=True)
+def _take_data(values, states, data, clock_rows, latch, before):  # type: ignore[no-untyped-def]
+    """Flip-flops whose clock input is high and was low take their data, all at once."""
+    width = values.shape[1]
+    new = np.empty((len(states), width), np.uint64)
+    for k in range(len(states)):
+        if not latch[k]:
+            for w in range(width):
+                rising = values[clock_rows[k], w] & ~before[k, w]
+                new[k, w] = (values[states[k], w] & ~rising) | (values[data[k], w] & rising)
+    for k in range(len(states)):
+        if not latch[k]:
+            values[states[k]] = new[k]
+
+
+@njit(cache=True, nogil=True)
+def _asynchronous(values, states, some, clear, preset, both):  # type: ignore[no-untyped-def]
+    """States under asynchronous inputs, all at once; clear wins over preset where `both` does not say otherwise."""
+    width = values.shape[1]
+    new = np.empty((len(some), width), np.uint64)
+    changed = False
+    for i in range(len(some)):
+        k = some[i]
+        for w in range(width):
+            old = values[states[k], w]
+            c = values[clear[k], w] if clear[k] >= 0 else np.uint64(0)
+            p = values[preset[k], w] if preset[k] >= 0 else np.uint64(0)
+            new[i, w] = (old & ~c & ~p) | (p & ~c)
+            if both[k] == 1:
+                new[i, w] |= p & c
+            changed |= new[i, w] != old
+    if changed:
+        for i in range(len(some)):
+            values[states[some[i]]] = new[i]
+    return changed
 
 
 @njit(cache=True)

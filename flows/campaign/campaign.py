@@ -45,9 +45,9 @@ from sim.hgcal_encoder.spec import EncoderSpec
 __all__ = ["CHUNKS", "ENGINES", "Campaign", "Job", "Plan", "make_plan", "run_campaign", "summarise"]
 
 ENGINES = ("rtl", "netlist")
-CHUNKS = {"rtl": 2000, "netlist": 16000}
-"""Faults of one entry of the ledger, by engine: far more work than a process takes to begin. A sweep over the netlist
-lasts as long as its longest fault is watched, whatever else it holds."""
+CHUNKS = {"rtl": 2000, "netlist": 20000}
+"""Faults of one entry of the ledger at most, by engine: far more work than a process takes to begin. A sweep over the
+netlist lasts as long as its longest fault is watched, whatever else it holds."""
 _REPEATS = {Stratum.SETTING: 2, Stratum.CONTROL: 8, Stratum.COUNTER: 2}
 """Crossings at which each flip-flop of these strata is struck, 1 elsewhere: control is not the same at any two."""
 _DATA_PATH, _SHADOW, _DOUBLES, _TRANSIENTS, _SAMPLED = 5000, 100, 2000, 16, 1000
@@ -127,8 +127,9 @@ class Plan:
 
     def chunks(self, engine: str) -> list[tuple[Fault, ...]]:
         """Faults as they are run and kept."""
-        size = CHUNKS[engine]
-        return [self.faults[start : start + size] for start in range(0, len(self.faults), size)]
+        count = -(-len(self.faults) // CHUNKS[engine])
+        size = -(-len(self.faults) // max(count, 1))
+        return [self.faults[start : start + size] for start in range(0, len(self.faults), max(size, 1))]
 
     def digest(self) -> str:
         """SHA-256 of all faults."""

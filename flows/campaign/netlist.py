@@ -402,8 +402,8 @@ class NetlistEngine:
         self._stimulus()
         self._snapshots: dict[int, npt.NDArray[np.uint8]] = {}
         self._check_once(one)
-        self._simulator = _widened(one, words)
-        self._new = np.empty((one.storages, words), np.uint64)
+        self._one, self._wide = one, _widened(one, words)
+        self._widest()
         self._net_numbers: dict[Target, int] | None = None
 
     def close(self) -> None:
@@ -668,7 +668,7 @@ class NetlistEngine:
         outcomes: dict[int, Outcome],
     ) -> list[int]:  # fmt: skip
         """Once over the workload; returns the faults for which no lane was free."""
-        sim = self._simulator
+        sim = self._widest()
         starts = {clock: list(group) for clock, group in groupby(order, key=lambda number: faults[number].clock)}
         first = faults[order[0]].clock // _EVERY * _EVERY
         self._recall(first)
@@ -720,7 +720,38 @@ class NetlistEngine:
                 _restore(sim.values, self._states, self._lane_mask(done))
                 free += done
             crossing += 1
+            # behind the last strike few faults are left, and every word of lanes costs as much as any other
+            if lanes and crossing > last and len(lanes) < 64 * (sim.words // 2):
+                lanes, due = self._narrow(lanes, due)
+                sim = self._simulator
+        self._widest()
         return left
+
+    def _widest(self) -> GateSimulator:
+        """All words again; their values are of no use any more."""
+        self._simulator = self._wide
+        self._new = np.empty((self._wide.storages, self._wide.words), np.uint64)
+        return self._simulator
+
+    def _narrow(
+        self, lanes: Mapping[int, _Lane], due: Mapping[int, Sequence[tuple[int, int]]]
+    ) -> tuple[dict[int, _Lane], dict[int, list[tuple[int, int]]]]:
+        """Go on in as few words as the lanes need; lanes and what they still wait for, by their new numbers."""
+        number = {old: new for new, old in enumerate(sorted(lanes), 1)}
+        narrow = _widened(self._one, len(lanes) // 64 + 1)
+        # lanes that nobody has are as lane 0
+        source = np.zeros(64 * narrow.words, np.int64)
+        source[1 : len(number) + 1] = list(number)
+        bits = np.unpackbits(self._simulator.state.view(np.uint8), axis=1, bitorder="little")
+        narrow.state = np.ascontiguousarray(np.packbits(bits[:, source], axis=1, bitorder="little")).view(np.uint64)
+        narrow.set_port("rst", np.zeros((1, 1), np.uint64))
+        narrow._drive_clocks(np.uint64(0))
+        self._simulator = narrow
+        self._new = np.empty((narrow.storages, narrow.words), np.uint64)
+        return (
+            {number[old]: state for old, state in lanes.items()},
+            {crossing: [(number[lane], what) for lane, what in waiting] for crossing, waiting in due.items()},
+        )
 
     def _recall(self, crossing: int) -> None:
         """All lanes without fault at a crossing that is kept."""

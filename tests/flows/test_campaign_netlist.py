@@ -218,6 +218,19 @@ def test_bad_targets_are_named(engine: NetlistEngine) -> None:
         engine.run([late])
 
 
+def test_few_lanes_and_many_come_to_the_same(engine: NetlistEngine, workload: Workload) -> None:
+    """Many are narrowed to one word when the last faults are watched; one word never is."""
+    faults = double_flips(engine.bits, engine.schedule, seed=4, count=120)
+    nets = engine.transient_nets()
+    for kind in ("control logic", "data path", "voters"):
+        faults += transients(nets[kind][::200], engine.schedule, seed=4, stratum=kind, repeats=1)
+    narrow = NetlistEngine(workload, engine.scheme, chip=engine.chip, bits=engine.bits, words=1)
+    found = engine.run(faults)
+    assert sum(outcome.persistent for outcome in found) > 20
+    for many, few in zip(found, narrow.run(faults), strict=True):
+        assert vars(replace(many, frames=None)) == vars(few)
+
+
 GATED = {Scheme.SECDED: "registers.byte_0538.replica", Scheme.TMR_REGISTERS: "registers.byte_0538.replica_1"}
 """Schemes whose stores are clocked when they change, and flip-flops of a byte of weights behind one clock gate."""
 
