@@ -430,6 +430,13 @@ class GateSimulator:
                 outputs[self.pin_rows[group.type][pin]] = True
         return cone, np.concatenate([ports, np.unique(cone[3][outputs[cone[3]]])])
 
+    def reached(self, port: str) -> npt.NDArray[np.bool_]:
+        """Which rows follow an input port without a storage between; shape (rows,), the port's own included."""
+        touched = np.zeros(self.rows, np.bool_)
+        touched[self.netlist.ports[port].nets] = True
+        _cone(self._left, self._right, self._target, touched)
+        return touched
+
     def _has_falling(self) -> bool:
         """Whether some flip-flop takes its data at the falling edge of a clock port."""
         if not self.clocks or not self.storages:

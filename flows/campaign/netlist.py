@@ -398,6 +398,7 @@ class NetlistEngine:
         self._latches, self._enables = self._states[one._latch], self._data[one._latch]
         internal = np.isin(one._clock_rows, one._clock_cone(clocks[1:])[1]) if spec.reuse > 1 else np.zeros(0, np.int64)
         self._internal = np.flatnonzero(internal)
+        self._resets = one.reached("rst")
         self._start = self._loaded(one)
         self._stimulus()
         self._snapshots: dict[int, npt.NDArray[np.uint8]] = {}
@@ -536,19 +537,27 @@ class NetlistEngine:
         """
         if self._gated:
             if not taken:
-                simulator.values[self._latches] = simulator.values[self._enables]
-                simulator.edge()
+                self._take(simulator, new)
             simulator._drive_clocks(np.uint64(0))
             seen: tuple[Words, Words] = _compare(simulator.values, self._kept_states, self._kept_counter)
             return seen
         whole = not len(self._internal) and not taken
         if len(self._internal) and not taken:
-            _tick(simulator.values, self._states, self._data, new)
+            self._take(simulator, new)
         for _ in range(self.workload.spec.reuse - 1 if len(self._internal) else 0):
             simulator.evaluate()
             _tick(simulator.values, self._states[self._internal], self._data[self._internal], new)
         found: tuple[Words, Words] = _edge(simulator.values, self._states, self._data, self._counter, new, whole)
         return found
+
+    def _take(self, simulator: GateSimulator, new: Words, settled: bool = False) -> None:
+        """The edge that all clocks have in common, the logic being evaluated."""
+        if self._gated and not settled:
+            simulator.values[self._latches] = simulator.values[self._enables]
+        if self._gated or settled:
+            simulator.edge()
+        else:
+            _tick(simulator.values, self._states, self._data, new)
 
     def _stimulus(self) -> None:
         """Rows of bits as masks over all lanes: inputs and expected frames of every crossing."""
@@ -706,13 +715,14 @@ class NetlistEngine:
             if pulses:
                 self._pulse(pulses)
             self._drive(sim, crossing)
-            if pulses:
+            resets = any(self._resets[net] for _, net in pulses)
+            if resets:
                 sim.settle()
             else:
                 sim.evaluate()
             self._judge(crossing, lanes)
             if pulses:
-                sim.edge()
+                self._take(sim, self._new, settled=resets)
                 self._pulse([])
             different, told = self._advance(sim, self._new, taken=bool(pulses))
             done = self._finished(crossing, lanes, different, told, outcomes)
