@@ -188,16 +188,19 @@ def _aliases(text: str) -> dict[str, list[str]]:
     """Further names of each net of a module, bit by bit."""
     widths = {
         name: int(width or 1)
-        for width, name in re.findall(r"^  wire (?:width (\d+) )?(?:\w+ \d+ )?(\\\S+)$", text, re.MULTILINE)
+        for width, name in re.findall(r"^  wire (?:width (\d+) )?(?:\w+ \d+ )?([\\$]\S+)$", text, re.MULTILINE)
     }
 
     def bits(spec: str) -> list[str]:
         if spec.startswith("{"):
-            parts = re.findall(r"\d+'[01xz]+|[\\$]\S+(?: \[\d+(?::\d+)?\])?", spec)
+            parts = re.findall(r"\d+'[01xz]+|-?\d+|[\\$]\S+(?: \[\d+(?::\d+)?\])?", spec)
             return [bit for part in reversed(parts) for bit in bits(part)]
         if matched := re.fullmatch(r"(\S+) \[(\d+)(?::(\d+))?\]", spec):
             high, low = int(matched[2]), int(matched[3] or matched[2])
             return [f"{matched[1]} [{i}]" for i in range(low, high + 1)]
+        if re.fullmatch(r"-?\d+", spec):
+            # a constant without a width has 32 bits
+            return list(f"{int(spec) & 0xFFFF_FFFF:032b}"[::-1])
         if spec[0].isdigit():
             return list(spec.partition("'")[2][::-1])
         width = widths.get(spec, 1)

@@ -218,6 +218,24 @@ def test_bad_targets_are_named(engine: NetlistEngine) -> None:
         engine.run([late])
 
 
+def test_names_of_nets_are_read_from_rtlil_as_yosys_writes_it() -> None:
+    """Private nets with a width, constants without one, concatenations."""
+    text = """module \\m
+  wire width 32 \\zero
+  wire width 3 $whole
+  wire width 3 \\c
+  wire width 4 \\d
+  connect \\zero 0
+  connect \\c $whole
+  connect \\d { 1'0 \\c [2:1] $1 }
+end
+"""
+    assert netlist._aliases(text) == {
+        "$whole [0]": ["\\c [0]"], "$whole [1]": ["\\c [1]"], "$whole [2]": ["\\c [2]"], "$1": ["\\d [0]"],
+        "\\c [1]": ["\\d [1]"], "\\c [2]": ["\\d [2]"],
+    }  # fmt: skip
+
+
 def test_few_lanes_and_many_come_to_the_same(engine: NetlistEngine, workload: Workload) -> None:
     """Many are narrowed to one word when the last faults are watched; one word never is."""
     faults = double_flips(engine.bits, engine.schedule, seed=4, count=120)
