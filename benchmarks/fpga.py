@@ -81,6 +81,7 @@ CASES = {
         Case(spec=CROSSBAR_16, device="gw2a-18"),
         Case(spec=ECON_T, device="ecp5-85k"),
         Case(spec=replace(ECON_T, reuse=8), device="ecp5-85k"),
+        Case(spec=replace(ECON_T, reuse=16), device="ecp5-85k"),
         Case(spec=ENCODER_2_4, device="ecp5-85k"),
         Case(spec=ENCODER_2_4, device="ecp5-25k"),
         Case(spec=ENCODER_2_4, device="ecp5-25k", network=True),
