@@ -365,7 +365,7 @@ class NetlistEngine:
         *,
         chip: ChipNetlist | None = None,
         bits: Sequence[StorageBit] | None = None,
-        words: int = 16,
+        words: int = 12,
         keep_frames: bool = False,
         library: str = "nangate45",
         clock_gating: bool = False,
@@ -409,6 +409,7 @@ class NetlistEngine:
         self._one, self._wide = one, _widened(one, words)
         self._widest()
         self._net_numbers: dict[Target, int] | None = None
+        self._transient_nets: dict[str, tuple[Target, ...]] | None = None
 
     def close(self) -> None:
         """Nothing is held outside; for the sake of engines that do."""
@@ -426,6 +427,11 @@ class NetlistEngine:
 
     def transient_nets(self) -> dict[str, tuple[Target, ...]]:
         """Nets that transients may strike, by what they are; a net with several names counts once."""
+        if self._transient_nets is None:
+            self._transient_nets = self._find_transient_nets()
+        return self._transient_nets
+
+    def _find_transient_nets(self) -> dict[str, tuple[Target, ...]]:
         inputs = {name for name, port in self.chip.netlist.ports.items() if port.direction == "input"}
         found: dict[str, dict[int, Target]] = {}
         for (name, bit), net in self.net_numbers.items():
@@ -483,16 +489,18 @@ class NetlistEngine:
             # what only buffers of the clock drive is the clock
             driven[self._clock_nets()] = False
             found: dict[Target, int] = {}
-            named = np.zeros(netlist.nets, np.bool_)
+            # a million names of a bit or two: lists are faster than arrays
+            struck, named = driven.tolist(), [False] * netlist.nets
             for private in (False, True):
                 for instance in netlist.instances:
                     prefix = ".".join(instance.path) + "." if instance.path else ""
                     for name, nets in instance.names.items():
                         if name.startswith("$") is not private:
                             continue
-                        for bit in np.flatnonzero(driven[nets] & ~(named[nets] & private)).tolist():
-                            found[prefix + name, bit] = int(nets[bit])
-                            named[nets[bit]] = True
+                        for bit, net in enumerate(nets.tolist()):
+                            if struck[net] and not (private and named[net]):
+                                found[prefix + name, bit] = net
+                                named[net] = True
             self._net_numbers = found
         return self._net_numbers
 
