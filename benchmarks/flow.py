@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 from flows.metrics import Metric, now, package_version, write_metrics
@@ -32,9 +33,11 @@ def main() -> None:
     total["peak_mb"] = max(step["peak_mb"] or 0 for step in steps)
     date = now()
     metrics = []
+    # what stands behind the colon is told where steps need it to differ
+    alike = Counter(step["name"].partition(":")[0] for step in steps)
     for step in [*steps, total]:
-        what, _, detail = step["name"].partition(":")
-        case = re.sub(r"[^A-Za-z0-9]+", "_", detail if what == options.design else what).strip("_")
+        what = step["name"].partition(":")[0]
+        case = re.sub(r"[^A-Za-z0-9]+", "_", step["name"] if alike[what] > 1 else what).strip("_")
         for quantity, value, unit in (("time", step["seconds"], "s"), ("memory", step["peak_mb"], "MB")):
             metrics.append(
                 Metric(
