@@ -539,7 +539,7 @@ class GateSimulator:
 
     def _clear_and_preset(self) -> bool:
         """Apply asynchronous inputs; whether a state changed."""
-        changed: bool = _asynchronous(
+        changed: bool = _apply_asynchronous(
             self.values, self.state_rows, self._asynchronous, self._clear, self._preset, self._both
         )
         return changed
@@ -619,7 +619,7 @@ def _take_data(values, states, data, clock_rows, latch, before):  # type: ignore
 
 
 @njit(cache=True, nogil=True)
-def _asynchronous(values, states, some, clear, preset, both):  # type: ignore[no-untyped-def]
+def _apply_asynchronous(values, states, some, clear, preset, both):  # type: ignore[no-untyped-def]
     """States under asynchronous inputs, all at once; clear wins over preset where `both` does not say otherwise."""
     width = values.shape[1]
     new = np.empty((len(some), width), np.uint64)

@@ -30,6 +30,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
@@ -408,8 +409,6 @@ class NetlistEngine:
         self._check_once(one)
         self._one, self._wide = one, _widened(one, words)
         self._widest()
-        self._net_numbers: dict[Target, int] | None = None
-        self._transient_nets: dict[str, tuple[Target, ...]] | None = None
 
     def close(self) -> None:
         """Nothing is held outside; for the sake of engines that do."""
@@ -423,15 +422,11 @@ class NetlistEngine:
     @property
     def nets(self) -> tuple[Target, ...]:
         """Reset, and what control tells the store, as `flows.campaign.rtl.RtlEngine.nets` has them."""
-        return (RESET, *self.transient_nets()["control outputs"])
+        return (RESET, *self.transient_nets["control outputs"])
 
+    @cached_property
     def transient_nets(self) -> dict[str, tuple[Target, ...]]:
         """Nets that transients may strike, by what they are; a net with several names counts once."""
-        if self._transient_nets is None:
-            self._transient_nets = self._find_transient_nets()
-        return self._transient_nets
-
-    def _find_transient_nets(self) -> dict[str, tuple[Target, ...]]:
         inputs = {name for name, port in self.chip.netlist.ports.items() if port.direction == "input"}
         found: dict[str, dict[int, Target]] = {}
         for (name, bit), net in self.net_numbers.items():
@@ -471,43 +466,41 @@ class NetlistEngine:
                 chosen[kind] = tuple(sorted(nets.values()))
         return chosen
 
-    @property
+    @cached_property
     def net_numbers(self) -> dict[Target, int]:
         """Nets that transients may strike, by name and bit: outputs of logic, inputs but the clock."""
-        if self._net_numbers is None:
-            netlist = self.chip.netlist
-            driven = np.zeros(netlist.nets, np.bool_)
-            for group in netlist.groups.values():
-                cell = self.chip.library[group.type]
-                if cell.storage is None:
-                    for pin in cell.outputs:
-                        nets = group.pin(pin)
-                        driven[nets[nets >= 0]] = True
-            for port in netlist.ports.values():
-                if port.direction == "input" and port.name not in ("clk", "fast_clk"):
-                    driven[port.nets] = True
-            # what only buffers of the clock drive is the clock
-            driven[self._clock_nets()] = False
-            found: dict[Target, int] = {}
-            # a million names of a bit or two: lists are faster than arrays
-            struck, named = driven.tolist(), [False] * netlist.nets
-            for private in (False, True):
-                for instance in netlist.instances:
-                    prefix = ".".join(instance.path) + "." if instance.path else ""
-                    for name, nets in instance.names.items():
-                        if name.startswith("$") is not private:
-                            continue
-                        for bit, net in enumerate(nets.tolist()):
-                            if struck[net] and not (private and named[net]):
-                                found[prefix + name, bit] = net
-                                named[net] = True
-            self._net_numbers = found
-        return self._net_numbers
+        netlist = self.chip.netlist
+        driven = np.zeros(netlist.nets, np.bool_)
+        for group in netlist.groups.values():
+            cell = self.chip.library[group.type]
+            if cell.storage is None:
+                for pin in cell.outputs:
+                    nets = group.pin(pin)
+                    driven[nets[nets >= 0]] = True
+        for port in netlist.ports.values():
+            if port.direction == "input" and port.name not in ("clk", "fast_clk"):
+                driven[port.nets] = True
+        # what only buffers of the clock drive is the clock
+        driven[self._clock_nets()] = False
+        found: dict[Target, int] = {}
+        # a million names of a bit or two: lists are faster than arrays
+        struck, named = driven.tolist(), [False] * netlist.nets
+        for private in (False, True):
+            for instance in netlist.instances:
+                prefix = ".".join(instance.path) + "." if instance.path else ""
+                for name, nets in instance.names.items():
+                    if name.startswith("$") is not private:
+                        continue
+                    for bit, net in enumerate(nets.tolist()):
+                        if struck[net] and not (private and named[net]):
+                            found[prefix + name, bit] = net
+                            named[net] = True
+        return found
 
     @property
     def samples(self) -> dict[str, tuple[Target, ...]]:
         """Further nets that transients may strike, too many to strike all, by what they are."""
-        return {kind: nets for kind, nets in self.transient_nets().items() if kind != "control outputs"}
+        return {kind: nets for kind, nets in self.transient_nets.items() if kind != "control outputs"}
 
     def _clock_nets(self) -> npt.NDArray[np.int64]:
         rows = np.unique(self._simulator._clock_rows)

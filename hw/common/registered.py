@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Value
 from amaranth.lib.wiring import Component, In, Member
 
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
 
-__all__ = ["Registered", "connect_logic", "described", "plain", "ports_of"]
+__all__ = ["Registered", "connect_logic", "delayed", "described", "plain", "ports_of", "watched"]
 
 
 class Registered(Component):
@@ -82,6 +82,23 @@ def described(part: Callable[..., Component], /, **parameters: Any) -> Any:
     component._MustUse__silence = True
     component.__init__(**parameters)
     return component
+
+
+def watched(register: Callable[..., Component]) -> bool:
+    """Whether a register tells errors."""
+    return "error" in described(register, width=1).signature.members
+
+
+def delayed(
+    m: Module, platform: object, name: str, value: Value, *, register: Callable[..., Component], errors: list[Value]
+) -> Value:
+    """A value one clock later, from a register of its own; what that tells of errors, if it does, joins `errors`."""
+    step = place(m, platform, f"{name}_register", register, width=len(value))
+    m.d.comb += step.i.eq(value)
+    if watched(register):
+        errors.append(step.error)
+    kept: Value = step.o
+    return kept
 
 
 def plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
-from hw.common.registered import described
+from hw.common.registered import watched
 
 __all__ = ["Counter"]
 
@@ -44,7 +44,7 @@ class Counter(Component):
 
     def __init__(self, *, register: Callable[..., Component] = PipelineRegister) -> None:
         self._register = register
-        self._error = "error" in described(register, width=_BITS).signature.members
+        self._error = watched(register)
         super().__init__({"orbit_start": In(1), "counter": Out(5)} | ({"error": Out(1)} if self._error else {}))
 
     def elaborate(self, platform: object) -> Module:

@@ -8,8 +8,9 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
+from hw.common.registered import watched
 from hw.hgcal_encoder.coded_words import DenseWords
-from hw.hgcal_encoder.serial_neuron import SerialNeuron, serial_format, watched
+from hw.hgcal_encoder.serial_neuron import SerialNeuron, serial_format
 from hw.hgcal_encoder.serial_window import wide
 from sim.hgcal_encoder.spec import EncoderSpec
 

@@ -1,6 +1,7 @@
 """Convolution and dense layer with multipliers that serve several multiplications in a bunch crossing."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -10,11 +11,12 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
+from hw.common.registered import delayed, watched
 from hw.hgcal_encoder.coded_words import DenseWords
 from hw.hgcal_encoder.dot_product import ActivationMultiples, ActivationOffset
 from hw.hgcal_encoder.serial_convolution import SerialConvolution
 from hw.hgcal_encoder.serial_dense import SerialDense
-from hw.hgcal_encoder.serial_neuron import serial_format, watched
+from hw.hgcal_encoder.serial_neuron import serial_format
 from hw.hgcal_encoder.serial_window import SerialWindow, connect, wires
 from hw.hgcal_encoder.slot_sequence import SlotSequence
 from sim.hgcal_encoder.spec import CELLS, EncoderSpec
@@ -142,12 +144,7 @@ class SerialNetwork(Component):
         m = Module()
         errors: list[Value] = []
 
-        def register(name: str, value: Value) -> Value:
-            step = place(m, platform, f"{name}_register", self._register, width=len(value))
-            m.d.comb += step.i.eq(value)
-            if self._watched:
-                errors.append(step.error)
-            return step.o
+        register = partial(delayed, m, platform, register=self._register, errors=errors)
 
         stages = serial_registers(spec.reuse, self._coded)
         slots = place(

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
-from hw.common.registered import described
+from hw.common.registered import watched
 from hw.common.requantise import rectify
 from hw.hgcal_encoder.coded_words import DenseWords
 from hw.hgcal_encoder.dot_product import DotProduct, DotProductFormat, WeightRecoder
@@ -17,12 +17,7 @@ from hw.hgcal_encoder.schedule import Schedule
 from hw.hgcal_encoder.word_selector import WordSelector
 from sim.hgcal_encoder.spec import EncoderSpec
 
-__all__ = ["SerialNeuron", "serial_format", "watched"]
-
-
-def watched(register: Callable[..., Component]) -> bool:
-    """Whether a register tells errors."""
-    return "error" in described(register, width=1).signature.members
+__all__ = ["SerialNeuron", "serial_format"]
 
 
 @cache

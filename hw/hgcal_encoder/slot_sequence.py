@@ -1,14 +1,14 @@
 """Which slot a network that reuses multipliers is in."""
 
 from collections.abc import Callable
+from functools import partial
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
-from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
-from hw.common.registered import described
+from hw.common.registered import delayed, watched
 
 __all__ = ["SlotSequence"]
 
@@ -59,7 +59,7 @@ class SlotSequence(Component):
         self._deepest = deepest
         self._one_order = one_order
         self._register = register
-        self._watched = "error" in described(register, width=1).signature.members
+        self._watched = watched(register)
         super().__init__(
             {
                 "toggle": In(1),
@@ -73,13 +73,7 @@ class SlotSequence(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         errors: list[Value] = []
-
-        def register(name: str, value: Value) -> Value:
-            step = place(m, platform, f"{name}_register", self._register, width=1)
-            m.d.comb += step.i.eq(value)
-            if self._watched:
-                errors.append(step.error)
-            return step.o
+        register = partial(delayed, m, platform, register=self._register, errors=errors)
 
         # the level of the toggle tells one crossing from the next
         descending = [self.toggle, register("toggle", self.toggle)]

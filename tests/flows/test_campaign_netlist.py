@@ -130,7 +130,7 @@ def test_a_corrupted_weight_gives_the_frames_of_the_flipped_image(
 
 
 def test_transients_and_reset(engine: NetlistEngine) -> None:
-    kinds = engine.transient_nets()
+    kinds = engine.transient_nets
     assert {"inputs", "control outputs", "voters", "control logic", "store logic", "data path"} <= kinds.keys()
     voters = transients(kinds["voters"][:40], engine.schedule, seed=4, stratum="voters", repeats=1)
     outputs = transients(kinds["control outputs"], engine.schedule, seed=4, stratum="control outputs", repeats=1)
@@ -239,7 +239,7 @@ end
 def test_few_lanes_and_many_come_to_the_same(engine: NetlistEngine, workload: Workload) -> None:
     """Many are narrowed to one word when the last faults are watched; one word never is."""
     faults = double_flips(engine.bits, engine.schedule, seed=4, count=120)
-    nets = engine.transient_nets()
+    nets = engine.transient_nets
     for kind in ("control logic", "data path", "voters"):
         faults += transients(nets[kind][::200], engine.schedule, seed=4, stratum=kind, repeats=1)
     narrow = NetlistEngine(workload, engine.scheme, chip=engine.chip, bits=engine.bits, words=1)
@@ -291,7 +291,7 @@ def test_a_campaign_strikes_the_netlist_that_was_asked_for(monkeypatch: pytest.M
 
 def test_a_clock_too_many_changes_nothing(gated: NetlistEngine) -> None:
     """Nothing is written or wrong: a gate that opens stores what is stored."""
-    gates = gated.transient_nets()["clock gates"]
+    gates = gated.transient_nets["clock gates"]
     latches = int(gated._simulator.storages) - len(gated.bits)
     # gates of one byte in three copies share an enable
     assert latches // 3 <= len(gates) <= latches
