@@ -25,11 +25,11 @@ bench: $(VENV)/.full ## speed of models and simulators; rivals in an environment
 	@scripts/bench.sh "$(PYTHON)" "$(BIN)"
 
 proofs: $(VENV)/.full ## proofs on protection, loading, I2C and frozen weights, the long ones too
-	@$(BIN)/python -m flows.protection_proofs
-	@$(BIN)/python -m flows.frozen_proofs --loadable
+	@$(BIN)/python -m flows.formal.protection
+	@$(BIN)/python -m flows.formal.frozen --loadable
 
 figures: $(VENV)/.core ## tables of README and docs from benchmarks/results
-	@$(BIN)/python -m flows.figures
+	@$(BIN)/python -m benchmarks.tables
 
 constraints: $(VENV)/.full ## rewrite constraints.txt from the installed environment
 	@(echo "# Versions tested together, for pip's --constraint. Regenerate with: make constraints"; \

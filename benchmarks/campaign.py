@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from flows.campaign.campaign import ENGINES, Job, open_engine, run_campaign, summarise, write_outcomes
-from flows.cells import cell_library
-from flows.metrics import Metric, now, package_version, read_metrics, write_metrics
-from flows.simulation import verilator_version
+from flows.common.metrics import Metric, now, package_version, read_metrics, write_metrics
+from flows.library.catalogue import cell_library
+from flows.tools.verilator import verilator_version
 from hw.common.scheme import Scheme
-from sim.hgcal_encoder.chip_registers import Loading
+from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import load_spec
 
 RESULTS = Path(__file__).resolve().parent / "results"

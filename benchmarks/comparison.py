@@ -1,7 +1,7 @@
 """README's table "published chip, rivals, ours": ``python -m benchmarks.comparison``.
 
 Every figure is taken from a file that a tool wrote (``benchmarks/results/*.json``) or, for other chips, from
-``flows/published.toml`` with its citation; nothing is computed here but the unit it is shown in. Writes
+``flows/estimates/published.toml`` with its citation; nothing is computed here but the unit it is shown in. Writes
 ``benchmarks/results/comparison.json``, where each figure says which file, which metric and which command it is from,
 and the block ``figures:comparison`` of README. ``--measure`` runs those commands first, in their order: hours.
 
@@ -23,9 +23,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.figures import rewrite
-from flows.metrics import Metric, package_version, read_metrics, write_metrics
-from flows.published import systems
+from benchmarks.tables import rewrite
+from flows.common.metrics import Metric, package_version, read_metrics, write_metrics
+from flows.estimates.published import systems
 from sim.files import replacing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -148,7 +148,7 @@ class Files:
         number = f"{value:g} {UNITS.get(unit, unit)}".strip()
         return Figure(
             shown=f"{number} ({about.name}; {where})", value=value, unit=unit,
-            path="flows/published.toml", name=f"{system}.{key}", method=about.citation,
+            path="flows/estimates/published.toml", name=f"{system}.{key}", method=about.citation,
         )  # fmt: skip
 
 
@@ -386,7 +386,7 @@ def _range(row: Row) -> str:
 
 
 def document(parts: Sequence[Part]) -> dict[str, Any]:
-    """What comparison.json holds: tables as text for `flows.figures`, and every figure with its origin."""
+    """What comparison.json holds: tables as text for `benchmarks.tables`, and every figure with its origin."""
     columns = ["", "published chip", "rivals", "ours", "ours: node and method", "ours: from"]
     tables, figures, cited = [], [], {}
     for part in parts:
@@ -405,7 +405,7 @@ def document(parts: Sequence[Part]) -> dict[str, Any]:
     origin = "[comparison.json](benchmarks/results/comparison.json), written by `python -m benchmarks.comparison`."
     notes = [
         "Published: " + "; ".join(f"{f.shown.partition('(')[2].partition(';')[0]}: {f.method}" for f in cited.values())
-        + ". File: [published.toml](flows/published.toml).",
+        + ". File: [published.toml](flows/estimates/published.toml).",
         f"Metric, tool, version, command and date of every figure: {origin}",
     ]  # fmt: skip
     return {
@@ -422,7 +422,7 @@ STEPS = (
     "liquidcal synth N_MNIST --library nangate45",
     "liquidcal place N_MNIST",
     "liquidcal power N_MNIST --glitch-clocks 96",
-    "python -m flows.price ECON_T --clock-gating --result benchmarks/results/protection.json",
+    "python -m flows.report.protection_cost ECON_T --clock-gating --result benchmarks/results/protection.json",
     "python -m benchmarks.target",
 )
 """Commands that no metric of the table names: steps whose results others read, and what only collects."""

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.conversion import (
+from flows.common.metrics import Metric, now, package_version, write_metrics
+from flows.learning.conversion import (
     LAYERS,
     Backend,
     Comparison,
@@ -25,11 +26,11 @@ from flows.conversion import (
     trace_model,
     trace_qkeras,
 )
-from flows.metrics import Metric, now, package_version, write_metrics
 from sim.fixed_point import IntArray
-from sim.hgcal_encoder.decoder import TrainedModel
+from sim.hgcal_encoder.detector.generator import Generator
+from sim.hgcal_encoder.detector.particles import BunchCrossings, PileUp, TopPairs
+from sim.hgcal_encoder.learning.decoder import TrainedModel
 from sim.hgcal_encoder.normalise import normalise
-from sim.hgcal_encoder.showers import BunchCrossings, Generator, PileUp, TopPairs
 from sim.hgcal_encoder.spec import ECON_T, ECON_T_EXACT
 from sim.hgcal_encoder.weights import Weights
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.crossbar_simulation import CrossbarBench, crossbar_design
-from flows.crossbar_verification import difference, load_recordings, make_segment
-from flows.metrics import Metric, now, write_metrics
-from flows.simulation import verilator_version
+from flows.common.metrics import Metric, now, write_metrics
+from flows.simulation.crossbar import CrossbarBench, crossbar_design
+from flows.tools.verilator import verilator_version
+from flows.verification.crossbar import difference, load_recordings
+from flows.verification.crossbar_stimulus import make_segment
 from sim.lsm_crossbar.spec import load_spec
 
 RESULT = Path(__file__).parent / "results" / "crossbar_simulation.json"

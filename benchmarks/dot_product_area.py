@@ -1,8 +1,9 @@
 """Cell area of the truncated dot product in several structures: ``python -m benchmarks.dot_product_area``.
 
 Regenerates the table of docs/decisions/0002-dot-product.md. Every structure computes the same function and is
-synthesised by `flows.synthesis` onto NanGate 45; what is shared between neurons (multiples of activations, recoded
-weights, offsets) is measured on its own and charged in proportion. With ``--taps 9`` etc. only some sizes are run.
+synthesised by `flows.synthesis.synthesise` onto NanGate 45; what is shared between neurons (multiples of activations,
+recoded weights, offsets) is measured on its own and charged in proportion. With ``--taps 9`` etc. only some sizes are
+run.
 """
 
 import argparse
@@ -15,8 +16,10 @@ from amaranth.back import rtlil
 from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
-from flows.cells import CellLibrary, cell_library
-from flows.synthesis import AREA, Recipe, synthesise
+from flows.library.catalogue import cell_library
+from flows.library.library import CellLibrary
+from flows.synthesis.recipe import AREA, Recipe
+from flows.synthesis.synthesise import synthesise
 from hw.common.carry_save import balanced_sum, column_carries
 from hw.hgcal_encoder.dot_product import (
     ActivationMultiples,

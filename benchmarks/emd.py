@@ -4,9 +4,10 @@ import time
 
 import numpy as np
 
-from sim.hgcal_encoder.decoder import TrainedModel
-from sim.hgcal_encoder.metric import earth_movers_distance, earth_movers_potentials, earth_movers_reference
-from sim.hgcal_encoder.showers import BunchCrossings, Generator, PileUp, TopPairs
+from sim.hgcal_encoder.detector.generator import Generator
+from sim.hgcal_encoder.detector.particles import BunchCrossings, PileUp, TopPairs
+from sim.hgcal_encoder.learning.decoder import TrainedModel
+from sim.hgcal_encoder.learning.metric import earth_movers_distance, earth_movers_potentials, earth_movers_reference
 
 
 def main() -> None:

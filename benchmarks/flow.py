@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from flows.metrics import Metric, now, package_version, write_metrics
+from flows.common.metrics import Metric, now, package_version, write_metrics
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

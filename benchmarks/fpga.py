@@ -15,10 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flows.designs import Design, component
-from flows.fpga import DEVICES, FpgaError, SizeError, place_and_route
-from flows.metrics import now, package_version
-from flows.yosys import yosys_version
+from flows.common.metrics import now, package_version
+from flows.designs.design import Design, component
+from flows.physical.fpga import DEVICES, FpgaError, SizeError, place_and_route
+from flows.tools.yosys import yosys_version
 from hw.common.export import to_rtlil
 from hw.common.serial_boundary import SerialBoundary
 from hw.hgcal_encoder.serial_network import SerialNetwork
@@ -43,7 +43,7 @@ class Case:
     ----------
     spec : EncoderSpec or CrossbarSpec
     device : str
-        Of `flows.fpga.DEVICES`.
+        Of `flows.physical.fpga.DEVICES`.
     network : bool
         Of an encoder that reuses multipliers the network alone, weights at its inputs; ``clk`` is its internal clock.
     """
@@ -149,7 +149,7 @@ def parts(stat: dict[str, Any], design: str, weights: Mapping[str, int]) -> list
     design : str
         Name that the parts have in front.
     weights : mapping of str to int
-        Logic cells of each primitive, as `flows.fpga.Device.cells`.
+        Logic cells of each primitive, as `flows.physical.fpga.Device.cells`.
 
     Returns
     -------

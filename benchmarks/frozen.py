@@ -21,17 +21,19 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.rivals.da4ml_arrays import network_arrays
-from flows.cells import CellLibrary, cell_library
-from flows.conversion import sample_pixels, trace_model
-from flows.frozen import KEEP
-from flows.gate_simulation import GateSimulator, from_lanes, to_lanes
-from flows.liberty import read_power_library
-from flows.metrics import Metric, read_metrics, write_metrics
-from flows.netlist import read_netlist
-from flows.synthesis import SynthesisResult, synthesise
+from flows.common.metrics import Metric, read_metrics, write_metrics
+from flows.designs.frozen import KEEP
+from flows.learning.conversion import sample_pixels, trace_model
+from flows.library.catalogue import cell_library
+from flows.library.library import CellLibrary
+from flows.library.power_library import read_power_library
+from flows.netlist.gate_simulation import GateSimulator, from_lanes, to_lanes
+from flows.netlist.netlist import read_netlist
+from flows.synthesis.result import SynthesisResult
+from flows.synthesis.synthesise import synthesise
 from hw.common.export import to_rtlil
 from hw.hgcal_encoder.frozen_network import FrozenNetwork, FrozenWeights
-from sim.hgcal_encoder.decoder import shipped_models
+from sim.hgcal_encoder.learning.decoder import shipped_models
 from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.metrics import Metric, now, package_version, write_metrics
-from sim.lsm_crossbar.array import column_currents, ir_drop_factors, relaxed_column_currents
-from sim.lsm_crossbar.device import draw_conductances_us
+from flows.common.metrics import Metric, now, package_version, write_metrics
+from sim.lsm_crossbar.macro_model.array import column_currents, ir_drop_factors, relaxed_column_currents
+from sim.lsm_crossbar.macro_model.device import draw_conductances_us
 from sim.lsm_crossbar.spec import N_MNIST
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -28,11 +28,11 @@ from typing import Any
 
 import numpy as np
 
-from flows.metrics import Metric, now, package_version, write_metrics
-from sim.lsm_crossbar.device import draw
-from sim.lsm_crossbar.event_camera import EventCamera, mnist_digits
-from sim.lsm_crossbar.events import ENCODINGS, encode_all
+from flows.common.metrics import Metric, now, package_version, write_metrics
 from sim.lsm_crossbar.liquid import Liquid
+from sim.lsm_crossbar.macro_model.device import draw
+from sim.lsm_crossbar.recordings.event_camera import EventCamera, mnist_digits
+from sim.lsm_crossbar.recordings.events import ENCODINGS, encode_all
 from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -34,14 +34,14 @@ from benchmarks.lsm_data import (
     synthesised,
 )
 from benchmarks.style import figure, save
-from flows.metrics import Metric, now, package_version, write_metrics
+from flows.common.metrics import Metric, now, package_version, write_metrics
 from sim.files import replacing
-from sim.lsm_crossbar.device import draw
-from sim.lsm_crossbar.events import ENCODINGS, Encoding, encode_all
-from sim.lsm_crossbar.health import Health, liquid_health
+from sim.lsm_crossbar.learning.health import Health, liquid_health
+from sim.lsm_crossbar.learning.model import TrainedCrossbar
+from sim.lsm_crossbar.learning.readout_training import TrainedReadout, accuracy, confusion_matrix, train
 from sim.lsm_crossbar.liquid import Liquid
-from sim.lsm_crossbar.model import TrainedCrossbar
-from sim.lsm_crossbar.readout_training import TrainedReadout, accuracy, confusion_matrix, train
+from sim.lsm_crossbar.macro_model.device import draw
+from sim.lsm_crossbar.recordings.events import ENCODINGS, Encoding, encode_all
 from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec
 
 DRAWS = range(5)
@@ -332,8 +332,8 @@ Readout of `N_MNIST` for digits of N-MNIST: {N_MNIST.neurons} neurons, {N_MNIST.
 | accuracy on {len(classes)} synthesised recordings of further digits | {100 * on_made:.1f} % |
 
 No real recording was used in training, nor any digit of the first 1,000 of MNIST's training set, which the real
-recordings show; the camera is `sim.lsm_crossbar.event_camera`. The conductance image is not stored: it is drawn again
-from the seed, and its hash must agree.
+recordings show; the camera is `sim.lsm_crossbar.recordings.event_camera`. The conductance image is not stored: it is
+drawn again from the seed, and its hash must agree.
 
 Candidates, trained on the training set alone:
 

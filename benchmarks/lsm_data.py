@@ -19,11 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.files import replacing
-from sim.lsm_crossbar import event_camera
-from sim.lsm_crossbar.device import draw
-from sim.lsm_crossbar.event_camera import EventCamera, mnist_digits
-from sim.lsm_crossbar.events import Encoding, Events, encode_all, find_recordings, read_labels, read_recording
 from sim.lsm_crossbar.liquid import Liquid
+from sim.lsm_crossbar.macro_model.device import draw
+from sim.lsm_crossbar.recordings import event_camera
+from sim.lsm_crossbar.recordings.event_camera import EventCamera, mnist_digits
+from sim.lsm_crossbar.recordings.events import (
+    Encoding,
+    Events,
+    encode_all,
+    find_recordings,
+    read_labels,
+    read_recording,
+)
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 REPOSITORY = Path(__file__).resolve().parent.parent

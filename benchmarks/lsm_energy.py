@@ -13,12 +13,12 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from flows.crossbar_activity import recorded_stimulus
-from flows.crossbar_energy import NODE, Term, area_terms, digital_terms, macro_terms, split
-from flows.designs import design
-from flows.metrics import Metric, now, package_version, write_metrics
-from flows.physical import Mapped
-from flows.synthesis import load_result
+from flows.common.metrics import Metric, now, package_version, write_metrics
+from flows.designs.design import design
+from flows.estimates.crossbar_energy import NODE, Term, area_terms, digital_terms, macro_terms, split
+from flows.physical.mapped import Mapped
+from flows.stimulus.recordings import recorded_stimulus
+from flows.synthesis.result import load_result
 from sim.lsm_crossbar.energy import Estimate, inference_energy
 from sim.lsm_crossbar.spec import CrossbarSpec
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from benchmarks.lsm_data import IMAGES, RESULTS, STEP_US, real
 from benchmarks.style import figure, save
-from flows.metrics import Metric, now, package_version, write_metrics
-from sim.lsm_crossbar.event_camera import SACCADES_US, TRAJECTORY, EventCamera, mnist_digits
-from sim.lsm_crossbar.events import ENCODINGS, Events, encode_all
+from flows.common.metrics import Metric, now, package_version, write_metrics
+from sim.lsm_crossbar.recordings.event_camera import SACCADES_US, TRAJECTORY, EventCamera, mnist_digits
+from sim.lsm_crossbar.recordings.events import ENCODINGS, Events, encode_all
 
 FIRST, LAST = 240, 640
 MEASURED = (

@@ -17,11 +17,11 @@ import numpy as np
 from benchmarks.lsm_accuracy import DRAWS, ENCODING, Parts
 from benchmarks.lsm_data import IMAGES, RESULTS, STEP_US, Part, counts, kept
 from benchmarks.style import figure, save
-from flows.metrics import Metric, now, package_version, write_metrics
-from sim.lsm_crossbar.device import draw, noise_scale, programming_voltage_v
-from sim.lsm_crossbar.events import encode_all
+from flows.common.metrics import Metric, now, package_version, write_metrics
+from sim.lsm_crossbar.learning.readout_training import accuracy, train
 from sim.lsm_crossbar.liquid import Liquid
-from sim.lsm_crossbar.readout_training import accuracy, train
+from sim.lsm_crossbar.macro_model.device import draw, noise_scale, programming_voltage_v
+from sim.lsm_crossbar.recordings.events import encode_all
 from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec
 
 MEASURED_FORMED = 0.493

@@ -38,8 +38,8 @@ import numpy as np
 
 from benchmarks.rivals.da4ml_arrays import network_arrays
 from benchmarks.rivals.keras_network import keras_model
-from flows.conversion import Hls4mlNetwork
-from flows.metrics import Metric, now, package_version, write_metrics
+from flows.common.metrics import Metric, now, package_version, write_metrics
+from flows.learning.conversion import Hls4mlNetwork
 from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.grid import to_grid
 from sim.hgcal_encoder.normalise import normalise

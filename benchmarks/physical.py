@@ -12,9 +12,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from flows.metrics import Metric, find, now, package_version, read_metrics, write_metrics
-from flows.physical import Mapped
-from flows.translation import area_range, energy_range
+from flows.common.metrics import Metric, find, now, package_version, read_metrics, write_metrics
+from flows.estimates.translation import area_range, energy_range
+from flows.physical.mapped import Mapped
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

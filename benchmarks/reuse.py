@@ -15,11 +15,12 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from flows.cells import CellLibrary, cell_library
-from flows.metrics import Metric, now, read_metrics, write_metrics
-from flows.synthesis import synthesise
-from flows.timing import sta_version
-from flows.yosys import run_yosys
+from flows.common.metrics import Metric, now, read_metrics, write_metrics
+from flows.library.catalogue import cell_library
+from flows.library.library import CellLibrary
+from flows.physical.timing import sta_version
+from flows.synthesis.synthesise import synthesise
+from flows.tools.yosys import run_yosys
 from hw.common.export import to_rtlil
 from hw.hgcal_encoder.encoder import Encoder
 from hw.hgcal_encoder.schedule import Schedule

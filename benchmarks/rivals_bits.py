@@ -22,16 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.style import figure, save
-from flows.metrics import Metric, now, package_version, write_metrics
-from sim.hgcal_encoder.conservation import conserve, relative_covariance
-from sim.hgcal_encoder.decoder import TrainedModel, shipped_models, sum_of_code
-from sim.hgcal_encoder.metric import ETA_BINS, Comparison, compare, occupancy, summarise
+from flows.common.metrics import Metric, now, package_version, write_metrics
+from sim.hgcal_encoder.algorithms.comparison import reconstruct_rivals
+from sim.hgcal_encoder.algorithms.output_buffer import Admission
+from sim.hgcal_encoder.algorithms.threshold_sum import ThresholdSum
+from sim.hgcal_encoder.detector.generator import Generator, ModuleImages
+from sim.hgcal_encoder.detector.particles import BunchCrossings, PileUp, TopPairs
+from sim.hgcal_encoder.files.readers import read_charges
+from sim.hgcal_encoder.learning.conservation import conserve, relative_covariance
+from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models, sum_of_code
+from sim.hgcal_encoder.learning.metric import ETA_BINS, Comparison, compare, occupancy, summarise
 from sim.hgcal_encoder.normalise import sum_code
-from sim.hgcal_encoder.output_buffer import Admission
-from sim.hgcal_encoder.readers import read_charges
-from sim.hgcal_encoder.rivals import reconstruct_rivals
-from sim.hgcal_encoder.showers import BunchCrossings, Generator, ModuleImages, PileUp, TopPairs
-from sim.hgcal_encoder.threshold_sum import ThresholdSum
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 COMMAND = "python -m benchmarks.rivals_bits"

@@ -10,14 +10,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from flows import drawing
 from flows.campaign.conclusions import TOPS, conclusions
 from flows.campaign.hessian import hessian_ranking
 from flows.campaign.physics import Sensitivity, physics_sample, weight_sensitivity
-from flows.campaign.plots import lines_svg, sensitivity_svg
-from flows.metrics import Metric, now, package_version, read_metrics, write_metrics
+from flows.common.metrics import Metric, now, package_version, read_metrics, write_metrics
+from flows.report import drawing
+from flows.report.campaign_plots import lines_svg, sensitivity_svg
 from sim.files import replacing
-from sim.hgcal_encoder.decoder import TrainedModel
+from sim.hgcal_encoder.learning.decoder import TrainedModel
 
 ROOT = Path(__file__).resolve().parent
 RESULTS, IMAGES = ROOT / "results", ROOT.parent / "docs" / "images"

@@ -20,23 +20,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.style import figure, save
-from sim.hgcal_encoder.geometry import module_geometry
-from sim.hgcal_encoder.parametrised_showers import parametrised_library
-from sim.hgcal_encoder.readers import read_charges
-from sim.hgcal_encoder.showers import (
-    NEIGHBOURS,
-    TRIGGER_LAYERS,
+from sim.hgcal_encoder.detector.detector import Detector
+from sim.hgcal_encoder.detector.frozen_showers import TRIGGER_LAYERS, ShowerLibrary
+from sim.hgcal_encoder.detector.generator import NEIGHBOURS, Generator, ModuleImages
+from sim.hgcal_encoder.detector.geometry import module_geometry
+from sim.hgcal_encoder.detector.parametrised_showers import parametrised_library
+from sim.hgcal_encoder.detector.particles import (
     BunchCrossings,
-    Detector,
-    Generator,
-    ModuleImages,
     Particles,
     ParticleSource,
     PileUp,
-    ShowerLibrary,
     SingleParticles,
     TopPairs,
 )
+from sim.hgcal_encoder.files.readers import read_charges
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ENERGY_GEV = 40.0

@@ -3,7 +3,8 @@
 import sys
 import time
 
-from sim.hgcal_encoder.showers import Generator, PileUp
+from sim.hgcal_encoder.detector.generator import Generator
+from sim.hgcal_encoder.detector.particles import PileUp
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Speed of the native Verilator harness: bunch crossings per minute of a whole encoder, wall clock and CPU time.
 
 Usage: ``python -m benchmarks.simulation [PRESET] [--crossings N] [--cached] [--out FILE]``. Writes a list of
-`flows.metrics.Metric`. Wall clock depends on what else the machine does, so the load average is part of the result; CPU
-time per crossing hardly does.
+`flows.common.metrics.Metric`. Wall clock depends on what else the machine does, so the load average is part of the
+result; CPU time per crossing hardly does.
 """
 
 import argparse
@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.metrics import Metric, now, write_metrics
-from flows.simulation import EncoderBench, encoder_design, verilator_version
-from flows.verification import random_settings, random_weights, random_words
+from flows.common.metrics import Metric, now, write_metrics
+from flows.simulation.encoder import EncoderBench, encoder_design
+from flows.tools.verilator import verilator_version
+from flows.verification.encoder_stimulus import random_settings, random_weights, random_words
 from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.spec import load_spec
 

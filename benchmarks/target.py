@@ -24,12 +24,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from flows.designs import Design
-from flows.metrics import Metric, find, now, package_version, read_metrics, write_metrics
-from flows.published import systems
-from flows.translation import area_range, energy_range
+from flows.common.metrics import Metric, find, now, package_version, read_metrics, write_metrics
+from flows.designs.design import Design
+from flows.estimates.published import systems
+from flows.estimates.translation import area_range, energy_range
 from hw.common.scheme import Scheme
-from sim.hgcal_encoder.chip_registers import Loading
+from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import ECON_T
 
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from flows.encoder_evaluation import evaluate_model, evaluation_sample
-from flows.metrics import Metric, now, package_version, write_metrics
-from sim.hgcal_encoder.decoder import TrainedModel, shipped_models
-from sim.hgcal_encoder.metric import BINS
-from sim.hgcal_encoder.readers import read_charge_table
+from flows.common.metrics import Metric, now, package_version, write_metrics
+from flows.learning.encoder import evaluate_model, evaluation_sample
+from sim.hgcal_encoder.files.readers import read_charge_table
+from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
+from sim.hgcal_encoder.learning.metric import BINS
 
 RESULT = Path(__file__).resolve().parent / "results" / "weights.json"
 _SPREAD = re.compile(r"^\| (\w+) \| (\d+)-(\d+) \|.* ([\d.]+) \|$", re.MULTILINE)

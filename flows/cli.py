@@ -67,14 +67,14 @@ app.add_typer(evaluate.app, name="evaluate")
 def main() -> None:
     """Entry point: turns expected errors into one line and an exit code. Ctrl-C ends with 130, as shells do."""
     from flows.campaign.engine import EngineError
-    from flows.cells import LibraryError
-    from flows.fpga import FpgaError
-    from flows.metrics import GateError
-    from flows.simulation import SimulatorError
-    from flows.synthesis import SynthesisError
-    from flows.yosys import YosysError
+    from flows.common.metrics import GateError
+    from flows.common.process import SimulatorError
+    from flows.library.liberty_file import LibraryError
+    from flows.physical.fpga import FpgaError
+    from flows.synthesis.result import SynthesisError
+    from flows.tools.yosys import YosysError
     from hw.common.export import ExportError
-    from sim.hgcal_encoder.driver import LoadError
+    from sim.hgcal_encoder.configuration.driver import LoadError
 
     expected = (
         *(ValueError, TypeError, OSError, ExportError, FpgaError, LibraryError, LoadError, ModuleNotFoundError),

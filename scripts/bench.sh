@@ -22,4 +22,4 @@ for name in models simulation showers frozen; do
     printf '\n== benchmarks.%s\n' "$name"
     "$bin/python" -m "benchmarks.$name"
 done
-"$bin/python" -m flows.figures
+"$bin/python" -m benchmarks.tables

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.lsm_crossbar.conductance_file import Conductances
+from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 SMALL_CROSSBAR = CrossbarSpec(

@@ -8,7 +8,7 @@ import math
 from dataclasses import replace
 from fractions import Fraction
 
-from flows.verification import random_spec
+from flows.verification.encoder_stimulus import random_spec
 from sim.fixed_point import FixedPoint, Overflow, Rounding
 from sim.hgcal_encoder.spec import ECON_T, PRESETS, EncoderSpec
 

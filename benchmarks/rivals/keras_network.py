@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sim.hgcal_encoder.keras_files import keras_padding
+from sim.hgcal_encoder.files.keras_files import keras_padding
 from sim.hgcal_encoder.weights import Weights
 
 

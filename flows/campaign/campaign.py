@@ -32,14 +32,14 @@ from flows.campaign.ledger import Ledger
 from flows.campaign.outcome import Effect, Outcome, uncorrected
 from flows.campaign.statistics import Sample, clopper_pearson, stratified, upper_limit
 from flows.campaign.workload import make_workload
-from flows.cluster import dask_client
-from flows.content_cache import content_key, source_hash
-from flows.protection import StorageBit, Stratum, chip_bits
+from flows.common.cluster import dask_client
+from flows.common.content_cache import content_key, source_hash
+from flows.designs.storage_bits import StorageBit, Stratum, chip_bits
 from hw.common.registered import described
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.chip import Chip
 from sim.files import replacing
-from sim.hgcal_encoder.chip_registers import Loading
+from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import EncoderSpec
 
 __all__ = ["CHUNKS", "ENGINES", "Campaign", "Job", "Plan", "make_plan", "run_campaign", "summarise"]
@@ -59,10 +59,16 @@ _LONG = (Stratum.CONTROL, Stratum.COUNTER, Stratum.SHADOW)
 """Strata of which a fault may be watched to the end of the conversation."""
 _CODE = (
     "flows/campaign/faults.py", "flows/campaign/outcome.py", "flows/campaign/rtl.py", "flows/campaign/store.py",
-    "flows/campaign/workload.py", "flows/encoder_activity.py", "flows/harness/faults.cpp", "flows/protection.py",
-    "flows/simulation.py", "hw", "sim",
+    "flows/campaign/workload.py", "flows/power/encoder.py", "flows/campaign/faults.cpp",
+    "flows/designs/storage_bits.py",
+    "flows/simulation/native.py", "hw", "sim",
 )  # fmt: skip
-_NETLIST_CODE = ("flows/campaign/netlist.py", "flows/gate_simulation.py", "flows/netlist.py", "flows/synthesis.py")
+_NETLIST_CODE = (
+    "flows/campaign/netlist.py",
+    "flows/netlist/gate_simulation.py",
+    "flows/netlist/netlist.py",
+    "flows/synthesis/synthesise.py",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,10 @@ from flows.campaign.beam import CROSSING_S, CROSSINGS_PER_DAY, FILL_S, Beam, Sto
 from flows.campaign.hessian import HessianRanking, coverage
 from flows.campaign.physics import Sensitivity
 from flows.campaign.selective import bit_price_um2, bits_for, pareto
-from flows.metrics import Metric, find
+from flows.common.metrics import Metric, find
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.coded_words import WordMap
-from sim.hgcal_encoder.chip_registers import image_masks
+from sim.hgcal_encoder.configuration.chip_registers import image_masks
 from sim.hgcal_encoder.spec import EncoderSpec
 
 __all__ = ["TOPS", "beam_table", "conclusions", "priced"]
@@ -106,7 +106,7 @@ def conclusions(
     ranking : HessianRanking
         Of the same network.
     prices : sequence of Metric, optional
-        Of `flows.price.prices`; without them no areas are told.
+        Of `flows.report.protection_cost.prices`; without them no areas are told.
     beam : Beam, optional
 
     Returns

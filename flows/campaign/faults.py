@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from flows.protection import StorageBit, Stratum
+from flows.designs.storage_bits import StorageBit, Stratum
 
 __all__ = [
     "EXHAUSTIVE", "Fault", "Kind", "Schedule", "Target", "beam_windows", "double_flips", "flips_meet", "populations",
@@ -21,8 +21,8 @@ __all__ = [
 ]  # fmt: skip
 
 Target = tuple[str, int]
-"""Hierarchical path of a signal as `flows.protection.storage_bits` names it, and a bit of it; of a transient the name
-of a net, and a bit."""
+"""Hierarchical path of a signal as `flows.designs.storage_bits.storage_bits` names it, and a bit of it; of a transient
+the name of a net, and a bit."""
 
 EXHAUSTIVE = (Stratum.WEIGHT, Stratum.SETTING, Stratum.CONTROL, Stratum.COUNTER)
 """Strata of which every flip-flop is struck."""
@@ -308,8 +308,9 @@ def beam_windows(
 def flips_meet(fault: Fault, schedule: Schedule, protected: Mapping[Target, str]) -> bool:
     """Whether two flips of a fault strike one word, the second before the first is corrected.
 
-    A word is what `flows.protection.StorageBit.protected` names: copies of a bit, or a code word. All of control counts
-    as one word, corrected with the next crossing: its copies vote on what their own logic makes of all bits.
+    A word is what `flows.designs.storage_bits.StorageBit.protected` names: copies of a bit, or a code word. All of
+    control counts as one word, corrected with the next crossing: its copies vote on what their own logic makes of all
+    bits.
 
     Parameters
     ----------

@@ -44,19 +44,22 @@ from flows.campaign.outcome import Effect, Outcome
 from flows.campaign.rtl import RESET, WATCHED, schedule_of, watched
 from flows.campaign.store import stored_values
 from flows.campaign.workload import Workload
-from flows.cells import CellLibrary, cache_directory, cell_library
-from flows.content_cache import ContentCache, content_key, source_hash
-from flows.gate_simulation import GateSimulator, from_lanes
-from flows.liberty import PowerLibrary, read_power_library
-from flows.netlist import CellGroup, Netlist, netlist_from_json
-from flows.protection import StorageBit, Stratum, gate_replicas, storage_bits
-from flows.synthesis import AREA, Recipe, load_result, synthesise
+from flows.common.content_cache import ContentCache, cache_directory, content_key, source_hash
+from flows.designs.storage_bits import StorageBit, Stratum, gate_replicas, storage_bits
+from flows.library.catalogue import cell_library
+from flows.library.library import CellLibrary
+from flows.library.power_library import PowerLibrary, read_power_library
+from flows.netlist.gate_simulation import GateSimulator, from_lanes
+from flows.netlist.netlist import CellGroup, Netlist, netlist_from_json
+from flows.synthesis.recipe import AREA, Recipe
+from flows.synthesis.result import load_result
+from flows.synthesis.synthesise import synthesise
 from hw.common.registered import described
 from hw.common.replica import KEPT
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.chip import Chip
 from hw.hgcal_encoder.control import ControlLogic
-from sim.hgcal_encoder.chip_registers import Loading
+from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import EncoderSpec
 
 __all__ = ["ChipNetlist", "NetlistEngine", "map_chip", "rewired"]
@@ -94,21 +97,21 @@ def map_chip(
     recipe : Recipe
         How to map.
     clock_gating : bool
-        With clock gates, as `flows.synthesis.synthesise` has it.
+        With clock gates, as `flows.synthesis.synthesise.synthesise` has it.
     timeout_s : float
         Limit of each yosys run in seconds.
 
     Raises
     ------
     GateError
-        If a flip-flop of a copy is missing: see `flows.protection.gate_replicas`.
+        If a flip-flop of a copy is missing: see `flows.designs.storage_bits.gate_replicas`.
     """
     from hw.common.export import to_rtlil
 
     key = content_key(
         spec=spec.to_toml(), scheme=scheme, loading=loading, library=library.sha256, recipe=asdict(recipe),
         clock_gating=clock_gating,
-        sources=source_hash("hw", "sim", "flows/synthesis.py", "flows/cells.py", "flows/yosys.py"),
+        sources=source_hash("hw", "sim", "flows/synthesis", "flows/library", "flows/tools"),
     )  # fmt: skip
     folder = cache_directory() / "chips" / f"{spec.name}-{scheme}-{loading}-{key[:16]}"
     if not (folder / "metrics.json").is_file():
@@ -594,7 +597,7 @@ class NetlistEngine:
         digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in (w.words, w.scl, w.sda, w.frames)))
         key = content_key(
             netlist=self.chip.digest, workload=digest.hexdigest(), image=sorted(w.image.items()),
-            sources=source_hash("flows/campaign/netlist.py", "flows/gate_simulation.py", "flows/netlist.py"),
+            sources=source_hash("flows/campaign/netlist.py", "flows/netlist"),
         )  # fmt: skip
         kept = cache.get(key) if self.chip.digest else None
         if kept is None:

@@ -24,10 +24,11 @@ import numpy.typing as npt
 
 from sim.files import replacing
 from sim.fixed_point import IntArray, round_shift, wrap
-from sim.hgcal_encoder.decoder import TrainedModel, truncate_latents
-from sim.hgcal_encoder.metric import earth_movers_distance
+from sim.hgcal_encoder.detector.generator import Generator, ModuleImages
+from sim.hgcal_encoder.detector.particles import BunchCrossings, PileUp, TopPairs
+from sim.hgcal_encoder.learning.decoder import TrainedModel, truncate_latents
+from sim.hgcal_encoder.learning.metric import earth_movers_distance
 from sim.hgcal_encoder.normalise import normalise, sum_code
-from sim.hgcal_encoder.showers import BunchCrossings, Generator, ModuleImages, PileUp, TopPairs
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 

@@ -28,21 +28,21 @@ from flows.campaign.faults import Fault, Kind, Schedule, Target
 from flows.campaign.outcome import Effect, Outcome
 from flows.campaign.store import reset_image, stored_values
 from flows.campaign.workload import Workload
-from flows.cells import cache_directory
-from flows.content_cache import ContentCache, content_key, source_hash
-from flows.protection import StorageBit, Stratum, storage_bits
-from flows.simulation import FastClock, NativeModel, Port, build_native, split_modules
+from flows.common.content_cache import ContentCache, cache_directory, content_key, source_hash
+from flows.designs.storage_bits import StorageBit, Stratum, storage_bits
+from flows.simulation.native import FastClock, NativeModel, build_native
+from flows.tools.verilog import Port, split_modules
 from hw.common.registered import described
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.chip import Chip
 from hw.hgcal_encoder.coded_words import WordMap
 from hw.hgcal_encoder.control import ControlLogic
-from sim.hgcal_encoder.chip_registers import Loading, image_masks
+from sim.hgcal_encoder.configuration.chip_registers import Loading, image_masks
 from sim.hgcal_encoder.spec import EncoderSpec
 
 __all__ = ["RESET", "RtlEngine", "add_hooks", "chip_verilog", "schedule_of", "watched"]
 
-_HARNESS = Path(__file__).parent.parent / "harness" / "faults.cpp"
+_HARNESS = Path(__file__).with_name("faults.cpp")
 RESET: Target = ("rst", 0)
 """Target of a transient on the reset of the chip."""
 _NETS = ("address", "write_data", "write_enable", "merge", "value", "swap", "run", "mark", "sda_low", "scrub_row")
@@ -240,7 +240,7 @@ class RtlEngine:
     seed : int
         Seed of variables without initial value.
     optimise : str
-        As for `flows.simulation.build_native`: less for a chip that is simulated for seconds only.
+        As for `flows.simulation.native.build_native`: less for a chip that is simulated for seconds only.
     timeout_s : float
         Limit of the build in seconds.
 
@@ -570,7 +570,7 @@ class _Packer(NativeModel):
 
 def build(hooked: str, top: str, reuse: int, optimise: str, timeout_s: float) -> tuple[Path, tuple[Port, ...]]:
     """Compile a hooked chip, or find it in the cache."""
-    from flows.simulation import read_ports
+    from flows.tools.verilog import read_ports
 
     bit = 0
     places = {}

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.campaign.hessian import coverage
-from flows.metrics import Metric, find
+from flows.common.metrics import Metric, find
 from hw.common.scheme import Scheme
-from sim.hgcal_encoder.chip_registers import image_fields
+from sim.hgcal_encoder.configuration.chip_registers import image_fields
 from sim.hgcal_encoder.spec import EncoderSpec
 
 __all__ = ["Pareto", "bit_price_um2", "bits_for", "pareto"]
@@ -26,7 +26,7 @@ def bit_price_um2(spec: EncoderSpec, metrics: Iterable[Metric], scheme: Scheme =
     ----------
     spec : EncoderSpec
     metrics : iterable of Metric
-        Of `flows.price.prices`, with a chip of each of the two cases in direct loading.
+        Of `flows.report.protection_cost.prices`, with a chip of each of the two cases in direct loading.
     scheme : Scheme
         Copies and voter of a bit do not depend on its neighbours in `tmr_registers`, so its price is that of a bit.
     """

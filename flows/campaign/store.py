@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from flows.campaign.faults import Target
-from flows.protection import StorageBit, Stratum
+from flows.designs.storage_bits import StorageBit, Stratum
 from hw.common.registered import described
 from hw.common.scheme import Scheme
 from hw.common.secded_cell import check_bits, check_columns
 from hw.hgcal_encoder.chip import Chip
 from hw.hgcal_encoder.coded_words import WordMap
-from sim.hgcal_encoder.chip_registers import Loading, image_fields, image_masks
+from sim.hgcal_encoder.configuration.chip_registers import Loading, image_fields, image_masks
 from sim.hgcal_encoder.spec import EncoderSpec
 
 __all__ = ["reset_image", "stored_values"]

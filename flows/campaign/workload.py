@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from flows.chip_simulation import Waveform, waveform
-from flows.encoder_activity import shower_stimulus
+from flows.stimulus.i2c import Waveform, waveform
+from flows.stimulus.showers import shower_stimulus
 from sim.fixed_point import IntArray
-from sim.hgcal_encoder.chip_registers import (
+from sim.hgcal_encoder.configuration.chip_registers import (
     DEVICE_ADDRESS,
     LOAD_COMMIT,
     Loading,
@@ -20,8 +20,8 @@ from sim.hgcal_encoder.chip_registers import (
     image_fields,
     image_masks,
 )
-from sim.hgcal_encoder.decoder import TrainedModel, shipped_models
 from sim.hgcal_encoder.encoder import Encoder
+from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
 from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights

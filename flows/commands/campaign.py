@@ -15,7 +15,7 @@ from rich.table import Table
 from flows.commands.options import AsJson, ClockGating, Out, Preset, Reuse, finish, result_folder
 from hw.common.scheme import Scheme
 from sim.files import replacing
-from sim.hgcal_encoder.chip_registers import Loading
+from sim.hgcal_encoder.configuration.chip_registers import Loading
 
 
 def campaign(
@@ -41,8 +41,8 @@ def campaign(
     """
     # generators, engines and statistics take seconds to import: not for the help of every command
     from flows.campaign.campaign import ENGINES, Job, run_campaign, summarise, write_outcomes
-    from flows.designs import design
-    from flows.journal import Check, Journal, origin
+    from flows.common.journal import Check, Journal, origin
+    from flows.designs.design import design
     from sim.hgcal_encoder.spec import EncoderSpec
 
     spec = design(preset, reuse=reuse).spec

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.commands.options import AsJson, finish
-from flows.journal import Check, Journal
+from flows.common.journal import Check, Journal
 from sim.hgcal_encoder.spec import PRESETS, load_spec
 from sim.hgcal_encoder.weights import Weights
 
@@ -33,7 +33,7 @@ def convert(
     An autoencoder file will do: its encoder is found by the shapes of its layers. Quantisers that the file describes
     are applied. Weights between two codes or out of range are refused unless --round or --clip allows to move them.
     """
-    from sim.hgcal_encoder.keras_files import read_keras_encoder
+    from sim.hgcal_encoder.files.keras_files import read_keras_encoder
 
     spec = load_spec(preset)
     journal = Journal()
@@ -70,7 +70,7 @@ def _check(journal: Journal, weights: Weights, images: int, seed: int) -> list[d
     """Every engine against the golden model; QKeras must agree only where it has the rules of the spec."""
     import numpy as np
 
-    from flows.conversion import (
+    from flows.learning.conversion import (
         Backend,
         HardwareNetwork,
         Hls4mlNetwork,

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from flows.commands.options import AsJson, Library, Out, finish, print_times, result_folder
-from flows.commands.synth import run_synthesis
-from flows.journal import Journal
+from flows.common.journal import Journal
+from flows.steps.synthesis import run_synthesis
 
 
 class Chip(StrEnum):
@@ -36,9 +36,9 @@ def demo(
 
     Encoder: showers become eLink words. Crossbar: one seed becomes conductances, accuracy, spikes and energy.
     """
-    from flows.crossbar_demo import TRAINING, VALIDATION, chain_summary, run_crossbar_demo, summary_line
-    from flows.encoder_demo import run_demo
-    from flows.report import write_report
+    from flows.report.write import write_report
+    from flows.steps.crossbar_demo import TRAINING, VALIDATION, chain_summary, run_crossbar_demo, summary_line
+    from flows.steps.encoder_demo import run_demo
     from sim.hgcal_encoder.spec import ECON_T
     from sim.lsm_crossbar.spec import N_MNIST
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.commands.options import AsJson
-from flows.journal import Journal
+from flows.common.journal import Journal
 from sim.hgcal_encoder.spec import CELLS, PRESETS, EncoderSpec, load_spec
 
 
@@ -44,9 +44,9 @@ def encode(
     Charges: --charges FILE --weights IMAGE --out FILE.csv. The multiplexer of --settings, else the one that a
     trained model (.npz) carries, brings trigger cells onto the grid; without either, column i is grid cell i.
     """
-    from sim.hgcal_encoder import vectors
     from sim.hgcal_encoder.encoder import Encoder
-    from sim.hgcal_encoder.readers import read_charges
+    from sim.hgcal_encoder.files import vectors
+    from sim.hgcal_encoder.files.readers import read_charges
     from sim.hgcal_encoder.settings import load_settings
     from sim.hgcal_encoder.weights import Weights
 
@@ -59,7 +59,7 @@ def encode(
             raise typer.BadParameter(f"{settings} carries no weights; add --weights IMAGE")
         rows = vectors.read_words(words)
         if engine is EncodeEngine.RTL:
-            from flows.simulation import simulate_encoder
+            from flows.simulation.encoder import simulate_encoder
 
             with journal.step(f"RTL: {len(rows):,} bunch crossings", len(rows)) as advance:
                 frames = simulate_encoder(spec, rows, loaded, image, advance=advance)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from flows.commands.options import AsJson
-from flows.journal import Journal
+from flows.common.journal import Journal
 from sim.hgcal_encoder.spec import PRESETS
 
 app = typer.Typer(no_args_is_help=True, help="Quality of a trained network in exact chip arithmetic.")
@@ -30,8 +30,8 @@ def hgcal_encoder(
     as_json: AsJson = False,
 ) -> None:
     """Earth Mover's Distance, telescoping distance, energy response and position shift by occupancy."""
-    from flows.encoder_evaluation import evaluate_model, evaluation_sample, find_model
-    from sim.hgcal_encoder.readers import read_charge_table
+    from flows.learning.encoder import evaluate_model, evaluation_sample, find_model
+    from sim.hgcal_encoder.files.readers import read_charge_table
 
     if preset not in PRESETS:
         raise typer.BadParameter(f"--preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
@@ -71,8 +71,8 @@ def lsm_crossbar(
     as_json: AsJson = False,
 ) -> None:
     """Accuracy of the liquid and its readout on recordings, per class, with the confusion matrix."""
-    from flows.crossbar_evaluation import evaluate_crossbar
-    from sim.lsm_crossbar.model import TrainedCrossbar
+    from flows.learning.crossbar import evaluate_crossbar
+    from sim.lsm_crossbar.learning.model import TrainedCrossbar
 
     chosen = TrainedCrossbar.load(model)
     journal = Journal()

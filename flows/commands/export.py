@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson, ClockGating, LoadingOption, Preset, Reuse, SchemeOption
-from flows.journal import Journal
+from flows.common.journal import Journal
 
 
 class Flow(StrEnum):
@@ -37,10 +37,10 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a project for place and route: configuration, constraints, netlist or RTL, order of pins."""
-    from flows.designs import INTERNAL_CLOCK, design
-    from flows.export_pnr import export_librelane, export_openroad
-    from flows.physical import STATIC_STAGES
-    from flows.timing import ClockPlan
+    from flows.designs.design import INTERNAL_CLOCK, design
+    from flows.physical.export import export_librelane, export_openroad
+    from flows.physical.mapped import STATIC_STAGES
+    from flows.physical.timing import ClockPlan
     from hw.common.export import ports, to_verilog
 
     chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)

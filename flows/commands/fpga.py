@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.commands.options import AsJson, LoadingOption, Out, Preset, Reuse, SchemeOption, finish, result_folder
-from flows.designs import component, design
-from flows.fpga import DEVICES, place_and_route
-from flows.journal import Check, Journal
+from flows.common.journal import Check, Journal
+from flows.designs.design import component, design
+from flows.physical.fpga import DEVICES, place_and_route
 from sim.hgcal_encoder.spec import EncoderSpec
 
 

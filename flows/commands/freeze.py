@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson, Library, Preset, finish
-from flows.designs import load_design
-from flows.journal import Check, Journal
+from flows.common.journal import Check, Journal
+from flows.designs.design import load_design
+from flows.steps.freeze import synthesise_frozen
 
 
 def freeze(
@@ -31,8 +32,9 @@ def freeze(
 
     Nothing is left to load but settings; writes to the addresses of weights do nothing.
     """
-    from flows.folder import fresh_folder
-    from flows.frozen import frozen_name, frozen_weights, hardware, verify_frozen
+    from flows.common.folder import fresh_folder
+    from flows.designs.frozen import frozen_name, frozen_weights, hardware
+    from flows.verification.frozen import verify_frozen
     from hw.common.export import ports, to_verilog
 
     weights = frozen_weights(model, load_design(preset))
@@ -55,8 +57,8 @@ def freeze(
     if crossings:
         verify_frozen(weights, journal, crossings=crossings, seed=seed)
     if proofs:
-        from flows.frozen_proofs import prove_frozen
-        from flows.proofs import Status
+        from flows.formal.frozen import prove_frozen
+        from flows.formal.solver import Status
 
         with journal.step(f"{name}: proofs of every output"):
             done = list(prove_frozen(weights))
@@ -69,35 +71,6 @@ def freeze(
         )  # fmt: skip
     result: dict[str, object] = {"directory": str(folder), "latency_clocks": component.latency}
     if synth:
-        result["metrics"] = _synthesis(journal, preset, model, library, folder)
+        result["metrics"] = synthesise_frozen(journal, preset, model, library, folder)
     journal.console.print(f"{verilog.count(chr(10)):,} lines of Verilog, latency {component.latency} clocks: {folder}")
     finish(journal, result, as_json)
-
-
-def _synthesis(journal: Journal, preset: str, model: str, library: str, folder: Path) -> list[dict[str, object]]:
-    """Synthesise and judge the netlist; its metrics."""
-    from flows.cells import cell_library
-    from flows.frozen import KEEP, frozen_name, frozen_weights, hardware
-    from flows.metrics import GateError
-    from flows.synthesis import gate_synthesis, synthesise
-    from hw.common.export import to_rtlil
-
-    weights = frozen_weights(model, load_design(preset))
-    name = frozen_name(weights.spec)
-    with journal.step("cell library"):
-        cells = cell_library(library)
-    with journal.step(f"synthesis of {name} onto {cells.name}"):
-        result = synthesise(
-            to_rtlil(hardware(weights), name), top=name, library=cells, out_dir=folder.parent / f"{name}_synthesis",
-            keep=KEEP, command=f"liquidcal freeze {preset} {model} --synth --library {cells.name}",
-        )  # fmt: skip
-    try:
-        gate_synthesis(result.metrics)
-        detail, passed = "", True
-    except GateError as error:
-        detail, passed = str(error), False
-    check = f"netlist on {cells.name}: all cells mapped, no latch, no loop, nothing undriven"
-    count = int(result.values["design__instance__count"])
-    journal.check(Check(name=check, passed=passed, compared=count, unit="cells", detail=detail))
-    journal.console.print(f"{result.area_um2:,.0f} um2, {result.gate_equivalents / 1000:,.1f} kGE")
-    return [metric.to_dict() for metric in result.metrics]

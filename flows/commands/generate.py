@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson, Preset, Reuse
-from flows.designs import design
-from flows.encoder_generate import Generated
-from flows.journal import Journal
+from flows.common.journal import Journal
+from flows.designs.design import design
+from flows.designs.encoder_files import Generated
 from hw.common.scheme import Scheme
-from sim.hgcal_encoder.chip_registers import Loading
+from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.lsm_crossbar.spec import CrossbarSpec
 
@@ -73,7 +73,7 @@ def _encoder(
     loading: Loading,
     journal: Journal,
 ) -> Generated:
-    from flows.encoder_generate import generate as run
+    from flows.designs.encoder_files import generate as run
     from sim.hgcal_encoder.settings import load_settings
     from sim.hgcal_encoder.weights import Weights
 
@@ -84,9 +84,9 @@ def _encoder(
 
 
 def _crossbar(spec: CrossbarSpec, out: Path, weights: Path | None, seed: int | None, journal: Journal) -> Generated:
-    from flows.crossbar_generate import generate as run
-    from sim.lsm_crossbar.device import draw
-    from sim.lsm_crossbar.model import TrainedCrossbar
+    from flows.designs.crossbar_files import generate as run
+    from sim.lsm_crossbar.learning.model import TrainedCrossbar
+    from sim.lsm_crossbar.macro_model.device import draw
 
     readout = None
     if weights is not None:

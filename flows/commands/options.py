@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from flows.designs import PRESETS
-from flows.journal import Journal
+from flows.common.journal import Journal
+from flows.designs.design import PRESETS
 from hw.common.scheme import Scheme
-from sim.hgcal_encoder.chip_registers import Loading
+from sim.hgcal_encoder.configuration.chip_registers import Loading
 
 Preset = Annotated[str, typer.Argument(help=f"{', '.join(PRESETS)} or a spec in a TOML file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]

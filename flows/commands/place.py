@@ -18,12 +18,11 @@ from flows.commands.options import (
     SchemeOption,
     finish,
 )
-from flows.journal import Check, Journal
+from flows.common.journal import Journal
+from flows.steps.placement import run_placement
 
 if TYPE_CHECKING:  # the placer and its readers are slow to import
-    from flows.designs import Design
-    from flows.metrics import Metric
-    from flows.physical import Mapped
+    pass
 
 
 def place(
@@ -41,8 +40,8 @@ def place(
     as_json: AsJson = False,
 ) -> None:
     """Place a synthesised design: core area, wire length, congestion, picture. Nothing is routed."""
-    from flows.designs import design
-    from flows.physical import Mapped
+    from flows.designs.design import design
+    from flows.physical.mapped import Mapped
 
     chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
     journal = Journal()
@@ -55,37 +54,3 @@ def place(
     if not as_json:
         journal.console.print(f"picture: {picture}")
     finish(journal, {"metrics": [metric.to_dict() for metric in metrics], "picture": str(picture)}, as_json)
-
-
-def run_placement(
-    journal: Journal,
-    chosen: Design,
-    mapped: Mapped,
-    *,
-    preset: str,
-    utilisation: float = 0.7,
-    aspect: float = 1.0,
-    effort: int = 1,
-    spread: bool = False,
-    repair: bool = False,
-) -> tuple[Metric, ...]:
-    """Place a synthesised design and judge that every cell stands legally."""
-    from flows.physical import measure_placement
-
-    with journal.step(f"placement of {mapped.synthesised.cells:,} cells"):
-        command = f"liquidcal place {preset} --utilisation {utilisation:g} --aspect {aspect:g} --effort {effort}"
-        command += (" --spread" if spread else "") + (" --repair" if repair else "") + chosen.options
-        placed, busy, metrics = measure_placement(
-            mapped, utilisation=utilisation, aspect=aspect, effort=effort, spread=spread, repair=repair, command=command
-        )
-    journal.check(
-        Check(
-            name="every cell stands in the core, none on another",
-            passed=placed.overlaps == 0,
-            compared=mapped.netlist.cells,
-            unit="cells",
-            detail=f"{placed.area_um2 / 1e6:.3f} mm2, {placed.wire_um.sum() / 1e6:.2f} m of wire, "
-            f"worst bin wants {100 * busy.worst:.0f} % of its tracks",
-        )
-    )
-    return metrics

@@ -11,15 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.commands.options import AsJson, ClockGating, LoadingOption, Out, Reuse, SchemeOption
-from flows.designs import PRESETS, Design, design
-from flows.journal import Check, Journal
+from flows.common.journal import Journal
+from flows.designs.design import PRESETS, Design, design
+from flows.steps.power import GLITCH_CLOCKS, run_power
 from sim.hgcal_encoder.spec import EncoderSpec
 
 if TYPE_CHECKING:  # slow to import
-    from flows.metrics import Metric
-    from flows.physical import Mapped
-
-GLITCH_CLOCKS = 16
+    pass
 
 
 def power(
@@ -72,7 +70,7 @@ def power(
             preset, chosen, out, crossings, streams, recordings, clocks, weights, seed, glitch_clocks, as_json
         )
     elif netlist is not None and liberty and vcd is not None:
-        from flows.netlist_power import netlist_power
+        from flows.power.any_netlist import netlist_power
 
         told = netlist_power(
             netlist, liberty, vcd, top=top, scope=scope, clock=clock, period_ns=period_ns, spef=spef,
@@ -105,52 +103,13 @@ def _design(
     glitch_clocks: int,
     as_json: bool,
 ) -> dict[str, Any]:
-    from flows.physical import Mapped
+    from flows.physical.mapped import Mapped
 
     told, metrics = run_power(
         Journal(), chosen, Mapped(folder=out / chosen.name), preset=preset, crossings=crossings, streams=streams,
         recordings=recordings, clocks=clocks, weights=weights, seed=seed, glitch_clocks=glitch_clocks,
     )  # fmt: skip
     return told | {"metrics": [metric.to_dict() for metric in metrics]} if as_json else told
-
-
-def run_power(
-    journal: Journal,
-    chosen: Design,
-    mapped: Mapped,
-    *,
-    preset: str,
-    crossings: int = 24,
-    streams: int = 512,
-    recordings: int = 32,
-    clocks: int | None = None,
-    weights: Path | None = None,
-    seed: int = 1,
-    glitch_clocks: int = 16,
-) -> tuple[dict[str, Any], tuple[Metric, ...]]:
-    """Power of a synthesised design from real stimulus; its gates are compared with the golden model on the way."""
-    from flows.physical import measure_power
-
-    spec = chosen.spec
-    if isinstance(spec, EncoderSpec):
-        size = f"--crossings {crossings} --streams {streams}"
-    else:
-        size = f"--recordings {recordings}" + ("" if clocks is None else f" --clocks {clocks}")
-        size += "" if weights is None else f" --weights {weights}"
-    size += "" if glitch_clocks == GLITCH_CLOCKS else f" --glitch-clocks {glitch_clocks}"
-    _, told, metrics = measure_power(
-        mapped, spec, crossings=crossings, words=-(-streams // 64), recordings=recordings,
-        clocks=clocks, weights=weights, seed=seed, glitch_clocks=glitch_clocks, latency=chosen.latency,
-        command=f"liquidcal power {preset} {size} --seed {seed}{chosen.options}", step=journal.step,
-    )  # fmt: skip
-    compared = told.get("frames_compared") or sum(told.get("compared", {}).values())
-    journal.check(
-        Check(
-            name="netlist equals golden model on the stimulus of the power", passed=compared > 0,
-            compared=int(compared), unit="words", detail=told["activity"],
-        )
-    )  # fmt: skip
-    return told, metrics
 
 
 def _print(told: dict[str, Any]) -> None:

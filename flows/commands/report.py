@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson, ClockGating, LoadingOption, Out, Reuse, SchemeOption
-from flows.designs import design
+from flows.designs.design import design
 
 
 def report(
@@ -26,7 +26,7 @@ def report(
 
     A variant of an encoder has a folder of its own: give the options that its steps had.
     """
-    from flows.report import write_report
+    from flows.report.write import write_report
 
     chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
     page = write_report(out / chosen.name, chosen.spec, against=against)

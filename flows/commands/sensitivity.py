@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.commands.options import AsJson, Out, Preset, result_folder
-from flows.journal import Journal, origin
+from flows.common.journal import Journal, origin
 from sim.files import replacing
 
 
@@ -21,7 +21,7 @@ def sensitivity(
     modules: Annotated[int, typer.Option(min=1, help="Module images to average over.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="Of the module images.")] = 20261,
     prices: Annotated[
-        Path | None, typer.Option(help="Areas of the schemes, as python -m flows.price writes them.")
+        Path | None, typer.Option(help="Areas of the schemes, as python -m flows.report.protection_cost writes them.")
     ] = None,
     out: Out = Path("report"),
     as_json: AsJson = False,
@@ -33,8 +33,8 @@ def sensitivity(
     from flows.campaign.conclusions import TOPS, conclusions, priced
     from flows.campaign.hessian import hessian_ranking
     from flows.campaign.physics import physics_sample, weight_sensitivity
-    from flows.encoder_evaluation import find_model
-    from flows.metrics import GateError, read_metrics
+    from flows.common.metrics import GateError, read_metrics
+    from flows.learning.encoder import find_model
 
     model = find_model(preset=preset, elinks=elinks)
     areas = read_metrics(prices) if prices is not None else None

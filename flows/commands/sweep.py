@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.commands.options import AsJson, Out, Preset, result_folder
-from flows.designs import load_design
-from flows.journal import Journal
-from flows.sweep import MEASURES, OPTIONS, draw_pareto, pareto_front, parse_axis, points, write_rows
-from flows.sweep import sweep as run
+from flows.common.journal import Journal
+from flows.designs.design import load_design
+from flows.steps.sweep import MEASURES, OPTIONS, draw_pareto, pareto_front, parse_axis, points, write_rows
+from flows.steps.sweep import sweep as run
 
 
 def sweep(

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.commands.options import AsJson, ClockGating, LoadingOption, Out, Preset, Reuse, SchemeOption, finish
-from flows.journal import Check, Journal
+from flows.common.journal import Journal
+from flows.steps.timing import run_timing
 
 if TYPE_CHECKING:  # slow to import
-    from flows.designs import Design
-    from flows.metrics import Metric
-    from flows.physical import Mapped
-    from flows.timing import TimingReport
+    pass
 
 
 def timing(
@@ -35,8 +33,9 @@ def timing(
 
     Wires are those of the placement, else the library's wire load.
     """
-    from flows.designs import design
-    from flows.physical import Mapped, timing_dict
+    from flows.designs.design import design
+    from flows.physical.mapped import Mapped
+    from flows.physical.measure import timing_dict
 
     chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
     journal = Journal()
@@ -47,32 +46,3 @@ def timing(
             journal.console.print(str(path))
         journal.console.print(f"worst hold slack before buffers are added: {report.hold_slack_ns:.3f} ns")
     finish(journal, timing_dict(report) | {"metrics": [metric.to_dict() for metric in metrics]}, as_json)
-
-
-def run_timing(
-    journal: Journal,
-    chosen: Design,
-    mapped: Mapped,
-    *,
-    preset: str,
-    period_ns: float | None = None,
-    paths: int = 10,
-) -> tuple[TimingReport, tuple[Metric, ...]]:
-    """Time a synthesised design and judge its setup slack."""
-    from flows.physical import measure_timing
-
-    period_ns = chosen.period_ns if period_ns is None else period_ns
-    with journal.step(f"OpenSTA on {mapped.netlist.cells:,} cells"):
-        command = f"liquidcal time {preset} --period {period_ns:g}{chosen.options}"
-        report, metrics = measure_timing(mapped, period_ns=period_ns, reuse=chosen.reuse, paths=paths, command=command)
-    journal.check(
-        Check(
-            name=f"setup at {1000 / period_ns:g} MHz",
-            passed=report.setup_slack_ns >= 0,
-            compared=len(report.endpoint_slacks_ns),
-            unit="end points",
-            detail=f"slack {report.setup_slack_ns:.2f} ns after {report.plan.uncertainty_ns:.2f} ns of skew and "
-            f"jitter; largest clock {report.fmax_mhz:.1f} MHz",
-        )
-    )
-    return report, metrics

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson
-from flows.journal import Journal
+from flows.common.journal import Journal
 from sim.hgcal_encoder.spec import PRESETS
 
 
@@ -87,7 +87,7 @@ def train(
     Writes PRESET_Nelinks.npz (weights and decoder) and its card .md into --out. An interrupted training leaves its
     checkpoint there; the same command with --resume goes on from it.
     """
-    from flows.training import Training, run_training
+    from flows.learning.training import Training, run_training
 
     files = {}
     for item in evaluate or []:

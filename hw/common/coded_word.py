@@ -10,8 +10,8 @@ class CodedWord(Component):
     """Flip-flops with one enable: data and check bits of a code word, written together, or one copy of a word.
 
     Nothing but flip-flops; code, correction and scrubbing are those of `hw.common.word_store.WordStore`, or of the cell
-    around a `hw.common.replica.HeldReplica`. Synthesis makes the enable a clock gate (`flows.synthesis.synthesise` with
-    ``clock_gating``), or a multiplexer per bit.
+    around a `hw.common.replica.HeldReplica`. Synthesis makes the enable a clock gate
+    (`flows.synthesis.synthesise.synthesise` with ``clock_gating``), or a multiplexer per bit.
 
     Reset: `reset`, asynchronous.
 

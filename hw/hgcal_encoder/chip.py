@@ -25,8 +25,8 @@ from hw.common.word_store import WordStore
 from hw.hgcal_encoder.coded_words import WordMap
 from hw.hgcal_encoder.control import ControlLogic
 from hw.hgcal_encoder.encoder import REGISTERS_AFTER, STAGES, path_latency, place_data_path, swap_parts
-from sim.hgcal_encoder.chip_registers import BLOCKS_OF_ERRORS, DEVICE_ADDRESS, Loading, image_fields
-from sim.hgcal_encoder.registers import ADDRESS_WIDTH
+from sim.hgcal_encoder.configuration.chip_registers import BLOCKS_OF_ERRORS, DEVICE_ADDRESS, Loading, image_fields
+from sim.hgcal_encoder.configuration.registers import ADDRESS_WIDTH
 from sim.hgcal_encoder.settings import AUTOENCODER
 from sim.hgcal_encoder.spec import ERX_WORDS, ETX_WORDS, EncoderSpec
 
@@ -47,7 +47,7 @@ class Chip(Component):
 
     Data path, latency and arithmetic are those of `hw.hgcal_encoder.encoder.Encoder`. Frames are sent while the
     register `run` is 1 and the autoencoder is selected as algorithm, and are 0 otherwise; both hold for a crossing as a
-    whole. Registers: `sim.hgcal_encoder.chip_registers.chip_fields`.
+    whole. Registers: `sim.hgcal_encoder.configuration.chip_registers.chip_fields`.
 
     With `Loading.DIRECT` every byte acts one clock after it was written, as on ECON-T: crossings see whatever mix of
     old and new weights the bus has written so far. With `Loading.GUARDED` the frame of every crossing comes from

@@ -7,7 +7,7 @@ from hw.common.register_file import stored_bits
 from hw.common.word_code import WordCode
 from hw.common.word_store import StoredWord, WordPiece
 from hw.hgcal_encoder.schedule import Schedule
-from sim.hgcal_encoder.chip_registers import BLOCKS_OF_ERRORS, image_fields
+from sim.hgcal_encoder.configuration.chip_registers import BLOCKS_OF_ERRORS, image_fields
 from sim.hgcal_encoder.spec import EncoderSpec
 
 __all__ = ["DenseWords", "WordMap"]

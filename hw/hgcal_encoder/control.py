@@ -11,7 +11,7 @@ from hw.common.loader import LoaderLogic
 from hw.common.registered import described, plain
 from hw.common.scrubber import ScrubberLogic
 from hw.common.word_access import WordAccessLogic
-from sim.hgcal_encoder.chip_registers import (
+from sim.hgcal_encoder.configuration.chip_registers import (
     DEVICE_ADDRESS,
     LOAD_BEGIN,
     LOAD_COMMIT,
@@ -41,7 +41,7 @@ class ControlLogic(Component):
     steps : int
         Parts of the active bank that are swapped one after the other (guarded loading).
     counters : int
-        Error counters: the first ones of `sim.hgcal_encoder.chip_registers.error_counters`.
+        Error counters: the first ones of `sim.hgcal_encoder.configuration.chip_registers.error_counters`.
     scrub : bool
         With a walk over the rows of the store.
     words : int

@@ -24,7 +24,7 @@ from hw.hgcal_encoder.normalise import Normalise
 from hw.hgcal_encoder.schedule import Schedule
 from hw.hgcal_encoder.serial_network import place_serial_network, serial_latency, serial_registers
 from hw.hgcal_encoder.words import Words
-from sim.hgcal_encoder.registers import ADDRESS_WIDTH, register_map
+from sim.hgcal_encoder.configuration.registers import ADDRESS_WIDTH, register_map
 from sim.hgcal_encoder.spec import ERX_WORDS, ETX_WORDS, EncoderSpec
 
 __all__ = ["Encoder", "REGISTERS_AFTER", "STAGES", "path_latency", "place_data_path", "swap_parts"]
@@ -71,7 +71,7 @@ class Encoder(Component):
     words : In(32) x 12
         eRx words of one bunch crossing.
     write_address : In(16)
-        Byte address in `sim.hgcal_encoder.registers.register_map`.
+        Byte address in `sim.hgcal_encoder.configuration.registers.register_map`.
     write_data : In(8)
     write_enable : In(1)
         Write at the next clock edge.

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sim.lsm_crossbar.conductance_file import Conductances
 from sim.lsm_crossbar.liquid import Activity
+from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 CELL_AREA_F2 = 54.0

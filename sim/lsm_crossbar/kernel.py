@@ -26,7 +26,7 @@ from numba.extending import intrinsic
 from sim.lsm_crossbar.noise import start_states
 
 if TYPE_CHECKING:
-    from sim.lsm_crossbar.conductance_file import Conductances
+    from sim.lsm_crossbar.macro_model.conductance_file import Conductances
     from sim.lsm_crossbar.spec import CrossbarSpec
 
 TILE = 32

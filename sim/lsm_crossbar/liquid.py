@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import IntArray
-from sim.lsm_crossbar.conductance_file import Conductances
 from sim.lsm_crossbar.macro import Macro
+from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.neuron import BoolArray, fire
 from sim.lsm_crossbar.row_driver import active_rows, batches
 from sim.lsm_crossbar.spec import CrossbarSpec

@@ -9,7 +9,7 @@ import numpy as np
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar import noise
 from sim.lsm_crossbar.adc import adc_of_column, convert, select_of_column
-from sim.lsm_crossbar.conductance_file import Conductances
+from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 

@@ -33,7 +33,8 @@ NOISE_FRACTION = 6
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceParameters:
-    """What the cells of the array are like. ``None`` switches an effect off; sources are in `sim.lsm_crossbar.device`.
+    """What the cells of the array are like. ``None`` switches an effect off; sources are in
+    `sim.lsm_crossbar.macro_model.device`.
 
     Attributes
     ----------

@@ -11,8 +11,8 @@ from cocotb.handle import SimHandleBase
 from cocotb.task import Task
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge, Timer
 
+from sim.hgcal_encoder.configuration.registers import register_writes, reset_settings
 from sim.hgcal_encoder.encoder import Encoder
-from sim.hgcal_encoder.registers import register_writes, reset_settings
 from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights

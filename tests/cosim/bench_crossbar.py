@@ -7,8 +7,9 @@ import cocotb
 import numpy as np
 from cocotb.handle import SimHandleBase
 
-from flows.crossbar_verification import random_readout, random_spikes
-from sim.lsm_crossbar.conductance_file import read_conductances
+from flows.stimulus.recordings import random_spikes
+from flows.verification.crossbar_stimulus import random_readout
+from sim.lsm_crossbar.macro_model.conductance_file import read_conductances
 from sim.lsm_crossbar.spec import CrossbarSpec
 from tests.cosim.crossbar_agents import Bench
 

@@ -9,7 +9,7 @@ import numpy as np
 from cocotb.handle import SimHandleBase
 
 from hw.lsm_crossbar.crossbar import STAGES
-from sim.lsm_crossbar.conductance_file import read_conductances
+from sim.lsm_crossbar.macro_model.conductance_file import read_conductances
 from sim.lsm_crossbar.spec import CrossbarSpec
 from tests.cosim.crossbar_stages import RUNS, StageBench
 

@@ -7,11 +7,11 @@ import cocotb
 import numpy as np
 from cocotb.handle import SimHandleBase
 
-from flows.verification import random_settings, random_weights, random_words
-from sim.hgcal_encoder.registers import register_writes, reset_settings
+from flows.verification.encoder_stimulus import random_settings, random_weights, random_words
+from sim.hgcal_encoder.configuration.registers import register_writes, reset_settings
+from sim.hgcal_encoder.files.vectors import read_frames, read_words
 from sim.hgcal_encoder.settings import load_settings
 from sim.hgcal_encoder.spec import EncoderSpec
-from sim.hgcal_encoder.vectors import read_frames, read_words
 from tests.cosim.agents import Bench
 
 SPEC = EncoderSpec.from_toml(Path(os.environ["LIQUIDCAL_SPEC"]).read_text())

@@ -10,8 +10,8 @@ from cocotb.handle import SimHandleBase
 from cocotb.task import Task
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge, Timer
 
-from sim.lsm_crossbar.conductance_file import Conductances
 from sim.lsm_crossbar.liquid import Liquid
+from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.registers import register_writes
 from sim.lsm_crossbar.spec import CrossbarSpec

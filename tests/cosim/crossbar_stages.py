@@ -9,11 +9,11 @@ from cocotb.clock import Clock
 from cocotb.handle import SimHandleBase
 from cocotb.triggers import FallingEdge, Timer
 
-from flows.crossbar_verification import random_readout
-from flows.simulation import Port, read_ports
+from flows.tools.verilog import Port, read_ports
+from flows.verification.crossbar_stimulus import random_readout
 from hw.lsm_crossbar.crossbar import STAGES
-from sim.lsm_crossbar.conductance_file import Conductances
 from sim.lsm_crossbar.macro import Macro
+from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.neuron import fire
 from sim.lsm_crossbar.row_driver import active_rows, batches
 from sim.lsm_crossbar.spec import CrossbarSpec

@@ -13,17 +13,10 @@ import cocotb
 import cocotb_tools.config
 from cocotb_tools.runner import Verilator
 
-from flows.cells import cache_directory
-from flows.simulation import (
-    WARNINGS,
-    Port,
-    compile_design,
-    run_group,
-    runtime_objects,
-    split_modules,
-    verilator_environment,
-    verilator_version,
-)
+from flows.common.content_cache import cache_directory
+from flows.common.process import run_group
+from flows.tools.verilator import WARNINGS, compile_design, runtime_objects, verilator_environment, verilator_version
+from flows.tools.verilog import Port, split_modules
 
 
 @dataclass(frozen=True)

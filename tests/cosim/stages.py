@@ -9,8 +9,8 @@ import numpy as np
 from cocotb.handle import SimHandleBase
 from cocotb.triggers import Event, Timer
 
-from flows.simulation import Port, read_ports
-from flows.verification import random_settings, random_weights
+from flows.tools.verilog import Port, read_ports
+from flows.verification.encoder_stimulus import random_settings, random_weights
 from hw.hgcal_encoder.encoder import STAGES
 from sim.fixed_point import FixedPoint
 from sim.hgcal_encoder.calibrate import calibrate

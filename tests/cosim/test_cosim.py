@@ -2,7 +2,7 @@
 
 ``LIQUIDCAL_SEED`` repeats a run; the seed is printed. The preset ECON_T with the published vectors builds for minutes:
 it runs in CI (``CI=true``) and with ``LIQUIDCAL_LONG=1``. Elsewhere the same vectors go through the native harness
-(tests/flows/test_simulation.py).
+(tests/flows/simulation/test_encoder.py).
 """
 
 import os
@@ -12,8 +12,9 @@ import cocotb_tools.config
 import numpy as np
 import pytest
 
-from flows.simulation import encoder_design, read_ports
-from flows.verification import random_spec
+from flows.simulation.encoder import encoder_design
+from flows.tools.verilog import read_ports
+from flows.verification.encoder_stimulus import random_spec
 from hw.hgcal_encoder.encoder import STAGES
 from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
 from tests.conftest import IN_CI

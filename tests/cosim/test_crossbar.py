@@ -1,7 +1,7 @@
 """cocotb benches of the crossbar chip on Verilator: every stage and the whole chip, on small and random legal specs.
 
 ``LIQUIDCAL_SEED`` repeats a run; the seed is printed. The presets and real recordings go through the native harness
-(tests/flows/test_crossbar_simulation.py).
+(tests/flows/verification/test_crossbar.py).
 """
 
 import json
@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.crossbar_simulation import PLUSARG, crossbar_design
-from flows.crossbar_verification import campaign_spec, random_adcs, random_image, random_spec
-from flows.simulation import read_ports
+from flows.simulation.crossbar import PLUSARG, crossbar_design
+from flows.tools.verilog import read_ports
+from flows.verification.crossbar_stimulus import campaign_spec, random_adcs, random_image, random_spec
 from hw.lsm_crossbar.crossbar import STAGES
-from sim.lsm_crossbar.conductance_file import Conductances
+from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.spec import CrossbarSpec
 from tests.cosim.crossbar_stages import WRAPPER, wrap_stages, wrapper_ports
 from tests.cosim.runner import run_bench

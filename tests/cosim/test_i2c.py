@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.simulation import read_ports
+from flows.tools.verilog import read_ports
 from hw.common.export import ports, to_verilog
 from hw.common.i2c_target import I2cTargetLogic
 from hw.common.registered import Registered, described

@@ -1,6 +1,8 @@
 """Cell libraries for tests of the flow."""
 
-from flows.cells import CellLibrary, LibraryError, cell_library
+from flows.library.catalogue import cell_library
+from flows.library.liberty_file import LibraryError
+from flows.library.library import CellLibrary
 from tests.conftest import need
 
 

@@ -1,0 +1,98 @@
+"""Generation step: everything a chip integrator needs of one encoder, in one folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from flows.common.folder import fresh_folder
+from flows.designs.generated import Generated
+from flows.designs.register_documents import c_header, register_table
+from hw.common.export import ports, to_verilog
+from hw.common.scheme import Scheme
+from hw.hgcal_encoder.chip import Chip
+from hw.hgcal_encoder.encoder import Encoder
+from sim.hgcal_encoder.configuration.chip_registers import Loading, image_bytes
+from sim.hgcal_encoder.configuration.image_file import save_image
+from sim.hgcal_encoder.configuration.registers import register_map, register_writes
+from sim.hgcal_encoder.settings import Settings
+from sim.hgcal_encoder.spec import EncoderSpec
+from sim.hgcal_encoder.weights import Weights
+
+
+def generate(
+    spec: EncoderSpec,
+    out_dir: Path,
+    weights: Weights | None = None,
+    settings: Settings | None = None,
+    *,
+    scheme: Scheme | None = None,
+    loading: Loading = Loading.GUARDED,
+) -> Generated:
+    """Write Verilog, ports, register map and, with weights, the image and the register writes that load it.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+    out_dir : Path
+        Appears when everything is complete; an earlier result of this step is replaced.
+    weights : Weights, optional
+    settings : Settings, optional
+        Go into ``writes.csv`` beside the weights.
+    scheme : Scheme, optional
+        Write the chip as well: encoder, I2C, control and store, protected so.
+    loading : Loading
+        Of the chip and of its register map.
+
+    Raises
+    ------
+    FileExistsError
+        If `out_dir` holds something else.
+    """
+    component = Encoder(spec=spec)
+    design: dict[str, Any] = {
+        "name": spec.name,
+        "latency_clocks": component.latency,
+        "network_latency_clocks": component.network_latency,
+        "throughput": "one bunch crossing per clock",
+        "clock_period_ns": 25.0,
+        "parameters": spec.parameters,
+        "weight_bits": spec.weight_bits,
+        "multiplies": spec.multiplies,
+    }
+    if spec.reuse > 1:
+        design["internal_clock"] = {
+            "port": "fast_clk", "period_ns": 25.0 / spec.reuse, "network_latency_clocks": component.internal_latency,
+        }  # fmt: skip
+    pins = ports(component)
+    verilog = to_verilog(component, spec.name)
+    top = f"{spec.name}_CHIP"
+    chip = to_verilog(Chip(spec=spec, scheme=scheme, loading=loading), top) if scheme is not None else ""
+    with fresh_folder(out_dir, marker="design.json") as work:
+        (work / f"{spec.name}.v").write_text(verilog)
+        (work / "spec.toml").write_text(spec.to_toml())
+        with (work / "ports.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("name", "direction", "width"), *pins])
+        with (work / "registers.csv").open("w", newline="") as file:
+            rows = ((f.name, f.index, f"{f.address:#06x}", f.lsb, f.width, f"{f.reset:#x}") for f in register_map(spec))
+            csv.writer(file).writerows([("name", "index", "address", "lsb", "width", "reset"), *rows])
+        (work / "registers.md").write_text(register_table(spec, loading))
+        (work / "registers.h").write_text(c_header(spec, loading))
+        if chip:
+            (work / f"{top}.v").write_text(chip)
+        if weights is not None and settings is not None:
+            save_image(work / "image.txt", spec, image_bytes(spec, settings, weights))
+        if weights is not None:
+            weights.save(work / "weights.hex")
+            writes = ((f"{address:#06x}", f"{data:#04x}") for address, data in register_writes(spec, settings, weights))
+            with (work / "writes.csv").open("w", newline="") as file:
+                csv.writer(file).writerows([("address", "data"), *writes])
+        (work / "design.json").write_text(json.dumps(design, indent=1) + "\n")
+    return Generated(
+        directory=out_dir,
+        files=tuple(sorted(out_dir.iterdir())),
+        latency=int(component.latency),
+        lines=verilog.count("\n"),
+    )

@@ -1,0 +1,368 @@
+"""Formal proofs about the crossbar chip: nothing overflows, every active row is driven once and in order, all is reset.
+
+State is cut out of the generated module (its flip-flops become ports), so that a statement about one clock, for every
+state that an invariant allows and every legal input, is one SAT problem (yosys, MiniSat). Invariants hold after reset
+and are kept by every clock, so they hold for ever (induction). The contents of the macro never appear: any codes within
+the ADC's range are legal, whatever the conductances are.
+
+Formulas are written here as behavioural Verilog in arithmetic that is wide enough, independent of the generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from flows.formal.solver import Proof, prove_always, prove_reset
+from flows.formal.state import cut_state
+from sim.lsm_crossbar.spec import CrossbarSpec
+
+__all__ = [
+    "proof_count",
+    "prove_counter",
+    "prove_crossbar",
+    "prove_loaded",
+    "prove_membrane",
+    "prove_readout",
+    "prove_row_driver",
+]
+
+
+class _Claim:
+    """Text of a module `claim`: inputs, hardware under test, and what must hold."""
+
+    def __init__(self) -> None:
+        self.inputs: list[str] = []
+        self.body: list[str] = []
+        self.premises: list[str] = ["1'b1"]
+        self.claims: list[str] = []
+
+    def free(self, name: str, width: int, *, signed: bool = False) -> str:
+        """An input that may have any value."""
+        self.inputs.append(f"input {'signed ' if signed else ''}[{width - 1}:0] {name}")
+        return name
+
+    def wire(self, name: str, width: int, value: str = "", *, signed: bool = False) -> str:
+        """A wire."""
+        assign = f" = {value}" if value else ""
+        self.body.append(f"  wire {'signed ' if signed else ''}[{width - 1}:0] {name}{assign};")
+        return name
+
+    def text(self) -> str:
+        """The module."""
+        premises, claims = " &&\n    ".join(self.premises), " &&\n    ".join(self.claims)
+        return (
+            f"module claim({', '.join(self.inputs)}, output ok);\n"
+            + "\n".join(self.body)
+            + f"\n  wire legal = {premises};\n  assign ok = !legal || ({claims});\nendmodule\n"
+        )
+
+
+def _lane(claim: _Claim, spec: CrossbarSpec, neurons: int) -> tuple[str, int]:
+    """A lane of neurons whose state obeys the invariants, in the claim; its RTLIL and a width for exact arithmetic."""
+    from hw.lsm_crossbar.neuron import NeuronLane
+
+    rtlil, state = cut_state(NeuronLane(spec=spec, neurons=neurons), "neuron_lane")
+    wide = spec.membrane_width + 10
+    width, refractory = spec.membrane_width, max(spec.refractory_width, 1)
+    for name in ("valid", "first_step", "first_batch", "fire"):
+        claim.free(name, 1)
+    claim.free("index", spec.select_bits)
+    claim.free("difference", spec.differential_width, signed=True)
+    claim.free("threshold", spec.threshold_width)
+    claim.wire("spike", 1)
+    pins = [f".{p}({p})" for p in (
+        "valid", "first_step", "first_batch", "fire", "index", "difference", "threshold", "spike",
+    )]  # fmt: skip
+    # batches that the neuron has seen in this step
+    claim.free("batches", 16)
+    claim.premises += [
+        f"index < {neurons}", f"batches < {spec.batches_per_step}",
+        f"difference <= {spec.adc_max}", f"difference >= -{spec.adc_max}",
+    ]  # fmt: skip
+    rest, each = spec.membrane_rest_max, spec.adc_max
+    for i in range(neurons):
+        claim.free(f"u{i}", width, signed=True)
+        claim.wire(f"v{i}", width, signed=True)
+        pins += [f".now_potential_{i}(u{i})", f".next_potential_{i}(v{i})"]
+        if spec.refractory_steps:
+            claim.free(f"r{i}", refractory)
+            claim.wire(f"q{i}", refractory)
+            pins += [f".now_refractory_{i}(r{i})", f".next_refractory_{i}(q{i})"]
+    expected = {f"potential_{i}" for i in range(neurons)}
+    if spec.refractory_steps:
+        expected |= {f"refractory_{i}" for i in range(neurons)}
+    if set(state) != expected:
+        raise ValueError(f"expected the registers {sorted(expected)} in a lane, got {sorted(state)}")
+    claim.body.append(f"  neuron_lane dut({', '.join(pins)}, .clk(1'b0), .rst(1'b0));")
+
+    def chosen(letter: str) -> str:
+        text = f"{letter}0"
+        for i in range(1, neurons):
+            text = f"(index == {i} ? {letter}{i} : {text})"
+        return text
+
+    claim.wire("u", wide, chosen("u"), signed=True)
+    claim.wire("v", wide, chosen("v"), signed=True)
+    claim.wire("r", refractory, f"first_step ? 0 : {chosen('r')}" if spec.refractory_steps else "0")
+    claim.wire("q", refractory, chosen("q") if spec.refractory_steps else "0")
+    claim.wire("d", wide, "difference", signed=True)
+    claim.wire("t", wide, "(first_step && first_batch ? 0 : u) + d", signed=True)
+    claim.wire("limit", wide, f"{rest} + batches * {each}", signed=True)
+    claim.wire("theta", wide, "{1'b0, threshold}", signed=True)
+    terms = "".join(f" {'+' if s > 0 else '-'} (t >>> {abs(s)})" for s in spec.leak)
+    claim.wire("leaked", wide, f"t{terms}", signed=True)
+    claim.wire("fires", 1, "valid && fire && t > theta && r == 0")
+    claim.premises += ["u <= limit", "u >= -limit"]
+    if spec.refractory_steps:
+        claim.premises.append(f"r <= {spec.refractory_steps}")
+    return rtlil, wide
+
+
+def prove_membrane(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """No membrane potential overflows, for any legal conductance image.
+
+    Invariant: a potential that has seen b batches of the running step lies within V + b * D of 0, with
+    V = `spec.membrane_rest_max` and D = `spec.adc_max`. Shown for every neuron of a lane, every state within the
+    invariant, every threshold, and every difference of codes within D, up to `spec.batches_per_step` batches: what is
+    stored equals the formula in arithmetic that cannot overflow, the spike too, and the invariant holds again.
+    """
+    claim = _Claim()
+    neurons = min(spec.columns_per_adc, spec.neurons)
+    rtlil, _ = _lane(claim, spec, neurons)
+    rest, each = spec.membrane_rest_max, spec.adc_max
+    claim.claims += [
+        "spike == fires",
+        "(!valid || v == (fire ? (fires ? 0 : leaked) : t))",
+        f"(!valid || (fire ? v <= {rest} && v >= -{rest} : v <= limit + {each} && v >= -limit - {each}))",
+        *(f"((valid && index == {i}) || v{i} == u{i})" for i in range(neurons)),
+    ]
+    if spec.refractory_steps:
+        claim.claims += [
+            f"(!(valid && fire) || q == (fires ? {spec.refractory_steps} : (r == 0 ? 0 : r - 1)))",
+            *(f"((valid && fire && index == {i}) || q{i} == r{i})" for i in range(neurons)),
+        ]
+    statement = (
+        f"membrane potentials of {spec.membrane_width} bits hold u + difference and its leak exactly, with "
+        f"|u| <= {rest} + {each} per batch, kept by every clock"
+    )
+    return prove_always(f"{spec.name}_membrane", statement, claim.text(), [rtlil], timeout_s)
+
+
+def prove_counter(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """No spike counter overflows.
+
+    Invariant after p steps of a window: count * (R + 1) <= p + refractory counter, with R = `spec.refractory_steps`.
+    Neuron lane and counter lane together, every state within the invariant.
+    """
+    from hw.lsm_crossbar.counter import CounterLane
+
+    claim = _Claim()
+    neurons = min(spec.columns_per_adc, spec.neurons)
+    lane, _ = _lane(claim, spec, neurons)
+    counter, state = cut_state(CounterLane(spec=spec, neurons=neurons), "counter_lane")
+    width, gap = spec.count_width, spec.refractory_steps + 1
+    pins = [".valid(valid && fire)", ".fresh(passed == 0)", ".spike(spike)", ".index(index)"]
+    claim.free("passed", 17)
+    claim.premises += [
+        f"passed < {spec.window_length}", "(!first_step || passed == 0)", "valid", "fire",
+    ]  # fmt: skip
+    for register, bits in state.items():
+        claim.free(f"now_{register}", bits)
+        claim.wire(f"next_{register}", bits)
+        pins += [f".now_{register}(now_{register})", f".next_{register}(next_{register})"]
+    claim.wire("read", width)
+    claim.body.append(f"  counter_lane counters({', '.join(pins)}, .count(read), .clk(1'b0), .rst(1'b0));")
+
+    def chosen(prefix: str) -> str:
+        text = "0"
+        for register in state:
+            text = f"(index == {register.removeprefix('counter_')} ? {prefix}_{register} : {text})"
+        return text
+
+    if len(state) != neurons:
+        raise ValueError(f"expected {neurons} counters in a lane, got {len(state)}")
+    claim.wire("before", 32, chosen("now"))
+    claim.wire("after", 32, chosen("next"))
+    claim.wire("exact", 32, "(passed == 0 ? 0 : before) + fires")
+    claim.premises.append(f"(passed == 0 || before * {gap} <= passed + r)")
+    claim.claims += [
+        "after == exact", f"after * {gap} <= passed + 1 + q", f"after <= {spec.count_max}", "read == before",
+    ]  # fmt: skip
+    statement = f"counts of {width} bits never exceed {spec.count_max} in a window of {spec.window_length} steps"
+    return prove_always(f"{spec.name}_counter", statement, claim.text(), [lane, counter], timeout_s)
+
+
+def prove_readout(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """No score overflows: after n of the features it lies within the largest bias and n largest products of 0."""
+    from hw.lsm_crossbar.readout import ReadoutLane
+
+    claim = _Claim()
+    rtlil, _ = cut_state(ReadoutLane(spec=spec), "readout_lane")
+    product, bias = spec.count_max * (spec.readout_weight_max + 1), spec.bias_max + 1
+    claim.free("load", 1)
+    claim.free("add", 1)
+    claim.free("bias", spec.bias_width, signed=True)
+    claim.free("count", spec.count_width)
+    claim.free("weight", spec.readout_weight_bits, signed=True)
+    claim.free("now", spec.score_width, signed=True)
+    claim.free("added", 32)
+    claim.wire("next", spec.score_width, signed=True)
+    claim.body.append(
+        "  readout_lane dut(.load(load), .add(add), .bias(bias), .count(count), .weight(weight), .now_score(now), "
+        ".next_score(next), .clk(1'b0), .rst(1'b0));"
+    )
+    claim.wire("limit", 48, f"{bias} + added * {product}", signed=True)
+    claim.wire("factor", 48, "{1'b0, count}", signed=True)
+    claim.wire("other", 48, "weight", signed=True)
+    claim.wire("exact", 48, "load ? bias : (add ? now + factor * other : now)", signed=True)
+    claim.premises += [
+        f"added < {spec.features}", f"count <= {spec.count_max}", "now <= limit", "now >= -limit",
+    ]  # fmt: skip
+    claim.claims += [
+        "next == exact", f"next <= limit + {product}", f"next >= -limit - {product}",
+        f"(!load || (next <= {bias} && next >= -{bias}))",
+    ]  # fmt: skip
+    statement = f"scores of {spec.score_width} bits hold bias and {spec.features} products exactly"
+    return prove_always(f"{spec.name}_readout", statement, claim.text(), [rtlil], timeout_s)
+
+
+def prove_loaded(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """Potentials, refractory counters and counts are loaded before they are read: their old values never matter.
+
+    Two copies of the lanes hold different values and see the same inputs. In the first batch of a sample, and in the
+    first step of a window, both give the same spike and store the same for the neuron that is served.
+    """
+    from hw.lsm_crossbar.counter import CounterLane
+    from hw.lsm_crossbar.neuron import NeuronLane
+
+    claim = _Claim()
+    neurons = min(spec.columns_per_adc, spec.neurons)
+    lane, lane_state = cut_state(NeuronLane(spec=spec, neurons=neurons), "neuron_lane")
+    counter, counter_state = cut_state(CounterLane(spec=spec, neurons=neurons), "counter_lane")
+    claim.free("fire", 1)
+    claim.free("spike", 1)
+    claim.free("index", spec.select_bits)
+    claim.free("difference", spec.differential_width)
+    claim.free("threshold", spec.threshold_width)
+    claim.premises.append(f"index < {neurons}")
+    neuron_pins = ".valid(1'b1), .first_step(1'b1), .first_batch(1'b1), .fire(fire), .difference(difference)"
+    for module, state, inputs, output in (
+        ("neuron_lane", lane_state, f"{neuron_pins}, .threshold(threshold)", "spike"),
+        ("counter_lane", counter_state, ".valid(1'b1), .fresh(1'b1), .spike(spike)", "count"),
+    ):
+        for copy in "ab":
+            pins = [inputs, ".index(index)", ".clk(1'b0)", ".rst(1'b0)"]
+            if output == "spike":
+                claim.wire(f"told_{copy}", 1)
+                pins.append(f".spike(told_{copy})")
+            for register, width in state.items():
+                claim.free(f"now_{register}_{copy}", width)
+                claim.wire(f"next_{register}_{copy}", width)
+                pins += [f".now_{register}(now_{register}_{copy})", f".next_{register}(next_{register}_{copy})"]
+            claim.body.append(f"  {module} {module}_{copy}({', '.join(pins)});")
+        for register in state:
+            number = register.rpartition("_")[2]
+            # a refractory counter is read and stored with `fire` only
+            served = f"index == {number}" + (" && fire" if register.startswith("refractory") else "")
+            claim.claims.append(f"(!({served}) || next_{register}_a == next_{register}_b)")
+    claim.claims.append("told_a == told_b")
+    statement = "potentials, refractory counters and counts are stored before they are read"
+    return prove_always(f"{spec.name}_loaded", statement, claim.text(), [lane, counter], timeout_s)
+
+
+def prove_row_driver(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """Every active row is driven once, in ascending order, in full batches, the last one as it comes.
+
+    For every state: a row that is set is the lowest one left and is the only one that goes; nothing else goes or comes
+    but at `start`, which loads exactly the given rows; `ready` means that the batch is full or nothing is left; while
+    rows are left, the batch is not full and the columns are free, a row is set. By induction over clocks the rows that
+    are set from a `start` on are the given ones, ascending.
+    """
+    from hw.lsm_crossbar.row_driver import RowDriver
+
+    claim = _Claim()
+    rtlil, state = cut_state(RowDriver(spec=spec), "row_driver")
+    size, limit = spec.used_rows, spec.rows_per_read
+    groups = sorted((name for name in state if name.startswith("pending_")), key=lambda name: int(name[8:]))
+    if set(state) != {*groups, "busy", "count", "settle"} or sum(state[name] for name in groups) != size:
+        raise ValueError(f"expected other registers in the row driver, got {sorted(state)}")
+    claim.free("inputs", spec.inputs)
+    claim.free("spikes", spec.neurons)
+    claim.free("start", 1)
+    claim.free("take", 1)
+    pins = [f".{p}({p})" for p in ("inputs", "spikes", "start", "take")]
+    for register, bits in state.items():
+        claim.free(f"now_{register}", bits)
+        claim.wire(f"next_{register}", bits)
+        pins += [f".now_{register}(now_{register})", f".next_{register}(next_{register})"]
+    claim.wire("row", spec.row_bits)
+    for name in ("row_set", "row_clear", "ready", "last", "empty"):
+        claim.wire(name, 1)
+    pins += [f".{p}({p})" for p in ("row", "row_set", "row_clear", "ready", "last", "empty")]
+    claim.body.append(f"  row_driver dut({', '.join(pins)}, .clk(1'b0), .rst(1'b0));")
+    for when in ("now", "next"):  # the groups side by side, row 0 lowest
+        joined = ", ".join(f"{when}_{name}" for name in reversed(groups))
+        claim.body.append(f"  wire [{size - 1}:0] {when}_pending = {{{joined}}};")
+    claim.body.append(f"""
+  reg [{size - 1}:0] rest;
+  reg [31:0] lowest;
+  integer i;
+  always @* begin
+    rest = now_pending;
+    lowest = 0;
+    for (i = {size - 1}; i >= 0; i = i - 1) if (now_pending[i]) lowest = i;
+    for (i = 0; i < {size}; i = i + 1) if (row_set && i == lowest) rest[i] = 1'b0;
+  end
+  wire left = |now_pending;
+  wire full = now_count == {limit};
+  wire free_ = now_settle == 0;""")
+    # the protocol: start while idle, take while ready; and what keeps the counter in its range
+    claim.premises += [
+        "(!start || !now_busy)", "(!take || ready)", f"now_count <= {limit}", "(now_busy || now_count == 0)",
+        f"now_settle <= {spec.settle_clocks - 1}",
+    ]  # fmt: skip
+    claim.claims += [
+        "row_set == (now_busy && left && !full && free_)", "(!row_set || row == lowest)",
+        "row_clear == (row_set && now_count == 0)",
+        "next_pending == (start ? {spikes, inputs} : rest)",
+        "ready == (now_busy && free_ && (full || !left))", "(!ready || last == !left)",
+        "(!ready || empty == (now_count == 0))",
+        "next_count == (take ? 0 : now_count + row_set)", f"next_count <= {limit}",
+        "next_busy == (start || (now_busy && !(take && last)))", "(next_busy || next_count == 0)",
+        f"next_settle == (take ? {spec.settle_clocks - 1} : (now_settle == 0 ? 0 : now_settle - 1))",
+    ]  # fmt: skip
+    statement = f"{size} rows: exactly the active ones are set, ascending, in batches of {limit}, one per clock"
+    return prove_always(f"{spec.name}_row_driver", statement, claim.text(), [rtlil], timeout_s)
+
+
+def prove_crossbar(
+    spec: CrossbarSpec, *, timeout_s: float = 120.0, advance: Callable[[int], None] | None = None
+) -> Iterator[Proof]:
+    """All proofs for a spec, in the order of the data path."""
+    for step in _steps(spec, timeout_s):
+        proof = step()
+        if advance is not None:
+            advance(1)
+        yield proof
+
+
+def proof_count(spec: CrossbarSpec) -> int:
+    """How many proofs `prove_crossbar` runs for a spec."""
+    return len(_steps(spec, 0.0))
+
+
+def _steps(spec: CrossbarSpec, timeout_s: float) -> list[Callable[[], Proof]]:
+    def reset() -> Proof:
+        from hw.common.export import to_rtlil
+        from hw.lsm_crossbar.crossbar import Crossbar
+
+        return prove_reset(to_rtlil(Crossbar(spec=spec), spec.name))
+
+    return [
+        lambda: prove_row_driver(spec, timeout_s),
+        lambda: prove_membrane(spec, timeout_s),
+        lambda: prove_counter(spec, timeout_s),
+        lambda: prove_readout(spec, timeout_s),
+        lambda: prove_loaded(spec, timeout_s),
+        reset,
+    ]

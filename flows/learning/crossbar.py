@@ -1,0 +1,106 @@
+"""Accuracy of a trained crossbar on recordings, as tables and as JSON.
+
+What ``liquidcal evaluate lsm_crossbar`` does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sim.lsm_crossbar.learning.model import TrainedCrossbar
+from sim.lsm_crossbar.learning.readout_training import confusion_matrix
+from sim.lsm_crossbar.liquid import Liquid
+from sim.lsm_crossbar.recordings.events import find_recordings, read_labels, read_recording
+
+__all__ = ["evaluate_crossbar"]
+
+BLOCK = 500
+"""Recordings that are held in memory together."""
+
+
+def evaluate_crossbar(model: TrainedCrossbar, events: Path, labels: Path) -> dict[str, Any]:
+    """Score a model on recordings named by index, in exact chip arithmetic.
+
+    Parameters
+    ----------
+    model : TrainedCrossbar
+    events : Path
+        Folder with ``k.bin`` or ``k.bs2``.
+    labels : Path
+        Lines ``index label``. It says what is scored; recordings that it does not name are left out, and counted.
+
+    Returns
+    -------
+    dict
+        Ready for JSON, with these keys, which stay: ``spec`` (its name), ``seed``, ``conductances_sha256``,
+        ``readout_sha256``, ``encoding``, ``step_us``; ``recordings`` scored, ``without_label`` left out; ``correct``,
+        ``accuracy`` and ``accuracy_error`` (binomial standard deviation); ``per_class``, a list with ``label``,
+        ``recordings``, ``correct``, ``accuracy`` (null without recordings); ``confusion`` (row: label, column: class);
+        ``wrong``, a list of index, label and class; ``input_spikes``, ``liquid_spikes`` and macro ``reads``, means
+        per recording.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such folder or file, or no recording of an index that has a label.
+    ValueError
+        A recording or label file that cannot be read, or a label that is no class of the model.
+    """
+    spec, table, paths = model.spec, read_labels(labels), find_recordings(events)
+    for index, label in table.items():
+        if label >= spec.outputs:
+            raise ValueError(f"{labels}: index {index}: expected a label below {spec.outputs}, got {label}")
+    if missing := [index for index in table if index not in paths]:
+        raise FileNotFoundError(
+            f"{events}: no recording {missing[0]}.bin or {missing[0]}.bs2 for the index {missing[0]} of {labels}"
+            + (f", and {len(missing) - 1} more are missing" if len(missing) > 1 else "")
+        )
+    liquid = Liquid(spec, model.conductances)
+    indices = sorted(table)
+    classes = np.zeros(len(indices), np.int64)
+    totals = np.zeros(3)
+    for first in range(0, len(indices), BLOCK):
+        block = indices[first : first + BLOCK]
+        spikes = model.spikes(read_recording(paths[index]) for index in block)
+        activity = liquid.run(spikes, first)
+        classes[first : first + BLOCK] = model.readout.classify(activity.counts)
+        totals += spikes.sum(), activity.spikes.sum(), activity.reads.sum()
+    truth = np.array([table[index] for index in indices])
+    matrix = confusion_matrix(truth, classes, spec.outputs)
+    n, correct = len(indices), int((classes == truth).sum())
+    share = correct / n
+    inputs, spikes_out, reads = (float(total) / n for total in totals)
+    return {
+        "spec": spec.name,
+        "seed": model.seed,
+        "conductances_sha256": model.conductances_sha256,
+        "readout_sha256": model.sha256,
+        "encoding": model.encoding.name,
+        "step_us": model.step_us,
+        "recordings": n,
+        "without_label": sum(index not in table for index in paths),
+        "correct": correct,
+        "accuracy": share,
+        "accuracy_error": float(np.sqrt(share * (1 - share) / n)),
+        "per_class": [
+            {
+                "label": label,
+                "recordings": int(row.sum()),
+                "correct": int(row[label]),
+                "accuracy": float(row[label] / row.sum()) if row.sum() else None,
+            }
+            for label, row in enumerate(matrix)
+        ],
+        "confusion": matrix.tolist(),
+        "wrong": [
+            {"index": index, "label": int(label), "class": int(found)}
+            for index, label, found in zip(indices, truth, classes, strict=True)
+            if label != found
+        ],
+        "input_spikes": inputs,
+        "liquid_spikes": spikes_out,
+        "reads": reads,
+    }

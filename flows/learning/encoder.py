@@ -1,0 +1,164 @@
+"""Quality of a trained encoder in exact chip arithmetic, as tables and as JSON.
+
+What ``liquidcal evaluate hgcal_encoder`` does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.hgcal_encoder.algorithms.comparison import reconstruct_rivals
+from sim.hgcal_encoder.files.readers import ChargeTable
+from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
+from sim.hgcal_encoder.learning.metric import BINS, FINE_BINS, BinSummary, Comparison, compare
+from sim.hgcal_encoder.learning.training_images import simulate_images
+from sim.hgcal_encoder.spec import HEADER_WIDTH
+
+__all__ = ["evaluate_model", "evaluation_sample", "find_model"]
+
+#: Seed and size of the simulated sample; no training of a shipped model uses the seed.
+SAMPLE_SEED, SAMPLE_SCALE = 20260, 0.004
+
+
+def evaluation_sample(seed: int = SAMPLE_SEED) -> ChargeTable:
+    """About thirteen thousand simulated images, of the kinds that networks are trained on, without pedestal.
+
+    The same numbers everywhere: events, showers, noise and choice follow from the seed.
+    """
+    images = simulate_images(seed=seed, scale=SAMPLE_SCALE, pedestal=0.0)
+    return ChargeTable(charges=images.charges, etas=images.etas)
+
+
+def find_model(*, preset: str, elinks: int, weights: str | None = None) -> TrainedModel:
+    """The shipped model of a preset and number of eLinks, or one of a file.
+
+    Parameters
+    ----------
+    preset : str
+    elinks : int
+    weights : str, optional
+        Model file (``.npz``) or name of a shipped model.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file, or no model is shipped for these.
+    ValueError
+        If the file is no model with a decoder, or belongs to another preset or number of eLinks.
+    """
+    if weights is None:
+        name = f"{preset.lower()}_{elinks}elinks"
+        if name not in shipped_models():
+            raise FileNotFoundError(
+                f"no model is shipped for {preset} on {elinks} eLinks; there are {', '.join(shipped_models())}"
+            )
+        return TrainedModel.load(name)
+    if Path(weights).is_file() and Path(weights).suffix != ".npz":
+        raise ValueError(
+            f"{weights}: expected a model (.npz) with its decoder; an image alone gets one from"
+            f" liquidcal train --fine-tune {weights} --freeze-encoder"
+        )
+    model = TrainedModel.load(weights)
+    if (model.spec.name, model.elinks) != (preset, elinks):
+        raise ValueError(
+            f"{weights}: expected a model of {preset} for {elinks} eLinks, got one of {model.spec.name}"
+            f" for {model.elinks}"
+        )
+    return model
+
+
+def evaluate_model(model: TrainedModel, samples: Mapping[str, ChargeTable], *, rivals: bool = False) -> dict[str, Any]:
+    """Every measure of quality, binned.
+
+    Parameters
+    ----------
+    model : TrainedModel
+    samples : mapping of str to ChargeTable
+        Images by name.
+    rivals : bool, optional
+        Evaluate threshold sum, super trigger cells and best choice on as many links, too.
+
+    Returns
+    -------
+    dict
+        Ready for JSON, with these keys, which stay:
+
+        ``preset``, ``elinks``; ``kept_bits`` of every latent; ``frame_bits`` sent per bunch crossing, header and sum
+        included; ``weight_image_sha256``; ``units``, of the measures by name; ``data``, a list with, per sample,
+
+        * ``name``, ``images`` (rows), ``empty`` (rows without charge, left out);
+        * ``bins`` (occupancy 1-3, 4-7, 8-48), ``fine_bins`` and, where pseudorapidity is known, ``eta_bins``: lists of
+          objects with ``occupancy`` [lowest, highest], ``eta`` [lower, upper] or null, ``images``, and per measure
+          ``median``, ``median_error`` (one standard deviation), ``mean`` and ``width`` (half the central 68.27 %);
+        * with `rivals` also ``rivals``, a list of objects with ``name`` (`sim.hgcal_encoder.algorithms.comparison`),
+        ``bits`` (mean
+          bits per crossing that carry something), ``truncated`` (share of crossings of which only the sum arrived; rows
+          are taken as crossings of one chip) and the same lists of bins.
+
+        Measures: ``emd``; ``telescoping`` (4 L48 + 2 L36 + L3 of charges over the power of two below their sum);
+        ``response`` (decoded over true module sum; its ``width`` is the resolution); ``shift_mm`` (length of the
+        displacement of the mean position).  ``images`` counts those with a defined EMD; a measure without any is null.
+    """
+    data = []
+    for name, sample in samples.items():
+        entry: dict[str, Any] = {
+            "name": name,
+            "images": len(sample.charges),
+            "empty": int((~sample.charges.any(axis=1)).sum()),
+            **_tables(sample, model.reconstruct(sample.charges)),
+        }
+        if rivals:
+            entry["rivals"] = [
+                {
+                    "name": rival.name,
+                    "bits": rival.bits,
+                    "truncated": rival.truncated,
+                    **_tables(sample, rival.charges),
+                }
+                for rival in reconstruct_rivals(sample.charges, model.elinks)
+            ]
+        data.append(entry)
+    return {
+        "preset": model.spec.name,
+        "elinks": model.elinks,
+        "kept_bits": model.kept_bits,
+        "frame_bits": HEADER_WIDTH + model.kept_bits * model.spec.latents,
+        "weight_image_sha256": hashlib.sha256(model.weights.to_image()).hexdigest(),
+        "units": {"emd": "low-density cells", "telescoping": "", "response": "", "shift_mm": "mm"},
+        "data": data,
+    }
+
+
+def _tables(sample: ChargeTable, decoded: NDArray[np.float64]) -> dict[str, list[dict[str, Any]]]:
+    comparison = compare(sample.charges, decoded, etas=sample.etas)
+    tables = {
+        "bins": _entries(comparison, BINS, by_eta=False),
+        "fine_bins": _entries(comparison, FINE_BINS, by_eta=False),
+    }
+    return tables | ({"eta_bins": _entries(comparison, BINS, by_eta=True)} if sample.etas is not None else {})
+
+
+def _entries(comparison: Comparison, bins: tuple[tuple[int, int], ...], *, by_eta: bool) -> list[dict[str, Any]]:
+    summaries = comparison.summarise(bins, by_eta=by_eta)
+    entries: list[dict[str, Any]] = []
+    for parts in zip(*summaries.values(), strict=True):
+        first = parts[0]
+        entry: dict[str, Any] = {
+            "occupancy": [first.lowest, first.highest],
+            "eta": None if first.eta_lowest is None else [first.eta_lowest, first.eta_highest],
+            "images": first.count,
+        }
+        entries.append(entry | {quantity: _figures(part) for quantity, part in zip(summaries, parts, strict=True)})
+    return entries
+
+
+def _figures(summary: BinSummary) -> dict[str, float | None]:
+    names = ("median", "median_error", "mean", "width")
+    return {name: value if math.isfinite(value := getattr(summary, name)) else None for name in names}

@@ -1,0 +1,437 @@
+"""Training of a shipped or own network: images, start, training, evaluation, model and model card in one folder.
+
+What `liquidcal train` does. The defaults here made the models in ``sim/hgcal_encoder/data/weights``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.common.journal import Journal
+from flows.common.metrics import package_version
+from flows.learning.encoder import evaluation_sample
+from sim.files import replacing
+from sim.hgcal_encoder.files.readers import read_charges
+from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
+from sim.hgcal_encoder.learning.metric import BINS, FINE_BINS, BinSummary, earth_movers_distance, occupancy, summarise
+from sim.hgcal_encoder.learning.training import History, TrainingPlan, train, training_device
+from sim.hgcal_encoder.learning.training_images import simulate_images
+from sim.hgcal_encoder.spec import PRESETS, EncoderSpec
+from sim.hgcal_encoder.weights import Weights
+
+__all__ = [
+    "SCRATCH_STEPS",
+    "TUNE_STEPS",
+    "Trained",
+    "Training",
+    "load_start",
+    "model_card",
+    "model_name",
+    "run_training",
+]
+
+Int64 = NDArray[np.int64]
+
+#: Steps from random weights and from given ones.
+SCRATCH_STEPS, TUNE_STEPS = 16000, 800
+#: Occupancy bins of a model card.
+CARD_BINS = (*BINS, *(b for b in FINE_BINS if b not in BINS))
+
+
+def model_name(spec: EncoderSpec, elinks: int) -> str:
+    """Name of a model's files: ``econ_t_3elinks``."""
+    return f"{spec.name.lower()}_{elinks}elinks"
+
+
+def load_start(source: str, spec: EncoderSpec) -> TrainedModel | Weights:
+    """Weights to start from.
+
+    Parameters
+    ----------
+    source : str
+        Name of a shipped model, or a file: a model or weights as ``.npz``, or the hexadecimal weight image.
+    spec : EncoderSpec
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file or model, or if it does not fit the spec.
+    """
+    path = Path(source)
+    if source in shipped_models() or not path.is_file():
+        start: TrainedModel | Weights = TrainedModel.load(source)
+    elif path.suffix == ".npz" and _holds_decoder(path):
+        start = TrainedModel.load(path)
+    else:
+        start = Weights.load(path, spec)
+    if start.spec != spec:
+        raise ValueError(f"{source}: weights of {start.spec.name}, but the encoder is {spec.name}")
+    return start
+
+
+def _holds_decoder(path: Path) -> bool:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return "decoder" in arrays
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise ValueError(f"{path}: not a .npz of arrays ({error})") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What is to be trained, on what.
+
+    Attributes
+    ----------
+    preset : str
+    elinks : int
+    seed : int
+        Of the simulated showers, initial values, split and batches.
+    steps : int or None
+        None: `SCRATCH_STEPS` from random weights, `TUNE_STEPS` from given ones.
+    minutes : float or None
+        Shorten the schedule to about this time.
+    fine_tune : str or None
+        What to start from, see `load_start`; ``none`` for random weights.  None: the shipped network of the preset for
+        5 eLinks if fewer are asked for, else random weights.
+    freeze_encoder : bool
+    charges : sequence of str
+        Files of charges (`sim.hgcal_encoder.files.readers`) to train on instead of simulated showers.
+    scale : float or None
+        Size of the simulated set, 1 for about 2.7 million images; None: 0.5 for random weights, 0.2 for given ones.
+    loss, decoder, units, batch
+        As in `sim.hgcal_encoder.learning.training.TrainingPlan`.
+    learning_rate : float or None
+        None: 2e-3 from random weights, 2e-4 from given ones.
+    phases : tuple of float or None
+        See `sim.hgcal_encoder.learning.training.TrainingPlan`.  None: (0.1, 0.85) from random weights, (0, 0) from
+        given ones, all with the exact distance.
+    repeats : int
+        Trainings with seeds ``seed``, ``seed + 1``, ...: the first is kept, the spread of all is stated in the card.
+    """
+
+    preset: str = "ECON_T"
+    elinks: int = 5
+    seed: int = 1
+    steps: int | None = None
+    minutes: float | None = None
+    fine_tune: str | None = None
+    freeze_encoder: bool = False
+    charges: Sequence[str] = ()
+    scale: float | None = None
+    loss: str = "emd"
+    decoder: str = "mlp"
+    units: tuple[int, ...] = (512, 512)
+    batch: int = 512
+    learning_rate: float | None = None
+    phases: tuple[float, float] | None = None
+    repeats: int = 1
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {self.preset!r}")
+        if self.repeats < 1:
+            raise ValueError(f"repeats: expected at least 1, got {self.repeats}")
+        if self.minutes is not None and not self.minutes > 0:
+            raise ValueError(f"minutes: expected a positive time, got {self.minutes}")
+        if self.scale is not None and not self.scale > 0:
+            raise ValueError(f"scale: expected a positive size, got {self.scale}")
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """The encoder."""
+        return PRESETS[self.preset]
+
+    @property
+    def source(self) -> str | None:
+        """What training starts from, None for random weights."""
+        if self.fine_tune is not None:
+            return None if self.fine_tune == "none" else self.fine_tune
+        five = model_name(self.spec, 5)
+        return five if self.elinks < 5 and five in shipped_models() else None
+
+    @property
+    def images_scale(self) -> float:
+        """Size of the simulated set."""
+        return (0.5 if self.source is None else 0.2) if self.scale is None else self.scale
+
+    def plan(self, seed: int) -> TrainingPlan:
+        """How the network is trained with this seed."""
+        tuned = self.source is not None
+        return TrainingPlan(
+            spec=self.spec,
+            elinks=self.elinks,
+            steps=(TUNE_STEPS if tuned else SCRATCH_STEPS) if self.steps is None else self.steps,
+            seed=seed,
+            loss=self.loss,
+            decoder=self.decoder,
+            units=self.units,
+            batch=self.batch,
+            learning_rate=(2e-4 if tuned else 2e-3) if self.learning_rate is None else self.learning_rate,
+            # a network that works is past the substitutes of the exact distance
+            phases=((0.0, 0.0) if tuned else (0.1, 0.85)) if self.phases is None else self.phases,
+            validations=16 if tuned else 40,
+            # a rate that is high enough to learn undoes some of the start first
+            patience=12 if tuned else 8,
+            freeze_encoder=self.freeze_encoder,
+            max_seconds=self.minutes * 60 if self.minutes else None,
+        )
+
+    @property
+    def command(self) -> str:
+        """The command line that does this; files by name only, their folders differ from machine to machine."""
+        words = [f"liquidcal train --preset {self.preset} --elinks {self.elinks} --seed {self.seed}"]
+        default = Training()
+        for name in ("steps", "minutes", "fine_tune", "scale", "loss", "decoder", "batch", "learning_rate", "repeats"):
+            value = getattr(self, name)
+            if value != getattr(default, name):
+                words.append(f"--{name.replace('_', '-')} {Path(value).name if name == 'fine_tune' else value}")
+        if self.phases is not None:
+            words.append("--phases {:g} {:g}".format(*self.phases))
+        if self.units != default.units:
+            words += [f"--units {unit}" for unit in self.units]
+        if self.freeze_encoder:
+            words.append("--freeze-encoder")
+        return " ".join(words + [f"--charges {Path(path).name}" for path in self.charges])
+
+
+def _version(distribution: str) -> str:
+    try:
+        return package_version(distribution)
+    except PackageNotFoundError:
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """Result of `run_training`.
+
+    Attributes
+    ----------
+    model : TrainedModel
+    history : History
+    origin : dict
+        Training images by source.
+    tables : dict
+        Summaries of the EMD, by name of the data, in `CARD_BINS`.
+    spread : dict
+        Largest minus smallest median of the repeats, by name of the data and bin; empty without repeats.
+    device : str
+        What it was trained on.
+    path : Path
+        The model.
+    card : str
+        Its card.
+    """
+
+    model: TrainedModel
+    history: History
+    origin: dict[str, int]
+    tables: dict[str, tuple[BinSummary, ...]]
+    spread: dict[str, tuple[float, ...]]
+    device: str
+    path: Path
+    card: str = ""
+
+    def summary(self) -> dict[str, Any]:
+        """For JSON: the files, the course of the training, and the card's table."""
+        return {
+            "model": str(self.path),
+            "card": str(self.path.with_suffix(".md")),
+            "preset": self.model.spec.name,
+            "elinks": self.model.elinks,
+            "device": self.device,
+            "history": asdict(self.history),
+            "images": self.origin,
+            "emd": {
+                name: [asdict(b) | {"spread": self.spread[name][i] if self.spread else None} for i, b in kept]
+                for name, table in self.tables.items()
+                if (kept := [(i, b) for i, b in enumerate(table) if b.count])
+            },
+        }
+
+
+def _images(training: Training, seed: int, journal: Journal) -> tuple[Int64, dict[str, int]]:
+    if not training.charges:
+        with journal.step(f"simulate showers, seed {seed}"):
+            images = simulate_images(seed=seed, scale=training.images_scale)
+        return images.charges, images.origin
+    parts, origin = [], {}
+    for path in training.charges:
+        rows = read_charges(path)
+        kept = rows[rows.any(axis=1)]
+        if not len(kept):
+            raise ValueError(f"{path}: no row with a charge above 0")
+        parts.append(kept)
+        origin[Path(path).name] = len(kept)
+    return np.concatenate(parts), origin
+
+
+def run_training(
+    training: Training,
+    *,
+    journal: Journal,
+    out: Path,
+    evaluate: Mapping[str, str] | None = None,
+    resume: bool = False,
+    tensorboard: Path | None = None,
+) -> Trained:
+    """Train, evaluate, and write ``NAME.npz`` and its card ``NAME.md`` into a folder.
+
+    Parameters
+    ----------
+    training : Training
+    journal : Journal
+        Shows the progress.
+    out : Path
+        Folder, made if it is not there.  ``NAME.seedN.checkpoint.npz`` lies in it until the training is through.
+    evaluate : mapping of str to str, optional
+        Files of charges for the card's table by name, beside the simulated sample of `evaluation_sample`.
+    resume : bool, optional
+        Continue from the checkpoint of an interrupted training of the same kind.
+    tensorboard : Path, optional
+        Folder for TensorBoard's event files.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If an option or a file is wrong.
+    ModuleNotFoundError
+        If TensorFlow is not installed.
+    """
+    plans = [training.plan(training.seed + i) for i in range(training.repeats)]
+    start = load_start(training.source, training.spec) if training.source is not None else None
+    samples = {"simulated": evaluation_sample().charges}
+    samples |= {name: read_charges(path) for name, path in (evaluate or {}).items()}
+    device = training_device()
+    out.mkdir(parents=True, exist_ok=True)
+    name = model_name(training.spec, training.elinks)
+    checkpoints = [out / f"{name}.seed{plan.seed}.checkpoint.npz" for plan in plans]
+    if resume and not any(checkpoint.is_file() for checkpoint in checkpoints):
+        raise FileNotFoundError(f"nothing to resume: no checkpoint {checkpoints[0]}")
+    journal.console.print(
+        f"{name} on {device}, {'from random weights' if start is None else f'from {training.source}'}"
+    )
+    results: list[tuple[TrainedModel, History, dict[str, int]]] = []
+    tables: list[dict[str, tuple[BinSummary, ...]]] = []
+    for plan, checkpoint in zip(plans, checkpoints, strict=True):
+        charges, origin = _images(training, plan.seed, journal)
+        with journal.step(f"train {plan.spec.name}, {plan.elinks} eLinks, seed {plan.seed}", plan.steps) as advance:
+            model, history = train(
+                charges,
+                plan,
+                start=start,
+                checkpoint=checkpoint,
+                resume=resume and checkpoint.is_file(),
+                tensorboard=tensorboard / f"{name}.seed{plan.seed}" if tensorboard is not None else None,
+                progress=lambda line: journal.console.print(f"    {line}"),
+                advance=advance,
+            )
+        del charges
+        results.append((model, history, origin))
+        tables.append(
+            {
+                data: summarise(earth_movers_distance(images, model.reconstruct(images)), occupancy(images), CARD_BINS)
+                for data, images in samples.items()
+            }
+        )
+    spread = (
+        {
+            data: tuple(float(np.ptp([table[data][i].median for table in tables])) for i in range(len(CARD_BINS)))
+            for data in samples
+        }
+        if training.repeats > 1
+        else {}
+    )
+    model, history, origin = results[0]
+    trained = Trained(
+        model=model,
+        history=history,
+        origin=origin,
+        tables=tables[0],
+        spread=spread,
+        device=device,
+        path=out / f"{name}.npz",
+    )
+    trained = replace(trained, card=model_card(training, trained))
+    model.save(trained.path)
+    with replacing(trained.path.with_suffix(".md")) as file:
+        file.write(trained.card)
+    for checkpoint in checkpoints:
+        checkpoint.unlink(missing_ok=True)
+    return trained
+
+
+def model_card(training: Training, trained: Trained) -> str:
+    """The text that belongs to a model, as Markdown; its table has one row per data and occupancy bin."""
+    model, history, spec = trained.model, trained.history, trained.model.spec
+    if model.decoder.kind == "mlp":
+        units = [model.decoder.arrays[f"bias{i}"].size for i in range(model.decoder.layers)]
+        decoder = f"mlp, units {units} over latents and module sum"
+    else:
+        decoder = "as published"
+    tools = ("numpy", "POT", "tensorflow-cpu", "tensorflow")
+    versions = [f"{tool} {version}" for tool in tools if (version := _version(tool))]
+    start = "random weights" if training.source is None else f"`{Path(training.source).name}`"
+    simulated = " (simulated by `sim.hgcal_encoder.detector.generator`, Geant4 with synthetic low-energy tables)"
+    if training.charges:
+        simulated = ""
+    ended = "early, by its validation score" if history.stopped else "at the end of its schedule"
+    lines = [
+        f"# {spec.name}, {model.elinks} eLinks",
+        "",
+        (
+            f"Encoder weights for the preset `{spec.name}` ({spec.parameters} parameters, {spec.weight_bits} bits)"
+            f" with the decoder trained beside them ({decoder})."
+        ),
+        f"The highest {model.kept_bits} of {spec.latent.width} bits of each latent are sent.",
+        "",
+        f"- SHA-256 of the weight image: `{hashlib.sha256(model.weights.to_image()).hexdigest()}`",
+        f"- Command: `{training.command}`",
+        (
+            f"- Started from {start}; seed {training.seed}; {history.step[-1]:.0f} steps, {history.seconds[-1]:.0f} s"
+            f" ({trained.device}); stopped {ended}; weights of step {history.best}"
+        ),
+        f"- Date: {datetime.now(UTC):%Y-%m-%d}; tools: {', '.join(versions)}",
+        f"- Training images{simulated}: " + ", ".join(f"{name} {count}" for name, count in trained.origin.items()),
+        "- Verified after training: the latents of the training's forward pass equal those of the golden model.",
+        "",
+        (
+            "Earth Mover's Distance in low-density cells by occupancy (trigger cells above zero), encoder in exact chip"
+            " arithmetic. None of these rows were trained on; `simulated` is the sample of `liquidcal evaluate"
+            " hgcal_encoder` without a file."
+        ),
+    ]
+    if trained.spread:
+        lines.append(
+            f"Spread: largest minus smallest median of {training.repeats} trainings with seeds from"
+            f" {training.seed} on, each with showers of its own."
+        )
+    lines += [
+        "",
+        "| data | occupancy | images | median | error of median | mean |" + (" spread |" if trained.spread else ""),
+        "|---|---|---|---|---|---|" + ("---|" if trained.spread else ""),
+    ]
+    for name, summary in trained.tables.items():
+        for i, b in enumerate(summary):
+            if b.count:
+                row = (
+                    f"| {name} | {b.lowest}-{b.highest} | {b.count} | {b.median:.3f} |"
+                    f" {b.median_error:.3f} | {b.mean:.3f} |"
+                )
+                lines.append(row + (f" {trained.spread[name][i]:.3f} |" if trained.spread else ""))
+    return "\n".join(lines) + "\n"

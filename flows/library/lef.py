@@ -1,0 +1,136 @@
+"""LEF files: sizes and pins of cells, the placement site, routing layers with pitch and capacitance.
+
+Only what placement and wire estimates need (LEF/DEF 5.8 Language Reference, Cadence): macros of class core, one site,
+routing layers. Lengths in micrometres, capacitance in fF.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flows.library.liberty_file import unpacked
+
+__all__ = ["Layer", "Lef", "LefError", "Macro", "read_lef"]
+
+
+class LefError(ValueError):
+    """A LEF file lacks what is needed; the message says what."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Macro:
+    """A cell: size, and the centre of each pin's shapes from the lower left corner."""
+
+    name: str
+    width_um: float
+    height_um: float
+    pins: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A routing layer; capacitance per micrometre of a wire of its width, to ground: area and both edges."""
+
+    name: str
+    horizontal: bool
+    pitch_um: float
+    width_um: float
+    ff_per_um: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lef:
+    """Contents of one or several LEF files."""
+
+    macros: Mapping[str, Macro]
+    layers: tuple[Layer, ...]
+    site_um: tuple[float, float]
+    units_per_um: int
+
+
+@dataclass
+class _State:
+    macros: dict[str, Macro] = field(default_factory=dict)
+    layers: list[Layer] = field(default_factory=list)
+    sites: list[tuple[float, float]] = field(default_factory=list)
+    units: int = 1000
+
+
+def read_lef(files: Sequence[Path]) -> Lef:
+    """Read LEF files (plain or ``.gz``), technology first.
+
+    Raises
+    ------
+    LefError
+        No macro, no site, or a macro without a size.
+    FileNotFoundError
+    """
+    state = _State()
+    for path in files:
+        if not path.is_file():
+            raise FileNotFoundError(f"no LEF file {path}")
+        # comments end at the line's end; a statement ends with a semicolon that stands alone
+        text = re.sub(r"#[^\n]*", "", unpacked(path).read_text(errors="replace"))
+        _read(text, state, path)
+    if not state.macros:
+        raise LefError(f"no macro in {', '.join(str(path) for path in files)}")
+    if state.sites:
+        # the core site is the one that most cells are as high as
+        heights = [macro.height_um for macro in state.macros.values()]
+        site = max(state.sites, key=lambda s: sum(abs(height - s[1]) < 1e-6 for height in heights))
+    else:
+        raise LefError(f"no SITE of class core in {', '.join(str(path) for path in files)}")
+    return Lef(macros=state.macros, layers=tuple(state.layers), site_um=site, units_per_um=state.units)
+
+
+def _read(text: str, state: _State, path: Path) -> None:
+    if units := re.search(r"\bDATABASE\s+MICRONS\s+(\d+)\s*;", text):
+        state.units = max(state.units, int(units[1]))
+    group = r"^\s*(MACRO|SITE|LAYER)\s+(\S+)\s*\n(.*?)^\s*END\s+\2\s*$"
+    for match in re.finditer(group, text, re.MULTILINE | re.DOTALL):
+        kind, name, body = match.groups()
+        if kind == "MACRO":
+            state.macros[name] = _macro(name, body, path)
+        elif kind == "SITE":
+            size = re.search(r"\bSIZE\s+([\d.]+)\s+BY\s+([\d.]+)\s*;", body)
+            if size and not re.search(r"\bCLASS\s+PAD\b", body, re.IGNORECASE):
+                state.sites.append((float(size[1]), float(size[2])))
+        elif re.search(r"\bTYPE\s+ROUTING\s*;", body):
+            state.layers.append(_layer(name, body))
+
+
+def _layer(name: str, body: str) -> Layer:
+    pitch = re.search(r"\bPITCH\s+([\d.]+)", body)
+    width = re.search(r"^\s*WIDTH\s+([\d.]+)\s*;", body, re.MULTILINE)
+    area = re.search(r"\bCAPACITANCE\s+CPERSQDIST\s+([-\d.eE+]+)", body)
+    edge = re.search(r"\bEDGECAPACITANCE\s+([-\d.eE+]+)", body)
+    width_um = float(width[1]) if width else 0.0
+    # LEF counts in pF per square micrometre and per micrometre of edge
+    capacitance = None
+    if area or edge:
+        capacitance = 1000 * ((float(area[1]) * width_um if area else 0.0) + 2 * (float(edge[1]) if edge else 0.0))
+    return Layer(
+        name=name, horizontal=bool(re.search(r"\bDIRECTION\s+HORIZONTAL\b", body)),
+        pitch_um=float(pitch[1]) if pitch else 2 * width_um, width_um=width_um, ff_per_um=capacitance or None,
+    )  # fmt: skip
+
+
+def _macro(name: str, body: str, path: Path) -> Macro:
+    size = re.search(r"\bSIZE\s+([\d.]+)\s+BY\s+([\d.]+)\s*;", body)
+    if size is None:
+        raise LefError(f"{path}: macro {name} has no SIZE")
+    width, height = float(size[1]), float(size[2])
+    pins: dict[str, tuple[float, float]] = {}
+    for pin in re.finditer(r"^\s*PIN\s+(\S+)\s*\n(.*?)^\s*END\s+\1\s*$", body, re.MULTILINE | re.DOTALL):
+        xs: list[float] = []
+        ys: list[float] = []
+        for shape in re.finditer(r"\b(RECT|POLYGON)\s+(?:MASK\s+\d+\s+)?([-\d.\s]+);", pin[2]):
+            numbers = [float(part) for part in shape[2].split()]
+            xs += numbers[0::2]
+            ys += numbers[1::2]
+        if xs:
+            pins[pin[1]] = ((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2)
+    return Macro(name=name, width_um=width, height_um=height, pins=pins)

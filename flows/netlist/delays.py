@@ -1,0 +1,448 @@
+"""Loads, transition times and delays of a mapped netlist, and what glitches they make.
+
+`propagate` walks the netlist once in topological order with the library's delay tables. `DelaySimulator` replays single
+clocks with those delays, event by event, and counts every transition: set against the zero-delay count of the same
+clocks this is the glitch factor of `flows.power.summary`. OpenSTA judges timing (`flows.physical.timing`); the delays
+here serve power.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from flows.library.functions import evaluate, pins_of
+from flows.library.liberty_file import liberty_ast
+from flows.library.power_library import PowerCell, PowerLibrary, Table, TimingArc
+from flows.netlist.gate_simulation import GateSimulator
+from flows.netlist.netlist import Netlist, NetlistError
+
+__all__ = ["DelaySimulator", "NetTiming", "WireLoad", "fanouts", "net_loads", "pin_loads", "propagate", "wire_load"]
+
+Floats = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int32]
+
+
+def pin_loads(netlist: Netlist, library: PowerLibrary) -> Floats:
+    """Capacitance of the input pins on each net in fF, shape (nets,)."""
+    load = np.zeros(netlist.nets)
+    for group in netlist.groups.values():
+        cell = library[group.type]
+        for pin in cell.inputs:
+            nets = group.pin(pin)
+            np.add.at(load, nets[nets >= 0], cell.pins[pin].capacitance_ff)
+    return load
+
+
+def net_loads(
+    netlist: Netlist, library: PowerLibrary, *, wire_ff: npt.ArrayLike = 0.0, port_load_ff: float = 0.0
+) -> Floats:
+    """`pin_loads` with wires and what hangs on output ports, shape (nets,)."""
+    load: Floats = pin_loads(netlist, library) + np.broadcast_to(np.asarray(wire_ff, float), (netlist.nets,))
+    for port in netlist.ports.values():
+        if port.direction != "input":
+            np.add.at(load, port.nets, port_load_ff)
+    return load
+
+
+def fanouts(netlist: Netlist, library: PowerLibrary) -> npt.NDArray[np.int64]:
+    """Input pins and output ports on each net, shape (nets,)."""
+    count = np.zeros(netlist.nets, np.int64)
+    for group in netlist.groups.values():
+        for pin in library[group.type].inputs:
+            nets = group.pin(pin)
+            np.add.at(count, nets[nets >= 0], 1)
+    for port in netlist.ports.values():
+        if port.direction != "input":
+            np.add.at(count, port.nets, 1)
+    return count
+
+
+@dataclass(frozen=True, kw_only=True)
+class WireLoad:
+    """A ``wire_load`` group of a library: an estimate of wires by fan-out, from before placement.
+
+    Attributes
+    ----------
+    name : str
+    capacitance_ff : float
+        Per unit of length.
+    lengths : dict of int to float
+        Length by fan-out.
+    slope : float
+        Length per further fan-out.
+    """
+
+    name: str
+    capacitance_ff: float
+    lengths: Mapping[int, float]
+    slope: float
+
+    def of(self, fanout: npt.NDArray[np.int64]) -> Floats:
+        """Wire capacitance in fF by fan-out; 0 where nothing is driven."""
+        known = sorted(self.lengths)
+        length = np.interp(fanout, known, [self.lengths[k] for k in known])
+        length += self.slope * np.maximum(fanout - known[-1], 0)
+        return np.where(fanout > 0, length * self.capacitance_ff, 0.0)
+
+
+def wire_load(path: Path) -> WireLoad | None:
+    """The default wire load of a Liberty file; None where it states none."""
+    ast = liberty_ast(path)
+    chosen, farad = None, 1e3
+    for node in ast.children:
+        if node.id == "default_wire_load":
+            chosen = str(node.value).strip('" ')
+        elif node.id == "capacitive_load_unit":
+            unit = str(node.args[1]).strip('" ').lower()
+            farad = float(str(node.args[0])) * {"ff": 1.0, "pf": 1e3}[unit]
+    for node in ast.children:
+        if node.id != "wire_load" or chosen is None or str(node.args[0]).strip('" ') != chosen:
+            continue
+        values: dict[str, float] = {}
+        lengths: dict[int, float] = {}
+        for child in node.children:
+            if child.id == "fanout_length":
+                lengths[int(float(str(child.args[0])))] = float(str(child.args[1]))
+            elif child.id in ("capacitance", "slope"):
+                values[child.id] = float(re.sub(r'[" ]', "", str(child.value)))
+        if lengths and "capacitance" in values:
+            return WireLoad(
+                name=chosen, capacitance_ff=values["capacitance"] * farad, lengths=lengths,
+                slope=values.get("slope", 0.0),
+            )  # fmt: skip
+    return None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NetTiming:
+    """Loads and transition times.
+
+    Attributes
+    ----------
+    load_ff : ndarray, shape (nets,)
+        Pins and wire.
+    rise_ns, fall_ns : ndarray, shape (nets,)
+        Longest transition times, as static timing analysis takes them.
+    delays : dict of (cell type, input pin, output pin) to ndarray, shape (cells of the type, 2)
+        Delay in ns to a rising and to a falling output; mean over the ``when`` states of the library.
+    """
+
+    load_ff: Floats
+    rise_ns: Floats
+    fall_ns: Floats
+    delays: Mapping[tuple[str, str, str], Floats]
+
+    @property
+    def slew_ns(self) -> Floats:
+        """Mean of rise and fall."""
+        return (self.rise_ns + self.fall_ns) / 2
+
+
+def propagate(
+    netlist: Netlist,
+    library: PowerLibrary,
+    level: Ids,
+    *,
+    wire_ff: npt.ArrayLike = 0.0,
+    port_load_ff: float = 0.0,
+    input_slew_ns: float = 0.05,
+    max_slew_ns: float | None = None,
+    fixed_slew_ns: Mapping[int, float] | None = None,
+) -> NetTiming:
+    """Transition times and delays of every net.
+
+    Parameters
+    ----------
+    netlist, library
+    level : ndarray of int32
+        `flows.netlist.gate_simulation.topological_levels`.
+    wire_ff : array_like, shape (nets,) or ()
+        Wire capacitance of each net.
+    port_load_ff : float
+        Load outside each output port.
+    input_slew_ns : float
+        Transition time at input ports.
+    max_slew_ns : float, optional
+        Upper bound: slower nets are given buffers in any layout, and the tables end there.
+    fixed_slew_ns : mapping of int to float
+        Nets that a tree of buffers will drive (clock, reset): transition time that the tree delivers. Their own load
+        shapes nothing.
+    """
+    load = net_loads(netlist, library, wire_ff=wire_ff, port_load_ff=port_load_ff)
+    rise, fall = np.full(netlist.nets, input_slew_ns), np.full(netlist.nets, input_slew_ns)
+    fixed = dict(fixed_slew_ns or {})
+    held = np.array(sorted(fixed), np.int64)
+    rise[held] = fall[held] = [fixed[int(net)] for net in held]
+    hold = np.zeros(netlist.nets, np.bool_)
+    hold[held] = True
+    delays: dict[tuple[str, str, str], Floats] = {}
+    work = []
+    for group in netlist.groups.values():
+        cell = library[group.type]
+        arcs = _arcs_by_pair(cell)
+        for pair in arcs:
+            delays[(group.type, *pair)] = np.zeros((len(group.cells), 2))
+        levels = level[group.cells]
+        order = np.argsort(levels, kind="stable")
+        bounds = np.flatnonzero(np.diff(levels[order])) + 1
+        for part in np.split(order, bounds):
+            if len(part):
+                work.append((int(levels[part[0]]), group, cell, arcs, part))
+    work.sort(key=lambda item: item[0])
+    for _, group, cell, arcs, part in work:
+        for output in cell.outputs:
+            nets = group.pin(output)[part]
+            out_load = np.where(nets >= 0, load[nets], 0.0)
+            worst = [np.zeros(len(part)), np.zeros(len(part))]
+            for (related, pin), variants in arcs.items():
+                if pin != output:
+                    continue
+                source = group.pin(related)[part]
+                slews = (np.where(source >= 0, rise[source], input_slew_ns),
+                         np.where(source >= 0, fall[source], input_slew_ns))  # fmt: skip
+                found = delays[(group.type, related, pin)]
+                for edge in (0, 1):
+                    values = []
+                    for arc in variants:
+                        slew = _input_slew(arc, edge, slews)
+                        delay, transition = arc.delay[edge], arc.transition[edge]
+                        if delay is not None:
+                            values.append(delay.at(slew, out_load))
+                        if transition is not None:
+                            np.maximum(worst[edge], _at(transition, slew, out_load), out=worst[edge])
+                    if values:
+                        found[part, edge] = np.maximum(np.mean(values, axis=0), 0.0)
+            if max_slew_ns is not None:
+                worst = [np.minimum(edge_ns, max_slew_ns) for edge_ns in worst]
+            free = (nets >= 0) & ~hold[nets]
+            rise[nets[free]], fall[nets[free]] = worst[0][free], worst[1][free]
+    return NetTiming(load_ff=load, rise_ns=rise, fall_ns=fall, delays=delays)
+
+
+def _at(table: Table, slew: Floats, load: Floats) -> Floats:
+    return np.maximum(table.at(slew, load), 0.0)
+
+
+def _arcs_by_pair(cell: PowerCell) -> dict[tuple[str, str], list[TimingArc]]:
+    """Arcs that a transition of the output goes through, by (input, output)."""
+    found: dict[tuple[str, str], list[TimingArc]] = {}
+    for arc in cell.timing:
+        if arc.kind in ("combinational", "combinational_rise", "combinational_fall", "rising_edge", "falling_edge"):
+            found.setdefault((arc.related, arc.pin), []).append(arc)
+    return found
+
+
+def _input_slew(arc: TimingArc, edge: int, slews: tuple[Floats, Floats]) -> Floats:
+    rise, fall = slews
+    if arc.kind == "rising_edge":
+        return rise
+    if arc.kind == "falling_edge":
+        return fall
+    if arc.sense == "positive_unate":
+        return slews[edge]
+    if arc.sense == "negative_unate":
+        return slews[1 - edge]
+    return np.maximum(rise, fall)
+
+
+@njit(cache=True)
+def _replay(  # type: ignore[no-untyped-def]
+    value, start_net, start_time, fan_start, fan_gate, fan_position, out, table, state, delay, wheel, following,
+    preceding, due, toggles, limit,
+):  # fmt: skip
+    """One clock from settled `value`: `start_net` flip at `start_time` (ps), then events until all is quiet.
+
+    Inertial delay: a gate whose input change is undone before its output has moved does not move. Events wait in a
+    circular wheel of one-picosecond slots, each a doubly linked list; every gate has at most one.
+    Returns the time of the last event, or -1 beyond `limit`.
+    """
+    slots = len(wheel)
+    gates = len(out)
+    pending = 0
+    for k in range(len(start_net)):
+        gate = gates + k
+        slot = start_time[k] % slots
+        due[gate] = start_time[k]
+        following[gate] = wheel[slot]
+        preceding[gate] = -1
+        if wheel[slot] >= 0:
+            preceding[wheel[slot]] = gate
+        wheel[slot] = gate
+        pending += 1
+    time = 0
+    last = 0
+    while pending > 0:
+        slot = time % slots
+        gate = wheel[slot]
+        wheel[slot] = -1
+        while gate >= 0:
+            after = following[gate]
+            due[gate] = -1
+            pending -= 1
+            net = start_net[gate - gates] if gate >= gates else out[gate]
+            value[net] ^= 1
+            toggles[net] += 1
+            last = time
+            for m in range(fan_start[net], fan_start[net + 1]):
+                other = fan_gate[m]
+                position = fan_position[m]
+                state[other] ^= np.uint64(1) << np.uint64(position)
+                new = (table[other] >> state[other]) & np.uint64(1)
+                if new == np.uint64(value[out[other]]):
+                    if due[other] >= 0:  # the change is undone: take the event back
+                        before, behind = preceding[other], following[other]
+                        if before >= 0:
+                            following[before] = behind
+                        else:
+                            if wheel[due[other] % slots] == other:
+                                wheel[due[other] % slots] = behind
+                        if behind >= 0:
+                            preceding[behind] = before
+                        if other == after:
+                            after = behind
+                        due[other] = -1
+                        pending -= 1
+                elif due[other] < 0:
+                    wait = delay[other, position, 0 if new else 1]
+                    when = time + wait
+                    due[other] = when
+                    place = when % slots
+                    first = wheel[place]
+                    following[other] = first
+                    preceding[other] = -1
+                    if first >= 0:
+                        preceding[first] = other
+                    wheel[place] = other
+                    pending += 1
+            if after >= 0:
+                preceding[after] = -1
+            gate = after
+        time += 1
+        if time > limit:
+            return -1
+    return last
+
+
+class DelaySimulator:
+    """Replays clocks of a `GateSimulator` with the delays of `propagate`.
+
+    Parameters
+    ----------
+    simulator : GateSimulator
+    timing : NetTiming
+    scatter : float
+        Relative standard deviation of a random factor on each gate's delay: 0 is the library's own.
+    seed : int
+        Of the random factors.
+    """
+
+    def __init__(self, simulator: GateSimulator, timing: NetTiming, *, scatter: float = 0.0, seed: int = 1) -> None:
+        netlist, library = simulator.netlist, simulator.library
+        self.simulator = simulator
+        outs, tables, ins, waits = [], [], [], []
+        clock_to_output = np.zeros(simulator.rows)
+        rng = np.random.default_rng(seed)
+        for group in netlist.groups.values():
+            cell, rows = library[group.type], simulator.pin_rows[group.type]
+            for pin in cell.outputs:
+                function = cell.pins[pin].function
+                assert function is not None
+                used = tuple(name for name in pins_of(function) if name in cell.pins)
+                if cell.storage is not None and len(used) != len(pins_of(function)):
+                    for (_, related, output), found in timing.delays.items():
+                        if _ == group.type and output == pin and related in pins_of(cell.storage.clock):
+                            clock_to_output[rows[pin]] = found.max(1)
+                    continue
+                if len(used) > 6:
+                    raise NetlistError(f"cell {group.type} has {len(used)} inputs in one function; at most 6")
+                columns = {n: sum(1 << r for r in range(64) if r >> k & 1) for k, n in enumerate(used)}
+                table = int(evaluate(function, columns, (1 << 64) - 1))
+                count = len(group.cells)
+                outs.append(rows[pin])
+                tables.append(np.full(count, table, np.uint64))
+                source = np.full((count, 6), -1, np.int32)
+                wait = np.zeros((count, 6, 2))
+                for k, name in enumerate(used):
+                    source[:, k] = rows[name]
+                    wait[:, k] = timing.delays.get((group.type, name, pin), np.zeros((count, 2)))
+                factor = np.maximum(1 + scatter * rng.standard_normal((count, 1, 1)), 0.1)
+                ins.append(source)
+                waits.append(wait * factor)
+        self._out = np.concatenate([np.zeros(0, np.int32), *outs])
+        self._table = np.concatenate([np.zeros(0, np.uint64), *tables])
+        self._in = np.concatenate([np.zeros((0, 6), np.int32), *ins])
+        waited = np.concatenate([np.zeros((0, 6, 2)), *waits])
+        self._delay = np.maximum(np.rint(waited * 1000), 1).astype(np.int32)
+        self._clock_to_output_ps = np.rint(clock_to_output * 1000).astype(np.int64)
+        gates, positions = np.nonzero(self._in >= 0)
+        nets = self._in[gates, positions]
+        order = np.argsort(nets, kind="stable")
+        self._fan_gate, self._fan_position = gates[order].astype(np.int32), positions[order].astype(np.int32)
+        self._fan_start = np.searchsorted(nets[order], np.arange(simulator.rows + 1)).astype(np.int64)
+        self._wheel = 1 << int(np.ceil(np.log2(int(self._delay.max(initial=1)) + 2)))
+        storage_rows = []
+        for group in netlist.groups.values():
+            cell = library[group.type]
+            if cell.storage is not None:
+                storage_rows += [simulator.pin_rows[group.type][pin] for pin in cell.outputs]
+        self._storage_rows = np.concatenate(storage_rows) if storage_rows else np.zeros(0, np.int32)
+        self.switching = np.zeros(simulator.rows, np.bool_)
+        self.switching[self._out] = self.switching[self._storage_rows] = True
+        self.last_ps = 0
+
+    def replay(self, before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """Transitions of every row in one clock.
+
+        Parameters
+        ----------
+        before, after : ndarray of bool, shape (rows,)
+            Settled values (`GateSimulator.values` of one stream) of two consecutive clocks. Ports and flip-flop outputs
+            take their new values from `after`: ports at 0, flip-flops after their delay from the clock.
+
+        Returns
+        -------
+        ndarray of int64, shape (rows,)
+            Transitions; `last_ps` holds the time of the last one.
+
+        Raises
+        ------
+        NetlistError
+            The logic does not come to rest, or rests elsewhere than the zero-delay simulation.
+        """
+        sim = self.simulator
+        value = before.astype(np.uint8)
+        ports = [p.nets for p in sim.netlist.ports.values() if p.direction == "input"]
+        starts = np.unique(np.concatenate([*ports, self._storage_rows]))
+        starts = starts[before[starts] != after[starts]]
+        gates = len(self._out)
+        bits = np.where(self._in >= 0, value[self._in], 0).astype(np.uint64)
+        state = np.bitwise_or.reduce(bits << np.arange(6, dtype=np.uint64), axis=1)
+        total = gates + len(starts)
+        toggles = np.zeros(sim.rows, np.int64)
+        times = self._clock_to_output_ps[starts]
+        wheel = max(self._wheel, 1 << int(np.ceil(np.log2(int(times.max(initial=0)) + 2))))
+        last = _replay(
+            value, starts, times, self._fan_start, self._fan_gate, self._fan_position, self._out, self._table, state,
+            self._delay, np.full(wheel, -1, np.int32), np.full(total, -1, np.int32), np.full(total, -1, np.int32),
+            np.full(total, -1, np.int64), toggles, 10_000_000,
+        )  # fmt: skip
+        if last < 0:
+            raise NetlistError("the logic does not come to rest within 10 us")
+        self.last_ps = int(last)
+        wrong = np.flatnonzero(value[self._out] != after[self._out])
+        if len(wrong):
+            net = int(self._out[wrong[0]])
+            name = sim.netlist.net_names[net] if net < sim.netlist.nets else f"open output {net}"
+            raise NetlistError(f"{len(wrong)} nets rest elsewhere than without delays, e.g. {name}")
+        return toggles
+
+
+MAX_PINS = 1000
+"""Nets of more pins get no wire: they are trees of buffers in any layout."""

@@ -1,0 +1,198 @@
+"""Placement and timing of a mapped netlist as steps, each with metrics."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from flows.common.folder import fresh_folder
+from flows.common.metrics import Metric, package_version, write_metrics
+from flows.designs.design import INTERNAL_CLOCK
+from flows.netlist.delays import MAX_PINS
+from flows.physical.mapped import (
+    PERIOD_NS,
+    STATIC_STAGES,
+    Mapped,
+    cell_area_um2,
+    clocks_of,
+    mapped_metric,
+    wire_ff_per_um,
+)
+from flows.physical.place import Congestion, Placement, congestion, draw, legalise, place
+from flows.physical.repair import Repair, overloaded, plan, save_repairs
+from flows.physical.timing import ClockPlan, TimingReport, analyse, sta_version
+
+__all__ = ["measure_placement", "measure_timing"]
+
+
+REPAIR_ROUNDS = 4
+"""At most; the last ones mend a handful of nets."""
+
+
+def measure_placement(
+    mapped: Mapped,
+    *,
+    utilisation: float = 0.7,
+    aspect: float = 1.0,
+    effort: int = 1,
+    spread: bool = False,
+    repair: bool = False,
+    timeout_s: float = 3600.0,
+    command: str = "",
+) -> tuple[Placement, Congestion, tuple[Metric, ...]]:
+    """Place the netlist of synthesis and leave ``placement/``: positions, picture, metrics.
+
+    With `repair` cells get the size that their loads ask for, or buffers, in the same core (`flows.physical.repair`);
+    the changes are ``repair.json`` there, and from then on in `Mapped.netlist`.
+
+    Raises
+    ------
+    PlacementError, LefError
+        See `flows.physical.place.place`.
+    LibraryError
+        The library states no largest loads to repair by.
+    """
+    netlist = mapped.synthesised
+    placed = place(
+        netlist, mapped.lef, utilisation=utilisation, aspect=aspect, effort=effort, spread=spread, timeout_s=timeout_s
+    )
+    rounds: list[Repair] = []
+    load = {"ff_per_um": wire_ff_per_um(mapped.cells, mapped.lef)[0], "port_load_ff": mapped.cells.load_ff}
+    slow = [overloaded(netlist, mapped.library, placed, **load)]
+    # wires move when cells make room: later rounds mend what came of the first
+    while repair and slow[-1] and len(rounds) < REPAIR_ROUNDS:
+        change = plan(netlist, mapped.library, mapped.cells, placed, **load)
+        x_um, y_um = change.starts(placed)
+        netlist = change.apply(netlist, mapped.library)
+        seconds = placed.seconds
+        placed = legalise(
+            netlist, mapped.lef, x_um=x_um, y_um=y_um, core_um=placed.core_um, effort=effort, timeout_s=timeout_s
+        )
+        placed = replace(placed, seconds=seconds + placed.seconds)
+        rounds.append(change)
+        slow.append(overloaded(netlist, mapped.library, placed, **load))
+    busy = congestion(placed, mapped.lef)
+    metric = mapped_metric(
+        mapped, "coloquinte", package_version("coloquinte"), command or "flows.physical.measure.measure_placement"
+    )
+    setting = (
+        f"utilisation {placed.utilisation:.2f}, effort {effort}; {'evenly spread' if spread else 'packed'}, not routed"
+    )
+    area = cell_area_um2(netlist, mapped.cells)
+    buffers, sizes = sum(len(r.buffers) for r in rounds), sum(len(r.resized) for r in rounds)
+    metrics = (
+        metric("design__core__area", placed.area_um2, "um2", f"rows of a rectangle around all cells, {setting}"),
+        metric("design__instance__area", area, "um2", "cells that were placed, those of the repair included"),
+        metric("design__instance__area__gate_equivalent", mapped.cells.gate_equivalents(area), "GE", "area over NAND2"),
+        metric("design__instance__utilization", placed.utilisation, "", "cell area over core area"),
+        metric("route__wirelength__estimated", float(placed.wire_um.sum()) / 1e6, "m",
+               f"half-perimeters times Cheng's factor (RISA, 1994), nets up to {MAX_PINS} pins"),
+        metric("route__hpwl", float(placed.hpwl_um.sum()) / 1e6, "m", "sum of half-perimeters"),
+        metric("route__congestion__worst", busy.worst, "", f"wire over tracks, worst bin of {busy.bin_um:.0f} um"),
+        metric("route__congestion__overfull", 100 * busy.overfull, "%", "bins that want more tracks than there are"),
+        metric("design__instance__count__class:repair_buffer", buffers, "", "buffers that the repair inserted"),
+        metric("design__instance__count__resized", sizes, "", "cells that the repair made larger"),
+        metric("design__overloaded_net__count", slow[-1], "",
+               "nets of cells above the largest load or transition of the library"),
+        metric("design__overloaded_net__count__step:placed", slow[0], "", "the same before any repair"),
+        metric("flow__runtime__total__step:placement", round(placed.seconds, 1), "s", "wall clock of coloquinte"),
+        metric("flow__memory__peak__step:placement", placed.peak_memory_bytes, "B", "largest process"),
+    )  # fmt: skip
+    with fresh_folder(mapped.folder / "placement", marker="placement.json") as work:
+        placed.save(work / "placement.npz")
+        draw(placed, netlist, work / "placement.png")
+        if rounds:
+            save_repairs(work / "repair.json", rounds)
+        about = {"netlist_sha256": mapped.netlist_sha256, "core_um": placed.core_um, "effort": effort}
+        (work / "placement.json").write_text(json.dumps(about, indent=1) + "\n")
+        write_metrics(work / "metrics.json", metrics)
+    # what was read of the folder before
+    mapped.__dict__.pop("netlist", None)
+    mapped.__dict__.pop("cell_area_um2", None)
+    return placed, busy, metrics
+
+
+def clock_plan(mapped: Mapped, *, period_ns: float = PERIOD_NS, reuse: int = 1) -> ClockPlan:
+    """Clocks, reset and quasi-static registers of our generators' designs.
+
+    3 % of the period for skew and jitter at setup, a tenth of that for hold: both ends of a hold path see one edge. An
+    internal clock gets the same shares of its own period.
+    """
+    ports = mapped.netlist.ports
+    clocks_of(mapped, reuse)
+    return ClockPlan(
+        clock="clk", internal_clock=INTERNAL_CLOCK if reuse > 1 else None, multiple=reuse, period_ns=period_ns,
+        uncertainty_ns=0.03 * period_ns, hold_uncertainty_ns=0.003 * period_ns,
+        resets=tuple(name for name in ("rst",) if name in ports),
+        static_stages=tuple(stage for stage in mapped.netlist.stages if stage in STATIC_STAGES),
+    )  # fmt: skip
+
+
+def measure_timing(
+    mapped: Mapped,
+    *,
+    period_ns: float = PERIOD_NS,
+    reuse: int = 1,
+    paths: int = 10,
+    timeout_s: float = 3600.0,
+    command: str = "",
+) -> tuple[TimingReport, tuple[Metric, ...]]:
+    """Time and leave ``timing/``: paths, slacks of all ends, metrics.
+
+    Raises
+    ------
+    LibraryError
+        OpenSTA is missing or refuses its input.
+    ValueError
+        The netlist was made with another reuse factor.
+    """
+    plan = clock_plan(mapped, period_ns=period_ns, reuse=reuse)
+    wires, _, _, source = mapped.wires()
+    report = analyse(
+        mapped.netlist, mapped.library, plan, wire_ff=wires, driving_cell=mapped.cells.driving_cell,
+        port_load_ff=mapped.cells.load_ff, paths=paths, timeout_s=timeout_s, setup_liberty=mapped.corner("slow"),
+        hold_liberty=mapped.corner("fast"),
+    )  # fmt: skip
+    metric = mapped_metric(mapped, "OpenSTA", sta_version(), command or "flows.physical.measure.measure_timing")
+    corner = f"{report.setup_library}, wires: {source}"
+    metrics = (
+        metric("timing__setup__ws", report.setup_slack_ns, "ns",
+               f"worst setup slack at {period_ns:g} ns less {plan.uncertainty_ns:g} ns of skew and jitter; {corner}"),
+        metric("timing__fmax", report.fmax_mhz, "MHz", "clock at which the worst path of the data just fits"),
+        metric("timing__hold__ws", report.hold_slack_ns, "ns",
+               f"worst hold slack before buffers are added, {plan.hold_uncertainty_ns:g} ns of skew; "
+               f"{report.hold_library}"),
+        metric("timing__endpoint__count", len(report.endpoint_slacks_ns), "", "ends with a setup check"),
+        metric("flow__runtime__total__step:timing", round(report.seconds, 1), "s", "wall clock of OpenSTA"),
+    )  # fmt: skip
+    with fresh_folder(mapped.folder / "timing", marker="timing.json") as work:
+        (work / "timing.json").write_text(json.dumps(timing_dict(report), indent=1) + "\n")
+        write_metrics(work / "metrics.json", metrics)
+    return report, metrics
+
+
+def timing_dict(report: TimingReport) -> dict[str, Any]:
+    """Plain types, for JSON: keys as documented in docs/timing_and_placement.md."""
+
+    def rows(paths: Any) -> list[dict[str, Any]]:
+        return [
+            {
+                "start": path.start, "start_stage": path.start_stage, "end": path.end, "end_stage": path.end_stage,
+                "delay_ns": path.delay_ns, "slack_ns": path.slack_ns, "apart_ns": path.apart_ns, "cells": path.cells,
+                "through": [vars(step) for step in path.steps],
+            }
+            for path in paths
+        ]  # fmt: skip
+
+    counts, edges = np.histogram(report.endpoint_slacks_ns, bins=25)
+    return {
+        "period_ns": report.plan.period_ns, "uncertainty_ns": report.plan.uncertainty_ns,
+        "setup_slack_ns": report.setup_slack_ns, "hold_slack_ns": report.hold_slack_ns, "fmax_mhz": report.fmax_mhz,
+        "setup_library": report.setup_library, "hold_library": report.hold_library,
+        "setup_paths": rows(report.paths), "hold_paths": rows(report.hold_paths),
+        "static_paths": rows(report.static_paths),
+        "slack_histogram": {"edges_ns": edges.tolist(), "endpoints": counts.tolist()},
+    }  # fmt: skip

@@ -1,0 +1,481 @@
+"""Static timing with OpenSTA: loads of wires annotated, worst paths told in the designer's terms.
+
+OpenSTA (James Cherry, Parallax Software, GPL-3) runs as Debian's program ``sta``; version 2.0.17 gives the arrival
+times of later ones to four digits. The netlist is handed over flat with numbers for names, so that no spelling can be
+misread; what comes back is translated: a path runs from a register through stages to a register.
+
+The clock is ideal; `ClockPlan.uncertainty_ns` stands for its tree. Settings and weights are quasi-static: they are
+written long before data flows, so paths from their registers may take `ClockPlan.static_clocks` clocks.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from flows.common.process import SimulatorError, run_group
+from flows.library.liberty_file import LibraryError, unpacked
+from flows.library.power_library import PowerLibrary
+from flows.netlist.netlist import Netlist
+
+__all__ = ["ClockPlan", "PathStep", "TimingPath", "TimingReport", "analyse", "flat_verilog", "sta_version"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockPlan:
+    """How a design is clocked.
+
+    Attributes
+    ----------
+    clock : str
+        Clock port.
+    internal_clock : str or None
+        Port of a second clock, `multiple` times as fast and in phase: each edge of the clock is one of it, too.
+    multiple : int
+    period_ns : float
+    uncertainty_ns : float
+        Skew and jitter, taken off the period; off that of the internal clock the same share of it.
+    hold_uncertainty_ns : float
+        Skew alone, added to hold times; likewise.
+    resets : tuple of str
+        Input ports whose paths do not count (asynchronous reset).
+    static_stages : tuple of str
+        Stages (children of the top module) whose registers are quasi-static.
+    static_clocks : int
+        Clocks that paths from there may take.
+    io_share : float
+        Share of the period that inputs and outputs spend outside.
+    """
+
+    clock: str
+    period_ns: float
+    internal_clock: str | None = None
+    multiple: int = 1
+    uncertainty_ns: float = 0.0
+    hold_uncertainty_ns: float = 0.0
+    resets: tuple[str, ...] = ()
+    static_stages: tuple[str, ...] = ()
+    static_clocks: int = 8
+    io_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.period_ns <= 0:
+            raise ValueError(f"period_ns: expected above 0, got {self.period_ns}")
+        if not 0 <= self.uncertainty_ns < self.period_ns:
+            raise ValueError(f"uncertainty_ns: expected 0 to the period, got {self.uncertainty_ns}")
+        if self.static_clocks < 1:
+            raise ValueError(f"static_clocks: expected at least 1, got {self.static_clocks}")
+        if self.multiple < 1 or (self.internal_clock is None and self.multiple != 1):
+            raise ValueError(f"multiple: expected at least 1, and 1 without an internal clock, got {self.multiple}")
+
+    @property
+    def clocks(self) -> dict[str, float]:
+        """Period of each clock port in ns. That of the internal clock is a whole number of picoseconds, rounded down,
+        and the other one a multiple of it: the tool looks for edges that coincide."""
+        if self.internal_clock is None:
+            return {self.clock: self.period_ns}
+        fast = math.floor(1000 * self.period_ns / self.multiple + 1e-9) / 1000
+        return {self.clock: round(fast * self.multiple, 3), self.internal_clock: fast}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathStep:
+    """The part of a path inside one stage: number of cells and delay in ns."""
+
+    stage: str
+    cells: int
+    delay_ns: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimingPath:
+    """One path.
+
+    Attributes
+    ----------
+    start, end : str
+        Register (named after its output net) or port.
+    apart_ns : float
+        From the clock edge that launches to the one that captures.
+    start_stage, end_stage : str
+    steps : tuple of PathStep
+        Stages in the order of the path.
+    delay_ns : float
+        From the clock edge at the start to the data at the end.
+    slack_ns : float
+    """
+
+    start: str
+    start_stage: str
+    end: str
+    end_stage: str
+    steps: tuple[PathStep, ...]
+    delay_ns: float
+    slack_ns: float
+    apart_ns: float
+
+    @property
+    def cells(self) -> int:
+        """Cells on the path, the launching flip-flop included."""
+        return sum(step.cells for step in self.steps)
+
+    def __str__(self) -> str:
+        through = ", ".join(f"{step.stage} {step.delay_ns:.2f} ns ({step.cells} cells)" for step in self.steps)
+        return f"{self.start} -> {self.end}: {self.delay_ns:.2f} ns through {through}; slack {self.slack_ns:.2f} ns"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TimingReport:
+    """Setup and hold of a design.
+
+    Attributes
+    ----------
+    plan : ClockPlan
+    setup_slack_ns, hold_slack_ns : float
+        Worst of all paths.
+    fmax_mhz : float
+        Clock (the first of two) at which the worst path of the data, quasi-static ones left out, just fits.
+    paths : tuple of TimingPath
+        Worst setup paths of distinct end registers.
+    hold_paths : tuple of TimingPath
+    static_paths : tuple of TimingPath
+        Worst paths from quasi-static registers.
+    endpoint_slacks_ns : ndarray
+        Setup slack of every end point.
+    setup_library, hold_library : str
+        Corner of each.
+    seconds : float
+    """
+
+    plan: ClockPlan
+    setup_slack_ns: float
+    hold_slack_ns: float
+    fmax_mhz: float
+    paths: tuple[TimingPath, ...]
+    hold_paths: tuple[TimingPath, ...]
+    static_paths: tuple[TimingPath, ...]
+    endpoint_slacks_ns: Floats
+    setup_library: str
+    hold_library: str
+    seconds: float
+
+
+def sta_program() -> str:
+    """Path of OpenSTA's program.
+
+    Raises
+    ------
+    LibraryError
+        It is not installed.
+    """
+    found = shutil.which("sta")
+    if found is None:
+        raise LibraryError("OpenSTA is missing: install Debian's package `opensta` (program `sta`)")
+    return found
+
+
+def sta_version() -> str:
+    """Version of the OpenSTA that runs."""
+    with tempfile.TemporaryDirectory(prefix="liquidcal-sta-") as folder:
+        text = run_group([sta_program(), "-version"], cwd=Path(folder), env={}, timeout_s=60, name="OpenSTA")
+    found = re.search(r"\d+\.\d+\.\d+", text)
+    return found.group() if found else "unknown"
+
+
+def flat_verilog(netlist: Netlist) -> str:
+    """The netlist as flat Verilog with cells ``c<number>``, nets ``n<number>``, one port per bit ``p_<name>_<bit>``."""
+    wires = [f"n{net}" for net in range(netlist.nets)]
+    wires[0], wires[1] = "1'b0", "1'b1"
+    ports, declarations, assigns = [], [], []
+    for port in netlist.ports.values():
+        for bit, net in enumerate(port.nets):
+            name = f"p_{_plain(port.name)}_{bit}"
+            ports.append(name)
+            declarations.append(f"  {port.direction} {name};")
+            if port.direction == "input":
+                wires[net] = name
+            else:
+                assigns.append((name, int(net)))
+    lines = [f"module flat ({', '.join(ports)});", *declarations]
+    lines += [f"  wire {wires[net]};" for net in np.flatnonzero(netlist.used_nets) if wires[net].startswith("n")]
+    lines += [f"  assign {name} = {wires[net]};" for name, net in assigns]
+    for group in netlist.groups.values():
+        for cell, row in zip(group.cells.tolist(), group.nets.tolist(), strict=True):
+            pins = ", ".join(f".{pin}({wires[net]})" for pin, net in zip(group.pins, row, strict=True) if net >= 0)
+            lines.append(f"  {group.type} c{cell} ({pins});")
+    return "\n".join([*lines, "endmodule", ""])
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\W", "_", name)
+
+
+def analyse(
+    netlist: Netlist,
+    library: PowerLibrary,
+    plan: ClockPlan,
+    *,
+    wire_ff: npt.ArrayLike | None = None,
+    setup_liberty: Sequence[Path] | None = None,
+    hold_liberty: Sequence[Path] | None = None,
+    driving_cell: str | None = None,
+    port_load_ff: float = 0.0,
+    paths: int = 10,
+    timeout_s: float = 900.0,
+) -> TimingReport:
+    """Setup, hold and maximum clock of a netlist.
+
+    Parameters
+    ----------
+    netlist : Netlist
+    library : PowerLibrary
+        For the kinds of cells; its files are the default corner of both checks.
+    plan : ClockPlan
+    wire_ff : array_like, shape (nets,), optional
+        Wire capacitance of each net.
+    setup_liberty, hold_liberty : sequence of Path, optional
+        Slow and fast corner.
+    driving_cell : str, optional
+        Cell that drives the input ports.
+    port_load_ff : float
+        Load at output ports.
+    paths : int
+        Paths to tell of each kind.
+    timeout_s : float
+        Limit of each OpenSTA run.
+
+    Raises
+    ------
+    LibraryError
+        OpenSTA is missing, or refuses a library.
+    ValueError
+        No such clock port, or no path between registers.
+    """
+    for clock in plan.clocks:
+        if clock not in netlist.ports:
+            raise ValueError(f"no clock port {clock!r}; ports: {', '.join(list(netlist.ports)[:8])}")
+    if unknown := sorted(set(plan.static_stages) - set(netlist.stages)):
+        raise ValueError(f"no stage {unknown[0]!r}; stages: {', '.join(netlist.stages)}")
+    if unknown := sorted(set(plan.resets) - set(netlist.ports)):
+        raise ValueError(f"no reset port {unknown[0]!r}; ports: {', '.join(list(netlist.ports)[:8])}")
+    start = time.monotonic()
+    slow = tuple(setup_liberty or library.files)
+    fast = tuple(hold_liberty or slow)
+    names = _Names(netlist, library)
+    common = _constraints(netlist, plan, driving_cell, port_load_ff)
+    static = names.flops_of(plan.static_stages)
+    with tempfile.TemporaryDirectory(prefix="liquidcal-sta-") as folder:
+        work = Path(folder)
+        (work / "flat.v").write_text(flat_verilog(netlist))
+        if wire_ff is not None:
+            _write_loads(work / "loads.tcl", netlist, np.asarray(wire_ff, float))
+        lines = [*common, *_static(static, plan), *(["source loads.tcl"] if wire_ff is not None else [])]
+        reports = {"setup": _checks("max", paths) + _SLACKS}
+        if static:
+            reports["static"] = _checks("max", min(paths, 3), "-from $static ")
+        if fast == slow:
+            reports["hold"] = _checks("min", min(paths, 5))
+        told = _run(work, "setup", slow, lines, reports, timeout_s)
+        if fast != slow:
+            told |= _run(work, "hold", fast, lines, {"hold": _checks("min", min(paths, 5))}, timeout_s)
+    setup = told["setup"]
+    found = sorted((names.translate(path) for path in _parse(setup)), key=lambda path: path.slack_ns)
+    if not found:
+        raise ValueError("OpenSTA found no constrained path: is the clock port right?")
+    held = [names.translate(path) for path in _parse(told["hold"])]
+    quasi = [names.translate(path) for path in _parse(told.get("static", ""))]
+    data = [path for path in found if path.start_stage not in plan.static_stages] or found
+    # every distance of edges goes with the period
+    faster = min(path.apart_ns / (path.apart_ns - path.slack_ns) for path in data)
+    slacks = [float(value) for value in re.findall(r"^slack_of \S+ (-?[\d.eE+-]+)$", setup, re.MULTILINE)]
+    return TimingReport(
+        plan=plan, setup_slack_ns=min(path.slack_ns for path in found),
+        hold_slack_ns=min((path.slack_ns for path in held), default=float("inf")),
+        fmax_mhz=1000 / plan.period_ns * faster, paths=tuple(found), hold_paths=tuple(held),
+        static_paths=tuple(quasi), endpoint_slacks_ns=np.array(slacks), setup_library=slow[0].name,
+        hold_library=fast[0].name, seconds=time.monotonic() - start,
+    )  # fmt: skip
+
+
+class _Names:
+    """From numbers back to registers and stages."""
+
+    def __init__(self, netlist: Netlist, library: PowerLibrary) -> None:
+        self.netlist = netlist
+        self.flops: dict[int, int] = {}
+        for group in netlist.groups.values():
+            cell = library[group.type]
+            if cell.storage is None:
+                continue
+            outputs = np.stack([group.pin(pin) for pin in cell.outputs], 1)
+            for number, row in zip(group.cells.tolist(), outputs.tolist(), strict=True):
+                self.flops[number] = next((net for net in row if net >= 0), -1)
+
+    def flops_of(self, stages: Iterable[str]) -> list[int]:
+        wanted = [self.netlist.stages.index(stage) for stage in stages]
+        return [cell for cell in self.flops if self.netlist.cell_stage[cell] in wanted]
+
+    def stage(self, cell: int) -> str:
+        return str(self.netlist.stages[self.netlist.cell_stage[cell]])
+
+    def point(self, name: str) -> tuple[str, str]:
+        """Designer's name and stage of an instance or port of the flat netlist."""
+        if found := re.fullmatch(r"c(\d+)", name):
+            cell = int(found[1])
+            net = self.flops.get(cell, -1)
+            return (self.netlist.net_names[net] if net >= 0 else self.netlist.cell_name(cell)), self.stage(cell)
+        if found := re.fullmatch(r"p_(\w+)_(\d+)", name):
+            port = next((p for p in self.netlist.ports.values() if _plain(p.name) == found[1]), None)
+            text = found[1] if port is None else port.name
+            return (f"{text}[{found[2]}]" if port is not None and len(port.nets) > 1 else text), "port"
+        return name, ""
+
+    def translate(self, path: Mapping[str, object]) -> TimingPath:
+        start, start_stage = self.point(str(path["start"]))
+        end, end_stage = self.point(str(path["end"]))
+        steps: list[PathStep] = []
+        for cell, delay in path["cells"]:  # type: ignore[attr-defined]
+            stage = self.stage(cell)
+            if steps and steps[-1].stage == stage:
+                last = steps.pop()
+                steps.append(PathStep(stage=stage, cells=last.cells + 1, delay_ns=round(last.delay_ns + delay, 4)))
+            else:
+                steps.append(PathStep(stage=stage, cells=1, delay_ns=round(delay, 4)))
+        return TimingPath(
+            start=start, start_stage=start_stage, end=end, end_stage=end_stage, steps=tuple(steps),
+            delay_ns=float(path["arrival"]), slack_ns=float(path["slack"]),  # type: ignore[arg-type]
+            apart_ns=float(path["apart"]),  # type: ignore[arg-type]
+        )  # fmt: skip
+
+
+def _constraints(netlist: Netlist, plan: ClockPlan, driving_cell: str | None, port_load_ff: float) -> list[str]:
+    lines = []
+    for clock, period_ns in plan.clocks.items():
+        share = period_ns / plan.period_ns
+        lines.append(f"create_clock -name {_plain(clock)} -period {period_ns} [get_ports p_{_plain(clock)}_0]")
+        for kind, value in (("setup", plan.uncertainty_ns), ("hold", plan.hold_uncertainty_ns)):
+            if value:
+                lines.append(f"set_clock_uncertainty -{kind} {share * value:.6g} [get_clocks {_plain(clock)}]")
+    outside = plan.period_ns * plan.io_share
+    crossing = _plain(plan.clock)
+    for port in netlist.ports.values():
+        if port.name in plan.clocks:
+            continue
+        for bit in range(len(port.nets)):
+            pin = f"[get_ports p_{_plain(port.name)}_{bit}]"
+            if port.name in plan.resets:
+                lines.append(f"set_false_path -from {pin}")
+            elif port.direction == "input":
+                lines.append(f"set_input_delay {outside:g} -clock {crossing} {pin}")
+                # how long an input holds is for the surroundings to say
+                lines.append(f"set_false_path -hold -from {pin}")
+                if driving_cell is not None:
+                    lines.append(f"set_driving_cell -lib_cell {driving_cell} {pin}")
+            else:
+                lines.append(f"set_output_delay {outside:g} -clock {crossing} {pin}")
+                if port_load_ff:
+                    lines.append(f"set_load {port_load_ff} {pin}")
+    return lines
+
+
+def _static(cells: Sequence[int], plan: ClockPlan) -> list[str]:
+    if not cells:
+        return []
+    names = " ".join(f"c{cell}" for cell in cells)
+    return [
+        f"set static [get_cells {{{names}}}]",
+        f"set_multicycle_path {plan.static_clocks} -setup -from $static",
+        f"set_multicycle_path {plan.static_clocks - 1} -hold -from $static",
+    ]
+
+
+def _write_loads(path: Path, netlist: Netlist, wire_ff: Floats) -> None:
+    """One ``set_load`` per net: wires only, pins are OpenSTA's own."""
+    inputs = {int(net): f"p_{_plain(p.name)}_{bit}" for p in netlist.ports.values() if p.direction == "input"
+              for bit, net in enumerate(p.nets)}  # fmt: skip
+    with path.open("w") as file:
+        for net in np.flatnonzero(netlist.used_nets & (wire_ff > 0)).tolist():
+            name = inputs.get(net, f"n{net}")
+            file.write(f"set_load {wire_ff[net]:.4g} [get_nets {name}]\n")
+
+
+_SLACKS = [
+    "foreach end [find_timing_paths -path_delay max -group_count 1000000] {",
+    '  puts "slack_of [get_property [get_property $end endpoint] full_name] [get_property $end slack]"',
+    "}",
+]
+
+
+def _checks(kind: str, paths: int, start: str = "") -> list[str]:
+    return [f"report_checks {start}-path_delay {kind} -format full -digits 4 -group_count {paths}"]
+
+
+def _run(
+    work: Path, name: str, liberty: Sequence[Path], lines: Sequence[str], reports: Mapping[str, Sequence[str]],
+    timeout_s: float,
+) -> dict[str, str]:  # fmt: skip
+    """One OpenSTA process; what each report wrote."""
+    script = [
+        *(f"read_liberty {{{unpacked(path).resolve()}}}" for path in liberty),
+        "read_verilog flat.v",
+        "link_design flat",
+        "set_cmd_units -capacitance fF -time ns",
+        *lines,
+    ]
+    for report, commands in reports.items():
+        script += [f'puts "begin_of_report {report}"', *commands]
+    (work / f"{name}.tcl").write_text("\n".join([*script, "exit", ""]))
+    command = [sta_program(), "-no_init", "-no_splash", "-exit", f"{name}.tcl"]
+    try:
+        text = run_group(command, cwd=work, env=dict(os.environ), timeout_s=timeout_s, name="OpenSTA")
+    except SimulatorError as error:
+        raise LibraryError(f"{error}") from error
+    if found := re.search(r"^Error: (.*)$", text, re.MULTILINE):
+        raise LibraryError(f"OpenSTA ({name}): {found[1]}")
+    parts = re.split(r"^begin_of_report (\w+)$", text, flags=re.MULTILINE)
+    told = dict(zip(parts[1::2], parts[2::2], strict=True))
+    if missing := reports.keys() - told.keys():
+        raise LibraryError(f"OpenSTA ({name}) ended before its report {min(missing)}: {text[-200:].strip()}")
+    return told
+
+
+def _parse(text: str) -> list[dict[str, object]]:
+    """Paths of ``report_checks -format full``: start, end, cells with their delays, arrival, slack."""
+    found = []
+    for part in re.split(r"^(?=Startpoint: )", text, flags=re.MULTILINE)[1:]:
+        start = re.match(r"Startpoint: (\S+)", part)
+        end = re.search(r"^Endpoint: (\S+)", part, re.MULTILINE)
+        slack = re.search(r"^\s*(-?[\d.]+)\s+slack", part, re.MULTILINE)
+        arrival = re.search(r"^\s*(-?[\d.]+)\s+data arrival time", part, re.MULTILINE)
+        if not (start and end and slack and arrival):
+            continue
+        cells: list[tuple[int, float]] = []
+        body = part[: part.index("data arrival time")]
+        for delay, name in re.findall(r"^\s*(-?[\d.]+)\s+-?[\d.]+\s+[\^v]\s+(\S+)/\S+ \(", body, re.MULTILINE):
+            number = int(name[1:])
+            if cells and cells[-1][0] == number:
+                cells[-1] = (number, cells[-1][1] + float(delay))
+            else:
+                cells.append((number, float(delay)))
+        if len(cells) > 1 and end[1] == f"c{cells[-1][0]}":
+            cells.pop()  # the register that the path ends at
+        edges = [float(time) for time in re.findall(r"^\s*-?[\d.]+\s+(-?[\d.]+)\s+clock \S+ \(", part, re.MULTILINE)]
+        if len(edges) != 2:
+            raise LibraryError(f"OpenSTA told {len(edges)} clock edges of the path from {start[1]} to {end[1]}")
+        found.append({
+            "start": start[1], "end": end[1], "cells": cells, "slack": float(slack[1]),
+            "arrival": round(float(arrival[1]) - edges[0], 4), "apart": round(edges[1] - edges[0], 4),
+        })  # fmt: skip
+    return found

@@ -1,0 +1,232 @@
+"""Real stimulus for a mapped encoder: shower words at pile-up, one detector module per stream, checked as it runs.
+
+Each stream is another module of the simulated endcap with its own calibration and density settings, so the mean over
+streams is the mean over the detector, from nearly empty outer modules to full inner ones. While toggles are counted,
+the frames that the netlist sends are compared with the golden model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from flows.netlist.gate_simulation import GateSimulator, from_lanes, to_lanes
+from flows.netlist.netlist import Instance, Netlist
+from flows.power.activity import Activity, record
+from flows.stimulus.i2c import waveform
+from flows.stimulus.showers import EncoderStimulus
+from hw.hgcal_encoder.coded_words import WordMap
+from sim.hgcal_encoder.configuration.chip_registers import DEVICE_ADDRESS, Loading, chip_fields, image_bytes
+from sim.hgcal_encoder.configuration.registers import register_writes
+from sim.hgcal_encoder.encoder import Encoder
+from sim.hgcal_encoder.spec import ETX_WORDS, EncoderSpec
+from sim.hgcal_encoder.weights import Weights
+
+__all__ = ["encoder_activity"]
+
+Words = npt.NDArray[np.uint64]
+
+
+def load_registers(
+    simulator: GateSimulator,
+    spec: EncoderSpec,
+    stimulus: EncoderStimulus,
+    weights: Weights,
+    advance: Callable[[int], None] | None = None,
+) -> None:
+    """Reset, then write settings and weights, each stream its own settings.
+
+    Of an encoder through its write port. Of a whole chip at the write ports of its banks, which are held from outside
+    meanwhile, since the bus would take some hundred clocks for each byte; then `run` is set over I2C. With guarded
+    loading the bytes go to the shadow bank, and one swap of all parts brings them into the banks.
+    """
+    netlist, lanes = simulator.netlist, 64 * simulator.words
+    chip = "scl" in netlist.ports
+    if chip:
+        images = [list(image_bytes(spec, settings, weights).items()) for settings in stimulus.settings]
+    else:
+        images = [register_writes(spec, settings, weights) for settings in stimulus.settings]
+    addresses = [address for address, _ in images[0]]
+    data = np.array([[byte for _, byte in image] for image in images])
+    data = data[np.arange(lanes) % len(data)]
+    ones = np.full((1, simulator.words), 0xFFFF_FFFF_FFFF_FFFF, np.uint64)
+    zeros = ~ones
+    for name, port in netlist.ports.items():
+        if port.direction == "input" and name not in simulator.clocks:
+            simulator.set_port(name, np.zeros((len(port.nets), simulator.words), np.uint64))
+    for line in ("scl", "sda") if chip else ():
+        simulator.set_port(line, ones)
+    simulator.set_port("rst", ones)
+    for _ in range(3):
+        simulator.step()
+    simulator.set_port("rst", zeros)
+    if chip:  # the filters of the bus lines have to see it free
+        for _ in range(8):
+            simulator.step()
+    simulator.settle()
+    bank = "shadow" if _instances(netlist, "shadow") else "registers"
+    write = _write_through_banks(simulator, spec, bank) if chip else _write_through_port(simulator)
+    _only(simulator, bank)
+    for number, address in enumerate(addresses):
+        write(address, from_lanes(data[:, number][None, :] >> np.arange(8)[:, None] & 1))
+        if advance is not None:
+            advance(1)
+    if bank == "shadow":
+        _swap(simulator)
+    simulator.restrict(None)
+    if chip:
+        nothing = np.zeros((0, simulator.words), np.uint64)
+        simulator.fault([], keep=nothing, put=nothing, flip=nothing)
+        _run_over_i2c(simulator, spec)
+    else:
+        simulator.set_port("write_enable", zeros)
+    # the counter counts from the last reset: the settings stay, the crossing with the orbit header starts it anew
+    simulator.settle()
+
+
+def _only(simulator: GateSimulator, prefix: str) -> None:
+    """Evaluate only what the stages with this prefix need."""
+    netlist = simulator.netlist
+    wanted = [number for number, stage in enumerate(netlist.stages) if stage.startswith(prefix)]
+    inside = np.isin(netlist.cell_stage[simulator.storage_cells], wanted)
+    simulator.restrict(np.flatnonzero(inside).tolist())
+
+
+def _bits(value: int, width: int, words: int) -> Words:
+    """A number on `width` nets, the same in all streams."""
+    bits = np.array([value >> bit & 1 for bit in range(width)], np.uint64)
+    return np.broadcast_to((np.uint64(0) - bits)[:, None], (width, words))
+
+
+def _write_through_port(simulator: GateSimulator) -> Callable[[int, Words], None]:
+    """Writing a byte through the ports of an encoder."""
+    simulator.set_port("write_enable", _bits(1, 1, simulator.words))
+
+    def write(address: int, data: Words) -> None:
+        simulator.set_port("write_address", _bits(address, 16, simulator.words))
+        simulator.set_port("write_data", data)
+        simulator.step()
+
+    return write
+
+
+def _instances(netlist: Netlist, prefix: str) -> list[Instance]:
+    """Children of the top module by the beginning of their names."""
+    return [i for i in netlist.instances if len(i.path) == 1 and i.path[0].startswith(prefix)]
+
+
+def _hold(simulator: GateSimulator, banks: Sequence[Instance], **values: Words) -> None:
+    """One clock with these ports of all banks held from outside, as copies of a bank need it."""
+    held = [(name, bank.names[name]) for bank in banks for name in values]
+    nets, first = np.unique(np.concatenate([found for _, found in held]), return_index=True)
+    put = np.concatenate([values[name] for name, _ in held])[first]
+    none = np.zeros((len(nets), simulator.words), np.uint64)
+    simulator.fault(nets.tolist(), keep=none, put=put, flip=none)
+    simulator.step()
+
+
+def _write_through_banks(simulator: GateSimulator, spec: EncoderSpec, prefix: str) -> Callable[[int, Words], None]:
+    """Writing a byte at the ports of the banks inside a chip, all copies at once.
+
+    A store of long code words takes a byte into each word that has bits of it, one word in a clock.
+    """
+    banks = _instances(simulator.netlist, prefix)
+    if not banks:
+        raise ValueError(f"{simulator.netlist.top} has no bank of registers")
+    coded = "merge" in banks[0].names
+    ports = ("word", "address", "merge", "value") if coded else ("write_address", "write_enable", "write_data")
+    if missing := [name for name in ports if name not in banks[0].names]:
+        raise ValueError(f"bank {banks[0].path[0]} has no port {missing[0]}")
+    words_of: dict[int, list[int]] = {}
+    if coded:
+        words = WordMap(spec=spec)
+        for number, word in enumerate(words.words):
+            for byte in sorted({bit // 8 for bit in word.image_bits}):
+                words_of.setdefault(words.addresses[byte], []).append(number)
+
+    def write(address: int, data: Words) -> None:
+        place, on = _bits(address, 16, simulator.words), _bits(1, 1, simulator.words)
+        if not coded:
+            _hold(simulator, banks, write_address=place, write_enable=on, write_data=data)
+        for number in words_of.get(address, ()):
+            word = _bits(number, len(banks[0].names["word"]), simulator.words)
+            _hold(simulator, banks, word=word, address=place, merge=on, value=data)
+
+    return write
+
+
+def _swap(simulator: GateSimulator) -> None:
+    """All parts of the shadow bank into the banks, in one clock: no crossing is on its way."""
+    banks = _instances(simulator.netlist, "registers")
+    parts = len(banks[0].names["swap"])
+    _only(simulator, "registers")
+    _hold(simulator, banks, swap=_bits((1 << parts) - 1, parts, simulator.words))
+
+
+def _run_over_i2c(simulator: GateSimulator, spec: EncoderSpec) -> None:
+    """Set the register `run` as a controller on the bus does."""
+    field = next(field for field in chip_fields(spec, Loading.DIRECT) if field.name == "run")
+    sent = bytes([DEVICE_ADDRESS << 1, field.address >> 8, field.address & 0xFF, 1 << field.lsb])
+    wave = waveform((sent, 0))
+    ones = np.full((1, simulator.words), 0xFFFF_FFFF_FFFF_FFFF, np.uint64)
+    _only(simulator, "control")
+    for scl, sda in zip(wave.scl, wave.sda, strict=True):
+        simulator.set_port("scl", ones if scl else ~ones)
+        simulator.set_port("sda", ones if sda else ~ones)
+        simulator.step()
+    simulator.restrict(None)
+
+
+def encoder_activity(
+    simulator: GateSimulator,
+    spec: EncoderSpec,
+    stimulus: EncoderStimulus,
+    weights: Weights,
+    *,
+    latency: int,
+    period_ns: float,
+    snapshots: int = 4,
+    advance: Callable[[int], None] | None = None,
+) -> tuple[Activity, npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """Activity of a loaded netlist of encoder or chip, and its frames beside those of the golden model.
+
+    Parameters
+    ----------
+    simulator : GateSimulator
+        After `load_registers`.
+    latency : int
+        Clocks from words to frames.
+
+    Returns
+    -------
+    activity : Activity
+        Of the crossings behind the pipeline's filling.
+    actual, expected : ndarray of uint32, shape (streams, crossings - latency, 13)
+    """
+    streams, crossings, _ = stimulus.words.shape
+    lanes = 64 * simulator.words
+    words = stimulus.words[np.arange(lanes) % streams]
+    frames = np.zeros((streams, crossings, ETX_WORDS), np.uint32)
+    shifts = np.arange(32, dtype=np.uint32)
+
+    def drive(sim: GateSimulator, clock: int) -> None:
+        bits = (words[:, clock, :, None] >> shifts & 1).reshape(lanes, -1)
+        sim.set_port("words", from_lanes(np.ascontiguousarray(bits.T)))
+
+    def watch(sim: GateSimulator, clock: int) -> None:
+        bits = to_lanes(sim.values[sim.netlist.ports["frames"].nets])[:, :streams]
+        values = bits.reshape(ETX_WORDS, 32, streams).astype(np.uint32)
+        frames[:, clock] = (values << shifts[None, :, None]).sum(1, dtype=np.uint32).T
+
+    warm_up = latency + 1
+    activity = record(
+        simulator, drive, clocks=crossings - warm_up, warm_up=warm_up, lanes=min(streams, lanes), period_ns=period_ns,
+        source=stimulus.source, snapshots=snapshots, pulses=spec.reuse, watch=watch, advance=advance,
+    )  # fmt: skip
+    expected = np.stack([
+        Encoder(spec, weights, settings).frames(stimulus.words[stream])
+        for stream, settings in enumerate(stimulus.settings)
+    ])  # fmt: skip
+    return activity, frames[:, latency:], expected[:, : crossings - latency]

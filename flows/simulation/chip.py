@@ -1,0 +1,135 @@
+"""The whole chip in native simulation: bunch crossings stream while the I2C bus works.
+
+Every I2C transfer becomes levels of SCL and SDA, one pair per clock, at the shortest times of Fast-mode Plus; crossings
+go in and frames come out in every clock meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from flows.simulation.native import FastClock, NativeModel, Words, build_native
+from flows.stimulus.i2c import waveform
+from flows.tools.verilog import Port
+from hw.common.scheme import Scheme
+from sim.hgcal_encoder.configuration.chip_registers import Loading
+from sim.hgcal_encoder.spec import ERX_WORDS, ETX_WORDS, EncoderSpec
+
+__all__ = ["ChipBench", "ChipModel"]
+
+
+class ChipModel:
+    """A simulated chip with its bus: an `sim.hgcal_encoder.configuration.driver.I2cBus`.
+
+    Parameters
+    ----------
+    model : NativeModel
+    latency : int
+        Clocks from words to frames.
+    feed : callable, optional
+        Told a number of clocks, returns as many rows of words; zeros if left out.
+
+    Attributes
+    ----------
+    sent, frames : list of ndarray
+        Words that went in, and what the frame pins showed in the same clocks.
+    """
+
+    def __init__(self, model: NativeModel, latency: int, feed: Callable[[int], Words] | None = None) -> None:
+        self.model, self.latency, self.feed = model, latency, feed
+        self.sent: list[Words] = []
+        self.frames: list[Words] = []
+        model.run({"rst": [1, 1, 1], "scl": 1, "sda": 1})
+
+    def __enter__(self) -> ChipModel:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.model.close()
+
+    def run(self, scl: npt.ArrayLike, sda: npt.ArrayLike, words: Words | None = None) -> npt.NDArray[np.int64]:
+        """Run clocks with these levels of the lines; SDA as the target pulls it (1: low)."""
+        scl, sda = np.asarray(scl), np.asarray(sda)
+        if words is None:
+            words = self.feed(len(scl)) if self.feed is not None else np.zeros((len(scl), ERX_WORDS), np.uint32)
+        seen = self.model.run({"words": words, "scl": scl, "sda": sda})
+        self.sent.append(words)
+        self.frames.append(seen["frames"].astype(np.uint32))
+        return seen["sda_low"]
+
+    def idle(self, clocks: int) -> None:
+        """Leave the bus alone."""
+        self.run(np.ones(clocks, np.int64), np.ones(clocks, np.int64))
+
+    def transfer(self, *messages: tuple[bytes, int]) -> list[int]:
+        """Run a transfer; what the controller saw on SDA at each bit."""
+        wave = waveform(*messages)
+        pulled = self.run(wave.scl, wave.sda)
+        return [int(bit) for bit in wave.sda[wave.looks] & (1 - pulled[wave.looks])]
+
+    def write(self, device: int, data: bytes) -> None:
+        """As `I2cBus.write`."""
+        seen = self.transfer((bytes([device << 1]) + data, 0))
+        self._acknowledged(seen[8::9], device)
+
+    def write_read(self, device: int, data: bytes, count: int) -> bytes:
+        """As `I2cBus.write_read`."""
+        seen = self.transfer((bytes([device << 1]) + data, 0), (bytes([device << 1 | 1]), count))
+        start = 9 * (len(data) + 2)
+        self._acknowledged(seen[8:start:9], device)
+        return bytes(
+            sum(bit << (7 - place) for place, bit in enumerate(seen[first : first + 8]))
+            for first in range(start, len(seen), 9)
+        )
+
+    def _acknowledged(self, answers: list[int], device: int) -> None:
+        if any(answers):
+            raise OSError(f"I2C device {device:#04x} does not acknowledge byte {answers.index(1)}")
+
+    def streamed(self) -> tuple[Words, Words]:
+        """Words so far and their frames, the latency taken out; the last words, whose frames are to come, left out."""
+        words, frames = np.concatenate(self.sent), np.concatenate(self.frames)
+        return words[: len(words) - self.latency], frames[self.latency :]
+
+
+class ChipBench:
+    """A chip, compiled once.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+    scheme : Scheme
+    loading : Loading
+    timeout_s : float
+        Limit of the build in seconds.
+    """
+
+    def __init__(self, spec: EncoderSpec, scheme: Scheme, loading: Loading, timeout_s: float = 900.0) -> None:
+        from hw.common.export import to_verilog
+        from hw.hgcal_encoder.chip import Chip
+
+        chip = Chip(spec=spec, scheme=scheme, loading=loading)
+        self.spec, self.scheme, self.loading, self.latency = spec, scheme, loading, int(chip.latency)
+        self.top = f"{spec.name}_CHIP"
+        self.library: Path
+        self.ports: tuple[Port, ...]
+        fast = FastClock(port="fast_clk", ratio=spec.reuse) if spec.reuse > 1 else None
+        self.library, self.ports = build_native(
+            to_verilog(chip, self.top), self.top, clock="clk", fast=fast, timeout_s=timeout_s
+        )
+
+    def model(self, feed: Callable[[int], Words] | None = None, seed: int = 1) -> ChipModel:
+        """A fresh chip behind its reset."""
+        return ChipModel(NativeModel(self.library, self.ports, "clk", seed), self.latency, feed)
+
+
+def empty_frames(rows: int) -> Words:
+    """Frames of a chip that does not run."""
+    return np.zeros((rows, ETX_WORDS), np.uint32)

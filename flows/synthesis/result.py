@@ -1,0 +1,277 @@
+"""What synthesis returns: areas per stage, gates on the netlist, metrics."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from flows.common.metrics import Metric, read_metrics, require_equal
+from flows.library.library import CellLibrary
+
+__all__ = ["ModuleArea", "Stage", "SynthesisError", "SynthesisResult", "gate_synthesis", "load_result"]
+
+
+class SynthesisError(RuntimeError):
+    """The design cannot be synthesised as asked, or two independent counts of the result disagree."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleArea:
+    """One module of the netlist: how often it occurs, and one occurrence with everything below it.
+
+    Areas in square micrometres; `gate_equivalents` in areas of the smallest two-input NAND.
+    """
+
+    module: str
+    instances: int
+    area_um2: float
+    gate_equivalents: float
+    flip_flops: int
+    cells: int
+    own_area_um2: float
+    own_cells: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One row of the stage table: all direct instances of one module in the top module, together.
+
+    The last row has the top module's own name and no instances: cells that belong to the top module itself.
+    """
+
+    module: str
+    instances: tuple[str, ...]
+    area_um2: float
+    gate_equivalents: float
+    flip_flops: int
+    cells: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisResult:
+    """Where the outputs are and what they measure.
+
+    Attributes
+    ----------
+    directory : Path
+        Holds everything below and the scripts and logs of each yosys run.
+    top : str
+        Top module.
+    netlist_verilog, netlist_json, netlist_rtlil : Path
+        The mapped netlist, hierarchical.
+    source_rtlil : Path
+        The design as read, equal modules merged: the reference for `equivalence`.
+    modules : tuple of ModuleArea
+        Every module of the netlist, top first.
+    stages : tuple of Stage
+        Direct children of the top module, largest first, then the top module's own cells.
+    metrics : tuple of Metric
+        All figures with their origin.
+    """
+
+    directory: Path
+    top: str
+    netlist_verilog: Path
+    netlist_json: Path
+    netlist_rtlil: Path
+    source_rtlil: Path
+    modules: tuple[ModuleArea, ...]
+    stages: tuple[Stage, ...]
+    metrics: tuple[Metric, ...]
+
+    @cached_property
+    def values(self) -> Mapping[str, int | float | str]:
+        """Metric values by name."""
+        return {metric.name: metric.value for metric in self.metrics}
+
+    @property
+    def area_um2(self) -> float:
+        """Cell area of the whole design in square micrometres."""
+        return float(self.values["design__instance__area"])
+
+    @property
+    def gate_equivalents(self) -> float:
+        """`area_um2` over the area of the smallest two-input NAND."""
+        return float(self.values["design__instance__area__gate_equivalent"])
+
+    @property
+    def flip_flops(self) -> int:
+        """Number of flip-flops."""
+        return int(self.values["design__instance__count__class:flip_flop"])
+
+
+# --- netlist --------------------------------------------------------------------------------------------------------
+
+
+def public_name(name: str) -> str:
+    return name.removeprefix("\\")
+
+
+def count_cells(
+    netlist: Mapping[str, Any], top: str, library: CellLibrary, black_boxes: Collection[str] = ()
+) -> tuple[tuple[ModuleArea, ...], tuple[Stage, ...], Counter[str], Counter[str]]:
+    """Areas and counts from the netlist itself: modules, stages, library cells by type, cells of no library by type.
+
+    Black boxes of the source are nobody's cells: they have no area and are not counted.
+    """
+    modules = {name: body for name, body in netlist["modules"].items() if name == top or is_design(body)}
+    own = {name: Counter(str(cell["type"]) for cell in body["cells"].values()) for name, body in modules.items()}
+    flops = set(library.flip_flops)
+    totals: dict[str, tuple[float, int, int]] = {}
+    instances: Counter[str] = Counter()
+
+    def total(name: str) -> tuple[float, int, int]:
+        if name not in totals:
+            area, count, registers = 0.0, 0, 0
+            for kind, number in own[name].items():
+                if kind in modules:
+                    below = total(kind)
+                    area += number * below[0]
+                    count += number * below[1]
+                    registers += number * below[2]
+                elif kind in library.cells:
+                    area += number * library.cells[kind].area_um2
+                    count += number
+                    registers += number * (kind in flops)
+            totals[name] = (area, count, registers)
+        return totals[name]
+
+    order: list[str] = []
+
+    def parents_first(name: str) -> None:
+        if name in order:
+            return
+        for kind in own[name]:
+            if kind in modules:
+                parents_first(kind)
+        order.append(name)
+
+    total(top)
+    parents_first(top)
+    instances[top] = 1
+    mapped: Counter[str] = Counter()
+    unmapped: Counter[str] = Counter()
+    for name in reversed(order):
+        for kind, number in own[name].items():
+            if kind in modules:
+                instances[kind] += number * instances[name]
+            elif kind in library.cells:
+                mapped[kind] += number * instances[name]
+            elif kind not in black_boxes:
+                unmapped[kind] += number * instances[name]
+
+    def own_area(name: str) -> tuple[float, int, int]:
+        cells = {kind: number for kind, number in own[name].items() if kind in library.cells}
+        return (
+            math.fsum(number * library.cells[kind].area_um2 for kind, number in cells.items()),
+            sum(cells.values()),
+            sum(number for kind, number in cells.items() if kind in flops),
+        )
+
+    rows = tuple(
+        ModuleArea(
+            module=name,
+            instances=instances[name],
+            area_um2=totals[name][0],
+            gate_equivalents=library.gate_equivalents(totals[name][0]),
+            flip_flops=totals[name][2],
+            cells=totals[name][1],
+            own_area_um2=own_area(name)[0],
+            own_cells=own_area(name)[1],
+        )
+        for name in reversed(order)
+    )
+    children: dict[str, list[str]] = {}
+    for instance, cell in modules[top]["cells"].items():
+        if cell["type"] in modules:
+            children.setdefault(cell["type"], []).append(instance)
+    stages = [
+        Stage(
+            module=kind,
+            instances=tuple(sorted(names)),
+            area_um2=len(names) * totals[kind][0],
+            gate_equivalents=library.gate_equivalents(len(names) * totals[kind][0]),
+            flip_flops=len(names) * totals[kind][2],
+            cells=len(names) * totals[kind][1],
+        )
+        for kind, names in children.items()
+    ]
+    stages.sort(key=lambda stage: (-stage.area_um2, stage.module))
+    top_area, top_cells, top_flip_flops = own_area(top)
+    stages.append(
+        Stage(
+            module=top,
+            instances=(),
+            area_um2=top_area,
+            gate_equivalents=library.gate_equivalents(top_area),
+            flip_flops=top_flip_flops,
+            cells=top_cells,
+        )
+    )
+    return rows, tuple(stages), mapped, unmapped
+
+
+def is_design(body: Mapping[str, Any]) -> bool:
+    attributes = body.get("attributes", {})
+    return not any(int(str(attributes.get(key, "0")), 2) for key in ("blackbox", "whitebox"))
+
+
+def load_result(directory: Path) -> SynthesisResult:
+    """Read back what `synthesise` left in a directory."""
+    path = directory / "modules.json"
+    if not path.is_file() or not (directory / "metrics.json").is_file():
+        raise FileNotFoundError(f"{directory} holds no synthesis result")
+    tables = json.loads(path.read_text())
+    return SynthesisResult(
+        directory=directory,
+        top=tables["top"],
+        netlist_verilog=directory / "netlist.v",
+        netlist_json=directory / "netlist.json",
+        netlist_rtlil=directory / "netlist.il",
+        source_rtlil=directory / "source.il",
+        modules=tuple(ModuleArea(**row) for row in tables["modules"]),
+        stages=tuple(Stage(**{**row, "instances": tuple(row["instances"])}) for row in tables["stages"]),
+        metrics=read_metrics(directory / "metrics.json"),
+    )
+
+
+def gate_synthesis(
+    metrics: Sequence[Metric], *, flip_flops: int | None = None, allow_latches: bool = False
+) -> tuple[Metric, ...]:
+    """Gate: every cell mapped, no latch, no combinational loop, no undriven net, the flip-flop count as expected.
+
+    Parameters
+    ----------
+    metrics : sequence of Metric
+        What `synthesise` measured.
+    flip_flops : int or None
+        Expected number of flip-flops, or None for no expectation.
+    allow_latches : bool
+        True where the design uses latches on purpose.
+
+    Returns
+    -------
+    tuple of Metric
+        The metrics that were judged.
+
+    Raises
+    ------
+    GateError
+        The first gate that fails, or a metric that is missing.
+    """
+    judged = [
+        require_equal(metrics, "design__instance_unmapped__count", 0),
+        require_equal(metrics, "design__combinational_loop__count", 0),
+        require_equal(metrics, "design__check_problem__count", 0),
+    ]
+    if not allow_latches:
+        judged.append(require_equal(metrics, "design__instance__count__class:latch", 0))
+    if flip_flops is not None:
+        judged.append(require_equal(metrics, "design__instance__count__class:flip_flop", flip_flops))
+    return tuple(judged)

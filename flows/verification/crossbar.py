@@ -1,0 +1,461 @@
+"""`liquidcal verify` for a crossbar chip: hardware against the golden model, recordings, proofs and mutants.
+
+The stimulus is made here once, and used for volume and for mutation alike. Expected values come from the golden model,
+expected clocks from `sim.lsm_crossbar.timing`; never from hardware.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flows.common.journal import Check, Journal
+from flows.designs.macro_image import macro_image
+from flows.formal.crossbar import proof_count, prove_crossbar, prove_loaded
+from flows.formal.solver import Proof, Status
+from flows.simulation.crossbar import (
+    DEFAULT_FILE,
+    PLUSARG,
+    STROBES,
+    CrossbarBench,
+    Played,
+    crossbar_design,
+    play_events,
+    reset_and_write,
+    scratch,
+)
+from flows.simulation.native import NativeModel
+from flows.stimulus.recordings import BoolArray, random_spikes
+from flows.verification import mutation
+from flows.verification.crossbar_stimulus import (
+    IMAGES,
+    Segment,
+    Stimulus,
+    campaign_spec,
+    make_segment,
+    make_stimulus,
+    random_adcs,
+    random_image,
+    random_readout,
+    random_spec,
+)
+from flows.verification.result import VerificationReport, mutation_check, proof_check
+from sim.fixed_point import IntArray
+from sim.lsm_crossbar.learning.model import TrainedCrossbar, shipped_models
+from sim.lsm_crossbar.macro_model.conductance_file import Conductances
+from sim.lsm_crossbar.macro_model.device import draw
+from sim.lsm_crossbar.readout import Readout
+from sim.lsm_crossbar.recordings.events import Encoding, encode_all, find_recordings, read_recording
+from sim.lsm_crossbar.registers import address_width, register_writes
+from sim.lsm_crossbar.spec import CrossbarSpec
+from sim.lsm_crossbar.timing import readout_clocks, step_clocks
+
+__all__ = [
+    "check_mutants",
+    "check_proofs",
+    "check_recordings",
+    "check_volume",
+    "difference",
+    "load_recordings",
+    "play",
+    "verify",
+]
+
+STEPS = "steps"
+
+Advance = Callable[[int], None]
+
+
+def difference(got: Played, want: Played, spec: CrossbarSpec, where: str) -> tuple[int, str]:
+    """Steps that differ, and the first difference in words; 0 and empty if there is none."""
+    if len(got.spikes) != len(want.spikes):
+        return len(want.spikes), f"{where}: {len(got.spikes)} steps ended, expected {len(want.spikes)}"
+    wrong = (got.spikes != want.spikes).any(axis=1)
+    if wrong.any():
+        step = int(np.argmax(wrong))
+        neuron = int(np.argmax(got.spikes[step] != want.spikes[step]))
+        sample, inside = divmod(step, spec.steps)
+        return int(wrong.sum()), (
+            f"{where}: sample {sample}, step {inside}, neuron {neuron}: expected spike {int(want.spikes[step, neuron])}"
+        )
+    for name in ("counts", "scores", "classes", "spike_clocks", "class_clocks"):
+        one, other = getattr(got, name), getattr(want, name)
+        if len(one) != len(other):
+            return 1, f"{where}: {len(one)} {name} came, expected {len(other)}"
+        if (one != other).any():
+            place = int(np.argmax(one != other))
+            return int((one != other).sum()), f"{where}: {name}[{place}]: expected {other[place]}, got {one[place]}"
+    return 0, ""
+
+
+def play(spec: CrossbarSpec, stimulus: Stimulus, model: NativeModel, advance: Advance | None = None) -> str:
+    """Run a stimulus on a fresh model; the first difference in words, empty if there is none.
+
+    First the reset values, then segments, each behind a load; writes come ascending, descending and shuffled, behind
+    some of them follow writes that must not matter, and events of rows that are no inputs. Every fourth segment has a
+    reset in front, the others meet the settings and the state of the one before. Last the reset values again, now that
+    every register has held something else; and the status bytes.
+    """
+
+    def from_reset(where: str) -> str:
+        if text := _reset_outputs(model):
+            return f"{where}: {text}"
+        return _first(_without_scores(run(stimulus.reset)), _without_scores(stimulus.reset.played), spec, where)
+
+    def run(segment: Segment) -> Played:
+        got = play_events(model, spec, segment.words, segment.samples)
+        if advance is not None:
+            advance(len(got.spikes))
+        return got
+
+    if text := from_reset("reset values"):
+        return text
+    for number, segment in enumerate(stimulus.segments):
+        writes = np.array(segment.writes(spec))
+        order = np.arange(len(writes))
+        if number % 3 == 1:
+            order = order[::-1]
+        elif number % 3 == 2:
+            order = np.random.default_rng(number).permutation(order)
+        if number % 4 == 0:
+            model.run({"rst": [0, 1, 1, 0]})
+        address, data = writes[order].T
+        model.run({"write_address": address, "write_data": data, "write_enable": 1})
+        if number % 4 in (0, 3):
+            model.run(_decoys(spec, number))
+        if text := _first(run(segment), segment.played, spec, segment.name):
+            return text
+        if text := _status(spec, model, int(segment.played.classes[-1]), number):
+            return f"{segment.name}: {text}"
+    if text := from_reset("reset values of a chip that was loaded"):
+        return text
+    return _progress(spec, model)
+
+
+def _reset_outputs(model: NativeModel) -> str:
+    """Reset the chip; what an output tells during and after it, if that is not what an idle chip tells."""
+    got = model.run({"rst": [0, 1, 1, 0, 0, 0]})
+    for name in (*STROBES, "spikes", "class_index", "read_data"):
+        if got[name][1:].any():
+            return f"{name} while and after rst: expected 0, got {got[name][1:].tolist()}"
+    if not got["i_events__ready"][1:].all():
+        return "i_events__ready while and after rst: expected 1"
+    return ""
+
+
+def _progress(spec: CrossbarSpec, model: NativeModel) -> str:
+    """Follow the status bytes through the steps of a sample without events; empty if all are right."""
+    model.run({"rst": [0, 1, 1, 0]})
+    end = 1 << spec.row_bits
+    for step in range(spec.steps):
+        busy = step_clocks(spec, 0)
+        if (step + 1) % spec.window_length == 0:
+            busy += readout_clocks(spec, last=step == spec.steps - 1)
+        rows = busy + 8
+        events = {"i_events__payload": np.full(rows, end), "i_events__valid": np.arange(rows) == 0}
+        flags = model.run(events)["read_data"].tolist()
+        # closed in the clock after the event, running in the clock behind it
+        want = [0, 2, *[1] * busy]
+        want += [0] * (rows - len(want))
+        if flags != want:
+            return f"flags in step {step}: expected {want}, got {flags}"
+        place = (step + 1) % spec.steps
+        got = model.run({"read_address": [1, 2]})["read_data"].tolist()
+        if got != [place & 0xFF, place >> 8]:
+            return f"step behind step {step}: expected {place}, got bytes {got}"
+    return ""
+
+
+def _without_scores(played: Played) -> Played:
+    empty = np.zeros(0, np.int64)
+    return replace(played, scores=empty, classes=empty)
+
+
+def _first(got: Played, want: Played, spec: CrossbarSpec, where: str) -> str:
+    return difference(got, want, spec, where)[1]
+
+
+def _decoys(spec: CrossbarSpec, seed: int) -> dict[str, IntArray]:
+    """Clocks that must not change a setting: addresses one bit away from the map, and writes without enable."""
+    noise: dict[str, Any] = {} if spec.noise_scale is None else {"noise_enable": False, "noise_seed": 0}
+    writes = register_writes(spec, threshold=0, bias=np.zeros(spec.outputs, np.int64), **noise)
+    mapped = {address for address, _ in writes}
+    width = address_width(spec)
+    near = sorted({address ^ (1 << bit) for address in mapped for bit in range(width - 1)} - mapped)
+    address = np.array([*near, *sorted(mapped)])
+    enable = np.arange(len(address)) < len(near)
+    data = np.random.default_rng(seed).integers(0, 256, len(address))
+    return {"write_address": address, "write_data": data, "write_enable": enable.astype(np.int64)}
+
+
+def _status(spec: CrossbarSpec, model: NativeModel, last_class: int, number: int) -> str:
+    """Compare the status bytes of an idle chip, and its flag of dropped events; empty if all are right."""
+
+    def read() -> list[int]:
+        return [int(value) for value in model.run({"read_address": np.arange(8)})["read_data"]]
+
+    def want(flags: int) -> list[int]:
+        return [flags, 0, 0, last_class & 0xFF, last_class >> 8, 0, 0, 0]
+
+    # rows that are inputs, and the row of an end of step, leave the flag of dropped events alone; so does any row
+    # without `valid`
+    if (got := read()) != want(0):
+        return f"status: expected {want(0)}, got {got}"
+    every = np.arange(1 << spec.row_bits)
+    model.run({"i_events__payload": every, "i_events__valid": np.zeros(len(every), np.int64)})
+    if (got := read()) != want(0):
+        return f"status after events without valid: expected {want(0)}, got {got}"
+    rows = [row for row in (spec.inputs, spec.inputs + 1, (1 << spec.row_bits) - 1) if spec.inputs <= row]
+    row = rows[number % len(rows)]
+    if row >= 1 << spec.row_bits:
+        return ""
+    model.run({"i_events__payload": [row, 0], "i_events__valid": [1, 0]})
+    # writes elsewhere leave the flag alone
+    model.run({"write_address": 1 << np.arange(address_width(spec)), "write_data": 0, "write_enable": 1})
+    if (got := read()) != want(4):
+        return f"status with a dropped event: expected {want(4)}, got {got}"
+    model.run({"write_address": 0, "write_data": 0, "write_enable": [1]})
+    return ""
+
+
+def check_volume(bench: CrossbarBench, seed: int, steps: int, *, advance: Advance | None = None) -> Check:
+    """Compare hardware and golden model over at least `steps` steps: every kind of image, random samples."""
+    spec = bench.design.spec
+    rng = np.random.default_rng(seed)
+    adcs = {"adc_gain": np.array(bench.design.gains), "adc_offset": np.array(bench.design.offsets)}
+    samples = max(1, -(-steps // (spec.steps * len(IMAGES))))
+    noisy = spec.noise_scale is not None
+    compared = failed = 0
+    detail = ""
+    for number, kind in enumerate(IMAGES):
+        image = random_image(spec, rng, kind, adcs)
+        segment = make_segment(
+            f"image {kind}", spec, image, random_readout(spec, rng), random_spikes(spec, rng, samples),
+            noise_seed=number if noisy else None, rng=rng, engine="numba",
+        )  # fmt: skip
+        with scratch() as folder, bench.model(image, folder, 1 + number) as model:
+            reset_and_write(model, segment.writes(spec))
+            got = play_events(model, spec, segment.words, samples)
+        wrong, text = difference(got, segment.played, spec, segment.name)
+        compared, failed, detail = compared + len(segment.played.spikes), failed + wrong, detail or text
+        if advance is not None:
+            advance(len(segment.played.spikes))
+    return Check(
+        name=f"{spec.name}: random and corner conductances against the golden model (seed {seed})",
+        passed=failed == 0 and compared >= steps, compared=compared, unit=STEPS,
+        detail=f"{failed:,} differ; first: {detail}" if failed else "",
+    )  # fmt: skip
+
+
+def check_recordings(
+    bench: CrossbarBench, conductances: Conductances, readout: Readout, spikes: npt.ArrayLike, name: str
+) -> Check:
+    """Compare hardware and golden model on given samples, spike for spike."""
+    spec = bench.design.spec
+    # as after reset: noise, if the macro has any, with seed 0
+    noise = None if spec.noise_scale is None else 0
+    segment = make_segment(name, spec, conductances, readout, spikes, noise_seed=noise, engine="numba")
+    got = bench.run(conductances, readout, spikes)
+    wrong, text = difference(got, segment.played, spec, name)
+    return Check(
+        name=f"{spec.name}: {name}, spike for spike", passed=wrong == 0 and len(got.spikes) > 0,
+        compared=len(segment.played.spikes), unit=STEPS, detail=text,
+    )  # fmt: skip
+
+
+def load_recordings(
+    spec: CrossbarSpec, folder: Path | None, weights: Path | None, count: int, seed: int = 0
+) -> tuple[Conductances, list[tuple[str, Readout, BoolArray]]]:
+    """The macro, and recordings as input of `verify`.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+    folder : Path or None
+        Recordings named by index; None: no recordings.
+    weights : Path or None
+        A trained model for `spec`. None: the shipped one for it; if there is none, the macro of `seed`, a random
+        readout and the central crop of the sensor, or as many of its fields as the spec has inputs.
+    count : int
+        Recordings to take, at most, the lowest indices first.
+    seed : int
+        Of macro and readout, where there is no model.
+
+    Raises
+    ------
+    ValueError
+        If the model is for another spec, or a recording is damaged.
+    """
+    model = _trained(spec, weights)
+    conductances = draw(spec, seed) if model is None else model.conductances
+    if folder is None:
+        return conductances, []
+    found = find_recordings(folder)
+    paths = [found[index] for index in sorted(found)[:count]]
+    if model is not None:
+        readout, encoding, step_us = model.readout, model.encoding, model.step_us
+    else:
+        readout = random_readout(spec, np.random.default_rng(seed))
+        side = min(16, math.isqrt(spec.inputs))
+        encoding = Encoding(name="centre", left=17 - side // 2, top=17 - side // 2, columns=side, rows=side)
+        step_us = -(-_RECORDING_US // spec.steps)
+    events = [read_recording(path) for path in paths]
+    spikes = encode_all(events, encoding, steps=spec.steps, step_us=step_us, inputs=spec.inputs)
+    return conductances, [(f"{len(paths)} recordings, {folder.name}", readout, spikes)]
+
+
+_RECORDING_US = 316_000
+"""Length of an N-MNIST recording, three saccades."""
+
+
+def _trained(spec: CrossbarSpec, weights: Path | None) -> TrainedCrossbar | None:
+    if weights is None:
+        models = [TrainedCrossbar.load(path) for path in shipped_models().values()]
+        return next((model for model in models if model.spec == spec), None)
+    model = TrainedCrossbar.load(weights)
+    if model.spec != spec:
+        raise ValueError(f"{weights} was trained for another spec than {spec.name}")
+    return model
+
+
+def check_directed(spec: CrossbarSpec, seed: int, *, advance: Advance | None = None) -> Check:
+    """Run the stimulus of the mutation campaign on the design itself."""
+    stimulus = make_stimulus(spec, np.random.default_rng(seed), 12, 3)
+    bench = CrossbarBench(crossbar_design(spec, stimulus.conductances))
+    compared = 0
+
+    def count(done: int) -> None:
+        nonlocal compared
+        compared += done
+        if advance is not None:
+            advance(done)
+
+    with scratch() as folder, bench.model(stimulus.conductances, folder) as model:
+        detail = play(spec, stimulus, model, count)
+    return Check(
+        name=f"{spec.name}: settings, reset, status, events in any order (seed {seed})",
+        passed=not detail and compared > 0, compared=compared, unit=STEPS, detail=detail,
+    )  # fmt: skip
+
+
+def check_mutants(
+    spec: CrossbarSpec, seed: int, count: int, *, threads: int = 2, advance: Advance | None = None
+) -> tuple[Check, mutation.CampaignResult]:
+    """Mutate the chip `count` times and run `play` on every mutant."""
+    from hw.common.export import load_memory, to_rtlil
+    from hw.lsm_crossbar.crossbar import Crossbar
+
+    rng = np.random.default_rng(seed)
+    stimulus = make_stimulus(spec, rng, 12, 3)
+    component = Crossbar(spec=spec, image=macro_image(stimulus.conductances))
+    with scratch() as folder:
+        path = stimulus.conductances.write(folder)
+        result = mutation.run_campaign(
+            to_rtlil(component, spec.name), spec.name, lambda model: not play(spec, stimulus, model), count=count,
+            rng=rng, clock="clk", threads=threads, advance=advance, plusarg=f"+{PLUSARG}={path}",
+            prepare=lambda text: load_memory(text, f"{spec.name}_macro", DEFAULT_FILE, plusarg=PLUSARG),
+        )  # fmt: skip
+    _settle_reset_values(spec, result)
+    return mutation_check(spec.name, seed, count, result), result
+
+
+def _settle_reset_values(spec: CrossbarSpec, result: mutation.CampaignResult) -> None:
+    """Reset values of what is loaded before it is read are equivalent, if that is proved."""
+    open_ = [m for m in result.survivors if m.port == "ARST_VALUE" and "_lane_" in m.module and m.stage in _LOADED]
+    if open_ and prove_loaded(spec).status is Status.PROVED:
+        result.outcomes |= {mutant.number: mutation.Outcome.EQUIVALENT for mutant in open_}
+
+
+_LOADED = ("neuron", "counter")
+"""Stages whose lanes load every state before they read it."""
+
+
+def check_proofs(spec: CrossbarSpec, *, advance: Advance | None = None) -> tuple[Check, tuple[Proof, ...]]:
+    """Run all proofs of `flows.formal.crossbar` for a spec."""
+    proofs = tuple(prove_crossbar(spec, advance=advance))
+    return proof_check(spec.name, proofs), proofs
+
+
+def verify(
+    spec: CrossbarSpec,
+    conductances: Conductances,
+    *,
+    journal: Journal,
+    seed: int = 1,
+    steps: int = 2000,
+    recordings: Sequence[tuple[str, Readout, BoolArray]] = (),
+    random_specs: int = 0,
+    mutants: int = 0,
+    mutant_spec: CrossbarSpec | None = None,
+    proofs: bool = True,
+    threads: int = 2,
+) -> VerificationReport:
+    """Verify the generated hardware of a spec.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+    conductances : Conductances
+        Image whose ADCs the hardware gets, and on which recordings run.
+    journal : Journal
+        Shows the steps as they run; receives every check as soon as it is known.
+    seed : int
+        Seed of all random choices.
+    steps : int
+        Random steps to compare with the golden model, at least, over all kinds of images.
+    recordings : sequence of (name, readout, spikes)
+        Samples of shape (n, steps, inputs) to compare with, too.
+    random_specs : int
+        Further random specs to run.
+    mutants : int
+        Mutants to try; 0 leaves the campaign out.
+    mutant_spec : CrossbarSpec, optional
+        Spec whose hardware is mutated; `campaign_spec` if left out.
+    proofs : bool
+        Whether to run the proofs.
+    threads : int
+        Cores to use.
+    """
+    checks: list[Check] = []
+    campaign: mutation.CampaignResult | None = None
+    proved: tuple[Proof, ...] = ()
+
+    def note(check: Check) -> None:
+        checks.append(check)
+        journal.check(check)
+
+    if proofs:
+        with journal.step(f"{spec.name}: proofs", total=proof_count(spec)) as advance:
+            check, proved = check_proofs(spec, advance=advance)
+        note(check)
+    with journal.step(f"{spec.name}: Amaranth to Verilog to simulator"):
+        bench = CrossbarBench(crossbar_design(spec, conductances))
+    with journal.step(f"{spec.name}: random and corner conductances", total=steps) as advance:
+        check = check_volume(bench, seed, steps, advance=advance)
+    note(check)
+    for name, readout, spikes in recordings:
+        with journal.step(f"{spec.name}: {name}"):
+            check = check_recordings(bench, conductances, readout, spikes, name)
+        note(check)
+    mutated = mutant_spec or campaign_spec()
+    with journal.step(f"{mutated.name}: settings, reset, status, events in any order"):
+        check = check_directed(mutated, seed)
+    note(check)
+    for number in range(random_specs):
+        rng = np.random.default_rng((seed, number))
+        drawn = random_spec(rng, f"RANDOM_{number}")
+        with journal.step(f"{drawn.name}: random and corner conductances"):
+            bench = CrossbarBench(crossbar_design(drawn, random_image(drawn, rng, "zero", random_adcs(drawn, rng))))
+            check = check_volume(bench, seed + number, 400)
+        note(check)
+    if mutants:
+        with journal.step(f"{mutated.name}: mutants", total=mutants) as advance:
+            check, campaign = check_mutants(mutated, seed, mutants, threads=threads, advance=advance)
+        note(check)
+    return VerificationReport(spec=spec, seed=seed, checks=tuple(checks), campaign=campaign, proofs=proved)

@@ -1,0 +1,303 @@
+"""Stimulus of a crossbar's verification: random specs, conductances and spikes, and what the golden model expects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flows.simulation.crossbar import Played
+from flows.stimulus.recordings import event_words, quiet_spikes, random_spikes
+from sim.fixed_point import IntArray
+from sim.lsm_crossbar.liquid import Liquid
+from sim.lsm_crossbar.macro_model.conductance_file import Conductances
+from sim.lsm_crossbar.readout import Readout
+from sim.lsm_crossbar.registers import register_writes
+from sim.lsm_crossbar.spec import CrossbarSpec
+from sim.lsm_crossbar.timing import sample_timing
+
+__all__ = [
+    "IMAGES",
+    "Segment",
+    "Stimulus",
+    "campaign_spec",
+    "expected",
+    "make_segment",
+    "make_stimulus",
+    "random_adcs",
+    "random_image",
+    "random_readout",
+    "random_spec",
+]
+
+
+IMAGES = ("uniform", "formed", "mixed", "zero", "max", "column", "plus", "minus")
+"""Kinds of conductance images: random, and corners."""
+
+
+def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> CrossbarSpec:
+    """A small legal spec with odd sizes, widths and timing; builds in seconds."""
+    while True:
+        per_adc = int(rng.integers(1, 6))
+        lanes = int(rng.integers(1, 4))
+        pairs = per_adc * lanes
+        neurons = int(rng.integers(max(1, pairs - per_adc), pairs + 1))
+        inputs = int(rng.integers(3, 22))
+        windows = int(rng.integers(1, 4))
+        leak = [-int(rng.integers(1, 5))]
+        if rng.random() < 0.5:
+            leak.append(int(rng.choice([-1, 1])) * int(rng.integers(3, 7)))
+        try:
+            spec = CrossbarSpec(
+                name=name, inputs=inputs, neurons=neurons, steps=windows * int(rng.integers(2, 5)),
+                outputs=int(rng.integers(1, 5)), threshold=0, leak=tuple(leak),
+                refractory_steps=int(rng.choice([0, 0, 1, 3])), windows=windows,
+                readout_weight_bits=int(rng.integers(2, 9)), rows=inputs + neurons + int(rng.integers(0, 4)),
+                columns=2 * pairs, rows_per_read=int(rng.integers(1, 7)), conductance_bits=int(rng.integers(2, 7)),
+                column_current_limit_ua=None if rng.random() < 0.5 else float(rng.uniform(4, 12)),
+                columns_per_adc=per_adc, adc_bits=int(rng.integers(3, 8)), adc_shift=int(rng.integers(0, 4)),
+                gain_fraction=int(rng.integers(2, 7)), offset_bits=int(rng.integers(4, 10)),
+                noise_scale=None if rng.random() < 0.5 else int(rng.integers(1, 40)),
+                settle_clocks=int(rng.integers(1, 4)), convert_clocks=int(rng.integers(1, 5)),
+            )  # fmt: skip
+            return replace(spec, threshold=min(spec.threshold_max, 1 + spec.step_input_max // 8))
+        except ValueError:
+            continue  # an illegal draw, for instance a decay of 1: draw again
+
+
+def random_adcs(spec: CrossbarSpec, rng: np.random.Generator) -> dict[str, Any]:
+    """Gains and offsets around the ideal ones, as keyword arguments of `Conductances.of`."""
+    ideal = 1 << spec.gain_fraction
+    spread = max(1, ideal // 4)
+    return {
+        "adc_gain": rng.integers(ideal - spread, ideal + spread, spec.adcs),
+        "adc_offset": rng.integers(-(1 << (spec.offset_bits - 1)), 1 << (spec.offset_bits - 1), spec.adcs) // 4,
+    }
+
+
+def random_image(
+    spec: CrossbarSpec, rng: np.random.Generator, kind: str, adcs: dict[str, Any] | None = None
+) -> Conductances:
+    """A conductance image of a kind of `IMAGES`.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+    rng : Generator
+    kind : str
+        ``uniform``; ``formed``: about half of the cells near the middle code; ``mixed``: rows of every kind, so that
+        the choice of rows reaches the corners; ``zero``, ``max``; ``column``: one column of largest codes; ``plus``,
+        ``minus``: all plus, or all minus, columns at the largest code.
+    adcs : dict, optional
+        Of `random_adcs`; ideal ADCs if left out.
+    """
+    shape, top = (spec.rows, spec.columns), spec.code_max
+    codes = np.zeros(shape, np.int64)
+    match kind:
+        case "uniform":
+            codes = rng.integers(0, top + 1, shape)
+        case "formed":
+            formed = np.clip(np.rint(rng.normal(0.62, 0.1, shape) * top), 0, top).astype(np.int64)
+            codes = np.where(rng.random(shape) < 0.5, formed, 0)
+        case "mixed":
+            codes = rng.integers(0, top + 1, shape)
+            order = rng.permutation(spec.rows)
+            codes[order[0::4], 0::2] = top
+            codes[order[0::4], 1::2] = 0
+            codes[order[1::8], 1::2] = top
+            codes[order[1::8], 0::2] = 0
+            codes[order[2::8]] *= rng.random((len(order[2::8]), spec.columns)) < 0.3
+            # alone in a read, such a row leaves the converters nothing but noise
+            codes[order[6::8]] = 0
+        case "zero":
+            pass
+        case "max":
+            codes[:] = top
+        case "column":
+            codes[:, rng.integers(2 * spec.neurons)] = top
+        case "plus":
+            codes[:, 0::2] = top
+        case "minus":
+            codes[:, 1::2] = top
+        case _:
+            raise ValueError(f"kind of image: expected one of {', '.join(IMAGES)}, got {kind!r}")
+    return Conductances.of(spec, codes, seed=int(rng.integers(1 << 31)), **(adcs or {}))
+
+
+def random_readout(spec: CrossbarSpec, rng: np.random.Generator, kind: str = "uniform") -> Readout:
+    """Readout by kind: ``uniform``; ``lowest``, ``highest``: all weights and biases there; ``equal``: ties."""
+    limit, shape = spec.readout_weight_max, (spec.outputs, spec.windows, spec.neurons)
+    match kind:
+        case "uniform":
+            weights = rng.integers(-limit - 1, limit + 1, shape)
+            span = min(spec.bias_max, 4 * limit)
+            bias = rng.integers(-span - 1, span + 1, spec.outputs)
+        case "lowest":
+            weights, bias = np.full(shape, -limit - 1), np.full(spec.outputs, -spec.bias_max - 1)
+        case "highest":
+            weights, bias = np.full(shape, limit), np.full(spec.outputs, spec.bias_max)
+        case "equal":
+            weights = np.repeat(rng.integers(-limit - 1, limit + 1, shape[1:])[None], spec.outputs, axis=0)
+            bias = np.zeros(spec.outputs, np.int64)
+        case _:
+            raise ValueError(f"kind of readout: got {kind!r}")
+    return Readout(spec, weights, bias)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Segment:
+    """Samples under one set of settings, and what the golden model expects.
+
+    Attributes
+    ----------
+    name : str
+    readout : Readout
+    threshold : int
+    noise_seed : int or None
+        None: noise switched off, or a spec without noise.
+    words : ndarray of int64
+        Events, see `flows.stimulus.recordings.event_words`.
+    played : Played
+        Expected.
+    first_sample : int
+        Samples since the noise seed was written; the seed is left alone if there are any.
+    """
+
+    name: str
+    readout: Readout
+    threshold: int
+    noise_seed: int | None
+    words: IntArray
+    played: Played
+    first_sample: int = 0
+
+    @property
+    def samples(self) -> int:
+        """Samples of the segment."""
+        return len(self.played.classes)
+
+    def writes(self, spec: CrossbarSpec) -> list[tuple[int, int]]:
+        """Register writes of the settings."""
+        noise: dict[str, Any] = {}
+        if spec.noise_scale is not None:
+            noise["noise_enable"] = self.noise_seed is not None
+            if not self.first_sample:
+                noise["noise_seed"] = self.noise_seed
+        return register_writes(
+            spec, threshold=self.threshold, weights=self.readout.weights, bias=self.readout.bias, **noise
+        )
+
+
+def expected(
+    liquid: Liquid, readout: Readout, spikes: npt.ArrayLike, events: IntArray, first_sample: int = 0
+) -> Played:
+    """What the golden model and the promised timing say about samples.
+
+    Parameters
+    ----------
+    liquid : Liquid
+    readout : Readout
+    spikes : array_like of bool, shape (n, steps, inputs)
+    events : ndarray of int64, shape (n, steps)
+        Events of each step without the end.
+    first_sample : int
+        Samples since the noise seed was set.
+    """
+    spec = liquid.spec
+    inputs = np.asarray(spikes, bool)
+    activity = liquid.run(inputs, first_sample)
+    before = np.zeros_like(activity.spikes)
+    before[:, 1:] = activity.spikes[:, :-1]
+    timing = sample_timing(spec, events, inputs.sum(axis=2) + before.sum(axis=2))
+    return Played(
+        spikes=activity.spikes.reshape(-1, spec.neurons), spike_clocks=timing.spikes.ravel(),
+        counts=activity.counts.ravel(), scores=readout.scores(activity.counts).ravel(),
+        classes=readout.classify(activity.counts), class_clocks=timing.classes, clocks=0,
+    )  # fmt: skip
+
+
+def make_segment(
+    name: str,
+    spec: CrossbarSpec,
+    conductances: Conductances,
+    readout: Readout,
+    spikes: npt.ArrayLike,
+    *,
+    threshold: int | None = None,
+    noise_seed: int | None = None,
+    rng: np.random.Generator | None = None,
+    engine: str = "numpy",
+    first_sample: int = 0,
+) -> Segment:
+    """A segment from the golden model; with `rng` the events of a step are shuffled and some repeated."""
+    threshold = spec.threshold if threshold is None else threshold
+    words, events = event_words(spec, spikes, rng)
+    liquid = Liquid(spec, conductances, engine, threshold=threshold, noise_seed=noise_seed)
+    return Segment(
+        name=name, readout=readout, threshold=threshold, noise_seed=noise_seed, words=words,
+        played=expected(liquid, readout, spikes, events, first_sample), first_sample=first_sample,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stimulus:
+    """Everything that a mutant, and the design itself, is tried on: see `play`. All segments share one image."""
+
+    conductances: Conductances
+    reset: Segment
+    segments: Sequence[Segment]
+
+
+def make_stimulus(spec: CrossbarSpec, rng: np.random.Generator, count: int, samples: int) -> Stimulus:
+    """`count` segments on one image of rows of every kind, with random ADCs; every third is quiet and 4 times as long.
+
+    Of four segments in a row the first has noise and comes behind a reset; none of the others does: the second switches
+    noise off, the third starts it from a new seed, the fourth goes on where the third ended.
+    """
+    image = random_image(spec, rng, "mixed", random_adcs(spec, rng))
+    noisy = spec.noise_scale is not None
+    # after reset: settings at their reset values, biases 0; weights are not reset, so these scores mean nothing
+    silent = Readout(spec, np.zeros((spec.outputs, spec.windows, spec.neurons), np.int64), np.zeros(spec.outputs, int))
+    reset = make_segment(
+        "reset values", spec, image, silent, random_spikes(spec, rng, samples), noise_seed=0 if noisy else None
+    )
+    kinds = ("uniform", "uniform", "uniform", "equal", "lowest", "highest")
+    thresholds = [
+        spec.threshold, 0, spec.step_input_max // 2, spec.step_input_max // 16, spec.threshold, spec.threshold_max,
+    ]  # fmt: skip
+    segments: list[Segment] = []
+    for number in range(count):
+        threshold = min(spec.threshold_max, thresholds[number % len(thresholds)])
+        if number >= len(thresholds):
+            threshold = int(rng.integers(0, max(2, spec.step_input_max)))
+        follows = noisy and number % 4 == 3
+        noise = int(rng.integers(1 << 31)) if noisy and number % 4 != 1 else None
+        if follows:
+            noise = segments[-1].noise_seed
+        if number % 3 == 1:
+            spikes = quiet_spikes(spec, rng, 4 * samples)
+            # 0: the least difference fires; else some codes do, and some do not
+            threshold = 0 if number % 2 else spec.adc_max * (number % 4 + 1) // 4
+        else:
+            spikes = random_spikes(spec, rng, samples)
+        segments.append(
+            make_segment(
+                f"segment {number}", spec, image, random_readout(spec, rng, kinds[number % len(kinds)]),
+                spikes, threshold=min(threshold, spec.threshold_max), noise_seed=noise,
+                rng=rng if number % 2 else None, first_sample=segments[-1].samples if follows else 0,
+            )
+        )  # fmt: skip
+    return Stimulus(conductances=image, reset=reset, segments=segments)
+
+
+def campaign_spec() -> CrossbarSpec:
+    """A small chip with all that a chip can have, for mutation: noise, refractory steps, windows, uneven lanes."""
+    return CrossbarSpec(
+        name="CAMPAIGN", inputs=20, neurons=10, steps=6, outputs=3, threshold=25, leak=(-3, -5, 6), refractory_steps=1,
+        windows=2, readout_weight_bits=5, rows=32, columns=24, rows_per_read=4, conductance_bits=4,
+        column_current_limit_ua=75.2, read_voltage_v=2.0, columns_per_adc=4, adc_bits=5, adc_shift=0, gain_fraction=4,
+        offset_bits=7, noise_scale=30, settle_clocks=2, convert_clocks=2,
+    )  # fmt: skip

@@ -1,0 +1,306 @@
+"""`liquidcal verify`: hardware against the golden model, published vectors, proofs and mutants, as typed results.
+
+The stimulus is made here once, and used for volume and for mutation alike, so that the kill rate is a statement about
+the bench that users run. Expected values come from the golden model or from published vectors, never from hardware.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from flows.common.journal import Check, Journal
+from flows.formal.encoder import proof_count, prove_encoder
+from flows.formal.solver import Proof
+from flows.simulation.encoder import EncoderBench, EncoderDesign, encoder_design
+from flows.simulation.native import NativeModel
+from flows.verification import mutation
+from flows.verification.encoder_stimulus import (
+    Segment,
+    Stimulus,
+    campaign_spec,
+    make_stimulus,
+    random_spec,
+    segments,
+    start_frames,
+)
+from flows.verification.result import Advance, VerificationReport, mutation_check, proof_check
+from sim.fixed_point import IntArray
+from sim.hgcal_encoder.configuration.registers import ADDRESS_WIDTH, register_map, register_writes
+from sim.hgcal_encoder.encoder import Encoder
+from sim.hgcal_encoder.files.vectors import read_frames, read_words
+from sim.hgcal_encoder.settings import load_settings
+from sim.hgcal_encoder.spec import EncoderSpec
+from sim.hgcal_encoder.words import HEADER
+
+__all__ = ["check_directed", "check_mutants", "check_proofs", "check_vectors", "check_volume", "play", "verify"]
+
+CROSSINGS = "bunch crossings"
+
+
+def _difference(got: npt.NDArray[np.uint32], expected: npt.NDArray[np.uint32], where: str) -> tuple[int, str]:
+    wrong = (got != expected).any(axis=1)
+    if not wrong.any():
+        return 0, ""
+    row = int(np.argmax(wrong))
+    word = int(np.argmax(got[row] != expected[row]))
+    return int(wrong.sum()), (
+        f"{where}: crossing {row}, eTx {word}: expected {int(expected[row, word]):08x}, got {int(got[row, word]):08x}"
+    )
+
+
+def _counted(failed: int, first: str) -> str:
+    return f"{failed:,} differ; first: {first}" if failed else ""
+
+
+def check_volume(
+    bench: EncoderBench, seed: int, crossings: int, *, threads: int = 2, advance: Advance | None = None
+) -> Check:
+    """Compare hardware and golden model over at least `crossings` random bunch crossings."""
+    spec, rng = bench.design.spec, np.random.default_rng(seed)
+    compared = failed = 0
+    detail = ""
+    base = segments(spec, rng, 14, 256)
+    per_segment = max(1, -(-crossings // len(base)))
+    for segment in base:
+        # the stimulus repeats in another order: neighbours in time differ, expected frames cost no second model run
+        order = rng.integers(0, len(segment.words), per_segment)
+        order[0] = 0
+        words = segment.words[order]
+        frames = Encoder(spec, segment.weights, segment.settings, engine="numba").frames(words)
+        got = bench.frames(words, segment.settings, segment.weights, threads=threads, seed=1 + compared % 1000)
+        wrong, text = _difference(got, frames, segment.name)
+        compared, failed, detail = compared + len(words), failed + wrong, detail or text
+        if advance is not None:
+            advance(len(words))
+    return Check(
+        name=f"{spec.name}: random crossings against the golden model (seed {seed})",
+        passed=failed == 0 and compared >= crossings, compared=compared, unit=CROSSINGS,
+        detail=_counted(failed, detail),
+    )  # fmt: skip
+
+
+def check_vectors(bench: EncoderBench, words: Path, settings: Path, frames: Path, *, threads: int = 1) -> Check:
+    """Compare hardware with published frames, for published words and settings.
+
+    Raises
+    ------
+    ValueError
+        If the settings file carries no weights, or the files have different numbers of crossings.
+    """
+    configuration, weights = load_settings(settings, bench.design.spec)
+    if weights is None:
+        raise ValueError(f"{settings}: carries no weights")
+    given, expected = read_words(words), read_frames(frames).astype(np.uint32)
+    if len(given) != len(expected):
+        raise ValueError(f"{words} holds {len(given)} crossings, {frames} {len(expected)}")
+    got = bench.frames(given, configuration, weights, threads=threads)
+    failed, detail = _difference(got, expected, frames.name)
+    return Check(
+        name=f"published vectors: {frames.parent.name}/{frames.name}", passed=failed == 0 and len(given) > 0,
+        compared=len(given), unit=CROSSINGS, detail=_counted(failed, detail),
+    )  # fmt: skip
+
+
+def play(design: EncoderDesign, stimulus: Stimulus, model: NativeModel, advance: Advance | None = None) -> str:
+    """Run a stimulus on a fresh model; the first difference in words, empty if there is none.
+
+    First the reset values: frames from the first clock after reset on, and crossings before anything is written. Then
+    segments, each behind a reset and a load; writes come ascending, descending and shuffled, so that a byte that
+    listens to another's address shows whichever is written last, and every fourth load is followed by writes that must
+    not matter. Then masks and numbers of links, rewritten while crossings flow. Last the reset values again, now that
+    every register has held something else.
+    """
+    spec = design.spec
+    bench = EncoderBench.__new__(EncoderBench)
+    bench.design = design
+    reset = stimulus.reset
+    # the first crossing after reset is number 0 whatever its header
+    first = np.repeat(reset.words[:1].astype(np.uint32), design.latency + 1, axis=0)
+    first[:, 0] = (first[:, 0] & np.uint32(0x0FFF_FFFF)) | np.uint32(HEADER << 28)
+    start = np.concatenate([start_frames(design), reset.frames[:1]])
+
+    def stream(segment: Segment) -> str:
+        got = bench.stream(model, segment.words.astype(np.uint32), 0)
+        if advance is not None:
+            advance(len(got))
+        return _difference(got, segment.frames, segment.name)[1]
+
+    def from_reset(where: str) -> str:
+        model.run({"rst": [0, 1, 1]})  # asynchronous reset is seen at its edge, whatever state the model started from
+        _, text = _difference(model.run({"words": first})["frames"].astype(np.uint32), start, where)
+        if not text:
+            model.run({"rst": [0, 1, 1]})
+            text = stream(reset)
+        return text
+
+    def load(segment: Segment, number: int) -> None:
+        model.run({"rst": [0, 1, 1]})
+        writes = np.array(register_writes(spec, segment.settings, segment.weights))
+        order = np.arange(len(writes))
+        if number % 3 == 1:
+            order = order[::-1]
+        elif number % 3 == 2:
+            order = np.random.default_rng(number).permutation(order)
+        address, data = writes[order].T
+        model.run({"write_address": address, "write_data": data, "write_enable": 1})
+
+    if text := from_reset("first frames after reset"):
+        return text
+    for number, segment in enumerate(stimulus.segments):
+        load(segment, number)
+        if number % 4 == 0:
+            model.run(_decoys(spec, number))
+        if text := stream(segment):
+            return text
+    for number, sweep in enumerate(stimulus.sweeps):
+        load(sweep.base, number)
+        tail = {name: np.concatenate([rows, rows[-1:].repeat(design.latency, axis=0)])
+                for name, rows in sweep.stimulus.items()}  # fmt: skip
+        got = model.run(tail)["frames"][sweep.rows + design.latency].astype(np.uint32)
+        if advance is not None:
+            advance(len(got))
+        _, text = _difference(got, sweep.frames, sweep.base.name)
+        if text:
+            return text
+    return from_reset("first frames after reset of a loaded encoder")
+
+
+def check_directed(bench: EncoderBench, seed: int, *, advance: Advance | None = None) -> Check:
+    """Run the stimulus of the mutation campaign on a design: reset, decoy writes, sums, single cells, masks, links."""
+    spec, rng = bench.design.spec, np.random.default_rng(seed)
+    compared = 0
+
+    def count(done: int) -> None:
+        nonlocal compared
+        compared += done
+        if advance is not None:
+            advance(done)
+
+    stimulus = make_stimulus(spec, rng, bench.design.latency, 40, 28)
+    with bench.model() as model:
+        detail = play(bench.design, stimulus, model, count)
+    return Check(
+        name=f"{spec.name}: directed crossings against the golden model (seed {seed})",
+        passed=not detail and compared > 0, compared=compared, unit=CROSSINGS, detail=detail,
+    )  # fmt: skip
+
+
+def _decoys(spec: EncoderSpec, seed: int) -> dict[str, IntArray]:
+    """Clocks that must not change a register: writes to addresses one bit away from the map, and without enable."""
+    mapped = {field.address + byte for field in register_map(spec) for byte in range(field.size)}
+    near = sorted({address ^ (1 << bit) for address in mapped for bit in range(ADDRESS_WIDTH)} - mapped)
+    address = np.array([*near, *sorted(mapped)])
+    enable = np.arange(len(address)) < len(near)
+    data = np.random.default_rng(seed).integers(0, 256, len(address))
+    return {"write_address": address, "write_data": data, "write_enable": enable.astype(np.int64)}
+
+
+def check_mutants(
+    spec: EncoderSpec, seed: int, count: int, *, rows: int = 40, threads: int = 2, advance: Advance | None = None
+) -> tuple[Check, mutation.CampaignResult]:
+    """Mutate the encoder `count` times and run `play` on every mutant, on its own seed of the same stimulus."""
+    from hw.common.export import to_rtlil
+    from hw.hgcal_encoder.encoder import Encoder as Hardware
+
+    rng = np.random.default_rng(seed)
+    component = Hardware(spec=spec)
+    stimulus = make_stimulus(spec, rng, component.latency, rows, 84)
+    design = EncoderDesign(spec=spec, verilog="", top=spec.name, latency=component.latency)
+    result = mutation.run_campaign(
+        to_rtlil(component, spec.name), spec.name, lambda model: not play(design, stimulus, model), count=count,
+        rng=rng, clock="clk", threads=threads, advance=advance,
+    )  # fmt: skip
+    return mutation_check(spec.name, seed, count, result), result
+
+
+def check_proofs(
+    spec: EncoderSpec, *, threads: int = 2, advance: Advance | None = None
+) -> tuple[Check, tuple[Proof, ...]]:
+    """Run all proofs of `flows.formal.encoder` for a spec."""
+    proofs = tuple(prove_encoder(spec, threads=threads, advance=advance))
+    return proof_check(spec.name, proofs), proofs
+
+
+def verify(
+    spec: EncoderSpec,
+    *,
+    journal: Journal,
+    seed: int = 1,
+    crossings: int = 20_000,
+    vectors: Sequence[tuple[Path, Path, Path]] = (),
+    random_specs: int = 0,
+    mutants: int = 0,
+    mutant_spec: EncoderSpec | None = None,
+    proofs: bool = True,
+    threads: int = 2,
+) -> VerificationReport:
+    """Verify the generated hardware of a spec.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+    journal : Journal
+        Shows the steps as they run; receives every check as soon as it is known.
+    seed : int
+        Seed of all random choices.
+    crossings : int
+        Random bunch crossings to compare with the golden model, at least.
+    vectors : sequence of (words, settings, frames)
+        Published vectors to compare with; for the spec they were made for.
+    random_specs : int
+        Further random specs to run, `crossings` / 10 each.
+    mutants : int
+        Mutants to try; 0 leaves the campaign out.
+    mutant_spec : EncoderSpec, optional
+        Spec whose hardware is mutated; `campaign_spec` if left out: it builds in a minute and has the same stages.
+    proofs : bool
+        Whether to run the proofs.
+    threads : int
+        Cores to use.
+
+    Returns
+    -------
+    VerificationReport
+    """
+    checks: list[Check] = []
+    campaign: mutation.CampaignResult | None = None
+    proved: tuple[Proof, ...] = ()
+
+    def note(check: Check) -> None:
+        checks.append(check)
+        journal.check(check)
+
+    def bench_of(built: EncoderSpec) -> EncoderBench:
+        with journal.step(f"{built.name}: Amaranth to Verilog to simulator"):
+            return EncoderBench(encoder_design(built))
+
+    def volume(bench: EncoderBench, seed_: int, count: int) -> Check:
+        with journal.step(f"{bench.design.spec.name}: random crossings", total=count) as advance:
+            return check_volume(bench, seed_, count, threads=threads, advance=advance)
+
+    if proofs:
+        with journal.step(f"{spec.name}: proofs", total=proof_count(spec)) as advance:
+            check, proved = check_proofs(spec, threads=threads, advance=advance)
+        note(check)
+    bench = bench_of(spec)
+    note(volume(bench, seed, crossings))
+    with journal.step(f"{spec.name}: directed crossings") as advance:
+        check = check_directed(bench, seed, advance=advance)
+    note(check)
+    for words, settings, frames in vectors:
+        with journal.step(f"{frames.name}: published vectors"):
+            check = check_vectors(bench, words, settings, frames)
+        note(check)
+    for number in range(random_specs):
+        drawn = random_spec(np.random.default_rng((seed, number)), f"RANDOM_{number}")
+        note(volume(bench_of(drawn), seed + number, max(1, crossings // 10)))
+    if mutants:
+        mutated = mutant_spec or campaign_spec()
+        with journal.step(f"{mutated.name}: mutants", total=mutants) as advance:
+            check, campaign = check_mutants(mutated, seed, mutants, threads=threads, advance=advance)
+        note(check)
+    return VerificationReport(spec=spec, seed=seed, checks=tuple(checks), campaign=campaign, proofs=proved)

@@ -1,0 +1,154 @@
+"""What a receiver gets back from each algorithm that fits the same links: the autoencoder's rivals side by side.
+
+Every method is given its best use at the receiver: the sums that threshold sum and best choice transmit for the cells
+they drop are spread over those cells where that is better, super trigger cells are put on their largest cell or spread.
+Both ways are listed, so that nobody has to trust a choice made here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.fixed_point import IntArray, check_range
+from sim.hgcal_encoder.algorithms.best_choice import BestChoice
+from sim.hgcal_encoder.algorithms.output_buffer import Admission, check_links
+from sim.hgcal_encoder.algorithms.super_trigger_cell import Spread, SuperTriggerCells, SuperTriggerCellType
+from sim.hgcal_encoder.algorithms.threshold_sum import THRESHOLD, ThresholdSum
+from sim.hgcal_encoder.normalise import check_charges
+from sim.hgcal_encoder.spec import CELLS
+
+DROP_LOW_DENSITY, DROP_HIGH_DENSITY = 1, 3
+"""Bits that 4E3M cuts off in normal operation."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reconstruction:
+    """Output of one algorithm for a set of images.
+
+    Attributes
+    ----------
+    name : str
+        Algorithm and use at the receiver: ``best_choice``, ``best_choice_rest``, ``threshold_sum``, ``stc4_5e4m_peak``.
+    charges : ndarray of float64, shape (n, 48)
+        In counts of CALQ.
+    bits : float
+        Mean bits per crossing that carry something; the links always carry 32 per link.
+    truncated : float
+        Share of crossings of which only the module sum arrived.
+    """
+
+    name: str
+    charges: npt.NDArray[np.float64]
+    bits: float
+    truncated: float = 0.0
+
+
+def super_trigger_cells_for(etx_count: int) -> tuple[SuperTriggerCellType, ...]:
+    """Types that carry the whole module on so many links, the finest first; what is cut off cannot compete."""
+    return tuple(
+        kind
+        for kind in (
+            SuperTriggerCellType.STC4_5E4M,
+            SuperTriggerCellType.STC4_4E3M,
+            SuperTriggerCellType.CTC4_4E3M,
+            SuperTriggerCellType.STC16_5E4M,
+        )
+        if SuperTriggerCells(kind=kind, etx_count=etx_count).whole
+    )
+
+
+def reconstruct_rivals(
+    charges: npt.ArrayLike,
+    etx_count: int,
+    *,
+    high_density: npt.ArrayLike = False,
+    threshold: int = THRESHOLD,
+    chips: npt.ArrayLike | None = None,
+    rows: npt.ArrayLike | None = None,
+) -> tuple[Reconstruction, ...]:
+    """Best choice, threshold sum and super trigger cells on the same charges and links.
+
+    Parameters
+    ----------
+    charges : array_like of int, shape (n, 48)
+        Calibrated charges in trigger cell order.
+    etx_count : int
+        Links, 1 to 13.
+    high_density : array_like of bool, scalar or shape (n,), optional
+        Density of each module; it decides how many low bits 4E3M cuts off.
+    threshold : int, optional
+        Threshold of threshold sum in counts, for all cells.
+    chips : array_like of int, shape (n,), optional
+        Chip of each row. Rows of one chip are consecutive crossings and share its output buffer, which decides what
+        threshold sum truncates. Without it all rows come from one chip, in their order.
+    rows : array_like of int, shape (k,), optional
+        Rows to reconstruct, all if left out. The others only pass through the output buffers.
+
+    Returns
+    -------
+    tuple of Reconstruction
+        Charges of shape (k, 48); bits and truncation of those rows.
+
+    Raises
+    ------
+    ValueError
+        If a shape differs or a charge is out of range; the message names its index.
+    """
+    array = check_charges(charges)
+    check_links(etx_count)
+    dense = np.broadcast_to(np.asarray(high_density, dtype=np.bool_), (len(array),))
+    owner = np.zeros(len(array), np.int64) if chips is None else np.asarray(chips)
+    if owner.shape != (len(array),):
+        raise ValueError(f"chips: expected shape ({len(array)},), got {owner.shape}")
+    chosen = np.arange(len(array)) if rows is None else check_range(rows, 0, len(array) - 1, "rows")
+    drops = np.where(dense, DROP_HIGH_DENSITY, DROP_LOW_DENSITY)
+    thresholds = np.full(CELLS, threshold)
+    # the threshold does not depend on the density, so the packets' lengths do not either
+    admissions = _admissions(ThresholdSum(etx_count=etx_count, thresholds=thresholds), array, owner)[chosen]
+    full = admissions == Admission.FULL
+    images: dict[str, npt.NDArray[np.float64]] = {}
+    bits: dict[str, float] = {}
+
+    def add(name: str, here: npt.NDArray[np.bool_], values: npt.NDArray[np.float64], size: float) -> None:
+        images.setdefault(name, np.zeros((len(chosen), CELLS)))[here] = values
+        bits[name] = bits.get(name, 0.0) + size * float(here.mean())
+
+    for drop in np.unique(drops[chosen]).tolist():
+        here = drops[chosen] == drop
+        part = array[chosen[here]]
+        best = BestChoice(etx_count=etx_count, drop=drop)
+        add("best_choice", here, best.reconstruct(part), best.bits)
+        add("best_choice_rest", here, best.reconstruct(part, residual="even"), best.bits)
+        sums = ThresholdSum(etx_count=etx_count, thresholds=thresholds, drop=drop)
+        size = np.where(full[here], sums.packet_bits(sums.sent(part).sum(axis=1)), 16)
+        add("threshold_sum", here, sums.reconstruct(part, admissions[here]), float(size.mean()))
+        for kind in super_trigger_cells_for(etx_count):
+            model = SuperTriggerCells(kind=kind, etx_count=etx_count, drop=drop)
+            spreads: tuple[Spread, ...] = ("peak", "even") if model.address_width else ("even",)
+            for spread in spreads:
+                add(f"{kind.name.lower()}_{spread}", here, model.reconstruct(part, spread=spread), model.bits)
+    truncated = float((~full).mean()) if len(full) else 0.0
+    return tuple(
+        Reconstruction(
+            name=name, charges=image, bits=bits[name], truncated=truncated if name == "threshold_sum" else 0.0
+        )
+        for name, image in images.items()
+    )
+
+
+def _admissions(model: ThresholdSum, charges: IntArray, chips: npt.NDArray[np.int64]) -> IntArray:
+    """Decisions of the output buffers when each chip sees its rows in their order."""
+    order = np.argsort(chips, kind="stable")
+    starts = np.flatnonzero(np.diff(chips[order], prepend=chips[order[:1]] - 1))
+    counts = np.diff(np.append(starts, len(order)))
+    lengths = model.words(charges)
+    # chips side by side; the ones with fewer crossings end with empty ones, which change nothing before them
+    padded = np.zeros((int(counts.max()), len(counts)), np.int64)
+    place = np.arange(len(order)) - np.repeat(starts, counts), np.repeat(np.arange(len(counts)), counts)
+    padded[place] = lengths[order]
+    out = np.empty(len(order), np.int64)
+    out[order] = model.admit(padded)[place]
+    return out

@@ -1,0 +1,195 @@
+"""Super trigger cells: sums of 4 or 16 neighbouring trigger cells, with or without the position of the largest.
+
+Super trigger cell k is the sum of trigger cells 4k ... 4k + 3 (or 16k ... 16k + 15). Four variants:
+
+===========  =====  =========================  ====================
+type         cells  position of the largest    sum
+===========  =====  =========================  ====================
+0 STC4_5E4M  4      2 bits                     5E4M, nothing dropped
+1 STC16_5E4M 16     4 bits                     5E4M, nothing dropped
+2 CTC4_4E3M  4      none                       4E3M after ``drop``
+3 STC4_4E3M  4      2 bits                     4E3M after ``drop``
+===========  =====  =========================  ====================
+
+Frame, most significant bit of eTx 0 first, zero-padded: 4 bits counter (15 at crossing 0, else the crossing modulo 8),
+the positions of all super trigger cells sent, then their sums. As many are sent as fit the links, from number 0 on; the
+rest is lost. Among equal largest charges the highest position is sent.
+
+Type 3 on 3 links is checked bit for bit against the vectors ``STC_type3_eTx3`` (low density, drop 1). No vectors exist
+for the others; their layout follows the emulator, and their number per link the bits that fit, which gives the
+emulator's counts for types 0 (2, 5, 8, 11, 12), 1 (2, 3) and 2 (4, 8, 12). Source: ECON-T emulator and its vectors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.fixed_point import IntArray
+from sim.hgcal_encoder.algorithms.output_buffer import (
+    Frames,
+    check_links,
+    fields,
+    from_frames,
+    numbers,
+    short_counter,
+    to_frames,
+)
+from sim.hgcal_encoder.float_code import CELL, WIDE_SUM, FloatCode
+from sim.hgcal_encoder.normalise import check_charges
+from sim.hgcal_encoder.spec import CELLS
+
+_COUNTER = 4
+
+Spread = Literal["peak", "even"]
+
+
+class SuperTriggerCellType(IntEnum):
+    """Register stc_type."""
+
+    STC4_5E4M = 0
+    STC16_5E4M = 1
+    CTC4_4E3M = 2
+    STC4_4E3M = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperTriggerCells:
+    """Golden model of super trigger cells.
+
+    Attributes
+    ----------
+    kind : SuperTriggerCellType
+    etx_count : int
+        Links, 1 to 13.
+    drop : int
+        Low bits of every sum that 4E3M cuts off: 1 for low, 3 for high density in normal operation.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+    """
+
+    kind: SuperTriggerCellType
+    etx_count: int
+    drop: int = 3
+
+    def __post_init__(self) -> None:
+        check_links(self.etx_count)
+        if not 0 <= self.drop <= 7:
+            raise ValueError(f"drop: expected 0 to 7 bits, got {self.drop}")
+        object.__setattr__(self, "kind", SuperTriggerCellType(self.kind))
+
+    @property
+    def size(self) -> int:
+        """Trigger cells of one super trigger cell."""
+        return 16 if self.kind is SuperTriggerCellType.STC16_5E4M else 4
+
+    @property
+    def code(self) -> FloatCode:
+        """Code of a sum."""
+        return WIDE_SUM if self.kind in (SuperTriggerCellType.STC4_5E4M, SuperTriggerCellType.STC16_5E4M) else CELL
+
+    @property
+    def address_width(self) -> int:
+        """Bits of a position, 0 where none is sent."""
+        return 0 if self.kind is SuperTriggerCellType.CTC4_4E3M else (self.size - 1).bit_length()
+
+    @property
+    def sums(self) -> int:
+        """Super trigger cells sent: those that fit."""
+        return min(CELLS // self.size, (32 * self.etx_count - _COUNTER) // (self.address_width + self.code.width))
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the module is sent."""
+        return self.sums * self.size == CELLS
+
+    @property
+    def bits(self) -> int:
+        """Bits of a frame that carry something."""
+        return _COUNTER + self.sums * (self.address_width + self.code.width)
+
+    @property
+    def _drop(self) -> int:
+        return self.drop if self.code is CELL else 0
+
+    def _encode(self, charges: npt.ArrayLike) -> tuple[IntArray, IntArray]:
+        """Positions and sum codes of the super trigger cells sent, both (n, sums)."""
+        groups = check_charges(charges).reshape(-1, CELLS // self.size, self.size)[:, : self.sums]
+        position = self.size - 1 - groups[:, :, ::-1].argmax(axis=2)
+        return position, self.code.encode(groups.sum(axis=2), self._drop)
+
+    def frames(self, charges: npt.ArrayLike, bx: npt.ArrayLike) -> Frames:
+        """eTx words of each crossing.
+
+        Parameters
+        ----------
+        charges : array_like of int, shape (n, 48)
+            Calibrated charges (CALQ).
+        bx : array_like of int, shape (n,)
+            Bunch crossing in the orbit.
+
+        Returns
+        -------
+        ndarray of uint32, shape (n, 13)
+
+        Raises
+        ------
+        ValueError
+            If a charge is out of range; the message names its index.
+        """
+        position, codes = self._encode(charges)
+        parts = [fields(short_counter(np.asarray(bx, dtype=np.int64)), _COUNTER)]
+        if self.address_width:
+            parts.append(fields(position, self.address_width))
+        return to_frames(np.concatenate([*parts, fields(codes, self.code.width)], axis=1), self.etx_count)
+
+    def receive(self, frames: npt.ArrayLike, *, spread: Spread = "peak") -> npt.NDArray[np.float64]:
+        """Charges that a receiver reads out of frames.
+
+        Parameters
+        ----------
+        frames : array_like of int, shape (n, 13)
+        spread : {"peak", "even"}
+            Where a sum is put: on its largest cell, or evenly on all its cells. Type 2 sends no position and is always
+            spread evenly.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, 48)
+            In counts of CALQ.
+        """
+        bits = from_frames(frames, self.etx_count)
+        middle = _COUNTER + self.sums * self.address_width
+        codes = numbers(bits[:, middle : self.bits], self.code.width)
+        position = numbers(bits[:, _COUNTER:middle], self.address_width) if self.address_width else np.zeros_like(codes)
+        return self._image(position, codes, spread)
+
+    def reconstruct(self, charges: npt.ArrayLike, *, spread: Spread = "peak") -> npt.NDArray[np.float64]:
+        """What arrives for these charges; as `receive` of `frames`, without building words.
+
+        Parameters
+        ----------
+        charges : array_like of int, shape (n, 48)
+        spread : {"peak", "even"}
+
+        Returns
+        -------
+        ndarray of float64, shape (n, 48)
+        """
+        return self._image(*self._encode(charges), spread)
+
+    def _image(self, position: IntArray, codes: IntArray, spread: Spread) -> npt.NDArray[np.float64]:
+        total = self.code.decode(codes, self._drop)
+        image = np.zeros((len(codes), CELLS // self.size, self.size))
+        if spread == "even" or not self.address_width:
+            image[:, : self.sums] = total[:, :, None] / self.size
+        else:
+            np.put_along_axis(image[:, : self.sums], position[:, :, None], total[:, :, None], axis=2)
+        return image.reshape(-1, CELLS)

@@ -1,0 +1,468 @@
+"""Decoder: latents and module sum back to 48 charges, in plain NumPy.
+
+The decoder runs off the detector in floating point, so its size costs the chip nothing.  Two kinds exist:
+
+* ``published``: Dense 16 -> 128, ReLU, reshaped to 4 x 4 x 8; transposed convolution to 8 channels, 3 x 3, stride 2,
+  ReLU; transposed convolution to 1 channel, 3 x 3; sigmoid (the decoder of arXiv 2105.01683 for the 8 x 8 input);
+* ``mlp``: fully connected layers with ReLU over the latents *and* the module sum that every frame carries
+  (its mantissa, and its exponent as a number), ending in a softmax over the 48 trigger cells.
+
+Either output is a share of the module sum per trigger cell; the sum itself travels in the frame, so the decoded charges
+add up to it exactly.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sim.fixed_point import check_range
+from sim.hgcal_encoder.detector.geometry import N_TRIGGER_CELLS, image_8x8
+from sim.hgcal_encoder.frame import COUNTER_WIDTH, SUM_CODE_WIDTH, kept_positions
+from sim.hgcal_encoder.settings import keep_mask
+from sim.hgcal_encoder.spec import ETX_WORDS, HEADER_WIDTH, PRESETS, EncoderSpec
+from sim.hgcal_encoder.weights import Weights
+
+__all__ = [
+    "DECODER_KINDS",
+    "Decoder",
+    "TrainedModel",
+    "read_frames",
+    "shipped_models",
+    "sum_features",
+    "sum_of_code",
+    "truncate_latents",
+]
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+
+#: Kinds of decoder, see the module's text.
+DECODER_KINDS = ("mlp", "published")
+
+
+def truncate_latents(latents: ArrayLike, kept_bits: int, width: int = 9) -> Int64:
+    """Latents as they arrive when only the highest bits of each are sent, the others read as 0.
+
+    Parameters
+    ----------
+    latents : array_like of int
+    kept_bits : int
+        1 ... `width`.
+    width : int, optional
+        Bits of a latent in the encoder.
+
+    Raises
+    ------
+    ValueError
+        If `kept_bits` is out of range.
+    """
+    if not 1 <= kept_bits <= width:
+        raise ValueError(f"kept_bits must be 1 ... {width}, got {kept_bits}")
+    drop = width - kept_bits
+    out: Int64 = np.asarray(latents, dtype=np.int64) >> drop << drop
+    return out
+
+
+def read_frames(frames: ArrayLike, spec: EncoderSpec, mask: int, etx_count: int) -> tuple[Int64, Int64]:
+    """Sum codes and latents in the chip's output words: what arrives off the detector.
+
+    Parameters
+    ----------
+    frames : array_like of int, shape (n, 13)
+        eTx words, see `sim.hgcal_encoder.frame.frame`.
+    spec : EncoderSpec
+    mask : int
+        Keep mask of the chip's settings.
+    etx_count : int
+        Active links, 1 to 13.
+
+    Returns
+    -------
+    sum_codes : ndarray of int64, shape (n,)
+    latents : ndarray of int64, shape (n, latents)
+        Bits that were not sent read as 0.
+
+    Raises
+    ------
+    ValueError
+        If the shape, a word, the mask or the number of links is out of range.
+    """
+    words = check_range(frames, 0, 0xFFFF_FFFF, "output words")
+    if words.ndim != 2 or words.shape[1] != ETX_WORDS:
+        raise ValueError(f"output words: expected shape (n, {ETX_WORDS}), got {words.shape}")
+    capacity = spec.capacity(etx_count)
+    positions = kept_positions(mask, spec)[:capacity]
+    bits = np.unpackbits(words.astype(">u4").view(np.uint8).reshape(len(words), -1), axis=1).astype(np.int64)
+    sum_codes = bits[:, COUNTER_WIDTH:HEADER_WIDTH] @ (1 << np.arange(SUM_CODE_WIDTH - 1, -1, -1))
+    latents = np.zeros((len(words), spec.latents), dtype=np.int64)
+    for place, position in enumerate(positions.tolist()):
+        latent, bit = divmod(position, spec.latent.width)
+        latents[:, latent] |= bits[:, HEADER_WIDTH + capacity - 1 - place] << bit
+    return sum_codes, latents
+
+
+def sum_of_code(codes: ArrayLike) -> Float64:
+    """Module sum that a 5E4M code stands for: the middle of its interval, exact below 32.
+
+    Parameters
+    ----------
+    codes : array_like of int
+        9-bit codes of `sim.hgcal_encoder.normalise.sum_code`.
+
+    Raises
+    ------
+    ValueError
+        If a code does not fit 9 bits.
+    """
+    code = np.asarray(codes, dtype=np.int64)
+    bad = np.argwhere((code < 0) | (code > 511))
+    if bad.size:
+        raise ValueError(f"sum codes{bad[0].tolist()}: expected 0 ... 511, got {code[tuple(bad[0])]}")
+    exponent, mantissa = code >> 4, code & 15
+    step = np.maximum(exponent - 1, 0)
+    low = np.where(exponent == 0, mantissa, (16 + mantissa) << step)
+    out: Float64 = low + ((1 << step) - 1) / 2.0
+    return out
+
+
+def sum_features(codes: ArrayLike) -> Float32:
+    """What the decoder is told about the module sum.
+
+    Parameters
+    ----------
+    codes : array_like of int, shape (n,)
+        9-bit sum codes.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, 2)
+        Sum over the largest power of two not above it, minus 1 (0 ... 1); its binary exponent over 16.
+    """
+    total = np.maximum(sum_of_code(codes), 1.0)
+    fraction, exponent = np.frexp(total)
+    out: Float32 = np.stack([2.0 * fraction - 1.0, (exponent - 1) / 16.0], axis=1).astype(np.float32)
+    return out
+
+
+def _relu(x: Float32) -> Float32:
+    return np.maximum(x, np.float32(0))
+
+
+def _transposed_convolution(image: Float32, kernel: Float32, bias: Float32, stride: int) -> Float32:
+    """Transposed convolution with SAME padding, the layout and cropping of Keras.
+
+    Parameters
+    ----------
+    image : ndarray, shape (n, rows, columns, channels in)
+    kernel : ndarray, shape (3, 3, channels out, channels in)
+    bias : ndarray, shape (channels out,)
+    stride : int
+    """
+    n, rows, columns, _ = image.shape
+    size = kernel.shape[0]
+    full = np.zeros((n, (rows - 1) * stride + size, (columns - 1) * stride + size, kernel.shape[2]), np.float32)
+    for r in range(size):
+        for c in range(size):
+            full[:, r : r + rows * stride : stride, c : c + columns * stride : stride][:, :rows, :columns] += (
+                image @ kernel[r, c].T
+            )
+    crop = (size - stride) // 2 if size > stride else 0
+    out: Float32 = full[:, crop : crop + rows * stride, crop : crop + columns * stride] + bias
+    return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoder:
+    """A trained decoder.
+
+    Parameters
+    ----------
+    kind : {"mlp", "published"}
+    arrays : mapping of str to ndarray of float32
+        ``mlp``: ``weight0`` (inputs, units), ``bias0``, ``weight1``, ...; ``published``: ``dense`` (16, 128),
+        ``dense_bias``, ``deconv0`` (3, 3, 8, 8), ``deconv0_bias``, ``deconv1`` (3, 3, 1, 8), ``deconv1_bias``.
+    latent_fraction : int, optional
+        Fraction bits of a latent.
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown, an array is missing or layers do not fit each other.
+    """
+
+    kind: str
+    arrays: Mapping[str, Float32]
+    latent_fraction: int = 8
+
+    def __post_init__(self) -> None:
+        if self.kind not in DECODER_KINDS:
+            raise ValueError(f"decoder kind: expected one of {', '.join(DECODER_KINDS)}, got {self.kind!r}")
+        if self.kind == "published":
+            names = {f"{name}{end}" for name in ("dense", "deconv0", "deconv1") for end in ("", "_bias")}
+            if set(self.arrays) != names:
+                raise ValueError(f"published decoder: expected arrays {sorted(names)}, got {sorted(self.arrays)}")
+            return
+        layers = self.layers
+        if layers < 1 or set(self.arrays) != {f"{part}{i}" for i in range(layers) for part in ("weight", "bias")}:
+            raise ValueError(f"mlp decoder: expected weight0, bias0, weight1, ..., got {sorted(self.arrays)}")
+        for i in range(layers):
+            weight, bias = self.arrays[f"weight{i}"], self.arrays[f"bias{i}"]
+            follows = i == 0 or weight.shape[0] == self.arrays[f"weight{i - 1}"].shape[1]
+            if weight.ndim != 2 or bias.shape != weight.shape[1:] or not follows:
+                raise ValueError(f"mlp decoder: layer {i} of shapes {weight.shape}, {bias.shape} does not fit")
+        if self.arrays[f"bias{layers - 1}"].shape != (N_TRIGGER_CELLS,):
+            raise ValueError(f"mlp decoder: the last layer must have {N_TRIGGER_CELLS} units")
+
+    @property
+    def layers(self) -> int:
+        """Layers of an ``mlp``."""
+        return sum(name.startswith("weight") for name in self.arrays)
+
+    def shares(self, latents: ArrayLike, sum_codes: ArrayLike) -> Float64:
+        """Share of the module sum in every trigger cell.
+
+        Parameters
+        ----------
+        latents : array_like of int, shape (n, 16)
+            Codes as they arrive, see `truncate_latents`.
+        sum_codes : array_like of int, shape (n,)
+            9-bit sum codes of the same frames.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, 48)
+            Trigger cell order, rows sum to 1.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit.
+        """
+        codes = np.asarray(latents)
+        sums = np.asarray(sum_codes)
+        if codes.ndim != 2 or sums.shape != codes.shape[:1]:
+            raise ValueError(f"expected latents (n, k) and sum codes (n,), got {codes.shape} and {sums.shape}")
+        values = (codes / 2.0**self.latent_fraction).astype(np.float32)
+        if self.kind == "published":
+            return _to_shares(self._published(values))
+        x: Float32 = np.concatenate([values, sum_features(sums)], axis=1)
+        if x.shape[1] != self.arrays["weight0"].shape[0]:
+            raise ValueError(f"this decoder takes {self.arrays['weight0'].shape[0] - 2} latents, got {codes.shape[1]}")
+        for i in range(self.layers):
+            x = x @ self.arrays[f"weight{i}"] + self.arrays[f"bias{i}"]
+            if i < self.layers - 1:
+                x = _relu(x)
+        return _to_shares(np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True)))
+
+    def _published(self, values: Float32) -> Float64:
+        a = self.arrays
+        if values.shape[1] != a["dense"].shape[0]:
+            raise ValueError(f"this decoder takes {a['dense'].shape[0]} latents, got {values.shape[1]}")
+        x = _relu(values @ a["dense"] + a["dense_bias"]).reshape(-1, 4, 4, 8)
+        x = _relu(_transposed_convolution(x, a["deconv0"], a["deconv0_bias"], 2))
+        x = _transposed_convolution(x, a["deconv1"], a["deconv1_bias"], 1)
+        grid = image_8x8().ravel()
+        flat = x.reshape(len(x), -1)[:, grid >= 0].astype(np.float64)
+        out = np.empty((len(x), N_TRIGGER_CELLS))
+        out[:, grid[grid >= 0]] = 1.0 / (1.0 + np.exp(-flat))
+        return out
+
+    def charges(self, latents: ArrayLike, sum_codes: ArrayLike) -> Float64:
+        """Decoded charges: the shares times the module sum of the frame.
+
+        Parameters
+        ----------
+        latents, sum_codes
+            As in `shares`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, 48)
+            In counts of CALQ, trigger cell order.
+        """
+        return self.shares(latents, sum_codes) * sum_of_code(sum_codes)[:, None]
+
+
+def _to_shares(values: Float64) -> Float64:
+    total = values.sum(axis=1, keepdims=True)
+    out: Float64 = values / total
+    return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """Weights of an encoder, the decoder trained with them and the way they are joined.
+
+    Attributes
+    ----------
+    weights : Weights
+    decoder : Decoder
+    elinks : int
+        eLinks (eTx) the model was trained for, 1 ... 5.
+    kept_bits : int
+        Bits of every latent that are sent, the highest ones.
+    multiplexer : ndarray of int64, shape (48,)
+        Trigger cell on each input of the network: ``charges[:, multiplexer]`` goes into the encoder.
+    """
+
+    weights: Weights
+    decoder: Decoder
+    elinks: int
+    kept_bits: int
+    multiplexer: Int64
+
+    def __post_init__(self) -> None:
+        if sorted(np.asarray(self.multiplexer).tolist()) != list(range(N_TRIGGER_CELLS)):
+            raise ValueError("multiplexer must be a permutation of the 48 trigger cells")
+        if not 1 <= self.kept_bits <= self.weights.spec.latent.width:
+            raise ValueError(f"kept_bits must be 1 ... {self.weights.spec.latent.width}, got {self.kept_bits}")
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """Spec of the encoder."""
+        return self.weights.spec
+
+    @property
+    def keep_mask(self) -> int:
+        """Keep mask of the frame."""
+        return keep_mask(self.spec, self.kept_bits)
+
+    def save(self, path: Path) -> None:
+        """Write a ``.npz``: integer weight codes by name, float32 decoder arrays, and how they belong together.
+
+        `sim.hgcal_encoder.weights.Weights.load` reads the same file for the weights alone.
+
+        Raises
+        ------
+        ValueError
+            If the spec is not a preset (the file names its spec).
+        """
+        from sim.files import replacing
+
+        if PRESETS.get(self.spec.name) != self.spec:
+            raise ValueError(f"only models of a preset can be saved, {self.spec.name} is none")
+        arrays: dict[str, Any] = {
+            name: getattr(self.weights, name).astype(np.int8)
+            for name in ("kernel", "kernel_bias", "dense", "dense_bias")
+        }
+        arrays |= {f"decoder_{name}": array.astype(np.float32) for name, array in self.decoder.arrays.items()}
+        arrays |= {
+            "spec": np.array(self.spec.name),
+            "decoder": np.array(self.decoder.kind),
+            "elinks": np.array(self.elinks),
+            "kept_bits": np.array(self.kept_bits),
+            "multiplexer": self.multiplexer.astype(np.int64),
+        }
+        with replacing(Path(path), "wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "TrainedModel":
+        """Read a model.
+
+        Parameters
+        ----------
+        path : Path or str
+            A ``.npz`` of `save`, or the name of a shipped one such as ``econ_t_5elinks``.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is neither such a file nor such a shipped model.
+        ValueError
+            If the file is not a model; the message names what is missing or wrong.
+        """
+        shipped = shipped_models()
+        file = Path(path)
+        if not file.is_file():
+            if str(path) not in shipped:
+                raise FileNotFoundError(f"no model file {path}; shipped models: {', '.join(shipped) or 'none'}")
+            file = shipped[str(path)]
+        try:
+            with np.load(file, allow_pickle=False) as raw:
+                arrays = {name: raw[name] for name in raw.files}
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
+            raise ValueError(f"{file}: not a .npz of arrays ({error})") from None
+        needed = ("spec", "decoder", "elinks", "kept_bits", "multiplexer")
+        if missing := [name for name in needed if name not in arrays]:
+            raise ValueError(f"{file}: missing {', '.join(missing)}")
+        name = str(arrays["spec"])
+        if name not in PRESETS:
+            raise ValueError(f"{file}: spec {name!r} is no preset; presets: {', '.join(PRESETS)}")
+        spec = PRESETS[name]
+        prefix = "decoder_"
+        try:
+            decoder = Decoder(
+                kind=str(arrays["decoder"]),
+                arrays={key[len(prefix) :]: array for key, array in arrays.items() if key.startswith(prefix)},
+                latent_fraction=spec.latent.fraction,
+            )
+            return cls(
+                weights=Weights.load(file, spec),
+                decoder=decoder,
+                elinks=int(arrays["elinks"]),
+                kept_bits=int(arrays["kept_bits"]),
+                multiplexer=arrays["multiplexer"].astype(np.int64),
+            )
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{file}: {error}") from None
+
+    def reconstruct(self, charges: ArrayLike) -> Float64:
+        """Encode in exact chip arithmetic, keep the sent bits, decode.
+
+        Parameters
+        ----------
+        charges : array_like of int, shape (n, 48)
+            Calibrated charges (CALQ) in trigger cell order.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, 48)
+            Decoded charges in trigger cell order.
+
+        Raises
+        ------
+        ValueError
+            If a charge is out of range; the message names its index.
+        """
+        from sim.hgcal_encoder.encoder import Encoder, Engine
+        from sim.hgcal_encoder.normalise import check_charges, sum_code
+
+        array = check_charges(charges)
+        inputs = np.ascontiguousarray(array[:, self.multiplexer])
+        latents = Encoder(self.spec, self.weights, engine=Engine.NUMBA).latents(inputs)
+        sent = truncate_latents(latents, self.kept_bits, self.spec.latent.width)
+        return self.decoder.charges(sent, sum_code(array.sum(axis=1)))
+
+    def decode_frames(self, frames: ArrayLike) -> Float64:
+        """Decode the chip's output words, sent with this model's keep mask on its number of links.
+
+        Parameters
+        ----------
+        frames : array_like of int, shape (n, 13)
+
+        Returns
+        -------
+        ndarray of float64, shape (n, 48)
+            Decoded charges in trigger cell order, if the multiplexer was set to `multiplexer`.
+
+        Raises
+        ------
+        ValueError
+            If the shape or a word is out of range.
+        """
+        sum_codes, latents = read_frames(frames, self.spec, self.keep_mask, self.elinks)
+        return self.decoder.charges(latents, sum_codes)
+
+
+def shipped_models() -> dict[str, Path]:
+    """Models in the package, by name."""
+    folder = Path(str(resources.files("sim.hgcal_encoder") / "data" / "weights"))
+    return {path.stem: path for path in sorted(folder.glob("*.npz"))}

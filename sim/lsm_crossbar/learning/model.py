@@ -1,0 +1,167 @@
+"""A trained chip: spec, seed of the macro, encoding of the input and the readout, as one file."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.files import replacing
+from sim.fixed_point import IntArray
+from sim.lsm_crossbar.liquid import Engine, Liquid
+from sim.lsm_crossbar.macro_model.conductance_file import Conductances
+from sim.lsm_crossbar.macro_model.device import draw
+from sim.lsm_crossbar.readout import Readout
+from sim.lsm_crossbar.recordings.events import ENCODINGS, Encoding, Events, encode_all
+from sim.lsm_crossbar.spec import CrossbarSpec
+
+__all__ = ["TrainedCrossbar", "shipped_models"]
+
+_FIELDS = ("spec", "seed", "conductances_sha256", "encoding", "step_us", "weights", "bias")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedCrossbar:
+    """A chip with its readout. The macro is not stored: it is drawn again from the seed, and its hash must agree.
+
+    Attributes
+    ----------
+    spec : CrossbarSpec
+    seed : int
+        Seed of the macro.
+    conductances_sha256 : str
+        Hash of the conductance image that the readout was trained on.
+    encoding : Encoding
+        Which events drive which word line; one of `ENCODINGS`.
+    step_us : int
+        Length of a time step.
+    readout : Readout
+
+    Raises
+    ------
+    ValueError
+        An encoding with more word lines than the chip has, or one that is not in `ENCODINGS`.
+    """
+
+    spec: CrossbarSpec
+    seed: int
+    conductances_sha256: str
+    encoding: Encoding
+    step_us: int
+    readout: Readout
+
+    def __post_init__(self) -> None:
+        if ENCODINGS.get(self.encoding.name) != self.encoding:
+            raise ValueError(f"encoding: expected one of {', '.join(ENCODINGS)}, got {self.encoding.name!r}")
+        if self.encoding.inputs > self.spec.inputs:
+            raise ValueError(
+                f"encoding {self.encoding.name} drives {self.encoding.inputs} word lines, "
+                f"{self.spec.name} has {self.spec.inputs}"
+            )
+
+    @cached_property
+    def conductances(self) -> Conductances:
+        """The macro, drawn from the seed.
+
+        Raises
+        ------
+        ValueError
+            If its hash is not the one that the readout was trained on.
+        """
+        image = draw(self.spec, self.seed)
+        if image.sha256 != self.conductances_sha256:
+            raise ValueError(
+                f"seed {self.seed} of {self.spec.name} draws a macro with hash {image.sha256[:16]}..., "
+                f"the readout was trained on {self.conductances_sha256[:16]}..."
+            )
+        return image
+
+    def spikes(self, recordings: Iterable[Events]) -> NDArray[np.bool_]:
+        """Input spikes of recordings; shape (n, steps, inputs)."""
+        spec = self.spec
+        return encode_all(recordings, self.encoding, steps=spec.steps, step_us=self.step_us, inputs=spec.inputs)
+
+    def classify(self, recordings: Iterable[Events], engine: Engine | str = Engine.NUMBA) -> IntArray:
+        """Class of each recording, in exact chip arithmetic; shape (n,)."""
+        liquid = Liquid(self.spec, self.conductances, engine)
+        return self.readout.classify(liquid.counts(self.spikes(recordings)))
+
+    def save(self, path: Path) -> None:
+        """Write a ``.npz``, complete or not at all; the same model gives the same bytes."""
+        arrays = {
+            "spec": np.array(self.spec.to_toml()),
+            "seed": np.array(self.seed),
+            "conductances_sha256": np.array(self.conductances_sha256),
+            "encoding": np.array(self.encoding.name),
+            "step_us": np.array(self.step_us),
+            "weights": self.readout.weights.astype(np.int16),
+            "bias": self.readout.bias.astype(np.int64),
+        }
+        with replacing(path, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, array in arrays.items():
+                buffer = io.BytesIO()
+                np.save(buffer, array, allow_pickle=False)
+                archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: Path | str) -> TrainedCrossbar:
+        """Read a model.
+
+        Parameters
+        ----------
+        path : Path or str
+            A ``.npz`` of `save`, or the name of a shipped one such as ``n_mnist``.
+
+        Raises
+        ------
+        FileNotFoundError
+            No such file and no such shipped model.
+        ValueError
+            The file is not a model; the message says why.
+        """
+        file = shipped_models().get(str(path), Path(path))
+        if not file.is_file():
+            raise FileNotFoundError(f"{path}: no such model file; shipped models: {', '.join(shipped_models())}")
+        try:
+            with np.load(file, allow_pickle=False) as data:
+                stored = {name: data[name] for name in data.files}
+        except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
+            raise ValueError(f"{file}: not a .npz of arrays ({error})") from None
+        if missing := [name for name in _FIELDS if name not in stored]:
+            raise ValueError(f"{file}: not a model of the crossbar: {', '.join(missing)} missing")
+        encoding = str(stored["encoding"])
+        if encoding not in ENCODINGS:
+            raise ValueError(f"{file}: encoding: expected one of {', '.join(ENCODINGS)}, got {encoding!r}")
+        try:
+            spec = CrossbarSpec.from_toml(str(stored["spec"]))
+            return cls(
+                spec=spec,
+                seed=int(stored["seed"]),
+                conductances_sha256=str(stored["conductances_sha256"]),
+                encoding=ENCODINGS[encoding],
+                step_us=int(stored["step_us"]),
+                readout=Readout(spec, stored["weights"].astype(np.int64), stored["bias"]),
+            )
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{file}: {error}") from None
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the readout's integers: weights as int16, then biases as int64, little-endian."""
+        digest = hashlib.sha256(self.readout.weights.astype("<i2").tobytes())
+        digest.update(self.readout.bias.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+def shipped_models() -> dict[str, Path]:
+    """Models that ship with the package, by name."""
+    folder = Path(str(resources.files("sim.lsm_crossbar"))) / "data" / "weights"
+    return {path.stem: path for path in sorted(folder.glob("*.npz"))}

@@ -1,0 +1,265 @@
+"""``liquidcal train`` and ``liquidcal evaluate hgcal_encoder`` as a user meets them."""
+
+import hashlib
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.learning import encoder as e
+from flows.learning import training as training_module
+from flows.learning.training import Trained, Training, load_start
+from sim.hgcal_encoder.algorithms.best_choice import BestChoice
+from sim.hgcal_encoder.files.readers import ChargeTable
+from sim.hgcal_encoder.learning.decoder import Decoder, TrainedModel
+from sim.hgcal_encoder.learning.metric import earth_movers_distance, occupancy, position_shift, telescoping_distance
+from sim.hgcal_encoder.learning.training_images import physics_multiplexer, simulate_images
+from sim.hgcal_encoder.spec import ECON_T, TNS_2021
+from sim.hgcal_encoder.weights import Weights
+
+
+def liquidcal(*words: str | Path) -> tuple[int, str, str]:
+    """Exit code, standard output and error; errors as `flows.cli.main` turns them into one line."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if isinstance(result.exception, (ValueError, TypeError, OSError)):
+        return 2, result.stdout, f"liquidcal: {result.exception}"
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def write_charges(path: Path, charges: np.ndarray) -> None:
+    lines = [",".join(f"CALQ_{i}" for i in range(48)), *(",".join(map(str, row)) for row in charges.tolist())]
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return simulate_images(seed=11, scale=0.001, pedestal=0.0).charges[::4]
+
+
+@pytest.fixture
+def model() -> TrainedModel:
+    rng = np.random.default_rng(2)
+    arrays = {"weight0": rng.normal(0, 1, (18, 48)).astype(np.float32), "bias0": np.zeros(48, np.float32)}
+    return TrainedModel(
+        weights=Weights.random(ECON_T, rng), decoder=Decoder(kind="mlp", arrays=arrays), elinks=3, kept_bits=5,
+        multiplexer=physics_multiplexer(ECON_T),
+    )  # fmt: skip
+
+
+def test_train_then_evaluate(images: np.ndarray, tmp_path: Path) -> None:
+    """A weight image of one's own is tuned on charges of one's own; `evaluate` repeats the card's table."""
+    pytest.importorskip("tensorflow")
+    write_charges(tmp_path / "own.csv", images)
+    Weights.from_codes(np.arange(ECON_T.parameters) % 11 - 2, ECON_T).save(tmp_path / "image.hex")
+    code, out, error = liquidcal(
+        "train", "--elinks", 3, "--steps", 4, "--batch", 32, "--units", 12, "--fine-tune", tmp_path / "image.hex",
+        "--charges", tmp_path / "own.csv", "--out", tmp_path / "run", "--evaluate", f"own={tmp_path / 'own.csv'}",
+        "--repeats", 2, "--json",
+    )  # fmt: skip
+    assert code == 0, error
+    trained = json.loads(out)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["econ_t_3elinks.md", "econ_t_3elinks.npz"]
+    model = TrainedModel.load(tmp_path / "run" / "econ_t_3elinks.npz")
+    card = (tmp_path / "run" / "econ_t_3elinks.md").read_text()
+    assert hashlib.sha256(model.weights.to_image()).hexdigest() in card
+    assert re.search(r"- Command: `liquidcal train .*--fine-tune image\.hex .*--charges own\.csv`", card)
+    assert "Started from `image.hex`; seed 1; 4 steps" in card
+    assert str(tmp_path) not in card
+    assert trained["images"] == {"own.csv": len(images)}
+
+    code, out, error = liquidcal(
+        "evaluate", "hgcal_encoder", "--elinks", 3, "--weights", tmp_path / "run" / "econ_t_3elinks.npz",
+        "--charges", tmp_path / "own.csv", "--json",
+    )  # fmt: skip
+    assert code == 0, error
+    (data,) = json.loads(out)["data"]
+    rows = {m[0]: (int(m[1]), m[2]) for m in re.findall(r"^\| own \| (\S+) \| (\d+) \| (\S+) \|", card, re.MULTILINE)}
+    assert len(rows) >= 6
+    for entry in data["bins"] + data["fine_bins"]:
+        if entry["images"]:
+            name = "-".join(map(str, entry["occupancy"]))
+            assert rows[name] == (entry["images"], f"{entry['emd']['median']:.3f}")
+    # the rivals on three links, best choice by hand: six cells arrive, in 4E3M
+    assert {"best_choice", "threshold_sum"} < {rival["name"] for rival in data["rivals"]}
+    (best,) = (rival for rival in data["rivals"] if rival["name"] == "best_choice")
+    kept = BestChoice(etx_count=3, drop=1).reconstruct(images)
+    assert ((kept > 0).sum(axis=1) <= 6).all()
+    few = (occupancy(images) >= 4) & (occupancy(images) <= 7)
+    assert best["bins"][1]["emd"]["mean"] == pytest.approx(np.nanmean(earth_movers_distance(images[few], kept[few])))
+    # by hand, for the busiest bin
+    decoded = model.reconstruct(images)
+    busy = occupancy(images) >= 8
+    assert data["bins"][2]["emd"]["mean"] == pytest.approx(earth_movers_distance(images[busy], decoded[busy]).mean())
+    shift = np.hypot(*position_shift(images[busy], decoded[busy]).T)
+    assert data["bins"][2]["shift_mm"]["median"] == pytest.approx(np.median(shift))
+    ratio = decoded[busy].sum(axis=1) / images[busy].sum(axis=1)
+    assert data["bins"][2]["response"]["mean"] == pytest.approx(ratio.mean())
+    power = 2.0 ** np.floor(np.log2(images[busy].sum(axis=1)))[:, None]
+    expected = telescoping_distance(images[busy] / power, decoded[busy] / power)
+    assert data["bins"][2]["telescoping"]["mean"] == pytest.approx(expected.mean())
+
+
+def test_interrupted_command_resumes(images: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is stopped before the model is written leaves its checkpoint; --resume goes on and clears it away."""
+    pytest.importorskip("tensorflow")
+    write_charges(tmp_path / "own.csv", images)
+    words = [
+        "train", "--elinks", 5, "--steps", 3, "--batch", 16, "--units", 6, "--fine-tune", "none",
+        "--charges", tmp_path / "own.csv",
+    ]  # fmt: skip
+    with monkeypatch.context() as patch:
+
+        def stop(*_: object, **__: object) -> None:
+            raise OSError("disk full")
+
+        patch.setattr(training_module, "model_card", stop)
+        assert liquidcal(*words, "--out", tmp_path / "part") == (2, "", "liquidcal: disk full")
+    assert [path.name for path in (tmp_path / "part").iterdir()] == ["econ_t_5elinks.seed1.checkpoint.npz"]
+    with np.load(tmp_path / "part" / "econ_t_5elinks.seed1.checkpoint.npz") as state:
+        best = state["best_decoder_weight1"]
+    assert liquidcal(*words, "--out", tmp_path / "part", "--resume")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "part").iterdir()) == ["econ_t_5elinks.md", "econ_t_5elinks.npz"]
+    model = TrainedModel.load(tmp_path / "part" / "econ_t_5elinks.npz")
+    assert np.array_equal(model.decoder.arrays["weight1"], best)
+    code, _, error = liquidcal(*words, "--out", tmp_path / "part", "--resume")
+    assert code == 2
+    assert "nothing to resume: no checkpoint" in error
+
+
+def test_command_of_the_card_is_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a card says, typed again, asks for the same training."""
+    asked: list[Training] = []
+
+    def remember(training: Training, **_: object) -> Trained:
+        asked.append(training)
+        raise ValueError("asked")
+
+    monkeypatch.setattr(training_module, "run_training", remember)
+    trainings = [
+        Training(),
+        Training(preset="TNS_2021", elinks=2, seed=7),
+        Training(steps=10, minutes=2.5, fine_tune="none", freeze_encoder=True, charges=("a.csv", "b.csv")),
+        Training(scale=0.1, loss="telescoping", decoder="published", units=(8, 9), batch=64, learning_rate=0.01),
+        Training(repeats=3, fine_tune="econ_t_5elinks", phases=(0.0, 0.75)),
+    ]
+    for training in trainings:
+        liquidcal(*shlex.split(training.command)[1:], "--out", tmp_path)
+    assert asked == trainings
+
+
+def test_start_of_a_training(tmp_path: Path, model: TrainedModel) -> None:
+    """Fewer eLinks start from the shipped five; 5 and `none` from random weights; files as they are."""
+    assert Training(elinks=3).source == "econ_t_5elinks"
+    assert Training(elinks=5).source is None
+    assert Training(elinks=3, fine_tune="none").source is None
+    assert (Training(elinks=3).plan(1).steps, Training(elinks=5).plan(1).steps) == (800, 16000)
+    assert Training(elinks=3, steps=7).plan(4).steps == 7
+    assert isinstance(load_start("econ_t_5elinks", ECON_T), TrainedModel)
+    model.save(tmp_path / "model.npz")
+    model.weights.save(tmp_path / "image.hex")
+    np.savez(
+        tmp_path / "bare.npz",
+        **{n: getattr(model.weights, n) for n in ("kernel", "kernel_bias", "dense", "dense_bias")},
+    )
+    assert isinstance(load_start(str(tmp_path / "model.npz"), ECON_T), TrainedModel)
+    for name in ("image.hex", "bare.npz"):
+        assert load_start(str(tmp_path / name), ECON_T) == model.weights
+    with pytest.raises(FileNotFoundError, match="no model file nowhere"):
+        load_start("nowhere", ECON_T)
+    with pytest.raises(ValueError, match="weights of ECON_T, but the encoder is TNS_2021"):
+        load_start(str(tmp_path / "model.npz"), TNS_2021)
+    (tmp_path / "broken.npz").write_bytes((tmp_path / "model.npz").read_bytes()[:500])
+    with pytest.raises(ValueError, match="broken"):
+        load_start(str(tmp_path / "broken.npz"), ECON_T)
+
+
+def test_without_tensorflow_the_command_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    code, out, error = liquidcal("train", "--out", tmp_path / "run")
+    assert (code, out) == (2, "")
+    assert error.strip().splitlines()[-1].endswith("pip install 'liquidcal[train]'")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--preset", "NEITHER"], "preset: expected one of ECON_T"),
+        (["--evaluate", "file.csv"], "expected NAME=FILE, got 'file.csv'"),
+        (["--evaluate", "cms=nowhere.csv"], "no file at nowhere.csv"),
+        (["--charges", "nowhere.csv"], "no file at nowhere.csv"),
+        (["--fine-tune", "nowhere"], "no model file nowhere"),
+        (["--minutes", "0"], "minutes: expected a positive time"),
+        (["--units", "0"], "units: expected positive"),
+        (["--batch", "2"], "batch: expected at least 5"),
+        (["--learning-rate", "0"], "learning_rate: expected a positive"),
+        (["--scale", "0"], "scale: expected a positive"),
+        (["--elinks", "14"], "'--elinks'"),
+    ],
+)
+def test_wrong_options_are_refused(tmp_path: Path, words: list[str], message: str) -> None:
+    pytest.importorskip("tensorflow")
+    code, _, error = liquidcal("train", *words, "--out", tmp_path)
+    assert code == 2
+    assert message in " ".join(error.replace("│", " ").split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_evaluation_refuses_what_it_cannot_evaluate(tmp_path: Path, model: TrainedModel) -> None:
+    model.save(tmp_path / "model.npz")
+    model.weights.save(tmp_path / "image.hex")
+    evaluate = ["evaluate", "hgcal_encoder"]
+    for words, message in (
+        (["--elinks", 9], "no model is shipped for ECON_T on 9 eLinks; there are econ_t_"),
+        (["--elinks", 5, "--weights", tmp_path / "model.npz"], "model of ECON_T for 5 eLinks, got one of ECON_T for 3"),
+        (["--elinks", 3, "--weights", tmp_path / "image.hex"], "liquidcal train --fine-tune"),
+        (["--elinks", 3, "--weights", "nowhere"], "no model file nowhere"),
+        (["--elinks", 3, "--charges", tmp_path / "no.csv"], "no file at"),
+        (["--elinks", 3, "--preset", "NEITHER"], "expected one of ECON_T"),
+    ):
+        code, out, error = liquidcal(*evaluate, *words)
+        assert (code, out) == (2, ""), words
+        assert message in " ".join(error.replace("│", " ").split()), words
+
+
+def test_evaluation_of_a_perfect_and_of_an_empty_module(model: TrainedModel) -> None:
+    """Bins without images are null; empty rows are counted and left out; eta splits what occupancy holds."""
+    charges = np.zeros((6, 48), dtype=np.int64)
+    charges[1:4, 5] = 100
+    charges[4, :9] = 50
+    etas = np.array([1.6, 1.6, 2.0, 2.9, 2.9, 1.6])
+    result = e.evaluate_model(model, {"some": ChargeTable(charges=charges, etas=etas)})
+    json.dumps(result, allow_nan=False)
+    assert (result["kept_bits"], result["frame_bits"], result["elinks"]) == (5, 5 + 9 + 80, 3)
+    (data,) = result["data"]
+    assert (data["images"], data["empty"]) == (6, 2)
+    assert [b["images"] for b in data["bins"]] == [3, 0, 1]
+    assert data["bins"][1]["emd"] == dict.fromkeys(("median", "median_error", "mean", "width"))
+    counts = {(tuple(b["occupancy"]), tuple(b["eta"])): b["images"] for b in data["eta_bins"] if b["images"]}
+    assert counts == {
+        ((1, 3), (1.5, 1.8)): 1,
+        ((1, 3), (1.8, 2.1)): 1,
+        ((1, 3), (2.7, 3.1)): 1,
+        ((8, 48), (2.7, 3.1)): 1,
+    }
+    # 100 and 450 = 28 << 4 with 16 ... 31 as mantissa: the code keeps 96-99 | 100-103 and 448-463
+    assert data["bins"][0]["response"]["median"] == pytest.approx(101.5 / 100)
+    assert data["bins"][2]["response"]["median"] == pytest.approx(455.5 / 450)
+
+
+def test_simulated_sample_is_fixed() -> None:
+    one, two = e.evaluation_sample(), e.evaluation_sample()
+    assert np.array_equal(one.charges, two.charges)
+    assert one.etas is not None
+    assert len(one.etas) == len(one.charges)
+    assert 8000 < len(one.charges) < 20000
+    hits = occupancy(one.charges)
+    assert min((hits <= 3).sum(), ((hits >= 4) & (hits <= 7)).sum(), (hits >= 8).sum()) > 1000

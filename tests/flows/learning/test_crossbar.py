@@ -1,0 +1,105 @@
+"""``liquidcal evaluate lsm_crossbar`` as a user meets it."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli import app
+from sim.lsm_crossbar.learning.model import TrainedCrossbar
+from sim.lsm_crossbar.recordings.event_camera import EventCamera, mnist_digits
+from sim.lsm_crossbar.recordings.events import read_labels, read_recording, write_nmnist
+from tests.conftest import need
+
+
+def evaluate(*words: str | Path) -> tuple[int, str, str]:
+    """Exit code, standard output and error; errors as `flows.cli.main` turns them into one line."""
+    result = CliRunner().invoke(app, ["evaluate", "lsm_crossbar", *map(str, words)])
+    if isinstance(result.exception, (ValueError, TypeError, OSError)):
+        return 2, result.stdout, f"liquidcal: {result.exception}"
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """30 synthesised recordings, both suffixes, and a label file that leaves two of them out."""
+    folder = tmp_path_factory.mktemp("events")
+    digits = mnist_digits("first_thousand").take(np.arange(7, 1000, 33)[:30])
+    for number, events in enumerate(EventCamera(seed=5).record_all(digits.images), 1):
+        write_nmnist(folder / f"{number}.{'bin' if number % 2 else 'bs2'}", events)
+    lines = [f"{number}\t{label}" for number, label in enumerate(digits.labels, 1) if number not in (3, 4)]
+    (folder / "labels.txt").write_text("#sample #class\n" + "\n".join(lines) + "\n")
+    return folder
+
+
+def test_scores(folder: Path) -> None:
+    """Every figure from the classes that the model gives, one recording after the other on the NumPy engine."""
+    code, out, error = evaluate("--events", folder, "--labels", folder / "labels.txt", "--json")
+    assert code == 0, error
+    result = json.loads(out[out.index("{") :])
+    model, labels = TrainedCrossbar.load("n_mnist"), read_labels(folder / "labels.txt")
+    assert (result["recordings"], result["without_label"]) == (28, 2)
+    assert result["conductances_sha256"] == model.conductances.sha256
+    assert (result["spec"], result["seed"], result["encoding"]) == ("N_MNIST", model.seed, model.encoding.name)
+    few = [1, 2, 5]
+    paths = [next(folder.glob(f"{index}.b*")) for index in few]
+    classes = model.classify([read_recording(path) for path in paths], "numpy")
+    wrong = {entry["index"]: entry["class"] for entry in result["wrong"]}
+    assert [wrong.get(index, labels[index]) for index in few] == classes.tolist()
+    matrix = np.array(result["confusion"])
+    assert matrix.sum(axis=1).tolist() == np.bincount(list(labels.values()), minlength=10).tolist()
+    assert result["correct"] == np.trace(matrix) == 28 - len(result["wrong"])
+    assert result["accuracy"] == pytest.approx(result["correct"] / 28)
+    assert result["accuracy"] > 0.8
+    assert [entry["correct"] for entry in result["per_class"]] == np.diag(matrix).tolist()
+    assert result["reads"] > 50
+
+
+def test_table(folder: Path) -> None:
+    code, out, _ = evaluate("--events", folder, "--labels", folder / "labels.txt")
+    assert code == 0
+    assert re.search(r"% of 28 recordings: N_MNIST", out)
+
+
+def test_bad_input(folder: Path, tmp_path: Path) -> None:
+    """Each with one line that says what was expected and what came."""
+    labels = folder / "labels.txt"
+    more = tmp_path / "more.txt"
+    more.write_text("1 5\n77 2\n78 3\n")
+    high = tmp_path / "high.txt"
+    high.write_text("1 10\n")
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    (cut / "1.bin").write_bytes((folder / "1.bin").read_bytes()[:-2])
+    one = tmp_path / "one.txt"
+    one.write_text("1 5\n")
+    (tmp_path / "empty").mkdir()
+    for events, names, message in (
+        (folder, more, r"no recording 77.bin or 77.bs2 for the index 77 of .*more.txt, and 1 more are missing"),
+        (folder, high, r"index 1: expected a label below 10, got 10"),
+        (folder, tmp_path / "none.txt", r"No such file.*none.txt"),
+        (tmp_path / "none", labels, r"none: expected a folder of recordings"),
+        (tmp_path / "empty", labels, r"expected recordings named by index .* found none"),
+        (cut, one, r"1\.bin: truncated: event \d+ has 3 of its 5 bytes"),
+    ):
+        code, _, error = evaluate("--events", events, "--labels", names)
+        assert code == 2
+        assert re.search(message, error), error
+    code, _, error = evaluate("--events", folder, "--labels", labels, "--model", "other")
+    assert (code, "no such model file; shipped models: n_mnist" in error) == (2, True)
+
+
+def test_real_recordings(shared_data: Path) -> None:
+    """What the model card says, on the first 200 real recordings to within four standard deviations."""
+    recordings = shared_data / "lsm" / "nmnist_train1000"
+    need(recordings.is_dir(), f"N-MNIST recordings at {recordings}")
+    model = TrainedCrossbar.load("n_mnist")
+    labels = read_labels(recordings / "labels.txt")
+    indices = sorted(labels)[:200]
+    classes = model.classify(read_recording(recordings / f"{index}.bs2") for index in indices)
+    assert np.mean(classes == [labels[index] for index in indices]) > 0.88

@@ -1,0 +1,83 @@
+"""Shipped models do what their cards say, and meet the targets of the project."""
+
+import hashlib
+import re
+
+import numpy as np
+import pytest
+
+from flows.learning.encoder import evaluation_sample
+from flows.learning.training import model_name
+from sim.hgcal_encoder.files.readers import ChargeTable
+from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
+from sim.hgcal_encoder.learning.metric import earth_movers_distance, occupancy
+from sim.hgcal_encoder.spec import ECON_T, TNS_2021
+
+EVERY = [model_name(spec, n) for spec in (ECON_T, TNS_2021) for n in (2, 3, 4, 5)]
+
+
+def table(card: str, data: str) -> dict[tuple[int, int], tuple[int, float, float]]:
+    """Images, median and mean by occupancy bin."""
+    rows = re.findall(rf"^\| {data} \| (\d+)-(\d+) \| (\d+) \| ([\d.]+) \| [\d.]+ \| ([\d.]+) \|", card, re.MULTILINE)
+    return {(int(r[0]), int(r[1])): (int(r[2]), float(r[3]), float(r[4])) for r in rows}
+
+
+def test_all_models_are_shipped() -> None:
+    assert set(EVERY) <= set(shipped_models())
+    for name, path in shipped_models().items():
+        model = TrainedModel.load(name)
+        assert name == model_name(model.spec, model.elinks)
+        card = path.with_suffix(".md").read_text()
+        assert hashlib.sha256(model.weights.to_image()).hexdigest() in card
+        assert f"liquidcal train --preset {model.spec.name} --elinks {model.elinks}" in card
+        for what in ("Seed|seed", "Date: 20", "tensorflow", "Training images", "simulated", "ttbar", "electron"):
+            assert re.search(what, card), (name, what)
+
+
+@pytest.fixture(scope="module")
+def sample() -> ChargeTable:
+    return evaluation_sample()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_shipped_model_keeps_its_card_on_simulated_showers(name: str, sample: ChargeTable) -> None:
+    """Every third image of the sample: counts by the same rule, median and mean within the sample's errors."""
+    card = table(shipped_models()[name].with_suffix(".md").read_text(), "simulated")
+    model = TrainedModel.load(name)
+    hits = occupancy(sample.charges)
+    every = np.arange(len(hits)) % 3 == 0
+    emd = earth_movers_distance(sample.charges[every], model.reconstruct(sample.charges[every]))
+    assert {(1, 3), (4, 7), (8, 48)} <= set(card)
+    for (low, high), (count, median, mean) in card.items():
+        inside = (hits >= low) & (hits <= high)
+        assert count == inside.sum()
+        found = emd[inside[every]]
+        error = 1.25 * found.std() / np.sqrt(len(found))
+        assert np.median(found) == pytest.approx(median, abs=5 * error + 0.001)
+        assert found.mean() == pytest.approx(mean, abs=5 * error + 0.001)
+
+
+#: Medians on rows of CMS simulation that no model was trained on: data, occupancy bin, largest.
+TARGETS = {
+    5: (("ttbar", (1, 3), 0.60), ("ttbar", (4, 7), 0.70), ("ttbar", (8, 48), 0.75), ("electron", (8, 48), 0.60)),
+    3: (("ttbar", (1, 3), 0.969), ("ttbar", (4, 7), 0.928), ("ttbar", (8, 48), 0.931)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_cards_meet_the_targets(name: str) -> None:
+    """Cards that `test_decoder` holds to the models' behaviour: the network beats the published one."""
+    card = shipped_models()[name].with_suffix(".md").read_text()
+    for data, occupancy_bin, largest in TARGETS.get(int(name.rpartition("_")[2][0]), ()):
+        assert table(card, data)[occupancy_bin][1] < largest
+
+
+@pytest.mark.parametrize("preset", ["econ_t", "tns_2021"])
+def test_more_links_decode_better(preset: str) -> None:
+    """From 2 to 4 links; 9 bits of a latent carry no more than 7, and the networks for 4 links were trained longer."""
+    cards = [shipped_models()[f"{preset}_{n}elinks"].with_suffix(".md").read_text() for n in (2, 3, 4, 5)]
+    for occupancy_bin in ((4, 7), (8, 48)):
+        two, three, four, five = (table(card, "ttbar")[occupancy_bin][2] for card in cards)
+        assert two > 1.1 * three
+        assert three > 1.01 * four
+        assert abs(five / four - 1) < 0.03

@@ -1,0 +1,193 @@
+"""Repair behind placement: limits against the library's text, the same function before and after, legal placement."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flows.library.lef import read_lef
+from flows.library.library import CellLibrary
+from flows.library.power_library import PowerLibrary, read_power_library
+from flows.netlist.delays import pin_loads
+from flows.netlist.gate_simulation import GateSimulator, topological_levels
+from flows.netlist.netlist import Netlist, netlist_from_json
+from flows.physical.place import Placement, PlacementError, legalise, place
+from flows.physical.repair import Repair, drive_limits, load_repairs, overloaded, plan, repaired, save_repairs
+from tests.flows.conftest import library_or_skip
+
+FF_PER_UM = 0.177
+
+
+@pytest.fixture(scope="module")
+def nangate() -> tuple[CellLibrary, PowerLibrary]:
+    cells = library_or_skip("nangate45")
+    return cells, read_power_library(cells.liberty)
+
+
+def fan(*, readers: int, gate: bool = False, adder: bool = False) -> Netlist:
+    """A flip-flop whose inverted output goes through a NAND2 (or the sum of a full adder) to many readers.
+
+    Every reader is an XOR with an input of its own and ends in an output bit; with `gate` their flip-flops stand behind
+    one clock gate instead. The net of all readers is port ``all``, too.
+    """
+    names = {"clk": 2, "d": 3, "e": 4, "q": 5, "many": 6, "open": 7, "gated": 8}
+    ins, outs = range(100, 100 + readers), range(100 + readers, 100 + 2 * readers)
+    root: dict[str, Any] = {"type": "NAND2_X1", "connections": {"A1": [names["q"]], "A2": [names["e"]], "ZN": [6]}}
+    if adder:
+        pins = {"A": [names["q"]], "B": [names["e"]], "CI": [names["d"]], "S": [6], "CO": [names["open"]]}
+        root = {"type": "FA_X1", "connections": pins}
+    clock = names["gated"] if gate else names["clk"]
+    cells = {
+        "ff": {"type": "DFF_X1", "connections": {"D": [3], "CK": [2], "Q": [5]}},
+        "root": root,
+        "cg": {"type": "CLKGATE_X1", "connections": {"CK": [2], "E": [4], "GCK": [8]}},
+    }
+    for k, (source, target) in enumerate(zip(ins, outs, strict=True)):
+        cells[f"x{k}"] = {"type": "XOR2_X1", "connections": {"A": [6], "B": [source], "Z": [target + readers]}}
+        cells[f"r{k}"] = {"type": "DFF_X1", "connections": {"D": [target + readers], "CK": [clock], "Q": [target]}}
+    ports = {
+        "clk": {"direction": "input", "bits": [2]}, "d": {"direction": "input", "bits": [3]},
+        "e": {"direction": "input", "bits": [4]}, "x": {"direction": "input", "bits": list(ins)},
+        "y": {"direction": "output", "bits": list(outs)}, "all": {"direction": "output", "bits": [6]},
+    }  # fmt: skip
+    module = {"ports": ports, "cells": cells, "netnames": {}, "attributes": {"top": "1"}}
+    return netlist_from_json({"modules": {"fan": module}})
+
+
+def at(netlist: Netlist, library: PowerLibrary, side_um: float, seed: int = 1) -> Placement:
+    """Cells at random in a square: only what `plan` reads."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.uniform(0, side_um, (2, netlist.cells))
+    boxes = np.zeros((netlist.nets, 4))
+    boxes[:, [1, 3]] = side_um
+    pins = np.zeros(netlist.nets, np.int64)
+    for group in netlist.groups.values():
+        np.add.at(pins, group.nets[group.nets >= 0], 1)
+    length = np.where(pins > 2, 2 * side_um, 1.0)
+    return Placement(
+        x_um=x, y_um=y, width_um=np.ones(netlist.cells), height_um=np.full(netlist.cells, 1.4),
+        core_um=(side_um, side_um), utilisation=0.5, hpwl_um=length, pins=pins, boxes_um=boxes, seconds=0.0,
+        peak_memory_bytes=0,
+    )  # fmt: skip
+
+
+def outputs(netlist: Netlist, library: PowerLibrary, readers: int) -> list[np.ndarray[Any, Any]]:
+    """What the ports tell over twelve clocks of random inputs, 64 streams."""
+    simulator = GateSimulator(netlist, library, words=1, clock="clk")
+    rng = np.random.default_rng(5)
+    simulator.state = np.zeros_like(simulator.state)
+    told = []
+    for _ in range(12):
+        for name, bits in (("d", 1), ("e", 1), ("x", readers)):
+            simulator.set_port(name, rng.integers(0, 1 << 63, (bits, 1), dtype=np.uint64))
+        simulator.settle()
+        told += [simulator.values[netlist.ports[name].nets].copy() for name in ("y", "all")]
+        simulator.edge()
+    return told
+
+
+def test_limits_are_those_of_the_library(nangate: tuple[CellLibrary, PowerLibrary]) -> None:
+    cells, library = nangate
+    text = Path(cells.liberty[0]).read_text()
+    for name in ("BUF_X4", "NAND2_X1"):
+        body = re.split(r"\n\s*cell \(", text.partition(f"\n  cell ({name}) {{")[2])[0]
+        stated = [float(found) for found in re.findall(r"max_capacitance\s*:\s*([\d.]+)", body)]
+        assert list(drive_limits(library[name], None).values()) == pytest.approx(stated)
+    # a limit of transition below the library's own is reached at a smaller load: where the table crosses it
+    kind = library["BUF_X4"]
+    strict = drive_limits(kind, 0.05)["Z"]
+    assert strict < drive_limits(kind, None)["Z"]
+    arc = next(arc for arc in kind.timing if arc.pin == "Z")
+    rise, fall = arc.transition
+    assert rise is not None
+    assert fall is not None
+    slowest = max(float(table.at(0.025, strict)) for table in (rise, fall))
+    assert slowest == pytest.approx(0.05, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("readers", "side_um", "adder"),
+    [(6, 20.0, False), (40, 60.0, False), (40, 60.0, True), (600, 900.0, False), (1500, 90.0, False)],
+)
+def test_every_net_is_within_its_drivers_limits_and_the_function_stays(
+    nangate: tuple[CellLibrary, PowerLibrary], readers: int, side_um: float, adder: bool
+) -> None:
+    cells, library = nangate
+    netlist = fan(readers=readers, adder=adder)
+    placed = at(netlist, library, side_um)
+    before = overloaded(netlist, library, placed, ff_per_um=FF_PER_UM)
+    change = plan(netlist, library, cells, placed, ff_per_um=FF_PER_UM)
+    mended = change.apply(netlist, library)
+    few = readers == 6
+    assert (before == 0) == few
+    assert (not change.buffers and not change.resized) == few
+    if len(change.buffers) == 1:
+        # wires as planned: what went behind the buffer is as long as before, the way to the buffer has no length
+        length = np.append(placed.hpwl_um, placed.hpwl_um[change.buffers[0].source])
+        length[change.buffers[0].source] = 0
+        pins = np.append(placed.pins, placed.pins[change.buffers[0].source])
+        assert overloaded(mended, library, replace(placed, hpwl_um=length, pins=pins), ff_per_um=FF_PER_UM) == 0
+        assert change.left == 0
+    # 600 readers across 0.9 mm are more than the largest buffer may drive, 1500 more than placement looks at
+    assert (len(change.buffers) > 1) == (readers >= 600)
+    topological_levels(mended, library)
+    for old, new in zip(outputs(netlist, library, readers), outputs(mended, library, readers), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert pin_loads(mended, library).sum() >= pin_loads(netlist, library).sum()
+    assert set(mended.stages) == set(netlist.stages)
+    if change.buffers:
+        assert mended.cell_name(netlist.cells).endswith("buffer_0")
+
+
+def test_a_clock_gate_gets_larger_but_no_buffer(nangate: tuple[CellLibrary, PowerLibrary]) -> None:
+    cells, library = nangate
+    netlist = fan(readers=90, gate=True)
+    change = plan(netlist, library, cells, at(netlist, library, 300.0), ff_per_um=FF_PER_UM)
+    gate = int(netlist.groups["CLKGATE_X1"].cells[0])
+    assert dict(change.resized)[gate] in {"CLKGATE_X2", "CLKGATE_X4", "CLKGATE_X8"}
+    gated = int(netlist.groups["CLKGATE_X1"].pin("GCK")[0])
+    assert gated not in {buffer.source for buffer in change.buffers}
+    assert not {pin for _, pin, _ in change.moved_pins} & {"CK"}
+
+
+def test_repaired_cells_stand_legally_in_the_same_core(
+    nangate: tuple[CellLibrary, PowerLibrary], tmp_path: Path
+) -> None:
+    pytest.importorskip("coloquinte")
+    cells, library = nangate
+    netlist = fan(readers=120)
+    lef = read_lef(cells.lef)
+    placed = place(netlist, lef, utilisation=0.5, spread=True)
+    rounds = []
+    mended, found = netlist, placed
+    for _ in range(2):
+        change = plan(mended, library, cells, found, ff_per_um=3.0)
+        mended = change.apply(mended, library)
+        x, y = change.starts(found)
+        found = legalise(mended, lef, x_um=x, y_um=y, core_um=found.core_um)
+        rounds.append(change)
+    assert found.overlaps == 0
+    assert found.core_um == placed.core_um
+    assert found.utilisation > placed.utilisation
+    assert overloaded(netlist, library, placed, ff_per_um=3.0) > overloaded(mended, library, found, ff_per_um=3.0)
+    # cells stay near where they were
+    moved = np.hypot(found.x_um[: netlist.cells] - placed.x_um, found.y_um[: netlist.cells] - placed.y_um)
+    assert np.median(moved) < 0.1 * placed.core_um[0]
+    save_repairs(tmp_path / "repair.json", rounds)
+    again = load_repairs(tmp_path / "repair.json")
+    assert again == tuple(rounds)
+    same = repaired(netlist, library, again)
+    assert all((same.groups[kind].nets == group.nets).all() for kind, group in mended.groups.items())
+    with pytest.raises(PlacementError, match=r"take 9\d\.\d % of the core|take \d{3}"):
+        legalise(mended, lef, x_um=found.x_um, y_um=found.y_um, core_um=(found.core_um[0], found.core_um[1] / 2))
+
+
+def test_a_repair_of_another_netlist_is_refused(nangate: tuple[CellLibrary, PowerLibrary]) -> None:
+    _, library = nangate
+    netlist = fan(readers=3)
+    with pytest.raises(ValueError, match=r"a repair of 1 cells and 2 nets is none of fan with 9"):
+        Repair(cells=1, nets=2).apply(netlist, library)
+    assert replace(netlist).cells == Repair(cells=netlist.cells, nets=netlist.nets).apply(netlist, library).cells

@@ -1,0 +1,262 @@
+"""A small encoder through synthesis, placement, timing and power, as the commands run them."""
+
+import io
+import json
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from flows.cli import main
+from flows.common.journal import Check, Journal
+from flows.common.metrics import find, read_metrics
+from flows.designs.design import Design, design
+from flows.library.catalogue import cell_library
+from flows.netlist.gate_simulation import GateSimulator
+from flows.physical.mapped import Mapped, cell_area_um2, clocks_of, wire_ff_per_um
+from flows.physical.measure import measure_timing
+from flows.power.encoder import encoder_activity, load_registers
+from flows.power.measure import measure_power
+from flows.steps.synthesis import _check_copies
+from flows.stimulus.showers import shower_stimulus
+from flows.synthesis.result import SynthesisResult, load_result
+from flows.synthesis.synthesise import synthesise
+from hw.common.export import to_rtlil
+from hw.common.scheme import Scheme
+from hw.hgcal_encoder.encoder import Encoder
+from sim.hgcal_encoder.configuration.chip_registers import Loading
+from sim.hgcal_encoder.weights import Weights
+from tests.conftest import need
+from tests.flows.conftest import library_or_skip
+from tests.specs import SMALL
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of results with the synthesis of the small encoder, and its spec as a file."""
+    library = library_or_skip("nangate45")
+    out = tmp_path_factory.mktemp("report")
+    (out / "small.toml").write_text(SMALL.to_toml())
+    (out / SMALL.name).mkdir()
+    rtlil = to_rtlil(Encoder(spec=SMALL), SMALL.name)
+    synthesise(rtlil, top=SMALL.name, library=library, out_dir=out / SMALL.name / "synthesis")
+    return out
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str]:
+    monkeypatch.setattr(sys, "argv", ["liquidcal", *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    told = capsys.readouterr()
+    return int(left.value.code or 0), told.out if left.value.code in (0, 1, None) else told.err
+
+
+def test_netlist_equals_the_golden_model_in_every_stream(report: Path) -> None:
+    mapped = Mapped(folder=report / SMALL.name)
+    weights = Weights.random(SMALL, np.random.default_rng(1))
+    stimulus = shower_stimulus(SMALL, streams=70, crossings=14, seed=3)
+    assert len({settings.high_density for settings in stimulus.settings}) == 2
+    simulator = GateSimulator(mapped.netlist, mapped.library, words=2)
+    load_registers(simulator, SMALL, stimulus, weights)
+    latency = Encoder(spec=SMALL).latency
+    activity, actual, expected = encoder_activity(
+        simulator, SMALL, stimulus, weights, latency=latency, period_ns=25.0, snapshots=2
+    )
+    np.testing.assert_array_equal(actual, expected)
+    assert len(np.unique(actual)) > 100
+    assert activity.clocks == 70 * (14 - latency - 1)
+    assert activity.pairs == 140
+    # settings and weights stand still
+    stage = mapped.netlist.stages.index("registers")
+    still = simulator.state_rows[mapped.netlist.cell_stage[simulator.storage_cells] == stage]
+    before, after = (states[still] for states in (activity.before, activity.after))
+    np.testing.assert_array_equal(before & activity.mask, after & activity.mask)
+
+
+def test_commands_in_a_row(report: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("coloquinte")
+    need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
+    spec, folder = report / "small.toml", report / SMALL.name
+    # without a placement the library's wire load stands in, and says so
+    estimated, _, _, source = Mapped(folder=folder).wires()
+    assert source.startswith("wire load 5K_hvratio_1_1")
+    code, out = run(monkeypatch, capsys, "place", spec, "--out", report, "--json")
+    assert code == 0
+    assert json.loads(out)["passed"] is True
+    assert (folder / "placement" / "placement.png").stat().st_size > 5000
+    placed = read_metrics(folder / "placement" / "metrics.json")
+    area, share = (find(placed, f"design__{name}").value for name in ("core__area", "instance__utilization"))
+    assert area * share == pytest.approx(Mapped(folder=folder).cell_area_um2, rel=1e-3)
+    code, out = run(monkeypatch, capsys, "time", spec, "--out", report, "--json")
+    assert code == 0
+    timing = json.loads(out)
+    assert timing["setup_slack_ns"] > 0
+    assert timing["fmax_mhz"] > 40
+    assert timing["static_paths"][0]["start_stage"] == "registers"
+    assert {path["start_stage"] for path in timing["setup_paths"]} <= set(Mapped(folder=folder).netlist.stages) | {
+        "port"
+    }
+    assert sum(timing["slack_histogram"]["endpoints"]) == find(timing_metrics(folder), "timing__endpoint__count").value
+    # an impossible clock fails the gate
+    assert run(monkeypatch, capsys, "time", spec, "--out", report, "--period", "0.5")[0] == 1
+    code, out = run(monkeypatch, capsys, "power", spec, "--out", report, "--streams", "64", "--crossings", "10",
+                    "--glitch-clocks", "4", "--json")  # fmt: skip
+    assert code == 0
+    told = json.loads(out)
+    assert told["wires"].startswith("placement, 0.17")
+    assert Mapped(folder=folder).wires()[0].sum() != estimated.sum() > 0
+    assert told["frames_compared"] == 64 * 5 * 13
+    assert told["power_uw"]["total"] == pytest.approx(sum(v for k, v in told["power_uw"].items() if k != "total"))
+    assert told["glitch_factor"] >= 1
+    by_stage = sum(sum(row.values()) for row in told["stages_uw"].values())
+    assert by_stage + told["power_uw"]["clock_tree"] == pytest.approx(told["power_uw"]["total"])
+    energy = find(read_metrics(folder / "power" / "metrics.json"), "energy__per_inference")
+    assert energy.value == pytest.approx(told["energy_per_clock_pj"])
+
+
+def timing_metrics(folder: Path) -> tuple[object, ...]:
+    return read_metrics(folder / "timing" / "metrics.json")
+
+
+def test_a_placement_of_another_netlist_does_not_count(report: Path, tmp_path: Path) -> None:
+    folder = tmp_path / SMALL.name
+    shutil.copytree(report / SMALL.name / "synthesis", folder / "synthesis")
+    (folder / "placement").mkdir()
+    (folder / "placement" / "placement.npz").write_bytes(b"")
+    (folder / "placement" / "placement.json").write_text(json.dumps({"netlist_sha256": "other"}))
+    assert Mapped(folder=folder).placement() is None
+    tables = json.loads((folder / "synthesis" / "modules.json").read_text())
+    (folder / "synthesis" / "modules.json").write_text(json.dumps(tables | {"library_sha256": "other"}))
+    with pytest.raises(ValueError, match="another version of nangate45"):
+        _ = Mapped(folder=folder).cells
+    with pytest.raises(FileNotFoundError, match="liquidcal synth"):
+        _ = Mapped(folder=tmp_path / "nothing").netlist
+
+
+def test_repair_leaves_the_function_and_fewer_overloaded_nets(
+    report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Small cores have short wires: the library's wire is made three times as heavy, so that there is much to mend."""
+    pytest.importorskip("coloquinte")
+    shutil.copytree(report / SMALL.name / "synthesis", tmp_path / SMALL.name / "synthesis")
+    spec, folder = report / "small.toml", tmp_path / SMALL.name
+    monkeypatch.setattr("flows.physical.mapped.wire_ff_per_um", lambda *_: (0.531, "three times the library's"))
+    assert run(monkeypatch, capsys, "place", spec, "--out", tmp_path, "--spread", "--repair")[0] == 0
+    mended = {metric.name: float(metric.value) for metric in read_metrics(folder / "placement" / "metrics.json")}
+    buffers = mended["design__instance__count__class:repair_buffer"]
+    assert buffers > 0
+    assert mended["design__overloaded_net__count"] < 0.02 * mended["design__overloaded_net__count__step:placed"]
+    mapped = Mapped(folder=folder)
+    assert mapped.netlist.cells == mapped.synthesised.cells + buffers
+    assert mapped.cell_area_um2 == pytest.approx(mended["design__instance__area"])
+    assert mapped.cell_area_um2 > cell_area_um2(mapped.synthesised, mapped.cells)
+    # its frames are compared with the golden model's on the way
+    code, out = run(monkeypatch, capsys, "power", spec, "--out", tmp_path, "--streams", "64", "--crossings", "10",
+                    "--glitch-clocks", "2", "--json")  # fmt: skip
+    assert code == 0
+    assert json.loads(out)["frames_compared"] == 64 * 5 * 13
+
+
+def test_wire_capacitance_names_its_source() -> None:
+    library_or_skip("nangate45")
+    assert wire_ff_per_um(cell_library("nangate45"), None) == (pytest.approx(0.1774), "wire load 5K_hvratio_1_1")
+    library_or_skip("osu018")
+    old = cell_library("osu018")
+    from flows.library.lef import read_lef
+
+    value, source = wire_ff_per_um(old, read_lef(old.lef))
+    assert source.startswith("LEF")
+    # metals 2 to 5 of osu018: 1.9e-5 pF/um2 * 0.3 um + 2 * 6e-5 pF/um = 0.1257 fF/um for metal 2
+    assert 0.05 < value < 0.1257
+    assert wire_ff_per_um(old, None) == (0.2, "assumed")
+
+
+def copies_counted(chosen: Design, result: SynthesisResult, more: int) -> list[Check]:
+    """Checks of `synth` on a result whose netlist has some flip-flops more."""
+    name = "design__instance__count__class:flip_flop"
+    metrics = tuple(replace(m, value=int(m.value) + more) if m.name == name else m for m in result.metrics)
+    journal = Journal(console=Console(file=io.StringIO()))
+    _check_copies(journal, chosen, replace(result, metrics=metrics))
+    return journal.checks
+
+
+def test_a_whole_chip_with_two_clocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Protected, guarded loading, multipliers reused, store behind clock gates: four commands with the same options."""
+    library_or_skip("nangate45")
+    pytest.importorskip("coloquinte")
+    need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
+    spec = tmp_path / "small.toml"
+    spec.write_text(SMALL.to_toml())
+    variant = ("--reuse", "2", "--scheme", "tmr_registers", "--loading", "guarded", "--clock-gating", "--out", tmp_path)
+    code, out = run(monkeypatch, capsys, "synth", spec, *variant, "--json")
+    assert code == 0
+    told = json.loads(out)
+    (copies,) = (check for check in told["checks"] if "every copy of every bit" in check["name"])
+    folder = tmp_path / "SMALL_reuse2_tmr_registers_guarded_gated"
+    mapped = Mapped(folder=folder)
+    assert copies["passed"]
+    assert copies["compared"] == load_result(folder / "synthesis").flip_flops
+    chosen = design(str(spec), reuse=2, scheme=Scheme.TMR_REGISTERS, loading=Loading.GUARDED, clock_gating=True)
+    assert [check.passed for check in copies_counted(chosen, load_result(folder / "synthesis"), 0)] == [True]
+    (fewer,) = copies_counted(chosen, load_result(folder / "synthesis"), -1)
+    assert not fewer.passed
+    assert fewer.detail.endswith(f"expected {copies['compared']}, got {copies['compared'] - 1}")
+    assert clocks_of(mapped, 2) == ("clk", "fast_clk")
+    code, out = run(monkeypatch, capsys, "place", spec, *variant, "--json")
+    assert code == 0
+    code, out = run(monkeypatch, capsys, "time", spec, *variant, "--json")
+    assert code == 0
+    timing = json.loads(out)
+    # paths from or to the internal clock have half the period, others all of it; the worst are among the former
+    assert 12.5 in (apart := {path["apart_ns"] for path in timing["setup_paths"]})
+    assert apart <= {12.5, 25.0}
+    assert timing["period_ns"] == 25
+    code, out = run(monkeypatch, capsys, "power", spec, *variant, "--streams", "64", "--crossings", "10",
+                    "--glitch-clocks", "4", "--json")  # fmt: skip
+    assert code == 0
+    told = json.loads(out)
+    assert told["design"] == folder.name
+    # every frame is that of the golden model: settings and weights are in, the chip runs
+    assert told["frames_compared"] == 64 * 5 * 13
+    assert set(told["clock_trees"]) == {"clk", "fast_clk"}
+    assert told["glitch_factor"] >= 1
+    assert "--reuse 2 --scheme tmr_registers --loading guarded --clock-gating" in told["metrics"][0]["command"]
+    # without its factor the folder is another design's
+    assert run(monkeypatch, capsys, "time", spec, *variant[2:])[0] == 2
+
+
+def test_a_chip_with_long_code_words_runs_on_its_gates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    library_or_skip("nangate45")
+    spec = tmp_path / "small.toml"
+    spec.write_text(SMALL.to_toml())
+    variant = ("--reuse", "2", "--scheme", "secded_words", "--clock-gating", "--out", tmp_path)
+    assert run(monkeypatch, capsys, "synth", spec, *variant, "--json")[0] == 0
+    code, out = run(monkeypatch, capsys, "power", spec, *variant, "--streams", "64", "--crossings", "10",
+                    "--glitch-clocks", "1", "--json")  # fmt: skip
+    assert code == 0
+    told = json.loads(out)
+    chosen = design(str(spec), reuse=2, scheme=Scheme.SECDED_WORDS)
+    assert told["frames_compared"] == 64 * (10 - chosen.latency) * 13
+
+
+def test_a_wrong_reuse_factor_is_refused() -> None:
+    mapped: Any = SimpleNamespace(
+        folder="report/SERIAL", netlist=SimpleNamespace(ports={"clk": None, "fast_clk": None})
+    )
+    with pytest.raises(ValueError, match=r"report/SERIAL has an internal clock \(fast_clk\).*reuse of 1"):
+        measure_timing(mapped)
+    with pytest.raises(ValueError, match="does not go with a reuse of 1"):
+        measure_power(mapped, SMALL)
+    plain: Any = SimpleNamespace(folder="report/PLAIN", netlist=SimpleNamespace(ports={"clk": None}))
+    with pytest.raises(ValueError, match="no internal clock"):
+        clocks_of(plain, 4)

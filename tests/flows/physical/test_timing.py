@@ -1,0 +1,195 @@
+"""Static timing: OpenSTA's delays against table look-ups of ours, paths in the designer's terms, refusals."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flows.library.liberty_file import LibraryError
+from flows.library.power_library import PowerLibrary, read_power_library
+from flows.netlist.delays import propagate
+from flows.netlist.gate_simulation import topological_levels
+from flows.netlist.netlist import Netlist, read_netlist
+from flows.physical import timing
+from flows.physical.timing import ClockPlan, analyse, flat_verilog, sta_version
+from tests.conftest import need
+from tests.flows.conftest import library_or_skip
+
+DESIGN = """
+module front (input clk, input [1:0] \\d.in , output [1:0] q);
+  DFFR_X1 a (.CK(clk), .RN(1'b1), .D(\\d.in [0]), .Q(q[0]));
+  DFFR_X1 b (.CK(clk), .RN(1'b1), .D(\\d.in [1]), .Q(q[1]));
+endmodule
+module logic (input [1:0] q, input s, output r);
+  wire m, n;
+  INV_X1 u (.A(q[0]), .ZN(m));
+  NAND2_X1 v (.A1(m), .A2(q[1]), .ZN(n));
+  NAND2_X1 w (.A1(n), .A2(s), .ZN(r));
+endmodule
+module settings (input clk, d, output s);
+  DFFR_X1 keep (.CK(clk), .RN(1'b1), .D(d), .Q(s));
+endmodule
+module top (input clk, rst, input [1:0] x, input load, output y);
+  wire [1:0] q; wire r, s;
+  front first (.clk(clk), .\\d.in (x), .q(q));
+  settings registers (.clk(clk), .d(load), .s(s));
+  logic stage (.q(q), .s(s), .r(r));
+  DFFR_X1 last (.CK(clk), .RN(rst), .D(r), .Q(y));
+endmodule
+"""
+
+
+@pytest.fixture(scope="module")
+def design(tmp_path_factory: pytest.TempPathFactory) -> tuple[Netlist, PowerLibrary]:
+    need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
+    cells = library_or_skip("nangate45")
+    path = tmp_path_factory.mktemp("timing") / "top.v"
+    path.write_text(DESIGN)
+    return read_netlist(path, liberty=cells.liberty, top="top"), read_power_library(cells.liberty)
+
+
+PLAN = ClockPlan(clock="clk", period_ns=25.0, resets=("rst",), static_stages=("registers",), static_clocks=4)
+
+
+def test_delays_are_those_of_the_tables(design: tuple[Netlist, PowerLibrary]) -> None:
+    """The worst path, recomputed with tables of `flows.library.power_library` as `flows.netlist.delays` walks them."""
+    netlist, library = design
+    wires = np.zeros(netlist.nets)
+    names = netlist.net_names
+    wires[names.index("r")] = 12.0
+    report = analyse(netlist, library, PLAN, wire_ff=wires)
+    worst = report.paths[0]
+    assert (worst.start_stage, worst.end_stage) == ("first", "top")
+    own = propagate(
+        netlist, library, topological_levels(netlist, library), wire_ff=wires,
+        fixed_slew_ns={int(netlist.ports["clk"].nets[0]): 0.0},
+    )  # fmt: skip
+    # OpenSTA takes rise and fall capacitances of pins apart, `flows.netlist.delays` their mean: a few per cent of
+    # these loads
+    assert worst.delay_ns == pytest.approx(_longest(netlist, own), rel=0.03)
+    assert worst.slack_ns < 25 - worst.delay_ns
+    assert report.fmax_mhz == pytest.approx(1000 / (25 - worst.slack_ns))
+
+
+def _longest(netlist: Netlist, own: object) -> float:
+    """Arrival at net r over all register-to-register paths of the data, by edge."""
+    arrival: dict[int, tuple[float, float]] = {}
+    group = netlist.groups["DFFR_X1"]
+    for index, net in enumerate(group.pin("Q")):
+        if netlist.stages[netlist.cell_stage[group.cells[index]]] == "first":
+            rise, fall = own.delays[("DFFR_X1", "CK", "Q")][index]  # type: ignore[attr-defined]
+            arrival[int(net)] = (rise, fall)
+    changed = True
+    while changed:
+        changed = False
+        for kind, pins in (("INV_X1", ("A",)), ("NAND2_X1", ("A1", "A2"))):
+            cells = netlist.groups[kind]
+            for index in range(len(cells.cells)):
+                best = [0.0, 0.0]
+                for pin in pins:
+                    source = int(cells.pin(pin)[index])
+                    if source in arrival:
+                        rise, fall = own.delays[(kind, pin, "ZN")][index]  # type: ignore[attr-defined]
+                        best = [max(best[0], arrival[source][1] + rise), max(best[1], arrival[source][0] + fall)]
+                out = int(cells.pin("ZN")[index])
+                if max(best) > 0 and arrival.get(out) != tuple(best):
+                    arrival[out] = (best[0], best[1])
+                    changed = True
+    return max(arrival[int(netlist.net_names.index("r"))])
+
+
+def test_paths_in_the_designers_terms(design: tuple[Netlist, PowerLibrary]) -> None:
+    report = analyse(*design, PLAN)
+    worst = report.paths[0]
+    assert worst.start in ("q[0]", "q[1]")
+    assert worst.end == "y"
+    assert [step.stage for step in worst.steps] == ["first", "stage"]
+    assert sum(step.delay_ns for step in worst.steps) == pytest.approx(worst.delay_ns, abs=2e-4)
+    assert worst.cells in (3, 4)
+    assert "stage" in str(worst)
+    # all ends have a slack: four registers and the port
+    assert len(report.endpoint_slacks_ns) == 5
+    assert report.endpoint_slacks_ns.min() == pytest.approx(report.setup_slack_ns, abs=2e-4)
+
+
+def test_settings_are_quasi_static(design: tuple[Netlist, PowerLibrary]) -> None:
+    report = analyse(*design, PLAN)
+    assert {path.start for path in report.static_paths} == {"s"}
+    # four clocks for one NAND: what is left is almost four periods
+    assert 99 < report.static_paths[0].slack_ns < 100
+    strict = analyse(*design, ClockPlan(clock="clk", period_ns=25.0, resets=("rst",)))
+    assert strict.static_paths == ()
+    assert len(strict.paths) == len(report.paths)
+
+
+def test_wires_slow_it_down_and_uncertainty_counts(design: tuple[Netlist, PowerLibrary]) -> None:
+    netlist, library = design
+    bare = analyse(netlist, library, PLAN)
+    loaded = analyse(netlist, library, PLAN, wire_ff=np.full(netlist.nets, 20.0))
+    assert loaded.fmax_mhz < 0.9 * bare.fmax_mhz
+    uncertain = analyse(
+        netlist, library, ClockPlan(**{**vars(PLAN), "uncertainty_ns": 0.5, "hold_uncertainty_ns": 0.2})
+    )
+    assert uncertain.setup_slack_ns == pytest.approx(bare.setup_slack_ns - 0.5, abs=2e-4)
+    assert uncertain.hold_slack_ns == pytest.approx(bare.hold_slack_ns - 0.2, abs=2e-4)
+
+
+def test_corners_are_kept_apart(design: tuple[Netlist, PowerLibrary], tmp_path: Path) -> None:
+    """A slow corner made by hand: every delay of NAND2_X1 doubled. Setup sees it, hold does not."""
+    netlist, library = design
+    slow = tmp_path / "slow.lib"
+    text = library.files[0].read_text()
+    begin = text.index("cell (NAND2_X1)")
+    end = text.index("cell (NAND2_X2)")
+    lines = []
+    doubling = False
+    for line in text[begin:end].splitlines():
+        if "cell_rise" in line or "cell_fall" in line:
+            doubling = True
+        elif "transition(" in line or "power(" in line:
+            doubling = False
+        if doubling and '"' in line and "index" not in line:
+            head, _, rest = line.partition('"')
+            numbers, _, tail = rest.partition('"')
+            line = head + '"' + ",".join(str(2 * float(n)) for n in numbers.split(",")) + '"' + tail
+        lines.append(line)
+    slow.write_text(text[:begin] + "\n".join(lines) + text[end:])
+    typical = analyse(netlist, library, PLAN)
+    corner = analyse(netlist, library, PLAN, setup_liberty=[slow], hold_liberty=list(library.files))
+    assert corner.setup_slack_ns < typical.setup_slack_ns - 0.01
+    assert corner.hold_slack_ns == pytest.approx(typical.hold_slack_ns)
+    assert (corner.setup_library, corner.hold_library) == ("slow.lib", "stdcells.lib")
+
+
+def test_flat_verilog_is_the_same_netlist(design: tuple[Netlist, PowerLibrary], tmp_path: Path) -> None:
+    netlist, library = design
+    (tmp_path / "flat.v").write_text(flat_verilog(netlist))
+    again = read_netlist(tmp_path / "flat.v", liberty=library.files)
+    assert again.cells == netlist.cells
+    assert {k: len(g.cells) for k, g in again.groups.items()} == {k: len(g.cells) for k, g in netlist.groups.items()}
+    assert sorted(p for p in again.ports if p.startswith("p_x")) == ["p_x_0", "p_x_1"]
+
+
+def test_what_cannot_be_analysed(design: tuple[Netlist, PowerLibrary], monkeypatch: pytest.MonkeyPatch) -> None:
+    netlist, library = design
+    with pytest.raises(ValueError, match="no clock port 'ck'"):
+        analyse(netlist, library, ClockPlan(clock="ck", period_ns=25))
+    with pytest.raises(ValueError, match="no stage 'weights'"):
+        analyse(netlist, library, ClockPlan(clock="clk", period_ns=25, static_stages=("weights",)))
+    with pytest.raises(ValueError, match="no reset port 'reset'"):
+        analyse(netlist, library, ClockPlan(clock="clk", period_ns=25, resets=("reset",)))
+    with pytest.raises(ValueError, match="period_ns"):
+        ClockPlan(clock="clk", period_ns=0)
+    with pytest.raises(ValueError, match="uncertainty_ns"):
+        ClockPlan(clock="clk", period_ns=1, uncertainty_ns=1)
+    with pytest.raises(ValueError, match="static_clocks"):
+        ClockPlan(clock="clk", period_ns=1, static_clocks=0)
+    monkeypatch.setattr(timing.shutil, "which", lambda name: None)
+    with pytest.raises(LibraryError, match="Debian's package `opensta`"):
+        analyse(netlist, library, PLAN)
+
+
+def test_version() -> None:
+    need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
+    assert sta_version().count(".") == 2

@@ -1,0 +1,209 @@
+"""``liquidcal power`` on any netlist: figures by hand through the whole command, SPEF, exit codes, documented keys."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from flows.cli import main
+from flows.library.power_library import read_power_library
+from flows.netlist.netlist import read_netlist
+from flows.power.any_netlist import netlist_power, read_spef
+from tests.conftest import REPOSITORY
+from tests.flows.toy_library import TOY
+
+CHAIN = "module chain (input a, output y); wire n; INV u (.A(a), .Y(n)); INV v (.A(n), .Y(y)); endmodule\n"
+
+
+def vcd(changes: int) -> str:
+    """`a` toggles every 10 ns, `n` and `y` with it."""
+    lines = ["$timescale 1 ns $end", "$scope module bench $end", "$scope module chain $end"]
+    lines += [f"$var wire 1 {code} {name} $end" for code, name in zip("!#%", "any", strict=True)]
+    lines += ["$upscope $end", "$upscope $end", "$enddefinitions $end", "#0", "0!", "1#", "0%"]
+    for number in range(1, changes + 1):
+        lines += [f"#{10 * number}", f"{number % 2}!", f"{1 - number % 2}#", f"{number % 2}%"]
+    return "\n".join([*lines, f"#{10 * (changes + 1)}", ""])
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "toy.lib").write_text(TOY)
+    (tmp_path / "chain.v").write_text(CHAIN)
+    (tmp_path / "chain.vcd").write_text(vcd(99))
+    return tmp_path
+
+
+class Done(NamedTuple):
+    """What a command left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """`liquidcal` in this process, in the folder of the files."""
+
+    def call(*arguments: str) -> Done:
+        monkeypatch.chdir(files)
+        monkeypatch.setattr(sys, "argv", ["liquidcal", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        told = capsys.readouterr()
+        return Done(int(left.value.code or 0), told.out, told.err)
+
+    return call
+
+
+FILES = ("power", "--netlist", "chain.v", "--liberty", "toy.lib", "--vcd", "chain.vcd")
+
+
+def test_figures_by_hand_through_the_command(run: Callable[..., Done]) -> None:
+    done = run(*FILES, "--period", "10", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    rate = 99 / 1000
+    # both nets switch 1/2 C V^2 at 1 V: n carries 2 fF, y nothing
+    assert told["power_uw"]["switching"] == pytest.approx(0.5 * 2 * rate)
+    assert told["input_nets_uw"] == pytest.approx(0.5 * 2 * rate)
+    # each inverter is at 1 half of the time: (3 + 1) / 2 + 0.5 nW
+    assert told["power_uw"]["leakage"] == pytest.approx(2 * 2.5e-3, rel=1e-3)
+    # first: ports come with 50 ps: (10 + 20 * 0.5 + 40 * 0.02 - 4 - 40 * 0.02) / 2; second: 10.8 ps, no load
+    internal = (10 + 20 * 0.5 - 4) / 2 + (10 + 20 * 0.108 - 4) / 2
+    assert told["power_uw"]["internal"] == pytest.approx(internal * rate)
+    assert told["power_uw"]["clock_tree"] == 0
+    assert told["energy_per_clock_pj"] == pytest.approx(told["power_uw"]["total"] * 10 / 1000)
+    assert told["annotated_nets_percent"] == 100
+    assert told["stages_uw"].keys() == {"chain"}
+    assert told["wires"].startswith("none")
+    assert told["passed"] is True
+
+
+def test_every_key_is_documented(files: Path) -> None:
+    told = netlist_power(files / "chain.v", [files / "toy.lib"], files / "chain.vcd", period_ns=10)
+    page = (REPOSITORY / "docs" / "power.md").read_text()
+    for key in (*told, *told["power_uw"], *told["uncertainty"][0]):
+        assert f"`{key}`" in page, key
+
+
+def test_too_few_annotated_nets_fail_the_gate(files: Path, run: Callable[..., Done]) -> None:
+    text = vcd(99).replace("$var wire 1 # n $end\n", "")
+    (files / "chain.vcd").write_text("\n".join(line for line in text.splitlines() if not line.endswith("#")) + "\n")
+    done = run(*FILES, "--period", "10")
+    assert done.returncode == 1
+    assert "66.7 %" in done.stderr
+    done = run(*FILES, "--period", "10", "--min-annotated", "50", "--json")
+    assert done.returncode == 0
+    steps = {row["step"] for row in json.loads(done.stdout)["uncertainty"]}
+    assert "nets without annotation" in steps
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "clock period is not evident"),
+        (("--period", "10", "--top", "nothing"), "nothing"),
+        (("--period", "10", "--scope", "nowhere"), "no scope 'nowhere'"),
+        (("--period", "10", "--clock", "ck"), "no one-bit input port 'ck'"),
+        (("--period", "10", "--spef", "none.spef"), "no SPEF file"),
+    ],
+)
+def test_bad_usage_gets_one_line(run: Callable[..., Done], arguments: tuple[str, ...], message: str) -> None:
+    done = run(*FILES, *arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert message in done.stderr
+
+
+def test_some_of_the_three_files_are_not_enough(run: Callable[..., Done]) -> None:
+    for arguments in (["power"], ["power", "--netlist", "chain.v"], ["power", "ECON_T", "--netlist", "chain.v"]):
+        done = run(*arguments)
+        assert done.returncode == 2
+        assert "give either" in " ".join(done.stderr.split()).replace("│", "")
+    done = run("power", "ECON_T", "--out", "nowhere")
+    assert done.returncode == 2
+    assert "holds no synthesis: run `liquidcal synth` first" in done.stderr
+
+
+SPEF = """*SPEF "IEEE 1481-1998"
+*DESIGN "chain"
+*DESIGN_FLOW "{flow}"
+*DIVIDER /
+*C_UNIT 1 PF
+*NAME_MAP
+*1 n
+*D_NET *1 0.025
+*CONN
+*END
+*D_NET y 0.004
+*END
+*D_NET elsewhere 7
+*END
+"""
+
+
+def test_spef(files: Path) -> None:
+    library, netlist = (
+        read_power_library([files / "toy.lib"]),
+        read_netlist(files / "chain.v", liberty=[files / "toy.lib"]),
+    )
+    (files / "a.spef").write_text(SPEF.format(flow="PIN_CAP NONE"))
+    wires, share = read_spef(files / "a.spef", netlist, library)
+    n, y = (netlist.net_names.index(name) for name in "ny")
+    assert (wires[n], wires[y]) == (pytest.approx(25), pytest.approx(4))
+    assert share == pytest.approx(2 / 3)
+    # totals that hold the pins: 2 fF of the second inverter come off
+    (files / "b.spef").write_text(SPEF.format(flow="PIN_CAP INPUT_OUTPUT"))
+    wires, _ = read_spef(files / "b.spef", netlist, library)
+    assert wires[n] == pytest.approx(23)
+    told = netlist_power(
+        files / "chain.v", [files / "toy.lib"], files / "chain.vcd", period_ns=10, spef=files / "a.spef"
+    )
+    assert told["power_uw"]["switching"] == pytest.approx(0.5 * (2 + 25 + 4) * 99 / 1000)
+    assert told["wires"] == "SPEF a.spef, 66.7 % of the nets"
+    (files / "c.spef").write_text("hello")
+    with pytest.raises(ValueError, match="no \\*C_UNIT"):
+        read_spef(files / "c.spef", netlist, library)
+    (files / "d.spef").write_text("*C_UNIT 1 PF\n*D_NET q 1\n")
+    with pytest.raises(ValueError, match="names no net of chain"):
+        read_spef(files / "d.spef", netlist, library)
+
+
+def test_a_library_without_power_tables_says_so(files: Path) -> None:
+    bare = TOY[: TOY.index('      internal_power () {\n        related_pin : "A";\n        rise_power')]
+    assert "internal_power" not in bare
+    (files / "bare.lib").write_text(bare + "    }\n  }\n}\n")
+    told = netlist_power(files / "chain.v", [files / "bare.lib"], files / "chain.vcd", period_ns=10)
+    assert any("no internal power tables in 1 of 1 cell types (INV)" in note for note in told["notes"])
+    assert told["power_uw"]["internal"] == 0
+
+
+def test_recorded_clock_and_energy_per_clock(files: Path) -> None:
+    """A flip-flop that toggles every clock, with 40 idle ones: the period is measured, the tree is modelled."""
+    flops = "\n".join(f"DFF f{k} (.D(q[{k}]), .CK(ck), .RN(1'b1), .Q(q[{k}]));" for k in range(1, 41))
+    (files / "chain.v").write_text(
+        "module chain (input ck, output [40:0] q); wire d; INV u (.A(q[0]), .Y(d));\n"
+        f"DFF f0 (.D(d), .CK(ck), .RN(1'b1), .Q(q[0]));\n{flops}\nendmodule\n"
+    )
+    lines = [
+        "$timescale 1 ns $end",
+        "$scope module chain $end",
+        "$var wire 1 ! ck $end",
+        "$var wire 41 # q [40:0] $end",
+    ]
+    lines += ["$var wire 1 % d $end", "$upscope $end", "$enddefinitions $end", "#0", "0!", "b0 #", "1%"]
+    for number in range(200):
+        lines += [f"#{4 * number + 2}", "1!", f"b{(number + 1) % 2} #", f"{number % 2}%", f"#{4 * number + 4}", "0!"]
+    (files / "chain.vcd").write_text("\n".join([*lines, ""]))
+    told = netlist_power(files / "chain.v", [files / "toy.lib"], files / "chain.vcd")
+    assert told["period_ns"] == pytest.approx(4)
+    assert told["clock_trees"]["ck"]["sinks"] == 41
+    # one flip-flop toggles at every clock: 6 fJ an edge of its clock pin, 40 stand still: 8 fJ, both slew-independent
+    assert told["power_uw"]["clock_pins"] == pytest.approx(2 / 4 * (6 + 40 * 8), rel=1e-3)
+    assert told["glitch_factor"] == pytest.approx(1)
+    assert np.isclose(told["power_uw"]["total"], sum(v for k, v in told["power_uw"].items() if k != "total"))

@@ -1,0 +1,189 @@
+"""Sweeps: axes, points, Pareto fronts, resumption, failures."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flows.common.content_cache import ContentCache, content_key, source_hash
+from flows.learning.encoder import evaluate_model, evaluation_sample, find_model
+from flows.steps import sweep as module
+from flows.steps.sweep import Row, draw_pareto, pareto_front, parse_axis, points, sweep
+from sim.hgcal_encoder.spec import ECON_T
+from sim.lsm_crossbar.liquid import Liquid
+from sim.lsm_crossbar.macro_model.device import draw
+from sim.lsm_crossbar.spec import N_MNIST, N_TIDIGITS
+from tests.flows.conftest import library_or_skip
+from tests.hw.driving import ODD
+from tests.specs import SMALL
+
+
+def test_axes_take_fields_fields_of_fields_and_options() -> None:
+    assert parse_axis("filters=4,8", ECON_T).values == (4, 8)
+    assert parse_axis("latent.width=7,9", ECON_T).values == (7, 9)
+    assert parse_axis("elinks=3", ECON_T).values == (3,)
+    assert parse_axis("noise_scale=none,4", N_MNIST).values == (None, 4)
+    found = [point.spec for point in points(ECON_T, [parse_axis("latent.width=7,9", ECON_T)])]
+    assert [spec.latent.width for spec in found] == [7, 9]  # type: ignore[union-attr]
+    assert found[1] == ECON_T
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("filters", "expected NAME=VALUE"),
+        ("filters=", "expected NAME=VALUE"),
+        ("filter=3", "no field filter; there are name, grid"),
+        ("filters.width=3", "has no fields"),
+        ("filters=x", "expected a value like 8, got 'x'"),
+        ("grid=3", "expected a value like (8, 8, 1)"),
+        ("filters=3,3", "occurs twice"),
+    ],
+)
+def test_a_wrong_axis_says_what_was_expected(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        parse_axis(text, ECON_T)
+
+
+def test_an_illegal_combination_is_named_before_anything_runs() -> None:
+    with pytest.raises(ValueError, match="stride=0"):
+        points(ECON_T, [parse_axis("stride=2,0", ECON_T)])
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12))
+def test_the_front_is_what_no_point_dominates(pairs: list[tuple[int, int]]) -> None:
+    rows = [Row(chosen={}, figures={"a": float(a), "b": float(b)}) for a, b in pairs]
+    front = pareto_front(rows, ("a", "-b"))
+    for i, (a, b) in enumerate(pairs):
+        beaten = any((c < a and d >= b) or (c <= a and d > b) for c, d in pairs)
+        assert (i in front) is not beaten
+
+
+def test_a_point_without_the_figure_is_not_on_the_front_nor_drawn(tmp_path: Path) -> None:
+    rows = [Row(chosen={"x": 1}, figures={"a": 1.0, "b": 2.0}), Row(chosen={"x": 2}, figures={"a": 0.0}, errors=("e",))]
+    assert pareto_front(rows, ("a", "b")) == [0]
+    draw_pareto(rows, "a", "b", tmp_path / "p.svg", "T")
+    text = (tmp_path / "p.svg").read_text()
+    assert ("<!-- x 1 -->" in text, "<!-- x 2 -->" in text) == (True, False)
+    with pytest.raises(ValueError, match="no point has both"):
+        draw_pareto(rows, "a", "c", tmp_path / "q.svg", "T")
+
+
+def test_a_sweep_measures_what_evaluation_does_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    axes = [parse_axis("dense_product_fraction=8,5", ECON_T)]
+    done: list[int] = []
+    rows = sweep(ECON_T, axes, ["emd"], workers=2, cache=ContentCache(tmp_path / "c"), advance=done.append)
+    assert done == [1, 1]
+    assert [row.errors for row in rows] == [(), ()]
+    table = evaluate_model(find_model(preset="ECON_T", elinks=5), {"simulated": evaluation_sample()})
+    medians = [row["emd"]["median"] for row in table["data"][0]["bins"]]
+    assert list(rows[0].figures.values()) == pytest.approx(medians, abs=1e-6)
+    assert rows[1].figures["emd_median_8_48"] > rows[0].figures["emd_median_8_48"]
+
+    @contextmanager
+    def none(*_: Any) -> Iterator[None]:
+        raise AssertionError("a finished point was computed again")
+        yield
+
+    monkeypatch.setattr(module, "dask_client", none)
+    assert sweep(ECON_T, axes, ["emd"], cache=ContentCache(tmp_path / "c")) == rows
+
+
+def test_a_measurement_that_fails_leaves_the_others_and_is_not_kept(tmp_path: Path) -> None:
+    cache = ContentCache(tmp_path / "c")
+    rows = sweep(ODD, [parse_axis("filters=3", ODD)], ["emd"], workers=1, cache=cache)
+    assert rows[0].figures == {}
+    assert "no shipped weights for the grid (6, 6, 1)" in rows[0].errors[0]
+    assert not (tmp_path / "c").exists()
+
+
+def test_unknown_measures_and_chips_are_refused() -> None:
+    with pytest.raises(ValueError, match="no measure 'size'"):
+        sweep(ODD, [], ["size"])
+    with pytest.raises(ValueError, match="not for CrossbarSpec"):
+        sweep(N_MNIST, [], ["emd"])
+    with pytest.raises(ValueError, match="at least one measure"):
+        sweep(N_MNIST, [], [])
+
+
+def test_keys_follow_content_not_order(tmp_path: Path) -> None:
+    assert content_key(a=1, b="x") == content_key(b="x", a=1) != content_key(a=2, b="x")
+    assert source_hash("sim/files.py") != source_hash("sim/fixed_point.py")
+    with pytest.raises(FileNotFoundError, match="no source"):
+        source_hash("sim/none.py")
+    cache = ContentCache(tmp_path)
+    cache.put("k", {"v": 1})
+    assert cache.get("k") == {"v": 1}
+    (tmp_path / "k.json").write_text("{")
+    assert cache.get("k") is None
+
+
+def test_accuracy_of_a_crossbar_and_the_reads_that_it_takes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "RECORDINGS", (200, 60, 60))
+    monkeypatch.setattr(module, "cache_directory", lambda: tmp_path)
+    axes = [parse_axis("rows_per_read=8,16", N_MNIST), parse_axis("seed=0,1", N_MNIST)]
+    found = {
+        (point.chosen["rows_per_read"], point.chosen["seed"]): module.MEASURES["accuracy"].run(point)
+        for point in points(N_MNIST, axes)
+    }
+    # ten classes; 60 recordings of this camera cannot be told by chance in more than a third
+    assert all(figures["accuracy_percent"] > 40 for figures in found.values())
+    assert found[16, 0] != found[16, 1]
+    (file,) = (tmp_path / "recordings").iterdir()
+    with np.load(file) as data:
+        spikes = np.unpackbits(data["spikes_2"], axis=2, count=N_MNIST.inputs)
+    activity = Liquid(N_MNIST, draw(N_MNIST, 0)).run(spikes)
+    active = spikes.sum(axis=2, dtype=int)
+    active[:, 1:] += activity.spikes[:, :-1].sum(axis=2)
+    assert found[16, 0]["reads_per_recording"] == pytest.approx((-(-active // 16)).sum(axis=1).mean())
+    assert found[8, 0]["reads_per_recording"] > 1.5 * found[16, 0]["reads_per_recording"]
+
+
+def test_accuracy_is_not_for_an_encoder_nor_for_other_classes() -> None:
+    with pytest.raises(ValueError, match="not for EncoderSpec"):
+        sweep(ECON_T, [parse_axis("filters=4", ECON_T)], ["accuracy"])
+    (point,) = points(N_TIDIGITS, [parse_axis("seed=0", N_TIDIGITS)])
+    with pytest.raises(ValueError, match="N_TIDIGITS has 64 inputs and 11 outputs"):
+        module.MEASURES["accuracy"].run(point)
+
+
+def test_latency_is_that_of_the_published_stages() -> None:
+    """Words, pixels, activations, latents and frame are registered: five clocks, whatever protects the registers."""
+    axes = [parse_axis("reuse=1,8", ECON_T), parse_axis("scheme=,tmr_registers", ECON_T)]
+    for point in points(ECON_T, axes):
+        assert module.MEASURES["latency"].run(point) == {"latency_clocks": 5.0, "latency_ns": 125.0}
+    (point,) = points(ECON_T, [parse_axis("scheme=armour", ECON_T)])
+    with pytest.raises(ValueError, match="'armour' is not a valid Scheme; schemes none"):
+        module.MEASURES["latency"].run(point)
+
+
+def test_plots_name_axes_with_units_and_tell_the_front_from_the_rest(tmp_path: Path) -> None:
+    rows = [
+        Row(
+            chosen={"reuse": n, "scheme": s}, figures={"area_um2": a * 1e6, "energy_pj": 1e3 * e, "accuracy_percent": e}
+        )
+        for n, s, a, e in ((1, "", 4.0, 1.0), (8, "", 1.0, 3.0), (1, "secded", 4.0, 2.0), (8, "secded", 2.0, 4.0))
+    ]
+    assert pareto_front(rows, ("area_um2", "energy_pj")) == [0, 1]
+    draw_pareto(rows, "area_um2", "energy_pj", tmp_path / "p.svg", "T")
+    text = (tmp_path / "p.svg").read_text()
+    for label in ("area, mm²", "energy, nJ", "reuse 8", "scheme none", "scheme secded", "on the Pareto front"):
+        assert f"<!-- {label} -->" in text, label
+    draw_pareto(rows, "area_um2", "-accuracy_percent", tmp_path / "q.svg", "T")
+    assert "<!-- accuracy, % -->" in (tmp_path / "q.svg").read_text()
+
+
+def test_energy_of_a_small_encoder_has_its_parts_in_order() -> None:
+    library_or_skip("nangate45")
+    (point,) = points(SMALL, [parse_axis("library=nangate45", SMALL)])
+    figures = module.MEASURES["energy"].run(point)
+    assert figures["energy_low_pj"] < figures["energy_pj"] < figures["energy_high_pj"]
+    # a gate equivalent of NanGate 45 is 0.798 um2, and an idle one leaks more than a nanowatt: a floor of the energy
+    assert figures["area_um2"] / figures["area_kge"] == pytest.approx(798, rel=1e-9)
+    assert figures["energy_pj"] > 1e-3 * figures["area_kge"] * 1e3 * 25e-3

@@ -1,0 +1,356 @@
+"""Threshold sum, super trigger cells, best choice and repeater against the published vectors, bit for bit.
+
+What the vectors do not reach is checked against small independent computations: packets put together as text, a plain
+sort, a first-in first-out queue.
+"""
+
+from collections import deque
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from sim.hgcal_encoder.algorithms.best_choice import CELLS_SENT, BestChoice, merge_exchange, sort_descending
+from sim.hgcal_encoder.algorithms.comparison import reconstruct_rivals
+from sim.hgcal_encoder.algorithms.concentrator import load_concentrator
+from sim.hgcal_encoder.algorithms.output_buffer import Admission, BufferThresholds, admit
+from sim.hgcal_encoder.algorithms.repeater import Repeater
+from sim.hgcal_encoder.algorithms.super_trigger_cell import SuperTriggerCells, SuperTriggerCellType
+from sim.hgcal_encoder.algorithms.threshold_sum import ThresholdSum
+from sim.hgcal_encoder.calibrate import calibrate
+from sim.hgcal_encoder.decode import decode
+from sim.hgcal_encoder.files.vectors import read_frames, read_words
+from sim.hgcal_encoder.float_code import CELL, SUM, WIDE_SUM, FloatCode
+from sim.hgcal_encoder.learning.decoder import sum_of_code
+from sim.hgcal_encoder.multiplex import multiplex
+from sim.hgcal_encoder.normalise import sum_code
+from sim.hgcal_encoder.words import bunch_crossings, unpack
+
+VECTORS = ("BC_5eTx", "STC_type3_eTx3", "TS_Thr47_5eTx_MRL", "RPT_13eTx")
+
+
+@pytest.fixture(scope="module")
+def published(econt_vectors):
+    """Algorithm, charges, crossing numbers and expected frames of every published set."""
+    words = read_words(econt_vectors / "testInput_bx0000-1781.csv")
+    out = {}
+    for name in VECTORS:
+        algorithm, loaded = load_concentrator(econt_vectors / name / "init.yaml")
+        headers, inputs = unpack(words, loaded.word_order)
+        charges = calibrate(decode(multiplex(inputs, loaded.select), loaded.high_density), loaded.factors)
+        expected = read_frames(econt_vectors / name / "testOutput_bx0000-1781.csv")
+        out[name] = algorithm, charges, bunch_crossings(headers), expected
+    return out
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_every_published_word(published, name):
+    algorithm, charges, bx, expected = published[name]
+    assert expected.shape == (1782, 13)
+    assert_array_equal(algorithm.frames(charges, bx), expected)
+
+
+@pytest.mark.parametrize("name", ["BC_5eTx", "STC_type3_eTx3", "RPT_13eTx"])
+def test_receiver_of_published_frames(published, name):
+    algorithm, charges, _, expected = published[name]
+    assert np.allclose(algorithm.receive(expected), algorithm.reconstruct(charges))
+
+
+def test_receiver_of_published_threshold_sum(published):
+    algorithm, charges, _, expected = published["TS_Thr47_5eTx_MRL"]
+    received = algorithm.receive(expected)
+    admissions = algorithm.admissions(charges)
+    assert set(admissions) == {Admission.FULL, Admission.NO_ROOM}
+    assert np.sum(admissions == Admission.FULL) == 703
+    assert 1750 < len(received) < 1782  # the last crossings are still in the buffer
+    assert np.allclose(received, algorithm.reconstruct(charges, admissions)[: len(received)])
+
+
+def test_best_choice_keeps_the_largest(published):
+    algorithm, charges, _, expected = published["BC_5eTx"]
+    received = algorithm.receive(expected)
+    kept = received > 0
+    assert (kept.sum(axis=1) == 14).all()
+    assert (np.where(kept, charges, 1 << 30).min(axis=1) >= np.where(kept, 0, charges).max(axis=1) - 7).all()
+    # 4E3M after three dropped bits: within 1/16 of the value, or half of the dropped range
+    assert (np.abs(received - charges)[kept] <= np.maximum(charges[kept] / 16, 4)).all()
+    # the residual is the sum of the rest to 5E3M precision
+    even = algorithm.receive(expected, residual="even")
+    rest = np.where(kept, 0, charges >> 3).sum(axis=1) * 8
+    assert np.allclose((even - received).sum(axis=1), rest, rtol=1 / 14, atol=4)
+
+
+# ---- codes ---------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 5), st.integers(1, 6), st.integers(0, 3), st.integers(0, 1 << 40))
+def test_code_by_binary_digits(exponent, mantissa, drop, value):
+    code = FloatCode(exponent=exponent, mantissa=mantissa)
+    digits = bin(value >> drop)[2:]
+    if value >> drop < 1 << mantissa:
+        expected = value >> drop
+    else:
+        size = len(digits) - mantissa
+        expected = (
+            (1 << code.width) - 1 if size >= 1 << exponent else size << mantissa | int(digits[1 : mantissa + 1], 2)
+        )
+    assert code.encode(value, drop) == expected
+    if 0 < expected < (1 << code.width) - 1:
+        same = [v for v in (value, max(value - 1, 0), value + 1) if code.encode(v, drop) == expected]
+        middle = code.decode(expected, drop)
+        assert code.encode(int(middle), drop) == expected
+        spread = max((1 << max(len(digits) - 1 - mantissa, 0)) << drop, 1)
+        assert all(abs(v - middle) <= (spread - 1) / 2 for v in same)
+
+
+def test_codes_agree_with_the_encoder():
+    sums = np.concatenate([np.arange(5000), np.random.default_rng(0).integers(0, 1 << 28, 5000)])
+    assert_array_equal(WIDE_SUM.encode(sums), sum_code(sums))
+    codes = np.arange(1, 512 - 64)
+    assert np.allclose(WIDE_SUM.decode(codes), sum_of_code(codes))
+    # decoded input charges are the middles of 4E3M: the chip's own half LSB
+    for high, drop in ((False, 1), (True, 3)):
+        assert_array_equal(CELL.encode(decode(np.arange(128), high), drop), np.arange(128))
+    assert CELL.decode(0, 3) == 0
+    assert SUM.width == 8
+    with pytest.raises(ValueError, match="negative|expected"):
+        CELL.encode([-1])
+    with pytest.raises(ValueError, match="exponent"):
+        FloatCode(exponent=0, mantissa=3)
+
+
+# ---- best choice ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [2, 3, 12, 48])
+def test_network_sorts_all_zero_one_inputs(size):
+    """A network that sorts zeros and ones sorts everything (Knuth 3, section 5.3.4, theorem Z)."""
+    rng = np.random.default_rng(size)
+    bits = ((np.arange(1 << size)[:, None] >> np.arange(size)) & 1) if size <= 12 else rng.integers(0, 2, (20000, size))
+    ordered, positions = sort_descending(bits)
+    assert_array_equal(ordered, -np.sort(-bits, axis=1))
+    assert_array_equal(np.sort(positions, axis=1), np.broadcast_to(np.arange(size), positions.shape))
+    assert_array_equal(np.take_along_axis(bits, positions, axis=1), ordered)
+
+
+def test_network_has_the_known_size():
+    """Comparators of merge exchange for 2, 4, 8, 16 elements: 1, 5, 19, 63 (Knuth 3, section 5.2.2)."""
+    assert [sum(len(lower) for lower, _ in merge_exchange(n)) for n in (2, 4, 8, 16)] == [1, 5, 19, 63]
+
+
+def test_cells_sent_fill_the_links():
+    for links, cells in enumerate(CELLS_SENT, 1):
+        model = BestChoice(etx_count=links)
+        assert model.cells == cells
+        assert model.bits <= 32 * links
+    # one more cell would not fit on 1 to 5 links, which physics uses
+    for links, cells in enumerate(CELLS_SENT[:5], 1):
+        positions = 48 if cells + 1 >= 8 else 6 * (cells + 1)
+        assert 12 + positions + 7 * (cells + 1) > 32 * links
+
+
+@pytest.mark.parametrize("links", [1, 2, 3, 4, 13])
+@pytest.mark.parametrize("full_sum", [False, True])
+def test_best_choice_frames_as_text(links, full_sum):
+    rng = np.random.default_rng(links)
+    charges = rng.permuted(np.tile(np.arange(48) * 97 + 8, (40, 1)), axis=1)  # no ties: a plain sort is enough
+    model = BestChoice(etx_count=links, full_sum=full_sum)
+    bx = np.arange(40)
+    frames = model.frames(charges, bx)
+    for row in range(40):
+        value = charges[row] >> 3
+        best = sorted(np.argsort(-value)[: model.cells])
+        rest = value.sum() if full_sum else value.sum() - value[best].sum()
+        text = format(15 if row == 0 else row % 8, "04b") + format(int(SUM.encode(rest)), "08b")
+        if model.cells < 8:
+            text += "".join(format(cell, "06b") for cell in best)
+        else:
+            text += "".join("1" if cell in best else "0" for cell in range(48))
+        text += "".join(format(int(CELL.encode(value[cell])), "07b") for cell in best)
+        text = text.ljust(32 * 13, "0")
+        assert [int(text[i : i + 32], 2) for i in range(0, 416, 32)] == frames[row].tolist()
+    for residual in ("none", "even"):
+        assert np.allclose(model.receive(frames, residual=residual), model.reconstruct(charges, residual=residual))
+
+
+# ---- super trigger cells -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", SuperTriggerCellType)
+@pytest.mark.parametrize("links", [1, 2, 3, 4, 5])
+def test_super_trigger_cells(kind, links):
+    rng = np.random.default_rng(links)
+    charges = rng.integers(0, 5000, (50, 48)) * (rng.random((50, 48)) < 0.5)
+    model = SuperTriggerCells(kind=kind, etx_count=links, drop=1)
+    frames = model.frames(charges, np.arange(50))
+    assert (frames[:, links:] == 0).all()
+    for spread in ("peak", "even"):
+        assert np.allclose(model.receive(frames, spread=spread), model.reconstruct(charges, spread=spread))
+    even, peak = model.reconstruct(charges, spread="even"), model.reconstruct(charges)
+    sent = model.sums * model.size
+    truth = charges.reshape(50, -1, model.size).sum(axis=2)[:, : model.sums]
+    for image in (even, peak):
+        found = image[:, :sent].reshape(50, model.sums, model.size).sum(axis=2)
+        assert np.allclose(found, truth, rtol=1 / 16, atol=1)
+        assert not image[:, sent:].any()
+    if kind is not SuperTriggerCellType.CTC4_4E3M:
+        held = peak[:, :sent].reshape(50, model.sums, model.size)
+        assert ((held > 0).sum(axis=2) <= 1).all()
+        cells = charges[:, :sent].reshape(held.shape)
+        largest = held.argmax(axis=2)[:, :, None]
+        top = np.take_along_axis(cells, largest, axis=2)[:, :, 0]
+        assert_array_equal(np.where(truth > 1, top, 0), np.where(truth > 1, cells.max(axis=2), 0))
+
+
+def test_super_trigger_cells_per_link():
+    """The emulator's table; type 3 is known from the vectors at three links (10)."""
+    counts = {
+        kind: [SuperTriggerCells(kind=kind, etx_count=n).sums for n in range(1, 6)] for kind in SuperTriggerCellType
+    }
+    assert counts[SuperTriggerCellType.STC4_5E4M] == [2, 5, 8, 11, 12]
+    assert counts[SuperTriggerCellType.STC16_5E4M] == [2, 3, 3, 3, 3]
+    assert counts[SuperTriggerCellType.CTC4_4E3M] == [4, 8, 12, 12, 12]
+    assert counts[SuperTriggerCellType.STC4_4E3M][2] == 10
+
+
+# ---- threshold sum -------------------------------------------------------------------------------------------------
+
+
+def _packet(charges, threshold, drop, bx):
+    """A full packet as text, per the published layout."""
+    cells = [cell for cell in range(48) if charges[cell] >= threshold]
+    rest = sum(int(charges[cell]) for cell in range(48) if cell not in cells)
+    kind = "000" if not cells else "010" if len(cells) < 8 else "100"
+    text = format(31 if bx == 0 else bx % 16, "05b") + kind + format(int(SUM.encode(rest)), "08b")
+    if kind == "010":
+        text += format(len(cells), "03b") + "".join(format(cell, "06b") for cell in cells)
+    if kind == "100":
+        text += "".join("1" if cell in cells else "0" for cell in range(48))
+    text += "".join(format(int(CELL.encode(charges[cell], drop)), "07b") for cell in cells)
+    text += "0" * (-len(text) % 16)
+    return [text[i : i + 16] for i in range(0, len(text), 16)]
+
+
+@pytest.mark.parametrize(("links", "busy"), [(2, 0.05), (3, 0.3), (5, 0.1), (1, 0.5)])
+def test_threshold_sum_against_a_queue(links, busy):
+    """All packet types, idle words and both truncations, against a text queue."""
+    rng = np.random.default_rng(links)
+    n = 300
+    level = np.where(rng.random((n, 1)) < 0.3, 0.0, busy) * rng.uniform(0, 2, (n, 1))
+    charges = rng.integers(0, 3000, (n, 48)) * (rng.random((n, 48)) < level)
+    thresholds = BufferThresholds(t1=24 * links, t2=12 * links, t3=6)
+    model = ThresholdSum(etx_count=links, buffer=thresholds)
+    frames = model.frames(charges, np.arange(n))
+    queue, kinds = deque(), set()
+    for row in range(n):
+        packet = _packet(charges[row], 47, 3, row)
+        total = format(int(SUM.encode(charges[row].sum())), "08b")
+        kind = packet[0][5:8]
+        if len(queue) + len(packet) > thresholds.t1:
+            packet = [packet[0][:5] + "110" + total]
+        elif len(queue) > thresholds.t2 and len(packet) <= thresholds.t3:
+            packet = [packet[0][:5] + "111" + total]
+        kinds.add(packet[0][5:8] if len(packet) == 1 else kind)
+        queue.extend(packet)
+        idle = format(31 if row == 0 else row % 16, "05b") + format(290, "011b")
+        sent = [queue.popleft() if queue else idle for _ in range(2 * links)]
+        kinds |= {"idle"} if idle in sent else set()
+        words = [int(sent[i] + sent[i + 1], 2) for i in range(0, 2 * links, 2)]
+        assert frames[row].tolist() == words + [0] * (13 - links)
+    assert {"010", "000"} <= kinds
+    received = model.receive(frames)
+    assert np.allclose(received, model.reconstruct(charges, model.admissions(charges))[: len(received)])
+    assert len(received) > n - 14
+
+
+def test_admission_rules_by_hand():
+    lengths = [10, 10, 3, 3, 10, 0, 1]
+    admissions, waiting = admit(lengths, BufferThresholds(t1=20, t2=8, t3=4), 1)
+    #          waits 0 -> 8 -> 16 (above T2, short: early) -> 15 early -> 14 + 10 > 20 no room -> ...
+    assert waiting.tolist() == [0, 8, 16, 15, 14, 13, 12]
+    assert admissions.tolist() == [0, 0, 2, 2, 1, 2, 2]
+    two = admit(np.stack([lengths, np.zeros(7, int)], axis=1), BufferThresholds(t1=20, t2=8, t3=4), 1)[0]
+    assert_array_equal(two[:, 0], admissions)
+    assert not two[:, 1].any()
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_receiver_inverts_threshold_sum(seed, full_sum):
+    rng = np.random.default_rng(seed)
+    charges = rng.integers(0, 4000, (20, 48)) * (rng.random((20, 48)) < rng.uniform(0, 0.6, (20, 1)))
+    model = ThresholdSum(etx_count=int(rng.integers(1, 14)), full_sum=full_sum, drop=int(rng.integers(0, 4)))
+    received = model.receive(model.frames(charges, np.arange(20)))
+    assert np.allclose(received, model.reconstruct(charges, model.admissions(charges))[: len(received)])
+
+
+# ---- side by side --------------------------------------------------------------------------------------------------
+
+
+def test_rivals_side_by_side():
+    rng = np.random.default_rng(9)
+    charges = rng.integers(0, 3000, (120, 48)) * (rng.random((120, 48)) < 0.5)
+    dense = rng.random(120) < 0.5
+    chips = np.tile(np.arange(3), 40)  # three chips, 40 crossings each, interleaved
+    found = {r.name: r for r in reconstruct_rivals(charges, 3, high_density=dense, chips=chips)}
+    assert {"best_choice", "best_choice_rest", "threshold_sum", "ctc4_4e3m_even", "stc16_5e4m_peak"} <= set(found)
+    assert "stc4_4e3m_peak" not in found  # 10 of 12 on three links: not the whole module
+    for high in (False, True):
+        model = BestChoice(etx_count=3, drop=3 if high else 1)
+        rows = dense == high
+        assert np.array_equal(found["best_choice"].charges[rows], model.reconstruct(charges[rows]))
+    # every chip has its own buffer: the same as one chip after the other
+    expected = np.zeros(charges.shape)
+    lost = 0
+    for chip in range(3):
+        rows = chips == chip
+        admissions = ThresholdSum(etx_count=3).admissions(charges[rows])
+        lost += np.sum(admissions != Admission.FULL)
+        for high in (False, True):
+            model = ThresholdSum(etx_count=3, drop=3 if high else 1)
+            images = model.reconstruct(charges[rows], admissions)
+            expected[np.flatnonzero(rows)[dense[rows] == high]] = images[dense[rows] == high]
+    assert np.allclose(found["threshold_sum"].charges, expected)
+    assert found["threshold_sum"].truncated == pytest.approx(lost / 120)
+    assert 0 < lost < 120
+    some = np.array([5, 100, 7])
+    for r in reconstruct_rivals(charges, 3, high_density=dense, chips=chips, rows=some):
+        assert np.array_equal(r.charges, found[r.name].charges[some])
+    for r in found.values():
+        assert r.bits <= 96 or r.name == "threshold_sum"  # which may borrow from quiet crossings
+    with pytest.raises(ValueError, match=r"chips: expected shape \(120,\)"):
+        reconstruct_rivals(charges, 3, chips=[1])
+
+
+# ---- errors --------------------------------------------------------------------------------------------------------
+
+
+def test_wrong_settings_are_named(tmp_path, econt_vectors):
+    with pytest.raises(ValueError, match="1 to 13 eTx links, got 14"):
+        BestChoice(etx_count=14)
+    with pytest.raises(ValueError, match="needs 11 links"):
+        Repeater(etx_count=10)
+    with pytest.raises(ValueError, match="looks like a packet"):
+        ThresholdSum(etx_count=2, sync=0b01000000000)
+    with pytest.raises(ValueError, match="drop: expected 0 to 7"):
+        SuperTriggerCells(kind=SuperTriggerCellType.STC4_5E4M, etx_count=2, drop=9)
+    with pytest.raises(ValueError, match="thresholds"):
+        ThresholdSum(etx_count=2, thresholds=np.zeros(47, int))
+    with pytest.raises(ValueError, match="selects algorithm 4"):
+        load_concentrator(econt_vectors / "AE" / "init.yaml")
+    text = (econt_vectors / "TS_Thr47_5eTx_MRL" / "init.yaml").read_text()
+    (tmp_path / "no.yaml").write_text(text.replace("AlgoThreshold", "Threshold"))
+    with pytest.raises(ValueError, match="section AlgoThreshold is missing"):
+        load_concentrator(tmp_path / "no.yaml")
+    (tmp_path / "drop.yaml").write_text(text.replace("Global: 3", "Global: many"))
+    with pytest.raises(ValueError, match="AlgoDroplsb.drop_lsb: expected an integer, got 'many'"):
+        load_concentrator(tmp_path / "drop.yaml")
+    with pytest.raises(FileNotFoundError, match="no settings file"):
+        load_concentrator(tmp_path / "absent.yaml")
+    charges = np.zeros((2, 48), int)
+    charges[1, 5] = 1 << 22
+    for model in (BestChoice(etx_count=3), ThresholdSum(etx_count=3), Repeater()):
+        with pytest.raises(ValueError, match="1, 5"):
+            model.frames(charges, [0, 1])

@@ -1,0 +1,192 @@
+"""Readers of charges: what other libraries wrote comes back, and every wrong file is named by row and column."""
+
+import gzip
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from sim.hgcal_encoder.files import vectors
+from sim.hgcal_encoder.files.readers import NAMES, read_charge_table, read_charges
+from tests.conftest import need
+
+try:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import uproot
+except ModuleNotFoundError:
+    pa = pq = uproot = None
+
+
+@pytest.fixture(autouse=True)
+def _libraries():
+    need(uproot is not None, "pyarrow and uproot (extra `files`)")
+
+
+ENDINGS = ("csv", "csv.gz", "parquet", "list.parquet", "root", "list.root")
+
+
+def _write(path, charges, etas=None, rename=None):
+    """One file of each layout, by libraries that the readers do not share."""
+    columns = {(rename or {}).get(name, name): charges[:, i] for i, name in enumerate(NAMES)}
+    extra = {} if etas is None else {"eta": etas}
+    if path.name.endswith((".csv", ".csv.gz")):
+        table = {"entry": np.arange(len(charges)), **extra, **dict(reversed(columns.items()))}
+        lines = [",".join(table)] + [",".join(str(v) for v in row) for row in zip(*table.values(), strict=True)]
+        text = "\n".join(lines) + "\n"
+        path.write_bytes(gzip.compress(text.encode()) if path.name.endswith(".gz") else text.encode())
+    elif path.name.endswith("list.parquet"):
+        pq.write_table(pa.table({"CALQ": list(charges), **extra}), path)
+    elif path.name.endswith(".parquet"):
+        pq.write_table(pa.table({**extra, **columns}), path, row_group_size=7)
+    else:
+        with uproot.recreate(path) as file:
+            file["other"] = {"x": np.arange(3)}
+            if "list" in path.name:  # uproot writes the new RNTuple
+                file["tuple"] = {"CALQ": charges, **extra}
+            else:
+                file.mktree("folder/tree", {name: values.dtype for name, values in {**columns, **extra}.items()})
+                file["folder/tree"].extend({**columns, **extra})
+    return path
+
+
+@pytest.fixture(scope="module")
+def charges():
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 1 << 22, (23, 48)) * (rng.random((23, 48)) < 0.4)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("dtype", [np.int64, np.float64])
+def test_round_trip(tmp_path, charges, ending, dtype):
+    etas = np.linspace(1.6, 2.9, len(charges))
+    path = _write(tmp_path / f"a.{ending}", charges.astype(dtype), etas)
+    table = read_charge_table(path)
+    assert table.charges.dtype == np.int64
+    assert_array_equal(table.charges, charges)
+    assert np.allclose(table.etas, etas)
+    assert read_charge_table(_write(tmp_path / f"b.{ending}", charges)).etas is None
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_empty_table(tmp_path, ending):
+    assert read_charges(_write(tmp_path / f"a.{ending}", np.zeros((0, 48), np.int64))).shape == (0, 48)
+
+
+def test_same_as_the_published_layout(shared_data, tmp_path):
+    path = shared_data / "hgcal" / "electron_pt20_eta15-30_0PU.csv"
+    part = tmp_path / "part.csv"
+    part.write_text("".join(path.open().readlines()[:500]))
+    assert_array_equal(read_charges(part), vectors.read_charges(part))
+    assert len(read_charges(part)) == 499
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    ending=st.sampled_from(ENDINGS),
+    row=st.integers(0, 22),
+    cell=st.integers(0, 47),
+    value=st.sampled_from([-1.0, 0.5, float("nan"), float("inf"), float(1 << 22), -(2.0**40)]),
+)
+def test_a_wrong_value_is_named(tmp_path, charges, ending, row, cell, value):
+    wrong = charges.astype(np.float64)
+    wrong[row, cell] = value
+    path = _write(tmp_path / f"w.{ending}", wrong)
+    line = row + 2 if ending.startswith("csv") else row
+    with pytest.raises(ValueError, match=rf"w\.{ending}: row {line}, column CALQ_{cell}: expected an integer"):
+        read_charges(path)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(ending=st.sampled_from([e for e in ENDINGS if "list" not in e]), cell=st.integers(0, 47))
+def test_a_missing_column_is_named(tmp_path, charges, ending, cell):
+    path = _write(tmp_path / f"m.{ending}", charges, rename={f"CALQ_{cell}": "other"})
+    with pytest.raises(ValueError, match=rf"CALQ_{cell}\b|expected one tree with CALQ_0"):
+        read_charges(path)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(ending=st.sampled_from(["csv", "csv.gz", "parquet", "root"]), content=st.binary(max_size=200))
+def test_any_bytes_end_in_one_line(tmp_path, ending, content):
+    path = tmp_path / f"bytes.{ending}"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"^[^\n]*bytes\.{ending}: [^\n]*$"):
+        read_charges(path)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "root", "csv.gz"])
+def test_a_cut_file_is_refused(tmp_path, charges, ending):
+    whole = _write(tmp_path / f"a.{ending}", charges).read_bytes()
+    cut = tmp_path / f"cut.{ending}"
+    for part in (0.2, 0.6, 0.95):
+        cut.write_bytes(whole[: int(part * len(whole))])
+        with pytest.raises(ValueError, match=rf"cut\.{ending}"):
+            read_charges(cut)
+
+
+def test_layout_errors(tmp_path, charges):
+    csv = tmp_path / "a.csv"
+    _write(csv, charges)
+    lines = csv.read_text().splitlines()
+    lines[4] += ",7"
+    csv.write_text("\n".join(lines))
+    with pytest.raises(ValueError, match="row 5: expected 49 fields, got 50"):
+        read_charges(csv)
+    lines[4] = lines[4][:-2].replace(lines[4].split(",")[1], "many", 1)
+    csv.write_text("\n".join(lines))
+    with pytest.raises(ValueError, match="row 5, column CALQ_47: expected an integer, got 'many'"):
+        read_charges(csv)
+    csv.write_text(lines[0] + ",CALQ_3\n")
+    with pytest.raises(ValueError, match="column CALQ_3 occurs twice"):
+        read_charges(csv)
+    csv.write_text(lines[0] + ",eta\n" + lines[1] + ",steep\n")
+    with pytest.raises(ValueError, match="row 2, column eta: expected a finite number, got 'steep'"):
+        read_charge_table(csv)
+
+    parquet = tmp_path / "a.parquet"
+    rows = [row.tolist() for row in charges]
+    rows[6] = rows[6][:-1]
+    pq.write_table(pa.table({"CALQ": rows}), parquet)
+    with pytest.raises(ValueError, match=r"row 6, column CALQ: expected 48 values, got shape \(47,\)"):
+        read_charges(parquet)
+    columns = {name: charges[:, i].tolist() for i, name in enumerate(NAMES)}
+    columns["CALQ_9"][11] = None
+    pq.write_table(pa.table(columns), parquet)
+    with pytest.raises(ValueError, match="row 11, column CALQ_9: expected a number, got nothing"):
+        read_charges(parquet)
+    columns["CALQ_9"] = ["x"] * 23
+    pq.write_table(pa.table(columns), parquet)
+    with pytest.raises(ValueError, match="column CALQ_9: expected one number per row"):
+        read_charges(parquet)
+
+    root = tmp_path / "a.root"
+    with uproot.recreate(root) as file:
+        file["one"] = {"CALQ": charges}
+        file.mktree("two", {"CALQ": ("i8", (48,))}).extend({"CALQ": charges[::-1]})
+    with pytest.raises(ValueError, match="expected one tree with CALQ_0 or CALQ, got one, two"):
+        read_charges(root)
+    assert_array_equal(read_charges(f"{root}:two"), charges[::-1])
+    with pytest.raises(ValueError, match="no tree three; it holds one, two"):
+        read_charges(f"{root}:three")
+
+
+def test_unknown_ending_and_missing_file(tmp_path):
+    with pytest.raises(ValueError, match=r"expected a name ending in \.csv"):
+        read_charges(tmp_path / "a.txt")
+    with pytest.raises(ValueError, match=r"expected a name ending in \.csv"):
+        read_charges(tmp_path / "a.tar.gz")
+    for ending in ("csv", "parquet", "root"):
+        with pytest.raises(FileNotFoundError, match=f"no file at .*a.{ending}"):
+            read_charges(tmp_path / f"a.{ending}")
+
+
+@pytest.mark.parametrize(("ending", "library"), [("parquet", "pyarrow"), ("root", "uproot")])
+def test_missing_library_is_named(tmp_path, charges, monkeypatch, ending, library):
+    path = _write(tmp_path / f"a.{ending}", charges)
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(ModuleNotFoundError, match=f"a.{ending}: .*library {library}"):
+        read_charges(path)
