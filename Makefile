@@ -21,7 +21,7 @@ demo: $(VENV)/.core ## shower to eLink words in model and RTL, area, one HTML re
 test: $(VENV)/.full ## formatting, types, floors, all tests
 	@scripts/test.sh "$(BIN)"
 
-bench: $(VENV)/.full ## speed of models and simulators; rivals in an environment of their own
+bench: $(VENV)/.full ## speed of models and simulators; baselines in an environment of their own
 	@scripts/bench.sh "$(PYTHON)" "$(BIN)"
 
 proofs: $(VENV)/.full ## proofs on protection, loading, I2C and frozen weights, the long ones too
@@ -36,4 +36,4 @@ constraints: $(VENV)/.full ## rewrite constraints.txt from the installed environ
 	  $(BIN)/pip freeze --exclude-editable --exclude pip --exclude setuptools --exclude wheel) > constraints.tmp && mv constraints.tmp constraints.txt
 
 clean: ## remove what make created
-	rm -rf $(VENV) .venv-rivals report build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-baselines report build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

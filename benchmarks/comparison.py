@@ -1,4 +1,4 @@
-"""README's table "published chip, rivals, ours": ``python -m benchmarks.comparison``.
+"""README's table "published chip, baselines, ours": ``python -m benchmarks.comparison``.
 
 Every figure is taken from a file that a tool wrote (``benchmarks/results/*.json``) or, for other chips, from
 ``flows/estimates/published.toml`` with its citation; nothing is computed here but the unit it is shown in. Writes
@@ -78,7 +78,7 @@ class Row:
     what : str
     node : str
         Node and method of our figures.
-    published, rivals, ours : tuple of Figure
+    published, baselines, ours : tuple of Figure
     joint : str
         Between our figures: the two ends of a range, or alternatives.
     """
@@ -86,7 +86,7 @@ class Row:
     what: str
     node: str
     published: tuple[Figure, ...] = ()
-    rivals: tuple[Figure, ...] = ()
+    baselines: tuple[Figure, ...] = ()
     ours: tuple[Figure, ...] = ()
     joint: str = " to "
 
@@ -176,7 +176,7 @@ def encoder_rows(files: Files) -> Iterator[Row]:
         node=f"{NATIVE}: core after placement, unprotected",
     )  # fmt: skip
     yield Row(
-        what="area, 65 nm terms", published=(chip_area,), rivals=(other("econ_t_earlier", "area_mm2"),),
+        what="area, 65 nm terms", published=(chip_area,), baselines=(other("econ_t_earlier", "area_mm2"),),
         ours=tuple(ours(place, f"design__core__area__node:65nm_LP__method:{n}") for n in (1, 0)),
         node="translated to 65 nm: Stillmaker-Baas; gate density. Unprotected, without I2C",
     )  # fmt: skip
@@ -203,7 +203,7 @@ def encoder_rows(files: Files) -> Iterator[Row]:
     yield Row(
         what="energy per inference, 65 nm terms",
         published=(chip_energy,),
-        rivals=(other("memristive_vae", "energy_nj"), other("econ_t_earlier", "energy_nj")),
+        baselines=(other("memristive_vae", "energy_nj"), other("econ_t_earlier", "energy_nj")),
         ours=tuple(ours(power, f"energy__per_inference__dynamic__node:65nm_LP__method:{n}") for n in (2, 0)),
         node="translated to 65 nm: constant-field; Stillmaker-Baas. Without leakage, unprotected, without I2C",
     )  # fmt: skip
@@ -214,7 +214,7 @@ def encoder_rows(files: Files) -> Iterator[Row]:
         for case, text in (("each_product_floored", "each product floored"), ("whole_products", "whole products")):
             yield Row(
                 what=f"area, network with its weights folded in, {text}",
-                rivals=(ours("frozen", f"{area}:da4ml_{case}", note=" (da4ml)"),),
+                baselines=(ours("frozen", f"{area}:da4ml_{case}", note=" (da4ml)"),),
                 ours=(ours("frozen", f"{area}:liquidcal_{case}"),),
                 node=f"{NATIVE}: cells after synthesis, convolution and dense layer, same network and library",
             )  # fmt: skip
@@ -224,23 +224,23 @@ def encoder_rows(files: Files) -> Iterator[Row]:
     )  # fmt: skip
     yield Row(
         what="latency", published=(other("econ_t", "added_latency_ns"),),
-        rivals=(other("memristive_vae", "added_latency_ns"),),
+        baselines=(other("memristive_vae", "added_latency_ns"),),
         ours=(ours("reuse", "design__latency__case:reuse_1", note=" of 25 ns"),),
         node="RTL: words to frame; the network's share, which the published 50 ns are, is 2",
     )  # fmt: skip
     cells = (("1_3", "1-3"), ("4_7", "4-7"), ("8_48", "8-48"))
     for key, name in cells:
-        rival = [other("econ_t_6bit", "emd_ttbar_8_48")] if key == "8_48" else []
+        baseline = [other("econ_t_6bit", "emd_ttbar_8_48")] if key == "8_48" else []
         yield Row(
             what=f"median EMD, CMS top pairs, {name} cells, 5 eLinks",
-            published=(other("econ_t_float", f"emd_ttbar_{key}"), *rival),
+            published=(other("econ_t_float", f"emd_ttbar_{key}"), *baseline),
             ours=(ours("weights", f"ttbar__cells:{name}__case:econ_t_5elinks"),),
             node="exact chip arithmetic, off-detector decoder",
         )  # fmt: skip
     case = "pu200_3_links_cells_13-19"
     yield Row(
         what="median EMD, pile-up 200, 13-19 cells, 3 eLinks",
-        rivals=(
+        baselines=(
             ours("emd_versus_bits", f"best_choice__case:{case}", note=" (best choice)"),
             ours("emd_versus_bits", f"threshold_sum_tuned__case:{case}", note=" (threshold sum, tuned, variable rate)"),
         ),
@@ -254,7 +254,7 @@ def encoder_rows(files: Files) -> Iterator[Row]:
     speed = "model__throughput__engine"
     yield Row(
         what="emulator",
-        rivals=(
+        baselines=(
             ours("models", f"{speed}:hls4ml__path:pixels_to_latents", note=" (hls4ml, 1 thread)"),
             ours("models", f"{speed}:da4ml__products:chip__path:pixels_to_latents", note=" (da4ml, 2 threads)"),
         ),
@@ -298,7 +298,7 @@ def crossbar_rows(files: Files) -> Iterator[Row]:
     accuracy = [ours("lsm_accuracy", f"accuracy__{n}__case:chip_synthesised_to_real") for n in ("mean", "lowest")]
     yield Row(
         what="N-MNIST accuracy, 200 neurons", published=(other("rram_lsm", "nmnist_accuracy_percent"),),
-        rivals=(other("rram_lsm_software", "nmnist_accuracy_percent"), other("nalsm1000", "nmnist_accuracy_percent"),
+        baselines=(other("rram_lsm_software", "nmnist_accuracy_percent"), other("nalsm1000", "nmnist_accuracy_percent"),
                 other("lsmcore", "nmnist_accuracy_percent")),
         ours=tuple(accuracy), joint=", lowest of 5 draws ",
         node="the chip's integers; trained on synthesised, tested on 1,000 real recordings",
@@ -310,19 +310,19 @@ def crossbar_rows(files: Files) -> Iterator[Row]:
     )  # fmt: skip
     part = "energy__per_synaptic_operation__bound"
     tops = other("tsmc_rram", "tops_per_watt")
-    for what, case, rivals in (
+    for what, case, baselines in (
         ("energy per synaptic operation, whole chip", "together",
          tuple(other(s, "pj_per_synaptic_operation") for s in ("spire", "odin", "reckon"))),
         ("array and ADCs alone", "array_and_ADCs_alone", (tops,)),
     ):  # fmt: skip
         yield Row(
-            what=what, rivals=rivals,
+            what=what, baselines=baselines,
             ours=tuple(ours("lsm_gated_energy_split", f"{part}:{end}__case:{case}") for end in ("low", "high")),
             node="translated to 40 nm: digital part, clock gated, by Stillmaker-Baas and constant-field; macro by "
             "published models",
         )  # fmt: skip
     yield Row(
-        what="energy per inference, whole chip", rivals=(other("odin", "energy_nj"),),
+        what="energy per inference, whole chip", baselines=(other("odin", "energy_nj"),),
         ours=tuple(
             ours("lsm_gated_energy_split", f"energy__per_inference__bound:{e}__case:together") for e in ("low", "high")
         ),
@@ -334,7 +334,7 @@ def crossbar_rows(files: Files) -> Iterator[Row]:
             node=f"{NATIVE}: recordings on the netlist, glitches, clock tree",
         )  # fmt: skip
     yield Row(
-        what="area, whole chip", rivals=(other("lsmcore", "area_mm2"), other("reckon", "area_mm2")),
+        what="area, whole chip", baselines=(other("lsmcore", "area_mm2"), other("reckon", "area_mm2")),
         ours=tuple(ours("lsm_gated_area", f"design__area__bound:{end}__case:together") for end in ("low", "high")),
         node="translated to 40 nm: gate density; cells, ADCs and weight memory by published models",
     )  # fmt: skip
@@ -345,12 +345,12 @@ def crossbar_rows(files: Files) -> Iterator[Row]:
     speed = "liquid__throughput__engine"
     yield Row(
         what="emulator",
-        rivals=(
+        baselines=(
             ours("liquid_speed", f"{speed}:snntorch", note=" (snnTorch)"),
             ours("liquid_speed", f"{speed}:spikingjelly", note=" (SpikingJelly)"),
         ),
         ours=(ours("liquid_speed", f"{speed}:golden"),),
-        node="golden model, bit-exact, two cores; rivals float32, idealised liquid",
+        node="golden model, bit-exact, two cores; baselines float32, idealised liquid",
     )  # fmt: skip
 
 
@@ -387,18 +387,18 @@ def _range(row: Row) -> str:
 
 def document(parts: Sequence[Part]) -> dict[str, Any]:
     """What comparison.json holds: tables as text for `benchmarks.tables`, and every figure with its origin."""
-    columns = ["", "published chip", "rivals", "ours", "ours: node and method", "ours: from"]
+    columns = ["", "published chip", "baselines", "ours", "ours: node and method", "ours: from"]
     tables, figures, cited = [], [], {}
     for part in parts:
         rows = []
         for row in part.rows:
-            cited |= {f.name.partition(".")[0]: f for f in (*row.published, *row.rivals) if not f.command}
-            sources = sorted({Path(f.path).name for f in (*row.ours, *row.rivals) if f.command})
+            cited |= {f.name.partition(".")[0]: f for f in (*row.published, *row.baselines) if not f.command}
+            sources = sorted({Path(f.path).name for f in (*row.ours, *row.baselines) if f.command})
             links = ", ".join(f"[{name}](benchmarks/results/{name})" for name in sources)
-            rows.append([row.what, _cell(row.published), _cell(row.rivals), _range(row), row.node, links])
+            rows.append([row.what, _cell(row.published), _cell(row.baselines), _range(row), row.node, links])
             figures += [
                 {"chip": part.title, "row": row.what, "column": column, **asdict(figure)}
-                for column, found in (("published", row.published), ("rivals", row.rivals), ("ours", row.ours))
+                for column, found in (("published", row.published), ("baselines", row.baselines), ("ours", row.ours))
                 for figure in found
             ]
         tables.append({"title": part.title, "columns": columns, "rows": rows})
@@ -436,7 +436,7 @@ COLLECTED = {
 
 def commands(parts: Sequence[Part]) -> list[str]:
     """Commands that write the figures, each once: steps of a design before what collects them."""
-    found = (f.command for p in parts for r in p.rows for f in (*r.rivals, *r.ours) if f.command)
+    found = (f.command for p in parts for r in p.rows for f in (*r.baselines, *r.ours) if f.command)
     order = ("liquidcal synth", "liquidcal place", "liquidcal time", "liquidcal power", "")
     return sorted(
         dict.fromkeys([*STEPS, *found]), key=lambda c: next(i for i, start in enumerate(order) if c.startswith(start))
@@ -445,7 +445,7 @@ def commands(parts: Sequence[Part]) -> list[str]:
 
 def stale(parts: Sequence[Part], start: float, root: Path = ROOT) -> list[str]:
     """Results files behind the figures that no command has written since `start` (seconds since the epoch)."""
-    files = {f.path for p in parts for r in p.rows for f in (*r.rivals, *r.ours) if f.command}
+    files = {f.path for p in parts for r in p.rows for f in (*r.baselines, *r.ours) if f.command}
     return sorted(name for name in files if (root / name).stat().st_mtime < start)
 
 

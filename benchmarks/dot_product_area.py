@@ -40,7 +40,7 @@ def named(m: Module, value: Value) -> Signal:
     return signal
 
 
-class Rival(Component):
+class Baseline(Component):
     """A dot product straight from activations and weights; subclasses say how."""
 
     def __init__(self, *, dot_format: DotProductFormat):
@@ -78,7 +78,7 @@ class Rival(Component):
         return kept + [(carry, 0) for carry in column_carries(low)]
 
 
-class Multipliers(Rival):
+class Multipliers(Baseline):
     """``(x * w) >> shift`` and additions, as one would write it."""
 
     def elaborate(self, _platform: object) -> Module:
@@ -90,7 +90,7 @@ class Multipliers(Rival):
         return m
 
 
-class AndArray(Rival):
+class AndArray(Baseline):
     """One row per weight bit (C. R. Baugh and B. A. Wooley, 1973: the sign row inverted), one tree for all taps."""
 
     def elaborate(self, _platform: object) -> Module:
@@ -105,7 +105,7 @@ class AndArray(Rival):
         return m
 
 
-class Booth(Rival):
+class Booth(Baseline):
     """Radix-4 Booth recoding of the weight (O. L. MacSorley, 1961), one tree for all taps."""
 
     def elaborate(self, _platform: object) -> Module:

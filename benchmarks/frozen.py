@@ -1,8 +1,8 @@
 """Area of the network with constant weights beside da4ml's: ``python -m benchmarks.frozen``.
 
 Pixels to latents of one trained model, combinational, onto NanGate 45 by one recipe, in two arithmetics: each product
-floored as on the chip, and whole products, which is what da4ml is made for. Every mapped netlist, the rival's too, is
-simulated gate by gate and has to give the golden model's latents. da4ml runs in an environment of its own
+floored as on the chip, and whole products, which is what da4ml is made for. Every mapped netlist, the baseline's too,
+is simulated gate by gate and has to give the golden model's latents. da4ml runs in an environment of its own
 (`scripts/bench.sh` makes it). Arithmetics that are not asked for stay in the results.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.rivals.da4ml_arrays import network_arrays
+from benchmarks.baselines.da4ml_arrays import network_arrays
 from flows.common.metrics import Metric, read_metrics, write_metrics
 from flows.designs.frozen import KEEP
 from flows.learning.conversion import sample_pixels, trace_model
@@ -39,7 +39,7 @@ from sim.hgcal_encoder.weights import Weights
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULT = REPOSITORY / "benchmarks" / "results" / "frozen.json"
-RIVALS = REPOSITORY / ".venv-rivals" / "bin" / "python"
+RIVALS = REPOSITORY / ".venv-baselines" / "bin" / "python"
 IMAGES = 8192
 ARITHMETICS = ("chip", "exact")
 
@@ -77,7 +77,7 @@ def measure(name: str, case: str, source: str, top: str, weights: Weights, note:
         result = synthesise(
             source, top=top, library=library, out_dir=Path(scratch, "out"),
             command=f"python -m benchmarks.frozen --arithmetics {name}",
-            # the rival's adders are modules: flattened, or nothing would be shared over their borders
+            # the baseline's adders are modules: flattened, or nothing would be shared over their borders
             flatten=("*",) if case.startswith("da4ml") else (), keep=KEEP,
         )  # fmt: skip
         return report(case, result, library, weights, note)
@@ -103,10 +103,10 @@ def report(case: str, result: SynthesisResult, library: CellLibrary, weights: We
     ]
 
 
-def rivals(weights: Weights, folder: Path) -> dict[str, Any]:
+def baselines(weights: Weights, folder: Path) -> dict[str, Any]:
     """Write da4ml's Verilog into a folder."""
     np.savez(folder / "network.npz", **network_arrays(weights, np.zeros((1, 48), np.int64)))
-    program = REPOSITORY / "benchmarks" / "rivals" / "da4ml_verilog.py"
+    program = REPOSITORY / "benchmarks" / "baselines" / "da4ml_verilog.py"
     run = subprocess.run([RIVALS, program, folder / "network.npz", folder], capture_output=True, text=True, check=False)
     if run.returncode:
         raise SystemExit(f"da4ml ended with {run.returncode}: {run.stderr[-2000:]}")
@@ -122,12 +122,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     if not RIVALS.exists():
-        sys.exit("benchmarks.frozen: no .venv-rivals; run `make bench`")
+        sys.exit("benchmarks.frozen: no .venv-baselines; run `make bench`")
     trained = Weights.load(shipped_models()[options.model], ECON_T)
     rows = {metric.name: metric for metric in (read_metrics(options.out) if options.out.is_file() else [])}
     with tempfile.TemporaryDirectory(prefix="liquidcal-frozen-") as scratch:
         folder = Path(scratch)
-        about = rivals(trained, folder)
+        about = baselines(trained, folder)
         for name in options.arithmetics:
             spec = arithmetic(name)
             weights = Weights.from_codes(trained.to_codes(), spec)
@@ -143,8 +143,8 @@ def main() -> None:
                 rows |= {metric.name: metric for metric in new}
                 print(case, *(f"{m.value} {m.unit}" for m in new), flush=True)
                 if case.startswith("liquidcal"):
-                    rival = rows[new[0].name.replace("liquidcal", "da4ml")]
-                    ratio = round(float(new[0].value) / float(rival.value), 3)
+                    baseline = rows[new[0].name.replace("liquidcal", "da4ml")]
+                    ratio = round(float(new[0].value) / float(baseline.value), 3)
                     ratio_name = f"area_over_da4ml__case:{case}"
                     rows[ratio_name] = replace(new[0], name=ratio_name, value=ratio, unit="")
                 write_metrics(options.out, list(rows.values()))

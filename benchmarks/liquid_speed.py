@@ -1,15 +1,15 @@
 """Samples per second of the golden liquid, snnTorch and SpikingJelly: ``python -m benchmarks.liquid_speed``.
 
 All run the liquid of the preset N_MNIST drawn from seed 0 on the same N-MNIST-like recordings, on all cores. The golden
-model computes it exactly as the chip does, reads, ADCs and shifts included; the rivals compute the idealised liquid in
-floating point: the same weights and neurons without ADCs. Before anything is timed, each rival's spikes are compared
-with those of a plain loop in double precision over the idealised liquid, and the golden engines with each other; the
-share of spikes that the ADCs change is written beside the figures.
+model computes it exactly as the chip does, reads, ADCs and shifts included; the baselines compute the idealised liquid
+in floating point: the same weights and neurons without ADCs. Before anything is timed, each baseline's spikes are
+compared with those of a plain loop in double precision over the idealised liquid, and the golden engines with each
+other; the share of spikes that the ADCs change is written beside the figures.
 
 Engines take turns, round by round, because other processes disturb a shared machine; each figure is the median over the
 rounds, each ratio the median of the rounds' ratios. A turn is a pause, in which the threads of the engine before fall
-asleep, a call that is not timed and brings code and memory back, and the call that is timed. The rivals live in an
-environment of their own, ``.venv-spiking``, from `rivals/spiking-requirements.txt`.
+asleep, a call that is not timed and brings code and memory back, and the call that is timed. The baselines live in an
+environment of their own, ``.venv-spiking``, from `baselines/spiking-requirements.txt`.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ PAUSE_S = 0.5
 LIBRARIES = {"snntorch": "snnTorch", "spikingjelly": "SpikingJelly"}
 
 
-class Rivals:
-    """The process in the rivals' environment; see `rivals/spiking_network.py`."""
+class Baselines:
+    """The process in the baselines' environment; see `baselines/spiking_network.py`."""
 
     def __init__(self, python: Path, liquid: Path) -> None:
-        program = REPOSITORY / "benchmarks" / "rivals" / "spiking_network.py"
+        program = REPOSITORY / "benchmarks" / "baselines" / "spiking_network.py"
         self.process = subprocess.Popen(
             [python, program, liquid], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -57,7 +57,7 @@ class Rivals:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the rivals' process ended with code {self.process.wait()}, see its message above")
+            raise RuntimeError(f"the baselines' process ended with code {self.process.wait()}, see its message above")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -93,11 +93,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--samples", type=int, default=1000, help="samples of a call")
-    parser.add_argument("--rivals", type=Path, default=RIVALS, help="python of the rivals' environment")
+    parser.add_argument("--baselines", type=Path, default=RIVALS, help="python of the baselines' environment")
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
-    if not options.rivals.exists():
-        sys.exit(f"benchmarks.liquid_speed: no {options.rivals}; install benchmarks/rivals/spiking-requirements.txt")
+    if not options.baselines.exists():
+        sys.exit(
+            f"benchmarks.liquid_speed: no {options.baselines}; install benchmarks/baselines/spiking-requirements.txt"
+        )
     spec = N_MNIST
     image = draw(spec, 0)
     digits = mnist_digits().images[:200]
@@ -127,10 +129,10 @@ def main() -> None:
             threshold=float(spec.threshold),
             inputs=inputs.astype(np.uint8),
         )
-        rivals = Rivals(options.rivals, liquid)
+        baselines = Baselines(options.baselines, liquid)
         for name in LIBRARIES:
             file = Path(scratch) / f"{name}.npy"
-            rivals.ask(f"{name} {file}")
+            baselines.ask(f"{name} {file}")
             differing[name] = float((np.load(file) != ideal).mean())
             if differing[name] > 1e-3:
                 sys.exit(f"benchmarks.liquid_speed: {name} differs from the idealised liquid in {differing[name]:.2%}")
@@ -143,11 +145,11 @@ def main() -> None:
             processor["golden"].append(len(inputs) / (time.process_time() - used))
             for name in LIBRARIES:
                 time.sleep(PAUSE_S)
-                rivals.ask(name)
-                answer = rivals.ask(name)
+                baselines.ask(name)
+                answer = baselines.ask(name)
                 wall[name].append(len(inputs) / answer["seconds"])
                 processor[name].append(len(inputs) / answer["processor_seconds"])
-        rivals.close()
+        baselines.close()
 
     rows: list[Metric] = []
     date = now()
@@ -162,10 +164,11 @@ def main() -> None:
     add("liquid__throughput__engine:golden", round(statistics.median(wall["golden"])), "samples/s",
         "golden model, compiled, all cores: input spikes to spikes and counts, exact macro arithmetic")  # fmt: skip
     for name, title in LIBRARIES.items():
-        version = f"{rivals.about[name]} (torch {rivals.about['torch']})"
+        version = f"{baselines.about[name]} (torch {baselines.about['torch']})"
         add(f"liquid__throughput__engine:{name}", round(statistics.median(wall[name])), "samples/s",
-            f"{title}, float32, {rivals.about['threads'][name]} threads, batches of {rivals.about['batch'][name]}: "
-            "the idealised liquid, input spikes to spikes", title, version)  # fmt: skip
+            f"{title}, float32, {baselines.about['threads'][name]} threads, "
+            f"batches of {baselines.about['batch'][name]}: the idealised liquid, input spikes to spikes",
+            title, version)  # fmt: skip
     for name, title in LIBRARIES.items():
         for clock, rates in (("wall", wall), ("processor", processor)):
             ratio = statistics.median(a / b for a, b in zip(rates["golden"], rates[name], strict=True))

@@ -61,11 +61,11 @@ def main() -> None:
     power = folder / "power" / "power.json"
     if not power.is_file():
         raise SystemExit(f"{folder} holds no power: run liquidcal synth and power {spec.name}{part.options}")
-    told = json.loads(power.read_text())
+    facts = json.loads(power.read_text())
     mapped = Mapped(folder=folder)
-    stimulus = recorded_stimulus(spec, streams=told["recordings"], seed=told["seed"])
-    if stimulus.source != told["activity"]:
-        raise SystemExit(f"{power} is of {told['activity']}, now it would be {stimulus.source}: measure power again")
+    stimulus = recorded_stimulus(spec, streams=facts["recordings"], seed=facts["seed"])
+    if stimulus.source != facts["activity"]:
+        raise SystemExit(f"{power} is of {facts['activity']}, now it would be {stimulus.source}: measure power again")
     macro = inference_energy(spec, stimulus.conductances, stimulus.golden)
     date = now()
 
@@ -77,7 +77,7 @@ def main() -> None:
             **fields,  # type: ignore[arg-type]
         )  # fmt: skip
 
-    terms = macro_terms(spec, macro) + digital_terms(told)
+    terms = macro_terms(spec, macro) + digital_terms(facts)
     whole = total(terms)
     energy = [(t.name, t.estimate * 1e-3, t.method) for t in terms]
     energy.append(("together", whole * 1e-3, "sum; low and high ends add"))
@@ -86,23 +86,24 @@ def main() -> None:
     parts = [(name, estimate * 1e-3, "sum of its terms") for name, estimate in shares.items()]
     operations = macro.synaptic_operations
     each = [(name, e * (1 / operations), f"over {operations:,.0f} synaptic operations") for name, e in shares.items()]
-    to_nj = told["period_ns"] * 1e-6 * told["clocks_per_inference"]
+    to_nj = facts["period_ns"] * 1e-6 * facts["clocks_per_inference"]
     kinds = ("clock_pins", "internal", "switching", "glitches", "leakage")
     stages = [
         make(name=f"energy__{kind}__module:{stage}", value=row[kind] * to_nj, unit="nJ",
-             method=f"{kind.replace('_', ' ')}, {told['activity']}; {told['wires']}")
-        for stage, row in told["stages_uw"].items() for kind in kinds
+             method=f"{kind.replace('_', ' ')}, {facts['activity']}; {facts['wires']}")
+        for stage, row in facts["stages_uw"].items() for kind in kinds
     ]  # fmt: skip
     stages += [
-        make(name=f"energy__{kind}", value=told["power_uw"][kind] * to_nj, unit="nJ", method=f"{kind}, all stages")
+        make(name=f"energy__{kind}", value=facts["power_uw"][kind] * to_nj, unit="nJ", method=f"{kind}, all stages")
         for kind in kinds
     ]
     stages += [
-        make(name="energy__clock_tree", value=told["power_uw"]["clock_tree"] * to_nj, unit="nJ",
+        make(name="energy__clock_tree", value=facts["power_uw"]["clock_tree"] * to_nj, unit="nJ",
              method="modelled clock tree"),
-        make(name="energy__per_inference", value=told["power_uw"]["total"] * to_nj, unit="nJ",
-             method=f"digital part, all kinds, {told['clocks_per_inference']:,.0f} clocks of {told['period_ns']:g} ns"),
-        make(name="verification__compared", value=int(sum(told["compared"].values())), unit="",
+        make(name="energy__per_inference", value=facts["power_uw"]["total"] * to_nj, unit="nJ",
+             method="digital part, all kinds, "
+                    f"{facts['clocks_per_inference']:,.0f} clocks of {facts['period_ns']:g} ns"),
+        make(name="verification__compared", value=int(sum(facts["compared"].values())), unit="",
              method="spikes, counts, scores and classes of the netlist, equal to the golden model's"),
     ]  # fmt: skip
     result = load_result(folder / "synthesis")

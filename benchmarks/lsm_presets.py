@@ -27,14 +27,14 @@ def main() -> None:
         folder = options.out / name / "synthesis"
         if not (folder / "metrics.json").is_file():
             raise SystemExit(f"{folder} holds no synthesis: run liquidcal synth {name}")
-        told = read_metrics(folder / "metrics.json")
-        area = find(told, "design__instance__area")
-        flops = find(told, "design__instance__count__class:flip_flop")
+        result = read_metrics(folder / "metrics.json")
+        area = find(result, "design__instance__area")
+        flops = find(result, "design__instance__count__class:flip_flop")
         gates = replace(area, value=round(load_result(folder).gate_equivalents / 1000, 1), unit="kGE")
         for quantity, metric in (
             ("area", area),
             ("area__gate_equivalent", gates),
-            ("instance__count", find(told, "design__instance__count")),
+            ("instance__count", find(result, "design__instance__count")),
             ("flip_flop__count", flops),
         ):
             metrics.append(replace(metric, name=f"design__{quantity}__case:{name}"))

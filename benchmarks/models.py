@@ -1,11 +1,11 @@
-"""Inferences per second of the golden model and of its rivals, in one run: ``python -m benchmarks.models``.
+"""Inferences per second of the golden model and of its baselines, in one run: ``python -m benchmarks.models``.
 
 Engines take turns, round by round, because other processes disturb a shared machine; each figure is the median over
 the rounds, each ratio the median of the rounds' ratios. Before anything is timed, every engine computes the same images
-and its codes are compared: a rival whose arithmetic can be told to equal the chip's must agree on every code, or the
+and its codes are compared: a baseline whose arithmetic can be told to equal the chip's must agree on every code, or the
 run fails.
 
-Rivals, all with the same random weights on the same images:
+Baselines, all with the same random weights on the same images:
 
 * hls4ml, C simulation: the C++ of its Vitis back end, compiled with g++, through ``hls_model.predict``.
 * da4ml: its compiled interpreter on all cores, once with each product floored as on the chip, once with whole products,
@@ -36,8 +36,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numba
 import numpy as np
 
-from benchmarks.rivals.da4ml_arrays import network_arrays
-from benchmarks.rivals.keras_network import keras_model
+from benchmarks.baselines.da4ml_arrays import network_arrays
+from benchmarks.baselines.keras_network import keras_model
 from flows.common.metrics import Metric, now, package_version, write_metrics
 from flows.learning.conversion import Hls4mlNetwork
 from sim.hgcal_encoder.encoder import Encoder
@@ -49,7 +49,7 @@ from sim.hgcal_encoder.words import pack
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULT = REPOSITORY / "benchmarks" / "results" / "models.json"
-RIVALS = REPOSITORY / ".venv-rivals" / "bin" / "python"
+RIVALS = REPOSITORY / ".venv-baselines" / "bin" / "python"
 LIQUIDCAL = "{} (numpy {}, numba {})".format(*map(package_version, ("liquidcal", "numpy", "numba")))
 
 
@@ -106,12 +106,12 @@ def with_threads(threads: int, call: Callable[[], Any]) -> Callable[[], Any]:
 
 
 class Da4ml:
-    """The rival process in its own environment; see `rivals/da4ml_network.py`."""
+    """The baseline process in its own environment; see `baselines/da4ml_network.py`."""
 
     def __init__(self, weights: Weights, pixels: np.ndarray, folder: Path) -> None:
         network = folder / "network.npz"
         np.savez(network, **network_arrays(weights, pixels))
-        program = REPOSITORY / "benchmarks" / "rivals" / "da4ml_network.py"
+        program = REPOSITORY / "benchmarks" / "baselines" / "da4ml_network.py"
         self.folder = folder
         self.process = subprocess.Popen(
             [RIVALS, program, network], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     if not options.no_da4ml and not RIVALS.exists():
-        sys.exit("benchmarks.models: no .venv-rivals; run `make bench`, or pass --no-da4ml")
+        sys.exit("benchmarks.models: no .venv-baselines; run `make bench`, or pass --no-da4ml")
     rng = np.random.default_rng(20260101)
     spec = ECON_T
     weights = Weights.random(spec, rng)
@@ -285,11 +285,11 @@ def write(
     by_name = {engine.name: engine for engine in engines}
     two, one = (by_name[f"engine:numba__threads:{n}__path:charges_to_latents"] for n in (2, 1))
     hls4ml = by_name["engine:hls4ml__path:pixels_to_latents"]
-    rivals = [engine for engine in engines if engine.tool != "liquidcal"]
+    baselines = [engine for engine in engines if engine.tool != "liquidcal"]
     for engine in engines:
         rate = round(statistics.median(engine.wall))
         add(f"model__throughput__{engine.name}", rate, "inferences/s", engine.method, engine.tool, engine.version)
-    for engine in rivals:
+    for engine in baselines:
         ratio = round(statistics.median(a / b for a, b in zip(two.wall, engine.wall, strict=True)), 2)
         what = engine.method.partition(":")[0]
         add(f"model__speedup__{engine.name}", ratio, "x", f"golden model, compiled, 2 threads, over {what}")

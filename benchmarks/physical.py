@@ -23,7 +23,7 @@ def translated(folder: Path, name: str) -> list[Metric]:
     """Area and dynamic energy in 65 nm LP, one metric for each method."""
     mapped = Mapped(folder=folder)
     placement, power = (read_metrics(folder / step / "metrics.json") for step in ("placement", "power"))
-    told = json.loads((folder / "power" / "power.json").read_text())
+    result = json.loads((folder / "power" / "power.json").read_text())
     total, leakage = (
         float(find(power, metric).value) for metric in ("energy__per_inference", "energy__per_inference__kind:leakage")
     )
@@ -32,7 +32,7 @@ def translated(folder: Path, name: str) -> list[Metric]:
         gate_equivalents=float(find(placement, "design__instance__area__gate_equivalent").value),
         utilisation=float(find(placement, "design__instance__utilization").value),
     )  # fmt: skip
-    energy = energy_range(library=mapped.cells.name, voltage_v=told["voltage_v"], dynamic_pj=total - leakage)
+    energy = energy_range(library=mapped.cells.name, voltage_v=result["voltage_v"], dynamic_pj=total - leakage)
     rows = []
     for what, found in (("design__core__area", area), ("energy__per_inference__dynamic", energy)):
         for number, estimate in enumerate(found.estimates):
@@ -58,8 +58,8 @@ def main() -> None:
     if Mapped(folder=folder).placement() is None:
         raise SystemExit(f"{folder} holds no placement of its netlist: run liquidcal place {options.design}")
     if options.timing:
-        told = [m for m in read_metrics(folder / "timing" / "metrics.json") if m.name.startswith("timing__")]
-        write_metrics(RESULTS / f"timing_{options.design}.json", told)
+        result = [m for m in read_metrics(folder / "timing" / "metrics.json") if m.name.startswith("timing__")]
+        write_metrics(RESULTS / f"timing_{options.design}.json", result)
         print(RESULTS / f"timing_{options.design}.json")
         return
     extra = translated(folder, options.design)

@@ -46,10 +46,10 @@ def delay_ns(rtlil: Path, top: str, library: CellLibrary, folder: Path) -> float
         "set_false_path -from [all_inputs]", "report_worst_slack", "exit", "",
     ])  # fmt: skip
     (folder / "sta.tcl").write_text(script)
-    told = subprocess.run(
+    result = subprocess.run(
         ["sta", "-exit", "sta.tcl"], cwd=folder, capture_output=True, text=True, timeout=300, check=True
     ).stdout
-    return 100.0 - float(re.findall(r"worst slack ([-\d.]+)", told)[-1])
+    return 100.0 - float(re.findall(r"worst slack ([-\d.]+)", result)[-1])
 
 
 def measure(spec: EncoderSpec, library: CellLibrary, command: str) -> list[Metric]:

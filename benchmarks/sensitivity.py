@@ -43,34 +43,33 @@ def main() -> None:
     found = Sensitivity.load(options.kept) if options.kept else weight_sensitivity(model, sample)
     if (found.spec, found.elinks, len(found.emd)) != (model.spec, model.elinks, len(sample.charges)):
         raise SystemExit(f"{options.kept} is of another model or sample")
-    told = conclusions(found, hessian_ranking(model, sample), read_metrics(RESULTS / "protection.json"))
+    result = conclusions(found, hessian_ranking(model, sample), read_metrics(RESULTS / "protection.json"))
 
     listed = [
-        metric("weight__bits", told["bits"], "", "weight bits"),
-        metric("weight__bits_idle", told["idle_bits"], "", "bits whose flip changes no frame of the sample"),
-        metric("emd__median", round(told["emd_median"], 4), "", "median EMD without upset, low-density cells"),
-        metric("emd__shift_largest", round(told["largest_shift"], 4), "", "largest mean change of the EMD by one bit"),
-        metric(
-            "energy__displaced_largest", round(100 * told["largest_displaced"], 2), "%",
+        metric("weight__bits", result["bits"], "", "weight bits"),
+        metric("weight__bits_idle", result["idle_bits"], "", "bits whose flip changes no frame of the sample"),
+        metric("emd__median", round(result["emd_median"], 4), "", "median EMD without upset, low-density cells"),
+        metric("emd__shift_largest", round(result["largest_shift"], 4), "", "largest mean EMD change by one bit"),
+            "energy__displaced_largest", round(100 * result["largest_displaced"], 2), "%",
             "largest mean part of the energy that one bit moves to other trigger cells",
         ),
         metric("energy__change_largest", 0, "", "change of the decoded module sum by any weight bit, rounding apart"),
         metric(
-            "corruption__convolution", round(100 * told["kernel"], 2), "%", "share of the convolution's 480 bits"
+            "corruption__convolution", round(100 * result["kernel"], 2), "%", "share of the convolution's 480 bits"
         ),
         metric(
-            "corruption__latent_biases", round(100 * told["latent_biases"], 2), "%",
+            "corruption__latent_biases", round(100 * result["latent_biases"], 2), "%",
             "share of the latent biases' 96 bits"
         ),
     ]  # fmt: skip
-    assert told["energy_change"] < 1e-12
-    width = len(told["places"])
+    assert result["energy_change"] < 1e-12
+    width = len(result["places"])
     for place in range(width - 1, -1, -1):
         name = "sign" if place == width - 1 else f"bit {place}"
         listed.append(
             metric(
                 f"emd__shift_bit{place}",
-                round(told["places"][place], 5),
+                round(result["places"][place], 5),
                 "",
                 f"mean change of the EMD by a flip, {name}",
             )
@@ -80,7 +79,7 @@ def main() -> None:
     short = {"measured": 0, "hessian_times_place": 1, "hessian_msb_first": 2, "second_order": 3}
     ranked = []
     for case, number in short.items():
-        row = told["rankings"][number]
+        row = result["rankings"][number]
         ranked.append(metric(f"spearman__case:{case}", round(row["spearman"], 3), "x", "with the measured change"))
         for top, part in zip(TOPS, row["covered"], strict=True):
             percent = f"{100 * top:g}"
@@ -92,12 +91,12 @@ def main() -> None:
         for part in (90, 99):
             bits = row[f"bits_for_{part}"]
             ranked.append(metric(f"bits_for_{part}_percent__case:{case}", bits, "", "bits in this order"))
-            area = bits * told["bit_price_um2"]
-            ranked.append(metric(f"area_for_{part}_percent__case:{case}", area, "um2", "bits times price of a bit"))
+            area = bits * result["bit_cost_um2"]
+            ranked.append(metric(f"area_for_{part}_percent__case:{case}", area, "um2", "bits times cost of a bit"))
     write_metrics(RESULTS / "sensitivity_rankings.json", ranked)
 
     rates = []
-    for row in told["beam"]:
+    for row in result["beam"]:
         case = row["scheme"]
         rates.append(
             metric(f"weight_upsets_per_day__case:{case}", round(row["upsets_per_day"], 1), "", "rate times flip-flops")
@@ -113,7 +112,7 @@ def main() -> None:
 
     lines = {
         name: ([area / 1e3 for area in points["area_um2"]], [100 * part for part in points["left"]])
-        for name, points in told["pareto"].items()
+        for name, points in result["pareto"].items()
     }
     pareto = lines_svg(
         lines, x_label="area added by triplicating the highest-ranked bits, 10³ µm²", y_label="corruption left, %",

@@ -2,18 +2,18 @@
 # Measures what README's tables of speed show, then writes the tables. usage: bench.sh PYTHON BIN
 set -euo pipefail
 python=$1 bin=$2
-rivals=.venv-rivals
-requirements=benchmarks/rivals/requirements.txt
+baselines=.venv-baselines
+requirements=benchmarks/baselines/requirements.txt
 fail() { printf 'liquidcal bench: %s\n' "$*" >&2; exit 2; }
 
 command -v "$python" >/dev/null || python=$bin/python
-# rivals need numpy 2 and are LGPL: they get an environment of their own
-if ! cmp -s "$requirements" "$rivals/requirements.txt"; then
-    printf 'installing da4ml into %s\n' "$rivals"
-    [ -x "$rivals/bin/python" ] || "$python" -m venv "$rivals"
-    PIP_DISABLE_PIP_VERSION_CHECK=1 "$rivals/bin/python" -m pip install --quiet --retries 5 --timeout 60 \
+# baselines need numpy 2 and are LGPL: they get an environment of their own
+if ! cmp -s "$requirements" "$baselines/requirements.txt"; then
+    printf 'installing da4ml into %s\n' "$baselines"
+    [ -x "$baselines/bin/python" ] || "$python" -m venv "$baselines"
+    PIP_DISABLE_PIP_VERSION_CHECK=1 "$baselines/bin/python" -m pip install --quiet --retries 5 --timeout 60 \
         --requirement "$requirements" || fail "pip could not install what $requirements names"
-    cp "$requirements" "$rivals/requirements.txt"
+    cp "$requirements" "$baselines/requirements.txt"
 fi
 
 mkdir -p benchmarks/results

@@ -13,14 +13,14 @@ from scipy.stats import spearmanr
 from flows.campaign.beam import CROSSING_S, CROSSINGS_PER_DAY, FILL_S, Beam, Store, corrupted_fraction, shift_rate
 from flows.campaign.hessian import HessianRanking, coverage
 from flows.campaign.physics import Sensitivity
-from flows.campaign.selective import bit_price_um2, bits_for, pareto
+from flows.campaign.selective import bit_cost_um2, bits_for, pareto
 from flows.common.metrics import Metric, find
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.coded_words import WordMap
 from sim.hgcal_encoder.configuration.chip_registers import image_masks
 from sim.hgcal_encoder.spec import EncoderSpec
 
-__all__ = ["TOPS", "beam_table", "conclusions", "priced"]
+__all__ = ["TOPS", "beam_table", "conclusions", "charged"]
 
 TOPS = (0.05, 0.1, 0.25, 0.5)
 """Parts of the bits whose share of the corruption is told."""
@@ -83,20 +83,20 @@ def _word_stores(spec: EncoderSpec, harm: npt.NDArray[np.float64]) -> list[Store
     return [Store(harm=np.array(mine), flip_flops=size, corrects=1, scrub_s=scrub_s) for size, mine in by_size.items()]
 
 
-def priced(spec: EncoderSpec, prices: Sequence[Metric]) -> tuple[float, float]:
+def charged(spec: EncoderSpec, costs: Sequence[Metric]) -> tuple[float, float]:
     """Area that protects one bit, and area of the unprotected chip, in square micrometres.
 
     Raises
     ------
     GateError
-        If one of the chips that it takes is not among the prices.
+        If one of the chips that it takes is not among the costs.
     """
-    base = find(list(prices), "design__instance__area__case:none_direct").value
-    return bit_price_um2(spec, prices), float(base)
+    base = find(list(costs), "design__instance__area__case:none_direct").value
+    return bit_cost_um2(spec, costs), float(base)
 
 
 def conclusions(
-    sensitivity: Sensitivity, ranking: HessianRanking, prices: Sequence[Metric] | None, beam: Beam | None = None
+    sensitivity: Sensitivity, ranking: HessianRanking, costs: Sequence[Metric] | None, beam: Beam | None = None
 ) -> dict[str, Any]:
     """Everything that the report shows beside the map.
 
@@ -105,8 +105,8 @@ def conclusions(
     sensitivity : Sensitivity
     ranking : HessianRanking
         Of the same network.
-    prices : sequence of Metric, optional
-        Of `flows.report.protection_cost.prices`; without them no areas are told.
+    costs : sequence of Metric, optional
+        Of `flows.report.protection_cost.costs`; without them no areas are told.
     beam : Beam, optional
 
     Returns
@@ -115,7 +115,7 @@ def conclusions(
         Ready for JSON: ``sample``, ``elinks``, ``emd_median``, ``emd_mean``; ``bits``, ``idle_bits`` (no frame of the
         sample changes), ``largest_shift``, ``energy_change`` (largest), ``places`` (mean shift by place, least
         significant first), ``biases`` and ``kernel`` (share of the corruption); ``rankings`` with ``spearman`` and
-        ``covered`` at `TOPS`; ``pareto`` by ranking; ``prices``, the metrics themselves; ``beam``.
+        ``covered`` at `TOPS`; ``pareto`` by ranking; ``costs``, the metrics themselves; ``beam``.
     """
     spec, shift = sensitivity.spec, sensitivity.emd_shift
     width = spec.weight.width
@@ -134,7 +134,7 @@ def conclusions(
     ]
     taps = width * spec.kernel_taps * spec.filters
     by_parameter = shift.reshape(-1, width)
-    told: dict[str, Any] = {
+    result: dict[str, Any] = {
         "sample": sensitivity.source,
         "elinks": sensitivity.elinks,
         "emd_median": float(np.median(sensitivity.emd)),
@@ -152,14 +152,14 @@ def conclusions(
         "rankings": table,
         "beam": beam_table(sensitivity, beam or Beam()),
     }
-    if prices is not None:
-        price, base = priced(spec, prices)
-        told["bit_price_um2"] = price
-        told["base_area_um2"] = base
-        told["pareto"] = {
+    if costs is not None:
+        cost, base = charged(spec, costs)
+        result["bit_cost_um2"] = cost
+        result["base_area_um2"] = base
+        result["pareto"] = {
             name: {"area_um2": points.area_um2.tolist(), "left": points.left.tolist()}
             for name, scores in orders.items()
-            for points in [pareto(shift, scores, price)]
+            for points in [pareto(shift, scores, cost)]
         }
-        told["prices"] = [metric.to_dict() for metric in prices]
-    return told
+        result["costs"] = [metric.to_dict() for metric in costs]
+    return result

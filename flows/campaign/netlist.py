@@ -250,7 +250,7 @@ def _edge(values, states, data, counter, new, capture):  # type: ignore[no-untyp
     """Take data into all flip-flops at once; which lanes then differ from lane 0, elsewhere and in error counters."""
     width = values.shape[1]
     different = np.zeros(width, np.uint64)
-    told = np.zeros(width, np.uint64)
+    result = np.zeros(width, np.uint64)
     if capture:
         for k in range(len(states)):
             for w in range(width):
@@ -265,10 +265,10 @@ def _edge(values, states, data, counter, new, capture):  # type: ignore[no-untyp
             values[states[k], w] = new[k, w]
             change = new[k, w] ^ one
             if counter[k]:
-                told[w] |= change
+                result[w] |= change
             else:
                 different[w] |= change
-    return different, told
+    return different, result
 
 
 @njit(cache=True, nogil=True)
@@ -276,17 +276,17 @@ def _compare(values, states, counter):  # type: ignore[no-untyped-def]
     """Which lanes differ from lane 0 in these flip-flops, elsewhere and in error counters."""
     width = values.shape[1]
     different = np.zeros(width, np.uint64)
-    told = np.zeros(width, np.uint64)
+    result = np.zeros(width, np.uint64)
     for k in range(len(states)):
         row = states[k]
         one = np.uint64(0) - (values[row, 0] & np.uint64(1))
         for w in range(width):
             change = values[row, w] ^ one
             if counter[k]:
-                told[w] |= change
+                result[w] |= change
             else:
                 different[w] |= change
-    return different, told
+    return different, result
 
 
 @njit(cache=True, nogil=True)
@@ -312,14 +312,25 @@ class _Lane:
     """What is known of a fault while it has a lane."""
 
     __slots__ = (
-        "end", "first", "frames", "heard", "last", "number", "silent", "start", "told", "until", "wrong", "wrong_bus",
+        "end",
+        "first",
+        "frames",
+        "heard",
+        "last",
+        "number",
+        "result",
+        "silent",
+        "start",
+        "until",
+        "wrong",
+        "wrong_bus",
     )  # fmt: skip
 
     def __init__(self, number: int, start: int, until: int, end: int) -> None:
         self.number, self.start, self.until, self.end = number, start, until, end
         self.first = self.last = self.heard = -1
         self.wrong = self.silent = 0
-        self.wrong_bus = self.told = False
+        self.wrong_bus = self.result = False
         self.frames: list[npt.NDArray[np.uint32]] = []
 
 
@@ -731,8 +742,8 @@ class NetlistEngine:
             if pulses:
                 self._take(sim, self._new, settled=resets)
                 self._pulse([])
-            different, told = self._advance(sim, self._new, taken=bool(pulses))
-            done = self._finished(crossing, lanes, different, told, outcomes)
+            different, result = self._advance(sim, self._new, taken=bool(pulses))
+            done = self._finished(crossing, lanes, different, result, outcomes)
             if done:
                 _restore(sim.values, self._states, self._lane_mask(done))
                 free += done
@@ -829,15 +840,15 @@ class NetlistEngine:
                     lanes[lane].wrong_bus = True
 
     def _finished(
-        self, crossing: int, lanes: dict[int, _Lane], different: Words, told: Words, outcomes: dict[int, Outcome]
+        self, crossing: int, lanes: dict[int, _Lane], different: Words, result: Words, outcomes: dict[int, Outcome]
     ) -> list[int]:
         """Lanes that can be judged at the end of a crossing; their outcomes are written down."""
         apart = set(_set_bits(different))
-        counted = set(_set_bits(told))
+        counted = set(_set_bits(result))
         done = []
         for lane, state in lanes.items():
             if lane in counted:
-                state.told = True
+                state.result = True
             equal = lane not in apart and crossing >= state.until
             if not equal and crossing < state.end:
                 continue
@@ -848,7 +859,7 @@ class NetlistEngine:
             elif state.wrong:
                 effect = Effect.CORRUPTED
             else:
-                effect = Effect.CORRECTED if state.told else Effect.MASKED
+                effect = Effect.CORRECTED if state.result else Effect.MASKED
             outcomes[state.number] = Outcome(
                 number=state.number, effect=effect, wrong_crossings=state.wrong,
                 first_wrong=state.first - self.latency if state.wrong else -1,

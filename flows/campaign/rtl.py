@@ -351,14 +351,14 @@ class RtlEngine:
             for start in range(0, width, 64):
                 size = min(8, -(-(width - start) // 8))
                 every = (1 << min(64, width - start)) - 1
-                told = sum(1 << (bit - start) for bit in counters if start <= bit < start + 64)
+                result = sum(1 << (bit - start) for bit in counters if start <= bit < start + 64)
                 where = f"TOP.harness.dut{'.' if scope else ''}{scope} {signal} {start // 8} {size}"
-                if every & ~told:
+                if every & ~result:
                     # unused bits of a byte are 0: it may be compared as a whole
-                    mask = 0xFF if size == 1 and not told else every & ~told
+                    mask = 0xFF if size == 1 and not result else every & ~result
                     lines.append(f"{where} {mask:x} 0")
-                if told:
-                    lines.append(f"{where} {told:x} 1")
+                if result:
+                    lines.append(f"{where} {result:x} 1")
         return lines
 
     def close(self) -> None:

@@ -14,21 +14,21 @@ from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import image_fields
 from sim.hgcal_encoder.spec import EncoderSpec
 
-__all__ = ["Pareto", "bit_price_um2", "bits_for", "pareto"]
+__all__ = ["Pareto", "bit_cost_um2", "bits_for", "pareto"]
 
 Float64 = npt.NDArray[np.float64]
 
 
-def bit_price_um2(spec: EncoderSpec, metrics: Iterable[Metric], scheme: Scheme = Scheme.TMR_REGISTERS) -> float:
+def bit_cost_um2(spec: EncoderSpec, metrics: Iterable[Metric], scheme: Scheme = Scheme.TMR_REGISTERS) -> float:
     """Area that protects one stored bit: difference of the stores of `scheme` and of none over the bits they hold.
 
     Parameters
     ----------
     spec : EncoderSpec
     metrics : iterable of Metric
-        Of `flows.report.protection_cost.prices`, with a chip of each of the two cases in direct loading.
+        Of `flows.report.protection_cost.costs`, with a chip of each of the two cases in direct loading.
     scheme : Scheme
-        Copies and voter of a bit do not depend on its neighbours in `tmr_registers`, so its price is that of a bit.
+        Copies and voter of a bit do not depend on its neighbours in `tmr_registers`, so its cost is that of a bit.
     """
     listed = list(metrics)
     areas = []
@@ -58,7 +58,7 @@ class Pareto:
     left: Float64
 
 
-def pareto(corruption: Float64, scores: Float64, price_um2: float, points: int = 129) -> Pareto:
+def pareto(corruption: Float64, scores: Float64, cost_um2: float, points: int = 129) -> Pareto:
     """Added area and corruption that is left when the highest-ranked bits are protected.
 
     Parameters
@@ -67,13 +67,13 @@ def pareto(corruption: Float64, scores: Float64, price_um2: float, points: int =
         What a bit does while it is wrong, not negative; all bits flip at one rate.
     scores : ndarray of float64, shape (bits,)
         Of the ranking.
-    price_um2 : float
+    cost_um2 : float
         Of protecting one bit.
     points : int
     """
     bits = np.linspace(0, len(corruption), points).round().astype(np.int64)
     left = 1.0 - coverage(corruption, scores, bits.tolist())
-    return Pareto(bits=bits, area_um2=bits * price_um2, left=np.clip(left, 0.0, 1.0))
+    return Pareto(bits=bits, area_um2=bits * cost_um2, left=np.clip(left, 0.0, 1.0))
 
 
 def bits_for(corruption: Float64, scores: Float64, part: float) -> int:

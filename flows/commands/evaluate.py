@@ -26,7 +26,7 @@ def hgcal_encoder(
     elinks: Annotated[int, typer.Option(min=1, max=13, help="Output links.")] = 5,
     preset: Annotated[str, typer.Option(help=f"{' or '.join(PRESETS)}.")] = "ECON_T",
     weights: Annotated[str | None, typer.Option(help="Model file (.npz); without it the shipped one.")] = None,
-    rivals: Annotated[bool, typer.Option(help="Also threshold sum, super trigger cells, best choice.")] = True,
+    baselines: Annotated[bool, typer.Option(help="Also threshold sum, super trigger cells, best choice.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Earth Mover's Distance, telescoping distance, energy response and position shift by occupancy."""
@@ -44,7 +44,7 @@ def hgcal_encoder(
         with journal.step("simulate showers"):
             samples = {"simulated": evaluation_sample()}
     with journal.step(f"evaluate {preset} on {elinks} eLinks"):
-        result = evaluate_model(model, samples, rivals=rivals)
+        result = evaluate_model(model, samples, baselines=baselines)
     if as_json:
         print(json.dumps(result, indent=1))
         return
@@ -56,10 +56,10 @@ def hgcal_encoder(
             table.add_column(heading, justify="right", overflow="fold")
         for entry in data["bins"] + data["fine_bins"]:
             _row(table, "network", entry)
-        for rival in data.get("rivals", []):
+        for baseline in data.get("baselines", []):
             table.add_section()
-            for entry in rival["bins"]:
-                _row(table, rival["name"], entry)
+            for entry in baseline["bins"]:
+                _row(table, baseline["name"], entry)
         _wide().print(table)
 
 

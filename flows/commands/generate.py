@@ -11,7 +11,7 @@ import typer
 from flows.commands.options import AsJson, Preset, Reuse
 from flows.common.journal import Journal
 from flows.designs.design import design
-from flows.designs.encoder_files import Generated
+from flows.designs.generated import Generated
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import EncoderSpec
@@ -48,7 +48,7 @@ def generate(
         if seed is not None:
             raise typer.BadParameter("--seed draws the macro of a crossbar; an encoder has none")
         generated = _encoder(spec, out / chosen.name, weights, settings, scheme, loading, journal)
-        told = f"latency {generated.latency} clocks"
+        facts = f"latency {generated.latency} clocks"
         extra = {"latency_clocks": generated.latency}
     else:
         if scheme is not None:
@@ -56,12 +56,12 @@ def generate(
         if settings is not None:
             raise typer.BadParameter("--settings are those of ECON_T; a crossbar takes --weights and --seed")
         generated = _crossbar(spec, out, weights, seed, journal)
-        told, extra = "macro as memory and as black box", {}
+        facts, extra = "macro as memory and as black box", {}
     if as_json:
         result = {"directory": str(generated.directory), "files": [path.name for path in generated.files]}
         print(json.dumps(result | extra | {"lines": generated.lines}, indent=1))
     else:
-        journal.console.print(f"{generated.lines:,} lines of Verilog, {told}: {generated.directory}")
+        journal.console.print(f"{generated.lines:,} lines of Verilog, {facts}: {generated.directory}")
 
 
 def _encoder(

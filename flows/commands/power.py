@@ -66,26 +66,26 @@ def power(
         chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
         if weights is not None and isinstance(chosen.spec, EncoderSpec):
             raise typer.BadParameter("--weights is for a crossbar")
-        told = _design(
+        result = _design(
             preset, chosen, out, crossings, streams, recordings, clocks, weights, seed, glitch_clocks, as_json
         )
     elif netlist is not None and liberty and vcd is not None:
         from flows.power.any_netlist import netlist_power
 
-        told = netlist_power(
+        result = netlist_power(
             netlist, liberty, vcd, top=top, scope=scope, clock=clock, period_ns=period_ns, spef=spef,
             glitch_clocks=glitch_clocks,
         )  # fmt: skip
     else:
         raise typer.BadParameter("give either PRESET, or all of --netlist, --liberty and --vcd")
-    enough = told["annotated_nets_percent"] >= min_annotated
+    enough = result["annotated_nets_percent"] >= min_annotated
     if as_json:
-        print(json.dumps(told | {"passed": enough}, indent=1))
+        print(json.dumps(result | {"passed": enough}, indent=1))
     else:
-        _print(told)
+        _print(result)
     if not enough:
         Console(stderr=True).print(
-            f"only {told['annotated_nets_percent']:.1f} % of the nets are annotated, expected {min_annotated:g} %"
+            f"only {result['annotated_nets_percent']:.1f} % of the nets are annotated, expected {min_annotated:g} %"
         )
         raise typer.Exit(1)
 
@@ -105,30 +105,30 @@ def _design(
 ) -> dict[str, Any]:
     from flows.physical.mapped import Mapped
 
-    told, metrics = run_power(
+    result, metrics = run_power(
         Journal(), chosen, Mapped(folder=out / chosen.name), preset=preset, crossings=crossings, streams=streams,
         recordings=recordings, clocks=clocks, weights=weights, seed=seed, glitch_clocks=glitch_clocks,
     )  # fmt: skip
-    return told | {"metrics": [metric.to_dict() for metric in metrics]} if as_json else told
+    return result | {"metrics": [metric.to_dict() for metric in metrics]} if as_json else result
 
 
-def _print(told: dict[str, Any]) -> None:
-    kinds = [kind for kind in told["power_uw"] if kind not in ("total", "clock_tree")]
+def _print(result: dict[str, Any]) -> None:
+    kinds = [kind for kind in result["power_uw"] if kind not in ("total", "clock_tree")]
     table = Table("stage", *(kind.replace("_", " ") for kind in kinds), "sum", title="uW", title_justify="left")
-    ordered = sorted(told["stages_uw"].items(), key=lambda item: -sum(item[1].values()))
+    ordered = sorted(result["stages_uw"].items(), key=lambda item: -sum(item[1].values()))
     for stage, row in ordered:
         table.add_row(stage, *(f"{row[kind]:,.1f}" for kind in kinds), f"{sum(row.values()):,.1f}")
-    table.add_row("clock tree", *("" for _ in kinds), f"{told['power_uw']['clock_tree']:,.1f}")
-    table.add_row("total", *(f"{told['power_uw'][k]:,.1f}" for k in kinds), f"{told['power_uw']['total']:,.1f}")
+    table.add_row("clock tree", *("" for _ in kinds), f"{result['power_uw']['clock_tree']:,.1f}")
+    table.add_row("total", *(f"{result['power_uw'][k]:,.1f}" for k in kinds), f"{result['power_uw']['total']:,.1f}")
     console = Console()
     console.print(table)
     console.print(
-        f"{told['energy_per_clock_pj']:,.2f} pJ per clock of {told['period_ns']:g} ns; "
-        f"{told['annotated_nets_percent']:.1f} % of the nets annotated; wires: {told['wires']}"
+        f"{result['energy_per_clock_pj']:,.2f} pJ per clock of {result['period_ns']:g} ns; "
+        f"{result['annotated_nets_percent']:.1f} % of the nets annotated; wires: {result['wires']}"
     )
-    if (clocks := told.get("clocks_per_inference", 1)) != 1:
-        console.print(f"{told['energy_per_inference_pj']:,.0f} pJ per inference of {clocks:,.0f} clocks on average")
-    for row in told["uncertainty"]:
+    if (clocks := result.get("clocks_per_inference", 1)) != 1:
+        console.print(f"{result['energy_per_inference_pj']:,.0f} pJ per inference of {clocks:,.0f} clocks on average")
+    for row in result["uncertainty"]:
         console.print(f"  {row['step']}: {row['low_uw']:,.1f} to {row['high_uw']:,.1f} uW ({row['how']})")
-    for note in told["notes"]:
+    for note in result["notes"]:
         console.print(f"  note: {note}")

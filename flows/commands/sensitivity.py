@@ -20,7 +20,7 @@ def sensitivity(
     elinks: Annotated[int, typer.Option(min=2, max=5, help="eTx links of the shipped model.")] = 5,
     modules: Annotated[int, typer.Option(min=1, help="Module images to average over.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="Of the module images.")] = 20261,
-    prices: Annotated[
+    costs: Annotated[
         Path | None, typer.Option(help="Areas of the schemes, as python -m flows.report.protection_cost writes them.")
     ] = None,
     out: Out = Path("report"),
@@ -30,19 +30,19 @@ def sensitivity(
 
     Writes sensitivity.npz and sensitivity.json into the result folder, where the report finds them.
     """
-    from flows.campaign.conclusions import TOPS, conclusions, priced
+    from flows.campaign.conclusions import TOPS, charged, conclusions
     from flows.campaign.hessian import hessian_ranking
     from flows.campaign.physics import physics_sample, weight_sensitivity
     from flows.common.metrics import GateError, read_metrics
     from flows.learning.encoder import find_model
 
     model = find_model(preset=preset, elinks=elinks)
-    areas = read_metrics(prices) if prices is not None else None
+    areas = read_metrics(costs) if costs is not None else None
     if areas is not None:
         try:
-            priced(model.spec, areas)
+            charged(model.spec, areas)
         except GateError as error:
-            raise ValueError(f"{prices}: {error}") from None
+            raise ValueError(f"{costs}: {error}") from None
     journal = Journal()
     sample = physics_sample(modules, seed)
     bits = model.spec.weight_bits
@@ -50,17 +50,17 @@ def sensitivity(
         found = weight_sensitivity(model, sample, advance=advance)
     with journal.step("Hessian of the loss"):
         ranking = hessian_ranking(model, sample)
-    told = conclusions(found, ranking, areas) | {"origin": origin()}
+    result = conclusions(found, ranking, areas) | {"origin": origin()}
     folder = result_folder(out, model.spec.name)
     found.save(folder / "sensitivity.npz")
     with replacing(folder / "sensitivity.json") as file:
-        json.dump(told, file, indent=1)
+        json.dump(result, file, indent=1)
         file.write("\n")
     if as_json:
-        print(json.dumps(told, indent=1))
+        print(json.dumps(result, indent=1))
         return
     table = Table("order of bits", "Spearman", *(f"top {100 * top:g} %" for top in TOPS), "bits for 90 %")
-    for row in told["rankings"]:
+    for row in result["rankings"]:
         covered = (f"{100 * part:.1f} %" for part in row["covered"])
         table.add_row(row["name"], f"{row['spearman']:.3f}", *covered, f"{row['bits_for_90']:,}")
     console = Console()

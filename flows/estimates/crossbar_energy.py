@@ -2,7 +2,7 @@
 
 The digital part comes from `liquidcal power`, in the node of its library, and is translated to 40 nm, for which the
 array and the ADCs are estimated (`flows.estimates.translation` names the methods). The memory of the readout weights
-is a black box too; its read is priced after M. Horowitz, "Computing's energy problem (and what we can do about it)",
+is a black box too; its read is charged after M. Horowitz, "Computing's energy problem (and what we can do about it)",
 ISSCC 2014, 10-14: 10 pJ for 64 bits of an 8 KB cache in 45 nm at 0.9 V, as quoted from its table in PubMed Central
 PMC8934428, table 3; the paper itself was not seen. Its cell has 146 squares of the feature size, the SRAM cell of
 NVSim (X. Dong et al., "NVSim", IEEE TCAD 31 (2012) 994) as NVMExplorer configures it, and cells are half of its area,
@@ -75,7 +75,7 @@ def macro_terms(spec: CrossbarSpec, energy: InferenceEnergy) -> list[Term]:
     ]  # fmt: skip
 
 
-def digital_terms(told: Mapping[str, Any]) -> list[Term]:
+def digital_terms(result: Mapping[str, Any]) -> list[Term]:
     """The digital part in pJ per inference in 40 nm, by part, from what `liquidcal power` told.
 
     Dynamic energy is translated: nominal by constant-field scaling, low and high the ends of all methods times the ends
@@ -86,20 +86,20 @@ def digital_terms(told: Mapping[str, Any]) -> list[Term]:
     told : mapping
         Content of ``power/power.json`` of a crossbar.
     """
-    period_ns, clocks = float(told["period_ns"]), float(told["clocks_per_inference"])
+    period_ns, clocks = float(result["period_ns"]), float(result["clocks_per_inference"])
     to_pj = period_ns * 1e-3 * clocks
     parts: dict[str, float] = {}
     leakage = 0.0
-    for stage, kinds in told["stages_uw"].items():
+    for stage, kinds in result["stages_uw"].items():
         name = GROUPS.get(stage, "control")
         parts[name] = parts.get(name, 0.0) + sum(uw for kind, uw in kinds.items() if kind != "leakage") * to_pj
         leakage += kinds["leakage"] * to_pj
-    parts["clock tree"] = float(told["power_uw"]["clock_tree"]) * to_pj
-    total = float(told["power_uw"]["total"])
-    low, high = (1 + sum(row[end] - total for row in told["uncertainty"]) / total for end in ("low_uw", "high_uw"))
+    parts["clock tree"] = float(result["power_uw"]["clock_tree"]) * to_pj
+    total = float(result["power_uw"]["total"])
+    low, high = (1 + sum(row[end] - total for row in result["uncertainty"]) / total for end in ("low_uw", "high_uw"))
     terms = []
     for name, native_pj in parts.items():
-        found = energy_range(library=told["library"], voltage_v=told["voltage_v"], dynamic_pj=native_pj, node=NODE)
+        found = energy_range(library=result["library"], voltage_v=result["voltage_v"], dynamic_pj=native_pj, node=NODE)
         nominal = found.estimates[-1].value
         terms.append(
             Term(
@@ -107,13 +107,13 @@ def digital_terms(told: Mapping[str, Any]) -> list[Term]:
                 estimate=Estimate(
                     low=min(found.low * low, nominal), nominal=nominal, high=max(found.high * high, nominal)
                 ),
-                method=f"{native_pj:,.0f} pJ on {told['library']}; {found.estimates[-1].method}",
+                method=f"{native_pj:,.0f} pJ on {result['library']}; {found.estimates[-1].method}",
             )
         )
     terms.append(
         Term(
             name="leakage", estimate=Estimate(low=0.0, nominal=leakage, high=leakage),
-            method=f"of {told['library']} as it is, not translated; low end without it",
+            method=f"of {result['library']} as it is, not translated; low end without it",
         )
     )  # fmt: skip
     return terms
@@ -193,7 +193,7 @@ def energy_document(spec: CrossbarSpec, energy: InferenceEnergy) -> dict[str, An
     }
 
 
-def with_digital_part(document: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+def with_digital_part(document: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
     """`energy_document` of a chip whose digital part was measured.
 
     Parameters
@@ -203,10 +203,10 @@ def with_digital_part(document: Mapping[str, Any], told: Mapping[str, Any]) -> d
     """
     notes = [note for note in document["notes"] if not note.startswith(_WITHOUT)]
     notes.append(
-        f"Digital part: {told['library']}, {told['activity']}; {told['wires']}; translated to 40 nm. Clocks run"
+        f"Digital part: {result['library']}, {result['activity']}; {result['wires']}; translated to 40 nm. Clocks run"
         " only during inferences."
     )
-    return {**document, "terms": [*document["terms"], *_term_rows(digital_terms(told))], "notes": notes}
+    return {**document, "terms": [*document["terms"], *_term_rows(digital_terms(result))], "notes": notes}
 
 
 _WITHOUT = "Without the digital part"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.hgcal_encoder.algorithms.comparison import reconstruct_rivals
+from sim.hgcal_encoder.algorithms.comparison import reconstruct_baselines
 from sim.hgcal_encoder.files.readers import ChargeTable
 from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
 from sim.hgcal_encoder.learning.metric import BINS, FINE_BINS, BinSummary, Comparison, compare
@@ -74,7 +74,9 @@ def find_model(*, preset: str, elinks: int, weights: str | None = None) -> Train
     return model
 
 
-def evaluate_model(model: TrainedModel, samples: Mapping[str, ChargeTable], *, rivals: bool = False) -> dict[str, Any]:
+def evaluate_model(
+    model: TrainedModel, samples: Mapping[str, ChargeTable], *, baselines: bool = False
+) -> dict[str, Any]:
     """Every measure of quality, binned.
 
     Parameters
@@ -82,7 +84,7 @@ def evaluate_model(model: TrainedModel, samples: Mapping[str, ChargeTable], *, r
     model : TrainedModel
     samples : mapping of str to ChargeTable
         Images by name.
-    rivals : bool, optional
+    baselines : bool, optional
         Evaluate threshold sum, super trigger cells and best choice on as many links, too.
 
     Returns
@@ -97,9 +99,9 @@ def evaluate_model(model: TrainedModel, samples: Mapping[str, ChargeTable], *, r
         * ``bins`` (occupancy 1-3, 4-7, 8-48), ``fine_bins`` and, where pseudorapidity is known, ``eta_bins``: lists of
           objects with ``occupancy`` [lowest, highest], ``eta`` [lower, upper] or null, ``images``, and per measure
           ``median``, ``median_error`` (one standard deviation), ``mean`` and ``width`` (half the central 68.27 %);
-        * with `rivals` also ``rivals``, a list of objects with ``name`` (`sim.hgcal_encoder.algorithms.comparison`),
-        ``bits`` (mean
-          bits per crossing that carry something), ``truncated`` (share of crossings of which only the sum arrived; rows
+        * with `baselines` also ``baselines``, a list of objects with ``name``
+          (`sim.hgcal_encoder.algorithms.comparison`), ``bits`` (mean bits per crossing that carry something),
+          ``truncated`` (share of crossings of which only the sum arrived; rows
           are taken as crossings of one chip) and the same lists of bins.
 
         Measures: ``emd``; ``telescoping`` (4 L48 + 2 L36 + L3 of charges over the power of two below their sum);
@@ -114,15 +116,15 @@ def evaluate_model(model: TrainedModel, samples: Mapping[str, ChargeTable], *, r
             "empty": int((~sample.charges.any(axis=1)).sum()),
             **_tables(sample, model.reconstruct(sample.charges)),
         }
-        if rivals:
-            entry["rivals"] = [
+        if baselines:
+            entry["baselines"] = [
                 {
-                    "name": rival.name,
-                    "bits": rival.bits,
-                    "truncated": rival.truncated,
-                    **_tables(sample, rival.charges),
+                    "name": baseline.name,
+                    "bits": baseline.bits,
+                    "truncated": baseline.truncated,
+                    **_tables(sample, baseline.charges),
                 }
-                for rival in reconstruct_rivals(sample.charges, model.elinks)
+                for baseline in reconstruct_baselines(sample.charges, model.elinks)
             ]
         data.append(entry)
     return {

@@ -126,8 +126,8 @@ class Mapped:
         path = self.folder / "placement"
         if not (path / "placement.npz").is_file():
             return False
-        told = json.loads((path / "placement.json").read_text())
-        return bool(told["netlist_sha256"] == self.netlist_sha256)
+        result = json.loads((path / "placement.json").read_text())
+        return bool(result["netlist_sha256"] == self.netlist_sha256)
 
     def placement(self) -> Placement | None:
         """The placement of this very netlist, if there is one."""

@@ -347,8 +347,8 @@ class _Planner:
         if (larger is None and buffer is None) or self.placement.pins[net] > MAX_PINS:
             self._split(net, cell, pin)
             return
-        price = np.inf if larger is None else sizes.area(larger) - sizes.area(self.type[cell])
-        if buffer is None or price <= sizes.area(buffer):
+        cost = np.inf if larger is None else sizes.area(larger) - sizes.area(self.type[cell])
+        if buffer is None or cost <= sizes.area(buffer):
             assert larger is not None
             self._resize(cell, larger)
             return

@@ -287,15 +287,15 @@ def analyse(
             reports["static"] = _checks("max", min(paths, 3), "-from $static ")
         if fast == slow:
             reports["hold"] = _checks("min", min(paths, 5))
-        told = _run(work, "setup", slow, lines, reports, timeout_s)
+        result = _run(work, "setup", slow, lines, reports, timeout_s)
         if fast != slow:
-            told |= _run(work, "hold", fast, lines, {"hold": _checks("min", min(paths, 5))}, timeout_s)
-    setup = told["setup"]
+            result |= _run(work, "hold", fast, lines, {"hold": _checks("min", min(paths, 5))}, timeout_s)
+    setup = result["setup"]
     found = sorted((names.translate(path) for path in _parse(setup)), key=lambda path: path.slack_ns)
     if not found:
         raise ValueError("OpenSTA found no constrained path: is the clock port right?")
-    held = [names.translate(path) for path in _parse(told["hold"])]
-    quasi = [names.translate(path) for path in _parse(told.get("static", ""))]
+    held = [names.translate(path) for path in _parse(result["hold"])]
+    quasi = [names.translate(path) for path in _parse(result.get("static", ""))]
     data = [path for path in found if path.start_stage not in plan.static_stages] or found
     # every distance of edges goes with the period
     faster = min(path.apart_ns / (path.apart_ns - path.slack_ns) for path in data)
@@ -445,10 +445,10 @@ def _run(
     if found := re.search(r"^Error: (.*)$", text, re.MULTILINE):
         raise LibraryError(f"OpenSTA ({name}): {found[1]}")
     parts = re.split(r"^begin_of_report (\w+)$", text, flags=re.MULTILINE)
-    told = dict(zip(parts[1::2], parts[2::2], strict=True))
-    if missing := reports.keys() - told.keys():
+    result = dict(zip(parts[1::2], parts[2::2], strict=True))
+    if missing := reports.keys() - result.keys():
         raise LibraryError(f"OpenSTA ({name}) ended before its report {min(missing)}: {text[-200:].strip()}")
-    return told
+    return result
 
 
 def _parse(text: str) -> list[dict[str, object]]:

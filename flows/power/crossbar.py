@@ -68,7 +68,7 @@ class Surroundings:
         bits = flat[:, :, None] >> np.arange(spec.readout_weight_bits) & 1
         self._weights: Bits = bits.reshape(spec.features, -1).astype(bool)
         self._word = np.zeros((self.lanes, self._weights.shape[1]), bool)
-        self.told: dict[str, list[tuple[int, int, IntArray | int]]] = {
+        self.result: dict[str, list[tuple[int, int, IntArray | int]]] = {
             name: [] for name in ("spikes", "counts", "scores", "classes")
         }
         self._fresh = True
@@ -133,12 +133,12 @@ class Surroundings:
                 continue
             bits = self._get(simulator, port)
             if name == "spikes":
-                self.told[name] += [(int(lane), clock, bits[lane].astype(np.int64)) for lane in lanes]
+                self.result[name] += [(int(lane), clock, bits[lane].astype(np.int64)) for lane in lanes]
                 continue
             values = bits @ (1 << np.arange(bits.shape[1], dtype=np.int64))
             if name == "scores":
                 values = values - ((values >> (bits.shape[1] - 1)) << bits.shape[1])
-            self.told[name] += [(int(lane), clock, int(values[lane])) for lane in lanes]
+            self.result[name] += [(int(lane), clock, int(values[lane])) for lane in lanes]
 
     @staticmethod
     def _rule(kept: Bits, clock: int, what: str) -> None:
@@ -203,7 +203,7 @@ class CrossbarRun:
     activity: Activity
     clocks_per_inference: float
     compared: Mapping[str, int]
-    told: Mapping[str, list[tuple[int, int, IntArray | int]]]
+    result: Mapping[str, list[tuple[int, int, IntArray | int]]]
 
 
 def crossbar_activity(
@@ -244,7 +244,7 @@ def crossbar_activity(
         simulator, around.drive, clocks=whole - 1, warm_up=1, lanes=streams, period_ns=spec.clock_period_ns,
         source=stimulus.source, snapshots=snapshots, watch=around.watch, advance=advance,
     )  # fmt: skip
-    compared = dict.fromkeys(around.told, 0)
+    compared = dict.fromkeys(around.result, 0)
     scores = stimulus.readout.scores(golden.counts)
     for stream in range(streams):
         spikes, counts, score = (
@@ -264,7 +264,7 @@ def crossbar_activity(
             ],
         }
         for name, wanted in expected.items():
-            found = [(t, value) for lane, t, value in around.told[name] if lane == stream]
+            found = [(t, value) for lane, t, value in around.result[name] if lane == stream]
             if name in ("spikes", "classes") and len(found) != len(wanted):
                 raise ValueError(f"stream {stream}: expected {len(wanted)} {name} in {whole} clocks, got {len(found)}")
             for number, ((t, value), (due, right)) in enumerate(zip(found, wanted, strict=False)):
@@ -274,4 +274,6 @@ def crossbar_activity(
                         f"the golden model {right}" + ("" if due is None else f" in clock {due}")
                     )
                 compared[name] += int(np.size(right))
-    return CrossbarRun(activity=activity, clocks_per_inference=float(first.mean()), compared=compared, told=around.told)
+    return CrossbarRun(
+        activity=activity, clocks_per_inference=float(first.mean()), compared=compared, result=around.result
+    )

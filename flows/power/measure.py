@@ -42,7 +42,7 @@ class _Run:
 
     simulator: GateSimulator
     activity: Activity
-    told: dict[str, Any]
+    result: dict[str, Any]
     clocks_per_inference: float = 1.0
 
 
@@ -126,18 +126,18 @@ def measure_power(
             simulator, activity, timing, area_um2=core_um2, wire_ff_per_um=per_um, usable=usable,
             tree_slew_ns=tree_slew, glitch_clocks=glitch_clocks, wire_ff=wires,
         )  # fmt: skip
-    told = {
+    result = {
         "design": netlist.top, "library": mapped.cells.name, "library_sha256": mapped.cells.sha256,
         "voltage_v": library.voltage_v, "activity": activity.source, "clocks": activity.clocks,
-        **run.told, "wires": source, **summary.to_dict(),
+        **run.result, "wires": source, **summary.to_dict(),
         "clocks_per_inference": run.clocks_per_inference,
         "energy_per_inference_pj": summary.energy_pj * run.clocks_per_inference,
     }  # fmt: skip
-    metrics = power_metrics(mapped, summary, told, command)
+    metrics = power_metrics(mapped, summary, result, command)
     with fresh_folder(mapped.folder / "power", marker="power.json") as work:
-        (work / "power.json").write_text(json.dumps(told, indent=1) + "\n")
+        (work / "power.json").write_text(json.dumps(result, indent=1) + "\n")
         write_metrics(work / "metrics.json", metrics)
-    return summary, told, metrics
+    return summary, result, metrics
 
 
 def _run_encoder(
@@ -175,11 +175,11 @@ def _run_encoder(
             f"stream {stream}, crossing {crossing}, eTx {word}: the netlist sends "
             f"{actual[stream, crossing, word]:08x}, the golden model {expected[stream, crossing, word]:08x}"
         )
-    told = {
+    result = {
         "frames_compared": int(actual.size), "occupancy": stimulus.occupancy,
         "weights": model if same else f"random, seed {seed}",
     }  # fmt: skip
-    return _Run(simulator=simulator, activity=activity, told=told)
+    return _Run(simulator=simulator, activity=activity, result=result)
 
 
 def _run_crossbar(
@@ -200,20 +200,22 @@ def _run_crossbar(
         load_settings(simulator, stimulus)
         run = crossbar_activity(simulator, stimulus, clocks=clocks, advance=advance)
     operations = float(stimulus.golden.row_activations.sum() / recordings * spec.neurons)
-    told = {
+    result = {
         "compared": dict(run.compared), "recordings": recordings, "seed": seed, "synaptic_operations": operations,
         "conductances": stimulus.conductances.file_name,
     }  # fmt: skip
-    return _Run(simulator=simulator, activity=run.activity, told=told, clocks_per_inference=run.clocks_per_inference)
+    return _Run(
+        simulator=simulator, activity=run.activity, result=result, clocks_per_inference=run.clocks_per_inference
+    )
 
 
-def power_metrics(mapped: Mapped, summary: PowerSummary, told: dict[str, Any], command: str) -> tuple[Metric, ...]:
+def power_metrics(mapped: Mapped, summary: PowerSummary, result: dict[str, Any], command: str) -> tuple[Metric, ...]:
     """Power and energy per inference as metrics, by kind and by stage."""
     metric = mapped_metric(
         mapped, "liquidcal", package_version("liquidcal"), command or "flows.power.measure.measure_power"
     )
-    how = f"{told['activity']}; wires: {told['wires']}"
-    clocks = told.get("clocks_per_inference", 1.0)
+    how = f"{result['activity']}; wires: {result['wires']}"
+    clocks = result.get("clocks_per_inference", 1.0)
     per_pj = summary.period_ns / 1000 * clocks
     low, high = (
         (summary.total_uw + sum(row[end] - summary.total_uw for row in summary.uncertainty)) * per_pj

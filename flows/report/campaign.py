@@ -1,4 +1,4 @@
-"""What the report shows of upsets: outcomes by stratum, sensitivity map, rankings, rates, price of protection."""
+"""What the report shows of upsets: outcomes by stratum, sensitivity map, rankings, rates, cost of protection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flows.campaign.conclusions import TOPS
 from flows.campaign.physics import Sensitivity
 from flows.report.campaign_plots import lines_svg, sensitivity_svg
 from flows.common.metrics import Metric
-from flows.report.protection_cost import prices, prices_below
+from flows.report.protection_cost import costs, costs_below
 from flows.report.document import Picture, Section, Table, origins, read_json, table
 from sim.files import replacing
 from sim.hgcal_encoder.spec import EncoderSpec
@@ -22,7 +22,7 @@ __all__ = ["campaign_sections"]
 
 
 def campaign_sections(folder: Path, spec: EncoderSpec) -> list[Section]:
-    """Sections on fault campaigns, sensitivities and the price of schemes, as far as they ran.
+    """Sections on fault campaigns, sensitivities and the cost of schemes, as far as they ran.
 
     Leaves ``sensitivity.svg`` and ``selective.svg`` in the folder. Campaigns and sensitivities of all variants of a
     design lie in the folder that has its plain name; whole chips in folders beside it.
@@ -45,20 +45,20 @@ def campaign_sections(folder: Path, spec: EncoderSpec) -> list[Section]:
     if summaries := [(path, summary) for path, summary in found if "rows" in summary]:
         with _of_files(*(path for path, _ in summaries)):
             sections.append(_outcomes([summary for _, summary in summaries]))
-    told = read_json(source / "sensitivity.json")
-    if told and (source / "sensitivity.npz").is_file():
+    result = read_json(source / "sensitivity.json")
+    if result and (source / "sensitivity.npz").is_file():
         with _of_files(source / "sensitivity.json"):
-            ran = tuple(filter(None, [told.get("origin")]))
-            sections += [replace(section, origins=ran) for section in _physics(source, folder, told)]
-    chips = prices_below(folder.parent, spec)
+            ran = tuple(filter(None, [result.get("origin")]))
+            sections += [replace(section, origins=ran) for section in _physics(source, folder, result)]
+    chips = costs_below(folder.parent, spec)
     variants: list[tuple[str, Sequence[Metric]]] = [
-        (f"scheme and loading, {how}", prices([row for row in chips if row.design.clock_gating == gated]))
+        (f"scheme and loading, {how}", costs([row for row in chips if row.design.clock_gating == gated]))
         for gated, how in ((True, "clock gated"), (False, "not clock gated"))
     ]
-    if not chips and "prices" in told:
-        variants = [("scheme and loading", [Metric.from_dict(row) for row in told["prices"]])]
+    if not chips and "costs" in result:
+        variants = [("scheme and loading", [Metric.from_dict(row) for row in result["costs"]])]
     if variants := [(title, metrics) for title, metrics in variants if metrics]:
-        sections.append(_price(variants))
+        sections.append(_cost(variants))
     return sections
 
 
@@ -116,11 +116,11 @@ def _engine(summary: dict[str, Any]) -> str:
     return f"{summary['engine']}, clock gated" if summary.get("clock_gating") else str(summary["engine"])
 
 
-def _price(variants: Sequence[tuple[str, Sequence[Metric]]]) -> Section:
+def _cost(variants: Sequence[tuple[str, Sequence[Metric]]]) -> Section:
     """Area and energy of chips by scheme and loading, a table for each title and its metrics."""
-    tables = tuple(_price_table(title, metrics) for title, metrics in variants)
+    tables = tuple(_cost_table(title, metrics) for title, metrics in variants)
     return Section(
-        title="Price of protection",
+        title="Cost of protection",
         tables=tables,
         notes=(
             (
@@ -133,7 +133,7 @@ def _price(variants: Sequence[tuple[str, Sequence[Metric]]]) -> Section:
     )
 
 
-def _price_table(title: str, metrics: Sequence[Metric]) -> Table:
+def _cost_table(title: str, metrics: Sequence[Metric]) -> Table:
     cases: dict[str, dict[str, float]] = {}
     for metric in metrics:
         name, _, case = metric.name.rpartition("__case:")
@@ -155,19 +155,19 @@ def _price_table(title: str, metrics: Sequence[Metric]) -> Table:
     return table([title, *(f">{column}" for column in columns)], rows)
 
 
-def _physics(source: Path, folder: Path, told: dict[str, Any]) -> list[Section]:
+def _physics(source: Path, folder: Path, result: dict[str, Any]) -> list[Section]:
     picture = sensitivity_svg(Sensitivity.load(source / "sensitivity.npz"))
     with replacing(folder / "sensitivity.svg") as file:
         file.write(drawing.standalone(picture))
-    width = len(told["places"])
-    rows = [[f"bit {width - 1 - i}", f"{value:.4f}"] for i, value in enumerate(reversed(told["places"]))]
+    width = len(result["places"])
+    rows = [[f"bit {width - 1 - i}", f"{value:.4f}"] for i, value in enumerate(reversed(result["places"]))]
     found = [
         Section(
             title="What a flipped weight bit does",
             lead=(
-                f"All {told['bits']:,} weight bits on {told['sample']}, {told['elinks']} eLinks, median EMD without"
-                f" upset {told['emd_median']:.3f}. The worst bit changes the EMD by {told['largest_shift']:.2f} on"
-                f" average; {told['idle_bits']:,} bits change no frame of the sample. The decoded module sum does not"
+                f"All {result['bits']:,} weight bits on {result['sample']}, {result['elinks']} eLinks, median EMD without"
+                f" upset {result['emd_median']:.3f}. The worst bit changes the EMD by {result['largest_shift']:.2f} on"
+                f" average; {result['idle_bits']:,} bits change no frame of the sample. The decoded module sum does not"
                 " depend on weights: it travels in the frame."
             ),
             pictures=(Picture(markup=picture),),
@@ -183,10 +183,10 @@ def _physics(source: Path, folder: Path, told: dict[str, Any]) -> list[Section]:
             row["bits_for_90"],
             row["bits_for_99"],
         ]
-        for row in told["rankings"]
+        for row in result["rankings"]
     ]
     pictures: tuple[Picture, ...] = ()
-    if pareto := told.get("pareto"):
+    if pareto := result.get("pareto"):
         top = max(max(points["area_um2"]) for points in pareto.values())
         lines = {
             name: ([area / 1e3 for area in points["area_um2"]], [100 * part for part in points["left"]])
@@ -198,7 +198,7 @@ def _physics(source: Path, folder: Path, told: dict[str, Any]) -> list[Section]:
         )  # fmt: skip
         with replacing(folder / "selective.svg") as file:
             file.write(drawing.standalone(markup))
-        caption = f"{told['bit_price_um2']:.1f} µm² protect one bit (two copies and a voter)."
+        caption = f"{result['bit_cost_um2']:.1f} µm² protect one bit (two copies and a voter)."
         pictures = (Picture(markup=markup, caption=caption),)
     found.append(
         Section(
@@ -220,7 +220,7 @@ def _physics(source: Path, folder: Path, told: dict[str, Any]) -> list[Section]:
             f"{row['corrupted_per_day'][1]:.2e} to {row['corrupted_per_day'][2]:.2e}",
             f"{100 * row['fraction']:.2g} %",
         ]
-        for row in told["beam"]
+        for row in result["beam"]
     ]
     columns = ["scheme", ">upsets of weights a day", ">corrupted crossings a day", ">range", ">of all crossings"]
     found.append(

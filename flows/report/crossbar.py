@@ -40,8 +40,8 @@ def crossbar_report(folder: Path, spec: CrossbarSpec) -> Report:
         f" {spec.neurons} leaky integrate-and-fire neurons, {spec.steps} steps, {spec.outputs} classes."
     )
     # the demo leaves both files and the journal that says how it ran
-    told = tuple(filter(None, (read_json(folder / "journal.json").get("origin"),)))
-    sections = [replace(section, origins=told) for section in sections]
+    result = tuple(filter(None, (read_json(folder / "journal.json").get("origin"),)))
+    sections = [replace(section, origins=result) for section in sections]
     return collect(folder, spec.name, lead, [*sections, *implementation])
 
 

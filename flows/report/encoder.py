@@ -37,8 +37,8 @@ def encoder_report(folder: Path, spec: EncoderSpec) -> Report:
     power = read_json(folder / "power" / "power.json")
     sections = [_data_path(spec)]
     if events is not None:
-        told = (read_json(folder / "journal.json").get("origin"),)
-        sections += [replace(s, origins=tuple(filter(None, told))) for s in _events(events, spec, folder)]
+        result = (read_json(folder / "journal.json").get("origin"),)
+        sections += [replace(s, origins=tuple(filter(None, result))) for s in _events(events, spec, folder)]
     if len(sections) == 1 and not implementation and not any(folder.glob("*.json")):
         raise FileNotFoundError(f"{folder} holds no results; run liquidcal demo, verify or synth first")
     lead = (

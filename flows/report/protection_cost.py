@@ -1,7 +1,7 @@
-"""Price of each scheme of protection: area and energy of whole chips, as ``synth`` and ``power`` left them.
+"""Cost of each scheme of protection: area and energy of whole chips, as ``synth`` and ``power`` left them.
 
 ``python -m flows.report.protection_cost ECON_T`` collects every variant of a design below ``report/`` and writes a table of metrics, as
-``liquidcal sensitivity --prices`` reads it; the report of a design shows what lies beside it.
+``liquidcal sensitivity --costs`` reads it; the report of a design shows what lies beside it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import EncoderSpec
 
-__all__ = ["PriceRow", "prices", "prices_below"]
+__all__ = ["CostRow", "costs", "costs_below"]
 
 _REGISTER = re.compile(r"_(voted|pipeline)_register_\d+(_v\d+)?$")
 _KINDS = {
@@ -33,7 +33,7 @@ _KINDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class PriceRow:
+class CostRow:
     """A whole chip and its folder of results.
 
     Attributes
@@ -118,7 +118,7 @@ def _parts(synthesis: SynthesisResult) -> dict[str, tuple[float, str]]:
     return {part: (um2, texts[part]) for part, um2 in found.items()}
 
 
-def prices_below(out: Path, spec: EncoderSpec) -> list[PriceRow]:
+def costs_below(out: Path, spec: EncoderSpec) -> list[CostRow]:
     """Whole chips of a design that were synthesised below a folder, in the order of schemes.
 
     Parameters
@@ -139,7 +139,7 @@ def prices_below(out: Path, spec: EncoderSpec) -> list[PriceRow]:
             spec=replace(spec, reuse=int(matched[1] or 1)), scheme=Scheme(matched[2]), loading=Loading(matched[3]),
             clock_gating=bool(matched[4]),
         )  # fmt: skip
-        rows.append(PriceRow(design=design, folder=path))
+        rows.append(CostRow(design=design, folder=path))
     order = list(Scheme)
     return sorted(
         rows,
@@ -150,7 +150,7 @@ def prices_below(out: Path, spec: EncoderSpec) -> list[PriceRow]:
     )  # fmt: skip
 
 
-def prices(rows: Sequence[PriceRow]) -> list[Metric]:
+def costs(rows: Sequence[CostRow]) -> list[Metric]:
     """Metrics of several chips, a case for each.
 
     Raises
@@ -165,22 +165,22 @@ def prices(rows: Sequence[PriceRow]) -> list[Metric]:
 
 
 def main() -> None:
-    """Collect the price table; rows of chips that have no results here stay as they are."""
+    """Collect the cost table; rows of chips that have no results here stay as they are."""
     parser = argparse.ArgumentParser(prog="python -m flows.report.protection_cost", description=main.__doc__)
     parser.add_argument("preset", help="preset or TOML file of an encoder")
     parser.add_argument("--out", type=Path, default=Path("report"), help="folder of results")
     parser.add_argument("--clock-gating", action="store_true", help="chips with clock gates; else those without")
-    parser.add_argument("--result", type=Path, help="table to write; else prices.json in the design's folder")
+    parser.add_argument("--result", type=Path, help="table to write; else costs.json in the design's folder")
     arguments = parser.parse_args()
     try:
         spec = load_design(arguments.preset)
         if not isinstance(spec, EncoderSpec):
             raise ValueError(f"{arguments.preset} is no encoder")
-        path = arguments.result or arguments.out / spec.name / "prices.json"
-        rows = [row for row in prices_below(arguments.out, spec) if row.design.clock_gating == arguments.clock_gating]
+        path = arguments.result or arguments.out / spec.name / "costs.json"
+        rows = [row for row in costs_below(arguments.out, spec) if row.design.clock_gating == arguments.clock_gating]
         if not rows:
             raise ValueError(f"{arguments.out} holds no synthesised chip of {spec.name}: liquidcal synth --scheme")
-        new = prices(rows)
+        new = costs(rows)
         cases = {f"__case:{row.case}" for row in rows}
         known = read_metrics(path) if path.is_file() else ()
         kept = [metric for metric in known if not any(metric.name.endswith(case) for case in cases)]

@@ -137,7 +137,7 @@ def _power(content: dict[str, Any]) -> Section:
         for row in content["uncertainty"]
     ]
     energy = content["energy_per_clock_pj"]
-    told = f"{energy / 1e3:,.2f} nJ" if energy >= 1e3 else f"{energy:,.0f} pJ"
+    result = f"{energy / 1e3:,.2f} nJ" if energy >= 1e3 else f"{energy:,.0f} pJ"
     return Section(
         title="Power from activity",
         lead=(
@@ -150,7 +150,7 @@ def _power(content: dict[str, Any]) -> Section:
             table(["modelling step", ">total, low, mW", ">total, high, mW", "how"], spread),
         ),
         notes=(f"Supply {content['voltage_v']:g} V, {content['library']}.", *content["notes"]),
-        tiles=(Tile(value=told, label="energy per clock"),),
+        tiles=(Tile(value=result, label="energy per clock"),),
     )
 
 
@@ -218,8 +218,8 @@ def _context(folder: Path, power: dict[str, Any]) -> Section | None:
             " as placed, no pads, package or use."
         )
     tables = (table(["embodied carbon of a die", "assumption", ">g CO2 equivalent"], rows),) if rows else ()
-    told = tuple(line for step in ("power", "placement") for line in folder_origins(folder / step))
-    return Section(title="Context", lead=" ".join(lines), tables=tables, notes=tuple(notes), origins=told)
+    result = tuple(line for step in ("power", "placement") for line in folder_origins(folder / step))
+    return Section(title="Context", lead=" ".join(lines), tables=tables, notes=tuple(notes), origins=result)
 
 
 def _fpga(path: Path) -> Section:

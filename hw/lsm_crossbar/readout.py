@@ -172,7 +172,7 @@ class Readout(Component):
             self.score_valid.eq(telling),
             self.score.eq(one_of(scores, hits)),
         ]
-        told = telling & (output == spec.outputs - 1)
+        result = telling & (output == spec.outputs - 1)
         with m.If(draining & self.last):
             m.d.sync += [telling.eq(1), output.eq(0)]
         with m.Elif(telling):
@@ -181,5 +181,5 @@ class Readout(Component):
                 m.d.sync += telling.eq(0)
             with m.If((output == 0) | (self.score > best)):
                 m.d.sync += [best.eq(self.score), self.class_index.eq(output)]
-        m.d.sync += [self.class_valid.eq(told), self.done.eq(told | (draining & ~self.last))]
+        m.d.sync += [self.class_valid.eq(result), self.done.eq(result | (draining & ~self.last))]
         return m

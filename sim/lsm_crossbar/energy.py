@@ -3,7 +3,7 @@
 Every figure is an `Estimate` with a range, since published models of the same thing differ by factors; the text of each
 function says where its equation comes from. Counts of reads, activations and conversions are those of the golden model.
 
-- Cells, as NeuroSim prices a read (P.-Y. Chen, X. Peng, S. Yu, "NeuroSim: a circuit-level macro model for
+- Cells, as NeuroSim costs a read (P.-Y. Chen, X. Peng, S. Yu, "NeuroSim: a circuit-level macro model for
   benchmarking neuro-inspired architectures in online learning", IEEE TCAD 37 (2018) 3067): V^2 G t for every conducting
   cell, with the conductances of the draw.
 - ADCs: the regression on B. Murmann's survey of published converters in T. Andrulis, R. Chen, H.-S. Lee, J. S. Emer,

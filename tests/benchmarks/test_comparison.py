@@ -54,7 +54,7 @@ def test_the_block_of_the_readme_holds_these_figures_and_no_others() -> None:
     block = text.partition("<!-- figures:comparison -->\n")[2].partition("<!-- /figures -->")[0]
     assert block == render_file(RESULTS / "comparison.json")
     rows = {(table["title"], row[0]): row for table in CONTENT["tables"] for row in table["rows"]}
-    for column, name in ((1, "published"), (2, "rivals"), (3, "ours")):
+    for column, name in ((1, "published"), (2, "baselines"), (3, "ours")):
         for (chip, what), row in rows.items():
             mine = [f for f in FIGURES if (f["chip"], f["row"], f["column"]) == (chip, what, name)]
             # what stands in brackets is text, but for the ends of our own estimates
@@ -103,7 +103,7 @@ def test_measuring_again_covers_every_file_and_notices_one_that_was_not_written(
         "benchmarks/results/placement_ECON_T.json": "python -m benchmarks.physical ECON_T",
         "benchmarks/results/power_ECON_T.json": "python -m benchmarks.physical ECON_T",
         "benchmarks/results/timing_ECON_T.json": "python -m benchmarks.physical ECON_T",
-        "benchmarks/results/emd_versus_bits.json": "python -m benchmarks.rivals_bits",
+        "benchmarks/results/emd_versus_bits.json": "python -m benchmarks.baselines_bits",
         "benchmarks/results/models.json": "make bench",
     }
     for path in {figure["path"] for figure in FIGURES if figure["command"]}:

@@ -60,7 +60,7 @@ def test_committed_results_render(path: Path) -> None:
 
 
 def test_the_benchmark_of_the_models_compared_codes() -> None:
-    """A speed counts only beside rivals that computed the same codes in the same run."""
+    """A speed counts only beside baselines that computed the same codes in the same run."""
     metrics = {metric.name: metric for metric in read_metrics(RESULTS / "models.json")}
     assert metrics["model__codes_compared"].value >= 100_000
     assert {"liquidcal", "hls4ml", "da4ml"} <= {metric.tool for metric in metrics.values()}

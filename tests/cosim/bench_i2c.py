@@ -165,8 +165,8 @@ async def arbitration(dut: SimHandleBase) -> None:
         bus.writes.clear()
         lower = [0x40, 0x05, 0x38 + number, 0x11]
         higher = [0x40, 0x05, 0x38 + number, 0x11 + (1 << number % 4) * 2] if number % 2 else [0x42, 0, 0, 0]
-        rivals = [(first, lower), (second, higher)] if number % 3 else [(second, lower), (first, higher)]
-        tasks = [cocotb.start_soon(compete(*rival)) for rival in rivals]
+        baselines = [(first, lower), (second, higher)] if number % 3 else [(second, lower), (first, higher)]
+        tasks = [cocotb.start_soon(compete(*baseline)) for baseline in baselines]
         assert [await task for task in tasks] == [True, False]
         assert bus.writes == [(0x0538 + number, 0x11)]
 

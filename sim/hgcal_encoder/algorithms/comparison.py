@@ -1,4 +1,4 @@
-"""What a receiver gets back from each algorithm that fits the same links: the autoencoder's rivals side by side.
+"""What a receiver gets back from each algorithm that fits the same links: the autoencoder's baselines side by side.
 
 Every method is given its best use at the receiver: the sums that threshold sum and best choice transmit for the cells
 they drop are spread over those cells where that is better, super trigger cells are put on their largest cell or spread.
@@ -60,7 +60,7 @@ def super_trigger_cells_for(etx_count: int) -> tuple[SuperTriggerCellType, ...]:
     )
 
 
-def reconstruct_rivals(
+def reconstruct_baselines(
     charges: npt.ArrayLike,
     etx_count: int,
     *,

@@ -14,7 +14,7 @@ from sim.hgcal_encoder.algorithms.threshold_sum import ThresholdSum
 from sim.hgcal_encoder.settings import Settings, array, front_end, integer, read_table, section
 
 Concentrator = ThresholdSum | SuperTriggerCells | BestChoice | Repeater
-"""A rival of the autoencoder: ``frames(charges, bx)``, ``receive(frames)``, ``reconstruct(charges)``."""
+"""A baseline of the autoencoder: ``frames(charges, bx)``, ``receive(frames)``, ``reconstruct(charges)``."""
 
 THRESHOLD_SUM, SUPER_TRIGGER_CELL, BEST_CHOICE, REPEATER = range(4)
 """Numbers of the algorithms in the chip's settings; 4 is the autoencoder."""

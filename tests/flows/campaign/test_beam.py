@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flows.campaign.beam import Beam, Store, corrupted_fraction, loss_rate_hz, shift_rate, simulate
-from flows.campaign.selective import bit_price_um2, bits_for, pareto
+from flows.campaign.selective import bit_cost_um2, bits_for, pareto
 from flows.common.metrics import read_metrics
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.spec import ECON_T
@@ -97,9 +97,9 @@ def test_selective_protection_counts_what_is_left() -> None:
         bits_for(corruption, corruption, 2)
 
 
-def test_price_of_a_bit_is_the_difference_of_the_stores() -> None:
+def test_cost_of_a_bit_is_the_difference_of_the_stores() -> None:
     metrics = read_metrics(RESULTS / "protection.json")
     by_name = {metric.name: metric.value for metric in metrics}
     difference = by_name["store__area__case:tmr_registers_direct"] - by_name["store__area__case:none_direct"]  # type: ignore[operator]
     # 12,864 weight bits and 1,024 of settings
-    assert bit_price_um2(ECON_T, metrics, Scheme.TMR_REGISTERS) == pytest.approx(difference / 13888)
+    assert bit_cost_um2(ECON_T, metrics, Scheme.TMR_REGISTERS) == pytest.approx(difference / 13888)

@@ -231,14 +231,14 @@ def test_outcomes_do_not_depend_on_company(broken: RtlEngine) -> None:
     """Each fault strikes a fresh chip: alone, in another order, and twice, it comes to the same."""
     faults = single_flips(broken.bits, broken.schedule, seed=2, counts=dict.fromkeys(Stratum, 20))
     faults += transients(broken.nets, broken.schedule, seed=2, stratum="control", repeats=2)
-    together = [told(outcome) for outcome in broken.run(faults)]
-    backwards = [told(outcome) for outcome in broken.run(faults[::-1])]
+    together = [result(outcome) for outcome in broken.run(faults)]
+    backwards = [result(outcome) for outcome in broken.run(faults[::-1])]
     assert backwards[::-1] == together
     for number in (0, 33, len(faults) - 1):
-        assert told(broken.run([faults[number]])[0]) == together[number]
+        assert result(broken.run([faults[number]])[0]) == together[number]
 
 
-def told(outcome: Outcome) -> tuple[object, ...]:
+def result(outcome: Outcome) -> tuple[object, ...]:
     return (outcome.effect, outcome.wrong_crossings, outcome.first_wrong, outcome.persistent, outcome.watched)
 
 
@@ -296,11 +296,11 @@ def test_a_store_with_its_own_clock_comes_to_the_same_as_one_that_always_ticks(
         faults = single_flips(engine.bits, engine.schedule, seed=7, counts=counts)
         faults += double_flips(engine.bits, engine.schedule, seed=7, count=40)
         faults += transients(engine.nets, engine.schedule, seed=7, stratum="control", repeats=2)
-        found = [told(outcome) for outcome in engine.run(faults)]
+        found = [result(outcome) for outcome in engine.run(faults)]
         bind = engine._code.faults_bind_enables
         try:
             assert bind(engine._handle, always(engine)) == -1
-            assert [told(outcome) for outcome in engine.run(faults)] == found
+            assert [result(outcome) for outcome in engine.run(faults)] == found
         finally:
             bind(engine._handle, "".join(f"{line}\n" for line in engine._enables).encode())
 
@@ -390,7 +390,7 @@ def test_an_interrupted_campaign_goes_on_and_comes_to_the_same(
     assert max(chunks) - min(chunks) < len(chunks)
     assert again.resumed == done[0] in {a + b for a, b in combinations(chunks, 2)}
     assert sum(done) == len(whole.outcomes)
-    assert [told(o) for o in again.outcomes] == [told(o) for o in whole.outcomes]
+    assert [result(o) for o in again.outcomes] == [result(o) for o in whole.outcomes]
     assert summarise(again) == {**summarise(whole), "resumed": again.resumed}
 
 
@@ -449,12 +449,12 @@ def test_a_chip_that_cannot_be_is_refused() -> None:
 
 def test_a_chip_that_is_refused_leaves_no_warning() -> None:
     to_rtlil(StorageCell(width=1, reset=0), "cell")  # from now on Amaranth tells of components that nobody used
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as result:
         warnings.simplefilter("always")
         with contextlib.suppress(ValueError):
             Job(spec=SMALL, scheme=Scheme.SECDED_WORDS, loading=Loading.DIRECT)
         gc.collect()
-    assert [str(warning.message) for warning in told] == []
+    assert [str(warning.message) for warning in result] == []
 
 
 @pytest.mark.parametrize(
@@ -579,7 +579,7 @@ def test_a_cluster_comes_to_the_same_as_this_process(tmp_path: Path, monkeypatch
         n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=40
     ) as cluster:
         spread = run_campaign(JOB, tmp_path / "spread", scheduler=cluster.scheduler_address, limit=400)
-    assert [told(o) for o in spread.outcomes] == [told(o) for o in alone.outcomes]
+    assert [result(o) for o in spread.outcomes] == [result(o) for o in alone.outcomes]
     assert {o.effect for o in alone.outcomes} == {Effect.MASKED, Effect.CORRUPTED, Effect.HANG}
 
 

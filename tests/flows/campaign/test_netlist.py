@@ -141,8 +141,8 @@ def test_transients_and_reset(engine: NetlistEngine) -> None:
     assert outcomes[-1].effect is Effect.HANG
     assert outcomes[-1].persistent
     # control is there three times: what one copy tells for a clock stays in its file
-    told = zip(outputs, outcomes[len(voters) :], strict=False)
-    assert uncorrected(o for fault, o in told if "run" not in fault.targets[0][0]) == []
+    result = zip(outputs, outcomes[len(voters) :], strict=False)
+    assert uncorrected(o for fault, o in result if "run" not in fault.targets[0][0]) == []
     # logic of the data path is there once: wrong frames of the crossings inside, and nothing stays
     inside = outcomes[len(voters) + len(outputs) : -1]
     assert any(o.effect is Effect.CORRUPTED for o in inside)

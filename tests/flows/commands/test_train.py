@@ -87,9 +87,9 @@ def test_train_then_evaluate(images: np.ndarray, tmp_path: Path) -> None:
         if entry["images"]:
             name = "-".join(map(str, entry["occupancy"]))
             assert rows[name] == (entry["images"], f"{entry['emd']['median']:.3f}")
-    # the rivals on three links, best choice by hand: six cells arrive, in 4E3M
-    assert {"best_choice", "threshold_sum"} < {rival["name"] for rival in data["rivals"]}
-    (best,) = (rival for rival in data["rivals"] if rival["name"] == "best_choice")
+    # the baselines on three links, best choice by hand: six cells arrive, in 4E3M
+    assert {"best_choice", "threshold_sum"} < {baseline["name"] for baseline in data["baselines"]}
+    (best,) = (baseline for baseline in data["baselines"] if baseline["name"] == "best_choice")
     kept = BestChoice(etx_count=3, drop=1).reconstruct(images)
     assert ((kept > 0).sum(axis=1) <= 6).all()
     few = (occupancy(images) >= 4) & (occupancy(images) <= 7)

@@ -194,8 +194,8 @@ def test_storage_bits_of_long_code_words() -> None:
         assert copies == dict.fromkeys(range(3), count[stratum] // 3)
 
 
-def test_committed_prices_are_of_designs_with_all_copies() -> None:
-    """Flip-flops of the price table by arithmetic: three times the plain chip, counters and scrubber added."""
+def test_committed_costs_are_of_designs_with_all_copies() -> None:
+    """Flip-flops of the cost table by arithmetic: three times the plain chip, counters and scrubber added."""
     metrics = read_metrics(REPOSITORY / "benchmarks" / "results" / "protection.json")
     cases = [f"{scheme}_{loading}" for scheme in CELLS for loading in Loading]
     count = {case: value_of(metrics, "design__flip_flop__count", case) for case in cases}
@@ -208,7 +208,7 @@ def test_committed_prices_are_of_designs_with_all_copies() -> None:
     assert plain < count["secded_direct"] < count["tmr_registers_direct"]
 
 
-def test_committed_price_of_long_code_words() -> None:
+def test_committed_cost_of_long_code_words() -> None:
     """13,888 bits of the image and 8 check bits for each of 149 words; everything else three times."""
     metrics = read_metrics(REPOSITORY / "benchmarks" / "results" / "protection.json")
     bits = sum(mask.bit_count() for mask in image_masks(ECON_T).values())

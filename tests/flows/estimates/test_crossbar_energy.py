@@ -106,12 +106,12 @@ def test_report_says_what_is_missing() -> None:
 
 
 def test_energy_takes_the_digital_part_of_its_own_draw_only(tmp_path: Path) -> None:
-    told = TOLD | {"conductances": "N_MNIST-seed1-aa.mem"}
+    result = TOLD | {"conductances": "N_MNIST-seed1-aa.mem"}
     assert measured_power(tmp_path, "N_MNIST-seed1-aa.mem") is None
     (tmp_path / "power").mkdir()
     path = tmp_path / "power" / "power.json"
-    path.write_text(json.dumps(told))
-    assert measured_power(tmp_path, "N_MNIST-seed1-aa.mem") == told
+    path.write_text(json.dumps(result))
+    assert measured_power(tmp_path, "N_MNIST-seed1-aa.mem") == result
     assert measured_power(tmp_path, "N_MNIST-seed2-bb.mem") is None
     path.write_text(json.dumps(TOLD))
     assert measured_power(tmp_path, "N_MNIST-seed1-aa.mem") is None
@@ -120,7 +120,7 @@ def test_energy_takes_the_digital_part_of_its_own_draw_only(tmp_path: Path) -> N
     (tmp_path / "macro_energy.json").write_text(json.dumps(macro))
     add_energy(tmp_path)
     assert len(json.loads((tmp_path / "energy.json").read_text())["terms"]) == 4
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(result))
     for _ in range(2):  # once more changes nothing
         add_energy(tmp_path)
         names = [term["name"] for term in json.loads((tmp_path / "energy.json").read_text())["terms"]]

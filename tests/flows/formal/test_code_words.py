@@ -62,17 +62,17 @@ def test_what_is_known_is_true_of_every_input(seed: int) -> None:
     part = AffineNetlist(text, "top")
     values = part.evaluate({"x": forms})[part.port("y"), 0]
     expected = truth(listed, columns)
-    told = 0
+    result = 0
     for value, column in zip(values, expected, strict=True):
         if known(value):
-            told += 1
+            result += 1
             low, high = int(value[0]), int(value[1])
             found = np.full(16, bool(low & 1))
             for unknown in range(3):
                 found = found ^ (bits[unknown] if low >> 1 + unknown & 1 else False)
             assert high in (0, 8 << 42)
             np.testing.assert_array_equal(found ^ (bits[3] if high else False), column)
-    assert told > 5
+    assert result > 5
     # the lanes of inverted inputs are evaluations of their own
     flips = np.array([[0, 0], [1, 0], [1, 1]], np.bool_)
     nets = part.port("x")[[0, 3]]

@@ -97,13 +97,13 @@ def test_the_chips_rule_in_both_families_of_integer_types_and_in_hardware(tmp_pa
 def test_qkeras_lacks_truncation_and_the_difference_is_told() -> None:
     need(qkeras is not None, "QKeras with TensorFlow (extra `train`)")
     weights, pixels, reference = network(SMALL, 3, 200)
-    told = compare(reference, trace_qkeras(qkeras_model(weights), SMALL, pixels))
-    assert not told.equal
-    assert told.different["pixels"] == 0
+    result = compare(reference, trace_qkeras(qkeras_model(weights), SMALL, pixels))
+    assert not result.equal
+    assert result.different["pixels"] == 0
     # four products and a result lose less than a code each
-    assert 0 < told.largest["activations"] <= 5
-    assert len(told.differences) == sum(told.different.values())
-    assert str(told).startswith("QKeras against golden model: activations ")
+    assert 0 < result.largest["activations"] <= 5
+    assert len(result.differences) == sum(result.different.values())
+    assert str(result).startswith("QKeras against golden model: activations ")
     assert not qkeras_expresses(SMALL)
     assert not qkeras_expresses(replace(SMALL_EXACT, latent=replace(SMALL_EXACT.latent, rounding=Rounding.RND)))
     assert not qkeras_expresses(replace(SMALL_EXACT, dense_sum_width=24))
@@ -118,9 +118,9 @@ def test_a_difference_is_named_by_layer_place_and_codes() -> None:
     activations[7, index] ^= 3
     latents[0, 15] ^= 1
     other = replace(reference, engine="other", activations=activations, latents=latents)
-    told = compare(reference, other)
+    result = compare(reference, other)
     expected = int(reference.activations[7, index])
-    assert told.differences == (
+    assert result.differences == (
         Difference(layer="activations", image=7, place=(2, 1, 5), expected=expected, found=expected ^ 3),
         Difference(
             layer="latents",
@@ -130,8 +130,8 @@ def test_a_difference_is_named_by_layer_place_and_codes() -> None:
             found=int(reference.latents[0, 15]) ^ 1,
         ),
     )
-    assert str(told.differences[0]) == f"activations[2, 1, 5] of image 7: expected {expected}, got {expected ^ 3}"
-    assert told.different == {"pixels": 0, "activations": 1, "latents": 1}
+    assert str(result.differences[0]) == f"activations[2, 1, 5] of image 7: expected {expected}, got {expected ^ 3}"
+    assert result.different == {"pixels": 0, "activations": 1, "latents": 1}
     with pytest.raises(ValueError, match=r"pixels: golden model has shape \(20, 64\), other has \(19, 64\)"):
         compare(reference, replace(other, pixels=reference.pixels[1:]))
 

@@ -43,13 +43,18 @@ def test_librelane_project(tmp_path: Path) -> None:
     config = export_librelane(
         tmp_path / "p", library="sky130", mapped=True, utilisation=0.6, **OPTIONS,  # type: ignore[arg-type]
     )  # fmt: skip
-    told = json.loads(config.read_text())
-    assert set(told) == {"meta", *LIBRELANE_VARIABLES}
-    assert (told["PDK"], told["STD_CELL_LIBRARY"]) == ("sky130A", "sky130_fd_sc_hd")
-    assert told["SYNTH_ELABORATE_ONLY"] is True
-    assert told["FP_CORE_UTIL"] == 60
+    result = json.loads(config.read_text())
+    assert set(result) == {"meta", *LIBRELANE_VARIABLES}
+    assert (result["PDK"], result["STD_CELL_LIBRARY"]) == ("sky130A", "sky130_fd_sc_hd")
+    assert result["SYNTH_ELABORATE_ONLY"] is True
+    assert result["FP_CORE_UTIL"] == 60
     # every file that the configuration names is there
-    for value in (*told["VERILOG_FILES"], told["PNR_SDC_FILE"], told["SIGNOFF_SDC_FILE"], told["IO_PIN_ORDER_CFG"]):
+    for value in (
+        *result["VERILOG_FILES"],
+        result["PNR_SDC_FILE"],
+        result["SIGNOFF_SDC_FILE"],
+        result["IO_PIN_ORDER_CFG"],
+    ):
         assert (tmp_path / "p" / value.removeprefix("dir::")).is_file(), value
     order = (tmp_path / "p" / "pin_order.cfg").read_text()
     sides = dict(re.findall(r"^#([NSWE])\n((?:[^#\n]+\n)*)", order, re.MULTILINE))
@@ -60,12 +65,12 @@ def test_librelane_project(tmp_path: Path) -> None:
 def test_openroad_design(tmp_path: Path) -> None:
     for mapped in (True, False):
         config = export_openroad(tmp_path / "p", library="nangate45", mapped=mapped, **OPTIONS)  # type: ignore[arg-type]
-        told = dict(re.findall(r"^export (\w+) = (.*)$", config.read_text(), re.MULTILINE))
-        assert set(told) <= set(OPENROAD_VARIABLES)
-        assert ("SYNTH_NETLIST_FILES" in told) is mapped
-        assert told["PLATFORM"] == "nangate45"
+        result = dict(re.findall(r"^export (\w+) = (.*)$", config.read_text(), re.MULTILINE))
+        assert set(result) <= set(OPENROAD_VARIABLES)
+        assert ("SYNTH_NETLIST_FILES" in result) is mapped
+        assert result["PLATFORM"] == "nangate45"
         for name in ("VERILOG_FILES", "SDC_FILE", "IO_CONSTRAINTS"):
-            assert (tmp_path / "p" / told[name].removeprefix("$(dir $(DESIGN_CONFIG))")).is_file()
+            assert (tmp_path / "p" / result[name].removeprefix("$(dir $(DESIGN_CONFIG))")).is_file()
     pins = (tmp_path / "p" / "io.tcl").read_text()
     assert "-region top:* -pin_names {words[0] words[1] words[2] words[3]}" in pins
     assert "-region left:* -pin_names {clk rst write_data[0]" in pins
@@ -96,17 +101,17 @@ OPENROAD_PUBLISHED = {
 
 def test_every_variable_of_a_project_is_published_with_its_type(tmp_path: Path) -> None:
     config = export_librelane(tmp_path / "p", library="sg13g2", mapped=False, **OPTIONS)  # type: ignore[arg-type]
-    told = json.loads(config.read_text())
-    assert set(told) - {"meta"} == LIBRELANE_PUBLISHED.keys() == LIBRELANE_VARIABLES.keys()
-    check_librelane(told)
+    result = json.loads(config.read_text())
+    assert set(result) - {"meta"} == LIBRELANE_PUBLISHED.keys() == LIBRELANE_VARIABLES.keys()
+    check_librelane(result)
     for name, kind in LIBRELANE_PUBLISHED.items():
         with pytest.raises(ValueError, match=f"LibreLane: {name} expects"):
-            check_librelane({**told, name: WRONG[kind]})
+            check_librelane({**result, name: WRONG[kind]})
     for name in ("DESIGN_NAME", "VERILOG_FILES", "CLOCK_PORT", "CLOCK_PERIOD"):
         with pytest.raises(ValueError, match=f"{name} is missing"):
-            check_librelane({key: value for key, value in told.items() if key != name})
+            check_librelane({key: value for key, value in result.items() if key != name})
     with pytest.raises(ValueError, match="expected meta of version 2"):
-        check_librelane({**told, "meta": {"version": 1}})
+        check_librelane({**result, "meta": {"version": 1}})
     assert OPENROAD_VARIABLES.keys() == OPENROAD_PUBLISHED
 
 
@@ -115,15 +120,15 @@ def test_every_variable_of_a_project_is_published_with_its_type(tmp_path: Path) 
 )
 def test_a_misspelt_variable_of_librelane_is_refused(name: str, misspelt: str, tmp_path: Path) -> None:
     config = export_librelane(tmp_path / "p", library="sky130", mapped=False, **OPTIONS)  # type: ignore[arg-type]
-    told = json.loads(config.read_text())
+    result = json.loads(config.read_text())
     with pytest.raises(ValueError, match=f"LibreLane has no variable {misspelt}|{name} is missing"):
-        check_librelane({misspelt if key == name else key: value for key, value in told.items()})
+        check_librelane({misspelt if key == name else key: value for key, value in result.items()})
 
 
 def test_a_misspelt_or_wrong_variable_of_openroad_is_refused(tmp_path: Path) -> None:
     config = export_openroad(tmp_path / "p", library="asap7", mapped=False, **OPTIONS)  # type: ignore[arg-type]
-    told = dict(re.findall(r"^export (\w+) = (.*)$", config.read_text(), re.MULTILINE))
-    check_openroad(told)
+    result = dict(re.findall(r"^export (\w+) = (.*)$", config.read_text(), re.MULTILINE))
+    check_openroad(result)
     for name, value, message in (
         ("CORE_UTILISATION", "50", "has no variable CORE_UTILISATION"),
         ("CORE_UTILIZATION", "150", "expects a number from 0 to 100"),
@@ -133,10 +138,10 @@ def test_a_misspelt_or_wrong_variable_of_openroad_is_refused(tmp_path: Path) -> 
         ("SDC_FILE", "", "expects a path"),
     ):
         with pytest.raises(ValueError, match=message):
-            check_openroad({**told, name: value})
+            check_openroad({**result, name: value})
     for name in ("DESIGN_NAME", "PLATFORM", "VERILOG_FILES", "SDC_FILE"):
         with pytest.raises(ValueError, match=f"{name} is missing"):
-            check_openroad({key: value for key, value in told.items() if key != name})
+            check_openroad({key: value for key, value in result.items() if key != name})
 
 
 def test_an_internal_clock_is_constrained_and_no_data_port(tmp_path: Path) -> None:
@@ -145,10 +150,10 @@ def test_an_internal_clock_is_constrained_and_no_data_port(tmp_path: Path) -> No
     options = {**OPTIONS, "ports": ports, "plan": plan}
     config = export_librelane(tmp_path / "p", library="sky130", mapped=False, **options)  # type: ignore[arg-type]
     assert json.loads(config.read_text())["CLOCK_PORT"] == ["clk", "fast_clk"]
-    told = (tmp_path / "p" / "constraints.sdc").read_text()
-    assert "create_clock -name fast_clk -period 6.25 [get_ports fast_clk]" in told
-    assert "set_clock_uncertainty -setup 0.1875 [get_clocks fast_clk]" in told
-    assert not re.search(r"set_input_delay .*fast_clk\]", told)
+    result = (tmp_path / "p" / "constraints.sdc").read_text()
+    assert "create_clock -name fast_clk -period 6.25 [get_ports fast_clk]" in result
+    assert "set_clock_uncertainty -setup 0.1875 [get_clocks fast_clk]" in result
+    assert not re.search(r"set_input_delay .*fast_clk\]", result)
     assert "fast_clk" in (tmp_path / "p" / "pin_order.cfg").read_text().partition("#W")[2]
     with pytest.raises(ValueError, match="no clock port 'fast_clk'"):
         sdc(PORTS, plan)
@@ -175,13 +180,13 @@ def test_constraints_give_the_slack_of_our_own_analysis(tmp_path: Path) -> None:
         f"read_liberty {cells.liberty[0]}\nread_verilog top.v\nlink_design top\n"
         "set_cmd_units -capacitance fF -time ns\nread_sdc top.sdc\nreport_checks -path_delay max -digits 4\nexit\n"
     )
-    told = run_group(
+    result = run_group(
         [sta_program(), "-no_init", "-no_splash", "-exit", "run.tcl"], cwd=tmp_path, env=dict(os.environ),
         timeout_s=60, name="OpenSTA",
     )  # fmt: skip
-    assert "Error" not in told
-    assert "Warning" not in told
-    slack = re.search(r"(-?[\d.]+)\s+slack", told)
+    assert "Error" not in result
+    assert "Warning" not in result
+    slack = re.search(r"(-?[\d.]+)\s+slack", result)
     assert slack is not None
     assert float(slack[1]) == pytest.approx(own.setup_slack_ns, abs=2e-4)
 
@@ -213,9 +218,9 @@ def test_command_writes_the_rtl_of_a_design(
     with pytest.raises(SystemExit) as left:
         main()
     assert left.value.code in (0, None)
-    told = json.loads(capsys.readouterr().out)
-    assert told["mapped"] is False
-    folder = Path(told["configuration"]).parent
+    result = json.loads(capsys.readouterr().out)
+    assert result["mapped"] is False
+    folder = Path(result["configuration"]).parent
     verilog = (folder / "src" / "SMALL.v").read_text()
     # every port of the constraints and of the pin order is a port of the module
     ports = {port.name for port in read_ports(verilog, "SMALL")}

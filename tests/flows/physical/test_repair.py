@@ -79,14 +79,14 @@ def outputs(netlist: Netlist, library: PowerLibrary, readers: int) -> list[np.nd
     simulator = GateSimulator(netlist, library, words=1, clock="clk")
     rng = np.random.default_rng(5)
     simulator.state = np.zeros_like(simulator.state)
-    told = []
+    result = []
     for _ in range(12):
         for name, bits in (("d", 1), ("e", 1), ("x", readers)):
             simulator.set_port(name, rng.integers(0, 1 << 63, (bits, 1), dtype=np.uint64))
         simulator.settle()
-        told += [simulator.values[netlist.ports[name].nets].copy() for name in ("y", "all")]
+        result += [simulator.values[netlist.ports[name].nets].copy() for name in ("y", "all")]
         simulator.edge()
-    return told
+    return result
 
 
 def test_limits_are_those_of_the_library(nangate: tuple[CellLibrary, PowerLibrary]) -> None:

@@ -53,8 +53,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *ar
     monkeypatch.setattr(sys, "argv", ["liquidcal", *map(str, arguments)])
     with pytest.raises(SystemExit) as left:
         main()
-    told = capsys.readouterr()
-    return int(left.value.code or 0), told.out if left.value.code in (0, 1, None) else told.err
+    result = capsys.readouterr()
+    return int(left.value.code or 0), result.out if left.value.code in (0, 1, None) else result.err
 
 
 def test_netlist_equals_the_golden_model_in_every_stream(report: Path) -> None:
@@ -108,16 +108,16 @@ def test_commands_in_a_row(report: Path, monkeypatch: pytest.MonkeyPatch, capsys
     code, out = run(monkeypatch, capsys, "power", spec, "--out", report, "--streams", "64", "--crossings", "10",
                     "--glitch-clocks", "4", "--json")  # fmt: skip
     assert code == 0
-    told = json.loads(out)
-    assert told["wires"].startswith("placement, 0.17")
+    result = json.loads(out)
+    assert result["wires"].startswith("placement, 0.17")
     assert Mapped(folder=folder).wires()[0].sum() != estimated.sum() > 0
-    assert told["frames_compared"] == 64 * 5 * 13
-    assert told["power_uw"]["total"] == pytest.approx(sum(v for k, v in told["power_uw"].items() if k != "total"))
-    assert told["glitch_factor"] >= 1
-    by_stage = sum(sum(row.values()) for row in told["stages_uw"].values())
-    assert by_stage + told["power_uw"]["clock_tree"] == pytest.approx(told["power_uw"]["total"])
+    assert result["frames_compared"] == 64 * 5 * 13
+    assert result["power_uw"]["total"] == pytest.approx(sum(v for k, v in result["power_uw"].items() if k != "total"))
+    assert result["glitch_factor"] >= 1
+    by_stage = sum(sum(row.values()) for row in result["stages_uw"].values())
+    assert by_stage + result["power_uw"]["clock_tree"] == pytest.approx(result["power_uw"]["total"])
     energy = find(read_metrics(folder / "power" / "metrics.json"), "energy__per_inference")
-    assert energy.value == pytest.approx(told["energy_per_clock_pj"])
+    assert energy.value == pytest.approx(result["energy_per_clock_pj"])
 
 
 def timing_metrics(folder: Path) -> tuple[object, ...]:
@@ -198,8 +198,8 @@ def test_a_whole_chip_with_two_clocks(
     variant = ("--reuse", "2", "--scheme", "tmr_registers", "--loading", "guarded", "--clock-gating", "--out", tmp_path)
     code, out = run(monkeypatch, capsys, "synth", spec, *variant, "--json")
     assert code == 0
-    told = json.loads(out)
-    (copies,) = (check for check in told["checks"] if "every copy of every bit" in check["name"])
+    result = json.loads(out)
+    (copies,) = (check for check in result["checks"] if "every copy of every bit" in check["name"])
     folder = tmp_path / "SMALL_reuse2_tmr_registers_guarded_gated"
     mapped = Mapped(folder=folder)
     assert copies["passed"]
@@ -222,13 +222,13 @@ def test_a_whole_chip_with_two_clocks(
     code, out = run(monkeypatch, capsys, "power", spec, *variant, "--streams", "64", "--crossings", "10",
                     "--glitch-clocks", "4", "--json")  # fmt: skip
     assert code == 0
-    told = json.loads(out)
-    assert told["design"] == folder.name
+    result = json.loads(out)
+    assert result["design"] == folder.name
     # every frame is that of the golden model: settings and weights are in, the chip runs
-    assert told["frames_compared"] == 64 * 5 * 13
-    assert set(told["clock_trees"]) == {"clk", "fast_clk"}
-    assert told["glitch_factor"] >= 1
-    assert "--reuse 2 --scheme tmr_registers --loading guarded --clock-gating" in told["metrics"][0]["command"]
+    assert result["frames_compared"] == 64 * 5 * 13
+    assert set(result["clock_trees"]) == {"clk", "fast_clk"}
+    assert result["glitch_factor"] >= 1
+    assert "--reuse 2 --scheme tmr_registers --loading guarded --clock-gating" in result["metrics"][0]["command"]
     # without its factor the folder is another design's
     assert run(monkeypatch, capsys, "time", spec, *variant[2:])[0] == 2
 
@@ -244,9 +244,9 @@ def test_a_chip_with_long_code_words_runs_on_its_gates(
     code, out = run(monkeypatch, capsys, "power", spec, *variant, "--streams", "64", "--crossings", "10",
                     "--glitch-clocks", "1", "--json")  # fmt: skip
     assert code == 0
-    told = json.loads(out)
+    result = json.loads(out)
     chosen = design(str(spec), reuse=2, scheme=Scheme.SECDED_WORDS)
-    assert told["frames_compared"] == 64 * (10 - chosen.latency) * 13
+    assert result["frames_compared"] == 64 * (10 - chosen.latency) * 13
 
 
 def test_a_wrong_reuse_factor_is_refused() -> None:

@@ -54,8 +54,8 @@ def run(files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         monkeypatch.setattr(sys, "argv", ["liquidcal", *arguments])
         with pytest.raises(SystemExit) as left:
             main()
-        told = capsys.readouterr()
-        return Done(int(left.value.code or 0), told.out, told.err)
+        result = capsys.readouterr()
+        return Done(int(left.value.code or 0), result.out, result.err)
 
     return call
 
@@ -66,28 +66,28 @@ FILES = ("power", "--netlist", "chain.v", "--liberty", "toy.lib", "--vcd", "chai
 def test_figures_by_hand_through_the_command(run: Callable[..., Done]) -> None:
     done = run(*FILES, "--period", "10", "--json")
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    result = json.loads(done.stdout)
     rate = 99 / 1000
     # both nets switch 1/2 C V^2 at 1 V: n carries 2 fF, y nothing
-    assert told["power_uw"]["switching"] == pytest.approx(0.5 * 2 * rate)
-    assert told["input_nets_uw"] == pytest.approx(0.5 * 2 * rate)
+    assert result["power_uw"]["switching"] == pytest.approx(0.5 * 2 * rate)
+    assert result["input_nets_uw"] == pytest.approx(0.5 * 2 * rate)
     # each inverter is at 1 half of the time: (3 + 1) / 2 + 0.5 nW
-    assert told["power_uw"]["leakage"] == pytest.approx(2 * 2.5e-3, rel=1e-3)
+    assert result["power_uw"]["leakage"] == pytest.approx(2 * 2.5e-3, rel=1e-3)
     # first: ports come with 50 ps: (10 + 20 * 0.5 + 40 * 0.02 - 4 - 40 * 0.02) / 2; second: 10.8 ps, no load
     internal = (10 + 20 * 0.5 - 4) / 2 + (10 + 20 * 0.108 - 4) / 2
-    assert told["power_uw"]["internal"] == pytest.approx(internal * rate)
-    assert told["power_uw"]["clock_tree"] == 0
-    assert told["energy_per_clock_pj"] == pytest.approx(told["power_uw"]["total"] * 10 / 1000)
-    assert told["annotated_nets_percent"] == 100
-    assert told["stages_uw"].keys() == {"chain"}
-    assert told["wires"].startswith("none")
-    assert told["passed"] is True
+    assert result["power_uw"]["internal"] == pytest.approx(internal * rate)
+    assert result["power_uw"]["clock_tree"] == 0
+    assert result["energy_per_clock_pj"] == pytest.approx(result["power_uw"]["total"] * 10 / 1000)
+    assert result["annotated_nets_percent"] == 100
+    assert result["stages_uw"].keys() == {"chain"}
+    assert result["wires"].startswith("none")
+    assert result["passed"] is True
 
 
 def test_every_key_is_documented(files: Path) -> None:
-    told = netlist_power(files / "chain.v", [files / "toy.lib"], files / "chain.vcd", period_ns=10)
+    result = netlist_power(files / "chain.v", [files / "toy.lib"], files / "chain.vcd", period_ns=10)
     page = (REPOSITORY / "docs" / "power.md").read_text()
-    for key in (*told, *told["power_uw"], *told["uncertainty"][0]):
+    for key in (*result, *result["power_uw"], *result["uncertainty"][0]):
         assert f"`{key}`" in page, key
 
 
@@ -161,11 +161,11 @@ def test_spef(files: Path) -> None:
     (files / "b.spef").write_text(SPEF.format(flow="PIN_CAP INPUT_OUTPUT"))
     wires, _ = read_spef(files / "b.spef", netlist, library)
     assert wires[n] == pytest.approx(23)
-    told = netlist_power(
+    result = netlist_power(
         files / "chain.v", [files / "toy.lib"], files / "chain.vcd", period_ns=10, spef=files / "a.spef"
     )
-    assert told["power_uw"]["switching"] == pytest.approx(0.5 * (2 + 25 + 4) * 99 / 1000)
-    assert told["wires"] == "SPEF a.spef, 66.7 % of the nets"
+    assert result["power_uw"]["switching"] == pytest.approx(0.5 * (2 + 25 + 4) * 99 / 1000)
+    assert result["wires"] == "SPEF a.spef, 66.7 % of the nets"
     (files / "c.spef").write_text("hello")
     with pytest.raises(ValueError, match="no \\*C_UNIT"):
         read_spef(files / "c.spef", netlist, library)
@@ -178,9 +178,9 @@ def test_a_library_without_power_tables_says_so(files: Path) -> None:
     bare = TOY[: TOY.index('      internal_power () {\n        related_pin : "A";\n        rise_power')]
     assert "internal_power" not in bare
     (files / "bare.lib").write_text(bare + "    }\n  }\n}\n")
-    told = netlist_power(files / "chain.v", [files / "bare.lib"], files / "chain.vcd", period_ns=10)
-    assert any("no internal power tables in 1 of 1 cell types (INV)" in note for note in told["notes"])
-    assert told["power_uw"]["internal"] == 0
+    result = netlist_power(files / "chain.v", [files / "bare.lib"], files / "chain.vcd", period_ns=10)
+    assert any("no internal power tables in 1 of 1 cell types (INV)" in note for note in result["notes"])
+    assert result["power_uw"]["internal"] == 0
 
 
 def test_recorded_clock_and_energy_per_clock(files: Path) -> None:
@@ -200,10 +200,10 @@ def test_recorded_clock_and_energy_per_clock(files: Path) -> None:
     for number in range(200):
         lines += [f"#{4 * number + 2}", "1!", f"b{(number + 1) % 2} #", f"{number % 2}%", f"#{4 * number + 4}", "0!"]
     (files / "chain.vcd").write_text("\n".join([*lines, ""]))
-    told = netlist_power(files / "chain.v", [files / "toy.lib"], files / "chain.vcd")
-    assert told["period_ns"] == pytest.approx(4)
-    assert told["clock_trees"]["ck"]["sinks"] == 41
+    result = netlist_power(files / "chain.v", [files / "toy.lib"], files / "chain.vcd")
+    assert result["period_ns"] == pytest.approx(4)
+    assert result["clock_trees"]["ck"]["sinks"] == 41
     # one flip-flop toggles at every clock: 6 fJ an edge of its clock pin, 40 stand still: 8 fJ, both slew-independent
-    assert told["power_uw"]["clock_pins"] == pytest.approx(2 / 4 * (6 + 40 * 8), rel=1e-3)
-    assert told["glitch_factor"] == pytest.approx(1)
-    assert np.isclose(told["power_uw"]["total"], sum(v for k, v in told["power_uw"].items() if k != "total"))
+    assert result["power_uw"]["clock_pins"] == pytest.approx(2 / 4 * (6 + 40 * 8), rel=1e-3)
+    assert result["glitch_factor"] == pytest.approx(1)
+    assert np.isclose(result["power_uw"]["total"], sum(v for k, v in result["power_uw"].items() if k != "total"))

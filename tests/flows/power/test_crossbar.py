@@ -92,12 +92,12 @@ def test_netlist_equals_rtl_clock_by_clock(
     run = crossbar_activity(loaded(mapped, stimulus), stimulus, clocks=clocks)
     bench = CrossbarBench(crossbar_design(SPEC, stimulus.conductances))
     played = bench.run(stimulus.conductances, stimulus.readout, stimulus.spikes)
-    told = {name: [row[1:] for row in rows if row[0] == 0] for name, rows in run.told.items()}
-    assert [clock for clock, _ in told["spikes"]] == played.spike_clocks.tolist()
-    np.testing.assert_array_equal([value for _, value in told["spikes"]], played.spikes.astype(int))
-    assert [value for _, value in told["counts"]] == played.counts.tolist()
-    assert [value for _, value in told["scores"]] == played.scores.tolist()
-    assert told["classes"] == list(zip(played.class_clocks.tolist(), played.classes.tolist(), strict=True))
+    result = {name: [row[1:] for row in rows if row[0] == 0] for name, rows in run.result.items()}
+    assert [clock for clock, _ in result["spikes"]] == played.spike_clocks.tolist()
+    np.testing.assert_array_equal([value for _, value in result["spikes"]], played.spikes.astype(int))
+    assert [value for _, value in result["counts"]] == played.counts.tolist()
+    assert [value for _, value in result["scores"]] == played.scores.tolist()
+    assert result["classes"] == list(zip(played.class_clocks.tolist(), played.classes.tolist(), strict=True))
     assert 0 < played.spikes.mean() < 1
     assert len(set(played.classes.tolist())) > 1
     assert run.compared["spikes"] >= 7 * 6 * SPEC.steps * SPEC.neurons
@@ -153,17 +153,17 @@ def test_stimulus_of_a_model_runs_on_its_macro(tmp_path: Path) -> None:
 
 
 def test_power_of_whole_inferences(mapped: Mapped) -> None:
-    summary, told, metrics = measure_power(mapped, SPEC, recordings=5, glitch_clocks=4)
+    summary, result, metrics = measure_power(mapped, SPEC, recordings=5, glitch_clocks=4)
     stimulus = recorded_stimulus(SPEC, streams=5, seed=1)
     clocks = np.mean([stimulus.timing(stream).classes[0] + 1 for stream in range(5)])
-    assert told["clocks_per_inference"] == pytest.approx(clocks)
-    assert told["energy_per_inference_pj"] == pytest.approx(summary.total_uw * 1e-3 * SPEC.clock_period_ns * clocks)
-    assert find(metrics, "energy__per_inference").value == pytest.approx(told["energy_per_inference_pj"])
-    assert told["period_ns"] == SPEC.clock_period_ns
-    assert set(told["stages_uw"]) >= {"input", "row_driver", "adc", "neuron", "counter", "readout"}
-    assert told["stages_uw"].keys().isdisjoint({"macro", "weight_memory"})
+    assert result["clocks_per_inference"] == pytest.approx(clocks)
+    assert result["energy_per_inference_pj"] == pytest.approx(summary.total_uw * 1e-3 * SPEC.clock_period_ns * clocks)
+    assert find(metrics, "energy__per_inference").value == pytest.approx(result["energy_per_inference_pj"])
+    assert result["period_ns"] == SPEC.clock_period_ns
+    assert set(result["stages_uw"]) >= {"input", "row_driver", "adc", "neuron", "counter", "readout"}
+    assert result["stages_uw"].keys().isdisjoint({"macro", "weight_memory"})
     operations = stimulus.golden.row_activations.sum() / 5 * SPEC.neurons
-    assert told["synaptic_operations"] == pytest.approx(operations)
+    assert result["synaptic_operations"] == pytest.approx(operations)
     assert read_metrics(mapped.folder / "power" / "metrics.json") == metrics
     kept = json.loads((mapped.folder / "power" / "power.json").read_text())
     assert kept["design"] == SPEC.name

@@ -401,24 +401,24 @@ def test_summary_adds_up_and_names_what_it_rests_on(tmp_path: Path) -> None:
     timing = propagate(netlist, library, sim.level, fixed_slew_ns={int(netlist.ports["ck"].nets[0]): 0.03})
     options = {"area_um2": 400.0, "wire_ff_per_um": 0.1, "usable": ["BUF"], "tree_slew_ns": 0.03}
     summary = summarise(sim, activity, timing, glitch_clocks=8, **options)  # type: ignore[arg-type]
-    told = summary.to_dict()
-    assert told["power_uw"]["total"] == pytest.approx(sum(v for k, v in told["power_uw"].items() if k != "total"))
-    assert told["energy_per_clock_pj"] == pytest.approx(told["power_uw"]["total"] * 10 / 1000)
+    result = summary.to_dict()
+    assert result["power_uw"]["total"] == pytest.approx(sum(v for k, v in result["power_uw"].items() if k != "total"))
+    assert result["energy_per_clock_pj"] == pytest.approx(result["power_uw"]["total"] * 10 / 1000)
     assert list(summary.trees) == ["ck"]
     tree = summary.trees["ck"]
     assert tree.sinks == 40
     # nothing but flip-flops: no glitch
     assert summary.glitch_factor == pytest.approx(1)
-    assert told["power_uw"]["glitches"] == pytest.approx(0)
-    assert {row["step"] for row in told["uncertainty"]} == {
+    assert result["power_uw"]["glitches"] == pytest.approx(0)
+    assert {row["step"] for row in result["uncertainty"]} == {
         "stimulus statistics", "internal energy by cause", "wire capacitance", "clock tree", "glitches",
     }  # fmt: skip
-    for row in told["uncertainty"]:
+    for row in result["uncertainty"]:
         assert row["low_uw"] <= summary.total_uw <= row["high_uw"]
     assert summary.notes == ()
     power = cell_power(sim, activity, timing)
     assert summary.kind("clock_pins") == pytest.approx(power.clock_pin_uw.sum())
-    assert told["power_uw"]["clock_tree"] == pytest.approx(tree.energy_fj / 10 + tree.leakage_nw / 1000)
+    assert result["power_uw"]["clock_tree"] == pytest.approx(tree.energy_fj / 10 + tree.leakage_nw / 1000)
     plain = summarise(sim, activity, timing, **options)  # type: ignore[arg-type]
     assert any("glitches are not estimated" in note for note in plain.notes)
 

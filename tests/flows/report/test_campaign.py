@@ -24,7 +24,7 @@ from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import ECON_T
 from tests.flows.report.test_protection_cost import leave_chip
 
-PRICES = Path(__file__).parents[3] / "benchmarks" / "results" / "protection.json"
+COSTS = Path(__file__).parents[3] / "benchmarks" / "results" / "protection.json"
 SUMMARY = {
     "scheme": "tmr_module", "loading": "direct", "engine": "netlist", "faults": 12, "confidence": 0.95,
     "uncorrected_single": 0, "origin": "liquidcal 0; liquidcal campaign ECON_T; today",
@@ -42,27 +42,27 @@ SUMMARY = {
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A result folder that the command left, with a campaign's summary in it."""
     out = tmp_path_factory.mktemp("report")
-    told = CliRunner().invoke(
-        app, ["sensitivity", "ECON_T", "--modules", "4", "--prices", str(PRICES), "--out", str(out), "--json"]
+    result = CliRunner().invoke(
+        app, ["sensitivity", "ECON_T", "--modules", "4", "--costs", str(COSTS), "--out", str(out), "--json"]
     )
-    assert told.exit_code == 0, told.output
+    assert result.exit_code == 0, result.output
     folder = out / ECON_T.name
     assert json.loads((folder / "sensitivity.json").read_text())["bits"] == 12864
     (folder / "campaign-netlist-tmr_module-direct.json").write_text(json.dumps(SUMMARY))
     return folder
 
 
-def test_report_shows_map_outcomes_and_prices(results: Path) -> None:
+def test_report_shows_map_outcomes_and_costs(results: Path) -> None:
     page = write_report(results, ECON_T).read_text()
     assert page.count("data:image/png;base64,") >= 12
-    for text in ("What a flipped weight bit does", "Price of protection", "Weights in beam", "FKeras"):
+    for text in ("What a flipped weight bit does", "Cost of protection", "Weights in beam", "FKeras"):
         assert text in page
     assert "0 (0 to 26.5)" in page
-    prices = {metric.name: metric for metric in read_metrics(PRICES)}
-    area = float(prices["design__instance__area__case:tmr_module_direct"].value)
-    ratio = area / float(prices["design__instance__area__case:none_direct"].value)
+    costs = {metric.name: metric for metric in read_metrics(COSTS)}
+    area = float(costs["design__instance__area__case:tmr_module_direct"].value)
+    ratio = area / float(costs["design__instance__area__case:none_direct"].value)
     assert f"{area:,.0f} ({ratio:.2f})" in page
-    assert prices["design__instance__area__case:tmr_module_direct"].command in page
+    assert costs["design__instance__area__case:tmr_module_direct"].command in page
     assert page.count("liquidcal 0; liquidcal campaign ECON_T; today") == 1
     # under map, rankings and rates
     assert page.count(str(escape(json.loads((results / "sensitivity.json").read_text())["origin"]))) == 3
@@ -71,14 +71,14 @@ def test_report_shows_map_outcomes_and_prices(results: Path) -> None:
 
 
 def test_rankings_say_what_they_cover(results: Path) -> None:
-    told = json.loads((results / "sensitivity.json").read_text())
-    measured, *others = told["rankings"]
+    result = json.loads((results / "sensitivity.json").read_text())
+    measured, *others = result["rankings"]
     assert measured["spearman"] == pytest.approx(1)
     # no order holds more in its first bits than that by the measured change itself
     for row in others:
         assert all(a <= b + 1e-12 for a, b in zip(row["covered"], measured["covered"], strict=True))
         assert row["bits_for_90"] >= measured["bits_for_90"]
-    assert sum(1 for points in told["pareto"].values() if points["left"][0] == 1 and points["left"][-1] < 1e-9) == 4
+    assert sum(1 for points in result["pareto"].values() if points["left"][0] == 1 and points["left"][-1] < 1e-9) == 4
 
 
 def test_protection_lowers_the_rate_and_the_range_is_that_of_the_cross_section(results: Path) -> None:
@@ -109,31 +109,31 @@ def test_code_words_in_beam_are_those_of_the_chip(results: Path) -> None:
     assert corrupted > 0.3 * if_all_do_harm
 
 
-def test_a_chip_has_a_page_with_campaigns_map_and_the_price_of_what_lies_beside_it(results: Path) -> None:
-    """The page of a variant; chips that were synthesised below the same folder take the place of the given prices."""
+def test_a_chip_has_a_page_with_campaigns_map_and_the_cost_of_what_lies_beside_it(results: Path) -> None:
+    """The page of a variant; chips that were synthesised below the same folder take the place of the given costs."""
     out = results.parent
     left = {"": 100.0, "_gated": 80.0}
     for gated, area in left.items():
         leave_chip(out / f"ECON_T_none_direct{gated}", area=area, energy=40.0)
         leave_chip(out / f"ECON_T_tmr_module_direct{gated}", area=2.5 * area, energy=None)
-    told = CliRunner().invoke(app, ["report", "ECON_T", "--scheme", "tmr_module", "--clock-gating", "--out", str(out)])
-    assert told.exit_code == 0, told.output
+    result = CliRunner().invoke(app, ["report", "ECON_T", "--scheme", "tmr_module", "--clock-gating", "--out", str(out)])
+    assert result.exit_code == 0, result.output
     folder = out / "ECON_T_tmr_module_direct_gated"
     content = json.loads((folder / "report.json").read_text())
     assert content["name"] == folder.name
     titles = [section["title"] for section in content["sections"]]
-    assert {"Faults in the running chip", "What a flipped weight bit does", "Price of protection"} <= set(titles)
+    assert {"Faults in the running chip", "What a flipped weight bit does", "Cost of protection"} <= set(titles)
     page = (folder / "index.html").read_text()
     assert page.count("data:image/png;base64,") >= 12
-    (price,) = (section for section in content["sections"] if section["title"] == "Price of protection")
-    gated, plain = price["tables"]
+    (cost,) = (section for section in content["sections"] if section["title"] == "Cost of protection")
+    gated, plain = cost["tables"]
     assert [column["name"] for column in gated["columns"]][:2] == ["scheme and loading, clock gated", "area µm²"]
     assert gated["rows"][0][:2] == ["none direct", "80 (1.00)"]
     assert gated["rows"][0][5:] == ["40 (1.00)", "30 (1.00)", "10 (1.00)", "9 (1.00)"]
     assert gated["rows"][1][:2] == ["tmr module direct", "200 (2.50)"]
     assert gated["rows"][1][5:] == ["", "", "", ""]
     assert plain["rows"][1][1] == "250 (2.50)"
-    assert any("liquidcal synth" in origin for origin in price["origins"])
+    assert any("liquidcal synth" in origin for origin in cost["origins"])
 
 
 def test_nothing_is_shown_of_steps_that_did_not_run(tmp_path: Path) -> None:
@@ -157,33 +157,33 @@ def test_a_damaged_result_is_named(name: str, text: str, message: str, results: 
     folder.mkdir()
     shutil.copy(results / "sensitivity.npz", folder)
     (folder / name).write_text(text)
-    told = CliRunner().invoke(app, ["report", "ECON_T", "--out", str(tmp_path)])
-    assert isinstance(told.exception, ValueError)
-    assert message in str(told.exception)
+    result = CliRunner().invoke(app, ["report", "ECON_T", "--out", str(tmp_path)])
+    assert isinstance(result.exception, ValueError)
+    assert message in str(result.exception)
     assert not (folder / "index.html").exists()
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("garbage", "prices.json holds no list of metrics: Expecting value"),
+        ("garbage", "costs.json holds no list of metrics: Expecting value"),
         ('{"a": 1}', "expected a list of metrics"),
         ('[{"name": "x"}]', "are unknown or missing"),
         ("[1]", "expected a metric with its fields, got 1"),
         ("[]", "metric design__instance__area__case:none_direct is missing"),
     ],
 )
-def test_prices_are_read_before_anything_is_computed(text: str, message: str, tmp_path: Path) -> None:
-    path = tmp_path / "prices.json"
+def test_costs_are_read_before_anything_is_computed(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "costs.json"
     path.write_text(text)
-    told = CliRunner().invoke(app, ["sensitivity", "ECON_T", "--prices", str(path), "--out", str(tmp_path / "out")])
-    assert isinstance(told.exception, ValueError)
-    assert message in str(told.exception)
+    result = CliRunner().invoke(app, ["sensitivity", "ECON_T", "--costs", str(path), "--out", str(tmp_path / "out")])
+    assert isinstance(result.exception, ValueError)
+    assert message in str(result.exception)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_model_that_does_not_exist_is_told_in_one_line(tmp_path: Path) -> None:
-    told = CliRunner().invoke(app, ["sensitivity", "ECON_T_EXACT", "--out", str(tmp_path)])
-    assert isinstance(told.exception, FileNotFoundError)
-    assert "no model is shipped for ECON_T_EXACT" in str(told.exception)
+    result = CliRunner().invoke(app, ["sensitivity", "ECON_T_EXACT", "--out", str(tmp_path)])
+    assert isinstance(result.exception, FileNotFoundError)
+    assert "no model is shipped for ECON_T_EXACT" in str(result.exception)
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""The price table: what synthesis and power left of whole chips, collected by scheme and loading."""
+"""The cost table: what synthesis and power left of whole chips, collected by scheme and loading."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.common.metrics import Metric, read_metrics, write_metrics
-from flows.report.protection_cost import main, prices, prices_below
+from flows.report.protection_cost import main, costs, costs_below
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import ECON_T
@@ -72,13 +72,13 @@ def test_whole_chips_by_scheme_and_loading(tmp_path: Path) -> None:
     leave_chip(tmp_path / "ECON_T_none_direct_gated", area=100.0, energy=40.0)
     leave_chip(tmp_path / "ECON_T_SOMETHING_none_direct", area=1.0, energy=None)
     (tmp_path / "ECON_T_tmr_module_direct").mkdir()
-    rows = prices_below(tmp_path, ECON_T)
+    rows = costs_below(tmp_path, ECON_T)
     assert [row.case for row in rows] == [
         "none_direct", "none_guarded", "secded_words_direct", "secded_words_direct_reuse_4",
     ]  # fmt: skip
     assert [row.design.clock_gating for row in rows] == [True, False, True, True]
     assert (rows[3].design.scheme, rows[3].design.loading) == (Scheme.SECDED_WORDS, Loading.DIRECT)
-    found = prices(rows)
+    found = costs(rows)
     assert values(found, "none_guarded") == pytest.approx({
         "design__instance__area": 200, "design__instance__area__gate_equivalent": 250, "store__area": 100,
         "control__area": 20, "pipeline_registers__area": 10, "design__flip_flop__count": 7, "energy": 40,
@@ -92,21 +92,21 @@ def test_whole_chips_by_scheme_and_loading(tmp_path: Path) -> None:
 
 def test_power_of_an_older_netlist_is_left_out(tmp_path: Path) -> None:
     leave_chip(tmp_path / "ECON_T_none_direct", area=100.0, energy=40.0, power_date="2025-12-31T00:00:00Z")
-    assert "energy" not in values(prices(prices_below(tmp_path, ECON_T)), "none_direct")
+    assert "energy" not in values(costs(costs_below(tmp_path, ECON_T)), "none_direct")
 
 
 def test_one_case_is_one_chip(tmp_path: Path) -> None:
     for gated in ("", "_gated"):
         leave_chip(tmp_path / f"ECON_T_none_direct{gated}", area=100.0, energy=None)
     with pytest.raises(ValueError, match="none_direct: with and without clock gates"):
-        prices(prices_below(tmp_path, ECON_T))
+        costs(costs_below(tmp_path, ECON_T))
 
 
 def test_the_command_replaces_rows_of_what_it_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["price", "ECON_T", "--out", str(tmp_path), *arguments])
+        monkeypatch.setattr(sys, "argv", ["cost", "ECON_T", "--out", str(tmp_path), *arguments])
         main()
         return capsys.readouterr().out
 
@@ -125,7 +125,7 @@ def test_the_command_replaces_rows_of_what_it_finds(
     assert values(table, "none_direct")["design__instance__area"] == 100
     assert values(table, "none_direct_reuse_4") == {"design__instance__area": 5}
     assert "no energy of this netlist" in run("--result", str(path))
-    monkeypatch.setattr(sys, "argv", ["price", "N_MNIST"])
+    monkeypatch.setattr(sys, "argv", ["cost", "N_MNIST"])
     with pytest.raises(SystemExit, match="N_MNIST is no encoder"):
         main()
     path.write_text("[1")

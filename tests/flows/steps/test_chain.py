@@ -115,9 +115,9 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *a
     monkeypatch.setattr(sys, "argv", ["liquidcal", "flow", *arguments, "--json"])
     with pytest.raises(SystemExit) as left:
         main()
-    told = capsys.readouterr()
-    assert left.value.code in (0, None), told.err
-    content: dict = json.loads(told.out)  # type: ignore[type-arg]
+    result = capsys.readouterr()
+    assert left.value.code in (0, None), result.err
+    content: dict = json.loads(result.out)  # type: ignore[type-arg]
     return content
 
 

@@ -27,8 +27,8 @@ SIZES = (120, 40, 40)
 class Chain:
     """Results of one run in a folder of its own."""
 
-    def __init__(self, folder: Path, told: dict[str, Any]):
-        self.folder, self.told = folder, told
+    def __init__(self, folder: Path, result: dict[str, Any]):
+        self.folder, self.result = folder, result
         (file,) = folder.glob("*.mem")
         self.file = file
         self.image = read_conductances(file)
@@ -36,7 +36,7 @@ class Chain:
             self.liquid = {name: arrays[name] for name in arrays.files}
         self.power = json.loads((folder / "power" / "power.json").read_text())
         self.energy = json.loads((folder / "energy.json").read_text())
-        self.check = {check["name"]: check for check in told["checks"]}
+        self.check = {check["name"]: check for check in result["checks"]}
 
 
 def run(
@@ -51,11 +51,11 @@ def run(
     folder.mkdir(exist_ok=True)
     (folder / "spec.toml").write_text(spec.to_toml())
     monkeypatch.setattr(crossbar_demo, "SIZES", SIZES)
-    told = call(
+    result = call(
         monkeypatch, capsys, str(folder / "spec.toml"), "--out", str(folder), "--library", "nangate45", "--seed",
         str(seed), "--recordings", "3", "--crossings", "20", "--no-proofs", *options,
     )  # fmt: skip
-    return Chain(folder / spec.name, told)
+    return Chain(folder / spec.name, result)
 
 
 def test_one_seed_goes_through_the_chain_and_changes_all_of_it(
@@ -65,7 +65,7 @@ def test_one_seed_goes_through_the_chain_and_changes_all_of_it(
     assert json.loads((one.folder / "verification.json").read_text())["checks"]
     other = run(tmp_path / "other", SPEC, 8, monkeypatch, capsys, "--no-verify")
     for chain, seed in ((one, 7), (other, 8)):
-        assert chain.told["passed"]
+        assert chain.result["passed"]
         # conductances: those of the device model, in a file named by its own hash
         assert chain.image.sha256 == draw(SPEC, seed).sha256
         assert chain.file.name == f"{SPEC.name}-seed{seed}-{chain.image.sha256[:16]}.mem"
@@ -74,7 +74,7 @@ def test_one_seed_goes_through_the_chain_and_changes_all_of_it(
         assert (model.seed, model.conductances_sha256) == (seed, chain.image.sha256)
         test = crossbar_demo.synthesised_parts(Journal(), SPEC, SIZES, seed)[2]
         classes = model.readout.classify(Liquid(SPEC, chain.image, "numpy").counts(test.spikes))
-        assert chain.told["chip"]["accuracy"] == pytest.approx(np.mean(classes == test.labels))
+        assert chain.result["chip"]["accuracy"] == pytest.approx(np.mean(classes == test.labels))
         # RTL: the Verilog loads this file, which lies beside it
         assert f'$readmemh("{chain.file.name}"' in (chain.folder / "rtl" / f"{SPEC.name}.v").read_text()
         assert (chain.folder / "rtl" / chain.file.name).read_bytes() == chain.file.read_bytes()
@@ -84,7 +84,7 @@ def test_one_seed_goes_through_the_chain_and_changes_all_of_it(
         assert chain.power["compared"]["spikes"] >= 3 * SPEC.steps * SPEC.neurons
         # energy: all of the chip, this draw
         assert {"cells", "ADCs", "neurons", "clock tree"} <= {term["name"] for term in chain.energy["terms"]}
-        assert chain.told["chip"]["digital_part_measured"]
+        assert chain.result["chip"]["digital_part_measured"]
         report = json.loads((chain.folder / "report.json").read_text())
         titles = {section["title"] for section in report["sections"]}
         assert {"The array", "Classes", "Energy of one inference", "Checks"} <= titles
@@ -101,11 +101,11 @@ def test_one_seed_goes_through_the_chain_and_changes_all_of_it(
 
     # the same seed again: all kept
     kept = run(tmp_path / "one", SPEC, 7, monkeypatch, capsys)
-    assert kept.told["ran"] == dict.fromkeys(("draw", "generate", "synth", "place", "time", "power", "verify"), False)
+    assert kept.result["ran"] == dict.fromkeys(("draw", "generate", "synth", "place", "time", "power", "verify"), False)
 
     # in the folder of another seed: the same bytes, and nothing of the other one stays; the netlist is kept
     moved = run(tmp_path / "other", SPEC, 7, monkeypatch, capsys, "--no-verify")
-    assert {step for step, ran in moved.told["ran"].items() if ran} == {"draw", "generate", "power"}
+    assert {step for step, ran in moved.result["ran"].items() if ran} == {"draw", "generate", "power"}
     for name in (one.file.name, "model.npz", "macro_energy.json", f"rtl/{SPEC.name}.v", f"rtl/{one.file.name}"):
         assert (moved.folder / name).read_bytes() == (one.folder / name).read_bytes(), name
     assert len(list((moved.folder / "rtl").glob("*.mem"))) == 1
@@ -127,8 +127,8 @@ def test_a_chip_that_shows_no_digits_goes_through_without_accuracy(
 ) -> None:
     spec = campaign_spec()
     chain = run(tmp_path, spec, 5, monkeypatch, capsys)
-    assert chain.told["passed"]
-    assert chain.told["chip"]["accuracy"] is None
+    assert chain.result["passed"]
+    assert chain.result["chip"]["accuracy"] is None
     assert chain.image.sha256 == draw(spec, 5).sha256
     assert chain.power["conductances"] == chain.file.name
     assert chain.liquid["spikes"].any()

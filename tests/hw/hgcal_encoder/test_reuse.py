@@ -74,7 +74,7 @@ def test_reuse_costs_no_bunch_crossing() -> None:
 
 
 def test_without_register_behind_the_dense_layer() -> None:
-    """The latents are kept by the neurons: a crossing less, at the price of time for the frame."""
+    """The latents are kept by the neurons: a crossing less, at the cost of time for the frame."""
     spec = replace(SMALL, name="SMALL_SHORT", reuse=2)
     component = Encoder(spec=spec, registers_after=("words", "normalise", "frame"))
     assert component.latency == 4

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from sim.hgcal_encoder.algorithms.best_choice import CELLS_SENT, BestChoice, merge_exchange, sort_descending
-from sim.hgcal_encoder.algorithms.comparison import reconstruct_rivals
+from sim.hgcal_encoder.algorithms.comparison import reconstruct_baselines
 from sim.hgcal_encoder.algorithms.concentrator import load_concentrator
 from sim.hgcal_encoder.algorithms.output_buffer import Admission, BufferThresholds, admit
 from sim.hgcal_encoder.algorithms.repeater import Repeater
@@ -289,12 +289,12 @@ def test_receiver_inverts_threshold_sum(seed, full_sum):
 # ---- side by side --------------------------------------------------------------------------------------------------
 
 
-def test_rivals_side_by_side():
+def test_baselines_side_by_side():
     rng = np.random.default_rng(9)
     charges = rng.integers(0, 3000, (120, 48)) * (rng.random((120, 48)) < 0.5)
     dense = rng.random(120) < 0.5
     chips = np.tile(np.arange(3), 40)  # three chips, 40 crossings each, interleaved
-    found = {r.name: r for r in reconstruct_rivals(charges, 3, high_density=dense, chips=chips)}
+    found = {r.name: r for r in reconstruct_baselines(charges, 3, high_density=dense, chips=chips)}
     assert {"best_choice", "best_choice_rest", "threshold_sum", "ctc4_4e3m_even", "stc16_5e4m_peak"} <= set(found)
     assert "stc4_4e3m_peak" not in found  # 10 of 12 on three links: not the whole module
     for high in (False, True):
@@ -316,12 +316,12 @@ def test_rivals_side_by_side():
     assert found["threshold_sum"].truncated == pytest.approx(lost / 120)
     assert 0 < lost < 120
     some = np.array([5, 100, 7])
-    for r in reconstruct_rivals(charges, 3, high_density=dense, chips=chips, rows=some):
+    for r in reconstruct_baselines(charges, 3, high_density=dense, chips=chips, rows=some):
         assert np.array_equal(r.charges, found[r.name].charges[some])
     for r in found.values():
         assert r.bits <= 96 or r.name == "threshold_sum"  # which may borrow from quiet crossings
     with pytest.raises(ValueError, match=r"chips: expected shape \(120,\)"):
-        reconstruct_rivals(charges, 3, chips=[1])
+        reconstruct_baselines(charges, 3, chips=[1])
 
 
 # ---- errors --------------------------------------------------------------------------------------------------------

@@ -231,9 +231,9 @@ int main(void) {
         check=True,
         env=environment,
     )
-    told = subprocess.run(["./main"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout.split()
+    result = subprocess.run(["./main"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout.split()
     masks = image_masks(ECON_T)
-    assert told == [
+    assert result == [
         "0x20",
         f"{0x0538 + 11 * 143:#x}",
         "12",

@@ -1,4 +1,4 @@
-"""Earth Mover's Distance against output bits, autoencoder and rivals: ``python -m benchmarks.rivals_bits``.
+"""Earth Mover's Distance against output bits, autoencoder and baselines: ``python -m benchmarks.baselines_bits``.
 
 Same images, same links, every algorithm bit-exact: shipped autoencoders through their decoder; best choice with and
 without the sum of the rest spread over the cells it dropped; threshold sum at 1.35 transverse MIP through its output
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from benchmarks.style import figure, save
 from flows.common.metrics import Metric, now, package_version, write_metrics
-from sim.hgcal_encoder.algorithms.comparison import reconstruct_rivals
+from sim.hgcal_encoder.algorithms.comparison import reconstruct_baselines
 from sim.hgcal_encoder.algorithms.output_buffer import Admission
 from sim.hgcal_encoder.algorithms.threshold_sum import ThresholdSum
 from sim.hgcal_encoder.detector.generator import Generator, ModuleImages
@@ -35,7 +35,7 @@ from sim.hgcal_encoder.learning.metric import ETA_BINS, Comparison, compare, occ
 from sim.hgcal_encoder.normalise import sum_code
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-COMMAND = "python -m benchmarks.rivals_bits"
+COMMAND = "python -m benchmarks.baselines_bits"
 LINKS = (2, 3, 4, 5)
 SEED = 20_261_123
 BUSY = (13, 48)
@@ -144,17 +144,18 @@ def comparisons(sample: Sample, links: int, known: dict[str, Comparison]) -> dic
         if model.elinks == links:
             name = "autoencoder" if model.spec.name == "ECON_T" else "autoencoder_4x4x3"
             found[name] = compare(truth, model.reconstruct(truth), etas=etas)
-    for rival in reconstruct_rivals(
+    for baseline in reconstruct_baselines(
         sample.charges, links, high_density=sample.high_density, chips=sample.chips, rows=sample.rows
     ):
-        if rival.name.startswith(("stc", "ctc")):
-            if rival.name not in known:
-                known[rival.name] = compare(truth, rival.charges, etas=etas)
-            found[rival.name] = known[rival.name]
+        if baseline.name.startswith(("stc", "ctc")):
+            if baseline.name not in known:
+                known[baseline.name] = compare(truth, baseline.charges, etas=etas)
+            found[baseline.name] = known[baseline.name]
         else:
-            found[rival.name] = compare(truth, rival.charges, etas=etas)
+            found[baseline.name] = compare(truth, baseline.charges, etas=etas)
         print(
-            f"  {links} links {rival.name}: {rival.bits:.0f} bits, {100 * rival.truncated:.1f} % truncated", flush=True
+            f"  {links} links {baseline.name}: {baseline.bits:.0f} bits, {100 * baseline.truncated:.1f} % truncated",
+            flush=True,
         )
     charges, bits, truncated = tuned_threshold_sum(sample, links)
     found["threshold_sum_tuned"] = compare(truth, charges, etas=etas)
@@ -319,8 +320,8 @@ def conservation(sample: Sample, links: int = 3) -> list[Metric]:
         }
         add(f"autoencoder_{links}_links_{dead_cells or 'no'}_dead_cells", images, ways)
     for spread in ("best_choice", "super_trigger_cells"):
-        rivals = {r.name: r for r in reconstruct_rivals(truth, links, high_density=dense)}
-        decoded = rivals["best_choice" if spread == "best_choice" else "ctc4_4e3m_even"].charges
+        baselines = {r.name: r for r in reconstruct_baselines(truth, links, high_density=dense)}
+        decoded = baselines["best_choice" if spread == "best_choice" else "ctc4_4e3m_even"].charges
         sums = sum_of_code(sum_code(truth.sum(axis=1)))
         ways = {"without": decoded}
         if spread == "best_choice":  # the cells sent are known, the others are not

@@ -1,4 +1,4 @@
-"""The encoder's network as da4ml's Verilog: a program for the environment of the rivals.
+"""The encoder's network as da4ml's Verilog: a program for the environment of the baselines.
 
 ``python da4ml_verilog.py NETWORK.npz FOLDER`` writes ``chip.v`` (each product floored) and ``exact.v`` (whole
 products), each with da4ml's own modules and the top module ``da4ml_network``, and answers with one line of JSON. No

@@ -1,4 +1,4 @@
-"""The encoder's network in da4ml, run on request: a program for the environment of the rivals.
+"""The encoder's network in da4ml, run on request: a program for the environment of the baselines.
 
 ``python da4ml_network.py NETWORK.npz`` traces the network that `benchmarks.models` wrote, answers with one line of
 JSON, and then runs da4ml's interpreter for every line it reads: ``chip`` or ``exact``, with a blank and a file name

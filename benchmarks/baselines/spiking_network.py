@@ -1,4 +1,4 @@
-"""The liquid in snnTorch and SpikingJelly, run on request: a program for the environment of the spiking rivals.
+"""The liquid in snnTorch and SpikingJelly, run on request: a program for the environment of the spiking baselines.
 
 ``python spiking_network.py LIQUID.npz`` loads the liquid that `benchmarks.liquid_speed` wrote, answers with one line of
 JSON, and then runs an engine for every line it reads: ``snntorch`` or ``spikingjelly``, with a blank and a file name
@@ -82,7 +82,7 @@ def main() -> None:
         torch.set_num_threads(threads)
         return torch.cat([engines[name](inputs[:, i : i + batch], at_once) for i in range(0, samples, batch)], 1)
 
-    # every rival runs in the form that suits it best on this machine
+    # every baseline runs in the form that suits it best on this machine
     best = {}
     for name in engines:
         run(name, 1, samples, False)
