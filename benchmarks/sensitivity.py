@@ -50,6 +50,7 @@ def main() -> None:
         metric("weight__bits_idle", result["idle_bits"], "", "bits whose flip changes no frame of the sample"),
         metric("emd__median", round(result["emd_median"], 4), "", "median EMD without upset, low-density cells"),
         metric("emd__shift_largest", round(result["largest_shift"], 4), "", "largest mean EMD change by one bit"),
+        metric(
             "energy__displaced_largest", round(100 * result["largest_displaced"], 2), "%",
             "largest mean part of the energy that one bit moves to other trigger cells",
         ),
