@@ -34,7 +34,7 @@ def test_every_folder_of_code_has_its_place() -> None:
         if name.endswith(".py") and (REPOSITORY / name).exists():
             folder = str(Path(name).parent)
             parents = [folder, *map(str, Path(folder).parents)]
-            assert folders & set(parents) or folder in ("sim", "hw", "tests", "scripts"), name
+            assert folders & set(parents) or folder in ("sim", "hw", "flows", "tests", "scripts"), name
 
 
 def test_model_and_hardware_of_a_stage_share_a_name() -> None:

@@ -1,1 +1,1 @@
-"""One file per command of the command line; `flows.cli` registers them."""
+"""The commands of the command line: each parses, calls a step and prints."""

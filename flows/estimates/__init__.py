@@ -1,1 +1,1 @@
-"""Estimates that no tool measures: translation between nodes, carbon, published chips, energy of the macro."""
+"""Estimates that no tool measures: other nodes, carbon, published chips, energy of the macro."""

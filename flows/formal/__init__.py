@@ -1,0 +1,1 @@
+"""Proofs: stages equal their formulas, protection holds, code words correct, frozen weights are right."""

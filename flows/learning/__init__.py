@@ -1,0 +1,1 @@
+"""Training, conversion and evaluation as the command line offers them."""

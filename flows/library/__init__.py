@@ -1,0 +1,1 @@
+"""Cell libraries: Liberty and LEF files, kits by name, tables of power and delay."""

@@ -1,0 +1,1 @@
+"""Native simulation of RTL for volume: a C++ harness around Verilator, driven with whole arrays."""

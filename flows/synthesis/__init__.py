@@ -1,0 +1,1 @@
+"""From RTL to cells: recipes, technology maps, areas, equivalence."""

@@ -1,0 +1,1 @@
+"""RTL against the golden model: random and directed stimulus, published vectors, mutants."""

@@ -1,0 +1,1 @@
+"""The other algorithms of ECON-T beside the autoencoder, and what they reconstruct."""

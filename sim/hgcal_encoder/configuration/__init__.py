@@ -1,0 +1,1 @@
+"""Registers of the chip, its driver and files of register images."""

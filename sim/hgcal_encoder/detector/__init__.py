@@ -1,0 +1,1 @@
+"""The endcap in front of the chip: particles, showers, geometry, digitisation."""

@@ -1,0 +1,1 @@
+"""Files that users have: published vectors, charges, networks of Keras."""

@@ -1,0 +1,1 @@
+"""Learning: metric, decoder, losses, training in the chip's number format."""

@@ -1,0 +1,1 @@
+"""Learning: readout training, health of a liquid, trained models."""

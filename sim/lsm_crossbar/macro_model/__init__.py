@@ -1,0 +1,1 @@
+"""The resistive macro: device effects, IR drop of the array, conductance files."""

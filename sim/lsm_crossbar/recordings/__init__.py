@@ -1,0 +1,1 @@
+"""Recordings of events: formats, encodings, a synthesised event camera."""
