@@ -201,8 +201,8 @@ def main() -> None:
         note = (
             f"yosys {yosys_version()}, {tools}; placed and routed for 40 MHz, ports behind shift chains, which are "
             f"counted; `python -m benchmarks.fpga`, {now()[:10]}, {os.cpu_count()} cores. The macro of a crossbar is "
-            "emulated in block RAM. What does not fit is told by yosys' netlist: tables and carries alone. `_network`: "
-            "without the front end, its clock the internal one, 8 times that of the crossings."
+            "emulated in block RAM. The logic cells of what does not fit are those of yosys' netlist: tables and carries "
+            "alone. `_network`: without the front end, its clock the internal one, 8 times that of the crossings."
         )
         content = {
             "tables": [

@@ -9,7 +9,12 @@ import typer.main
 from flows.cli import app
 from tests.conftest import REPOSITORY
 
-PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+PAGES = [
+    *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
+]
+READMES = sorted(path for top in ("flows", "hw", "sim") for path in (REPOSITORY / top).rglob("*.md"))
+MOST_COLUMNS = 6
 
 
 def ids(page: Path) -> str:
@@ -17,7 +22,8 @@ def ids(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
-def test_python_blocks_run(page: Path) -> None:
+def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # some write files
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.M | re.S)
     if page.name == "README.md" and page.parent == REPOSITORY:
         assert len(blocks) >= 2
@@ -25,11 +31,37 @@ def test_python_blocks_run(page: Path) -> None:
         exec(compile(block, ids(page), "exec"), {"__name__": "example"})
 
 
-@pytest.mark.parametrize("page", PAGES, ids=ids)
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub makes them."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    titles = re.findall(r"^#+ (.*)$", prose, flags=re.M)
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title).replace("`", "") for title in titles]
+    return {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in plain}
+
+
+@pytest.mark.parametrize("page", [*PAGES, *READMES], ids=ids)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", page.read_text()):
         if not target.startswith(("http://", "https://")):
-            assert (page.parent / target).exists(), target
+            place = page.parent / target if target else page
+            assert place.exists(), target
+            assert not anchor or anchor in anchors(place), (target, anchor)
+
+
+def test_every_page_can_be_reached_from_the_index() -> None:
+    linked = set(re.findall(r"\]\(([^)#\s]+)", (REPOSITORY / "docs" / "index.md").read_text()))
+    reached = {(REPOSITORY / "docs" / target).resolve() for target in linked}
+    records = REPOSITORY / "docs" / "decisions"
+    reached |= {records / name for name in re.findall(r"\]\(([^)#\s]+)", (records / "README.md").read_text())}
+    assert set((REPOSITORY / "docs").rglob("*.md")) - reached == {REPOSITORY / "docs" / "index.md"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_tables_are_narrow(page: Path) -> None:
+    """A table that one has to scroll sideways is not read."""
+    for line in page.read_text().splitlines():
+        if re.fullmatch(r"\|(?: *:?-+:? *\|)+", line):
+            assert line.count("|") - 1 <= MOST_COLUMNS, line
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
