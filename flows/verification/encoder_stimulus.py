@@ -152,12 +152,12 @@ def random_settings(spec: EncoderSpec, rng: np.random.Generator, etx_count: int 
         np.full(CELLS, 4095),  # only these reach the largest module sums
     ][int(rng.integers(4))]  # fmt: skip
     return Settings(
+        spec=spec,
         select=rng.permutation(CELLS) if rng.random() < 0.5 else rng.integers(0, CELLS, CELLS),
         factors=factors,
         high_density=bool(rng.integers(2)),
         etx_count=int(rng.integers(1, ETX_WORDS + 1)) if etx_count is None else etx_count,
         keep_mask=mask,
-        word_order=spec.word_order,
     )
 
 
@@ -225,10 +225,7 @@ def segments(spec: EncoderSpec, rng: np.random.Generator, count: int, rows: int)
         # every other segment sends all latents, so that no mask hides a wrong bit
         if number % 2 == 0:
             base = random_settings(spec, rng, etx_count=ETX_WORDS)
-            settings = Settings(
-                select=base.select, factors=base.factors, high_density=base.high_density, etx_count=ETX_WORDS,
-                keep_mask=(1 << spec.keep_bits) - 1, word_order=spec.word_order,
-            )  # fmt: skip
+            settings = replace(base, keep_mask=(1 << spec.keep_bits) - 1)
         else:
             settings = random_settings(spec, rng, etx_count=1 + (number // 2) % ETX_WORDS)
         weights = random_weights(spec, rng, kind)
@@ -246,7 +243,6 @@ def directed_segments(spec: EncoderSpec, rng: np.random.Generator, rounds: int) 
     many cells at full scale, so that all are.
     """
     result = []
-    full = (1 << spec.keep_bits) - 1
     sums = [*range(32), *((1 << m) + d for m in range(5, 28) for d in (-1, 0, 1, 1 << (m - 1), (1 << (m - 4)) - 1))]
     sums += [(1 << m) - (1 << (m - 6)) - 1 for m in range(6, 29)]
     for number in range(rounds):
@@ -255,17 +251,14 @@ def directed_segments(spec: EncoderSpec, rng: np.random.Generator, rounds: int) 
             (False, rng.choice([2047, 1024, 600, 100, 30], CELLS)),
             (True, rng.permutation(np.repeat([4095, 2048, 300, 40], [36, 4, 4, 4]))),
         ):
-            settings = Settings(
-                factors=factors, high_density=high_density, etx_count=ETX_WORDS, keep_mask=full,
-                word_order=spec.word_order,
-            )  # fmt: skip
+            settings = Settings(spec=spec, factors=factors, high_density=high_density, etx_count=ETX_WORDS)
             values = decode(np.arange(128), high_density)
             order = np.argsort(-factors, kind="stable")
             codes = np.stack([_fill(total, factors, values, order) for total in sums])
             result.append(_segment("sums", spec, settings, random_weights(spec, rng, "small"), codes, rng))
         settings = Settings(
-            select=rng.permutation(CELLS), factors=rng.integers(1700, 2400, CELLS), high_density=bool(number % 2),
-            etx_count=ETX_WORDS, keep_mask=full, word_order=spec.word_order,
+            spec=spec, select=rng.permutation(CELLS), factors=rng.integers(1700, 2400, CELLS),
+            high_density=bool(number % 2), etx_count=ETX_WORDS,
         )  # fmt: skip
         codes = rng.integers(0, 8, (2 * CELLS, CELLS))
         codes[np.arange(2 * CELLS), np.arange(2 * CELLS) % CELLS] = rng.integers(64, 128, 2 * CELLS)
@@ -273,10 +266,7 @@ def directed_segments(spec: EncoderSpec, rng: np.random.Generator, rounds: int) 
         for _ in range(3):
             result.append(_segment("hot cells", spec, settings, random_weights(spec, rng, "few"), codes, rng))
         # pixels can all be large only where the module sum is beyond the range of the shift
-        settings = Settings(
-            factors=np.full(CELLS, 4095), high_density=True, etx_count=ETX_WORDS, keep_mask=full,
-            word_order=spec.word_order,
-        )  # fmt: skip
+        settings = Settings(spec=spec, factors=np.full(CELLS, 4095), high_density=True, etx_count=ETX_WORDS)
         codes = np.where(rng.random((60, CELLS)) < rng.random((60, 1)), rng.integers(120, 128, (60, CELLS)), 0)
         codes[:2] = 127
         for kind in ("highest", "threes", "threes", "few", "top", "top", "top", "alternating"):

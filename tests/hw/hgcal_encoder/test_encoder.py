@@ -28,6 +28,7 @@ def stimulus(spec, rng, rows):
     codes = rng.integers(0, 128, (rows, 48)) >> rng.integers(0, 7, (rows, 1))
     words = pack(codes, spec.word_order, first_bx=3564 - rows // 3).astype(np.int64)
     settings = Settings(
+        spec=spec,
         select=rng.permutation(48),
         factors=rng.integers(0, 4096, 48),
         high_density=bool(rng.integers(2)),

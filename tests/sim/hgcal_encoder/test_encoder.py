@@ -245,9 +245,9 @@ def test_refuses_bad_charges_settings_and_weights() -> None:
         Encoder(TNS_2021, weights)
     with pytest.raises(ValueError, match=r"factors: expected 0 to 4095, got 4096 at index \(5,\)"):
         Settings(factors=np.where(np.arange(48) == 5, 4096, 0))
-    with pytest.raises(ValueError, match="eTx links: expected 1 to 13, got 14"):
+    with pytest.raises(ValueError, match="etx_count: expected 1 to 13 of ECON_T, got 14"):
         Settings(etx_count=14)
-    with pytest.raises(ValueError, match="keep mask: expected at most 144 bits"):
+    with pytest.raises(ValueError, match="keep_mask: expected at most the 144 bits of ECON_T, got 0x1000"):
         Encoder(ECON_T, weights, Settings(keep_mask=1 << 144))
     with pytest.raises(ValueError, match=r"kernel: expected -32 to 31, got 32"):
         replace(weights, kernel=weights.kernel * 0 + 32)

@@ -242,6 +242,7 @@ def test_register_writes_hold_everything(seed: int) -> None:
     spec = (ECON_T, TNS_2021)[seed] if seed < 2 else random_spec(rng)
     weights = Weights.random(spec, rng)
     settings = Settings(
+        spec=spec,
         select=rng.integers(0, 48, 48),
         factors=rng.integers(0, 4096, 48),
         high_density=bool(seed % 2),
