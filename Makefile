@@ -28,8 +28,9 @@ proofs: $(VENV)/.full ## proofs on protection, loading, I2C and frozen weights, 
 	@$(BIN)/python -m flows.formal.protection
 	@$(BIN)/python -m flows.formal.frozen --loadable
 
-figures: $(VENV)/.core ## tables of README and docs from benchmarks/results
+figures: $(VENV)/.core ## figures of README and docs from benchmarks/results, lists of files from docstrings
 	@$(BIN)/python -m benchmarks.tables
+	@$(BIN)/python scripts/rooms.py
 
 constraints: $(VENV)/.full ## rewrite constraints.txt from the installed environment
 	@(echo "# Versions tested together, for pip's --constraint. Regenerate with: make constraints"; \
