@@ -52,7 +52,7 @@ class FloatCode:
         """Lowest integer that each code stands for, rising, shape (2**width,); not to be written."""
         mantissa = np.arange(1 << self.mantissa)
         steps = np.arange((1 << self.exponent) - 1)[:, None]
-        table = np.concatenate([mantissa, (((1 << self.mantissa) + mantissa) << steps).ravel()])
+        table: IntArray = np.concatenate([mantissa, (((1 << self.mantissa) + mantissa) << steps).ravel()])
         table.flags.writeable = False
         return table
 
@@ -91,7 +91,8 @@ class FloatCode:
             If a code is too wide; the message names its index.
         """
         step = (check_range(codes, 0, self.max_code, name) >> self.mantissa) - 1
-        return np.left_shift(1, np.maximum(step, 0))
+        integers: IntArray = np.left_shift(1, np.maximum(step, 0))
+        return integers
 
     def decode(
         self, codes: npt.ArrayLike, drop: int = 0, name: str = "floating-point codes"

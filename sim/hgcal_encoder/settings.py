@@ -88,9 +88,10 @@ class Settings:
                 got = value if name == "etx_count" else shown(f"{value:#x}", quoted=False)
                 raise ValueError(f"{name}: expected {expected} of {spec.name}, got {got}")
             object.__setattr__(self, name, value)
-        object.__setattr__(
-            self, "word_order", WordOrder(spec.word_order if self.word_order is None else self.word_order)
-        )
+        order = spec.word_order if self.word_order is None else self.word_order
+        if order not in list(WordOrder):
+            raise ValueError(f"word_order: expected {' or '.join(WordOrder)}, got {shown(order)}")
+        object.__setattr__(self, "word_order", WordOrder(order))
 
     def of(self, spec: EncoderSpec) -> Settings:
         """The same settings for another network.

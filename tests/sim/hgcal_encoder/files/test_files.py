@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from flows.verification.encoder_stimulus import random_spec
 from sim.files import replacing
 from sim.hgcal_encoder.configuration.registers import register_map, register_writes, reset_settings
+from sim.hgcal_encoder.example_specs import random_spec
 from sim.hgcal_encoder.files import vectors
 from sim.hgcal_encoder.settings import Settings, load_settings
 from sim.hgcal_encoder.spec import ECON_T, TNS_2021, WordOrder
