@@ -5,7 +5,8 @@ A Markdown file holds two kinds of marks, both rewritten from ``benchmarks/resul
 
 - a table, ``<!-- figures:NAME -->`` to ``<!-- /figures -->``;
 - a figure in a sentence, ``<!-- figure:NAME:METRIC -->`` to ``<!-- /figure -->``: value and unit of one metric; with
-  ``number`` in place of ``figure`` the value alone.
+  ``number`` in place of ``figure`` the value alone. ``NAME`` may be ``published`` and ``METRIC`` ``SYSTEM.KEY`` of
+  ``flows/estimates/published.toml``, of which there are only numbers, as their authors write them.
 
 With ``--check`` nothing is written, and the exit code is 1 if a mark differs from its results. Exit code 2: a results
 file or a mark is malformed.
@@ -38,6 +39,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.common.metrics import Metric, read_metrics
+from flows.estimates.published import systems
 from sim.files import replacing
 
 __all__ = ["NAMES", "View", "render", "render_file", "rewrite", "update"]
@@ -73,6 +75,7 @@ NAMES = {
     "design__core__area": "area of the core",
     "design__instance__utilization": "utilisation",
     "design__overloaded_net__count": "overloaded nets",
+    "emd": "median EMD",
     "energy__per_inference": "energy per inference",
     "energy__per_inference__dynamic": "energy per inference, dynamic",
     "energy__per_synaptic_operation": "energy per synaptic operation",
@@ -353,7 +356,7 @@ def _base(name: str) -> str:
     return re.split(r"__(?=[a-z]+(?:_[a-z]+)*:)", name)[0]
 
 
-_PLAIN = ("bound", "cells", "class", "kind", "part")
+_PLAIN = ("bound", "class", "kind", "part")
 """Modifiers whose value says everything."""
 
 
@@ -362,7 +365,9 @@ def _words(name: str) -> str:
         return NAMES[name]
     base, *modifiers = re.split(r"__(?=[a-z]+(?:_[a-z]+)*:)", name)
     text = NAMES.get(base) or base.replace("__", " ").replace("_", " ")
-    said = [m.partition(":")[2] if m.partition(":")[0] in _PLAIN else m.replace(":", " ") for m in modifiers]
+    said = []
+    for key, _, value in (modifier.partition(":") for modifier in modifiers):
+        said.append(f"{value} cells" if key == "cells" else value if key in _PLAIN else f"{key} {value}")
     return ", ".join([text, *(m.replace("_", " ") for m in said)])
 
 
@@ -450,6 +455,11 @@ def _inline(text: str, results: Path, where: str, missing: list[str]) -> str:
         kind, file, name, _ = mark.groups()
         line = text.count("\n", 0, mark.start()) + 1
         path = results / f"{file}.json"
+        if file == "published":
+            system, _, key = name.partition(".")
+            if kind != "number" or system not in systems() or key not in systems()[system].figures:
+                raise ValueError(f"{where}, line {line}: published.toml has no number {name}")
+            return f"<!-- number:published:{name} -->{systems()[system].figures[key]:g}<!-- /number -->"
         if not path.is_file():
             missing.append(f"{where}, line {line}: no results at {path}")
             return mark[0]

@@ -41,7 +41,9 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", [*PAGES, *READMES], ids=ids)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", page.read_text()):
+    text = page.read_text()
+    links = re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", text)
+    for target, anchor in [*links, *((source, "") for source in re.findall(r'src="([^"]*)"', text))]:
         if not target.startswith(("http://", "https://")):
             place = page.parent / target if target else page
             assert place.exists(), target

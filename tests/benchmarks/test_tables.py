@@ -155,6 +155,10 @@ def test_figures_in_sentences(tmp_path: Path) -> None:
     assert rewrite(new, results, "page") == (new, [])
     with pytest.raises(ValueError, match=r"page, line 1: .*a.json has no metric other"):
         rewrite("<!-- figure:a:other -->1<!-- /figure -->", results, "page")
+    published = "<!-- number:published:econ_t.area_mm2 -->{}<!-- /number -->"
+    assert rewrite(published.format(""), results, "page") == (published.format("3.6"), [])
+    with pytest.raises(ValueError, match=r"page, line 1: published.toml has no number econ_t.area"):
+        rewrite(published.format("").replace("_mm2", ""), results, "page")
     with pytest.raises(ValueError, match="page: 1 of 1 figures in sentences are malformed or do not end"):
         rewrite("<!-- figure:a:model__throughput__engine:a -->1<!-- /number -->", results, "page")
     assert rewrite(mark.format("figure", "1").replace(":a:", ":b:", 1), results, "page")[1] == [
