@@ -201,7 +201,7 @@ def main() -> None:
         note = (
             f"yosys {yosys_version()}, {tools}; placed and routed for 40 MHz, ports behind shift chains, which are "
             f"counted; `python -m benchmarks.fpga`, {now()[:10]}, {os.cpu_count()} cores. The macro of a crossbar is "
-            "emulated in block RAM. The logic cells of what does not fit are those of yosys' netlist: tables and carries "
+            "emulated in block RAM. Logic cells of what does not fit are those of yosys' netlist: tables and carries "
             "alone. `_network`: without the front end, its clock the internal one, 8 times that of the crossings."
         )
         content = {

@@ -156,14 +156,15 @@ def document(found: Sequence[Row]) -> dict[str, Any]:
             for column, figure in (*named, *(("ours", figure) for figure in row.ours))
             if figure is not None
         ]
+    note = (
+        "Encoder: cells of NanGate 45 (predictive), placed, translated to 65 nm by the less favourable of two methods, "
+        "energy without leakage; EMD: less is better. Crossbar: in 40 nm terms, gates measured on NanGate 45. "
+        "[Origin of every figure](benchmarks/results/summary.json), [all rows](docs/results/comparison.md)."
+    )
     return {
         "command": "python -m benchmarks.summary",
         "tables": [{"title": "Where both chips stand", "columns": list(COLUMNS), "rows": lines}],
-        "notes": [
-            "Encoder: cells of NanGate 45 (predictive), placed, translated to 65 nm by the less favourable of two methods, "
-            "energy without leakage; EMD: less is better. Crossbar: in 40 nm terms, gates measured on NanGate 45. "
-            "[Origin of every figure](benchmarks/results/summary.json), [all rows](docs/results/comparison.md)."
-        ],
+        "notes": [note],
         "figures": figures,
     }
 

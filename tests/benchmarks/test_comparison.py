@@ -31,7 +31,11 @@ def scale(shown: str, unit: str) -> float:
     return {("um2", "mm²"): 1e6, ("pJ", "nJ"): 1e3}.get((unit, shown.split(" ")[1] if " " in shown else ""), 1.0)
 
 
-@pytest.mark.parametrize("figure", [*FIGURES, *SUMMARY["figures"]], ids=lambda f: f"{f['row']}-{f['column']}-{f['name']}".replace(" ", "_"))
+def name_of(figure: dict[str, str]) -> str:
+    return f"{figure['row']}-{figure['column']}-{figure['name']}".replace(" ", "_")
+
+
+@pytest.mark.parametrize("figure", [*FIGURES, *SUMMARY["figures"]], ids=name_of)
 def test_every_figure_is_in_the_file_it_names(figure: dict) -> None:  # type: ignore[type-arg]
     path = REPOSITORY / figure["path"]
     if path.suffix == ".toml":
@@ -155,13 +159,14 @@ def test_the_summary_is_what_the_files_give_and_fits_a_screen() -> None:
 
 
 def test_the_verdict_of_the_summary_follows_from_the_figures() -> None:
-    from benchmarks.comparison import Files, Figure
+    from benchmarks.comparison import Figure, Files
     from benchmarks.summary import Row, build
 
     def figure(value: float) -> Figure:
         return Figure(shown=f"{value} nJ", value=value, unit="nJ", path="", name="", method="")
 
-    row = Row(what="energy", ours=(figure(1), figure(3)), published=figure(4), alternative=figure(2), target=figure(2.5))
+    ours, target = (figure(1), figure(3)), figure(2.5)
+    row = Row(what="energy", ours=ours, published=figure(4), alternative=figure(2), target=target)
     # of a range the worse end counts
     assert row.verdict() == "better than the published chip; **not better than the alternative**; **misses 2.5 nJ**"
     assert replace(row, more=True).verdict() == (

@@ -147,10 +147,8 @@ def test_figures_in_sentences(tmp_path: Path) -> None:
     text = f"It makes {mark.format('figure', 'x')}, that is {mark.format('number', '')}.\n"
     new, missing = rewrite(text, place(tmp_path, "", a=[METRIC]) / "benchmarks" / "results", "page")
     assert missing == []
-    assert (
-        new
-        == f"It makes {mark.format('figure', '1,230,000 inferences/s')}, that is {mark.format('number', '1,230,000')}.\n"
-    )
+    whole, bare = mark.format("figure", "1,230,000 inferences/s"), mark.format("number", "1,230,000")
+    assert new == f"It makes {whole}, that is {bare}.\n"
     results = tmp_path / "benchmarks" / "results"
     assert rewrite(new, results, "page") == (new, [])
     with pytest.raises(ValueError, match=r"page, line 1: .*a.json has no metric other"):
