@@ -1,5 +1,6 @@
 """Documentation that runs: Python blocks are executed, commands exist, links lead somewhere."""
 
+import importlib
 import re
 from pathlib import Path
 
@@ -84,3 +85,47 @@ def test_make_targets_of_the_readme_exist() -> None:
     for page in PAGES:
         for target in re.findall(r"`make ([a-z-]+)`|^make ([a-z]+)", page.read_text(), flags=re.M):
             assert re.search(rf"^{''.join(target)}:", makefile, flags=re.M), (page, target)
+
+
+PRIVATE = r"told|struck|strikes?|striking|rivals?|notice[sd]?|unnoticed|prices?|bare image"
+"""Words that a reader from the field would have to guess at; docs/glossary.md has the words in use."""
+
+
+@pytest.mark.parametrize("page", [page for page in [*PAGES, *READMES] if page.name != "CHANGELOG.md"], ids=ids)
+def test_words_are_those_of_the_field(page: Path) -> None:
+    others = r"^```.*?^```|<!-- files -->.*?<!-- /files -->|<!-- figures:.*?<!-- /figures -->|`[^`]*`"
+    prose = re.sub(others, "", page.read_text(), flags=re.M | re.S)
+    assert re.search(rf"\b(?:{PRIVATE})\b", prose, flags=re.I) is None
+
+
+@pytest.mark.parametrize("page", PAGES[:2] + PAGES[3:], ids=ids)
+def test_files_and_modules_that_pages_name_exist(page: Path) -> None:
+    """Paths from the repository, file names that some folder has, and dotted names of our modules."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    names = {
+        path.name
+        for top in ("benchmarks", "flows", "hw", "scripts", "sim", "tests")
+        for path in (REPOSITORY / top).rglob("*.py")
+    }
+    for code in re.findall(r"`([\w./]+)`", prose):
+        if re.match(r"(?:benchmarks|flows|hw|sim|tests|docs)/", code):
+            assert (REPOSITORY / code).exists(), code
+        elif code.endswith(".py"):
+            assert code.rpartition("/")[2] in names, code
+        elif re.match(r"(?:benchmarks|flows|hw|sim)\.", code):
+            assert any(resolves(code, depth) for depth in range(3)), code
+
+
+def resolves(dotted: str, attributes: int) -> bool:
+    """Whether a dotted name is a module and so many attributes of it."""
+    parts = dotted.split(".")
+    module, rest = parts[: len(parts) - attributes], parts[len(parts) - attributes :]
+    place = REPOSITORY.joinpath(*module)
+    if not module or not (place.is_dir() or place.with_suffix(".py").is_file()):
+        return False
+    found = importlib.import_module(".".join(module))
+    for name in rest:
+        if not hasattr(found, name):
+            return False
+        found = getattr(found, name)
+    return True
