@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+# before any test imports TensorFlow, which chooses its Keras then: QKeras needs Keras 2 (flows/legacy_keras.py)
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
 IN_CI = os.environ.get("CI", "").lower() == "true"
 
 

@@ -27,7 +27,8 @@ def mantissa(codes: npt.ArrayLike) -> IntArray:
 
 def exponent(codes: npt.ArrayLike) -> IntArray:
     """Shift max(e - 1, 0) of 7-bit codes, 0 to 14."""
-    return np.maximum((check_range(codes, 0, 127, "trigger-cell codes") >> 3) - 1, 0)
+    shift: IntArray = np.maximum((check_range(codes, 0, 127, "trigger-cell codes") >> 3) - 1, 0)
+    return shift
 
 
 def decode(codes: npt.ArrayLike, high_density: bool) -> IntArray:

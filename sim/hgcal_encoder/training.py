@@ -366,8 +366,7 @@ class _Network:
     """Variables and forward passes of encoder and decoder in TensorFlow."""
 
     def __init__(self, spec: EncoderSpec, *, kept_bits: int, decoder: str, units: tuple[int, ...], seed: int) -> None:
-        import tensorflow as tf
-
+        tf = _tensorflow()
         self.tf, self.spec, self.kept_bits, self.decoder = tf, spec, kept_bits, decoder
         for rounding in (spec.conv_product_rounding, spec.dense_product_rounding):
             if rounding is Rounding.RND_CONV:
@@ -779,6 +778,8 @@ def train(
 
 def _tensorflow() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # training uses no Keras, but the same process may convert for QKeras later, and TensorFlow chooses on its import
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     try:
         import tensorflow as tf
     except ModuleNotFoundError as error:
