@@ -45,17 +45,17 @@ why=$(scripts/pythons.sh "$python" 2>&1 >/dev/null) || {
         install_packages python3 python3-venv
         why=$(scripts/pythons.sh 2>&1 >/dev/null) || fail "$why"
     else
-        fail "$why. Install one of these (Debian 12 and 13: apt-get install python3 python3-venv), or PYTHON=/path/to/python"
+        fail "$why. Install one of these (Debian 12 and 13: apt-get install python3 python3-venv) or name it: make PYTHON=/path/to/python"
     fi
 }
 chosen=$(scripts/pythons.sh "$python" 2>/dev/null | head -n 1)
 version=${chosen%% *} path=${chosen#* }
 
 if ! "$path" -c 'import ensurepip, venv' 2>/dev/null; then
-    case $path in
-    /usr/bin/*) missing="$missing python$version-venv" ;;
-    *) fail "$path lacks the modules ensurepip and venv: choose another with PYTHON=/path/to/python" ;;
-    esac
+    # Debian splits its own Pythons; a package of Debian helps no other
+    "$path" -c 'import sys; sys.exit(sys.base_prefix != "/usr")' ||
+        fail "$path lacks the modules ensurepip and venv: choose another with PYTHON=/path/to/python"
+    missing="$missing python$version-venv"
 fi
 if [ -n "$missing" ]; then
     # shellcheck disable=SC2086 # a list of words
