@@ -21,7 +21,7 @@ names, numbers by value, and sums ("all", "together") last.
 
 A results file may also hold tables as text: an object with ``tables`` (each ``title``, ``columns``, ``rows``) and
 ``notes``, as ``benchmarks/comparison.py`` writes it; ``rows`` then chooses tables by title. Links in it are relative to
-the repository.
+the repository. The table ``tested_versions`` comes from ``constraints/``.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from math import floor, log10
 from pathlib import Path
 from typing import Any
 
+from benchmarks.tested_versions import versions_table
 from flows.common.metrics import Metric, read_metrics
 from flows.estimates.published import systems
 from sim.files import replacing
@@ -436,6 +437,8 @@ def rewrite(text: str, results: Path, where: str, *, only: str | None = None) ->
         parts.append(text[position : begin.end()] + "\n")
         if only not in (None, begin[1]):
             parts.append(text[begin.end() + 1 : end])
+        elif begin[1] == "tested_versions":
+            parts.append(versions_table(results.parent.parent / "constraints"))
         elif path.is_file():
             try:
                 parts.append(render_file(path, View.parse(begin[2]), where))

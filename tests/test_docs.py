@@ -80,6 +80,11 @@ def test_commands_and_options_exist(page: Path) -> None:
             assert set(re.findall(r"--[a-z-]+", rest)) <= options | {"--help"}, line
 
 
+def test_the_readme_names_the_pythons_that_were_tested() -> None:
+    versions = sorted(int(path.stem.partition(".")[2]) for path in (REPOSITORY / "constraints").glob("3.*.txt"))
+    assert f"Python 3.{versions[0]} to 3.{versions[-1]}" in (REPOSITORY / "README.md").read_text()
+
+
 def test_make_targets_of_the_readme_exist() -> None:
     makefile = (REPOSITORY / "Makefile").read_text()
     for page in PAGES:
