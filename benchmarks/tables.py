@@ -246,7 +246,8 @@ def _text_tables(content: dict[str, Any], view: View, relative: Callable[[str], 
         chosen = [names.index(name) for name in view.quantities(names)]
         rows = sorted(part["rows"], key=lambda row: _natural(" ".join(row[:2]))) if view.sort else part["rows"]
         lines = [[row[i] for i in chosen] for row in (part["columns"], ["---"] * len(names), *rows)]
-        parts.append(f"**{part['title']}**\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines))
+        title = f"**{part['title']}**\n\n" if part["title"] else ""
+        parts.append(title + "".join("| " + " | ".join(line) + " |\n" for line in lines))
     if not parts:
         raise ValueError(f"nothing to show for {view}")
     notes = content["notes"] if not view.columns else ()  # said once, below the last table of the file
