@@ -25,11 +25,11 @@ bench: $(VENV)/.full ## speed of models and simulators; baselines in an environm
 	@scripts/bench.sh "$(PYTHON)" "$(BIN)"
 
 proofs: $(VENV)/.full ## proofs on protection, loading, I2C and frozen weights, the long ones too
-	@$(BIN)/python -m flows.formal.protection
-	@$(BIN)/python -m flows.formal.frozen --loadable
+	@$(BIN)/python -m flows.formal.all ECON_T --weights econ_t_5elinks
 
-figures: $(VENV)/.core ## tables of README and docs from benchmarks/results
+figures: $(VENV)/.core ## figures of README and docs from benchmarks/results, lists of files from docstrings
 	@$(BIN)/python -m benchmarks.tables
+	@$(BIN)/python scripts/rooms.py
 
 constraints: $(VENV)/.full ## rewrite constraints.txt from the installed environment
 	@(echo "# Versions tested together, for pip's --constraint. Regenerate with: make constraints"; \

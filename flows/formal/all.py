@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import chain
 
 from flows.designs.frozen import frozen_weights
-
 from flows.formal.code_words import (
     SELECTED,
     prove_every_selector,
@@ -122,12 +121,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.formal.all", description=main.__doc__)
     parser.add_argument("spec", nargs="?", default="ECON_T", help="preset or TOML file")
     parser.add_argument("--weights", help="shipped model or file whose constant weights are proved")
+    parser.add_argument("--folded", action="store_true", help="of these weights, prove every folded neuron too")
     arguments = parser.parse_args()
     spec = load_spec(arguments.spec)
     proofs = chain(protection_proofs(spec), word_proofs(spec))
     if arguments.weights is not None:
         weights = frozen_weights(arguments.weights, spec)
-        proofs = chain(proofs, frozen_proofs(weights, loadable=True))
+        proofs = chain(proofs, frozen_proofs(weights, loadable=True, folded=arguments.folded))
     left = 0
     for proof in proofs:
         left += proof.status is not Status.PROVED

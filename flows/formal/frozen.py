@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.common.process import SimulatorError, run_group
-from flows.formal.dot_product import FlatNetlist, WholeDotProduct, dot_products
+from flows.formal.dot_product import FlatNetlist, dot_products
 from flows.formal.solver import Proof, Status
 from flows.tools.rtlil import Cell, constant, parse_rtlil
 from flows.tools.verilator import verilator_environment
@@ -35,6 +35,7 @@ from hw.common.export import to_rtlil
 from hw.hgcal_encoder.dot_product import DotProductFormat
 from hw.hgcal_encoder.frozen_layer import FrozenFormat, FrozenLayer
 from hw.hgcal_encoder.frozen_network import FrozenWeights, convolution_layer, dense_layer
+from hw.hgcal_encoder.whole_dot_product import WholeDotProduct
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 
