@@ -190,7 +190,7 @@ class StoreProof:
             return False
         lanes = self.netlist.variants(values, self.state[own], flips)
         block, none = self._block(word)
-        counted = np.where(flips.any(axis=1)[None, :, None], block, none)
+        counted = np.where(np.asarray(flips.any(axis=1))[None, :, None], block, none)
         stored = state[own][:, None, :] ^ flips.T[:, :, None] * form(constant=1)
         return (
             verdict.equal(lanes[self.after[own]][:, 1:], after[:, None], where)
