@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from flows.common.content_cache import cache_directory
-from flows.library.liberty_file import LibraryError, file_sha256
+from flows.library.liberty_file import LibraryError, LibraryMissingError, file_sha256
 from flows.library.library import CellLibrary, library_from_files
 
 __all__ = ["cell_library"]
@@ -60,10 +60,10 @@ def _run(command: Sequence[str], directory: Path, what: str, advice: str) -> Non
     try:
         done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=300, check=False)
     except (FileNotFoundError, subprocess.TimeoutExpired) as error:
-        raise LibraryError(f"{what} failed: {error}; {advice}") from error
+        raise LibraryMissingError(f"{what} failed: {error}; {advice}") from error
     if done.returncode != 0:
         tail = " / ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-3:])
-        raise LibraryError(f"{what} failed with status {done.returncode}: {tail}; {advice}")
+        raise LibraryMissingError(f"{what} failed with status {done.returncode}: {tail}; {advice}")
 
 
 def _fetch_nangate45(target: Path) -> None:

@@ -17,12 +17,12 @@ from flows.campaign.outcome import Effect, Outcome, uncorrected
 from flows.campaign.rtl import RESET
 from flows.campaign.workload import Workload, make_workload
 from flows.designs.storage_bits import StorageBit, Stratum, storage_bits
-from flows.library.catalogue import cell_library
 from flows.synthesis.recipe import Recipe
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.spec import ECON_T
+from tests.flows.conftest import library_or_skip
 
 SPEC = replace(ECON_T, name="TINY", filters=1, latents=1)
 """All 48 cells with their settings, and 27 weights."""
@@ -48,10 +48,7 @@ def bits() -> tuple[StorageBit, ...]:
 
 @pytest.fixture(scope="module")
 def chip() -> ChipNetlist:
-    try:
-        library = cell_library("nangate45")
-    except (OSError, ValueError) as error:
-        pytest.skip(str(error))
+    library = library_or_skip("nangate45")
     return ChipNetlist.load(map_chip(SPEC, Scheme.TMR_MODULE, Loading.DIRECT, library, recipe=QUICK))
 
 
@@ -256,10 +253,7 @@ GATED = {Scheme.SECDED: "registers.byte_0538.replica", Scheme.TMR_REGISTERS: "re
 @pytest.fixture(scope="module", params=GATED, ids=str)
 def gated(request: pytest.FixtureRequest, workload: Workload) -> NetlistEngine:
     """A chip whose flip-flops with an enable stand behind clock gates."""
-    try:
-        library = cell_library("nangate45")
-    except (OSError, ValueError) as error:
-        pytest.skip(str(error))
+    library = library_or_skip("nangate45")
     folder = map_chip(SPEC, request.param, Loading.DIRECT, library, recipe=QUICK, clock_gating=True)
     return NetlistEngine(workload, request.param, chip=ChipNetlist.load(folder), words=4)
 
