@@ -325,11 +325,13 @@ def _case_table(metrics: Sequence[Metric], view: View) -> tuple[str, list[Metric
 
 
 def _without_common(names: Sequence[str]) -> list[str]:
-    """Names without the words that all of them begin with; one name alone stays."""
+    """Names without the words that all of them begin with; one name alone stays, and a number keeps what it counts."""
     words = [name.split("_") for name in names]
     common = 0
     while len(names) > 1 and all(len(w) > common + 1 and w[common] == words[0][common] for w in words):
         common += 1
+    if common and any(w[common].isdigit() for w in words):
+        common -= 1
     return ["_".join(w[common:]) for w in words]
 
 
