@@ -233,9 +233,7 @@ def breakdown(chips: Mapping[str, Results], encoders: Mapping[int, Results]) -> 
                 rows.append(row(total, f"{name.replace(' ', '_')}__case:{case}_{part}", value, "pJ", text))
         words = case.replace("_", " ")
         rows.append(
-            row(
-                total, f"clock_trees__case:{case}_all", found.kind("clock_tree"), "pJ", f"{words}: trees of both clocks"
-            )
+            row(total, f"clock_trees__case:{case}_all", found.kind("clock_tree"), "pJ", f"{words}: both clock trees")
         )
         rows.append(row(total, f"energy__case:{case}_all", float(total.value), "pJ", f"{words}: all ({where})"))
     for reuse, found in encoders.items():

@@ -125,9 +125,9 @@ def test_a_view_chooses_and_sorts() -> None:
     assert render(CASES, view, "here.json").splitlines() == [
         "| case | energy, low, nJ |",
         "| --- | ---: |",
-        "| 2 | 2 |",
-        "| 16 | 16 |",
-        "| all | 30 |",
+        "| reuse 2 | 2 |",
+        "| reuse 16 | 16 |",
+        "| reuse all | 30 |",
         "",
         "[Origin](here.json): tool 1.0, 2026-01-02.",
     ]
