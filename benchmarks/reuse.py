@@ -18,8 +18,8 @@ from pathlib import Path
 from flows.common.metrics import Metric, now, read_metrics, write_metrics
 from flows.library.catalogue import cell_library
 from flows.library.library import CellLibrary
-from flows.physical.timing import sta_version
 from flows.synthesis.synthesise import synthesise
+from flows.tools.opensta import sta_version
 from flows.tools.yosys import run_yosys
 from hw.common.export import to_rtlil
 from hw.hgcal_encoder.encoder import Encoder

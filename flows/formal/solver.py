@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from flows.common.errors import ToolTimeout
 from flows.tools.rtlil import parse_rtlil
-from flows.tools.yosys import YosysError, run_yosys
+from flows.tools.yosys import SAT_TIMEOUT, YosysError, run_yosys
 
 __all__ = ["Proof", "Status", "prove_equal", "prove_reset"]
 
@@ -54,12 +55,14 @@ def prove_always(
             log = run_yosys("\n".join(lines) + "\n", directory=work, name=name, timeout_s=timeout_s + 60).log
             if "SAT proof finished - no model found: SUCCESS!" not in log:
                 raise YosysError(f"proof {name!r} ended without a verdict", log)
+        except ToolTimeout:
+            status = Status.UNDECIDED
         except YosysError as error:
             if "model found: FAIL" in error.log:
                 status = Status.REFUTED
                 found = re.findall(r"^\s+\\(\w+)\s+\S+\s+\S+\s+([01]+)\s*$", error.log, re.MULTILINE)
                 example = {signal: int(binary, 2) for signal, binary in found}
-            elif "Interrupted SAT solver: TIMEOUT" in error.log or "limit" in str(error):
+            elif SAT_TIMEOUT in error.log:
                 status = Status.UNDECIDED
             else:
                 raise
@@ -162,13 +165,13 @@ def prove_equal(
             log = run.log
             if log.count("SAT proof finished - no model found: SUCCESS!") != len(cases):
                 raise YosysError(f"proof {name!r} ended without a verdict", log)
+        except ToolTimeout:
+            status = Status.UNDECIDED
         except YosysError as error:
             log = error.log
             if "model found: FAIL" in log:
                 status, counterexample = Status.REFUTED, _model(log)
-            elif (
-                "Interrupted SAT solver: TIMEOUT" in log or "ran into its limit" in str(error) or "limit" in str(error)
-            ):
+            elif SAT_TIMEOUT in log:
                 status = Status.UNDECIDED
             else:
                 raise
