@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass, replace
 from typing import Any
 
+from flows.synthesis.recipe import AREA, BUFFERED, Recipe
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import PRESETS as ENCODER_PRESETS
@@ -130,6 +131,19 @@ class Design:
     def period_ns(self) -> float:
         """Period of the clock, ns: a bunch crossing, or what a crossbar's spec says."""
         return BUNCH_CROSSING_NS if isinstance(self.spec, EncoderSpec) else self.spec.clock_period_ns
+
+    @property
+    def clock_period_ns(self) -> float:
+        """Period of the fastest clock, ns: what logic is mapped for; the internal clock's where there is one."""
+        return self.period_ns / self.reuse
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the design is mapped, the same for area, timing, power and fault campaign.
+
+        Smallest area at one clock; with an internal clock also buffers on nets that it would otherwise miss.
+        """
+        return AREA if self.reuse == 1 else BUFFERED
 
     @property
     def internal_clocks(self) -> dict[str, int]:

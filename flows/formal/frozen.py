@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.common.errors import ToolTimeout
-from flows.formal.dot_product import WholeDotProduct, dot_products
+from flows.formal.dot_product import dot_products
 from flows.formal.solver import Proof, Status
 from flows.tools.yosys import YosysError, run_abc, run_yosys
 from hw.common.export import to_rtlil
+from hw.hgcal_encoder.whole_dot_product import WholeDotProduct
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 

@@ -20,7 +20,6 @@ def run_synthesis(journal: Journal, chosen: Design | Spec, folder: Path, library
     from flows.common.journal import Check
     from flows.common.metrics import GateError
     from flows.library.catalogue import cell_library
-    from flows.synthesis.recipe import AREA, BUFFERED
     from flows.synthesis.result import gate_synthesis
     from flows.synthesis.synthesise import synthesise
     from hw.common.export import to_rtlil
@@ -33,7 +32,7 @@ def run_synthesis(journal: Journal, chosen: Design | Spec, folder: Path, library
         rtlil = to_rtlil(part.component(), part.name)
         result = synthesise(
             rtlil, top=part.name, library=cells, out_dir=folder / "synthesis", clock_gating=part.clock_gating,
-            keep=(KEPT,), clock_period_ns=25.0 / part.reuse, recipe=AREA if part.reuse == 1 else BUFFERED,
+            keep=(KEPT,), clock_period_ns=part.clock_period_ns, recipe=part.recipe,
             command=f"liquidcal synth {part.spec.name} --library {cells.name}{part.options}",
         )  # fmt: skip
     name = f"netlist on {cells.name}: all cells mapped, no latch, no loop, nothing undriven"

@@ -14,7 +14,9 @@ from pathlib import Path
 from flows.common.errors import ToolError
 from flows.common.process import Finished, run_module, run_process
 
-__all__ = ["YosysError", "quote", "run_abc", "SAT_TIMEOUT", "run_yosys", "yosys_version"]
+__all__ = ["SAT_TIMEOUT", "YosysError", "quote", "run_abc", "run_yosys", "yosys_version"]
+
+DEPENDS_ON = ("_yosys_child.py",)
 
 
 class YosysError(ToolError):

@@ -15,7 +15,7 @@ differ from recording to recording (unless `jitter_px` moves them).
 
 Events made here are "N-MNIST-like": the trajectory and the parameters of `EventCamera` are fitted to 1,000 real
 recordings, and the tests hold the two together: numbers of events, polarity, saccades, classes, rate profile and image
-offsets (docs/lsm_events.md).
+offsets (docs/method/lsm_events.md).
 
 Sources: G. Orchard et al., "Converting static image datasets to spiking neuromorphic datasets using saccades", Front.
 Neurosci. 9 (2015) 437 (set-up, saccades); P. Lichtsteiner et al., "A 128x128 120 dB 15 us latency asynchronous
@@ -38,6 +38,8 @@ from scipy.ndimage import gaussian_filter
 from sim.lsm_crossbar.recordings.events import NMNIST_DURATION_US, NMNIST_SENSOR, Events
 
 __all__ = ["SACCADES_US", "TRAJECTORY", "Digits", "EventCamera", "mnist_digits"]
+
+DEPENDS_ON = ("../data/mnist_10k.npz",)
 
 SACCADES_US = (0, 105_000, 210_000)
 """Begin of the three saccades of N-MNIST."""

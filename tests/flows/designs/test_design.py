@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.designs.design import PRESETS, Design, design, load_design
+from flows.synthesis.recipe import AREA, BUFFERED
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import ECON_T
@@ -75,3 +76,10 @@ def test_variants_that_cannot_be() -> None:
 def test_clock_is_the_crossings_or_the_crossbars_own() -> None:
     assert design("ECON_T", reuse=4).period_ns == 25.0
     assert design("N_MNIST", clock_gating=True).period_ns == N_MNIST.clock_period_ns == 10.0
+
+
+def test_a_design_says_how_it_is_mapped() -> None:
+    """One netlist per design: smallest area at one clock, buffered for an internal clock."""
+    assert (design("ECON_T").recipe, design("ECON_T").clock_period_ns) == (AREA, 25.0)
+    assert (design("ECON_T", reuse=4).recipe, design("ECON_T", reuse=4).clock_period_ns) == (BUFFERED, 6.25)
+    assert (design("N_MNIST").recipe, design("N_MNIST").clock_period_ns) == (AREA, 10.0)

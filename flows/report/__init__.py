@@ -1,0 +1,1 @@
+"""The HTML report of a design: sections, drawings, tables."""

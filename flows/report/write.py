@@ -1,0 +1,86 @@
+"""Writing the report of a design or of a comparison of two runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flows.report.document import Section, folder_metrics, format_number, origins, table
+from sim.files import replacing
+
+__all__ = ["compare", "write_report"]
+
+
+def compare(folder: Path, against: Path) -> Section:
+    """Metrics of two result folders side by side: those that both have, with their ratio.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one holds no metrics.
+    ValueError
+        If they have no figure in common.
+    """
+    sides = []
+    for side in (folder, against):
+        metrics = {m.name: m for m in folder_metrics(side) if "__module:" not in m.name}
+        if not metrics:
+            raise FileNotFoundError(f"{side} holds no metrics of a step")
+        sides.append(metrics)
+    rows = []
+    for name, metric in sides[0].items():
+        other = sides[1].get(name)
+        if other is None or isinstance(metric.value, str) or isinstance(other.value, str):
+            continue
+        ratio = f"{metric.value / other.value:.3f}" if other.value else ""
+        rows.append([name, format_number(metric.value), format_number(other.value), metric.unit, ratio])
+    if not rows:
+        raise ValueError(f"{folder} and {against} have no figure in common")
+    return Section(
+        title=f"Against {against}",
+        tables=(table(["figure", ">this", ">other", "unit", ">this / other"], rows),),
+        notes=("Ratios of figures of one tool and library only mean something if both sides used the same.",),
+        origins=tuple(dict.fromkeys(line for side in sides for line in origins(side[row[0]] for row in rows))),
+    )
+
+
+def write_report(folder: Path, spec: Any, *, against: Path | None = None) -> Path:
+    """Write ``index.html``, ``report.md`` and ``report.json`` of a result folder.
+
+    Parameters
+    ----------
+    folder : Path
+        What the steps of this design left; what is missing is left out of the page.
+    spec : EncoderSpec or CrossbarSpec
+    against : Path, optional
+        Result folder of another run or design to compare with.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds no result at all, or the other one no metrics.
+    """
+    from flows.report.crossbar import crossbar_report
+    from flows.report.encoder import encoder_report
+    from sim.hgcal_encoder.spec import EncoderSpec
+
+    extra = (compare(folder, against),) if against is not None else ()
+    report = (encoder_report if isinstance(spec, EncoderSpec) else crossbar_report)(folder, spec)
+    # folders of variants are named after what makes them
+    name = folder.name if folder.name.startswith(f"{spec.name}_") else spec.name
+    report = replace(report, name=name, sections=(*report.sections, *extra))
+    for file_name, text in (
+        ("report.json", json.dumps(report.to_dict(), indent=1) + "\n"),
+        ("report.md", report.to_markdown()),
+        ("index.html", report.to_html()),
+    ):
+        with replacing(folder / file_name) as file:
+            file.write(text)
+    return folder / "index.html"
