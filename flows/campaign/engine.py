@@ -7,11 +7,12 @@ from typing import Protocol
 
 from flows.campaign.faults import Fault
 from flows.campaign.outcome import Outcome
+from flows.common.errors import FlowError
 
 __all__ = ["Engine", "EngineError"]
 
 
-class EngineError(RuntimeError):
+class EngineError(FlowError):
     """The chip without any fault does not do what the golden model says: no outcome would mean anything."""
 
 
