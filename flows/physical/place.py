@@ -33,6 +33,8 @@ from flows.netlist.netlist import Netlist
 
 __all__ = ["Congestion", "Placement", "PlacementError", "congestion", "draw", "legalise", "place", "wire_factor"]
 
+DEPENDS_ON = ("_placement_child.py",)
+
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int32]
 _RISA = {

@@ -24,6 +24,8 @@ from sim.files import replacing
 
 __all__ = ["Column", "Key", "Picture", "Report", "Section", "Table", "Tile", "collect", "folder_origins", "origins"]
 
+DEPENDS_ON = ("templates",)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Column:

@@ -37,6 +37,7 @@ from flows.tools.verilog import Port, read_ports, split_modules
 
 __all__ = ["FastClock", "NativeModel", "WritePort", "build_native"]
 
+DEPENDS_ON = ("harness.cpp",)
 _HARNESS = Path(__file__).with_name("harness.cpp")
 ROWS_PER_CALL = 1 << 14
 """Rows handed to one call into the library: Ctrl-C is answered between calls."""

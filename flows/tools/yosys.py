@@ -19,6 +19,8 @@ from flows.common.process import group_memory
 
 __all__ = ["YosysError", "YosysRun", "quote", "run_yosys", "yosys_version"]
 
+DEPENDS_ON = ("_yosys_child.py",)
+
 _POLL_S = 0.05
 
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 __all__ = ["BunchCrossings", "MultiParticles", "ParticleSource", "Particles", "PileUp", "SingleParticles", "TopPairs"]
 
+DEPENDS_ON = ("../data/pool_*.npz", "../data/lib_*.npz")
+
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]

@@ -39,6 +39,8 @@ __all__ = [
     "truncate_latents",
 ]
 
+DEPENDS_ON = ("../data/weights",)
+
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]

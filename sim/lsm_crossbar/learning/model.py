@@ -25,6 +25,8 @@ from sim.lsm_crossbar.spec import CrossbarSpec
 
 __all__ = ["TrainedCrossbar", "shipped_models"]
 
+DEPENDS_ON = ("../data/weights",)
+
 _FIELDS = ("spec", "seed", "conductances_sha256", "encoding", "step_us", "weights", "bias")
 
 

@@ -32,7 +32,8 @@ from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.noise import NOISE_SIGMA
 from sim.lsm_crossbar.spec import NOISE_FRACTION, CrossbarSpec, DeviceParameters
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
+DEPENDS_ON = ("../data/*.csv",)
 REFERENCE_COMPLIANCE_UA = 5.0
 """Compliance, uA, to which the measured conductances are assigned: mean conductance times 0.4 V (Ielmini 2011,
 the voltage unconfirmed)."""

@@ -39,6 +39,8 @@ from sim.lsm_crossbar.recordings.events import NMNIST_DURATION_US, NMNIST_SENSOR
 
 __all__ = ["SACCADES_US", "TRAJECTORY", "Digits", "EventCamera", "mnist_digits"]
 
+DEPENDS_ON = ("../data/mnist_10k.npz",)
+
 SACCADES_US = (0, 105_000, 210_000)
 """Begin of the three saccades of N-MNIST."""
 

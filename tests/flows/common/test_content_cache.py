@@ -1,0 +1,104 @@
+"""One rule for every cache: content of inputs, code that matters, options, versions of tools."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.common import content_cache
+from flows.common.content_cache import (
+    ContentCache,
+    code_hash,
+    content_key,
+    imported,
+    module_file,
+    source_hash,
+    tool_versions,
+)
+
+ROOT = Path(content_cache.__file__).resolve().parents[2]
+
+
+def test_keys_follow_content_not_order(tmp_path: Path) -> None:
+    assert content_key(a=1, b="x") == content_key(b="x", a=1) != content_key(a=2, b="x")
+    assert source_hash("sim/files.py") != source_hash("sim/fixed_point.py")
+    with pytest.raises(FileNotFoundError, match="no source"):
+        source_hash("sim/none.py")
+    cache = ContentCache(tmp_path)
+    cache.put("k", {"v": 1})
+    assert cache.get("k") == {"v": 1}
+    (tmp_path / "k.json").write_text("{")
+    assert cache.get("k") is None
+
+
+def tree(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def test_an_edit_of_any_file_that_is_imported_or_declared_changes_the_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree(
+        tmp_path,
+        {
+            "flows/step.py": "def work():\n    from sim.model import run\n    return run()\n",
+            "sim/model.py": "import sim.formats, numpy\nfrom hw import parts\n",
+            "sim/formats.py": 'DEPENDS_ON = ("data/*.csv", "programs")\n',
+            "sim/data/a.csv": "1", "sim/data/b.txt": "1", "sim/programs/c.cpp": "1", "sim/programs/run.py": "import hw.late",
+            "hw/__init__.py": "", "hw/parts.py": "", "hw/late.py": "", "flows/other.py": "",
+        },
+    )  # fmt: skip
+    monkeypatch.setattr(content_cache, "ROOT", tmp_path)
+    find = imported.__wrapped__
+    found = find("flows/step.py")
+    assert set(found) == {
+        "flows/step.py", "sim/model.py", "sim/formats.py", "hw/__init__.py", "hw/parts.py",
+        "sim/data/a.csv", "sim/programs/c.cpp", "sim/programs/run.py", "hw/late.py",
+    }  # fmt: skip
+    digest = source_hash.__wrapped__
+    before = digest(*found)
+    for name in ("flows/other.py", "sim/data/b.txt"):
+        (tmp_path / name).write_text("x = 1\n")
+        assert digest(*found) == before, name
+    for name in ("hw/parts.py", "sim/data/a.csv", "hw/late.py"):
+        (tmp_path / name).write_text("x = 1\n")
+        assert digest(*found) != before, name
+        before = digest(*found)
+    with pytest.raises(FileNotFoundError, match="no source"):
+        find("flows/none.py")
+    (tmp_path / "sim/data/a.csv").unlink()
+    with pytest.raises(FileNotFoundError, match=r"sim/formats\.py depends on data/\*\.csv, which is not there"):
+        imported.__wrapped__("sim/formats.py")
+
+
+def test_every_program_and_every_data_file_is_declared_by_a_module() -> None:
+    """A file that nobody declares is in no key: a result would outlive its edit."""
+    modules = [path for top in ("flows", "hw", "sim") for path in (ROOT / top).rglob("*.py")]
+    named = [str(path.relative_to(ROOT)) for path in modules]
+    declared = {name for name in imported(*named) if not name.endswith(".py")}
+    there = {
+        str(path.relative_to(ROOT))
+        for top in ("flows", "hw", "sim")
+        for path in (ROOT / top).rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc", ".md", ".typed") and "LICENSE" not in path.name
+    }
+    assert there <= declared, sorted(there - declared)
+    children = {str(path.relative_to(ROOT)) for path in modules if path.name.endswith("_child.py")}
+    others = [name for name in named if name not in children]
+    assert children <= set(imported(*others))
+
+
+def test_code_of_a_step_is_more_than_its_own_file() -> None:
+    found = set(imported(module_file("flows.synthesis.synthesise")))
+    assert {"flows/tools/yosys.py", "flows/tools/_yosys_child.py", "flows/library/library.py"} <= found
+    assert code_hash("flows/synthesis/synthesise.py") != code_hash("flows/tools/yosys.py")
+    with pytest.raises(FileNotFoundError, match="numpy is not below"):
+        module_file("numpy")
+
+
+def test_versions_are_those_of_the_installed_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = tool_versions("pyosys", "numpy")
+    assert set(before) == {"pyosys", "numpy"}
+    monkeypatch.setattr(content_cache.metadata, "version", lambda name: "99" if name == "pyosys" else before[name])
+    assert tool_versions("pyosys", "numpy") == before | {"pyosys": "99"}
