@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flows.common.content_cache import cache_directory
+from flows.common.errors import FlowError
 from sim.files import replacing
 
 __all__ = ["LibertyCell", "LibraryError", "LibraryMissingError", "Pin", "read_liberty"]
@@ -20,7 +21,7 @@ __all__ = ["LibertyCell", "LibraryError", "LibraryMissingError", "Pin", "read_li
 CellKind = Literal["combinational", "flip_flop", "latch", "clock_gate", "tristate", "tie", "physical"]
 
 
-class LibraryError(RuntimeError):
+class LibraryError(FlowError):
     """A cell library could not be fetched, is corrupt, or lacks a needed cell. The message says what to do."""
 
 
