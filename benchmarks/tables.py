@@ -376,11 +376,11 @@ def _words(name: str) -> str:
 
 
 def _unit(metric: Metric) -> str:
-    return {"um2": "µm²", "B": "MB", "x": "times", "s": "s"}.get(metric.unit, metric.unit)
+    return {"um2": "µm²", "mm2": "mm²", "B": "MB", "x": "times", "s": "s"}.get(metric.unit, metric.unit)
 
 
 def _value(metric: Metric) -> str:
-    """A value as one reads it: counts exact, measured quantities to three digits, at least to the unit."""
+    """A value as one reads it: counts exact, measured quantities to three digits, below 1e9 at least to the unit."""
     value = metric.value
     if isinstance(value, str):
         return value
@@ -391,6 +391,8 @@ def _value(metric: Metric) -> str:
         return f"{value:,}"
     if value == 0:
         return "0"
+    if abs(value) >= 1e9:
+        return f"{value:.3g}".replace("e+", "e")
     digits = 2 - floor(log10(abs(value)))
     if not timed:
         digits = max(digits, 0)
