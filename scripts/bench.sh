@@ -7,7 +7,7 @@ requirements=benchmarks/rivals/requirements.txt
 fail() { printf 'liquidcal bench: %s\n' "$*" >&2; exit 2; }
 
 command -v "$python" >/dev/null || python=$bin/python
-# rivals need numpy 2 and are LGPL: they get an environment of their own
+# rivals are LGPL: they get an environment of their own
 if ! cmp -s "$requirements" "$rivals/requirements.txt"; then
     printf 'installing da4ml into %s\n' "$rivals"
     [ -x "$rivals/bin/python" ] || "$python" -m venv "$rivals"
