@@ -14,6 +14,7 @@ from flows.library.power_library import PowerLibrary, read_power_library
 from flows.netlist.delays import DelaySimulator, WireLoad, fanouts, pin_loads, propagate, wire_load
 from flows.netlist.gate_simulation import GateSimulator, from_lanes, topological_levels
 from flows.netlist.netlist import Netlist, read_netlist
+from flows.netlist.view import Wires, prepare
 from flows.power.activity import Activity
 from flows.power.cell_power import cell_power
 from flows.power.clock_tree import TREE_LENGTH, clock_tree
@@ -398,9 +399,9 @@ def test_summary_adds_up_and_names_what_it_rests_on(tmp_path: Path) -> None:
     bits[:, 0] = False
     activity = activity_of(sim, bits[0], bits[1])
     activity.toggles_per_ns[netlist.ports["ck"].nets] = 0.2
-    timing = propagate(netlist, library, sim.level, fixed_slew_ns={int(netlist.ports["ck"].nets[0]): 0.03})
-    options = {"area_um2": 400.0, "wire_ff_per_um": 0.1, "usable": ["BUF"], "tree_slew_ns": 0.03}
-    summary = summarise(sim, activity, timing, glitch_clocks=8, **options)  # type: ignore[arg-type]
+    wires = Wires(ff=np.zeros(netlist.nets), ff_per_um=0.1, core_um2=400.0, source="test")
+    view = prepare(netlist, library, sim.level, wires, trees=["ck"], tree_slew_ns=0.03)
+    summary = summarise(sim, activity, view, usable=["BUF"], glitch_clocks=8)
     result = summary.to_dict()
     assert result["power_uw"]["total"] == pytest.approx(sum(v for k, v in result["power_uw"].items() if k != "total"))
     assert result["energy_per_clock_pj"] == pytest.approx(result["power_uw"]["total"] * 10 / 1000)
@@ -416,10 +417,10 @@ def test_summary_adds_up_and_names_what_it_rests_on(tmp_path: Path) -> None:
     for row in result["uncertainty"]:
         assert row["low_uw"] <= summary.total_uw <= row["high_uw"]
     assert summary.notes == ()
-    power = cell_power(sim, activity, timing)
+    power = cell_power(sim, activity, view.timing)
     assert summary.kind("clock_pins") == pytest.approx(power.clock_pin_uw.sum())
     assert result["power_uw"]["clock_tree"] == pytest.approx(tree.energy_fj / 10 + tree.leakage_nw / 1000)
-    plain = summarise(sim, activity, timing, **options)  # type: ignore[arg-type]
+    plain = summarise(sim, activity, view, usable=["BUF"])
     assert any("glitches are not estimated" in note for note in plain.notes)
 
 
