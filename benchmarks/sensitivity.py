@@ -1,8 +1,8 @@
 """What flips of ECON_T's weights do, which to protect, what a beam makes of it: ``python -m benchmarks.sensitivity``.
 
 Sensitivity of every weight bit on 512 modules, ranking by the Hessian, area against corruption, rates in beam. Writes
-``benchmarks/results/sensitivity*.json`` and the pictures of ``docs/fault_campaign.md``. ``--kept FILE`` takes the
-sensitivities that ``liquidcal sensitivity`` left instead of a minute of computing.
+``benchmarks/results/sensitivity*.json`` and the pictures of ``docs/method/fault_campaign.md``. ``--kept FILE`` takes
+the sensitivities that ``liquidcal sensitivity`` left instead of a minute of computing.
 """
 
 from __future__ import annotations
@@ -10,26 +10,24 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from benchmarks.measured import RESULTS, record
 from flows.campaign.conclusions import TOPS, conclusions
 from flows.campaign.hessian import hessian_ranking
 from flows.campaign.physics import Sensitivity, physics_sample, weight_sensitivity
-from flows.common.metrics import Metric, now, package_version, read_metrics, write_metrics
+from flows.common.metrics import Metric, read_metrics, write_metrics
 from flows.report import drawing
 from flows.report.campaign_plots import lines_svg, sensitivity_svg
 from sim.files import replacing
 from sim.hgcal_encoder.learning.decoder import TrainedModel
 
 ROOT = Path(__file__).resolve().parent
-RESULTS, IMAGES = ROOT / "results", ROOT.parent / "docs" / "images"
+IMAGES = ROOT.parent / "docs" / "images"
 MODEL = "econ_t_5elinks"
 
 
 def metric(name: str, value: float | str, unit: str, method: str) -> Metric:
     """A figure of this benchmark."""
-    return Metric(
-        name=name, value=value, unit=unit, tool="liquidcal", tool_version=package_version("liquidcal"), library="",
-        library_sha256="", method=method, command="python -m benchmarks.sensitivity", date=now(),
-    )  # fmt: skip
+    return record(name, value, unit, method, command="python -m benchmarks.sensitivity")
 
 
 def main() -> None:

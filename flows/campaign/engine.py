@@ -11,6 +11,7 @@ import numpy.typing as npt
 from flows.campaign.faults import Fault, Kind, Schedule, Target
 from flows.campaign.outcome import Outcome
 from flows.campaign.workload import Workload
+from flows.common.errors import FlowError
 from flows.designs.storage_bits import Stratum
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.coded_words import WordMap
@@ -24,7 +25,7 @@ WATCHED = 17
 """Frames after the pipeline that are compared for a flip that stays: a module's crossings and one more."""
 
 
-class EngineError(RuntimeError):
+class EngineError(FlowError):
     """The chip without any fault does not do what the golden model says: no outcome would mean anything."""
 
 

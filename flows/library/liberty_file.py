@@ -12,16 +12,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flows.common.content_cache import cache_directory
+from flows.common.errors import FlowError
 from sim.files import replacing
 
-__all__ = ["LibertyCell", "LibraryError", "Pin", "read_liberty"]
+__all__ = ["LibertyCell", "LibraryError", "LibraryMissingError", "Pin", "read_liberty"]
 
 
 CellKind = Literal["combinational", "flip_flop", "latch", "clock_gate", "tristate", "tie", "physical"]
 
 
-class LibraryError(RuntimeError):
+class LibraryError(FlowError):
     """A cell library could not be fetched, is corrupt, or lacks a needed cell. The message says what to do."""
+
+
+class LibraryMissingError(LibraryError):
+    """A cell library is not on this machine and could not be fetched."""
 
 
 @dataclass(frozen=True, kw_only=True)

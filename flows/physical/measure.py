@@ -23,7 +23,8 @@ from flows.physical.mapped import (
 )
 from flows.physical.place import Congestion, Placement, congestion, draw, legalise, place
 from flows.physical.repair import Repair, overloaded, plan, save_repairs
-from flows.physical.timing import ClockPlan, TimingReport, analyse, sta_version
+from flows.physical.timing import ClockPlan, TimingReport, analyse
+from flows.tools.opensta import sta_version
 
 __all__ = ["measure_placement", "measure_timing"]
 
@@ -172,7 +173,7 @@ def measure_timing(
 
 
 def timing_dict(report: TimingReport) -> dict[str, Any]:
-    """Plain types, for JSON: keys as documented in docs/timing_and_placement.md."""
+    """Plain types, for JSON: keys as documented in docs/method/timing_and_placement.md."""
 
     def rows(paths: Any) -> list[dict[str, Any]]:
         return [

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from flows.common.errors import FlowError
 from flows.library.functions import evaluate
 from flows.library.power_library import PowerLibrary
 from flows.netlist.gate_simulation import GateSimulator, ToggleCounter, population
@@ -23,7 +24,7 @@ Words = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
 
 
-class ActivityError(ValueError):
+class ActivityError(FlowError):
     """A recording cannot be used. The message says what was expected and what came."""
 
 

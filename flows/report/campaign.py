@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flows.report import drawing
 from flows.campaign.conclusions import TOPS
 from flows.campaign.physics import Sensitivity
-from flows.report.campaign_plots import lines_svg, sensitivity_svg
 from flows.common.metrics import Metric
-from flows.report.protection_cost import costs, costs_below
+from flows.report import drawing
+from flows.report.campaign_plots import lines_svg, sensitivity_svg
 from flows.report.document import Picture, Section, Table, origins, read_json, table
+from flows.report.protection_cost import costs, costs_below
 from sim.files import replacing
 from sim.hgcal_encoder.spec import EncoderSpec
 

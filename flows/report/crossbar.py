@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from flows.report import drawing
-from flows.report.crossbar_drawing import confusion_svg, histogram_svg, map_image, raster_svg
 from flows.estimates.crossbar_energy import SPLIT
 from flows.estimates.published import systems
+from flows.report import drawing
+from flows.report.crossbar_drawing import confusion_svg, histogram_svg, map_image, raster_svg
 from flows.report.document import Picture, Report, Section, Tile, collect, read_json, table
 from flows.report.sections import implementation_sections
 from sim.fixed_point import IntArray

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from flows.report import drawing
 from flows.estimates.published import systems
-from flows.report.document import Key, Picture, Report, Section, collect, folder_origins, read_json, table
-from flows.report.campaign import campaign_sections
-from flows.report.sections import implementation_sections
 from flows.estimates.translation import energy_range
+from flows.report import drawing
+from flows.report.campaign import campaign_sections
+from flows.report.document import Key, Picture, Report, Section, collect, folder_origins, read_json, table
+from flows.report.sections import implementation_sections
 from sim.files import replacing
 from sim.hgcal_encoder.learning.metric import BINS
 from sim.hgcal_encoder.spec import EncoderSpec

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flows.designs.design import Design, load_design
 from flows.common.metrics import Metric, find, read_metrics, write_metrics
+from flows.designs.design import Design, load_design
 from flows.synthesis.result import SynthesisResult, load_result
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading

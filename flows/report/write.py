@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from flows.report.document import Section
-from flows.report.document import folder_metrics
-from flows.report.document import format_number
-from flows.report.document import origins
-from flows.report.document import table
-from typing import Any
-from pathlib import Path
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flows.report.document import Section, folder_metrics, format_number, origins, table
 from sim.files import replacing
 
-__all__ = ['compare', 'write_report']
-
-
-
+__all__ = ["compare", "write_report"]
 
 
 def compare(folder: Path, against: Path) -> Section:

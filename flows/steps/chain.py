@@ -51,12 +51,12 @@ def run_flow(
     from flows.common.step_cache import StepCache, file_hash
     from flows.library.catalogue import cell_library
     from flows.physical.mapped import Mapped
-    from flows.physical.timing import sta_version
     from flows.steps.placement import run_placement
     from flows.steps.power import run_power
     from flows.steps.synthesis import run_synthesis
     from flows.steps.timing import run_timing
     from flows.steps.verification import run_verification
+    from flows.tools.opensta import sta_version
 
     cells = cell_library(library)
     cache = StepCache(folder, journal)

@@ -361,12 +361,12 @@ def _accuracy(point: Point) -> dict[str, float]:
     if not kept.is_file():
         made = synthesised_parts(Journal(), spec, RECORDINGS, 1)
         kept.parent.mkdir(parents=True, exist_ok=True)
+        arrays: dict[str, Any] = {
+            f"spikes_{number}": np.packbits(part.spikes, axis=2) for number, part in enumerate(made)
+        }
+        arrays |= {f"labels_{number}": part.labels for number, part in enumerate(made)}
         with replacing(kept, "wb") as file:
-            np.savez(
-                file,
-                **{f"spikes_{number}": np.packbits(part.spikes, axis=2) for number, part in enumerate(made)},
-                **{f"labels_{number}": part.labels for number, part in enumerate(made)},
-            )
+            np.savez(file, **arrays)
     with np.load(kept) as data:
         parts = [
             (np.unpackbits(data[f"spikes_{k}"], axis=2, count=spec.inputs).view(np.bool_), data[f"labels_{k}"])

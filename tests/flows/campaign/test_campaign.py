@@ -49,7 +49,7 @@ from hw.common.export import to_rtlil, to_verilog
 from hw.common.scheme import Scheme
 from hw.common.storage_cell import StorageCell
 from sim.hgcal_encoder.configuration.chip_registers import Loading
-from tests.flows.formal.test_protection import Merged, Uncorrected, Unscrubbed, Unvoted
+from tests.broken_chips import Merged, Uncorrected, Unscrubbed, Unvoted
 from tests.specs import SMALL
 
 TOP = "SMALL_CHIP"

@@ -116,7 +116,9 @@ def test_a_chip_has_a_page_with_campaigns_map_and_the_cost_of_what_lies_beside_i
     for gated, area in left.items():
         leave_chip(out / f"ECON_T_none_direct{gated}", area=area, energy=40.0)
         leave_chip(out / f"ECON_T_tmr_module_direct{gated}", area=2.5 * area, energy=None)
-    result = CliRunner().invoke(app, ["report", "ECON_T", "--scheme", "tmr_module", "--clock-gating", "--out", str(out)])
+    result = CliRunner().invoke(
+        app, ["report", "ECON_T", "--scheme", "tmr_module", "--clock-gating", "--out", str(out)]
+    )
     assert result.exit_code == 0, result.output
     folder = out / "ECON_T_tmr_module_direct_gated"
     content = json.loads((folder / "report.json").read_text())

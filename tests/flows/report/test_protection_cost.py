@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.common.metrics import Metric, read_metrics, write_metrics
-from flows.report.protection_cost import main, costs, costs_below
+from flows.report.protection_cost import costs, costs_below, main
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import ECON_T
