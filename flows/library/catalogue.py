@@ -13,7 +13,7 @@ from pathlib import Path
 from flows.common.content_cache import cache_directory
 from flows.common.errors import ToolError
 from flows.common.process import run_process
-from flows.library.liberty_file import LibraryError, file_sha256
+from flows.library.liberty_file import LibraryError, LibraryMissingError, file_sha256
 from flows.library.library import CellLibrary, library_from_files
 
 __all__ = ["cell_library"]
@@ -61,10 +61,10 @@ def _run(command: Sequence[str], directory: Path, what: str, advice: str) -> Non
     try:
         done = run_process(command, tool=command[0], task=what, directory=directory, timeout_s=300)
     except ToolError as error:
-        raise LibraryError(f"{error}; {advice}") from error
+        raise LibraryMissingError(f"{error}; {advice}") from error
     if done.status != 0:
         tail = " / ".join(done.log.strip().splitlines()[-3:])
-        raise LibraryError(f"{what} failed with status {done.status}: {tail}; {advice}")
+        raise LibraryMissingError(f"{what} failed with status {done.status}: {tail}; {advice}")
 
 
 def _fetch_nangate45(target: Path) -> None:

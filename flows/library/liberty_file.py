@@ -23,11 +23,15 @@ from flows.common.content_cache import cache_directory
 from flows.common.errors import FlowError
 from sim.files import replacing
 
-__all__ = ["Group", "LibertyFile", "LibraryError", "Units", "file_sha256", "read_liberty_file", "unpacked"]
+__all__ = ["Group", "LibertyFile", "LibraryError", "LibraryMissingError", "Units", "file_sha256", "read_liberty_file", "unpacked"]
 
 
 class LibraryError(FlowError):
     """A cell library could not be fetched, is corrupt, or lacks a needed cell. The message says what to do."""
+
+
+class LibraryMissingError(LibraryError):
+    """A cell library is not on this machine and could not be fetched."""
 
 
 class Group:

@@ -3,67 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from flows.library.liberty_file import unpacked
-from flows.library.power_library import PowerLibrary, read_power_library
-from flows.netlist.delays import MAX_PINS, fanouts, pin_loads, propagate, wire_load
+from flows.library.power_library import read_power_library
+from flows.netlist.delays import MAX_PINS, fanouts, propagate, wire_load
 from flows.netlist.gate_simulation import GateSimulator
-from flows.netlist.netlist import Netlist, read_netlist
-from flows.power.activity import ActivityError, complete, read_vcd
+from flows.netlist.netlist import read_netlist
+from flows.power.activity import ActivityError, complete
+from flows.power.spef import read_spef
 from flows.power.summary import summarise
+from flows.power.vcd import read_vcd
 
-__all__ = ["netlist_power", "read_spef"]
-
-Floats = npt.NDArray[np.float64]
-_FARAD = {"FF": 1.0, "PF": 1e3, "NF": 1e6, "UF": 1e9}
-
-
-def read_spef(path: Path, netlist: Netlist, library: PowerLibrary) -> tuple[Floats, float]:
-    """Wire capacitance of each net in fF from the totals of a SPEF file (IEEE 1481), and the share of nets it names.
-
-    A total counts what the file's ``*DESIGN_FLOW`` says; totals include the pins where ``PIN_CAP`` is not ``NONE``, and
-    then the pins of `library` are taken off.
-
-    Raises
-    ------
-    ValueError
-        The file is no SPEF, or names no net of the netlist.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"no SPEF file {path}")
-    text = unpacked(path).read_text(errors="replace")
-    unit = re.search(r"^\*C_UNIT\s+([\d.eE+-]+)\s+(\w+)", text, re.MULTILINE)
-    if unit is None or unit[2].upper() not in _FARAD:
-        raise ValueError(f"{path} is no SPEF file: it has no *C_UNIT")
-    scale = float(unit[1]) * _FARAD[unit[2].upper()]
-    divider = (re.search(r"^\*DIVIDER\s+(\S)", text, re.MULTILINE) or [".", "."])[1]
-    flow = re.search(r"^\*DESIGN_FLOW\s+(.*)$", text, re.MULTILINE)
-    with_pins = flow is not None and "PIN_CAP" in flow[1] and "PIN_CAP NONE" not in flow[1]
-    names = dict(re.findall(r"^(\*\d+)\s+(\S+)\s*$", text, re.MULTILINE))
-    wires = np.zeros(netlist.nets)
-    number = {_spelling(name): net for net, name in enumerate(netlist.net_names)}
-    seen = 0
-    pins = pin_loads(netlist, library)
-    for token, total in re.findall(r"^\*D_NET\s+(\S+)\s+([\d.eE+-]+)", text, re.MULTILINE):
-        name = names.get(token, token).replace(divider, ".")
-        net = number.get(_spelling(name))
-        if net is not None:
-            seen += 1
-            wires[net] = max(float(total) * scale - (pins[net] if with_pins else 0.0), 0.0)
-    if not seen:
-        raise ValueError(f"{path} names no net of {netlist.top}")
-    return wires, seen / max(int(netlist.used_nets.sum()), 1)
-
-
-def _spelling(name: str) -> str:
-    return name.replace("\\", "").replace("/", ".")
+__all__ = ["netlist_power"]
 
 
 def netlist_power(
