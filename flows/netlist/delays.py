@@ -8,7 +8,6 @@ here serve power.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from flows.common.units import capacitance_ff
 from flows.library.functions import evaluate, pins_of
-from flows.library.liberty_file import liberty_ast
+from flows.library.liberty_file import read_liberty_file
 from flows.library.power_library import PowerCell, PowerLibrary, Table, TimingArc
 from flows.netlist.gate_simulation import GateSimulator
 from flows.netlist.netlist import Netlist, NetlistError
@@ -109,27 +107,17 @@ class WireLoad:
 
 def wire_load(path: Path) -> WireLoad | None:
     """The default wire load of a Liberty file; None where it states none."""
-    ast = liberty_ast(path)
-    chosen, unit_ff = None, 1e3
-    for node in ast.children:
-        if node.id == "default_wire_load":
-            chosen = str(node.value).strip('" ')
-        elif node.id == "capacitive_load_unit":
-            unit_ff = capacitance_ff(*(str(argument).strip('" ') for argument in node.args[:2]))
-    for node in ast.children:
-        if node.id != "wire_load" or chosen is None or str(node.args[0]).strip('" ') != chosen:
+    file = read_liberty_file(path)
+    chosen = file.library.text("default_wire_load")
+    for group in file.library.groups("wire_load"):
+        if group.names[0] != chosen:
             continue
-        values: dict[str, float] = {}
-        lengths: dict[int, float] = {}
-        for child in node.children:
-            if child.id == "fanout_length":
-                lengths[int(float(str(child.args[0])))] = float(str(child.args[1]))
-            elif child.id in ("capacitance", "slope"):
-                values[child.id] = float(re.sub(r'[" ]', "", str(child.value)))
-        if lengths and "capacitance" in values:
+        capacitance = group.number("capacitance")
+        lengths = {int(float(row.names[0])): float(row.names[1]) for row in group.groups("fanout_length")}
+        if lengths and capacitance is not None:
             return WireLoad(
-                name=chosen, capacitance_ff=values["capacitance"] * unit_ff, lengths=lengths,
-                slope=values.get("slope", 0.0),
+                name=chosen, capacitance_ff=capacitance * file.units.capacitance_ff, lengths=lengths,
+                slope=group.number("slope") or 0.0,
             )  # fmt: skip
     return None
 
