@@ -35,10 +35,10 @@ def translated(folder: Path, name: str) -> list[Metric]:
     energy = energy_range(library=mapped.cells.name, voltage_v=result["voltage_v"], dynamic_pj=total - leakage)
     rows = []
     for what, found in (("design__core__area", area), ("energy__per_inference__dynamic", energy)):
-        for number, estimate in enumerate(found.estimates):
+        for estimate in found.estimates:
             rows.append(
                 Metric(
-                    name=f"{what}__node:65nm_LP__method:{number}", value=estimate.value, unit=found.unit,
+                    name=f"{what}__node:65nm_LP__method:{estimate.name}", value=estimate.value, unit=found.unit,
                     tool="liquidcal", tool_version=package_version("liquidcal"), library=mapped.cells.name,
                     library_sha256=mapped.cells.sha256, method=estimate.method,
                     command=f"python -m benchmarks.physical {name}", date=now(),

@@ -23,34 +23,15 @@ from math import floor, log10
 from pathlib import Path
 from typing import Any
 
-from flows.common.metrics import Metric, read_metrics
+from flows.common.metrics import Metric, label, read_metrics
 from sim.files import replacing
 
-__all__ = ["NAMES", "render", "render_file", "rewrite", "update"]
+__all__ = ["render", "render_file", "rewrite", "update"]
 
 _BEGIN = re.compile(r"^<!-- figures:([A-Za-z0-9_]+) -->$", re.MULTILINE)
 _END = "<!-- /figures -->"
 _MODULE = re.compile(r"__module:([^:]+?)(?=__[a-z_]+:|$)")
 _CASE = re.compile(r"__case:([^:]+)$")
-
-NAMES = {
-    "design__instance__area": "area",
-    "design__instance__area__gate_equivalent": "gate equivalents",
-    "design__instance__count": "cells",
-    "design__flip_flop__count": "flip-flops",
-    "design__instance_unmapped__count": "unmapped cells",
-    "design__module__count": "distinct modules",
-    "design__module_merged__count": "equal modules merged",
-    "design__combinational_loop__count": "combinational loops",
-    "design__check_problem__count": "undriven or multiply driven wires",
-    "design__multiplier__count": "multipliers",
-    "design__latency": "latency",
-    "clock__frequency": "clock needed",
-    "clock__frequency__max": "clock reached",
-    "flow__runtime__total": "run time",
-    "flow__memory__peak": "peak memory",
-}
-"""METRICS2.1 names in words; any other name is shown with its underscores opened."""
 
 _TOTALS = {"design__flip_flop__count": "design__instance__count__class:flip_flop"}
 """Where the total of a module quantity has another name."""
@@ -111,15 +92,14 @@ def _text_tables(content: dict[str, Any]) -> str:
 
 
 def _list_table(metrics: Sequence[Metric]) -> str:
-    """One row per metric. The method tells what it is, unless two share theirs: then the name does."""
-    methods = [metric.method for metric in metrics]
+    """One row per metric: what it is, its value, how it arises; the tool where there are several."""
     tools = sorted({_tool(metric) for metric in metrics})
     rows = []
     for metric in metrics:
-        what = metric.method if methods.count(metric.method) == 1 else f"{_words(metric.name)} ({metric.method})"
         value = f"{_value(metric)} {_unit(metric)}".strip()
-        rows.append([what, value, *([_tool(metric)] if len(tools) > 1 else [])])
-    return _table(["what", "value", *(["tool"] if len(tools) > 1 else [])], rows)
+        how = "" if metric.method == metric.label else metric.method
+        rows.append([metric.label, value, how, *([_tool(metric)] if len(tools) > 1 else [])])
+    return _table(["what", "value", "how", *(["tool"] if len(tools) > 1 else [])], rows)
 
 
 def _module_table(modules: Sequence[Metric], metrics: Sequence[Metric]) -> str:
@@ -135,18 +115,18 @@ def _module_table(modules: Sequence[Metric], metrics: Sequence[Metric]) -> str:
     header = ["module"]
     for quantity in quantities:
         units = {_unit(row[quantity]) for row in cells.values() if quantity in row} - {"", "GE"}
-        header.append(", ".join([_words(quantity), *sorted(units)]))
+        header.append(", ".join([label(quantity), *sorted(units)]))
     # modules carry the name of the design in front; the design's own row holds what belongs to no module below it
     design = min(cells, key=len)
     named = len(cells) > 1 and all(name.startswith(f"{design}_") for name in cells if name != design)
     rows = []
     for module, row in cells.items():
-        label = module.removeprefix(f"{design}_") if named and module != design else "top level" if named else module
-        rows.append([label, *(_value(row[quantity]) if quantity in row else "" for quantity in quantities)])
+        shown = module.removeprefix(f"{design}_") if named and module != design else "top level" if named else module
+        rows.append([shown, *(_value(row[quantity]) if quantity in row else "" for quantity in quantities)])
     rows.append(["**total**", *(f"**{_value(by_name[n])}**" if n in by_name else "" for n in totals.values())])
     # a modifier marks a part of a figure that stands here as a whole
     rest = [m for m in metrics if ":" not in m.name and m.name not in totals.values()]
-    line = "; ".join(f"{_words(m.name)} {_value(m)} {_unit(m)}".strip() for m in rest)
+    line = "; ".join(f"{label(m.name)} {_value(m)} {_unit(m)}".strip() for m in rest)
     return _table(header, rows) + (f"\n{line[0].upper()}{line[1:]}.\n" if line else "")
 
 
@@ -160,8 +140,8 @@ def _case_table(metrics: Sequence[Metric]) -> str:
     quantities = list(dict.fromkeys(quantity for row in rows.values() for quantity in row))
     header = ["case"]
     for quantity in quantities:
-        units = {_unit(row[quantity]) for row in rows.values() if quantity in row} - {"", _words(quantity)}
-        header.append(", ".join([_words(quantity), *sorted(units)]))
+        units = {_unit(row[quantity]) for row in rows.values() if quantity in row} - {"", label(quantity)}
+        header.append(", ".join([label(quantity), *sorted(units)]))
     return _table(
         header,
         [
@@ -190,14 +170,6 @@ def _origin(metrics: Sequence[Metric]) -> str:
 
 def _tool(metric: Metric) -> str:
     return f"{metric.tool} {metric.tool_version}"
-
-
-def _words(name: str) -> str:
-    if name in NAMES:
-        return NAMES[name]
-    base, *modifiers = re.split(r"__(?=[a-z]+(?:_[a-z]+)*:)", name)
-    text = NAMES.get(base) or base.replace("__", " ").replace("_", " ")
-    return ": ".join([text, ", ".join(m.replace(":", " ").replace("_", " ") for m in modifiers)]) if modifiers else text
 
 
 def _unit(metric: Metric) -> str:
