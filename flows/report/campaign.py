@@ -112,7 +112,7 @@ def _case(summary: dict[str, Any]) -> str:
 
 
 def _engine(summary: dict[str, Any]) -> str:
-    """What a campaign struck."""
+    """What the faults of a campaign were injected into."""
     return f"{summary['engine']}, clock gated" if summary.get("clock_gating") else str(summary["engine"])
 
 
@@ -165,10 +165,10 @@ def _physics(source: Path, folder: Path, result: dict[str, Any]) -> list[Section
         Section(
             title="What a flipped weight bit does",
             lead=(
-                f"All {result['bits']:,} weight bits on {result['sample']}, {result['elinks']} eLinks, median EMD without"
-                f" upset {result['emd_median']:.3f}. The worst bit changes the EMD by {result['largest_shift']:.2f} on"
-                f" average; {result['idle_bits']:,} bits change no frame of the sample. The decoded module sum does not"
-                " depend on weights: it travels in the frame."
+                f"All {result['bits']:,} weight bits on {result['sample']}, {result['elinks']} eLinks, median EMD"
+                f" without upset {result['emd_median']:.3f}. The worst bit changes the EMD by"
+                f" {result['largest_shift']:.2f} on average; {result['idle_bits']:,} bits change no frame of"
+                " it. The decoded module sum does not depend on weights: it travels in the frame."
             ),
             pictures=(Picture(markup=picture),),
             tables=(table(["place in the weight", ">mean |change of the EMD|"], rows),),

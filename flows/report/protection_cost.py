@@ -1,7 +1,7 @@
 """Cost of each scheme of protection: area and energy of whole chips, as ``synth`` and ``power`` left them.
 
-``python -m flows.report.protection_cost ECON_T`` collects every variant of a design below ``report/`` and writes a table of metrics, as
-``liquidcal sensitivity --costs`` reads it; the report of a design shows what lies beside it.
+``python -m flows.report.protection_cost ECON_T`` collects every variant of a design below ``report/`` and writes a
+table of metrics, as ``liquidcal sensitivity --costs`` reads it; the report of a design shows what lies beside it.
 """
 
 from __future__ import annotations

@@ -2,13 +2,11 @@
 
 import io
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from flows.cli import main
 from flows.commands import flow as command
 from flows.common import content_cache
 from flows.common.content_cache import content_key, imported, source_hash
@@ -16,6 +14,7 @@ from flows.common.journal import Check, Journal
 from flows.common.metrics import read_metrics
 from flows.common.step_cache import StepCache, file_hash
 from flows.steps import chain
+from tests.flows.command_line import call
 from tests.flows.conftest import library_or_skip
 from tests.specs import SMALL
 
@@ -109,16 +108,6 @@ def test_an_edit_of_any_imported_file_changes_the_hash(tmp_path: Path, monkeypat
     assert source_hash.__wrapped__(*found) != before
     with pytest.raises(FileNotFoundError, match="no source"):
         imported.__wrapped__("flows/none.py")
-
-
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:  # type: ignore[type-arg]
-    monkeypatch.setattr(sys, "argv", ["liquidcal", "flow", *arguments, "--json"])
-    with pytest.raises(SystemExit) as left:
-        main()
-    result = capsys.readouterr()
-    assert left.value.code in (0, None), result.err
-    content: dict = json.loads(result.out)  # type: ignore[type-arg]
-    return content
 
 
 def test_the_chain_on_a_small_encoder(
