@@ -35,17 +35,14 @@ from sim.hgcal_encoder.weights import Weights
 if TYPE_CHECKING:
     from hw.hgcal_encoder.dot_product import DotProductFormat
 
-import argparse
 
 import numpy as np
 import numpy.typing as npt
 
-from flows.designs.frozen import frozen_weights
-from flows.formal.dot_product import FlatNetlist, prove_dot_product
+from flows.formal.dot_product import FlatNetlist
 from flows.tools.rtlil import Cell, constant, parse_rtlil
 from hw.hgcal_encoder.frozen_layer import FrozenFormat, FrozenLayer
 from hw.hgcal_encoder.frozen_network import FrozenWeights, convolution_layer, dense_layer
-from sim.hgcal_encoder.spec import load_spec
 
 __all__ = ["prove_frozen", "prove_frozen_layer"]
 
@@ -298,22 +295,6 @@ def prove_frozen(weights: Weights) -> Iterator[Proof]:
     yield from prove_frozen_layer("frozen_dense", dense_layer(weights.spec, frozen))
 
 
-def main() -> int:
-    """Run the proofs for a model; with ``--loadable`` also those of the loadable neurons. 1 if one does not close."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("spec", nargs="?", default="ECON_T")
-    parser.add_argument("model", nargs="?", default="econ_t_5elinks", help="weight image, .npz or shipped model")
-    parser.add_argument("--loadable", action="store_true")
-    options = parser.parse_args()
-    spec = load_spec(options.spec)
-    proofs = list(prove_frozen(frozen_weights(options.model, spec)))
-    if options.loadable:
-        proofs += [prove_dot_product(name, f) for name, f in dot_products(spec).items()]
-    for proof in proofs:
-        print(f"{proof.name:24} {proof.status:10} {proof.wall_s:6.1f} s  {proof.statement}", flush=True)
-    return int(any(proof.status is not Status.PROVED for proof in proofs))
-
-
 def prove_folded_neuron(
     name: str,
     dot_format: DotProductFormat,
@@ -437,7 +418,3 @@ def prove_folded_neurons(spec: EncoderSpec, weights: Weights, timeout_s: float =
             codes = [int(flat[tap, number]) for _, tap in position]
             bias = int(weights.kernel_bias[number])
             yield prove_folded_neuron(f"{name}_{number}", f, codes, bias, timeout_s=timeout_s)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -10,18 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from flows.designs.crossbar import CrossbarDesign
 from flows.netlist.gate_simulation import GateSimulator, from_lanes, to_lanes
+from flows.physical.mapped import Mapped
 from flows.power.activity import Activity, record
-from flows.stimulus.recordings import Bits, CrossbarStimulus, event_words
+from flows.power.run import PowerOptions, Run
+from flows.stimulus.recordings import Bits, CrossbarStimulus, event_words, recorded_stimulus
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.adc import adc_of_column, convert, select_of_column
 from sim.lsm_crossbar.registers import register_writes
 
-__all__ = ["CrossbarRun", "Surroundings", "crossbar_activity", "load_settings"]
+__all__ = ["CrossbarRun", "Surroundings", "crossbar_activity", "load_settings", "simulate"]
 _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
@@ -277,3 +281,23 @@ def crossbar_activity(
     return CrossbarRun(
         activity=activity, clocks_per_inference=float(first.mean()), compared=compared, result=around.result
     )
+
+
+def simulate(mapped: Mapped, design: CrossbarDesign, options: PowerOptions, stage: Callable[..., Any]) -> Run:
+    """Whole inferences of recordings, the macro and the weight memory played by their golden behaviour."""
+    spec, recordings = design.spec, options.recordings
+    with stage(f"{recordings} recordings"):
+        stimulus = recorded_stimulus(spec, streams=recordings, seed=options.seed, weights=options.weights)
+    with stage(f"gate-level simulation: {mapped.netlist.cells:,} cells, {recordings} streams") as advance:
+        simulator = GateSimulator(mapped.netlist, mapped.library, words=-(-recordings // 64))
+        load_settings(simulator, stimulus)
+        run = crossbar_activity(simulator, stimulus, clocks=options.clocks, advance=advance)
+    operations = float(stimulus.golden.row_activations.sum() / recordings * spec.neurons)
+    result = {
+        "compared": dict(run.compared), "recordings": recordings, "seed": options.seed,
+        "synaptic_operations": operations, "conductances": stimulus.conductances.file_name,
+    }  # fmt: skip
+    return Run(
+        simulator=simulator, activity=run.activity, result=result, compared=sum(run.compared.values()),
+        clocks_per_inference=run.clocks_per_inference,
+    )  # fmt: skip

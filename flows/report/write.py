@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from flows.report.document import Section
-from flows.report.document import folder_metrics
-from flows.report.document import format_number
-from flows.report.document import origins
-from flows.report.document import table
-from typing import Any
-from pathlib import Path
 import json
 from dataclasses import replace
+from pathlib import Path
+
+from flows.designs.design import Design
+from flows.report.document import Report, Section, folder_metrics, format_number, origins, table
 from sim.files import replacing
 
-__all__ = ['compare', 'write_report']
-
-
-
+__all__ = ["compare", "write_report"]
 
 
 def compare(folder: Path, against: Path) -> Section:
@@ -52,14 +46,15 @@ def compare(folder: Path, against: Path) -> Section:
     )
 
 
-def write_report(folder: Path, spec: Any, *, against: Path | None = None) -> Path:
+def write_report(folder: Path, design: Design, *, against: Path | None = None) -> Path:
     """Write ``index.html``, ``report.md`` and ``report.json`` of a result folder.
 
     Parameters
     ----------
     folder : Path
         What the steps of this design left; what is missing is left out of the page.
-    spec : EncoderSpec or CrossbarSpec
+    design : Design
+        Its kind of chip has sections of its own (`Design.room`).
     against : Path, optional
         Result folder of another run or design to compare with.
 
@@ -73,15 +68,9 @@ def write_report(folder: Path, spec: Any, *, against: Path | None = None) -> Pat
     FileNotFoundError
         If the folder holds no result at all, or the other one no metrics.
     """
-    from flows.report.crossbar import crossbar_report
-    from flows.report.encoder import encoder_report
-    from sim.hgcal_encoder.spec import EncoderSpec
-
     extra = (compare(folder, against),) if against is not None else ()
-    report = (encoder_report if isinstance(spec, EncoderSpec) else crossbar_report)(folder, spec)
-    # folders of variants are named after what makes them
-    name = folder.name if folder.name.startswith(f"{spec.name}_") else spec.name
-    report = replace(report, name=name, sections=(*report.sections, *extra))
+    report: Report = design.room("report").chip_report(folder, design)
+    report = replace(report, name=design.name, sections=(*report.sections, *extra))
     for file_name, text in (
         ("report.json", json.dumps(report.to_dict(), indent=1) + "\n"),
         ("report.md", report.to_markdown()),
