@@ -1,5 +1,6 @@
 # Everything sets itself up: `make demo` shows the chip, `make test` checks all of it.
-PYTHON ?= python3.11
+# PYTHON=/path/to/python chooses; without it the newest supported one that is found (scripts/pythons.sh)
+PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-$(VENV)/.core: pyproject.toml constraints.txt scripts/setup.sh
+$(VENV)/.core: pyproject.toml $(wildcard constraints/*.txt) scripts/setup.sh
 	@scripts/setup.sh core "$(PYTHON)" "$(VENV)"
 
 $(VENV)/.full: $(VENV)/.core
@@ -27,12 +28,12 @@ bench: $(VENV)/.full ## speed of models and simulators; baselines in an environm
 proofs: $(VENV)/.full ## proofs on protection, loading, I2C and frozen weights, the long ones too
 	@$(BIN)/liquidcal prove ECON_T
 
-figures: $(VENV)/.core ## tables of README and docs from benchmarks/results
+figures: $(VENV)/.core ## figures of README and docs from benchmarks/results, lists of files from docstrings
 	@$(BIN)/python -m benchmarks.tables
+	@$(BIN)/python scripts/rooms.py
 
-constraints: $(VENV)/.full ## rewrite constraints.txt from the installed environment
-	@(echo "# Versions tested together, for pip's --constraint. Regenerate with: make constraints"; \
-	  $(BIN)/pip freeze --exclude-editable --exclude pip --exclude setuptools --exclude wheel) > constraints.tmp && mv constraints.tmp constraints.txt
+constraints: $(VENV)/.full ## rewrite constraints/ of the environment's Python from what is installed
+	@scripts/constraints.sh "$(BIN)"
 
 clean: ## remove what make created
-	rm -rf $(VENV) .venv-baselines report build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-* report build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

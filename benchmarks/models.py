@@ -234,7 +234,7 @@ def main() -> None:
         batch = tf.constant(np.repeat(reals, 4, axis=0))
         network(batch)
         engines.append(
-            Engine("engine:keras__path:pixels_to_latents", "TensorFlow", package_version("tensorflow-cpu"),
+            Engine("engine:keras__path:pixels_to_latents", "TensorFlow", package_version("tensorflow"),
                    len(batch), "Keras in float32 (not the chip's results), all cores: pixels to latents",
                    timed(lambda: network(batch).numpy()))
         )  # fmt: skip

@@ -1,8 +1,8 @@
 """What flips of ECON_T's weights do, which to protect, what a beam makes of it: ``python -m benchmarks.sensitivity``.
 
 Sensitivity of every weight bit on 512 modules, ranking by the Hessian, area against corruption, rates in beam. Writes
-``benchmarks/results/sensitivity*.json`` and the pictures of ``docs/fault_campaign.md``. ``--kept FILE`` takes the
-sensitivities that ``liquidcal sensitivity`` left instead of a minute of computing.
+``benchmarks/results/sensitivity*.json`` and the pictures of ``docs/method/fault_campaign.md``. ``--kept FILE`` takes
+the sensitivities that ``liquidcal sensitivity`` left instead of a minute of computing.
 """
 
 from __future__ import annotations

@@ -9,3 +9,4 @@ step "$bin/mypy"
 step "$bin/lint-imports"
 # the slow simulator builds start first; one worker a core
 step "$bin/python" -m pytest -n "${LIQUIDCAL_JOBS:-2}" --dist worksteal "$@"
+step scripts/test_pythons.sh "$bin"

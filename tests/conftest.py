@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+# before any test imports TensorFlow, which then chooses its Keras: QKeras needs Keras 2 (legacy_keras.py)
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
 IN_CI = os.environ.get("CI", "").lower() == "true"
+LONG = IN_CI or os.environ.get("LIQUIDCAL_LONG", "") == "1"
+long = pytest.mark.skipif(not LONG, reason="builds for a minute or more: runs with CI=true or LIQUIDCAL_LONG=1")
+"""Mark of the tests that only CI and ``LIQUIDCAL_LONG=1`` run."""
 
 
 def need(condition: bool, what: str) -> None:

@@ -8,8 +8,8 @@ import math
 from dataclasses import replace
 from fractions import Fraction
 
-from flows.verification.encoder_stimulus import random_spec
 from sim.fixed_point import FixedPoint, Overflow, Rounding
+from sim.hgcal_encoder.example_specs import random_spec
 from sim.hgcal_encoder.spec import ECON_T, PRESETS, EncoderSpec
 
 __all__ = ["SMALL", "published_variants", "random_spec", "scalar_latents", "scalar_round", "scalar_store"]

@@ -1,7 +1,9 @@
 """The house rules that a machine can hold: the table of CONTRIBUTING, floors, what may be in the repository."""
 
+import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,38 @@ def test_nothing_large_and_nothing_of_the_shared_data_is_tracked() -> None:
         if path.is_file():
             assert path.stat().st_size < 8_000_000, name
             assert not re.search(r"testInput|testOutput|CALQ.*csv|\.bs2$|regmap", name), name
+
+
+def test_every_package_says_what_it_is() -> None:
+    """Each package folder has a docstring in its ``__init__``; each room of code has a README."""
+    packages = sorted({str(Path(name).parent) for name in FILES if name.endswith("/__init__.py")})
+    for package in packages:
+        if package.startswith("tests"):
+            continue
+        init = (REPOSITORY / package / "__init__.py").read_text()
+        assert ast.get_docstring(ast.parse(init)), package
+        if package not in ("flows", "sim", "hw"):
+            assert (REPOSITORY / package / "README.md").is_file(), package
+
+
+def test_readmes_of_rooms_name_their_files_and_nothing_else() -> None:
+    """The list of files is that of ``scripts/rooms.py``; every name in code type is one that the sources have."""
+    stale = subprocess.run(
+        [sys.executable, REPOSITORY / "scripts" / "rooms.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert stale.returncode == 0, stale.stderr
+    texts = [path for name in FILES if (path := REPOSITORY / name).suffix in (".py", ".toml", ".cpp", ".v")]
+    known = set(re.findall(r"\w+", "\n".join(path.read_text() for path in texts if path.is_file())))
+    for top in ("flows", "sim", "hw"):
+        for readme in (REPOSITORY / top).rglob("README.md"):
+            if readme.parent.name == "data":
+                continue
+            assert "<!-- files -->" in readme.read_text(), readme
+            prose = re.sub(r"<!-- files -->.*<!-- /files -->", "", readme.read_text(), flags=re.S)
+            for code in re.findall(r"`([A-Za-z_][\w./]*)`", prose):
+                if "/" in code and code.partition("/")[0] in ("flows", "sim", "hw", "tests"):
+                    assert (REPOSITORY / code).exists(), (readme, code)
+                elif code.endswith(".py"):
+                    assert (readme.parent / code).is_file(), (readme, code)
+                elif re.fullmatch(r"\w+(\.\w+)*", code) and "." not in code:
+                    assert code in known, (readme, code)

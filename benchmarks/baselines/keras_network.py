@@ -16,8 +16,9 @@ def keras_model(weights: Weights) -> Any:
     ValueError
         If the padding is neither none nor what Keras calls ``same``.
     """
-    import tensorflow as tf
+    from flows.learning.legacy_keras import import_tensorflow
 
+    tf = import_tensorflow()
     spec = weights.spec
     layers = tf.keras.layers
     model = tf.keras.Sequential(

@@ -73,7 +73,7 @@ def pareto(corruption: Float64, scores: Float64, cost_um2: float, points: int = 
     """
     bits = np.linspace(0, len(corruption), points).round().astype(np.int64)
     left = 1.0 - coverage(corruption, scores, bits.tolist())
-    return Pareto(bits=bits, area_um2=bits * cost_um2, left=np.clip(left, 0.0, 1.0))
+    return Pareto(bits=bits, area_um2=bits.astype(np.float64) * cost_um2, left=np.clip(left, 0.0, 1.0))
 
 
 def bits_for(corruption: Float64, scores: Float64, part: float) -> int:

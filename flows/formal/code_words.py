@@ -164,7 +164,7 @@ class StoreProof:
         others[own] = False
         blocks = _constants(1 << word.block, self.blocks)[:, None]
         none = np.zeros_like(blocks)
-        struck = flips.any(axis=1)[None, :, None]
+        struck = np.asarray(flips.any(axis=1))[None, :, None]
         for address in addresses:
             base = 8 * self.addresses.index(address) if address in self.addresses else None
             bits = {bit - base: i for i, bit in enumerate(word.image_bits) if base is not None and 0 <= bit - base < 8}

@@ -1,8 +1,8 @@
 """Formal proofs: stages of the generated hardware equal their formulas for every input.
 
-Each formula is written here as plain behavioural Verilog from the data sheet (docs/hgcal_encoder.md; the equations are
-those of the ECON-T emulator), independent of the generator. yosys builds a miter of formula and hardware and its SAT
-solver (MiniSat) shows that no input makes them differ, or finds one that does.
+Each formula is written here as plain behavioural Verilog from the data sheet (docs/chips/hgcal_encoder.md; the
+equations are those of the ECON-T emulator), independent of the generator. yosys builds a miter of formula and hardware
+and its SAT solver (MiniSat) shows that no input makes them differ, or finds one that does.
 
 Where a multiplication meets a shift, one miter is beyond the solver; the proof is then split into cases of some inputs,
 which together cover all of their values.

@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.common.process import SimulatorError, run_group
-from flows.formal.dot_product import WholeDotProduct, dot_products
+from flows.formal.dot_product import dot_products
 from flows.formal.solver import Proof, Status
 from flows.tools.verilator import verilator_environment
 from flows.tools.yosys import YosysError, run_yosys
 from hw.common.export import to_rtlil
+from hw.hgcal_encoder.whole_dot_product import WholeDotProduct
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 

@@ -6,7 +6,7 @@ solver decides without unrolling: whatever word is stored, whichever flip-flop i
 plain component, and the flip-flops hold the right word again behind the next clock edge (or behind the next scrub).
 Since the statement takes any state and gives a right state, it holds at every clock, and chains over time by itself.
 
-How the proofs compose to the chip is argued in docs/radiation.md.
+How the proofs compose to the chip is argued in docs/method/radiation.md.
 """
 
 from __future__ import annotations

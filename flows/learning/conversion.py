@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +27,7 @@ from amaranth.hdl import Module
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
+from flows.learning.legacy_keras import import_hls4ml, import_qkeras, import_tensorflow, legacy_keras
 from flows.simulation.native import NativeModel, build_native
 from hw.common.export import to_verilog
 from hw.common.hierarchy import place
@@ -256,25 +256,24 @@ def qkeras_model(weights: Weights) -> Any:
         If Keras cannot pad as the spec does, or the weight format is not QKeras' (one bit for the sign, the others
         split into integer and fraction bits).
     """
-    tf = _tensorflow()
-    from qkeras import QActivation, QConv2D, QDense, quantized_bits, quantized_relu
+    tf, qkeras = import_tensorflow(), import_qkeras()
 
     spec = weights.spec
     if spec.weight.integer < 1:
         raise ValueError(f"QKeras has no weights with {spec.weight.integer} integer bits, got {spec.weight}")
 
     def weight() -> Any:
-        return quantized_bits(spec.weight.width, spec.weight.integer - 1, alpha=1)
+        return qkeras.quantized_bits(spec.weight.width, spec.weight.integer - 1, alpha=1)
 
     def unsigned(form: FixedPoint) -> Any:
-        return quantized_relu(form.width, form.integer)
+        return qkeras.quantized_relu(form.width, form.integer)
 
     layers = tf.keras.layers
     model = tf.keras.Sequential(
         [
             layers.InputLayer(spec.grid, name="pixel"),
-            QActivation(unsigned(spec.pixel), name=_INPUT),
-            QConv2D(
+            qkeras.QActivation(unsigned(spec.pixel), name=_INPUT),
+            qkeras.QConv2D(
                 spec.filters,
                 spec.kernel,
                 (spec.stride, spec.stride),
@@ -283,10 +282,10 @@ def qkeras_model(weights: Weights) -> Any:
                 bias_quantizer=weight(),
                 name=_CONV,
             ),
-            QActivation(unsigned(spec.activation), name=_ACTIVATION),
+            qkeras.QActivation(unsigned(spec.activation), name=_ACTIVATION),
             layers.Flatten(name="flatten"),
-            QDense(spec.latents, kernel_quantizer=weight(), bias_quantizer=weight(), name=_DENSE),
-            QActivation(unsigned(spec.latent), name=_LATENT),
+            qkeras.QDense(spec.latents, kernel_quantizer=weight(), bias_quantizer=weight(), name=_DENSE),
+            qkeras.QActivation(unsigned(spec.latent), name=_LATENT),
         ],
         name="encoder",
     )
@@ -344,7 +343,7 @@ def trace_qkeras(model: Any, spec: EncoderSpec, pixels: npt.ArrayLike) -> Networ
     pixels : array_like of int, shape (n, 48)
         Codes of ``spec.pixel`` by trigger cell.
     """
-    tf = _tensorflow()
+    tf = import_tensorflow()
     values = spec.pixel.decode(to_grid(_checked(pixels, spec), spec)).astype(np.float32)
     probe = tf.keras.Model(model.inputs, [model.get_layer(_LAYER_OF[layer]).output for layer in LAYERS])
     results = probe(values)
@@ -358,17 +357,6 @@ def _trace(engine: str, spec: EncoderSpec, values: dict[str, npt.NDArray[Any]]) 
         for layer, form in forms.items()
     }
     return NetworkTrace(engine=engine, spec=spec, **codes)
-
-
-def _tensorflow() -> Any:
-    # TensorFlow greets on standard error, where progress is shown
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        import qkeras  # noqa: F401
-        import tensorflow as tf
-    except ImportError as error:
-        raise ImportError(f"{error.name} is missing: conversion needs liquidcal[train]") from None
-    return tf
 
 
 # ------------------------------------------------------------------------------------------------------ hls4ml
@@ -402,16 +390,11 @@ class Hls4mlNetwork:
     def __init__(
         self, weights: Weights, directory: Path, backend: Backend | str = Backend.VITIS, *, trace: bool = False
     ) -> None:
-        _tensorflow()
-        try:
-            import hls4ml
-        except ImportError:
-            raise ImportError("hls4ml is missing: conversion needs liquidcal[train]") from None
-
+        hls4ml = import_hls4ml()
         self.backend = Backend(backend)
         self.spec = spec = weights.spec
         self._log = io.StringIO()
-        with contextlib.redirect_stdout(self._log):
+        with contextlib.redirect_stdout(self._log), legacy_keras():
             self.model = hls4ml.converters.convert_from_keras_model(
                 qkeras_model(weights),
                 hls_config=_hls4ml_config(spec, trace),
@@ -467,7 +450,7 @@ class Hls4mlNetwork:
         image = to_grid(_checked(pixels, self.spec), self.spec)
         if len(image) < 2:
             raise ValueError(f"hls4ml traces two images at least, got {len(image)}")
-        with contextlib.redirect_stdout(self._log):
+        with contextlib.redirect_stdout(self._log), legacy_keras():
             _, layers = self._attempt(self.model.trace, self.pixels(image))
         return _trace(
             f"hls4ml {self.backend}", self.spec, {layer: np.asarray(layers[name]) for layer, name in _LAYER_OF.items()}

@@ -175,7 +175,7 @@ def measure_timing(
 
 
 def timing_dict(report: TimingReport) -> dict[str, Any]:
-    """Plain types, for JSON: keys as documented in docs/timing_and_placement.md."""
+    """Plain types, for JSON: keys as documented in docs/method/timing_and_placement.md."""
 
     def rows(paths: Any) -> list[dict[str, Any]]:
         return [

@@ -1,4 +1,4 @@
-"""Power of anyone's mapped netlist: Verilog, Liberty and a VCD in, one dictionary out (keys: ``docs/power.md``)."""
+"""Power of anyone's mapped netlist: Verilog, Liberty and a VCD in, a dictionary out (keys: docs/method/power.md)."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def netlist_power(
     Returns
     -------
     dict
-        Plain types; keys in docs/power.md.
+        Plain types; keys in docs/method/power.md.
     """
     library = read_power_library(liberty)
     netlist = read_netlist(netlist_file, liberty=liberty, top=top)

@@ -53,9 +53,9 @@ def histogram_svg(codes: npt.ArrayLike, lsb_us: float, top: int) -> str:
             f'<rect x="{width * (code - 1):.1f}" y="{150 - height:.1f}" width="{max(width - 1, 1):.1f}" '
             f'height="{height:.1f}" fill="#6d93c9"><title>code {code}: {count} cells</title></rect>'
         )
-    for code in np.linspace(0, top, 5):
-        x = width * (code - 0.5)
-        parts.append(f'<text x="{x:.1f}" y="168" text-anchor="middle">{code * lsb_us:.1f}</text>')
+    for mark in np.linspace(0, top, 5):
+        x = width * (mark - 0.5)
+        parts.append(f'<text x="{x:.1f}" y="168" text-anchor="middle">{mark * lsb_us:.1f}</text>')
     parts.append('<text x="320" y="188" text-anchor="middle">conductance of formed cells, µS</text>')
     parts.append(
         f'<text x="-6" y="8" text-anchor="end">{highest:,}</text><text x="-6" y="150" text-anchor="end">0</text>'

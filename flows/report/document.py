@@ -18,9 +18,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from flows.report.drawing import STYLE
 from flows.common.metrics import Metric, now, read_metrics
-from sim.files import replacing
+from flows.report.drawing import STYLE
 
 __all__ = ["Column", "Key", "Picture", "Report", "Section", "Table", "Tile", "collect", "folder_origins", "origins"]
 
@@ -310,7 +309,8 @@ def folder_metrics(folder: Path) -> tuple[Metric, ...]:
 def _origins(metrics: Sequence[Metric]) -> Section:
     shown = [metric for metric in metrics if "__module:" not in metric.name]
     rows = [
-        [m.name, format_number(m.value), m.unit, f"{m.tool} {m.tool_version}", m.method, m.command, m.date] for m in shown
+        [m.name, format_number(m.value), m.unit, f"{m.tool} {m.tool_version}", m.method, m.command, m.date]
+        for m in shown
     ]
     libraries = sorted({(m.library, m.library_sha256) for m in metrics if m.library})
     return Section(

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flows.report import drawing
+from flows.common.metrics import find, read_metrics
 from flows.estimates.carbon import die_carbon
 from flows.library.catalogue import cell_library
-from flows.common.metrics import find, read_metrics
+from flows.report import drawing
 from flows.report.document import Picture, Section, Tile, folder_origins, origins, read_json, table
 from flows.synthesis.result import SynthesisResult, load_result
 

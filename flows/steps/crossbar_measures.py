@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from flows.common.content_cache import cache_directory, code_hash, content_key, module_file, tool_versions
@@ -54,12 +56,12 @@ def _parts(spec: CrossbarSpec) -> list[Part]:
     if not kept.is_file():
         made = synthesised_parts(Journal(), spec, RECORDINGS, 1)
         kept.parent.mkdir(parents=True, exist_ok=True)
+        arrays: dict[str, Any] = {
+            f"spikes_{number}": np.packbits(part.spikes, axis=2) for number, part in enumerate(made)
+        }
+        arrays |= {f"labels_{number}": part.labels for number, part in enumerate(made)}
         with replacing(kept, "wb") as file:
-            np.savez(
-                file,
-                **{f"spikes_{number}": np.packbits(part.spikes, axis=2) for number, part in enumerate(made)},
-                **{f"labels_{number}": part.labels for number, part in enumerate(made)},
-            )
+            np.savez(file, **arrays)
     with np.load(kept) as data:
         return [
             Part(

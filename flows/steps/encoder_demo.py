@@ -112,12 +112,12 @@ def run_demo(journal: Journal, out_dir: Path, *, crossings: int = CROSSINGS, see
     spec = model.spec
     stream = module_stream(journal, crossings, seed)
     settings = Settings(
+        spec=spec,
         select=model.multiplexer,
         factors=stream.factors[model.multiplexer],
         high_density=False,
         etx_count=model.elinks,
         keep_mask=model.keep_mask,
-        word_order=spec.word_order,
     )
     with journal.step("golden model: words to frames, two engines"):
         trace = Encoder(spec, model.weights, settings).trace(stream.words)

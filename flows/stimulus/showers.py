@@ -87,12 +87,12 @@ def shower_stimulus(
             advance(1)
     settings = tuple(
         Settings(
+            spec=spec,
             select=multiplexer,
             factors=detector.calibration[site][multiplexer],
             high_density=bool(detector.site_high_density[site]),
             etx_count=etx_count,
             keep_mask=(1 << spec.keep_bits) - 1 if keep_mask is None else keep_mask,
-            word_order=spec.word_order,
         )
         for site in sites
     )

@@ -38,17 +38,16 @@ from flows.verification.crossbar_stimulus import (
     IMAGES,
     Segment,
     Stimulus,
-    campaign_spec,
     make_segment,
     make_stimulus,
     random_adcs,
     random_image,
     random_readout,
-    random_spec,
 )
 from flows.verification.options import VerificationOptions
 from flows.verification.result import VerificationReport, mutation_check, proof_check
 from sim.fixed_point import IntArray
+from sim.lsm_crossbar.example_specs import campaign_spec, random_spec
 from sim.lsm_crossbar.learning.model import TrainedCrossbar, shipped_models
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.macro_model.device import draw

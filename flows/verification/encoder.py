@@ -19,20 +19,13 @@ from flows.formal.solver import Proof
 from flows.simulation.encoder import EncoderBench, EncoderDesign, encoder_design
 from flows.simulation.native import NativeModel
 from flows.verification import mutation
-from flows.verification.encoder_stimulus import (
-    Segment,
-    Stimulus,
-    campaign_spec,
-    make_stimulus,
-    random_spec,
-    segments,
-    start_frames,
-)
+from flows.verification.encoder_stimulus import Segment, Stimulus, make_stimulus, segments, start_frames
 from flows.verification.options import VerificationOptions
 from flows.verification.result import Advance, VerificationReport, mutation_check, proof_check
 from sim.fixed_point import IntArray
 from sim.hgcal_encoder.configuration.registers import ADDRESS_WIDTH, register_map, register_writes
 from sim.hgcal_encoder.encoder import Encoder
+from sim.hgcal_encoder.example_specs import campaign_spec, random_spec
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
 from sim.hgcal_encoder.settings import load_settings
 from sim.hgcal_encoder.spec import EncoderSpec

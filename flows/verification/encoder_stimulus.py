@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.simulation.encoder import EncoderDesign
-from sim.fixed_point import FixedPoint, IntArray, Overflow, Rounding
+from sim.fixed_point import IntArray
 from sim.hgcal_encoder.configuration.registers import register_map, reset_settings
 from sim.hgcal_encoder.decode import decode
 from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.frame import frame
 from sim.hgcal_encoder.normalise import sum_code
 from sim.hgcal_encoder.settings import Settings
-from sim.hgcal_encoder.spec import CELLS, ECON_T, ETX_WORDS, EncoderSpec, WordOrder
+from sim.hgcal_encoder.spec import CELLS, ETX_WORDS, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 from sim.hgcal_encoder.words import HEADER, ORBIT_HEADER, pack
 
@@ -24,13 +24,11 @@ __all__ = [
     "Segment",
     "Stimulus",
     "Sweep",
-    "campaign_spec",
     "directed_segments",
     "keep_masks",
     "make_stimulus",
     "mask_sweep",
     "random_settings",
-    "random_spec",
     "random_weights",
     "random_words",
     "segments",
@@ -57,45 +55,6 @@ class Segment:
     weights: Weights
     words: IntArray
     frames: npt.NDArray[np.uint32]
-
-
-def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> EncoderSpec:
-    """A small legal spec with odd geometry, widths and rounding rules; builds in seconds."""
-    while True:
-        rows, columns, channels = (int(rng.integers(2, 5)), int(rng.integers(2, 5)), int(rng.integers(1, 3)))
-        kernel = (int(rng.integers(1, min(rows, 3) + 1)), int(rng.integers(1, min(columns, 3) + 1)))
-        size = rows * columns * channels
-        cells = np.where(rng.random(size) < 0.15, -1, rng.integers(0, CELLS, size))
-        weight_width = int(rng.integers(3, 8))
-        weight = FixedPoint(width=weight_width, fraction=weight_width - 1 - int(rng.integers(0, 2)), signed=True)
-        pixel_width = int(rng.integers(4, 10))
-        pixel = FixedPoint(width=pixel_width, fraction=pixel_width - 1, signed=False)
-        try:
-            activation, latent = _unsigned(rng, 4, 10), _unsigned(rng, 4, 11)
-            return EncoderSpec(
-                name=name, grid=(rows, columns, channels), cell_map=tuple(int(cell) for cell in cells), kernel=kernel,
-                filters=int(rng.integers(1, 4)), stride=int(rng.integers(1, 3)),
-                padding=(
-                    int(rng.integers(0, kernel[0])), int(rng.integers(0, kernel[0])),
-                    int(rng.integers(0, kernel[1])), int(rng.integers(0, kernel[1])),
-                ),
-                latents=int(rng.integers(1, 5)), weight=weight, pixel=pixel,
-                conv_product_fraction=int(rng.integers(weight.fraction, pixel.fraction + weight.fraction + 1)),
-                dense_product_fraction=int(rng.integers(weight.fraction, activation.fraction + weight.fraction + 1)),
-                conv_product_rounding=list(Rounding)[int(rng.integers(3))],
-                dense_product_rounding=list(Rounding)[int(rng.integers(3))],
-                activation=activation, latent=latent, word_order=list(WordOrder)[int(rng.integers(2))],
-            )  # fmt: skip
-        except ValueError:
-            continue  # an illegal draw, for instance no output position: draw again
-
-
-def _unsigned(rng: np.random.Generator, low: int, high: int) -> FixedPoint:
-    width = int(rng.integers(low, high))
-    return FixedPoint(
-        width=width, fraction=width - int(rng.integers(0, 3)), signed=False,
-        rounding=list(Rounding)[int(rng.integers(3))], overflow=list(Overflow)[int(rng.integers(2))],
-    )  # fmt: skip
 
 
 def random_weights(spec: EncoderSpec, rng: np.random.Generator, kind: str) -> Weights:
@@ -152,12 +111,12 @@ def random_settings(spec: EncoderSpec, rng: np.random.Generator, etx_count: int 
         np.full(CELLS, 4095),  # only these reach the largest module sums
     ][int(rng.integers(4))]  # fmt: skip
     return Settings(
+        spec=spec,
         select=rng.permutation(CELLS) if rng.random() < 0.5 else rng.integers(0, CELLS, CELLS),
         factors=factors,
         high_density=bool(rng.integers(2)),
         etx_count=int(rng.integers(1, ETX_WORDS + 1)) if etx_count is None else etx_count,
         keep_mask=mask,
-        word_order=spec.word_order,
     )
 
 
@@ -225,10 +184,7 @@ def segments(spec: EncoderSpec, rng: np.random.Generator, count: int, rows: int)
         # every other segment sends all latents, so that no mask hides a wrong bit
         if number % 2 == 0:
             base = random_settings(spec, rng, etx_count=ETX_WORDS)
-            settings = Settings(
-                select=base.select, factors=base.factors, high_density=base.high_density, etx_count=ETX_WORDS,
-                keep_mask=(1 << spec.keep_bits) - 1, word_order=spec.word_order,
-            )  # fmt: skip
+            settings = replace(base, keep_mask=(1 << spec.keep_bits) - 1)
         else:
             settings = random_settings(spec, rng, etx_count=1 + (number // 2) % ETX_WORDS)
         weights = random_weights(spec, rng, kind)
@@ -246,7 +202,6 @@ def directed_segments(spec: EncoderSpec, rng: np.random.Generator, rounds: int) 
     many cells at full scale, so that all are.
     """
     result = []
-    full = (1 << spec.keep_bits) - 1
     sums = [*range(32), *((1 << m) + d for m in range(5, 28) for d in (-1, 0, 1, 1 << (m - 1), (1 << (m - 4)) - 1))]
     sums += [(1 << m) - (1 << (m - 6)) - 1 for m in range(6, 29)]
     for number in range(rounds):
@@ -255,17 +210,14 @@ def directed_segments(spec: EncoderSpec, rng: np.random.Generator, rounds: int) 
             (False, rng.choice([2047, 1024, 600, 100, 30], CELLS)),
             (True, rng.permutation(np.repeat([4095, 2048, 300, 40], [36, 4, 4, 4]))),
         ):
-            settings = Settings(
-                factors=factors, high_density=high_density, etx_count=ETX_WORDS, keep_mask=full,
-                word_order=spec.word_order,
-            )  # fmt: skip
+            settings = Settings(spec=spec, factors=factors, high_density=high_density, etx_count=ETX_WORDS)
             values = decode(np.arange(128), high_density)
             order = np.argsort(-factors, kind="stable")
             codes = np.stack([_fill(total, factors, values, order) for total in sums])
             result.append(_segment("sums", spec, settings, random_weights(spec, rng, "small"), codes, rng))
         settings = Settings(
-            select=rng.permutation(CELLS), factors=rng.integers(1700, 2400, CELLS), high_density=bool(number % 2),
-            etx_count=ETX_WORDS, keep_mask=full, word_order=spec.word_order,
+            spec=spec, select=rng.permutation(CELLS), factors=rng.integers(1700, 2400, CELLS),
+            high_density=bool(number % 2), etx_count=ETX_WORDS,
         )  # fmt: skip
         codes = rng.integers(0, 8, (2 * CELLS, CELLS))
         codes[np.arange(2 * CELLS), np.arange(2 * CELLS) % CELLS] = rng.integers(64, 128, 2 * CELLS)
@@ -273,10 +225,7 @@ def directed_segments(spec: EncoderSpec, rng: np.random.Generator, rounds: int) 
         for _ in range(3):
             result.append(_segment("hot cells", spec, settings, random_weights(spec, rng, "few"), codes, rng))
         # pixels can all be large only where the module sum is beyond the range of the shift
-        settings = Settings(
-            factors=np.full(CELLS, 4095), high_density=True, etx_count=ETX_WORDS, keep_mask=full,
-            word_order=spec.word_order,
-        )  # fmt: skip
+        settings = Settings(spec=spec, factors=np.full(CELLS, 4095), high_density=True, etx_count=ETX_WORDS)
         codes = np.where(rng.random((60, CELLS)) < rng.random((60, 1)), rng.integers(120, 128, (60, CELLS)), 0)
         codes[:2] = 127
         for kind in ("highest", "threes", "threes", "few", "top", "top", "top", "alternating"):
@@ -411,8 +360,3 @@ def start_frames(design: EncoderDesign) -> npt.NDArray[np.uint32]:
     numbers = 16 + np.arange(count)
     frames = frame(numbers, codes, latents, settings.keep_mask, settings.etx_count, spec)
     return np.concatenate([np.zeros((1, ETX_WORDS), np.uint32), frames])
-
-
-def campaign_spec() -> EncoderSpec:
-    """ECON_T with one filter and two latents, for mutation: all stages and all 48 cells, built in a minute."""
-    return replace(ECON_T, name="CAMPAIGN", filters=1, latents=2)

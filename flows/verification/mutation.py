@@ -224,7 +224,7 @@ def find_mutants(
                 pools.setdefault(stage, {}).setdefault(kind, []).append((name, cell))
     for pool in pools.values():
         for places in pool.values():
-            rng.shuffle(places)  # type: ignore[arg-type]
+            rng.shuffle(places)
     chosen: list[Mutant] = []
     turn = 0
     while len(chosen) < count and any(places for pool in pools.values() for places in pool.values()):

@@ -6,7 +6,7 @@ __all__ = ["Scheme"]
 
 
 class Scheme(StrEnum):
-    """What is replicated or coded; docs/radiation.md says what each protects, and from what."""
+    """What is replicated or coded; docs/method/radiation.md says what each protects, and from what."""
 
     NONE = "none"
     """Plain flip-flops."""

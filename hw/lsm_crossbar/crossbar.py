@@ -61,7 +61,7 @@ class Crossbar(Component):
     before has ended, while the events of the next one are collected. At the end of each of the `spec.windows` windows
     its counts are read out; after `spec.steps` steps the class is known, and the next sample begins. All arithmetic is
     exact and equal to the golden model of the same spec and conductance file, bit for bit. Time is event-driven:
-    `sim.lsm_crossbar.timing` says clock by clock when a step ends, `docs/lsm_crossbar.md` why.
+    `sim.lsm_crossbar.timing` says clock by clock when a step ends, `docs/chips/lsm_crossbar.md` why.
 
     Settings are static while a sample runs; a write shows one clock later.
 

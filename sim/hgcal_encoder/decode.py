@@ -1,17 +1,17 @@
 """Stage 3: the 4E3M floating-point code of a trigger cell, expanded to an integer charge.
 
-With e = code >> 3 and m = code & 7 the mantissa is M = 2 m + 1 for e = 0 and M = 2 (m + 8) + 1 otherwise: the
-trailing 1 is the half LSB that undoes the truncation of the sender. The charge is M << (drop - 1 + max(e - 1, 0)),
-where drop (1 at low, 3 at high density) restores the bits that the sender dropped. Code 0 is therefore not 0.
-Source: ECON-T emulator and its vectors, see the data sheet.
+A code stands for a run of integers (`sim.hgcal_encoder.float_code`) from which the sender dropped low bits, 1 at low
+and 3 at high density. The charge is the middle of all that it can stand for: lowest << drop, plus half of the width of
+that interval, the half LSB that undoes the truncation of the sender. Code 0 is therefore not 0: an empty cell decodes
+to 1 at low and to 4 at high density. Source: ECON-T emulator and its vectors, see the data sheet.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import IntArray, check_range
+from sim.hgcal_encoder.float_code import CELL
 
 DROP_LOW_DENSITY = 1
 DROP_HIGH_DENSITY = 3
@@ -19,15 +19,9 @@ CHARGE_MAX = 2_031_616
 """Largest decoded charge (code 127 at high density); 21 bits."""
 
 
-def mantissa(codes: npt.ArrayLike) -> IntArray:
-    """5-bit odd mantissa M of 7-bit codes."""
-    array = check_range(codes, 0, 127, "trigger-cell codes")
-    return 2 * ((array & 7) + 8 * (array > 7)) + 1
-
-
-def exponent(codes: npt.ArrayLike) -> IntArray:
-    """Shift max(e - 1, 0) of 7-bit codes, 0 to 14."""
-    return np.maximum((check_range(codes, 0, 127, "trigger-cell codes") >> 3) - 1, 0)
+def dropped_bits(high_density: bool) -> int:
+    """Low bits that the front end drops from a trigger cell before it encodes it."""
+    return DROP_HIGH_DENSITY if high_density else DROP_LOW_DENSITY
 
 
 def decode(codes: npt.ArrayLike, high_density: bool) -> IntArray:
@@ -50,5 +44,5 @@ def decode(codes: npt.ArrayLike, high_density: bool) -> IntArray:
     ValueError
         If a code does not fit 7 bits.
     """
-    drop = DROP_HIGH_DENSITY if high_density else DROP_LOW_DENSITY
-    return mantissa(codes) << (exponent(codes) + drop - 1)
+    code = check_range(codes, 0, CELL.max_code, "trigger-cell codes")
+    return (2 * CELL.lowest[code] + CELL.integers(code)) << (dropped_bits(high_density) - 1)

@@ -13,7 +13,7 @@ from sim.hgcal_encoder.calibrate import calibrate
 from sim.hgcal_encoder.convolution import convolve
 from sim.hgcal_encoder.decode import decode
 from sim.hgcal_encoder.dense import dense
-from sim.hgcal_encoder.frame import counter, frame, kept_positions
+from sim.hgcal_encoder.frame import counter, frame
 from sim.hgcal_encoder.grid import to_grid
 from sim.hgcal_encoder.multiplex import multiplex
 from sim.hgcal_encoder.normalise import check_charges, normalise, sum_code
@@ -76,14 +76,14 @@ class Encoder:
     weights : Weights
         Weights of the same spec.
     settings : Settings, optional
-        Reset values if left out; converted to the word order of the spec where they differ.
+        Reset values if left out, all latent bits kept.
     engine : Engine
         ``numpy`` or ``numba``.
 
     Raises
     ------
     ValueError
-        If the weights belong to another spec, or the keep mask is wider than its latents.
+        If the weights belong to another spec, or a setting is out of its range.
     """
 
     def __init__(
@@ -97,9 +97,8 @@ class Encoder:
             raise ValueError(f"weights of {weights.spec.name}, but the encoder is {spec.name}")
         self.spec = spec
         self.weights = weights
-        self.settings = settings or Settings(keep_mask=(1 << spec.keep_bits) - 1, word_order=spec.word_order)
+        self.settings = Settings(spec=spec) if settings is None else settings.of(spec)
         self.engine = Engine(engine)
-        kept_positions(self.settings.keep_mask, spec)
 
     def trace(self, words: npt.ArrayLike, first_bx: int = 0) -> Trace:
         """Run words through every stage, keeping all results (always the NumPy engine).

@@ -1,8 +1,10 @@
-"""Small floating-point codes of the trigger links: an exponent, a mantissa without its leading one, no sign.
+"""Floating-point codes of ECON-T: an exponent, a mantissa without its leading one, no sign.
 
 ``xEyM`` has x exponent and y mantissa bits. Exponent 0 is denormal: the code is the value. Otherwise a code stands for
 the 2**(exponent - 1) integers from (2**y + mantissa) << (exponent - 1) on. Values beyond the largest code saturate.
 The chip's trigger cells are 4E3M, the module sums of threshold sum and best choice 5E3M, the others 5E4M.
+
+`FloatCode.lowest` is the only place where this is computed: encoders, decoders and compiled kernels read its table.
 Source: ECON-T emulator (public repository ECONT_Emulator) and its vectors; saturation as in the public trigger
 emulation of CMS, since no vector reaches it.
 """
@@ -10,6 +12,7 @@ emulation of CMS, since no vector reaches it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +42,20 @@ class FloatCode:
         """Bits of a code."""
         return self.exponent + self.mantissa
 
+    @property
+    def max_code(self) -> int:
+        """Largest code."""
+        return (1 << self.width) - 1
+
+    @cached_property
+    def lowest(self) -> IntArray:
+        """Lowest integer that each code stands for, rising, shape (2**width,); not to be written."""
+        mantissa = np.arange(1 << self.mantissa)
+        steps = np.arange((1 << self.exponent) - 1)[:, None]
+        table: IntArray = np.concatenate([mantissa, (((1 << self.mantissa) + mantissa) << steps).ravel()])
+        table.flags.writeable = False
+        return table
+
     def encode(self, values: npt.ArrayLike, drop: int = 0) -> IntArray:
         """Codes of integers, truncated.
 
@@ -55,13 +72,31 @@ class FloatCode:
             If a value is negative or too large; the message names its index.
         """
         value = check_range(values, 0, 1 << 52, "values to encode") >> drop
-        # frexp is exact below 2**53: value = f 2**top with 0.5 <= f < 1
-        top = np.frexp(value.astype(np.float64))[1].astype(np.int64)
-        shift = np.maximum(top - 1 - self.mantissa, 0)
-        codes = np.where(value >> self.mantissa, ((shift + 1) << self.mantissa) | ((value >> shift) & self._low), value)
-        return np.minimum(codes, (1 << self.width) - 1)
+        codes: IntArray = self.lowest.searchsorted(value, side="right") - 1
+        return codes
 
-    def decode(self, codes: npt.ArrayLike, drop: int = 0) -> npt.NDArray[np.float64]:
+    def integers(self, codes: npt.ArrayLike, name: str = "floating-point codes") -> IntArray:
+        """How many integers each code stands for: a power of two.
+
+        Parameters
+        ----------
+        codes : array_like of int
+            Any shape.
+        name : str, optional
+            What messages call the codes.
+
+        Raises
+        ------
+        ValueError
+            If a code is too wide; the message names its index.
+        """
+        step = (check_range(codes, 0, self.max_code, name) >> self.mantissa) - 1
+        integers: IntArray = np.left_shift(1, np.maximum(step, 0))
+        return integers
+
+    def decode(
+        self, codes: npt.ArrayLike, drop: int = 0, name: str = "floating-point codes"
+    ) -> npt.NDArray[np.float64]:
         """What a receiver takes for the values: the middle of each code's integers, and 0 for code 0.
 
         Parameters
@@ -70,21 +105,17 @@ class FloatCode:
             Any shape.
         drop : int, optional
             Bits that the sender cut off.
+        name : str, optional
+            What messages call the codes.
 
         Raises
         ------
         ValueError
             If a code is too wide; the message names its index.
         """
-        code = check_range(codes, 0, (1 << self.width) - 1, "floating-point codes")
-        step = np.maximum((code >> self.mantissa) - 1, 0)
-        low = np.where(code >> self.mantissa, ((code & self._low) + (1 << self.mantissa)) << step, code)
-        middle = (low << drop) + ((1 << (step + drop)) - 1) / 2.0
-        return np.where(code > 0, middle, 0.0)
-
-    @property
-    def _low(self) -> int:
-        return (1 << self.mantissa) - 1
+        integers = self.integers(codes, name) << drop
+        code = np.asarray(codes, dtype=np.int64)
+        return np.where(code > 0, (self.lowest[code] << drop) + (integers - 1) / 2.0, 0.0)
 
 
 CELL = FloatCode(exponent=4, mantissa=3)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import FixedPoint, IntArray, check_range
+from sim.hgcal_encoder.float_code import WIDE_SUM
 from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH
 
 
@@ -29,17 +30,9 @@ def leading_one(sums: IntArray) -> IntArray:
     return np.maximum(np.frexp(sums.astype(np.float64))[1].astype(np.int64) - 1, 0)
 
 
-def sum_code(sums: IntArray) -> IntArray:
-    """5E4M code of module sums: 5-bit exponent, 4-bit mantissa without the leading one (denormal below 16).
-
-    Returns
-    -------
-    ndarray of int64
-        9-bit codes, exponent in bits 8:4.
-    """
-    m = leading_one(sums)
-    normal = ((m - 3) << 4) | ((sums >> np.maximum(m - 4, 0)) & 15)
-    return np.where(m <= 3, sums, normal)
+def sum_code(sums: npt.ArrayLike) -> IntArray:
+    """9-bit 5E4M codes of module sums, exponent in bits 8:4; see `sim.hgcal_encoder.float_code`."""
+    return WIDE_SUM.encode(sums)
 
 
 def normalise(charges: npt.ArrayLike, pixel: FixedPoint) -> tuple[IntArray, IntArray]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ import yaml
 
 from sim.fixed_point import IntArray, check_range
 from sim.hgcal_encoder.calibrate import CALIBRATION
-from sim.hgcal_encoder.spec import CELLS, ECON_T, EncoderSpec, WordOrder
+from sim.hgcal_encoder.spec import CELLS, ECON_T, ETX_WORDS, EncoderSpec, WordOrder
 from sim.hgcal_encoder.weights import BLOCKS, Weights
+from sim.messages import shown
 
 AUTOENCODER = 4
 """Algorithm number of the autoencoder on the chip."""
@@ -30,6 +32,8 @@ class Settings:
 
     Attributes
     ----------
+    spec : EncoderSpec
+        Network that the settings are for; it decides what is in range.
     select : ndarray of int64, shape (48,)
         Input that each trigger cell takes.
     factors : ndarray of int64, shape (48,)
@@ -39,32 +43,65 @@ class Settings:
     etx_count : int
         Active eTx links, 1 to 13.
     keep_mask : int
-        One bit per latent bit.
+        One bit per latent bit; all of them if left out.
     word_order : WordOrder
-        Order of trigger cells in an input word.
+        Order of trigger cells in an input word; that of the spec if left out.
 
     Raises
     ------
     ValueError
-        If a setting is out of range.
+        If a setting is out of range; the message names it, what this spec expects and what came.
     """
 
+    spec: EncoderSpec = ECON_T
     select: IntArray = field(default_factory=lambda: np.arange(CELLS))
     factors: IntArray = field(default_factory=lambda: np.full(CELLS, 1 << CALIBRATION.fraction))
     high_density: bool = True
     etx_count: int = 5
-    keep_mask: int = (1 << ECON_T.keep_bits) - 1
-    word_order: WordOrder = WordOrder.PRODUCTION
+    keep_mask: int = None  # type: ignore[assignment]  # never None once made
+    word_order: WordOrder = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
+        spec = self.spec
         for name, top in (("select", CELLS - 1), ("factors", CALIBRATION.max_code)):
-            values = check_range(getattr(self, name), 0, top, name)
+            try:
+                values = check_range(getattr(self, name), 0, top, name)
+            except TypeError as error:
+                raise ValueError(str(error)) from None
             if values.shape != (CELLS,):
                 raise ValueError(f"{name}: expected {CELLS} values, got shape {values.shape}")
             object.__setattr__(self, name, values)
-        ECON_T.capacity(self.etx_count)
-        if self.keep_mask < 0:
-            raise ValueError(f"keep mask must not be negative, got {self.keep_mask}")
+        density = self.high_density
+        if not isinstance(density, bool | np.bool_ | int | np.integer) or density not in (0, 1):
+            raise ValueError(f"high_density: expected True or False, got {shown(density)}")
+        object.__setattr__(self, "high_density", bool(density))
+        full = (1 << spec.keep_bits) - 1
+        if self.keep_mask is None:
+            object.__setattr__(self, "keep_mask", full)
+        for name, low, high in (("etx_count", 1, ETX_WORDS), ("keep_mask", 0, full)):
+            try:
+                value = index(getattr(self, name))
+            except TypeError:
+                raise ValueError(f"{name}: expected an integer, got {shown(getattr(self, name))}") from None
+            if not low <= value <= high:
+                expected = f"{low} to {high}" if name == "etx_count" else f"at most the {spec.keep_bits} bits"
+                got = value if name == "etx_count" else shown(f"{value:#x}", quoted=False)
+                raise ValueError(f"{name}: expected {expected} of {spec.name}, got {got}")
+            object.__setattr__(self, name, value)
+        order = spec.word_order if self.word_order is None else self.word_order
+        if order not in list(WordOrder):
+            raise ValueError(f"word_order: expected {' or '.join(WordOrder)}, got {shown(order)}")
+        object.__setattr__(self, "word_order", WordOrder(order))
+
+    def of(self, spec: EncoderSpec) -> Settings:
+        """The same settings for another network.
+
+        Raises
+        ------
+        ValueError
+            If a setting is out of the range of that network.
+        """
+        return self if spec == self.spec else replace(self, spec=spec)
 
     def in_order(self, order: WordOrder) -> Settings:
         """The same settings for hardware that reads the cells of a word in another order.
@@ -121,7 +158,7 @@ def load_settings(path: Path, spec: EncoderSpec = ECON_T) -> tuple[Settings, Wei
     """
     table = read_table(path)
     try:
-        chosen, settings = front_end(table)
+        chosen, settings = front_end(table, spec)
         if chosen != AUTOENCODER:
             raise ValueError(f"selects algorithm {chosen}; the autoencoder is {AUTOENCODER}")
         buffer = section(table, "FormatterBuffer")
@@ -148,7 +185,7 @@ def read_table(path: Path) -> Mapping[Any, Any]:
     return table
 
 
-def front_end(table: Mapping[Any, Any]) -> tuple[int, Settings]:
+def front_end(table: Mapping[Any, Any], spec: EncoderSpec = ECON_T) -> tuple[int, Settings]:
     """Number of the chosen algorithm, and the settings that all algorithms share; the keep mask is left at its default.
 
     Raises
@@ -179,7 +216,7 @@ def front_end(table: Mapping[Any, Any]) -> tuple[int, Settings]:
     if density not in (0, 1):
         raise ValueError(f"density: expected 0 (low) or 1 (high), got {density}")
     return chosen, Settings(
-        select=select, factors=factors, high_density=bool(density), etx_count=etx_count, word_order=order
+        spec=spec, select=select, factors=factors, high_density=bool(density), etx_count=etx_count, word_order=order
     )
 
 

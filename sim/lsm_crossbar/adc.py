@@ -38,4 +38,5 @@ def convert(sums: IntArray, noise: IntArray, gain: IntArray, offset: IntArray, s
         ADC codes.
     """
     limited = sums if spec.column_limit is None else np.minimum(sums, spec.column_limit)
-    return np.clip(((limited + noise) * gain + offset) >> spec.conversion_shift, 0, (1 << spec.adc_bits) - 1)
+    codes: IntArray = np.clip(((limited + noise) * gain + offset) >> spec.conversion_shift, 0, (1 << spec.adc_bits) - 1)
+    return codes

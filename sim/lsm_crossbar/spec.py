@@ -567,7 +567,7 @@ N_MNIST = CrossbarSpec(
 )
 """Neuromorphic MNIST of arXiv 2307.00771, 256 inputs and 200 neurons: decay 0.9 as 0.90625.
 
-Threshold and windows are chosen on validation (docs/lsm_accuracy.md); the paper counts spikes in one window.
+Threshold and windows are chosen on validation (docs/results/lsm_accuracy.md); the paper counts spikes in one window.
 """
 
 N_TIDIGITS = CrossbarSpec(name="N_TIDIGITS", inputs=64, neurons=200, steps=129, outputs=11, threshold=26, leak=(-5,))

@@ -1,4 +1,4 @@
-"""When the chip does what, clock by clock: the timing that `docs/lsm_crossbar.md` promises and the benches demand."""
+"""When the chip does what, clock by clock: the timing that docs/chips/lsm_crossbar.md promises, benches demand."""
 
 from __future__ import annotations
 

@@ -14,10 +14,10 @@ import pytest
 
 from flows.simulation.encoder import encoder_design
 from flows.tools.verilog import read_ports
-from flows.verification.encoder_stimulus import random_spec
 from hw.hgcal_encoder.encoder import STAGES
+from sim.hgcal_encoder.example_specs import random_spec
 from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
-from tests.conftest import IN_CI
+from tests.conftest import long
 from tests.cosim.runner import Results, build_bench, run_bench
 from tests.cosim.stages import WRAPPER, wrap_stages, wrapper_ports
 from tests.specs import SMALL
@@ -26,8 +26,6 @@ SEED = int(os.environ.get("LIQUIDCAL_SEED", "2105"))
 ENCODER_TESTS = 9
 """Tests of bench_encoder: one per kind of weights, and the others."""
 SPECS = [SMALL, *(random_spec(np.random.default_rng((SEED, i)), f"RANDOM_{i}") for i in range(4))]
-
-LONG = IN_CI or os.environ.get("LIQUIDCAL_LONG", "") == "1"
 
 
 def environment(spec: EncoderSpec, folder: Path, crossings: int, latency: int, vectors: Path | None) -> dict[str, str]:
@@ -78,7 +76,7 @@ def test_encoder(spec: EncoderSpec, tmp_path: Path) -> None:
     demand(run_encoder(spec, tmp_path, 60), ENCODER_TESTS, skipped=1)
 
 
-@pytest.mark.skipif(not LONG, reason="ECON_T in cocotb builds for minutes: runs with CI=true or LIQUIDCAL_LONG=1")
+@long
 @pytest.mark.timeout(3600)
 def test_preset(tmp_path: Path, econt_vectors: Path) -> None:
     results = run_encoder(ECON_T, tmp_path, 100, econt_vectors, optimise="-O1")

@@ -13,8 +13,9 @@ import pytest
 
 from flows.simulation.crossbar import PLUSARG, crossbar_design
 from flows.tools.verilog import read_ports
-from flows.verification.crossbar_stimulus import campaign_spec, random_adcs, random_image, random_spec
+from flows.verification.crossbar_stimulus import random_adcs, random_image
 from hw.lsm_crossbar.crossbar import STAGES
+from sim.lsm_crossbar.example_specs import campaign_spec, random_spec
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.spec import CrossbarSpec
 from tests.cosim.crossbar_stages import WRAPPER, wrap_stages, wrapper_ports

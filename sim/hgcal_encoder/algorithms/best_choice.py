@@ -6,8 +6,9 @@ Frame, most significant bit of eTx 0 first, zero-padded to the links:
 * from 8 cells on: 48 bits of map, trigger cell 0 first, then 7 bits 4E3M per cell sent, in trigger cell order;
 * below 8 cells: 6 bits of trigger cell number for each cell sent, in rising order, then 7 bits 4E3M for each.
 
-All charges, in the sum too, lose ``drop`` low bits first. The cells are found by Batcher's merge exchange over the
-truncated charges (D. E. Knuth, "The Art of Computer Programming" 3, 2nd ed. 1998, section 5.2.2, algorithm M); between
+All charges, in the sum too, lose ``drop`` low bits first and end at 2**18 - 1, the largest value that 4E3M tells apart.
+The cells are found by Batcher's merge exchange over the truncated charges (D. E. Knuth, "The Art of Computer
+Programming" 3, 2nd ed. 1998, section 5.2.2, algorithm M); between
 equal charges the network decides, not the trigger cell number, and a comparator never exchanges equal charges.
 Number of cells on 1 to 13 links: 1, 4, 6, 9, 14, 18, 23, 28, 32, 37, 41, 46, 48.
 
@@ -26,15 +27,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import IntArray
-from sim.hgcal_encoder.algorithms.output_buffer import (
-    Frames,
-    check_links,
-    fields,
-    from_frames,
-    numbers,
-    short_counter,
-    to_frames,
-)
+from sim.hgcal_encoder.algorithms.algorithm import FixedFrame
+from sim.hgcal_encoder.algorithms.output_buffer import Bits, fields, from_frames, numbers
 from sim.hgcal_encoder.float_code import CELL, SUM
 from sim.hgcal_encoder.normalise import check_charges
 from sim.hgcal_encoder.spec import CELLS
@@ -43,7 +37,9 @@ CELLS_SENT = (1, 4, 6, 9, 14, 18, 23, 28, 32, 37, 41, 46, 48)
 """Trigger cells sent on 1 to 13 links."""
 MAP_FROM = 8
 """Cells from which on a map of 48 bits is shorter than cell numbers."""
-_HEADER = 12
+_COUNTER, _HEADER = 4, 12
+_CHARGE_MAX = (1 << 18) - 1
+"""Largest charge that is sorted and summed, after dropping bits."""
 
 Residual = Literal["none", "even"]
 
@@ -106,32 +102,16 @@ def sort_descending(values: npt.ArrayLike) -> tuple[IntArray, IntArray]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BestChoice:
-    """Golden model of best choice.
+class BestChoice(FixedFrame):
+    """Golden model of best choice. The links decide how many cells are sent.
 
     Attributes
     ----------
-    etx_count : int
-        Links, 1 to 13; they decide how many cells are sent.
-    drop : int
-        Low bits of every charge that are cut off: 1 for low, 3 for high density in normal operation.
     full_sum : bool
         Register use_sum: send the sum of all cells instead of those that are not sent.
-
-    Raises
-    ------
-    ValueError
-        If a setting is out of range.
     """
 
-    etx_count: int
-    drop: int = 3
     full_sum: bool = False
-
-    def __post_init__(self) -> None:
-        check_links(self.etx_count)
-        if not 0 <= self.drop <= 7:
-            raise ValueError(f"drop: expected 0 to 7 bits, got {self.drop}")
 
     @property
     def cells(self) -> int:
@@ -141,8 +121,15 @@ class BestChoice:
     @property
     def bits(self) -> int:
         """Bits of a frame that carry something."""
-        positions = CELLS if self.cells >= MAP_FROM else 6 * self.cells
-        return _HEADER + positions + CELL.width * self.cells
+        return self._charges_from + CELL.width * self.cells
+
+    @property
+    def _charges_from(self) -> int:
+        return _HEADER + (CELLS if self.cells >= MAP_FROM else 6 * self.cells)
+
+    def _dropped(self, charges: npt.ArrayLike) -> IntArray:
+        """Charges as they are sorted and summed."""
+        return np.minimum(check_charges(charges) >> self.dropped, _CHARGE_MAX)
 
     def sent(self, charges: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Which cells are sent, shape (n, 48).
@@ -152,38 +139,27 @@ class BestChoice:
         ValueError
             If a charge is out of range; the message names its index.
         """
-        array = check_charges(charges) >> self.drop
+        array = self._dropped(charges)
         chosen = np.zeros(array.shape, np.bool_)
         np.put_along_axis(chosen, sort_descending(array)[1][:, : self.cells], True, axis=1)
         return chosen
 
-    def frames(self, charges: npt.ArrayLike, bx: npt.ArrayLike) -> Frames:
-        """eTx words of each crossing.
-
-        Parameters
-        ----------
-        charges : array_like of int, shape (n, 48)
-            Calibrated charges (CALQ).
-        bx : array_like of int, shape (n,)
-            Bunch crossing in the orbit.
-
-        Returns
-        -------
-        ndarray of uint32, shape (n, 13)
-
-        Raises
-        ------
-        ValueError
-            If a charge is out of range; the message names its index.
-        """
-        array = check_charges(charges) >> self.drop
+    def _encode(self, charges: npt.ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
+        """Cells sent, their codes, both (n, cells), and the code of the sum, (n,)."""
+        array = self._dropped(charges)
         chosen = self.sent(charges)
         cells = np.nonzero(chosen)[1].reshape(-1, self.cells)
         total = np.where(chosen & (not self.full_sum), 0, array).sum(axis=1)
-        codes = CELL.encode(np.take_along_axis(array, cells, axis=1))
-        where = chosen.astype(np.uint8) if self.cells >= MAP_FROM else fields(cells, 6)
-        head = [fields(short_counter(np.asarray(bx, dtype=np.int64)), 4), fields(SUM.encode(total), SUM.width)]
-        return to_frames(np.concatenate([*head, where, fields(codes, CELL.width)], axis=1), self.etx_count)
+        return cells, CELL.encode(np.take_along_axis(array, cells, axis=1)), SUM.encode(total)
+
+    def _fields(self, charges: IntArray) -> list[Bits]:
+        cells, codes, sums = self._encode(charges)
+        if self.cells >= MAP_FROM:
+            places = np.zeros((len(cells), CELLS), np.uint8)
+            np.put_along_axis(places, cells, np.uint8(1), axis=1)
+        else:
+            places = fields(cells, 6)
+        return [fields(sums, SUM.width), places, fields(codes, CELL.width)]
 
     def receive(self, frames: npt.ArrayLike, *, residual: Residual = "none") -> npt.NDArray[np.float64]:
         """Charges that a receiver reads out of frames.
@@ -200,41 +176,21 @@ class BestChoice:
             In counts of CALQ.
         """
         bits = from_frames(frames, self.etx_count)
-        sums = numbers(bits[:, 4:_HEADER], SUM.width)[:, 0]
-        end = self.bits - CELL.width * self.cells
-        if self.cells >= MAP_FROM:
-            cells = np.nonzero(bits[:, _HEADER:end])[1].reshape(-1, self.cells)
-        else:
-            cells = numbers(bits[:, _HEADER:end], 6)
-        charges = CELL.decode(numbers(bits[:, end : self.bits], CELL.width), self.drop)
-        return self._image(cells, charges, sums, residual)
+        places = bits[:, _HEADER : self._charges_from]
+        cells = np.nonzero(places)[1].reshape(-1, self.cells) if self.cells >= MAP_FROM else numbers(places, 6)
+        codes = numbers(bits[:, self._charges_from : self.bits], CELL.width)
+        return self._image(cells, codes, numbers(bits[:, _COUNTER:_HEADER], SUM.width)[:, 0], residual)
 
     def reconstruct(self, charges: npt.ArrayLike, *, residual: Residual = "none") -> npt.NDArray[np.float64]:
-        """What arrives for these charges; as `receive` of `frames`, without building words.
+        """What arrives for charges (n, 48); as `receive` of `frames`, without building words."""
+        return self._image(*self._encode(charges), residual)
 
-        Parameters
-        ----------
-        charges : array_like of int, shape (n, 48)
-        residual : {"none", "even"}
-
-        Returns
-        -------
-        ndarray of float64, shape (n, 48)
-        """
-        array = check_charges(charges) >> self.drop
-        chosen = self.sent(charges)
-        cells = np.nonzero(chosen)[1].reshape(-1, self.cells)
-        total = np.where(chosen & (not self.full_sum), 0, array).sum(axis=1)
-        values = CELL.decode(CELL.encode(np.take_along_axis(array, cells, axis=1)), self.drop)
-        return self._image(cells, values, SUM.encode(total), residual)
-
-    def _image(
-        self, cells: IntArray, charges: npt.NDArray[np.float64], sums: IntArray, residual: Residual
-    ) -> npt.NDArray[np.float64]:
+    def _image(self, cells: IntArray, codes: IntArray, sums: IntArray, residual: Residual) -> npt.NDArray[np.float64]:
+        charges = CELL.decode(codes, self.dropped)
         image = np.zeros((len(cells), CELLS))
         np.put_along_axis(image, cells, charges, axis=1)
         if residual == "even" and self.cells < CELLS:
-            rest = SUM.decode(sums, self.drop)
+            rest = SUM.decode(sums, self.dropped)
             if self.full_sum:
                 rest = np.maximum(rest - charges.sum(axis=1), 0.0)
             unsent = np.ones(image.shape, np.bool_)

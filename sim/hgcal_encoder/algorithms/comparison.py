@@ -15,13 +15,11 @@ import numpy.typing as npt
 from sim.fixed_point import IntArray, check_range
 from sim.hgcal_encoder.algorithms.best_choice import BestChoice
 from sim.hgcal_encoder.algorithms.output_buffer import Admission, check_links
-from sim.hgcal_encoder.algorithms.super_trigger_cell import Spread, SuperTriggerCells, SuperTriggerCellType
+from sim.hgcal_encoder.algorithms.super_trigger_cell import MOST_LINKS, Spread, SuperTriggerCells, SuperTriggerCellType
 from sim.hgcal_encoder.algorithms.threshold_sum import THRESHOLD, ThresholdSum
+from sim.hgcal_encoder.decode import DROP_HIGH_DENSITY, DROP_LOW_DENSITY
 from sim.hgcal_encoder.normalise import check_charges
 from sim.hgcal_encoder.spec import CELLS
-
-DROP_LOW_DENSITY, DROP_HIGH_DENSITY = 1, 3
-"""Bits that 4E3M cuts off in normal operation."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,18 +44,19 @@ class Reconstruction:
     truncated: float = 0.0
 
 
-def super_trigger_cells_for(etx_count: int) -> tuple[SuperTriggerCellType, ...]:
-    """Types that carry the whole module on so many links, the finest first; what is cut off cannot compete."""
-    return tuple(
-        kind
-        for kind in (
-            SuperTriggerCellType.STC4_5E4M,
-            SuperTriggerCellType.STC4_4E3M,
-            SuperTriggerCellType.CTC4_4E3M,
-            SuperTriggerCellType.STC16_5E4M,
-        )
-        if SuperTriggerCells(kind=kind, etx_count=etx_count).whole
+def super_trigger_cells_for(etx_count: int, drop: int = DROP_HIGH_DENSITY) -> tuple[SuperTriggerCells, ...]:
+    """Types that carry the whole module on so many links, the finest first; what is cut off cannot compete.
+
+    A type that cannot use all of the links stands on as many as it uses.
+    """
+    kinds = (
+        SuperTriggerCellType.STC4_5E4M,
+        SuperTriggerCellType.STC4_4E3M,
+        SuperTriggerCellType.CTC4_4E3M,
+        SuperTriggerCellType.STC16_5E4M,
     )
+    models = (SuperTriggerCells(kind=k, etx_count=min(etx_count, MOST_LINKS[k]), drop=drop) for k in kinds)
+    return tuple(model for model in models if model.whole)
 
 
 def reconstruct_baselines(
@@ -125,11 +124,10 @@ def reconstruct_baselines(
         sums = ThresholdSum(etx_count=etx_count, thresholds=thresholds, drop=drop)
         size = np.where(full[here], sums.packet_bits(sums.sent(part).sum(axis=1)), 16)
         add("threshold_sum", here, sums.reconstruct(part, admissions[here]), float(size.mean()))
-        for kind in super_trigger_cells_for(etx_count):
-            model = SuperTriggerCells(kind=kind, etx_count=etx_count, drop=drop)
+        for model in super_trigger_cells_for(etx_count, drop):
             spreads: tuple[Spread, ...] = ("peak", "even") if model.address_width else ("even",)
             for spread in spreads:
-                add(f"{kind.name.lower()}_{spread}", here, model.reconstruct(part, spread=spread), model.bits)
+                add(f"{model.kind.name.lower()}_{spread}", here, model.reconstruct(part, spread=spread), model.bits)
     truncated = float((~full).mean()) if len(full) else 0.0
     return tuple(
         Reconstruction(

@@ -119,12 +119,23 @@ class BufferThresholds:
     Attributes
     ----------
     t1, t2, t3 : int
-        See the module's text.
+        See the module's text; 0 to 511, 511 and 31.
+
+    Raises
+    ------
+    ValueError
+        If a value does not fit its register of 9, 9 or 5 bits.
     """
 
     t1: int
     t2: int
     t3: int
+
+    def __post_init__(self) -> None:
+        for name, width in (("t1", 9), ("t2", 9), ("t3", 5)):
+            value = getattr(self, name)
+            if not 0 <= value < 1 << width:
+                raise ValueError(f"buff_{name}: expected 0 to {(1 << width) - 1}, got {value}")
 
     @classmethod
     def for_links(cls, etx_count: int) -> BufferThresholds:

@@ -13,7 +13,8 @@ type         cells  position of the largest    sum
 
 Frame, most significant bit of eTx 0 first, zero-padded: 4 bits counter (15 at crossing 0, else the crossing modulo 8),
 the positions of all super trigger cells sent, then their sums. As many are sent as fit the links, from number 0 on; the
-rest is lost. Among equal largest charges the highest position is sent.
+rest is lost. On more links than 5, 2, 3, 4 for types 0 to 3 (`MOST_LINKS`) the chip sends zeros. Among equal largest
+charges the highest position is sent.
 
 Type 3 on 3 links is checked bit for bit against the vectors ``STC_type3_eTx3`` (low density, drop 1). No vectors exist
 for the others; their layout follows the emulator, and their number per link the bits that fit, which gives the
@@ -30,15 +31,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import IntArray
-from sim.hgcal_encoder.algorithms.output_buffer import (
-    Frames,
-    check_links,
-    fields,
-    from_frames,
-    numbers,
-    short_counter,
-    to_frames,
-)
+from sim.hgcal_encoder.algorithms.algorithm import FixedFrame
+from sim.hgcal_encoder.algorithms.output_buffer import Bits, fields, from_frames, numbers
 from sim.hgcal_encoder.float_code import CELL, WIDE_SUM, FloatCode
 from sim.hgcal_encoder.normalise import check_charges
 from sim.hgcal_encoder.spec import CELLS
@@ -57,32 +51,23 @@ class SuperTriggerCellType(IntEnum):
     STC4_4E3M = 3
 
 
+MOST_LINKS = (5, 2, 3, 4)
+"""Links that the types use; on more of them the chip sends zeros."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class SuperTriggerCells:
-    """Golden model of super trigger cells.
+class SuperTriggerCells(FixedFrame):
+    """Golden model of super trigger cells; `drop` acts on the sums of types 2 and 3 only.
 
     Attributes
     ----------
     kind : SuperTriggerCellType
-    etx_count : int
-        Links, 1 to 13.
-    drop : int
-        Low bits of every sum that 4E3M cuts off: 1 for low, 3 for high density in normal operation.
-
-    Raises
-    ------
-    ValueError
-        If a setting is out of range.
     """
 
     kind: SuperTriggerCellType
-    etx_count: int
-    drop: int = 3
 
     def __post_init__(self) -> None:
-        check_links(self.etx_count)
-        if not 0 <= self.drop <= 7:
-            raise ValueError(f"drop: expected 0 to 7 bits, got {self.drop}")
+        super().__post_init__()
         object.__setattr__(self, "kind", SuperTriggerCellType(self.kind))
 
     @property
@@ -103,6 +88,8 @@ class SuperTriggerCells:
     @property
     def sums(self) -> int:
         """Super trigger cells sent: those that fit."""
+        if self.etx_count > MOST_LINKS[self.kind]:
+            return 0
         return min(CELLS // self.size, (32 * self.etx_count - _COUNTER) // (self.address_width + self.code.width))
 
     @property
@@ -113,11 +100,11 @@ class SuperTriggerCells:
     @property
     def bits(self) -> int:
         """Bits of a frame that carry something."""
-        return _COUNTER + self.sums * (self.address_width + self.code.width)
+        return bool(self.sums) * _COUNTER + self.sums * (self.address_width + self.code.width)
 
     @property
     def _drop(self) -> int:
-        return self.drop if self.code is CELL else 0
+        return self.dropped if self.code is CELL else 0
 
     def _encode(self, charges: npt.ArrayLike) -> tuple[IntArray, IntArray]:
         """Positions and sum codes of the super trigger cells sent, both (n, sums)."""
@@ -125,30 +112,13 @@ class SuperTriggerCells:
         position = self.size - 1 - groups[:, :, ::-1].argmax(axis=2)
         return position, self.code.encode(groups.sum(axis=2), self._drop)
 
-    def frames(self, charges: npt.ArrayLike, bx: npt.ArrayLike) -> Frames:
-        """eTx words of each crossing.
+    def _counter(self, bx: IntArray) -> Bits:
+        return super()._counter(bx) * np.uint8(self.sums > 0)
 
-        Parameters
-        ----------
-        charges : array_like of int, shape (n, 48)
-            Calibrated charges (CALQ).
-        bx : array_like of int, shape (n,)
-            Bunch crossing in the orbit.
-
-        Returns
-        -------
-        ndarray of uint32, shape (n, 13)
-
-        Raises
-        ------
-        ValueError
-            If a charge is out of range; the message names its index.
-        """
+    def _fields(self, charges: IntArray) -> list[Bits]:
         position, codes = self._encode(charges)
-        parts = [fields(short_counter(np.asarray(bx, dtype=np.int64)), _COUNTER)]
-        if self.address_width:
-            parts.append(fields(position, self.address_width))
-        return to_frames(np.concatenate([*parts, fields(codes, self.code.width)], axis=1), self.etx_count)
+        parts = [fields(position, self.address_width)] if self.address_width else []
+        return [*parts, fields(codes, self.code.width)]
 
     def receive(self, frames: npt.ArrayLike, *, spread: Spread = "peak") -> npt.NDArray[np.float64]:
         """Charges that a receiver reads out of frames.
@@ -166,23 +136,15 @@ class SuperTriggerCells:
             In counts of CALQ.
         """
         bits = from_frames(frames, self.etx_count)
+        if not self.sums:
+            return np.zeros((len(bits), CELLS))
         middle = _COUNTER + self.sums * self.address_width
         codes = numbers(bits[:, middle : self.bits], self.code.width)
         position = numbers(bits[:, _COUNTER:middle], self.address_width) if self.address_width else np.zeros_like(codes)
         return self._image(position, codes, spread)
 
     def reconstruct(self, charges: npt.ArrayLike, *, spread: Spread = "peak") -> npt.NDArray[np.float64]:
-        """What arrives for these charges; as `receive` of `frames`, without building words.
-
-        Parameters
-        ----------
-        charges : array_like of int, shape (n, 48)
-        spread : {"peak", "even"}
-
-        Returns
-        -------
-        ndarray of float64, shape (n, 48)
-        """
+        """What arrives for charges (n, 48); as `receive` of `frames`, without building words."""
         return self._image(*self._encode(charges), spread)
 
     def _image(self, position: IntArray, codes: IntArray, spread: Spread) -> npt.NDArray[np.float64]:

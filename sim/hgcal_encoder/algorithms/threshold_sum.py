@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import IntArray, check_range
+from sim.hgcal_encoder.algorithms.algorithm import Algorithm
 from sim.hgcal_encoder.algorithms.output_buffer import (
     SYNC_RESET,
     SYNC_WIDTH,
@@ -33,7 +34,6 @@ from sim.hgcal_encoder.algorithms.output_buffer import (
     BufferThresholds,
     Frames,
     admit,
-    check_links,
     fields,
     from_frames,
     numbers,
@@ -55,17 +55,13 @@ _MAP_END = _HEADER + CELLS
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ThresholdSum:
+class ThresholdSum(Algorithm):
     """Golden model of threshold sum.
 
     Attributes
     ----------
-    etx_count : int
-        Links, 1 to 13.
     thresholds : ndarray of int64, shape (48,)
         Least charge of each cell that is sent, 22 bits.
-    drop : int
-        Low bits of every charge that 4E3M cuts off: 1 for low, 3 for high density in normal operation.
     full_sum : bool
         Register use_sum: send the sum of all cells instead of those below threshold.
     buffer : BufferThresholds, optional
@@ -79,21 +75,17 @@ class ThresholdSum:
         If a setting is out of range.
     """
 
-    etx_count: int
     thresholds: IntArray = field(default_factory=lambda: np.full(CELLS, THRESHOLD))
-    drop: int = 3
     full_sum: bool = False
     buffer: BufferThresholds | None = None
     sync: int = SYNC_RESET
 
     def __post_init__(self) -> None:
-        check_links(self.etx_count)
+        super().__post_init__()
         values = check_range(self.thresholds, 0, (1 << 22) - 1, "thresholds")
         if values.shape != (CELLS,):
             raise ValueError(f"thresholds: expected {CELLS} values, got shape {values.shape}")
         object.__setattr__(self, "thresholds", values)
-        if not 0 <= self.drop <= 7:
-            raise ValueError(f"drop: expected 0 to 7 bits, got {self.drop}")
         if not 0 <= self.sync < 1 << SYNC_WIDTH:
             raise ValueError(f"sync: expected {SYNC_WIDTH} bits, got {self.sync:#x}")
         if self.sync >> 8 in (EMPTY, NUMBERED, MAPPED, NO_ROOM, EARLY):
@@ -139,24 +131,9 @@ class ThresholdSum:
         return admit(lengths, self.buffer, self.etx_count)[0]
 
     def frames(self, charges: npt.ArrayLike, bx: npt.ArrayLike) -> Frames:
-        """eTx words of consecutive crossings, starting with an empty buffer.
+        """eTx words of consecutive crossings; see `Algorithm.frames`.
 
-        Parameters
-        ----------
-        charges : array_like of int, shape (n, 48)
-            Calibrated charges (CALQ).
-        bx : array_like of int, shape (n,)
-            Bunch crossing in the orbit.
-
-        Returns
-        -------
-        ndarray of uint32, shape (n, 13)
-            What is still in the buffer after the last crossing is not sent.
-
-        Raises
-        ------
-        ValueError
-            If a charge is out of range; the message names its index.
+        The buffer is empty before the first crossing; what is still in it after the last one is not sent.
         """
         array = check_charges(charges)
         crossing = np.asarray(bx, dtype=np.int64)
@@ -165,7 +142,7 @@ class ThresholdSum:
         admission = self.admissions(array)
         total = array.sum(axis=1)
         sums = total if self.full_sum else np.where(above, 0, array).sum(axis=1)
-        codes = CELL.encode(array, self.drop)
+        codes = CELL.encode(array, self.dropped)
         types = np.select([count == 0, count < MAP_FROM], [EMPTY, NUMBERED], MAPPED)
         types = np.where(admission == Admission.NO_ROOM, NO_ROOM, np.where(admission == Admission.EARLY, EARLY, types))
         sums = SUM.encode(np.where(admission == Admission.FULL, sums, total))
@@ -233,7 +210,7 @@ class ThresholdSum:
                     break
                 if kind == NUMBERED:
                     cells = numbers(stream[None, map_end:start], 6)[0]
-                values = CELL.decode(numbers(stream[None, start : at + length], CELL.width), self.drop)[0]
+                values = CELL.decode(numbers(stream[None, start : at + length], CELL.width), self.dropped)[0]
             images.append(self._image(cells, values, total, truncated=kind in (NO_ROOM, EARLY)))
             word += -(-length // 16)
         return np.array(images).reshape(-1, CELLS)
@@ -265,7 +242,7 @@ class ThresholdSum:
         full = np.ones(len(array), np.bool_) if admissions is None else np.asarray(admissions) == Admission.FULL
         kept = above & full[:, None]
         total = array.sum(axis=1)
-        values = np.where(kept, CELL.decode(CELL.encode(array, self.drop), self.drop), 0.0)
+        values = np.where(kept, CELL.decode(CELL.encode(array, self.dropped), self.dropped), 0.0)
         if self.full_sum:
             rest = np.maximum(SUM.decode(SUM.encode(total)) - values.sum(axis=1), 0.0)
         else:

@@ -220,8 +220,6 @@ def image_bytes(
     for name, value, width in (("algorithm", algorithm, 3), ("drop_lsb", drop_lsb, 8)):
         if not 0 <= value < 1 << width:
             raise ValueError(f"{name}: expected 0 to {(1 << width) - 1}, got {value}")
-    if settings.keep_mask >> spec.keep_bits:
-        raise ValueError(f"keep mask: {spec.name} has {spec.keep_bits} bits, got {settings.keep_mask:#x}")
     if weights.spec != spec:
         raise ValueError(f"weights of {weights.spec.name}, but the chip is {spec.name}")
     image = dict.fromkeys(image_masks(spec), 0) | dict(register_writes(spec, settings, weights))

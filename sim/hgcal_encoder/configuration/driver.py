@@ -72,12 +72,12 @@ def settings_and_weights(spec: EncoderSpec, image: Mapping[int, int]) -> tuple[S
         total |= values["weights", field.index] << shift
         shift += field.width
     settings = Settings(
+        spec=spec,
         select=np.array([values["select", i] for i in range(CELLS)]),
         factors=np.array([values["factors", i] for i in range(CELLS)]),
         high_density=bool(values["high_density", 0]),
         etx_count=values["etx_count", 0],
         keep_mask=values["keep_mask", 0],
-        word_order=spec.word_order,
     )
     return settings, Weights.from_image(total.to_bytes(-(-bits // 8), "little"), spec)
 

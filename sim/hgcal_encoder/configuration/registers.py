@@ -71,12 +71,12 @@ def reset_settings(spec: EncoderSpec) -> Settings:
     """Settings of an encoder after reset, before anything is loaded."""
     values = {(f.name, f.index): f.reset for f in register_map(spec)}
     return Settings(
+        spec=spec,
         select=np.array([values["select", i] for i in range(CELLS)]),
         factors=np.array([values["factors", i] for i in range(CELLS)]),
         high_density=bool(values["high_density", 0]),
         etx_count=values["etx_count", 0],
         keep_mask=values["keep_mask", 0],
-        word_order=spec.word_order,
     )
 
 
@@ -96,11 +96,16 @@ def register_writes(
     -------
     list of (address, byte)
         Bytes shared by several fields are written once.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of the range of the spec.
     """
     image = int.from_bytes(weights.to_image(), "little") if weights is not None else 0
     values: dict[tuple[str, int], int] = {}
     if settings is not None:
-        ordered = settings.in_order(spec.word_order)
+        ordered = settings.of(spec).in_order(spec.word_order)
         values["etx_count", 0] = ordered.etx_count
         values["keep_mask", 0] = ordered.keep_mask
         values["high_density", 0] = int(ordered.high_density)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from sim.hgcal_encoder.decode import DROP_HIGH_DENSITY, DROP_LOW_DENSITY
 from sim.hgcal_encoder.detector.particles import Float32, Int64, UInt8
 
 __all__ = ["Digitisation"]
@@ -51,19 +52,6 @@ class Digitisation:
 
 
 @numba.njit(cache=True, nogil=True)
-def _code(charge: int, drop: int) -> int:
-    """One 4E3M code, see `encode_4e3m`."""
-    value = min(charge >> drop, (1 << 18) - 1)
-    exponent = 0
-    while value >= 16 or (exponent == 0 and value >= 8):
-        # the first step past 7 only makes the leading one implicit, every further one drops a bit
-        if exponent > 0:
-            value >>= 1
-        exponent += 1
-    return (exponent << 3) | (value & 7)
-
-
-@numba.njit(cache=True, nogil=True)
 def digitise(
     rng: np.random.Generator,
     charge: Float32,
@@ -77,6 +65,7 @@ def digitise(
     noise_above: Float32,
     threshold: float,
     counts_per_mip: Float32,
+    lowest: Int64,
     decoded: Int64,
     calibration: Int64,
     transverse: Float32,
@@ -86,7 +75,8 @@ def digitise(
 ) -> None:
     """Cells to trigger cell codes, calibrated charges and true transverse MIP, each (13 * modules, 48).
 
-    ``decoded`` is (2, 128), the charge of every code at low and high density; ``transverse`` is 1 / cosh(eta).
+    ``lowest`` is `FloatCode.lowest` of 4E3M, ``decoded`` is (2, 128), the charge of every code at low and high
+    density; ``transverse`` is 1 / cosh(eta).
 
     ``noise_above`` is the probability that noise alone passes the threshold; cells without charge are drawn through
     it (one Bernoulli gap per such cell) rather than by a normal number each.
@@ -99,6 +89,7 @@ def digitise(
             sigma = noise_mip[module]
             probability = noise_above[module]
             high = 1 if group == 9 else 0
+            drop = DROP_HIGH_DENSITY if high == 1 else DROP_LOW_DENSITY
             gap = np.int64(1 << 40)
             if probability > 0.0:
                 gap = np.int64(math.log(1.0 - rng.random()) / math.log1p(-probability))
@@ -136,7 +127,7 @@ def digitise(
                             adc = TOT_STEP * min((adc + TOT_STEP // 2) // TOT_STEP, np.int64(TOT_FULL_SCALE))
                         total += adc
                     cell += 1
-                code = _code(total, 3 if high == 1 else 1)
+                code = np.searchsorted(lowest, total >> drop, side="right") - 1
                 codes[site, tc] = code
                 charges[site, tc] = (decoded[high, code] * calibration[site, tc]) >> 11
                 mipt[site, tc] = deposited * transverse[site, tc]

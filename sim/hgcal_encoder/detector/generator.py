@@ -26,8 +26,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.fixed_point import check_range
 from sim.hgcal_encoder import words
-from sim.hgcal_encoder.decode import decode
+from sim.hgcal_encoder.decode import DROP_HIGH_DENSITY, DROP_LOW_DENSITY, decode
 from sim.hgcal_encoder.detector.detector import MIP_FC, Detector
 from sim.hgcal_encoder.detector.digitisation import ADC_LSB_FC, ELECTRON_FC, NOISE_ELECTRONS, Digitisation, digitise
 from sim.hgcal_encoder.detector.frozen_showers import TRIGGER_LAYERS, ShowerLibrary
@@ -36,6 +37,7 @@ from sim.hgcal_encoder.detector.geometry import (
     module_geometry,
 )
 from sim.hgcal_encoder.detector.particles import Float32, Float64, Int32, Int64, Particles, ParticleSource, UInt8
+from sim.hgcal_encoder.float_code import CELL
 from sim.hgcal_encoder.spec import WordOrder
 
 __all__ = ["Generator", "ModuleImages", "encode_4e3m"]
@@ -64,16 +66,11 @@ def encode_4e3m(charge: Int64, high_density: "bool | NDArray[np.bool_]") -> UInt
     Raises
     ------
     ValueError
-        If a charge is negative.
+        If a charge is negative; the message names its index.
     """
-    array = np.asarray(charge, dtype=np.int64)
-    if array.size and array.min() < 0:
-        raise ValueError(f"charge must not be negative, got {array.min()} at flat index {int(array.argmin())}")
-    value = np.minimum(array >> np.where(high_density, 3, 1), (1 << 18) - 1)
-    exponent = np.maximum(np.frexp(value.astype(np.float64))[1] - 3, 0)
-    mantissa = (value >> np.maximum(exponent - 1, 0)) & 7
-    codes: UInt8 = ((exponent << 3) | mantissa).astype(np.uint8)
-    return codes
+    array = check_range(charge, 0, 1 << 52, "charge")
+    dropped = np.where(high_density, DROP_HIGH_DENSITY, DROP_LOW_DENSITY)
+    return CELL.encode(array >> dropped).astype(np.uint8)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -365,6 +362,7 @@ class Generator:
             self._noise_above,
             g.threshold_mip,
             self._counts,
+            CELL.lowest,
             _DECODED,
             d.calibration,
             d.transverse,

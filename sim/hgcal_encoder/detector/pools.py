@@ -175,5 +175,6 @@ def _sides(event: Any) -> list[list[npt.NDArray[Any]]]:
 
 def save_pool(path: Path, pool: dict[str, npt.NDArray[Any]]) -> None:
     """Write a pool as compressed ``.npz``, complete or not at all."""
+    arrays: dict[str, Any] = dict(pool)  # numpy's types take any keyword for `allow_pickle`
     with replacing(Path(path), "wb") as file:
-        np.savez_compressed(file, **pool)
+        np.savez_compressed(file, **arrays)

@@ -27,7 +27,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sim.fixed_point import IntArray
+from sim.hgcal_encoder.float_code import WIDE_SUM
 from sim.hgcal_encoder.spec import CELLS
 
 __all__ = ["conserve", "relative_covariance", "sum_variance"]
@@ -134,10 +134,7 @@ def sum_variance(sum_codes: npt.ArrayLike) -> FloatArray:
     ndarray of float64
         (w**2 - 1) / 12 for w integers in the interval: 0 below code 32.
     """
-    code: IntArray = np.asarray(sum_codes, dtype=np.int64)
-    if bad := np.argwhere((code < 0) | (code > 511)).tolist():
-        raise ValueError(f"sum codes{bad[0]}: expected 0 ... 511, got {code[tuple(bad[0])]}")
-    width = np.exp2(np.maximum((code >> 4) - 1, 0))
+    width = WIDE_SUM.integers(sum_codes, "sum codes").astype(np.float64)
     out: FloatArray = (width**2 - 1.0) / 12.0
     return out
 

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sim.fixed_point import check_range
 from sim.hgcal_encoder.detector.geometry import N_TRIGGER_CELLS, image_8x8
+from sim.hgcal_encoder.float_code import WIDE_SUM
 from sim.hgcal_encoder.frame import COUNTER_WIDTH, SUM_CODE_WIDTH, kept_positions
 from sim.hgcal_encoder.settings import keep_mask
 from sim.hgcal_encoder.spec import ETX_WORDS, HEADER_WIDTH, PRESETS, EncoderSpec
@@ -123,19 +124,11 @@ def sum_of_code(codes: ArrayLike) -> Float64:
     ValueError
         If a code does not fit 9 bits.
     """
-    code = np.asarray(codes, dtype=np.int64)
-    bad = np.argwhere((code < 0) | (code > 511))
-    if bad.size:
-        raise ValueError(f"sum codes{bad[0].tolist()}: expected 0 ... 511, got {code[tuple(bad[0])]}")
-    exponent, mantissa = code >> 4, code & 15
-    step = np.maximum(exponent - 1, 0)
-    low = np.where(exponent == 0, mantissa, (16 + mantissa) << step)
-    out: Float64 = low + ((1 << step) - 1) / 2.0
-    return out
+    return WIDE_SUM.decode(codes, name="sum codes")
 
 
 def sum_features(codes: ArrayLike) -> Float32:
-    """What the decoder is told about the module sum.
+    """What the decoder receives about the module sum.
 
     Parameters
     ----------

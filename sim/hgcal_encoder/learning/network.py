@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,6 @@ from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 
 
-# ----------------------------------------------------------------------------------------------------- network
 def _patches(spec: EncoderSpec) -> Int64:
     """Input of every tap of every output position, (positions, taps); 48 where the tap sees a constant zero."""
     index = np.full((spec.positions, spec.kernel_taps), N_TRIGGER_CELLS, dtype=np.int64)
@@ -26,12 +27,28 @@ def _patches(spec: EncoderSpec) -> Int64:
     return index
 
 
+def import_tensorflow() -> Any:
+    """TensorFlow, with memory of a GPU taken as needed; ModuleNotFoundError names the extra that brings it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # training uses no Keras, but the same process may convert for QKeras later, and TensorFlow chooses on its import
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    try:
+        import tensorflow as tf
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "training needs TensorFlow, which is not installed: pip install 'liquidcal[train]'"
+        ) from error
+    for device in tf.config.list_physical_devices("GPU"):
+        with suppress(RuntimeError):  # set already, and in use
+            tf.config.experimental.set_memory_growth(device, True)
+    return tf
+
+
 class Network:
     """Variables and forward passes of encoder and decoder in TensorFlow."""
 
     def __init__(self, spec: EncoderSpec, *, kept_bits: int, decoder: str, units: tuple[int, ...], seed: int) -> None:
-        import tensorflow as tf
-
+        tf = import_tensorflow()
         self.tf, self.spec, self.kept_bits, self.decoder = tf, spec, kept_bits, decoder
         for rounding in (spec.conv_product_rounding, spec.dense_product_rounding):
             if rounding is Rounding.RND_CONV:

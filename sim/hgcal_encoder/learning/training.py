@@ -25,10 +25,9 @@ Kingma, J. Ba, "Adam", arXiv 1412.6980.
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,7 @@ from sim.hgcal_encoder.learning.metric import (
     occupancy,
     summarise,
 )
-from sim.hgcal_encoder.learning.network import Network
+from sim.hgcal_encoder.learning.network import Network, import_tensorflow
 from sim.hgcal_encoder.learning.training_images import BATCH_MIX, Float32, Int64, TrainingSet
 from sim.hgcal_encoder.normalise import normalise
 from sim.hgcal_encoder.settings import bits_per_latent
@@ -245,7 +244,7 @@ def train(
         raise ValueError(f"start: expected weights of {plan.spec.name}, got weights of {start.spec.name}")
     if resume and checkpoint is None:
         raise ValueError("resume: expected the checkpoint to resume from")
-    _tensorflow()
+    import_tensorflow()
     run = _Run(charges, plan, start)
     if resume and checkpoint is not None:
         run.restore(checkpoint)
@@ -271,23 +270,9 @@ def train(
     return run.result(charges)
 
 
-def _tensorflow() -> Any:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        import tensorflow as tf
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "training needs TensorFlow, which is not installed: pip install 'liquidcal[train]'"
-        ) from error
-    for device in tf.config.list_physical_devices("GPU"):
-        with suppress(RuntimeError):  # set already, and in use
-            tf.config.experimental.set_memory_growth(device, True)
-    return tf
-
-
 def training_device() -> str:
     """What TensorFlow computes on: the GPU if it sees one."""
-    found = _tensorflow().config.list_physical_devices("GPU")
+    found = import_tensorflow().config.list_physical_devices("GPU")
     return f"GPU ({len(found)})" if found else "CPU"
 
 
@@ -297,7 +282,7 @@ def _event_writer(folder: Path | None) -> Iterator[Callable[[str, float, int], N
     if folder is None:
         yield lambda *_: None
         return
-    summary = _tensorflow().summary
+    summary = import_tensorflow().summary
     writer = summary.create_file_writer(str(folder))
 
     def write(name: str, value: float, step: int) -> None:
@@ -318,7 +303,7 @@ class _Run:
     EPSILON = 1e-7
 
     def __init__(self, charges: Int64, plan: TrainingPlan, start: TrainedModel | Weights | None) -> None:
-        self.tf, self.plan = _tensorflow(), plan
+        self.tf, self.plan = import_tensorflow(), plan
         tf = self.tf
         self.network = Network(
             plan.spec, kept_bits=plan.kept_bits, decoder=plan.decoder, units=plan.units, seed=plan.seed

@@ -129,7 +129,7 @@ def fit(data: Measured, rng: np.random.Generator, simulations: int = 1000) -> Fi
 
 def _normality(sample: FloatArray, rng: np.random.Generator, simulations: int, step: float | None) -> float:
     def statistic(values: FloatArray) -> float:
-        return float(scipy.stats.kstest(values, "norm", args=(values.mean(), values.std())).statistic)
+        return float(scipy.stats.kstest((values - values.mean()) / values.std(), "norm").statistic)
 
     found = statistic(sample)
     larger = 0

@@ -15,7 +15,7 @@ differ from recording to recording (unless `jitter_px` moves them).
 
 Events made here are "N-MNIST-like": the trajectory and the parameters of `EventCamera` are fitted to 1,000 real
 recordings, and the tests hold the two together: numbers of events, polarity, saccades, classes, rate profile and image
-offsets (docs/lsm_events.md).
+offsets (docs/method/lsm_events.md).
 
 Sources: G. Orchard et al., "Converting static image datasets to spiking neuromorphic datasets using saccades", Front.
 Neurosci. 9 (2015) 437 (set-up, saccades); P. Lichtsteiner et al., "A 128x128 120 dB 15 us latency asynchronous

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.designs.encoder_files import Generated
-from flows.verification.crossbar_stimulus import campaign_spec
+from sim.lsm_crossbar.example_specs import campaign_spec
 from sim.lsm_crossbar.macro_model.conductance_file import read_conductances
 from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.spec import CrossbarSpec

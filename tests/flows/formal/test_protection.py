@@ -379,15 +379,15 @@ def test_a_constant_neuron_is_the_loaded_one() -> None:
 
 
 def test_documented_bounds() -> None:
-    """The bounds in docs/radiation.md and the register map in docs/registers.md are those of the generator."""
-    page = (REPOSITORY / "docs" / "radiation.md").read_text()
+    """Bounds in docs/method/radiation.md, register map in docs/chips/registers.md: those of the generator."""
+    page = (REPOSITORY / "docs" / "method" / "radiation.md").read_text()
     addresses = list(image_masks(ECON_T))
     chip = described(Chip, spec=ECON_T)
     logic = described(loader.LoaderLogic, first=addresses[0], last=addresses[-1], steps=max(chip.parts) + 1)
     rows = described(ScrubberLogic, first=addresses[0] >> 4, last=addresses[-1] >> 4, width=12)
     assert f"within {logic.clocks:,} clocks of a commit" in page
     assert f"N = {rows.period} clocks (ECON_T)" in page
-    assert f"{logic.clocks:,} clocks of 25 ns" in (REPOSITORY / "docs" / "registers.md").read_text()
-    assert register_table(ECON_T, Loading.GUARDED) in (REPOSITORY / "docs" / "registers.md").read_text()
+    assert f"{logic.clocks:,} clocks of 25 ns" in (REPOSITORY / "docs" / "chips" / "registers.md").read_text()
+    assert register_table(ECON_T, Loading.GUARDED) in (REPOSITORY / "docs" / "chips" / "registers.md").read_text()
     assert (addresses[0], addresses[-1]) == (0x03B0, 0x0BE2), "defaults of prove_protection"
     assert max(chip.parts) + 1 == 4

@@ -86,7 +86,7 @@ def test_figures_by_hand_through_the_command(run: Callable[..., Done]) -> None:
 
 def test_every_key_is_documented(files: Path) -> None:
     result = netlist_power(files / "chain.v", [files / "toy.lib"], files / "chain.vcd", period_ns=10)
-    page = (REPOSITORY / "docs" / "power.md").read_text()
+    page = (REPOSITORY / "docs" / "method" / "power.md").read_text()
     for key in (*result, *result["power_uw"], *result["uncertainty"][0]):
         assert f"`{key}`" in page, key
 

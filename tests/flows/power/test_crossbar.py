@@ -154,9 +154,7 @@ def test_stimulus_of_a_model_runs_on_its_macro(tmp_path: Path) -> None:
 
 
 def test_power_of_whole_inferences(mapped: Mapped) -> None:
-    summary, result, metrics = measure_power(
-        mapped, design(SPEC), PowerOptions(recordings=5, glitch_clocks=4)
-    )
+    summary, result, metrics = measure_power(mapped, design(SPEC), PowerOptions(recordings=5, glitch_clocks=4))
     stimulus = recorded_stimulus(SPEC, streams=5, seed=1)
     clocks = np.mean([stimulus.timing(stream).classes[0] + 1 for stream in range(5)])
     assert result["clocks_per_inference"] == pytest.approx(clocks)

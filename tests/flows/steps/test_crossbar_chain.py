@@ -10,7 +10,7 @@ import pytest
 
 from flows.common.journal import Journal
 from flows.steps import crossbar_demo
-from flows.verification.crossbar_stimulus import campaign_spec
+from sim.lsm_crossbar.example_specs import campaign_spec
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import read_conductances

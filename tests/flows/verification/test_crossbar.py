@@ -13,21 +13,13 @@ from flows.formal.state import cut_state
 from flows.simulation.crossbar import CrossbarBench, crossbar_design
 from flows.stimulus.recordings import event_words, random_spikes
 from flows.verification.crossbar import check_directed, check_mutants, check_recordings, check_volume, load_recordings
-from flows.verification.crossbar_stimulus import (
-    IMAGES,
-    campaign_spec,
-    make_segment,
-    random_adcs,
-    random_image,
-    random_readout,
-    random_spec,
-)
+from flows.verification.crossbar_stimulus import IMAGES, make_segment, random_adcs, random_image, random_readout
 from hw.lsm_crossbar.row_driver import RowDriver
+from sim.lsm_crossbar.example_specs import campaign_spec, random_spec
 from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec
-from tests.conftest import IN_CI, need
+from tests.conftest import long, need
 
 SPEC = campaign_spec()
-LONG = IN_CI or os.environ.get("LIQUIDCAL_LONG", "") == "1"
 SEED = int(os.environ.get("LIQUIDCAL_SEED", "2105"))
 
 
@@ -131,7 +123,7 @@ def test_recordings_on_a_part_of_the_chip(recordings: Path) -> None:
         assert check.compared == 4 * spec.steps
 
 
-@pytest.mark.skipif(not LONG, reason="N_MNIST builds for minutes: runs with CI=true or LIQUIDCAL_LONG=1")
+@long
 @pytest.mark.timeout(1800)
 def test_recordings_on_the_preset(recordings: Path) -> None:
     image, found = load_recordings(N_MNIST, recordings, None, 20)

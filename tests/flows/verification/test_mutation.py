@@ -7,7 +7,6 @@ import pytest
 
 from flows.simulation.native import NativeModel
 from flows.tools.rtlil import RtlilModule, constant, parse_rtlil, sigspec
-from flows.verification.crossbar_stimulus import campaign_spec
 from flows.verification.mutation import (
     Kind,
     Mutant,
@@ -24,6 +23,7 @@ from hw.hgcal_encoder.counter import Counter
 from hw.hgcal_encoder.normalise import Normalise, SumCode
 from hw.lsm_crossbar.sequencer import Sequencer
 from sim.hgcal_encoder.spec import ECON_T
+from sim.lsm_crossbar.example_specs import campaign_spec
 
 SUMS = np.array(
     [*range(64), *((1 << m) + d for m in range(6, 28) for d in (-1, 0, 1, 5 << max(m - 5, 0))), (1 << 28) - 1]

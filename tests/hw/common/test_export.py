@@ -1,16 +1,12 @@
 """Export: legal, deterministic text; equal components become one module; every flip-flop has an asynchronous reset."""
 
 import re
-import subprocess
-from dataclasses import replace
 
 import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
-from flows.tools.verilator import verilator_environment
-from flows.tools.verilog import read_ports
 from hw.common.export import ports, rtlil_to_verilog, to_rtlil, to_verilog
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
@@ -95,7 +91,9 @@ def test_ports_are_listed_as_written(encoder_verilog):
         (Frame(spec=ODD), to_verilog(Frame(spec=ODD), "frame"), "frame"),
         (Chain(), to_verilog(Chain(), "chain"), "chain"),
     ):
-        written = {(p.name, "output" if p.output else "input", p.width) for p in read_ports(verilog, name)}
+        body = verilog.partition(f"module {name}(")[2].partition("endmodule")[0]
+        found = re.findall(r"^  (input|output) (?:signed )?(?:\[(\d+):0\] )?(\w+);", body, re.M)
+        written = {(port, way, int(high or 0) + 1) for way, high, port in found}
         assert set(ports(component)) == written
         assert len(ports(component)) == len(written)
 
@@ -149,21 +147,4 @@ def test_the_name_of_a_design_is_an_identifier(name):
         to_rtlil(component, name)
 
 
-HOLES = replace(SMALL, name="HOLES", cell_map=(*range(8), *[-1] * 8))
 """Two of four positions see nothing but padding."""
-
-
-def test_verilator_finds_nothing_to_complain_of(tmp_path):
-    """No loops, missing pins, empty ranges, latches; widths and unused bits are how yosys writes Verilog."""
-    (tmp_path / "holes.v").write_text(to_verilog(Encoder(spec=HOLES), "holes"))
-    ignored = [f"-Wno-{kind}" for kind in ("DECLFILENAME", "UNUSEDSIGNAL", "VARHIDDEN", "WIDTH")]
-    lint = subprocess.run(
-        ["verilator", "--lint-only", "-Wall", *ignored, "--top-module", "holes", "holes.v"],
-        cwd=tmp_path,
-        env=verilator_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "%" not in lint.stderr, lint.stderr
-    assert lint.returncode == 0

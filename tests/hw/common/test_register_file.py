@@ -44,6 +44,7 @@ def test_settings_and_weights_arrive(fields):
     rng = np.random.default_rng(5)
     weights = Weights.random(SMALL, rng)
     settings = Settings(
+        spec=SMALL,
         select=rng.permutation(48),
         factors=rng.integers(0, 4096, 48),
         high_density=True,

@@ -1,6 +1,5 @@
 """Long code words: the code by its definition, the cut of an image into words, the store and the chip over I2C."""
 
-import os
 from dataclasses import replace
 from itertools import combinations
 
@@ -8,8 +7,6 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from flows.simulation.chip import ChipBench
-from flows.verification.encoder_stimulus import random_settings, random_words
 from hw.common.hierarchy import flat_ports
 from hw.common.register_file import stored_bits
 from hw.common.scheme import Scheme
@@ -19,17 +16,10 @@ from hw.common.word_corrector import WordCorrector
 from hw.common.word_store import StoredWord, WordPiece, WordStore
 from hw.hgcal_encoder.chip import Chip
 from hw.hgcal_encoder.coded_words import WordMap
-from sim.hgcal_encoder.configuration.chip_registers import Loading, image_bytes, image_fields, image_masks
-from sim.hgcal_encoder.configuration.driver import ChipDriver
-from sim.hgcal_encoder.encoder import Encoder
+from sim.hgcal_encoder.configuration.chip_registers import Loading, image_fields, image_masks
 from sim.hgcal_encoder.spec import ECON_T, TNS_2021
-from sim.hgcal_encoder.weights import Weights
-from tests.conftest import IN_CI
 from tests.hw.driving import ODD, PADDED, evaluate
 from tests.specs import SMALL
-
-LONG = IN_CI or os.environ.get("LIQUIDCAL_LONG", "") == "1"
-long = pytest.mark.skipif(not LONG, reason="builds for most of a minute: runs with CI=true or LIQUIDCAL_LONG=1")
 
 
 @pytest.mark.parametrize("width", [1, 2, 9, 10, 21, 22, 48, 72, 96, 105, 106, 192, 240])
@@ -165,34 +155,6 @@ def test_illegal_stores_are_refused() -> None:
         WordMap(spec=SMALL)
     with pytest.raises(ValueError, match="code words, but the I2C bus leaves time for 160"):
         WordMap(spec=replace(ECON_T, reuse=9))
-
-
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    "reuse", [4, pytest.param(2, marks=long), pytest.param(3, marks=long), pytest.param(7, marks=long)]
-)
-def test_frames_of_a_chip_with_code_words(reuse: int) -> None:
-    """Loaded over I2C, read back, frames of the golden model; loaded once more over what is there."""
-    spec = replace(SMALL, name=f"SMALL_WORDS_{reuse}", reuse=reuse)
-    rng = np.random.default_rng(17)
-    with ChipBench(spec, Scheme.SECDED_WORDS, Loading.DIRECT).model() as chip:
-        driver = ChipDriver(chip, spec, Loading.DIRECT)
-        for _ in range(2):
-            settings, weights = random_settings(spec, rng), Weights.random(spec, rng)
-            driver.load(settings, weights)
-            assert driver.read_image() == image_bytes(spec, settings, weights)
-            assert set(driver.errors().values()) == {0}
-            rows = random_words(rng, 200, settings)
-            rows[0, 0] = rows[0, 0] & 0x0FFF_FFFF | 0x9 << 28
-            chip.sent.clear()
-            chip.frames.clear()
-            chip.feed = lambda _, rows=rows: rows.astype(np.uint32)
-            chip.idle(len(rows))
-            chip.feed = None
-            words, frames = chip.streamed()
-            assert frames.any()
-            assert np.array_equal(frames, Encoder(spec, weights, settings).frames(words))
-        assert driver.read_bytes(0x2000, 3) == bytes(3), "nothing there"
 
 
 def test_ports_and_latency() -> None:

@@ -6,10 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from flows.common.journal import Journal
-from flows.verification.frozen import verify_frozen
 from hw.common.constant_matrix import share, signed_digits
-from hw.common.export import to_rtlil
 from hw.hgcal_encoder.encoder import Encoder
 from hw.hgcal_encoder.frozen_network import (
     FrozenNetwork,
@@ -120,19 +117,6 @@ def test_what_cannot_be_frozen_is_refused():
     wide = replace(weights, dense_bias=(16, *weights.dense_bias[1:]))
     with pytest.raises(ValueError, match=r"dense_bias\[0\]\[0\]: expected -16 to 15, got 16"):
         FrozenNetwork(spec=ODD, weights=wide)
-
-
-def test_a_frozen_encoder_sends_the_golden_frames_whatever_is_written_to_it():
-    rng = np.random.default_rng(5)
-    weights = Weights.random(SMALL, rng)
-    journal = Journal()
-    verify_frozen(weights, journal, crossings=400)
-    assert [check.compared for check in journal.checks] == [400, 400]
-    assert journal.passed
-    stored = Encoder(spec=SMALL, frozen=FrozenWeights.of(weights))
-    assert stored.latency == Encoder(spec=SMALL).latency
-    text = to_rtlil(stored, "frozen")
-    assert "weights" not in text, "no weight is stored"
 
 
 def test_an_encoder_that_reuses_multipliers_cannot_be_frozen():

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.verification.encoder_stimulus import random_spec
 from sim.fixed_point import FixedPoint
+from sim.hgcal_encoder.configuration.registers import register_writes
 from sim.hgcal_encoder.convolution import convolve
 from sim.hgcal_encoder.decode import CHARGE_MAX, decode
 from sim.hgcal_encoder.encoder import Encoder, Engine
+from sim.hgcal_encoder.example_specs import random_spec
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
 from sim.hgcal_encoder.grid import from_grid, to_grid
 from sim.hgcal_encoder.normalise import normalise, sum_code
@@ -21,7 +22,7 @@ from sim.hgcal_encoder.settings import Settings, bits_per_latent, keep_mask, loa
 from sim.hgcal_encoder.spec import ECON_T, PRESETS, TNS_2021, EncoderSpec, WordOrder, load_spec
 from sim.hgcal_encoder.weights import Weights
 from sim.hgcal_encoder.words import bunch_crossings, pack, unpack
-from tests.specs import published_variants, scalar_latents
+from tests.specs import SMALL, published_variants, scalar_latents
 
 
 @pytest.mark.parametrize("engine", Engine)
@@ -245,14 +246,44 @@ def test_refuses_bad_charges_settings_and_weights() -> None:
         Encoder(TNS_2021, weights)
     with pytest.raises(ValueError, match=r"factors: expected 0 to 4095, got 4096 at index \(5,\)"):
         Settings(factors=np.where(np.arange(48) == 5, 4096, 0))
-    with pytest.raises(ValueError, match="eTx links: expected 1 to 13, got 14"):
+    with pytest.raises(ValueError, match="etx_count: expected 1 to 13 of ECON_T, got 14"):
         Settings(etx_count=14)
-    with pytest.raises(ValueError, match="keep mask: expected at most 144 bits"):
+    with pytest.raises(ValueError, match="keep_mask: expected at most the 144 bits of ECON_T, got 0x1000"):
         Encoder(ECON_T, weights, Settings(keep_mask=1 << 144))
+    for field, value, message in (
+        ("etx_count", 2.5, "expected an integer, got 2.5"),
+        ("keep_mask", -1, "expected at most the 27 bits of SMALL, got -0x1"),
+        ("keep_mask", "all", "expected an integer, got 'all'"),
+        ("keep_mask", 1 << 100_000, r"got an integer of 100001 bits|got 0x10+\.\.\."),
+        ("high_density", "yes", "expected True or False, got 'yes'"),
+        ("high_density", 2, "expected True or False, got 2"),
+        ("word_order", "P2", "expected P1 or production, got 'P2'"),
+        ("select", np.zeros(47, int), r"expected 48 values, got shape \(47,\)"),
+        ("factors", np.full(48, 0.5), "expected integer codes, got float64"),
+    ):
+        with pytest.raises(ValueError, match=f"^{field}: .*{message}") as caught:
+            Settings(spec=SMALL, **{field: value})
+        assert len(str(caught.value)) < 280
     with pytest.raises(ValueError, match=r"kernel: expected -32 to 31, got 32"):
         replace(weights, kernel=weights.kernel * 0 + 32)
     with pytest.raises(ValueError, match=r"dense: ECON_T needs shape \(128, 16\), got \(16, 128\)"):
         replace(weights, dense=weights.dense.T)
+
+
+def test_settings_belong_to_the_network_that_they_are_given() -> None:
+    """What is in range is the range of this network, narrower or wider than that of ECON_T."""
+    wide = replace(ECON_T, name="WIDE", latents=20, word_order=WordOrder.P1)
+    settings = Settings(spec=wide)
+    assert settings.keep_mask == (1 << 180) - 1
+    assert settings.word_order is WordOrder.P1
+    assert Settings(spec=SMALL).keep_mask == (1 << 27) - 1
+    assert Settings(spec=wide, keep_mask=7).of(SMALL).keep_mask == 7
+    with pytest.raises(ValueError, match="keep_mask: expected at most the 27 bits of SMALL, got 0xf"):
+        settings.of(SMALL)
+    with pytest.raises(ValueError, match="keep_mask: expected at most the 27 bits of SMALL"):
+        register_writes(SMALL, settings)
+    with pytest.raises(ValueError, match="keep_mask: expected at most the 144 bits of ECON_T"):
+        Encoder(ECON_T, Weights.random(ECON_T, np.random.default_rng(0)), settings)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.verification.crossbar_stimulus import campaign_spec
+from sim.lsm_crossbar.example_specs import campaign_spec
 from sim.lsm_crossbar.timing import readout_clocks, sample_timing, step_clocks
 
 SPEC = campaign_spec()

@@ -106,7 +106,7 @@ def test_direct_loading_has_no_load_registers() -> None:
 def random_image() -> tuple[Settings, Weights, dict[int, int]]:
     rng = np.random.default_rng(5)
     settings = Settings(
-        select=rng.permutation(48), factors=rng.integers(0, 4096, 48), high_density=False, etx_count=9,
+        spec=SMALL, select=rng.permutation(48), factors=rng.integers(0, 4096, 48), high_density=False, etx_count=9,
         keep_mask=int(rng.integers(1, 1 << SMALL.keep_bits)), word_order=SMALL.word_order,
     )  # fmt: skip
     weights = Weights.random(SMALL, rng)
@@ -205,7 +205,7 @@ def test_settings_out_of_range_make_no_image() -> None:
         image_bytes(SMALL, settings, weights, algorithm=8)
     with pytest.raises(ValueError, match="drop_lsb: expected 0 to 255, got -1"):
         image_bytes(SMALL, settings, weights, drop_lsb=-1)
-    with pytest.raises(ValueError, match="keep mask: SMALL has 27 bits"):
+    with pytest.raises(ValueError, match="keep_mask: expected at most the 27 bits of SMALL"):
         image_bytes(SMALL, Settings(), weights)
     with pytest.raises(ValueError, match="weights of SMALL, but the chip is ECON_T"):
         image_bytes(ECON_T, Settings(), weights)

@@ -10,7 +10,7 @@ from sim.hgcal_encoder.calibrate import calibrate
 from sim.hgcal_encoder.decode import decode
 from sim.hgcal_encoder.detector import generator as s
 from sim.hgcal_encoder.detector.detector import MIP_FC, Detector
-from sim.hgcal_encoder.detector.digitisation import NOISE_ELECTRONS, Digitisation, _code
+from sim.hgcal_encoder.detector.digitisation import NOISE_ELECTRONS, Digitisation
 from sim.hgcal_encoder.detector.frozen_showers import TRIGGER_LAYERS, ShowerLibrary
 from sim.hgcal_encoder.detector.particles import (
     ELECTROMAGNETIC,
@@ -224,8 +224,12 @@ def test_code_is_the_truncation_that_decode_undoes(high):
         if interval[-1] != charge[-1]:
             assert decoded[interval[0]] == (interval[0] + interval[-1] + 1) / 2
     assert s.encode_4e3m(np.array([1 << 30]), high).tolist() == [127]
-    assert np.array_equal(s.encode_4e3m(charge[::7], high), [_code.py_func(int(q), drop) for q in charge[::7]])
-    with pytest.raises(ValueError, match=r"-3 at flat index 1"):
+    # the leading one and the three bits below it, from the digits of the number
+    for q in charge[:: 1 << 7].tolist():
+        digits = f"{q >> drop:b}"
+        expected = q >> drop if q >> drop < 8 else ((len(digits) - 3) << 3) + int(digits[1:4], 2)
+        assert s.encode_4e3m(np.array([q]), high).tolist() == [expected]
+    with pytest.raises(ValueError, match=r"charge: expected 0 to .*, got -3 at index \(1,\)"):
         s.encode_4e3m(np.array([4, -3]), high)
 
 

@@ -86,7 +86,7 @@ def test_rhombi_fill_the_hexagon_next_to_their_cells():
     rhombi = module.rhombi_mm
     edges = np.linalg.norm(np.roll(rhombi, -1, axis=1) - rhombi, axis=-1)
     assert np.allclose(edges, 2 * module.cell_pitch_mm)
-    area = np.abs(np.cross(rhombi[:, 1] - rhombi[:, 0], rhombi[:, 3] - rhombi[:, 0]))
+    area = np.abs(np.linalg.det(np.stack([rhombi[:, 1] - rhombi[:, 0], rhombi[:, 3] - rhombi[:, 0]], axis=1)))
     assert math.isclose(area.sum(), math.sqrt(3) / 2 * g.MODULE_PITCH_MM**2, rel_tol=1e-9)
     assert np.linalg.norm(rhombi, axis=-1).max() <= g.MODULE_PITCH_MM / math.sqrt(3) + 1e-9
     # each idealised cell is nearest to its own trigger cell

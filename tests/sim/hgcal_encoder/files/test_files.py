@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from flows.verification.encoder_stimulus import random_spec
 from sim.files import replacing
 from sim.hgcal_encoder.configuration.registers import register_map, register_writes, reset_settings
+from sim.hgcal_encoder.example_specs import random_spec
 from sim.hgcal_encoder.files import vectors
 from sim.hgcal_encoder.settings import Settings, load_settings
 from sim.hgcal_encoder.spec import ECON_T, TNS_2021, WordOrder
@@ -242,6 +242,7 @@ def test_register_writes_hold_everything(seed: int) -> None:
     spec = (ECON_T, TNS_2021)[seed] if seed < 2 else random_spec(rng)
     weights = Weights.random(spec, rng)
     settings = Settings(
+        spec=spec,
         select=rng.integers(0, 48, 48),
         factors=rng.integers(0, 4096, 48),
         high_density=bool(seed % 2),
