@@ -59,7 +59,7 @@ def design(chosen: Any, *, library: str = "auto", clock_gating: bool = False, **
         )  # fmt: skip
     kind = _kind_of(found)
     if unknown := sorted(set(made) - set(signature(kind.of).parameters)):
-        raise ValueError(f"{found.name} is a {kind.kind}, which has no choice of {', '.join(unknown)}")
+        raise ValueError(f"{found.name} is of the kind {kind.kind}, which has no choice of {', '.join(unknown)}")
     return kind.of(found, **made, library=library, clock_gating=clock_gating, source=source)
 
 

@@ -334,7 +334,7 @@ class Design(ABC):
             If this kind has none there.
         """
         if name not in self.rooms:
-            raise ValueError(f"{self.spec.name}: a {self.kind} has no {name}")
+            raise ValueError(f"{self.spec.name} is of the kind {self.kind}, which has no {name}")
         return import_module(self.rooms[name])
 
     def code(self, *rooms: str) -> tuple[str, ...]:

@@ -167,8 +167,8 @@ def _physics(source: Path, folder: Path, result: dict[str, Any]) -> list[Section
             lead=(
                 f"All {result['bits']:,} weight bits on {result['sample']}, {result['elinks']} eLinks, median EMD"
                 f" without upset {result['emd_median']:.3f}. The worst bit changes the EMD by"
-                f" {result['largest_shift']:.2f} on average; {result['idle_bits']:,} bits change no frame of the sample. The decoded module sum does not"
-                " depend on weights: it travels in the frame."
+                f" {result['largest_shift']:.2f} on average; {result['idle_bits']:,} bits change no frame of the"
+                " sample. The decoded module sum does not depend on weights: it travels in the frame."
             ),
             pictures=(Picture(markup=picture),),
             tables=(table(["place in the weight", ">mean |change of the EMD|"], rows),),

@@ -40,4 +40,4 @@ def test_what_cannot_be_frozen_is_told(small):
     assert isinstance(run(small / "small.toml", "nothing").exception, FileNotFoundError)
     wrong = run("N_MNIST", "econ_t_5elinks").exception
     assert isinstance(wrong, ValueError)
-    assert str(wrong) == "N_MNIST: a crossbar has no freezing"
+    assert str(wrong) == "N_MNIST is of the kind crossbar, which has no freezing"

@@ -127,7 +127,7 @@ def test_a_library_left_to_choose_is_that_of_the_results(tmp_path: Path) -> None
 
 
 def test_variants_that_cannot_be() -> None:
-    with pytest.raises(ValueError, match="N_MNIST is a crossbar, which has no choice of reuse"):
+    with pytest.raises(ValueError, match="N_MNIST is of the kind crossbar, which has no choice of reuse"):
         design("N_MNIST", reuse=2)
     with pytest.raises(ValueError, match="which has no choice of scheme"):
         design("N_MNIST", scheme=Scheme.SECDED)
@@ -137,7 +137,7 @@ def test_variants_that_cannot_be() -> None:
         design("ECON_T", scheme="armour")
     with pytest.raises(ValueError, match="a scheme and a loading"):
         EncoderDesign(spec=ECON_T, scheme=Scheme.NONE)
-    with pytest.raises(ValueError, match="N_MNIST: a crossbar has no proofs"):
+    with pytest.raises(ValueError, match="N_MNIST is of the kind crossbar, which has no proofs"):
         design("N_MNIST").room("proofs")
 
 

@@ -137,7 +137,7 @@ def test_the_command_replaces_rows_of_what_it_finds(tmp_path: Path) -> None:
     assert "no energy of this netlist" in run("--table", str(path)).stdout
     other = CliRunner().invoke(app, ["cost", "N_MNIST"])
     assert isinstance(other.exception, ValueError)
-    assert "a crossbar has no costs" in str(other.exception)
+    assert "which has no costs" in str(other.exception)
     path.write_text("[1")
     assert "holds no list of metrics" in str(run("--table", str(path)).exception)
     assert path.read_text() == "[1"

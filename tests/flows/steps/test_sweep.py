@@ -154,7 +154,7 @@ def test_latency_is_that_of_the_published_stages() -> None:
         assert encoder_measures.MEASURES["latency"].run(point) == {"latency_clocks": 5.0, "latency_ns": 125.0}
     with pytest.raises(ValueError, match="scheme=armour: 'armour' is not a valid Scheme; schemes none"):
         points(design(ECON_T), [parse_axis("scheme=armour", design(ECON_T))])
-    with pytest.raises(ValueError, match="N_MNIST is a crossbar, which has no choice of scheme"):
+    with pytest.raises(ValueError, match="N_MNIST is of the kind crossbar, which has no choice of scheme"):
         points(design(N_MNIST), [parse_axis("scheme=secded", design(N_MNIST))])
 
 
