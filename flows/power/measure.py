@@ -9,19 +9,12 @@ from typing import Any
 from flows.common.folder import fresh_folder
 from flows.common.metrics import Metric, package_version, write_metrics
 from flows.designs.design import Design
-from flows.library.power_library import PowerLibrary
-from flows.netlist.delays import propagate
-from flows.netlist.gate_simulation import topological_levels
+from flows.netlist.view import prepare
 from flows.physical.mapped import Mapped, clocks_of, mapped_metric
 from flows.power.run import PowerOptions, Run
 from flows.power.summary import PowerSummary, summarise
 
-__all__ = ["default_tree_slew_ns", "measure_power"]
-
-
-def default_tree_slew_ns(library: PowerLibrary) -> float:
-    """Transition time that the clock tree delivers: half the library's limit, else 0.25 ns."""
-    return 0.25 if library.max_transition_ns is None else library.max_transition_ns / 2
+__all__ = ["measure_power"]
 
 
 def measure_power(
@@ -61,23 +54,17 @@ def measure_power(
     run: Run = design.room("power").simulate(mapped, design, options, stage)
     netlist, library = mapped.netlist, mapped.library
     simulator, activity = run.simulator, run.activity
-    wires, per_um, core_um2, source = mapped.wires()
-    tree_slew = default_tree_slew_ns(library)
-    trees = {int(netlist.ports[name].nets[0]): tree_slew for name in (*clocks_, "rst") if name in netlist.ports}
+    wires = mapped.wires()
     with stage("power: delays, internal energies, clock tree, glitches"):
-        timing = propagate(
-            netlist, library, topological_levels(netlist, library), wire_ff=wires, port_load_ff=mapped.cells.load_ff,
-            max_slew_ns=library.max_transition_ns, fixed_slew_ns=trees,
-        )  # fmt: skip
+        view = prepare(
+            netlist, library, simulator.level, wires, trees=(*clocks_, "rst"), port_load_ff=mapped.cells.load_ff
+        )
         usable = [name for name in mapped.cells.cells if name not in mapped.cells.dont_use]
-        summary = summarise(
-            simulator, activity, timing, area_um2=core_um2, wire_ff_per_um=per_um, usable=usable,
-            tree_slew_ns=tree_slew, glitch_clocks=options.glitch_clocks, wire_ff=wires,
-        )  # fmt: skip
+        summary = summarise(simulator, activity, view, usable=usable, glitch_clocks=options.glitch_clocks)
     result = {
         "design": netlist.top, "library": mapped.cells.name, "library_sha256": mapped.cells.sha256,
         "voltage_v": library.voltage_v, "activity": activity.source, "clocks": activity.clocks,
-        "words_compared": run.compared, **run.result, "wires": source, **summary.to_dict(),
+        "words_compared": run.compared, **run.result, "wires": wires.source, **summary.to_dict(),
         "clocks_per_inference": run.clocks_per_inference,
         "energy_per_inference_pj": summary.energy_pj * run.clocks_per_inference,
     }  # fmt: skip

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from flows.designs.encoder import EncoderDesign
 from flows.designs.frozen import frozen_weights
-from flows.formal.all import prove_protection
-from flows.formal.code_words import prove_every_selector, prove_every_word
+from flows.formal.all import protection_proofs, word_proofs
 from flows.formal.dot_product import dot_products, prove_dot_product
 from flows.formal.frozen import prove_folded_neurons, prove_frozen
 from flows.formal.solver import Proof
-from hw.common.registered import described
-from hw.hgcal_encoder.chip import Chip
-from sim.hgcal_encoder.configuration.chip_registers import image_masks
 
 __all__ = ["GROUPS"]
 
 
 def _protection(design: EncoderDesign, model: str) -> Iterator[Proof]:  # noqa: ARG001
     """Voted and coded cells, I2C, scrubber, counters, loader and swap, at the addresses of this spec."""
-    addresses = list(image_masks(design.spec))
-    chip = described(Chip, spec=design.spec)
-    return prove_protection(first=addresses[0], last=addresses[-1], steps=1 + max(chip.parts))
+    return protection_proofs(design.spec)
 
 
 def _code_words(design: EncoderDesign, model: str) -> Iterator[Proof]:  # noqa: ARG001
     """Long code words at their real width: of the design with multipliers reused four times, unless it reuses them."""
-    spec = design.spec if design.reuse > 1 else replace(design.spec, reuse=4)
-    for prove in (prove_every_selector, prove_every_word):
-        yield prove(spec)
+    return word_proofs(design.spec)
 
 
 def _loadable(design: EncoderDesign, model: str) -> Iterator[Proof]:  # noqa: ARG001

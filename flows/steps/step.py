@@ -116,7 +116,7 @@ def versions(tools: tuple[str, ...]) -> dict[str, str]:
     """Versions of tools by name."""
     found = tool_versions(*(tool for tool in tools if tool != "OpenSTA"))
     if "OpenSTA" in tools:
-        from flows.physical.timing import sta_version
+        from flows.tools.opensta import sta_version
 
         found["OpenSTA"] = sta_version()
     return found

@@ -8,12 +8,10 @@ from pathlib import Path
 from flows.common.journal import Check, Journal
 from flows.common.metrics import GateError, Metric
 from flows.designs.design import Design, Flops
+from flows.designs.mapping import map_design
 from flows.designs.storage_bits import gate_replicas
 from flows.steps.step import NoOptions, Step
 from flows.synthesis.result import SynthesisResult, gate_synthesis
-from flows.synthesis.synthesise import synthesise
-from hw.common.export import to_rtlil
-from hw.common.replica import KEPT
 
 __all__ = ["SYNTHESIS", "judge_netlist", "synthesise_design"]
 
@@ -28,11 +26,8 @@ def synthesise_design(
     with journal.step("cell library"):
         cells = design.cells
     with journal.step(f"synthesis of {design.name} onto {cells.name}"):
-        result = synthesise(
-            to_rtlil(design.component(), design.name), top=design.name, library=cells, out_dir=folder / "synthesis",
-            clock_gating=design.clock_gating, keep=(KEPT,), clock_period_ns=design.clock_period_ns,
-            recipe=design.recipe, command=design.command("synth", f"--library {design.library_argument}"),
-        )  # fmt: skip
+        command = design.command("synth", f"--library {design.library_argument}")
+        result = map_design(design, cells, folder / "synthesis", command=command)
     judge_netlist(journal, result, cells.name)
     if asked := _flip_flops(design, journal):
         judge_copies(journal, result.metrics, asked)
