@@ -23,7 +23,8 @@ from flows.common.content_cache import cache_directory
 from flows.common.errors import FlowError
 from sim.files import replacing
 
-__all__ = ["Group", "LibertyFile", "LibraryError", "LibraryMissingError", "Units", "file_sha256", "read_liberty_file", "unpacked"]
+__all__ = ["Group", "LibertyFile", "LibraryError", "LibraryMissingError", "Units", "file_sha256", "read_liberty_file",
+           "unpacked"]  # fmt: skip
 
 
 class LibraryError(FlowError):
