@@ -163,7 +163,7 @@ def document(found: Sequence[Row]) -> dict[str, Any]:
     )
     return {
         "command": "python -m benchmarks.summary",
-        "tables": [{"title": "Where both chips stand", "columns": list(COLUMNS), "rows": lines}],
+        "tables": [{"title": "", "columns": list(COLUMNS), "rows": lines}],
         "notes": [note],
         "figures": figures,
     }

@@ -246,7 +246,8 @@ def _text_tables(content: dict[str, Any], view: View, relative: Callable[[str], 
         chosen = [names.index(name) for name in view.quantities(names)]
         rows = sorted(part["rows"], key=lambda row: _natural(" ".join(row[:2]))) if view.sort else part["rows"]
         lines = [[row[i] for i in chosen] for row in (part["columns"], ["---"] * len(names), *rows)]
-        parts.append(f"**{part['title']}**\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines))
+        title = f"**{part['title']}**\n\n" if part["title"] else ""
+        parts.append(title + "".join("| " + " | ".join(line) + " |\n" for line in lines))
     if not parts:
         raise ValueError(f"nothing to show for {view}")
     notes = content["notes"] if not view.columns else ()  # said once, below the last table of the file
@@ -324,11 +325,13 @@ def _case_table(metrics: Sequence[Metric], view: View) -> tuple[str, list[Metric
 
 
 def _without_common(names: Sequence[str]) -> list[str]:
-    """Names without the words that all of them begin with; one name alone stays."""
+    """Names without the words that all of them begin with; one name alone stays, and a number keeps what it counts."""
     words = [name.split("_") for name in names]
     common = 0
     while len(names) > 1 and all(len(w) > common + 1 and w[common] == words[0][common] for w in words):
         common += 1
+    if common and any(w[common].isdigit() for w in words):
+        common -= 1
     return ["_".join(w[common:]) for w in words]
 
 
@@ -373,11 +376,11 @@ def _words(name: str) -> str:
 
 
 def _unit(metric: Metric) -> str:
-    return {"um2": "µm²", "B": "MB", "x": "times", "s": "s"}.get(metric.unit, metric.unit)
+    return {"um2": "µm²", "mm2": "mm²", "B": "MB", "x": "times", "s": "s"}.get(metric.unit, metric.unit)
 
 
 def _value(metric: Metric) -> str:
-    """A value as one reads it: counts exact, measured quantities to three digits, at least to the unit."""
+    """A value as one reads it: counts exact, measured quantities to three digits, below 1e9 at least to the unit."""
     value = metric.value
     if isinstance(value, str):
         return value
@@ -388,6 +391,8 @@ def _value(metric: Metric) -> str:
         return f"{value:,}"
     if value == 0:
         return "0"
+    if abs(value) >= 1e9:
+        return f"{value:.3g}".replace("e+", "e")
     digits = 2 - floor(log10(abs(value)))
     if not timed:
         digits = max(digits, 0)

@@ -230,17 +230,19 @@ def breakdown(chips: Mapping[str, Results], encoders: Mapping[int, Results]) -> 
                 ("leakage", kinds["leakage"]),
             ):  # fmt: skip
                 text = f"{case.replace('_', ' ')}: {part.replace('_', ' ')}, {name}"
-                rows.append(row(total, f"energy__{case}_{part}_{name.replace(' ', '_')}", value, "pJ", text))
-        rows.append(row(total, f"energy__{case}_trees", found.kind("clock_tree"), "pJ",
-                        f"{case.replace('_', ' ')}: trees of both clocks"))  # fmt: skip
-        rows.append(row(total, f"energy__{case}", float(total.value), "pJ", f"{case.replace('_', ' ')}: all ({where})"))
+                rows.append(row(total, f"{name.replace(' ', '_')}__case:{case}_{part}", value, "pJ", text))
+        words = case.replace("_", " ")
+        rows.append(
+            row(total, f"clock_trees__case:{case}_all", found.kind("clock_tree"), "pJ", f"{words}: both clock trees")
+        )
+        rows.append(row(total, f"energy__case:{case}_all", float(total.value), "pJ", f"{words}: all ({where})"))
     for reuse, found in encoders.items():
         total = found.metric("power", "energy__per_inference")
         network = found.parts()["network"]
         floor = network["internal"] + network["switching"]
         value, method = found.worst_energy_nj(floor)
         rows.append(
-            row(total, f"energy__floor_reuse_{reuse}", value, "nJ",
+            row(total, f"floor__case:reuse_{reuse}", value, "nJ",
                 f"floor at reuse {reuse}: {ECON_T.multiplies:,} products with operands and sums, no glitches, "
                 f"no clocks, no protection, no front end, no leakage: {floor:.0f} pJ; {method}")
         )  # fmt: skip

@@ -71,7 +71,7 @@ def test_tables_are_narrow(page: Path) -> None:
 def test_commands_and_options_exist(page: Path) -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for line in page.read_text().splitlines():
-        for name, rest in re.findall(r"(?:`|bin/)liquidcal ([a-z]+)\b([^`#]*)", line):
+        for name, rest in re.findall(r"(?:`|bin/|^ *|&& )liquidcal ([a-z]+)\b([^`#&]*)", line):
             assert name in commands, line
             command = commands[name]
             if nested := getattr(command, "commands", None):

@@ -22,10 +22,24 @@ from flows.library.power_library import PowerCell, PowerLibrary, Table, TimingAr
 from flows.netlist.gate_simulation import GateSimulator
 from flows.netlist.netlist import Netlist, NetlistError
 
-__all__ = ["DelaySimulator", "NetTiming", "WireLoad", "fanouts", "net_loads", "pin_loads", "propagate", "wire_load"]
+__all__ = [
+    "MAX_PINS",
+    "DelaySimulator",
+    "NetTiming",
+    "WireLoad",
+    "estimated_wires",
+    "fanouts",
+    "net_loads",
+    "pin_loads",
+    "propagate",
+    "wire_load",
+]
 
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int32]
+
+MAX_PINS = 1000
+"""Nets of more pins get no wire: they are trees of buffers in any layout."""
 
 
 def pin_loads(netlist: Netlist, library: PowerLibrary) -> Floats:
@@ -106,6 +120,14 @@ def wire_load(path: Path) -> WireLoad | None:
                 slope=group.number("slope") or 0.0,
             )  # fmt: skip
     return None
+
+
+def estimated_wires(netlist: Netlist, library: PowerLibrary, estimate: WireLoad) -> Floats:
+    """Wires by fan-out; none on nets that get a tree of buffers."""
+    count = fanouts(netlist, library)
+    wires = estimate.of(count)
+    wires[count > MAX_PINS] = 0
+    return wires
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -285,16 +307,16 @@ def _replay(  # type: ignore[no-untyped-def]
                 new = (table[other] >> state[other]) & np.uint64(1)
                 if new == np.uint64(value[out[other]]):
                     if due[other] >= 0:  # the change is undone: take the event back
-                        before, behind = preceding[other], following[other]
-                        if before >= 0:
-                            following[before] = behind
+                        earlier, later = preceding[other], following[other]
+                        if earlier >= 0:
+                            following[earlier] = later
                         else:
                             if wheel[due[other] % slots] == other:
-                                wheel[due[other] % slots] = behind
-                        if behind >= 0:
-                            preceding[behind] = before
+                                wheel[due[other] % slots] = later
+                        if later >= 0:
+                            preceding[later] = earlier
                         if other == after:
-                            after = behind
+                            after = later
                         due[other] = -1
                         pending -= 1
                 elif due[other] < 0:
@@ -430,7 +452,3 @@ class DelaySimulator:
             name = sim.netlist.net_names[net] if net < sim.netlist.nets else f"open output {net}"
             raise NetlistError(f"{len(wrong)} nets rest elsewhere than without delays, e.g. {name}")
         return toggles
-
-
-MAX_PINS = 1000
-"""Nets of more pins get no wire: they are trees of buffers in any layout."""

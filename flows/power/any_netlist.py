@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from flows.library.power_library import read_power_library
-from flows.netlist.delays import MAX_PINS, fanouts, propagate, wire_load
+from flows.library.power_library import PowerLibrary, read_power_library
+from flows.netlist.delays import estimated_wires, wire_load
 from flows.netlist.gate_simulation import GateSimulator
-from flows.netlist.netlist import read_netlist
+from flows.netlist.netlist import Netlist, read_netlist
+from flows.netlist.view import Wires, prepare
 from flows.power.activity import ActivityError, complete
 from flows.power.spef import read_spef
 from flows.power.summary import summarise
@@ -63,26 +64,11 @@ def netlist_power(
     activity = read_vcd(vcd, netlist, library, scope=scope, clock=probe.clock, period_ns=period_ns)
     simulator = GateSimulator(netlist, library, words=activity.before.shape[1], clock=probe.clock)
     activity = complete(activity, simulator)
-    estimate = wire_load(liberty[0])
-    wires = np.zeros(netlist.nets)
-    source, per_um = "none: neither SPEF nor a wire load of the library", 0.0
-    if estimate is not None:
-        count = fanouts(netlist, library)
-        wires = np.where(count > MAX_PINS, 0.0, estimate.of(count))
-        source, per_um = f"wire load {estimate.name} of the library", estimate.capacitance_ff
-    if spef is not None:
-        wires, share = read_spef(spef, netlist, library)
-        source = f"SPEF {spef.name}, {100 * share:.1f} % of the nets"
-    slew = 0.25 if library.max_transition_ns is None else library.max_transition_ns / 2
-    fixed = {} if simulator.clock is None else {int(netlist.ports[simulator.clock].nets[0]): slew}
-    timing = propagate(
-        netlist, library, simulator.level, wire_ff=wires, max_slew_ns=library.max_transition_ns, fixed_slew_ns=fixed
-    )
-    area = sum(len(group.cells) * library[kind].area_um2 for kind, group in netlist.groups.items())
+    wires = _wires(netlist, library, liberty[0], spef, utilisation)
+    view = prepare(netlist, library, simulator.level, wires, trees=simulator.clocks)
     try:
         summary = summarise(
-            simulator, activity, timing, area_um2=max(area, 1.0) / utilisation, wire_ff_per_um=per_um,
-            usable=list(library), tree_slew_ns=slew, wire_ff=wires,
+            simulator, activity, view, usable=list(library),
             glitch_clocks=glitch_clocks if activity.annotated[netlist.used_nets].mean() > 0.9 else 0,
         )  # fmt: skip
     except ActivityError as error:
@@ -97,6 +83,23 @@ def netlist_power(
         "clocks": activity.clocks,
         "duration_ns": activity.duration_ns,
         "cells": netlist.cells,
-        "wires": source,
+        "wires": wires.source,
         **summary.to_dict(),
     }
+
+
+def _wires(netlist: Netlist, library: PowerLibrary, liberty: Path, spef: Path | None, utilisation: float) -> Wires:
+    """Wires from SPEF, else by the wire load of the library, else none."""
+    area_um2 = sum(len(group.cells) * library[kind].area_um2 for kind, group in netlist.groups.items())
+    estimate = wire_load(liberty)
+    if spef is not None:
+        ff, share = read_spef(spef, netlist, library)
+        source = f"SPEF {spef.name}, {100 * share:.1f} % of the nets"
+    elif estimate is not None:
+        ff, source = estimated_wires(netlist, library, estimate), f"wire load {estimate.name} of the library"
+    else:
+        ff, source = np.zeros(netlist.nets), "none: neither SPEF nor a wire load of the library"
+    return Wires(
+        ff=ff, ff_per_um=0.0 if estimate is None else estimate.capacitance_ff,
+        core_um2=max(area_um2, 1.0) / utilisation, source=source,
+    )  # fmt: skip

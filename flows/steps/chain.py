@@ -81,6 +81,7 @@ def run_flow(
             outputs=("placement/placement.npz", "placement/placement.png", "placement/metrics.json"),
             work=lambda: run_placement(journal, chosen, mapped, preset=preset, repair=repair),
         )
+        mapped = mapped.with_placement()
     else:
         journal.console.print(f"  {cells.name} has no LEF files: not placed, wires from its wire load")
     model = "" if weights is None else file_hash(weights)

@@ -113,6 +113,18 @@ def test_cases_become_rows_without_a_total() -> None:
     ]
 
 
+def test_large_values_are_short_and_units_are_written_out() -> None:
+    rows = [
+        replace(METRIC, name=f"{name}__case:a", value=value, unit=unit)
+        for name, value, unit in (("rate", 3.4185e12, ""), ("core", 0.8907, "mm2"), ("most", 999_400_000.0, "um2"))
+    ]
+    assert render(rows).splitlines()[:3] == [
+        "| case | rate | core, mm² | most, µm² |",
+        "| --- | ---: | ---: | ---: |",
+        "| a | 3.42e12 | 0.891 | 999,400,000 |",
+    ]
+
+
 CASES = [
     replace(METRIC, name=f"{quantity}__case:{case}", value=value, unit="nJ")
     for case, value in (("reuse_all", 30), ("reuse_16", 16), ("reuse_2", 2), ("other_1", 1))
@@ -125,9 +137,9 @@ def test_a_view_chooses_and_sorts() -> None:
     assert render(CASES, view, "here.json").splitlines() == [
         "| case | energy, low, nJ |",
         "| --- | ---: |",
-        "| 2 | 2 |",
-        "| 16 | 16 |",
-        "| all | 30 |",
+        "| reuse 2 | 2 |",
+        "| reuse 16 | 16 |",
+        "| reuse all | 30 |",
         "",
         "[Origin](here.json): tool 1.0, 2026-01-02.",
     ]
