@@ -24,8 +24,16 @@ from flows.common.errors import FlowError
 from flows.common.units import scaled
 from sim.files import replacing
 
-__all__ = ["Group", "LibertyFile", "LibraryError", "LibraryMissingError", "Units", "file_sha256", "read_liberty_file",
-           "unpacked"]  # fmt: skip
+__all__ = [
+    "Group",
+    "LibertyFile",
+    "LibraryError",
+    "LibraryMissingError",
+    "Units",
+    "file_sha256",
+    "read_liberty_file",
+    "unpacked",
+]
 
 
 class LibraryError(FlowError):
