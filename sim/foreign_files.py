@@ -50,7 +50,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             where = f"line {key_node.start_mark.line + 1}"
             if not isinstance(key, Hashable):
                 raise ValueError(f"{where}: expected a name or a number as key, got {shown(key)}")
@@ -61,7 +61,7 @@ class _Loader(yaml.SafeLoader):
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         try:
-            return super().construct_yaml_int(node)  # type: ignore[no-untyped-call, no-any-return]
+            return super().construct_yaml_int(node)
         except ValueError:
             text = shown(str(node.value))
             raise ValueError(f"line {node.start_mark.line + 1}: expected an integer that fits, got {text}") from None
@@ -167,9 +167,9 @@ def read_npz(path: Path) -> Mapping[str, NDArray[Any]]:
                 arrays[name.removesuffix(".npy")] = _array(content)
             return arrays
     except zipfile.BadZipFile as error:
-        raise ValueError(f"{path}: not a complete .npz archive: {error}") from None
+        raise ValueError(f"{path}: not a complete .npz archive: {shown(error, quoted=False)}") from None
     except (ValueError, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error, struct.error) as error:
-        place = f" array {name.removesuffix('.npy')}:" if name else ""
+        place = f" array {shown(name.removesuffix('.npy'), quoted=False)}:" if name else ""
         raise ValueError(f"{path}:{place} {shown(error, quoted=False)}") from None
 
 
@@ -177,10 +177,10 @@ def _array(content: bytes) -> NDArray[Any]:
     """An array of an archive; a header that promises more than there is would take memory first."""
     file = BytesIO(content)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    version = np.lib.format.read_magic(file)
+    version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
     if version not in readers:
         raise ValueError(f"expected version 1.0 or 2.0 of the array format, got {version[0]}.{version[1]}")
-    shape, _, kind = readers[version](file)
+    shape, _, kind = readers[version](file)  # type: ignore[no-untyped-call]
     count = math.prod(shape)
     if kind.hasobject:
         raise ValueError("expected numbers or text, got Python objects")
@@ -188,5 +188,5 @@ def _array(content: bytes) -> NDArray[Any]:
     if count * kind.itemsize != there:
         raise ValueError(f"expected {count * kind.itemsize:,} bytes of shape {shape}, got {there:,}")
     file.seek(0)
-    array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)  # type: ignore[no-untyped-call]
     return array

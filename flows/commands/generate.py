@@ -74,7 +74,7 @@ def _encoder(
     journal: Journal,
 ) -> Generated:
     from flows.designs.encoder_files import generate as run
-    from sim.hgcal_encoder.settings import load_settings
+    from sim.hgcal_encoder.files.settings_files import load_settings
     from sim.hgcal_encoder.weights import Weights
 
     loaded, image = load_settings(settings, spec) if settings is not None else (None, None)
