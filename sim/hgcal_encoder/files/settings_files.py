@@ -99,7 +99,7 @@ def load_settings(path: Path, spec: EncoderSpec = ECON_T) -> tuple[Settings, Wei
 
 
 def read_table(path: Path) -> Table:
-    """Sections of a settings file by name, without the level ``Global``; layered files in the spelling of first silicon.
+    """Sections of a settings file by name, without the level ``Global``; layered files as first silicon spells them.
 
     Raises
     ------
