@@ -26,8 +26,8 @@ from sim.fixed_point import IntArray
 from sim.hgcal_encoder.configuration.registers import ADDRESS_WIDTH, register_map, register_writes
 from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.example_specs import campaign_spec, random_spec
+from sim.hgcal_encoder.files.settings_files import load_settings
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
-from sim.hgcal_encoder.settings import load_settings
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.words import HEADER
 
