@@ -23,7 +23,7 @@ def metric(name: str, value: float, unit: str, command: str, date: str) -> Metri
 
 
 def chip(scheme: str, loading: str = "direct", *, spec: EncoderSpec = ECON_T, **variant: Any) -> Design:
-    """A variant of a chip."""
+    """A whole chip of a scheme."""
     return design(spec, scheme=scheme, loading=loading, **variant)
 
 
