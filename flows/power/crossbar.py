@@ -40,9 +40,9 @@ class Surroundings:
 
     Attributes
     ----------
-    told : dict of str to list
+    result : dict of str to list
         For ``spikes``, ``counts``, ``scores``, ``classes``: tuples of stream, clock and value in the order in which
-        the netlist told them; spikes are arrays.
+        the netlist put them out; spikes are arrays.
     """
 
     def __init__(self, simulator: GateSimulator, stimulus: CrossbarStimulus) -> None:
@@ -52,7 +52,7 @@ class Surroundings:
         if self.lanes > self._width:
             raise ValueError(f"expected at most {self._width} streams, got {self.lanes}")
         words = [event_words(spec, np.roll(stimulus.spikes, -lane, axis=0))[0] for lane in range(self.lanes)]
-        # behind its samples a stream has nothing to offer
+        # after its samples a stream has nothing to offer
         self._events = np.full((self.lanes, max(map(len, words)) + 1), -1, np.int64)
         for lane, row in enumerate(words):
             self._events[lane, : len(row)] = row
@@ -93,7 +93,7 @@ class Surroundings:
         self._fresh = False
 
     def watch(self, simulator: GateSimulator, clock: int) -> None:
-        """Take the outputs of a settled clock: what the surroundings do at its edge, and what is told."""
+        """Take the outputs of a settled clock: what the surroundings do at its edge, and what the chip puts out."""
         event = self._events[np.arange(self.lanes), self._next]
         self._next += (event >= 0) & (self._get(simulator, "i_events__ready")[:, 0])
         self._macro(simulator, clock)
@@ -200,7 +200,7 @@ class CrossbarRun:
         From the first event to the class, mean over the samples.
     compared : dict of str to int
         Spikes, counts, scores and classes that were compared and are equal.
-    told : dict of str to list
+    result : dict of str to list
         As of `Surroundings`.
     """
 
@@ -227,7 +227,7 @@ def crossbar_activity(
     stimulus : CrossbarStimulus
         At most as many streams as the simulator has.
     clocks : int, optional
-        Clocks to run, at least 2; left out, until every stream has told its first class.
+        Clocks to run, at least 2; left out, until every stream has put out its first class.
     snapshots : int
         Clocks of which the states of all streams are kept.
     advance : callable, optional

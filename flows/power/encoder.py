@@ -208,7 +208,7 @@ def encoder_activity(
     Returns
     -------
     activity : Activity
-        Of the crossings behind the pipeline's filling.
+        Of the crossings after the pipeline is filled.
     actual, expected : ndarray of uint32, shape (streams, crossings - latency, 13)
     """
     streams, crossings, _ = stimulus.words.shape

@@ -26,8 +26,8 @@ from sim.fixed_point import IntArray
 from sim.hgcal_encoder.configuration.registers import ADDRESS_WIDTH, register_map, register_writes
 from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.example_specs import campaign_spec, random_spec
+from sim.hgcal_encoder.files.settings_files import load_settings
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
-from sim.hgcal_encoder.settings import load_settings
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.words import HEADER
 
@@ -82,6 +82,7 @@ def check_volume(
             advance(len(words))
     return Check(
         name=f"{spec.name}: random crossings against the golden model (seed {seed})",
+        key=f"random_crossings__spec:{spec.name}",
         passed=failed == 0 and compared >= crossings, compared=compared, unit=CROSSINGS,
         detail=_counted(failed, detail),
     )  # fmt: skip
@@ -104,7 +105,8 @@ def check_vectors(bench: EncoderBench, words: Path, settings: Path, frames: Path
     got = bench.frames(given, configuration, weights, threads=threads)
     failed, detail = _difference(got, expected, frames.name)
     return Check(
-        name=f"published vectors: {frames.parent.name}/{frames.name}", passed=failed == 0 and len(given) > 0,
+        name=f"published vectors: {frames.parent.name}/{frames.name}",
+        key=f"published_vectors__file:{frames.stem}", passed=failed == 0 and len(given) > 0,
         compared=len(given), unit=CROSSINGS, detail=_counted(failed, detail),
     )  # fmt: skip
 
@@ -189,6 +191,7 @@ def check_directed(bench: EncoderBench, seed: int, *, advance: Advance | None = 
         detail = play(bench.design, stimulus, model, count)
     return Check(
         name=f"{spec.name}: directed crossings against the golden model (seed {seed})",
+        key=f"directed_crossings__spec:{spec.name}",
         passed=not detail and compared > 0, compared=compared, unit=CROSSINGS, detail=detail,
     )  # fmt: skip
 

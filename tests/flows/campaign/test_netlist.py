@@ -26,6 +26,7 @@ from flows.netlist.netlist import CellGroup, Netlist
 from flows.physical.mapped import Mapped
 from flows.steps.synthesis import run_synthesis
 from flows.synthesis.recipe import Recipe
+from flows.tools.rtlil import parse_rtlil
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.encoder import Encoder
@@ -274,6 +275,7 @@ def test_names_of_nets_are_read_from_rtlil_as_yosys_writes_it() -> None:
     """Private nets with a width, constants without one, concatenations."""
     text = """module \\m
   wire width 32 \\zero
+  wire $1
   wire width 3 $whole
   wire width 3 \\c
   wire width 4 \\d
@@ -282,8 +284,8 @@ def test_names_of_nets_are_read_from_rtlil_as_yosys_writes_it() -> None:
   connect \\d { 1'0 \\c [2:1] $1 }
 end
 """
-    assert netlist._aliases(text) == {
-        "$whole [0]": ["\\c [0]"], "$whole [1]": ["\\c [1]"], "$whole [2]": ["\\c [2]"], "$1": ["\\d [0]"],
+    assert netlist._aliases(parse_rtlil(text)["m"]) == {
+        "$whole [0]": ["\\c [0]"], "$whole [1]": ["\\c [1]"], "$whole [2]": ["\\c [2]"], "$1 [0]": ["\\d [0]"],
         "\\c [1]": ["\\d [1]"], "\\c [2]": ["\\d [2]"],
     }  # fmt: skip
 
