@@ -50,7 +50,8 @@ from flows.common.content_cache import (
     module_file,
     tool_versions,
 )
-from flows.designs.design import INTERNAL_CLOCK, Design
+from flows.designs.design import INTERNAL_CLOCK
+from flows.designs.encoder import EncoderDesign
 from flows.designs.mapping import map_design
 from flows.designs.storage_bits import StorageBit, Stratum, gate_replicas, storage_bits
 from flows.library.catalogue import cell_library
@@ -65,7 +66,6 @@ from hw.common.registered import described
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.chip import Chip
 from hw.hgcal_encoder.control import ControlLogic
-from sim.hgcal_encoder.spec import EncoderSpec
 
 __all__ = ["ChipNetlist", "NetlistEngine", "map_chip"]
 
@@ -84,12 +84,14 @@ _FLIP_FLOP = re.compile(r"\$_S?DFFE?_")
 _BIT = re.compile(r"^(\S+) \[(\d+)\]$")
 
 
-def map_chip(design: Design, library: CellLibrary, *, recipe: Recipe | None = None, timeout_s: float = 1800.0) -> Path:
+def map_chip(
+    design: EncoderDesign, library: CellLibrary, *, recipe: Recipe | None = None, timeout_s: float = 1800.0
+) -> Path:
     """The mapped netlist of a whole chip, the one that `liquidcal synth` makes, from the cache or synthesised.
 
     Parameters
     ----------
-    design : Design
+    design : EncoderDesign
         With scheme and loading.
     library : CellLibrary
     recipe : Recipe, optional
@@ -109,7 +111,7 @@ def map_chip(design: Design, library: CellLibrary, *, recipe: Recipe | None = No
     GateError
         If a flip-flop of a copy is missing: see `flows.designs.storage_bits.gate_replicas`.
     """
-    if not isinstance(design.spec, EncoderSpec) or design.scheme is None or design.loading is None:
+    if design.scheme is None or design.loading is None:
         raise ValueError(f"{design.name} is no whole chip: it has neither scheme nor loading")
     key = content_key(
         spec=design.spec.to_toml(), design=design.name, library=library.sha256,
@@ -333,7 +335,7 @@ class NetlistEngine:
         self.schedule = replace(whole, last=min(whole.last, whole.first + INJECTED - 1))
         fields = described(ControlLogic, **described_chip.control_parameters()).state_fields
         self._run_bit = fields["direct"][0]
-        design = Design(spec=spec, scheme=scheme, loading=loading, clock_gating=clock_gating)
+        design = EncoderDesign(spec=spec, scheme=scheme, loading=loading, clock_gating=clock_gating)
         self.chip = chip or ChipNetlist.load(map_chip(design, cell_library(library)))
         clocks = ("clk", *design.internal_clocks)
         one = GateSimulator(self.chip.netlist, self.chip.library, words=1, clock=clocks)

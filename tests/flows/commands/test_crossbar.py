@@ -11,7 +11,7 @@ from sim.lsm_crossbar.example_specs import campaign_spec
 from sim.lsm_crossbar.macro_model.conductance_file import read_conductances
 from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.spec import CrossbarSpec
-from tests.flows.commands.test_cli import liquidcal
+from tests.flows.command_line import liquidcal
 from tests.flows.conftest import library_or_skip
 
 SPEC = campaign_spec()
@@ -63,11 +63,12 @@ def test_seed_changes_conductances_and_nothing_else_in_the_digital_part(tmp_path
     [
         (("generate", "N_MNIST", "--settings", "x.yaml"), "--settings are those of ECON_T"),
         (("generate", "ECON_T", "--seed", "1"), "an encoder has none"),
-        (("verify", "N_MNIST", "--words", "x.csv"), "are for an encoder"),
+        (("verify", "N_MNIST", *(f"--{name}=x" for name in ("words", "settings", "frames"))), "are for an encoder"),
+        (("verify", "ECON_T", "--words", "x.csv"), "need all of --words, --settings and --frames"),
         (("verify", "ECON_T", "--recordings", "x"), "are for a crossbar"),
         (("verify", "N_MNIST", "--recordings", "no_such_folder"), "no_such_folder"),
-        (("power", "ECON_T", "--weights", "x.npz"), "--weights is for a crossbar"),
-        (("fpga", "ECON_T", "--macro-seed", "1"), "--macro-seed is for a crossbar"),
+        (("power", "ECON_T", "--weights", "x.npz"), "the stimulus of ECON_T is of a shipped model alone"),
+        (("fpga", "ECON_T", "--macro-seed", "1"), "ECON_T: no macro is emulated on an FPGA"),
         (("flow", "N_MNIST", "--seed=-1"), "seed: expected a number of at least 0, got -1"),
         (("synth", "NOTHING"), "no preset and no TOML file named 'NOTHING'"),
     ],
