@@ -164,20 +164,26 @@ def shown(value: float, unit: str) -> str:
 
 
 NATIVE = "45 nm (NanGate, predictive)"
+AREA_METHODS = ("stillmaker_baas", "gate_density")
+"""Methods by which an area is translated, in the order of the row."""
+ENERGY_METHODS = ("constant_field", "stillmaker_baas_45nm_HP_to_65nm_LP")
+"""Methods by which an energy is translated: the lowest and the highest figure."""
+PUBLISHED_VECTORS = "verification__compared__check:published_vectors__file:testOutput_bx0000-1781"
+"""Crossings of the ECON-T emulator's repository that the RTL reproduces."""
 
 
 def encoder_rows(files: Files) -> Iterator[Row]:
     """HGCAL encoder."""
     ours, other = files.ours, files.published
     chip_area, chip_energy = other("econ_t", "area_mm2"), other("econ_t", "energy_nj")
-    place, power = "placement_ECON_T", "power_ECON_T"
+    place, power, dynamic = "placement_ECON_T", "power_ECON_T", "energy__per_inference__dynamic"
     yield Row(
         what="area, native", ours=(ours(place, "design__core__area"),),
         node=f"{NATIVE}: core after placement, unprotected",
     )  # fmt: skip
     yield Row(
         what="area, 65 nm terms", published=(chip_area,), baselines=(other("econ_t_earlier", "area_mm2"),),
-        ours=tuple(ours(place, f"design__core__area__node:65nm_LP__method:{n}") for n in (1, 0)),
+        ours=tuple(ours(place, f"design__core__area__node:65nm_LP__method:{how}") for how in AREA_METHODS),
         node="translated to 65 nm: Stillmaker-Baas; gate density. Unprotected, without I2C",
     )  # fmt: skip
     schemes = (("tmr_registers_guarded", "store and data path triplicated"), ("secded_guarded", "SECDED weight store"))
@@ -204,7 +210,7 @@ def encoder_rows(files: Files) -> Iterator[Row]:
         what="energy per inference, 65 nm terms",
         published=(chip_energy,),
         baselines=(other("memristive_vae", "energy_nj"), other("econ_t_earlier", "energy_nj")),
-        ours=tuple(ours(power, f"energy__per_inference__dynamic__node:65nm_LP__method:{n}") for n in (2, 0)),
+        ours=tuple(ours(power, f"{dynamic}__node:65nm_LP__method:{how}") for how in ENERGY_METHODS),
         node="translated to 65 nm: constant-field; Stillmaker-Baas. Without leakage, unprotected, without I2C",
     )  # fmt: skip
     if files.has("target"):
@@ -248,7 +254,7 @@ def encoder_rows(files: Files) -> Iterator[Row]:
         node="exact chip arithmetic, same simulated modules",
     )  # fmt: skip
     yield Row(
-        what="published crossings reproduced", ours=(_check(files, "verification", "published vectors"),),
+        what="published crossings reproduced", ours=(ours("verification", PUBLISHED_VECTORS),),
         node="RTL in Verilator, every eTx word",
     )  # fmt: skip
     speed = "model__throughput__engine"
@@ -352,14 +358,6 @@ def crossbar_rows(files: Files) -> Iterator[Row]:
         ours=(ours("liquid_speed", f"{speed}:golden"),),
         node="golden model, bit-exact, two cores; baselines float32, idealised liquid",
     )  # fmt: skip
-
-
-def _check(files: Files, file: str, word: str) -> Figure:
-    """The metric of a verification whose method names what was compared."""
-    found = [name for name, metric in files.metrics(file).items() if word in metric.method]
-    if len(found) != 1:
-        raise ValueError(f"{file}.json: expected one metric of {word!r}, got {len(found)}")
-    return files.ours(file, found[0])
 
 
 def build(files: Files) -> tuple[Part, ...]:

@@ -34,10 +34,10 @@ def translated(folder: Path, name: str) -> list[Metric]:
     energy = energy_range(library=mapped.cells.name, voltage_v=result["voltage_v"], dynamic_pj=total - leakage)
     rows = []
     for what, found in (("design__core__area", area), ("energy__per_inference__dynamic", energy)):
-        for number, estimate in enumerate(found.estimates):
+        for estimate in found.estimates:
             rows.append(
                 record(
-                    f"{what}__node:65nm_LP__method:{number}", estimate.value, found.unit, estimate.method,
+                    f"{what}__node:65nm_LP__method:{estimate.name}", estimate.value, found.unit, estimate.method,
                     command=f"python -m benchmarks.physical {name}", library=mapped.cells,
                 )
             )  # fmt: skip

@@ -39,11 +39,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tested_versions import versions_table
-from flows.common.metrics import Metric, read_metrics
+from flows.common.metrics import Metric, label, read_metrics
 from flows.estimates.published import systems
 from sim.files import replacing
 
-__all__ = ["NAMES", "View", "render", "render_file", "rewrite", "update"]
+__all__ = ["View", "render", "render_file", "rewrite", "update"]
 
 _BEGIN = re.compile(r"^<!-- figures:([A-Za-z0-9_]+)((?: [^>]*)?) -->$", re.MULTILINE)
 _END = "<!-- /figures -->"
@@ -51,52 +51,6 @@ _INLINE = re.compile(r"<!-- (figure|number):([A-Za-z0-9_]+):(\S+) -->(.*?)<!-- /
 _INLINE_BEGIN = re.compile(r"<!-- (?:figure|number):")
 _MODULE = re.compile(r"__module:([^:]+?)(?=__[a-z_]+:|$)")
 _CASE = re.compile(r"__case:([^:]+)$")
-
-NAMES = {
-    "design__instance__area": "area",
-    "design__instance__area__gate_equivalent": "gate equivalents",
-    "design__instance__count": "cells",
-    "design__flip_flop__count": "flip-flops",
-    "design__instance_unmapped__count": "unmapped cells",
-    "design__module__count": "distinct modules",
-    "design__module_merged__count": "equal modules merged",
-    "design__combinational_loop__count": "combinational loops",
-    "design__check_problem__count": "undriven or multiply driven wires",
-    "design__multiplier__count": "multipliers",
-    "design__latency": "latency",
-    "clock__frequency": "clock needed",
-    "clock__frequency__max": "clock reached",
-    "flow__runtime__total": "run time",
-    "flow__memory__peak": "peak memory",
-    "flow__time": "time",
-    "flow__memory": "memory",
-    "design__area": "area",
-    "design__area__gate_equivalent": "gate equivalents",
-    "design__black_box__count": "black boxes",
-    "design__core__area": "area of the core",
-    "design__instance__utilization": "utilisation",
-    "design__overloaded_net__count": "overloaded nets",
-    "emd": "median EMD",
-    "energy__per_inference": "energy per inference",
-    "energy__per_inference__dynamic": "energy per inference, dynamic",
-    "energy__per_synaptic_operation": "energy per synaptic operation",
-    "power__total": "power",
-    "power__annotated_nets": "nets with activity",
-    "power__glitch_factor": "glitch factor",
-    "route__wirelength__estimated": "length of wires",
-    "route__hpwl": "half-perimeters of nets",
-    "route__congestion__worst": "worst congestion",
-    "route__congestion__overfull": "overfull bins",
-    "timing__setup__ws": "worst setup slack",
-    "timing__hold__ws": "worst hold slack",
-    "timing__fmax": "largest clock",
-    "timing__endpoint__count": "ends of paths",
-    "top_5_percent": "best 5 %",
-    "top_10_percent": "best 10 %",
-    "top_25_percent": "best 25 %",
-    "top_50_percent": "best 50 %",
-}
-"""METRICS2.1 names in words; any other name is shown with its underscores opened."""
 
 _TOTALS = {"design__flip_flop__count": "design__instance__count__class:flip_flop"}
 """Where the total of a module quantity has another name."""
@@ -256,20 +210,16 @@ def _text_tables(content: dict[str, Any], view: View, relative: Callable[[str], 
 
 
 def _list_table(metrics: Sequence[Metric], view: View) -> tuple[str, list[Metric]]:
-    """One row per metric: its name in words and how it arises; the latter alone where no one has named it."""
+    """One row per metric: what it is, its value, how it arises; the tool where there are several."""
     by_name = {metric.name: metric for metric in metrics if view.shows(metric.name)}
     shown = [by_name[name] for name in view.of(by_name)]
     tools = sorted({_tool(metric) for metric in shown})
-    named = any(_base(metric.name) in NAMES for metric in shown)
-    methods = [metric.method for metric in shown]
     rows = []
     for metric in shown:
         value = f"{_value(metric)} {_unit(metric)}".strip()
-        alone = metric.method if methods.count(metric.method) == 1 else f"{_words(metric.name)} ({metric.method})"
-        what = [_words(metric.name), value, metric.method] if named else [alone, value]
-        rows.append([*what, *([_tool(metric)] if len(tools) > 1 else [])])
-    header = ["figure", "value", *(["how"] if named else []), *(["tool"] if len(tools) > 1 else [])]
-    return _table(header, rows), shown
+        how = "" if metric.method == metric.label else metric.method
+        rows.append([metric.label, value, how, *([_tool(metric)] if len(tools) > 1 else [])])
+    return _table(["figure", "value", "how", *(["tool"] if len(tools) > 1 else [])], rows), shown
 
 
 def _module_table(modules: Sequence[Metric], metrics: Sequence[Metric], view: View) -> tuple[str, list[Metric]]:
@@ -286,18 +236,18 @@ def _module_table(modules: Sequence[Metric], metrics: Sequence[Metric], view: Vi
     header = ["module"]
     for quantity in quantities:
         units = {_unit(row[quantity]) for row in cells.values() if quantity in row} - {"", "GE"}
-        header.append(", ".join([_words(quantity), *sorted(units)]))
+        header.append(", ".join([label(quantity), *sorted(units)]))
     # modules carry the name of the design in front; the design's own row holds what belongs to no module below it
     design = min(cells, key=len)
     named = len(cells) > 1 and all(name.startswith(f"{design}_") for name in cells if name != design)
     rows = []
     for module, row in cells.items():
-        label = module.removeprefix(f"{design}_") if named and module != design else "top level" if named else module
-        rows.append([label, *(_value(row[quantity]) if quantity in row else "" for quantity in quantities)])
+        shown = module.removeprefix(f"{design}_") if named and module != design else "top level" if named else module
+        rows.append([shown, *(_value(row[quantity]) if quantity in row else "" for quantity in quantities)])
     rows.append(["**total**", *(f"**{_value(by_name[n])}**" if n in by_name else "" for n in totals.values())])
     # a modifier marks a part of a figure that stands here as a whole
     rest = [m for m in metrics if ":" not in m.name and m.name not in totals.values()]
-    line = "; ".join(f"{_words(m.name)} {_value(m)} {_unit(m)}".strip() for m in rest)
+    line = "; ".join(f"{label(m.name)} {_value(m)} {_unit(m)}".strip() for m in rest)
     return _table(header, rows) + (f"\n{line[0].upper()}{line[1:]}.\n" if line else ""), list(metrics)
 
 
@@ -314,8 +264,8 @@ def _case_table(metrics: Sequence[Metric], view: View) -> tuple[str, list[Metric
     labels = dict(zip(rows, _without_common(list(rows)), strict=True)) if view.rows else {name: name for name in rows}
     header = ["case"]
     for quantity in quantities:
-        units = {_unit(row[quantity]) for row in rows.values() if quantity in row} - {"", _words(quantity)}
-        header.append(", ".join([_words(quantity), *sorted(units)]))
+        units = {_unit(row[quantity]) for row in rows.values() if quantity in row} - {"", label(quantity)}
+        header.append(", ".join([label(quantity), *sorted(units)]))
     shown = [row[quantity] for row in rows.values() for quantity in quantities if quantity in row]
     lines = [
         [labels[case].replace("_", " "), *(_value(row[q]) if q in row else "" for q in quantities)]
@@ -353,26 +303,6 @@ def _origin(metrics: Sequence[Metric], link: str) -> str:
 
 def _tool(metric: Metric) -> str:
     return f"{metric.tool} {metric.tool_version}"
-
-
-def _base(name: str) -> str:
-    """A metric's name without its modifiers."""
-    return re.split(r"__(?=[a-z]+(?:_[a-z]+)*:)", name)[0]
-
-
-_PLAIN = ("bound", "class", "kind", "part")
-"""Modifiers whose value says everything."""
-
-
-def _words(name: str) -> str:
-    if name in NAMES:
-        return NAMES[name]
-    base, *modifiers = re.split(r"__(?=[a-z]+(?:_[a-z]+)*:)", name)
-    text = NAMES.get(base) or base.replace("__", " ").replace("_", " ")
-    said = []
-    for key, _, value in (modifier.partition(":") for modifier in modifiers):
-        said.append(f"{value} cells" if key == "cells" else value if key in _PLAIN else f"{key} {value}")
-    return ", ".join([text, *(m.replace("_", " ") for m in said)])
 
 
 def _unit(metric: Metric) -> str:

@@ -41,6 +41,9 @@ class Check:
         What was counted.
     detail : str
         First difference, or what the figures mean.
+    key : str
+        Name among metrics: what was checked and of what, e.g. ``random_crossings__spec:ECON_T``. It does not change
+        with seeds, counts and wording; empty for a check that is no metric.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Check:
     compared: int
     unit: str
     detail: str = ""
+    key: str = ""
 
     def __post_init__(self) -> None:
         if self.passed and self.compared < 1:

@@ -100,14 +100,15 @@ def digital_terms(result: Mapping[str, Any]) -> list[Term]:
     terms = []
     for name, native_pj in parts.items():
         found = energy_range(library=result["library"], voltage_v=result["voltage_v"], dynamic_pj=native_pj, node=NODE)
-        nominal = found.estimates[-1].value
+        scaled = found.by("constant_field")
+        nominal = scaled.value
         terms.append(
             Term(
                 name=name,
                 estimate=Estimate(
                     low=min(found.low * low, nominal), nominal=nominal, high=max(found.high * high, nominal)
                 ),
-                method=f"{native_pj:,.0f} pJ on {result['library']}; {found.estimates[-1].method}",
+                method=f"{native_pj:,.0f} pJ on {result['library']}; {scaled.method}",
             )
         )
     terms.append(

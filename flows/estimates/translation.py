@@ -86,8 +86,18 @@ LIBRARY_NODES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """One translated figure with its method in words."""
+    """One translated figure.
 
+    Attributes
+    ----------
+    name : str
+        Of the method, the same whatever the figures: ``gate_density``, ``constant_field``, ``stillmaker_baas_...``.
+    value : float
+    method : str
+        In words, with the numbers that enter.
+    """
+
+    name: str
     value: float
     method: str
 
@@ -115,6 +125,10 @@ class Range:
     def high(self) -> float:
         """Largest estimate: by the less favourable method."""
         return max(estimate.value for estimate in self.estimates)
+
+    def by(self, name: str) -> Estimate:
+        """The estimate of a method, by its name; KeyError if there is none."""
+        return {estimate.name: estimate for estimate in self.estimates}[name]
 
     def __str__(self) -> str:
         return f"{self.low:.3g} to {self.high:.3g} {self.unit} in {self.node}"
@@ -165,6 +179,7 @@ def area_range(
     nand, source = NAND2_AREA_UM2[node]
     estimates = [
         Estimate(
+            name="gate_density",
             value=gate_equivalents * nand / utilisation / 1e6,
             method=f"gate density: {gate_equivalents:,.0f} GE x {nand} um2 ({source}) / utilisation {utilisation:.2f}",
         )
@@ -173,7 +188,11 @@ def area_range(
         source_node = node_of(library)[0].name
         factor = _AREA_TO_65[source_node]
         estimates.append(
-            Estimate(value=area_um2 * factor / 1e6, method=f"Stillmaker-Baas area: {source_node} to 65 nm x {factor}")
+            Estimate(
+                name="stillmaker_baas",
+                value=area_um2 * factor / 1e6,
+                method=f"Stillmaker-Baas area: {source_node} to 65 nm x {factor}",
+            )
         )
     return Range(node=node, unit="mm2", estimates=tuple(estimates))
 
@@ -213,6 +232,7 @@ def energy_range(
             ratio = target.energy_factor(supply) / source.energy_factor(voltage_v)
             estimates.append(
                 Estimate(
+                    name=f"stillmaker_baas_{source.name}_to_{name}".replace(" ", "_"),
                     value=dynamic_pj * ratio,
                     method=f"Stillmaker-Baas energy: {source.name} at {voltage_v:g} V to {name} at {supply:g} V "
                     f"x {ratio:.3g}",
@@ -223,5 +243,5 @@ def energy_range(
     length, old = int(node.partition("nm")[0]), int(source.name.partition("nm")[0])
     ratio = length / old * (supply / voltage_v) ** 2
     method = f"constant-field scaling: {length}/{old} x ({supply:g} V / {voltage_v:g} V)^2 = {ratio:.3g}"
-    estimates.append(Estimate(value=dynamic_pj * ratio, method=method))
+    estimates.append(Estimate(name="constant_field", value=dynamic_pj * ratio, method=method))
     return Range(node=node, unit="pJ", estimates=tuple(estimates))

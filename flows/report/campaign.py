@@ -112,7 +112,7 @@ def _case(summary: dict[str, Any]) -> str:
 
 
 def _engine(summary: dict[str, Any]) -> str:
-    """What a campaign struck."""
+    """What the faults of a campaign were injected into."""
     return f"{summary['engine']}, clock gated" if summary.get("clock_gating") else str(summary["engine"])
 
 

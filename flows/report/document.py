@@ -309,7 +309,7 @@ def folder_metrics(folder: Path) -> tuple[Metric, ...]:
 def _origins(metrics: Sequence[Metric]) -> Section:
     shown = [metric for metric in metrics if "__module:" not in metric.name]
     rows = [
-        [m.name, format_number(m.value), m.unit, f"{m.tool} {m.tool_version}", m.method, m.command, m.date]
+        [m.label, format_number(m.value), m.unit, f"{m.tool} {m.tool_version}", m.method, m.command, m.date]
         for m in shown
     ]
     libraries = sorted({(m.library, m.library_sha256) for m in metrics if m.library})

@@ -80,13 +80,16 @@ def _area(result: SynthesisResult) -> Section:
 
 def _placement(folder: Path) -> Section:
     metrics = {metric.name: metric for metric in read_metrics(folder / "metrics.json")}
-    rows = [[m.method, f"{m.value:,.4g}" if isinstance(m.value, float) else m.value, m.unit] for m in metrics.values()]
+    rows = [
+        [m.label, f"{m.value:,.4g}" if isinstance(m.value, float) else m.value, m.unit, m.method]
+        for m in metrics.values()
+    ]
     data = base64.b64encode((folder / "placement.png").read_bytes()).decode()
     area = float(metrics["design__core__area"].value)
     return Section(
         title="Placement",
         pictures=(Picture(markup=f'<img alt="placed cells by stage" src="data:image/png;base64,{data}">'),),
-        tables=(table(["what", ">value", "unit"], rows),),
+        tables=(table(["what", ">value", "unit", "how"], rows),),
         notes=("Cells are placed, wires are estimated from the pins' positions; nothing is routed.",),
         tiles=(Tile(value=f"{area / 1e6:.3f} mm²", label="core after placement"),),
     )

@@ -250,6 +250,7 @@ def check_volume(bench: CrossbarBench, seed: int, steps: int, *, advance: Advanc
             advance(len(segment.played.spikes))
     return Check(
         name=f"{spec.name}: random and corner conductances against the golden model (seed {seed})",
+        key=f"random_conductances__spec:{spec.name}",
         passed=failed == 0 and compared >= steps, compared=compared, unit=STEPS,
         detail=f"{failed:,} differ; first: {detail}" if failed else "",
     )  # fmt: skip
@@ -266,8 +267,8 @@ def check_recordings(
     got = bench.run(conductances, readout, spikes)
     wrong, text = difference(got, segment.played, spec, name)
     return Check(
-        name=f"{spec.name}: {name}, spike for spike", passed=wrong == 0 and len(got.spikes) > 0,
-        compared=len(segment.played.spikes), unit=STEPS, detail=text,
+        name=f"{spec.name}: {name}, spike for spike", key=f"recordings__spec:{spec.name}",
+        passed=wrong == 0 and len(got.spikes) > 0, compared=len(segment.played.spikes), unit=STEPS, detail=text,
     )  # fmt: skip
 
 
@@ -342,6 +343,7 @@ def check_directed(spec: CrossbarSpec, seed: int, *, advance: Advance | None = N
         detail = play(spec, stimulus, model, count)
     return Check(
         name=f"{spec.name}: settings, reset, status, events in any order (seed {seed})",
+        key=f"directed_steps__spec:{spec.name}",
         passed=not detail and compared > 0, compared=compared, unit=STEPS, detail=detail,
     )  # fmt: skip
 

@@ -82,6 +82,7 @@ def check_volume(
             advance(len(words))
     return Check(
         name=f"{spec.name}: random crossings against the golden model (seed {seed})",
+        key=f"random_crossings__spec:{spec.name}",
         passed=failed == 0 and compared >= crossings, compared=compared, unit=CROSSINGS,
         detail=_counted(failed, detail),
     )  # fmt: skip
@@ -104,7 +105,8 @@ def check_vectors(bench: EncoderBench, words: Path, settings: Path, frames: Path
     got = bench.frames(given, configuration, weights, threads=threads)
     failed, detail = _difference(got, expected, frames.name)
     return Check(
-        name=f"published vectors: {frames.parent.name}/{frames.name}", passed=failed == 0 and len(given) > 0,
+        name=f"published vectors: {frames.parent.name}/{frames.name}",
+        key=f"published_vectors__file:{frames.stem}", passed=failed == 0 and len(given) > 0,
         compared=len(given), unit=CROSSINGS, detail=_counted(failed, detail),
     )  # fmt: skip
 
@@ -189,6 +191,7 @@ def check_directed(bench: EncoderBench, seed: int, *, advance: Advance | None = 
         detail = play(bench.design, stimulus, model, count)
     return Check(
         name=f"{spec.name}: directed crossings against the golden model (seed {seed})",
+        key=f"directed_crossings__spec:{spec.name}",
         passed=not detail and compared > 0, compared=compared, unit=CROSSINGS, detail=detail,
     )  # fmt: skip
 

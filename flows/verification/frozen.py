@@ -37,16 +37,17 @@ def verify_frozen(weights: Weights, journal: Journal, *, crossings: int, seed: i
     settings = replace(reset_settings(spec), etx_count=13)
     words = rng.integers(0, 1 << 28, (crossings, 12)) | 0xA << 28
     expected = GoldenEncoder(spec, weights, settings, engine=Engine.NUMBA).frames(words)
-    for what, written in (
-        ("frames of random words", weights),
-        ("other weights written to it change nothing", Weights.random(spec, rng)),
+    for key, what, written in (
+        ("random_words", "frames of random words", weights),
+        ("other_weights", "other weights written to it change nothing", Weights.random(spec, rng)),
     ):
         with journal.step(f"{name}: {what}"):
             found = bench.frames(words, settings, written, seed=seed)
         different = int((np.asarray(found, np.int64) != np.asarray(expected, np.int64)).any(axis=1).sum())
         journal.check(
             Check(
-                name=f"{name}: {what}, against the golden model", passed=different == 0, compared=crossings,
-                unit="frames", detail=f"{different} frames differ" if different else "",
+                name=f"{name}: {what}, against the golden model", key=f"{key}__spec:{name}",
+                passed=different == 0, compared=crossings, unit="frames",
+                detail=f"{different} frames differ" if different else "",
             )
         )  # fmt: skip

@@ -17,7 +17,7 @@ __all__ = ["KILL_RATE_GATE", "VerificationReport", "mutation_check", "proof_chec
 
 
 KILL_RATE_GATE = 0.95
-"""Share of mutants, proved equivalents aside, that the bench must notice."""
+"""Share of mutants, proved equivalents aside, that the bench must kill."""
 
 Advance = Callable[[int], None]
 
@@ -39,17 +39,17 @@ class VerificationReport:
 
 
 def mutation_check(name: str, seed: int, count: int, result: mutation.CampaignResult) -> Check:
-    """Whether the bench of design `name` noticed enough of `count` mutants, and which it did not."""
+    """Whether the bench of design `name` killed enough of `count` mutants, and which survived."""
     killed = result.count(mutation.Outcome.KILLED)
     equivalent = result.count(mutation.Outcome.EQUIVALENT)
     detail = (
-        f"{killed} of {len(result.mutants) - equivalent} mutants noticed ({100 * result.kill_rate:.1f} %), "
+        f"{killed} of {len(result.mutants) - equivalent} mutants killed ({100 * result.kill_rate:.1f} %), "
         f"{equivalent} proved equivalent"
     )
     if result.survivors:
-        detail += "; unnoticed: " + "; ".join(map(str, result.survivors))
+        detail += "; survived: " + "; ".join(map(str, result.survivors))
     return Check(
-        name=f"{name}: mutants noticed by the bench (seed {seed})",
+        name=f"{name}: mutants killed by the bench (seed {seed})", key=f"mutants__spec:{name}",
         passed=len(result.mutants) >= count and result.kill_rate >= KILL_RATE_GATE,
         compared=len(result.mutants), unit="mutants", detail=detail,
     )  # fmt: skip
@@ -60,8 +60,8 @@ def proof_check(name: str, proofs: Sequence[Proof]) -> Check:
     open_ = [proof for proof in proofs if proof.status is not Status.PROVED]
     listed = "; ".join(f"{proof.name} {proof.status} {proof.counterexample or ''}".strip() for proof in open_)
     return Check(
-        name=f"{name}: proofs", passed=bool(proofs) and not open_, compared=len(proofs), unit="proofs",
-        detail=f"{len(open_)} open: {listed}" if open_ else "",
+        name=f"{name}: proofs", key=f"proofs__spec:{name}", passed=bool(proofs) and not open_,
+        compared=len(proofs), unit="proofs", detail=f"{len(open_)} open: {listed}" if open_ else "",
     )  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def verification_metrics(journal: Journal, command: str) -> list[Metric]:
     """
     return [
         Metric(
-            name=f"verification__compared__check:{number}",
+            name=f"verification__compared__check:{check.key}",
             value=check.compared,
             unit=check.unit,
             tool="Verilator",
@@ -88,5 +88,6 @@ def verification_metrics(journal: Journal, command: str) -> list[Metric]:
             command=command,
             date=now(),
         )
-        for number, check in enumerate(journal.checks)
+        for check in journal.checks
+        if check.key
     ]

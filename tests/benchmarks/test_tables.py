@@ -68,10 +68,10 @@ def test_the_benchmark_of_the_models_compared_codes() -> None:
 def test_a_list_of_metrics() -> None:
     second = replace(METRIC, name="model__runtime", value=0.012345, unit="s", method="engine b", tool="other")
     assert render([METRIC, second]).splitlines() == [
-        "| figure | value | tool |",
-        "| --- | ---: | --- |",
-        r"| engine a \| one thread | 1,230,000 inferences/s | tool 1.0 |",
-        "| engine b | 0.0123 s | other 1.0 |",
+        "| figure | value | how | tool |",
+        "| --- | ---: | --- | --- |",
+        r"| throughput of the model: engine a | 1,230,000 inferences/s | engine a \| one thread | tool 1.0 |",
+        "| model runtime | 0.0123 s | engine b | other 1.0 |",
         "",
         "Origin: 2026-01-02.",
     ]
@@ -135,7 +135,7 @@ CASES = [
 def test_a_view_chooses_and_sorts() -> None:
     view = View.parse(" rows=reuse_* columns=energy__bound:low sort")
     assert render(CASES, view, "here.json").splitlines() == [
-        "| case | energy, low, nJ |",
+        "| case | energy of an inference: bound low, nJ |",
         "| --- | ---: |",
         "| reuse 2 | 2 |",
         "| reuse 16 | 16 |",

@@ -105,3 +105,10 @@ def run_bench(
         log_file=folder / "run.log", plusargs=list(plusargs),
     )  # fmt: skip
     return read_results(results)
+
+
+def demand(results: Results, tests: int, skipped: int) -> None:
+    """All tests ran and passed: `test` of cocotb's runner does not say so."""
+    assert results.tests == tests
+    assert results.skipped == skipped
+    assert results.failures == 0, results.messages

@@ -18,7 +18,7 @@ from hw.hgcal_encoder.encoder import STAGES
 from sim.hgcal_encoder.example_specs import random_spec
 from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
 from tests.conftest import long
-from tests.cosim.runner import Results, build_bench, run_bench
+from tests.cosim.runner import Results, build_bench, demand, run_bench
 from tests.cosim.stages import WRAPPER, wrap_stages, wrapper_ports
 from tests.specs import SMALL
 
@@ -55,13 +55,6 @@ def run_stages(spec: EncoderSpec, folder: Path, rows: int) -> Results:
     verilog, ports = wrap_stages(design.verilog, spec.name), wrapper_ports(design.verilog, spec.name)
     variables = environment(spec, folder, rows, design.latency, None)
     return run_bench(verilog, WRAPPER, ports, "tests.cosim.bench_stages", variables, folder)
-
-
-def demand(results: Results, tests: int, skipped: int) -> None:
-    """All tests ran and passed: `test` of cocotb's runner does not tell."""
-    assert results.tests == tests
-    assert results.skipped == skipped
-    assert results.failures == 0, results.messages
 
 
 @pytest.mark.parametrize("spec", [SPECS[0], SPECS[1]], ids=lambda spec: spec.name)

@@ -19,8 +19,7 @@ from sim.lsm_crossbar.example_specs import campaign_spec, random_spec
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.spec import CrossbarSpec
 from tests.cosim.crossbar_stages import WRAPPER, wrap_stages, wrapper_ports
-from tests.cosim.runner import run_bench
-from tests.cosim.test_cosim import demand
+from tests.cosim.runner import demand, run_bench
 
 SEED = int(os.environ.get("LIQUIDCAL_SEED", "2105"))
 SPECS = [campaign_spec(), *(random_spec(np.random.default_rng((SEED, i)), f"RANDOM_{i}") for i in range(2))]

@@ -18,17 +18,8 @@ from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import ECON_T, WordOrder
 from sim.hgcal_encoder.weights import Weights
 from sim.hgcal_encoder.words import pack
-from tests.sim.hgcal_encoder.files.test_files import production_table
-
-
-def liquidcal(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from flows.cli import main; main()", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        check=False,
-    )
+from tests.flows.command_line import liquidcal
+from tests.sim.hgcal_encoder.files.tables import production_table
 
 
 @pytest.fixture(scope="module")

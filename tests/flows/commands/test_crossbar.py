@@ -11,7 +11,7 @@ from sim.lsm_crossbar.example_specs import campaign_spec
 from sim.lsm_crossbar.macro_model.conductance_file import read_conductances
 from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.spec import CrossbarSpec
-from tests.flows.commands.test_cli import liquidcal
+from tests.flows.command_line import liquidcal
 from tests.flows.conftest import library_or_skip
 
 SPEC = campaign_spec()

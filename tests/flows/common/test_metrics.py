@@ -1,21 +1,26 @@
 """Metrics: their shape is enforced, they survive JSON, gates fail on what is missing."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flows.common.metrics import (
+    QUANTITIES,
     GateError,
     Metric,
+    label,
     now,
     package_version,
+    quantity,
     read_metrics,
     require,
     require_equal,
     write_metrics,
 )
+from tests.conftest import REPOSITORY
 
 
 def _metric(**changes: object) -> Metric:
@@ -115,3 +120,49 @@ def test_text_fails_a_numeric_gate() -> None:
 def test_date_and_version_come_from_the_machine() -> None:
     assert _metric(date=now()).date.endswith("Z")
     assert package_version("pytest") == pytest.__version__
+
+
+def test_a_metric_is_called_as_the_registry_says() -> None:
+    assert _metric().label == "area"
+    assert _metric(name="design__instance__count__class:flip_flop", unit="").label == "flip-flops"
+    assert label("design__instance__area__module:ECON_T_conv") == "area: module ECON_T_conv"
+    assert label("energy__per_inference__bound:low") == "energy of an inference: bound low"
+    assert label("verification__compared__check:random_crossings__spec:ECON_T") == (
+        "compared: check random crossings, spec ECON_T"
+    )
+    assert label("not__in_the_registry__case:a_b") == "not in the registry: case a b"
+    assert quantity("timing__fmax__case:x").better == "higher"
+    assert quantity("not__in_the_registry") is None
+
+
+def test_a_registered_quantity_stands_in_its_own_units() -> None:
+    with pytest.raises(
+        ValueError, match=r"design__instance__area: expected a unit of \('um2', 'mm2', 'kGE'\), got 'ns'"
+    ):
+        _metric(unit="ns")
+
+
+def test_the_label_is_written_and_follows_from_the_name_when_read(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    row = _metric().to_dict()
+    assert row["label"] == "area"
+    for stored in ({**row, "label": "as it was called before"}, {k: v for k, v in row.items() if k != "label"}):
+        path.write_text(json.dumps([stored]))
+        assert read_metrics(path) == (_metric(),)
+
+
+def test_registered_names_are_metric_names_with_units_and_a_label() -> None:
+    for name, known in QUANTITIES.items():
+        assert _metric(name=name, unit=known.units[0]).label == known.label
+        assert known.label
+        assert known.label[0].islower() or known.label.startswith("EMD")
+
+
+def test_every_metric_of_a_step_is_registered() -> None:
+    """Names that `flows` writes, as they stand in its sources; modules, cases and kinds are modifiers."""
+    text = "".join(path.read_text() for path in (REPOSITORY / "flows").rglob("*.py") if path.name != "metrics.py")
+    written = re.findall(r'"((?:design|route|timing|power|energy|flow|verification|fpga)__[a-z_]+[a-z]):?', text)
+    modified = re.findall(r'"([a-z]+__[a-z_]+[a-z]):', text)
+    names = {name.rpartition("__")[0] if name in modified else name for name in written}
+    assert len(names) > 30
+    assert {name for name in names if quantity(name) is None} == set()

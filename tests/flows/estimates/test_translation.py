@@ -22,9 +22,8 @@ def test_energy_ratios(source: str, volt: float, target: str, at: float, ratio: 
 def test_area_by_both_methods() -> None:
     # 833,035 GE of NanGate 45 at 0.70: 833035 * 1.44 / 0.7 um2; and 0.95 mm2 * 1.5
     found = area_range(library="nangate45", area_um2=0.95e6, gate_equivalents=833_035, utilisation=0.7)
-    values = {e.method.partition(":")[0]: e.value for e in found.estimates}
-    assert values["gate density"] == pytest.approx(1.7137, rel=1e-3)
-    assert values["Stillmaker-Baas area"] == pytest.approx(1.425)
+    assert found.by("gate_density").value == pytest.approx(1.7137, rel=1e-3)
+    assert found.by("stillmaker_baas").value == pytest.approx(1.425)
     assert (found.low, found.high) == (pytest.approx(1.425), pytest.approx(1.7137, rel=1e-3))
     assert str(found).endswith("to 1.71 mm2 in 65nm LP")
 
@@ -33,7 +32,8 @@ def test_energy_is_a_range_where_the_library_is_predictive() -> None:
     found = energy_range(library="nangate45", voltage_v=1.1, dynamic_pj=100.0)
     # Stillmaker-Baas 1.74 and 2.02; constant field 65 / 45 * (1.2 / 1.1)^2 = 1.719
     assert (found.low, found.high) == (pytest.approx(171.9, rel=0.001), pytest.approx(201.6, rel=0.005))
-    assert [e.method.partition(" ")[0] for e in found.estimates] == ["Stillmaker-Baas"] * 2 + ["constant-field"]
+    ends = ["stillmaker_baas_45nm_HP_to_65nm_LP", "stillmaker_baas_45nm_LP_to_65nm_LP", "constant_field"]
+    assert [estimate.name for estimate in found.estimates] == ends
     old = energy_range(library="osu018", voltage_v=1.8, dynamic_pj=100.0)
     # 0.0798; 65 / 180 * (1.2 / 1.8)^2 = 0.1605
     assert (old.low, old.high) == (pytest.approx(7.98, rel=0.01), pytest.approx(16.05, rel=0.001))

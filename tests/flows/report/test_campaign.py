@@ -23,7 +23,7 @@ from flows.report.write import write_report
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import ECON_T
-from tests.flows.report.test_protection_cost import chip, leave_chip
+from tests.flows.report.chips import chip, leave_chip
 
 COSTS = Path(__file__).parents[3] / "benchmarks" / "results" / "protection.json"
 SUMMARY = {

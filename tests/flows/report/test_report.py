@@ -18,7 +18,7 @@ from rich.console import Console
 
 from flows.common.folder import fresh_folder
 from flows.common.journal import Check, Journal
-from flows.common.metrics import Metric, write_metrics
+from flows.common.metrics import Metric, quantity, write_metrics
 from flows.designs.catalogue import design
 from flows.estimates.carbon import die_carbon
 from flows.report import crossbar_drawing, drawing
@@ -147,7 +147,15 @@ def test_a_variant_is_reported_from_its_own_folder(tmp_path: Path) -> None:
 
 def metric(name: str, value: float) -> Metric:
     origin = {"tool": "yosys", "tool_version": "0.70", "library": "", "library_sha256": "", "method": "counted"}
-    return Metric(name=name, value=value, unit="um2", command="liquidcal synth", date="2026-01-01T00:00:00Z", **origin)
+    known = quantity(name)
+    return Metric(
+        name=name,
+        value=value,
+        unit=known.units[0] if known else "um2",
+        command="liquidcal synth",
+        date="2026-01-01T00:00:00Z",
+        **origin,
+    )
 
 
 def crossbar_results(folder: Path) -> np.ndarray:
@@ -243,7 +251,7 @@ def test_report_is_written_as_markdown_and_json_with_the_same_tables(tmp_path: P
     # the split: nJ per inference, pJ per synaptic operation, of which there are 11
     assert "| array | 0.001 | 0.002 | 0.003 | 0.0909 | 0.182 | 0.273 |" in text
     assert "| ADCs | 0.01 | 0.02 | 0.03 | 0.909 | 1.82 | 2.73 |" in text
-    assert "| power__total | 3.5 | um2 | yosys 0.70 | counted | liquidcal synth | 2026-01-01T00:00:00Z |" in text
+    assert "| power | 3.5 | mW | yosys 0.70 | counted | liquidcal synth | 2026-01-01T00:00:00Z |" in text
     content = json.loads((tmp_path / "report.json").read_text())
     assert content["metrics"][0]["value"] == 3.5
     assert [section["title"] for section in content["sections"]][-1] == "Where the figures come from"

@@ -2,7 +2,6 @@
 
 import io
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from flows.cli import main
 from flows.common.content_cache import content_key, imported, module_file
 from flows.common.journal import Check, Journal
 from flows.common.metrics import read_metrics
@@ -28,6 +26,7 @@ from flows.steps.synthesis import SYNTHESIS
 from flows.steps.verification import VERIFICATION
 from flows.synthesis.recipe import BUFFERED
 from sim.lsm_crossbar.spec import N_MNIST
+from tests.flows.command_line import call
 from tests.flows.conftest import library_or_skip
 from tests.specs import SMALL
 
@@ -171,16 +170,6 @@ def test_a_chain_is_a_list_of_declared_steps() -> None:
         for step in chain(design(kind)):
             assert {name for name in step.reads if name != "placement/repair.json"} <= left, step.name
             left |= set(step.writes)
-
-
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:  # type: ignore[type-arg]
-    monkeypatch.setattr(sys, "argv", ["liquidcal", "flow", *arguments, "--json"])
-    with pytest.raises(SystemExit) as left:
-        main()
-    result = capsys.readouterr()
-    assert left.value.code in (0, None), result.err
-    content: dict = json.loads(result.out)  # type: ignore[type-arg]
-    return content
 
 
 def test_the_chain_on_a_small_encoder(

@@ -17,8 +17,8 @@ from sim.lsm_crossbar.macro_model.conductance_file import read_conductances
 from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.recordings.event_camera import EventCamera, mnist_digits
 from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec
+from tests.flows.command_line import call
 from tests.flows.conftest import library_or_skip
-from tests.flows.steps.test_chain import call
 
 SPEC = replace(N_MNIST, name="FLOWING", rows=272, columns=32, neurons=16, steps=10, windows=2, threshold=20)
 SIZES = (120, 40, 40)

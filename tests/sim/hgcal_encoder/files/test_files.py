@@ -19,28 +19,8 @@ from sim.hgcal_encoder.files.settings_files import load_settings
 from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import ECON_T, TNS_2021, WordOrder
 from sim.hgcal_encoder.weights import Weights, load_multiplexer
+from tests.sim.hgcal_encoder.files.tables import production_table
 from tests.specs import SMALL
-
-
-def production_table(weights: Weights | None = None) -> dict[str, object]:
-    table: dict[str, object] = {
-        "ConfigAlgo": {"Global": {"alg_high_density": 0, "alg_type": 4}},
-        "Cal": dict.fromkeys(range(48), 2048),
-        "Mux": {i: 47 - i for i in range(48)},
-        "FormatterBuffer": {"Global": {"active_etxs": 0x7, "keep_auto_encoder_bits": 0xFF}},
-    }
-    if weights is not None:
-        image = weights.to_image()
-        table["Encoder"] = {
-            block: {
-                f"weights_byte{offset}": int.from_bytes(
-                    image[134 * block + offset : 134 * block + min(offset + 16, 134)], "little"
-                )
-                for offset in range(0, 136, 16)
-            }
-            for block in range(12)
-        }
-    return table
 
 
 def p1_table() -> dict[str, object]:
