@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--timing", action="store_true", help="write the timing alone")
     options = parser.parse_args()
     folder = options.out / options.design
-    if Mapped(folder=folder).placement() is None:
+    if Mapped(folder=folder).placement is None:
         raise SystemExit(f"{folder} holds no placement of its netlist: run liquidcal place {options.design}")
     if options.timing:
         result = [m for m in read_metrics(folder / "timing" / "metrics.json") if m.name.startswith("timing__")]

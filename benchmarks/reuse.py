@@ -19,8 +19,8 @@ from benchmarks.measured import RESULTS, kept, record
 from flows.common.metrics import Metric, write_metrics
 from flows.library.catalogue import cell_library
 from flows.library.library import CellLibrary
-from flows.physical.timing import sta_version
 from flows.synthesis.synthesise import synthesise
+from flows.tools.opensta import sta_version
 from flows.tools.yosys import run_yosys
 from hw.common.export import to_rtlil
 from hw.hgcal_encoder.encoder import Encoder

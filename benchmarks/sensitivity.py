@@ -103,7 +103,7 @@ def main() -> None:
         for name, value in zip(("", "_low", "_high"), row["corrupted_per_day"], strict=True):
             rates.append(
                 metric(
-                    f"corrupted_crossings_per_day{name}__case:{case}", f"{value:.2e}", "",
+                    f"corrupted_crossings_per_day{name}__case:{case}", float(f"{value:.3g}"), "",
                     "closed formula, image loaded every 10 h",
                 )
             )  # fmt: skip

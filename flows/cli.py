@@ -12,6 +12,7 @@ import typer
 from flows.commands import (
     campaign,
     convert,
+    cost,
     demo,
     encode,
     evaluate,
@@ -21,7 +22,9 @@ from flows.commands import (
     freeze,
     generate,
     place,
+    pools,
     power,
+    prove,
     report,
     sensitivity,
     sweep,
@@ -49,6 +52,7 @@ app.command()(convert.convert)
 app.command()(generate.generate)
 app.command()(freeze.freeze)
 app.command()(verify.verify)
+app.command()(prove.prove)
 app.command()(flow.flow)
 app.command()(synth.synth)
 app.command()(place.place)
@@ -59,27 +63,21 @@ app.command()(fpga.fpga)
 app.command()(sweep.sweep)
 app.command()(campaign.campaign)
 app.command()(sensitivity.sensitivity)
+app.command()(cost.cost)
 app.command()(report.report)
+app.command()(pools.pools)
 app.command()(train.train)
 app.add_typer(evaluate.app, name="evaluate")
 
 
 def main() -> None:
     """Entry point: turns expected errors into one line and an exit code. Ctrl-C ends with 130, as shells do."""
-    from flows.campaign.engine import EngineError
+    from flows.common.errors import FlowError
     from flows.common.metrics import GateError
-    from flows.common.process import SimulatorError
-    from flows.library.liberty_file import LibraryError
-    from flows.physical.fpga import FpgaError
-    from flows.synthesis.result import SynthesisError
-    from flows.tools.yosys import YosysError
     from hw.common.export import ExportError
     from sim.hgcal_encoder.configuration.driver import LoadError
 
-    expected = (
-        *(ValueError, TypeError, OSError, ExportError, FpgaError, LibraryError, LoadError, ModuleNotFoundError),
-        *(EngineError, SimulatorError, SynthesisError, YosysError),
-    )
+    expected = (FlowError, ValueError, TypeError, OSError, ExportError, LoadError, ModuleNotFoundError)
     try:
         app()
     except GateError as error:

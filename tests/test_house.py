@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,12 @@ def test_skips_are_counted_and_ci_has_none(ci: bool, tmp_path: Path) -> None:
     assert [line for line in lines if "skipped:" in line] == [
         "1 skipped: optional, also in CI: library no_such_library_x is missing"
     ]
+
+
+def test_floors_of_the_readme_are_those_of_the_contract() -> None:
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (c["layers"] for c in contracts if c["type"] == "layers" and c.get("containers") == ["flows"])
+    rows = re.findall(r"^\| [a-z ]+ \| (.*) \|$", (REPOSITORY / "flows" / "README.md").read_text(), flags=re.M)
+    shown = [set(re.findall(r"\[(\w+)\]\(\1/README.md\)", row)) for row in rows[1:]]
+    floors = [set(layer.split(" | ")) for layer in layers]
+    assert shown == [(floors[0] | floors[1]) - {"cli"}, *floors[2:]]

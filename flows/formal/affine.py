@@ -3,7 +3,8 @@
 A bit is a sum modulo 2 of named unknowns and a constant (an affine form), which exclusive ors keep exact however many
 unknowns there are, and which is the same for equal bits. An AND, OR or multiplexer stays exact where one side is
 constant or both are equal; otherwise its output counts as not known. A linear code with one inverted bit has a constant
-syndrome, whatever word is stored: so all behind it is constant or exact, and one evaluation is a proof for every word.
+syndrome, whatever word is stored: so all that follows from it is constant or exact, and one evaluation is a proof for
+every word.
 
 What is not looked into (the other words of a store) is an atom: a bit of its own that may be anything, the same
 wherever it comes up.
@@ -218,7 +219,7 @@ class AffineNetlist:
         self._gates = gates
         order = _ordered(gates)
         if len(order) != len(gates):
-            raise ValueError(f"{name}: {len(gates) - len(order)} gates lie on or behind a loop")
+            raise ValueError(f"{name}: {len(gates) - len(order)} gates lie on a loop or depend on one")
         rows = np.array([(*gates[t], t) for t in order], np.int32).reshape(-1, 5)
         self._code, self._left, self._right, self._select, self._target = (
             np.ascontiguousarray(rows[:, k]) for k in range(5)
@@ -324,7 +325,7 @@ class Variants:
 
 
 def _ordered(gates: Mapping[int, tuple[int, int, int, int]]) -> list[int]:
-    """Outputs of gates, each behind those that it needs."""
+    """Outputs of gates, each after those that it needs."""
     missing = {t: len({n for n in gate[1:] if n in gates}) for t, gate in gates.items()}
     readers: dict[int, list[int]] = {}
     for t, gate in gates.items():

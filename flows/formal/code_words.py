@@ -1,9 +1,9 @@
 """Proofs about the code words of a chip at their real width: 96 data and 8 check bits, every word of the image.
 
 The code is linear. If the flip-flops hold the code word of any data but for given inverted bits, the syndrome is
-constant, and everything behind it is an affine form of the data (`flows.formal.affine`). So one evaluation of the
-generated hardware for each word, byte and place of a flip decides a statement for all 2**96 words at once, exactly,
-where a solver would have to search through parities. What the code word of data is comes from the columns of
+constant, and everything that follows from it is an affine form of the data (`flows.formal.affine`). So one evaluation
+of the generated hardware for each word, byte and place of a flip decides a statement for all 2**96 words at once,
+exactly, where a solver would have to search through parities. What the code word of data is comes from the columns of
 `WordCode` alone.
 """
 
@@ -20,8 +20,8 @@ import numpy.typing as npt
 from amaranth.lib.wiring import Component
 
 from flows.formal.affine import UNKNOWNS, AffineNetlist, Forms, atom, form, known
-from flows.formal.solver import Proof, Status, instance, prove_module
-from flows.formal.state import inside_out
+from flows.formal.solver import Proof, Status, instance, one_hot, prove_claims, prove_module
+from flows.formal.state import cut_state
 from hw.common.export import to_rtlil
 from hw.common.word_access import WordAccessLogic
 from hw.common.word_code import WordCode
@@ -34,6 +34,7 @@ from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
 __all__ = ["StoreProof", "one_of_each", "prove_every_selector", "prove_every_word"]
 
 Rows = npt.NDArray[np.int64]
+Flips = npt.NDArray[np.bool_]
 
 
 def code_word(code: WordCode, used: Sequence[int], data: Sequence[Forms]) -> list[Forms]:
@@ -50,7 +51,7 @@ def _constants(value: int, width: int) -> Forms:
     return np.stack([form(constant=value >> bit & 1) for bit in range(width)])
 
 
-def _single(size: int) -> npt.NDArray[np.bool_]:
+def _single(size: int) -> Flips:
     """No flip, then one at each place."""
     return np.concatenate([np.zeros((1, size), np.bool_), np.eye(size, dtype=np.bool_)])
 
@@ -59,7 +60,7 @@ _LANES = 512
 """Pairs of flips that are evaluated together: they fit the cache of a processor."""
 
 
-def _pairs(size: int) -> list[npt.NDArray[np.bool_]]:
+def _pairs(size: int) -> list[Flips]:
     """All pairs of places, in parts."""
     pairs = list(combinations(range(size), 2))
     flips = np.zeros((len(pairs), size), np.bool_)
@@ -111,7 +112,7 @@ class StoreProof:
         self.code: WordCode = WordCode(width=self.words[0].piece_bits * len(self.words[0].pieces))
         if self.code.width + 8 > UNKNOWNS:
             raise ValueError(f"code words of {self.code.width} bits and a byte: expected {UNKNOWNS} unknowns at most")
-        design = inside_out(part, "store")
+        design = cut_state(part, "store")
         self.netlist = AffineNetlist(design.rtlil, "store")
         self.state, self.after = self.netlist.port("state"), self.netlist.port("next_state")
         places = {bit: place for place, bit in enumerate(design.bits)}
@@ -148,68 +149,89 @@ class StoreProof:
 
     def check(self, number: int, addresses: Sequence[int], verdict: _Verdict) -> bool:
         """Everything that is stated of one word; whether it holds."""
-        word, own = self.words[number], self.places[number]
-        state = self.holding(number)
-        flips = _single(len(own))
-        mask = flips.T[:, :, None] * form(constant=1)
-        stored = state[own][:, None, :] ^ mask
-        here = {"word": number}
-        if word.static:
-            # whatever is reached, looked for and merged meanwhile
-            free = self.netlist.evaluate({"state": state})
-            lanes = self.netlist.variants(free, self.state[own], flips)
-            if not verdict.equal(lanes[self.static[number]], np.stack(self.data(number))[:, None], here):
-                return False
-        others = np.ones(len(self.state), np.bool_)
-        others[own] = False
-        blocks = _constants(1 << word.block, self.blocks)[:, None]
-        none = np.zeros_like(blocks)
-        struck = np.asarray(flips.any(axis=1))[None, :, None]
+        state, flips = self.holding(number), _single(len(self.places[number]))
+        if self.words[number].static and not self._shown(number, state, flips, verdict):
+            return False
         for address in addresses:
-            base = 8 * self.addresses.index(address) if address in self.addresses else None
-            bits = {bit - base: i for i, bit in enumerate(word.image_bits) if base is not None and 0 <= bit - base < 8}
-            data = self.data(number)
-            found = np.stack([form(constant=int(bit in bits)) for bit in range(8)])
-            read = np.stack([data[bits[bit]] if bit in bits else form() for bit in range(8)])
-            new = list(data)
-            for bit, i in bits.items():
-                new[i] = self.value()[bit]
             for merge in (0, 1):
-                where = {**here, "address": address, "merge": merge}
+                where = {"word": number, "address": address, "merge": merge}
                 values = self.netlist.evaluate({
                     "state": state, "word": _constants(number, len(self.netlist.port("word"))),
                     "address": _constants(address, len(self.netlist.port("address"))),
                     "merge": _constants(merge, 1), "value": self.value(),
                 })  # fmt: skip
-                # the other words keep whatever they hold; without a flip the change may be none
-                expected = np.stack(code_word(self.code, word.used, new if merge else data))
-                if not (
-                    verdict.equal(values[self.after[others]], state[others][:, None], where)
-                    and verdict.equal(self.netlist.settled(self.after[own], values)[:, None], expected[:, None], where)
-                ):
+                if not self._reached(number, state, flips, values, where, verdict):
                     return False
-                lanes = self.netlist.variants(values, self.state[own], flips)
-                if not (
-                    verdict.equal(lanes[self.after[own]][:, 1:], expected[:, None], where)
-                    and verdict.equal(lanes[self.netlist.port("found")], found[:, None], where)
-                    and verdict.equal(lanes[self.netlist.port("read")], read[:, None], where)
-                    and verdict.equal(lanes[self.netlist.port("errors")], np.where(struck, blocks, none), where)
-                    and verdict.equal(lanes[self.netlist.port("doubles")], none, where)
-                ):
+                # what two flips do depends on no byte
+                if address == addresses[0] and not merge and not self._double(number, state, values, where, verdict):
                     return False
-                if not word.static and not verdict.equal(lanes[self.raw[number]], stored[:-1], where):
-                    return False
-                if address == addresses[0] and not merge:  # two flips do not depend on the byte
-                    for pairs in _pairs(len(own)):
-                        two = self.netlist.variants(values, self.state[own], pairs)
-                        kept = state[own][:, None, :] ^ pairs.T[:, :, None] * form(constant=1)
-                        if not (
-                            verdict.equal(two[self.after[own]], kept, where)
-                            and verdict.equal(two[self.netlist.port("errors")], none, where)
-                            and verdict.equal(two[self.netlist.port("doubles")], blocks, where)
-                        ):
-                            return False
         return True
+
+    def _shown(self, number: int, state: Forms, flips: Flips, verdict: _Verdict) -> bool:
+        """A word that is needed at every clock leaves corrected, whatever is reached, looked for and merged."""
+        free = self.netlist.evaluate({"state": state})
+        lanes = self.netlist.variants(free, self.state[self.places[number]], flips)
+        return verdict.equal(lanes[self.static[number]], np.stack(self.data(number))[:, None], {"word": number})
+
+    def _reached(
+        self, number: int, state: Forms, flips: Flips, values: Forms, where: dict[str, int], verdict: _Verdict
+    ) -> bool:
+        """In the clock in which a word is reached: next state, byte that is read, error counters."""
+        word, own, port = self.words[number], self.places[number], self.netlist.port
+        found, read, merged = self._byte(number, where["address"])
+        others = np.ones(len(self.state), np.bool_)
+        others[own] = False
+        # the other words keep whatever they hold; without a flip the change may be none
+        after = np.stack(code_word(self.code, word.used, merged if where["merge"] else self.data(number)))
+        if not (
+            verdict.equal(values[self.after[others]], state[others][:, None], where)
+            and verdict.equal(self.netlist.settled(self.after[own], values)[:, None], after[:, None], where)
+        ):
+            return False
+        lanes = self.netlist.variants(values, self.state[own], flips)
+        block, none = self._block(word)
+        counted = np.where(np.asarray(flips.any(axis=1))[None, :, None], block, none)
+        stored = state[own][:, None, :] ^ flips.T[:, :, None] * form(constant=1)
+        return (
+            verdict.equal(lanes[self.after[own]][:, 1:], after[:, None], where)
+            and verdict.equal(lanes[port("found")], found[:, None], where)
+            and verdict.equal(lanes[port("read")], read[:, None], where)
+            and verdict.equal(lanes[port("errors")], counted, where)
+            and verdict.equal(lanes[port("doubles")], none, where)
+            and (word.static or verdict.equal(lanes[self.raw[number]], stored[:-1], where))
+        )
+
+    def _double(self, number: int, state: Forms, values: Forms, where: dict[str, int], verdict: _Verdict) -> bool:
+        """Any two flips in the word that is reached: reported, and left as they are."""
+        own, port = self.places[number], self.netlist.port
+        block, none = self._block(self.words[number])
+        for pairs in _pairs(len(own)):
+            lanes = self.netlist.variants(values, self.state[own], pairs)
+            kept = state[own][:, None, :] ^ pairs.T[:, :, None] * form(constant=1)
+            if not (
+                verdict.equal(lanes[self.after[own]], kept, where)
+                and verdict.equal(lanes[port("errors")], none, where)
+                and verdict.equal(lanes[port("doubles")], block, where)
+            ):
+                return False
+        return True
+
+    def _block(self, word: StoredWord) -> tuple[Forms, Forms]:
+        """Error counters if that of the word's block counts, and if none does."""
+        block = _constants(1 << word.block, self.blocks)[:, None]
+        return block, np.zeros_like(block)
+
+    def _byte(self, number: int, address: int) -> tuple[Forms, Forms, list[Forms]]:
+        """Bits of a byte that a word has, their values, and the data of the word with a new byte merged into it."""
+        base = 8 * self.addresses.index(address) if address in self.addresses else None
+        used = self.words[number].image_bits
+        bits = {bit - base: i for i, bit in enumerate(used) if base is not None and 0 <= bit - base < 8}
+        data = self.data(number)
+        found = np.stack([form(constant=int(bit in bits)) for bit in range(8)])
+        read = np.stack([data[bits[bit]] if bit in bits else form() for bit in range(8)])
+        for bit, i in bits.items():
+            data[i] = self.value()[bit]
+        return found, read, data
 
 
 def one_of_each(words: WordMap) -> list[int]:
@@ -228,10 +250,10 @@ def prove_every_word(
 ) -> Proof:
     """The store of a chip, word by word, with no or any one flip-flop of the word inverted, or any two.
 
-    In a clock in which the word is reached, with any byte of its own looked for, or one beside them: a flip is gone,
-    the block's counter is told; the byte is what the image has of it in this word; where `merge` asks for it the next
-    state is the code word with the new byte; all other words keep what they hold. Words that are needed at every clock
-    leave corrected whatever is reached, the others as stored. Two flips are told and nothing is changed.
+    In a clock in which the word is reached, with any byte of its own looked for, or one beside them: a flip is gone and
+    the block's error counter sees it; the byte is what the image has of it in this word; where `merge` asks for it the
+    next state is the code word with the new byte; all other words keep what they hold. Words that are needed at every
+    clock leave corrected whatever is reached, the others as stored. Two flips are reported and nothing is changed.
 
     Parameters
     ----------
@@ -254,7 +276,7 @@ def prove_every_word(
     return Proof(
         name=f"words_{spec.name}_{code.width}_{code.check_bits}", status=verdict.status, input_bits=code.width + 8,
         statement=f"{len(chosen)} words of up to {code.width} + {code.check_bits} bits: one flip never shown or stored,"
-        " two told and kept, bytes merge into code words",
+        " two reported and kept, bytes merge into code words",
         wall_s=time.monotonic() - start, counterexample=verdict.counterexample,
     )  # fmt: skip
 
@@ -343,12 +365,13 @@ def prove_word_corrector(
     index = size.bit_length()
     checks = _columns(code, [(bit, f"stored[{i}]") for i, bit in enumerate(bits)])[:-1]
     gate = f"  wire [{code.check_bits - 2}:0] checks = {{{', '.join(reversed(checks))}}};\n"
-    gate += f"  wire [{size - 1}:0] mask = (place < {size}) ? ({size}'d1 << place) : {size}'d0;\n"
+    gate += one_hot("mask", size, "place")
     gate += instance("corrector", "dut", raw="{checks, stored} ^ mask", data="data")
     declared = [("stored", "input", len(bits)), ("place", "input", index), ("data", "output", len(bits))]
     return prove_module(
         f"word_corrector_{len(bits)}", f"word of {len(bits)} bits, any one of {size} inverted: corrected", declared,
-        "  assign data = stored;\n", gate, [to_rtlil(corrector(width=width, used=bits), "corrector")], timeout_s,
+        "  assign data = stored;\n", gate, [to_rtlil(corrector(width=width, used=bits), "corrector")],
+        timeout_s=timeout_s,
     )  # fmt: skip
 
 
@@ -373,11 +396,9 @@ def prove_word_selector(
                 nets += [(piece * layout.piece_bits + i, f"stored[{first + i}]") for i in range(layout.weights_bits)]
         words += [net for _, net in nets] + _columns(code, nets)[:-1]
     size = layout.raw_bits
-    gate = f"  wire [{size - 1}:0] mask = (place < {size}) ? ({size}'d1 << place) : {size}'d0;\n"
+    gate = one_hot("mask", size, "place")
     gate += f"  wire [{size - 1}:0] word = {{{', '.join(reversed(words))}}};\n"
-    gate += (
-        f"  wire [{spec.reuse - 1}:0] slot = (number < {spec.reuse}) ? ({spec.reuse}'d1 << number) : {spec.reuse}'d0;\n"
-    )
+    gate += one_hot("slot", spec.reuse, "number")
     gate += instance("selector", "dut", words="word ^ mask", slot="slot", weight="weight")
     chosen = []
     for tap in range(layout.schedule.parallel):
@@ -392,7 +413,7 @@ def prove_word_selector(
     rtlil = to_rtlil(selector(spec=spec), "selector")
     return prove_module(
         "word_selector", f"weights of {spec.reuse} slots, any one of {size} flip-flops of a neuron inverted", declared,
-        gold, gate, [rtlil], timeout_s,
+        gold, gate, [rtlil], timeout_s=timeout_s,
     )  # fmt: skip
 
 
@@ -423,7 +444,7 @@ class _Store:
     """Verilog around a `WordStore` without flip-flops: what it holds as a function of an image."""
 
     def __init__(self, store: Callable[..., Component], parameters: dict[str, Any]) -> None:
-        self.design = inside_out(store(**parameters), "store")
+        self.design = cut_state(store(**parameters), "store")
         self.words: tuple[StoredWord, ...] = parameters["words"]
         self.addresses: tuple[int, ...] = parameters["addresses"]
         self.blocks: int = parameters["blocks"]
@@ -448,13 +469,13 @@ class _Store:
         return f"{self.size}'b{''.join(bits)}"
 
     @property
-    def declared(self) -> list[tuple[str, str, int]]:
-        """Inputs."""
-        return [
-            ("image", "input", self.image_bits), ("word", "input", self.number_bits), ("address", "input", 8),
-            ("merge", "input", 1), ("value", "input", 8), ("first", "input", self.size.bit_length()),
-            ("second", "input", self.size.bit_length()),
-        ]  # fmt: skip
+    def inputs(self) -> dict[str, int]:
+        """Inputs and their widths."""
+        place = self.size.bit_length()
+        return {
+            "image": self.image_bits, "word": self.number_bits, "address": 8, "merge": 1, "value": 8, "first": place,
+            "second": place,
+        }  # fmt: skip
 
     def instance(self, state: str, merge: str) -> str:
         """The store with the inputs, its outputs in wires of their names, its next state in `after`."""
@@ -475,11 +496,11 @@ def prove_word_store(
     The flip-flops hold the code words of any image, but for one flip. In a clock in which any word is reached, with any
     byte looked for: static values are those of the image; the byte is what the image has of it in this word; the next
     image has the new byte in place of the old where `merge` asks for it, in code words; the flip is gone if it was in
-    the word that was reached, and otherwise stays where it is; the counters of the word's block are told.
+    the word that was reached, and otherwise stays where it is; the error counter of the word's block, and no other,
+    sees it.
     """
     s = _Store(store, STORE_OF_PROOF if parameters is None else parameters)
-    gate = f"  wire [{s.size - 1}:0] mask = (first < {s.size}) ? ({s.size}'d1 << first) : {s.size}'d0;\n"
-    gate += f"  wire [{s.image_bits - 1}:0] own, there, next;\n"
+    gate = one_hot("mask", s.size, "first") + f"  wire [{s.image_bits - 1}:0] own, there, next;\n"
     masks, flips, blocks = [], [], []
     for number, word in enumerate(s.words):
         held = sum(1 << bit for bit in word.image_bits)
@@ -502,52 +523,45 @@ def prove_word_store(
   assign kept = after == ({s.state("next")} ^ (mask & ~in_word));
   assign byte_found = !legal || found_ == ({bytes_there}) && read_ == ({bytes_read});
   assign shown = static_ == {{{", ".join(reversed(values))}}};
-  assign told = errors_ == ((mask & in_word) != 0 ? ({"".join(blocks)}{s.blocks}'d0) : {s.blocks}'d0) && doubles_ == 0;
+  wire [{s.blocks - 1}:0] block = {"".join(blocks)}{s.blocks}'d0;
+  assign reported = errors_ == ((mask & in_word) != 0 ? block : {s.blocks}'d0) && doubles_ == 0;
 """
-    names = ("kept", "byte_found", "shown", "told")
-    return prove_module(
+    return prove_claims(
         "word_store", f"any one of {s.size} flip-flops inverted: never shown or stored, bytes merge into code words",
-        [*s.declared, *((name, "output", 1) for name in names)],
-        "".join(f"  assign {name} = 1'b1;\n" for name in names), gate, [s.design.rtlil], timeout_s,
+        s.inputs, ("kept", "byte_found", "shown", "reported"), gate, [s.design.rtlil], timeout_s=timeout_s,
         cases=[{"word": word, "merge": merge} for word in range(1 << s.number_bits) for merge in range(2)],
     )  # fmt: skip
 
 
 def prove_word_double_errors(*, timeout_s: float = 300.0) -> Proof:
-    """Two flips in a word are told, and the word is left as it is."""
+    """Two flips in a word are reported, and the word is left as it is."""
     s = _Store(WordStore, STORE_OF_PROOF)
     pair = []
     for number, word in enumerate(s.words):
         both = f"(one & {s.mine(word)}) != 0 && (two & {s.mine(word)}) != 0"
         pair.append(f"(word == {number} && {both})")
-    gate = f"""
-  wire [{s.size - 1}:0] one = (first < {s.size}) ? ({s.size}'d1 << first) : {s.size}'d0;
-  wire [{s.size - 1}:0] two = (second < {s.size}) ? ({s.size}'d1 << second) : {s.size}'d0;
-  wire double = one != two && ({" || ".join(pair)});
-"""
+    gate = one_hot("one", s.size, "first") + one_hot("two", s.size, "second")
+    gate += f"  wire double = one != two && ({' || '.join(pair)});\n"
     gate += s.instance(f"{s.state('image')} ^ one ^ two", "1'b0")
-    gate += "  assign told = !double || (doubles_ != 0 && errors_ == 0);\n"
+    gate += "  assign reported = !double || (doubles_ != 0 && errors_ == 0);\n"
     gate += f"  assign kept = !double || after == ({s.state('image')} ^ one ^ two);\n"
-    names = ("told", "kept")
-    return prove_module(
-        "word_double", "any two flip-flops of a word inverted: told, and nothing is changed",
-        [*s.declared, *((name, "output", 1) for name in names)],
-        "".join(f"  assign {name} = 1'b1;\n" for name in names), gate, [s.design.rtlil], timeout_s,
+    return prove_claims(
+        "word_double", "any two flip-flops of a word inverted: reported, and nothing is changed", s.inputs,
+        ("reported", "kept"), gate, [s.design.rtlil], timeout_s=timeout_s,
     )  # fmt: skip
 
 
 def prove_word_access(
     words: int, *, access: Callable[..., Component] = WordAccessLogic, timeout_s: float = 120.0
 ) -> Proof:
-    """Every word is reached once in as many clocks; a byte is merged in these clocks behind a write, and only then.
+    """Every word is reached once in as many clocks; a byte is merged in these clocks after a write, and only then.
 
     The distance from the word that is reached to any other falls by one in every clock. `merge` is high while a count
     is above 0, which a write sets to the number of words and every other clock lowers by one.
     """
     n = words.bit_length()
     size = 2 * n + 16
-    declared = [("write", "input", 1), ("write_data", "input", 8), ("moved", "input", 1), ("found", "input", 8)]
-    declared += [("read", "input", 8), ("state", "input", size), ("other", "input", n)]
+    inputs = {"write": 1, "write_data": 8, "moved": 1, "found": 8, "read": 8, "state": size, "other": n}
     gate = f"""
   wire [{size - 1}:0] after;
   wire [{n - 1}:0] word;
@@ -570,12 +584,10 @@ def prove_word_access(
         "access", "dut", state="state", next_state="after", word="word", merge="merge", value="value", write="write",
         write_data="write_data", moved="moved", found="found", read="read", **{"\\byte ": "seen"},
     )  # fmt: skip
-    names = ("closer", "inside", "counts", "merges", "reads")
-    return prove_module(
-        "word_access", f"each of {words} words within {words} clocks; bytes merge in these behind a write only",
-        [*declared, *((name, "output", 1) for name in names)],
-        "".join(f"  assign {name} = 1'b1;\n" for name in names), gate, [to_rtlil(access(words=words), "access")],
-        timeout_s,
+    return prove_claims(
+        "word_access", f"each of {words} words within {words} clocks; bytes merge in these after a write only", inputs,
+        ("closer", "inside", "counts", "merges", "reads"), gate, [to_rtlil(access(words=words), "access")],
+        timeout_s=timeout_s,
     )  # fmt: skip
 
 

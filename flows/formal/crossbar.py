@@ -10,10 +10,18 @@ Formulas are written here as behavioural Verilog in arithmetic that is wide enou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from amaranth.lib.wiring import Component
 
 from flows.formal.solver import Proof, prove_always, prove_reset
-from flows.formal.state import cut_state
+from flows.formal.state import CutState, cut_state
+from hw.common.export import to_rtlil
+from hw.lsm_crossbar.counter import CounterLane
+from hw.lsm_crossbar.crossbar import Crossbar
+from hw.lsm_crossbar.neuron import NeuronLane
+from hw.lsm_crossbar.readout import ReadoutLane
+from hw.lsm_crossbar.row_driver import RowDriver
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 __all__ = [
@@ -47,6 +55,17 @@ class _Claim:
         self.body.append(f"  wire {'signed ' if signed else ''}[{width - 1}:0] {name}{assign};")
         return name
 
+    def state(self, design: CutState, now: str = "now_{}", next_: str = "next_{}") -> list[str]:
+        """An input and a wire for each register, of the names given; pins that put them to the hardware."""
+        for register, width in design.registers.items():
+            self.free(now.format(register), width)
+            self.wire(next_.format(register), width)
+        return _state_pins(design, {r: (now.format(r), next_.format(r)) for r in design.registers})
+
+    def place(self, design: CutState, name: str, pins: Sequence[str]) -> None:
+        """Instantiate hardware whose state was cut out."""
+        self.body.append(f"  {design.name} {name}({', '.join(pins)}, .clk(1'b0), .rst(1'b0));")
+
     def text(self) -> str:
         """The module."""
         premises, claims = " &&\n    ".join(self.premises), " &&\n    ".join(self.claims)
@@ -57,11 +76,26 @@ class _Claim:
         )
 
 
-def _lane(claim: _Claim, spec: CrossbarSpec, neurons: int) -> tuple[str, int]:
-    """A lane of neurons whose state obeys the invariants, in the claim; its RTLIL and a width for exact arithmetic."""
-    from hw.lsm_crossbar.neuron import NeuronLane
+def _state_pins(design: CutState, nets: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Pins of the state and the next state from the two nets of each register."""
+    pairs = [nets[register] for register in reversed(design.registers)]
+    return [
+        f".{port}({{{', '.join(pair[side] for pair in pairs)}}})" for side, port in enumerate(("state", "next_state"))
+    ]
 
-    rtlil, state = cut_state(NeuronLane(spec=spec, neurons=neurons), "neuron_lane")
+
+def _cut(component: Component, name: str) -> CutState:
+    """Hardware without its state; invariants start from 0, so every register must be reset to it."""
+    design = cut_state(component, name)
+    if set(design.resets) != {"0"}:
+        other = {bit for bit, reset in zip(design.bits, design.resets, strict=True) if reset != "0"}
+        raise ValueError(f"{name}: expected registers that are reset to 0, got others: {', '.join(sorted(other))}")
+    return design
+
+
+def _lane(claim: _Claim, spec: CrossbarSpec, neurons: int) -> str:
+    """A lane of neurons whose state obeys the invariants, in the claim; returns its RTLIL."""
+    design = _cut(NeuronLane(spec=spec, neurons=neurons), "neuron_lane")
     wide = spec.membrane_width + 10
     width, refractory = spec.membrane_width, max(spec.refractory_width, 1)
     for name in ("valid", "first_step", "first_batch", "fire"):
@@ -83,17 +117,16 @@ def _lane(claim: _Claim, spec: CrossbarSpec, neurons: int) -> tuple[str, int]:
     for i in range(neurons):
         claim.free(f"u{i}", width, signed=True)
         claim.wire(f"v{i}", width, signed=True)
-        pins += [f".now_potential_{i}(u{i})", f".next_potential_{i}(v{i})"]
         if spec.refractory_steps:
             claim.free(f"r{i}", refractory)
             claim.wire(f"q{i}", refractory)
-            pins += [f".now_refractory_{i}(r{i})", f".next_refractory_{i}(q{i})"]
-    expected = {f"potential_{i}" for i in range(neurons)}
+    # registers by the names that the formulas below have for them
+    expected = {f"potential_{i}": (f"u{i}", f"v{i}") for i in range(neurons)}
     if spec.refractory_steps:
-        expected |= {f"refractory_{i}" for i in range(neurons)}
-    if set(state) != expected:
-        raise ValueError(f"expected the registers {sorted(expected)} in a lane, got {sorted(state)}")
-    claim.body.append(f"  neuron_lane dut({', '.join(pins)}, .clk(1'b0), .rst(1'b0));")
+        expected |= {f"refractory_{i}": (f"r{i}", f"q{i}") for i in range(neurons)}
+    if set(design.registers) != set(expected):
+        raise ValueError(f"expected the registers {sorted(expected)} in a lane, got {sorted(design.registers)}")
+    claim.place(design, "dut", [*pins, *_state_pins(design, expected)])
 
     def chosen(letter: str) -> str:
         text = f"{letter}0"
@@ -115,7 +148,7 @@ def _lane(claim: _Claim, spec: CrossbarSpec, neurons: int) -> tuple[str, int]:
     claim.premises += ["u <= limit", "u >= -limit"]
     if spec.refractory_steps:
         claim.premises.append(f"r <= {spec.refractory_steps}")
-    return rtlil, wide
+    return design.rtlil
 
 
 def prove_membrane(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
@@ -128,7 +161,7 @@ def prove_membrane(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     """
     claim = _Claim()
     neurons = min(spec.columns_per_adc, spec.neurons)
-    rtlil, _ = _lane(claim, spec, neurons)
+    lane = _lane(claim, spec, neurons)
     rest, each = spec.membrane_rest_max, spec.adc_max
     claim.claims += [
         "spike == fires",
@@ -145,7 +178,7 @@ def prove_membrane(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
         f"membrane potentials of {spec.membrane_width} bits hold u + difference and its leak exactly, with "
         f"|u| <= {rest} + {each} per batch, kept by every clock"
     )
-    return prove_always(f"{spec.name}_membrane", statement, claim.text(), [rtlil], timeout_s)
+    return prove_always(f"{spec.name}_membrane", statement, claim.text(), [lane], timeout_s)
 
 
 def prove_counter(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
@@ -154,33 +187,28 @@ def prove_counter(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     Invariant after p steps of a window: count * (R + 1) <= p + refractory counter, with R = `spec.refractory_steps`.
     Neuron lane and counter lane together, every state within the invariant.
     """
-    from hw.lsm_crossbar.counter import CounterLane
-
     claim = _Claim()
     neurons = min(spec.columns_per_adc, spec.neurons)
-    lane, _ = _lane(claim, spec, neurons)
-    counter, state = cut_state(CounterLane(spec=spec, neurons=neurons), "counter_lane")
+    lane = _lane(claim, spec, neurons)
+    counter = _cut(CounterLane(spec=spec, neurons=neurons), "counter_lane")
     width, gap = spec.count_width, spec.refractory_steps + 1
     pins = [".valid(valid && fire)", ".fresh(passed == 0)", ".spike(spike)", ".index(index)"]
     claim.free("passed", 17)
     claim.premises += [
         f"passed < {spec.window_length}", "(!first_step || passed == 0)", "valid", "fire",
     ]  # fmt: skip
-    for register, bits in state.items():
-        claim.free(f"now_{register}", bits)
-        claim.wire(f"next_{register}", bits)
-        pins += [f".now_{register}(now_{register})", f".next_{register}(next_{register})"]
+    pins += claim.state(counter)
     claim.wire("read", width)
-    claim.body.append(f"  counter_lane counters({', '.join(pins)}, .count(read), .clk(1'b0), .rst(1'b0));")
+    claim.place(counter, "counters", [*pins, ".count(read)"])
 
     def chosen(prefix: str) -> str:
         text = "0"
-        for register in state:
+        for register in counter.registers:
             text = f"(index == {register.removeprefix('counter_')} ? {prefix}_{register} : {text})"
         return text
 
-    if len(state) != neurons:
-        raise ValueError(f"expected {neurons} counters in a lane, got {len(state)}")
+    if len(counter.registers) != neurons:
+        raise ValueError(f"expected {neurons} counters in a lane, got {len(counter.registers)}")
     claim.wire("before", 32, chosen("now"))
     claim.wire("after", 32, chosen("next"))
     claim.wire("exact", 32, "(passed == 0 ? 0 : before) + fires")
@@ -189,15 +217,13 @@ def prove_counter(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
         "after == exact", f"after * {gap} <= passed + 1 + q", f"after <= {spec.count_max}", "read == before",
     ]  # fmt: skip
     statement = f"counts of {width} bits never exceed {spec.count_max} in a window of {spec.window_length} steps"
-    return prove_always(f"{spec.name}_counter", statement, claim.text(), [lane, counter], timeout_s)
+    return prove_always(f"{spec.name}_counter", statement, claim.text(), [lane, counter.rtlil], timeout_s)
 
 
 def prove_readout(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     """No score overflows: after n of the features it lies within the largest bias and n largest products of 0."""
-    from hw.lsm_crossbar.readout import ReadoutLane
-
     claim = _Claim()
-    rtlil, _ = cut_state(ReadoutLane(spec=spec), "readout_lane")
+    design = _cut(ReadoutLane(spec=spec), "readout_lane")
     product, bias = spec.count_max * (spec.readout_weight_max + 1), spec.bias_max + 1
     claim.free("load", 1)
     claim.free("add", 1)
@@ -207,10 +233,8 @@ def prove_readout(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     claim.free("now", spec.score_width, signed=True)
     claim.free("added", 32)
     claim.wire("next", spec.score_width, signed=True)
-    claim.body.append(
-        "  readout_lane dut(.load(load), .add(add), .bias(bias), .count(count), .weight(weight), .now_score(now), "
-        ".next_score(next), .clk(1'b0), .rst(1'b0));"
-    )
+    pins = [f".{port}({port})" for port in ("load", "add", "bias", "count", "weight")]
+    claim.place(design, "dut", [*pins, ".state(now)", ".next_state(next)"])
     claim.wire("limit", 48, f"{bias} + added * {product}", signed=True)
     claim.wire("factor", 48, "{1'b0, count}", signed=True)
     claim.wire("other", 48, "weight", signed=True)
@@ -223,7 +247,7 @@ def prove_readout(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
         f"(!load || (next <= {bias} && next >= -{bias}))",
     ]  # fmt: skip
     statement = f"scores of {spec.score_width} bits hold bias and {spec.features} products exactly"
-    return prove_always(f"{spec.name}_readout", statement, claim.text(), [rtlil], timeout_s)
+    return prove_always(f"{spec.name}_readout", statement, claim.text(), [design.rtlil], timeout_s)
 
 
 def prove_loaded(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
@@ -232,13 +256,10 @@ def prove_loaded(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     Two copies of the lanes hold different values and see the same inputs. In the first batch of a sample, and in the
     first step of a window, both give the same spike and store the same for the neuron that is served.
     """
-    from hw.lsm_crossbar.counter import CounterLane
-    from hw.lsm_crossbar.neuron import NeuronLane
-
     claim = _Claim()
     neurons = min(spec.columns_per_adc, spec.neurons)
-    lane, lane_state = cut_state(NeuronLane(spec=spec, neurons=neurons), "neuron_lane")
-    counter, counter_state = cut_state(CounterLane(spec=spec, neurons=neurons), "counter_lane")
+    lane = _cut(NeuronLane(spec=spec, neurons=neurons), "neuron_lane")
+    counter = _cut(CounterLane(spec=spec, neurons=neurons), "counter_lane")
     claim.free("fire", 1)
     claim.free("spike", 1)
     claim.free("index", spec.select_bits)
@@ -246,28 +267,23 @@ def prove_loaded(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     claim.free("threshold", spec.threshold_width)
     claim.premises.append(f"index < {neurons}")
     neuron_pins = ".valid(1'b1), .first_step(1'b1), .first_batch(1'b1), .fire(fire), .difference(difference)"
-    for module, state, inputs, output in (
-        ("neuron_lane", lane_state, f"{neuron_pins}, .threshold(threshold)", "spike"),
-        ("counter_lane", counter_state, ".valid(1'b1), .fresh(1'b1), .spike(spike)", "count"),
+    for design, inputs, spike in (
+        (lane, f"{neuron_pins}, .threshold(threshold)", True),
+        (counter, ".valid(1'b1), .fresh(1'b1), .spike(spike)", False),
     ):
         for copy in "ab":
-            pins = [inputs, ".index(index)", ".clk(1'b0)", ".rst(1'b0)"]
-            if output == "spike":
-                claim.wire(f"told_{copy}", 1)
-                pins.append(f".spike(told_{copy})")
-            for register, width in state.items():
-                claim.free(f"now_{register}_{copy}", width)
-                claim.wire(f"next_{register}_{copy}", width)
-                pins += [f".now_{register}(now_{register}_{copy})", f".next_{register}(next_{register}_{copy})"]
-            claim.body.append(f"  {module} {module}_{copy}({', '.join(pins)});")
-        for register in state:
+            pins = [inputs, ".index(index)", *claim.state(design, f"now_{{}}_{copy}", f"next_{{}}_{copy}")]
+            if spike:
+                pins.append(f".spike({claim.wire(f'spike_{copy}', 1)})")
+            claim.place(design, f"{design.name}_{copy}", pins)
+        for register in design.registers:
             number = register.rpartition("_")[2]
             # a refractory counter is read and stored with `fire` only
             served = f"index == {number}" + (" && fire" if register.startswith("refractory") else "")
             claim.claims.append(f"(!({served}) || next_{register}_a == next_{register}_b)")
-    claim.claims.append("told_a == told_b")
+    claim.claims.append("spike_a == spike_b")
     statement = "potentials, refractory counters and counts are stored before they are read"
-    return prove_always(f"{spec.name}_loaded", statement, claim.text(), [lane, counter], timeout_s)
+    return prove_always(f"{spec.name}_loaded", statement, claim.text(), [lane.rtlil, counter.rtlil], timeout_s)
 
 
 def prove_row_driver(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
@@ -278,10 +294,9 @@ def prove_row_driver(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     rows are left, the batch is not full and the columns are free, a row is set. By induction over clocks the rows that
     are set from a `start` on are the given ones, ascending.
     """
-    from hw.lsm_crossbar.row_driver import RowDriver
-
     claim = _Claim()
-    rtlil, state = cut_state(RowDriver(spec=spec), "row_driver")
+    design = _cut(RowDriver(spec=spec), "row_driver")
+    state = design.registers
     size, limit = spec.used_rows, spec.rows_per_read
     groups = sorted((name for name in state if name.startswith("pending_")), key=lambda name: int(name[8:]))
     if set(state) != {*groups, "busy", "count", "settle"} or sum(state[name] for name in groups) != size:
@@ -291,15 +306,12 @@ def prove_row_driver(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     claim.free("start", 1)
     claim.free("take", 1)
     pins = [f".{p}({p})" for p in ("inputs", "spikes", "start", "take")]
-    for register, bits in state.items():
-        claim.free(f"now_{register}", bits)
-        claim.wire(f"next_{register}", bits)
-        pins += [f".now_{register}(now_{register})", f".next_{register}(next_{register})"]
+    pins += claim.state(design)
     claim.wire("row", spec.row_bits)
     for name in ("row_set", "row_clear", "ready", "last", "empty"):
         claim.wire(name, 1)
     pins += [f".{p}({p})" for p in ("row", "row_set", "row_clear", "ready", "last", "empty")]
-    claim.body.append(f"  row_driver dut({', '.join(pins)}, .clk(1'b0), .rst(1'b0));")
+    claim.place(design, "dut", pins)
     for when in ("now", "next"):  # the groups side by side, row 0 lowest
         joined = ", ".join(f"{when}_{name}" for name in reversed(groups))
         claim.body.append(f"  wire [{size - 1}:0] {when}_pending = {{{joined}}};")
@@ -332,7 +344,7 @@ def prove_row_driver(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
         f"next_settle == (take ? {spec.settle_clocks - 1} : (now_settle == 0 ? 0 : now_settle - 1))",
     ]  # fmt: skip
     statement = f"{size} rows: exactly the active ones are set, ascending, in batches of {limit}, one per clock"
-    return prove_always(f"{spec.name}_row_driver", statement, claim.text(), [rtlil], timeout_s)
+    return prove_always(f"{spec.name}_row_driver", statement, claim.text(), [design.rtlil], timeout_s)
 
 
 def prove_crossbar(
@@ -353,9 +365,6 @@ def proof_count(spec: CrossbarSpec) -> int:
 
 def _steps(spec: CrossbarSpec, timeout_s: float) -> list[Callable[[], Proof]]:
     def reset() -> Proof:
-        from hw.common.export import to_rtlil
-        from hw.lsm_crossbar.crossbar import Crossbar
-
         return prove_reset(to_rtlil(Crossbar(spec=spec), spec.name))
 
     return [

@@ -6,7 +6,6 @@ import re
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +14,15 @@ from flows.formal.solver import Proof, Status
 from flows.simulation.native import NativeModel, build_native
 from flows.tools.rtlil import Cell, RtlilModule, constant, parse_rtlil
 from flows.tools.yosys import run_yosys
+from hw.common.export import rtlil_to_verilog, to_rtlil
+from hw.hgcal_encoder.convolution import conv_format
+from hw.hgcal_encoder.dense import dense_format
+from hw.hgcal_encoder.dot_product import DotProductFormat
+from hw.hgcal_encoder.schedule import Schedule
+from hw.hgcal_encoder.serial_neuron import serial_format
 from hw.hgcal_encoder.whole_dot_product import WholeDotProduct
 from sim.fixed_point import Rounding
 from sim.hgcal_encoder.spec import EncoderSpec
-
-if TYPE_CHECKING:
-    from hw.hgcal_encoder.dot_product import DotProductFormat
 
 __all__ = ["FlatNetlist", "dot_products", "prove_dot_product"]
 
@@ -146,8 +148,6 @@ def prove_dot_product(name: str, dot_format: DotProductFormat, timeout_s: float 
     Proof
         `Status.UNDECIDED` if a set has more than 20 bits.
     """
-    from hw.common.export import rtlil_to_verilog, to_rtlil
-
     f = dot_format
     start = time.monotonic()
     text = to_rtlil(WholeDotProduct(dot_format=f), name)
@@ -259,11 +259,6 @@ def _extremes(f: DotProductFormat) -> tuple[int, int]:
 
 def dot_products(spec: EncoderSpec) -> dict[str, DotProductFormat]:
     """Every dot product of an encoder by name: one for each number of taps of the convolution, one dense."""
-    from hw.hgcal_encoder.convolution import conv_format
-    from hw.hgcal_encoder.dense import dense_format
-    from hw.hgcal_encoder.schedule import Schedule
-    from hw.hgcal_encoder.serial_neuron import serial_format
-
     if spec.reuse > 1:
         counts, dense = {len(taps) for taps in Schedule(spec=spec).unit_taps}, serial_format(spec)
     else:

@@ -10,22 +10,27 @@ which together cover all of their values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from amaranth.hdl import Module, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from flows.formal.dot_product import dot_products, prove_dot_product
-from flows.formal.solver import Proof, prove_equal, prove_reset
+from flows.formal.solver import Port, Proof, instance, prove_module, prove_reset
+from hw.common.export import ports, to_rtlil
+from hw.common.requantise import rectify
+from hw.hgcal_encoder.calibrate import CalibrateCell
+from hw.hgcal_encoder.decode import DecodeCell
+from hw.hgcal_encoder.encoder import Encoder
+from hw.hgcal_encoder.frame import Frame
+from hw.hgcal_encoder.multiplex import MultiplexCell
+from hw.hgcal_encoder.normalise import NormaliseCell, SumCode
+from hw.hgcal_encoder.words import Words
 from sim.fixed_point import FixedPoint, Overflow, Rounding
 from sim.hgcal_encoder.spec import EncoderSpec, WordOrder
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["proof_count", "prove_encoder", "prove_rectify"]
 
@@ -40,105 +45,60 @@ _DECODE = """
 """The decoded charge by the text of the emulator: value, shifted by the dropped bits, plus half of the last bit."""
 
 
-def _header(module: str, ports: Sequence[tuple[str, str, int]]) -> str:
-    inner = ", ".join(f"{direction} [{width - 1}:0] {name}" for name, direction, width in ports)
-    return f"module {module}({inner});\n"
-
-
-def _gate(component: Component, name: str) -> tuple[str, str, list[tuple[str, str, int]]]:
-    """Module `gate` around one component: Verilog, RTLIL, ports."""
-    from hw.common.export import ports, to_rtlil
-
+def _prove_stage(name: str, statement: str, component: Component, formula: str, timeout_s: float) -> Proof:
+    """Prove a component equal to a formula over its own ports."""
     found = [port for port in ports(component) if port[2]]
-    body = f"  {name} dut({', '.join(f'.{port}({port})' for port, _, _ in found)});\nendmodule\n"
-    return _header("gate", found) + body, to_rtlil(component, name), found
-
-
-def _simple(
-    name: str, statement: str, component: Component, formula: str, timeout_s: float,
-    legal: str = "1'b1",
-) -> Proof:  # fmt: skip
-    """Prove a component equal to a formula over its own ports; where `legal` is false, outputs may be anything."""
-    gate, rtlil, ports = _gate(component, f"{name}_hardware")
-    gold = _header("gold", ports) + formula + "endmodule\n"
-    if legal != "1'b1":
-        # both sides show 0 for inputs that the specification excludes
-        outputs = [(port, width) for port, direction, width in ports if direction == "output"]
-        for port, width in outputs:
-            for side in (0, 1):
-                text = (gold, gate)[side]
-                text = text.replace(f"assign {port} =", f"assign {port}_all =") if side == 0 else text.replace(
-                    f".{port}({port})", f".{port}({port}_all)"
-                )  # fmt: skip
-                start = text.index(";") + 1
-                wires = f"\n  wire [{width - 1}:0] {port}_all;\n  assign {port} = ({legal}) ? {port}_all : 0;"
-                text = text[:start] + wires + text[start:]
-                gold, gate = (text, gate) if side == 0 else (gold, text)
-    return prove_equal(name, statement, gold, gate, [rtlil], timeout_s=timeout_s)
+    hardware = f"{name}_hardware"
+    return prove_module(
+        name, statement, found, formula, instance(hardware, "dut", **{port: port for port, _, _ in found}),
+        [to_rtlil(component, hardware)], timeout_s=timeout_s,
+    )  # fmt: skip
 
 
 def prove_words(spec: EncoderSpec, timeout_s: float) -> Proof:
     """Codes are the stated bits of the words; an orbit starts with header 9."""
-    from hw.hgcal_encoder.words import Words
-
     lines = ["  assign orbit_start = words[31:28] == 4'h9;\n"]
     for cell in range(48):
         inner = cell % 4 if spec.word_order is WordOrder.P1 else 3 - cell % 4
         low = 32 * (cell // 4) + 7 * inner
         lines.append(f"  assign codes[{7 * cell + 6}:{7 * cell}] = words[{low + 6}:{low}];\n")
-    return _simple("words", f"codes of the words, order {spec.word_order}", Words(spec=spec), "".join(lines), timeout_s)
+    statement = f"codes of the words, order {spec.word_order}"
+    return _prove_stage("words", statement, Words(spec=spec), "".join(lines), timeout_s)
 
 
 def prove_multiplex(timeout_s: float) -> Proof:
     """One output of the multiplexer, every selection."""
-    from hw.hgcal_encoder.multiplex import MultiplexCell
-
     component = MultiplexCell()
     output = next(name for name, member in component.signature.members.items() if member.flow.name == "Out")
     formula = f"  wire [447:0] wide = {{112'd0, codes}};\n  assign {output} = wide[7 * select +: 7];\n"
-    return _simple("multiplex_cell", "output is input `select`, 0 from 48 up", component, formula, timeout_s)
+    return _prove_stage("multiplex_cell", "output is input `select`, 0 from 48 up", component, formula, timeout_s)
+
+
+_DECODE_CELL = """
+  wire [3:0] mantissa; wire [4:0] shift;
+  decode_hardware d(.code(code), .high_density(high_density), .mantissa(mantissa), .shift(shift));
+"""
+_CODE: list[Port] = [("code", "input", 7), ("high_density", "input", 1)]
 
 
 def prove_decode(timeout_s: float) -> Proof:
     """Mantissa and shift stand for the decoded charge."""
-    from hw.common.export import to_rtlil
-    from hw.hgcal_encoder.decode import DecodeCell
-
-    ports = [("code", "input", 7), ("high_density", "input", 1), ("charge", "output", 21)]
-    gold = _header("gold", ports) + _DECODE + "  assign charge = decoded;\nendmodule\n"
-    gate = (
-        _header("gate", ports)
-        + """
-  wire [3:0] mantissa; wire [4:0] shift;
-  decode_hardware d(.code(code), .high_density(high_density), .mantissa(mantissa), .shift(shift));
-  assign charge = {16'd0, mantissa, 1'b1} << (5'd16 - shift);
-endmodule
-"""
-    )
-    rtlil = to_rtlil(DecodeCell(), "decode_hardware")
-    return prove_equal("decode_cell", "4E3M code to charge", gold, gate, [rtlil], timeout_s=timeout_s)
+    return prove_module(
+        "decode_cell", "4E3M code to charge", [*_CODE, ("charge", "output", 21)],
+        _DECODE + "  assign charge = decoded;\n",
+        _DECODE_CELL + "  assign charge = {16'd0, mantissa, 1'b1} << (5'd16 - shift);\n",
+        [to_rtlil(DecodeCell(), "decode_hardware")], timeout_s=timeout_s,
+    )  # fmt: skip
 
 
 def prove_calibrate(timeout_s: float) -> Proof:
     """Code to calibrated charge, decode and calibration cells joined; one case for each exponent and density."""
-    from hw.common.export import to_rtlil
-    from hw.hgcal_encoder.calibrate import CalibrateCell
-    from hw.hgcal_encoder.decode import DecodeCell
-
-    ports = [("code", "input", 7), ("high_density", "input", 1), ("factor", "input", 12), ("charge", "output", 22)]
-    gold = _header("gold", ports) + _DECODE
-    gold += "  wire [47:0] product = decoded * factor;\n  assign charge = product[32:11];\nendmodule\n"
-    gate = (
-        _header("gate", ports)
-        + """
-  wire [3:0] mantissa; wire [4:0] shift;
-  decode_hardware d(.code(code), .high_density(high_density), .mantissa(mantissa), .shift(shift));
-  calibrate_hardware c(.mantissa(mantissa), .shift(shift), .factor(factor), .charge(charge));
-endmodule
-"""
-    )
-    return prove_equal(
-        "calibrate_cell", "4E3M code to (charge * factor) >> 11", gold, gate,
+    calibrated = {port: port for port in ("mantissa", "shift", "factor", "charge")}
+    return prove_module(
+        "calibrate_cell", "4E3M code to (charge * factor) >> 11",
+        [*_CODE, ("factor", "input", 12), ("charge", "output", 22)],
+        _DECODE + "  wire [47:0] product = decoded * factor;\n  assign charge = product[32:11];\n",
+        _DECODE_CELL + instance("calibrate_hardware", "c", **calibrated),
         [to_rtlil(DecodeCell(), "decode_hardware"), to_rtlil(CalibrateCell(), "calibrate_hardware")],
         cases=[{"code[6:3]": e, "high_density": density} for e in range(16) for density in range(2)],
         timeout_s=timeout_s,
@@ -157,8 +117,6 @@ _LEADING_ONE = """
 
 def prove_sum_code(timeout_s: float) -> Proof:
     """5E4M code and shift of every module sum."""
-    from hw.hgcal_encoder.normalise import SumCode
-
     formula = (
         _LEADING_ONE
         + """
@@ -168,28 +126,31 @@ def prove_sum_code(timeout_s: float) -> Proof:
   assign shift = (m > 21) ? 5'd21 : m;
 """
     )
-    return _simple("sum_code", "5E4M code and shift of the module sum", SumCode(), formula, timeout_s)
+    return _prove_stage("sum_code", "5E4M code and shift of the module sum", SumCode(), formula, timeout_s)
 
 
 def prove_normalise(fraction: int, timeout_s: float) -> Proof:
-    """Charge to pixel, for every charge that is not above its module sum."""
-    from hw.hgcal_encoder.normalise import NormaliseCell
-
+    """Charge to pixel, for every charge that is not above its module sum; for others both sides show 0."""
+    component = NormaliseCell(fraction=fraction)
+    found = ports(component)
+    width = next(size for port, _, size in found if port == "pixel")
+    legal = "  wire legal = shift <= 21 && ({42'd0, charge} >> 1) < (64'd1 << shift);\n"
     formula = f"""
   wire [63:0] wide = charge;
-  assign pixel = (shift >= {fraction}) ? (wide >> (shift - {fraction})) : (wide << ({fraction} - shift));
+  wire [{width - 1}:0] exact = (shift >= {fraction}) ? (wide >> (shift - {fraction})) : (wide << ({fraction} - shift));
+  assign pixel = legal ? exact : 0;
 """
-    legal = "shift <= 21 && ({42'd0, charge} >> 1) < (64'd1 << shift)"
-    return _simple(
+    gate = f"  wire [{width - 1}:0] shown;\n  assign pixel = legal ? shown : 0;\n"
+    gate += instance("normalise_hardware", "dut", charge="charge", shift="shift", pixel="shown")
+    return prove_module(
         "normalise_cell", f"charge divided by 2**shift, {fraction} fraction bits, truncated",
-        NormaliseCell(fraction=fraction), formula, timeout_s, legal,
+        [port for port in found if port[2]], legal + formula, legal + gate,
+        [to_rtlil(component, "normalise_hardware")], timeout_s=timeout_s,
     )  # fmt: skip
 
 
 def prove_frame(spec: EncoderSpec, timeout_s: float) -> Proof:
     """The whole frame, every mask, latents and number of links."""
-    from hw.hgcal_encoder.frame import Frame
-
     keep, full = spec.keep_bits, -(-(14 + spec.keep_bits) // 32)
     formula = f"""
   reg [{keep - 1}:0] kept;
@@ -213,7 +174,7 @@ def prove_frame(spec: EncoderSpec, timeout_s: float) -> Proof:
   end endgenerate
 """
     statement = f"frame of {keep} latent bits, every keep mask and number of links"
-    return _simple("frame", statement, Frame(spec=spec), formula, timeout_s)
+    return _prove_stage("frame", statement, Frame(spec=spec), formula, timeout_s)
 
 
 class _Rectifier(Component):  # type: ignore[misc]
@@ -224,8 +185,6 @@ class _Rectifier(Component):  # type: ignore[misc]
         super().__init__({"sum": In(signed(width)), "y": Out(target.width)})
 
     def elaborate(self, _platform: object) -> Module:
-        from hw.common.requantise import rectify
-
         m = Module()
         m.d.comb += self.y.eq(rectify(m, self.sum, self._fraction, self._target))
         return m
@@ -248,7 +207,7 @@ def prove_rectify(name: str, width: int, fraction: int, target: FixedPoint, time
   wire [63:0] exact = rounded - {even};
   assign y = {stored};
 """
-    return _simple(
+    return _prove_stage(
         name, f"ReLU of a {width}-bit sum, {fraction} fraction bits, stored as {target}",
         _Rectifier(width, fraction, target), formula, timeout_s,
     )  # fmt: skip
@@ -282,9 +241,6 @@ def _steps(spec: EncoderSpec, timeout_s: float) -> list[Callable[[], Proof]]:
     small = replace(spec, latents=1, latent=replace(spec.latent, width=min(12, spec.latent.width)))
 
     def reset() -> Proof:
-        from hw.common.export import to_rtlil
-        from hw.hgcal_encoder.encoder import Encoder
-
         return prove_reset(to_rtlil(Encoder(spec=spec), spec.name))
 
     ends = {

@@ -16,39 +16,29 @@ are equal for the weights that are folded in; all else in the data path is the s
 
 from __future__ import annotations
 
-import importlib.util
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from flows.common.process import SimulatorError, run_group
-from flows.formal.dot_product import dot_products
-from flows.formal.solver import Proof, Status
-from flows.tools.verilator import verilator_environment
-from flows.tools.yosys import YosysError, run_yosys
-from hw.common.export import to_rtlil
-from hw.hgcal_encoder.whole_dot_product import WholeDotProduct
-from sim.hgcal_encoder.spec import EncoderSpec
-from sim.hgcal_encoder.weights import Weights
-
-if TYPE_CHECKING:
-    from hw.hgcal_encoder.dot_product import DotProductFormat
-
-import argparse
 
 import numpy as np
 import numpy.typing as npt
 
-from flows.designs.frozen import frozen_weights
-from flows.formal.dot_product import FlatNetlist, prove_dot_product
+from flows.common.errors import ToolTimeout
+from flows.formal.dot_product import FlatNetlist, dot_products
+from flows.formal.solver import Proof, Status
 from flows.tools.rtlil import Cell, constant, parse_rtlil
+from flows.tools.yosys import YosysError, run_abc, run_yosys
+from hw.common.export import to_rtlil
+from hw.hgcal_encoder.dot_product import DotProductFormat
 from hw.hgcal_encoder.frozen_layer import FrozenFormat, FrozenLayer
 from hw.hgcal_encoder.frozen_network import FrozenWeights, convolution_layer, dense_layer
-from sim.hgcal_encoder.spec import load_spec
+from hw.hgcal_encoder.whole_dot_product import WholeDotProduct
+from sim.hgcal_encoder.spec import EncoderSpec
+from sim.hgcal_encoder.weights import Weights
 
-__all__ = ["prove_frozen", "prove_frozen_layer"]
+__all__ = ["prove_folded_neuron", "prove_folded_neurons", "prove_frozen", "prove_frozen_layer"]
 
 Bits = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.int64]
@@ -299,22 +289,6 @@ def prove_frozen(weights: Weights) -> Iterator[Proof]:
     yield from prove_frozen_layer("frozen_dense", dense_layer(weights.spec, frozen))
 
 
-def main() -> int:
-    """Run the proofs for a model; with ``--loadable`` also those of the loadable neurons. 1 if one does not close."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("spec", nargs="?", default="ECON_T")
-    parser.add_argument("model", nargs="?", default="econ_t_5elinks", help="weight image, .npz or shipped model")
-    parser.add_argument("--loadable", action="store_true")
-    options = parser.parse_args()
-    spec = load_spec(options.spec)
-    proofs = list(prove_frozen(frozen_weights(options.model, spec)))
-    if options.loadable:
-        proofs += [prove_dot_product(name, f) for name, f in dot_products(spec).items()]
-    for proof in proofs:
-        print(f"{proof.name:24} {proof.status:10} {proof.wall_s:6.1f} s  {proof.statement}", flush=True)
-    return int(any(proof.status is not Status.PROVED for proof in proofs))
-
-
 def prove_folded_neuron(
     name: str,
     dot_format: DotProductFormat,
@@ -373,17 +347,16 @@ def prove_folded_neuron(
             lines += ["techmap", "aigmap", "opt_clean", f"write_aiger -symbols {side}.aig"]
         run_yosys("\n".join(lines) + "\n", directory=work, name="fold", timeout_s=timeout_s)
         try:
-            log = run_group(
-                [str(_abc()), "-c", f"&cec -T {int(timeout_s)} held.aig folded.aig"], cwd=work,
-                env=verilator_environment(), timeout_s=timeout_s + 20, name="abc",
-            )  # fmt: skip
-        except SimulatorError:
-            log = ""
-    status = Status.UNDECIDED
-    if "Networks are equivalent" in log:
-        status = Status.PROVED
-    elif "NOT EQUIVALENT" in log:
-        status = Status.REFUTED
+            log = run_abc(f"&cec -T {int(timeout_s)} held.aig folded.aig", directory=work, timeout_s=timeout_s + 20)
+        except ToolTimeout:
+            status = Status.UNDECIDED
+        else:
+            verdict = re.search(r"Networks are (equivalent|not equivalent|undecided)", log, re.IGNORECASE)
+            if verdict is None:
+                raise YosysError(f"proof {name!r} ended without a verdict", log)
+            status = {
+                "equivalent": Status.PROVED, "not equivalent": Status.REFUTED, "undecided": Status.UNDECIDED,
+            }[verdict[1].lower()]  # fmt: skip
     return Proof(
         name=name, status=status, input_bits=f.taps * f.activation_width, wall_s=time.monotonic() - start,
         statement=f"constant-folded neuron of {f.taps} taps equals the loadable one with these weights",
@@ -407,17 +380,6 @@ def _held(name: str, f: DotProductFormat, weights: Sequence[int], bias: int) -> 
     )
 
 
-def _abc() -> Path:
-    """The abc that comes with pyosys."""
-    found = importlib.util.find_spec("pyosys")
-    path = (
-        Path(found.submodule_search_locations[0]) / "yosys-abc" if found and found.submodule_search_locations else None
-    )
-    if path is None or not path.is_file():
-        raise YosysError("yosys-abc is missing: it comes with the `pyosys` wheel", "")
-    return path
-
-
 def prove_folded_neurons(spec: EncoderSpec, weights: Weights, timeout_s: float = 600.0) -> Iterator[Proof]:
     """Every neuron of an image, constant against loaded: one for each filter and number of taps, one for each latent.
 
@@ -438,7 +400,3 @@ def prove_folded_neurons(spec: EncoderSpec, weights: Weights, timeout_s: float =
             codes = [int(flat[tap, number]) for _, tap in position]
             bias = int(weights.kernel_bias[number])
             yield prove_folded_neuron(f"{name}_{number}", f, codes, bias, timeout_s=timeout_s)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

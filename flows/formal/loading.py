@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from amaranth.lib.wiring import Component
 
-from flows.formal.solver import Proof, instance, prove_module
+from flows.formal.solver import Proof, instance, prove_claims, prove_module
 from hw.common.error_counters import ErrorCountersLogic
 from hw.common.export import to_rtlil
 from hw.common.i2c_target import DEVICE_ADDRESS, I2cPhase, I2cTargetLogic
@@ -22,7 +22,6 @@ def prove_scrubber(
 ) -> Proof:
     """Every row comes up within ``last - first + 1`` clocks: its distance ahead falls by one in every clock."""
     period = last - first + 1
-    declared = [("state", "input", 12), ("row", "input", 12), ("closer", "output", 1), ("inside", "output", 1)]
     gate = "  wire [11:0] after, shown;\n" + instance("walk", "dut", state="state", next_state="after", row="shown")
     gate += f"""
   wire legal = state >= {first} && state <= {last} && row >= {first} && row <= {last};
@@ -31,10 +30,9 @@ def prove_scrubber(
   assign closer = !legal || shown == row || then + 1 == now;
   assign inside = !legal || (shown == state && after >= {first} && after <= {last});
 """
-    gold = "  assign closer = 1'b1;\n  assign inside = 1'b1;\n"
-    return prove_module(
-        "scrubber", f"every row is scrubbed within {period} clocks", declared, gold, gate,
-        [to_rtlil(scrubber(first=first, last=last, width=12), "walk")], timeout_s,
+    return prove_claims(
+        "scrubber", f"every row is scrubbed within {period} clocks", {"state": 12, "row": 12}, ("closer", "inside"),
+        gate, [to_rtlil(scrubber(first=first, last=last, width=12), "walk")], timeout_s=timeout_s,
     )  # fmt: skip
 
 
@@ -42,22 +40,25 @@ _FIELDS = {"phase": 3, "address": 16, "crc": 32, "step": 4, "status": 4, "droppe
 _LOADER_BITS = sum(_FIELDS.values())
 
 
-def _loader_gate(first: int, last: int, steps: int) -> tuple[list[tuple[str, str, int]], str, str]:
-    """Ports, Verilog with the loader and its state fields as wires, and RTLIL."""
+_LOADER_INPUTS = {
+    "begin_": 1, "commit": 1, "write": 1, "pause": 1, "mapped": 1, "shadow": 8, "active": 8, "bad": 1, "expected": 32,
+    "state": _LOADER_BITS,
+}  # fmt: skip
+"""Inputs of the loader and their widths; `begin` is a word of Verilog."""
+
+
+def _loader_gate(first: int, last: int, steps: int) -> tuple[str, str]:
+    """Verilog with the loader and its state fields as wires, and RTLIL."""
     logic = LoaderLogic(first=first, last=last, steps=steps)
-    inputs = [("begin_", "input", 1), ("commit", "input", 1), ("write", "input", 1), ("pause", "input", 1)]
-    inputs += [("mapped", "input", 1), ("shadow", "input", 8), ("active", "input", 8), ("bad", "input", 1)]
-    inputs += [("expected", "input", 32), ("state", "input", _LOADER_BITS)]
     text = f"  wire [{_LOADER_BITS - 1}:0] after;\n  wire [{steps - 1}:0] swap;\n  wire mark, busy;\n"
-    nets = {("begin" if port == "begin_" else port): port for port, _, _ in inputs}
-    text += "  loader dut(" + ", ".join(f".\\{port} ({net})" for port, net in nets.items())
-    text += ", .next_state(after), .swap(swap), .mark(mark), .busy(busy));\n"
+    nets = {f"\\{port.removesuffix('_')} ": port for port in _LOADER_INPUTS}
+    text += instance("loader", "dut", **nets, next_state="after", swap="swap", mark="mark", busy="busy")
     low = 0
     for field, width in _FIELDS.items():
         text += f"  wire [{width - 1}:0] {field} = state[{low + width - 1}:{low}];\n"
         text += f"  wire [{width - 1}:0] {field}_after = after[{low + width - 1}:{low}];\n"
         low += width
-    return inputs, text, to_rtlil(logic, "loader")
+    return text, to_rtlil(logic, "loader")
 
 
 def prove_loader(first: int, last: int, steps: int, timeout_s: float = 120.0) -> Proof:
@@ -66,7 +67,7 @@ def prove_loader(first: int, last: int, steps: int, timeout_s: float = 120.0) ->
     The rank is a number of clocks: it is 0 where the loader is idle, and falls by at least one in every clock in which
     the bus does not read. So the loader is idle at the latest after as many clocks as the rank of a commit.
     """
-    declared, text, rtlil = _loader_gate(first, last, steps)
+    text, rtlil = _loader_gate(first, last, steps)
 
     def rank(after: str) -> str:
         left = f"((address{after} >= {last}) ? 20'd0 : {last} - address{after})"
@@ -89,18 +90,16 @@ def prove_loader(first: int, last: int, steps: int, timeout_s: float = 120.0) ->
   assign falls = phase == 0 || (pause && walking ? then <= now : then < now);
   assign starts = phase != 0 || then == 0 || (commit && !bad && then == {bound});
 """
-    gold = "  assign falls = 1'b1;\n  assign starts = 1'b1;\n"
-    declared = [*declared, ("falls", "output", 1), ("starts", "output", 1)]
-    return prove_module(
+    return prove_claims(
         "loader_ends",
         f"from any state idle again; within {bound} clocks of a commit, and one for each byte read meanwhile",
-        declared, gold, gate, [rtlil], timeout_s,
+        _LOADER_INPUTS, ("falls", "starts"), gate, [rtlil], timeout_s=timeout_s,
     )  # fmt: skip
 
 
 def prove_swap(first: int, last: int, steps: int, timeout_s: float = 120.0) -> Proof:
-    """Nothing is swapped in but an image with the right checksum and no bad byte, and then all of it, part by part."""
-    declared, text, rtlil = _loader_gate(first, last, steps)
+    """Only a register image with the right checksum and no bad byte is swapped in, and then all of it, part by part."""
+    text, rtlil = _loader_gate(first, last, steps)
     swap = int(LoadPhase.SWAP)
     gate = (
         text
@@ -115,11 +114,9 @@ def prove_swap(first: int, last: int, steps: int, timeout_s: float = 120.0) -> P
   assign idle_otherwise = !mark || (phase == 0 && begin_);
 """
     )
-    names = ("only_judged", "only_good", "in_order", "idle_otherwise")
-    gold = "".join(f"  assign {name} = 1'b1;\n" for name in names)
-    return prove_module(
-        "loader_swap", "a swap only behind a right checksum and without bad bytes, all parts in order",
-        [*declared, *((name, "output", 1) for name in names)], gold, gate, [rtlil], timeout_s,
+    return prove_claims(
+        "loader_swap", "a swap only after a right checksum and without bad bytes, all parts in order",
+        _LOADER_INPUTS, ("only_judged", "only_good", "in_order", "idle_otherwise"), gate, [rtlil], timeout_s=timeout_s,
     )  # fmt: skip
 
 
@@ -137,7 +134,7 @@ def prove_counters(count: int = 4, timeout_s: float = 120.0) -> Proof:
     )
     return prove_module(
         "counters", "each counts its events and stops at 255", declared, gold, gate,
-        [to_rtlil(ErrorCountersLogic(count=count), "counters")], timeout_s,
+        [to_rtlil(ErrorCountersLogic(count=count), "counters")], timeout_s=timeout_s,
     )  # fmt: skip
 
 
@@ -147,9 +144,9 @@ def prove_i2c_writes(timeout_s: float = 120.0, logic: Callable[..., Component] =
     By induction over clocks. The invariant: in the byte with the device address, once its acknowledge is due, the
     address is the own one. It holds after reset, is kept by every step, and with it:
 
-    * a write happens in the phase for data only, behind eight bits, and not in a clock with a START or STOP;
+    * a write happens in the phase for data only, after eight bits, and not in a clock with a START or STOP;
     * that phase is entered from the second address byte, that from the first, that from a device address that is the
-      own one with the write bit, each behind the acknowledge bit; and the device address behind a START only;
+      own one with the write bit, each after the acknowledge bit; and the device address after a START only;
     * START and STOP lead out of every phase.
 
     So between a write and the START before it lie the own address with W, two address bytes and eight data bits, and
@@ -194,10 +191,8 @@ def prove_i2c_writes(timeout_s: float = 120.0, logic: Callable[..., Component] =
   assign ends = !condition || (out && bits_after == 0);
   assign starts = !(phase_after == {phases["device"]} && phase_now != {phases["device"]}) || (condition && !sda_now);
 """
-    names = ("holds", "writes", "path", "own", "ends", "starts")
-    declared = [("scl", "input", 1), ("sda", "input", 1), ("read_data", "input", 8), ("state", "input", 48)]
-    gold = "".join(f"  assign {name} = 1'b1;\n" for name in names)
-    return prove_module(
-        "i2c_writes", "no write but in a write transfer to the own address, behind eight data bits",
-        [*declared, *((name, "output", 1) for name in names)], gold, text, [to_rtlil(logic(), "target")], timeout_s,
+    return prove_claims(
+        "i2c_writes", "no write but in a write transfer to the own address, after eight data bits",
+        {"scl": 1, "sda": 1, "read_data": 8, "state": 48}, ("holds", "writes", "path", "own", "ends", "starts"), text,
+        [to_rtlil(logic(), "target")], timeout_s=timeout_s,
     )  # fmt: skip

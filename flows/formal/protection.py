@@ -1,9 +1,9 @@
-"""Formal proofs about protection, guarded loading and the I2C target.
+"""Formal proofs about protected storage: cells, code words, clock gates, pipeline registers, state machines.
 
-A protected component is turned inside out: its flip-flops become inputs (`state`) and outputs (`next_state`) of a
-combinational module. "Any single flip in any state" is then a statement over all values of inputs, which yosys' SAT
+The flip-flops of a protected component become inputs (`state`) and outputs (`next_state`) of a combinational module
+(`flows.formal.state`). "Any single flip in any state" is then a statement over all values of inputs, which yosys' SAT
 solver decides without unrolling: whatever word is stored, whichever flip-flop is inverted, the outputs are those of the
-plain component, and the flip-flops hold the right word again behind the next clock edge (or behind the next scrub).
+plain component, and the flip-flops hold the right word again after the next clock edge (or after the next scrub).
 Since the statement takes any state and gives a right state, it holds at every clock, and chains over time by itself.
 
 How the proofs compose to the chip is argued in docs/method/radiation.md.
@@ -12,13 +12,13 @@ How the proofs compose to the chip is argued in docs/method/radiation.md.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib.wiring import Component, In, Out
 
-from flows.formal.solver import Proof, instance, prove_module
-from flows.formal.state import InsideOut, inside_out
+from flows.formal.solver import Port, Proof, instance, one_hot, prove_claims, prove_module
+from flows.formal.state import CutState, cut_state
 from hw.common.export import ports, to_rtlil
 from hw.common.hierarchy import place
 from hw.common.register_file import RegisterFile
@@ -28,9 +28,6 @@ from hw.common.secded_cell import SecdedCell
 from hw.common.triplicated_cell import TriplicatedCell
 from hw.common.voted_register import VotedRegister
 from sim.register_map import Field
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "StoredByte",
@@ -111,7 +108,7 @@ def prove_cell(
     """A storage cell of a scheme: single flips do not show, and are gone when they should be.
 
     The stored word is whatever a write of any data leaves in the flip-flops. With one flip, the output is the data; and
-    behind the next clock edge the flip-flops hold what a write of the new data, or of the old, would leave in them. In
+    after the next clock edge the flip-flops hold what a write of the new data, or of the old, would leave in them. In
     clocks without write and scrub (of cells that have a scrub input) the flip may stay, but does not spread.
 
     Parameters
@@ -127,7 +124,7 @@ def prove_cell(
         Limit of the solver in seconds.
     """
     probe = described(cell, width=width, reset=0)
-    design = inside_out(cell(width=width, reset=0), "protected_cell")
+    design = cut_state(cell(width=width, reset=0), "protected_cell")
     size = len(design.bits)
     has_scrub = "scrub" in probe.signature.members
     declared = [("stored", "input", width), ("data", "input", width), ("enable", "input", 1), ("scrub", "input", 1)]
@@ -135,11 +132,10 @@ def prove_cell(
         declared += [("copy", "input", 2), ("flips", "input", width)]
         mask = _copy_mask(design)
     else:
-        index = size.bit_length()
-        declared += [("place", "input", index)]
-        mask = f"  wire [{size - 1}:0] mask = (place < {size}) ? ({size}'d1 << place) : {size}'d0;\n"
+        declared += [("place", "input", size.bit_length())]
+        mask = one_hot("mask", size, "place")
     outputs = [port for port, direction, _ in ports(probe) if direction == "output" and port.startswith("value")]
-    declared += [(port, "output", width) for port in outputs] + [("right", "output", 1), ("noticed", "output", 1)]
+    declared += [(port, "output", width) for port in outputs] + [("right", "output", 1), ("detected", "output", 1)]
     scrub = {"scrub": "1'b0"} if has_scrub else {}
     zero = f"{size}'d0"
     gate = mask + f"  wire [{size - 1}:0] word, fresh, after;\n"
@@ -152,20 +148,20 @@ def prove_cell(
     )  # fmt: skip
     stays = "scrub ? word : word ^ mask" if has_scrub else "word"
     gate += f"  assign right = after == (enable ? fresh : {stays});\n"
-    gate += f"  assign noticed = error == ({'scrub && ' if has_scrub else ''}mask != 0);\n"
+    gate += f"  assign detected = error == ({'scrub && ' if has_scrub else ''}mask != 0);\n"
     gold = (
         "".join(f"  assign {port} = stored;\n" for port in outputs)
-        + "  assign right = 1'b1;\n  assign noticed = 1'b1;\n"
+        + "  assign right = 1'b1;\n  assign detected = 1'b1;\n"
     )
     what = "any flips in one copy" if whole_copies else f"any one of {size} flip-flops inverted"
-    gone = "behind the next scrub or write" if has_scrub else "one clock later"
+    gone = "after the next scrub or write" if has_scrub else "one clock later"
     return prove_module(
-        name, f"{what}: never at the output, told to the counter, gone {gone}", declared, gold, gate, [design.rtlil],
-        timeout_s,
+        name, f"{what}: never at the output, reported to the error counter, gone {gone}", declared, gold, gate,
+        [design.rtlil], timeout_s=timeout_s,
     )  # fmt: skip
 
 
-def _copy_mask(design: InsideOut) -> str:
+def _copy_mask(design: CutState) -> str:
     """Verilog of a mask that inverts the bits `flips` in copy `copy`."""
     copies = design.copies()
     places: dict[int, int] = {}
@@ -181,13 +177,13 @@ def prove_gates(
 ) -> Proof:
     """A storage cell one of whose clock gates passes a clock too many or one too few.
 
-    In copies the right value, old or new, shows behind it, and one clock later (with scrub) all copies hold it. In a
-    code word a clock too many stores the corrected word, whatever one flip there was before; one too few leaves the
-    word as it was, so that a correction waits for the next scrub, and a write is lost: that is not protected.
+    In copies the right value, old or new, shows after that clock, and one clock later (with scrub) all copies hold it.
+    In a code word a clock too many stores the corrected word, whatever one flip there was before; one too few leaves
+    the word as it was, so that a correction waits for the next scrub, and a write is lost: that is not protected.
 
-    Parameters as `prove_cell`.
+    Parameters are those of `prove_cell`.
     """
-    design = inside_out(cell(width=width, reset=0), "protected_cell", gates=True)
+    design = cut_state(cell(width=width, reset=0), "protected_cell", gates=True)
     size = len(design.bits)
     probe = described(cell, width=width, reset=0)
     has_scrub = "scrub" in probe.signature.members
@@ -196,25 +192,19 @@ def prove_gates(
     declared = [("stored", "input", width), ("data", "input", width), ("enable", "input", 1), ("scrub", "input", 1)]
     declared += [("gate", "input", index), ("place", "input", index)]
     declared += [(port, "output", width) for port in outputs] + [("right", "output", 1)]
-    zero, calm = f"{size}'d0", f"{design.gates}'d0"
-    flip = f"(place < {size}) ? ({size}'d1 << place) : {size}'d0" if not whole_copies else zero
-    gate = f"""
-  wire [{size - 1}:0] mask = {flip};
-  wire [{design.gates - 1}:0] struck = (gate < {design.gates}) ? ({design.gates}'d1 << gate) : {calm};
-  wire [{size - 1}:0] word, fresh, after, again;
-"""
+    flip = one_hot("mask", size, "place") if not whole_copies else f"  wire [{size - 1}:0] mask = 0;\n"
+    gate = flip + one_hot("upset", design.gates, "gate") + f"  wire [{size - 1}:0] word, fresh, after, again;\n"
 
-    def instance(label: str, scrub: str, **nets: str) -> str:
-        return instance(design.name, label, **nets, **({"scrub": scrub} if has_scrub else {}))
+    def copy_of(label: str, scrub: str, upset: str = f"{design.gates}'d0", **nets: str) -> str:
+        given = {"scrub": scrub} if has_scrub else {}
+        return instance(design.name, label, upset=upset, **nets, **given)
 
-    write = {"state": zero, "struck": calm, "enable": "1'b1"}
-    gate += instance("old", "1'b0", next_state="word", data="stored", **write)
-    gate += instance("new", "1'b0", next_state="fresh", data="data", **write)
-    gate += instance(
-        "dut", "scrub", state="word ^ mask", struck="struck", next_state="after", data="data", enable="enable"
-    )
-    gate += instance(
-        "later", "1'b1", state="after", struck=calm, next_state="again", data=f"{width}'d0", enable="1'b0",
+    write = {"state": f"{size}'d0", "enable": "1'b1"}
+    gate += copy_of("old", "1'b0", next_state="word", data="stored", **write)
+    gate += copy_of("new", "1'b0", next_state="fresh", data="data", **write)
+    gate += copy_of("dut", "scrub", "upset", state="word ^ mask", next_state="after", data="data", enable="enable")
+    gate += copy_of(
+        "later", "1'b1", state="after", next_state="again", data=f"{width}'d0", enable="1'b0",
         **{port: port for port in outputs},
     )  # fmt: skip
     if whole_copies:
@@ -223,24 +213,22 @@ def prove_gates(
         what = "the right value shows, all copies hold it " + ("at the next scrub" if has_scrub else "one clock later")
     else:
         gate += "  wire asked = enable || scrub && mask != 0;\n"
-        gate += "  assign right = after == (asked == (struck != 0) ? word ^ mask : enable ? fresh : word);\n"
+        gate += "  assign right = after == (asked == (upset != 0) ? word ^ mask : enable ? fresh : word);\n"
         # a clock too many where nothing was asked for corrects, too
         gold = "".join(f"  assign {port} = enable && gate >= {design.gates} ? data : stored;\n" for port in outputs)
         what = "a clock too many corrects, one too few changes nothing"
     gold += "  assign right = 1'b1;\n"
     return prove_module(
         name, f"any one of {design.gates} clock gates fails for a clock: {what}", declared, gold, gate, [design.rtlil],
-        timeout_s,
+        timeout_s=timeout_s,
     )  # fmt: skip
 
 
 def prove_double_errors(timeout_s: float = 120.0, width: int = 8) -> Proof:
-    """Two flips in a code word are told, and nothing is miscorrected."""
-    design = inside_out(StoredByte(width=width, reset=0), "protected_cell")
+    """Two flips in a code word are reported, and nothing is miscorrected."""
+    design = cut_state(StoredByte(width=width, reset=0), "protected_cell")
     size = len(design.bits)
     index = size.bit_length()
-    declared = [("stored", "input", width), ("first", "input", index), ("second", "input", index)]
-    declared += [("told", "output", 1), ("kept", "output", 1)]
     gate = f"""
   wire [{size - 1}:0] one = {size}'d1;
   wire two = first < {size} && second < {size} && first != second;
@@ -254,11 +242,11 @@ def prove_double_errors(timeout_s: float = 120.0, width: int = 8) -> Proof:
         design.name, "dut", state="word ^ mask", next_state="after", data=f"{width}'d0", enable="1'b0", scrub="1'b1",
         error="error", double="double",
     )  # fmt: skip
-    gate += "  assign told = !error && double == two;\n  assign kept = after == (word ^ mask);\n"
-    gold = "  assign told = 1'b1;\n  assign kept = 1'b1;\n"
-    return prove_module(
-        "secded_double", f"any two of {size} flip-flops inverted: told, and nothing else is changed", declared, gold,
-        gate, [design.rtlil], timeout_s,
+    gate += "  assign reported = !error && double == two;\n  assign kept = after == (word ^ mask);\n"
+    return prove_claims(
+        "secded_double", f"any two of {size} flip-flops inverted: reported, and nothing else is changed",
+        {"stored": width, "first": index, "second": index}, ("reported", "kept"), gate, [design.rtlil],
+        timeout_s=timeout_s,
     )  # fmt: skip
 
 
@@ -266,19 +254,19 @@ def prove_register(
     name: str, register: Callable[..., Component] = VotedRegister, width: int = 8, timeout_s: float = 120.0
 ) -> Proof:
     """A pipeline register in three copies: any flips in one copy never show, and are gone one clock later."""
-    design = inside_out(register(width=width), "protected_register")
+    design = cut_state(register(width=width), "protected_register")
     size = len(design.bits)
     declared = [("stored", "input", width), ("i", "input", width), ("copy", "input", 2), ("flips", "input", width)]
-    declared += [("o", "output", width), ("right", "output", 1), ("noticed", "output", 1)]
+    declared += [("o", "output", width), ("right", "output", 1), ("detected", "output", 1)]
     gate = _copy_mask(design) + f"  wire [{size - 1}:0] word, fresh, after;\n  wire error;\n"
     gate += instance(design.name, "old", state=f"{size}'d0", next_state="word", i="stored")
     gate += instance(design.name, "new", state=f"{size}'d0", next_state="fresh", i="i")
     gate += instance(design.name, "dut", state="word ^ mask", next_state="after", i="i", o="o", error="error")
-    gate += "  assign right = after == fresh;\n  assign noticed = error == (mask != 0);\n"
-    gold = "  assign o = stored;\n  assign right = 1'b1;\n  assign noticed = 1'b1;\n"
+    gate += "  assign right = after == fresh;\n  assign detected = error == (mask != 0);\n"
+    gold = "  assign o = stored;\n  assign right = 1'b1;\n  assign detected = 1'b1;\n"
     return prove_module(
-        name, f"any flips in one copy of {width} bits: never at the output, told, gone one clock later", declared, gold,
-        gate, [design.rtlil], timeout_s,
+        name, f"any flips in one copy of {width} bits: never at the output, reported, gone one clock later", declared,
+        gold, gate, [design.rtlil], timeout_s=timeout_s,
     )  # fmt: skip
 
 
@@ -316,50 +304,39 @@ def prove_machine(
 ) -> Proof:
     """A state machine in three copies: with any flips in one copy, all copies put out what one without flips does, and
     all hold its next state one clock later."""
-    design = inside_out(TripleMachine(logic=logic, **parameters), "protected_machine")
+    design = cut_state(TripleMachine(logic=logic, **parameters), "protected_machine")
     plain_logic = logic(**parameters)
     width = len(plain(plain_logic.state))
     logic_ports = [port for port in ports(plain_logic) if port[0] not in ("state", "next_state", "clk", "rst")]
     inputs = [(port, "input", size) for port, direction, size in logic_ports if direction == "input"]
     outputs = [(port, size) for port, direction, size in logic_ports if direction == "output"]
-    flips = (
-        [("copy", "input", 2), ("flips", "input", width)]
-        if whole_copies
-        else [("place", "input", (3 * width).bit_length())]
-    )
-    declared = [*inputs, ("stored", "input", width), *flips]
-    declared += [(f"{port}_{k}", "output", size) for port, size in outputs for k in range(3)]
-    declared += [(f"next_{k}", "output", width) for k in range(3)]
+    flips: list[Port] = [("place", "input", (3 * width).bit_length())]
+    if whole_copies:
+        flips = [("copy", "input", 2), ("flips", "input", width)]
     order = design.copies()
+    size = len(order)
     word = ", ".join(f"stored[{order[:i].count(copy)}]" for i, copy in reversed(list(enumerate(order))))
-    size = len(design.bits)
     given = {port: port for port, _, _ in inputs}
-    gate = (
-        _copy_mask(design)
-        if whole_copies
-        else f"  wire [{size - 1}:0] mask = (place < {size}) ? ({size}'d1 << place) : {size}'d0;\n"
-    )
+    gate = _copy_mask(design) if whole_copies else one_hot("mask", size, "place")
     gate += f"  wire [{size - 1}:0] after;\n"
     gate += instance(
         design.name, "dut", state=f"{{{word}}} ^ mask", next_state="after", **given,
         **{f"{port}_{k}": f"{port}_{k}" for port, _ in outputs for k in range(3)},
     )  # fmt: skip
+    gold = f"  wire [{width - 1}:0] after;\n" + "".join(f"  wire [{n - 1}:0] one_{port};\n" for port, n in outputs)
+    gold += instance(
+        "plain_machine", "dut", state="stored", next_state="after", **given,
+        **{port: f"one_{port}" for port, _ in outputs},
+    )  # fmt: skip
     for k in range(3):
         bits = [i for i, copy in enumerate(order) if copy == k]
         gate += f"  assign next_{k} = {{{', '.join(f'after[{i}]' for i in reversed(bits))}}};\n"
-    gold = f"  wire [{width - 1}:0] after;\n" + "".join(f"  wire [{n - 1}:0] one_{port};\n" for port, n in outputs)
-    gold += instance(
-        "plain_machine",
-        "dut",
-        state="stored",
-        next_state="after",
-        **given,
-        **{port: f"one_{port}" for port, _ in outputs},
-    )
-    gold += "".join(f"  assign {port}_{k} = one_{port};\n" for port, _ in outputs for k in range(3))
-    gold += "".join(f"  assign next_{k} = after;\n" for k in range(3))
+        gold += "".join(f"  assign {port}_{k} = one_{port};\n" for port, _ in outputs) + f"  assign next_{k} = after;\n"
+    declared = [*inputs, ("stored", "input", width), *flips]
+    declared += [(f"{port}_{k}", "output", n) for port, n in outputs for k in range(3)]
+    declared += [(f"next_{k}", "output", width) for k in range(3)]
     what = "any flips in one copy" if whole_copies else f"any one of {size} flip-flops inverted"
     return prove_module(
         name, f"{what} of {width} bits: no copy puts out anything else, all are right one clock later", declared, gold,
-        gate, [design.rtlil, to_rtlil(plain_logic, "plain_machine")], timeout_s,
+        gate, [design.rtlil, to_rtlil(plain_logic, "plain_machine")], timeout_s=timeout_s,
     )  # fmt: skip

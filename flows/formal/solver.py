@@ -10,64 +10,26 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from flows.common.errors import ToolTimeout
 from flows.tools.rtlil import parse_rtlil
-from flows.tools.yosys import YosysError, run_yosys
+from flows.tools.yosys import YosysError, run_yosys, sat_answers
 
-__all__ = ["Proof", "Status", "prove_equal", "prove_reset"]
+__all__ = [
+    "Port",
+    "Proof",
+    "Status",
+    "header",
+    "instance",
+    "one_hot",
+    "prove_always",
+    "prove_claims",
+    "prove_equal",
+    "prove_module",
+    "prove_reset",
+]
 
-
-def prove_always(
-    name: str, statement: str, claim: str, hardware: list[str], timeout_s: float
-) -> Proof:  # fmt: skip
-    """Prove that the output `ok` of the Verilog module `claim` is 1 for every input.
-
-    Parameters
-    ----------
-    name, statement : str
-        For the result.
-    claim : str
-        Verilog with a module `claim` that may instantiate the hardware.
-    hardware : list of str
-        RTLIL texts.
-    timeout_s : float
-        Limit of the solver in seconds.
-
-    Raises
-    ------
-    YosysError
-        If the proof cannot be set up.
-    """
-    start = time.monotonic()
-    status, example = Status.PROVED, {}
-    with tempfile.TemporaryDirectory(prefix="liquidcal-proof-") as folder:
-        work = Path(folder)
-        lines = []
-        for number, text in enumerate(hardware):
-            (work / f"part{number}.il").write_text(text)
-            lines.append(f"read_rtlil part{number}.il")
-        (work / "claim.v").write_text(claim)
-        lines += [
-            "read_verilog -sv claim.v", "hierarchy -check -top claim", "proc", "flatten", "opt -full", "opt_clean",
-            f"sat -verify -prove ok 1 -show-inputs -timeout {max(1, int(timeout_s))} claim",
-        ]  # fmt: skip
-        try:
-            log = run_yosys("\n".join(lines) + "\n", directory=work, name=name, timeout_s=timeout_s + 60).log
-            if "SAT proof finished - no model found: SUCCESS!" not in log:
-                raise YosysError(f"proof {name!r} ended without a verdict", log)
-        except YosysError as error:
-            if "model found: FAIL" in error.log:
-                status = Status.REFUTED
-                found = re.findall(r"^\s+\\(\w+)\s+\S+\s+\S+\s+([01]+)\s*$", error.log, re.MULTILINE)
-                example = {signal: int(binary, 2) for signal, binary in found}
-            elif "Interrupted SAT solver: TIMEOUT" in error.log or "limit" in str(error):
-                status = Status.UNDECIDED
-            else:
-                raise
-    bits = sum(int(high or 0) + 1 for high in re.findall(r"\binput\s+(?:signed\s+)?(?:\[(\d+):0\]\s+)?\w+", claim))
-    return Proof(
-        name=name, statement=statement, status=status, input_bits=bits, wall_s=time.monotonic() - start,
-        counterexample=example,
-    )  # fmt: skip
+Port = tuple[str, str, int]
+"""Name, ``input`` or ``output``, width."""
 
 
 class Status(StrEnum):
@@ -138,53 +100,93 @@ def prove_equal(
     YosysError
         If the proof cannot be set up (ports that differ, Verilog that is not understood).
     """
+    commands = [
+        "hierarchy -check", "proc", "flatten gold gate", "opt_clean",
+        "miter -equiv -flatten -make_outputs -make_assert gold gate miter", "hierarchy -top miter",
+        "opt_expr", "opt_merge", "opt_clean",
+    ]  # fmt: skip
+    goals = [
+        " ".join(["-prove-asserts", *(f"-set in_{port} {value}" for port, value in case.items()), "miter"])
+        for case in cases
+    ]
+    return _prove(name, statement, [gold, gate], rtlil, commands, goals, timeout_s, prefix="in_")
+
+
+def prove_always(name: str, statement: str, claim: str, rtlil: Sequence[str], timeout_s: float) -> Proof:
+    """Prove that the output `ok` of the Verilog module `claim` is 1 for every input.
+
+    Parameters
+    ----------
+    name, statement : str
+        For the result.
+    claim : str
+        Verilog with a module `claim` that may instantiate the hardware.
+    rtlil : sequence of str
+        RTLIL texts of the hardware.
+    timeout_s : float
+        Limit of the solver in seconds.
+
+    Raises
+    ------
+    YosysError
+        If the proof cannot be set up.
+    """
+    commands = ["hierarchy -check -top claim", "proc", "flatten", "opt -full", "opt_clean"]
+    return _prove(name, statement, [claim], rtlil, commands, ["-prove ok 1 claim"], timeout_s)
+
+
+def _prove(
+    name: str,
+    statement: str,
+    verilog: Sequence[str],
+    rtlil: Sequence[str],
+    commands: Sequence[str],
+    goals: Sequence[str],
+    timeout_s: float,
+    prefix: str = "",
+) -> Proof:
+    """Read hardware and Verilog, run `commands`, and let the solver decide goal after goal.
+
+    The inputs of the statement are those of the first Verilog text; `prefix` stands before their names in a
+    counterexample.
+    """
+    sat = f"sat -verify -show-inputs -timeout {max(1, int(timeout_s))}"
+    status, example = Status.PROVED, {}
+    start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="liquidcal-proof-") as folder:
         work = Path(folder)
         lines = []
         for number, text in enumerate(rtlil):
             (work / f"part{number}.il").write_text(text.replace("attribute \\top 1\n", ""))
             lines.append(f"read_rtlil -overwrite part{number}.il")
-        (work / "gold.v").write_text(gold)
-        (work / "gate.v").write_text(gate)
-        lines += [
-            "read_verilog -sv gold.v gate.v", "hierarchy -check", "proc", "flatten gold gate", "opt_clean",
-            "miter -equiv -flatten -make_outputs -make_assert gold gate miter", "hierarchy -top miter",
-            "opt_expr", "opt_merge", "opt_clean",
-        ]  # fmt: skip
-        for case in cases:
-            given = " ".join(f"-set in_{port} {value}" for port, value in case.items())
-            lines.append(f"sat -verify -prove-asserts -show-inputs -timeout {max(1, int(timeout_s))} {given} miter")
-        status = Status.PROVED
-        counterexample: dict[str, int] = {}
-        start = time.monotonic()
+        for number, text in enumerate(verilog):
+            (work / f"part{number}.v").write_text(text)
+            lines.append(f"read_verilog -sv part{number}.v")
+        script = "\n".join([*lines, *commands, *(f"{sat} {goal}" for goal in goals), ""])
         try:
-            run = run_yosys("\n".join(lines) + "\n", directory=work, name=name, timeout_s=timeout_s + 60)
-            log = run.log
-            if log.count("SAT proof finished - no model found: SUCCESS!") != len(cases):
+            log = run_yosys(script, directory=work, name=name, timeout_s=timeout_s + 60).log
+            if sat_answers(log).proved != len(goals):
                 raise YosysError(f"proof {name!r} ended without a verdict", log)
+        except ToolTimeout:
+            status = Status.UNDECIDED
         except YosysError as error:
-            log = error.log
-            if "model found: FAIL" in log:
-                status, counterexample = Status.REFUTED, _model(log)
-            elif (
-                "Interrupted SAT solver: TIMEOUT" in log or "ran into its limit" in str(error) or "limit" in str(error)
-            ):
+            answers = sat_answers(error.log)
+            if answers.refuted:
+                status = Status.REFUTED
+                example = {
+                    signal.removeprefix(prefix): value
+                    for signal, value in answers.model.items()
+                    if signal.startswith(prefix)
+                }
+            elif answers.undecided:
                 status = Status.UNDECIDED
             else:
                 raise
-    wall_s = time.monotonic() - start
-    bits = sum(int(high or 0) + 1 for high in re.findall(r"\binput\s+(?:\[(\d+):0\]\s+)?\w+", gold))
+    inputs = re.findall(r"\binput\s+(?:signed\s+)?(?:\[(\d+):0\]\s+)?\w+", verilog[0])
     return Proof(
-        name=name, statement=statement, status=status, input_bits=bits, wall_s=wall_s, counterexample=counterexample
-    )
-
-
-def _model(log: str) -> dict[str, int]:
-    """Inputs of the counterexample that yosys prints."""
-    return {
-        name: int(binary, 2)
-        for name, binary in re.findall(r"^\s+\\in_(\w+)\s+\S+\s+\S+\s+([01]+)\s*$", log, re.MULTILINE)
-    }
+        name=name, statement=statement, status=status, input_bits=sum(int(high or 0) + 1 for high in inputs),
+        wall_s=time.monotonic() - start, counterexample=example,
+    )  # fmt: skip
 
 
 def prove_reset(rtlil: str, timeout_s: float = 300.0) -> Proof:
@@ -211,25 +213,64 @@ def prove_reset(rtlil: str, timeout_s: float = 300.0) -> Proof:
     )  # fmt: skip
 
 
-def _header(module: str, declared: Sequence[tuple[str, str, int]]) -> str:
-    inner = ", ".join(f"{direction} [{width - 1}:0] {name}" for name, direction, width in declared)
+def header(module: str, ports: Sequence[Port]) -> str:
+    """First line of a Verilog module."""
+    inner = ", ".join(f"{direction} [{width - 1}:0] {name}" for name, direction, width in ports)
     return f"module {module}({inner});\n"
 
 
-def instance(module: str, name: str, **nets: str) -> str:
+def instance(module: str, name: str, /, **nets: str) -> str:
+    """Verilog of an instance; nets by port."""
     return f"  {module} {name}({', '.join(f'.{port}({net})' for port, net in nets.items())});\n"
+
+
+def one_hot(wire: str, size: int, number: str) -> str:
+    """Verilog of a wire of `size` bits, one of which is set: that of the given number; none if it is too large."""
+    return f"  wire [{size - 1}:0] {wire} = ({number} < {size}) ? ({size}'d1 << {number}) : {size}'d0;\n"
 
 
 def prove_module(
     name: str,
     statement: str,
-    declared: Sequence[tuple[str, str, int]],
+    ports: Sequence[Port],
     gold: str,
     gate: str,
     rtlil: Sequence[str],
-    timeout_s: float,
-    cases: Sequence[dict[str, int]] = ({},),
+    *,
+    cases: Sequence[Mapping[str, int]] = ({},),
+    timeout_s: float = 120.0,
 ) -> Proof:
-    gold = _header("gold", declared) + gold + "endmodule\n"
-    gate = _header("gate", declared) + gate + "endmodule\n"
-    return prove_equal(name, statement, gold, gate, list(rtlil), cases=cases, timeout_s=timeout_s)
+    """`prove_equal` for the bodies of the two modules, with ports that are declared once."""
+    gold, gate = (header(side, ports) + body + "endmodule\n" for side, body in (("gold", gold), ("gate", gate)))
+    return prove_equal(name, statement, gold, gate, rtlil, cases=cases, timeout_s=timeout_s)
+
+
+def prove_claims(
+    name: str,
+    statement: str,
+    inputs: Mapping[str, int],
+    claims: Sequence[str],
+    gate: str,
+    rtlil: Sequence[str],
+    *,
+    cases: Sequence[Mapping[str, int]] = ({},),
+    timeout_s: float = 120.0,
+) -> Proof:
+    """Prove that one-bit nets around the hardware are 1 for every input.
+
+    Parameters
+    ----------
+    name, statement : str
+        For the result.
+    inputs : mapping of str to int
+        Widths of the inputs by name.
+    claims : sequence of str
+        Nets that `gate` assigns.
+    gate : str
+        Body of the Verilog module that instantiates the hardware.
+    rtlil, cases, timeout_s
+        See `prove_equal`.
+    """
+    ports = [*((port, "input", width) for port, width in inputs.items()), *((claim, "output", 1) for claim in claims)]
+    gold = "".join(f"  assign {claim} = 1'b1;\n" for claim in claims)
+    return prove_module(name, statement, ports, gold, gate, rtlil, cases=cases, timeout_s=timeout_s)

@@ -22,8 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
+from flows.common.errors import ToolTimeout
 from flows.simulation.native import NativeModel, build_native
 from flows.tools.rtlil import Cell, RtlilModule, Wire, constant, parse_rtlil, sigspec
+from flows.tools.verilog import append_to_modules
 from flows.tools.yosys import YosysError, run_yosys
 
 __all__ = [
@@ -362,14 +364,11 @@ def schemata(modules: Mapping[str, RtlilModule], top: str, mutants: Sequence[Mut
         run_yosys(script, directory=work, timeout_s=timeout_s)
         verilog = (work / "mutants.v").read_text().partition("\n")[2]
 
-    def switches(found: re.Match[str]) -> str:
-        lines = [
-            f"  assign mutant_{m.number}_on = harness.mutant == 32'd{m.number};\n"
-            for m in by_module.get(found.group(1), ())
-        ]
-        return found.group(0)[: -len("endmodule")] + "".join(lines) + "endmodule"
-
-    return re.sub(r"^module \\?(\S+?) ?\(.*?^endmodule", switches, verilog, flags=re.MULTILINE | re.DOTALL)
+    switches = {
+        name: "".join(f"  assign mutant_{m.number}_on = harness.mutant == 32'd{m.number};\n" for m in mutants)
+        for name, mutants in by_module.items()
+    }
+    return append_to_modules(verilog, switches)
 
 
 def module_equivalent(
@@ -419,7 +418,7 @@ def module_equivalent(
                 f"sat -verify -prove-asserts -timeout {max(1, int(timeout_s))} miter\n"
             )
             run_yosys(script, directory=work, name="prove", timeout_s=timeout_s + 60)
-        except YosysError:
+        except (YosysError, ToolTimeout):
             return False
     return True
 
@@ -470,7 +469,7 @@ def module_equivalent_from_reset(
                 f"-timeout {max(1, int(timeout_s))} miter\n"
             )
             run_yosys(script, directory=work, name="induct", timeout_s=timeout_s + 60)
-        except YosysError:
+        except (YosysError, ToolTimeout):
             return False
     return True
 

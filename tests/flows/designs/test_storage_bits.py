@@ -11,7 +11,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from flows.common.metrics import GateError, Metric, read_metrics
 from flows.designs.storage_bits import StorageBit, Stratum, gate_replicas, storage_bits, unprotected_bits
-from flows.formal.state import inside_out
+from flows.formal.state import cut_state
 from flows.library.library import CellLibrary
 from flows.synthesis.synthesise import synthesise
 from hw.common.export import to_rtlil
@@ -31,9 +31,9 @@ from hw.hgcal_encoder.coded_words import WordMap
 from sim.hgcal_encoder.configuration.chip_registers import Loading, image_masks
 from sim.hgcal_encoder.spec import ECON_T
 from sim.register_map import Field
+from tests.broken_chips import Merged
 from tests.conftest import REPOSITORY
 from tests.flows.conftest import library_or_skip
-from tests.flows.formal.test_protection import Merged
 from tests.specs import SMALL
 
 FIELDS = (
@@ -106,7 +106,7 @@ def test_every_copy_is_in_the_netlist(tmp_path: Path, cell: type[Component], exp
     """3 flip-flops a bit; code words of 8 + 5, 3 + 4 and 1 + 3 bits."""
     library = library_or_skip("osu018")
     result = synthesised(cell, library, tmp_path)
-    assert result.flip_flops == expected == len(inside_out(Design(cell), "design").bits)
+    assert result.flip_flops == expected == len(cut_state(Design(cell), "design").bits)
 
 
 @pytest.mark.parametrize("cell", [VotedCell, TriplicatedCell])
@@ -114,7 +114,7 @@ def test_flattened_replicas_merge_and_the_gate_says_so(tmp_path: Path, cell: typ
     """The trap: without their boundaries three equal registers are one."""
     library = library_or_skip("osu018")
     result = synthesised(cell, library, tmp_path, flat=True)
-    expected = len(inside_out(Design(cell), "design").bits)
+    expected = len(cut_state(Design(cell), "design").bits)
     assert result.flip_flops < expected
     bits = [
         StorageBit(path=f"bit{i}", bit=0, stratum=Stratum.SETTING, copy=0, protected=f"bit{i}") for i in range(expected)

@@ -4,17 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module
 
 from flows.formal.affine import UNKNOWNS, AffineNetlist, atom, form, in_span, known
 from flows.formal.code_words import one_of_each, prove_every_selector, prove_every_word
 from flows.formal.solver import Status
-from hw.common.word_code import WordCode, WordSyndrome
+from hw.common.word_code import WordCode
 from hw.common.word_store import WordStore
 from hw.hgcal_encoder import word_selector
 from hw.hgcal_encoder.coded_words import WordMap
 from sim.hgcal_encoder.spec import ECON_T
-from tests.flows.formal.test_protection import Blind, Passing, Unchecked
+from tests.broken_chips import Blind, Careless, Passing, Swapped, Unchecked
 from tests.specs import SMALL
 
 REUSED = replace(ECON_T, reuse=4)
@@ -127,21 +126,6 @@ def test_words_of_the_chip_are_proved_at_their_width() -> None:
     assert proof.input_bits == 96 + 8
     proof = prove_every_selector(REUSED)
     assert (proof.status, proof.counterexample) == (Status.PROVED, {})
-
-
-class Swapped(WordCode):
-    """Two columns of the parity-check matrix are exchanged in the hardware: another code, as good as the first."""
-
-    def numbers(self, bit: int) -> tuple[int, int]:
-        return super().numbers({0: 1, 1: 0}.get(bit, bit))
-
-
-class Careless(WordCode):
-    """A column of weight 2: two errors look like one."""
-
-    def syndrome(self, m: Module, name: str, data, stored) -> WordSyndrome:
-        found = super().syndrome(m, name, data, stored)
-        return WordSyndrome(group=found.group, place=found.place, parity=found.parity ^ data[min(data)])
 
 
 @pytest.mark.parametrize("code", [Blind, Unchecked, Swapped, Careless])

@@ -125,7 +125,7 @@ def test_disturbance_between_taps_does_not_escape(monkeypatch: pytest.MonkeyPatc
 
 
 def test_nothing_is_claimed_where_too_many_inputs_meet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dot_product, "_MOST_BITS", 5)
+    monkeypatch.setattr(dot_product_proofs, "_MOST_BITS", 5)
     assert dot_product_proofs.prove_dot_product("dot", TINY).status is Status.UNDECIDED
 
 

@@ -3,121 +3,65 @@
 from dataclasses import replace
 
 import pytest
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Module
 from amaranth.lib.wiring import Component
 
 from flows.designs.register_documents import register_table
-from flows.formal.all import prove_protection
+from flows.formal.all import protection_proofs
 from flows.formal.code_words import prove_word_access, prove_word_corrector, prove_word_selector, prove_word_store
 from flows.formal.dot_product import dot_products
 from flows.formal.frozen import prove_folded_neuron
 from flows.formal.loading import prove_i2c_writes, prove_loader, prove_scrubber, prove_swap
-from flows.formal.protection import StoredByte, TripleCell, prove_cell, prove_gates, prove_machine, prove_register
+from flows.formal.protection import StoredByte, prove_cell, prove_gates, prove_machine, prove_register
 from flows.formal.solver import Status
-from flows.formal.state import inside_out
+from flows.formal.state import cut_state
 from hw.common import loader, registered_replica, secded_cell
-from hw.common.hierarchy import place
 from hw.common.i2c_target import I2cTargetLogic
 from hw.common.registered import described
-from hw.common.replica import HeldReplica, Replica, majority
 from hw.common.scheme import Scheme
 from hw.common.scrubber import ScrubberLogic
-from hw.common.secded_cell import SecdedCell, check_bits, check_columns
-from hw.common.triplicated_cell import TriplicatedCell
-from hw.common.voted_cell import VotedCell
+from hw.common.secded_cell import check_bits, check_columns
 from hw.common.voted_register import VotedRegister
 from hw.common.word_access import WordAccessLogic
-from hw.common.word_code import WordCode, WordSyndrome
-from hw.common.word_corrector import WordCorrector
+from hw.common.word_code import WordCode
 from hw.common.word_store import WordStore
 from hw.hgcal_encoder import word_selector
 from hw.hgcal_encoder.chip import Chip
 from hw.hgcal_encoder.coded_words import WordMap
 from sim.hgcal_encoder.configuration.chip_registers import Loading, image_masks
 from sim.hgcal_encoder.spec import ECON_T
+from tests.broken_chips import (
+    Asleep,
+    Blind,
+    Eager,
+    Merged,
+    OneCopy,
+    OneGate,
+    Passing,
+    Promiscuous,
+    Short,
+    Stuck,
+    Unchecked,
+    Uncorrected,
+    Unvoted,
+    detecting,
+    unscrubbed,
+)
 from tests.conftest import REPOSITORY
 from tests.specs import SMALL
 
 
 @pytest.mark.timeout(300)
 def test_all_statements_are_proved() -> None:
-    proofs = list(prove_protection())
+    proofs = list(protection_proofs(ECON_T))
     assert {proof.name: proof.status for proof in proofs} == {proof.name: Status.PROVED for proof in proofs}
     assert len(proofs) == 40
     assert all(proof.input_bits > 6 for proof in proofs)
 
 
-class Unvoted(VotedCell):
-    """The voter is gone: one copy is the value."""
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        copies = [place(m, platform, f"replica_{k}", HeldReplica, **self._kept) for k in range(3)]
-        m.d.comb += [copy.data.eq(Mux(self.enable, self.data, self.value)) for copy in copies]
-        m.d.comb += [copy.enable.eq(self.enable | self.error) for copy in copies]
-        a, b, c = (copy.value for copy in copies)
-        m.d.comb += [self.value.eq(a), self.error.eq(((a ^ b) | (a ^ c)).any())]
-        return m
-
-
-class Merged(VotedCell):
-    """Two copies are one set of flip-flops, as a synthesiser makes them: the voter sees it twice."""
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        copies = [place(m, platform, f"replica_{k}", HeldReplica, **self._kept) for k in range(2)]
-        m.d.comb += [copy.data.eq(Mux(self.enable, self.data, self.value)) for copy in copies]
-        m.d.comb += [copy.enable.eq(self.enable | self.error) for copy in copies]
-        a, b, c = copies[0].value, copies[1].value, copies[1].value
-        m.d.comb += [self.value.eq(majority(a, b, c)), self.error.eq(((a ^ b) | (a ^ c)).any())]
-        return m
-
-
-class Uncorrected(VotedCell):
-    """Every copy holds its own value: upsets pile up."""
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        copies = [place(m, platform, f"replica_{k}", HeldReplica, **self._kept) for k in range(3)]
-        m.d.comb += [copy.data.eq(Mux(self.enable, self.data, copy.value)) for copy in copies]
-        m.d.comb += [copy.enable.eq(self.enable | self.error) for copy in copies]
-        a, b, c = (copy.value for copy in copies)
-        m.d.comb += [self.value.eq(majority(a, b, c)), self.error.eq(((a ^ b) | (a ^ c)).any())]
-        return m
-
-
-class Asleep(VotedCell):
-    """Clocked for writes only."""
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        copies = [place(m, platform, f"replica_{k}", HeldReplica, **self._kept) for k in range(3)]
-        m.d.comb += [copy.data.eq(Mux(self.enable, self.data, self.value)) for copy in copies]
-        m.d.comb += [copy.enable.eq(self.enable) for copy in copies]
-        a, b, c = (copy.value for copy in copies)
-        m.d.comb += [self.value.eq(majority(a, b, c)), self.error.eq(((a ^ b) | (a ^ c)).any())]
-        return m
-
-
 @pytest.mark.parametrize("broken", [Unvoted, Merged, Uncorrected, Asleep])
 def test_a_broken_voted_cell_is_refuted(broken: type[Component]) -> None:
     assert prove_cell("broken", broken, whole_copies=True).status is Status.REFUTED
-
-
-class OneGate(VotedCell):
-    """All three copies behind one clock gate."""
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        width = self._kept["width"]
-        kept = place(m, platform, "copies", HeldReplica, width=3 * width, reset=0)
-        m.d.comb += [
-            kept.data.eq(Mux(self.enable, self.data, self.value).replicate(3)),
-            kept.enable.eq(self.enable | self.error),
-        ]
-        a, b, c = (kept.value.word_select(k, width) for k in range(3))
-        m.d.comb += [self.value.eq(majority(a, b, c)), self.error.eq(((a ^ b) | (a ^ c)).any())]
-        return m
 
 
 def test_copies_behind_one_clock_gate_are_refuted() -> None:
@@ -132,53 +76,11 @@ def test_a_code_word_that_a_clock_too_many_overwrites_is_refuted(monkeypatch: py
 
 def test_gates_of_flip_flops_without_enable_are_refused() -> None:
     with pytest.raises(ValueError, match=r"registers: no enable of replica_0\.o \[0\]"):
-        inside_out(VotedRegister(width=8), "registers", gates=True)
-
-
-class Unscrubbed(TriplicatedCell):
-    """The scrubber is off."""
-
-    def elaborate(self, _platform: object) -> Module:
-        m = Module()
-        stored = Signal(self._width, init=self._reset)
-        m.d.comb += [
-            self.raw.eq(stored),
-            self.value.eq(majority(stored, self.peers[: self._width], self.peers[self._width :])),
-            self.error.eq(self.scrub & (stored != self.value)),
-        ]
-        with m.If(self.enable):
-            m.d.sync += stored.eq(self.data)
-        return m
-
-
-def unscrubbed(**parameters: int) -> TripleCell:
-    return TripleCell(cell=Unscrubbed, **parameters)
+        cut_state(VotedRegister(width=8), "registers", gates=True)
 
 
 def test_a_triplicated_cell_that_is_not_scrubbed_is_refuted() -> None:
     assert prove_cell("broken", unscrubbed, whole_copies=True).status is Status.REFUTED
-
-
-class Detecting(SecdedCell):
-    """An error that is noticed makes the output wrong."""
-
-    def elaborate(self, _platform: object) -> Module:
-        m = Module()
-        m.submodules.cell = cell = SecdedCell(width=self._width, reset=self._reset)
-        m.d.comb += [
-            cell.data.eq(self.data),
-            cell.checks.eq(self.checks),
-            cell.enable.eq(self.enable),
-            cell.scrub.eq(self.scrub),
-            self.value.eq(cell.value ^ cell.error),
-            self.error.eq(cell.error),
-            self.double.eq(cell.double),
-        ]
-        return m
-
-
-def detecting(**parameters: int) -> StoredByte:
-    return StoredByte(cell=Detecting, **parameters)
 
 
 def test_a_code_word_with_a_wrong_output_is_refuted() -> None:
@@ -187,21 +89,10 @@ def test_a_code_word_with_a_wrong_output_is_refuted() -> None:
 
 def test_a_code_corrects_no_whole_copies() -> None:
     """Two flips at once are beyond the code: the statement for copies cannot even be set up, as there are none."""
-    design = inside_out(StoredByte(width=8, reset=0), "word")
+    design = cut_state(StoredByte(width=8, reset=0), "word")
     assert len(design.bits) == 13
     with pytest.raises(ValueError, match="belongs to no copy"):
         design.copies()
-
-
-class OneCopy(VotedRegister):
-    """A register without its voter."""
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        copies = [place(m, platform, f"replica_{k}", Replica, **self._kept) for k in range(3)]
-        m.d.comb += [copy.i.eq(self.i) for copy in copies]
-        m.d.comb += [self.o.eq(copies[1].o), self.error.eq(0)]
-        return m
 
 
 def test_a_register_without_voter_is_refuted() -> None:
@@ -211,32 +102,6 @@ def test_a_register_without_voter_is_refuted() -> None:
 def test_state_machines_without_voters_are_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registered_replica, "majority", lambda a, _b, _c: a)
     assert prove_machine("broken", ScrubberLogic, first=2, last=9, width=4).status is Status.REFUTED
-
-
-class Passing(WordCorrector):
-    """Hands on what is stored."""
-
-    def elaborate(self, _platform: object) -> Module:
-        m = Module()
-        m.d.comb += self.data.eq(self.raw)
-        return m
-
-
-class Blind(WordCode):
-    """No syndrome points anywhere."""
-
-    def wrong(self, m: Module, name: str, syndrome: WordSyndrome, bits) -> dict:
-        return dict.fromkeys(bits, Const(0, 1))
-
-
-class Unchecked(WordCode):
-    """The change of a byte leaves the check bits as they are."""
-
-    def syndrome(self, m: Module, name: str, data, stored) -> WordSyndrome:
-        p, q = self.split
-        if name == "changed":
-            return WordSyndrome(group=Const(0, p), place=Const(0, q), parity=Const(0, 1))
-        return super().syndrome(m, name, data, stored)
 
 
 @pytest.mark.parametrize("code", [Blind, Unchecked])
@@ -255,23 +120,6 @@ def test_words_without_corrector_are_refuted(monkeypatch: pytest.MonkeyPatch) ->
     assert prove_word_selector(replace(ECON_T, filters=1, reuse=8)).status is Status.REFUTED
 
 
-class Short(WordAccessLogic):
-    """The last word is never reached."""
-
-    def __init__(self, *, words: int) -> None:
-        super().__init__(words=words)
-        self._words = words - 1
-
-
-class Eager(WordAccessLogic):
-    """Merges what happens to be there."""
-
-    def elaborate(self, platform: object) -> Module:
-        m = super().elaborate(platform)
-        m.d.comb += self.merge.eq(1)
-        return m
-
-
 @pytest.mark.parametrize("broken", [Short, Eager])
 def test_a_walk_that_skips_a_word_or_writes_unasked_is_refuted(broken: type[Component]) -> None:
     assert prove_word_access(20, access=broken).status is Status.REFUTED
@@ -282,15 +130,6 @@ def test_the_bound_is_that_of_the_chip() -> None:
     chip = described(Chip, spec=replace(ECON_T, reuse=4), scheme=Scheme.SECDED_WORDS, loading=Loading.DIRECT)
     words = chip.control_parameters()["words"]
     assert words == len(WordMap(spec=chip.spec).words) == described(WordAccessLogic, words=words).period == 149
-
-
-class Stuck(ScrubberLogic):
-    """The last row is never left."""
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.d.comb += [self.row.eq(self.state), self.next_state.eq(Mux(self.state >= 12, 12, self.state + 1))]
-        return m
 
 
 def test_a_scrubber_that_stops_is_refuted() -> None:
@@ -319,15 +158,6 @@ def test_a_loader_that_swaps_anything_is_refuted(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(loader.LoaderLogic, "_walk", careless)
     assert prove_swap(16, 40, 3).status is Status.REFUTED
-
-
-class Promiscuous(I2cTargetLogic):
-    """Answers to every device address."""
-
-    def _acknowledge(self, m: Module) -> None:
-        self._device_address, kept = self.state.shift[1:], self._device_address
-        super()._acknowledge(m)
-        self._device_address = kept
 
 
 def test_a_target_that_answers_to_all_is_refuted() -> None:
@@ -389,5 +219,5 @@ def test_documented_bounds() -> None:
     assert f"N = {rows.period} clocks (ECON_T)" in page
     assert f"{logic.clocks:,} clocks of 25 ns" in (REPOSITORY / "docs" / "chips" / "registers.md").read_text()
     assert register_table(ECON_T, Loading.GUARDED) in (REPOSITORY / "docs" / "chips" / "registers.md").read_text()
-    assert (addresses[0], addresses[-1]) == (0x03B0, 0x0BE2), "defaults of prove_protection"
+    assert (addresses[0], addresses[-1]) == (0x03B0, 0x0BE2)
     assert max(chip.parts) + 1 == 4

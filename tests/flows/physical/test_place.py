@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flows.common.errors import ToolTimeout
 from flows.library.lef import LefError, read_lef
 from flows.netlist.netlist import Netlist, netlist_from_json
 from flows.physical.place import Placement, PlacementError, congestion, draw, place, wire_factor
@@ -160,7 +161,7 @@ def test_what_cannot_be_placed() -> None:
 
 def test_a_time_limit_ends_the_placer() -> None:
     need_module("coloquinte")
-    with pytest.raises(PlacementError, match="limit of 0.3 s"):
+    with pytest.raises(ToolTimeout, match="limit of 0.3 s"):
         place(grid(40), read_lef(library_or_skip("nangate45").lef), timeout_s=0.3)
 
 

@@ -4,7 +4,7 @@ import io
 import json
 import shutil
 import sys
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,14 +16,15 @@ from rich.console import Console
 from flows.cli import main
 from flows.common.journal import Check, Journal
 from flows.common.metrics import find, read_metrics
-from flows.designs.design import Design, design
+from flows.designs.catalogue import design
+from flows.designs.design import Design
 from flows.library.catalogue import cell_library
 from flows.netlist.gate_simulation import GateSimulator
 from flows.physical.mapped import Mapped, cell_area_um2, clocks_of, wire_ff_per_um
 from flows.physical.measure import measure_timing
 from flows.power.encoder import encoder_activity, load_registers
 from flows.power.measure import measure_power
-from flows.steps.synthesis import _check_copies
+from flows.steps.synthesis import judge_copies
 from flows.stimulus.showers import shower_stimulus
 from flows.synthesis.result import SynthesisResult, load_result
 from flows.synthesis.synthesise import synthesise
@@ -84,8 +85,9 @@ def test_commands_in_a_row(report: Path, monkeypatch: pytest.MonkeyPatch, capsys
     need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
     spec, folder = report / "small.toml", report / SMALL.name
     # without a placement the library's wire load stands in, and says so
-    estimated, _, _, source = Mapped(folder=folder).wires()
-    assert source.startswith("wire load 5K_hvratio_1_1")
+    before = Mapped(folder=folder)
+    estimated = before.wires()
+    assert estimated.source.startswith("wire load 5K_hvratio_1_1")
     code, out = run(monkeypatch, capsys, "place", spec, "--out", report, "--json")
     assert code == 0
     assert json.loads(out)["passed"] is True
@@ -110,7 +112,15 @@ def test_commands_in_a_row(report: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert code == 0
     result = json.loads(out)
     assert result["wires"].startswith("placement, 0.17")
-    assert Mapped(folder=folder).wires()[0].sum() != estimated.sum() > 0
+    # what was read before the placement is as it was; read again, it has it
+    assert before.placement is None
+    np.testing.assert_array_equal(before.wires().ff, estimated.ff)
+    after = before.with_placement()
+    assert after.placement is not None
+    assert after.synthesised is before.synthesised
+    assert after.wires().ff.sum() != estimated.ff.sum() > 0
+    with pytest.raises(FrozenInstanceError):
+        before.placement = after.placement  # type: ignore[misc]
     assert result["frames_compared"] == 64 * 5 * 13
     assert result["power_uw"]["total"] == pytest.approx(sum(v for k, v in result["power_uw"].items() if k != "total"))
     assert result["glitch_factor"] >= 1
@@ -130,7 +140,7 @@ def test_a_placement_of_another_netlist_does_not_count(report: Path, tmp_path: P
     (folder / "placement").mkdir()
     (folder / "placement" / "placement.npz").write_bytes(b"")
     (folder / "placement" / "placement.json").write_text(json.dumps({"netlist_sha256": "other"}))
-    assert Mapped(folder=folder).placement() is None
+    assert Mapped(folder=folder).placement is None
     tables = json.loads((folder / "synthesis" / "modules.json").read_text())
     (folder / "synthesis" / "modules.json").write_text(json.dumps(tables | {"library_sha256": "other"}))
     with pytest.raises(ValueError, match="another version of nangate45"):
@@ -182,7 +192,9 @@ def copies_counted(chosen: Design, result: SynthesisResult, more: int) -> list[C
     name = "design__instance__count__class:flip_flop"
     metrics = tuple(replace(m, value=int(m.value) + more) if m.name == name else m for m in result.metrics)
     journal = Journal(console=Console(file=io.StringIO()))
-    _check_copies(journal, chosen, replace(result, metrics=metrics))
+    asked = chosen.flip_flops()
+    assert asked is not None
+    judge_copies(journal, metrics, asked)
     return journal.checks
 
 
@@ -256,7 +268,7 @@ def test_a_wrong_reuse_factor_is_refused() -> None:
     with pytest.raises(ValueError, match=r"report/SERIAL has an internal clock \(fast_clk\).*reuse of 1"):
         measure_timing(mapped)
     with pytest.raises(ValueError, match="does not go with a reuse of 1"):
-        measure_power(mapped, SMALL)
+        measure_power(mapped, design(SMALL))
     plain: Any = SimpleNamespace(folder="report/PLAIN", netlist=SimpleNamespace(ports={"clk": None}))
     with pytest.raises(ValueError, match="no internal clock"):
         clocks_of(plain, 4)

@@ -164,7 +164,7 @@ class _Forgetful(RowDriver):
 
 
 def test_a_row_driver_with_short_batches_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hw.lsm_crossbar.row_driver.RowDriver", _Forgetful)
+    monkeypatch.setattr("flows.formal.crossbar.RowDriver", _Forgetful)
     assert prove_row_driver(SPEC).status is Status.REFUTED
 
 
@@ -178,10 +178,11 @@ def test_proofs_of_claims() -> None:
 
 
 def test_cut_state_names_registers() -> None:
-    text, state = cut_state(RowDriver(spec=SPEC), "row_driver")
+    design = cut_state(RowDriver(spec=SPEC), "row_driver")
     groups = {f"pending_{first}": min(16, SPEC.used_rows - first) for first in range(0, SPEC.used_rows, 16)}
-    assert state == {**groups, "busy": 1, "count": 3, "settle": 1}
-    assert "dff" not in text
+    assert design.registers == {**groups, "busy": 1, "count": 3, "settle": 1}
+    assert design.resets == "0" * sum(design.registers.values())
+    assert "dff" not in design.rtlil
 
 
 def test_faults_are_noticed() -> None:
