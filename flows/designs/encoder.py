@@ -151,7 +151,7 @@ class EncoderDesign(Design):
     def generate(self, folder: Path, journal: Journal, options: FileOptions) -> Generated:
         """Verilog, register map and, with weights, what loads them: see `flows.designs.encoder_files`."""
         from flows.designs.encoder_files import generate
-        from sim.hgcal_encoder.settings import load_settings
+        from sim.hgcal_encoder.files.settings_files import load_settings
         from sim.hgcal_encoder.weights import Weights
 
         if options.seed is not None:

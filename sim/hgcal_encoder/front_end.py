@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import IntArray
@@ -11,6 +12,7 @@ from sim.hgcal_encoder.calibrate import calibrate
 from sim.hgcal_encoder.decode import decode
 from sim.hgcal_encoder.multiplex import multiplex
 from sim.hgcal_encoder.settings import Settings
+from sim.hgcal_encoder.spec import CELLS
 from sim.hgcal_encoder.words import bunch_crossings, unpack
 
 __all__ = ["FrontEnd", "front_end", "pedestals"]
@@ -70,4 +72,5 @@ def pedestals(settings: Settings) -> IntArray:
     A sender that sees no charge sends code 0, which decodes to half of the step that it dropped: 1 count at low, 4 at
     high density, before calibration. A receiver that wants exact zeros takes it off; no eRx word gives less.
     """
-    return calibrate(decode([0] * len(settings.select), settings.high_density)[None], settings.factors)[0]
+    empty = decode(np.zeros((1, CELLS), np.int64), settings.high_density)
+    return calibrate(empty, settings.factors).reshape(CELLS)

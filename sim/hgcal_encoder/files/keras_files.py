@@ -193,7 +193,8 @@ def _read(
                 if quantiser is not None:
                     values[layer] = np.broadcast_to(quantiser(values[layer]), values[layer].shape)
                     quantised = True
-        how = encoding(description, *(str(described[layer].get("name")) for layer in shapes), spec)
+        names = (str(described[layer].get("name")) for layer in ("convolution", "dense"))
+        how = encoding(description, next(names), next(names), spec)
         for layer, norm in (("convolution", how.convolution_norm), ("dense", how.dense_norm)):
             if norm is not None:
                 kernels[layer], biases[layer] = _fold(file, norm, kernels[layer], biases[layer])

@@ -185,7 +185,7 @@ def _zeros(layer: Layer) -> tuple[int, int, int, int]:
     given = layer.config.get("padding")
     match given:
         case int():
-            return (given,) * 4  # type: ignore[return-value]
+            return (given, given, given, given)
         case [[int(), int()] as rows, [int(), int()] as columns]:
             return (rows[0], rows[1], columns[0], columns[1])
         case [int() as rows, int() as columns]:
