@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measured import record
 from benchmarks.style import figure, save
-from flows.common.metrics import Metric, now, package_version, write_metrics
+from flows.common.metrics import Metric, write_metrics
 from sim.hgcal_encoder.algorithms.comparison import reconstruct_baselines
 from sim.hgcal_encoder.algorithms.output_buffer import Admission
 from sim.hgcal_encoder.algorithms.threshold_sum import ThresholdSum
@@ -200,10 +201,7 @@ def families(medians: dict[str, float]) -> dict[str, float]:
 
 def metric(name: str, value: float, unit: str, method: str) -> Metric:
     """A figure of this benchmark."""
-    return Metric(
-        name=name, value=round(float(value), 4), unit=unit, tool="liquidcal", tool_version=package_version("liquidcal"),
-        library="", library_sha256="", method=method, command=COMMAND, date=now(),
-    )  # fmt: skip
+    return record(name, round(float(value), 4), unit, method, command=COMMAND)
 
 
 def label(low: int, high: int) -> str:

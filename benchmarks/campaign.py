@@ -14,15 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measured import RESULTS, kept, record
 from flows.campaign.campaign import ENGINES, Job, open_engine, run_campaign, summarise, write_outcomes
-from flows.common.metrics import Metric, now, package_version, read_metrics, write_metrics
+from flows.common.metrics import Metric, package_version, write_metrics
 from flows.library.catalogue import cell_library
 from flows.tools.verilator import verilator_version
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import load_spec
 
-RESULTS = Path(__file__).resolve().parent / "results"
 FILES = {"rtl": "campaign.json", "netlist": "campaign_netlist.json"}
 
 
@@ -34,16 +34,14 @@ def case_of(scheme: str, reuse: int, clock_gating: bool) -> str:
 def measured(summary: dict[str, Any], seconds: float, workers: int, command: str) -> list[Metric]:
     """Metrics of one campaign: a case for each kind of fault and stratum, and one for all."""
     scheme = case_of(summary["scheme"], summary["reuse"], summary["clock_gating"])
-    if summary["engine"] == "netlist":
-        library = cell_library("nangate45")
-        tool = ("liquidcal", package_version("liquidcal"), library.name, library.sha256)
-    else:
-        tool = ("verilator", verilator_version(), "", "")
+    netlist = summary["engine"] == "netlist"
+    library = cell_library("nangate45") if netlist else None
+    tool = ("liquidcal", package_version("liquidcal")) if netlist else ("verilator", verilator_version())
 
     def metric(name: str, case: str, value: float, unit: str, method: str) -> Metric:
-        return Metric(
-            name=f"{name}__case:{scheme}_{case}", value=value, unit=unit, tool=tool[0], tool_version=tool[1],
-            library=tool[2], library_sha256=tool[3], method=method, command=command, date=now(),
+        return record(
+            f"{name}__case:{scheme}_{case}", value, unit, method, command=command,
+            tool=tool[0], version=tool[1], library=library,
         )  # fmt: skip
 
     found = []
@@ -96,10 +94,9 @@ def main() -> None:
         engine = " --engine netlist" * (job.engine == "netlist") + " --clock-gating" * job.clock_gating
         command = f"python -m benchmarks.campaign {scheme}{engine}{reuse}{limit}"
         rows = measured(summary, seconds, arguments.workers, command)
-        kept = read_metrics(result) if result.is_file() else []
         cases = tuple(f"__case:{name}_{kind}" for kind in ("flip_", "double_", "beam_", "transient_", "all"))
-        kept = [metric for metric in kept if not any(case in metric.name for case in cases)]
-        write_metrics(result, [*kept, *rows])
+        rest = kept(result, lambda metric, cases=cases: any(case in metric.name for case in cases))
+        write_metrics(result, [*rest, *rows])
         print(
             f"{name}: {summary['faults']:,} faults in {seconds:.0f} s, "
             f"{summary['uncorrected_single']:,} single upsets not corrected"

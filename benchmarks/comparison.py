@@ -1,9 +1,9 @@
-"""README's table "published chip, baselines, ours": ``python -m benchmarks.comparison``.
+"""The table "published chip, baselines, ours" of docs/results: ``python -m benchmarks.comparison``.
 
 Every figure is taken from a file that a tool wrote (``benchmarks/results/*.json``) or, for other chips, from
 ``flows/estimates/published.toml`` with its citation; nothing is computed here but the unit it is shown in. Writes
 ``benchmarks/results/comparison.json``, where each figure says which file, which metric and which command it is from,
-and the block ``figures:comparison`` of README. ``--measure`` runs those commands first, in their order: hours.
+and then the tables of README and docs. ``--measure`` runs those commands first, in their order: hours.
 
 A row is native (figures of the library's own node) or translated into the published chip's node, never both; what is
 not there yet (a results file that no run has written) leaves its row out.
@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables import rewrite
+from benchmarks.tables import update
 from flows.common.metrics import Metric, package_version, read_metrics, write_metrics
 from flows.estimates.published import systems
 from sim.files import replacing
@@ -513,10 +513,8 @@ def main() -> int:
         json.dump(document(parts), file, indent=1, ensure_ascii=False)
         file.write("\n")
     print(RESULTS / "comparison.json")
-    readme = ROOT / "README.md"
-    text, _ = rewrite(readme.read_text(), RESULTS, "README.md", only="comparison")
-    with replacing(readme) as file:
-        file.write(text)
+    for problem in update(ROOT, check=False):
+        print(f"benchmarks.comparison: {problem}", file=sys.stderr)
     return 0
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.common.metrics import Metric, now, package_version, write_metrics
+from benchmarks.measured import REPOSITORY, RESULTS, record
+from flows.common.metrics import package_version, write_metrics
 from flows.learning.conversion import (
     LAYERS,
     Backend,
@@ -34,8 +35,7 @@ from sim.hgcal_encoder.normalise import normalise
 from sim.hgcal_encoder.spec import ECON_T, ECON_T_EXACT
 from sim.hgcal_encoder.weights import Weights
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-RESULT = REPOSITORY / "benchmarks" / "results" / "conversion.json"
+RESULT = RESULTS / "conversion.json"
 WEIGHTS = REPOSITORY / "sim" / "hgcal_encoder" / "data" / "weights" / "econ_t_5elinks.npz"
 
 
@@ -80,18 +80,15 @@ def main() -> None:
                 engine = comparison.engine.replace(" ", "_")
                 share = 100 * comparison.different[layer] / comparison.compared[layer]
                 rows.append(
-                    Metric(
-                        name=f"conversion__codes_different__spec:{spec.name}__engine:{engine}__layer:{layer}",
-                        value=round(share, 2),
-                        unit="%",
-                        tool=tool,
-                        tool_version=version,
-                        library="",
-                        library_sha256="",
-                        method=f"{spec.name}, {comparison.engine}: {layer} that differ from the golden model "
+                    record(
+                        f"conversion__codes_different__spec:{spec.name}__engine:{engine}__layer:{layer}",
+                        round(share, 2),
+                        "%",
+                        f"{spec.name}, {comparison.engine}: {layer} that differ from the golden model "
                         f"({comparison.compared[layer]:,} codes, largest difference {comparison.largest[layer]})",
                         command="python -m benchmarks.conversion",
-                        date=now(),
+                        tool=tool,
+                        version=version,
                     )
                 )
     write_metrics(options.out, rows)

@@ -13,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.common.metrics import Metric, now, write_metrics
+from benchmarks.measured import RESULTS, Rows
+from flows.common.metrics import write_metrics
 from flows.simulation.crossbar import CrossbarBench, crossbar_design
 from flows.tools.verilator import verilator_version
 from flows.verification.crossbar import difference, load_recordings
 from flows.verification.crossbar_stimulus import make_segment
 from sim.lsm_crossbar.spec import load_spec
 
-RESULT = Path(__file__).parent / "results" / "crossbar_simulation.json"
+RESULT = RESULTS / "crossbar_simulation.json"
 
 
 def main() -> None:
@@ -32,16 +33,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     spec = load_spec(options.preset)
-    rows: list[Metric] = []
-    date, version = now(), verilator_version()
-
-    def add(name: str, value: float, unit: str, method: str) -> None:
-        print(f"{value:14,} {unit}  {method}", flush=True)
-        command = f"python -m benchmarks.crossbar_simulation RECORDINGS --preset {spec.name} --count {options.count}"
-        rows.append(
-            Metric(name=name, value=value, unit=unit, tool="verilator", tool_version=version, library="",
-                   library_sha256="", method=method, command=command, date=date)
-        )  # fmt: skip
+    command = f"python -m benchmarks.crossbar_simulation RECORDINGS --preset {spec.name} --count {options.count}"
+    rows = Rows(command, "verilator", verilator_version())
+    add = rows.add
 
     conductances, recordings = load_recordings(spec, options.recordings, None, options.count)
     bench = CrossbarBench(crossbar_design(spec, conductances))
@@ -64,7 +58,7 @@ def main() -> None:
         add("simulation__clock__cpu", round(1e6 * cpu / got.clocks, 2), "us", "one clock of the whole chip, CPU time")
         add("simulation__throughput__wall", round(60 * len(spikes) / wall), "samples/min", "one thread, wall clock")
         add("simulation__throughput__cpu", round(60 * len(spikes) / cpu), "samples/min", "one thread, CPU time")
-    add("machine__load__average", round(os.getloadavg()[0], 2), "", f"load average, {os.cpu_count()} cores")
+    rows.add_load("machine__load__average", os.getloadavg()[0], "end")
     write_metrics(options.out, rows)
 
 

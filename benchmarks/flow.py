@@ -12,9 +12,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from flows.common.metrics import Metric, now, package_version, write_metrics
-
-RESULTS = Path(__file__).resolve().parent / "results"
+from benchmarks.measured import RESULTS, record
+from flows.common.metrics import write_metrics
 
 
 def main() -> None:
@@ -31,19 +30,17 @@ def main() -> None:
     steps = json.loads(path.read_text())["steps"]
     total = {"name": "together", "seconds": sum(step["seconds"] for step in steps), "peak_mb": None}
     total["peak_mb"] = max(step["peak_mb"] or 0 for step in steps)
-    date = now()
     metrics = []
-    # what stands behind the colon is told where steps need it to differ
+    # what follows the colon is shown where steps need it to differ
     alike = Counter(step["name"].partition(":")[0] for step in steps)
     for step in [*steps, total]:
         what = step["name"].partition(":")[0]
         case = re.sub(r"[^A-Za-z0-9]+", "_", step["name"] if alike[what] > 1 else what).strip("_")
         for quantity, value, unit in (("time", step["seconds"], "s"), ("memory", step["peak_mb"], "MB")):
             metrics.append(
-                Metric(
-                    name=f"flow__{quantity}__case:{case}", value=value, unit=unit, tool="liquidcal",
-                    tool_version=package_version("liquidcal"), library="", library_sha256="", date=date,
-                    method=f"{step['name']}; wall clock and largest memory of all processes, {options.machine}",
+                record(
+                    f"flow__{quantity}__case:{case}", value, unit,
+                    f"{step['name']}; wall clock and largest memory of all processes, {options.machine}",
                     command=f"liquidcal flow {options.design} {options.flags}".strip(),
                 )
             )  # fmt: skip

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measured import RESULTS
 from flows.common.metrics import now, package_version
 from flows.designs.design import Design, component
 from flows.physical.fpga import DEVICES, FpgaError, SizeError, place_and_route
@@ -26,7 +27,7 @@ from sim.files import replacing
 from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
 from sim.lsm_crossbar.spec import FULL_MACRO, N_MNIST, N_TIDIGITS, CrossbarSpec
 
-RESULT = Path(__file__).resolve().parent / "results" / "fpga.json"
+RESULT = RESULTS / "fpga.json"
 CROSSBAR_16 = replace(
     N_MNIST, name="CROSSBAR_16", rows=32, columns=32, inputs=16, neurons=16, outputs=4, rows_per_read=16
 )
@@ -201,8 +202,8 @@ def main() -> None:
         note = (
             f"yosys {yosys_version()}, {tools}; placed and routed for 40 MHz, ports behind shift chains, which are "
             f"counted; `python -m benchmarks.fpga`, {now()[:10]}, {os.cpu_count()} cores. The macro of a crossbar is "
-            "emulated in block RAM. What does not fit is told by yosys' netlist: tables and carries alone. `_network`: "
-            "without the front end, its clock the internal one, 8 times that of the crossings."
+            "emulated in block RAM. Logic cells of what does not fit are those of yosys' netlist: tables and carries "
+            "alone. `_network`: without the front end, its clock the internal one, 8 times that of the crossings."
         )
         content = {
             "tables": [

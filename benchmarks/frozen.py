@@ -9,9 +9,6 @@ is simulated gate by gate and has to give the golden model's latents. da4ml runs
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.baselines.da4ml_arrays import network_arrays
-from flows.common.metrics import Metric, read_metrics, write_metrics
+from benchmarks.measured import RESULTS, Baseline, baseline_python, kept
+from flows.common.metrics import Metric, write_metrics
 from flows.designs.frozen import KEEP
 from flows.learning.conversion import sample_pixels, trace_model
 from flows.library.catalogue import cell_library
@@ -37,9 +35,7 @@ from sim.hgcal_encoder.learning.decoder import shipped_models
 from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-RESULT = REPOSITORY / "benchmarks" / "results" / "frozen.json"
-RIVALS = REPOSITORY / ".venv-baselines" / "bin" / "python"
+RESULT = RESULTS / "frozen.json"
 IMAGES = 8192
 ARITHMETICS = ("chip", "exact")
 
@@ -103,15 +99,11 @@ def report(case: str, result: SynthesisResult, library: CellLibrary, weights: We
     ]
 
 
-def baselines(weights: Weights, folder: Path) -> dict[str, Any]:
+def baselines(python: Path, weights: Weights, folder: Path) -> dict[str, Any]:
     """Write da4ml's Verilog into a folder."""
     np.savez(folder / "network.npz", **network_arrays(weights, np.zeros((1, 48), np.int64)))
-    program = REPOSITORY / "benchmarks" / "baselines" / "da4ml_verilog.py"
-    run = subprocess.run([RIVALS, program, folder / "network.npz", folder], capture_output=True, text=True, check=False)
-    if run.returncode:
-        raise SystemExit(f"da4ml ended with {run.returncode}: {run.stderr[-2000:]}")
-    answer: dict[str, Any] = json.loads(run.stdout.strip().splitlines()[-1])
-    return answer
+    with Baseline(python, "da4ml_verilog.py", folder / "network.npz", folder) as process:
+        return process.about
 
 
 def main() -> None:
@@ -121,13 +113,12 @@ def main() -> None:
     parser.add_argument("--arithmetics", nargs="+", choices=ARITHMETICS, default=list(ARITHMETICS))
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
-    if not RIVALS.exists():
-        sys.exit("benchmarks.frozen: no .venv-baselines; run `make bench`")
+    python = baseline_python("baselines")
     trained = Weights.load(shipped_models()[options.model], ECON_T)
-    rows = {metric.name: metric for metric in (read_metrics(options.out) if options.out.is_file() else [])}
+    rows = {metric.name: metric for metric in kept(options.out, lambda _: False)}
     with tempfile.TemporaryDirectory(prefix="liquidcal-frozen-") as scratch:
         folder = Path(scratch)
-        about = baselines(trained, folder)
+        about = baselines(python, trained, folder)
         for name in options.arithmetics:
             spec = arithmetic(name)
             weights = Weights.from_codes(trained.to_codes(), spec)

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.common.metrics import Metric, now, package_version, write_metrics
+from benchmarks.measured import RESULTS, Rows
+from flows.common.metrics import write_metrics
 from sim.lsm_crossbar.macro_model.array import column_currents, ir_drop_factors, relaxed_column_currents
 from sim.lsm_crossbar.macro_model.device import draw_conductances_us
 from sim.lsm_crossbar.spec import N_MNIST
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-RESULT = REPOSITORY / "benchmarks" / "results" / "ir_drop.json"
+RESULT = RESULTS / "ir_drop.json"
 SOURCE_LINE_OHM, BIT_LINE_OHM = 0.05, 2.5
 
 
@@ -58,14 +58,8 @@ def main() -> None:
         drops.append(1 - true / ideal)
     code = spec.read_voltage_v * spec.g_lsb_us
     column = (g * reads[0]).sum(axis=0).mean() * spec.read_voltage_v / code
-    rows: list[Metric] = []
-
-    def add(name: str, value: float, unit: str, method: str) -> None:
-        print(f"{value:12} {unit}  {method}")
-        rows.append(
-            Metric(name=name, value=value, unit=unit, tool="liquidcal", tool_version=package_version("liquidcal"),
-                   library="", library_sha256="", method=method, command="python -m benchmarks.ir_drop", date=now())
-        )  # fmt: skip
+    rows = Rows("python -m benchmarks.ir_drop")
+    add = rows.add
 
     add("ir_drop__mean", round(100 * float(np.mean(drops)), 2), "%", "mean drop of a column's current")
     add("ir_drop__relaxation__error", float(f"{100 * relaxation:.2g}"), "%",

@@ -15,64 +15,26 @@ environment of their own, ``.venv-spiking``, from `baselines/spiking-requirement
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from flows.common.metrics import Metric, now, package_version, write_metrics
+from benchmarks.measured import LIQUIDCAL, RESULTS, Baseline, Rows, baseline_python
+from flows.common.metrics import write_metrics
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.recordings.event_camera import EventCamera, mnist_digits
 from sim.lsm_crossbar.recordings.events import ENCODINGS, encode_all
 from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-RESULT = REPOSITORY / "benchmarks" / "results" / "liquid_speed.json"
-RIVALS = REPOSITORY / ".venv-spiking" / "bin" / "python"
-LIQUIDCAL = "{} (numpy {}, numba {})".format(*map(package_version, ("liquidcal", "numpy", "numba")))
+RESULT = RESULTS / "liquid_speed.json"
 PAUSE_S = 0.5
 LIBRARIES = {"snntorch": "snnTorch", "spikingjelly": "SpikingJelly"}
-
-
-class Baselines:
-    """The process in the baselines' environment; see `baselines/spiking_network.py`."""
-
-    def __init__(self, python: Path, liquid: Path) -> None:
-        program = REPOSITORY / "benchmarks" / "baselines" / "spiking_network.py"
-        self.process = subprocess.Popen(
-            [python, program, liquid], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.about = self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the baselines' process ended with code {self.process.wait()}, see its message above")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def ask(self, request: str) -> dict[str, Any]:
-        """Send one line, read one."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(request + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def close(self) -> None:
-        """End the process."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(60)
 
 
 def idealised(weights: np.ndarray, inputs: np.ndarray, spec: CrossbarSpec) -> np.ndarray:
@@ -93,13 +55,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--samples", type=int, default=1000, help="samples of a call")
-    parser.add_argument("--baselines", type=Path, default=RIVALS, help="python of the baselines' environment")
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
-    if not options.baselines.exists():
-        sys.exit(
-            f"benchmarks.liquid_speed: no {options.baselines}; install benchmarks/baselines/spiking-requirements.txt"
-        )
+    python = baseline_python("spiking")
     spec = N_MNIST
     image = draw(spec, 0)
     digits = mnist_digits().images[:200]
@@ -129,7 +87,7 @@ def main() -> None:
             threshold=float(spec.threshold),
             inputs=inputs.astype(np.uint8),
         )
-        baselines = Baselines(options.baselines, liquid)
+        baselines = Baseline(python, "spiking_network.py", liquid)
         for name in LIBRARIES:
             file = Path(scratch) / f"{name}.npy"
             baselines.ask(f"{name} {file}")
@@ -151,15 +109,8 @@ def main() -> None:
                 processor[name].append(len(inputs) / answer["processor_seconds"])
         baselines.close()
 
-    rows: list[Metric] = []
-    date = now()
-
-    def add(name: str, value: float, unit: str, method: str, tool: str = "liquidcal", version: str = LIQUIDCAL) -> None:
-        print(f"{value:12,} {unit}  {method}")
-        rows.append(
-            Metric(name=name, value=value, unit=unit, tool=tool, tool_version=version, library="", library_sha256="",
-                   method=method, command="python -m benchmarks.liquid_speed", date=date)
-        )  # fmt: skip
+    rows = Rows("python -m benchmarks.liquid_speed", version=LIQUIDCAL)
+    add = rows.add
 
     add("liquid__throughput__engine:golden", round(statistics.median(wall["golden"])), "samples/s",
         "golden model, compiled, all cores: input spikes to spikes and counts, exact macro arithmetic")  # fmt: skip
@@ -182,8 +133,7 @@ def main() -> None:
     add("liquid__spike_rate", round(100 * float(activity.spikes.mean()), 1), "%", "neurons that spike in a step")
     add("liquid__active_rows", round(float(activity.row_activations.sum() / len(inputs) / spec.steps), 1), "rows",
         "active rows of a step, inputs and recurrent")  # fmt: skip
-    machine = f"{os.cpu_count()} cores, {platform.machine()}"
-    add("liquid__load_average", round(load[0], 2), "", f"load average over one minute at the start ({machine})")
+    rows.add_load("liquid__load_average", load[0], "start")
     write_metrics(options.out, rows)
     print(f"wrote {os.path.relpath(options.out)}")
 

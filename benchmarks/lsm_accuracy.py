@@ -33,8 +33,9 @@ from benchmarks.lsm_data import (
     shifted,
     synthesised,
 )
+from benchmarks.measured import record
 from benchmarks.style import figure, save
-from flows.common.metrics import Metric, now, package_version, write_metrics
+from flows.common.metrics import Metric, write_metrics
 from sim.files import replacing
 from sim.lsm_crossbar.learning.health import Health, liquid_health
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
@@ -117,18 +118,8 @@ def protocols(parts: Parts, encoding: Encoding, spec: CrossbarSpec, seed: int) -
 
 def metric(name: str, case: str, value: float, method: str, words: str) -> Metric:
     """One figure of this benchmark."""
-    return Metric(
-        name=f"{name}__case:{case}",
-        value=round(value, 2),
-        unit="%",
-        tool="liquidcal",
-        tool_version=package_version("liquidcal"),
-        library="",
-        library_sha256="",
-        method=method,
-        command=f"python -m benchmarks.lsm_accuracy {words}",
-        date=now(),
-    )
+    command = f"python -m benchmarks.lsm_accuracy {words}"
+    return record(f"{name}__case:{case}", round(value, 2), "%", method, command=command)
 
 
 def spread(case: str, values: Sequence[float], method: str, words: str) -> Iterator[Metric]:

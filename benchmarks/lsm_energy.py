@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
-from flows.common.metrics import Metric, now, package_version, write_metrics
+from benchmarks.measured import RESULTS, record
+from flows.common.metrics import Metric, write_metrics
 from flows.designs.design import design
 from flows.estimates.crossbar_energy import NODE, Term, area_terms, digital_terms, macro_terms, split
 from flows.physical.mapped import Mapped
@@ -22,7 +24,6 @@ from flows.synthesis.result import load_result
 from sim.lsm_crossbar.energy import Estimate, inference_energy
 from sim.lsm_crossbar.spec import CrossbarSpec
 
-RESULTS = Path(__file__).resolve().parent / "results"
 ENDS = ("low", "nominal", "high")
 
 Make = Callable[..., Metric]
@@ -67,15 +68,8 @@ def main() -> None:
     if stimulus.source != facts["activity"]:
         raise SystemExit(f"{power} is of {facts['activity']}, now it would be {stimulus.source}: measure power again")
     macro = inference_energy(spec, stimulus.conductances, stimulus.golden)
-    date = now()
-
-    def make(**fields: object) -> Metric:
-        return Metric(
-            tool="liquidcal", tool_version=package_version("liquidcal"), library=mapped.cells.name,
-            library_sha256=mapped.cells.sha256, date=date,
-            command=f"python -m benchmarks.lsm_energy {options.design}{part.options}",
-            **fields,  # type: ignore[arg-type]
-        )  # fmt: skip
+    command = f"python -m benchmarks.lsm_energy {options.design}{part.options}"
+    make = partial(record, command=command, library=mapped.cells)
 
     terms = macro_terms(spec, macro) + digital_terms(facts)
     whole = total(terms)

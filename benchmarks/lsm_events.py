@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.lsm_data import IMAGES, RESULTS, STEP_US, real
+from benchmarks.measured import record
 from benchmarks.style import figure, save
-from flows.common.metrics import Metric, now, package_version, write_metrics
+from flows.common.metrics import write_metrics
 from sim.lsm_crossbar.recordings.event_camera import SACCADES_US, TRAJECTORY, EventCamera, mnist_digits
 from sim.lsm_crossbar.recordings.events import ENCODINGS, Events, encode_all
 
@@ -75,17 +76,12 @@ def main() -> None:
     for case, side in (("real", events), ("synthesised", made)):
         for name, value in statistics(side).items():
             metrics.append(
-                Metric(
-                    name=f"{case}__case:{name}",
-                    value=round(value, 3 if name == "on_fraction" else 0),
-                    unit="",
-                    tool="liquidcal",
-                    tool_version=package_version("liquidcal"),
-                    library="",
-                    library_sha256="",
-                    method=WORDS[name],
+                record(
+                    f"{case}__case:{name}",
+                    round(value, 3 if name == "on_fraction" else 0),
+                    "",
+                    WORDS[name],
                     command="python -m benchmarks.lsm_events",
-                    date=now(),
                 )
             )
     write_metrics(RESULTS / "lsm_events.json", metrics)

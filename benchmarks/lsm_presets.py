@@ -10,11 +10,10 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.measured import RESULTS
 from flows.common.metrics import find, read_metrics, write_metrics
 from flows.synthesis.result import load_result
 from sim.lsm_crossbar.spec import PRESETS
-
-RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def main() -> None:

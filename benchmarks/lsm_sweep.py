@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from benchmarks import measured
 from benchmarks.lsm_accuracy import DRAWS, ENCODING, Parts
 from benchmarks.lsm_data import IMAGES, RESULTS, STEP_US, Part, counts, kept
 from benchmarks.style import figure, save
-from flows.common.metrics import Metric, now, package_version, write_metrics
+from flows.common.metrics import write_metrics
 from sim.lsm_crossbar.learning.readout_training import accuracy, train
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.device import draw, noise_scale, programming_voltage_v
@@ -121,20 +123,18 @@ def main() -> None:
     write(table, reads)
 
 
+figure_of = partial(measured.record, command="python -m benchmarks.lsm_sweep")
+"""A figure of this benchmark."""
+
+
 def write(table: dict[str, dict[Any, list[float]]], reads: dict[int, float]) -> None:
     """Results and plot of the sweeps."""
     metrics = [
-        Metric(
-            name=f"macro__reads__case:rows_per_read_{rows}",
-            value=round(number),
-            unit="",
-            tool="liquidcal",
-            tool_version=package_version("liquidcal"),
-            library="",
-            library_sha256="",
-            method=f"reads of the macro for one recording, mean of 200 recordings and {len(DRAWS)} draws",
-            command="python -m benchmarks.lsm_sweep",
-            date=now(),
+        figure_of(
+            f"macro__reads__case:rows_per_read_{rows}",
+            round(number),
+            "",
+            f"reads of the macro for one recording, mean of 200 recordings and {len(DRAWS)} draws",
         )
         for rows, number in reads.items()
     ]
@@ -142,20 +142,8 @@ def write(table: dict[str, dict[Any, list[float]]], reads: dict[int, float]) -> 
         for value, scores in points.items():
             case = f"{name}_{value:g}".replace("+", "")
             for quantity, figure_ in (("mean", np.mean(scores)), ("std", np.std(scores, ddof=1))):
-                metrics.append(
-                    Metric(
-                        name=f"accuracy__{quantity}__case:{case}",
-                        value=round(float(figure_), 2),
-                        unit="%",
-                        tool="liquidcal",
-                        tool_version=package_version("liquidcal"),
-                        library="",
-                        library_sha256="",
-                        method=f"{quantity} over {len(scores)} draws, {SWEEPS[name][0]} {value:g}",
-                        command="python -m benchmarks.lsm_sweep",
-                        date=now(),
-                    )
-                )
+                method = f"{quantity} over {len(scores)} draws, {SWEEPS[name][0]} {value:g}"
+                metrics.append(figure_of(f"accuracy__{quantity}__case:{case}", round(float(figure_), 2), "%", method))
     write_metrics(RESULTS / "lsm_sweep.json", metrics)
     best = np.mean(table["adc_bits"][8])
     enough = min(bits for bits, scores in table["adc_bits"].items() if np.mean(scores) > best - 1)

@@ -18,11 +18,8 @@ hls4ml, da4ml and Keras start from normalised pixels; the golden model also norm
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -38,7 +35,8 @@ import numpy as np
 
 from benchmarks.baselines.da4ml_arrays import network_arrays
 from benchmarks.baselines.keras_network import keras_model
-from flows.common.metrics import Metric, now, package_version, write_metrics
+from benchmarks.measured import LIQUIDCAL, RESULTS, Baseline, Rows, baseline_python
+from flows.common.metrics import package_version, write_metrics
 from flows.learning.conversion import Hls4mlNetwork
 from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.grid import to_grid
@@ -47,10 +45,7 @@ from sim.hgcal_encoder.spec import CELLS, ECON_T, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 from sim.hgcal_encoder.words import pack
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-RESULT = REPOSITORY / "benchmarks" / "results" / "models.json"
-RIVALS = REPOSITORY / ".venv-baselines" / "bin" / "python"
-LIQUIDCAL = "{} (numpy {}, numba {})".format(*map(package_version, ("liquidcal", "numpy", "numba")))
+RESULT = RESULTS / "models.json"
 
 
 @dataclass
@@ -108,46 +103,22 @@ def with_threads(threads: int, call: Callable[[], Any]) -> Callable[[], Any]:
 class Da4ml:
     """The baseline process in its own environment; see `baselines/da4ml_network.py`."""
 
-    def __init__(self, weights: Weights, pixels: np.ndarray, folder: Path) -> None:
+    def __init__(self, python: Path, weights: Weights, pixels: np.ndarray, folder: Path) -> None:
         network = folder / "network.npz"
         np.savez(network, **network_arrays(weights, pixels))
-        program = REPOSITORY / "benchmarks" / "baselines" / "da4ml_network.py"
         self.folder = folder
-        self.process = subprocess.Popen(
-            [RIVALS, program, network], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.about = self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the da4ml process ended with code {self.process.wait()}, see its message above")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def ask(self, request: str) -> dict[str, Any]:
-        """Send one line, read one."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(request + "\n")
-        self.process.stdin.flush()
-        return self._answer()
+        self.process = Baseline(python, "da4ml_network.py", network)
+        self.about = self.process.about
 
     def latents(self, engine: str) -> np.ndarray:
         """Codes that an engine computes."""
         file = self.folder / f"{engine}.npy"
-        self.ask(f"{engine} {file}")
+        self.process.ask(f"{engine} {file}")
         return np.load(file)
 
     def timed(self, engine: str) -> Callable[[], tuple[float, float | None]]:
         """One call of an engine, timed inside its process."""
-        return lambda: (self.ask(engine)["seconds"], None)
-
-    def close(self) -> None:
-        """End the process."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(60)
+        return lambda: (self.process.ask(engine)["seconds"], None)
 
 
 def exact_products(spec: EncoderSpec) -> EncoderSpec:
@@ -173,8 +144,7 @@ def main() -> None:
     parser.add_argument("--no-da4ml", action="store_true", help="leave da4ml out")
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
-    if not options.no_da4ml and not RIVALS.exists():
-        sys.exit("benchmarks.models: no .venv-baselines; run `make bench`, or pass --no-da4ml")
+    python = None if options.no_da4ml else baseline_python("baselines")
     rng = np.random.default_rng(20260101)
     spec = ECON_T
     weights = Weights.random(spec, rng)
@@ -239,8 +209,8 @@ def main() -> None:
                    timed(lambda: network(batch).numpy()))
         )  # fmt: skip
         da4ml = None
-        if not options.no_da4ml:
-            da4ml = Da4ml(weights, pixels, folder)
+        if python is not None:
+            da4ml = Da4ml(python, weights, pixels, folder)
             threads = da4ml.about["threads"]
             for kind, products, wanted in (("chip", "chip arithmetic", expected), ("exact", "whole products", whole)):
                 same(f"da4ml, {products}", da4ml.latents(kind), wanted)
@@ -255,7 +225,7 @@ def main() -> None:
             for engine in engines:
                 engine.measure()
         if da4ml is not None:
-            da4ml.close()
+            da4ml.process.close()
     load_after = os.getloadavg()
     print("load average at the end: {:.2f} {:.2f} {:.2f}".format(*load_after))
 
@@ -272,15 +242,8 @@ def write(
     load_after: tuple[float, ...],
 ) -> None:
     """Print the figures and write them as metrics."""
-    date = now()
-    rows: list[Metric] = []
-
-    def add(name: str, value: float, unit: str, method: str, tool: str = "liquidcal", version: str = LIQUIDCAL) -> None:
-        print(f"{value:14,} {unit}  {method}")
-        rows.append(
-            Metric(name=name, value=value, unit=unit, tool=tool, tool_version=version, library="", library_sha256="",
-                   method=method, command="make bench", date=date)
-        )  # fmt: skip
+    rows = Rows("make bench", version=LIQUIDCAL)
+    add = rows.add
 
     by_name = {engine.name: engine for engine in engines}
     two, one = (by_name[f"engine:numba__threads:{n}__path:charges_to_latents"] for n in (2, 1))
@@ -311,10 +274,8 @@ def write(
     add("model__codes_compared", compared, "codes", method)
     method = "latent codes that change if products are kept whole instead of floored one by one (random weights)"
     add("model__product_rule__codes_changed", round(100 * changed, 2), "%", method)
-    machine = f"{os.cpu_count()} cores, {platform.machine()}"
     for when, load in (("start", load_before), ("end", load_after)):
-        method = f"load average over one minute at the {when} of the run ({machine})"
-        add(f"machine__load_average__{when}", round(load[0], 2), "", method, "Linux", platform.release())
+        rows.add_load(f"machine__load_average__{when}", load[0], when)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_metrics(out, rows)
 

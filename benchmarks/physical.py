@@ -12,11 +12,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from flows.common.metrics import Metric, find, now, package_version, read_metrics, write_metrics
+from benchmarks.measured import RESULTS, record
+from flows.common.metrics import Metric, find, read_metrics, write_metrics
 from flows.estimates.translation import area_range, energy_range
 from flows.physical.mapped import Mapped
-
-RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def translated(folder: Path, name: str) -> list[Metric]:
@@ -37,11 +36,9 @@ def translated(folder: Path, name: str) -> list[Metric]:
     for what, found in (("design__core__area", area), ("energy__per_inference__dynamic", energy)):
         for estimate in found.estimates:
             rows.append(
-                Metric(
-                    name=f"{what}__node:65nm_LP__method:{estimate.name}", value=estimate.value, unit=found.unit,
-                    tool="liquidcal", tool_version=package_version("liquidcal"), library=mapped.cells.name,
-                    library_sha256=mapped.cells.sha256, method=estimate.method,
-                    command=f"python -m benchmarks.physical {name}", date=now(),
+                record(
+                    f"{what}__node:65nm_LP__method:{estimate.name}", estimate.value, found.unit, estimate.method,
+                    command=f"python -m benchmarks.physical {name}", library=mapped.cells,
                 )
             )  # fmt: skip
     return rows
@@ -55,7 +52,7 @@ def main() -> None:
     parser.add_argument("--timing", action="store_true", help="write the timing alone")
     options = parser.parse_args()
     folder = options.out / options.design
-    if Mapped(folder=folder).placement() is None:
+    if Mapped(folder=folder).placement is None:
         raise SystemExit(f"{folder} holds no placement of its netlist: run liquidcal place {options.design}")
     if options.timing:
         result = [m for m in read_metrics(folder / "timing" / "metrics.json") if m.name.startswith("timing__")]

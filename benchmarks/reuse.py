@@ -15,18 +15,19 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from flows.common.metrics import Metric, now, read_metrics, write_metrics
+from benchmarks.measured import RESULTS, kept, record
+from flows.common.metrics import Metric, write_metrics
 from flows.library.catalogue import cell_library
 from flows.library.library import CellLibrary
-from flows.physical.timing import sta_version
 from flows.synthesis.synthesise import synthesise
+from flows.tools.opensta import sta_version
 from flows.tools.yosys import run_yosys
 from hw.common.export import to_rtlil
 from hw.hgcal_encoder.encoder import Encoder
 from hw.hgcal_encoder.schedule import Schedule
 from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
 
-RESULT = Path(__file__).resolve().parent / "results" / "reuse.json"
+RESULT = RESULTS / "reuse.json"
 BUNCH_CROSSING_NS = 25.0
 
 
@@ -59,10 +60,9 @@ def measure(spec: EncoderSpec, library: CellLibrary, command: str) -> list[Metri
 
     def add(name: str, value: float, unit: str, method: str, tool: str = "", version: str = "") -> None:
         rows.append(
-            Metric(
-                name=f"{name}__case:reuse_{spec.reuse}", value=value, unit=unit, tool=tool or area.tool,
-                tool_version=version or area.tool_version, library=area.library, library_sha256=area.library_sha256,
-                method=f"reuse {spec.reuse}: {method}", command=command, date=now(),
+            record(
+                f"{name}__case:reuse_{spec.reuse}", value, unit, f"reuse {spec.reuse}: {method}", command=command,
+                tool=tool or area.tool, version=version or area.tool_version, library=library,
             )
         )  # fmt: skip
 
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     library = cell_library("nangate45")
-    rows = read_metrics(options.out) if options.out.is_file() else []
+    rows = kept(options.out, lambda _: False)
     for reuse in options.factors:
         spec = replace(ECON_T, reuse=reuse)
         new = measure(spec, library, f"python -m benchmarks.reuse --factors {reuse}")

@@ -10,26 +10,24 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from benchmarks.measured import RESULTS, record
 from flows.campaign.conclusions import TOPS, conclusions
 from flows.campaign.hessian import hessian_ranking
 from flows.campaign.physics import Sensitivity, physics_sample, weight_sensitivity
-from flows.common.metrics import Metric, now, package_version, read_metrics, write_metrics
+from flows.common.metrics import Metric, read_metrics, write_metrics
 from flows.report import drawing
 from flows.report.campaign_plots import lines_svg, sensitivity_svg
 from sim.files import replacing
 from sim.hgcal_encoder.learning.decoder import TrainedModel
 
 ROOT = Path(__file__).resolve().parent
-RESULTS, IMAGES = ROOT / "results", ROOT.parent / "docs" / "images"
+IMAGES = ROOT.parent / "docs" / "images"
 MODEL = "econ_t_5elinks"
 
 
 def metric(name: str, value: float | str, unit: str, method: str) -> Metric:
     """A figure of this benchmark."""
-    return Metric(
-        name=name, value=value, unit=unit, tool="liquidcal", tool_version=package_version("liquidcal"), library="",
-        library_sha256="", method=method, command="python -m benchmarks.sensitivity", date=now(),
-    )  # fmt: skip
+    return record(name, value, unit, method, command="python -m benchmarks.sensitivity")
 
 
 def main() -> None:
@@ -105,7 +103,7 @@ def main() -> None:
         for name, value in zip(("", "_low", "_high"), row["corrupted_per_day"], strict=True):
             rates.append(
                 metric(
-                    f"corrupted_crossings_per_day{name}__case:{case}", f"{value:.2e}", "",
+                    f"corrupted_crossings_per_day{name}__case:{case}", float(f"{value:.3g}"), "",
                     "closed formula, image loaded every 10 h",
                 )
             )  # fmt: skip

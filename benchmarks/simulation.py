@@ -14,14 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.common.metrics import Metric, now, write_metrics
+from benchmarks.measured import RESULTS, Rows
+from flows.common.metrics import write_metrics
 from flows.simulation.encoder import EncoderBench, encoder_design
 from flows.tools.verilator import verilator_version
 from flows.verification.encoder_stimulus import random_settings, random_weights, random_words
 from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.spec import load_spec
 
-RESULT = Path(__file__).parent / "results" / "simulation.json"
+RESULT = RESULTS / "simulation.json"
 
 
 def children_s() -> float:
@@ -39,16 +40,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     spec = load_spec(options.preset)
-    rows: list[Metric] = []
-    date, version = now(), verilator_version()
-
-    def add(name: str, value: float, unit: str, method: str) -> None:
-        print(f"{value:14,} {unit}  {method}", flush=True)
-        command = f"python -m benchmarks.simulation {spec.name}"
-        rows.append(
-            Metric(name=name, value=value, unit=unit, tool="verilator", tool_version=version, library="",
-                   library_sha256="", method=method, command=command, date=date)
-        )  # fmt: skip
+    rows = Rows(f"python -m benchmarks.simulation {spec.name}", "verilator", verilator_version())
+    add = rows.add
 
     start = time.perf_counter()
     design = encoder_design(spec)
@@ -65,7 +58,7 @@ def main() -> None:
             add("simulation__build__runtime", round(wall, 1), "s", "build of the harness, two jobs, wall clock")
             add("simulation__build__cpu", round(cpu, 1), "s", "build of the harness, CPU time")
         measure(bench, options.crossings, add)
-    add("machine__load__average", round(os.getloadavg()[0], 2), "", f"load average, {os.cpu_count()} cores")
+    rows.add_load("machine__load__average", os.getloadavg()[0], "end")
     write_metrics(options.out, rows)
 
 

@@ -1,35 +1,56 @@
-"""Tables of measured figures in README and docs, written from committed results: ``python -m benchmarks.tables``.
+"""Figures of README and docs, written from committed results: ``python -m benchmarks.tables``.
 
-A Markdown file holds blocks ``<!-- figures:NAME -->`` to ``<!-- /figures -->``; each is rewritten from
-``benchmarks/results/NAME.json``, a list of `flows.common.metrics.Metric`. With ``--check`` nothing is written, and the
-exit code is 1 if a block differs from its results. Exit code 2: a results file or a block is malformed.
+A Markdown file holds two kinds of marks, both rewritten from ``benchmarks/results/NAME.json``, a list of
+`flows.common.metrics.Metric`:
+
+- a table, ``<!-- figures:NAME -->`` to ``<!-- /figures -->``;
+- a figure in a sentence, ``<!-- figure:NAME:METRIC -->`` to ``<!-- /figure -->``: value and unit of one metric; with
+  ``number`` in place of ``figure`` the value alone. ``NAME`` may be ``published`` and ``METRIC`` ``SYSTEM.KEY`` of
+  ``flows/estimates/published.toml``, of which there are only numbers, as their authors write them.
+
+With ``--check`` nothing is written, and the exit code is 1 if a mark differs from its results. Exit code 2: a results
+file or a mark is malformed.
 
 Metrics of modules (``__module:`` in the name) become one row per module with a column per quantity and a total; metrics
-of cases (``__case:``) likewise, without a total; all others become one row each. What all rows have in common (tool,
-library, date, command) stands once below the table.
+of cases (``__case:``) likewise, without a total; all others become one row each. Below the table stands the origin: a
+link to the file, which holds tool, library, command and date of each figure, and what all rows have in common of these.
+
+A table shows what its mark asks for: ``<!-- figures:NAME rows=GLOB,GLOB columns=QUANTITY,QUANTITY sort -->``. Rows are
+cases, modules or metrics, columns quantities, both by their names in the file; ``sort`` puts rows in the order of their
+names, numbers by value, and sums ("all", "together") last.
 
 A results file may also hold tables as text: an object with ``tables`` (each ``title``, ``columns``, ``rows``) and
-``notes``, as ``benchmarks/comparison.py`` writes it.
+``notes``, as ``benchmarks/comparison.py`` writes it; ``rows`` then chooses tables by title. Links in it are relative to
+the repository. The table ``tested_versions`` comes from ``constraints/``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from math import floor, log10
 from pathlib import Path
 from typing import Any
 
-from flows.common.metrics import Metric, label, read_metrics
+from benchmarks.tested_versions import versions_table
+from flows.common.metrics import Metric, read_metrics
+from flows.common.metrics import label as words
+from flows.common.metrics import quantity as registered
+from flows.estimates.published import systems
 from sim.files import replacing
 
-__all__ = ["render", "render_file", "rewrite", "update"]
+__all__ = ["View", "render", "render_file", "rewrite", "update"]
 
-_BEGIN = re.compile(r"^<!-- figures:([A-Za-z0-9_]+) -->$", re.MULTILINE)
+_BEGIN = re.compile(r"^<!-- figures:([A-Za-z0-9_]+)((?: [^>]*)?) -->$", re.MULTILINE)
 _END = "<!-- /figures -->"
+_INLINE = re.compile(r"<!-- (figure|number):([A-Za-z0-9_]+):(\S+) -->(.*?)<!-- /\1 -->")
+_INLINE_BEGIN = re.compile(r"<!-- (?:figure|number):")
 _MODULE = re.compile(r"__module:([^:]+?)(?=__[a-z_]+:|$)")
 _CASE = re.compile(r"__case:([^:]+)$")
 
@@ -37,13 +58,84 @@ _TOTALS = {"design__flip_flop__count": "design__instance__count__class:flip_flop
 """Where the total of a module quantity has another name."""
 
 
-def render(metrics: Sequence[Metric]) -> str:
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What of a results file a table shows.
+
+    Attributes
+    ----------
+    rows, columns : tuple of str
+        Patterns (`fnmatch`) of cases, modules, metrics or titles, and names of quantities in their order; all where
+        empty.
+    sort : bool
+        Rows in the order of their names, numbers by value, sums last; otherwise as in the file.
+    """
+
+    rows: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    sort: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> View:
+        """The options of a mark: ``rows=a*,b columns=c,d sort``.
+
+        Raises
+        ------
+        ValueError
+            An option that there is not.
+        """
+        options: dict[str, Any] = {}
+        for word in text.split():
+            name, equal, value = word.partition("=")
+            if (name, equal) == ("sort", ""):
+                options["sort"] = True
+            elif name in ("rows", "columns") and value:
+                options[name] = tuple(value.split(","))
+            else:
+                raise ValueError(f"expected rows=..., columns=... or sort, got {word!r}")
+        return cls(**options)
+
+    def shows(self, name: str) -> bool:
+        """Whether a row of that name is shown."""
+        return not self.rows or any(fnmatchcase(name, pattern) for pattern in self.rows)
+
+    def of(self, names: Iterable[str]) -> list[str]:
+        """Names of rows, once each, in the order in which they are shown."""
+        shown = [name for name in dict.fromkeys(names) if self.shows(name)]
+        return sorted(shown, key=_natural) if self.sort else shown
+
+    def quantities(self, there: Sequence[str]) -> list[str]:
+        """Quantities that are shown, in order.
+
+        Raises
+        ------
+        ValueError
+            One of `columns` is not there.
+        """
+        if missing := set(self.columns) - set(there):
+            raise ValueError(f"no column {', '.join(sorted(missing))}; there are {', '.join(there)}")
+        return list(self.columns or there)
+
+
+def _natural(name: str) -> tuple[bool, list[tuple[bool, int, str]]]:
+    """Sorting key: numbers by value, before words; sums last."""
+    parts = [part for part in re.split(r"(\d+)", name) if part]
+    return re.search(r"(?:^|_)(?:all|together|total)$", name) is not None, [
+        (not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts
+    ]
+
+
+def render(metrics: Sequence[Metric], view: View = View(), link: str = "") -> str:
     """Markdown of a list of metrics.
 
     Parameters
     ----------
     metrics : sequence of Metric
         At least one.
+    view : View
+        What of them is shown.
+    link : str
+        Where the file of the metrics is, from the text that shows them.
 
     Returns
     -------
@@ -53,102 +145,150 @@ def render(metrics: Sequence[Metric]) -> str:
     Raises
     ------
     ValueError
-        If there is no metric.
+        If there is no metric, or nothing of what `view` asks for.
     """
     if not metrics:
         raise ValueError("expected at least one metric, got none")
     modules = [metric for metric in metrics if _MODULE.search(metric.name)]
     cases = [metric for metric in metrics if _CASE.search(metric.name)]
     if cases:
-        return _case_table(cases) + "\n" + _origin(metrics) + "\n"
-    table = _module_table(modules, metrics) if modules else _list_table(metrics)
-    return table + "\n" + _origin(metrics) + "\n"
+        table, shown = _case_table(cases, view)
+    elif modules:
+        table, shown = _module_table(modules, metrics, view)
+    else:
+        table, shown = _list_table(metrics, view)
+    if not shown:
+        raise ValueError(f"nothing to show for {view}")
+    return table + "\n" + _origin(shown, link) + "\n"
 
 
-def render_file(path: Path) -> str:
+def render_file(path: Path, view: View = View(), where: str = "README.md") -> str:
     """Markdown of a results file: metrics, or tables as text.
+
+    Parameters
+    ----------
+    path : Path
+        Below ``benchmarks/results`` of a repository.
+    view : View
+        What of it is shown.
+    where : str
+        The text that shows it, relative to the repository: what links are relative to.
 
     Raises
     ------
     ValueError
         If it holds neither.
     """
+
+    def relative(target: str) -> str:
+        return os.path.relpath(target, Path(where).parent)
+
     content = json.loads(path.read_text())
     if isinstance(content, dict) and {"tables", "notes"} <= content.keys():
-        return _text_tables(content)
-    return render(read_metrics(path))
+        return _text_tables(content, view, relative)
+    return render(read_metrics(path), view, relative(f"benchmarks/results/{path.name}"))
 
 
-def _text_tables(content: dict[str, Any]) -> str:
+def _text_tables(content: dict[str, Any], view: View, relative: Callable[[str], str]) -> str:
     """Titles, tables and notes."""
     parts = []
     for part in content["tables"]:
+        if not view.shows(part["title"].replace(" ", "_")):
+            continue
         for row in part["rows"]:
             if len(row) != len(part["columns"]):
                 raise ValueError(f"{part['title']}: expected {len(part['columns'])} cells, got {len(row)}: {row[0]}")
-        lines = [part["columns"], ["---"] * len(part["columns"]), *part["rows"]]
-        parts.append(f"**{part['title']}**\n\n" + "".join("| " + " | ".join(line) + " |\n" for line in lines))
-    return "\n".join([*parts, *(f"{note}\n" for note in content["notes"])])
+        names = [column.replace(" ", "_").replace(",", "") for column in part["columns"]]
+        chosen = [names.index(name) for name in view.quantities(names)]
+        rows = sorted(part["rows"], key=lambda row: _natural(" ".join(row[:2]))) if view.sort else part["rows"]
+        lines = [[row[i] for i in chosen] for row in (part["columns"], ["---"] * len(names), *rows)]
+        title = f"**{part['title']}**\n\n" if part["title"] else ""
+        parts.append(title + "".join("| " + " | ".join(line) + " |\n" for line in lines))
+    if not parts:
+        raise ValueError(f"nothing to show for {view}")
+    notes = content["notes"] if not view.columns else ()  # said once, below the last table of the file
+    text = "\n".join([*parts, *(f"{note}\n" for note in notes)])
+    return re.sub(r"\]\((?!https?:|#)([^)]+)\)", lambda link: f"]({relative(link[1])})", text)
 
 
-def _list_table(metrics: Sequence[Metric]) -> str:
-    """One row per metric: what it is, its value, how it arises; the tool where there are several."""
-    tools = sorted({_tool(metric) for metric in metrics})
+def _list_table(metrics: Sequence[Metric], view: View) -> tuple[str, list[Metric]]:
+    """One row per metric: its label and how it arises; the latter alone where a name is not in the registry."""
+    by_name = {metric.name: metric for metric in metrics if view.shows(metric.name)}
+    shown = [by_name[name] for name in view.of(by_name)]
+    tools = sorted({_tool(metric) for metric in shown})
+    named = all(registered(metric.name) for metric in shown)
+    methods = [metric.method for metric in shown]
     rows = []
-    for metric in metrics:
+    for metric in shown:
         value = f"{_value(metric)} {_unit(metric)}".strip()
-        how = "" if metric.method == metric.label else metric.method
-        rows.append([metric.label, value, how, *([_tool(metric)] if len(tools) > 1 else [])])
-    return _table(["what", "value", "how", *(["tool"] if len(tools) > 1 else [])], rows)
+        alone = metric.method if methods.count(metric.method) == 1 else f"{words(metric.name)} ({metric.method})"
+        what = [words(metric.name), value, metric.method] if named else [alone, value]
+        rows.append([*what, *([_tool(metric)] if len(tools) > 1 else [])])
+    header = ["figure", "value", *(["how"] if named else []), *(["tool"] if len(tools) > 1 else [])]
+    return _table(header, rows), shown
 
 
-def _module_table(modules: Sequence[Metric], metrics: Sequence[Metric]) -> str:
+def _module_table(modules: Sequence[Metric], metrics: Sequence[Metric], view: View) -> tuple[str, list[Metric]]:
     """One row per module and a total, then the other figures of the design in one line."""
     cells: dict[str, dict[str, Metric]] = {}
     for metric in modules:
         found = _MODULE.search(metric.name)
         assert found is not None
         cells.setdefault(found[1], {})[_MODULE.sub("", metric.name)] = metric
-    quantities = list(dict.fromkeys(quantity for row in cells.values() for quantity in row))
+    cells = {name: cells[name] for name in view.of(cells)}
+    quantities = view.quantities(list(dict.fromkeys(quantity for row in cells.values() for quantity in row)))
     by_name = {metric.name: metric for metric in metrics}
     totals = {quantity: _TOTALS.get(quantity, quantity) for quantity in quantities}
     header = ["module"]
     for quantity in quantities:
         units = {_unit(row[quantity]) for row in cells.values() if quantity in row} - {"", "GE"}
-        header.append(", ".join([label(quantity), *sorted(units)]))
+        header.append(", ".join([words(quantity), *sorted(units)]))
     # modules carry the name of the design in front; the design's own row holds what belongs to no module below it
     design = min(cells, key=len)
     named = len(cells) > 1 and all(name.startswith(f"{design}_") for name in cells if name != design)
     rows = []
     for module, row in cells.items():
-        shown = module.removeprefix(f"{design}_") if named and module != design else "top level" if named else module
-        rows.append([shown, *(_value(row[quantity]) if quantity in row else "" for quantity in quantities)])
+        label = module.removeprefix(f"{design}_") if named and module != design else "top level" if named else module
+        rows.append([label, *(_value(row[quantity]) if quantity in row else "" for quantity in quantities)])
     rows.append(["**total**", *(f"**{_value(by_name[n])}**" if n in by_name else "" for n in totals.values())])
     # a modifier marks a part of a figure that stands here as a whole
     rest = [m for m in metrics if ":" not in m.name and m.name not in totals.values()]
-    line = "; ".join(f"{label(m.name)} {_value(m)} {_unit(m)}".strip() for m in rest)
-    return _table(header, rows) + (f"\n{line[0].upper()}{line[1:]}.\n" if line else "")
+    line = "; ".join(f"{words(m.name)} {_value(m)} {_unit(m)}".strip() for m in rest)
+    return _table(header, rows) + (f"\n{line[0].upper()}{line[1:]}.\n" if line else ""), list(metrics)
 
 
-def _case_table(metrics: Sequence[Metric]) -> str:
+def _case_table(metrics: Sequence[Metric], view: View) -> tuple[str, list[Metric]]:
     """One row per case, one column per quantity; empty where a case has no such figure. Units stand in the header."""
     rows: dict[str, dict[str, Metric]] = {}
     for metric in metrics:
         found = _CASE.search(metric.name)
         assert found is not None
         rows.setdefault(found[1], {})[_CASE.sub("", metric.name)] = metric
-    quantities = list(dict.fromkeys(quantity for row in rows.values() for quantity in row))
+    quantities = view.quantities(list(dict.fromkeys(quantity for row in rows.values() for quantity in row)))
+    rows = {name: rows[name] for name in view.of(rows) if rows[name].keys() & set(quantities)}
+    # what all shown cases have in front of their own names is said by the text around the table
+    labels = dict(zip(rows, _without_common(list(rows)), strict=True)) if view.rows else {name: name for name in rows}
     header = ["case"]
     for quantity in quantities:
-        units = {_unit(row[quantity]) for row in rows.values() if quantity in row} - {"", label(quantity)}
-        header.append(", ".join([label(quantity), *sorted(units)]))
-    return _table(
-        header,
-        [
-            [case.replace("_", " "), *(_value(row[quantity]) if quantity in row else "" for quantity in quantities)]
-            for case, row in rows.items()
-        ],
-    )
+        units = {_unit(row[quantity]) for row in rows.values() if quantity in row} - {"", words(quantity)}
+        header.append(", ".join([words(quantity), *sorted(units)]))
+    shown = [row[quantity] for row in rows.values() for quantity in quantities if quantity in row]
+    lines = [
+        [labels[case].replace("_", " "), *(_value(row[q]) if q in row else "" for q in quantities)]
+        for case, row in rows.items()
+    ]
+    return _table(header, lines), shown
+
+
+def _without_common(names: Sequence[str]) -> list[str]:
+    """Names without the words that all of them begin with; one name alone stays, and a number keeps what it counts."""
+    words = [name.split("_") for name in names]
+    common = 0
+    while len(names) > 1 and all(len(w) > common + 1 and w[common] == words[0][common] for w in words):
+        common += 1
+    if common and any(w[common].isdigit() for w in words):
+        common -= 1
+    return ["_".join(w[common:]) for w in words]
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -157,15 +297,14 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def _origin(metrics: Sequence[Metric]) -> str:
-    """The line below a table: tool if there is but one, library, dates, commands."""
+def _origin(metrics: Sequence[Metric], link: str) -> str:
+    """The line below a table: where every figure's command stands, tool if there is but one, library, dates."""
     tools = sorted({_tool(metric) for metric in metrics})
     parts = [tools[0]] if len(tools) == 1 else []
-    parts += sorted({f"{m.library} (sha256 {m.library_sha256[:8]}...)" for m in metrics if m.library})
+    parts += sorted({metric.library for metric in metrics if metric.library})
     days = sorted({metric.date[:10] for metric in metrics})
     parts.append(days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}")
-    parts += sorted({f"`{metric.command}`" for metric in metrics})
-    return "Measured: " + ", ".join(parts) + "."
+    return (f"[Origin]({link}): " if link else "Origin: ") + ", ".join(parts) + "."
 
 
 def _tool(metric: Metric) -> str:
@@ -173,11 +312,11 @@ def _tool(metric: Metric) -> str:
 
 
 def _unit(metric: Metric) -> str:
-    return {"um2": "µm²", "B": "MB", "x": "times", "s": "s"}.get(metric.unit, metric.unit)
+    return {"um2": "µm²", "mm2": "mm²", "B": "MB", "x": "times", "s": "s"}.get(metric.unit, metric.unit)
 
 
 def _value(metric: Metric) -> str:
-    """A value as one reads it: counts exact, measured quantities to three digits, at least to the unit."""
+    """A value as one reads it: counts exact, measured quantities to three digits, below 1e9 at least to the unit."""
     value = metric.value
     if isinstance(value, str):
         return value
@@ -188,6 +327,8 @@ def _value(metric: Metric) -> str:
         return f"{value:,}"
     if value == 0:
         return "0"
+    if abs(value) >= 1e9:
+        return f"{value:.3g}".replace("e+", "e")
     digits = 2 - floor(log10(abs(value)))
     if not timed:
         digits = max(digits, 0)
@@ -221,7 +362,11 @@ def rewrite(text: str, results: Path, where: str, *, only: str | None = None) ->
     ValueError
         If a block does not end, or a results file is no list of metrics.
     """
-    parts, missing, position = [], [], 0
+    parts: list[str] = []
+    missing: list[str] = []
+    position = 0
+    if only is None:
+        text = _inline(text, results, where, missing)
     for begin in _BEGIN.finditer(text):
         line = text.count("\n", 0, begin.start()) + 1
         if begin.start() < position:
@@ -233,9 +378,11 @@ def rewrite(text: str, results: Path, where: str, *, only: str | None = None) ->
         parts.append(text[position : begin.end()] + "\n")
         if only not in (None, begin[1]):
             parts.append(text[begin.end() + 1 : end])
+        elif begin[1] == "tested_versions":
+            parts.append(versions_table(results.parent.parent / "constraints"))
         elif path.is_file():
             try:
-                parts.append(render_file(path))
+                parts.append(render_file(path, View.parse(begin[2]), where))
             except (ValueError, TypeError, AttributeError, KeyError) as error:
                 raise ValueError(f"{path}: {error}") from None
         else:
@@ -245,8 +392,35 @@ def rewrite(text: str, results: Path, where: str, *, only: str | None = None) ->
     return "".join(parts) + text[position:], missing
 
 
+def _inline(text: str, results: Path, where: str, missing: list[str]) -> str:
+    """The text with every figure in a sentence as the results give it."""
+
+    def shown(mark: re.Match[str]) -> str:
+        kind, file, name, _ = mark.groups()
+        line = text.count("\n", 0, mark.start()) + 1
+        path = results / f"{file}.json"
+        if file == "published":
+            system, _, key = name.partition(".")
+            if kind != "number" or system not in systems() or key not in systems()[system].figures:
+                raise ValueError(f"{where}, line {line}: published.toml has no number {name}")
+            return f"<!-- number:published:{name} -->{systems()[system].figures[key]:g}<!-- /number -->"
+        if not path.is_file():
+            missing.append(f"{where}, line {line}: no results at {path}")
+            return mark[0]
+        found = [metric for metric in read_metrics(path) if metric.name == name]
+        if not found:
+            raise ValueError(f"{where}, line {line}: {path} has no metric {name}")
+        value = _value(found[0]) if kind == "number" else f"{_value(found[0])} {_unit(found[0])}".strip()
+        return f"<!-- {kind}:{file}:{name} -->{value}<!-- /{kind} -->"
+
+    new = _INLINE.sub(shown, text)
+    if (begun := len(_INLINE_BEGIN.findall(new))) != (whole := len(_INLINE.findall(new))):
+        raise ValueError(f"{where}: {begun - whole} of {begun} figures in sentences are malformed or do not end")
+    return new
+
+
 def update(repository: Path, *, check: bool) -> list[str]:
-    """Rewrite the blocks of ``README.md`` and ``docs/``; with `check` only tell.
+    """Rewrite the figures of ``README.md`` and ``docs/``; with `check` only report.
 
     Returns
     -------

@@ -24,7 +24,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from flows.common.metrics import Metric, find, now, package_version, read_metrics, write_metrics
+from benchmarks.measured import RESULTS, kept, record
+from flows.common.metrics import Metric, find, read_metrics, write_metrics
 from flows.designs.design import Design
 from flows.estimates.published import systems
 from flows.estimates.translation import area_range, energy_range
@@ -32,7 +33,6 @@ from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import ECON_T
 
-RESULTS = Path(__file__).resolve().parent / "results"
 FRONT_END_CLOCKS = 3
 """Registers behind words, normalise and frame, which any algorithm of the chip has."""
 FACTORS = (1, 2, 4, 8)
@@ -126,9 +126,8 @@ def main() -> None:
 def write(path: Path, metrics: list[Metric], missing: Sequence[str]) -> None:
     """Write, with the rows there of designs that have no results now, and say so."""
     names = {metric.name for metric in metrics}
-    old = read_metrics(path) if path.is_file() else ()
-    kept = [m for m in old if m.name not in names and any(re.search(rf"{case}(?!\d)", m.name) for case in missing)]
-    write_metrics(path, [*metrics, *kept])
+    rest = kept(path, lambda m: m.name in names or not any(re.search(rf"{case}(?!\d)", m.name) for case in missing))
+    write_metrics(path, [*metrics, *rest])
     print(path)
 
 
@@ -173,11 +172,7 @@ def reuse_parts(encoders: Mapping[int, Results]) -> list[Metric]:
 
 def target(chips: Mapping[str, Results]) -> list[Metric]:
     """Target, published chip, ours."""
-    made = {"command": "python -m benchmarks.target", "date": now()}
-    plain = Metric(
-        name="x", value=0.0, unit="", tool="liquidcal", tool_version=package_version("liquidcal"), library="",
-        library_sha256="", method="", **made,
-    )  # fmt: skip
+    plain = record("x", 0.0, "", "", command="python -m benchmarks.target")
     rows = []
     units = {"area": "mm2", "energy": "nJ", "latency": "ns"}
     for name, value in TARGET.items():
@@ -235,17 +230,19 @@ def breakdown(chips: Mapping[str, Results], encoders: Mapping[int, Results]) -> 
                 ("leakage", kinds["leakage"]),
             ):  # fmt: skip
                 text = f"{case.replace('_', ' ')}: {part.replace('_', ' ')}, {name}"
-                rows.append(row(total, f"energy__{case}_{part}_{name.replace(' ', '_')}", value, "pJ", text))
-        rows.append(row(total, f"energy__{case}_trees", found.kind("clock_tree"), "pJ",
-                        f"{case.replace('_', ' ')}: trees of both clocks"))  # fmt: skip
-        rows.append(row(total, f"energy__{case}", float(total.value), "pJ", f"{case.replace('_', ' ')}: all ({where})"))
+                rows.append(row(total, f"{name.replace(' ', '_')}__case:{case}_{part}", value, "pJ", text))
+        words = case.replace("_", " ")
+        rows.append(
+            row(total, f"clock_trees__case:{case}_all", found.kind("clock_tree"), "pJ", f"{words}: both clock trees")
+        )
+        rows.append(row(total, f"energy__case:{case}_all", float(total.value), "pJ", f"{words}: all ({where})"))
     for reuse, found in encoders.items():
         total = found.metric("power", "energy__per_inference")
         network = found.parts()["network"]
         floor = network["internal"] + network["switching"]
         value, method = found.worst_energy_nj(floor)
         rows.append(
-            row(total, f"energy__floor_reuse_{reuse}", value, "nJ",
+            row(total, f"floor__case:reuse_{reuse}", value, "nJ",
                 f"floor at reuse {reuse}: {ECON_T.multiplies:,} products with operands and sums, no glitches, "
                 f"no clocks, no protection, no front end, no leakage: {floor:.0f} pJ; {method}")
         )  # fmt: skip

@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from flows.common.metrics import Metric, now, package_version, write_metrics
+from benchmarks.measured import RESULTS, record
+from flows.common.metrics import Metric, package_version, write_metrics
 from flows.learning.encoder import evaluate_model, evaluation_sample
 from sim.hgcal_encoder.files.readers import read_charge_table
 from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
 from sim.hgcal_encoder.learning.metric import BINS
 
-RESULT = Path(__file__).resolve().parent / "results" / "weights.json"
+RESULT = RESULTS / "weights.json"
 _SPREAD = re.compile(r"^\| (\w+) \| (\d+)-(\d+) \|.* ([\d.]+) \|$", re.MULTILINE)
 
 
@@ -45,18 +46,7 @@ def main() -> None:
             print(name)
 
             def metric(quantity: str, value: float, method: str, case: str = name) -> Metric:
-                return Metric(
-                    name=f"{quantity}__case:{case}",
-                    value=round(value, 5),
-                    unit="",
-                    tool=tool,
-                    tool_version=package_version("liquidcal"),
-                    library="",
-                    library_sha256="",
-                    method=method,
-                    command=command,
-                    date=now(),
-                )
+                return record(f"{quantity}__case:{case}", round(value, 5), "", method, command=command, tool=tool)
 
             yield metric("bits_per_latent", int(result["kept_bits"]), "bits of each latent that are sent")
             for data in result["data"]:

@@ -66,20 +66,12 @@ app.add_typer(evaluate.app, name="evaluate")
 
 def main() -> None:
     """Entry point: turns expected errors into one line and an exit code. Ctrl-C ends with 130, as shells do."""
-    from flows.campaign.engine import EngineError
+    from flows.common.errors import FlowError
     from flows.common.metrics import GateError
-    from flows.common.process import SimulatorError
-    from flows.library.liberty_file import LibraryError
-    from flows.physical.fpga import FpgaError
-    from flows.synthesis.result import SynthesisError
-    from flows.tools.yosys import YosysError
     from hw.common.export import ExportError
     from sim.hgcal_encoder.configuration.driver import LoadError
 
-    expected = (
-        *(ValueError, TypeError, OSError, ExportError, FpgaError, LibraryError, LoadError, ModuleNotFoundError),
-        *(EngineError, SimulatorError, SynthesisError, YosysError),
-    )
+    expected = (FlowError, ValueError, TypeError, OSError, ExportError, LoadError, ModuleNotFoundError)
     try:
         app()
     except GateError as error:

@@ -7,7 +7,7 @@ requirements=benchmarks/baselines/requirements.txt
 fail() { printf 'liquidcal bench: %s\n' "$*" >&2; exit 2; }
 
 command -v "$python" >/dev/null || python=$bin/python
-# baselines need numpy 2 and are LGPL: they get an environment of their own
+# baselines are LGPL: they get an environment of their own
 if ! cmp -s "$requirements" "$baselines/requirements.txt"; then
     printf 'installing da4ml into %s\n' "$baselines"
     [ -x "$baselines/bin/python" ] || "$python" -m venv "$baselines"

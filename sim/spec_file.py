@@ -46,7 +46,7 @@ def load_preset(name: str, presets: Mapping[str, Spec], from_toml: Callable[[str
     if not path.is_file():
         raise ValueError(f"no preset and no TOML file named {name!r}; presets: {', '.join(presets)}")
     try:
-        return from_toml(path.read_text())
+        return from_toml(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a TOML file: {error}") from None
     except ValueError as error:

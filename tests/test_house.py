@@ -1,9 +1,12 @@
 """The house rules that a machine can hold: the table of CONTRIBUTING, floors, what may be in the repository."""
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -102,3 +105,101 @@ def test_readmes_of_rooms_name_their_files_and_nothing_else() -> None:
                     assert (readme.parent / code).is_file(), (readme, code)
                 elif re.fullmatch(r"\w+(\.\w+)*", code) and "." not in code:
                     assert code in known, (readme, code)
+
+
+def test_hardware_tests_need_no_flow() -> None:
+    """Neither a hardware test nor what it shares with others imports `flows`; it compiles no C++ and runs no tool."""
+    helpers = [REPOSITORY / "tests" / name for name in ("conftest.py", "specs.py", "crossbars.py")]
+    files = [*(REPOSITORY / "tests" / "hw").rglob("*.py"), *helpers]
+    assert len(files) > 15
+    for path in files:
+        found = re.search(r"^\s*(?:from|import) flows\b.*", path.read_text(), re.M)
+        assert found is None, f"{path.relative_to(REPOSITORY)}: {found and found.group()}"
+
+
+def test_only_the_conftest_skips() -> None:
+    """What a test needs goes through `need`, so that CI cannot lose a test in silence."""
+    for path in (REPOSITORY / "tests").rglob("*.py"):
+        if (path.name == "conftest.py" and path.parent.name == "tests") or path == Path(__file__).resolve():
+            continue
+        found = re.search(r"importorskip|pytest\.skip\b|skipif|SkipTest", path.read_text())
+        assert found is None, f"{path.relative_to(REPOSITORY)}: {found and found.group()}"
+
+
+SKIPPING = """
+import pytest
+from tests.conftest import long, need, need_module
+
+def test_tool(): need(False, "a tool")
+def test_library(): need_module("no_such_library_x", "train")
+def test_optional(): need_module("no_such_library_x", optional=True)
+def test_bare(): pytest.skip("just so")
+@long
+def test_long(): pass
+def test_broken(tmp_path, monkeypatch):
+    (tmp_path / "broken_x.py").write_text("import no_such_library_x")
+    monkeypatch.syspath_prepend(tmp_path)
+    need_module("broken_x")
+"""
+MODULE = """
+from tests.conftest import need_module
+need_module("no_such_library_x")
+def test_vanishes(): pass
+"""
+
+
+@pytest.mark.parametrize("ci", [False, True])
+def test_skips_are_counted_and_ci_has_none(ci: bool, tmp_path: Path) -> None:
+    """With CI=true nothing vanishes: each missing tool or library is a failure, for single tests and whole files."""
+    shutil.copy(REPOSITORY / "tests" / "conftest.py", tmp_path / "conftest.py")
+    (tmp_path / "test_skipping.py").write_text(SKIPPING)
+    (tmp_path / "test_module.py").write_text(MODULE)
+    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "LIQUIDCAL_LONG")}
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-n",
+            "0",
+            "-p",
+            "no:cacheprovider",
+            "-q",
+            "--rootdir",
+            tmp_path,
+            "--continue-on-collection-errors",
+            tmp_path,
+        ],
+        cwd=REPOSITORY,
+        env=environment | {"PYTHONPATH": str(REPOSITORY)} | ({"CI": "true"} if ci else {}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    text = done.stdout + done.stderr
+    # a library that is there but broken is an error everywhere
+    assert re.search(r"^FAILED .*::test_broken\b", text, re.M), text
+    lines = text.splitlines()
+    if not ci:
+        assert "1 failed, 6 skipped" in text, text
+        assert "1 skipped: a tool is missing" in lines
+        assert "1 skipped: library no_such_library_x (extra `train`) is missing" in lines
+        assert "1 skipped: just so" in lines
+        return
+    assert "4 failed, 1 passed, 1 skipped, 1 error" in text, text
+    for name in ("test_tool", "test_library", "test_bare"):
+        assert re.search(rf"^FAILED .*::{name}\b", text, re.M), text
+    assert re.search("^ERROR .*test_module.py", text, re.M), text
+    assert "skipped in CI: just so" in text
+    assert [line for line in lines if "skipped:" in line] == [
+        "1 skipped: optional, also in CI: library no_such_library_x is missing"
+    ]
+
+
+def test_floors_of_the_readme_are_those_of_the_contract() -> None:
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (c["layers"] for c in contracts if c["type"] == "layers" and c.get("containers") == ["flows"])
+    rows = re.findall(r"^\| [a-z ]+ \| (.*) \|$", (REPOSITORY / "flows" / "README.md").read_text(), flags=re.M)
+    shown = [set(re.findall(r"\[(\w+)\]\(\1/README.md\)", row)) for row in rows[1:]]
+    floors = [set(layer.split(" | ")) for layer in layers]
+    assert shown == [(floors[0] | floors[1]) - {"cli"}, *floors[2:]]

@@ -208,13 +208,13 @@ def simulate(
     corrupted = upsets = losses = 0
     for _ in range(reloads):
         count = int(rng.poisson(rate_hz * len(owner) * reload_s))
-        times, struck = np.sort(rng.random(count)) * reload_s, rng.integers(len(owner), size=count)
+        times, upset = np.sort(rng.random(count)) * reload_s, rng.integers(len(owner), size=count)
         upsets += count
         lost: set[tuple[int, int]] = set()
         # words with wrong flip-flops: the scrubbing that ends their time, and which are wrong
         wrong: dict[tuple[int, int], tuple[int, set[int]]] = {}
         changes: list[tuple[float, tuple[int, int]]] = []
-        for time, target in zip(times.tolist(), struck.tolist(), strict=True):
+        for time, target in zip(times.tolist(), upset.tolist(), strict=True):
             store = stores[owner[target]]
             key = (int(owner[target]), int(word[target]))
             if store.corrects == 0:

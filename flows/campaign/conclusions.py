@@ -23,7 +23,7 @@ from sim.hgcal_encoder.spec import EncoderSpec
 __all__ = ["TOPS", "beam_table", "conclusions", "charged"]
 
 TOPS = (0.05, 0.1, 0.25, 0.5)
-"""Parts of the bits whose share of the corruption is told."""
+"""Parts of the bits whose share of the corruption is reported."""
 WORDS_REUSE = 4
 """Multiplications of a multiplier in a crossing for `Scheme.SECDED_WORDS`, which takes some, where the spec has one."""
 RANKINGS = {
@@ -106,7 +106,7 @@ def conclusions(
     ranking : HessianRanking
         Of the same network.
     costs : sequence of Metric, optional
-        Of `flows.report.protection_cost.costs`; without them no areas are told.
+        Of `flows.report.protection_cost.costs`; without them no areas are reported.
     beam : Beam, optional
 
     Returns

@@ -1,8 +1,8 @@
-// Strikes a Verilated chip with faults, called from Python through ctypes (flows/campaign/rtl.py).
+// Injects faults into a Verilated chip, called from Python through ctypes (flows/campaign/rtl.py).
 //
 // The generated Verilog has hooks: a register `<name>_flip` beside every flip-flop, which is added (exclusive or) to what
-// the flip-flop takes at the next clock edge, and one beside some nets, which inverts the net for the clock behind the
-// edge. Both are 0 but for the one edge at which a fault strikes. The wrapper `harness` is that of flows/simulation/native.py.
+// the flip-flop takes at the next clock edge, and one beside some nets, which inverts the net for the clock after the
+// edge. Both are 0 but for the one edge at which a fault is injected. The wrapper `harness` is that of flows/simulation/native.py.
 //
 // STORE_BIT is the place of the clock of the store in the stimulus, -1 if the store has none of its own. It ticks with
 // the clock where something may change in the store: see `edge`.
@@ -28,7 +28,7 @@ struct Part {
 };
 
 struct Event {
-    int32_t delay;  // clocks behind the strike
+    int32_t delay;  // clocks after the injection
     int32_t hook;   // -1: reset
     int32_t bit;
 };
@@ -45,7 +45,7 @@ struct Model {
     std::vector<uint8_t*> enables;  // write enables of the store, as pairs that differ when one is on
     std::vector<uint8_t> in_store;  // of each hook
     bool heals = false;             // the store corrects itself
-    bool stirred = false;           // it was struck or written since a fault began
+    bool stirred = false;           // it was upset or written since a fault began
 
     static VerilatedContext* prepare(VerilatedContext* context, int seed) {
         context->randReset(2);
@@ -81,8 +81,8 @@ struct Model {
             if (*enables[i] != *enables[i + 1]) return true;
         return false;
     }
-    // The rising edge, with the events of this delay. The store ticks if it is told to, is written, is struck, or
-    // corrects itself and was written or struck before: copies may differ.
+    // The rising edge, with the events of this delay. The store ticks if `tick` says so, is written, is upset, or
+    // corrects itself and was written or upset before: copies may differ.
     void edge(const Event* events, size_t count, int64_t delay, bool tick = false) {
         top.clk = 1;
 #if STORE_BIT >= 0
@@ -130,7 +130,7 @@ struct Model {
     uint64_t counter_hash() const { return digest(counters, 5); }
 };
 
-struct Strike {
+struct Injection {
     int64_t clock;
     int64_t window;    // clocks to watch at most
     int64_t patience;  // clocks before which states are not compared
@@ -145,7 +145,7 @@ struct Result {
     int32_t wrong;
     int32_t bus_wrong;
     int32_t stopped;
-    int32_t told;
+    int32_t counted;  // an error counter differs
     int32_t persistent;
     int32_t unused;
 };
@@ -225,7 +225,7 @@ int64_t faults_bind_state(Model* model, const char* lines) {
 
 uint64_t faults_state_bytes(Model* model) { return model->saved.size(); }
 
-// Rows as model_run of harness.cpp. Events (ascending by delay, which counts from the first row) strike at the start of
+// Rows as model_run of harness.cpp. Events (ascending by delay, which counts from the first row) come at the start of
 // row `delay`. `states` and `counts`, if given, get hashes of the flip-flops at the start of each row.
 void faults_rows(Model* model, const uint32_t* stimulus, uint32_t* response, uint64_t rows, const Event* events,
                  uint64_t count, uint64_t* states, uint64_t* counts) {
@@ -243,24 +243,24 @@ void faults_rows(Model* model, const uint32_t* stimulus, uint32_t* response, uin
     }
 }
 
-// Strikes, ascending by clock, on a chip that stands at the start of row 0 of the workload.
+// Injections, ascending by clock, into a chip that stands at the start of row 0 of the workload.
 //
 // The chip without fault advances row by row; before the edge that begins row `clock` its state is saved, and every
 // fault of that row starts from there. Each runs on until its flip-flops are those of the chip without fault (`states`,
 // error counters apart), or to the end of its window or of the workload. `expected` holds what the outputs should show,
 // `frame_care` and `bus_care` which bits of it are frames and which the bus. A fault is watched
-// for `enough` rows more when the bus was wrong, and no more behind `enough` empty frames one after the other.
+// for `enough` rows more when the bus was wrong, and no more after `enough` empty frames one after the other.
 //
-// Returns -1, or the row in front of a strike at which the chip without fault is not in its state of `states`.
-int64_t faults_strike(Model* model, const uint32_t* stimulus, const uint32_t* expected, uint64_t rows,
+// Returns -1, or the row before an injection at which the chip without fault is not in its state of `states`.
+int64_t faults_inject(Model* model, const uint32_t* stimulus, const uint32_t* expected, uint64_t rows,
                       const uint32_t* frame_care, const uint32_t* bus_care, const uint64_t* states,
-                      const uint64_t* counts, const Strike* strikes, uint64_t number, const Event* events,
+                      const uint64_t* counts, const Injection* injections, uint64_t number, const Event* events,
                       int64_t enough, Result* results) {
     uint64_t front = 0;
-    bool mid = false;  // the row in front of the edge has been applied
+    bool mid = false;  // the row before the edge has been applied
     for (uint64_t n = 0; n < number; ++n) {
-        const Strike& strike = strikes[n];
-        const uint64_t before = strike.clock - 1;
+        const Injection& injection = injections[n];
+        const uint64_t before = injection.clock - 1;
         if (mid && front != before) {
             model->restore();
             model->edge();
@@ -284,27 +284,27 @@ int64_t faults_strike(Model* model, const uint32_t* stimulus, const uint32_t* ex
         model->stirred = false;
         int64_t last_right = before;  // row of the last frame that was right or not empty
         int64_t bus_since = -1;
-        const Event* own = events + strike.first;
+        const Event* own = events + injection.first;
         int32_t last = 0;
-        for (int32_t i = 0; i < strike.events; ++i) last = own[i].delay > last ? own[i].delay : last;
+        for (int32_t i = 0; i < injection.events; ++i) last = own[i].delay > last ? own[i].delay : last;
         for (uint64_t row = before;; ++row) {
             // the events of the edge that begins row + 1
-            const int64_t delay = static_cast<int64_t>(row) + 1 - strike.clock;
-            model->edge(own, strike.events, delay);
+            const int64_t delay = static_cast<int64_t>(row) + 1 - injection.clock;
+            model->edge(own, injection.events, delay);
             const uint64_t now = row + 1;
-            const int64_t age = static_cast<int64_t>(now) - strike.clock;
-            // the last row is left out: the hash of the flip-flops behind it is not known
-            if (now + 1 >= rows || age >= strike.window) break;
+            const int64_t age = static_cast<int64_t>(now) - injection.clock;
+            // the last row is left out: the hash of the flip-flops after it is not known
+            if (now + 1 >= rows || age >= injection.window) break;
             // nothing worse can come
             if (result.stopped || (bus_since >= 0 && static_cast<int64_t>(now) - bus_since > enough)) break;
-            // the edge behind the last event may put everything right; later ones are looked at less often
-            if (age > last && age >= strike.patience && (age < 12 || age % 8 == 0) && model->state_hash() == states[now]) {
+            // the edge after the last event may put everything right; later ones are looked at less often
+            if (age > last && age >= injection.patience && (age < 12 || age % 8 == 0) && model->state_hash() == states[now]) {
                 result.persistent = 0;
-                result.told = model->counter_hash() != counts[now];
+                result.counted = model->counter_hash() != counts[now];
                 break;
             }
             bool reset = false;
-            for (int32_t i = 0; i < strike.events; ++i) reset |= own[i].hook < 0 && own[i].delay == age;
+            for (int32_t i = 0; i < injection.events; ++i) reset |= own[i].hook < 0 && own[i].delay == age;
             model->apply(stimulus + now * STIMULUS_WORDS, reset);
             ++result.watched;
             bool frame = false, bus = false, empty = true;
@@ -325,9 +325,9 @@ int64_t faults_strike(Model* model, const uint32_t* stimulus, const uint32_t* ex
             }
         }
         if (result.persistent) {
-            const uint64_t at = static_cast<uint64_t>(strike.clock) + result.watched;
+            const uint64_t at = static_cast<uint64_t>(injection.clock) + result.watched;
             result.persistent = model->state_hash() != states[at];
-            result.told = model->counter_hash() != counts[at];
+            result.counted = model->counter_hash() != counts[at];
         }
         results[n] = result;
     }

@@ -1,4 +1,4 @@
-"""What strikes: populations of flip-flops by stratum, and lists of faults drawn from them.
+"""What is injected: populations of flip-flops by stratum, and lists of faults drawn from them.
 
 A list is a function of chip, schedule, sizes and seed alone, so every engine and every process can make it again.
 """
@@ -25,7 +25,7 @@ Target = tuple[str, int]
 the name of a net, and a bit."""
 
 EXHAUSTIVE = (Stratum.WEIGHT, Stratum.SETTING, Stratum.CONTROL, Stratum.COUNTER)
-"""Strata of which every flip-flop is struck."""
+"""Strata of which every flip-flop is upset."""
 
 _NEAR = 8
 """Most flips of a scrubbed byte come at most so many crossings before its row is scrubbed: none lasts longer than it
@@ -39,7 +39,7 @@ class Kind(StrEnum):
     FLIP = "flip"
     """One flip-flop inverted at the clock edge that begins a crossing."""
     DOUBLE = "double"
-    """Two flip-flops, the second one `gap` crossings behind the first."""
+    """Two flip-flops, the second one `gap` crossings after the first."""
     TRANSIENT = "transient"
     """Nets inverted for `width` crossings."""
     BEAM = "beam"
@@ -58,7 +58,7 @@ class Fault:
     stratum : str
         Stratum that it counts for.
     clock : int
-        Crossing of the workload at whose start it strikes.
+        Crossing of the workload at whose start it is injected.
     gap : int
         `Kind.DOUBLE`: crossings between the first target and the second.
     width : int
@@ -88,13 +88,13 @@ class Fault:
         if len(self.targets) < count or (one and len(self.targets) != count):
             raise ValueError(f"{self.kind}: expected {count} target(s), got {len(self.targets)}")
         if self.clock < 1:
-            raise ValueError(f"clock: a fault strikes at crossing 1 or later, got {self.clock}")
+            raise ValueError(f"clock: a fault is injected at crossing 1 or later, got {self.clock}")
         if self.gap < 0 or self.width < 1:
             raise ValueError(f"expected a gap from 0 and a width from 1, got {self.gap} and {self.width}")
 
     @property
     def delays(self) -> tuple[int, ...]:
-        """Crossings from `clock` to when each target is struck."""
+        """Crossings from `clock` to the upset of each target."""
         if self.kind is Kind.BEAM:
             return self.arrivals
         return (0, self.gap) if self.kind is Kind.DOUBLE else (0,) * len(self.targets)
@@ -102,12 +102,12 @@ class Fault:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """When faults may strike, and when the scrubber comes by.
+    """When faults may be injected, and when the scrubber comes by.
 
     Attributes
     ----------
     first, last : int
-        First and last crossing of the workload at which a fault may strike.
+        First and last crossing of the workload at which a fault may be injected.
     rows : int
         Rows that the scrubber walks over, one a crossing, the first one in crossing 0; 0 without scrubber.
     first_row : int
@@ -129,7 +129,7 @@ class Schedule:
             raise ValueError(f"a walk over {len(self.words)} code words has as many rows, got {self.rows}")
         if self.rows and self.last - self.first + 1 < self.rows:
             raise ValueError(
-                f"the scrubber needs {self.rows} crossings for a walk, faults strike in {self.last - self.first + 1}"
+                f"the scrubber needs {self.rows} crossings for a walk, faults have {self.last - self.first + 1}"
             )
 
     @cached_property
@@ -146,7 +146,7 @@ class Schedule:
             return None
         return ((int(byte[1], 16) >> 4) - self.first_row) % self.rows
 
-    def strike(self, path: str, rng: np.random.Generator) -> int:
+    def draw_crossing(self, path: str, rng: np.random.Generator) -> int:
         """Draw a crossing for a flip of this signal."""
         row = self.scrubbed(path)
         if row is None:
@@ -193,7 +193,7 @@ def single_flips(
         Flip-flops drawn of a stratum, without replacement; None: all. Exhaustive strata count as None where left out,
         all others as 1,000.
     repeats : mapping, optional
-        Crossings at which each of them is struck, 1 where left out.
+        Crossings at which each of them is upset, 1 where left out.
 
     Returns
     -------
@@ -208,7 +208,7 @@ def single_flips(
         for place in _chosen(rng, len(population), count):
             bit = population[place]
             for _ in range(repeats.get(stratum, 1)):
-                clock = schedule.strike(bit.path, rng)
+                clock = schedule.draw_crossing(bit.path, rng)
                 faults.append(Fault(kind=Kind.FLIP, targets=((bit.path, bit.bit),), stratum=str(stratum), clock=clock))
     return faults
 
@@ -228,7 +228,7 @@ def double_flips(bits: Sequence[StorageBit], schedule: Schedule, *, seed: int, c
     for place in _chosen(rng, len(groups), count):
         group = groups[place]
         first, second = (group[int(i)] for i in rng.choice(len(group), 2, replace=False))
-        clock = schedule.strike(first.path, rng)
+        clock = schedule.draw_crossing(first.path, rng)
         row = schedule.scrubbed(first.path)
         left = 0 if row is None else (row - clock) % schedule.rows
         faults.append(
@@ -286,14 +286,14 @@ def beam_windows(
     """
     if crossings < 1 or not flips > 0:
         raise ValueError(f"expected crossings from 1 and flips above 0, got {crossings} and {flips}")
-    struck = [bit for bit in bits if bit.stratum is not Stratum.SHADOW]
+    eligible = [bit for bit in bits if bit.stratum is not Stratum.SHADOW]
     length = min(crossings, schedule.last - schedule.first + 1)
     rng = np.random.default_rng([seed, 5])
     faults = []
     for count in rng.poisson(flips, windows).tolist():
         if not count:
             continue
-        chosen = [struck[int(place)] for place in rng.choice(len(struck), min(count, len(struck)), replace=False)]
+        chosen = [eligible[int(place)] for place in rng.choice(len(eligible), min(count, len(eligible)), replace=False)]
         at = np.sort(rng.integers(length, size=len(chosen)))
         start = int(rng.integers(schedule.first, schedule.last - length + 2))
         faults.append(
@@ -306,7 +306,7 @@ def beam_windows(
 
 
 def flips_meet(fault: Fault, schedule: Schedule, protected: Mapping[Target, str]) -> bool:
-    """Whether two flips of a fault strike one word, the second before the first is corrected.
+    """Whether two flips of a fault come into one word, the second before the first is corrected.
 
     A word is what `flows.designs.storage_bits.StorageBit.protected` names: copies of a bit, or a code word. All of
     control counts as one word, corrected with the next crossing: its copies vote on what their own logic makes of all

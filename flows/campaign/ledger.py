@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.campaign.outcome import Effect, Outcome
+from flows.common.errors import FlowError
 from sim.files import replacing
 
 __all__ = ["Ledger", "LedgerError"]
@@ -22,7 +23,7 @@ _EFFECTS = tuple(Effect)
 _COLUMNS = ("effect", "wrong_crossings", "first_wrong", "last_wrong", "persistent", "watched")
 
 
-class LedgerError(ValueError):
+class LedgerError(FlowError):
     """The folder holds another campaign, or a file of it is damaged."""
 
 

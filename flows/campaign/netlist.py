@@ -1,29 +1,28 @@
 """Faults in the mapped netlist of the whole chip, 64 in each machine word.
 
-One sweep goes over the crossings of a workload once. All lanes run the same workload; lane 0 is never struck and has
-to do what the golden model says, crossing by crossing. A fault takes a lane that is free when it strikes, and gives it
-back as soon as the flip-flops of its lane are those of lane 0 again, or its window is over; the lane is then set to
-lane 0. So a campaign costs about as many evaluations of the netlist as the workload has crossings, times the words that
-hold the faults that live at the same time.
+One sweep goes over the crossings of a workload once. All lanes run the same workload; lane 0 gets no fault and has
+to do what the golden model says, crossing by crossing. A fault takes a lane that is free when it is injected,
+and gives it back as soon as the flip-flops of its lane are those of lane 0 again, or its window is over; the lane is
+then set to lane 0. So a campaign costs about as many evaluations of the netlist as the workload has crossings, times
+the words that hold the faults that live at the same time.
 
 Stored bits are set directly: reset is simulated, then settings, weights and the run bit are written into the
 flip-flops, which loading over I2C would take thousands of clocks for. A wrong map from bits to flip-flops would show in
 lane 0.
 
-A chip that reuses multipliers has an internal clock: behind the edge that both clocks have in common the logic is
-evaluated, and the flip-flops of the internal clock take their data, as often as it ticks in a crossing. Flips come in
-front of the common edge, and a transient lasts the internal clock in front of it.
+A chip that reuses multipliers has an internal clock: after the edge that both clocks have in common the logic is
+evaluated, and the flip-flops of the internal clock take their data, as often as it ticks in a crossing. Flips come
+before the common edge, and a transient lasts the internal clock before it.
 
-Behind clock gates a flip-flop takes its data only where its gate lets the clock through, in each lane as the logic of
+After a clock gate a flip-flop takes its data only where its gate lets the clock through, in each lane as the logic of
 that lane says; a flip stays until its flip-flop is clocked. A transient on the enable of a gate is a clock too many, or
-one too few. Upsets of the latch inside a gate are not simulated: while it is open its input overrules them, and behind
+one too few. Upsets of the latch inside a gate are not simulated: while it is open its input overrules them, and after
 the edge they make a late clock, which a simulation without delays does not have.
 """
 
 from __future__ import annotations
 
 import base64
-import copy
 import gc
 import hashlib
 import json
@@ -38,37 +37,42 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from flows.campaign.engine import EngineError
+from flows.campaign.engine import RESET, WATCHED, EngineError, check_bus, check_crossing, schedule_of, watched
 from flows.campaign.faults import Fault, Kind, Target
-from flows.campaign.outcome import Effect, Outcome
-from flows.campaign.rtl import RESET, WATCHED, schedule_of, watched
+from flows.campaign.outcome import Outcome, judged
 from flows.campaign.store import stored_values
 from flows.campaign.workload import Workload
-from flows.common.content_cache import ContentCache, cache_directory, content_key, source_hash
+from flows.common.content_cache import (
+    ContentCache,
+    cache_directory,
+    code_hash,
+    content_key,
+    module_file,
+    tool_versions,
+)
+from flows.designs.design import INTERNAL_CLOCK, Design
+from flows.designs.mapping import map_design
 from flows.designs.storage_bits import StorageBit, Stratum, gate_replicas, storage_bits
 from flows.library.catalogue import cell_library
 from flows.library.library import CellLibrary
 from flows.library.power_library import PowerLibrary, read_power_library
 from flows.netlist.gate_simulation import GateSimulator, from_lanes
-from flows.netlist.netlist import CellGroup, Netlist, netlist_from_json
-from flows.synthesis.recipe import AREA, Recipe
+from flows.netlist.netlist import Netlist, netlist_from_json
+from flows.synthesis.recipe import Recipe
 from flows.synthesis.result import load_result
-from flows.synthesis.synthesise import synthesise
 from hw.common.registered import described
-from hw.common.replica import KEPT
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.chip import Chip
 from hw.hgcal_encoder.control import ControlLogic
-from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import EncoderSpec
 
-__all__ = ["ChipNetlist", "NetlistEngine", "map_chip", "rewired"]
+__all__ = ["ChipNetlist", "NetlistEngine", "map_chip"]
 
 Words = npt.NDArray[np.uint64]
 _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _ONE = np.uint64(1)
-STRUCK = 1500
-"""Crossings at which faults strike: from idle into the middle of a transfer, more than ten walks of the scrubber."""
+INJECTED = 1500
+"""Crossings at which faults are injected: from idle into a transfer, more than ten walks of the scrubber."""
 WINDOW = 640
 """Crossings for which a fault that stays is watched where nothing says how long it may: two bytes on the bus."""
 
@@ -79,49 +83,44 @@ _FLIP_FLOP = re.compile(r"^  cell \$_S?DFFE?_\S+ (\S+)\n(?:    .*\n)*?    connec
 _BIT = re.compile(r"^(\S+)(?: \[(\d+)\])?$")
 
 
-def map_chip(
-    spec: EncoderSpec,
-    scheme: Scheme,
-    loading: Loading,
-    library: CellLibrary,
-    *,
-    recipe: Recipe = AREA,
-    clock_gating: bool = False,
-    timeout_s: float = 1800.0,
-) -> Path:
-    """Synthesise a chip, or find it in the cache: the folder of the result.
+def map_chip(design: Design, library: CellLibrary, *, recipe: Recipe | None = None, timeout_s: float = 1800.0) -> Path:
+    """The mapped netlist of a whole chip, the one that `liquidcal synth` makes, from the cache or synthesised.
 
     Parameters
     ----------
-    spec, scheme, loading, library : EncoderSpec, Scheme, Loading, CellLibrary
-    recipe : Recipe
-        How to map.
-    clock_gating : bool
-        With clock gates, as `flows.synthesis.synthesise.synthesise` has it.
+    design : Design
+        With scheme and loading.
+    library : CellLibrary
+    recipe : Recipe, optional
+        In place of the design's own.
     timeout_s : float
         Limit of each yosys run in seconds.
 
+    Returns
+    -------
+    Path
+        The folder of the result.
+
     Raises
     ------
+    ValueError
+        If the design is no whole chip.
     GateError
         If a flip-flop of a copy is missing: see `flows.designs.storage_bits.gate_replicas`.
     """
-    from hw.common.export import to_rtlil
-
+    if not isinstance(design.spec, EncoderSpec) or design.scheme is None or design.loading is None:
+        raise ValueError(f"{design.name} is no whole chip: it has neither scheme nor loading")
     key = content_key(
-        spec=spec.to_toml(), scheme=scheme, loading=loading, library=library.sha256, recipe=asdict(recipe),
-        clock_gating=clock_gating,
-        sources=source_hash("hw", "sim", "flows/synthesis", "flows/library", "flows/tools"),
+        spec=design.spec.to_toml(), design=design.name, library=library.sha256,
+        recipe=asdict(recipe or design.recipe), clock_period_ns=design.clock_period_ns,
+        sources=code_hash(module_file("flows.designs.mapping"), module_file("flows.designs.storage_bits")),
+        tools=tool_versions("amaranth", "pyosys"),
     )  # fmt: skip
-    folder = cache_directory() / "chips" / f"{spec.name}-{scheme}-{loading}-{key[:16]}"
+    folder = cache_directory() / "chips" / f"{design.name}-{key[:16]}"
     if not (folder / "metrics.json").is_file():
-        top = f"{spec.name}_CHIP"
         folder.parent.mkdir(parents=True, exist_ok=True)
-        result = synthesise(
-            to_rtlil(Chip(spec=spec, scheme=scheme, loading=loading), top), top=top, library=library, out_dir=folder,
-            keep=(KEPT,), recipe=recipe, clock_gating=clock_gating, timeout_s=timeout_s,
-        )  # fmt: skip
-        gate_replicas(result.metrics, storage_bits(spec, scheme, loading))
+        result = map_design(design, library, folder, recipe=recipe, timeout_s=timeout_s)
+        gate_replicas(result.metrics, storage_bits(design.spec, design.scheme, design.loading))
         for name in ("source.il", "elaborated.il", "netlist.il", "map.log", "netlist.log"):
             (folder / name).unlink(missing_ok=True)
     return folder
@@ -137,15 +136,11 @@ class ChipNetlist:
     names : mapping of (str, int) to int
         Cell of each flip-flop by path and bit, all names that it has.
     digest : str
-        SHA-256 of the file; empty for a netlist that was changed.
+        SHA-256 of the netlist's file; empty where it is of no file.
     """
 
     def __init__(self, netlist: Netlist, library: PowerLibrary, names: Mapping[Target, int], digest: str = "") -> None:
         self.netlist, self.library, self.names, self.digest = netlist, library, names, digest
-
-    def broken(self, changes: Mapping[int, int]) -> ChipNetlist:
-        """The chip with nets read in place of others: see `rewired`."""
-        return ChipNetlist(rewired(self.netlist, changes), self.library, self.names)
 
     @classmethod
     def load(cls, folder: Path) -> ChipNetlist:
@@ -219,38 +214,12 @@ def _aliases(text: str) -> dict[str, list[str]]:
     return found
 
 
-def rewired(netlist: Netlist, changes: Mapping[int, int]) -> Netlist:
-    """A netlist in which every cell that reads one net reads another: a chip that is broken on purpose.
-
-    Parameters
-    ----------
-    netlist : Netlist
-    changes : mapping of int to int
-        Net that is read instead, by net; 0 and 1 are the constants.
-    """
-    other = np.arange(netlist.nets, dtype=np.int32)
-    for net, instead in changes.items():
-        other[net] = instead
-    outputs = {"Q", "QN", "Z", "ZN", "CO", "S"}
-    groups = {}
-    for name, group in netlist.groups.items():
-        nets = group.nets.copy()
-        for column, pin in enumerate(group.pins):
-            # S is an output of adders and the select input of multiplexers
-            drives = pin in outputs and not (pin == "S" and name.startswith("MUX"))
-            if not drives:
-                used = nets[:, column] >= 0
-                nets[used, column] = other[nets[used, column]]
-        groups[name] = CellGroup(type=group.type, pins=group.pins, cells=group.cells, nets=nets)
-    return replace(netlist, groups=groups)
-
-
 @njit(cache=True, nogil=True)
 def _edge(values, states, data, counter, new, capture):  # type: ignore[no-untyped-def]
     """Take data into all flip-flops at once; which lanes then differ from lane 0, elsewhere and in error counters."""
     width = values.shape[1]
     different = np.zeros(width, np.uint64)
-    result = np.zeros(width, np.uint64)
+    counted = np.zeros(width, np.uint64)
     if capture:
         for k in range(len(states)):
             for w in range(width):
@@ -265,10 +234,10 @@ def _edge(values, states, data, counter, new, capture):  # type: ignore[no-untyp
             values[states[k], w] = new[k, w]
             change = new[k, w] ^ one
             if counter[k]:
-                result[w] |= change
+                counted[w] |= change
             else:
                 different[w] |= change
-    return different, result
+    return different, counted
 
 
 @njit(cache=True, nogil=True)
@@ -276,26 +245,17 @@ def _compare(values, states, counter):  # type: ignore[no-untyped-def]
     """Which lanes differ from lane 0 in these flip-flops, elsewhere and in error counters."""
     width = values.shape[1]
     different = np.zeros(width, np.uint64)
-    result = np.zeros(width, np.uint64)
+    counted = np.zeros(width, np.uint64)
     for k in range(len(states)):
         row = states[k]
         one = np.uint64(0) - (values[row, 0] & np.uint64(1))
         for w in range(width):
             change = values[row, w] ^ one
             if counter[k]:
-                result[w] |= change
+                counted[w] |= change
             else:
                 different[w] |= change
-    return different, result
-
-
-@njit(cache=True, nogil=True)
-def _tick(values, states, data, new):  # type: ignore[no-untyped-def]
-    """Take data into these flip-flops at once."""
-    for k in range(len(states)):
-        new[k] = values[data[k]]
-    for k in range(len(states)):
-        values[states[k]] = new[k]
+    return different, counted
 
 
 @njit(cache=True, nogil=True)
@@ -312,13 +272,13 @@ class _Lane:
     """What is known of a fault while it has a lane."""
 
     __slots__ = (
+        "counted",
         "end",
         "first",
         "frames",
         "heard",
         "last",
         "number",
-        "result",
         "silent",
         "start",
         "until",
@@ -330,7 +290,7 @@ class _Lane:
         self.number, self.start, self.until, self.end = number, start, until, end
         self.first = self.last = self.heard = -1
         self.wrong = self.silent = 0
-        self.wrong_bus = self.result = False
+        self.wrong_bus = self.counted = False
         self.frames: list[npt.NDArray[np.uint32]] = []
 
 
@@ -391,13 +351,12 @@ class NetlistEngine:
         self.latency = int(described_chip.latency)
         self.bits = tuple(bits) if bits is not None else storage_bits(spec, scheme, loading)
         whole = schedule_of(workload, scheme, self.latency)
-        self.schedule = replace(whole, last=min(whole.last, whole.first + STRUCK - 1))
+        self.schedule = replace(whole, last=min(whole.last, whole.first + INJECTED - 1))
         fields = described(ControlLogic, **described_chip.control_parameters()).state_fields
         self._run_bit = fields["direct"][0]
-        self.chip = chip or ChipNetlist.load(
-            map_chip(spec, scheme, loading, cell_library(library), clock_gating=clock_gating)
-        )
-        clocks = ("clk", "fast_clk") if spec.reuse > 1 else ("clk",)
+        design = Design(spec=spec, scheme=scheme, loading=loading, clock_gating=clock_gating)
+        self.chip = chip or ChipNetlist.load(map_chip(design, cell_library(library)))
+        clocks = ("clk", *design.internal_clocks)
         one = GateSimulator(self.chip.netlist, self.chip.library, words=1, clock=clocks)
         self._place = {int(cell): place for place, cell in enumerate(one.storage_cells)}
         self._storage = self._find_storages()
@@ -405,23 +364,20 @@ class NetlistEngine:
         for bit in self.bits:
             if bit.stratum is Stratum.COUNTER:
                 self._counter[self._storage[bit.path, bit.bit]] = True
-        self._data = np.asarray(one._data, np.int32)
-        self._states = np.asarray(one.state_rows, np.int32)
         # latches of clock gates: open whenever the logic is evaluated, so never a state of their own
-        self._gated = bool(one._latch.any())
+        self._gated = bool(one.latches.any())
         if self._gated and spec.reuse > 1:
-            raise ValueError("a chip with an internal clock and clock gates cannot be struck: map it without gates")
-        self._kept_states = self._states[~one._latch]
-        self._kept_counter = self._counter[~one._latch]
-        self._latches, self._enables = self._states[one._latch], self._data[one._latch]
-        internal = np.isin(one._clock_rows, one._clock_cone(clocks[1:])[1]) if spec.reuse > 1 else np.zeros(0, np.int64)
-        self._internal = np.flatnonzero(internal)
+            raise ValueError("faults in a chip with an internal clock need a netlist without clock gates")
+        self._kept_states = one.state_rows[~one.latches]
+        self._kept_counter = self._counter[~one.latches]
+        self._latches, self._enables = one.state_rows[one.latches], one.data_rows[one.latches]
+        self._internal = np.flatnonzero(one.clocked_by(INTERNAL_CLOCK)) if spec.reuse > 1 else np.zeros(0, np.int64)
         self._resets = one.reached("rst")
         self._start = self._loaded(one)
         self._stimulus()
         self._snapshots: dict[int, npt.NDArray[np.uint8]] = {}
         self._check_once(one)
-        self._one, self._wide = one, _widened(one, words)
+        self._one, self._wide = one, one.widened(words)
         self._widest()
 
     def close(self) -> None:
@@ -435,12 +391,12 @@ class NetlistEngine:
 
     @property
     def nets(self) -> tuple[Target, ...]:
-        """Reset, and what control tells the store, as `flows.campaign.rtl.RtlEngine.nets` has them."""
+        """Reset, and the outputs of control to the store, as `flows.campaign.rtl.RtlEngine.nets` has them."""
         return (RESET, *self.transient_nets["control outputs"])
 
     @cached_property
     def transient_nets(self) -> dict[str, tuple[Target, ...]]:
-        """Nets that transients may strike, by what they are; a net with several names counts once."""
+        """Nets that transients may be injected into, by what they are; a net with several names counts once."""
         inputs = {name for name, port in self.chip.netlist.ports.items() if port.direction == "input"}
         found: dict[str, dict[int, Target]] = {}
         for (name, bit), net in self.net_numbers.items():
@@ -482,7 +438,7 @@ class NetlistEngine:
 
     @cached_property
     def net_numbers(self) -> dict[Target, int]:
-        """Nets that transients may strike, by name and bit: outputs of logic, inputs but the clock."""
+        """Nets that transients may be injected into, by name and bit: outputs of logic, inputs but the clock."""
         netlist = self.chip.netlist
         driven = np.zeros(netlist.nets, np.bool_)
         for group in netlist.groups.values():
@@ -492,13 +448,13 @@ class NetlistEngine:
                     nets = group.pin(pin)
                     driven[nets[nets >= 0]] = True
         for port in netlist.ports.values():
-            if port.direction == "input" and port.name not in ("clk", "fast_clk"):
+            if port.direction == "input" and port.name not in ("clk", INTERNAL_CLOCK):
                 driven[port.nets] = True
         # what only buffers of the clock drive is the clock
         driven[self._clock_nets()] = False
         found: dict[Target, int] = {}
         # a million names of a bit or two: lists are faster than arrays
-        struck, named = driven.tolist(), [False] * netlist.nets
+        eligible, named = driven.tolist(), [False] * netlist.nets
         for private in (False, True):
             for instance in netlist.instances:
                 prefix = ".".join(instance.path) + "." if instance.path else ""
@@ -506,23 +462,23 @@ class NetlistEngine:
                     if name.startswith("$") is not private:
                         continue
                     for bit, net in enumerate(nets.tolist()):
-                        if struck[net] and not (private and named[net]):
+                        if eligible[net] and not (private and named[net]):
                             found[prefix + name, bit] = net
                             named[net] = True
         return found
 
     @property
     def samples(self) -> dict[str, tuple[Target, ...]]:
-        """Further nets that transients may strike, too many to strike all, by what they are."""
+        """Further nets for transients, too many to take all, by what they are."""
         return {kind: nets for kind, nets in self.transient_nets.items() if kind != "control outputs"}
 
     def _clock_nets(self) -> npt.NDArray[np.int64]:
-        rows = np.unique(self._simulator._clock_rows)
+        rows = np.unique(self._simulator.storage_clock_rows)
         return rows[(rows > 1) & (rows < self.chip.netlist.nets)].astype(np.int64)
 
     # ------------------------------------------------------------------------------------------------- preparation
     def _loaded(self, one: GateSimulator) -> Words:
-        """States of all flip-flops behind reset, with the image of the workload in the store and `run` at 1."""
+        """States of all flip-flops after reset, with the image of the workload in the store and `run` at 1."""
         for name, port in self.chip.netlist.ports.items():
             if port.direction == "input":
                 one.set_port(
@@ -538,11 +494,11 @@ class NetlistEngine:
         for bit in self.bits:
             if bit.stratum is Stratum.CONTROL and bit.bit == self._run_bit and _is_control_state(bit.path):
                 states[self._storage[bit.path, bit.bit]] = _ALL
-        one._drive_clocks(np.uint64(0))
+        one.lower_clocks()
         return states
 
     def _advance(self, simulator: GateSimulator, new: Words, taken: bool = False) -> tuple[Words, Words]:
-        """The edge that ends a crossing, and what the internal clock does behind it: as `_edge`.
+        """The edge that ends a crossing, and what the internal clock does after it: as `_edge`.
 
         Parameters
         ----------
@@ -555,27 +511,29 @@ class NetlistEngine:
         """
         if self._gated:
             if not taken:
-                self._take(simulator, new)
-            simulator._drive_clocks(np.uint64(0))
+                self._take(simulator)
+            simulator.lower_clocks()
             seen: tuple[Words, Words] = _compare(simulator.values, self._kept_states, self._kept_counter)
             return seen
         whole = not len(self._internal) and not taken
         if len(self._internal) and not taken:
-            self._take(simulator, new)
+            self._take(simulator)
         for _ in range(self.workload.spec.reuse - 1 if len(self._internal) else 0):
             simulator.evaluate()
-            _tick(simulator.values, self._states[self._internal], self._data[self._internal], new)
-        found: tuple[Words, Words] = _edge(simulator.values, self._states, self._data, self._counter, new, whole)
+            simulator.capture(self._internal)
+        found: tuple[Words, Words] = _edge(
+            simulator.values, simulator.state_rows, simulator.data_rows, self._counter, new, whole
+        )
         return found
 
-    def _take(self, simulator: GateSimulator, new: Words, settled: bool = False) -> None:
+    def _take(self, simulator: GateSimulator, settled: bool = False) -> None:
         """The edge that all clocks have in common, the logic being evaluated."""
         if self._gated and not settled:
             simulator.values[self._latches] = simulator.values[self._enables]
         if self._gated or settled:
             simulator.edge()
         else:
-            _tick(simulator.values, self._states, self._data, new)
+            simulator.capture()
 
     def _stimulus(self) -> None:
         """Rows of bits as masks over all lanes: inputs and expected frames of every crossing."""
@@ -605,10 +563,9 @@ class NetlistEngine:
         w = self.workload
         self.compared = w.crossings - self.latency
         cache = ContentCache(cache_directory() / "chip-checks")
-        digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in (w.words, w.scl, w.sda, w.frames)))
         key = content_key(
-            netlist=self.chip.digest, workload=digest.hexdigest(), image=sorted(w.image.items()),
-            sources=source_hash("flows/campaign/netlist.py", "flows/netlist"),
+            netlist=self.chip.digest, workload=w.digest(), image=sorted(w.image.items()),
+            sources=code_hash(module_file("flows.campaign.netlist")),
         )  # fmt: skip
         kept = cache.get(key) if self.chip.digest else None
         if kept is None:
@@ -638,17 +595,7 @@ class NetlistEngine:
                         f" differs from the golden model in {int((seen != self._frames[crossing]).sum())} bits"
                     )
             self._advance(one, new)
-        levels = w.sda & (1 - low)
-        if (silent := np.flatnonzero(levels[w.acknowledged])).size:
-            raise EngineError(
-                f"{self.chip.netlist.top} without fault does not acknowledge at crossing {w.acknowledged[silent[0]]}"
-            )
-        for read in w.reads:
-            got = bytes(np.packbits(levels[read.looks].astype(np.uint8)))
-            if got != read.expected:
-                raise EngineError(
-                    f"{self.chip.netlist.top} without fault: expected {read.expected.hex()} over I2C, got {got.hex()}"
-                )
+        check_bus(self.chip.netlist.top, w, w.sda & (1 - low))
 
     # -------------------------------------------------------------------------------------------------------- faults
     def window(self, fault: Fault) -> int:
@@ -667,10 +614,7 @@ class NetlistEngine:
             else:
                 what = "net" if fault.kind is Kind.TRANSIENT else "flip-flop"
                 raise ValueError(f"fault {number}: the netlist has no {what} {target[0]!r}, bit {target[1]}")
-        if not 1 <= fault.clock < self.workload.crossings - 1 - self.latency:
-            raise ValueError(
-                f"fault {number}: strikes at crossing {fault.clock}, the workload has {self.workload.crossings}"
-            )
+        check_crossing(number, fault, self.workload, self.latency)
         return found
 
     def run(self, faults: Sequence[Fault]) -> Sequence[Outcome]:
@@ -681,7 +625,7 @@ class NetlistEngine:
         EngineError
             If lane 0 does not do what the golden model says.
         ValueError
-            If a target does not exist or strikes outside the workload.
+            If a target does not exist or a crossing is outside the workload.
         """
         events = [self._events(number, fault) for number, fault in enumerate(faults)]
         waiting = sorted(range(len(faults)), key=lambda number: faults[number].clock)
@@ -709,7 +653,7 @@ class NetlistEngine:
         clocks = sorted(starts)
         while lanes or crossing <= last:
             if not lanes:
-                # nobody is struck: go on where the next one will be
+                # no lane holds a fault: go on where the next one is injected
                 while clocks and clocks[0] < crossing:
                     clocks.pop(0)
                 if (ahead := clocks[0] // _EVERY * _EVERY) > crossing:
@@ -725,9 +669,9 @@ class NetlistEngine:
                 lanes[lane] = _Lane(number, crossing, until, end)
                 for delay, what in events[number]:
                     due.setdefault(crossing + delay, []).append((lane, what))
-            struck = due.pop(crossing, [])
-            flips = [(lane, what) for lane, what in struck if what >= 0]
-            pulses = [(lane, ~what) for lane, what in struck if what < 0]
+            injected = due.pop(crossing, [])
+            flips = [(lane, what) for lane, what in injected if what >= 0]
+            pulses = [(lane, ~what) for lane, what in injected if what < 0]
             if flips:
                 sim.flip_state([what for _, what in flips], self._masks(lane for lane, _ in flips))
             if pulses:
@@ -740,15 +684,15 @@ class NetlistEngine:
                 sim.evaluate()
             self._judge(crossing, lanes)
             if pulses:
-                self._take(sim, self._new, settled=resets)
+                self._take(sim, settled=resets)
                 self._pulse([])
-            different, result = self._advance(sim, self._new, taken=bool(pulses))
-            done = self._finished(crossing, lanes, different, result, outcomes)
+            different, counted = self._advance(sim, self._new, taken=bool(pulses))
+            done = self._finished(crossing, lanes, different, counted, outcomes)
             if done:
-                _restore(sim.values, self._states, self._lane_mask(done))
+                _restore(sim.values, sim.state_rows, self._lane_mask(done))
                 free += done
             crossing += 1
-            # behind the last strike few faults are left, and every word of lanes costs as much as any other
+            # after the last injection few faults are left, and every word of lanes costs as much as any other
             if lanes and crossing > last and len(lanes) < 64 * (sim.words // 2):
                 lanes, due = self._narrow(lanes, due)
                 sim = self._simulator
@@ -766,14 +710,14 @@ class NetlistEngine:
     ) -> tuple[dict[int, _Lane], dict[int, list[tuple[int, int]]]]:
         """Go on in as few words as the lanes need; lanes and what they still wait for, by their new numbers."""
         number = {old: new for new, old in enumerate(sorted(lanes), 1)}
-        narrow = _widened(self._one, len(lanes) // 64 + 1)
-        # lanes that nobody has are as lane 0
+        narrow = self._one.widened(len(lanes) // 64 + 1)
+        # lanes without a fault are as lane 0
         source = np.zeros(64 * narrow.words, np.int64)
         source[1 : len(number) + 1] = list(number)
         bits = np.unpackbits(self._simulator.state.view(np.uint8), axis=1, bitorder="little")
         narrow.state = np.ascontiguousarray(np.packbits(bits[:, source], axis=1, bitorder="little")).view(np.uint64)
         narrow.set_port("rst", np.zeros((1, 1), np.uint64))
-        narrow._drive_clocks(np.uint64(0))
+        narrow.lower_clocks()
         self._simulator = narrow
         self._new = np.empty((narrow.storages, narrow.words), np.uint64)
         return (
@@ -783,7 +727,7 @@ class NetlistEngine:
 
     def _recall(self, crossing: int) -> None:
         """All lanes without fault at a crossing that is kept."""
-        stored = np.unpackbits(self._snapshots[crossing], count=len(self._states)).astype(bool)
+        stored = np.unpackbits(self._snapshots[crossing], count=self._one.storages).astype(bool)
         self._simulator.state = np.where(stored, _ALL, np.uint64(0))[:, None]
 
     def _masks(self, lanes: Iterable[int]) -> Words:
@@ -840,31 +784,23 @@ class NetlistEngine:
                     lanes[lane].wrong_bus = True
 
     def _finished(
-        self, crossing: int, lanes: dict[int, _Lane], different: Words, result: Words, outcomes: dict[int, Outcome]
+        self, crossing: int, lanes: dict[int, _Lane], different: Words, counted: Words, outcomes: dict[int, Outcome]
     ) -> list[int]:
         """Lanes that can be judged at the end of a crossing; their outcomes are written down."""
         apart = set(_set_bits(different))
-        counted = set(_set_bits(result))
+        in_counters = set(_set_bits(counted))
         done = []
         for lane, state in lanes.items():
-            if lane in counted:
-                state.result = True
+            if lane in in_counters:
+                state.counted = True
             equal = lane not in apart and crossing >= state.until
             if not equal and crossing < state.end:
                 continue
             done.append(lane)
-            stopped = state.heard == crossing and state.silent >= WATCHED
-            if state.wrong_bus or stopped:
-                effect = Effect.HANG
-            elif state.wrong:
-                effect = Effect.CORRUPTED
-            else:
-                effect = Effect.CORRECTED if state.result else Effect.MASKED
-            outcomes[state.number] = Outcome(
-                number=state.number, effect=effect, wrong_crossings=state.wrong,
-                first_wrong=state.first - self.latency if state.wrong else -1,
-                last_wrong=state.last - self.latency if state.wrong else -1,
-                persistent=not equal, watched=crossing - state.start + 1,
+            outcomes[state.number] = judged(
+                state.number, latency=self.latency, wrong=state.wrong, first_wrong=state.first, last_wrong=state.last,
+                bus_wrong=state.wrong_bus, stopped=state.heard == crossing and state.silent >= WATCHED,
+                counted=state.counted, persistent=not equal, watched=crossing - state.start + 1,
                 frames=np.stack(state.frames) if state.frames else None,
             )  # fmt: skip
         for lane in done:
@@ -878,18 +814,6 @@ _EVERY = 32
 
 def _is_control_state(path: str) -> bool:
     return path.startswith("control") and path.rpartition(".")[2] in ("o", "state") and ".state" in path
-
-
-def _widened(one: GateSimulator, words: int) -> GateSimulator:
-    """The same simulator with more lanes."""
-    wide = copy.copy(one)
-    wide.words = words
-    wide.values = np.repeat(one.values, words, axis=1)
-    wide.pulsed = np.zeros((len(one.clock_rows), words), np.uint64)
-    empty = np.zeros((0, words), np.uint64)
-    wide._slot = one._slot.copy()
-    wide.fault([], keep=empty, put=empty, flip=empty)
-    return wide
 
 
 def _set_bits(words: Words) -> list[int]:

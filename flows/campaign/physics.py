@@ -359,7 +359,7 @@ def weight_sensitivity(
         Weights, the decoder trained with them, and how many bits of a latent are sent.
     sample : Sample
     advance : callable, optional
-        Told how many bits are done.
+        Called with the number of bits that are done.
     """
     spec, decoding = model.spec, _Decoding(model, sample)
     layers, count = decoding.layers, len(sample.charges)

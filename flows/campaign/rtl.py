@@ -7,7 +7,7 @@ synthesiser does. The outputs of control have hooks as well, for transients. The
 the hooks of its flip-flops, in one clock; what the run without fault then does shows whether it is the right one.
 
 A store that is written over the bus only, and by its own correction, keeps its values in all other clocks. It has a
-clock of its own in the simulation, which ticks when control enables a write, when a fault strikes the store, and behind
+clock of its own in the simulation, which ticks when control enables a write, when the store is upset, and after
 either in every clock if the store corrects itself; so logic that depends on stored values alone is evaluated
 then only. The run without fault is simulated with every tick, and its states have to be those without them.
 """
@@ -23,42 +23,43 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from flows.campaign.engine import EngineError
-from flows.campaign.faults import Fault, Kind, Schedule, Target
-from flows.campaign.outcome import Effect, Outcome
+from flows.campaign.engine import RESET, WATCHED, EngineError, check_bus, check_crossing, schedule_of, watched
+from flows.campaign.faults import Fault, Kind, Target
+from flows.campaign.outcome import Outcome, judged
 from flows.campaign.store import reset_image, stored_values
 from flows.campaign.workload import Workload
-from flows.common.content_cache import ContentCache, cache_directory, content_key, source_hash
+from flows.common.content_cache import (
+    ContentCache,
+    cache_directory,
+    code_hash,
+    content_key,
+    module_file,
+    tool_versions,
+)
 from flows.designs.storage_bits import StorageBit, Stratum, storage_bits
 from flows.simulation.native import FastClock, NativeModel, build_native
 from flows.tools.verilog import Port, split_modules
 from hw.common.registered import described
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.chip import Chip
-from hw.hgcal_encoder.coded_words import WordMap
 from hw.hgcal_encoder.control import ControlLogic
-from sim.hgcal_encoder.configuration.chip_registers import Loading, image_masks
+from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import EncoderSpec
 
-__all__ = ["RESET", "RtlEngine", "add_hooks", "chip_verilog", "schedule_of", "watched"]
+__all__ = ["RtlEngine", "add_hooks", "chip_verilog"]
 
 DEPENDS_ON = ("faults.cpp",)
 _HARNESS = Path(__file__).with_name("faults.cpp")
-RESET: Target = ("rst", 0)
-"""Target of a transient on the reset of the chip."""
 _NETS = ("address", "write_data", "write_enable", "merge", "value", "swap", "run", "mark", "sda_low", "scrub_row")
 """Outputs of control that have hooks."""
 _ENABLES = ("write_enable", "merge", "swap", "run")
-"""Those of them that transients strike: write enables of the store, byte by byte or by code words, and the others."""
+"""Those of them that get transients: write enables of the store, byte by byte or by code words, and the others."""
 _STORE_CLOCK = "store_clk"
-WATCHED = 17
-"""Frames behind the pipeline that are compared for a flip that stays: a module's crossings and one more."""
-
-_STRIKE = np.dtype([("clock", "<i8"), ("window", "<i8"), ("patience", "<i8"), ("first", "<i4"), ("events", "<i4")])
+_INJECTION = np.dtype([("clock", "<i8"), ("window", "<i8"), ("patience", "<i8"), ("first", "<i4"), ("events", "<i4")])
 _EVENT = np.dtype([("delay", "<i4"), ("hook", "<i4"), ("bit", "<i4")])
 _RESULT = np.dtype(
     [("watched", "<i8"), ("first_wrong", "<i8"), ("last_wrong", "<i8"), ("wrong", "<i4"), ("bus_wrong", "<i4"),
-     ("stopped", "<i4"), ("told", "<i4"), ("persistent", "<i4"), ("unused", "<i4")]
+     ("stopped", "<i4"), ("counted", "<i4"), ("persistent", "<i4"), ("unused", "<i4")]
 )  # fmt: skip
 
 _FLIP_FLOP = re.compile(
@@ -84,8 +85,9 @@ def hooked_chip(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> str:
     """`add_hooks` of `chip_verilog`, kept by content: the Verilog of a whole chip takes a minute to write."""
     cache = ContentCache(cache_directory() / "hooked-chips")
     key = content_key(
-        spec=spec.to_toml(), scheme=scheme, loading=loading, sources=source_hash("hw", "sim", "flows/campaign/rtl.py")
-    )
+        spec=spec.to_toml(), scheme=scheme, loading=loading, sources=code_hash(module_file("flows.campaign.rtl")),
+        tools=tool_versions("amaranth", "pyosys"),
+    )  # fmt: skip
     found = cache.get(key)
     if found is None:
         text = chip_verilog(spec, scheme, loading)
@@ -193,40 +195,6 @@ def _hook_nets(text: str) -> str:
     return text.replace("endmodule", "".join(added) + "endmodule", 1)
 
 
-def watched(fault: Fault, schedule: Schedule, latency: int, *, longest: int) -> int:
-    """Crossings that a fault is watched at most.
-
-    Control and what a transient may have reached are watched for `longest`; a byte that is scrubbed until the scrubber
-    was there; all else as long as `WATCHED` frames that it may touch take. A chip that has answered wrong over the
-    bus, or put out `WATCHED` empty frames one after the other, is watched no further: there is nothing worse.
-    """
-    if fault.stratum in (Stratum.CONTROL, Stratum.COUNTER, Stratum.SHADOW) or fault.kind is Kind.TRANSIENT:
-        return longest
-    last = fault.delays[-1] + fault.width
-    if fault.kind is Kind.BEAM:
-        return schedule.rows + latency + WATCHED + last
-    if schedule.rows and any(schedule.scrubbed(path) is not None for path, _ in fault.targets):
-        return schedule.rows + last + 1
-    return latency + WATCHED + last
-
-
-def schedule_of(workload: Workload, scheme: Scheme, latency: int) -> Schedule:
-    """When faults may strike: from the first frame on, and so that all of it can be watched."""
-    rows = sorted({address >> 4 for address in image_masks(workload.spec)})
-    words: tuple[str, ...] = ()
-    walk = rows[-1] - rows[0] + 1 if scheme in (Scheme.TMR_MODULE, Scheme.SECDED) else 0
-    if scheme is Scheme.SECDED_WORDS:
-        words = tuple(word.name for word in WordMap(spec=workload.spec).words)
-        walk = len(words)
-    return Schedule(
-        first=latency + 1,
-        last=workload.crossings - latency - WATCHED - walk - 2,
-        rows=walk,
-        first_row=rows[0],
-        words=words,
-    )
-
-
 class RtlEngine:
     """Engine on the generated Verilog. Use as a context manager, or `close` it.
 
@@ -318,8 +286,8 @@ class RtlEngine:
             ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint64,
             ctypes.c_void_p, ctypes.c_void_p,
         ]  # fmt: skip
-        code.faults_strike.restype = ctypes.c_int64
-        code.faults_strike.argtypes = [
+        code.faults_inject.restype = ctypes.c_int64
+        code.faults_inject.argtypes = [
             ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_void_p,
             ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_int64,
             ctypes.c_void_p,
@@ -335,7 +303,7 @@ class RtlEngine:
             if missing >= 0:
                 raise ValueError(f"the simulated chip has no variable {lines[missing]!r}")
         inside = np.array([path.startswith("registers") for path in self._hooks], np.uint8)
-        # a store without correction stands still even behind a strike
+        # a store without correction stands still even after an upset
         code.faults_store(self._handle, inside.ctypes.data, int(self.scheme is not Scheme.NONE))
         self._packer = _Packer(self.ports)
 
@@ -378,7 +346,7 @@ class RtlEngine:
 
     @property
     def nets(self) -> tuple[Target, ...]:
-        """Nets that transients may strike."""
+        """Nets that transients may be injected into."""
         found = [
             (name, bit)
             for name in self._hooks
@@ -415,7 +383,7 @@ class RtlEngine:
     def _load(self) -> None:
         """Reset; put the image into the store and `run` to 1; bring the scrubber to its first row.
 
-        Flip-flops that differ from their value behind reset are inverted in one clock, check bits among them.
+        Flip-flops that differ from their value after reset are inverted in one clock, check bits among them.
         """
         w = self.workload
         parameters = (w.spec, self.scheme, w.loading)
@@ -451,12 +419,7 @@ class RtlEngine:
                 f"the first at crossing {wrong[0]}"
             )
         levels = w.sda & (1 - seen["sda_low"])
-        if (silent := np.flatnonzero(levels[w.acknowledged])).size:
-            raise EngineError(f"{self.top} without fault does not acknowledge at crossing {w.acknowledged[silent[0]]}")
-        for read in w.reads:
-            got = bytes(np.packbits(levels[read.looks].astype(np.uint8)))
-            if got != read.expected:
-                raise EngineError(f"{self.top} without fault: expected {read.expected.hex()} over I2C, got {got.hex()}")
+        check_bus(self.top, w, levels)
         # frames of the golden model at the pins, and the bus where the controller looks
         pins = np.zeros((w.crossings, w.frames.shape[1]), np.uint32)
         pins[self.latency :] = expected
@@ -471,15 +434,12 @@ class RtlEngine:
         """Stand at crossing 0 again, the image loaded."""
         self._code.faults_restart(self._handle)
 
-    def _strikes(self, faults: Sequence[Fault]) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:
-        strikes = np.zeros(len(faults), _STRIKE)
+    def _injections(self, faults: Sequence[Fault]) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:
+        injections = np.zeros(len(faults), _INJECTION)
         listed: list[tuple[int, int, int]] = []
         for number, fault in enumerate(faults):
             window = self.window(fault)
-            if not 1 <= fault.clock < self.workload.crossings - 1 - self.latency:
-                raise ValueError(
-                    f"fault {number}: strikes at crossing {fault.clock}, the workload has {self.workload.crossings}"
-                )
+            check_crossing(number, fault, self.workload, self.latency)
             start = len(listed)
             for target, delay in zip(fault.targets, fault.delays, strict=True):
                 path, bit = target
@@ -491,17 +451,17 @@ class RtlEngine:
                     raise ValueError(f"fault {number}: the chip has no signal {path!r}")
                 for more in range(fault.width if fault.kind is Kind.TRANSIENT else 1):
                     listed.append((delay + more, hook, bit))
-            strikes[number] = (fault.clock, window, self._patience(fault), start, len(listed) - start)
+            injections[number] = (fault.clock, window, self._patience(fault), start, len(listed) - start)
         events = np.zeros(len(listed), _EVENT)
         events[:] = listed
-        return strikes, events
+        return injections, events
 
     def window(self, fault: Fault) -> int:
         """Crossings that a fault is watched at most: `watched`, control to the end of the conversation."""
         return watched(fault, self.schedule, self.latency, longest=self.workload.crossings)
 
     def _patience(self, fault: Fault) -> int:
-        """Crossings before which states are not compared: a store without correction stays as it was struck."""
+        """Crossings before which states are not compared: a store without correction keeps its upset."""
         kept = self.scheme is Scheme.NONE and fault.stratum in (Stratum.WEIGHT, Stratum.SETTING)
         return self.window(fault) if kept and fault.kind is not Kind.TRANSIENT else 0
 
@@ -513,15 +473,15 @@ class RtlEngine:
         EngineError
             If the chip without fault is not in the states of the run that was compared with the golden model.
         ValueError
-            If a target does not exist or strikes outside the workload.
+            If a target does not exist or a crossing is outside the workload.
         """
         if self._handle is None:
             raise ValueError("the engine is closed")
-        strikes, events = self._strikes(faults)
-        order = np.argsort(strikes["clock"], kind="stable")
-        ordered = np.ascontiguousarray(strikes[order])
+        injections, events = self._injections(faults)
+        order = np.argsort(injections["clock"], kind="stable")
+        ordered = np.ascontiguousarray(injections[order])
         results = np.zeros(len(faults), _RESULT)
-        other = self._code.faults_strike(
+        other = self._code.faults_inject(
             self._handle, self._stimulus.ctypes.data, self._expected.ctypes.data, len(self._stimulus),
             self._frame_care.ctypes.data, self._bus_care.ctypes.data, self._states.ctypes.data,
             self._counts.ctypes.data, ordered.ctypes.data, len(faults), events.ctypes.data, WATCHED,
@@ -536,22 +496,11 @@ class RtlEngine:
         return [outcome for outcome in outcomes if outcome is not None]
 
     def _outcome(self, number: int, result: npt.NDArray[np.void]) -> Outcome:
-        wrong = int(result["wrong"])
-        if result["bus_wrong"] or result["stopped"]:
-            effect = Effect.HANG
-        elif wrong:
-            effect = Effect.CORRUPTED
-        else:
-            effect = Effect.CORRECTED if result["told"] else Effect.MASKED
-        return Outcome(
-            number=number,
-            effect=effect,
-            wrong_crossings=wrong,
-            first_wrong=int(result["first_wrong"]) - self.latency if wrong else -1,
-            last_wrong=int(result["last_wrong"]) - self.latency if wrong else -1,
-            persistent=bool(result["persistent"]),
-            watched=int(result["watched"]),
-        )
+        return judged(
+            number, latency=self.latency, wrong=int(result["wrong"]), first_wrong=int(result["first_wrong"]),
+            last_wrong=int(result["last_wrong"]), bus_wrong=bool(result["bus_wrong"]), stopped=bool(result["stopped"]),
+            counted=bool(result["counted"]), persistent=bool(result["persistent"]), watched=int(result["watched"]),
+        )  # fmt: skip
 
 
 class _Packer(NativeModel):

@@ -23,7 +23,7 @@ _WORD = re.compile(r"(?:^|\.)(word_\w+)\.")
 
 
 def reset_image(spec: EncoderSpec) -> dict[int, int]:
-    """Every byte of the image as it is behind reset, ascending by address."""
+    """Every byte of the image as it is after reset, ascending by address."""
     image = dict.fromkeys(image_masks(spec), 0)
     for field in image_fields(spec):
         for byte in range(field.size):
@@ -119,7 +119,7 @@ def _cells(
 
 
 def _checks(spec: EncoderSpec, scheme: Scheme, stratum: Stratum, name: str, data: list[bool]) -> list[bool]:
-    """Check bits behind the data bits of a byte or word."""
+    """Check bits after the data bits of a byte or word."""
     if stratum is Stratum.SHADOW:
         return [sum(data) % 2 == 0]
     if scheme is Scheme.SECDED:

@@ -1,7 +1,8 @@
-"""What the chip does while it is struck: real showers at every crossing, and a conversation over I2C."""
+"""What the chip does while faults are injected: real showers at every crossing, and a conversation over I2C."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,7 @@ _DROP_LSB = 0xA5
 """Written over the bus: a register without effect on frames."""
 _STREAMS, _CROSSINGS = 16, 16
 _IDLE = 24
-"""Crossings in front of the first transfer and behind the last one."""
+"""Crossings before the first transfer and after the last one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +97,14 @@ class Workload:
     def image(self) -> dict[int, int]:
         """Bytes that the chip holds from the start, by address."""
         return image_bytes(self.spec, self.settings, self.weights)
+
+    def digest(self) -> str:
+        """SHA-256 of everything that goes in and has to come out."""
+        found = hashlib.sha256()
+        expected = [array for read in self.reads for array in (read.looks, np.frombuffer(read.expected, np.uint8))]
+        for array in (self.words, self.scl, self.sda, self.frames, self.acknowledged, *expected):
+            found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
 
 
 def make_workload(spec: EncoderSpec, loading: Loading, *, seed: int = 1, elinks: int = 5) -> Workload:

@@ -16,7 +16,7 @@ are equal for the weights that are folded in; all else in the data path is the s
 
 from __future__ import annotations
 
-import importlib.util
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -25,12 +25,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from flows.common.process import SimulatorError, run_group
+from flows.common.errors import ToolTimeout
 from flows.formal.dot_product import FlatNetlist, dot_products
 from flows.formal.solver import Proof, Status
 from flows.tools.rtlil import Cell, constant, parse_rtlil
-from flows.tools.verilator import verilator_environment
-from flows.tools.yosys import YosysError, run_yosys
+from flows.tools.yosys import YosysError, run_abc, run_yosys
 from hw.common.export import to_rtlil
 from hw.hgcal_encoder.dot_product import DotProductFormat
 from hw.hgcal_encoder.frozen_layer import FrozenFormat, FrozenLayer
@@ -348,17 +347,16 @@ def prove_folded_neuron(
             lines += ["techmap", "aigmap", "opt_clean", f"write_aiger -symbols {side}.aig"]
         run_yosys("\n".join(lines) + "\n", directory=work, name="fold", timeout_s=timeout_s)
         try:
-            log = run_group(
-                [str(_abc()), "-c", f"&cec -T {int(timeout_s)} held.aig folded.aig"], cwd=work,
-                env=verilator_environment(), timeout_s=timeout_s + 20, name="abc",
-            )  # fmt: skip
-        except SimulatorError:
-            log = ""
-    status = Status.UNDECIDED
-    if "Networks are equivalent" in log:
-        status = Status.PROVED
-    elif "NOT EQUIVALENT" in log:
-        status = Status.REFUTED
+            log = run_abc(f"&cec -T {int(timeout_s)} held.aig folded.aig", directory=work, timeout_s=timeout_s + 20)
+        except ToolTimeout:
+            status = Status.UNDECIDED
+        else:
+            verdict = re.search(r"Networks are (equivalent|not equivalent|undecided)", log, re.IGNORECASE)
+            if verdict is None:
+                raise YosysError(f"proof {name!r} ended without a verdict", log)
+            status = {
+                "equivalent": Status.PROVED, "not equivalent": Status.REFUTED, "undecided": Status.UNDECIDED,
+            }[verdict[1].lower()]  # fmt: skip
     return Proof(
         name=name, status=status, input_bits=f.taps * f.activation_width, wall_s=time.monotonic() - start,
         statement=f"constant-folded neuron of {f.taps} taps equals the loadable one with these weights",
@@ -380,17 +378,6 @@ def _held(name: str, f: DotProductFormat, weights: Sequence[int], bias: int) -> 
         f"  neuron dut(.x(x), .weight({len(bits)}'b{bits}), .sum(y),\n"
         f"    .bias({f.bias_width}'d{bias & (1 << f.bias_width) - 1}));\nendmodule\n"
     )
-
-
-def _abc() -> Path:
-    """The abc that comes with pyosys."""
-    found = importlib.util.find_spec("pyosys")
-    path = (
-        Path(found.submodule_search_locations[0]) / "yosys-abc" if found and found.submodule_search_locations else None
-    )
-    if path is None or not path.is_file():
-        raise YosysError("yosys-abc is missing: it comes with the `pyosys` wheel", "")
-    return path
 
 
 def prove_folded_neurons(spec: EncoderSpec, weights: Weights, timeout_s: float = 600.0) -> Iterator[Proof]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from flows.common.errors import ToolTimeout
 from flows.tools.rtlil import parse_rtlil
-from flows.tools.yosys import YosysError, run_yosys
+from flows.tools.yosys import SAT_TIMEOUT, YosysError, run_yosys
 
 __all__ = [
     "Port",
@@ -166,10 +167,12 @@ def _prove(
             log = run_yosys(script, directory=work, name=name, timeout_s=timeout_s + 60).log
             if log.count("SAT proof finished - no model found: SUCCESS!") != len(goals):
                 raise YosysError(f"proof {name!r} ended without a verdict", log)
+        except ToolTimeout:
+            status = Status.UNDECIDED
         except YosysError as error:
             if "model found: FAIL" in error.log:
                 status, example = Status.REFUTED, _counterexample(error.log, prefix)
-            elif "Interrupted SAT solver: TIMEOUT" in error.log or "limit" in str(error):
+            elif SAT_TIMEOUT in error.log:
                 status = Status.UNDECIDED
             else:
                 raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -12,7 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from flows.common.content_cache import cache_directory
-from flows.library.liberty_file import LibraryError, file_sha256
+from flows.common.errors import ToolError
+from flows.common.process import run_process
+from flows.library.liberty_file import LibraryError, LibraryMissingError, file_sha256
 from flows.library.library import CellLibrary, library_from_files
 
 __all__ = ["cell_library"]
@@ -58,12 +59,12 @@ def _place(staged: Path, target: Path) -> None:
 
 def _run(command: Sequence[str], directory: Path, what: str, advice: str) -> None:
     try:
-        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=300, check=False)
-    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
-        raise LibraryError(f"{what} failed: {error}; {advice}") from error
-    if done.returncode != 0:
-        tail = " / ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-3:])
-        raise LibraryError(f"{what} failed with status {done.returncode}: {tail}; {advice}")
+        done = run_process(command, tool=command[0], task=what, directory=directory, timeout_s=300)
+    except ToolError as error:
+        raise LibraryMissingError(f"{error}; {advice}") from error
+    if done.status != 0:
+        tail = " / ".join(done.log.strip().splitlines()[-3:])
+        raise LibraryMissingError(f"{what} failed with status {done.status}: {tail}; {advice}")
 
 
 def _fetch_nangate45(target: Path) -> None:

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flows.common.errors import FlowError
 from flows.library.liberty_file import unpacked
 
 __all__ = ["Layer", "Lef", "LefError", "Macro", "read_lef"]
 
 
-class LefError(ValueError):
+class LefError(FlowError):
     """A LEF file lacks what is needed; the message says what."""
 
 

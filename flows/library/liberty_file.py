@@ -1,83 +1,210 @@
-"""Reading a Liberty file: cells, pins, areas and kinds."""
+"""Reading Liberty files: groups, attributes and units, whatever parser stands behind.
+
+Everything else of this room reads a file through `read_liberty_file`: the cells (`flows.library.cells`) and the tables
+of power and delay (`flows.library.power_library`). The parser is libparse, which is yosys' own; nothing but
+`read_liberty_file` and `Group` knows it, so another one could take its place. Format: Liberty User Guides and Reference
+Manual Suite, version 2017.06.
+"""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 import shutil
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from flows.common.content_cache import cache_directory
+from flows.common.errors import FlowError
 from sim.files import replacing
 
-__all__ = ["LibertyCell", "LibraryError", "Pin", "read_liberty"]
+__all__ = [
+    "Group",
+    "LibertyFile",
+    "LibraryError",
+    "LibraryMissingError",
+    "Units",
+    "file_sha256",
+    "read_liberty_file",
+    "unpacked",
+]
 
 
-CellKind = Literal["combinational", "flip_flop", "latch", "clock_gate", "tristate", "tie", "physical"]
-
-
-class LibraryError(RuntimeError):
+class LibraryError(FlowError):
     """A cell library could not be fetched, is corrupt, or lacks a needed cell. The message says what to do."""
 
 
+class LibraryMissingError(LibraryError):
+    """A cell library is not on this machine and could not be fetched."""
+
+
+class Group:
+    """A Liberty group, ``kind(names) { attributes and groups }``, or a complex attribute, ``kind(values);``."""
+
+    def __init__(self, node: Any) -> None:
+        self._node = node
+
+    @property
+    def kind(self) -> str:
+        """``cell``, ``pin``, ``timing``, ..."""
+        return str(self._node.id)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What stands in the parentheses, without quotes."""
+        return tuple(_unquoted(argument) for argument in self._node.args)
+
+    def text(self, attribute: str) -> str | None:
+        """Value of a simple attribute without quotes; None if it is absent or empty."""
+        for child in self._node.children:
+            if child.id == attribute and child.value:
+                return _unquoted(child.value)
+        return None
+
+    def number(self, attribute: str) -> float | None:
+        """Value of a simple attribute as a number; None if it is absent."""
+        found = self.text(attribute)
+        return None if found is None else float(found.replace('"', "").replace(" ", ""))
+
+    def numbers(self, attribute: str) -> list[float] | None:
+        """All numbers of a complex attribute such as ``values`` or ``index_1``; None if it is absent."""
+        for child in self._node.children:
+            if child.id == attribute:
+                return [
+                    float(part) for argument in child.args for part in re.split(r"[\s,\\\"]+", str(argument)) if part
+                ]
+        return None
+
+    def groups(self, *kinds: str) -> Iterator[Group]:
+        """Groups and complex attributes of these kinds inside this one, in the order of the file."""
+        return (Group(child) for child in self._node.children if child.id in kinds)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Names of all attributes and kinds of all groups inside this one."""
+        return frozenset(str(child.id) for child in self._node.children)
+
+
+def _unquoted(value: Any) -> str:
+    return str(value).strip().strip('"').strip()
+
+
+_EXPONENTS = {"f": -15, "p": -12, "n": -9, "u": -6, "m": -3, "": 0, "k": 3}
+
+
 @dataclass(frozen=True, kw_only=True)
-class Pin:
-    """One signal pin of a cell.
+class Units:
+    """What the numbers of a Liberty file count: factors from the file's units.
 
     Attributes
     ----------
-    name : str
-        Pin name.
-    direction : str
-        ``input``, ``output``, ``inout`` or ``internal``.
-    function : str or None
-        Liberty Boolean function of an output pin.
-    capacitance_ff : float or None
-        Input capacitance in femtofarad.
-    clock : bool
-        True on a clock pin.
+    time_ns, capacitance_ff, voltage_v, leakage_nw : float
     """
 
-    name: str
-    direction: str
-    function: str | None
-    capacitance_ff: float | None
-    clock: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class LibertyCell:
-    """One cell as its Liberty group describes it: area in square micrometres, kind, signal pins."""
-
-    name: str
-    area_um2: float
-    kind: CellKind
-    dont_use: bool
-    pins: tuple[Pin, ...]
+    time_ns: float
+    capacitance_ff: float
+    voltage_v: float
+    leakage_nw: float
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the input pins."""
-        return tuple(pin.name for pin in self.pins if pin.direction == "input")
+    def energy_fj(self) -> float:
+        """Of ``internal_power``: voltage unit squared times capacitance unit."""
+        return self.voltage_v * self.voltage_v * self.capacitance_ff
 
-    @property
-    def functions(self) -> dict[str, str]:
-        """Boolean function by output pin name."""
-        return {pin.name: pin.function for pin in self.pins if pin.direction == "output" and pin.function is not None}
+    @classmethod
+    def of(cls, library: Group, path: Path) -> Units:
+        """Units of a library group; where one is not stated, ns, pF, V and nW.
+
+        Raises
+        ------
+        LibraryError
+            A unit is none of its quantity.
+        """
+        load = next((group.names for group in library.groups("capacitive_load_unit")), ("1", "pf"))
+        if len(load) != 2:
+            raise LibraryError(f"{path}: capacitive_load_unit has {len(load)} values, expected a number and a unit")
+        return cls(
+            time_ns=_factor(library.text("time_unit") or "1ns", "s", -9, path),
+            capacitance_ff=float(load[0]) * _factor(load[1], "F", -15, path),
+            voltage_v=_factor(library.text("voltage_unit") or "1V", "V", 0, path),
+            leakage_nw=_factor(library.text("leakage_power_unit") or "1nW", "W", -9, path),
+        )
 
 
-# --- Liberty files --------------------------------------------------------------------------------------------------
+def _factor(text: str, base: str, exponent: int, path: Path) -> float:
+    """A unit such as ``1ns`` or ``100ps`` in powers of ten of its SI base unit."""
+    found = re.fullmatch(rf"([0-9.eE+-]*)\s*([fpnumk]?){base}", text, re.IGNORECASE)
+    if found is None:
+        raise LibraryError(f"{path}: unit {text!r} is not one of {base}")
+    # one power of ten: a quotient of two would be off in the last digit
+    return float(found[1] or 1) * 10.0 ** (_EXPONENTS[found[2].lower()] - exponent)
 
 
-def _value(group: Any, attribute: str) -> str | None:
-    for child in group.children:
-        if child.id == attribute and child.value:
-            return str(child.value).strip().strip('"')
-    return None
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LibertyFile:
+    """A Liberty file, parsed once.
+
+    Attributes
+    ----------
+    path : Path
+    library : Group
+    units : Units
+    """
+
+    path: Path
+    library: Group
+    units: Units
+
+    @cached_property
+    def cells(self) -> Mapping[str, Group]:
+        """Cell groups by name, in the order of the file.
+
+        Raises
+        ------
+        LibraryError
+            Two cells have one name.
+        """
+        found: dict[str, Group] = {}
+        for group in self.library.groups("cell"):
+            if group.names[0] in found:
+                raise LibraryError(f"{self.path} describes cell {group.names[0]} a second time")
+            found[group.names[0]] = group
+        return found
+
+
+def read_liberty_file(path: Path) -> LibertyFile:
+    """Parse a Liberty file, plain or ``.gz``; a file of the same content is parsed once.
+
+    Raises
+    ------
+    LibraryError
+        The file is no Liberty file, or names an unknown unit.
+    FileNotFoundError
+    """
+    return _parsed(path, file_sha256(path))
+
+
+@lru_cache(maxsize=8)
+def _parsed(path: Path, sha256: str) -> LibertyFile:  # noqa: ARG001
+    # the hash is part of the key alone: another content is another file
+    from libparse import LibertyParser
+
+    try:
+        with unpacked(path).open() as file:
+            ast = LibertyParser(file).ast
+    except OSError:
+        raise
+    except Exception as error:
+        raise LibraryError(f"{path} is no Liberty file that libparse can read: {error}") from error
+    if ast is None or ast.id != "library":
+        raise LibraryError(f"{path} is no Liberty file: it holds no library group")
+    library = Group(ast)
+    return LibertyFile(path=path, library=library, units=Units.of(library, path))
 
 
 def unpacked(path: Path) -> Path:
@@ -102,113 +229,7 @@ def unpacked(path: Path) -> Path:
     return target
 
 
-def liberty_ast(path: Path) -> Any:
-    """Syntax tree of a Liberty file (``.gz`` too), from libparse: nodes with `id`, `args`, `value`, `children`.
-
-    Raises
-    ------
-    LibraryError
-        The file is no Liberty file.
-    """
-    from libparse import LibertyParser
-
-    try:
-        with unpacked(path).open() as file:
-            ast = LibertyParser(file).ast
-    except OSError:
-        raise
-    except Exception as error:
-        raise LibraryError(f"{path} is no Liberty file that libparse can read: {error}") from error
-    if ast is None or ast.id != "library":
-        raise LibraryError(f"{path} is no Liberty file: it holds no library group")
-    return ast
-
-
-def _kind(group: Any, pins: Sequence[Pin]) -> CellKind:
-    groups = {child.id for child in group.children}
-    if "clock_gating_integrated_cell" in groups:
-        return "clock_gate"
-    if "ff" in groups or "ff_bank" in groups:
-        return "flip_flop"
-    if "latch" in groups or "latch_bank" in groups or "statetable" in groups:
-        return "latch"
-    if any(child.id == "pin" and _value(child, "three_state") is not None for child in group.children):
-        return "tristate"
-    outputs = [pin for pin in pins if pin.direction == "output"]
-    if not outputs:
-        return "physical"
-    if not any(pin.direction == "input" for pin in pins):
-        return "tie"
-    return "combinational"
-
-
-def read_liberty(path: Path) -> tuple[dict[str, LibertyCell], dict[str, float]]:
-    """Cells and nominal operating point of a Liberty file, read with libparse (yosys' Liberty parser).
-
-    Parameters
-    ----------
-    path : Path
-        Liberty file, plain text.
-
-    Returns
-    -------
-    cells : dict of str to LibertyCell
-        All cells in file order.
-    nominal : dict of str to float
-        ``voltage_v`` and ``temperature_c`` where the file gives them.
-
-    Raises
-    ------
-    LibraryError
-        The file is no Liberty file, or a cell has no area.
-    """
-    ast = liberty_ast(path)
-    to_ff = 1.0
-    nominal: dict[str, float] = {}
-    for child in ast.children:
-        if child.id == "capacitive_load_unit" and len(child.args) == 2:
-            to_ff = float(child.args[0]) * {"ff": 1.0, "pf": 1000.0}[child.args[1].strip().strip('"').lower()]
-        elif child.id == "nom_voltage":
-            nominal["voltage_v"] = float(child.value)
-        elif child.id == "nom_temperature":
-            nominal["temperature_c"] = float(child.value)
-    cells: dict[str, LibertyCell] = {}
-    for group in ast.children:
-        if group.id != "cell":
-            continue
-        name = group.args[0].strip('"')
-        area = _value(group, "area")
-        if area is None:
-            raise LibraryError(f"cell {name} in {path} has no area")
-        pins = []
-        for child in group.children:
-            if child.id != "pin":
-                continue
-            capacitance = _value(child, "capacitance")
-            pins.append(
-                Pin(
-                    name=child.args[0].strip('"'),
-                    direction=_value(child, "direction") or "inout",
-                    function=_value(child, "function"),
-                    capacitance_ff=None if capacitance is None else float(capacitance) * to_ff,
-                    clock=_value(child, "clock") == "true",
-                )
-            )
-        cells[name] = LibertyCell(
-            name=name,
-            area_um2=float(area),
-            kind=_kind(group, pins),
-            dont_use=_value(group, "dont_use") == "true",
-            pins=tuple(pins),
-        )
-    if not cells:
-        raise LibraryError(f"{path} holds no cells")
-    return cells, nominal
-
-
 def file_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
+    """SHA-256 of a file's bytes."""
     with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

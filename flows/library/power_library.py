@@ -7,7 +7,6 @@ store. Units inside: ns, fF, V, fJ, nW. Source of the semantics: Liberty User Gu
 
 What is settled here, once:
 
-* The energy unit of ``internal_power`` is voltage unit squared times capacitance unit.
 * Rows and columns of a table follow ``variable_1``/``variable_2`` of its template, which libraries order both ways.
 * ``related_pin`` may name several pins; groups for several supply pins (``related_pg_pin``) add up.
 * Energies may be negative (charge that a falling output returns): they are kept as they are.
@@ -15,27 +14,25 @@ What is settled here, once:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from flows.library.cells import LibertyCell, cell_of_group, pin_names
 from flows.library.functions import Expression, parse_function, pins_of
-from flows.library.liberty_file import LibraryError, liberty_ast
+from flows.library.liberty_file import Group, LibertyFile, LibraryError, read_liberty_file
 
-__all__ = ["LeakageState", "LibertyPin", "PowerArc", "PowerCell", "PowerLibrary", "Storage", "Table", "TimingArc",
+__all__ = ["LeakageState", "PowerArc", "PowerCell", "PowerLibrary", "Storage", "Table", "TimingArc",
            "read_power_library"]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
 
 _SLEW = {"input_transition_time", "input_net_transition", "related_pin_transition"}
 _LOAD = {"total_output_net_capacitance"}
-_PREFIX = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -131,18 +128,6 @@ class LeakageState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LibertyPin:
-    """A signal pin: capacitance in fF as the mean of rise and fall, function of an output."""
-
-    name: str
-    direction: str
-    capacitance_ff: float
-    function: Expression | None
-    clock: bool
-    max_capacitance_ff: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Storage:
     """How a sequential cell stores one bit.
 
@@ -169,28 +154,15 @@ class Storage:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PowerCell:
-    """A cell with everything that simulation, delay and energy need. Pins in file order."""
+class PowerCell(LibertyCell):
+    """A cell with everything that simulation, delay and energy need."""
 
-    name: str
-    area_um2: float
-    pins: Mapping[str, LibertyPin]
     storage: Storage | None
     default_leakage_nw: float | None
     leakage: tuple[tuple[LeakageState, ...], ...]
     """Groups of states; each group belongs to one supply pin, and the groups add up."""
     power: tuple[PowerArc, ...]
     timing: tuple[TimingArc, ...]
-
-    @cached_property
-    def inputs(self) -> tuple[str, ...]:
-        """Input pins."""
-        return tuple(pin.name for pin in self.pins.values() if pin.direction == "input")
-
-    @cached_property
-    def outputs(self) -> tuple[str, ...]:
-        """Output pins."""
-        return tuple(pin.name for pin in self.pins.values() if pin.direction in ("output", "inout"))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -213,7 +185,7 @@ class PowerLibrary:
     max_transition_ns: float | None
     slew_thresholds: tuple[float, float]
     slew_derate: float
-    _groups: Mapping[str, tuple[Any, _Scale]] = field(repr=False)
+    _groups: Mapping[str, tuple[Group, _Tables]] = field(repr=False)
     _cells: dict[str, PowerCell] = field(default_factory=dict, repr=False)
 
     def __contains__(self, name: str) -> bool:
@@ -241,18 +213,13 @@ class PowerLibrary:
         return tuple(found)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Scale:
-    """Factors onto ns, fF, fJ, nW; templates; defaults of one file."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Tables:
+    """A Liberty file with the templates of its tables: axes and default points by name."""
 
-    time: float
-    capacitance: float
-    energy: float
-    leakage: float
+    file: LibertyFile
     templates: Mapping[str, tuple[tuple[str, ...], tuple[Floats, ...]]]
-    default_leakage: float | None
-    default_input_ff: float
-    path: Path
+    default_leakage_nw: float | None
 
 
 def read_power_library(files: Sequence[Path]) -> PowerLibrary:
@@ -263,29 +230,26 @@ def read_power_library(files: Sequence[Path]) -> PowerLibrary:
     LibraryError
         A file is no Liberty file, has no supply voltage or an unknown unit; a cell stands in two files.
     """
-    groups: dict[str, tuple[Any, _Scale]] = {}
+    groups: dict[str, tuple[Group, _Tables]] = {}
     voltage: float | None = None
     transition: float | None = None
     thresholds, derate = (0.2, 0.8), 1.0
     for path in files:
-        library = liberty_ast(path)
-        scale = _scale(library, path)
-        for node in library.children:
-            if node.id == "cell":
-                name = _text(node.args[0])
-                if name in groups:
-                    raise LibraryError(f"{path} describes cell {name} a second time")
-                groups[name] = (node, scale)
-        nominal = _number(library, "nom_voltage", None)
-        voltage = (
-            voltage if nominal is None else nominal * _unit(_attribute(library, "voltage_unit") or "1V", "V", path)
-        )
-        most = _number(library, "default_max_transition", None)
-        transition = transition if most is None else most * scale.time
-        low, high = (_number(library, f"slew_{side}_threshold_pct_rise", None) for side in ("lower", "upper"))
+        file = read_liberty_file(path)
+        library, units = file.library, file.units
+        tables = _tables(file)
+        for name, group in file.cells.items():
+            if name in groups:
+                raise LibraryError(f"{path} describes cell {name} a second time")
+            groups[name] = (group, tables)
+        nominal = library.number("nom_voltage")
+        voltage = voltage if nominal is None else nominal * units.voltage_v
+        most = library.number("default_max_transition")
+        transition = transition if most is None else most * units.time_ns
+        low, high = (library.number(f"slew_{side}_threshold_pct_rise") for side in ("lower", "upper"))
         if low is not None and high is not None:
             thresholds = (low / 100, high / 100)
-        derate = _number(library, "slew_derate_from_library", None) or derate
+        derate = library.number("slew_derate_from_library") or derate
     if voltage is None:
         raise LibraryError(f"{files[0] if files else 'a library'} states no nom_voltage")
     return PowerLibrary(
@@ -294,93 +258,56 @@ def read_power_library(files: Sequence[Path]) -> PowerLibrary:
     )  # fmt: skip
 
 
-def _text(value: Any) -> str:
-    return str(value).strip().strip('"').strip()
-
-
-def _attribute(group: Any, name: str) -> str | None:
-    for child in group.children:
-        if child.id == name and child.value:
-            return _text(child.value)
-    return None
-
-
-def _number(group: Any, name: str, default: float | None) -> float | None:
-    found = _attribute(group, name)
-    return default if found is None else float(found)
-
-
-def _unit(text: str, base: str, path: Path) -> float:
-    """Factor of a unit such as ``1ns`` or ``100ps`` onto the SI base unit."""
-    found = re.fullmatch(rf"([0-9.eE+-]*)\s*([fpnumk]?){base}", text, re.IGNORECASE)
-    if found is None:
-        raise LibraryError(f"{path}: unit {text!r} is not one of {base}")
-    return float(found[1] or 1) * _PREFIX[found[2].lower()]
-
-
-def _scale(library: Any, path: Path) -> _Scale:
-    time = _unit(_attribute(library, "time_unit") or "1ns", "s", path)
-    volt = _unit(_attribute(library, "voltage_unit") or "1V", "V", path)
-    leakage = _unit(_attribute(library, "leakage_power_unit") or "1nW", "W", path)
-    farad = 1e-12
+def _tables(file: LibertyFile) -> _Tables:
     templates: dict[str, tuple[tuple[str, ...], tuple[Floats, ...]]] = {}
-    for node in library.children:
-        if node.id == "capacitive_load_unit":
-            farad = float(_text(node.args[0])) * _unit(_text(node.args[1]), "F", path)
-        elif node.id in ("lu_table_template", "power_lut_template"):
-            axes, indices = [], []
-            for number in (1, 2, 3):
-                if (variable := _attribute(node, f"variable_{number}")) is not None:
-                    axes.append(variable)
-                    indices.append(_index(node, number))
-            templates[_text(node.args[0])] = (tuple(axes), tuple(i for i in indices if i is not None))
-    default = _number(library, "default_cell_leakage_power", None)
-    return _Scale(
-        time=time / 1e-9, capacitance=farad / 1e-15, energy=volt * volt * farad / 1e-15, leakage=leakage / 1e-9,
-        templates=templates, default_leakage=None if default is None else default * leakage / 1e-9,
-        default_input_ff=(_number(library, "default_input_pin_cap", 0.0) or 0.0) * farad / 1e-15, path=path,
+    for group in file.library.groups("lu_table_template", "power_lut_template"):
+        axes, indices = [], []
+        for number in (1, 2, 3):
+            if (variable := group.text(f"variable_{number}")) is not None:
+                axes.append(variable)
+                indices.append(_index(group, number))
+        templates[group.names[0]] = (tuple(axes), tuple(i for i in indices if i is not None))
+    default = file.library.number("default_cell_leakage_power")
+    return _Tables(
+        file=file, templates=templates,
+        default_leakage_nw=None if default is None else default * file.units.leakage_nw,
     )  # fmt: skip
 
 
-def _numbers(text: str) -> list[float]:
-    return [float(part) for part in re.split(r"[\s,\\\"]+", text) if part]
+def _index(group: Group, number: int) -> Floats | None:
+    found = group.numbers(f"index_{number}")
+    return None if found is None else np.array(found)
 
 
-def _index(group: Any, number: int) -> Floats | None:
-    for child in group.children:
-        if child.id == f"index_{number}":
-            return np.array([x for arg in child.args for x in _numbers(str(arg))])
-    return None
-
-
-def _table(group: Any, scale: _Scale, unit: float) -> Table:
+def _table(group: Group, tables: _Tables, unit: float) -> Table:
     """A table in any order of axes, as slew by load; further axes (a second output's load) at their first point."""
-    template = _text(group.args[0]) if group.args else "scalar"
-    values = next((c for c in group.children if c.id == "values"), None)
+    path, units = tables.file.path, tables.file.units
+    template = group.names[0] if group.names else "scalar"
+    values = group.numbers("values")
     if values is None:
-        raise LibraryError(f"{scale.path}: a table {template!r} without values")
-    data = np.array([x for arg in values.args for x in _numbers(str(arg))]) * unit
+        raise LibraryError(f"{path}: a table {template!r} without values")
+    data = np.array(values) * unit
     one = np.zeros(1)
-    if data.size == 1 and template not in scale.templates:
+    if data.size == 1 and template not in tables.templates:
         return Table(slew_ns=one, load_ff=one, values=data.reshape(1, 1))
-    if template not in scale.templates:
-        raise LibraryError(f"{scale.path}: table template {template!r} is unknown")
-    axes, defaults = scale.templates[template]
+    if template not in tables.templates:
+        raise LibraryError(f"{path}: table template {template!r} is unknown")
+    axes, defaults = tables.templates[template]
     indices = []
     for number in range(len(axes)):
         own = _index(group, number + 1)
         indices.append(defaults[number] if own is None else own)
     sizes = [len(index) for index in indices]
     if data.size != np.prod(sizes):
-        raise LibraryError(f"{scale.path}: table {template!r} has {data.size} values, expected {sizes}")
+        raise LibraryError(f"{path}: table {template!r} has {data.size} values, expected {sizes}")
     data = data.reshape(sizes)
     slew, load = one, one
     order: list[int] = []
     for axis, name in enumerate(axes):
         if name in _SLEW and not any(axes[k] in _SLEW for k in order):
-            slew = indices[axis] * scale.time
+            slew = indices[axis] * units.time_ns
         elif name in _LOAD:
-            load = indices[axis] * scale.capacitance
+            load = indices[axis] * units.capacitance_ff
         else:
             data = np.take(data, [0], axis=axis)
             continue
@@ -390,131 +317,118 @@ def _table(group: Any, scale: _Scale, unit: float) -> Table:
     return Table(slew_ns=slew, load_ff=load, values=data.reshape(len(slew), len(load)))
 
 
-def _condition(group: Any) -> Expression | None:
-    text = _attribute(group, "when")
+def _condition(group: Group) -> Expression | None:
+    text = group.text("when")
     return parse_function(text) if text else None
 
 
-def _arcs(pin: Any, name: str, scale: _Scale) -> Iterator[PowerArc]:
-    for group in pin.children:
-        if group.id == "internal_power":
-            tables: dict[str, Table] = {}
-            for child in group.children:
-                if child.id in ("rise_power", "fall_power", "power"):
-                    tables[child.id] = _table(child, scale, scale.energy)
-            both = tables.get("power")
-            related = _attribute(group, "related_pin")
-            yield PowerArc(
-                pin=name, related=tuple(related.split()) if related else (), when=_condition(group),
-                supply=_attribute(group, "related_pg_pin") or "",
-                rise=tables.get("rise_power", both), fall=tables.get("fall_power", both),
-            )  # fmt: skip
+def _arcs(pin: Group, name: str, tables: _Tables) -> Iterator[PowerArc]:
+    for group in pin.groups("internal_power"):
+        energy = tables.file.units.energy_fj
+        found = {
+            child.kind: _table(child, tables, energy) for child in group.groups("rise_power", "fall_power", "power")
+        }
+        both = found.get("power")
+        related = group.text("related_pin")
+        yield PowerArc(
+            pin=name, related=tuple(related.split()) if related else (), when=_condition(group),
+            supply=group.text("related_pg_pin") or "",
+            rise=found.get("rise_power", both), fall=found.get("fall_power", both),
+        )  # fmt: skip
 
 
-def _delays(pin: Any, name: str, scale: _Scale) -> Iterator[TimingArc]:
-    for group in pin.children:
-        related = _attribute(group, "related_pin") if group.id == "timing" else None
+def _delays(pin: Group, name: str, tables: _Tables) -> Iterator[TimingArc]:
+    for group in pin.groups("timing"):
+        related = group.text("related_pin")
         if related is None:
             continue
-        tables = {
-            child.id: _table(child, scale, scale.time)
-            for child in group.children
-            if child.id in ("cell_rise", "cell_fall", "rise_transition", "fall_transition")
+        found = {
+            child.kind: _table(child, tables, tables.file.units.time_ns)
+            for child in group.groups("cell_rise", "cell_fall", "rise_transition", "fall_transition")
         }
-        if not tables:
+        if not found:
             continue  # a constraint
         for other in related.split():
             yield TimingArc(
-                pin=name, related=other, sense=_attribute(group, "timing_sense") or "non_unate",
-                kind=_attribute(group, "timing_type") or "combinational", when=_condition(group),
-                delay=(tables.get("cell_rise"), tables.get("cell_fall")),
-                transition=(tables.get("rise_transition"), tables.get("fall_transition")),
+                pin=name, related=other, sense=group.text("timing_sense") or "non_unate",
+                kind=group.text("timing_type") or "combinational", when=_condition(group),
+                delay=(found.get("cell_rise"), found.get("cell_fall")),
+                transition=(found.get("rise_transition"), found.get("fall_transition")),
             )  # fmt: skip
 
 
-def _storage(group: Any, name: str, functions: dict[str, Expression], clock_pins: Mapping[str, str]) -> Storage | None:
-    for child in group.children:
-        if child.id not in ("ff", "latch"):
-            continue
-        clock = _attribute(child, "clocked_on") or _attribute(child, "enable")
-        data = _attribute(child, "next_state") or _attribute(child, "data_in")
-        state, inverse = _text(child.args[0]), _text(child.args[1])
+def _storage(group: Group, name: str) -> Storage | None:
+    """What an ``ff`` or ``latch`` group says; None for other cells."""
+    for child in group.groups("ff", "latch"):
+        clock = child.text("clocked_on") or child.text("enable")
+        data = child.text("next_state") or child.text("data_in")
+        state, inverse = child.names[:2]
         if clock is None or data is None:
-            raise LibraryError(f"cell {name}: group {child.id} lacks its clock or its data")
-        clear, preset = _attribute(child, "clear"), _attribute(child, "preset")
-        value = (_attribute(child, "clear_preset_var1") or "L").upper()
+            raise LibraryError(f"cell {name}: group {child.kind} lacks its clock or its data")
+        clear, preset = child.text("clear"), child.text("preset")
+        value = (child.text("clear_preset_var1") or "L").upper()
         return Storage(
-            kind="flip_flop" if child.id == "ff" else "latch", state=state, inverse=inverse,
+            kind="flip_flop" if child.kind == "ff" else "latch", state=state, inverse=inverse,
             data=parse_function(data), clock=parse_function(clock),
             clear=parse_function(clear) if clear else None, preset=parse_function(preset) if preset else None,
             both="1" if value == "H" else "0",
         )  # fmt: skip
-    gate = _attribute(group, "clock_gating_integrated_cell")
-    if gate is None:
+    return None
+
+
+def _clock_gate(group: Group) -> tuple[Storage, str, str] | None:
+    """The latch of an integrated clock gate, its output pin and the function of that; None for other cells.
+
+    Liberty names the kind of a clock gate and the role of its pins, and leaves its logic to the manual.
+    """
+    gate = group.text("clock_gating_integrated_cell")
+    if gate is None or not gate.startswith(("latch_posedge", "latch_negedge")):
         return None
-    clock, enable, output = clock_pins.get("clock"), clock_pins.get("enable"), clock_pins.get("out")
-    if clock is None or enable is None or output is None or not gate.startswith(("latch_posedge", "latch_negedge")):
+    roles: dict[str, str] = {}
+    for pin in group.groups("pin"):
+        for role in ("clock", "enable", "test", "out"):
+            if pin.text(f"clock_gate_{role}_pin") == "true":
+                roles[role] = pin_names(pin)[-1]
+    if not {"clock", "enable", "out"} <= roles.keys():
         return None
-    test = clock_pins.get("test")
-    asked: Expression = enable if test is None else ("|", enable, test)
+    clock, enable = roles["clock"], roles["enable"]
+    asked: Expression = ("|", enable, roles["test"]) if "test" in roles else enable
     positive = gate.startswith("latch_posedge")
-    functions[output] = ("&", "IQ", clock) if positive else ("|", ("!", "IQ"), clock)
-    return Storage(
+    latch = Storage(
         kind="latch", state="IQ", inverse="IQN", data=asked, clock=("!", clock) if positive else clock,
         clear=None, preset=None,
     )  # fmt: skip
+    return latch, roles["out"], f"IQ & {clock}" if positive else f"!IQ | {clock}"
 
 
-def _cell(group: Any, scale: _Scale) -> PowerCell:
-    name = _text(group.args[0])
-    pins: dict[str, LibertyPin] = {}
-    functions: dict[str, Expression] = {}
+def _cell(group: Group, tables: _Tables) -> PowerCell:
+    cell = cell_of_group(group, tables.file)
+    for bus in group.groups("bus", "bundle"):
+        raise LibraryError(f"{tables.file.path}: cell {cell.name} has a {bus.kind}; flat pins are expected")
+    pins = dict(cell.pins)
     power: list[PowerArc] = []
     timing: list[TimingArc] = []
-    clock_pins: dict[str, str] = {}
-    for node in group.children:
-        if node.id in ("bus", "bundle"):
-            raise LibraryError(f"{scale.path}: cell {name} has a {node.id}; flat pins are expected")
-        if node.id != "pin":
-            continue
-        direction = _attribute(node, "direction") or "inout"
-        if direction == "internal":
-            continue
-        for pin in (part for arg in node.args for part in _text(arg).replace(",", " ").split()):
-            for role in ("clock", "enable", "test", "out"):
-                if _attribute(node, f"clock_gate_{role}_pin") == "true":
-                    clock_pins[role] = pin
-            if text := _attribute(node, "function"):
-                functions[pin] = parse_function(text)
-            both = [_number(node, f"{edge}_capacitance", None) for edge in ("rise", "fall")]
-            if any(value is None for value in both):
-                one = _number(node, "capacitance", None)
-                default = scale.default_input_ff / scale.capacitance if direction == "input" else 0.0
-                both = [default if one is None else one] * 2
-            most = _number(node, "max_capacitance", None)
-            pins[pin] = LibertyPin(
-                name=pin, direction=direction, capacitance_ff=sum(float(c or 0) for c in both) / 2 * scale.capacitance,
-                function=None, clock=_attribute(node, "clock") == "true",
-                max_capacitance_ff=None if most is None else most * scale.capacitance,
-            )  # fmt: skip
-            power += _arcs(node, pin, scale)
-            timing += _delays(node, pin, scale)
-    storage = _storage(group, name, functions, clock_pins)
-    for pin, function in functions.items():
-        pins[pin] = LibertyPin(**{**vars(pins[pin]), "function": function})
-    whole = _number(group, "cell_leakage_power", None)
+    for pin in group.groups("pin"):
+        for name in pin_names(pin):
+            if name in pins:  # no internal pin
+                power += _arcs(pin, name, tables)
+                timing += _delays(pin, name, tables)
+    storage = _storage(group, cell.name)
+    if storage is None and (gate := _clock_gate(group)) is not None:
+        storage, output, function = gate
+        pins[output] = replace(pins[output], text=function)
+    leakage_nw = tables.file.units.leakage_nw
+    whole = group.number("cell_leakage_power")
     states: dict[str, list[LeakageState]] = {}
-    for node in group.children:
-        if node.id == "leakage_power" and (value := _number(node, "value", None)) is not None:
-            supply = _attribute(node, "related_pg_pin") or ""
-            states.setdefault(supply, []).append(
-                LeakageState(when=_condition(node), leakage_nw=value * scale.leakage)
-            )  # fmt: skip
-    area = _number(group, "area", 0.0)
+    for state in group.groups("leakage_power"):
+        if (value := state.number("value")) is not None:
+            supply = state.text("related_pg_pin") or ""
+            states.setdefault(supply, []).append(LeakageState(when=_condition(state), leakage_nw=value * leakage_nw))
     return PowerCell(
-        name=name, area_um2=area or 0.0, pins=pins, storage=storage,
-        default_leakage_nw=scale.default_leakage if whole is None else whole * scale.leakage,
-        leakage=tuple(map(tuple, states.values())), power=tuple(power), timing=tuple(timing),
+        name=cell.name, area_um2=cell.area_um2, kind=cell.kind, dont_use=cell.dont_use, pins=pins, storage=storage,
+        leakage=tuple(map(tuple, states.values())),
+        default_leakage_nw=tables.default_leakage_nw if whole is None else whole * leakage_nw,
+        power=tuple(power), timing=tuple(timing),
     )  # fmt: skip
 
 

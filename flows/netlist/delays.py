@@ -8,7 +8,6 @@ here serve power.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +17,29 @@ import numpy.typing as npt
 from numba import njit
 
 from flows.library.functions import evaluate, pins_of
-from flows.library.liberty_file import liberty_ast
+from flows.library.liberty_file import read_liberty_file
 from flows.library.power_library import PowerCell, PowerLibrary, Table, TimingArc
 from flows.netlist.gate_simulation import GateSimulator
 from flows.netlist.netlist import Netlist, NetlistError
 
-__all__ = ["DelaySimulator", "NetTiming", "WireLoad", "fanouts", "net_loads", "pin_loads", "propagate", "wire_load"]
+__all__ = [
+    "MAX_PINS",
+    "DelaySimulator",
+    "NetTiming",
+    "WireLoad",
+    "estimated_wires",
+    "fanouts",
+    "net_loads",
+    "pin_loads",
+    "propagate",
+    "wire_load",
+]
 
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int32]
+
+MAX_PINS = 1000
+"""Nets of more pins get no wire: they are trees of buffers in any layout."""
 
 
 def pin_loads(netlist: Netlist, library: PowerLibrary) -> Floats:
@@ -94,30 +107,27 @@ class WireLoad:
 
 def wire_load(path: Path) -> WireLoad | None:
     """The default wire load of a Liberty file; None where it states none."""
-    ast = liberty_ast(path)
-    chosen, farad = None, 1e3
-    for node in ast.children:
-        if node.id == "default_wire_load":
-            chosen = str(node.value).strip('" ')
-        elif node.id == "capacitive_load_unit":
-            unit = str(node.args[1]).strip('" ').lower()
-            farad = float(str(node.args[0])) * {"ff": 1.0, "pf": 1e3}[unit]
-    for node in ast.children:
-        if node.id != "wire_load" or chosen is None or str(node.args[0]).strip('" ') != chosen:
+    file = read_liberty_file(path)
+    chosen = file.library.text("default_wire_load")
+    for group in file.library.groups("wire_load"):
+        if group.names[0] != chosen:
             continue
-        values: dict[str, float] = {}
-        lengths: dict[int, float] = {}
-        for child in node.children:
-            if child.id == "fanout_length":
-                lengths[int(float(str(child.args[0])))] = float(str(child.args[1]))
-            elif child.id in ("capacitance", "slope"):
-                values[child.id] = float(re.sub(r'[" ]', "", str(child.value)))
-        if lengths and "capacitance" in values:
+        capacitance = group.number("capacitance")
+        lengths = {int(float(row.names[0])): float(row.names[1]) for row in group.groups("fanout_length")}
+        if lengths and capacitance is not None:
             return WireLoad(
-                name=chosen, capacitance_ff=values["capacitance"] * farad, lengths=lengths,
-                slope=values.get("slope", 0.0),
+                name=chosen, capacitance_ff=capacitance * file.units.capacitance_ff, lengths=lengths,
+                slope=group.number("slope") or 0.0,
             )  # fmt: skip
     return None
+
+
+def estimated_wires(netlist: Netlist, library: PowerLibrary, estimate: WireLoad) -> Floats:
+    """Wires by fan-out; none on nets that get a tree of buffers."""
+    count = fanouts(netlist, library)
+    wires = estimate.of(count)
+    wires[count > MAX_PINS] = 0
+    return wires
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -297,16 +307,16 @@ def _replay(  # type: ignore[no-untyped-def]
                 new = (table[other] >> state[other]) & np.uint64(1)
                 if new == np.uint64(value[out[other]]):
                     if due[other] >= 0:  # the change is undone: take the event back
-                        before, behind = preceding[other], following[other]
-                        if before >= 0:
-                            following[before] = behind
+                        earlier, later = preceding[other], following[other]
+                        if earlier >= 0:
+                            following[earlier] = later
                         else:
                             if wheel[due[other] % slots] == other:
-                                wheel[due[other] % slots] = behind
-                        if behind >= 0:
-                            preceding[behind] = before
+                                wheel[due[other] % slots] = later
+                        if later >= 0:
+                            preceding[later] = earlier
                         if other == after:
-                            after = behind
+                            after = later
                         due[other] = -1
                         pending -= 1
                 elif due[other] < 0:
@@ -442,7 +452,3 @@ class DelaySimulator:
             name = sim.netlist.net_names[net] if net < sim.netlist.nets else f"open output {net}"
             raise NetlistError(f"{len(wrong)} nets rest elsewhere than without delays, e.g. {name}")
         return toggles
-
-
-MAX_PINS = 1000
-"""Nets of more pins get no wire: they are trees of buffers in any layout."""

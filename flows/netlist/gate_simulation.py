@@ -9,6 +9,7 @@ inverts nets, each with a mask that picks the streams.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -186,7 +187,7 @@ def topological_levels(netlist: Netlist, library: PowerLibrary) -> Ids:
     if done != netlist.cells:
         loop = int(np.flatnonzero(level < 0)[0])
         raise NetlistError(
-            f"{netlist.cells - done} cells stand on or behind a combinational loop, e.g. {netlist.cell_name(loop)}"
+            f"{netlist.cells - done} cells are on or after a combinational loop, e.g. {netlist.cell_name(loop)}"
         )
     return level
 
@@ -286,9 +287,11 @@ class GateSimulator:
     pulsed : ndarray of uint64, shape (clock_rows, words)
         Where these rows changed at the last `edge`: the streams that a clock gate let it through in.
     values : ndarray of uint64, shape (rows, words)
-        Row n is net n; bit b of word w is stream ``64 * w + b``. Unconnected outputs have rows behind the nets.
+        Row n is net n; bit b of word w is stream ``64 * w + b``. Unconnected outputs have rows after the nets.
     storages : int
-        Flip-flops, latches and clock gates; `storage_cells` is the cell of each, `state_rows` its row.
+        Flip-flops, latches and clock gates. `storage_cells` is the cell of each, `state_rows` its row; `data_rows` and
+        `storage_clock_rows` are the rows of its data and clock input, `latches` says which are latches, those of clock
+        gates included.
 
     Raises
     ------
@@ -339,12 +342,13 @@ class GateSimulator:
         self.rows = program.rows
         join = {k: np.concatenate(v) if v else np.zeros(0, np.int32) for k, v in rows.items()}
         self.storage_cells, self.state_rows = join["cell"], join["state"]
-        self._data, self._clock_rows = join["data"], join["clock"]
+        self.data_rows, self.storage_clock_rows = join["data"], join["clock"]
         self._clear, self._preset, self._both = join["clear"], join["preset"], join["both"]
-        self._latch = np.concatenate(latch) if latch else np.zeros(0, np.bool_)
+        self.latches = np.concatenate(latch) if latch else np.zeros(0, np.bool_)
         gate = np.concatenate(gates) if gates else np.zeros(0, np.bool_)
         self.values: Words = np.zeros((self.rows, words), np.uint64)
         self.values[1] = _ALL
+        self._room: Words = np.empty((0, words), np.uint64)
         self._slot = np.full(self.rows, -1, np.int32)
         self._keep = self._put = self._flip = np.zeros((0, words), np.uint64)
         self.clocks = self._find_clocks(clock)
@@ -352,7 +356,7 @@ class GateSimulator:
         self._cone, self.clock_rows = self._clock_cone(self.clocks)
         self.first_clock_rows = np.isin(self.clock_rows, self._clock_cone(self.clocks[:1])[1])
         self.pulsed: Words = np.zeros((len(self.clock_rows), words), np.uint64)
-        self._level_latches = bool((self._latch & ~gate).any())
+        self._level_latches = bool((self.latches & ~gate).any())
         self._asynchronous = np.flatnonzero((self._clear >= 0) | (self._preset >= 0))
         self._falling = self._has_falling()
 
@@ -407,7 +411,7 @@ class GateSimulator:
             if code in (_NOT, _COPY):
                 source[t] = a
         found = set()
-        for row in np.unique(self._clock_rows):
+        for row in np.unique(self.storage_clock_rows):
             while row not in inputs and source[row] >= 0 and row >= 2:
                 row = source[row]
             if int(row) in inputs:
@@ -430,6 +434,10 @@ class GateSimulator:
                 outputs[self.pin_rows[group.type][pin]] = True
         return cone, np.concatenate([ports, np.unique(cone[3][outputs[cone[3]]])])
 
+    def clocked_by(self, clock: str) -> npt.NDArray[np.bool_]:
+        """Which storage elements a clock port reaches without a storage between; shape (storages,)."""
+        return np.isin(self.storage_clock_rows, self._clock_cone((clock,))[1])
+
     def reached(self, port: str) -> npt.NDArray[np.bool_]:
         """Which rows follow an input port without a storage between; shape (rows,), the port's own included."""
         touched = np.zeros(self.rows, np.bool_)
@@ -443,7 +451,7 @@ class GateSimulator:
             return False
         self._drive_clocks(np.uint64(0))
         self._evaluate()
-        return bool((self.values[self._clock_rows[~self._latch]] != 0).any())
+        return bool((self.values[self.storage_clock_rows[~self.latches]] != 0).any())
 
     def _drive_clocks(self, value: np.uint64, names: Sequence[str] | None = None) -> None:
         for name in self.clocks if names is None else names:
@@ -452,6 +460,24 @@ class GateSimulator:
     def _evaluate(self, cone: bool = False) -> None:
         code, left, right, target = self._cone if cone else (self._code, self._left, self._right, self._target)
         _run(code, left, right, target, 0, len(code), self.values, self._slot, self._keep, self._put, self._flip)
+
+    def widened(self, words: int) -> GateSimulator:
+        """A simulator of the same netlist with as many words, all streams as the first one here, without faults.
+
+        Costs no more than the values: everything that was found out about the netlist is shared.
+        """
+        wide = copy.copy(self)
+        wide.words = words
+        wide.values = np.repeat(self.values[:, :1], words, axis=1)
+        wide.pulsed = np.zeros((len(self.clock_rows), words), np.uint64)
+        wide._room = np.empty((0, words), np.uint64)
+        wide._slot = np.full(self.rows, -1, np.int32)
+        wide._keep = wide._put = wide._flip = np.zeros((0, words), np.uint64)
+        return wide
+
+    def lower_clocks(self) -> None:
+        """All clock ports at 0, as between two edges; nothing is evaluated."""
+        self._drive_clocks(np.uint64(0))
 
     def restrict(self, storages: Sequence[int] | None) -> None:
         """Evaluate only what these storage elements need from now on; None: everything again.
@@ -464,7 +490,7 @@ class GateSimulator:
             return
         needed = np.zeros(self.rows, np.bool_)
         chosen = np.asarray(storages, np.int64)
-        for rows in (self._data, self._clock_rows, self._clear, self._preset):
+        for rows in (self.data_rows, self.storage_clock_rows, self._clear, self._preset):
             needed[rows[chosen][rows[chosen] >= 0]] = True
         code, left, right, target = self._whole
         part = _needed(code, left, right, target, needed)
@@ -524,11 +550,11 @@ class GateSimulator:
     def _relax(self) -> None:
         for _ in range(16):
             changed = self._clear_and_preset()
-            if self._latch.any():
-                rows = self.state_rows[self._latch]
-                opened = self.values[self._clock_rows[self._latch]]
+            if self.latches.any():
+                rows = self.state_rows[self.latches]
+                opened = self.values[self.storage_clock_rows[self.latches]]
                 old = self.values[rows]
-                new = (old & ~opened) | (self.values[self._data[self._latch]] & opened)
+                new = (old & ~opened) | (self.values[self.data_rows[self.latches]] & opened)
                 if (new != old).any():
                     self.values[rows] = new
                     changed = True
@@ -546,7 +572,7 @@ class GateSimulator:
 
     def _capture(self, before: Words) -> None:
         """Take data where clock inputs are high that were not `before`."""
-        _take_data(self.values, self.state_rows, self._data, self._clock_rows, self._latch, before)
+        _take_data(self.values, self.state_rows, self.data_rows, self.storage_clock_rows, self.latches, before)
         self._clear_and_preset()
 
     def edge(self, clocks: Sequence[str] | None = None) -> None:
@@ -562,7 +588,7 @@ class GateSimulator:
         """
         if not self.clocks:
             return
-        low = self.values[self._clock_rows]
+        low = self.values[self.storage_clock_rows]
         idle = self.values[self.clock_rows]
         self._drive_clocks(_ALL, clocks)
         self._evaluate(cone=True)
@@ -571,10 +597,22 @@ class GateSimulator:
         if self._falling or self._level_latches:
             self._evaluate()
             self._relax()
-            high = self.values[self._clock_rows]
+            high = self.values[self.storage_clock_rows]
             self._drive_clocks(np.uint64(0), clocks)
             self._evaluate(cone=True)
             self._capture(high)
+
+    def capture(self, storages: npt.NDArray[np.int64] | None = None) -> None:
+        """These storage elements, or all, take the data at their inputs in every stream, at once.
+
+        For a netlist without clock gates, falling edges and asynchronous inputs that act: there it is what `edge` does,
+        without evaluating the clocks.
+        """
+        chosen = slice(None) if storages is None else storages
+        states = self.state_rows[chosen]
+        if len(self._room) < len(states):
+            self._room = np.empty((len(states), self.words), np.uint64)
+        _move(self.values, states, self.data_rows[chosen], self._room)
 
     def with_clocks(self, states: Words, clocks: Words) -> Words:
         """Settled states, clocks low, seen in the middle of a period.
@@ -601,6 +639,15 @@ class GateSimulator:
         """`settle`, then `edge`."""
         self.settle()
         self.edge()
+
+
+@njit(cache=True, nogil=True)
+def _move(values, states, data, room):  # type: ignore[no-untyped-def]
+    """Rows `data` to rows `states`, all at once."""
+    for k in range(len(states)):
+        room[k] = values[data[k]]
+    for k in range(len(states)):
+        values[states[k]] = room[k]
 
 
 @njit(cache=True, nogil=True)
@@ -697,7 +744,7 @@ class ToggleCounter:
         self.cycles += self.lanes
 
     def add_edge(self) -> None:
-        """Count the pulses of the clocks, behind clock gates too, at the edge that has just been."""
+        """Count the pulses of the clocks, after clock gates too, at the edge that has just been."""
         self.pulses += population(self.simulator.pulsed & self.mask)
 
 

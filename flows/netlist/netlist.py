@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from flows.common.errors import FlowError
 from flows.library.liberty_file import unpacked
 from flows.tools.yosys import quote, run_yosys
 
@@ -30,7 +31,7 @@ Lot = tuple[tuple[str, ...], Ids, Ids]
 """Cells of one type: pins, numbers, nets by cell and pin."""
 
 
-class NetlistError(ValueError):
+class NetlistError(FlowError):
     """The file is no mapped netlist of the library. The message names the first cell or net at fault."""
 
 

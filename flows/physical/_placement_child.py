@@ -6,22 +6,16 @@ Started by `flows.physical.place` only: C++ exceptions and memory stay out of th
 problem.
 """
 
-import os
 import sys
 
 import numpy as np
 
-from flows.tools._yosys_child import watch
+from flows.common.leash import end_with_caller
 
 
 def main() -> None:
-    """Place one problem; prints what coloquinte reports. Ends with its caller, as `flows.tools._yosys_child` does."""
-    if os.getpgrp() != os.getpid():
-        sys.exit("flows.physical._placement_child must lead its own process group; use flows.physical.place")
-    pipe = os.dup(0)
-    if os.fork() == 0:
-        watch(pipe)
-    os.close(pipe)
+    """Place one problem; prints what coloquinte reports."""
+    end_with_caller("flows.physical._placement_child")
     import coloquinte  # type: ignore[import-untyped]
 
     with np.load(sys.argv[1]) as problem:

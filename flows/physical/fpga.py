@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -18,8 +17,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from flows.common.errors import ToolError
 from flows.common.folder import fresh_folder
 from flows.common.metrics import Metric, now, package_version, write_metrics
+from flows.common.process import run_process
 from flows.tools.yosys import run_yosys, yosys_version
 
 __all__ = ["DEVICES", "Device", "SizeError", "FpgaError", "FpgaResult", "place_and_route"]
@@ -27,8 +28,11 @@ __all__ = ["DEVICES", "Device", "SizeError", "FpgaError", "FpgaResult", "place_a
 TIMEOUT_S = 3600.0
 
 
-class FpgaError(RuntimeError):
-    """The design does not fit, nextpnr failed, or a tool is missing."""
+class FpgaError(ToolError):
+    """The design does not fit, nextpnr failed, or a tool is missing. `log` is what nextpnr wrote."""
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__("nextpnr", message, log)
 
 
 class SizeError(FpgaError):
@@ -297,20 +301,17 @@ def _tool(device: Device, arguments: list[str], work: Path, timeout_s: float) ->
     program = str(beside) if beside.is_file() else shutil.which(arguments[0])
     if program is None:
         raise FpgaError(f"{arguments[0]} is missing: install liquidcal's extra fpga ({device.distribution})")
-    log = work / f"{arguments[0]}.log"
-    with log.open("w") as file:
-        try:
-            status = subprocess.run(
-                [program, *arguments[1:]], cwd=work, stdout=file, stderr=subprocess.STDOUT, timeout=timeout_s
-            ).returncode
-        except subprocess.TimeoutExpired:
-            raise FpgaError(f"{arguments[0]} was ended after its limit of {timeout_s:g} s") from None
-    if status:
-        lines = log.read_text(errors="replace").splitlines()
+    done = run_process(
+        [program, *arguments[1:]], tool=arguments[0], directory=work, timeout_s=timeout_s,
+        log=work / f"{arguments[0]}.log",
+    )  # fmt: skip
+    if done.status:
+        lines = done.log.splitlines()
         errors = [line for line in lines if "ERROR" in line] or lines[-1:]
         if errors and (full := re.search(r"no BELs remaining to implement cell type '(\w+)'", errors[0])):
-            raise FpgaError(f"{arguments[0]} on {device.name}: does not fit, all {full[1]} are taken")
-        raise FpgaError(f"{arguments[0]} on {device.name}: {errors[0].strip() if errors else f'status {status}'}")
+            raise FpgaError(f"{arguments[0]} on {device.name}: does not fit, all {full[1]} are taken", done.log)
+        reason = errors[0].strip() if errors else f"status {done.status}"
+        raise FpgaError(f"{arguments[0]} on {device.name}: {reason}", done.log)
 
 
 def _summary(report: dict[str, Any], device: Device, target_mhz: float, clocks: Mapping[str, int]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,11 @@ from flows.library.liberty_file import LibraryError
 from flows.library.library import CellLibrary
 from flows.library.pdks import FAMILIES, corner_files
 from flows.library.power_library import PowerLibrary, read_power_library
-from flows.netlist.delays import MAX_PINS, WireLoad, fanouts, wire_load
+from flows.netlist.delays import estimated_wires, wire_load
 from flows.netlist.netlist import Netlist, netlist_from_json
+from flows.netlist.view import Wires
 from flows.physical.place import Placement
-from flows.physical.repair import load_repairs, repaired
+from flows.physical.repair import Repair, load_repairs, repaired
 
 __all__ = ["Mapped", "clocks_of", "wire_ff_per_um"]
 
@@ -42,15 +43,37 @@ STATIC_STAGES = ("registers", "registers_0", "registers_1", "registers_2", "shad
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Mapped:
-    """A synthesised design, read once.
+    """A synthesised design as its folder has it when this object is made; a later placement does not change it.
 
     Attributes
     ----------
     folder : Path
         Folder of results; ``synthesis`` below it.
+    placement : Placement or None
+        The placement of this very netlist, if there is one. `with_placement` gives the design after another one.
     """
 
     folder: Path
+    placement: Placement | None = field(init=False)
+    _repairs: tuple[Repair, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        path = self.folder / "placement"
+        placed = (path / "placement.npz").is_file() and (self.folder / "synthesis" / "netlist.json").is_file()
+        if placed:
+            placed = json.loads((path / "placement.json").read_text())["netlist_sha256"] == self.netlist_sha256
+        repairs = path / "repair.json"
+        object.__setattr__(self, "placement", Placement.load(path / "placement.npz") if placed else None)
+        object.__setattr__(self, "_repairs", load_repairs(repairs) if placed and repairs.is_file() else ())
+
+    def with_placement(self) -> Mapped:
+        """The design as the folder has it now: after a placement, with its positions and repairs."""
+        fresh = Mapped(folder=self.folder)
+        if fresh.netlist_sha256 == self.netlist_sha256:
+            # what only depends on the synthesis is not read twice
+            kept = ("_tables", "cells", "library", "lef", "synthesised")
+            fresh.__dict__.update({name: self.__dict__[name] for name in kept if name in self.__dict__})
+        return fresh
 
     @cached_property
     def _tables(self) -> dict[str, Any]:
@@ -99,11 +122,8 @@ class Mapped:
 
     @cached_property
     def netlist(self) -> Netlist:
-        """The same behind placement: with larger cells and buffers, if they were repaired there."""
-        path = self.folder / "placement" / "repair.json"
-        if not path.is_file() or not self._placed:
-            return self.synthesised
-        return repaired(self.synthesised, self.library, load_repairs(path))
+        """The same after placement: with larger cells and buffers, if they were repaired there."""
+        return repaired(self.synthesised, self.library, self._repairs) if self._repairs else self.synthesised
 
     @cached_property
     def cell_area_um2(self) -> float:
@@ -120,45 +140,26 @@ class Mapped:
         except LibraryError:
             return None
 
-    @property
-    def _placed(self) -> bool:
-        """Whether there is a placement, and of this very synthesis."""
-        path = self.folder / "placement"
-        if not (path / "placement.npz").is_file():
-            return False
-        result = json.loads((path / "placement.json").read_text())
-        return bool(result["netlist_sha256"] == self.netlist_sha256)
-
-    def placement(self) -> Placement | None:
-        """The placement of this very netlist, if there is one."""
-        return Placement.load(self.folder / "placement" / "placement.npz") if self._placed else None
-
-    def wires(self) -> tuple[Floats, float, float, str]:
-        """Wire capacitance of each net in fF, per micrometre, core area, and where they come from."""
-        per_um, source = wire_ff_per_um(self.cells, self.lef)
-        placed = self.placement()
-        if placed is not None:
-            return placed.wire_ff(per_um), per_um, placed.area_um2, f"placement, {per_um:.3g} fF/um ({source})"
+    def wires(self) -> Wires:
+        """Wires as they are placed, else by the library's wire load, else none."""
+        per_um, source = wire_ff_per_um(self.cells, self.lef if self.cells.lef else None)
+        if self.placement is not None:
+            return Wires(
+                ff=self.placement.wire_ff(per_um), ff_per_um=per_um, core_um2=self.placement.area_um2,
+                source=f"placement, {per_um:.3g} fF/um ({source})",
+            )  # fmt: skip
         estimate = wire_load(self.cells.liberty[0])
         if estimate is None:
-            return np.zeros(self.netlist.nets), per_um, self.cell_area_um2 / 0.7, "none: no placement, no wire load"
-        return (
-            estimated_wires(self.netlist, self.library, estimate), per_um, self.cell_area_um2 / 0.7,
-            f"wire load {estimate.name} of the library: no placement of this netlist",
-        )  # fmt: skip
+            ff, source = np.zeros(self.netlist.nets), "none: no placement, no wire load"
+        else:
+            ff = estimated_wires(self.netlist, self.library, estimate)
+            source = f"wire load {estimate.name} of the library: no placement of this netlist"
+        return Wires(ff=ff, ff_per_um=per_um, core_um2=self.cell_area_um2 / 0.7, source=source)
 
 
 def cell_area_um2(netlist: Netlist, cells: CellLibrary) -> float:
     """Sum of cell areas."""
     return sum(cells.area_um2(group.type) * len(group.cells) for group in netlist.groups.values())
-
-
-def estimated_wires(netlist: Netlist, library: PowerLibrary, estimate: WireLoad) -> Floats:
-    """Wires by fan-out; none on nets that get a tree of buffers."""
-    count = fanouts(netlist, library)
-    wires = estimate.of(count)
-    wires[count > MAX_PINS] = 0
-    return wires
 
 
 def wire_ff_per_um(cells: CellLibrary, lef: Lef | None) -> tuple[float, str]:

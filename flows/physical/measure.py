@@ -23,7 +23,8 @@ from flows.physical.mapped import (
 )
 from flows.physical.place import Congestion, Placement, congestion, draw, legalise, place
 from flows.physical.repair import Repair, overloaded, plan, save_repairs
-from flows.physical.timing import ClockPlan, TimingReport, analyse, sta_version
+from flows.physical.timing import ClockPlan, TimingReport, analyse
+from flows.tools.opensta import sta_version
 
 __all__ = ["measure_placement", "measure_timing"]
 
@@ -46,7 +47,7 @@ def measure_placement(
     """Place the netlist of synthesis and leave ``placement/``: positions, picture, metrics.
 
     With `repair` cells get the size that their loads ask for, or buffers, in the same core (`flows.physical.repair`);
-    the changes are ``repair.json`` there, and from then on in `Mapped.netlist`.
+    the changes are ``repair.json`` there, and in the netlist of `Mapped.with_placement`.
 
     Raises
     ------
@@ -109,9 +110,6 @@ def measure_placement(
         about = {"netlist_sha256": mapped.netlist_sha256, "core_um": placed.core_um, "effort": effort}
         (work / "placement.json").write_text(json.dumps(about, indent=1) + "\n")
         write_metrics(work / "metrics.json", metrics)
-    # what was read of the folder before
-    mapped.__dict__.pop("netlist", None)
-    mapped.__dict__.pop("cell_area_um2", None)
     return placed, busy, metrics
 
 
@@ -150,14 +148,14 @@ def measure_timing(
         The netlist was made with another reuse factor.
     """
     plan = clock_plan(mapped, period_ns=period_ns, reuse=reuse)
-    wires, _, _, source = mapped.wires()
+    wires = mapped.wires()
     report = analyse(
-        mapped.netlist, mapped.library, plan, wire_ff=wires, driving_cell=mapped.cells.driving_cell,
+        mapped.netlist, mapped.library, plan, wire_ff=wires.ff, driving_cell=mapped.cells.driving_cell,
         port_load_ff=mapped.cells.load_ff, paths=paths, timeout_s=timeout_s, setup_liberty=mapped.corner("slow"),
         hold_liberty=mapped.corner("fast"),
     )  # fmt: skip
     metric = mapped_metric(mapped, "OpenSTA", sta_version(), command or "flows.physical.measure.measure_timing")
-    corner = f"{report.setup_library}, wires: {source}"
+    corner = f"{report.setup_library}, wires: {wires.source}"
     metrics = (
         metric("timing__setup__ws", report.setup_slack_ns, "ns",
                f"worst setup slack at {period_ns:g} ns less {plan.uncertainty_ns:g} ns of skew and jitter; {corner}"),

@@ -8,15 +8,8 @@ their trees.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import resource
-import signal
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from flows.common.errors import ToolError
+from flows.common.process import run_module
 from flows.library.lef import Lef, LefError
 from flows.netlist.delays import MAX_PINS
 from flows.netlist.netlist import Netlist
@@ -44,8 +39,11 @@ _RISA = {
 """Wire length over half-perimeter by pins (Cheng 1994, table 1)."""
 
 
-class PlacementError(ValueError):
-    """The netlist cannot be placed; the message says why."""
+class PlacementError(ToolError):
+    """The netlist cannot be placed; the message says why. `log` is what coloquinte wrote."""
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__("coloquinte", message, log)
 
 
 def wire_factor(pins: npt.NDArray[np.int64]) -> Floats:
@@ -356,38 +354,18 @@ def _run(
     with tempfile.TemporaryDirectory(prefix="liquidcal-place-") as folder:
         work = Path(folder)
         np.savez(work / "problem.npz", **problem)
-        environment = dict(os.environ)
-        here = str(Path(__file__).resolve().parents[2])
-        environment["PYTHONPATH"] = os.pathsep.join([here, *filter(None, [environment.get("PYTHONPATH")])])
-        command = [sys.executable, "-m", "flows.physical._placement_child", "problem.npz", "result.npz", str(effort)]
-        start = time.monotonic()
-        with (work / "log").open("wb") as log:
-            child = subprocess.Popen(
-                [*command, str(int(detailed)), str(density), str(int(globally))], cwd=work, env=environment,
-                stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
-            try:
-                child.wait(timeout=timeout_s)
-            except subprocess.TimeoutExpired:
-                raise PlacementError(f"coloquinte was ended after its limit of {timeout_s:g} s") from None
-            finally:
-                # also the process that watches the pipe
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
-                if child.stdin is not None:
-                    child.stdin.close()
-        seconds = time.monotonic() - start
-        text = (work / "log").read_text(errors="replace")
-        if child.returncode != 0:
-            if re.search(r"No module named 'coloquinte'", text):
-                raise PlacementError("coloquinte is missing: install the package `coloquinte`")
-            last = text.strip().splitlines()[-1:] or ["no output"]
-            raise PlacementError(f"coloquinte failed with status {child.returncode}: {last[0]}")
+        done = run_module(
+            "flows.physical._placement_child", "problem.npz", "result.npz", str(effort), str(int(detailed)),
+            str(density), str(int(globally)), tool="coloquinte", directory=work, timeout_s=timeout_s,
+        )  # fmt: skip
+        if done.status != 0:
+            if re.search(r"No module named 'coloquinte'", done.log):
+                raise PlacementError("coloquinte is missing: install the package `coloquinte`", done.log)
+            last = done.log.strip().splitlines()[-1:] or ["no output"]
+            raise PlacementError(f"coloquinte failed with status {done.status}: {last[0]}", done.log)
         with np.load(work / "result.npz") as data:
             result = {name: data[name] for name in data.files}
-        memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    return result, seconds, memory
+    return result, done.wall_s, done.peak_memory_bytes
 
 
 # --- congestion and picture -------------------------------------------------------------------------------------------

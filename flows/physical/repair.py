@@ -259,7 +259,7 @@ def _gated_clocks(netlist: Netlist, cells: CellLibrary) -> npt.NDArray[np.bool_]
     simple = []
     for group in netlist.groups.values():
         kind = cells.cells[group.type]
-        outputs = [pin.name for pin in kind.pins if pin.direction == "output"]
+        outputs = [pin.name for pin in kind.pins.values() if pin.direction == "output"]
         if kind.kind == "clock_gate":
             for pin in outputs:
                 found[group.pin(pin)[group.pin(pin) >= 0]] = True

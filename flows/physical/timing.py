@@ -1,7 +1,6 @@
 """Static timing with OpenSTA: loads of wires annotated, worst paths told in the designer's terms.
 
-OpenSTA (James Cherry, Parallax Software, GPL-3) runs as Debian's program ``sta``; version 2.0.17 gives the arrival
-times of later ones to four digits. The netlist is handed over flat with numbers for names, so that no spelling can be
+The netlist is handed over flat with numbers for names, so that no spelling can be
 misread; what comes back is translated: a path runs from a register through stages to a register.
 
 The clock is ideal; `ClockPlan.uncertainty_ns` stands for its tree. Settings and weights are quasi-static: they are
@@ -11,9 +10,7 @@ written long before data flows, so paths from their registers may take `ClockPla
 from __future__ import annotations
 
 import math
-import os
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,12 +20,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from flows.common.process import SimulatorError, run_group
-from flows.library.liberty_file import LibraryError, unpacked
+from flows.library.liberty_file import unpacked
 from flows.library.power_library import PowerLibrary
 from flows.netlist.netlist import Netlist
+from flows.tools.opensta import OpenStaError, run_sta
 
-__all__ = ["ClockPlan", "PathStep", "TimingPath", "TimingReport", "analyse", "flat_verilog", "sta_version"]
+__all__ = ["ClockPlan", "PathStep", "TimingPath", "TimingReport", "analyse", "flat_verilog"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -172,28 +169,6 @@ class TimingReport:
     seconds: float
 
 
-def sta_program() -> str:
-    """Path of OpenSTA's program.
-
-    Raises
-    ------
-    LibraryError
-        It is not installed.
-    """
-    found = shutil.which("sta")
-    if found is None:
-        raise LibraryError("OpenSTA is missing: install Debian's package `opensta` (program `sta`)")
-    return found
-
-
-def sta_version() -> str:
-    """Version of the OpenSTA that runs."""
-    with tempfile.TemporaryDirectory(prefix="liquidcal-sta-") as folder:
-        text = run_group([sta_program(), "-version"], cwd=Path(folder), env={}, timeout_s=60, name="OpenSTA")
-    found = re.search(r"\d+\.\d+\.\d+", text)
-    return found.group() if found else "unknown"
-
-
 def flat_verilog(netlist: Netlist) -> str:
     """The netlist as flat Verilog with cells ``c<number>``, nets ``n<number>``, one port per bit ``p_<name>_<bit>``."""
     wires = [f"n{net}" for net in range(netlist.nets)]
@@ -258,8 +233,10 @@ def analyse(
 
     Raises
     ------
-    LibraryError
+    OpenStaError
         OpenSTA is missing, or refuses a library.
+    ToolTimeout
+        OpenSTA ran past its limit.
     ValueError
         No such clock port, or no path between registers.
     """
@@ -287,9 +264,12 @@ def analyse(
             reports["static"] = _checks("max", min(paths, 3), "-from $static ")
         if fast == slow:
             reports["hold"] = _checks("min", min(paths, 5))
-        result = _run(work, "setup", slow, lines, reports, timeout_s)
+        result = run_sta([*_design(slow), *lines], reports=reports, directory=work, name="setup", timeout_s=timeout_s)
         if fast != slow:
-            result |= _run(work, "hold", fast, lines, {"hold": _checks("min", min(paths, 5))}, timeout_s)
+            result |= run_sta(
+                [*_design(fast), *lines], reports={"hold": _checks("min", min(paths, 5))}, directory=work,
+                name="hold", timeout_s=timeout_s,
+            )  # fmt: skip
     setup = result["setup"]
     found = sorted((names.translate(path) for path in _parse(setup)), key=lambda path: path.slack_ns)
     if not found:
@@ -360,6 +340,16 @@ class _Names:
         )  # fmt: skip
 
 
+def _design(liberty: Sequence[Path]) -> list[str]:
+    """Commands that read the library and the flat netlist."""
+    return [
+        *(f"read_liberty {{{unpacked(path).resolve()}}}" for path in liberty),
+        "read_verilog flat.v",
+        "link_design flat",
+        "set_cmd_units -capacitance fF -time ns",
+    ]
+
+
 def _constraints(netlist: Netlist, plan: ClockPlan, driving_cell: str | None, port_load_ff: float) -> list[str]:
     lines = []
     for clock, period_ns in plan.clocks.items():
@@ -422,35 +412,6 @@ def _checks(kind: str, paths: int, start: str = "") -> list[str]:
     return [f"report_checks {start}-path_delay {kind} -format full -digits 4 -group_count {paths}"]
 
 
-def _run(
-    work: Path, name: str, liberty: Sequence[Path], lines: Sequence[str], reports: Mapping[str, Sequence[str]],
-    timeout_s: float,
-) -> dict[str, str]:  # fmt: skip
-    """One OpenSTA process; what each report wrote."""
-    script = [
-        *(f"read_liberty {{{unpacked(path).resolve()}}}" for path in liberty),
-        "read_verilog flat.v",
-        "link_design flat",
-        "set_cmd_units -capacitance fF -time ns",
-        *lines,
-    ]
-    for report, commands in reports.items():
-        script += [f'puts "begin_of_report {report}"', *commands]
-    (work / f"{name}.tcl").write_text("\n".join([*script, "exit", ""]))
-    command = [sta_program(), "-no_init", "-no_splash", "-exit", f"{name}.tcl"]
-    try:
-        text = run_group(command, cwd=work, env=dict(os.environ), timeout_s=timeout_s, name="OpenSTA")
-    except SimulatorError as error:
-        raise LibraryError(f"{error}") from error
-    if found := re.search(r"^Error: (.*)$", text, re.MULTILINE):
-        raise LibraryError(f"OpenSTA ({name}): {found[1]}")
-    parts = re.split(r"^begin_of_report (\w+)$", text, flags=re.MULTILINE)
-    result = dict(zip(parts[1::2], parts[2::2], strict=True))
-    if missing := reports.keys() - result.keys():
-        raise LibraryError(f"OpenSTA ({name}) ended before its report {min(missing)}: {text[-200:].strip()}")
-    return result
-
-
 def _parse(text: str) -> list[dict[str, object]]:
     """Paths of ``report_checks -format full``: start, end, cells with their delays, arrival, slack."""
     found = []
@@ -473,7 +434,7 @@ def _parse(text: str) -> list[dict[str, object]]:
             cells.pop()  # the register that the path ends at
         edges = [float(time) for time in re.findall(r"^\s*-?[\d.]+\s+(-?[\d.]+)\s+clock \S+ \(", part, re.MULTILINE)]
         if len(edges) != 2:
-            raise LibraryError(f"OpenSTA told {len(edges)} clock edges of the path from {start[1]} to {end[1]}")
+            raise OpenStaError(f"OpenSTA reported {len(edges)} clock edges of the path from {start[1]} to {end[1]}")
         found.append({
             "start": start[1], "end": end[1], "cells": cells, "slack": float(slack[1]),
             "arrival": round(float(arrival[1]) - edges[0], 4), "apart": round(edges[1] - edges[0], 4),

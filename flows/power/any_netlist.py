@@ -3,67 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from flows.library.liberty_file import unpacked
 from flows.library.power_library import PowerLibrary, read_power_library
-from flows.netlist.delays import MAX_PINS, fanouts, pin_loads, propagate, wire_load
+from flows.netlist.delays import estimated_wires, wire_load
 from flows.netlist.gate_simulation import GateSimulator
 from flows.netlist.netlist import Netlist, read_netlist
-from flows.power.activity import ActivityError, complete, read_vcd
+from flows.netlist.view import Wires, prepare
+from flows.power.activity import ActivityError, complete
+from flows.power.spef import read_spef
 from flows.power.summary import summarise
+from flows.power.vcd import read_vcd
 
-__all__ = ["netlist_power", "read_spef"]
-
-Floats = npt.NDArray[np.float64]
-_FARAD = {"FF": 1.0, "PF": 1e3, "NF": 1e6, "UF": 1e9}
-
-
-def read_spef(path: Path, netlist: Netlist, library: PowerLibrary) -> tuple[Floats, float]:
-    """Wire capacitance of each net in fF from the totals of a SPEF file (IEEE 1481), and the share of nets it names.
-
-    A total counts what the file's ``*DESIGN_FLOW`` says; totals include the pins where ``PIN_CAP`` is not ``NONE``, and
-    then the pins of `library` are taken off.
-
-    Raises
-    ------
-    ValueError
-        The file is no SPEF, or names no net of the netlist.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"no SPEF file {path}")
-    text = unpacked(path).read_text(errors="replace")
-    unit = re.search(r"^\*C_UNIT\s+([\d.eE+-]+)\s+(\w+)", text, re.MULTILINE)
-    if unit is None or unit[2].upper() not in _FARAD:
-        raise ValueError(f"{path} is no SPEF file: it has no *C_UNIT")
-    scale = float(unit[1]) * _FARAD[unit[2].upper()]
-    divider = (re.search(r"^\*DIVIDER\s+(\S)", text, re.MULTILINE) or [".", "."])[1]
-    flow = re.search(r"^\*DESIGN_FLOW\s+(.*)$", text, re.MULTILINE)
-    with_pins = flow is not None and "PIN_CAP" in flow[1] and "PIN_CAP NONE" not in flow[1]
-    names = dict(re.findall(r"^(\*\d+)\s+(\S+)\s*$", text, re.MULTILINE))
-    wires = np.zeros(netlist.nets)
-    number = {_spelling(name): net for net, name in enumerate(netlist.net_names)}
-    seen = 0
-    pins = pin_loads(netlist, library)
-    for token, total in re.findall(r"^\*D_NET\s+(\S+)\s+([\d.eE+-]+)", text, re.MULTILINE):
-        name = names.get(token, token).replace(divider, ".")
-        net = number.get(_spelling(name))
-        if net is not None:
-            seen += 1
-            wires[net] = max(float(total) * scale - (pins[net] if with_pins else 0.0), 0.0)
-    if not seen:
-        raise ValueError(f"{path} names no net of {netlist.top}")
-    return wires, seen / max(int(netlist.used_nets.sum()), 1)
-
-
-def _spelling(name: str) -> str:
-    return name.replace("\\", "").replace("/", ".")
+__all__ = ["netlist_power"]
 
 
 def netlist_power(
@@ -108,26 +64,11 @@ def netlist_power(
     activity = read_vcd(vcd, netlist, library, scope=scope, clock=probe.clock, period_ns=period_ns)
     simulator = GateSimulator(netlist, library, words=activity.before.shape[1], clock=probe.clock)
     activity = complete(activity, simulator)
-    estimate = wire_load(liberty[0])
-    wires = np.zeros(netlist.nets)
-    source, per_um = "none: neither SPEF nor a wire load of the library", 0.0
-    if estimate is not None:
-        count = fanouts(netlist, library)
-        wires = np.where(count > MAX_PINS, 0.0, estimate.of(count))
-        source, per_um = f"wire load {estimate.name} of the library", estimate.capacitance_ff
-    if spef is not None:
-        wires, share = read_spef(spef, netlist, library)
-        source = f"SPEF {spef.name}, {100 * share:.1f} % of the nets"
-    slew = 0.25 if library.max_transition_ns is None else library.max_transition_ns / 2
-    fixed = {} if simulator.clock is None else {int(netlist.ports[simulator.clock].nets[0]): slew}
-    timing = propagate(
-        netlist, library, simulator.level, wire_ff=wires, max_slew_ns=library.max_transition_ns, fixed_slew_ns=fixed
-    )
-    area = sum(len(group.cells) * library[kind].area_um2 for kind, group in netlist.groups.items())
+    wires = _wires(netlist, library, liberty[0], spef, utilisation)
+    view = prepare(netlist, library, simulator.level, wires, trees=simulator.clocks)
     try:
         summary = summarise(
-            simulator, activity, timing, area_um2=max(area, 1.0) / utilisation, wire_ff_per_um=per_um,
-            usable=list(library), tree_slew_ns=slew, wire_ff=wires,
+            simulator, activity, view, usable=list(library),
             glitch_clocks=glitch_clocks if activity.annotated[netlist.used_nets].mean() > 0.9 else 0,
         )  # fmt: skip
     except ActivityError as error:
@@ -142,6 +83,23 @@ def netlist_power(
         "clocks": activity.clocks,
         "duration_ns": activity.duration_ns,
         "cells": netlist.cells,
-        "wires": source,
+        "wires": wires.source,
         **summary.to_dict(),
     }
+
+
+def _wires(netlist: Netlist, library: PowerLibrary, liberty: Path, spef: Path | None, utilisation: float) -> Wires:
+    """Wires from SPEF, else by the wire load of the library, else none."""
+    area_um2 = sum(len(group.cells) * library[kind].area_um2 for kind, group in netlist.groups.items())
+    estimate = wire_load(liberty)
+    if spef is not None:
+        ff, share = read_spef(spef, netlist, library)
+        source = f"SPEF {spef.name}, {100 * share:.1f} % of the nets"
+    elif estimate is not None:
+        ff, source = estimated_wires(netlist, library, estimate), f"wire load {estimate.name} of the library"
+    else:
+        ff, source = np.zeros(netlist.nets), "none: neither SPEF nor a wire load of the library"
+    return Wires(
+        ff=ff, ff_per_um=0.0 if estimate is None else estimate.capacitance_ff,
+        core_um2=max(area_um2, 1.0) / utilisation, source=source,
+    )  # fmt: skip

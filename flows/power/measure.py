@@ -13,9 +13,8 @@ import numpy as np
 from flows.common.folder import fresh_folder
 from flows.common.metrics import Metric, package_version, write_metrics
 from flows.designs.design import Spec
-from flows.library.power_library import PowerLibrary
-from flows.netlist.delays import propagate
-from flows.netlist.gate_simulation import GateSimulator, topological_levels
+from flows.netlist.gate_simulation import GateSimulator
+from flows.netlist.view import prepare
 from flows.physical.mapped import PERIOD_NS, Mapped, clocks_of, mapped_metric
 from flows.power.activity import Activity
 from flows.power.crossbar import crossbar_activity, load_settings
@@ -28,17 +27,12 @@ from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 from sim.lsm_crossbar.spec import CrossbarSpec
 
-__all__ = ["default_tree_slew_ns", "measure_power"]
-
-
-def default_tree_slew_ns(library: PowerLibrary) -> float:
-    """Transition time that the clock tree delivers: half the library's limit, else 0.25 ns."""
-    return 0.25 if library.max_transition_ns is None else library.max_transition_ns / 2
+__all__ = ["measure_power"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Run:
-    """A checked gate-level simulation, what is told about it, and the clocks of one inference."""
+    """A checked gate-level simulation, what its report says, and the clocks of one inference."""
 
     simulator: GateSimulator
     activity: Activity
@@ -81,7 +75,7 @@ def measure_power(
     recordings : int
         Streams of a crossbar, each with another recording first.
     clocks : int, optional
-        Clocks of a crossbar in each stream; until all have told their first class where left out.
+        Clocks of a crossbar in each stream; until all have put out their first class where left out.
     weights : Path, optional
         A crossbar's trained model; the shipped one of the spec where left out.
     glitch_clocks : int
@@ -113,23 +107,17 @@ def measure_power(
     else:
         run = _run_crossbar(mapped, spec, stage, recordings=recordings, clocks=clocks, seed=seed, weights=weights)
     simulator, activity = run.simulator, run.activity
-    wires, per_um, core_um2, source = mapped.wires()
-    tree_slew = default_tree_slew_ns(library)
-    trees = {int(netlist.ports[name].nets[0]): tree_slew for name in (*clocks_, "rst") if name in netlist.ports}
+    wires = mapped.wires()
     with stage("power: delays, internal energies, clock tree, glitches"):
-        timing = propagate(
-            netlist, library, topological_levels(netlist, library), wire_ff=wires, port_load_ff=mapped.cells.load_ff,
-            max_slew_ns=library.max_transition_ns, fixed_slew_ns=trees,
-        )  # fmt: skip
+        view = prepare(
+            netlist, library, simulator.level, wires, trees=(*clocks_, "rst"), port_load_ff=mapped.cells.load_ff
+        )
         usable = [name for name in mapped.cells.cells if name not in mapped.cells.dont_use]
-        summary = summarise(
-            simulator, activity, timing, area_um2=core_um2, wire_ff_per_um=per_um, usable=usable,
-            tree_slew_ns=tree_slew, glitch_clocks=glitch_clocks, wire_ff=wires,
-        )  # fmt: skip
+        summary = summarise(simulator, activity, view, usable=usable, glitch_clocks=glitch_clocks)
     result = {
         "design": netlist.top, "library": mapped.cells.name, "library_sha256": mapped.cells.sha256,
         "voltage_v": library.voltage_v, "activity": activity.source, "clocks": activity.clocks,
-        **run.result, "wires": source, **summary.to_dict(),
+        **run.result, "wires": wires.source, **summary.to_dict(),
         "clocks_per_inference": run.clocks_per_inference,
         "energy_per_inference_pj": summary.energy_pj * run.clocks_per_inference,
     }  # fmt: skip

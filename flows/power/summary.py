@@ -9,7 +9,7 @@ Every term is explicit, so that it can be checked by hand (tests/flows/power/tes
 * **leakage** weighted by the share of time in each ``when`` state; states that no group names take the group without
   ``when``, else the cell's default.
 * **clock tree**: a netlist before layout has none, so one is built for each clock: buffers of the library, clusters
-  filled until the transition time is met, wires as spanning trees over the core's area. Behind a clock gate a net is
+  filled until the transition time is met, wires as spanning trees over the core's area. After a clock gate a net is
   one like any other, with the pulses that came through.
 * **glitches**: transitions of a replay with delays over those without, on a sample of clocks, by stage.
 
@@ -19,15 +19,16 @@ fJ per toggle times toggles per ns is uW.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import sqrt
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from flows.netlist.delays import NetTiming, pin_loads
 from flows.netlist.gate_simulation import GateSimulator
+from flows.netlist.netlist import Netlist
+from flows.netlist.view import NetlistView
 from flows.power.activity import Activity
 from flows.power.cell_power import CellPower, Floats, cell_power
 from flows.power.clock_tree import ClockTree, clock_tree, tree_spread
@@ -112,42 +113,106 @@ class PowerSummary:
 def summarise(
     simulator: GateSimulator,
     activity: Activity,
-    timing: NetTiming,
+    view: NetlistView,
     *,
-    area_um2: float,
-    wire_ff_per_um: float,
     usable: Sequence[str],
-    tree_slew_ns: float,
     glitch_clocks: int = 0,
     wire_uncertainty: float = 0.2,
-    wire_ff: npt.ArrayLike = 0.0,
     voltage_v: float | None = None,
 ) -> PowerSummary:
     """Power by stage and kind with uncertainties, clock tree and glitches.
 
     Parameters
     ----------
-    area_um2 : float
-        Core area, for the clock tree.
-    wire_ff_per_um : float
-        For the clock tree; 0 leaves its wires out.
+    simulator : GateSimulator
+    activity : Activity
+        With rows as the simulator has.
+    view : NetlistView
+        Of the same netlist.
     usable : sequence of str
         Cells that the clock tree may use.
-    tree_slew_ns : float
-        Transition time at clock pins.
     glitch_clocks : int
         Clocks replayed with delays; 0 leaves glitches out.
     wire_uncertainty : float
         Relative, of all wire capacitances.
-    wire_ff : array_like, shape (nets,)
-        Wire capacitance that `timing` holds, for its uncertainty.
+    voltage_v : float, optional
+        Supply; the library's own otherwise.
     """
     netlist, library = simulator.netlist, simulator.library
     volt = library.voltage_v if voltage_v is None else voltage_v
+    trees = _modelled_trees(simulator, activity, view, usable, volt)
+    power = cell_power(simulator, activity, view.timing, modelled_clocks=trees.trees, voltage_v=volt)
+    rows = _by_stage(netlist, power)
+    glitch = _Glitches(np.zeros(len(netlist.stages)), None, 0.0)
     notes = list(library.gaps(list(netlist.groups)))
+    if glitch_clocks:
+        glitch = _glitches_by_stage(
+            simulator, activity, view, rows, clocks=glitch_clocks, modelled=list(trees.trees), volt=volt
+        )
+    else:
+        notes.append("glitches are not estimated: zero-delay toggles only")
+    rows["glitches"] = glitch.uw
+    if own := [clock for clock in simulator.clocks if clock not in trees.trees]:
+        notes.append(f"the tree of clock {', '.join(own)} is the netlist's own")
+    used = netlist.used_nets
+    summary = PowerSummary(
+        stages={
+            name: {kind: float(rows[kind][index]) for kind in KINDS}
+            for index, name in enumerate(netlist.stages)
+            if any(rows[kind][index] for kind in KINDS)
+        },
+        clock_tree_uw=trees.uw, input_uw=power.input_uw, period_ns=activity.period_ns,
+        annotated_percent=100 * float(activity.annotated[used].mean()) if used.any() else 100.0, trees=trees.trees,
+        glitch_factor=glitch.factor, uncertainty=(), notes=tuple(notes),
+    )  # fmt: skip
+    dynamic_uw = float(rows["internal"].sum() + rows["switching"].sum())
+    wire_uw = float((0.5 * view.wires.ff * volt**2 * activity.toggles_per_ns[: netlist.nets])[power.driver >= 0].sum())
+    if dynamic_uw:
+        wire_uw *= 1 + float(rows["glitches"].sum()) / dynamic_uw  # glitches charge wires too
+    steps = [
+        *_stimulus_steps(summary.total_uw, activity, power, dynamic_uw),
+        _step("wire capacitance", summary.total_uw, -wire_uncertainty * wire_uw, wire_uncertainty * wire_uw,
+              f"+-{100 * wire_uncertainty:.0f} % on {wire_uw:.1f} uW of wires, glitches included"),
+    ]  # fmt: skip
+    if trees.trees:
+        steps.append(
+            _step("clock tree", summary.total_uw, trees.low_uw, trees.high_uw,
+                  "no wires and full buffers; to 1.5 times the wire and buffers half full")
+        )  # fmt: skip
+    if glitch_clocks:
+        steps.append(
+            _step("glitches", summary.total_uw, -glitch.spread_uw, glitch.spread_uw, "gate delays scattered by 15 %")
+        )  # fmt: skip
+    if not activity.annotated[used].all():
+        quiet = used & ~activity.annotated & (power.driver >= 0)
+        share = float(power.switching_uw[quiet].sum())
+        steps.append(
+            _step("nets without annotation", summary.total_uw, -share, share,
+                  "they idle, or toggle at twice the mean rate")
+        )  # fmt: skip
+    return replace(summary, uncertainty=tuple(steps))
+
+
+# --- phases of a summary ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Trees:
+    """Modelled clock trees, their power, and how far it goes down and up."""
+
+    trees: dict[str, ClockTree]
+    uw: float
+    low_uw: float
+    high_uw: float
+
+
+def _modelled_trees(
+    simulator: GateSimulator, activity: Activity, view: NetlistView, usable: Sequence[str], volt: float
+) -> _Trees:
+    """A tree for each clock that has none of its own: few pins hang on the root of a tree."""
+    netlist, library = simulator.netlist, simulator.library
     trees: dict[str, ClockTree] = {}
-    pulses_per_ns: dict[str, float] = {}
-    tree_low = tree_high = 0.0
+    total_uw = low_uw = high_uw = 0.0
     for clock in simulator.clocks:
         net = int(netlist.ports[clock].nets[0])
         pins = sum(
@@ -155,107 +220,85 @@ def summarise(
             for group in netlist.groups.values()
             for pin in library[group.type].inputs
         )
-        # a netlist with a tree of its own has few pins at the root
-        if pins > 32:
-            options = {
-                "sinks": pins, "sink_ff": float(pin_loads(netlist, library)[net]) / pins, "area_um2": area_um2,
-                "wire_ff_per_um": wire_ff_per_um, "usable": usable, "voltage_v": volt,
-            }  # fmt: skip
-            trees[clock] = tree = clock_tree(library, slew_ns=tree_slew_ns, **options)  # type: ignore[arg-type]
-            pulses_per_ns[clock] = rate = float(activity.toggles_per_ns[net]) / 2
-            least, most = tree_spread(library, tree_slew_ns, tree, options)
-            tree_low, tree_high = tree_low + least * rate, tree_high + most * rate
-    power = cell_power(simulator, activity, timing, modelled_clocks=trees, voltage_v=volt)
+        if pins <= 32:
+            continue
+        options = {
+            "sinks": pins, "sink_ff": float(view.pin_ff[net]) / pins, "area_um2": view.wires.core_um2,
+            "wire_ff_per_um": view.wires.ff_per_um, "usable": usable, "voltage_v": volt,
+        }  # fmt: skip
+        trees[clock] = tree = clock_tree(library, slew_ns=view.tree_slew_ns, **options)  # type: ignore[arg-type]
+        pulses_per_ns = float(activity.toggles_per_ns[net]) / 2
+        total_uw += tree.energy_fj * pulses_per_ns + tree.leakage_nw / 1000
+        least, most = tree_spread(library, view.tree_slew_ns, tree, options)
+        low_uw, high_uw = low_uw + least * pulses_per_ns, high_uw + most * pulses_per_ns
+    return _Trees(trees, total_uw, low_uw, high_uw)
+
+
+def _by_stage(netlist: Netlist, power: CellPower) -> dict[str, Floats]:
+    """The kinds of power of a netlist's cells, each by stage."""
     stage_of_net = np.where(power.driver >= 0, netlist.cell_stage[power.driver], -1)
-    count = len(netlist.stages)
+    driven = stage_of_net >= 0
 
     def total(stage: npt.NDArray[np.int32], values: Floats) -> Floats:
-        return np.asarray(np.bincount(stage, values, count), float)
+        return np.asarray(np.bincount(stage, values, len(netlist.stages)), float)
 
-    def by_stage(values: CellPower) -> dict[str, Floats]:
-        driven = stage_of_net >= 0
-        return {
-            "leakage": total(netlist.cell_stage, values.leakage_nw / 1000),
-            "internal": total(netlist.cell_stage, values.internal_uw),
-            "clock_pins": total(netlist.cell_stage, values.clock_pin_uw),
-            "switching": total(stage_of_net[driven], values.switching_uw[driven]),
-        }
-
-    rows = by_stage(power)
-    rows["glitches"] = np.zeros(count)
-    factor: float | None = None
-    glitch_low = glitch_high = 0.0
-    if glitch_clocks:
-        estimates = []
-        for scatter in (0.0, 0.15):
-            found = glitches(simulator, activity, timing, clocks=glitch_clocks, scatter=scatter)
-            settled, delayed = (
-                by_stage(
-                    cell_power(
-                        simulator, activity, timing, modelled_clocks=trees, voltage_v=volt,
-                        toggles_per_ns=transitions / found.clocks / activity.period_ns,
-                    )
-                )
-                for transitions in (found.settled, found.delayed)
-            )  # fmt: skip
-            base = settled["internal"] + settled["switching"]
-            more = delayed["internal"] + delayed["switching"]
-            ratio = np.where(base > 0, more / np.maximum(base, 1e-30), 1.0)
-            estimates.append((ratio - 1) * (rows["internal"] + rows["switching"]))
-            if factor is None:
-                settled_sum = int(found.settled.sum())
-                factor = float(found.delayed.sum() / settled_sum) if settled_sum else 1.0
-        rows["glitches"] = estimates[0]
-        change = abs(float(estimates[1].sum() - estimates[0].sum()))
-        glitch_low, glitch_high = -change, change
-    else:
-        notes.append("glitches are not estimated: zero-delay toggles only")
-    if own := [clock for clock in simulator.clocks if clock not in trees]:
-        notes.append(f"the tree of clock {', '.join(own)} is the netlist's own")
-    stages = {
-        name: {kind: float(rows[kind][index]) for kind in KINDS}
-        for index, name in enumerate(netlist.stages)
-        if any(rows[kind][index] for kind in KINDS)
+    return {
+        "leakage": total(netlist.cell_stage, power.leakage_nw / 1000),
+        "internal": total(netlist.cell_stage, power.internal_uw),
+        "clock_pins": total(netlist.cell_stage, power.clock_pin_uw),
+        "switching": total(stage_of_net[driven], power.switching_uw[driven]),
     }
-    tree_uw = sum(tree.energy_fj * pulses_per_ns[clock] + tree.leakage_nw / 1000 for clock, tree in trees.items())
-    used = netlist.used_nets
-    summary = PowerSummary(
-        stages=stages, clock_tree_uw=tree_uw, input_uw=power.input_uw, period_ns=activity.period_ns,
-        annotated_percent=100 * float(activity.annotated[used].mean()) if used.any() else 100.0, trees=trees,
-        glitch_factor=factor, uncertainty=(), notes=tuple(notes),
-    )  # fmt: skip
-    whole = summary.total_uw
-    rates = activity.toggles_per_ns[: netlist.nets]
-    wires = np.broadcast_to(np.asarray(wire_ff, float), (netlist.nets,))
-    wire_uw = float((0.5 * wires * volt**2 * rates)[power.driver >= 0].sum())
-    if dynamic_uw := float(rows["internal"].sum() + rows["switching"].sum()):
-        wire_uw *= 1 + float(rows["glitches"].sum()) / dynamic_uw  # glitches charge wires too
+
+
+@dataclass(frozen=True)
+class _Glitches:
+    """Power of glitches by stage, transitions with delays over those without, and what scattered delays change."""
+
+    uw: Floats
+    factor: float | None
+    spread_uw: float
+
+
+def _glitches_by_stage(
+    simulator: GateSimulator, activity: Activity, view: NetlistView, rows: Mapping[str, Floats], *, clocks: int,
+    modelled: Sequence[str], volt: float,
+) -> _Glitches:  # fmt: skip
+    """The same clocks with delays and without; once more with scattered delays."""
+
+    def replayed(scatter: float) -> tuple[Floats, float]:
+        found = glitches(simulator, activity, view.timing, clocks=clocks, scatter=scatter)
+        settled, delayed = (
+            _by_stage(
+                simulator.netlist,
+                cell_power(
+                    simulator, activity, view.timing, modelled_clocks=modelled, voltage_v=volt,
+                    toggles_per_ns=transitions / found.clocks / activity.period_ns,
+                ),
+            )
+            for transitions in (found.settled, found.delayed)
+        )  # fmt: skip
+        base = settled["internal"] + settled["switching"]
+        more = delayed["internal"] + delayed["switching"]
+        ratio = np.where(base > 0, more / np.maximum(base, 1e-30), 1.0)
+        settled_sum = int(found.settled.sum())
+        factor = float(found.delayed.sum() / settled_sum) if settled_sum else 1.0
+        return (ratio - 1) * (rows["internal"] + rows["switching"]), factor
+
+    uw, factor = replayed(0.0)
+    scattered, _ = replayed(0.15)
+    return _Glitches(uw, factor, abs(float(scattered.sum() - uw.sum())))
+
+
+def _stimulus_steps(total_uw: float, activity: Activity, power: CellPower, dynamic_uw: float) -> list[dict[str, Any]]:
+    """What a stimulus of finite length, and the unknown causes of its toggles, leave open."""
     statistics = 2 / sqrt(max(activity.clocks, 1))
-    dynamic = float(rows["internal"].sum() + rows["switching"].sum())
-    steps: list[dict[str, Any]] = [
-        _step("stimulus statistics", whole, -statistics * dynamic, statistics * dynamic,
+    internal_uw = float(power.internal_uw.sum())
+    return [
+        _step("stimulus statistics", total_uw, -statistics * dynamic_uw, statistics * dynamic_uw,
               f"2/sqrt({activity.clocks} clocks) of dynamic power: streams are independent"),
-        _step("internal energy by cause", whole, power.low_uw - float(power.internal_uw.sum()),
-              power.high_uw - float(power.internal_uw.sum()), "every output toggles by its cheapest or dearest arc"),
-        _step("wire capacitance", whole, -wire_uncertainty * wire_uw, wire_uncertainty * wire_uw,
-              f"+-{100 * wire_uncertainty:.0f} % on {wire_uw:.1f} uW of wires, glitches included"),
+        _step("internal energy by cause", total_uw, power.low_uw - internal_uw, power.high_uw - internal_uw,
+              "every output toggles by its cheapest or dearest arc"),
     ]  # fmt: skip
-    if trees:
-        steps.append(
-            _step("clock tree", whole, tree_low, tree_high,
-                  "no wires and full buffers; to 1.5 times the wire and buffers half full")
-        )  # fmt: skip
-    if glitch_clocks:
-        steps.append(
-            _step("glitches", whole, glitch_low, glitch_high, "gate delays scattered by 15 %")
-        )  # fmt: skip
-    if not activity.annotated[used].all():
-        quiet = used & ~activity.annotated & (power.driver >= 0)
-        share = float(power.switching_uw[quiet].sum())
-        steps.append(
-            _step("nets without annotation", whole, -share, share, "they idle, or toggle at twice the mean rate")
-        )  # fmt: skip
-    return PowerSummary(**{**vars(summary), "uncertainty": tuple(steps)})
 
 
 def _step(name: str, total: float, low: float, high: float, how: str) -> dict[str, Any]:

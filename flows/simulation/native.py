@@ -22,15 +22,14 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.common.content_cache import cache_directory
-from flows.common.process import run_group
 from flows.tools.verilator import (
     FLAGS,
     LANGUAGE,
+    build,
     compile_design,
     compiler_version,
     runtime_objects,
     text_hash,
-    verilator_environment,
     verilator_version,
 )
 from flows.tools.verilog import Port, read_ports, split_modules
@@ -456,7 +455,7 @@ def build_native(
         )  # fmt: skip
         # libraries of different models may be open at once: their classes have equal names
         link = ["g++", "-shared", "-Wl,-Bsymbolic", "-o", "model.so", *objects, *map(str, runtime), "-lpthread"]
-        run_group(link, cwd=work, env=verilator_environment(), timeout_s=timeout_s, name=f"linking of {top}")
+        build(link, task=f"linking of {top}", directory=work, timeout_s=timeout_s)
         os.replace(work / "model.so", library)
     return library, ports
 

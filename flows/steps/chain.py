@@ -51,12 +51,12 @@ def run_flow(
     from flows.common.step_cache import StepCache, file_hash
     from flows.library.catalogue import cell_library
     from flows.physical.mapped import Mapped
-    from flows.physical.timing import sta_version
     from flows.steps.placement import run_placement
     from flows.steps.power import run_power
     from flows.steps.synthesis import run_synthesis
     from flows.steps.timing import run_timing
     from flows.steps.verification import run_verification
+    from flows.tools.opensta import sta_version
 
     cells = cell_library(library)
     cache = StepCache(folder, journal)
@@ -81,6 +81,7 @@ def run_flow(
             outputs=("placement/placement.npz", "placement/placement.png", "placement/metrics.json"),
             work=lambda: run_placement(journal, chosen, mapped, preset=preset, repair=repair),
         )
+        mapped = mapped.with_placement()
     else:
         journal.console.print(f"  {cells.name} has no LEF files: not placed, wires from its wire load")
     model = "" if weights is None else file_hash(weights)

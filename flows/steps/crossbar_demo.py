@@ -14,12 +14,13 @@ from flows.common.journal import Check, Journal
 from flows.estimates.crossbar_energy import energy_document, with_digital_part
 from flows.simulation.crossbar import CrossbarBench, crossbar_design
 from flows.stimulus.recordings import random_spikes, recorded_stimulus
+from sim.engine import Engine
 from sim.files import replacing
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.energy import inference_energy
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.learning.readout_training import train
-from sim.lsm_crossbar.liquid import Activity, Engine, Liquid
+from sim.lsm_crossbar.liquid import Activity, Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances, read_conductances
 from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.readout import Readout

@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from flows.common.journal import Check, Journal
 from flows.simulation.encoder import EncoderBench, encoder_design
+from sim.engine import Engine
 from sim.files import replacing
 from sim.fixed_point import IntArray
 from sim.hgcal_encoder.detector.generator import Generator
 from sim.hgcal_encoder.detector.particles import BunchCrossings, PileUp, TopPairs
-from sim.hgcal_encoder.encoder import Encoder, Engine
+from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.learning.decoder import TrainedModel
 from sim.hgcal_encoder.learning.metric import earth_movers_distance, occupancy
 from sim.hgcal_encoder.settings import Settings

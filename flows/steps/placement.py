@@ -39,7 +39,7 @@ def run_placement(
         Check(
             name="every cell stands in the core, none on another",
             passed=placed.overlaps == 0,
-            compared=mapped.netlist.cells,
+            compared=len(placed.x_um),
             unit="cells",
             detail=f"{placed.area_um2 / 1e6:.3f} mm2, {placed.wire_um.sum() / 1e6:.2f} m of wire, "
             f"worst bin wants {100 * busy.worst:.0f} % of its tracks",

@@ -19,22 +19,16 @@ def run_synthesis(journal: Journal, chosen: Design | Spec, folder: Path, library
     """Synthesise a design, or a spec as it is, below a folder, and judge the netlist."""
     from flows.common.journal import Check
     from flows.common.metrics import GateError
+    from flows.designs.mapping import map_design
     from flows.library.catalogue import cell_library
     from flows.synthesis.result import gate_synthesis
-    from flows.synthesis.synthesise import synthesise
-    from hw.common.export import to_rtlil
-    from hw.common.replica import KEPT
 
     part = chosen if isinstance(chosen, Design) else Design(spec=chosen)
     with journal.step("cell library"):
         cells = cell_library(library)
     with journal.step(f"synthesis of {part.name} onto {cells.name}"):
-        rtlil = to_rtlil(part.component(), part.name)
-        result = synthesise(
-            rtlil, top=part.name, library=cells, out_dir=folder / "synthesis", clock_gating=part.clock_gating,
-            keep=(KEPT,), clock_period_ns=part.clock_period_ns, recipe=part.recipe,
-            command=f"liquidcal synth {part.spec.name} --library {cells.name}{part.options}",
-        )  # fmt: skip
+        command = f"liquidcal synth {part.spec.name} --library {cells.name}{part.options}"
+        result = map_design(part, cells, folder / "synthesis", command=command)
     name = f"netlist on {cells.name}: all cells mapped, no latch, no loop, nothing undriven"
     try:
         gate_synthesis(result.metrics)

@@ -123,7 +123,7 @@ def equivalence(
         ``induction``: ``equiv_make``, ``equiv_simple``, ``equiv_induct``, for modules with registers, matched by name.
         ``miter``: one SAT problem for modules without registers.
     timeout_s : float
-        Limit in seconds; running into it raises `YosysError`.
+        Limit in seconds; running into it raises `ToolTimeout`.
     """
     directory.mkdir(parents=True, exist_ok=True)
 

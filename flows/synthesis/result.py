@@ -11,13 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from flows.common.errors import FlowError
 from flows.common.metrics import Metric, read_metrics, require_equal
 from flows.library.library import CellLibrary
 
 __all__ = ["ModuleArea", "Stage", "SynthesisError", "SynthesisResult", "gate_synthesis", "load_result"]
 
 
-class SynthesisError(RuntimeError):
+class SynthesisError(FlowError):
     """The design cannot be synthesised as asked, or two independent counts of the result disagree."""
 
 

@@ -26,6 +26,7 @@ from typing import Any
 
 from flows.common.folder import fresh_folder
 from flows.common.metrics import Metric, now, write_metrics
+from flows.common.process import Finished
 from flows.library.library import CellLibrary
 from flows.synthesis.equivalence import read_command, read_library
 from flows.synthesis.merge import merge_identical_modules
@@ -40,7 +41,7 @@ from flows.synthesis.techmap import (
     SIMPLIFY_MAP,
     cell_map,
 )
-from flows.tools.yosys import YosysRun, quote, run_yosys, yosys_version
+from flows.tools.yosys import quote, run_yosys, yosys_version
 
 __all__ = ["synthesise"]
 
@@ -192,7 +193,9 @@ def synthesise(
     Raises
     ------
     YosysError
-        yosys refused the design or ran into the time limit.
+        yosys refused the design.
+    ToolTimeout
+        yosys ran into the time limit.
     SynthesisError
         Independent area counts disagree.
     FileExistsError
@@ -237,7 +240,7 @@ def _synthesise(
     timeout_s: float,
     command: str,
 ) -> None:
-    runs: dict[str, YosysRun] = {}
+    runs: dict[str, Finished] = {}
 
     def run(name: str, lines: Sequence[str]) -> None:
         runs[name] = run_yosys("\n".join(lines) + "\n", directory=work, name=name, timeout_s=timeout_s)

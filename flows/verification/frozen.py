@@ -10,9 +10,9 @@ from flows.common.journal import Check, Journal
 from flows.designs.frozen import frozen_name, hardware
 from flows.simulation.encoder import EncoderBench, EncoderDesign
 from hw.common.export import to_verilog
+from sim.engine import Engine
 from sim.hgcal_encoder.configuration.registers import reset_settings
 from sim.hgcal_encoder.encoder import Encoder as GoldenEncoder
-from sim.hgcal_encoder.encoder import Engine
 from sim.hgcal_encoder.weights import Weights
 
 __all__ = ["verify_frozen"]

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flows.common.errors import ToolTimeout
 from flows.simulation.native import NativeModel, build_native
 from flows.tools.rtlil import Cell, RtlilModule, Wire, constant, parse_rtlil, sigspec
 from flows.tools.yosys import YosysError, run_yosys
@@ -419,7 +420,7 @@ def module_equivalent(
                 f"sat -verify -prove-asserts -timeout {max(1, int(timeout_s))} miter\n"
             )
             run_yosys(script, directory=work, name="prove", timeout_s=timeout_s + 60)
-        except YosysError:
+        except (YosysError, ToolTimeout):
             return False
     return True
 
@@ -470,7 +471,7 @@ def module_equivalent_from_reset(
                 f"-timeout {max(1, int(timeout_s))} miter\n"
             )
             run_yosys(script, directory=work, name="induct", timeout_s=timeout_s + 60)
-        except YosysError:
+        except (YosysError, ToolTimeout):
             return False
     return True
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
+from sim.engine import Engine
 from sim.fixed_point import IntArray
 from sim.hgcal_encoder.calibrate import calibrate
 from sim.hgcal_encoder.convolution import convolve
@@ -21,15 +21,6 @@ from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 from sim.hgcal_encoder.words import bunch_crossings, check_words, unpack
-
-
-class Engine(StrEnum):
-    """How the model computes."""
-
-    NUMPY = "numpy"
-    """Stage by stage; the readable definition."""
-    NUMBA = "numba"
-    """One compiled kernel over all bunch crossings, on all cores."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

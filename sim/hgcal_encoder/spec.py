@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 
 from sim.fixed_point import FixedPoint, Overflow, Rounding
 from sim.spec_file import load_preset, toml_value
@@ -339,13 +339,5 @@ ECON_T_EXACT = replace(
 
 PRESETS = {spec.name: spec for spec in (ECON_T, TNS_2021, ECON_T_EXACT)}
 
-
-def load_spec(preset: str) -> EncoderSpec:
-    """A preset by name, or a spec from a TOML file.
-
-    Raises
-    ------
-    ValueError
-        If there is neither such a preset nor such a file, or the file is not a spec.
-    """
-    return load_preset(preset, PRESETS, EncoderSpec.from_toml)
+load_spec = partial(load_preset, presets=PRESETS, from_toml=EncoderSpec.from_toml)
+"""A preset by name, or a spec from a TOML file; see `sim.spec_file.load_preset`."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from sim.engine import Engine
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.macro import Macro
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
@@ -18,15 +18,6 @@ from sim.lsm_crossbar.spec import CrossbarSpec
 
 if TYPE_CHECKING:
     from sim.lsm_crossbar.kernel import Tables
-
-
-class Engine(StrEnum):
-    """How the model computes."""
-
-    NUMPY = "numpy"
-    """Stage by stage; the readable definition."""
-    NUMBA = "numba"
-    """One compiled kernel, samples on all cores."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

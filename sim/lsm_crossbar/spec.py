@@ -15,6 +15,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from sim.spec_file import load_preset, toml_value
@@ -580,13 +581,5 @@ FULL_MACRO = CrossbarSpec(
 
 PRESETS = {spec.name: spec for spec in (N_MNIST, N_TIDIGITS, FULL_MACRO)}
 
-
-def load_spec(preset: str) -> CrossbarSpec:
-    """A preset by name, or a spec from a TOML file.
-
-    Raises
-    ------
-    ValueError
-        If there is neither such a preset nor such a file, or the file is not a spec.
-    """
-    return load_preset(preset, PRESETS, CrossbarSpec.from_toml)
+load_spec = partial(load_preset, presets=PRESETS, from_toml=CrossbarSpec.from_toml)
+"""A preset by name, or a spec from a TOML file; see `sim.spec_file.load_preset`."""

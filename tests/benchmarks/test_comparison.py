@@ -1,4 +1,4 @@
-"""README's comparison: every figure is in the file it names; native and translated ones never share a row."""
+"""Comparison and summary: every figure is in the file it names; native and translated ones never share a row."""
 
 import json
 import os
@@ -16,6 +16,7 @@ from tests.conftest import REPOSITORY
 RESULTS = REPOSITORY / "benchmarks" / "results"
 CONTENT = json.loads((RESULTS / "comparison.json").read_text())
 FIGURES = CONTENT["figures"]
+SUMMARY = json.loads((RESULTS / "summary.json").read_text())
 NUMBER = re.compile(r"(?<![\d.])-?\d[\d,]*(?:\.\d+)?")
 
 
@@ -30,7 +31,11 @@ def scale(shown: str, unit: str) -> float:
     return {("um2", "mm²"): 1e6, ("pJ", "nJ"): 1e3}.get((unit, shown.split(" ")[1] if " " in shown else ""), 1.0)
 
 
-@pytest.mark.parametrize("figure", FIGURES, ids=lambda f: f"{f['row']}-{f['column']}-{f['name']}".replace(" ", "_"))
+def name_of(figure: dict[str, str]) -> str:
+    return f"{figure['row']}-{figure['column']}-{figure['name']}".replace(" ", "_")
+
+
+@pytest.mark.parametrize("figure", [*FIGURES, *SUMMARY["figures"]], ids=name_of)
 def test_every_figure_is_in_the_file_it_names(figure: dict) -> None:  # type: ignore[type-arg]
     path = REPOSITORY / figure["path"]
     if path.suffix == ".toml":
@@ -49,10 +54,10 @@ def test_every_figure_is_in_the_file_it_names(figure: dict) -> None:  # type: ig
     assert read(figure["shown"]) * scale(figure["shown"], figure["unit"]) == pytest.approx(value, rel=6e-3)
 
 
-def test_the_block_of_the_readme_holds_these_figures_and_no_others() -> None:
-    text = (REPOSITORY / "README.md").read_text()
+def test_the_block_of_the_page_holds_these_figures_and_no_others() -> None:
+    text = (REPOSITORY / "docs" / "results" / "comparison.md").read_text()
     block = text.partition("<!-- figures:comparison -->\n")[2].partition("<!-- /figures -->")[0]
-    assert block == render_file(RESULTS / "comparison.json")
+    assert block == render_file(RESULTS / "comparison.json", where="docs/results/comparison.md")
     rows = {(table["title"], row[0]): row for table in CONTENT["tables"] for row in table["rows"]}
     for column, name in ((1, "published"), (2, "baselines"), (3, "ours")):
         for (chip, what), row in rows.items():
@@ -140,3 +145,35 @@ def test_results_of_the_target_become_rows_when_they_are_there(tmp_path: Path) -
         ("energy, whole protected chip, ours smallest", "2.50 nJ"),
     ]
     assert [row.published[0].value for row in found] == [3.6, 2.4]
+
+
+def test_the_summary_is_what_the_files_give_and_fits_a_screen() -> None:
+    from benchmarks.comparison import Files
+    from benchmarks.summary import MOST_ROWS, build, document
+
+    assert json.loads(json.dumps(document(build(Files())))) == SUMMARY
+    (table,) = SUMMARY["tables"]
+    assert 5 <= len(table["rows"]) <= MOST_ROWS
+    assert len(table["columns"]) <= 6
+    assert render_file(RESULTS / "summary.json") in (REPOSITORY / "README.md").read_text()
+
+
+def test_the_verdict_of_the_summary_follows_from_the_figures() -> None:
+    from benchmarks.comparison import Figure, Files
+    from benchmarks.summary import Row, build
+
+    def figure(value: float) -> Figure:
+        return Figure(shown=f"{value} nJ", value=value, unit="nJ", path="", name="", method="")
+
+    ours, target = (figure(1), figure(3)), figure(2.5)
+    row = Row(what="energy", ours=ours, published=figure(4), alternative=figure(2), target=target)
+    # of a range the worse end counts
+    assert row.verdict() == "better than the published chip; **not better than the alternative**; **misses 2.5 nJ**"
+    assert replace(row, more=True).verdict() == (
+        "**not better than the published chip**; **not better than the alternative**; **misses 2.5 nJ**"
+    )
+    assert replace(row, ours=(figure(2.5),), alternative=None).verdict() == (
+        "better than the published chip; meets the target, 2.5 nJ"
+    )
+    verdicts = [found.verdict() for found in build(Files())]
+    assert any("misses" in verdict for verdict in verdicts)

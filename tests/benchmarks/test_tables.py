@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.tables import main, render, render_file, rewrite, update
+from benchmarks.tables import View, main, render, render_file, rewrite, update
 from flows.common.metrics import Metric, read_metrics, write_metrics
 from tests.conftest import REPOSITORY
 
@@ -43,20 +43,19 @@ def place(folder: Path, text: str, **results: list[Metric]) -> Path:
 
 def test_committed_tables_are_what_the_results_give() -> None:
     assert update(REPOSITORY, check=True) == []
-    assert "<!-- figures:verification -->\n| what" in (REPOSITORY / "README.md").read_text()
+    assert "<!-- figures:verification -->\n| figure" in (REPOSITORY / "docs" / "method" / "verification.md").read_text()
 
 
 @pytest.mark.parametrize(
     "path",
-    sorted(set(RESULTS.glob("*.json")) - {RESULTS / "comparison.json", RESULTS / "fpga.json"}),  # these hold tables
+    # three hold tables as text
+    sorted(set(RESULTS.glob("*.json")) - {RESULTS / f"{name}.json" for name in ("comparison", "fpga", "summary")}),
     ids=lambda path: path.stem,
 )
 def test_committed_results_render(path: Path) -> None:
-    metrics = read_metrics(path)
-    text = render(metrics)
+    text = render_file(path, where="docs/results/page.md")
     assert text.startswith("| ")
-    for metric in metrics:
-        assert metric.command in text
+    assert f"\n[Origin](../../benchmarks/results/{path.name}): " in text
 
 
 def test_a_table_names_its_rows_by_their_labels() -> None:
@@ -64,7 +63,7 @@ def test_a_table_names_its_rows_by_their_labels() -> None:
     metrics = read_metrics(RESULTS / "timing_ECON_T.json")
     rows = [line.split(" | ")[0].removeprefix("| ") for line in render(metrics).splitlines()[2 : 2 + len(metrics)]]
     assert rows == [metric.label for metric in metrics]
-    assert rows[:2] == ["worst setup slack", "largest clock frequency"]
+    assert rows[:2] == ["worst setup slack", "largest clock"]
 
 
 def test_the_benchmark_of_the_models_compared_codes() -> None:
@@ -77,12 +76,12 @@ def test_the_benchmark_of_the_models_compared_codes() -> None:
 def test_a_list_of_metrics() -> None:
     second = replace(METRIC, name="model__runtime", value=0.012345, unit="s", method="engine b", tool="other")
     assert render([METRIC, second]).splitlines() == [
-        "| what | value | how | tool |",
-        "| --- | ---: | --- | --- |",
-        r"| throughput of the model: engine a | 1,230,000 inferences/s | engine a \| one thread | tool 1.0 |",
-        "| model runtime | 0.0123 s | engine b | other 1.0 |",
+        "| figure | value | tool |",
+        "| --- | ---: | --- |",
+        r"| engine a \| one thread | 1,230,000 inferences/s | tool 1.0 |",
+        "| engine b | 0.0123 s | other 1.0 |",
         "",
-        "Measured: 2026-01-02, `make bench`.",
+        "Origin: 2026-01-02.",
     ]
 
 
@@ -104,7 +103,7 @@ def test_modules_become_rows_with_a_total() -> None:
         "",
         "Peak memory 2,350 MB.",
         "",
-        "Measured: tool 1.0, lib (sha256 abcdef01...), 2026-01-02, `make bench`.",
+        "Origin: tool 1.0, lib, 2026-01-02.",
     ]
 
 
@@ -122,6 +121,69 @@ def test_cases_become_rows_without_a_total() -> None:
     ]
 
 
+def test_large_values_are_short_and_units_are_written_out() -> None:
+    rows = [
+        replace(METRIC, name=f"{name}__case:a", value=value, unit=unit)
+        for name, value, unit in (("rate", 3.4185e12, ""), ("core", 0.8907, "mm2"), ("most", 999_400_000.0, "um2"))
+    ]
+    assert render(rows).splitlines()[:3] == [
+        "| case | rate | core, mm² | most, µm² |",
+        "| --- | ---: | ---: | ---: |",
+        "| a | 3.42e12 | 0.891 | 999,400,000 |",
+    ]
+
+
+CASES = [
+    replace(METRIC, name=f"{quantity}__case:{case}", value=value, unit="nJ")
+    for case, value in (("reuse_all", 30), ("reuse_16", 16), ("reuse_2", 2), ("other_1", 1))
+    for quantity in ("energy", "energy__bound:low")
+]
+
+
+def test_a_view_chooses_and_sorts() -> None:
+    view = View.parse(" rows=reuse_* columns=energy__bound:low sort")
+    assert render(CASES, view, "here.json").splitlines() == [
+        "| case | energy, low, nJ |",
+        "| --- | ---: |",
+        "| reuse 2 | 2 |",
+        "| reuse 16 | 16 |",
+        "| reuse all | 30 |",
+        "",
+        "[Origin](here.json): tool 1.0, 2026-01-02.",
+    ]
+    assert [line.split()[1] for line in render(CASES, View(columns=("energy",))).splitlines()[2:6]] == [
+        "reuse", "reuse", "reuse", "other",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="no column area; there are energy, energy__bound:low"):
+        render(CASES, View(columns=("area",)))
+    with pytest.raises(ValueError, match="nothing to show"):
+        render(CASES, View(rows=("none*",)))
+    with pytest.raises(ValueError, match=r"expected rows=..., columns=... or sort, got 'row=a'"):
+        View.parse("row=a")
+
+
+def test_figures_in_sentences(tmp_path: Path) -> None:
+    mark = "<!-- {0}:a:model__throughput__engine:a -->{1}<!-- /{0} -->"
+    text = f"It makes {mark.format('figure', 'x')}, that is {mark.format('number', '')}.\n"
+    new, missing = rewrite(text, place(tmp_path, "", a=[METRIC]) / "benchmarks" / "results", "page")
+    assert missing == []
+    whole, bare = mark.format("figure", "1,230,000 inferences/s"), mark.format("number", "1,230,000")
+    assert new == f"It makes {whole}, that is {bare}.\n"
+    results = tmp_path / "benchmarks" / "results"
+    assert rewrite(new, results, "page") == (new, [])
+    with pytest.raises(ValueError, match=r"page, line 1: .*a.json has no metric other"):
+        rewrite("<!-- figure:a:other -->1<!-- /figure -->", results, "page")
+    published = "<!-- number:published:econ_t.area_mm2 -->{}<!-- /number -->"
+    assert rewrite(published.format(""), results, "page") == (published.format("3.6"), [])
+    with pytest.raises(ValueError, match=r"page, line 1: published.toml has no number econ_t.area"):
+        rewrite(published.format("").replace("_mm2", ""), results, "page")
+    with pytest.raises(ValueError, match="page: 1 of 1 figures in sentences are malformed or do not end"):
+        rewrite("<!-- figure:a:model__throughput__engine:a -->1<!-- /number -->", results, "page")
+    assert rewrite(mark.format("figure", "1").replace(":a:", ":b:", 1), results, "page")[1] == [
+        f"page, line 1: no results at {results / 'b.json'}"
+    ]
+
+
 def test_update_writes_and_check_notices_an_edited_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     repository = place(tmp_path, "before\n<!-- figures:a -->\n<!-- /figures -->\nafter\n", a=[METRIC])
     option = ["--repository", str(repository)]
@@ -130,8 +192,8 @@ def test_update_writes_and_check_notices_an_edited_figure(tmp_path: Path, capsys
     assert main([*option, "--check"]) == 0
     readme = repository / "README.md"
     text = readme.read_text()
-    assert text.startswith("before\n<!-- figures:a -->\n| what")
-    assert text.endswith("`make bench`.\n<!-- /figures -->\nafter\n")
+    assert text.startswith("before\n<!-- figures:a -->\n| figure")
+    assert text.endswith("2026-01-02.\n<!-- /figures -->\nafter\n")
     readme.write_text(text.replace("1,230,000", "1,240,000"))
     assert main([*option, "--check"]) == 1
     assert "README.md: figures are not what the results give" in capsys.readouterr().err

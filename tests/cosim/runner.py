@@ -14,8 +14,7 @@ import cocotb_tools.config
 from cocotb_tools.runner import Verilator
 
 from flows.common.content_cache import cache_directory
-from flows.common.process import run_group
-from flows.tools.verilator import WARNINGS, compile_design, runtime_objects, verilator_environment, verilator_version
+from flows.tools.verilator import WARNINGS, compile_design, runtime_objects, verilator_version
 from flows.tools.verilog import Port, split_modules
 
 
@@ -71,10 +70,8 @@ def build_bench(verilog: str, top: str, ports: Iterable[Port], optimise: str, ti
             verilator_flags=flags, optimise=optimise, timeout_s=timeout_s,
         )  # fmt: skip
         link = ["g++", "-o", top, *objects, *map(str, runtime), f"-L{libraries}"]
-        run_group(
-            [*link, "-lcocotbvpi_verilator", "-lpthread"], cwd=work, env=verilator_environment(), timeout_s=timeout_s,
-            name=f"linking of {top}",
-        )  # fmt: skip
+        command = [*link, "-lcocotbvpi_verilator", "-lpthread"]
+        build(command, task=f"linking of {top}", directory=work, timeout_s=timeout_s)
         done = work / "done"
         done.mkdir()
         os.replace(work / top, done / top)

@@ -1,15 +1,18 @@
 """Cell libraries for tests of the flow."""
 
 from flows.library.catalogue import cell_library
-from flows.library.liberty_file import LibraryError
+from flows.library.liberty_file import LibraryMissingError
 from flows.library.library import CellLibrary
 from tests.conftest import need
 
 
 def library_or_skip(name: str) -> CellLibrary:
-    """A library by name; where it cannot be fetched, a visible skip, and in CI a failure."""
+    """A library by name; where it cannot be fetched, a visible skip, and in CI a failure.
+
+    A library that is there but cannot be read is an error.
+    """
     try:
         return cell_library(name)
-    except LibraryError as error:
+    except LibraryMissingError as error:
         need(False, f"cell library {name} ({error})")
         raise

@@ -112,8 +112,9 @@ int main() {
 
 
 def test_equals_ap_fixed(tmp_path: Path) -> None:
+    # found, not imported: importing it takes TensorFlow along
     package = importlib.util.find_spec("hls4ml")
-    need(package is not None, "hls4ml (extra `train`)")
+    need(package is not None, "library hls4ml (extra `train`)")
     assert package is not None
     assert package.origin is not None
     headers = next(Path(package.origin).parent.rglob("ap_types/ap_fixed.h")).parent

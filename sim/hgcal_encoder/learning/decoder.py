@@ -427,7 +427,8 @@ class TrainedModel:
         ValueError
             If a charge is out of range; the message names its index.
         """
-        from sim.hgcal_encoder.encoder import Encoder, Engine
+        from sim.engine import Engine
+        from sim.hgcal_encoder.encoder import Encoder
         from sim.hgcal_encoder.normalise import check_charges, sum_code
 
         array = check_charges(charges)

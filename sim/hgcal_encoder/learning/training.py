@@ -35,8 +35,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from sim.engine import Engine
 from sim.files import replacing
-from sim.hgcal_encoder.encoder import Encoder, Engine
+from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.learning.decoder import DECODER_KINDS, TrainedModel, truncate_latents
 from sim.hgcal_encoder.learning.losses import LOSSES, Losses
 from sim.hgcal_encoder.learning.metric import (

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import distributed
@@ -21,7 +22,7 @@ from amaranth.lib.wiring import Component
 
 from flows.campaign import campaign as module
 from flows.campaign.campaign import Job, make_plan, run_campaign, summarise, write_outcomes
-from flows.campaign.engine import EngineError
+from flows.campaign.engine import RESET, EngineError
 from flows.campaign.faults import (
     Fault,
     Kind,
@@ -36,10 +37,11 @@ from flows.campaign.faults import (
 )
 from flows.campaign.ledger import Ledger, LedgerError
 from flows.campaign.outcome import Effect, Outcome, uncorrected
-from flows.campaign.rtl import RESET, RtlEngine, add_hooks, chip_verilog
+from flows.campaign.rtl import RtlEngine, add_hooks, chip_verilog
 from flows.campaign.statistics import Sample, clopper_pearson, stratified, upper_limit, wilson
 from flows.campaign.store import reset_image, stored_values
 from flows.campaign.workload import Workload, make_workload
+from flows.common.content_cache import imported
 from flows.designs.storage_bits import StorageBit, Stratum, chip_shell, storage_bits
 from flows.tools.rtlil import parse_rtlil
 from flows.tools.yosys import run_yosys
@@ -91,7 +93,7 @@ def unscrubbed(workload: Workload) -> Iterator[RtlEngine]:
         yield engine
 
 
-def struck(engine: RtlEngine, bits: Sequence[StorageBit], seed: int = 5) -> dict[StorageBit, Outcome]:
+def upset(engine: RtlEngine, bits: Sequence[StorageBit], seed: int = 5) -> dict[StorageBit, Outcome]:
     faults = single_flips(bits, engine.schedule, seed=seed, counts=dict.fromkeys(Stratum))
     ordered = [bit for population in populations(bits).values() for bit in population]
     return dict(zip(ordered, engine.run(faults), strict=True))
@@ -104,7 +106,7 @@ def test_every_upset_of_a_broken_byte_is_found_and_no_other(broken: RtlEngine) -
         bit for bit in broken.bits
         if bit.stratum in (Stratum.WEIGHT, Stratum.CONTROL, Stratum.COUNTER) or bit.bit == 0 or UNCORRECTED in bit.path
     ]  # fmt: skip
-    outcomes = struck(broken, chosen)
+    outcomes = upset(broken, chosen)
     found = {bit for bit, outcome in outcomes.items() if uncorrected([outcome])}
     expected = {
         bit
@@ -144,7 +146,7 @@ def test_a_byte_that_is_not_scrubbed_is_found(unscrubbed: RtlEngine) -> None:
     chosen = [
         bit for bit in unscrubbed.bits if bit.stratum is Stratum.WEIGHT or bit.bit == 1 or UNCORRECTED in bit.path
     ]
-    outcomes = struck(unscrubbed, chosen)
+    outcomes = upset(unscrubbed, chosen)
     found = {bit for bit, outcome in outcomes.items() if uncorrected([outcome])}
     assert found == {bit for bit in chosen if UNCORRECTED in bit.path}
     assert len(found) == 3 * 6
@@ -152,7 +154,7 @@ def test_a_byte_that_is_not_scrubbed_is_found(unscrubbed: RtlEngine) -> None:
 
 
 def test_an_upset_lasts_until_the_scrubber_comes(unscrubbed: RtlEngine) -> None:
-    """The time from strike to correction is the way of the scrubber to the row, by the definition of its walk."""
+    """The time from upset to correction is the way of the scrubber to the row, by the definition of its walk."""
     schedule = unscrubbed.schedule
     path = f"registers_1.{SOUND}.raw"
     row = 0x03C5 // 16 - 0x03B0 // 16
@@ -166,20 +168,20 @@ def test_an_upset_lasts_until_the_scrubber_comes(unscrubbed: RtlEngine) -> None:
 
 @pytest.mark.timeout(900)
 def test_in_beam_only_flips_that_meet_in_a_word_show(unscrubbed: RtlEngine) -> None:
-    """Poisson arrivals over the whole chip in triplicate: corrected unless two meet, or the broken byte is struck."""
+    """Poisson arrivals over the whole chip in triplicate: corrected unless two meet, or the broken byte is upset."""
     protected = {(bit.path, bit.bit): bit.protected for bit in unscrubbed.bits}
     faults = beam_windows(unscrubbed.bits, unscrubbed.schedule, seed=7, windows=80, crossings=300, flips=120.0)
     outcomes = unscrubbed.run(faults)
-    struck = [any(UNCORRECTED in path for path, _ in fault.targets) for fault in faults]
+    upset = [any(UNCORRECTED in path for path, _ in fault.targets) for fault in faults]
     meet = [flips_meet(fault, unscrubbed.schedule, protected) for fault in faults]
     shown = [bool(uncorrected([outcome])) for outcome in outcomes]
-    apart = [s for s, m, b in zip(shown, meet, struck, strict=True) if not m and not b]
+    apart = [s for s, m, b in zip(shown, meet, upset, strict=True) if not m and not b]
     assert len(apart) > 5
     assert not any(apart)
     # both ways to fail are there, and are found
-    assert all(s for s, b in zip(shown, struck, strict=True) if b)
-    assert any(struck)
-    assert any(s for s, m, b in zip(shown, meet, struck, strict=True) if m and not b)
+    assert all(s for s, b in zip(shown, upset, strict=True) if b)
+    assert any(upset)
+    assert any(s for s, m, b in zip(shown, meet, upset, strict=True) if m and not b)
 
 
 def test_arrivals_in_beam_are_poisson() -> None:
@@ -228,7 +230,7 @@ def test_flips_meet_in_a_word_until_it_is_corrected() -> None:
 
 
 def test_outcomes_do_not_depend_on_company(broken: RtlEngine) -> None:
-    """Each fault strikes a fresh chip: alone, in another order, and twice, it comes to the same."""
+    """Each fault is injected into a fresh chip: alone, in another order, and twice, it comes to the same."""
     faults = single_flips(broken.bits, broken.schedule, seed=2, counts=dict.fromkeys(Stratum, 20))
     faults += transients(broken.nets, broken.schedule, seed=2, stratum="control", repeats=2)
     together = [result(outcome) for outcome in broken.run(faults)]
@@ -254,7 +256,7 @@ def test_impossible_faults_are_refused(broken: RtlEngine) -> None:
     good = Fault(kind=Kind.FLIP, targets=(("begun.replica_0.o", 0),), stratum="data_path", clock=50)
     with pytest.raises(ValueError, match=r"fault 1: the chip has no signal 'nowhere\.o'"):
         broken.run([good, replace(good, targets=(("nowhere.o", 0),))])
-    with pytest.raises(ValueError, match="fault 0: strikes at crossing 99999"):
+    with pytest.raises(ValueError, match="fault 0: injected at crossing 99999"):
         broken.run([replace(good, clock=99999)])
     with pytest.raises(ValueError, match=r"double: expected 2 target\(s\), got 1"):
         replace(good, kind=Kind.DOUBLE)
@@ -424,6 +426,42 @@ def test_another_campaign_or_a_damaged_ledger_is_refused(tmp_path: Path, fake: F
     (tmp_path / "mine" / "note.txt").write_text("keep")
     with pytest.raises(LedgerError, match="is no ledger of a campaign"):
         run_campaign(JOB, tmp_path / "mine", workers=1, limit=500)
+
+
+def test_a_ledger_of_other_code_tools_or_cells_is_refused(
+    tmp_path: Path, fake: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/fault_campaign.md promises: outcomes of code that has changed since are no outcomes of this code."""
+    netlist = replace(JOB, engine="netlist")
+    cells = SimpleNamespace(sha256="cells")
+    monkeypatch.setattr(module, "cell_library", lambda name: cells)
+    for job in (JOB, netlist):
+        folder = tmp_path / job.engine
+        done = run_campaign(job, folder, workers=1, limit=50)
+        assert run_campaign(job, folder, workers=1, limit=50).resumed == len(done.outcomes)
+        for name in ("code_hash", "tool_versions"):
+            with monkeypatch.context() as patch:
+                patch.setattr(module, name, lambda *_: "other")
+                with pytest.raises(LedgerError, match="holds another campaign: .* code differ"):
+                    run_campaign(job, folder, workers=1, limit=50)
+    cells.sha256 = "other"
+    assert run_campaign(JOB, tmp_path / "rtl", workers=1, limit=50).resumed > 0
+    with pytest.raises(LedgerError, match="holds another campaign"):
+        run_campaign(netlist, tmp_path / "netlist", workers=1, limit=50)
+
+
+@pytest.mark.parametrize(
+    ("engine", "files"),
+    [
+        ("rtl", ("flows/campaign/faults.cpp", "flows/simulation/native.py", "flows/tools/verilog.py")),
+        ("netlist", ("flows/netlist/gate_simulation.py", "flows/synthesis/techmap.py", "flows/tools/_yosys_child.py")),
+    ],
+)
+def test_the_code_of_a_campaign_is_all_that_its_engine_imports(engine: str, files: tuple[str, ...]) -> None:
+    """An edit of any of these files makes a ledger stale: none of them stands in a list of the campaign's own."""
+    both = ("hw/hgcal_encoder/chip.py", "hw/common/secded_cell.py", "sim/hgcal_encoder/encoder.py",
+            "flows/campaign/store.py", "flows/campaign/outcome.py", "flows/designs/storage_bits.py")  # fmt: skip
+    assert {*files, *both} <= set(imported(*replace(JOB, engine=engine).modules))
 
 
 def test_a_chunk_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:

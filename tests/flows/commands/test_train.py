@@ -22,6 +22,7 @@ from sim.hgcal_encoder.learning.metric import earth_movers_distance, occupancy, 
 from sim.hgcal_encoder.learning.training_images import physics_multiplexer, simulate_images
 from sim.hgcal_encoder.spec import ECON_T, TNS_2021
 from sim.hgcal_encoder.weights import Weights
+from tests.conftest import need_module
 
 
 def liquidcal(*words: str | Path) -> tuple[int, str, str]:
@@ -56,7 +57,7 @@ def model() -> TrainedModel:
 
 def test_train_then_evaluate(images: np.ndarray, tmp_path: Path) -> None:
     """A weight image of one's own is tuned on charges of one's own; `evaluate` repeats the card's table."""
-    pytest.importorskip("tensorflow")
+    need_module("tensorflow", "train")
     write_charges(tmp_path / "own.csv", images)
     Weights.from_codes(np.arange(ECON_T.parameters) % 11 - 2, ECON_T).save(tmp_path / "image.hex")
     code, out, error = liquidcal(
@@ -109,7 +110,7 @@ def test_train_then_evaluate(images: np.ndarray, tmp_path: Path) -> None:
 
 def test_interrupted_command_resumes(images: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is stopped before the model is written leaves its checkpoint; --resume goes on and clears it away."""
-    pytest.importorskip("tensorflow")
+    need_module("tensorflow", "train")
     write_charges(tmp_path / "own.csv", images)
     words = [
         "train", "--elinks", 5, "--steps", 3, "--batch", 16, "--units", 6, "--fine-tune", "none",
@@ -206,7 +207,7 @@ def test_without_tensorflow_the_command_says_what_to_install(tmp_path: Path, mon
     ],
 )
 def test_wrong_options_are_refused(tmp_path: Path, words: list[str], message: str) -> None:
-    pytest.importorskip("tensorflow")
+    need_module("tensorflow", "train")
     code, _, error = liquidcal("train", *words, "--out", tmp_path)
     assert code == 2
     assert message in " ".join(error.replace("│", " ").split())

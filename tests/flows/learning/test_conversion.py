@@ -29,14 +29,8 @@ from sim.fixed_point import FixedPoint, Rounding
 from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.spec import ECON_T, ECON_T_EXACT, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
-from tests.conftest import need
+from tests.conftest import need_module
 from tests.specs import SMALL
-
-try:
-    import hls4ml
-    import qkeras
-except ImportError:
-    hls4ml = qkeras = None
 
 SMALL_EXACT = replace(
     SMALL,
@@ -61,7 +55,8 @@ def network(spec: EncoderSpec, seed: int, images: int) -> tuple[Weights, np.ndar
 
 def test_four_engines_agree_on_every_code_of_every_layer(tmp_path: Path) -> None:
     """Through the command: a file of QKeras is read, and the check compares all four engines."""
-    need(hls4ml is not None, "hls4ml and QKeras with TensorFlow (extra `train`)")
+    for name in ("tensorflow", "qkeras", "hls4ml"):
+        need_module(name, "train")
     weights, _, reference = network(SMALL_EXACT, 1, 300)
     for layer in ("activations", "latents"):
         codes = getattr(reference, layer)
@@ -86,7 +81,8 @@ def test_four_engines_agree_on_every_code_of_every_layer(tmp_path: Path) -> None
 
 def test_the_chips_rule_in_both_families_of_integer_types_and_in_hardware(tmp_path: Path) -> None:
     """Products truncated one by one; Vitis has the same in tests/sim/hgcal_encoder/test_hls4ml.py at full size."""
-    need(hls4ml is not None, "hls4ml and QKeras with TensorFlow (extra `train`)")
+    for name in ("tensorflow", "qkeras", "hls4ml"):
+        need_module(name, "train")
     weights, pixels, reference = network(SMALL, 2, 300)
     for backend in (Backend.CATAPULT, Backend.QUARTUS):
         found = Hls4mlNetwork(weights, tmp_path / backend.value, backend, trace=True).trace(pixels)
@@ -95,7 +91,8 @@ def test_the_chips_rule_in_both_families_of_integer_types_and_in_hardware(tmp_pa
 
 
 def test_qkeras_lacks_truncation_and_the_difference_is_told() -> None:
-    need(qkeras is not None, "QKeras with TensorFlow (extra `train`)")
+    need_module("tensorflow", "train")
+    need_module("qkeras", "train")
     weights, pixels, reference = network(SMALL, 3, 200)
     result = compare(reference, trace_qkeras(qkeras_model(weights), SMALL, pixels))
     assert not result.equal
@@ -147,7 +144,8 @@ def test_the_models_trace_is_that_of_the_encoder() -> None:
 
 
 def test_weights_come_back_from_qkeras() -> None:
-    need(qkeras is not None, "QKeras with TensorFlow (extra `train`)")
+    need_module("tensorflow", "train")
+    need_module("qkeras", "train")
     weights = Weights.random(SMALL, np.random.default_rng(6))
     model = qkeras_model(weights)
     assert qkeras_weights(model, SMALL) == weights
@@ -172,7 +170,7 @@ def test_command_tells_what_is_wrong_in_one_line(tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    h5py = pytest.importorskip("h5py")
+    h5py = need_module("h5py", "train")
     path = tmp_path / "e.h5"
     with h5py.File(path, "w") as file:
         file["c/kernel:0"], file["c/bias:0"] = np.zeros((2, 2, 1, 2)), np.zeros(2)

@@ -1,5 +1,6 @@
 """Cell libraries: hashes are checked, Liberty is read as its text says, adders are found by function."""
 
+import hashlib
 import itertools
 import multiprocessing
 import os
@@ -13,10 +14,12 @@ import pytest
 from flows.common import content_cache as cells
 from flows.library import catalogue
 from flows.library.catalogue import cell_library
+from flows.library.cells import read_liberty
 from flows.library.functions import truth_table
-from flows.library.liberty_file import LibraryError, read_liberty
+from flows.library.liberty_file import LibraryError
 from flows.library.library import CellLibrary, library_from_files
 from tests.flows.conftest import library_or_skip
+from tests.flows.toy_library import TOY
 
 
 @pytest.fixture(params=["nangate45", "osu018"])
@@ -60,7 +63,13 @@ def test_areas_equal_those_of_the_text(library: CellLibrary) -> None:
 
 def test_nangate45() -> None:
     library = library_or_skip("nangate45")
-    assert library.sha256 == "0f936d453c0a26809975b1226cef893a02d26c6f4c3477b4acd6e9b09ec8a148"
+    digest = hashlib.sha256(
+        b"liberty 0f936d453c0a26809975b1226cef893a02d26c6f4c3477b4acd6e9b09ec8a148\n"
+        b"lef 45681294de7d048fd15c89ba9570545e728d304a431207a57c312b7dccb7ecfd\n"
+        b"lef 4fea6c8921ae4f1c085c6fb43e0d4de8ba680722ea2c67cb6dee2a4b14db5bf1\n"
+        b"verilog 05eefccd076e3ee557d61cf6187b162b3a05a5c6438b48a6c7cb59a270274679\n"
+    )
+    assert library.sha256 == digest.hexdigest()
     assert library.liberty[0].stat().st_size == 6_692_032
     assert len(library.cells) == 135
     assert library.predictive
@@ -161,6 +170,23 @@ def test_two_processes_fetch_at_once(tmp_path: Path) -> None:
     assert len(list((tmp_path / "cells").iterdir())) == 1
 
 
+def test_a_library_is_the_content_of_its_files(tmp_path: Path) -> None:
+    """Not its name or folder; one digit of any file makes another library."""
+
+    def digest(folder: str, name: str, *, edited: str = "") -> str:
+        (tmp_path / folder).mkdir()
+        files = {}
+        for kind, text in (("liberty", TOY), ("lef", "# a LEF file: 1\n"), ("verilog", "// 1\n")):
+            files[kind] = tmp_path / folder / f"cells.{kind}"
+            files[kind].write_text(text.replace("1", "2", 1) if kind == edited else text)
+        return library_from_files(name=name, **{kind: [path] for kind, path in files.items()}).sha256  # type: ignore[arg-type]
+
+    first = digest("a", "mine")
+    assert digest("b", "yours") == first
+    others = {digest(kind, "mine", edited=kind) for kind in ("liberty", "lef", "verilog")}
+    assert len(others | {first}) == 4
+
+
 def test_unknown_name_and_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown cell library"):
         cell_library("sky999")
@@ -182,7 +208,7 @@ def test_liberty_of_a_few_lines(tmp_path: Path) -> None:
     assert nominal == {"voltage_v": 1.8}
     assert found["N2"].kind == "combinational"
     assert found["L"].kind == "latch"
-    assert found["N2"].pins[0].capacitance_ff == pytest.approx(2.0)
+    assert found["N2"].pins["A"].capacitance_ff == pytest.approx(2.0)
     with pytest.raises(LibraryError, match="no inverter"):
         library_from_files(name="few", liberty=[path])
     path.write_text("this is no liberty file")

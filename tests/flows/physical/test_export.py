@@ -1,7 +1,6 @@
 """Projects for LibreLane and OpenROAD-flow-scripts: published keys, constraints that OpenSTA takes, refusals."""
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -10,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from flows.common.process import run_group
 from flows.library.power_library import read_power_library
 from flows.netlist.netlist import read_netlist
 from flows.physical.export import (
@@ -22,7 +20,8 @@ from flows.physical.export import (
     export_openroad,
     sdc,
 )
-from flows.physical.timing import ClockPlan, analyse, sta_program
+from flows.physical.timing import ClockPlan, analyse
+from flows.tools.opensta import run_sta
 from flows.tools.verilog import read_ports
 from tests.conftest import need
 from tests.flows.conftest import library_or_skip
@@ -176,15 +175,12 @@ def test_constraints_give_the_slack_of_our_own_analysis(tmp_path: Path) -> None:
     own = analyse(netlist, read_power_library(cells.liberty), plan)
     ports = {"clk": ("input", 1), "rst": ("input", 1), "x": ("input", 2), "y": ("output", 1)}
     (tmp_path / "top.sdc").write_text(sdc(ports, plan, static_pattern="registers/*"))
-    (tmp_path / "run.tcl").write_text(
-        f"read_liberty {cells.liberty[0]}\nread_verilog top.v\nlink_design top\n"
-        "set_cmd_units -capacitance fF -time ns\nread_sdc top.sdc\nreport_checks -path_delay max -digits 4\nexit\n"
-    )
-    result = run_group(
-        [sta_program(), "-no_init", "-no_splash", "-exit", "run.tcl"], cwd=tmp_path, env=dict(os.environ),
-        timeout_s=60, name="OpenSTA",
-    )  # fmt: skip
-    assert "Error" not in result
+    commands = {
+        "design": [f"read_liberty {cells.liberty[0]}", "read_verilog top.v", "link_design top"],
+        "constraints": ["set_cmd_units -capacitance fF -time ns", "read_sdc top.sdc"],
+        "checks": ["report_checks -path_delay max -digits 4"],
+    }
+    result = "".join(run_sta([], reports=commands, directory=tmp_path, timeout_s=60).values())
     assert "Warning" not in result
     slack = re.search(r"(-?[\d.]+)\s+slack", result)
     assert slack is not None

@@ -1,4 +1,4 @@
-"""Repair behind placement: limits against the library's text, the same function before and after, legal placement."""
+"""Repair after placement: limits against the library's text, the same function before and after, legal placement."""
 
 import re
 from dataclasses import replace
@@ -16,6 +16,7 @@ from flows.netlist.gate_simulation import GateSimulator, topological_levels
 from flows.netlist.netlist import Netlist, netlist_from_json
 from flows.physical.place import Placement, PlacementError, legalise, place
 from flows.physical.repair import Repair, drive_limits, load_repairs, overloaded, plan, repaired, save_repairs
+from tests.conftest import need_module
 from tests.flows.conftest import library_or_skip
 
 FF_PER_UM = 0.177
@@ -30,7 +31,7 @@ def nangate() -> tuple[CellLibrary, PowerLibrary]:
 def fan(*, readers: int, gate: bool = False, adder: bool = False) -> Netlist:
     """A flip-flop whose inverted output goes through a NAND2 (or the sum of a full adder) to many readers.
 
-    Every reader is an XOR with an input of its own and ends in an output bit; with `gate` their flip-flops stand behind
+    Every reader is an XOR with an input of its own and ends in an output bit; with `gate` their flip-flops have
     one clock gate instead. The net of all readers is port ``all``, too.
     """
     names = {"clk": 2, "d": 3, "e": 4, "q": 5, "many": 6, "open": 7, "gated": 8}
@@ -75,7 +76,7 @@ def at(netlist: Netlist, library: PowerLibrary, side_um: float, seed: int = 1) -
 
 
 def outputs(netlist: Netlist, library: PowerLibrary, readers: int) -> list[np.ndarray[Any, Any]]:
-    """What the ports tell over twelve clocks of random inputs, 64 streams."""
+    """What the ports put out over twelve clocks of random inputs, 64 streams."""
     simulator = GateSimulator(netlist, library, words=1, clock="clk")
     rng = np.random.default_rng(5)
     simulator.state = np.zeros_like(simulator.state)
@@ -106,6 +107,33 @@ def test_limits_are_those_of_the_library(nangate: tuple[CellLibrary, PowerLibrar
     assert fall is not None
     slowest = max(float(table.at(0.025, strict)) for table in (rise, fall))
     assert slowest == pytest.approx(0.05, rel=0.05)
+
+
+def test_a_larger_cell_loads_its_driver_in_the_same_round(nangate: tuple[CellLibrary, PowerLibrary]) -> None:
+    """A NAND2 that is just within its limit, before an inverter that is not: what the larger inverter asks counts."""
+    cells, library = nangate
+    ports = {name: {"direction": "input", "bits": [k]} for k, name in enumerate("ab", 2)}
+    ports["y"] = {"direction": "output", "bits": [5]}
+    root = {"type": "NAND2_X1", "connections": {"A1": [2], "A2": [3], "ZN": [4]}}
+    inverter = {"type": "INV_X1", "connections": {"A": [4], "ZN": [5]}}
+    module = {"ports": ports, "cells": {"root": root, "inverter": inverter}, "netnames": {}, "attributes": {"top": "1"}}
+    netlist = netlist_from_json({"modules": {"two": module}})
+    port_load_ff = 3 * drive_limits(library["INV_X1"], library.max_transition_ns)["ZN"]
+    limit = drive_limits(library["NAND2_X1"], library.max_transition_ns)["ZN"]
+    small, large = (library[kind].pins["A"].capacitance_ff for kind in ("INV_X1", "INV_X4"))
+    placed = at(netlist, library, 20.0)
+    # the wire of the NAND2 fills its limit half way between the inputs of both inverters
+    length = np.zeros(netlist.nets)
+    between = int(netlist.groups["NAND2_X1"].pin("ZN")[0])
+    length[between] = (limit - (small + large) / 2) / FF_PER_UM
+    placed = replace(placed, hpwl_um=length)
+    assert placed.wire_ff(FF_PER_UM)[between] == pytest.approx(limit - (small + large) / 2)
+    options = {"ff_per_um": FF_PER_UM, "port_load_ff": port_load_ff}
+    assert overloaded(netlist, library, placed, **options) == 1
+    change = plan(netlist, library, cells, placed, **options)
+    kinds = {netlist.cell_name(cell): kind for cell, kind in change.resized}
+    assert kinds == {"inverter": "INV_X4", "root": "NAND2_X2"}
+    assert overloaded(change.apply(netlist, library), library, placed, **options) == 0
 
 
 @pytest.mark.parametrize(
@@ -156,7 +184,7 @@ def test_a_clock_gate_gets_larger_but_no_buffer(nangate: tuple[CellLibrary, Powe
 def test_repaired_cells_stand_legally_in_the_same_core(
     nangate: tuple[CellLibrary, PowerLibrary], tmp_path: Path
 ) -> None:
-    pytest.importorskip("coloquinte")
+    need_module("coloquinte")
     cells, library = nangate
     netlist = fan(readers=120)
     lef = read_lef(cells.lef)

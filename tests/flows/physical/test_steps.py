@@ -4,7 +4,7 @@ import io
 import json
 import shutil
 import sys
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,7 +32,7 @@ from hw.common.scheme import Scheme
 from hw.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.weights import Weights
-from tests.conftest import need
+from tests.conftest import need, need_module
 from tests.flows.conftest import library_or_skip
 from tests.specs import SMALL
 
@@ -80,12 +80,13 @@ def test_netlist_equals_the_golden_model_in_every_stream(report: Path) -> None:
 
 
 def test_commands_in_a_row(report: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("coloquinte")
+    need_module("coloquinte")
     need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
     spec, folder = report / "small.toml", report / SMALL.name
     # without a placement the library's wire load stands in, and says so
-    estimated, _, _, source = Mapped(folder=folder).wires()
-    assert source.startswith("wire load 5K_hvratio_1_1")
+    before = Mapped(folder=folder)
+    estimated = before.wires()
+    assert estimated.source.startswith("wire load 5K_hvratio_1_1")
     code, out = run(monkeypatch, capsys, "place", spec, "--out", report, "--json")
     assert code == 0
     assert json.loads(out)["passed"] is True
@@ -110,7 +111,15 @@ def test_commands_in_a_row(report: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert code == 0
     result = json.loads(out)
     assert result["wires"].startswith("placement, 0.17")
-    assert Mapped(folder=folder).wires()[0].sum() != estimated.sum() > 0
+    # what was read before the placement is as it was; read again, it has it
+    assert before.placement is None
+    np.testing.assert_array_equal(before.wires().ff, estimated.ff)
+    after = before.with_placement()
+    assert after.placement is not None
+    assert after.synthesised is before.synthesised
+    assert after.wires().ff.sum() != estimated.ff.sum() > 0
+    with pytest.raises(FrozenInstanceError):
+        before.placement = after.placement  # type: ignore[misc]
     assert result["frames_compared"] == 64 * 5 * 13
     assert result["power_uw"]["total"] == pytest.approx(sum(v for k, v in result["power_uw"].items() if k != "total"))
     assert result["glitch_factor"] >= 1
@@ -130,7 +139,7 @@ def test_a_placement_of_another_netlist_does_not_count(report: Path, tmp_path: P
     (folder / "placement").mkdir()
     (folder / "placement" / "placement.npz").write_bytes(b"")
     (folder / "placement" / "placement.json").write_text(json.dumps({"netlist_sha256": "other"}))
-    assert Mapped(folder=folder).placement() is None
+    assert Mapped(folder=folder).placement is None
     tables = json.loads((folder / "synthesis" / "modules.json").read_text())
     (folder / "synthesis" / "modules.json").write_text(json.dumps(tables | {"library_sha256": "other"}))
     with pytest.raises(ValueError, match="another version of nangate45"):
@@ -143,7 +152,7 @@ def test_repair_leaves_the_function_and_fewer_overloaded_nets(
     report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Small cores have short wires: the library's wire is made three times as heavy, so that there is much to mend."""
-    pytest.importorskip("coloquinte")
+    need_module("coloquinte")
     shutil.copytree(report / SMALL.name / "synthesis", tmp_path / SMALL.name / "synthesis")
     spec, folder = report / "small.toml", tmp_path / SMALL.name
     monkeypatch.setattr("flows.physical.mapped.wire_ff_per_um", lambda *_: (0.531, "three times the library's"))
@@ -191,7 +200,7 @@ def test_a_whole_chip_with_two_clocks(
 ) -> None:
     """Protected, guarded loading, multipliers reused, store behind clock gates: four commands with the same options."""
     library_or_skip("nangate45")
-    pytest.importorskip("coloquinte")
+    need_module("coloquinte")
     need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
     spec = tmp_path / "small.toml"
     spec.write_text(SMALL.to_toml())

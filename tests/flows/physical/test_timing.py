@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.library.liberty_file import LibraryError
 from flows.library.power_library import PowerLibrary, read_power_library
 from flows.netlist.delays import propagate
 from flows.netlist.gate_simulation import topological_levels
 from flows.netlist.netlist import Netlist, read_netlist
-from flows.physical import timing
-from flows.physical.timing import ClockPlan, analyse, flat_verilog, sta_version
+from flows.physical.timing import ClockPlan, analyse, flat_verilog
+from flows.tools import opensta
+from flows.tools.opensta import OpenStaError, sta_version
 from tests.conftest import need
 from tests.flows.conftest import library_or_skip
 
@@ -185,8 +185,8 @@ def test_what_cannot_be_analysed(design: tuple[Netlist, PowerLibrary], monkeypat
         ClockPlan(clock="clk", period_ns=1, uncertainty_ns=1)
     with pytest.raises(ValueError, match="static_clocks"):
         ClockPlan(clock="clk", period_ns=1, static_clocks=0)
-    monkeypatch.setattr(timing.shutil, "which", lambda name: None)
-    with pytest.raises(LibraryError, match="Debian's package `opensta`"):
+    monkeypatch.setattr(opensta.shutil, "which", lambda name: None)
+    with pytest.raises(OpenStaError, match="Debian's package `opensta`"):
         analyse(netlist, library, PLAN)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from flows.library.power_library import read_power_library
-from flows.netlist.delays import propagate
 from flows.netlist.gate_simulation import GateSimulator, from_lanes, to_lanes
 from flows.netlist.netlist import read_netlist
+from flows.netlist.view import Wires, prepare
 from flows.power.activity import Activity, ActivityError, record
 from flows.power.cell_power import cell_power
 from flows.power.summary import summarise
@@ -104,9 +104,9 @@ def test_power_by_hand(simulator: GateSimulator) -> None:
     """Clock pins of the toy flip-flop: 8 fJ an edge while D = Q, (0 + 12) / 2 fJ while not, whatever the transition."""
     sim, netlist = simulator, simulator.netlist
     activity = recorded(sim)
-    slews = {int(netlist.ports[name].nets[0]): 0.03 for name in ("ck", "fast")}
-    timing = propagate(netlist, sim.library, sim.level, fixed_slew_ns=slews)
-    power = cell_power(sim, activity, timing)
+    wires = Wires(ff=np.zeros(netlist.nets), ff_per_um=0.1, core_um2=400.0, source="test")
+    view = prepare(netlist, sim.library, sim.level, wires, trees=("ck", "fast"), tree_slew_ns=0.03)
+    power = cell_power(sim, activity, view.timing)
     by_name = {netlist.cell_name(cell): power.clock_pin_uw[cell] * PERIOD for cell in range(netlist.cells)}
     assert by_name["ft"] == pytest.approx(2 * 6)
     assert by_name["ff"] == pytest.approx(2 * PULSES * 6)
@@ -118,8 +118,7 @@ def test_power_by_hand(simulator: GateSimulator) -> None:
     # the net behind the gate is no tree's: 1/2 C V^2 with the 1 fF of one clock pin, 1 V
     gated = netlist.net_names.index("gated")
     assert power.switching_uw[gated] == pytest.approx(0.5 * 1 * 2 * PULSES / 4 / PERIOD)
-    options = {"area_um2": 400.0, "wire_ff_per_um": 0.1, "usable": ["BUF"], "tree_slew_ns": 0.03}
-    summary = summarise(sim, activity, timing, glitch_clocks=24, **options)  # type: ignore[arg-type]
+    summary = summarise(sim, activity, view, usable=["BUF"], glitch_clocks=24)
     # 42 flip-flops and the gate hang on the fast clock; two flip-flops need no tree
     assert {clock: tree.sinks for clock, tree in summary.trees.items()} == {"fast": 43}
     tree = summary.trees["fast"]

@@ -3,17 +3,21 @@
 import json
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from flows.cli import main
-from flows.library.power_library import read_power_library
-from flows.netlist.netlist import read_netlist
-from flows.power.any_netlist import netlist_power, read_spef
+from flows.library.power_library import PowerLibrary, read_power_library
+from flows.netlist.netlist import Netlist, read_netlist
+from flows.power.any_netlist import netlist_power
+from flows.power.spef import read_spef
 from tests.conftest import REPOSITORY
+from tests.flows.mutations import MUTATIONS, mutated, read_or_refused
 from tests.flows.toy_library import TOY
 
 CHAIN = "module chain (input a, output y); wire n; INV u (.A(a), .Y(n)); INV v (.A(n), .Y(y)); endmodule\n"
@@ -147,6 +151,77 @@ SPEF = """*SPEF "IEEE 1481-1998"
 """
 
 
+@pytest.mark.parametrize(("unit", "femtofarad"), [("10 FF", 10), ("2.5 PF", 2500), ("1 ff", 1), (".5e-3 NF", 500)])
+def test_the_capacitance_unit_of_spef_counts(files: Path, unit: str, femtofarad: float) -> None:
+    """IEEE 1481: the unit is a number and a unit, both of which scale every capacitance."""
+    library = read_power_library([files / "toy.lib"])
+    netlist = read_netlist(files / "chain.v", liberty=[files / "toy.lib"])
+    (files / "a.spef").write_text(SPEF.format(flow="PIN_CAP NONE").replace("1 PF", unit))
+    wires, _ = read_spef(files / "a.spef", netlist, library)
+    assert wires[netlist.net_names.index("n")] == pytest.approx(0.025 * femtofarad)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("1 PF", "1 PV", r"line 5: \*C_UNIT: expected a unit out of F, .* got 'PV'"),
+        ("1 PF", "0 PF", r"line 5: \*C_UNIT: expected a number above 0 with the unit PF, got '0'"),
+        ("1 PF", "PF", r"line 5: \*C_UNIT: expected"),
+        ("*1 0.025", "*1 0.0.25", r"line 8: expected \*D_NET NAME CAPACITANCE, got '\*1 0.0.25'"),
+        ("*1 0.025", "*1", r"line 8: expected \*D_NET NAME CAPACITANCE"),
+        ("*1 0.025", "*7 0.025", r"line 8: \*NAME_MAP has no \*7"),
+        ("*1 n", "*1", "line 7: expected an index and a name"),
+        ("*CONN\n*END\n", "", "line 9: the net of line 8 has no"),
+        ("D_NET y", "D_NET n", "line 11: net n comes twice"),
+        ("elsewhere 7\n*END\n", "elsewhere 7\n", "ends inside of the net of line 13: it was cut"),
+        ("*C_UNIT 1 PF\n", "", "line 7: no .*C_UNIT before the first net"),
+    ],
+)
+def test_spef_that_is_cut_or_malformed(files: Path, old: str, new: str, message: str) -> None:
+    library = read_power_library([files / "toy.lib"])
+    netlist = read_netlist(files / "chain.v", liberty=[files / "toy.lib"])
+    text = SPEF.format(flow="PIN_CAP NONE")
+    assert old in text
+    (files / "a.spef").write_text(text.replace(old, new, 1))
+    with pytest.raises(ValueError, match=message):
+        read_spef(files / "a.spef", netlist, library)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(mutations=MUTATIONS)
+def test_mutated_spef_is_read_or_refused(files: Path, mutations: list[tuple[str, int, int]]) -> None:
+    """Never another error than the one that names the file."""
+    path = files / "mutated.spef"
+    path.write_bytes(mutated(SPEF.format(flow="PIN_CAP INPUT_OUTPUT").encode(), mutations))
+    found = read_or_refused(path, lambda: read_spef(path, *toy(files)), ValueError)
+    if found is None:
+        return
+    wires, share = found
+    assert np.isfinite(wires).all()
+    assert (wires >= 0).all()
+    assert 0 < share <= 1
+
+
+@cache
+def toy(folder: Path) -> tuple[Netlist, PowerLibrary]:
+    """The chain of inverters, read once."""
+    return (
+        read_netlist(folder / "chain.v", liberty=[folder / "toy.lib"]), read_power_library([folder / "toy.lib"]),
+    )  # fmt: skip
+
+
+def test_a_recording_with_tabs_that_is_cut_names_its_line(files: Path, run: Callable[..., Done]) -> None:
+    """Tabs between values and codes are legal; a vector without a code at the end of the file is not."""
+    text = vcd(99).replace("0!", "0\t!").replace("#20\n", "b1\t#\n#20\n")
+    (files / "chain.vcd").write_text(text)
+    assert run(*FILES, "--period", "10").returncode == 0
+    (files / "chain.vcd").write_text(text + "b0101")
+    done = run(*FILES, "--period", "10")
+    assert done.returncode == 2
+    assert f"line {text.count(chr(10)) + 1}: the file ends inside of a value change" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
 def test_spef(files: Path) -> None:
     library, netlist = (
         read_power_library([files / "toy.lib"]),
@@ -169,7 +244,7 @@ def test_spef(files: Path) -> None:
     (files / "c.spef").write_text("hello")
     with pytest.raises(ValueError, match="no \\*C_UNIT"):
         read_spef(files / "c.spef", netlist, library)
-    (files / "d.spef").write_text("*C_UNIT 1 PF\n*D_NET q 1\n")
+    (files / "d.spef").write_text("*C_UNIT 1 PF\n*D_NET q 1\n*END\n")
     with pytest.raises(ValueError, match="names no net of chain"):
         read_spef(files / "d.spef", netlist, library)
 

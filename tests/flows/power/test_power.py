@@ -14,6 +14,7 @@ from flows.library.power_library import PowerLibrary, read_power_library
 from flows.netlist.delays import DelaySimulator, WireLoad, fanouts, pin_loads, propagate, wire_load
 from flows.netlist.gate_simulation import GateSimulator, from_lanes, topological_levels
 from flows.netlist.netlist import Netlist, read_netlist
+from flows.netlist.view import Wires, prepare
 from flows.power.activity import Activity
 from flows.power.cell_power import cell_power
 from flows.power.clock_tree import TREE_LENGTH, clock_tree
@@ -23,9 +24,12 @@ from tests.flows.conftest import library_or_skip
 from tests.flows.toy_library import TOY
 
 
-def design(text: str, folder: Path, library: CellLibrary | None = None) -> tuple[Netlist, PowerLibrary]:
+def design(
+    text: str, folder: Path, library: CellLibrary | None = None, cells: str = ""
+) -> tuple[Netlist, PowerLibrary]:
+    """A netlist of a library, or of the toy library with further cells."""
     if library is None:
-        (folder / "toy.lib").write_text(TOY)
+        (folder / "toy.lib").write_text(TOY.rstrip().removesuffix("}") + cells + "}\n")
         files = [folder / "toy.lib"]
     else:
         files = list(library.liberty)
@@ -110,6 +114,70 @@ def test_nand_shares_energy_by_cause_and_states(tmp_path: Path) -> None:
     # leakage: 8 nW/1000 in A & B, else the group without `when`
     both = (before[0] & before[1]).mean() / 2 + (after[0] & after[1]).mean() / 2
     assert power.leakage_nw[0] == pytest.approx(8 * both + 2 * (1 - both))
+
+
+XOR = """
+  cell (XOR) {
+    area : 2;
+    pin (A) { direction : input; capacitance : 0.01; }
+    pin (B) { direction : input; capacitance : 0.01; }
+    pin (Y) {
+      direction : output; function : "A ^ B";
+      internal_power () { related_pin : "A"; when : "B"; power (energy_slew) { values ("30, 30"); } }
+      internal_power () { related_pin : "A"; when : "!B"; power (energy_slew) { values ("6, 6"); } }
+      internal_power () { related_pin : "B"; power (energy_slew) { values ("10, 10"); } }
+    }
+  }
+"""
+
+
+def test_energy_of_an_output_is_that_of_the_state_it_toggles_in(tmp_path: Path) -> None:
+    """Liberty, internal_power: a group holds in the states of its `when`, for outputs as for inputs."""
+    netlist, library = design(
+        "module d (input a, b, output y); XOR u (.A(a), .B(b), .Y(y)); endmodule", tmp_path, cells=XOR
+    )
+    sim = GateSimulator(netlist, library, words=1)
+    lane = np.arange(64)
+    # A rises in 32 of 64 clocks of 10 ns: in 24 of them B is 1, in 8 it is 0
+    before = np.stack([np.zeros(64, bool), lane < 24])
+    after = np.stack([lane < 32, lane < 24])
+    power = cell_power(sim, activity_of(sim, before, after), propagate(netlist, library, sim.level))
+    assert power.internal_uw[0] == pytest.approx((24 * 30 + 8 * 6) / 640)
+    assert (power.low_uw, power.high_uw) == (pytest.approx(32 * 6 / 640), pytest.approx(32 * 30 / 640))
+
+
+LEAKY = """
+  cell (LEAKY) {
+    area : 1;
+    cell_leakage_power : 0.005;
+    leakage_power () { when : "A"; value : 0.009; }
+    pin (A) { direction : input; capacitance : 0.01; }
+    pin (Y) { direction : output; function : "!A"; }
+  }
+  cell (SILENT) {
+    area : 1;
+    pin (A) { direction : input; capacitance : 0.01; }
+    pin (Y) { direction : output; function : "!A"; }
+  }
+"""
+
+
+@pytest.mark.parametrize("library_default", [0.0, 3.0])
+def test_leakage_of_states_that_no_group_names_is_the_cells_own(tmp_path: Path, library_default: float) -> None:
+    """Liberty: `cell_leakage_power` where no group holds; without it the library's default."""
+    attribute = f"default_cell_leakage_power : {library_default / 1000};" if library_default else ""
+    netlist, library = design(
+        "module d (input a, output x, y, z); BUF u (.A(a), .Y(x)); LEAKY v (.A(a), .Y(y)); SILENT w (.A(a), .Y(z));"
+        " endmodule", tmp_path, cells=attribute + LEAKY,
+    )  # fmt: skip
+    sim = GateSimulator(netlist, library, words=1)
+    # a is 1 in a quarter of all states
+    activity = activity_of(sim, lanes(0.25), lanes(0.25))
+    power = cell_power(sim, activity, propagate(netlist, library, sim.level))
+    leakage = {netlist.cell_name(cell): power.leakage_nw[cell] for cell in range(3)}
+    assert leakage == {
+        "u": pytest.approx(4), "v": pytest.approx(0.25 * 9 + 0.75 * 5), "w": pytest.approx(library_default)
+    }  # fmt: skip
 
 
 def test_flip_flop_in_the_toy_library(tmp_path: Path) -> None:
@@ -398,9 +466,9 @@ def test_summary_adds_up_and_names_what_it_rests_on(tmp_path: Path) -> None:
     bits[:, 0] = False
     activity = activity_of(sim, bits[0], bits[1])
     activity.toggles_per_ns[netlist.ports["ck"].nets] = 0.2
-    timing = propagate(netlist, library, sim.level, fixed_slew_ns={int(netlist.ports["ck"].nets[0]): 0.03})
-    options = {"area_um2": 400.0, "wire_ff_per_um": 0.1, "usable": ["BUF"], "tree_slew_ns": 0.03}
-    summary = summarise(sim, activity, timing, glitch_clocks=8, **options)  # type: ignore[arg-type]
+    wires = Wires(ff=np.zeros(netlist.nets), ff_per_um=0.1, core_um2=400.0, source="test")
+    view = prepare(netlist, library, sim.level, wires, trees=["ck"], tree_slew_ns=0.03)
+    summary = summarise(sim, activity, view, usable=["BUF"], glitch_clocks=8)
     result = summary.to_dict()
     assert result["power_uw"]["total"] == pytest.approx(sum(v for k, v in result["power_uw"].items() if k != "total"))
     assert result["energy_per_clock_pj"] == pytest.approx(result["power_uw"]["total"] * 10 / 1000)
@@ -416,10 +484,10 @@ def test_summary_adds_up_and_names_what_it_rests_on(tmp_path: Path) -> None:
     for row in result["uncertainty"]:
         assert row["low_uw"] <= summary.total_uw <= row["high_uw"]
     assert summary.notes == ()
-    power = cell_power(sim, activity, timing)
+    power = cell_power(sim, activity, view.timing)
     assert summary.kind("clock_pins") == pytest.approx(power.clock_pin_uw.sum())
     assert result["power_uw"]["clock_tree"] == pytest.approx(tree.energy_fj / 10 + tree.leakage_nw / 1000)
-    plain = summarise(sim, activity, timing, **options)  # type: ignore[arg-type]
+    plain = summarise(sim, activity, view, usable=["BUF"])
     assert any("glitches are not estimated" in note for note in plain.notes)
 
 

@@ -30,7 +30,7 @@ SUMMARY = {
     "uncorrected_single": 0, "origin": "liquidcal 0; liquidcal campaign ECON_T; today",
     "rows": [
         {
-            "kind": "flip", "stratum": "weight", "population": 38592, "struck": 12, "faults": 12, "masked": 1,
+            "kind": "flip", "stratum": "weight", "population": 38592, "targets": 12, "faults": 12, "masked": 1,
             "corrected": 11, "corrupted": 0, "hang": 0, "persistent": 0, "wrong_crossings_mean": 0.0, "shown": 0.0,
             "shown_low": 0.0, "shown_high": 0.2646,
         }

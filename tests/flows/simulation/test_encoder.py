@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.common.process import SimulatorError
 from flows.simulation.encoder import EncoderBench, encoder_design
 from flows.simulation.native import NativeModel, WritePort, build_native
+from flows.tools.verilator import SimulatorError
 from flows.tools.verilog import read_ports
 from flows.verification.encoder import check_vectors, check_volume
 from flows.verification.encoder_stimulus import random_settings, random_weights, random_words

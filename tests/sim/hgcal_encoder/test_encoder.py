@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim.engine import Engine
 from sim.fixed_point import FixedPoint
 from sim.hgcal_encoder.configuration.registers import register_writes
 from sim.hgcal_encoder.convolution import convolve
 from sim.hgcal_encoder.decode import CHARGE_MAX, decode
-from sim.hgcal_encoder.encoder import Encoder, Engine
+from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.example_specs import random_spec
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
 from sim.hgcal_encoder.grid import from_grid, to_grid

@@ -18,14 +18,8 @@ from sim.hgcal_encoder.convolution import convolve
 from sim.hgcal_encoder.dense import dense
 from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
-from tests.conftest import need
+from tests.conftest import need_module
 from tests.specs import SMALL
-
-try:
-    import hls4ml
-    import tensorflow
-except ImportError:
-    hls4ml = tensorflow = None
 
 ROUNDED = replace(
     SMALL,
@@ -65,7 +59,8 @@ def images(spec: EncoderSpec, rng: np.random.Generator) -> np.ndarray:
 
 @pytest.mark.parametrize("spec", [ECON_T, EXACT, ROUNDED], ids=lambda spec: spec.name)
 def test_every_latent_equals_hls4ml(spec: EncoderSpec, tmp_path: Path) -> None:
-    need(hls4ml is not None, "hls4ml with TensorFlow (extra `train`)")
+    need_module("tensorflow", "train")
+    need_module("hls4ml", "train")
     from flows.learning.conversion import Hls4mlNetwork
 
     rng = np.random.default_rng(20260123)

@@ -9,6 +9,7 @@ import scipy.stats
 
 from sim.hgcal_encoder.detector import pools
 from sim.hgcal_encoder.detector.particles import FRONT_FACE_MM, PileUp, TopPairs, _pool
+from tests.conftest import need_module
 
 
 def test_helix_against_the_equation_of_motion():
@@ -82,7 +83,7 @@ def test_sources_draw_from_a_given_file(tmp_path):
 )
 def test_pythia_reproduces_the_shipped_pools(process, shipped, events):
     """Multiplicity, kinds, energies and radii within statistics. The library is optional even in CI (GPL)."""
-    pytest.importorskip("pythia8mc")
+    need_module("pythia8mc", optional=True)
     new = pools.generate_pool(process, events, 7)
     kind, energy, xy, slope, offsets = _pool(f"{shipped}.npz")
     assert len(new["off"]) == 2 * events + 1

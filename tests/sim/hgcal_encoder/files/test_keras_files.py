@@ -14,26 +14,12 @@ from sim.fixed_point import FixedPoint
 from sim.hgcal_encoder.files.keras_files import keras_padding, read_keras_encoder
 from sim.hgcal_encoder.spec import ECON_T, TNS_2021, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
-from tests.conftest import need
+from tests.conftest import need_module
 from tests.specs import SMALL
 
-try:
-    import h5py
-except ImportError:
-    h5py = None
-
-try:
-    import qkeras
-    import tensorflow
-except ImportError:
-    qkeras = tensorflow = None
+h5py = need_module("h5py", "train")
 
 DATA = Path(__file__).parent / "data"
-
-
-@pytest.fixture(autouse=True)
-def _h5py() -> None:
-    need(h5py is not None, "h5py (extra `train`)")
 
 
 def public_file(path: Path, weights: Weights, group: str = "", conv: str = "conv2d_0_m") -> Path:
@@ -248,7 +234,8 @@ def test_hgq2_scaler_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.h5", "a.keras", "a.weights.h5"])
 def test_files_of_qkeras_itself(name: str, tmp_path: Path) -> None:
     """An autoencoder with optimizer state, in the three formats that its Keras writes."""
-    need(qkeras is not None, "QKeras with TensorFlow (extra `train`)")
+    tensorflow = need_module("tensorflow", "train")
+    need_module("qkeras", "train")
     from flows.learning.conversion import qkeras_model
 
     weights = Weights.random(SMALL, np.random.default_rng(6))

@@ -11,20 +11,11 @@ from numpy.testing import assert_array_equal
 
 from sim.hgcal_encoder.files import vectors
 from sim.hgcal_encoder.files.readers import NAMES, read_charge_table, read_charges
-from tests.conftest import need
+from tests.conftest import need_module
 
-try:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    import uproot
-except ModuleNotFoundError:
-    pa = pq = uproot = None
-
-
-@pytest.fixture(autouse=True)
-def _libraries():
-    need(uproot is not None, "pyarrow and uproot (extra `files`)")
-
+pa = need_module("pyarrow", "files")
+pq = need_module("pyarrow.parquet", "files")
+uproot = need_module("uproot", "files")
 
 ENDINGS = ("csv", "csv.gz", "parquet", "list.parquet", "root", "list.root")
 

@@ -18,6 +18,7 @@ from sim.hgcal_encoder.settings import Settings, keep_mask
 from sim.hgcal_encoder.spec import ECON_T, TNS_2021
 from sim.hgcal_encoder.weights import Weights
 from sim.hgcal_encoder.words import pack
+from tests.conftest import need_module
 
 
 def _mlp(rng, units=(7,)):
@@ -103,7 +104,7 @@ def test_shares_are_a_softmax():
 
 
 def test_published_decoder_equals_keras():
-    tf = pytest.importorskip("tensorflow")
+    tf = need_module("tensorflow", "train")
     rng = np.random.default_rng(2)
     decoder = _published(rng)
     a = decoder.arrays

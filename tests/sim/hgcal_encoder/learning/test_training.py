@@ -22,8 +22,9 @@ from sim.hgcal_encoder.learning.training_images import (
 from sim.hgcal_encoder.normalise import normalise
 from sim.hgcal_encoder.spec import ECON_T, TNS_2021
 from sim.hgcal_encoder.weights import Weights
+from tests.conftest import need_module
 
-tf = pytest.importorskip("tensorflow")
+tf = need_module("tensorflow", "train")
 
 ROUNDED = replace(
     ECON_T,

@@ -1,6 +1,5 @@
 """Readers of event-camera recordings, encodings, and the event camera against real recordings."""
 
-import importlib.util
 import struct
 import sys
 from pathlib import Path
@@ -21,7 +20,7 @@ from sim.lsm_crossbar.recordings.events import (
     read_recording,
     write_nmnist,
 )
-from tests.conftest import need
+from tests.conftest import need, need_module
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +185,7 @@ def aedat4(rows: list[tuple[int, int, int, int]], packet_events: int) -> bytes:
 def test_aedat4(tmp_path: Path) -> None:
     """Decoded by the library `aedat`; cut files and events outside the sensor are errors."""
     for library in ("aedat", "flatbuffers"):
-        need(importlib.util.find_spec(library) is not None, f"library {library}")
+        need_module(library)
     rows = [(3, 5, 1, 10), (33, 0, 0, 12), (7, 8, 1, 20)]
     path = tmp_path / "r.aedat4"
     path.write_bytes(aedat4(rows, 2))
