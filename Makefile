@@ -26,7 +26,7 @@ bench: $(VENV)/.full ## speed of models and simulators; baselines in an environm
 	@scripts/bench.sh "$(PYTHON)" "$(BIN)"
 
 proofs: $(VENV)/.full ## proofs on protection, loading, I2C and frozen weights, the long ones too
-	@$(BIN)/python -m flows.formal.all ECON_T --weights econ_t_5elinks
+	@$(BIN)/liquidcal prove ECON_T
 
 figures: $(VENV)/.core ## figures of README and docs from benchmarks/results, lists of files from docstrings
 	@$(BIN)/python -m benchmarks.tables

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.measured import RESULTS
 from flows.common.metrics import now, package_version
-from flows.designs.design import Design, component
+from flows.designs.catalogue import design
 from flows.physical.fpga import DEVICES, FpgaError, SizeError, place_and_route
 from flows.tools.yosys import yosys_version
 from hw.common.export import to_rtlil
@@ -56,19 +56,19 @@ class Case:
     @property
     def design(self) -> str:
         """Name of the design."""
-        return Design(spec=self.spec).name + "_network" * self.network
+        return design(self.spec).name + "_network" * self.network
 
     @property
     def clocks(self) -> dict[str, int]:
         """Clocks beside ``clk``."""
-        return {} if self.network else Design(spec=self.spec).internal_clocks
+        return {} if self.network else design(self.spec).internal_clocks
 
     def boundary(self) -> SerialBoundary:
         """The design behind its shift chains."""
         if self.network:
             assert isinstance(self.spec, EncoderSpec)
             return SerialBoundary(component=SerialNetwork(spec=self.spec))
-        return SerialBoundary(component=component(self.spec), clocks=self.clocks)
+        return SerialBoundary(component=design(self.spec).emulation(), clocks=self.clocks)
 
 
 CASES = {
@@ -114,7 +114,7 @@ def row(case: Case, out: Path, collect: bool) -> list[str]:
                 device=chosen,
                 out_dir=folder,
                 clocks=case.clocks,
-                flatten=case.network or not isinstance(case.spec, EncoderSpec),
+                flatten=case.network or not design(case.spec).made_of_equal_parts,
                 command="python -m benchmarks.fpga",
             )
     except SizeError as error:

@@ -16,13 +16,12 @@ from pathlib import Path
 
 from benchmarks.measured import RESULTS, record
 from flows.common.metrics import Metric, write_metrics
-from flows.designs.design import design
+from flows.designs.catalogue import design
 from flows.estimates.crossbar_energy import NODE, Term, area_terms, digital_terms, macro_terms, split
 from flows.physical.mapped import Mapped
 from flows.stimulus.recordings import recorded_stimulus
 from flows.synthesis.result import load_result
 from sim.lsm_crossbar.energy import Estimate, inference_energy
-from sim.lsm_crossbar.spec import CrossbarSpec
 
 ENDS = ("low", "nominal", "high")
 
@@ -56,12 +55,12 @@ def main() -> None:
     options = parser.parse_args()
     part = design(options.design, clock_gating=options.clock_gating)
     spec = part.spec
-    if not isinstance(spec, CrossbarSpec):
+    if "recordings" not in part.stimulus:
         raise SystemExit(f"{spec.name} is no crossbar")
     folder = options.out / part.name
     power = folder / "power" / "power.json"
     if not power.is_file():
-        raise SystemExit(f"{folder} holds no power: run liquidcal synth and power {spec.name}{part.options}")
+        raise SystemExit(f"{folder} holds no power: run {part.command('synth')}, then power")
     facts = json.loads(power.read_text())
     mapped = Mapped(folder=folder)
     stimulus = recorded_stimulus(spec, streams=facts["recordings"], seed=facts["seed"])

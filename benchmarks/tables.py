@@ -39,9 +39,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tested_versions import versions_table
-from flows.common.metrics import Metric, read_metrics
-from flows.common.metrics import label as words
-from flows.common.metrics import quantity as registered
+from flows.common.metrics import Metric, label, read_metrics
 from flows.estimates.published import systems
 from sim.files import replacing
 
@@ -212,20 +210,16 @@ def _text_tables(content: dict[str, Any], view: View, relative: Callable[[str], 
 
 
 def _list_table(metrics: Sequence[Metric], view: View) -> tuple[str, list[Metric]]:
-    """One row per metric: its label and how it arises; the latter alone where a name is not in the registry."""
+    """One row per metric: what it is, its value, how it arises; the tool where there are several."""
     by_name = {metric.name: metric for metric in metrics if view.shows(metric.name)}
     shown = [by_name[name] for name in view.of(by_name)]
     tools = sorted({_tool(metric) for metric in shown})
-    named = all(registered(metric.name) for metric in shown)
-    methods = [metric.method for metric in shown]
     rows = []
     for metric in shown:
         value = f"{_value(metric)} {_unit(metric)}".strip()
-        alone = metric.method if methods.count(metric.method) == 1 else f"{words(metric.name)} ({metric.method})"
-        what = [words(metric.name), value, metric.method] if named else [alone, value]
-        rows.append([*what, *([_tool(metric)] if len(tools) > 1 else [])])
-    header = ["figure", "value", *(["how"] if named else []), *(["tool"] if len(tools) > 1 else [])]
-    return _table(header, rows), shown
+        how = "" if metric.method == metric.label else metric.method
+        rows.append([metric.label, value, how, *([_tool(metric)] if len(tools) > 1 else [])])
+    return _table(["figure", "value", "how", *(["tool"] if len(tools) > 1 else [])], rows), shown
 
 
 def _module_table(modules: Sequence[Metric], metrics: Sequence[Metric], view: View) -> tuple[str, list[Metric]]:
@@ -242,18 +236,18 @@ def _module_table(modules: Sequence[Metric], metrics: Sequence[Metric], view: Vi
     header = ["module"]
     for quantity in quantities:
         units = {_unit(row[quantity]) for row in cells.values() if quantity in row} - {"", "GE"}
-        header.append(", ".join([words(quantity), *sorted(units)]))
+        header.append(", ".join([label(quantity), *sorted(units)]))
     # modules carry the name of the design in front; the design's own row holds what belongs to no module below it
     design = min(cells, key=len)
     named = len(cells) > 1 and all(name.startswith(f"{design}_") for name in cells if name != design)
     rows = []
     for module, row in cells.items():
-        label = module.removeprefix(f"{design}_") if named and module != design else "top level" if named else module
-        rows.append([label, *(_value(row[quantity]) if quantity in row else "" for quantity in quantities)])
+        shown = module.removeprefix(f"{design}_") if named and module != design else "top level" if named else module
+        rows.append([shown, *(_value(row[quantity]) if quantity in row else "" for quantity in quantities)])
     rows.append(["**total**", *(f"**{_value(by_name[n])}**" if n in by_name else "" for n in totals.values())])
     # a modifier marks a part of a figure that stands here as a whole
     rest = [m for m in metrics if ":" not in m.name and m.name not in totals.values()]
-    line = "; ".join(f"{words(m.name)} {_value(m)} {_unit(m)}".strip() for m in rest)
+    line = "; ".join(f"{label(m.name)} {_value(m)} {_unit(m)}".strip() for m in rest)
     return _table(header, rows) + (f"\n{line[0].upper()}{line[1:]}.\n" if line else ""), list(metrics)
 
 
@@ -270,8 +264,8 @@ def _case_table(metrics: Sequence[Metric], view: View) -> tuple[str, list[Metric
     labels = dict(zip(rows, _without_common(list(rows)), strict=True)) if view.rows else {name: name for name in rows}
     header = ["case"]
     for quantity in quantities:
-        units = {_unit(row[quantity]) for row in rows.values() if quantity in row} - {"", words(quantity)}
-        header.append(", ".join([words(quantity), *sorted(units)]))
+        units = {_unit(row[quantity]) for row in rows.values() if quantity in row} - {"", label(quantity)}
+        header.append(", ".join([label(quantity), *sorted(units)]))
     shown = [row[quantity] for row in rows.values() for quantity in quantities if quantity in row]
     lines = [
         [labels[case].replace("_", " "), *(_value(row[q]) if q in row else "" for q in quantities)]

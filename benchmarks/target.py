@@ -26,7 +26,7 @@ from typing import Any
 
 from benchmarks.measured import RESULTS, kept, record
 from flows.common.metrics import Metric, find, read_metrics, write_metrics
-from flows.designs.design import Design
+from flows.designs.encoder import EncoderDesign
 from flows.estimates.published import systems
 from flows.estimates.translation import area_range, energy_range
 from hw.common.scheme import Scheme
@@ -37,9 +37,9 @@ FRONT_END_CLOCKS = 3
 """Registers behind words, normalise and frame, which any algorithm of the chip has."""
 FACTORS = (1, 2, 4, 8)
 CHIPS = (
-    ("ours_smallest", Design(
+    ("ours_smallest", EncoderDesign(
         spec=replace(ECON_T, reuse=4), scheme=Scheme.SECDED_WORDS, loading=Loading.DIRECT, clock_gating=True)),
-    ("ours_least_energy", Design(
+    ("ours_least_energy", EncoderDesign(
         spec=ECON_T, scheme=Scheme.SECDED, loading=Loading.DIRECT, clock_gating=True)),
 )  # fmt: skip
 """Whole chips: rows of the table."""
@@ -56,7 +56,7 @@ PARTS = {
 class Results:
     """Folder of results of one design."""
 
-    design: Design
+    design: EncoderDesign
     folder: Path
 
     @cached_property
@@ -102,17 +102,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("report"))
     options = parser.parse_args()
 
-    def results(design: Design) -> Results | None:
+    def results(design: EncoderDesign) -> Results | None:
         found = Results(design=design, folder=options.out / design.name)
         if not found.complete:
-            print(f"no results of {design.name}: liquidcal synth {design.spec.name}{design.options}, then power")
+            print(f"no results of {design.name}: {design.command('synth')}, then power")
             return None
         return found
 
     encoders = {
         reuse: found
         for reuse in FACTORS
-        if (found := results(Design(spec=replace(ECON_T, reuse=reuse), clock_gating=True)))
+        if (found := results(EncoderDesign(spec=replace(ECON_T, reuse=reuse), clock_gating=True)))
     }
     chips = {case: found for case, design in CHIPS if (found := results(design))}
     missing = [case for case, _ in CHIPS if case not in chips]

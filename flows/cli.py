@@ -12,6 +12,7 @@ import typer
 from flows.commands import (
     campaign,
     convert,
+    cost,
     demo,
     encode,
     evaluate,
@@ -21,7 +22,9 @@ from flows.commands import (
     freeze,
     generate,
     place,
+    pools,
     power,
+    prove,
     report,
     sensitivity,
     sweep,
@@ -49,6 +52,7 @@ app.command()(convert.convert)
 app.command()(generate.generate)
 app.command()(freeze.freeze)
 app.command()(verify.verify)
+app.command()(prove.prove)
 app.command()(flow.flow)
 app.command()(synth.synth)
 app.command()(place.place)
@@ -59,7 +63,9 @@ app.command()(fpga.fpga)
 app.command()(sweep.sweep)
 app.command()(campaign.campaign)
 app.command()(sensitivity.sensitivity)
+app.command()(cost.cost)
 app.command()(report.report)
+app.command()(pools.pools)
 app.command()(train.train)
 app.add_typer(evaluate.app, name="evaluate")
 

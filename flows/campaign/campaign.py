@@ -34,7 +34,7 @@ from flows.campaign.statistics import Sample, clopper_pearson, stratified, upper
 from flows.campaign.workload import make_workload
 from flows.common.cluster import dask_client
 from flows.common.content_cache import code_hash, content_key, module_file, tool_versions
-from flows.designs.design import Design
+from flows.designs.encoder import EncoderDesign
 from flows.designs.storage_bits import StorageBit, Stratum, chip_bits
 from flows.library.catalogue import cell_library
 from hw.common.registered import described
@@ -101,9 +101,9 @@ class Job:
         described(Chip, spec=self.spec, scheme=self.scheme, loading=self.loading)
 
     @property
-    def design(self) -> Design:
+    def design(self) -> EncoderDesign:
         """The chip as every other step has it."""
-        return Design(spec=self.spec, scheme=self.scheme, loading=self.loading, clock_gating=self.clock_gating)
+        return EncoderDesign(spec=self.spec, scheme=self.scheme, loading=self.loading, clock_gating=self.clock_gating)
 
     @property
     def modules(self) -> tuple[str, ...]:

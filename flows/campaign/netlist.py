@@ -50,7 +50,8 @@ from flows.common.content_cache import (
     module_file,
     tool_versions,
 )
-from flows.designs.design import INTERNAL_CLOCK, Design
+from flows.designs.design import INTERNAL_CLOCK
+from flows.designs.encoder import EncoderDesign
 from flows.designs.mapping import map_design
 from flows.designs.storage_bits import StorageBit, Stratum, gate_replicas, storage_bits
 from flows.library.catalogue import cell_library
@@ -60,11 +61,11 @@ from flows.netlist.gate_simulation import GateSimulator, from_lanes
 from flows.netlist.netlist import Netlist, netlist_from_json
 from flows.synthesis.recipe import Recipe
 from flows.synthesis.result import load_result
+from flows.tools.rtlil import RtlilModule, constant, parse_rtlil
 from hw.common.registered import described
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.chip import Chip
 from hw.hgcal_encoder.control import ControlLogic
-from sim.hgcal_encoder.spec import EncoderSpec
 
 __all__ = ["ChipNetlist", "NetlistEngine", "map_chip"]
 
@@ -79,16 +80,18 @@ WINDOW = 640
 _CONTROL_OUTPUTS = ("write_enable", "merge", "swap", "run", "mark", "scrub_row", "sda_low")
 _SETTINGS = ("weights", "select", "factors", "high_density", "etx_count", "keep_mask", "algorithm", "drop_lsb")
 
-_FLIP_FLOP = re.compile(r"^  cell \$_S?DFFE?_\S+ (\S+)\n(?:    .*\n)*?    connect \\Q (.+)\n", re.MULTILINE)
-_BIT = re.compile(r"^(\S+)(?: \[(\d+)\])?$")
+_FLIP_FLOP = re.compile(r"\$_S?DFFE?_")
+_BIT = re.compile(r"^(\S+) \[(\d+)\]$")
 
 
-def map_chip(design: Design, library: CellLibrary, *, recipe: Recipe | None = None, timeout_s: float = 1800.0) -> Path:
+def map_chip(
+    design: EncoderDesign, library: CellLibrary, *, recipe: Recipe | None = None, timeout_s: float = 1800.0
+) -> Path:
     """The mapped netlist of a whole chip, the one that `liquidcal synth` makes, from the cache or synthesised.
 
     Parameters
     ----------
-    design : Design
+    design : EncoderDesign
         With scheme and loading.
     library : CellLibrary
     recipe : Recipe, optional
@@ -108,7 +111,7 @@ def map_chip(design: Design, library: CellLibrary, *, recipe: Recipe | None = No
     GateError
         If a flip-flop of a copy is missing: see `flows.designs.storage_bits.gate_replicas`.
     """
-    if not isinstance(design.spec, EncoderSpec) or design.scheme is None or design.loading is None:
+    if design.scheme is None or design.loading is None:
         raise ValueError(f"{design.name} is no whole chip: it has neither scheme nor loading")
     key = content_key(
         spec=design.spec.to_toml(), design=design.name, library=library.sha256,
@@ -164,11 +167,10 @@ def _flip_flop_names(netlist: Netlist, mapped: str) -> dict[Target, int]:
     """Cell numbers by path and bit, from the netlist before cells were mapped, which still has the design's names."""
     outputs: dict[str, list[tuple[str, str]]] = {}
     aliases: dict[str, dict[str, list[str]]] = {}
-    for text in re.split(r"^(?=module )", mapped, flags=re.MULTILINE)[1:]:
-        module = text[: text.index("\n")].split()[1].removeprefix("\\")
-        outputs[module] = [(cell, net.strip()) for cell, net in _FLIP_FLOP.findall(text)]
-        if outputs[module]:
-            aliases[module] = _aliases(text)
+    for name, module in parse_rtlil(mapped, _FLIP_FLOP).items():
+        outputs[name] = [(cell.name, module.bits(cell.connections["Q"])[0]) for cell in module.cells]
+        if outputs[name]:
+            aliases[name] = _aliases(module)
     found: dict[Target, int] = {}
     for instance in netlist.instances:
         places = {name: instance.first_cell + i for i, name in enumerate(instance.cell_names)}
@@ -179,37 +181,16 @@ def _flip_flop_names(netlist: Netlist, mapped: str) -> dict[Target, int]:
                     matched = _BIT.match(bit)
                     assert matched is not None
                     name = matched[1].removeprefix("\\")
-                    found[prefix + name, int(matched[2] or 0)] = places[cell]
+                    found[prefix + name, int(matched[2])] = places[cell]
     return found
 
 
-def _aliases(text: str) -> dict[str, list[str]]:
+def _aliases(module: RtlilModule) -> dict[str, list[str]]:
     """Further names of each net of a module, bit by bit."""
-    widths = {
-        name: int(width or 1)
-        for width, name in re.findall(r"^  wire (?:width (\d+) )?(?:\w+ \d+ )?([\\$]\S+)$", text, re.MULTILINE)
-    }
-
-    def bits(spec: str) -> list[str]:
-        if spec.startswith("{"):
-            parts = re.findall(r"\d+'[01xz]+|-?\d+|[\\$]\S+(?: \[\d+(?::\d+)?\])?", spec)
-            return [bit for part in reversed(parts) for bit in bits(part)]
-        if matched := re.fullmatch(r"(\S+) \[(\d+)(?::(\d+))?\]", spec):
-            high, low = int(matched[2]), int(matched[3] or matched[2])
-            return [f"{matched[1]} [{i}]" for i in range(low, high + 1)]
-        if re.fullmatch(r"-?\d+", spec):
-            # a constant without a width has 32 bits
-            return list(f"{int(spec) & 0xFFFF_FFFF:032b}"[::-1])
-        if spec[0].isdigit():
-            return list(spec.partition("'")[2][::-1])
-        width = widths.get(spec, 1)
-        return [spec] if width == 1 else [f"{spec} [{i}]" for i in range(width)]
-
     found: dict[str, list[str]] = {}
-    side = r"(\{.*?\}|\S+(?: \[\d+(?::\d+)?\])?)"
-    for left, right in re.findall(rf"^  connect {side} {side}$", text, re.MULTILINE):
-        for name, net in zip(bits(left), bits(right), strict=True):
-            if name.startswith("\\") and len(net) > 1:
+    for left, right in module.connections:
+        for name, net in zip(module.bits(left), module.bits(right), strict=True):
+            if name.startswith("\\") and not constant(net):
                 found.setdefault(net, []).append(name)
     return found
 
@@ -354,7 +335,7 @@ class NetlistEngine:
         self.schedule = replace(whole, last=min(whole.last, whole.first + INJECTED - 1))
         fields = described(ControlLogic, **described_chip.control_parameters()).state_fields
         self._run_bit = fields["direct"][0]
-        design = Design(spec=spec, scheme=scheme, loading=loading, clock_gating=clock_gating)
+        design = EncoderDesign(spec=spec, scheme=scheme, loading=loading, clock_gating=clock_gating)
         self.chip = chip or ChipNetlist.load(map_chip(design, cell_library(library)))
         clocks = ("clk", *design.internal_clocks)
         one = GateSimulator(self.chip.netlist, self.chip.library, words=1, clock=clocks)

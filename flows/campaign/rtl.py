@@ -38,7 +38,7 @@ from flows.common.content_cache import (
 )
 from flows.designs.storage_bits import StorageBit, Stratum, storage_bits
 from flows.simulation.native import FastClock, NativeModel, build_native
-from flows.tools.verilog import Port, split_modules
+from flows.tools.verilog import Port, separate_clock, split_modules
 from hw.common.registered import described
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.chip import Chip
@@ -117,7 +117,11 @@ def add_hooks(verilog: str, top: str, store_clock: bool = False) -> str:
         modules[name] = _hook_flip_flops(name, text)
     modules[top] = _hook_nets(modules[top])
     if store_clock:
-        modules[top] = _split_store_clock(modules[top], top)
+        modules[top], found = separate_clock(
+            modules[top], top, instances=r"registers(?:_\d)?", clock="clk", new=_STORE_CLOCK
+        )
+        if not found:
+            raise ValueError(f"module {top} has no store")
     # the read port of a large store as one expression takes the C++ compiler more memory than most machines have
     kept = r"\g<0> /*verilator public_flat_rd*/"
     return "".join(
@@ -154,16 +158,6 @@ def _hook_flip_flops(name: str, text: str) -> str:
             flags=re.MULTILINE,
         )
     return text
-
-
-def _split_store_clock(text: str, top: str) -> str:
-    """An input `store_clk` in place of the clock of the register files."""
-    store = re.compile(r"(^  \S+ registers(?:_\d)? \((?:(?!\);).)*?\.clk\()clk\)", re.MULTILINE | re.DOTALL)
-    text, found = store.subn(rf"\g<1>{_STORE_CLOCK})", text)
-    if not found:
-        raise ValueError(f"module {top} has no store")
-    head = re.compile(rf"^(module {top}\()(.*;\n)", re.MULTILINE)
-    return head.sub(rf"\g<1>{_STORE_CLOCK}, \2  input {_STORE_CLOCK};\n", text, count=1)
 
 
 def _hook_nets(text: str) -> str:

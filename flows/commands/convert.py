@@ -20,6 +20,9 @@ def convert(
     out: Annotated[Path, typer.Option(help="Weight image: .npz of codes, any other name for hex text.")],
     preset: Annotated[str, typer.Option(help=f"{', '.join(PRESETS)} or a spec in a TOML file.")] = "ECON_T",
     round_to_grid: Annotated[bool, typer.Option("--round", help="Move weights to the nearest code.")] = False,
+    rounding: Annotated[
+        str, typer.Option(help="With --round: nearest, or floor to the code below as in published images.")
+    ] = "nearest",
     clip: Annotated[bool, typer.Option("--clip", help="Bring weights beyond the range to its end.")] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Compare QKeras, hls4ml, golden model and hardware with these weights.")
@@ -37,7 +40,9 @@ def convert(
 
     spec = load_spec(preset)
     journal = Journal()
-    found = read_keras_encoder(model, spec, round_to_grid=round_to_grid, clip=clip)
+    if rounding not in ("nearest", "floor"):
+        raise typer.BadParameter(f"--rounding: expected nearest or floor, got {rounding!r}")
+    found = read_keras_encoder(model, spec, round_to_grid=round_to_grid, clip=clip, rounding=rounding)  # type: ignore[arg-type]
     if out.suffix == ".npz":
         found.weights.save_arrays(out)
     else:

@@ -8,9 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands.options import AsJson, Library, Out, finish, print_times, result_folder
-from flows.common.journal import Journal
-from flows.steps.synthesis import run_synthesis
+from flows.commands.options import AsJson, Library, Out, finish, print_times
 
 
 class Chip(StrEnum):
@@ -19,6 +17,9 @@ class Chip(StrEnum):
     HGCAL_ENCODER = "hgcal_encoder"
     LSM_CROSSBAR = "lsm_crossbar"
     BOTH = "both"
+
+
+SHOWN = {Chip.HGCAL_ENCODER: "ECON_T", Chip.LSM_CROSSBAR: "N_MNIST"}
 
 
 def demo(
@@ -36,34 +37,37 @@ def demo(
 
     Encoder: showers become eLink words. Crossbar: one seed becomes conductances, accuracy, spikes and energy.
     """
+    from flows.common.journal import Journal
+    from flows.designs.catalogue import design
     from flows.report.write import write_report
-    from flows.steps.crossbar_demo import TRAINING, VALIDATION, chain_summary, run_crossbar_demo, summary_line
-    from flows.steps.encoder_demo import run_demo
-    from sim.hgcal_encoder.spec import ECON_T
-    from sim.lsm_crossbar.spec import N_MNIST
+    from flows.steps.chain import summary
+    from flows.steps.demo import DemoOptions, show_design
 
     whole = Journal()
-    reports, areas = {}, {}
+    reports: dict[str, str] = {}
+    areas: dict[str, float] = {}
     drawn: dict[str, Any] = {}
-    for name, spec in ((Chip.HGCAL_ENCODER, ECON_T), (Chip.LSM_CROSSBAR, N_MNIST)):
+    lines: list[str] = []
+    for name, preset in SHOWN.items():
         if chip not in (name, Chip.BOTH):
             continue
+        chosen = design(preset, library=library)
         journal = Journal(console=whole.console)
-        journal.console.print(f"[bold]{spec.name}[/]")
-        folder = result_folder(out, spec.name)
-        if spec is N_MNIST:
-            run_crossbar_demo(journal, folder, N_MNIST, seed=seed, sizes=(TRAINING, VALIDATION, recordings))
-            drawn = {"chip": chain_summary(folder)}
-        else:
-            run_demo(journal, folder, crossings=crossings, seed=seed)
-        areas[spec.name] = run_synthesis(journal, spec, folder, library).area_um2
-        journal.save(folder / "journal.json")
-        reports[spec.name] = str(write_report(folder, spec))
+        journal.console.print(f"[bold]{chosen.name}[/]")
+        folder = out / chosen.name
+        metrics = show_design(
+            chosen, folder, journal, DemoOptions(crossings=crossings, recordings=recordings, seed=seed)
+        )
+        areas[chosen.name] = next(float(m.value) for m in metrics if m.name == "design__instance__area")
+        reports[chosen.name] = str(write_report(folder, chosen))
         whole.steps += journal.steps
         whole.checks += journal.checks
+        if found := summary(chosen, folder):
+            drawn = {"chip": found[0]}
+            lines.append(found[1])
     print_times(whole)
-    if drawn:
-        whole.console.print(f"Seed {seed}: {summary_line(drawn['chip'])}")
-    for design, page in reports.items():
-        whole.console.print(f"Report of {design}: [bold]{page}[/]")
+    for line in lines:
+        whole.console.print(line)
+    for shown, page in reports.items():
+        whole.console.print(f"Report of {shown}: [bold]{page}[/]")
     finish(whole, {"reports": reports, "area_um2": areas, **drawn}, as_json)

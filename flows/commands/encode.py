@@ -47,7 +47,7 @@ def encode(
     from sim.hgcal_encoder.encoder import Encoder
     from sim.hgcal_encoder.files import vectors
     from sim.hgcal_encoder.files.readers import read_charges
-    from sim.hgcal_encoder.settings import load_settings
+    from sim.hgcal_encoder.files.settings_files import load_settings
     from sim.hgcal_encoder.weights import Weights
 
     spec = load_spec(preset)
@@ -86,7 +86,7 @@ def _multiplexer(weights: Path, settings: Path | None, spec: EncoderSpec) -> Any
     """Trigger cell for each grid cell: from settings, from a trained model, or as it comes."""
     import numpy as np
 
-    from sim.hgcal_encoder.settings import load_settings
+    from sim.hgcal_encoder.files.settings_files import load_settings
 
     if settings is not None:
         return load_settings(settings, spec)[0].select

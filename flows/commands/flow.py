@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -22,12 +22,6 @@ from flows.commands.options import (
     print_times,
     result_folder,
 )
-from flows.common.journal import Journal
-from flows.steps.chain import run_flow
-from sim.hgcal_encoder.spec import EncoderSpec
-
-if TYPE_CHECKING:  # slow to import
-    pass
 
 
 def flow(
@@ -49,7 +43,7 @@ def flow(
         int | None,
         typer.Option(min=1, help="Checks: bunch crossings (20,000) or steps (500) against the golden model."),
     ] = None,
-    mutants: Annotated[int, typer.Option(min=0, help="Checks: mutants of the RTL that the bench must notice.")] = 0,
+    mutants: Annotated[int, typer.Option(min=0, help="Checks: mutants of the RTL that the bench must kill.")] = 0,
     proofs: Annotated[bool, typer.Option(help="Checks: prove stages equal to their formulas.")] = True,
     as_json: AsJson = False,
 ) -> None:
@@ -61,32 +55,31 @@ def flow(
     A step whose inputs have not changed since it last ran is kept, which the command says; a whole chip (--scheme) has
     no verification here, its tests and `liquidcal campaign` are elsewhere.
     """
-    from flows.designs.design import design
+    from flows.common.journal import Journal
+    from flows.designs.catalogue import design
     from flows.report.write import write_report
+    from flows.steps.chain import flow_options, run_chain, summary
 
-    chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
-    journal = Journal()
-    folder = result_folder(out, chosen.name)
-    start = time.perf_counter()
-    sizes = {"streams": streams, "recordings": recordings, "seed": seed}
-    if crossings is None:
-        crossings = 20_000 if isinstance(chosen.spec, EncoderSpec) else 500
-    checks = {"crossings": crossings, "mutants": mutants, "seed": seed, "proofs": proofs}
-    ran = run_flow(
-        journal, chosen, folder, preset=preset, library=library, sizes=sizes, repair=repair,
-        checks=checks if check and chosen.scheme is None else None,
+    chosen = design(
+        preset, library=library, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading
     )  # fmt: skip
+    journal = Journal()
+    folder = result_folder(out, chosen)
+    start = time.perf_counter()
+    options = flow_options(
+        chosen, folder, seed=seed, repair=repair, streams=streams, recordings=recordings, crossings=crossings,
+        mutants=mutants, proofs=proofs,
+    )  # fmt: skip
+    ran = run_chain(chosen, folder, journal, options, without=() if check else ("verify",))
     journal.save(folder / "flow.json")
-    page = write_report(folder, chosen.spec)
+    page = write_report(folder, chosen)
     seconds = time.perf_counter() - start
     print_times(journal)
     kept = [name for name, did in ran.items() if not did]
     said = f"; kept: {', '.join(kept)}" if kept else ""
     chip: dict[str, Any] = {}
-    if not isinstance(chosen.spec, EncoderSpec):
-        from flows.steps.crossbar_demo import chain_summary, summary_line
-
-        chip = {"chip": chain_summary(folder)}
-        journal.console.print(f"Seed {seed}: {summary_line(chip['chip'])}")
+    if found := summary(chosen, folder):
+        chip = {"chip": found[0]}
+        journal.console.print(found[1])
     journal.console.print(f"{seconds:.1f} s in this run{said}. Report: [bold]{page}[/]")
     finish(journal, {"report": str(page), "seconds": round(seconds, 1), "ran": ran, **chip}, as_json)

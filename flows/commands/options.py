@@ -10,11 +10,15 @@ import typer
 from rich.table import Table
 
 from flows.common.journal import Journal
-from flows.designs.design import PRESETS
+from flows.designs.catalogue import presets
+from flows.designs.design import Design
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 
-Preset = Annotated[str, typer.Argument(help=f"{', '.join(PRESETS)} or a spec in a TOML file.")]
+Preset = Annotated[
+    str,
+    typer.Argument(help=f"{', '.join(presets())}, a spec in a TOML file, or the design.toml of a folder of results."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder of results; one folder per design below it.")]
 Library = Annotated[
@@ -43,10 +47,24 @@ Repair = Annotated[
 ]
 
 
-def result_folder(out: Path, name: str) -> Path:
-    """The folder of results of the design `name`, made if it is not there."""
-    folder = out / name
-    folder.mkdir(parents=True, exist_ok=True)
+def result_folder(out: Path, chosen: Design) -> Path:
+    """The folder of results of a design, made if it is not there; says in ``design.toml`` what it is of."""
+    folder = out / chosen.name
+    chosen.save(folder)
+    return folder
+
+
+def synthesised(out: Path, chosen: Design) -> Path:
+    """The folder of a design that was synthesised.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it was not.
+    """
+    folder = out / chosen.name
+    if not (folder / "synthesis" / "modules.json").is_file():
+        raise FileNotFoundError(f"{folder} holds no synthesis: run `{chosen.command('synth')}` first")
     return folder
 
 

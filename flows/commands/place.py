@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,12 +17,8 @@ from flows.commands.options import (
     Reuse,
     SchemeOption,
     finish,
+    synthesised,
 )
-from flows.common.journal import Journal
-from flows.steps.placement import run_placement
-
-if TYPE_CHECKING:  # the placer and its readers are slow to import
-    pass
 
 
 def place(
@@ -40,17 +36,16 @@ def place(
     as_json: AsJson = False,
 ) -> None:
     """Place a synthesised design: core area, wire length, congestion, picture. Nothing is routed."""
-    from flows.designs.design import design
-    from flows.physical.mapped import Mapped
+    from flows.common.journal import Journal
+    from flows.designs.catalogue import design
+    from flows.steps.placement import PLACEMENT, PlacementOptions
 
-    chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
+    chosen = design(preset, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading)
+    options = PlacementOptions(utilisation=utilisation, aspect=aspect, effort=effort, spread=spread, repair=repair)
     journal = Journal()
-    mapped = Mapped(folder=out / chosen.name)
-    metrics = run_placement(
-        journal, chosen, mapped, preset=preset, utilisation=utilisation, aspect=aspect, effort=effort, spread=spread,
-        repair=repair,
-    )  # fmt: skip
-    picture = mapped.folder / "placement" / "placement.png"
+    folder = synthesised(out, chosen)
+    metrics = PLACEMENT(chosen, folder, journal, options)
+    picture = folder / "placement" / "placement.png"
     if not as_json:
         journal.console.print(f"picture: {picture}")
     finish(journal, {"metrics": [metric.to_dict() for metric in metrics], "picture": str(picture)}, as_json)

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from flows.commands.options import AsJson, ClockGating, LoadingOption, Out, Reuse, SchemeOption
-from flows.common.journal import Journal
-from flows.designs.design import PRESETS, Design, design
-from flows.steps.power import GLITCH_CLOCKS, run_power
-from sim.hgcal_encoder.spec import EncoderSpec
+from flows.commands.options import AsJson, ClockGating, LoadingOption, Out, Reuse, SchemeOption, synthesised
+from flows.designs.catalogue import presets
 
-if TYPE_CHECKING:  # slow to import
-    pass
+GLITCH_CLOCKS = 16
 
 
 def power(
     preset: Annotated[
-        str | None, typer.Argument(help=f"A design with results below --out: {', '.join(PRESETS)}, or a TOML file.")
+        str | None, typer.Argument(help=f"A design with results below --out: {', '.join(presets())}, or a TOML file.")
     ] = None,
     netlist: Annotated[Path | None, typer.Option(help="Anyone's mapped netlist: Verilog, RTLIL or yosys JSON.")] = None,
     liberty: Annotated[list[Path] | None, typer.Option(help="Liberty file of its cells; repeat for several.")] = None,
@@ -63,12 +57,21 @@ def power(
     if preset is not None:
         if any(option is not None for option in (netlist, liberty, vcd)):
             raise typer.BadParameter("give either PRESET, or --netlist, --liberty and --vcd")
-        chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
-        if weights is not None and isinstance(chosen.spec, EncoderSpec):
-            raise typer.BadParameter("--weights is for a crossbar")
-        result = _design(
-            preset, chosen, out, crossings, streams, recordings, clocks, weights, seed, glitch_clocks, as_json
-        )
+        from flows.common.journal import Journal
+        from flows.designs.catalogue import design
+        from flows.steps.power import POWER, PowerOptions
+
+        chosen = design(preset, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading)
+        if weights is not None and "weights" not in chosen.stimulus:
+            raise typer.BadParameter(f"--weights: the stimulus of {chosen.name} is of a shipped model alone")
+        options = PowerOptions(
+            crossings=crossings, streams=streams, recordings=recordings, clocks=clocks, weights=weights, seed=seed,
+            glitch_clocks=glitch_clocks,
+        )  # fmt: skip
+        folder = synthesised(out, chosen)
+        metrics = POWER(chosen, folder, Journal(), options)
+        result = json.loads((folder / "power" / "power.json").read_text())
+        result |= {"metrics": [metric.to_dict() for metric in metrics]} if as_json else {}
     elif netlist is not None and liberty and vcd is not None:
         from flows.power.any_netlist import netlist_power
 
@@ -84,35 +87,17 @@ def power(
     else:
         _print(result)
     if not enough:
-        Console(stderr=True).print(
-            f"only {result['annotated_nets_percent']:.1f} % of the nets are annotated, expected {min_annotated:g} %"
+        typer.echo(
+            f"only {result['annotated_nets_percent']:.1f} % of the nets are annotated, expected {min_annotated:g} %",
+            err=True,
         )
         raise typer.Exit(1)
 
 
-def _design(
-    preset: str,
-    chosen: Design,
-    out: Path,
-    crossings: int,
-    streams: int,
-    recordings: int,
-    clocks: int | None,
-    weights: Path | None,
-    seed: int,
-    glitch_clocks: int,
-    as_json: bool,
-) -> dict[str, Any]:
-    from flows.physical.mapped import Mapped
-
-    result, metrics = run_power(
-        Journal(), chosen, Mapped(folder=out / chosen.name), preset=preset, crossings=crossings, streams=streams,
-        recordings=recordings, clocks=clocks, weights=weights, seed=seed, glitch_clocks=glitch_clocks,
-    )  # fmt: skip
-    return result | {"metrics": [metric.to_dict() for metric in metrics]} if as_json else result
-
-
 def _print(result: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     kinds = [kind for kind in result["power_uw"] if kind not in ("total", "clock_tree")]
     table = Table("stage", *(kind.replace("_", " ") for kind in kinds), "sum", title="uW", title_justify="left")
     ordered = sorted(result["stages_uw"].items(), key=lambda item: -sum(item[1].values()))

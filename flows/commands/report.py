@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson, ClockGating, LoadingOption, Out, Reuse, SchemeOption
-from flows.designs.design import design
+from flows.designs.catalogue import design
 
 
 def report(
@@ -29,7 +29,7 @@ def report(
     from flows.report.write import write_report
 
     chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
-    page = write_report(out / chosen.name, chosen.spec, against=against)
+    page = write_report(out / chosen.name, chosen, against=against)
     if as_json:
         print(json.dumps({"report": str(page)}))
     else:

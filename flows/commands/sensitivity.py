@@ -20,9 +20,7 @@ def sensitivity(
     elinks: Annotated[int, typer.Option(min=2, max=5, help="eTx links of the shipped model.")] = 5,
     modules: Annotated[int, typer.Option(min=1, help="Module images to average over.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="Of the module images.")] = 20261,
-    costs: Annotated[
-        Path | None, typer.Option(help="Areas of the schemes, as python -m flows.report.protection_cost writes them.")
-    ] = None,
+    costs: Annotated[Path | None, typer.Option(help="Areas of the schemes, as liquidcal cost writes them.")] = None,
     out: Out = Path("report"),
     as_json: AsJson = False,
 ) -> None:
@@ -34,6 +32,7 @@ def sensitivity(
     from flows.campaign.hessian import hessian_ranking
     from flows.campaign.physics import physics_sample, weight_sensitivity
     from flows.common.metrics import GateError, read_metrics
+    from flows.designs.catalogue import design
     from flows.learning.encoder import find_model
 
     model = find_model(preset=preset, elinks=elinks)
@@ -51,7 +50,7 @@ def sensitivity(
     with journal.step("Hessian of the loss"):
         ranking = hessian_ranking(model, sample)
     result = conclusions(found, ranking, areas) | {"origin": origin()}
-    folder = result_folder(out, model.spec.name)
+    folder = result_folder(out, design(model.spec))
     found.save(folder / "sensitivity.npz")
     with replacing(folder / "sensitivity.json") as file:
         json.dump(result, file, indent=1)

@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from flows.commands.options import AsJson, Out, Preset, result_folder
-from flows.common.journal import Journal
-from flows.designs.design import load_design
-from flows.steps.sweep import MEASURES, OPTIONS, draw_pareto, pareto_front, parse_axis, points, write_rows
-from flows.steps.sweep import sweep as run
 
 
 def sweep(
     preset: Preset,
     axis: Annotated[
         list[str],
-        typer.Option(help=f"NAME=VALUE,VALUE,...: a field of the spec, or {', '.join(OPTIONS)}. May be repeated."),
+        typer.Option(
+            help="NAME=VALUE,VALUE,...: a field of the spec, or library, scheme, loading, clock_gating, elinks, seed. "
+            "May be repeated."
+        ),
     ],
-    measure: Annotated[list[str], typer.Option(help=f"{', '.join(MEASURES)}. May be repeated.")],
+    measure: Annotated[
+        list[str],
+        typer.Option(help="area, energy; of an encoder latency, emd; of a crossbar accuracy. May be repeated."),
+    ],
     pareto: Annotated[
         list[str] | None,
         typer.Option(
@@ -40,22 +40,30 @@ def sweep(
 
     Writes sweep.json and, with --pareto, pareto.svg, pareto_2.svg and so on, which the report then shows.
     """
-    spec = load_design(preset)
-    axes = [parse_axis(text, spec) for text in axis]
+    from rich.console import Console
+    from rich.table import Table
+
+    from flows.common.journal import Journal
+    from flows.designs.catalogue import design
+    from flows.steps.pareto import draw_pareto, pareto_front
+    from flows.steps.sweep import figures, parse_axis, points, write_rows
+    from flows.steps.sweep import sweep as run
+
+    around = design(preset)
+    axes = [parse_axis(text, around) for text in axis]
     pairs = [tuple(text.split(",")) for text in pareto or ()]
     for text, pair in zip(pareto or (), pairs, strict=True):
         if len(pair) != 2:
             raise typer.BadParameter(f"--pareto: expected X,Y, got {text}")
-    count = len(points(spec, axes)) * len(measure)
+    found = points(around, axes)
+    count = len(found) * len(measure)
     journal = Journal()
-    with journal.step(f"{count} measurements of {spec.name}", count) as advance:
-        rows = run(spec, axes, measure, scheduler=scheduler, workers=workers, advance=advance)
-    folder = result_folder(out, spec.name)
+    with journal.step(f"{count} measurements of {around.name}", count) as advance:
+        rows = run(around, axes, measure, scheduler=scheduler, workers=workers, advance=advance)
+    folder = result_folder(out, around)
     options = [*(f"--axis {shlex.quote(a)}" for a in axis), *(f"--measure {m}" for m in measure)]
-    used = {point.options["library"] for point in points(spec, axes)} if {"area", "energy"} & set(measure) else set()
-    write_rows(
-        rows, folder / "sweep.json", f"liquidcal sweep {preset} {' '.join(options)}", libraries=sorted(used)
-    )  # fmt: skip
+    used = {point.design.library for point in found} if {"area", "energy"} & set(measure) else set()
+    write_rows(rows, folder / "sweep.json", around.command("sweep", *options), libraries=sorted(used))
     fronts = [pareto_front(rows, pair) for pair in pairs]
     pictures = [
         folder / ("pareto.svg" if number == 1 else f"pareto_{number}.svg") for number in range(1, len(pairs) + 1)
@@ -63,7 +71,7 @@ def sweep(
     for stale in set(folder.glob("pareto*.svg")) - set(pictures):
         stale.unlink()
     for (x, y), picture in zip(pairs, pictures, strict=True):
-        draw_pareto(rows, x, y, picture, spec.name)
+        draw_pareto(rows, x, y, picture, around.name, figures(around))
     if as_json:
         by_pair = {",".join(pair): front for pair, front in zip(pairs, fronts, strict=True)}
         print(json.dumps({"points": [vars(row) for row in rows], "fronts": by_pair}, indent=1))

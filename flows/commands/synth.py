@@ -3,29 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-
-from flows.commands.options import (
-    AsJson,
-    ClockGating,
-    Library,
-    LoadingOption,
-    Out,
-    Preset,
-    Reuse,
-    SchemeOption,
-    finish,
-    result_folder,
-)
-from flows.common.journal import Journal
-from flows.designs.design import design
-from flows.steps.synthesis import run_synthesis
-
-if TYPE_CHECKING:  # slow to import
-    pass
+from flows.commands.options import AsJson, ClockGating, Library, LoadingOption, Out, Preset, Reuse, SchemeOption, finish
 
 
 def synth(
@@ -45,11 +24,22 @@ def synth(
     Of a crossbar the digital part: macro and weight memory are black boxes, without area. Variants of an encoder have
     folders of their own, named after what makes them; give the same options to place, time and power.
     """
-    chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
+    from rich.console import Console
+    from rich.table import Table
+
+    from flows.common.journal import Journal
+    from flows.designs.catalogue import design
+    from flows.steps.synthesis import SYNTHESIS
+    from flows.synthesis.result import load_result
+
+    chosen = design(
+        preset, library=library, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading
+    )  # fmt: skip
     journal = Journal()
-    folder = result_folder(out, chosen.name)
-    result = run_synthesis(journal, chosen, folder, library)
+    folder = out / chosen.name
+    metrics = SYNTHESIS(chosen, folder, journal)
     if not as_json:
+        result = load_result(folder / "synthesis")
         table = Table("module", "instances", "area um2", "kGE", "flip-flops")
         for stage in result.stages:
             table.add_row(
@@ -63,4 +53,4 @@ def synth(
             "total", "", f"{result.area_um2:,.0f}", f"{result.gate_equivalents / 1000:,.1f}", f"{result.flip_flops:,}"
         )
         Console().print(table)
-    finish(journal, {"metrics": [metric.to_dict() for metric in result.metrics]}, as_json)
+    finish(journal, {"metrics": [metric.to_dict() for metric in metrics]}, as_json)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from flows.commands.options import AsJson, ClockGating, LoadingOption, Out, Preset, Reuse, SchemeOption, finish
-from flows.common.journal import Journal
-from flows.steps.timing import run_timing
-
-if TYPE_CHECKING:  # slow to import
-    pass
+from flows.commands.options import (
+    AsJson,
+    ClockGating,
+    LoadingOption,
+    Out,
+    Preset,
+    Reuse,
+    SchemeOption,
+    finish,
+    synthesised,
+)
 
 
 def timing(
@@ -22,7 +27,7 @@ def timing(
         float | None,
         typer.Option("--period", min=0.01, help="Clock period in ns: 25, or a crossbar's own, if left out."),
     ] = None,
-    paths: Annotated[int, typer.Option(min=1, help="Worst paths to tell.")] = 10,
+    paths: Annotated[int, typer.Option(min=1, help="Worst paths to report.")] = 10,
     reuse: Reuse = None,
     scheme: SchemeOption = None,
     loading: LoadingOption = None,
@@ -33,16 +38,25 @@ def timing(
 
     Wires are those of the placement, else the library's wire load.
     """
-    from flows.designs.design import design
-    from flows.physical.mapped import Mapped
-    from flows.physical.measure import timing_dict
+    import json
 
-    chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
+    from flows.common.journal import Journal
+    from flows.designs.catalogue import design
+    from flows.steps.timing import TIMING, TimingOptions
+
+    chosen = design(preset, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading)
     journal = Journal()
-    mapped = Mapped(folder=out / chosen.name)
-    report, metrics = run_timing(journal, chosen, mapped, preset=preset, period_ns=period_ns, paths=paths)
+    folder = synthesised(out, chosen)
+    metrics = TIMING(chosen, folder, journal, TimingOptions(period_ns=period_ns, paths=paths))
+    found = json.loads((folder / "timing" / "timing.json").read_text())
     if not as_json:
-        for path in (*report.paths[:3], *report.static_paths[:1]):
-            journal.console.print(str(path))
-        journal.console.print(f"worst hold slack before buffers are added: {report.hold_slack_ns:.3f} ns")
-    finish(journal, timing_dict(report) | {"metrics": [metric.to_dict() for metric in metrics]}, as_json)
+        for path in (*found["setup_paths"][:3], *found["static_paths"][:1]):
+            journal.console.print(_line(path))
+        journal.console.print(f"worst hold slack before buffers are added: {found['hold_slack_ns']:.3f} ns")
+    finish(journal, found | {"metrics": [metric.to_dict() for metric in metrics]}, as_json)
+
+
+def _line(path: dict[str, Any]) -> str:
+    through = ", ".join(f"{p['stage']} {p['delay_ns']:.2f} ns ({p['cells']} cells)" for p in path["through"])
+    delay, slack = f"{path['delay_ns']:.2f} ns", f"{path['slack_ns']:.2f} ns"
+    return f"{path['start']} -> {path['end']}: {delay} through {through}; slack {slack}"

@@ -7,11 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson, Out, Preset, finish, result_folder
-from flows.common.journal import Journal
-from flows.designs.design import load_design
-from flows.steps.verification import run_verification
-from sim.hgcal_encoder.spec import EncoderSpec
+from flows.commands.options import AsJson, Out, Preset, finish
 
 
 def verify(
@@ -23,7 +19,7 @@ def verify(
             min=1, help="Random bunch crossings (encoder, 100,000) or steps (crossbar, 2,000) against the golden model."
         ),
     ] = None,
-    mutants: Annotated[int, typer.Option(min=0, help="Mutants of the RTL that the bench must notice; 0: none.")] = 100,
+    mutants: Annotated[int, typer.Option(min=0, help="Mutants of the RTL that the bench must kill; 0: none.")] = 100,
     random_specs: Annotated[int, typer.Option(min=0, help="Random legal specs to verify beside the preset.")] = 2,
     proofs: Annotated[bool, typer.Option(help="Prove stages equal to their formulas.")] = True,
     words: Annotated[Path | None, typer.Option(help="Published eRx words to compare with, too.")] = None,
@@ -40,19 +36,18 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check the RTL: proofs, random stimulus against the golden model, published vectors, recordings, mutants."""
-    spec = load_design(preset)
+    from flows.common.journal import Journal
+    from flows.designs.catalogue import design
+    from flows.steps.verification import VERIFICATION, VerificationOptions
+
     files = [path for path in (words, settings, frames) if path is not None]
-    if isinstance(spec, EncoderSpec):
-        if len(files) not in (0, 3):
-            raise typer.BadParameter("published vectors need all of --words, --settings and --frames")
-        if recordings is not None or weights is not None:
-            raise typer.BadParameter("--recordings and --weights are for a crossbar")
-    elif files:
-        raise typer.BadParameter("--words, --settings and --frames are for an encoder")
-    journal = Journal()
-    run_verification(
-        journal, spec, result_folder(out, spec.name), preset=preset, crossings=crossings, mutants=mutants,
-        random_specs=random_specs, proofs=proofs, seed=seed, vectors=[(files[0], files[1], files[2])] if files else [],
-        recordings=recordings, weights=weights, count=count,
+    if len(files) not in (0, 3):
+        raise typer.BadParameter("published vectors need all of --words, --settings and --frames")
+    chosen = design(preset)
+    options = VerificationOptions(
+        crossings=crossings, mutants=mutants, random_specs=random_specs, proofs=proofs, seed=seed,
+        vectors=((files[0], files[1], files[2]),) if files else (), recordings=recordings, weights=weights, count=count,
     )  # fmt: skip
+    journal = Journal()
+    VERIFICATION(chosen, out / chosen.name, journal, options)
     finish(journal, {"seed": seed}, as_json)

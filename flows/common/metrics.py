@@ -80,34 +80,32 @@ QUANTITIES: dict[str, Quantity] = {
     "design__latency": Quantity("latency", ("bunch crossings",), "lower"),
     "clock__frequency": Quantity("clock needed", ("MHz",), "lower"),
     "clock__frequency__max": Quantity("clock reached", ("MHz",), "higher"),
-    "design__area": Quantity("area", _AREA, "lower"),
-    "design__area__gate_equivalent": Quantity("gate equivalents", _GATES, "lower"),
     "store__area": Quantity("area of the store", _AREA, "lower"),
     "control__area": Quantity("area of the control", _AREA, "lower"),
     "pipeline_registers__area": Quantity("area of pipeline registers", _AREA, "lower"),
     # placement
-    "design__core__area": Quantity("area of the core", _AREA, "lower"),
+    "design__core__area": Quantity("core area", _AREA, "lower"),
     "design__instance__utilization": Quantity("utilisation", ("",), "higher"),
     "design__instance__count__class:repair_buffer": Quantity("buffers of the repair", ("",), "lower"),
     "design__instance__count__resized": Quantity("cells made larger by the repair", ("",), "lower"),
     "design__overloaded_net__count": Quantity("overloaded nets", ("",), "lower"),
-    "route__wirelength__estimated": Quantity("length of wires", ("m",), "lower"),
-    "route__hpwl": Quantity("half-perimeters of nets", ("m",), "lower"),
+    "route__wirelength__estimated": Quantity("wire length, estimated", ("m",), "lower"),
+    "route__hpwl": Quantity("half-perimeter wire length", ("m",), "lower"),
     "route__congestion__worst": Quantity("worst congestion", ("",), "lower"),
     "route__congestion__overfull": Quantity("overfull bins", ("%",), "lower"),
     # timing
     "timing__setup__ws": Quantity("worst setup slack", ("ns",), "higher"),
     "timing__hold__ws": Quantity("worst hold slack", ("ns",), "higher"),
-    "timing__fmax": Quantity("largest clock", ("MHz",), "higher"),
-    "timing__endpoint__count": Quantity("ends of paths", ("",)),
+    "timing__fmax": Quantity("largest clock frequency", ("MHz",), "higher"),
+    "timing__endpoint__count": Quantity("timing endpoints", ("",)),
     # power
     "power__total": Quantity("power", ("mW",), "lower"),
-    "power__annotated_nets": Quantity("nets with activity", ("%",), "higher"),
+    "power__annotated_nets": Quantity("nets with activity of their own", ("%",), "higher"),
     "power__glitch_factor": Quantity("glitch factor", ("",), "lower"),
-    "energy": Quantity("energy", _ENERGY, "lower"),
-    "energy__per_inference": Quantity("energy per inference", _ENERGY, "lower"),
-    "energy__per_inference__dynamic": Quantity("energy per inference, dynamic", _ENERGY, "lower"),
-    "energy__per_synaptic_operation": Quantity("energy per synaptic operation", ("pJ",), "lower"),
+    "energy": Quantity("energy of an inference", _ENERGY, "lower"),
+    "energy__per_inference": Quantity("energy of an inference", _ENERGY, "lower"),
+    "energy__per_inference__dynamic": Quantity("dynamic energy of an inference", _ENERGY, "lower"),
+    "energy__per_synaptic_operation": Quantity("energy of a synaptic operation", ("pJ",), "lower"),
     **{
         f"energy__{kind}": Quantity(f"energy, {kind.replace('_', ' ')}", _ENERGY, "lower")
         for kind in ("clock_pins", "clock_tree", "clocks", "dynamic", "glitches", "internal", "leakage", "switching")
@@ -117,9 +115,9 @@ QUANTITIES: dict[str, Quantity] = {
     "fpga__resource__count": Quantity("logic resources", ("",), "lower"),
     # the flow itself
     "flow__runtime__total": Quantity("run time", _TIME, "lower"),
-    "flow__time": Quantity("time", _TIME, "lower"),
+    "flow__time": Quantity("run time", _TIME, "lower"),
     "flow__memory__peak": Quantity("peak memory", ("B",), "lower"),
-    "flow__memory": Quantity("memory", ("MB",), "lower"),
+    "flow__memory": Quantity("peak memory", ("MB",), "lower"),
     "verification__compared": Quantity(
         "compared", ("bunch crossings", "cells", "codes", "flip-flops", "frames", "mutants", "proofs", "steps", ""),
         "higher",
@@ -128,6 +126,7 @@ QUANTITIES: dict[str, Quantity] = {
     "accuracy__mean": Quantity("accuracy, mean", ("%",), "higher"),
     "accuracy__std": Quantity("accuracy, standard deviation", ("%",), "lower"),
     "accuracy__lowest": Quantity("accuracy, lowest", ("%",), "higher"),
+    "conversion__codes_different": Quantity("codes that differ", ("%",), "lower"),
     "model__throughput": Quantity("throughput of the model", ("inferences/s",), "higher"),
     "model__speedup": Quantity("speed-up of the model", ("x",), "higher"),
     "model__codes_compared": Quantity("codes compared", ("codes",), "higher"),
@@ -146,11 +145,6 @@ QUANTITIES: dict[str, Quantity] = {
     "persistent": Quantity("persistent", ("",), "lower"),
     "weight__bits": Quantity("weight bits", ("",), "lower"),
     "weight__bits_idle": Quantity("weight bits that change no frame", ("",)),
-    "top_5_percent": Quantity("best 5 %", ("%",), "higher"),
-    "top_10_percent": Quantity("best 10 %", ("%",), "higher"),
-    "top_25_percent": Quantity("best 25 %", ("%",), "higher"),
-    "top_50_percent": Quantity("best 50 %", ("%",), "higher"),
-    "emd": Quantity("median EMD", ("",), "lower"),
     "emd__median": Quantity("median EMD without upset", ("",), "lower"),
 }  # fmt: skip
 """Quantities by METRICS2.1 name, with a modifier only where it makes another quantity. Metrics of modules, cases,
@@ -162,10 +156,6 @@ def quantity(name: str) -> Quantity | None:
     return QUANTITIES.get(name) or QUANTITIES.get(_MODIFIER.split(name)[0])
 
 
-_PLAIN = ("bound", "class", "kind", "part")
-"""Modifiers whose value says everything."""
-
-
 def label(name: str) -> str:
     """A metric's name in words: that of its quantity, or the name with its underscores opened; modifiers last."""
     if name in QUANTITIES:
@@ -173,16 +163,13 @@ def label(name: str) -> str:
     base, *modifiers = _MODIFIER.split(name)
     found = QUANTITIES.get(base)
     text = found.label if found else base.replace("__", " ").replace("_", " ")
-    return ", ".join([text, *map(_in_words, modifiers)])
+    return ": ".join([text, ", ".join(map(_in_words, modifiers))]) if modifiers else text
 
 
 def _in_words(modifier: str) -> str:
     key, _, value = modifier.partition(":")
     # ECON_T and 65nm_LP are names
-    value = value.replace("_", " ") if value.islower() else value
-    if key == "cells":
-        return f"{value} cells"
-    return value if key in _PLAIN else f"{key.replace('_', ' ')} {value}"
+    return f"{key.replace('_', ' ')} {value.replace('_', ' ') if value.islower() else value}"
 
 
 class GateError(RuntimeError):

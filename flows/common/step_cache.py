@@ -52,7 +52,7 @@ class StepCache:
         key : str
             `content_key` of all its inputs.
         outputs : sequence of str
-            Files below the folder that tell its result.
+            Files below the folder that are its result; ``*`` allowed.
         work : callable
             The step; records its own steps and checks in the journal.
 
@@ -76,7 +76,7 @@ class StepCache:
         steps_before, checks_before = len(self._journal.steps), len(self._journal.checks)
         work()
         checks = self._journal.checks[checks_before:]
-        hashes = {output: file_hash(self._folder / output) for output in outputs}
+        hashes = self._hashes(outputs)
         if all(check.passed for check in checks) and all(hashes.values()):
             content = {
                 "key": key,
@@ -98,6 +98,13 @@ class StepCache:
             return None
         if not isinstance(content, dict) or content.get("key") != key:
             return None
-        hashes: dict[str, str] = content["outputs"]
-        same = hashes.keys() == set(outputs) and all(file_hash(self._folder / o) == h for o, h in hashes.items())
-        return content if same else None
+        hashes = self._hashes(outputs)
+        return content if all(hashes.values()) and content.get("outputs") == hashes else None
+
+    def _hashes(self, outputs: Sequence[str]) -> dict[str, str]:
+        """Hash of every file that is there; of a pattern without any file the empty text."""
+        found: dict[str, str] = {}
+        for output in outputs:
+            files = sorted(self._folder.glob(output))
+            found |= {str(path.relative_to(self._folder)): file_hash(path) for path in files} or {output: ""}
+        return found

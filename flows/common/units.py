@@ -1,4 +1,4 @@
-"""Units of foreign files in those of the flows: time in ns, capacitance in fF.
+"""Units of foreign files in those of the flows: time in ns, capacitance in fF, others by their exponent.
 
 VCD (IEEE 1364), SPEF (IEEE 1481) and Liberty write the same prefixes in front of the same units, in upper or lower
 case. A reader that spells them anew reads PF as fF one day.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 
-__all__ = ["capacitance_ff", "time_ns"]
+__all__ = ["capacitance_ff", "scaled", "time_ns"]
 
 _EXPONENTS = {"": 0, "m": -3, "u": -6, "n": -9, "p": -12, "f": -15}
 
@@ -22,7 +22,7 @@ def time_ns(number: str, unit: str) -> float:
     ValueError
         No positive number, or no unit of time from ``s`` to ``fs``.
     """
-    return _scaled(number, unit, "s", -9)
+    return scaled(number, unit, "s", -9)
 
 
 def capacitance_ff(number: str, unit: str) -> float:
@@ -33,10 +33,26 @@ def capacitance_ff(number: str, unit: str) -> float:
     ValueError
         No positive number, or no unit of capacitance from ``F`` to ``fF``.
     """
-    return _scaled(number, unit, "F", -15)
+    return scaled(number, unit, "F", -15)
 
 
-def _scaled(number: str, unit: str, base: str, target: int) -> float:
+def scaled(number: str, unit: str, base: str, target: int) -> float:
+    """A quantity in powers of ten of its SI unit.
+
+    Parameters
+    ----------
+    number, unit : str
+        Such as ``100`` and ``mV``.
+    base : str
+        The SI unit, such as ``V``.
+    target : int
+        Exponent of the unit of the result: -9 for nW.
+
+    Raises
+    ------
+    ValueError
+        No positive number, or no unit of this quantity from ``base`` down to its femto.
+    """
     prefix = unit.lower().removesuffix(base.lower())
     if not unit.lower().endswith(base.lower()) or prefix not in _EXPONENTS:
         raise ValueError(f"expected a unit out of {', '.join(p + base for p in _EXPONENTS)}, got {unit[:40]!r}")

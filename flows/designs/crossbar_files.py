@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
 from flows.common.folder import fresh_folder
 from flows.designs.generated import Generated
 from flows.designs.macro_image import macro_image
+from flows.designs.tables import write_ports, write_registers, write_writes
 from hw.common.export import load_memory, ports, rtlil_to_verilog, to_rtlil, to_verilog
 from hw.lsm_crossbar.crossbar import Crossbar
 from hw.lsm_crossbar.macro import MacroBox
@@ -84,17 +84,11 @@ def generate(
         (work / f"{asic_name(spec)}_black_boxes.v").write_text(black_boxes(spec))
         (work / "spec.toml").write_text(spec.to_toml())
         conductances.write(work)
-        with (work / "ports.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([("name", "direction", "width"), *pins])
-        with (work / "registers.csv").open("w", newline="") as file:
-            rows = ((f.name, f.index, f"{f.address:#06x}", f.lsb, f.width, f"{f.reset:#x}") for f in register_map(spec))
-            csv.writer(file).writerows([("name", "index", "address", "lsb", "width", "reset"), *rows])
+        write_ports(work, pins)
+        write_registers(work, register_map(spec))
         if readout is not None:
             writes = register_writes(spec, weights=readout.weights, bias=readout.bias)
-            with (work / "writes.csv").open("w", newline="") as file:
-                csv.writer(file).writerows(
-                    [("address", "data"), *((f"{address:#07x}", f"{data:#04x}") for address, data in writes)]
-                )
+            write_writes(work, writes, digits=5)
         (work / "design.json").write_text(json.dumps(design, indent=1) + "\n")
     return Generated(
         directory=out_dir, files=tuple(sorted(out_dir.iterdir())), latency=0, lines=verilog.count("\n"),

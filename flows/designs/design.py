@@ -1,136 +1,189 @@
-"""Either chip by name: presets and TOML files of both, and variants of an encoder."""
+"""One object for what is built: it says what a chip and its variant can do, and how they are spelt.
+
+A kind of chip is a subclass (`flows.designs.encoder`, `flows.designs.crossbar`) and one entry in
+`flows.designs.catalogue`. Steps, report and command line ask the design and never test for its kind.
+"""
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass, replace
-from typing import Any
+import json
+import shlex
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from flows.common.content_cache import module_file
+from flows.library.catalogue import cell_library
+from flows.library.liberty_file import file_sha256
+from flows.library.library import CellLibrary
 from flows.synthesis.recipe import AREA, BUFFERED, Recipe
-from hw.common.scheme import Scheme
-from sim.hgcal_encoder.configuration.chip_registers import Loading
-from sim.hgcal_encoder.spec import PRESETS as ENCODER_PRESETS
-from sim.hgcal_encoder.spec import EncoderSpec
-from sim.lsm_crossbar.spec import PRESETS as CROSSBAR_PRESETS
-from sim.lsm_crossbar.spec import CrossbarSpec
-from sim.spec_file import load_preset
+from sim.files import replacing
+from sim.spec_file import toml_value
 
-__all__ = ["INTERNAL_CLOCK", "PRESETS", "Design", "Spec", "component", "design", "load_design"]
+if TYPE_CHECKING:
+    from flows.common.journal import Journal
+    from flows.designs.generated import FileOptions, Generated
 
-Spec = EncoderSpec | CrossbarSpec
+__all__ = ["DESIGN_FILE", "INTERNAL_CLOCK", "Design", "Flops"]
 
-PRESETS: dict[str, Spec] = {**ENCODER_PRESETS, **CROSSBAR_PRESETS}
-"""Presets of both chips by name."""
-
-
-BUNCH_CROSSING_NS = 25.0
+DESIGN_FILE = "design.toml"
+"""In every result folder: what design the results are of."""
 
 INTERNAL_CLOCK = "fast_clk"
 """Port of the second clock of an encoder whose multipliers are reused."""
 
 
-def load_design(name: str) -> Spec:
-    """A preset of either chip by name, or a spec from a TOML file.
-
-    A file with a convolution kernel is an encoder's, one with a firing threshold a crossbar's.
-
-    Raises
-    ------
-    ValueError
-        If there is neither such a preset nor such a file, or the file is not a spec.
-    """
-    return load_preset(name, PRESETS, _from_toml)
-
-
-def _from_toml(text: str) -> Spec:
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"not a TOML file: {error}") from None
-    if "kernel" in table:
-        return EncoderSpec.from_toml(text)
-    if "threshold" in table:
-        return CrossbarSpec.from_toml(text)
-    raise ValueError("expected the field kernel (an encoder) or threshold (a crossbar), got neither")
-
-
-def component(spec: Spec, *, black_boxes: bool = False, macro_seed: int = 0) -> Any:
-    """A fresh hardware component of a design, to be elaborated once.
-
-    Parameters
-    ----------
-    spec : EncoderSpec or CrossbarSpec
-    black_boxes : bool
-        A crossbar's macro and weight memory as ports only, for an ASIC; otherwise the macro is a memory with the
-        conductances of a seed, for an FPGA. Without meaning for an encoder.
-    macro_seed : int
-        Of these conductances.
-    """
-    match spec:
-        case EncoderSpec():
-            from hw.hgcal_encoder.encoder import Encoder
-
-            return Encoder(spec=spec)
-        case CrossbarSpec():
-            from flows.designs.macro_image import macro_image
-            from hw.lsm_crossbar.crossbar import Crossbar
-            from sim.lsm_crossbar.macro_model.device import draw
-
-            return Crossbar(spec=spec, image=None if black_boxes else macro_image(draw(spec, macro_seed), words=True))
-
-
 @dataclass(frozen=True, kw_only=True)
-class Design:
-    """What is synthesised, placed, timed and measured: a chip, and of an encoder which of its variants.
+class Flops:
+    """Flip-flops that a protected design asks for, for the gate on its netlist.
 
     Attributes
     ----------
-    spec : EncoderSpec or CrossbarSpec
-    scheme : Scheme or None
-        Protection of a whole encoder chip with its I2C; None: the data path with a plain write port, unprotected.
-    loading : Loading or None
-        How a whole chip is loaded.
-    clock_gating : bool
-        Registers with an enable stand behind clock gates of the library.
-
-    Raises
-    ------
-    ValueError
-        A variant of a crossbar, or scheme without loading.
+    bits : tuple
+        Of `flows.designs.storage_bits.StorageBit`.
+    what : str
+        Scheme and loading, as the check names them.
     """
 
-    spec: Spec
-    scheme: Scheme | None = None
-    loading: Loading | None = None
-    clock_gating: bool = False
+    bits: tuple[Any, ...]
+    what: str
 
-    def __post_init__(self) -> None:
-        if (self.scheme is None) != (self.loading is None):
-            raise ValueError(f"a whole chip has a scheme and a loading, got {self.scheme} and {self.loading}")
-        if self.scheme is not None and not isinstance(self.spec, EncoderSpec):
-            raise ValueError(f"schemes of protection are those of an encoder; {self.spec.name} is none")
+
+@dataclass(frozen=True, kw_only=True)
+class Design(ABC):
+    """A chip and its variant, on a cell library.
+
+    Attributes
+    ----------
+    spec : spec of the chip
+        Frozen dataclass with ``name`` and ``to_toml``.
+    library : str
+        As `flows.library.catalogue.cell_library` takes it: a name or files; ``auto``: the first that can be had.
+    clock_gating : bool
+        Registers with an enable behind clock gates of the library.
+    source : str
+        What the command line was given for the spec: a preset or a file. Empty: the preset that equals the spec, else
+        the ``design.toml`` of the result folder.
+    """
+
+    spec: Any
+    library: str = "auto"
+    clock_gating: bool = False
+    source: str = ""
+
+    kind: ClassVar[str]
+    """Word for this kind of chip in files and messages."""
+    presets: ClassVar[Mapping[str, Any]]
+    """Specs by name."""
+    mark: ClassVar[str]
+    """A field that the spec file of no other kind has."""
+    rooms: ClassVar[Mapping[str, str]]
+    """By room of `flows` the module that holds what the room knows of this kind alone.
+
+    Names, not imports: rooms above this one are reached through `room`, and an import upwards there is none."""
+    crossings: ClassVar[int] = 1
+    """Clocks or steps of random stimulus in a verification of its own."""
+    stimulus: ClassVar[tuple[str, ...]] = ()
+    """Options of `flows.power.run.PowerOptions` that say how large the stimulus of its power is."""
+    crossings_in_flow: ClassVar[int] = 1
+    """The same where verification is one of many steps."""
+
+    # --- what a kind of chip says ----------------------------------------------------------------------------------
+
+    @classmethod
+    @abstractmethod
+    def read_spec(cls, text: str) -> Any:
+        """A spec of this kind from TOML. Raises ValueError if it is none."""
+
+    @classmethod
+    def of(cls, spec: Any, **choices: Any) -> Self:
+        """A variant of a spec: fields of the design, and choices that a kind of chip adds."""
+        return cls(spec=spec, **choices)
 
     @property
-    def name(self) -> str:
-        """Name of the folder of results and of the top module: the spec's, and whatever departs from it."""
-        parts = [self.spec.name]
-        if isinstance(self.spec, EncoderSpec) and self.spec.reuse > 1:
-            parts.append(f"reuse{self.spec.reuse}")
-        if self.scheme is not None and self.loading is not None:
-            parts += [self.scheme.value, self.loading.value]
-        if self.clock_gating:
-            parts.append("gated")
-        return "_".join(parts)
+    @abstractmethod
+    def period_ns(self) -> float:
+        """Period of the clock ``clk``, ns."""
+
+    @abstractmethod
+    def component(self) -> Any:
+        """A fresh hardware component as an ASIC has it, to be elaborated once."""
+
+    def emulation(self, seed: int | None = None) -> Any:
+        """A fresh hardware component as an FPGA has it.
+
+        Parameters
+        ----------
+        seed : int, optional
+            Of what an FPGA has to emulate in memories.
+
+        Raises
+        ------
+        ValueError
+            A seed for a design that emulates nothing.
+        """
+        if seed is not None:
+            raise ValueError(f"{self.spec.name}: no macro is emulated on an FPGA, so there is no seed of one")
+        return self.component()
+
+    @property
+    def made_of_equal_parts(self) -> bool:
+        """Whether keeping modules apart saves a place and route more than optimising across them."""
+        return False
 
     @property
     def reuse(self) -> int:
         """Internal clocks in a clock: 1 without an internal clock."""
-        return self.spec.reuse if isinstance(self.spec, EncoderSpec) else 1
+        return 1
 
     @property
-    def period_ns(self) -> float:
-        """Period of the clock, ns: a bunch crossing, or what a crossbar's spec says."""
-        return BUNCH_CROSSING_NS if isinstance(self.spec, EncoderSpec) else self.spec.clock_period_ns
+    def latency(self) -> int:
+        """Clocks from inputs to outputs, as the hardware says; 0 where it depends on the data."""
+        return 0
+
+    @abstractmethod
+    def generate(self, folder: Path, journal: Journal, options: FileOptions) -> Generated:
+        """Write what a chip integrator needs into a folder of its own.
+
+        Raises
+        ------
+        ValueError
+            Something to load that is not for this kind of chip.
+        FileExistsError
+            If the folder holds something else.
+        """
+
+    @property
+    def protected(self) -> bool:
+        """Whether its netlist must hold every flip-flop that the design names: synthesis could merge copies."""
+        return False
+
+    def flip_flops(self) -> Flops | None:
+        """What the netlist of a `protected` design must hold; None of any other."""
+        return None
+
+    @property
+    def verified_alone(self) -> bool:
+        """Whether `liquidcal verify` has a bench of this very variant."""
+        return True
+
+    def trained_model(self, folder: Path) -> Path | None:  # noqa: ARG002
+        """The trained model that earlier steps left in a result folder, and later ones run."""
+        return None
+
+    def variant(self) -> dict[str, Any]:
+        """Choices beside the spec that make this variant, by the name of their option; those at rest are left out."""
+        return {"clock_gating": True} if self.clock_gating else {}
+
+    @property
+    def plain(self) -> Self:
+        """The same spec without any choice of a variant: what variants have in common lies in its folder."""
+        return replace(self, clock_gating=False)
+
+    # --- how it is mapped -------------------------------------------------------------------------------------------
 
     @property
     def clock_period_ns(self) -> float:
@@ -151,62 +204,140 @@ class Design:
         return {INTERNAL_CLOCK: self.reuse} if self.reuse > 1 else {}
 
     @property
-    def latency(self) -> int:
-        """Clocks from inputs to outputs of an encoder, as its hardware says; 0 for a crossbar."""
-        if not isinstance(self.spec, EncoderSpec):
-            return 0
-        part = self.component()
-        part._MustUse__silence = True  # only asked, never elaborated
-        return int(part.latency)
+    def cells(self) -> CellLibrary:
+        """The cell library; see `flows.library.catalogue.cell_library` for errors."""
+        return cell_library(self.library)
+
+    # --- its one spelling -------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """Name of the folder of results and of the top module: the spec's, and whatever departs from it."""
+        return "_".join([self.spec.name, *self._name_parts(), *(["gated"] if self.clock_gating else [])])
+
+    def _name_parts(self) -> list[str]:
+        return []
+
+    @property
+    def case(self) -> str:
+        """What tells it from other variants of its spec, as metrics of several variants have it; empty for the plain
+        one."""
+        return "_".join(self._name_parts())
+
+    @property
+    def argument(self) -> str:
+        """What the command line takes for the spec: preset, file, or the design file of the result folder."""
+        if self.source:
+            return self.source
+        return self.spec.name if self._is_preset() else DESIGN_FILE
+
+    def _is_preset(self) -> bool:
+        return bool(self.presets.get(self.spec.name) == self.spec)
 
     @property
     def options(self) -> str:
         """The options of the command line that make this variant, each with a space before it."""
-        text = f" --reuse {self.reuse}" if self.reuse > 1 else ""
-        if self.scheme is not None and self.loading is not None:
-            text += f" --scheme {self.scheme.value} --loading {self.loading.value}"
-        return text + (" --clock-gating" if self.clock_gating else "")
+        text = ""
+        for name, value in self.variant().items():
+            text += f" --{name.replace('_', '-')}" + ("" if value is True else f" {value}")
+        return text
 
-    def component(self) -> Any:
-        """A fresh hardware component, as an ASIC has it."""
-        if self.scheme is None or self.loading is None:
-            return component(self.spec, black_boxes=True)
-        from hw.hgcal_encoder.chip import Chip
+    def command(self, verb: str, *options: str) -> str:
+        """The command that does a step of this design again, for the origin of its figures."""
+        words = " ".join(["liquidcal", verb, shlex.quote(self.argument), *filter(None, options)])
+        return words + self.options
 
-        assert isinstance(self.spec, EncoderSpec)
-        return Chip(spec=self.spec, scheme=self.scheme, loading=self.loading)
+    @property
+    def library_argument(self) -> str:
+        """The library as ``--library`` takes it; ``auto`` by the name of what was found."""
+        return shlex.quote(self.cells.name if self.library == "auto" else self.library)
 
+    def identity(self) -> dict[str, Any]:
+        """Spec and variant, for the keys of caches: all that the hardware depends on, nothing of how it is mapped."""
+        return {"kind": self.kind, "spec": self.spec.to_toml(), "variant": self.variant()}
 
-def design(
-    preset: str,
-    *,
-    reuse: int | None = None,
-    scheme: Scheme | None = None,
-    loading: Loading | None = None,
-    clock_gating: bool = False,
-) -> Design:
-    """A design of the command line.
+    def mapping(self) -> dict[str, Any]:
+        """Library and recipe by content, for the keys of caches: the library's files count, not its name."""
+        cells = self.cells
+        files = [*cells.liberty, *cells.lef, *cells.verilog]
+        return {
+            "library": [file_sha256(path) for path in files], "dont_use": list(cells.dont_use),
+            "recipe": asdict(self.recipe), "clock_period_ns": self.clock_period_ns,
+        }  # fmt: skip
 
-    Parameters
-    ----------
-    preset : str
-        As `load_design` takes it.
-    reuse : int, optional
-        In place of the spec's factor.
-    scheme, loading : optional
-        Either one makes it a whole chip; the other is then `Scheme.NONE`, or `Loading.DIRECT`.
-    clock_gating : bool
+    # --- its file ---------------------------------------------------------------------------------------------------
 
-    Raises
-    ------
-    ValueError
-        See `load_design` and `Design`; a reuse factor of a crossbar.
-    """
-    spec = load_design(preset)
-    if reuse is not None:
-        if not isinstance(spec, EncoderSpec):
-            raise ValueError(f"multipliers are reused in an encoder; {spec.name} is none")
-        spec = replace(spec, reuse=reuse)
-    if scheme is not None or loading is not None:
-        scheme, loading = scheme or Scheme.NONE, loading or Loading.DIRECT
-    return Design(spec=spec, scheme=scheme, loading=loading, clock_gating=clock_gating)
+    def to_toml(self) -> str:
+        """The design as TOML, with the whole spec in it."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "spec"}
+        lines = [
+            # a JSON text is a TOML text, with quotes and backslashes escaped
+            f"{name} = {json.dumps(value, ensure_ascii=False) if isinstance(value, str) else toml_value(value)}"
+            for name, value in own.items()
+            if value not in (None, "")
+        ]
+        spec = self.spec.to_toml().replace("\n[", "\n[spec.")
+        return "\n".join([f'kind = "{self.kind}"', *lines]) + f"\n\n[spec]\n{spec}"
+
+    def save(self, folder: Path) -> Self:
+        """Write ``design.toml`` into a result folder, which is made if it is not there.
+
+        A design whose library is left to choose (``auto``) keeps the one of the results that are there.
+
+        Returns
+        -------
+        Design
+            What the file now says.
+        """
+        known = self.at(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(folder / DESIGN_FILE) as file:
+            file.write(known.to_toml())
+        return known
+
+    def at(self, folder: Path) -> Self:
+        """The design with the library that results in a folder were made with, if it is left to choose here."""
+        if self.library != "auto" or not (folder / DESIGN_FILE).is_file():
+            return self
+        try:
+            there = Design.load(folder)
+        except ValueError:  # damaged, or of a kind that is gone: these results are not of this design
+            return self
+        return replace(self, library=there.library) if there.name == self.name else self
+
+    @staticmethod
+    def load(folder: Path) -> Design:
+        """The design whose results are in a folder.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it holds no ``design.toml``.
+        ValueError
+            If that is damaged.
+        """
+        from flows.designs.catalogue import design_from_file
+
+        path = folder / DESIGN_FILE
+        if not path.is_file():
+            raise FileNotFoundError(f"{folder} holds no {DESIGN_FILE}: expected a folder of results")
+        return design_from_file(path)
+
+    # --- what other rooms know of its kind --------------------------------------------------------------------------
+
+    def room(self, name: str) -> Any:
+        """The module in which a room holds what it knows of this kind of chip.
+
+        Raises
+        ------
+        ValueError
+            If this kind has none there.
+        """
+        if name not in self.rooms:
+            raise ValueError(f"{self.spec.name} is of the kind {self.kind}, which has no {name}")
+        return import_module(self.rooms[name])
+
+    def code(self, *rooms: str) -> tuple[str, ...]:
+        """Files of our own that describe this kind of chip, here and in rooms: for the keys of caches."""
+        modules = [type(self).__module__, *(self.rooms[name] for name in rooms if name in self.rooms)]
+        return tuple(module_file(module) for module in modules)

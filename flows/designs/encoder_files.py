@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from flows.common.folder import fresh_folder
 from flows.designs.generated import Generated
 from flows.designs.register_documents import c_header, register_table
+from flows.designs.tables import write_ports, write_registers, write_writes
 from hw.common.export import ports, to_verilog
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.chip import Chip
@@ -73,11 +73,8 @@ def generate(
     with fresh_folder(out_dir, marker="design.json") as work:
         (work / f"{spec.name}.v").write_text(verilog)
         (work / "spec.toml").write_text(spec.to_toml())
-        with (work / "ports.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([("name", "direction", "width"), *pins])
-        with (work / "registers.csv").open("w", newline="") as file:
-            rows = ((f.name, f.index, f"{f.address:#06x}", f.lsb, f.width, f"{f.reset:#x}") for f in register_map(spec))
-            csv.writer(file).writerows([("name", "index", "address", "lsb", "width", "reset"), *rows])
+        write_ports(work, pins)
+        write_registers(work, register_map(spec))
         (work / "registers.md").write_text(register_table(spec, loading))
         (work / "registers.h").write_text(c_header(spec, loading))
         if chip:
@@ -86,9 +83,7 @@ def generate(
             save_image(work / "image.txt", spec, image_bytes(spec, settings, weights))
         if weights is not None:
             weights.save(work / "weights.hex")
-            writes = ((f"{address:#06x}", f"{data:#04x}") for address, data in register_writes(spec, settings, weights))
-            with (work / "writes.csv").open("w", newline="") as file:
-                csv.writer(file).writerows([("address", "data"), *writes])
+            write_writes(work, register_writes(spec, settings, weights), digits=4)
         (work / "design.json").write_text(json.dumps(design, indent=1) + "\n")
     return Generated(
         directory=out_dir,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flows.designs.design import Spec
 from hw.hgcal_encoder.encoder import Encoder
 from hw.hgcal_encoder.frozen_network import FrozenWeights
 from sim.hgcal_encoder.learning.decoder import shipped_models
@@ -25,7 +24,7 @@ def frozen_name(spec: EncoderSpec) -> str:
     return f"{spec.name}_FROZEN"
 
 
-def frozen_weights(model: str, spec: Spec) -> Weights:
+def frozen_weights(model: str, spec: EncoderSpec) -> Weights:
     """Weights to fold in.
 
     Parameters
@@ -37,12 +36,10 @@ def frozen_weights(model: str, spec: Spec) -> Weights:
     Raises
     ------
     ValueError
-        If it is no encoder's spec, or the weights do not fit it.
+        If the weights do not fit the spec.
     FileNotFoundError
         If there is neither such a file nor such a shipped model.
     """
-    if not isinstance(spec, EncoderSpec):
-        raise ValueError(f"weights are frozen into an encoder; {spec.name} is none")
     shipped = shipped_models()
     if not Path(model).is_file() and model not in shipped:
         raise FileNotFoundError(f"no weights at {model}; shipped models: {', '.join(shipped)}")

@@ -1,11 +1,39 @@
-"""What a generator of design files returns."""
+"""What a generator of design files takes and returns."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Generated"]
+from hw.common.scheme import Scheme
+from sim.hgcal_encoder.configuration.chip_registers import Loading
+
+__all__ = ["FileOptions", "Generated"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions:
+    """What the files are to hold beside the hardware itself.
+
+    Attributes
+    ----------
+    weights : Path or None
+        Of an encoder a weight image; of a crossbar a trained model, its seed and readout.
+    settings : Path or None
+        Published settings of an encoder (YAML).
+    seed : int or None
+        Of the conductances of a crossbar.
+    scheme : Scheme or None
+        The whole chip around an encoder as well, protected so.
+    loading : Loading or None
+        Of that chip, and of an encoder's register map; `Loading.GUARDED` where left out.
+    """
+
+    weights: Path | None = None
+    settings: Path | None = None
+    seed: int | None = None
+    scheme: Scheme | None = None
+    loading: Loading | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

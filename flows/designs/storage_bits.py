@@ -13,7 +13,14 @@ from pathlib import Path
 
 from amaranth.lib.wiring import Component
 
-from flows.common.content_cache import ContentCache, cache_directory, content_key, source_hash
+from flows.common.content_cache import (
+    ContentCache,
+    cache_directory,
+    code_hash,
+    content_key,
+    module_file,
+    tool_versions,
+)
 from flows.common.metrics import GateError, Metric
 from flows.tools.rtlil import parse_rtlil
 from flows.tools.yosys import run_yosys
@@ -152,11 +159,9 @@ def chip_bits(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> tuple[Stor
     """`storage_bits`, kept by content: finding them takes a quarter of a minute."""
     cache = ContentCache(cache_directory() / "storage-bits")
     key = content_key(
-        spec=spec.to_toml(),
-        scheme=scheme,
-        loading=loading,
-        sources=source_hash("hw", "sim", "flows/designs/storage_bits.py"),
-    )
+        spec=spec.to_toml(), scheme=scheme, loading=loading, code=code_hash(module_file(__name__)),
+        tools=tool_versions("amaranth", "pyosys"),
+    )  # fmt: skip
     found = cache.get(key)
     if found is None:
         bits = storage_bits(spec, scheme, loading)

@@ -76,14 +76,14 @@ def macro_terms(spec: CrossbarSpec, energy: InferenceEnergy) -> list[Term]:
 
 
 def digital_terms(result: Mapping[str, Any]) -> list[Term]:
-    """The digital part in pJ per inference in 40 nm, by part, from what `liquidcal power` told.
+    """The digital part in pJ per inference in 40 nm, by part, from the result of `liquidcal power`.
 
     Dynamic energy is translated: nominal by constant-field scaling, low and high the ends of all methods times the ends
     of the power estimate. No method translates leakage: it counts as the library has it (nominal, high) or not (low).
 
     Parameters
     ----------
-    told : mapping
+    result : mapping
         Content of ``power/power.json`` of a crossbar.
     """
     period_ns, clocks = float(result["period_ns"]), float(result["clocks_per_inference"])
@@ -199,7 +199,7 @@ def with_digital_part(document: Mapping[str, Any], result: Mapping[str, Any]) ->
 
     Parameters
     ----------
-    told : mapping
+    result : mapping
         Content of ``power/power.json`` of the same design.
     """
     notes = [note for note in document["notes"] if not note.startswith(_WITHOUT)]

@@ -1,13 +1,10 @@
-"""The proofs about a whole chip, as lists that one can go through, and by command: ``python -m flows.formal.all``."""
+"""The proofs about a whole chip, as lists that one can go through; `liquidcal prove` runs them."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
 
-from flows.designs.frozen import frozen_weights
 from flows.formal.code_words import (
     SELECTED,
     prove_every_selector,
@@ -18,8 +15,6 @@ from flows.formal.code_words import (
     prove_word_selector,
     prove_word_store,
 )
-from flows.formal.dot_product import dot_products, prove_dot_product
-from flows.formal.frozen import prove_folded_neurons, prove_frozen
 from flows.formal.loading import prove_counters, prove_i2c_writes, prove_loader, prove_scrubber, prove_swap
 from flows.formal.protection import (
     StoredByte,
@@ -30,17 +25,16 @@ from flows.formal.protection import (
     prove_machine,
     prove_register,
 )
-from flows.formal.solver import Proof, Status
+from flows.formal.solver import Proof
 from hw.common.i2c_target import I2cTargetLogic
 from hw.common.registered import described
 from hw.common.voted_cell import VotedCell
 from hw.hgcal_encoder.chip import Chip
 from hw.hgcal_encoder.coded_words import WordMap
 from sim.hgcal_encoder.configuration.chip_registers import image_masks
-from sim.hgcal_encoder.spec import EncoderSpec, load_spec
-from sim.hgcal_encoder.weights import Weights
+from sim.hgcal_encoder.spec import EncoderSpec
 
-__all__ = ["frozen_proofs", "protection_proofs", "word_proofs"]
+__all__ = ["protection_proofs", "word_proofs"]
 
 
 def protection_proofs(spec: EncoderSpec) -> Iterator[Proof]:
@@ -92,48 +86,3 @@ def word_proofs(spec: EncoderSpec) -> Iterator[Proof]:
 def _reused(spec: EncoderSpec) -> EncoderSpec:
     """The spec, with multipliers reused four times where it does not reuse them: code words belong to reuse."""
     return spec if spec.reuse > 1 else replace(spec, reuse=4)
-
-
-def frozen_proofs(weights: Weights, *, loadable: bool = False, folded: bool = False) -> Iterator[Proof]:
-    """Every output of an encoder with constant weights.
-
-    Parameters
-    ----------
-    weights : Weights
-    loadable : bool
-        Also the dot products of the loadable encoder, for every weight: with them both encoders are equal.
-    folded : bool
-        Also every neuron that yosys folds for these weights, against the loadable one (abc's equivalence checker).
-    """
-    yield from prove_frozen(weights)
-    if loadable:
-        for name, dot_format in dot_products(weights.spec).items():
-            yield prove_dot_product(name, dot_format)
-    if folded:
-        yield from prove_folded_neurons(weights.spec, weights)
-
-
-def main() -> int:
-    """Prove what protects an encoder and what its code words do; with weights also those of its constant twin.
-
-    The exit code is 1 if a proof does not close.
-    """
-    parser = argparse.ArgumentParser(prog="python -m flows.formal.all", description=main.__doc__)
-    parser.add_argument("spec", nargs="?", default="ECON_T", help="preset or TOML file")
-    parser.add_argument("--weights", help="shipped model or file whose constant weights are proved")
-    parser.add_argument("--folded", action="store_true", help="of these weights, prove every folded neuron too")
-    arguments = parser.parse_args()
-    spec = load_spec(arguments.spec)
-    proofs = chain(protection_proofs(spec), word_proofs(spec))
-    if arguments.weights is not None:
-        weights = frozen_weights(arguments.weights, spec)
-        proofs = chain(proofs, frozen_proofs(weights, loadable=True, folded=arguments.folded))
-    left = 0
-    for proof in proofs:
-        left += proof.status is not Status.PROVED
-        print(f"{proof.name:24} {proof.status:10} {proof.wall_s:6.1f} s  {proof.statement}", flush=True)
-    return int(left > 0)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

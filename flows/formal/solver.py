@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flows.common.errors import ToolTimeout
 from flows.tools.rtlil import parse_rtlil
-from flows.tools.yosys import SAT_TIMEOUT, YosysError, run_yosys
+from flows.tools.yosys import YosysError, run_yosys, sat_answers
 
 __all__ = [
     "Port",
@@ -165,14 +165,20 @@ def _prove(
         script = "\n".join([*lines, *commands, *(f"{sat} {goal}" for goal in goals), ""])
         try:
             log = run_yosys(script, directory=work, name=name, timeout_s=timeout_s + 60).log
-            if log.count("SAT proof finished - no model found: SUCCESS!") != len(goals):
+            if sat_answers(log).proved != len(goals):
                 raise YosysError(f"proof {name!r} ended without a verdict", log)
         except ToolTimeout:
             status = Status.UNDECIDED
         except YosysError as error:
-            if "model found: FAIL" in error.log:
-                status, example = Status.REFUTED, _counterexample(error.log, prefix)
-            elif SAT_TIMEOUT in error.log:
+            answers = sat_answers(error.log)
+            if answers.refuted:
+                status = Status.REFUTED
+                example = {
+                    signal.removeprefix(prefix): value
+                    for signal, value in answers.model.items()
+                    if signal.startswith(prefix)
+                }
+            elif answers.undecided:
                 status = Status.UNDECIDED
             else:
                 raise
@@ -181,12 +187,6 @@ def _prove(
         name=name, statement=statement, status=status, input_bits=sum(int(high or 0) + 1 for high in inputs),
         wall_s=time.monotonic() - start, counterexample=example,
     )  # fmt: skip
-
-
-def _counterexample(log: str, prefix: str) -> dict[str, int]:
-    """Inputs for which the goal fails, as yosys prints them."""
-    found = re.findall(rf"^\s+\\{prefix}(\w+)\s+\S+\s+\S+\s+([01]+)\s*$", log, re.MULTILINE)
-    return {signal: int(binary, 2) for signal, binary in found}
 
 
 def prove_reset(rtlil: str, timeout_s: float = 300.0) -> Proof:

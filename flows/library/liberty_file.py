@@ -21,6 +21,7 @@ from typing import Any
 
 from flows.common.content_cache import cache_directory
 from flows.common.errors import FlowError
+from flows.common.units import scaled
 from sim.files import replacing
 
 __all__ = [
@@ -94,9 +95,6 @@ def _unquoted(value: Any) -> str:
     return str(value).strip().strip('"').strip()
 
 
-_EXPONENTS = {"f": -15, "p": -12, "n": -9, "u": -6, "m": -3, "": 0, "k": 3}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Units:
     """What the numbers of a Liberty file count: factors from the file's units.
@@ -130,7 +128,7 @@ class Units:
             raise LibraryError(f"{path}: capacitive_load_unit has {len(load)} values, expected a number and a unit")
         return cls(
             time_ns=_factor(library.text("time_unit") or "1ns", "s", -9, path),
-            capacitance_ff=float(load[0]) * _factor(load[1], "F", -15, path),
+            capacitance_ff=_factor("".join(load), "F", -15, path),
             voltage_v=_factor(library.text("voltage_unit") or "1V", "V", 0, path),
             leakage_nw=_factor(library.text("leakage_power_unit") or "1nW", "W", -9, path),
         )
@@ -138,11 +136,11 @@ class Units:
 
 def _factor(text: str, base: str, exponent: int, path: Path) -> float:
     """A unit such as ``1ns`` or ``100ps`` in powers of ten of its SI base unit."""
-    found = re.fullmatch(rf"([0-9.eE+-]*)\s*([fpnumk]?){base}", text, re.IGNORECASE)
-    if found is None:
-        raise LibraryError(f"{path}: unit {text!r} is not one of {base}")
-    # one power of ten: a quotient of two would be off in the last digit
-    return float(found[1] or 1) * 10.0 ** (_EXPONENTS[found[2].lower()] - exponent)
+    found = re.fullmatch(r"([0-9.eE+-]*)\s*([A-Za-z]*)", text)
+    try:
+        return scaled(found[1] or "1", found[2], base, exponent) if found else scaled("1", text, base, exponent)
+    except ValueError as error:
+        raise LibraryError(f"{path}: unit {text!r}: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

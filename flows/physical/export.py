@@ -161,18 +161,13 @@ def sdc(ports: Ports, plan: ClockPlan, *, static_pattern: str = "") -> str:
     static_pattern : str
         Pattern of the quasi-static registers' instances, e.g. ``registers*``; none where empty.
     """
-    if plan.clock not in ports:
-        raise ValueError(f"no clock port {plan.clock!r}; ports: {', '.join(ports)}")
-    lines = [
-        f"create_clock -name {plan.clock} -period {plan.period_ns:g} [get_ports {plan.clock}]",
-        f"set_clock_uncertainty -setup {plan.uncertainty_ns:g} [get_clocks {plan.clock}]",
-        f"set_clock_uncertainty -hold {plan.hold_uncertainty_ns:g} [get_clocks {plan.clock}]",
-    ]
-    if plan.internal_clock is not None:
-        if plan.internal_clock not in ports:
-            raise ValueError(f"no clock port {plan.internal_clock!r}; ports: {', '.join(ports)}")
-        # in phase and synchronous: no set_clock_groups, paths between both are checked
-        name, share = plan.internal_clock, plan.multiple
+    lines = []
+    # in phase and synchronous: no set_clock_groups, paths between both are checked
+    for name, share in ((plan.clock, 1), (plan.internal_clock, plan.multiple)):
+        if name is None:
+            continue
+        if name not in ports:
+            raise ValueError(f"no clock port {name!r}; ports: {', '.join(ports)}")
         lines += [
             f"create_clock -name {name} -period {plan.period_ns / share:g} [get_ports {name}]",
             f"set_clock_uncertainty -setup {plan.uncertainty_ns / share:g} [get_clocks {name}]",
@@ -274,13 +269,12 @@ def export_librelane(
     order = []
     for side, names in _sides(ports, plan).items():
         order += [f"#{side}", *(f"{name}.*" if ports[name][1] > 1 else name for name in names), ""]
-    with fresh_folder(out_dir, marker="config.json") as work:
-        (work / "src").mkdir()
-        (work / "src" / f"{design}.v").write_text(verilog)
-        (work / "constraints.sdc").write_text(sdc(ports, plan, static_pattern=static_pattern))
-        (work / "pin_order.cfg").write_text("\n".join(order))
-        (work / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-    return out_dir / "config.json"
+    return _write(out_dir, "config.json", {
+        "config.json": json.dumps(config, indent=1) + "\n",
+        f"src/{design}.v": verilog,
+        "constraints.sdc": sdc(ports, plan, static_pattern=static_pattern),
+        "pin_order.cfg": "\n".join(order),
+    })  # fmt: skip
 
 
 def export_openroad(
@@ -327,13 +321,21 @@ def export_openroad(
         bits = [f"{n}[{k}]" if ports[n][1] > 1 else n for n in names for k in range(ports[n][1])]
         if bits:
             lines.append(f"set_io_pin_constraint -region {region[side]} -pin_names {{{' '.join(bits)}}}")
-    with fresh_folder(out_dir, marker="config.mk") as work:
+    return _write(out_dir, "config.mk", {
+        "config.mk": "".join(f"export {name} = {value}\n" for name, value in values.items()),
+        f"src/{design}.v": verilog,
+        "constraints.sdc": sdc(ports, plan, static_pattern=static_pattern),
+        "io.tcl": "\n".join([*lines, ""]),
+    })  # fmt: skip
+
+
+def _write(out_dir: Path, configuration: str, files: Mapping[str, str]) -> Path:
+    """A project, complete or not at all; the path of its configuration."""
+    with fresh_folder(out_dir, marker=configuration) as work:
         (work / "src").mkdir()
-        (work / "src" / f"{design}.v").write_text(verilog)
-        (work / "constraints.sdc").write_text(sdc(ports, plan, static_pattern=static_pattern))
-        (work / "io.tcl").write_text("\n".join([*lines, ""]))
-        (work / "config.mk").write_text("".join(f"export {name} = {value}\n" for name, value in values.items()))
-    return out_dir / "config.mk"
+        for name, text in files.items():
+            (work / name).write_text(text)
+    return out_dir / configuration
 
 
 def _check(utilisation: float, aspect: float) -> None:

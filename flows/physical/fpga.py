@@ -2,7 +2,7 @@
 
 nextpnr (D. Shah et al., "Yosys+nextpnr: an open source framework from Verilog to bitstream for commercial FPGAs",
 FCCM 2019, ISC licence) comes as a wheel per family, in the extra `fpga`. Designs have more pins than any package: their
-ports stand behind shift chains (`hw.common.serial_boundary`), which are part of the utilisation.
+ports are reached through shift chains (`hw.common.serial_boundary`), which are part of the utilisation.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def place_and_route(
     Parameters
     ----------
     rtlil : str
-        A `hw.common.serial_boundary.SerialBoundary` with the design behind it.
+        A `hw.common.serial_boundary.SerialBoundary` with the design inside.
     top : str
         Top module.
     device : Device
@@ -333,7 +333,7 @@ def _fmax_mhz(report: dict[str, Any], clocks: Mapping[str, int]) -> float:
     """
 
     def factor(net: str) -> int:
-        # nextpnr names a clock after the net behind the pin, in which the name of the port stands
+        # nextpnr names a clock after the net that the pin drives, in which the name of the port stands
         return next((factor for port, factor in clocks.items() if port in net), 1)
 
     found = [float(clock["achieved"]) / factor(net) for net, clock in report["fmax"].items()]

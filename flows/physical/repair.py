@@ -1,4 +1,4 @@
-"""Repair of drivers behind placement: cells of the size that their loads ask for, buffers where no size is enough.
+"""Repair of drivers after placement: cells of the size that their loads ask for, buffers where no size is enough.
 
 Synthesis sees one module at a time and no wires; what leaves a small gate for thirty loads across the core is slow
 there. `plan` finds the nets whose load is more than their driver may drive, `Repair.apply` gives the netlist with
@@ -6,7 +6,7 @@ larger cells and buffers, `flows.physical.place.legalise` makes room for them. L
 limits (``max_capacitance`` and ``max_transition``, Liberty User Guide 2017.06), not by paths: timing is OpenSTA's
 afterwards.
 
-Behind clock gates cells only change their size, since buffers there belong to the clock's tree. What ports drive, clock
+After clock gates cells only change their size, since buffers there belong to the clock's tree. What ports drive, clock
 and reset above all, is left alone. Nets of over `flows.netlist.delays.MAX_PINS` pins, which placement ignores, become
 trees.
 """
@@ -65,7 +65,7 @@ class Repair:
     buffers : tuple of Buffer
         Ascending by stage: their cells are numbered from `cells`, in this order.
     moved_pins : tuple of (cell, pin, net)
-        Inputs that go behind a buffer.
+        Inputs that a buffer drives from now on.
     moved_ports : tuple of (port, bit, net)
         Output ports that do.
     left : int
@@ -81,7 +81,7 @@ class Repair:
     left: int = 0
 
     def apply(self, netlist: Netlist, library: PowerLibrary) -> Netlist:
-        """The netlist with the changes: numbers of cells and nets stay, those of buffers come behind.
+        """The netlist with the changes: numbers of cells and nets stay, those of buffers come after them.
 
         Raises
         ------
@@ -254,7 +254,7 @@ def _drivers(netlist: Netlist, library: PowerLibrary) -> tuple[Ids, list[tuple[i
 
 
 def _gated_clocks(netlist: Netlist, cells: CellLibrary) -> npt.NDArray[np.bool_]:
-    """Nets behind clock gates, through whatever has one input."""
+    """Nets after clock gates, through whatever has one input."""
     found = np.zeros(netlist.nets, np.bool_)
     simple = []
     for group in netlist.groups.values():
@@ -353,7 +353,7 @@ class _Planner:
             self._resize(cell, larger)
             return
         centre = self._centre(cell)
-        self._behind(net, cell, self._sinks(net), buffer, centre)
+        self._insert(net, cell, self._sinks(net), buffer, centre)
         self.load[net] = sizes.input_ff(buffer)
         self._drive(net, cell, pin)
 
@@ -375,7 +375,7 @@ class _Planner:
         for sinks in groups:
             x, y = (float(np.mean([getattr(sink, axis) for sink in sinks])) for axis in ("x_um", "y_um"))
             kind = sizes.smallest(sizes.buffers, sizes.buffer_pins[1], self._estimate(sinks)) or largest
-            self._behind(net, cell, sinks, kind, (x, y))
+            self._insert(net, cell, sinks, kind, (x, y))
             heads.append(_Sink(at=(), load_ff=sizes.input_ff(kind), x_um=x, y_um=y))
         x, y = self._centre(cell)
         self.load[net] = self._estimate([*heads, _Sink(at=(), load_ff=0.0, x_um=x, y_um=y)])
@@ -398,8 +398,8 @@ class _Planner:
             self.load[net] += self.library[kind].pins[pin].capacitance_ff - before.pins[pin].capacitance_ff
         self.type[cell] = self.resized[cell] = kind
 
-    def _behind(self, net: int, cell: int, sinks: Sequence[_Sink], kind: str, place: tuple[float, float]) -> None:
-        """Put sinks behind a new buffer."""
+    def _insert(self, net: int, cell: int, sinks: Sequence[_Sink], kind: str, place: tuple[float, float]) -> None:
+        """Let a new buffer drive sinks."""
         target = self.netlist.nets + len(self.buffers)
         stage = int(self.netlist.cell_stage[cell])
         self.buffers.append(Buffer(type=kind, stage=stage, source=net, target=target, x_um=place[0], y_um=place[1]))

@@ -1,4 +1,4 @@
-"""Static timing with OpenSTA: loads of wires annotated, worst paths told in the designer's terms.
+"""Static timing with OpenSTA: loads of wires annotated, worst paths in the designer's terms.
 
 The netlist is handed over flat with numbers for names, so that no spelling can be
 misread; what comes back is translated: a path runs from a register through stages to a register.
@@ -227,7 +227,7 @@ def analyse(
     port_load_ff : float
         Load at output ports.
     paths : int
-        Paths to tell of each kind.
+        Paths to report of each kind.
     timeout_s : float
         Limit of each OpenSTA run.
 

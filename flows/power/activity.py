@@ -1,7 +1,7 @@
 """Toggles and time at 1 of every net, from gate-level simulation of many streams; `flows.power.vcd` reads files.
 
 An `Activity` also keeps settled states of the whole netlist, in pairs of consecutive clocks: leakage and internal
-energy depend on states of several pins at once, which toggle counts of single nets cannot tell.
+energy depend on states of several pins at once, which toggle counts of single nets do not show.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def record(
     """Run a simulator and count.
 
     Of two related clocks the second pulses `pulses` times in each period of the first, in equal steps; the last of
-    these edges is that of the first clock, too, and behind it the inputs change.
+    these edges is that of the first clock, too, and after it the inputs change.
 
     Parameters
     ----------

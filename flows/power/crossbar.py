@@ -10,18 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from flows.designs.crossbar import CrossbarDesign
 from flows.netlist.gate_simulation import GateSimulator, from_lanes, to_lanes
+from flows.physical.mapped import Mapped
 from flows.power.activity import Activity, record
-from flows.stimulus.recordings import Bits, CrossbarStimulus, event_words
+from flows.power.run import PowerOptions, Run
+from flows.stimulus.recordings import Bits, CrossbarStimulus, event_words, recorded_stimulus
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.adc import adc_of_column, convert, select_of_column
 from sim.lsm_crossbar.registers import register_writes
 
-__all__ = ["CrossbarRun", "Surroundings", "crossbar_activity", "load_settings"]
+__all__ = ["CrossbarRun", "Surroundings", "crossbar_activity", "load_settings", "simulate"]
 _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
@@ -36,9 +40,9 @@ class Surroundings:
 
     Attributes
     ----------
-    told : dict of str to list
+    result : dict of str to list
         For ``spikes``, ``counts``, ``scores``, ``classes``: tuples of stream, clock and value in the order in which
-        the netlist told them; spikes are arrays.
+        the netlist put them out; spikes are arrays.
     """
 
     def __init__(self, simulator: GateSimulator, stimulus: CrossbarStimulus) -> None:
@@ -48,7 +52,7 @@ class Surroundings:
         if self.lanes > self._width:
             raise ValueError(f"expected at most {self._width} streams, got {self.lanes}")
         words = [event_words(spec, np.roll(stimulus.spikes, -lane, axis=0))[0] for lane in range(self.lanes)]
-        # behind its samples a stream has nothing to offer
+        # after its samples a stream has nothing to offer
         self._events = np.full((self.lanes, max(map(len, words)) + 1), -1, np.int64)
         for lane, row in enumerate(words):
             self._events[lane, : len(row)] = row
@@ -89,7 +93,7 @@ class Surroundings:
         self._fresh = False
 
     def watch(self, simulator: GateSimulator, clock: int) -> None:
-        """Take the outputs of a settled clock: what the surroundings do at its edge, and what is told."""
+        """Take the outputs of a settled clock: what the surroundings do at its edge, and what the chip puts out."""
         event = self._events[np.arange(self.lanes), self._next]
         self._next += (event >= 0) & (self._get(simulator, "i_events__ready")[:, 0])
         self._macro(simulator, clock)
@@ -196,7 +200,7 @@ class CrossbarRun:
         From the first event to the class, mean over the samples.
     compared : dict of str to int
         Spikes, counts, scores and classes that were compared and are equal.
-    told : dict of str to list
+    result : dict of str to list
         As of `Surroundings`.
     """
 
@@ -223,7 +227,7 @@ def crossbar_activity(
     stimulus : CrossbarStimulus
         At most as many streams as the simulator has.
     clocks : int, optional
-        Clocks to run, at least 2; left out, until every stream has told its first class.
+        Clocks to run, at least 2; left out, until every stream has put out its first class.
     snapshots : int
         Clocks of which the states of all streams are kept.
     advance : callable, optional
@@ -277,3 +281,23 @@ def crossbar_activity(
     return CrossbarRun(
         activity=activity, clocks_per_inference=float(first.mean()), compared=compared, result=around.result
     )
+
+
+def simulate(mapped: Mapped, design: CrossbarDesign, options: PowerOptions, stage: Callable[..., Any]) -> Run:
+    """Whole inferences of recordings, the macro and the weight memory played by their golden behaviour."""
+    spec, recordings = design.spec, options.recordings
+    with stage(f"{recordings} recordings"):
+        stimulus = recorded_stimulus(spec, streams=recordings, seed=options.seed, weights=options.weights)
+    with stage(f"gate-level simulation: {mapped.netlist.cells:,} cells, {recordings} streams") as advance:
+        simulator = GateSimulator(mapped.netlist, mapped.library, words=-(-recordings // 64))
+        load_settings(simulator, stimulus)
+        run = crossbar_activity(simulator, stimulus, clocks=options.clocks, advance=advance)
+    operations = float(stimulus.golden.row_activations.sum() / recordings * spec.neurons)
+    result = {
+        "compared": dict(run.compared), "recordings": recordings, "seed": options.seed,
+        "synaptic_operations": operations, "conductances": stimulus.conductances.file_name,
+    }  # fmt: skip
+    return Run(
+        simulator=simulator, activity=run.activity, result=result, compared=sum(run.compared.values()),
+        clocks_per_inference=run.clocks_per_inference,
+    )  # fmt: skip

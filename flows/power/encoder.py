@@ -8,23 +8,29 @@ the frames that the netlist sends are compared with the golden model.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from flows.designs.encoder import EncoderDesign
 from flows.netlist.gate_simulation import GateSimulator, from_lanes, to_lanes
 from flows.netlist.netlist import Instance, Netlist
+from flows.physical.mapped import Mapped, clocks_of
 from flows.power.activity import Activity, record
+from flows.power.run import PowerOptions, Run
 from flows.stimulus.i2c import waveform
-from flows.stimulus.showers import EncoderStimulus
+from flows.stimulus.showers import EncoderStimulus, shower_stimulus
 from hw.hgcal_encoder.coded_words import WordMap
 from sim.hgcal_encoder.configuration.chip_registers import DEVICE_ADDRESS, Loading, chip_fields, image_bytes
 from sim.hgcal_encoder.configuration.registers import register_writes
 from sim.hgcal_encoder.encoder import Encoder
+from sim.hgcal_encoder.learning.decoder import TrainedModel
 from sim.hgcal_encoder.spec import ETX_WORDS, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 
-__all__ = ["encoder_activity"]
+__all__ = ["encoder_activity", "simulate"]
 
 Words = npt.NDArray[np.uint64]
 
@@ -202,7 +208,7 @@ def encoder_activity(
     Returns
     -------
     activity : Activity
-        Of the crossings behind the pipeline's filling.
+        Of the crossings after the pipeline is filled.
     actual, expected : ndarray of uint32, shape (streams, crossings - latency, 13)
     """
     streams, crossings, _ = stimulus.words.shape
@@ -230,3 +236,42 @@ def encoder_activity(
         for stream, settings in enumerate(stimulus.settings)
     ])  # fmt: skip
     return activity, frames[:, latency:], expected[:, : crossings - latency]
+
+
+def simulate(mapped: Mapped, design: EncoderDesign, options: PowerOptions, stage: Callable[..., Any]) -> Run:
+    """Showers at pile-up 200 in modules over the endcap, on the gates and in the golden model.
+
+    Raises
+    ------
+    ValueError
+        A frame of the netlist differs.
+    """
+    spec, seed, words = design.spec, options.seed, -(-options.streams // 64)
+    trained = TrainedModel.load(options.model)
+    same = trained.spec.weight_bits == spec.weight_bits and trained.spec.grid == spec.grid
+    weights = replace(trained.weights, spec=spec) if same else Weights.random(spec, np.random.default_rng(seed))
+    crossings = options.crossings
+    with stage(f"showers at pile-up 200: {64 * words} modules, {crossings} crossings", crossings) as advance:
+        stimulus = shower_stimulus(
+            spec, streams=64 * words, crossings=crossings, seed=seed,
+            select=trained.multiplexer if same else None, etx_count=trained.elinks,
+            keep_mask=trained.keep_mask if same else None, advance=advance,
+        )  # fmt: skip
+    with stage(f"gate-level simulation: {mapped.netlist.cells:,} cells, {64 * words} streams"):
+        clocks = clocks_of(mapped, design.reuse)
+        simulator = GateSimulator(mapped.netlist, mapped.library, words=words, clock=clocks)
+        load_registers(simulator, spec, stimulus, weights)
+        activity, actual, expected = encoder_activity(
+            simulator, spec, stimulus, weights, latency=design.latency, period_ns=design.period_ns, snapshots=2
+        )
+    if not np.array_equal(actual, expected):
+        stream, crossing, word = (int(i) for i in np.argwhere(actual != expected)[0])
+        raise ValueError(
+            f"stream {stream}, crossing {crossing}, eTx {word}: the netlist sends "
+            f"{actual[stream, crossing, word]:08x}, the golden model {expected[stream, crossing, word]:08x}"
+        )
+    result = {
+        "frames_compared": int(actual.size), "occupancy": stimulus.occupancy,
+        "weights": options.model if same else f"random, seed {seed}",
+    }  # fmt: skip
+    return Run(simulator=simulator, activity=activity, result=result, compared=int(actual.size))

@@ -239,7 +239,7 @@ def _lookup(header: _Header, netlist: Netlist, scope: str | None, path: Path) ->
         raise ActivityError(f"{path}: scope {'.'.join(root)} holds no variables")
     numbers = {_number(code): code for code in bits_of}
     if len(numbers) != len(bits_of):
-        raise ActivityError(f"{path}: two of its {len(bits_of):,} identifier codes cannot be told apart")
+        raise ActivityError(f"{path}: two of its {len(bits_of):,} identifier codes have the same hash")
     order = [numbers[number] for number in sorted(numbers)]
     counts = np.array([len(bits_of[code]) for code in order], np.int64)
     nets = np.array([net for code in order for net in bits_of[code]], np.int64)

@@ -11,17 +11,17 @@ from typing import Any
 from flows.campaign.conclusions import TOPS
 from flows.campaign.physics import Sensitivity
 from flows.common.metrics import Metric
+from flows.designs.encoder import EncoderDesign
 from flows.report import drawing
 from flows.report.campaign_plots import lines_svg, sensitivity_svg
 from flows.report.document import Picture, Section, Table, origins, read_json, table
 from flows.report.protection_cost import costs, costs_below
 from sim.files import replacing
-from sim.hgcal_encoder.spec import EncoderSpec
 
 __all__ = ["campaign_sections"]
 
 
-def campaign_sections(folder: Path, spec: EncoderSpec) -> list[Section]:
+def campaign_sections(folder: Path, design: EncoderDesign) -> list[Section]:
     """Sections on fault campaigns, sensitivities and the cost of schemes, as far as they ran.
 
     Leaves ``sensitivity.svg`` and ``selective.svg`` in the folder. Campaigns and sensitivities of all variants of a
@@ -31,7 +31,7 @@ def campaign_sections(folder: Path, spec: EncoderSpec) -> list[Section]:
     ----------
     folder : Path
         Result folder of an encoder, or of one of its variants.
-    spec : EncoderSpec
+    design : EncoderDesign
 
     Raises
     ------
@@ -39,8 +39,8 @@ def campaign_sections(folder: Path, spec: EncoderSpec) -> list[Section]:
         If a file is damaged, or was not written by ``campaign`` or ``sensitivity``.
     """
     sections = []
-    shared = folder.parent / spec.name
-    source = shared if folder.name.startswith(f"{spec.name}_") and shared.is_dir() else folder
+    shared = folder.parent / design.plain.name
+    source = shared if shared.is_dir() else folder
     found = [(path, read_json(path)) for path in sorted(source.glob("campaign-*.json"))]
     if summaries := [(path, summary) for path, summary in found if "rows" in summary]:
         with _of_files(*(path for path, _ in summaries)):
@@ -50,7 +50,7 @@ def campaign_sections(folder: Path, spec: EncoderSpec) -> list[Section]:
         with _of_files(source / "sensitivity.json"):
             ran = tuple(filter(None, [result.get("origin")]))
             sections += [replace(section, origins=ran) for section in _physics(source, folder, result)]
-    chips = costs_below(folder.parent, spec)
+    chips = costs_below(folder.parent, design)
     variants: list[tuple[str, Sequence[Metric]]] = [
         (f"scheme and loading, {how}", costs([row for row in chips if row.design.clock_gating == gated]))
         for gated, how in ((True, "clock gated"), (False, "not clock gated"))
@@ -167,8 +167,8 @@ def _physics(source: Path, folder: Path, result: dict[str, Any]) -> list[Section
             lead=(
                 f"All {result['bits']:,} weight bits on {result['sample']}, {result['elinks']} eLinks, median EMD"
                 f" without upset {result['emd_median']:.3f}. The worst bit changes the EMD by"
-                f" {result['largest_shift']:.2f} on average; {result['idle_bits']:,} bits change no frame of"
-                " it. The decoded module sum does not depend on weights: it travels in the frame."
+                f" {result['largest_shift']:.2f} on average; {result['idle_bits']:,} bits change no frame of the"
+                " sample. The decoded module sum does not depend on weights: it travels in the frame."
             ),
             pictures=(Picture(markup=picture),),
             tables=(table(["place in the weight", ">mean |change of the EMD|"], rows),),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from flows.designs.crossbar import CrossbarDesign
 from flows.estimates.crossbar_energy import SPLIT
 from flows.estimates.published import systems
 from flows.report import drawing
@@ -18,7 +19,7 @@ from sim.fixed_point import IntArray
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 
-def crossbar_report(folder: Path, spec: CrossbarSpec) -> Report:
+def chip_report(folder: Path, design: CrossbarDesign) -> Report:
     """Report of a crossbar.
 
     Raises
@@ -26,6 +27,7 @@ def crossbar_report(folder: Path, spec: CrossbarSpec) -> Report:
     FileNotFoundError
         If the folder holds no result.
     """
+    spec = design.spec
     implementation = implementation_sections(folder)
     sections = []
     if (folder / "liquid.npz").is_file():

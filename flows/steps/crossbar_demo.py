@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from flows.common.journal import Check, Journal
+from flows.designs.crossbar import DIGITS, MODEL, CrossbarDesign
 from flows.estimates.crossbar_energy import energy_document, with_digital_part
 from flows.simulation.crossbar import CrossbarBench, crossbar_design
 from flows.stimulus.recordings import random_spikes, recorded_stimulus
@@ -28,7 +29,10 @@ from sim.lsm_crossbar.recordings.event_camera import EventCamera, mnist_digits
 from sim.lsm_crossbar.recordings.events import ENCODINGS, encode_all
 from sim.lsm_crossbar.spec import CrossbarSpec
 
-ENCODING = ENCODINGS["pooled_3x3_split"]
+if TYPE_CHECKING:
+    from flows.steps.demo import DemoOptions
+
+ENCODING = ENCODINGS[DIGITS]
 RECORDING_US = 310_000
 """Length of a recording that is used: the three saccades."""
 TRAINING, VALIDATION, RECORDINGS = SIZES = (3000, 600, 500)
@@ -37,8 +41,8 @@ SIMULATED = 5
 """Recordings that the RTL classifies."""
 RANDOM_SAMPLES = 32
 """Samples of random spikes for a chip that shows no digits."""
-MODEL, LIQUID, MACRO_ENERGY, ENERGY = "model.npz", "liquid.npz", "macro_energy.json", "energy.json"
-"""Files that a draw leaves: spec, seed and readout; what the report shows; energy of array and ADCs, of the chip."""
+LIQUID, MACRO_ENERGY, ENERGY = "liquid.npz", "macro_energy.json", "energy.json"
+"""Files that a draw leaves beside the model: what the report shows; energy of array and ADCs, of the chip."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,11 +81,6 @@ def synthesised_parts(
     return found[0], found[1], found[2]
 
 
-def shows_digits(spec: CrossbarSpec) -> bool:
-    """Whether a chip has the ten classes and the inputs for recordings of digits."""
-    return spec.outputs == 10 and spec.inputs >= ENCODING.inputs
-
-
 def run_crossbar_demo(
     journal: Journal,
     out_dir: Path,
@@ -116,7 +115,7 @@ def run_crossbar_demo(
     ValueError
         If the spec has other classes than the ten digits, or too few inputs; a negative seed.
     """
-    if not shows_digits(spec):
+    if not CrossbarDesign(spec=spec).shows_digits:
         raise ValueError(
             f"the demo shows digits: expected 10 outputs and at least {ENCODING.inputs} inputs,"
             f" {spec.name} has {spec.outputs} and {spec.inputs}"
@@ -280,3 +279,9 @@ def _compare(
     elif not same:
         detail = f"expected shape {expected.shape}, got {actual.shape}"
     journal.check(Check(name=name, passed=same, compared=int(expected.size), unit=unit, detail=detail))
+
+
+def show(design: CrossbarDesign, folder: Path, journal: Journal, options: DemoOptions) -> None:
+    """The demo of a crossbar."""
+    sizes = (TRAINING, VALIDATION, options.recordings)
+    run_crossbar_demo(journal, folder, design.spec, seed=options.seed, sizes=sizes)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from flows.common.journal import Check, Journal
+from flows.designs.encoder import EncoderDesign
 from flows.simulation.encoder import EncoderBench, encoder_design
 from sim.engine import Engine
 from sim.files import replacing
@@ -19,6 +21,9 @@ from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.learning.decoder import TrainedModel
 from sim.hgcal_encoder.learning.metric import earth_movers_distance, occupancy
 from sim.hgcal_encoder.settings import Settings
+
+if TYPE_CHECKING:
+    from flows.steps.demo import DemoOptions
 
 MODEL = "econ_t_5elinks"
 """Shipped weights and decoder that the demo runs."""
@@ -157,3 +162,10 @@ def run_demo(journal: Journal, out_dir: Path, *, crossings: int = CROSSINGS, see
             kept_bits=model.kept_bits,
             pile_up=PILE_UP,
         )
+
+
+def show(design: EncoderDesign, folder: Path, journal: Journal, options: DemoOptions) -> None:
+    """The demo of an encoder; it shows the shipped model, so the spec is that one's."""
+    if design.spec != TrainedModel.load(MODEL).spec:
+        raise ValueError(f"the demo shows the shipped model {MODEL}, whose spec is not that of {design.name}")
+    run_demo(journal, folder, crossings=options.crossings, seed=options.seed)

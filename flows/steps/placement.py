@@ -2,47 +2,82 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
 
 from flows.common.journal import Check, Journal
+from flows.common.metrics import Metric
+from flows.designs.design import Design
+from flows.physical.mapped import Mapped
+from flows.physical.measure import measure_placement
+from flows.steps.step import Step
 
-if TYPE_CHECKING:
-    from flows.common.metrics import Metric
-    from flows.designs.design import Design
-    from flows.physical.mapped import Mapped
-
-__all__ = ["run_placement"]
+__all__ = ["PLACEMENT", "PlacementOptions", "place_design"]
 
 
-def run_placement(
-    journal: Journal,
-    chosen: Design,
-    mapped: Mapped,
-    *,
-    preset: str,
-    utilisation: float = 0.7,
-    aspect: float = 1.0,
-    effort: int = 1,
-    spread: bool = False,
-    repair: bool = False,
+@dataclass(frozen=True, kw_only=True)
+class PlacementOptions:
+    """How to place.
+
+    Attributes
+    ----------
+    utilisation : float
+        Cell area over core area.
+    aspect : float
+        Height of the core over its width.
+    effort : int
+        Of the placer, 1 to 9.
+    spread : bool
+        Even density over the core instead of shortest wires.
+    repair : bool
+        Give cells the size that their loads ask for, and buffers, in the core as placed.
+    """
+
+    utilisation: float = 0.7
+    aspect: float = 1.0
+    effort: int = 1
+    spread: bool = False
+    repair: bool = False
+
+    @property
+    def command(self) -> str:
+        """As the command line takes them."""
+        text = f"--utilisation {self.utilisation:g} --aspect {self.aspect:g} --effort {self.effort}"
+        return text + (" --spread" if self.spread else "") + (" --repair" if self.repair else "")
+
+
+def place_design(
+    design: Design, folder: Path, journal: Journal, options: PlacementOptions | None = None
 ) -> tuple[Metric, ...]:
     """Place a synthesised design and judge that every cell stands legally."""
-    from flows.physical.measure import measure_placement
-
+    options, mapped = options or PlacementOptions(), Mapped(folder=folder)
     with journal.step(f"placement of {mapped.synthesised.cells:,} cells"):
-        command = f"liquidcal place {preset} --utilisation {utilisation:g} --aspect {aspect:g} --effort {effort}"
-        command += (" --spread" if spread else "") + (" --repair" if repair else "") + chosen.options
         placed, busy, metrics = measure_placement(
-            mapped, utilisation=utilisation, aspect=aspect, effort=effort, spread=spread, repair=repair, command=command
-        )
+            mapped, utilisation=options.utilisation, aspect=options.aspect, effort=options.effort,
+            spread=options.spread, repair=options.repair, command=design.command("place", options.command),
+        )  # fmt: skip
     journal.check(
         Check(
-            name="every cell stands in the core, none on another",
-            passed=placed.overlaps == 0,
-            compared=len(placed.x_um),
-            unit="cells",
+            name="every cell stands in the core, none on another", passed=placed.overlaps == 0,
+            compared=len(placed.x_um), unit="cells",
             detail=f"{placed.area_um2 / 1e6:.3f} mm2, {placed.wire_um.sum() / 1e6:.2f} m of wire, "
             f"worst bin wants {100 * busy.worst:.0f} % of its tracks",
         )
-    )
+    )  # fmt: skip
     return metrics
+
+
+def _no_outlines(design: Design) -> str:
+    """A library without LEF files says nothing of the size of its cells."""
+    return "" if design.cells.lef else f"{design.cells.name} has no LEF files: not placed, wires from its wire load"
+
+
+PLACEMENT = Step(
+    name="place",
+    work=place_design,
+    options=PlacementOptions,
+    reads=("synthesis/netlist.json",),
+    writes=("placement/placement.npz", "placement/placement.png", "placement/metrics.json"),
+    tools=("coloquinte", "matplotlib", "numpy", "scipy"),
+    skipped=_no_outlines,
+)

@@ -1,44 +1,63 @@
-"""Step: static timing of a placed design."""
+"""Step: static timing of a synthesised design, placed or not."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
 
 from flows.common.journal import Check, Journal
+from flows.common.metrics import Metric
+from flows.designs.design import Design
+from flows.physical.mapped import Mapped
+from flows.physical.measure import measure_timing
+from flows.steps.step import Step
 
-if TYPE_CHECKING:
-    from flows.common.metrics import Metric
-    from flows.designs.design import Design
-    from flows.physical.mapped import Mapped
-    from flows.physical.timing import TimingReport
-
-__all__ = ["run_timing"]
+__all__ = ["TIMING", "TimingOptions", "time_design"]
 
 
-def run_timing(
-    journal: Journal,
-    chosen: Design,
-    mapped: Mapped,
-    *,
-    preset: str,
-    period_ns: float | None = None,
-    paths: int = 10,
-) -> tuple[TimingReport, tuple[Metric, ...]]:
-    """Time a synthesised design and judge its setup slack."""
-    from flows.physical.measure import measure_timing
+@dataclass(frozen=True, kw_only=True)
+class TimingOptions:
+    """What is timed.
 
-    period_ns = chosen.period_ns if period_ns is None else period_ns
+    Attributes
+    ----------
+    period_ns : float or None
+        Period of the clock; None: the design's own.
+    paths : int
+        Worst paths to report.
+    """
+
+    period_ns: float | None = None
+    paths: int = 10
+
+
+def time_design(
+    design: Design, folder: Path, journal: Journal, options: TimingOptions | None = None
+) -> tuple[Metric, ...]:
+    """Time a synthesised design and judge its setup slack; paths are in ``timing/timing.json``."""
+    options, mapped = options or TimingOptions(), Mapped(folder=folder)
+    period_ns = design.period_ns if options.period_ns is None else options.period_ns
     with journal.step(f"OpenSTA on {mapped.netlist.cells:,} cells"):
-        command = f"liquidcal time {preset} --period {period_ns:g}{chosen.options}"
-        report, metrics = measure_timing(mapped, period_ns=period_ns, reuse=chosen.reuse, paths=paths, command=command)
+        command = design.command("time", f"--period {period_ns:g}")
+        report, metrics = measure_timing(
+            mapped, period_ns=period_ns, reuse=design.reuse, paths=options.paths, command=command
+        )
     journal.check(
         Check(
-            name=f"setup at {1000 / period_ns:g} MHz",
-            passed=report.setup_slack_ns >= 0,
-            compared=len(report.endpoint_slacks_ns),
-            unit="end points",
+            name=f"setup at {1000 / period_ns:g} MHz", passed=report.setup_slack_ns >= 0,
+            compared=len(report.endpoint_slacks_ns), unit="end points",
             detail=f"slack {report.setup_slack_ns:.2f} ns after {report.plan.uncertainty_ns:.2f} ns of skew and "
             f"jitter; largest clock {report.fmax_mhz:.1f} MHz",
         )
-    )
-    return report, metrics
+    )  # fmt: skip
+    return metrics
+
+
+TIMING = Step(
+    name="time",
+    work=time_design,
+    options=TimingOptions,
+    reads=("synthesis/netlist.json", "placement/placement.npz", "placement/repair.json"),
+    writes=("timing/timing.json", "timing/metrics.json"),
+    tools=("OpenSTA", "numpy"),
+)

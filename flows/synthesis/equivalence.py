@@ -11,7 +11,7 @@ from typing import Literal
 
 from flows.library.library import CellLibrary
 from flows.synthesis.result import SynthesisResult, public_name
-from flows.tools.yosys import YosysError, quote, run_yosys
+from flows.tools.yosys import YosysError, quote, run_yosys, sat_answers
 
 __all__ = ["Equivalence", "equivalence", "write_simulation_model"]
 
@@ -22,7 +22,7 @@ __all__ = ["Equivalence", "equivalence", "write_simulation_model"]
 def read_command(source: str | Path | Sequence[Path], directory: Path) -> tuple[str, str | None]:
     """The yosys command that reads the source, and its text where it is RTLIL."""
     if isinstance(source, str):
-        if re.search(r"^\s*endmodule\b", source, re.MULTILINE) or re.search(r"\bendmodule\b", source):
+        if re.search(r"\bendmodule\b", source):
             (directory / "source.v").write_text(source)
             return "read_verilog -sv source.v", None
         if re.search(r"^module \\", source, re.MULTILINE):
@@ -88,7 +88,7 @@ def write_simulation_model(
 
 @dataclass(frozen=True, kw_only=True)
 class Equivalence:
-    """Outcome of `equivalence`: `proved`, or a counterexample or an unproved rest, told by the end of the log."""
+    """Outcome of `equivalence`: `proved`, or a counterexample or an unproved rest, as the end of the log says."""
 
     module: str
     proved: bool
@@ -176,7 +176,7 @@ def equivalence(
         done = run_yosys("\n".join(lines) + "\n", directory=directory, name="equivalence", timeout_s=timeout_s)
     except YosysError as error:
         # only these two ends are answers; a time limit or a refused design is none
-        refuted = re.search(r"^ERROR: Called with -verify and proof did fail!", error.log, re.MULTILINE)
+        refuted = sat_answers(error.log).refuted
         open_rest = re.search(
             r"^ERROR: Found \d+ unproven \$equiv cells in 'equiv_status -assert'", error.log, re.MULTILINE
         )

@@ -2,49 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from flows.tools.rtlil import split_rtlil
 
 __all__ = ["merge_identical_modules"]
-
-
-# --- equal modules --------------------------------------------------------------------------------------------------
-
-_PRIVATE = re.compile(r"(?<!\S)\$\S+")
-_DEFINES = re.compile(r"^\s*(?:wire|cell|memory|process)\b.*?(\S+)$")
-_CELL = re.compile(r"^(\s*cell )(\S+)( \S+)$")
-
-
-@dataclass
-class _Module:
-    name: str
-    header: list[str]
-    body: list[str]
-
-
-def _split_modules(rtlil: str) -> tuple[list[str], list[_Module]]:
-    """Split RTLIL text into what precedes the modules and the modules, each with its attributes as header."""
-    preamble: list[str] = []
-    modules: list[_Module] = []
-    header: list[str] = []
-    current: _Module | None = None
-    for line in rtlil.splitlines():
-        if current is not None:
-            if line == "end":
-                modules.append(current)
-                current = None
-            else:
-                current.body.append(line)
-        elif line.startswith("module "):
-            current = _Module(line.split(" ", 1)[1].strip(), header, [])
-            header = []
-        elif line.startswith("attribute "):
-            header.append(line)
-        elif line.strip() and not line.startswith("#"):
-            preamble.append(line)
-    if current is not None:
-        raise ValueError(f"RTLIL text ends inside module {current.name}")
-    return preamble, modules
 
 
 def merge_identical_modules(rtlil: str) -> tuple[str, dict[str, str]]:
@@ -70,7 +30,7 @@ def merge_identical_modules(rtlil: str) -> tuple[str, dict[str, str]]:
     ValueError
         The text is no RTLIL, or its modules instantiate each other in a circle.
     """
-    preamble, modules = _split_modules(rtlil)
+    preamble, modules = split_rtlil(rtlil)
     if not modules:
         raise ValueError("RTLIL text without a module")
     by_name = {module.name: module for module in modules}
@@ -87,21 +47,11 @@ def merge_identical_modules(rtlil: str) -> tuple[str, dict[str, str]]:
             raise ValueError(f"module {name} contains itself")
         state[name] = 1
         module = by_name[name]
-        for index, line in enumerate(module.body):
-            if (cell := _CELL.match(line)) and cell.group(2) in by_name:
-                visit(cell.group(2))
-                target = representative.get(cell.group(2), cell.group(2))
-                module.body[index] = f"{cell.group(1)}{target}{cell.group(3)}"
-        private: dict[str, str] = {}
-        for line in module.body:
-            if (defined := _DEFINES.match(line)) and defined.group(1).startswith("$"):
-                private.setdefault(defined.group(1), f"${len(private)}")
-        text = "\n".join(
-            _PRIVATE.sub(lambda match: private.get(match.group(), match.group()), line)
-            for line in [*module.header, *module.body]
-            if not line.lstrip().startswith(("attribute \\src ", "attribute \\hdlname "))
-        )
-        first = seen.setdefault(text, name)
+        for index, kind in module.cell_types():
+            if kind in by_name:
+                visit(kind)
+                module.set_cell_type(index, representative.get(kind, kind))
+        first = seen.setdefault(module.content(), name)
         if first != name:
             representative[name] = first
         state[name] = 2
@@ -111,5 +61,5 @@ def merge_identical_modules(rtlil: str) -> tuple[str, dict[str, str]]:
     lines = list(preamble)
     for module in modules:
         if module.name not in representative:
-            lines += [*module.header, f"module {module.name}", *module.body, "end"]
+            lines += module.lines
     return "\n".join(lines) + "\n", representative

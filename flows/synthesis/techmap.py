@@ -1,113 +1,36 @@
-"""Technology maps of arithmetic: from yosys' wide cells to the cells of a library."""
+"""Technology maps of arithmetic: from yosys' wide cells over full-adder boxes to the cells of a library.
+
+The maps are Verilog files in ``techmaps/``, for yosys' ``techmap`` command.
+"""
 
 from __future__ import annotations
 
+from importlib import resources
+from pathlib import Path
+
 from flows.library.library import AdderCell
+from flows.synthesis.recipe import Recipe
 
-# --- technology maps ------------------------------------------------------------------------------------------------
+__all__ = ["cell_map", "techmap", "write_techmaps"]
 
-FULL_ADDER_BOX = r"""
-(* blackbox *)
-module _liquidcal_fa_ (input A, input B, input CI, output CO, output S);
-endmodule
-"""
+DEPENDS_ON = ("techmaps",)
 
-# `$fa` is a row of full adders (X carry, Y sum); `$alu` as yosys' manual defines it
-CARRY_SAVE_MAP = r"""
-(* techmap_celltype = "$fa" *)
-module liquidcal_carry_save (A, B, C, X, Y);
-  parameter WIDTH = 1;
-  (* force_downto *) input [WIDTH-1:0] A, B, C;
-  (* force_downto *) output [WIDTH-1:0] X, Y;
-  genvar i;
-  generate for (i = 0; i < WIDTH; i = i + 1) begin : bits
-    _liquidcal_fa_ fa (.A(A[i]), .B(B[i]), .CI(C[i]), .CO(X[i]), .S(Y[i]));
-  end endgenerate
-endmodule
-"""
 
-RIPPLE_MAP = r"""
-(* techmap_celltype = "$alu" *)
-module liquidcal_ripple (A, B, CI, BI, X, Y, CO);
-  parameter A_SIGNED = 0;
-  parameter B_SIGNED = 0;
-  parameter A_WIDTH = 1;
-  parameter B_WIDTH = 1;
-  parameter Y_WIDTH = 1;
-  (* force_downto *) input [A_WIDTH-1:0] A;
-  (* force_downto *) input [B_WIDTH-1:0] B;
-  input CI, BI;
-  (* force_downto *) output [Y_WIDTH-1:0] X, Y, CO;
-  (* force_downto *) wire [Y_WIDTH-1:0] a, extended, b;
-  (* force_downto *) wire [Y_WIDTH:0] carry;
-  \$pos #(.A_SIGNED(A_SIGNED), .A_WIDTH(A_WIDTH), .Y_WIDTH(Y_WIDTH)) extend_a (.A(A), .Y(a));
-  \$pos #(.A_SIGNED(B_SIGNED), .A_WIDTH(B_WIDTH), .Y_WIDTH(Y_WIDTH)) extend_b (.A(B), .Y(extended));
-  assign b = extended ^ {Y_WIDTH{BI}};
-  assign carry[0] = CI;
-  genvar i;
-  generate for (i = 0; i < Y_WIDTH; i = i + 1) begin : bits
-    _liquidcal_fa_ fa (.A(a[i]), .B(b[i]), .CI(carry[i]), .CO(carry[i + 1]), .S(Y[i]));
-  end endgenerate
-  assign X = a ^ b;
-  assign CO = carry[Y_WIDTH:1];
-endmodule
-"""
-
-# a full adder with a constant or twice the same input is less than a full adder
-SIMPLIFY_MAP = r"""
-(* techmap_celltype = "_liquidcal_fa_" *)
-module liquidcal_simplify (A, B, CI, CO, S);
-  input A, B, CI;
-  output CO, S;
-  parameter _TECHMAP_CONSTMSK_A_ = 0;
-  parameter _TECHMAP_CONSTVAL_A_ = 0;
-  parameter _TECHMAP_CONSTMSK_B_ = 0;
-  parameter _TECHMAP_CONSTVAL_B_ = 0;
-  parameter _TECHMAP_CONSTMSK_CI_ = 0;
-  parameter _TECHMAP_CONSTVAL_CI_ = 0;
-  parameter _TECHMAP_BITS_CONNMAP_ = 0;
-  parameter [_TECHMAP_BITS_CONNMAP_-1:0] _TECHMAP_CONNMAP_A_ = 0;
-  parameter [_TECHMAP_BITS_CONNMAP_-1:0] _TECHMAP_CONNMAP_B_ = 0;
-  parameter [_TECHMAP_BITS_CONNMAP_-1:0] _TECHMAP_CONNMAP_CI_ = 0;
-  localparam A0 = _TECHMAP_CONSTMSK_A_ && _TECHMAP_CONSTVAL_A_ !== 1'b1;
-  localparam B0 = _TECHMAP_CONSTMSK_B_ && _TECHMAP_CONSTVAL_B_ !== 1'b1;
-  localparam C0 = _TECHMAP_CONSTMSK_CI_ && _TECHMAP_CONSTVAL_CI_ !== 1'b1;
-  generate
-    if (A0) begin assign CO = B & CI; assign S = B ^ CI; end
-    else if (B0) begin assign CO = A & CI; assign S = A ^ CI; end
-    else if (C0) begin assign CO = A & B; assign S = A ^ B; end
-    else if (_TECHMAP_CONSTMSK_A_) begin assign CO = B | CI; assign S = ~(B ^ CI); end
-    else if (_TECHMAP_CONSTMSK_B_) begin assign CO = A | CI; assign S = ~(A ^ CI); end
-    else if (_TECHMAP_CONSTMSK_CI_) begin assign CO = A | B; assign S = ~(A ^ B); end
-    else if (_TECHMAP_CONNMAP_A_ == _TECHMAP_CONNMAP_B_) begin assign CO = A; assign S = CI; end
-    else if (_TECHMAP_CONNMAP_A_ == _TECHMAP_CONNMAP_CI_) begin assign CO = A; assign S = B; end
-    else if (_TECHMAP_CONNMAP_B_ == _TECHMAP_CONNMAP_CI_) begin assign CO = B; assign S = A; end
-    else wire _TECHMAP_FAIL_ = 1;
-  endgenerate
-endmodule
-"""
-
-# only one output used: gates are smaller than the compound cell
-PARTIAL_MAP = r"""
-(* techmap_celltype = "_liquidcal_fa_sum_" *)
-module liquidcal_sum_only (A, B, CI, CO, S);
-  input A, B, CI;
-  output CO, S;
-  assign S = A ^ B ^ CI;
-  assign CO = 1'bx;
-endmodule
-(* techmap_celltype = "_liquidcal_fa_carry_" *)
-module liquidcal_carry_only (A, B, CI, CO, S);
-  input A, B, CI;
-  output CO, S;
-  assign CO = (A & B) | (CI & (A | B));
-  assign S = 1'bx;
-endmodule
-"""
+def techmap(name: str) -> str:
+    """Verilog text of the map ``techmaps/<name>.v``."""
+    return (resources.files("flows.synthesis") / "techmaps" / f"{name}.v").read_text()
 
 
 def cell_map(adder: AdderCell, complement: bool) -> str:
-    """Technology map from the full-adder box to the library's cell."""
+    """Technology map from the full-adder box to the library's cell.
+
+    Parameters
+    ----------
+    adder : AdderCell
+        Full adder of the library.
+    complement : bool
+        The cell works on complemented operands; see `Recipe`.
+    """
     nets = ("~A", "~B", "~CI") if complement else ("A", "B", "CI")
     pins = ", ".join(f".{pin}({net})" for pin, net in zip(adder.inputs, nets, strict=True))
     body = f"\\{adder.cell} _TECHMAP_REPLACE_ ({pins}, .{adder.sum}(s), .{adder.carry}(co));"
@@ -120,11 +43,20 @@ def cell_map(adder: AdderCell, complement: bool) -> str:
     )
 
 
-GATES_MAP = """
-(* techmap_celltype = "_liquidcal_fa_" *)
-module liquidcal_fa_gates (input A, input B, input CI, output CO, output S);
-  wire t = A ^ B;
-  assign S = t ^ CI;
-  assign CO = (A & B) | (CI & t);
-endmodule
-"""
+def write_techmaps(folder: Path, recipe: Recipe, adder: AdderCell | None) -> None:
+    """Write the maps that the scripts of `flows.synthesis.synthesise` read.
+
+    Parameters
+    ----------
+    folder : Path
+    recipe : Recipe
+    adder : AdderCell or None
+        Full adder of the library; boxes become gates where it has none or the recipe does not want it.
+    """
+    (folder / "full_adder_box.v").write_text(techmap("full_adder_box"))
+    (folder / "simplify_map.v").write_text(techmap("simplify"))
+    (folder / "partial_map.v").write_text(techmap("partial"))
+    arithmetic = [techmap("carry_save"), *([techmap("ripple")] if recipe.ripple else [])]
+    (folder / "arithmetic_map.v").write_text("".join(arithmetic))
+    cells = techmap("gates") if adder is None or not recipe.adder_cells else cell_map(adder, recipe.complement)
+    (folder / "cell_map.v").write_text(cells)

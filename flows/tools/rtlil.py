@@ -1,17 +1,20 @@
-"""A small reader of RTLIL text as yosys writes it: modules, wires, cells, connections, down to single bits.
+"""RTLIL text as yosys writes it: the one module that knows how it looks.
 
-Enough to edit a design cell by cell (flows/verification/mutation.py) and to argue about its structure
-(flows/formal/encoder.py). Bits are strings: ``"0"``, ``"1"``, ``"x"`` for constants, ``"\\name [3]"`` for bit 3 of a
-wire; lists of bits start with the least significant one. Format: yosys manual, appendix "RTLIL text representation".
+`parse_rtlil` reads modules, wires, cells and connections down to single bits: enough to edit a design cell by cell
+(flows/verification/mutation.py), to argue about its structure (flows/formal/encoder.py), and to find the names of its
+nets (flows/campaign/netlist.py). `split_rtlil` only takes a design apart into the texts of its modules, processes
+included (flows/synthesis/merge.py). Bits are strings: ``"0"``, ``"1"``, ``"x"`` for constants, ``"\\name [3]"`` for bit
+3 of a wire; lists of bits start with the least significant one. Format: yosys manual, appendix "RTLIL text
+representation".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-__all__ = ["Cell", "RtlilModule", "Wire", "constant", "parse_rtlil", "sigspec"]
+__all__ = ["Cell", "ModuleText", "RtlilModule", "Wire", "constant", "parse_rtlil", "sigspec", "split_rtlil"]
 
 _TOKEN = re.compile(r"\{|\}|\[\d+(?::\d+)?\]|\d+'[01xzm-]*|[\\$]\S+|-?\d+")
 
@@ -152,8 +155,15 @@ def constant(bit: str) -> bool:
     return len(bit) == 1
 
 
-def parse_rtlil(text: str) -> dict[str, RtlilModule]:
+def parse_rtlil(text: str, kinds: re.Pattern[str] | None = None) -> dict[str, RtlilModule]:
     """Modules of a design without processes (run ``proc`` first), by name.
+
+    Parameters
+    ----------
+    text : str
+    kinds : Pattern, optional
+        Types of the cells to read, from their first character on, the backslash included; all if left out. Whole chips
+        have millions of cells, of which some questions need few.
 
     Raises
     ------
@@ -187,6 +197,12 @@ def parse_rtlil(text: str) -> dict[str, RtlilModule]:
                 )  # fmt: skip
                 module.wire_attributes[name], pending = pending, []
             case ["cell", kind, name] if module is not None:
+                if kinds is not None and not kinds.match(kind):
+                    pending = []
+                    for _, inner in lines:
+                        if inner == "  end":
+                            break
+                    continue
                 cell = Cell(name=name, type=kind, attributes=_attributes(pending), parameters={}, connections={})
                 pending = []
                 for _, inner in lines:
@@ -237,3 +253,87 @@ def _split_connect(text: str) -> tuple[str, str]:
     if len(ends) != 2:
         raise ValueError(f"not a connection of two signals: {text!r}")
     return text[: ends[0]].strip(), text[ends[0] :].strip()
+
+
+# --- texts of modules -------------------------------------------------------------------------------------------------
+
+_PRIVATE = re.compile(r"(?<!\S)\$\S+")
+_DEFINES = re.compile(r"^\s*(?:wire|cell|memory|process)\b.*?(\S+)$")
+_CELL = re.compile(r"^(\s*cell )(\S+)( \S+)$")
+
+
+@dataclass
+class ModuleText:
+    """The text of a module.
+
+    Attributes
+    ----------
+    name : str
+        As written, with backslash.
+    header : list of str
+        Its attributes, which stand in front of it.
+    body : list of str
+        Lines between ``module`` and ``end``.
+    """
+
+    name: str
+    header: list[str]
+    body: list[str]
+
+    @property
+    def lines(self) -> list[str]:
+        """The module as it stands in a design."""
+        return [*self.header, f"module {self.name}", *self.body, "end"]
+
+    def cell_types(self) -> Iterator[tuple[int, str]]:
+        """Line number in `body` and type of each cell."""
+        for index, line in enumerate(self.body):
+            if cell := _CELL.match(line):
+                yield index, cell.group(2)
+
+    def set_cell_type(self, index: int, kind: str) -> None:
+        """Give the cell in a line of `body` another type."""
+        self.body[index] = _CELL.sub(lambda cell: f"{cell.group(1)}{kind}{cell.group(3)}", self.body[index])
+
+    def content(self) -> str:
+        """What the module is, whatever its name: source locations left out, private (``$``) names numbered anew."""
+        private: dict[str, str] = {}
+        for line in self.body:
+            if (defined := _DEFINES.match(line)) and defined.group(1).startswith("$"):
+                private.setdefault(defined.group(1), f"${len(private)}")
+        return "\n".join(
+            _PRIVATE.sub(lambda match: private.get(match.group(), match.group()), line)
+            for line in [*self.header, *self.body]
+            if not line.lstrip().startswith(("attribute \\src ", "attribute \\hdlname "))
+        )
+
+
+def split_rtlil(text: str) -> tuple[list[str], list[ModuleText]]:
+    """Lines that precede the modules of a design, and the modules in order.
+
+    Raises
+    ------
+    ValueError
+        The text ends inside a module.
+    """
+    preamble: list[str] = []
+    modules: list[ModuleText] = []
+    header: list[str] = []
+    current: ModuleText | None = None
+    for line in text.splitlines():
+        if current is not None:
+            if line == "end":
+                modules.append(current)
+                current = None
+            else:
+                current.body.append(line)
+        elif line.startswith("module "):
+            current = ModuleText(line.split(" ", 1)[1].strip(), header, [])
+            header = []
+        elif line.startswith("attribute "):
+            header.append(line)
+        elif line.strip() and not line.startswith("#"):
+            preamble.append(line)
+    if current is not None:
+        raise ValueError(f"RTLIL text ends inside module {current.name}")
+    return preamble, modules

@@ -1,4 +1,4 @@
-"""Verilog text: ports of a module, modules of a file and what they instantiate."""
+"""Verilog text as yosys writes it: ports, modules and what they instantiate; lines and clocks that are added."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Port", "read_ports", "split_modules"]
+__all__ = ["Port", "append_to_modules", "closure", "instances", "read_ports", "separate_clock", "split_modules"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +80,51 @@ def closure(modules: Mapping[str, str], top: str) -> list[str]:
     for name in found:
         found += [child for child in dict.fromkeys(children[name]) if child not in found]
     return found
+
+
+def append_to_modules(verilog: str, lines: Mapping[str, str]) -> str:
+    """The text with further lines at the end of some modules, by name; the rest stays as it is."""
+
+    def appended(found: re.Match[str]) -> str:
+        return found.group(0)[: -len("endmodule")] + lines.get(found.group(1), "") + "endmodule"
+
+    return re.sub(r"^module \\?(\S+?) ?\(.*?^endmodule", appended, verilog, flags=re.MULTILINE | re.DOTALL)
+
+
+def separate_clock(verilog: str, top: str, *, instances: str, clock: str, new: str) -> tuple[str, int]:
+    """Give some instances in a module a clock input of their own.
+
+    Parameters
+    ----------
+    verilog : str
+        Text that holds the module `top` and no other of its name.
+    top : str
+        The module: it gets one more input, the first in its list of ports.
+    instances : str
+        Regular expression of the instances' names.
+    clock : str
+        Net and port that they have been clocked by.
+    new : str
+        Name of the new input.
+
+    Returns
+    -------
+    verilog : str
+    count : int
+        Instances that were found.
+
+    Raises
+    ------
+    ValueError
+        The module has no list of ports.
+    """
+    found = re.compile(rf"(^  \S+ (?:{instances}) \((?:(?!\);).)*?\.{clock}\(){clock}\)", re.MULTILINE | re.DOTALL)
+    verilog, count = found.subn(rf"\g<1>{new})", verilog)
+    head = re.compile(rf"(^module \\?{re.escape(top)} ?)\((.*?)\);", re.MULTILINE | re.DOTALL)
+    verilog, heads = head.subn(rf"\g<1>({new}, \g<2>);\n  input {new};", verilog, count=1)
+    if heads != 1:
+        raise ValueError(f"module {top!r} has no list of ports")
+    return verilog, count
 
 
 def _short(verilog: str) -> str:

@@ -8,13 +8,14 @@ import importlib.util
 import os
 import re
 import sys
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from flows.common.errors import ToolError
 from flows.common.process import Finished, run_module, run_process
 
-__all__ = ["SAT_TIMEOUT", "YosysError", "quote", "run_abc", "run_yosys", "yosys_version"]
+__all__ = ["SatAnswers", "YosysError", "quote", "run_abc", "run_yosys", "sat_answers", "yosys_version"]
 
 DEPENDS_ON = ("_yosys_child.py",)
 
@@ -26,8 +27,37 @@ class YosysError(ToolError):
         super().__init__("yosys", message, log)
 
 
-SAT_TIMEOUT = "Interrupted SAT solver: TIMEOUT"
-"""Line of the log where the SAT solver of yosys gave up at its own limit (``sat -timeout``)."""
+@dataclass(frozen=True, kw_only=True)
+class SatAnswers:
+    """What the runs of ``sat -verify`` of one script answered, as its log says.
+
+    Attributes
+    ----------
+    proved : int
+        Goals that hold for every input.
+    refuted : bool
+        The last goal does not; the script ended there.
+    undecided : bool
+        The solver gave up at its own limit (``sat -timeout``); the script ended there.
+    model : dict of str to int
+        Values of signals, without the backslash, for which the refuted goal fails.
+    """
+
+    proved: int
+    refuted: bool
+    undecided: bool
+    model: dict[str, int]
+
+
+def sat_answers(log: str) -> SatAnswers:
+    """Read the log of a script with ``sat -verify`` commands."""
+    refuted = "model found: FAIL" in log
+    values = re.findall(r"^\s+\\(\w+)\s+\S+\s+\S+\s+([01]+)\s*$", log, re.MULTILINE) if refuted else []
+    return SatAnswers(
+        proved=log.count("SAT proof finished - no model found: SUCCESS!"), refuted=refuted,
+        undecided="Interrupted SAT solver: TIMEOUT" in log,
+        model={signal: int(binary, 2) for signal, binary in values},
+    )  # fmt: skip
 
 
 def quote(path: str | os.PathLike[str]) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.common.journal import Check, Journal
+from flows.designs.design import Design
 from flows.designs.macro_image import macro_image
 from flows.formal.crossbar import proof_count, prove_crossbar, prove_loaded
 from flows.formal.solver import Proof, Status
@@ -43,6 +44,7 @@ from flows.verification.crossbar_stimulus import (
     random_image,
     random_readout,
 )
+from flows.verification.options import VerificationOptions
 from flows.verification.result import VerificationReport, mutation_check, proof_check
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.example_specs import campaign_spec, random_spec
@@ -64,6 +66,7 @@ __all__ = [
     "load_recordings",
     "play",
     "verify",
+    "verify_design",
 ]
 
 STEPS = "steps"
@@ -460,3 +463,18 @@ def verify(
             check, campaign = check_mutants(mutated, seed, mutants, threads=threads, advance=advance)
         note(check)
     return VerificationReport(spec=spec, seed=seed, checks=tuple(checks), campaign=campaign, proofs=proved)
+
+
+def verify_design(design: Design, journal: Journal, options: VerificationOptions) -> VerificationReport:
+    """`verify` for a crossbar of the command line. Raises ValueError for options that are an encoder's."""
+    spec = design.spec
+    if options.vectors:
+        raise ValueError(f"published vectors are for an encoder; {spec.name} is none")
+    with journal.step(f"{spec.name}: conductances and recordings"):
+        conductances, samples = load_recordings(
+            spec, options.recordings, options.weights, options.count, options.seed
+        )  # fmt: skip
+    return verify(
+        spec, conductances, journal=journal, seed=options.seed, steps=options.crossings or design.crossings,
+        recordings=samples, random_specs=options.random_specs, mutants=options.mutants, proofs=options.proofs,
+    )  # fmt: skip

@@ -13,23 +13,34 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.common.journal import Check, Journal
+from flows.designs.design import Design
 from flows.formal.encoder import proof_count, prove_encoder
 from flows.formal.solver import Proof
 from flows.simulation.encoder import EncoderBench, EncoderDesign, encoder_design
 from flows.simulation.native import NativeModel
 from flows.verification import mutation
 from flows.verification.encoder_stimulus import Segment, Stimulus, make_stimulus, segments, start_frames
+from flows.verification.options import VerificationOptions
 from flows.verification.result import Advance, VerificationReport, mutation_check, proof_check
 from sim.fixed_point import IntArray
 from sim.hgcal_encoder.configuration.registers import ADDRESS_WIDTH, register_map, register_writes
 from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.example_specs import campaign_spec, random_spec
+from sim.hgcal_encoder.files.settings_files import load_settings
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
-from sim.hgcal_encoder.settings import load_settings
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.words import HEADER
 
-__all__ = ["check_directed", "check_mutants", "check_proofs", "check_vectors", "check_volume", "play", "verify"]
+__all__ = [
+    "check_directed",
+    "check_mutants",
+    "check_proofs",
+    "check_vectors",
+    "check_volume",
+    "play",
+    "verify",
+    "verify_design",
+]
 
 CROSSINGS = "bunch crossings"
 
@@ -300,3 +311,13 @@ def verify(
             check, campaign = check_mutants(mutated, seed, mutants, threads=threads, advance=advance)
         note(check)
     return VerificationReport(spec=spec, seed=seed, checks=tuple(checks), campaign=campaign, proofs=proved)
+
+
+def verify_design(design: Design, journal: Journal, options: VerificationOptions) -> VerificationReport:
+    """`verify` for an encoder of the command line. Raises ValueError for options that are a crossbar's."""
+    if options.recordings is not None or options.weights is not None:
+        raise ValueError(f"recordings and weights to verify with are for a crossbar; {design.spec.name} is none")
+    return verify(
+        design.spec, journal=journal, seed=options.seed, crossings=options.crossings or design.crossings,
+        vectors=options.vectors, random_specs=options.random_specs, mutants=options.mutants, proofs=options.proofs,
+    )  # fmt: skip

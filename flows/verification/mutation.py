@@ -25,6 +25,7 @@ import numpy as np
 from flows.common.errors import ToolTimeout
 from flows.simulation.native import NativeModel, build_native
 from flows.tools.rtlil import Cell, RtlilModule, Wire, constant, parse_rtlil, sigspec
+from flows.tools.verilog import append_to_modules
 from flows.tools.yosys import YosysError, run_yosys
 
 __all__ = [
@@ -363,14 +364,11 @@ def schemata(modules: Mapping[str, RtlilModule], top: str, mutants: Sequence[Mut
         run_yosys(script, directory=work, timeout_s=timeout_s)
         verilog = (work / "mutants.v").read_text().partition("\n")[2]
 
-    def switches(found: re.Match[str]) -> str:
-        lines = [
-            f"  assign mutant_{m.number}_on = harness.mutant == 32'd{m.number};\n"
-            for m in by_module.get(found.group(1), ())
-        ]
-        return found.group(0)[: -len("endmodule")] + "".join(lines) + "endmodule"
-
-    return re.sub(r"^module \\?(\S+?) ?\(.*?^endmodule", switches, verilog, flags=re.MULTILINE | re.DOTALL)
+    switches = {
+        name: "".join(f"  assign mutant_{m.number}_on = harness.mutant == 32'd{m.number};\n" for m in mutants)
+        for name, mutants in by_module.items()
+    }
+    return append_to_modules(verilog, switches)
 
 
 def module_equivalent(

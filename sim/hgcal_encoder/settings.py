@@ -1,25 +1,15 @@
-"""Settings of the data path outside the network, and readers for the settings files that users have.
-
-Two spellings are published, and each implies the order of cells in an input word: first silicon (``Algorithm:
-{density, select}``, ``FormatterBuffer: {mask_ae, mask_ae2, ...}``) and production (``ConfigAlgo``,
-``FormatterBuffer: Global: {active_etxs, keep_auto_encoder_bits}``). Both may carry the weight image under ``Encoder``.
-"""
+"""Settings of the data path outside the network."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from operator import index
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 
 from sim.fixed_point import IntArray, check_range
 from sim.hgcal_encoder.calibrate import CALIBRATION
 from sim.hgcal_encoder.spec import CELLS, ECON_T, ETX_WORDS, EncoderSpec, WordOrder
-from sim.hgcal_encoder.weights import BLOCKS, Weights
 from sim.messages import shown
 
 AUTOENCODER = 4
@@ -131,143 +121,3 @@ def keep_mask(spec: EncoderSpec, bits: int) -> int:
 def bits_per_latent(spec: EncoderSpec, etx_count: int) -> int:
     """Bits of every latent that fit on `etx_count` links: 1, 3, 5, 7, 9 for 1 to 5 links of ECON_T."""
     return min(spec.capacity(etx_count) // spec.latents, spec.latent.width)
-
-
-def load_settings(path: Path, spec: EncoderSpec = ECON_T) -> tuple[Settings, Weights | None]:
-    """Read a published ECON-T settings file (YAML).
-
-    Parameters
-    ----------
-    path : Path
-        Settings file.
-    spec : EncoderSpec
-        Network that the weight image belongs to.
-
-    Returns
-    -------
-    settings : Settings
-    weights : Weights or None
-        The weights, if the file carries an image.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is not YAML, selects another algorithm, or a section is missing or out of range.
-    """
-    table = read_table(path)
-    try:
-        chosen, settings = front_end(table, spec)
-        if chosen != AUTOENCODER:
-            raise ValueError(f"selects algorithm {chosen}; the autoencoder is {AUTOENCODER}")
-        buffer = section(table, "FormatterBuffer")
-        if settings.word_order is WordOrder.PRODUCTION:
-            mask = integer(buffer, "keep_auto_encoder_bits", "FormatterBuffer")
-        else:
-            mask = integer(buffer, "mask_ae", "FormatterBuffer")
-            mask |= (integer(buffer, "mask_ae2", "FormatterBuffer") if "mask_ae2" in buffer else 0) << 128
-        return replace(settings, keep_mask=mask), _weights(table, spec)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from None
-
-
-def read_table(path: Path) -> Mapping[Any, Any]:
-    """A YAML file of settings sections; `load_settings` lists the errors."""
-    try:
-        table = yaml.safe_load(Path(path).read_text())
-    except FileNotFoundError:
-        raise FileNotFoundError(f"no settings file at {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a YAML file: {str(error).splitlines()[0]}") from None
-    if not isinstance(table, Mapping):
-        raise ValueError(f"{path}: expected a table of settings sections")
-    return table
-
-
-def front_end(table: Mapping[Any, Any], spec: EncoderSpec = ECON_T) -> tuple[int, Settings]:
-    """Number of the chosen algorithm, and the settings that all algorithms share; the keep mask is left at its default.
-
-    Raises
-    ------
-    ValueError
-        If a section is missing or out of range.
-    """
-    select, factors = array(table, "Mux"), array(table, "Cal")
-    if "ConfigAlgo" in table:
-        algorithm = section(table, "ConfigAlgo")
-        chosen = integer(algorithm, "alg_type", "ConfigAlgo")
-        density = integer(algorithm, "alg_high_density", "ConfigAlgo")
-        etx_count = _links(integer(section(table, "FormatterBuffer"), "active_etxs", "FormatterBuffer"))
-        order = WordOrder.PRODUCTION
-    elif "Algorithm" in table:
-        algorithm = section(table, "Algorithm")
-        buffer = section(table, "FormatterBuffer")
-        chosen = integer(algorithm, "select", "Algorithm")
-        density = integer(algorithm, "density", "Algorithm")
-        # first silicon takes a number of links, under either name, and powers up with two
-        name = next((name for name in ("eporttx_numen", "active_etxs") if name in buffer), None)
-        etx_count = integer(buffer, name, "FormatterBuffer") if name else 2
-        order = WordOrder.P1
-    else:
-        raise ValueError(
-            f"expected a section ConfigAlgo (production) or Algorithm (first silicon), got {sorted(table)}"
-        )
-    if density not in (0, 1):
-        raise ValueError(f"density: expected 0 (low) or 1 (high), got {density}")
-    return chosen, Settings(
-        spec=spec, select=select, factors=factors, high_density=bool(density), etx_count=etx_count, word_order=order
-    )
-
-
-def _weights(table: Mapping[Any, Any], spec: EncoderSpec) -> Weights | None:
-    if "Encoder" not in table:
-        return None
-    encoder = table["Encoder"]
-    image = b""
-    for block in range(BLOCKS):
-        if not isinstance(encoder, Mapping) or block not in encoder:
-            raise ValueError(f"Encoder: block {block} is missing")
-        for offset in range(0, 136, 16):
-            size = 16 if offset < 128 else 6
-            name = f"weights_byte{offset}"
-            value = integer(encoder[block], name, f"Encoder.{block}")
-            if not 0 <= value < 1 << (8 * size):
-                raise ValueError(f"Encoder.{block}.{name}: expected {8 * size} bits, got {value:#x}")
-            image += value.to_bytes(size, "little")
-    return Weights.from_image(image, spec)
-
-
-def section(table: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
-    """A section, without the level ``Global`` that some files have; ValueError if it is missing."""
-    found = table.get(name)
-    if isinstance(found, Mapping) and isinstance(found.get("Global"), Mapping):
-        found = found["Global"]
-    if not isinstance(found, Mapping):
-        raise ValueError(f"section {name} is missing")
-    return found
-
-
-def integer(values: Mapping[Any, Any], name: str | int, where: str) -> int:
-    """A number of a section called `where` in messages; ValueError if it is missing or no integer."""
-    if name not in values:
-        raise ValueError(f"{where}: {name} is missing")
-    value = values[name]
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{where}.{name}: expected an integer, got {value!r}")
-    return value
-
-
-def array(table: Mapping[Any, Any], name: str) -> IntArray:
-    """One integer per trigger cell, numbered 0 ... 47 in the section; ValueError if one is missing."""
-    values = section(table, name)
-    return np.array([integer(values, cell, name) for cell in range(CELLS)])
-
-
-def _links(mask: int) -> int:
-    count = mask.bit_count()
-    if mask <= 0 or mask != (1 << count) - 1:
-        raise ValueError(
-            f"FormatterBuffer.active_etxs: expected a mask of links from 0 up (0x1f for five), got {mask:#x}"
-        )
-    return count

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from sim.files import replacing
-from sim.fixed_point import IntArray, Overflow, Rounding
-from sim.hgcal_encoder.spec import EncoderSpec
+from sim.fixed_point import IntArray, Overflow, Rounding, check_range
+from sim.foreign_files import read_npz
+from sim.hgcal_encoder.spec import CELLS, EncoderSpec
+from sim.messages import shown
 
 BLOCKS = 12
 """Register blocks of the image on ECON-T (one per eRx input)."""
@@ -161,12 +162,16 @@ class Weights:
         path = Path(path)
         try:
             if path.suffix == ".npz":
-                with np.load(path, allow_pickle=False) as arrays:
-                    return cls._from_arrays(arrays, spec)
-            return cls.from_image(_parse_hex(path.read_text()), spec)
+                arrays = read_npz(path)
+            else:
+                text = path.read_text(encoding="utf-8-sig")
         except FileNotFoundError:
             raise FileNotFoundError(f"no weight image at {path}") from None
-        except (ValueError, TypeError, OSError, EOFError, BadZipFile) as error:
+        except UnicodeDecodeError:
+            raise ValueError(f"{path}: neither an .npz archive by its name nor hexadecimal text") from None
+        try:
+            return cls._from_arrays(arrays, spec) if path.suffix == ".npz" else cls.from_image(_parse_hex(text), spec)
+        except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: {error}") from None
 
     @classmethod
@@ -174,7 +179,7 @@ class Weights:
         if missing := [name for name in _shapes(spec) if name not in arrays]:
             raise ValueError(f"expected arrays {', '.join(_shapes(spec))}; missing {', '.join(missing)}")
         if "spec" in arrays and str(arrays["spec"]) != spec.name:
-            raise ValueError(f"weights of {arrays['spec']}, but the encoder is {spec.name}")
+            raise ValueError(f"weights of {shown(str(arrays['spec']), quoted=False)}, but the encoder is {spec.name}")
         return cls(spec=spec, **{name: arrays[name] for name in _shapes(spec)})
 
     @classmethod
@@ -182,6 +187,30 @@ class Weights:
         """Uniformly random codes over the whole range of the weight format."""
         codes = rng.integers(spec.weight.min_code, spec.weight.max_code + 1, spec.parameters)
         return cls.from_codes(codes, spec)
+
+
+def load_multiplexer(path: Path) -> IntArray | None:
+    """Trigger cell of each grid cell that a trained model (``.npz``) carries; None for other weight files.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is no archive, or the multiplexer is not one trigger cell for each of 48 grid cells.
+    """
+    if Path(path).suffix != ".npz":
+        return None
+    arrays = read_npz(path)
+    if "multiplexer" not in arrays:
+        return None
+    try:
+        cells = check_range(arrays["multiplexer"], 0, CELLS - 1, "multiplexer")
+        if cells.shape != (CELLS,):
+            raise ValueError(f"multiplexer: expected {CELLS} trigger cells, got shape {cells.shape}")
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from None
+    return cells
 
 
 def _shapes(spec: EncoderSpec) -> dict[str, tuple[int, ...]]:

@@ -9,8 +9,8 @@ from cocotb.handle import SimHandleBase
 
 from flows.verification.encoder_stimulus import random_settings, random_weights, random_words
 from sim.hgcal_encoder.configuration.registers import register_writes, reset_settings
+from sim.hgcal_encoder.files.settings_files import load_settings
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
-from sim.hgcal_encoder.settings import load_settings
 from sim.hgcal_encoder.spec import EncoderSpec
 from tests.cosim.agents import Bench
 

@@ -1,5 +1,4 @@
-"""Particle pools made with Pythia: ``python -m sim.hgcal_encoder.detector.pools minbias --events 3000 --seed 1 --out
-pool.npz``.
+"""Particle pools made with Pythia: ``liquidcal pools minbias --events 3000 --seed 1 --out pool.npz``.
 
 Writes the same arrays as the shipped pools (`sim/hgcal_encoder/data/README.md`), from which
 `PileUp(mean=..., pool=FILE)` and `TopPairs(pool=FILE)` draw. Both endcaps count, mirrored to +z: event i gives the
@@ -17,9 +16,7 @@ Phys. Codebases 8 (2022).
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +99,7 @@ def generate_pool(
     seed : int
         1 ... 900,000,000.
     progress : callable, optional
-        Told the number of events done.
+        Called with the number of events done.
 
     Returns
     -------
@@ -181,33 +178,3 @@ def save_pool(path: Path, pool: dict[str, npt.NDArray[Any]]) -> None:
     arrays: dict[str, Any] = dict(pool)  # numpy's types take any keyword for `allow_pickle`
     with replacing(Path(path), "wb") as file:
         np.savez_compressed(file, **arrays)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; exit code 2 for bad input or a missing library."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sim.hgcal_encoder.detector.pools", description=(__doc__ or "").partition("\n\n")[0]
-    )
-    parser.add_argument("process", choices=tuple(PROCESSES))
-    parser.add_argument("--events", type=int, default=3000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args(arguments)
-
-    def show(done: int) -> None:
-        if done % 100 == 0 or done == options.events:
-            print(f"\r{done:,} of {options.events:,} events", end="", file=sys.stderr, flush=True)
-
-    try:
-        pool = generate_pool(options.process, options.events, options.seed, show)
-        print(file=sys.stderr)
-        save_pool(options.out, pool)
-    except (ModuleNotFoundError, ValueError, RuntimeError, OSError) as error:
-        print(f"pools: {error}", file=sys.stderr)
-        return 2
-    print(f"{len(pool['off']) - 1:,} endcaps, {len(pool['kind']):,} particles: {options.out}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -20,27 +20,30 @@ arXiv 2405.00645 (HGQ2's fixed-point quantisers); layer names: github.com/olivia
 from __future__ import annotations
 
 import io
-import json
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.fixed_point import IntArray
+from sim.foreign_files import parse_json
+from sim.hgcal_encoder.files.keras_layers import Layer, encoding, keras_padding, layers_of
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
+from sim.messages import shown
 
 __all__ = ["KerasEncoder", "keras_padding", "read_keras_encoder"]
 
 Float64 = NDArray[np.float64]
 Quantiser = Callable[[Float64], Float64]
+Rounding = Literal["nearest", "floor"]
 
 _NOT_LAYERS = frozenset({"optimizer", "optimizer_weights", "metrics", "seed_generator"})
-_RECTIFIED = frozenset({"relu", "linear", "quantized_relu", "quantized_bits"})
 _BIT_ROUNDING: dict[str, Callable[[Float64], Float64]] = {
     "TRN": np.floor,
     "RND": lambda x: np.floor(x + 0.5),
@@ -63,7 +66,7 @@ class KerasEncoder:
     quantised : bool
         Whether quantisers of the model were applied.
     rounded : int
-        Weights off the grid of ``spec.weight`` that were moved to the nearest code.
+        Weights off the grid of ``spec.weight`` that were moved to a code.
     largest_step : float
         Largest of those moves, in codes.
     clipped : int
@@ -91,7 +94,12 @@ class _Part:
 
 
 def read_keras_encoder(
-    path: Path, spec: EncoderSpec, *, round_to_grid: bool = False, clip: bool = False
+    path: Path,
+    spec: EncoderSpec,
+    *,
+    round_to_grid: bool = False,
+    clip: bool = False,
+    rounding: Rounding = "nearest",
 ) -> KerasEncoder:
     """Weights of an encoder that Keras, QKeras, FKeras or HGQ2 saved.
 
@@ -102,9 +110,13 @@ def read_keras_encoder(
     spec : EncoderSpec
         Topology that the file must have.
     round_to_grid : bool
-        Move weights that lie between two codes to the nearest one, ties to even.
+        Move weights that lie between two codes to one of them.
     clip : bool
         Bring weights beyond the range of ``spec.weight`` to its end.
+    rounding : {"nearest", "floor"}
+        Code that a weight between two of them becomes: the nearest (ties to even), or the one below, as in the
+        published images of ECON-T. With ``floor`` the stored weights are taken as they are, without the quantisers
+        that the file describes, since those round to the nearest.
 
     Raises
     ------
@@ -113,17 +125,25 @@ def read_keras_encoder(
     ImportError
         If h5py is missing.
     ValueError
-        If the file is none of these, holds no such encoder or several, its stride, padding or activation differs, or
-        a weight is no code of ``spec.weight``; the message says what was expected, what came, and where.
+        If the file is none of these, holds no such encoder or several, a layer or an option of it is none that the
+        spec expresses, or a weight is no code of ``spec.weight``; the message says what was expected, what came, and
+        where.
     """
     path = Path(path)
+    if path.is_dir() or path.suffix == ".pb":
+        raise ValueError(f"{path}: expected .h5, .hdf5 or .keras; save a TensorFlow graph or SavedModel from Keras")
     if not path.is_file():
         raise FileNotFoundError(f"no Keras model at {path}")
+    beside = path.with_suffix(".json")
+    separate = parse_json(beside.read_bytes(), str(beside)) if beside.is_file() else None
     try:
         with _open(path) as file:
-            return _read(file, _description(path, file), spec, round_to_grid, clip)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: {error}") from None
+            inside = _description(path, file)
+            return _read(file, separate if inside is None else inside, spec, round_to_grid, clip, rounding)
+    except KeyError as error:
+        raise ValueError(f"{path}: {shown(error.args[0] if error.args else '', quoted=False)} is missing") from None
+    except (OSError, ValueError, RuntimeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())[:1500]}") from None
 
 
 def _open(path: Path) -> Any:
@@ -142,50 +162,59 @@ def _open(path: Path) -> Any:
 
 
 def _description(path: Path, file: Any) -> Any:
-    """Configuration of the model: in the file, or in the JSON file beside it."""
+    """Configuration of the model in the file itself; None without one."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read("config.json"))
+            return parse_json(archive.read("config.json"), "config.json")
     if "model_config" in file.attrs:
-        text = file.attrs["model_config"]
-        return json.loads(text.decode() if isinstance(text, bytes) else text)
-    beside = path.with_suffix(".json")
-    return json.loads(beside.read_text()) if beside.is_file() else None
+        return parse_json(file.attrs["model_config"], "model_config")
+    return None
 
 
-def _read(file: Any, description: Any, spec: EncoderSpec, round_to_grid: bool, clip: bool) -> KerasEncoder:
+def _read(
+    file: Any, description: Any, spec: EncoderSpec, round_to_grid: bool, clip: bool, rounding: Rounding
+) -> KerasEncoder:
     parts = list(_parts(file, ""))
-    configs = list(_layer_configs(description))
+    configs = [(layer.kind, layer.config) for layers in layers_of(description) for layer in layers]
     shapes = {
         "convolution": ((*spec.kernel, spec.grid[2], spec.filters), (spec.filters,)),
         "dense": ((spec.activations, spec.latents), (spec.latents,)),
     }
-    values: dict[str, Float64] = {}
-    places = {}
+    found = {layer: _find(parts, layer, *shape, spec) for layer, shape in shapes.items()}
+    kernels = {layer: part.kernel for layer, part in found.items()}
+    biases = {layer: part.bias for layer, part in found.items()}
     quantised = False
-    for layer, (kernel_shape, bias_shape) in shapes.items():
-        part = _find(parts, layer, kernel_shape, bias_shape, spec)
-        places[layer] = part.path
-        kernel_quantiser = bias_quantiser = None
-        if description is not None:
-            config = _config_of(configs, part, layer, spec)
+    if description is not None:
+        described = {layer: _config_of(configs, part, layer, spec) for layer, part in found.items()}
+        for layer, config in described.items():
             _check_config(config, layer, spec)
-            kernel_quantiser = _quantiser(config, part, "kernel")
-            bias_quantiser = _quantiser(config, part, "bias")
-        names = ("kernel", "kernel_bias") if layer == "convolution" else ("dense", "dense_bias")
-        for name, array, quantiser in zip(
-            names, (part.kernel, part.bias), (kernel_quantiser, bias_quantiser), strict=True
-        ):
-            values[name] = array if quantiser is None else np.broadcast_to(quantiser(array), array.shape)
-            quantised |= quantiser is not None
+            for which, values in (("kernel", kernels), ("bias", biases)):
+                quantiser = None if rounding == "floor" else _quantiser(config, found[layer], which)
+                if quantiser is not None:
+                    values[layer] = np.broadcast_to(quantiser(values[layer]), values[layer].shape)
+                    quantised = True
+        convolution, dense = (str(described[layer].get("name")) for layer in shapes)
+        how = encoding(description, convolution, dense, spec)
+        for layer, norm in (("convolution", how.convolution_norm), ("dense", how.dense_norm)):
+            if norm is not None:
+                kernels[layer], biases[layer] = _fold(file, norm, kernels[layer], biases[layer])
+        if how.permutation is not None:
+            shape = (*spec.output_shape, spec.filters)
+            given = kernels["dense"].reshape(*(shape[axis] for axis in how.permutation), spec.latents)
+            back = [how.permutation.index(axis) for axis in range(3)]
+            kernels["dense"] = given.transpose(*back, 3).reshape(spec.activations, spec.latents)
+    values = {
+        "kernel": kernels["convolution"], "kernel_bias": biases["convolution"],
+        "dense": kernels["dense"], "dense_bias": biases["dense"],
+    }  # fmt: skip
     codes: dict[str, IntArray] = {}
     rounded, largest, clipped = 0, 0.0, 0
     for name, value in values.items():
-        codes[name], moved, step, cut = _codes(name, value, spec, round_to_grid, clip)
+        codes[name], moved, step, cut = _codes(name, value, spec, round_to_grid, clip, rounding)
         rounded, largest, clipped = rounded + moved, max(largest, step), clipped + cut
     return KerasEncoder(
         weights=Weights(spec=spec, **codes),
-        layers=places,
+        layers={layer: part.path for layer, part in found.items()},
         described=description is not None,
         quantised=quantised,
         rounded=rounded,
@@ -194,20 +223,58 @@ def _read(file: Any, description: Any, spec: EncoderSpec, round_to_grid: bool, c
     )
 
 
+def _fold(file: Any, norm: Layer, kernel: Float64, bias: Float64) -> tuple[Float64, Float64]:
+    """Kernel and bias that compute what layer and batch normalisation compute together."""
+    axis = norm.config.get("axis", -1)
+    last = kernel.ndim - 1
+    if (axis if isinstance(axis, int) else list(axis)[-1]) not in (-1, last):
+        raise ValueError(f"layer {norm.name!r}: expected normalisation over the last axis, got {shown(axis)}")
+    arrays = _arrays_of(file, norm.name)
+    wanted = ["gamma"] * bool(norm.config.get("scale", True)) + ["beta"] * bool(norm.config.get("center", True))
+    wanted += ["moving_mean", "moving_variance"]
+    by_number = all(key.isdecimal() for key in arrays)
+    values = {}
+    for number, name in enumerate(wanted):
+        key = str(number) if by_number else name
+        if key not in arrays or arrays[key].shape != bias.shape:
+            raise ValueError(f"layer {norm.name!r}: expected {name} with {bias.size} values")
+        values[name] = arrays[key]
+    scale = values.get("gamma", 1.0) / np.sqrt(values["moving_variance"] + float(norm.config.get("epsilon", 1e-3)))
+    return kernel * scale, (bias - values["moving_mean"]) * scale + values.get("beta", 0.0)
+
+
+def _arrays_of(file: Any, layer: str) -> dict[str, Float64]:
+    """Arrays of a layer by name, or by number as Keras 3 stores them."""
+    import h5py
+
+    found: dict[str, Float64] = {}
+
+    def visit(path: str, item: Any) -> None:
+        parts = path.split("/")
+        if isinstance(item, h5py.Dataset) and layer in parts and not _NOT_LAYERS & set(parts):
+            found[parts[-1].removesuffix(":0")] = np.asarray(item[()], np.float64)
+
+    file.visititems(visit)
+    return found
+
+
 def _parts(group: Any, path: str) -> Iterator[_Part]:
-    """Every kernel with its bias below a group: ``kernel:0`` and ``bias:0``, or ``vars/0`` and ``vars/1``."""
+    """Every kernel with its bias below a group: ``kernel:0`` and ``bias:0``, or ``vars/0`` and ``vars/1``.
+
+    A layer without bias adds nothing: its bias is 0.
+    """
     import h5py
 
     arrays = {key: item for key, item in group.items() if isinstance(item, h5py.Dataset)}
     for kernel, bias in (("kernel:0", "bias:0"), ("kernel", "bias"), ("0", "1")):
-        if kernel in arrays and bias in arrays:
+        if kernel in arrays and (bias in arrays or arrays[kernel].ndim in (2, 4)):
             place = path.removesuffix("/vars")
             name = group.attrs.get("name", place.rsplit("/", 1)[-1])
             yield _Part(
                 path=place,
                 name=name.decode() if isinstance(name, bytes) else str(name),
                 kernel=np.asarray(arrays[kernel][()], np.float64),
-                bias=np.asarray(arrays[bias][()], np.float64),
+                bias=np.asarray(arrays[bias][()], np.float64) if bias in arrays else np.zeros(arrays[kernel].shape[-1]),
                 group=group.parent if path.endswith("/vars") else group,
             )
             break
@@ -225,19 +292,6 @@ def _find(parts: list[_Part], layer: str, kernel: tuple[int, ...], bias: tuple[i
         raise ValueError(f"{expected}, got {', '.join(part.path for part in found)}")
     there = [f"{part.path} {part.kernel.shape}, {part.bias.shape}" for part in parts if part.kernel.ndim > 1]
     raise ValueError(f"{expected}, got {'; '.join(there) if there else 'no layer with kernel and bias'}")
-
-
-def _layer_configs(description: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Class and configuration of every layer, those of models within models included."""
-    if isinstance(description, Mapping):
-        config = description.get("config")
-        if isinstance(config, Mapping) and "class_name" in description:
-            yield str(description["class_name"]).rpartition(">")[2], config
-        for value in description.values():
-            yield from _layer_configs(value)
-    elif isinstance(description, list):
-        for value in description:
-            yield from _layer_configs(value)
 
 
 def _config_of(
@@ -261,7 +315,6 @@ def _check_config(config: Mapping[str, Any], layer: str, spec: EncoderSpec) -> N
     if layer == "convolution":
         expected = {
             "strides": [spec.stride] * 2,
-            "padding": keras_padding(spec),
             "data_format": "channels_last",
             "dilation_rate": [1, 1],
             "groups": 1,
@@ -270,39 +323,14 @@ def _check_config(config: Mapping[str, Any], layer: str, spec: EncoderSpec) -> N
         got = config.get(key, value)
         if (list(got) if isinstance(got, list | tuple) else got) != value:
             raise ValueError(f"{layer} {name!r}: {spec.name} needs {key} {value}, got {got}")
-    activation = config.get("activation")
-    if isinstance(activation, Mapping):
-        activation = activation.get("class_name", activation)
-    if activation is not None and str(activation).partition("(")[0] not in _RECTIFIED:
-        raise ValueError(f"{layer} {name!r}: expected ReLU or none as its activation, got {activation!r}")
-
-
-def keras_padding(spec: EncoderSpec) -> str:
-    """``valid`` or ``same``: what Keras calls the padding of a spec.
-
-    Raises
-    ------
-    ValueError
-        If Keras has no name for it.
-    """
-    if not any(spec.padding):
-        return "valid"
-    rows, columns, _ = spec.grid
-    if spec.padding == _same(rows, spec.kernel[0], spec.stride) + _same(columns, spec.kernel[1], spec.stride):
-        return "same"
-    raise ValueError(f"padding {spec.padding} of {spec.name} is neither none nor Keras' same")
-
-
-def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros that Keras' ``same`` puts in front and behind."""
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
 
 
 def _quantiser(config: Mapping[str, Any], part: _Part, which: str) -> Quantiser | None:
     """The quantiser of a kernel or a bias; None for plain floating point."""
     hgq = config.get("kq_conf" if which == "kernel" else "bq_conf")
     if hgq is not None:
+        if not isinstance(hgq, Mapping) or "config" not in hgq:
+            raise ValueError(f"{part.path}: expected a quantiser of HGQ2 (q_type, round_mode), got one of HGQ 1")
         return _hgq_quantiser(hgq["config"], part, "kq" if which == "kernel" else "bq")
     given = config.get(f"{which}_quantizer")
     if given is None:
@@ -360,7 +388,7 @@ def _hgq_quantiser(config: Mapping[str, Any], part: _Part, which: str) -> Quanti
 
 
 def _codes(
-    name: str, value: Float64, spec: EncoderSpec, round_to_grid: bool, clip: bool
+    name: str, value: Float64, spec: EncoderSpec, round_to_grid: bool, clip: bool, rounding: Rounding
 ) -> tuple[IntArray, int, float, int]:
     """Codes of values, how many were rounded, the largest move in codes, how many were clipped."""
     if not np.isfinite(value).all():
@@ -368,13 +396,13 @@ def _codes(
         raise ValueError(f"{name}{list(index)}: expected a finite value, got {value[index]}")
     form = spec.weight
     scaled = np.ldexp(value, form.fraction)
-    codes = np.rint(scaled)
+    codes = np.floor(scaled) if rounding == "floor" else np.rint(scaled)
     off = codes != scaled
     if off.any() and not round_to_grid:
         index = tuple(int(i) for i in np.argwhere(off)[0])
         raise ValueError(
             f"{name}{list(index)} = {value[index]:g} is no multiple of {form.lsb:g}, nor are {int(off.sum()) - 1} more "
-            f"of {off.size}; rounding to the nearest must be asked for (--round)"
+            f"of {off.size}; rounding must be asked for (--round)"
         )
     beyond = (codes < form.min_code) | (codes > form.max_code)
     if beyond.any() and not clip:

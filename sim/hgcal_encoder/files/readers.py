@@ -8,16 +8,29 @@ ending                 layout
 ``.root``              a TTree or RNTuple with CALQ_0 ... CALQ_47, or one field CALQ of 48 per entry
 =====================  ======================================================================================
 
-All of them may carry a column ``eta``, the pseudorapidity of the module. Charges are integers from 0 to 2**22 - 1;
-numbers with a fraction are refused, not rounded. ``FILE.root:folder/tree`` names the tree where a file holds several.
-Parquet needs pyarrow and ROOT needs uproot, both optional.
+Columns may have a prefix, and the underscore may be missing: ``wafer_CALQ0`` of the trigger ntuples of CMSSW,
+``L1THGCAL_wafer_CALQ_0`` of NanoAOD. In ROOT each of them may hold the modules of one event in every entry; the modules
+of all events follow each other. ``FILE.root:folder/tree`` names the tree where a file holds several,
+``FILE.root:folder/tree:wafer_`` also the prefix.
+
+64 columns, CALQ_0 ... CALQ_63, are the 8 x 8 image of CMS in reading order (`geometry.image_8x8`); its lower right
+quarter holds no trigger cell. Charge there is refused in tables of plain ``CALQ`` names, which are then something else;
+ntuples of events may have it, which is left out with a warning.
+
+All layouts may carry a column ``eta`` (with the same prefix), the pseudorapidity of the module. Charges are integers
+from 0 to 2**22 - 1; numbers with a fraction are refused, not rounded. Parquet needs pyarrow and ROOT needs uproot, both
+optional.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Callable
+import re
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,12 +40,16 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import IntArray
+from sim.hgcal_encoder.detector.geometry import image_8x8
 from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH
+from sim.messages import shown
 
 __all__ = ["ChargeTable", "read_charge_table", "read_charges"]
 
 NAMES = tuple(f"CALQ_{cell}" for cell in range(CELLS))
-"""Columns of the wide layouts."""
+"""Columns of the plain wide layout."""
+_PIXELS = 64
+_COLUMN = re.compile(r"(.*?)CALQ(_?)([0-9]{1,2})")
 LIST_NAME = "CALQ"
 """Column of the layouts with one list per row."""
 ETA_NAME = "eta"
@@ -84,10 +101,11 @@ def read_charge_table(path: Path | str) -> ChargeTable:
         If the library for this format is not installed.
     """
     name, _, tree = str(path).partition(".root:")
-    file = Path(f"{name}.root" if tree else str(path))
+    tree, _, prefix = tree.partition(":")
+    file = Path(f"{name}.root" if tree or prefix else str(path))
     ending = file.suffix.lower()
     readers: dict[str, Callable[..., ChargeTable]] = {".csv": _csv, ".gz": _csv, ".parquet": _parquet, ".pq": _parquet}
-    reader = partial(_root, tree=tree) if ending == ".root" else readers.get(ending)
+    reader = partial(_root, tree=tree, prefix=prefix) if ending == ".root" else readers.get(ending)
     if reader is None or (ending == ".gz" and not file.name.lower().endswith(".csv.gz")):
         raise ValueError(f"{file}: expected a name ending in .csv, .csv.gz, .parquet, .pq or .root")
     if not file.is_file():
@@ -98,18 +116,92 @@ def read_charge_table(path: Path | str) -> ChargeTable:
         raise ValueError(f"{file}: {error}") from None
 
 
+# ---- columns -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layout:
+    """Columns of a table: one for each of 48 trigger cells, or for each pixel of an 8 x 8 image."""
+
+    prefix: str
+    names: tuple[str, ...]
+
+    @property
+    def eta(self) -> str:
+        return f"{self.prefix}{ETA_NAME}"
+
+    def cells(self, values: npt.NDArray[Any], first_row: int = 0) -> IntArray:
+        """Checked charges of shape (n, 48) in trigger cell order."""
+        charges = _check(values, self.names, first_row)
+        if len(self.names) == CELLS:
+            return charges
+        image = image_8x8().ravel()
+        outside = charges[:, image < 0]
+        if outside.any():
+            row, column = np.argwhere(outside)[0].tolist()
+            place = int(np.flatnonzero(image < 0)[column])
+            what = f"row {first_row + row}, column {self.names[place]}: the 8 x 8 image has no trigger cell there"
+            if not self.prefix:
+                raise ValueError(f"{what}, got {outside[row, column]}")
+            share = outside.sum() / charges.sum()
+            warnings.warn(f"{what}; {100 * share:.1f} % of all charge lies there and is left out", stacklevel=2)
+        cells: IntArray = np.empty((len(charges), CELLS), np.int64)
+        cells[:, image[image >= 0]] = charges[:, image >= 0]
+        return cells
+
+
+def _layout(names: Sequence[str], prefix: str | None = None) -> _Layout:
+    """The columns of charges among the names of a table.
+
+    Raises
+    ------
+    ValueError
+        If there are none, several sets of them, or a set is not complete.
+    """
+    families: dict[tuple[str, str], set[int]] = {}
+    known = set(names)
+    for name in names:
+        # ROOT writes the number of modules of an event beside them
+        if name.startswith("n") and name[1:] in known:
+            continue
+        if (found := _COLUMN.fullmatch(name)) and prefix in (None, found[1]):
+            numbers = families.setdefault((found[1], found[2]), set())
+            if int(found[3]) in numbers:
+                raise ValueError(f"header: column {name} occurs twice")
+            numbers.add(int(found[3]))
+    if not families:
+        expected = f"{prefix or ''}CALQ_0 to {prefix or ''}CALQ_{CELLS - 1}"
+        raise ValueError(f"header: expected {expected}, got {shown(', '.join(map(str, names)), quoted=False)}")
+    if len(families) > 1 and ("", "_") in families:
+        families = {("", "_"): families["", "_"]}
+    if len(families) > 1:
+        sets = ", ".join(f"{before}CALQ{line}" for before, line in sorted(families))
+        raise ValueError(f"header: expected one set of columns of charges, got {shown(sets, quoted=False)}")
+    (((before, line), numbers),) = families.items()
+    count = _PIXELS if max(numbers) >= CELLS else CELLS
+    wanted = [f"{before}CALQ{line}{number}" for number in range(count)]
+    if missing := [name for number, name in enumerate(wanted) if number not in numbers]:
+        raise ValueError(f"header: expected {wanted[0]} to {wanted[-1]}, missing {', '.join(missing[:4])}")
+    if beyond := [number for number in numbers if number >= count]:
+        raise ValueError(f"header: expected {CELLS} or {_PIXELS} columns of charges, got number {max(beyond)}")
+    return _Layout(prefix=before, names=tuple(wanted))
+
+
 # ---- CSV -----------------------------------------------------------------------------------------------------------
 
 
 def _csv(path: Path) -> ChargeTable:
+    zipped = path.suffix.lower() == ".gz"
+    charges: list[list[int]] = []
+    lines: list[int] = []
+    etas: list[float] = []
     try:
-        with gzip.open(path, "rt", newline="") if path.suffix.lower() == ".gz" else path.open(newline="") as file:
+        with (gzip.open if zipped else open)(path, "rt", newline="", encoding="utf-8-sig") as file:
             rows = csv.reader(file)
             header = [name.strip() for name in next(rows, [])]
-            order = _columns(header)
-            eta = header.index(ETA_NAME) if ETA_NAME in header else None
-            charges: list[list[int]] = []
-            etas: list[float] = []
+            layout = _layout(header)
+            order = [header.index(name) for name in layout.names]
+            eta = header.index(layout.eta) if layout.eta in header else None
             for row in rows:
                 if not row:
                     continue
@@ -122,35 +214,27 @@ def _csv(path: Path) -> ChargeTable:
                     # slower, but only here: integers written as 12.0 are fine, anything else is named
                     charges.append([_integer(row[i], line, header[i]) for i in order])
                 if eta is not None:
-                    etas.append(_real(row[eta], line))
+                    etas.append(_real(row[eta], line, header[eta]))
                 if not 0 <= min(charges[-1]) <= max(charges[-1]) <= _TOP:
-                    _check(np.array(charges[-1:]), line)
-    except (csv.Error, EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
+                    _check(np.array(charges[-1:], object), layout.names, line)
+                lines.append(line)
+    except (csv.Error, EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
         raise ValueError(f"not a CSV table: {error}") from None
-    return ChargeTable(
-        charges=np.array(charges, np.int64).reshape(-1, CELLS), etas=None if eta is None else np.array(etas)
-    )
-
-
-def _columns(header: list[str]) -> list[int]:
-    if missing := [name for name in NAMES if name not in header]:
-        raise ValueError(f"header: expected {NAMES[0]} to {NAMES[-1]}, missing {', '.join(missing[:4])}")
-    if twice := [name for name in NAMES if header.count(name) > 1]:
-        raise ValueError(f"header: column {twice[0]} occurs twice")
-    return [header.index(name) for name in NAMES]
+    values = np.array(charges, np.int64).reshape(-1, len(layout.names))
+    return ChargeTable(charges=layout.cells(values, 2), etas=None if eta is None else np.array(etas))
 
 
 def _integer(text: str, row: int, column: str) -> int:
     value = _number(text)
     if value is None or not value.is_integer():
-        raise ValueError(f"row {row}, column {column}: expected an integer, got {text.strip()!r}")
+        raise ValueError(f"row {row}, column {column}: expected an integer, got {shown(text.strip())}")
     return int(value)
 
 
-def _real(text: str, row: int) -> float:
+def _real(text: str, row: int, column: str) -> float:
     value = _number(text)
     if value is None:
-        raise ValueError(f"row {row}, column {ETA_NAME}: expected a finite number, got {text.strip()!r}")
+        raise ValueError(f"row {row}, column {column}: expected a finite number, got {shown(text.strip())}")
     return value
 
 
@@ -165,26 +249,26 @@ def _number(text: str) -> float | None:
 # ---- arrays --------------------------------------------------------------------------------------------------------
 
 
-def _check(values: npt.NDArray[Any], first_row: int = 0) -> IntArray:
-    """Charges of shape (n, 48) as integers, or an error that names row and column."""
-    if values.dtype.kind not in "iufb":
-        raise ValueError(f"column {LIST_NAME}: expected numbers, got {values.dtype}")
+def _check(values: npt.NDArray[Any], names: Sequence[str], first_row: int = 0) -> IntArray:
+    """Charges of shape (n, columns) as integers, or an error that names row and column."""
+    if values.dtype.kind not in "iufbO":
+        raise ValueError(f"column {names[0]}: expected numbers, got {values.dtype}")
     whole = np.isfinite(values) & (values == np.floor(values)) if values.dtype.kind == "f" else np.True_
     bad = np.argwhere(~((values >= 0) & (values <= _TOP) & whole))
     if bad.size:
         row, column = bad[0].tolist()
         raise ValueError(
-            f"row {first_row + row}, column {NAMES[column]}: expected an integer from 0 to {_TOP:#x},"
-            f" got {values[row, column]}"
+            f"row {first_row + row}, column {names[column]}: expected an integer from 0 to {_TOP:#x},"
+            f" got {shown(values[row, column], quoted=False)}"
         )
     return values.astype(np.int64)
 
 
-def _check_etas(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def _check_etas(values: npt.NDArray[Any], name: str) -> npt.NDArray[np.float64]:
     if values.dtype.kind not in "iuf" or values.ndim != 1:
-        raise ValueError(f"column {ETA_NAME}: expected one number per row, got {values.dtype} of shape {values.shape}")
+        raise ValueError(f"column {name}: expected one number per row, got {values.dtype} of shape {values.shape}")
     if (bad := np.flatnonzero(~np.isfinite(values))).size:
-        raise ValueError(f"row {bad[0]}, column {ETA_NAME}: expected a finite number, got {values[bad[0]]}")
+        raise ValueError(f"row {bad[0]}, column {name}: expected a finite number, got {values[bad[0]]}")
     return values.astype(np.float64)
 
 
@@ -197,44 +281,84 @@ def _lists(values: Any) -> npt.NDArray[Any]:
     return np.stack(rows) if rows else np.zeros((0, CELLS), np.int64)
 
 
-def _table(names: list[str], column: Any) -> ChargeTable:
+def _flat(values: npt.NDArray[Any], name: str, modules: list[int] | None) -> tuple[npt.NDArray[Any], list[int] | None]:
+    """A column with the modules of all events one after the other, and how many each event has (None: one row each)."""
+    if values.ndim == 1 and values.dtype.kind != "O":
+        return values, None
+    rows = [np.asarray(row) for row in values]
+    if bad := [number for number, row in enumerate(rows) if row.ndim != 1 or row.dtype.kind not in "iufb"]:
+        raise ValueError(
+            f"row {bad[0]}, column {name}: expected one number per row, or one for each module of an event"
+        )
+    counts = [len(row) for row in rows]
+    if modules is not None and counts != modules:
+        event = next(number for number, pair in enumerate(zip(counts, modules, strict=True)) if pair[0] != pair[1])
+        raise ValueError(f"row {event}, column {name}: expected {modules[event]} modules, got {counts[event]}")
+    return np.concatenate(rows) if rows else np.zeros(0, np.int64), counts
+
+
+def _table(names: list[str], column: Any, prefix: str | None = None) -> ChargeTable:
     """Table of a columnar file: `column` gives the array of a name."""
     if LIST_NAME in names and NAMES[0] not in names:
-        values = _lists(column(LIST_NAME))
-    else:
-        _columns(names)
-        columns = [column(name) for name in NAMES]
-        for name, one in zip(NAMES, columns, strict=True):
-            if one.ndim != 1 or one.dtype.kind not in "iufb":
-                raise ValueError(f"column {name}: expected one number per row, got {one.dtype} of shape {one.shape}")
-        values = np.stack(columns, axis=1)
-    etas = _check_etas(column(ETA_NAME)) if ETA_NAME in names else None
-    return ChargeTable(charges=_check(values), etas=etas)
+        charges = _check(_lists(column(LIST_NAME)), NAMES)
+        etas = _check_etas(column(ETA_NAME), ETA_NAME) if ETA_NAME in names else None
+        return ChargeTable(charges=charges, etas=etas)
+    layout = _layout(names, prefix)
+    columns: list[npt.NDArray[Any]] = []
+    modules: list[int] | None = None
+    for name in layout.names:
+        one, modules = _flat(column(name), name, modules)
+        if one.ndim != 1 or one.dtype.kind not in "iufb":
+            raise ValueError(f"column {name}: expected one number per row, got {one.dtype} of shape {one.shape}")
+        if columns and len(one) != len(columns[0]):
+            raise ValueError(f"column {name}: expected {len(columns[0])} rows, got {len(one)}")
+        columns.append(one)
+    etas = None
+    if layout.eta in names:
+        etas = _check_etas(_flat(column(layout.eta), layout.eta, modules)[0], layout.eta)
+        if len(etas) != len(columns[0]):
+            raise ValueError(f"column {layout.eta}: expected {len(columns[0])} rows, got {len(etas)}")
+    return ChargeTable(charges=layout.cells(np.stack(columns, axis=1)), etas=etas)
 
 
 # ---- Parquet -------------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def _library(kind: str) -> Iterator[None]:
+    """What a library raises over a damaged file, of whatever class, as one line."""
+    try:
+        yield
+    except _DamagedError:
+        raise
+    except Exception as error:
+        what = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise _DamagedError(f"not a {kind} that can be read: {shown(what, quoted=False)}") from None
+
+
+class _DamagedError(ValueError):
+    """A file is not what its ending says."""
+
+
 def _parquet(path: Path) -> ChargeTable:
     try:
-        import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
         import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
     except ModuleNotFoundError:
         raise ModuleNotFoundError(f"{path}: Parquet is read by the library pyarrow, which is not installed") from None
-    try:
+    with _library("Parquet table"):
         file = pq.ParquetFile(path)
         names = list(file.schema_arrow.names)
-        wanted = [name for name in (*NAMES, LIST_NAME, ETA_NAME) if name in names]
+        wanted = [name for name in names if _COLUMN.fullmatch(name) or name == LIST_NAME or name.endswith(ETA_NAME)]
         table = file.read(columns=wanted)
-    except pa.ArrowException as error:
-        raise ValueError(f"not a Parquet table: {str(error).splitlines()[0]}") from None
 
     def column(name: str) -> Any:
-        values = table[name]
-        if values.null_count:
-            row = int(np.flatnonzero(values.is_null().to_numpy())[0])
-            raise ValueError(f"row {row}, column {name}: expected a number, got nothing")
-        return values.to_pylist() if name == LIST_NAME else values.to_numpy()
+        with _library("Parquet table"):
+            values = table[name]
+            missing = np.flatnonzero(values.is_null().to_numpy()) if values.null_count else np.zeros(0, int)
+        if missing.size:
+            raise ValueError(f"row {missing[0]}, column {name}: expected a number, got nothing")
+        with _library("Parquet table"):
+            return values.to_pylist() if name == LIST_NAME else values.to_numpy()
 
     return _table(names, column)
 
@@ -244,25 +368,38 @@ def _parquet(path: Path) -> ChargeTable:
 _TREES = ("TTree", "ROOT::RNTuple")
 
 
-def _root(path: Path, tree: str) -> ChargeTable:
+def _holds_charges(names: Sequence[str], prefix: str) -> bool:
+    found = (_COLUMN.fullmatch(name) for name in names)
+    return LIST_NAME in names or any(match and prefix in ("", match[1]) for match in found)
+
+
+def _root(path: Path, tree: str, prefix: str) -> ChargeTable:
     try:
         import uproot  # type: ignore[import-untyped,unused-ignore]
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
             f"{path}: ROOT files are read by the library uproot, which is not installed"
         ) from None
-    try:
-        with uproot.open(path) as file:
-            trees = [name for name, kind in file.classnames(cycle=False).items() if kind in _TREES]
-            if tree and tree not in trees:
-                raise ValueError(f"no tree {tree}; it holds {', '.join(trees) or 'no tree'}")
-            chosen = [tree] if tree else [name for name in trees if {NAMES[0], LIST_NAME} & set(file[name].keys())]
-            if len(chosen) != 1:
-                raise ValueError(
-                    f"expected one tree with {NAMES[0]} or {LIST_NAME}, got {', '.join(chosen) or 'none'} of"
-                    f" {', '.join(trees) or 'no trees'}; name one as FILE.root:tree"
-                )
+    with ExitStack() as stack:
+        with _library("ROOT file"):
+            file = stack.enter_context(uproot.open(path))
+            # a tree may stand there in several cycles under one name
+            trees = list(dict.fromkeys(n for n, kind in file.classnames(cycle=False).items() if kind in _TREES))
+        if tree and tree not in trees:
+            raise ValueError(f"no tree {tree}; it holds {shown(', '.join(trees) or 'no tree', quoted=False)}")
+        with _library("ROOT file"):
+            chosen = [tree] if tree else [name for name in trees if _holds_charges(file[name].keys(), prefix)]
+        if len(chosen) != 1:
+            listed = shown(f"{', '.join(chosen) or 'none'} of {', '.join(trees) or 'no trees'}", quoted=False)
+            raise ValueError(
+                f"expected one tree with {prefix}{NAMES[0]} or {LIST_NAME}, got {listed}; name one as FILE.root:tree"
+            )
+        with _library("ROOT file"):
             branches = file[chosen[0]]
-            return _table(list(branches.keys()), lambda name: branches[name].array(library="np"))
-    except (uproot.exceptions.KeyInFileError, uproot.deserialization.DeserializationError, OSError) as error:
-        raise ValueError(f"not a ROOT file: {str(error).strip().splitlines()[0]}") from None
+            names = list(branches.keys())
+
+        def column(name: str) -> Any:
+            with _library("ROOT file"):
+                return branches[name].array(library="np")
+
+        return _table(names, column, prefix or None)

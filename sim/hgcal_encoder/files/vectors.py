@@ -15,6 +15,7 @@ import numpy.typing as npt
 from sim.files import replacing
 from sim.fixed_point import IntArray
 from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH, ERX_WORDS, ETX_WORDS
+from sim.messages import shown
 
 
 def read_words(path: Path) -> IntArray:
@@ -59,7 +60,7 @@ def _read(path: Path, prefix: str, columns: int, base: int, top: int) -> IntArra
     """
     path = Path(path)
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.reader(file)
             header = [name.strip() for name in next(rows, [])]
             expected = [f"{prefix}{i}" for i in range(columns)]
@@ -85,9 +86,9 @@ def _value(text: str, base: int, top: int, row: int, column: str) -> int:
     try:
         value = int(text, base)
     except ValueError:
-        raise ValueError(f"row {row}, column {column}: expected {kind}, got {text.strip()!r}") from None
+        raise ValueError(f"row {row}, column {column}: expected {kind}, got {shown(text.strip())}") from None
     if not 0 <= value <= top:
-        raise ValueError(f"row {row}, column {column}: expected 0 to {top:#x}, got {text.strip()}")
+        raise ValueError(f"row {row}, column {column}: expected 0 to {top:#x}, got {shown(text.strip(), quoted=False)}")
     return value
 
 

@@ -20,12 +20,13 @@ from flows.campaign.netlist import ChipNetlist, NetlistEngine, map_chip
 from flows.campaign.outcome import Effect, Outcome, uncorrected
 from flows.campaign.workload import Workload, make_workload
 from flows.common.journal import Journal
-from flows.designs.design import Design
+from flows.designs.encoder import EncoderDesign
 from flows.designs.storage_bits import StorageBit, Stratum, storage_bits
 from flows.netlist.netlist import CellGroup, Netlist
 from flows.physical.mapped import Mapped
 from flows.steps.synthesis import run_synthesis
 from flows.synthesis.recipe import Recipe
+from flows.tools.rtlil import parse_rtlil
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.encoder import Encoder
@@ -35,7 +36,7 @@ from tests.specs import SMALL
 
 SPEC = replace(ECON_T, name="TINY", filters=1, latents=1)
 """All 48 cells with their settings, and 27 weights."""
-DESIGN = Design(spec=SPEC, scheme=Scheme.TMR_MODULE, loading=Loading.DIRECT)
+DESIGN = EncoderDesign(spec=SPEC, scheme=Scheme.TMR_MODULE, loading=Loading.DIRECT)
 QUICK = Recipe(name="quick", abc=("strash", "&get -n", "&nf", "&put"))
 CROSSINGS = 420
 """Of the workload: three walks of the scrubber."""
@@ -80,14 +81,14 @@ def flips(bits: Sequence[StorageBit], prefix: str, clock: int, stratum: str = ""
 def test_a_campaign_has_the_netlist_that_synthesis_makes(reuse: int, tmp_path: Path) -> None:
     """Whatever the design's recipe and clock: area, timing and power are of the netlist that gets the faults."""
     library = library_or_skip("nangate45")
-    design = Design(spec=replace(SMALL, reuse=reuse), scheme=Scheme.NONE, loading=Loading.DIRECT)
+    design = EncoderDesign(spec=replace(SMALL, reuse=reuse), scheme=Scheme.NONE, loading=Loading.DIRECT)
     run_synthesis(Journal(console=Console(file=io.StringIO())), design, tmp_path, library.name)
     mapped = Mapped(folder=tmp_path)
     assert ChipNetlist.load(map_chip(design, library)).digest == mapped.netlist_sha256
     recipe = json.loads((tmp_path / "synthesis" / "modules.json").read_text())["recipe"]
     assert recipe["name"] == design.recipe.name == ("area" if reuse == 1 else "buffered")
     with pytest.raises(ValueError, match="SMALL is no whole chip"):
-        map_chip(Design(spec=SMALL), library)
+        map_chip(EncoderDesign(spec=SMALL), library)
 
 
 def test_every_flip_flop_has_its_name(chip: ChipNetlist, bits: tuple[StorageBit, ...]) -> None:
@@ -274,6 +275,7 @@ def test_names_of_nets_are_read_from_rtlil_as_yosys_writes_it() -> None:
     """Private nets with a width, constants without one, concatenations."""
     text = """module \\m
   wire width 32 \\zero
+  wire $1
   wire width 3 $whole
   wire width 3 \\c
   wire width 4 \\d
@@ -282,8 +284,8 @@ def test_names_of_nets_are_read_from_rtlil_as_yosys_writes_it() -> None:
   connect \\d { 1'0 \\c [2:1] $1 }
 end
 """
-    assert netlist._aliases(text) == {
-        "$whole [0]": ["\\c [0]"], "$whole [1]": ["\\c [1]"], "$whole [2]": ["\\c [2]"], "$1": ["\\d [0]"],
+    assert netlist._aliases(parse_rtlil(text)["m"]) == {
+        "$whole [0]": ["\\c [0]"], "$whole [1]": ["\\c [1]"], "$whole [2]": ["\\c [2]"], "$1 [0]": ["\\d [0]"],
         "\\c [1]": ["\\d [1]"], "\\c [2]": ["\\d [2]"],
     }  # fmt: skip
 

@@ -38,4 +38,6 @@ def test_a_model_becomes_hardware_that_is_proved(small):
 
 def test_what_cannot_be_frozen_is_told(small):
     assert isinstance(run(small / "small.toml", "nothing").exception, FileNotFoundError)
-    assert isinstance(run("N_MNIST", "econ_t_5elinks").exception, ValueError)
+    wrong = run("N_MNIST", "econ_t_5elinks").exception
+    assert isinstance(wrong, ValueError)
+    assert str(wrong) == "N_MNIST is of the kind crossbar, which has no freezing"

@@ -45,7 +45,8 @@ def test_an_edit_of_any_file_that_is_imported_or_declared_changes_the_hash(
             "flows/step.py": "def work():\n    from sim.model import run\n    return run()\n",
             "sim/model.py": "import sim.formats, numpy\nfrom hw import parts\n",
             "sim/formats.py": 'DEPENDS_ON = ("data/*.csv", "programs")\n',
-            "sim/data/a.csv": "1", "sim/data/b.txt": "1", "sim/programs/c.cpp": "1", "sim/programs/run.py": "import hw.late",
+            "sim/data/a.csv": "1", "sim/data/b.txt": "1",
+            "sim/programs/c.cpp": "1", "sim/programs/run.py": "import hw.late",
             "hw/__init__.py": "", "hw/parts.py": "", "hw/late.py": "", "flows/other.py": "",
         },
     )  # fmt: skip

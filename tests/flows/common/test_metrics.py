@@ -125,12 +125,12 @@ def test_date_and_version_come_from_the_machine() -> None:
 def test_a_metric_is_called_as_the_registry_says() -> None:
     assert _metric().label == "area"
     assert _metric(name="design__instance__count__class:flip_flop", unit="").label == "flip-flops"
-    assert label("design__instance__area__module:ECON_T_conv") == "area, module ECON_T_conv"
-    assert label("energy__per_inference__bound:low") == "energy per inference, low"
+    assert label("design__instance__area__module:ECON_T_conv") == "area: module ECON_T_conv"
+    assert label("energy__per_inference__bound:low") == "energy of an inference: bound low"
     assert label("verification__compared__check:random_crossings__spec:ECON_T") == (
-        "compared, check random crossings, spec ECON_T"
+        "compared: check random crossings, spec ECON_T"
     )
-    assert label("not__in_the_registry__case:a_b") == "not in the registry, case a b"
+    assert label("not__in_the_registry__case:a_b") == "not in the registry: case a b"
     assert quantity("timing__fmax__case:x").better == "higher"
     assert quantity("not__in_the_registry") is None
 

@@ -92,11 +92,12 @@ def test_a_power_of_ten_is_exact(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
-        ("time_unit : 1hour;", r"unit '1hour' is not one of s"),
-        ("capacitive_load_unit (1, pV);", r"unit 'pV' is not one of F"),
+        ("time_unit : 1hour;", r"unit '1hour': expected a unit out of s, ms, us"),
+        ("capacitive_load_unit (1, pV);", r"unit '1pV': expected a unit out of F, mF"),
         ("capacitive_load_unit (1);", r"capacitive_load_unit has 1 values"),
-        ("leakage_power_unit : 1nA;", r"unit '1nA' is not one of W"),
-        ("voltage_unit : 1;", r"unit '1' is not one of V"),
+        ("leakage_power_unit : 1nA;", r"unit '1nA': expected a unit out of W"),
+        ("capacitive_load_unit (-1, pf);", r"unit '-1pf': expected a number above 0"),
+        ("voltage_unit : 1;", r"unit '1': expected a unit out of V"),
     ],
 )
 def test_unknown_units_are_refused(statement: str, message: str, tmp_path: Path) -> None:

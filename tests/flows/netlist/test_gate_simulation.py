@@ -224,3 +224,37 @@ def test_lanes_round_trip() -> None:
     bits = np.random.default_rng(5).integers(0, 2, (3, 128)).astype(bool)
     np.testing.assert_array_equal(to_lanes(from_lanes(bits)), bits)
     assert from_lanes(np.arange(64) == 5)[0] == 32
+
+
+def test_storages_by_clock_widening_and_capture(tmp_path: Path) -> None:
+    """What a fault campaign builds on: two flip-flops in a row, each with a clock of its own."""
+    (tmp_path / "toy.lib").write_text(TOY)
+    (tmp_path / "d.v").write_text(
+        "module d (input ck, fast, d, output p, q); DFF a (.D(d), .CK(ck), .RN(1'b1), .Q(p));"
+        " DFF b (.D(p), .CK(fast), .RN(1'b1), .Q(q)); endmodule"
+    )
+    netlist = read_netlist(tmp_path / "d.v", liberty=[tmp_path / "toy.lib"])
+    sim = GateSimulator(netlist, read_power_library([tmp_path / "toy.lib"]), words=1, clock=("ck", "fast"))
+    names = [netlist.cell_name(int(cell)) for cell in sim.storage_cells]
+    assert dict(zip(names, sim.clocked_by("fast").tolist(), strict=True)) == {"a": False, "b": True}
+    assert dict(zip(names, sim.clocked_by("ck").tolist(), strict=True)) == {"a": True, "b": False}
+    assert not sim.latches.any()
+    place = {name: k for k, name in enumerate(names)}
+    d, p = np.uint64(0b0011), np.uint64(0b0101)
+    sim.set_port("d", np.full((1, 1), d))
+    sim.state = np.where(np.array(names)[:, None] == "a", p, np.uint64(0))
+    sim.settle()
+    wide = sim.widened(3)
+    np.testing.assert_array_equal(wide.values, np.repeat(sim.values, 3, axis=1))
+    wide.capture(np.flatnonzero(sim.clocked_by("fast")))
+    assert (wide.state[place["a"]] == p).all()
+    assert (wide.state[place["b"]] == p).all()
+    # the simulator that it was made from has values of its own
+    assert sim.state[place["b"], 0] == 0
+    again = sim.widened(2)
+    again.capture()
+    sim.edge()
+    np.testing.assert_array_equal(again.state, np.repeat(sim.state, 2, axis=1))
+    assert (again.state[place["a"]] == d).all()
+    again.lower_clocks()
+    assert (again.values[[int(netlist.ports[name].nets[0]) for name in ("ck", "fast")]] == 0).all()

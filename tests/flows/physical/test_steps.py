@@ -16,14 +16,15 @@ from rich.console import Console
 from flows.cli import main
 from flows.common.journal import Check, Journal
 from flows.common.metrics import find, read_metrics
-from flows.designs.design import Design, design
+from flows.designs.catalogue import design
+from flows.designs.design import Design
 from flows.library.catalogue import cell_library
 from flows.netlist.gate_simulation import GateSimulator
 from flows.physical.mapped import Mapped, cell_area_um2, clocks_of, wire_ff_per_um
 from flows.physical.measure import measure_timing
 from flows.power.encoder import encoder_activity, load_registers
 from flows.power.measure import measure_power
-from flows.steps.synthesis import _check_copies
+from flows.steps.synthesis import judge_copies
 from flows.stimulus.showers import shower_stimulus
 from flows.synthesis.result import SynthesisResult, load_result
 from flows.synthesis.synthesise import synthesise
@@ -191,7 +192,9 @@ def copies_counted(chosen: Design, result: SynthesisResult, more: int) -> list[C
     name = "design__instance__count__class:flip_flop"
     metrics = tuple(replace(m, value=int(m.value) + more) if m.name == name else m for m in result.metrics)
     journal = Journal(console=Console(file=io.StringIO()))
-    _check_copies(journal, chosen, replace(result, metrics=metrics))
+    asked = chosen.flip_flops()
+    assert asked is not None
+    judge_copies(journal, metrics, asked)
     return journal.checks
 
 
@@ -265,7 +268,7 @@ def test_a_wrong_reuse_factor_is_refused() -> None:
     with pytest.raises(ValueError, match=r"report/SERIAL has an internal clock \(fast_clk\).*reuse of 1"):
         measure_timing(mapped)
     with pytest.raises(ValueError, match="does not go with a reuse of 1"):
-        measure_power(mapped, SMALL)
+        measure_power(mapped, design(SMALL))
     plain: Any = SimpleNamespace(folder="report/PLAIN", netlist=SimpleNamespace(ports={"clk": None}))
     with pytest.raises(ValueError, match="no internal clock"):
         clocks_of(plain, 4)

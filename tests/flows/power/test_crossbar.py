@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from flows.common.metrics import find, read_metrics
-from flows.designs.design import component
+from flows.designs.catalogue import design
 from flows.netlist.gate_simulation import GateSimulator
 from flows.netlist.netlist import netlist_from_json
 from flows.physical.mapped import Mapped
 from flows.power.crossbar import Surroundings, crossbar_activity, load_settings
 from flows.power.measure import measure_power
+from flows.power.run import PowerOptions
 from flows.simulation.crossbar import CrossbarBench, crossbar_design
 from flows.stimulus.recordings import CrossbarStimulus, recorded_stimulus
 from flows.synthesis.synthesise import synthesise
@@ -33,7 +34,7 @@ def synthesised(tmp_path_factory: pytest.TempPathFactory, *, clock_gating: bool 
     library = library_or_skip("nangate45")
     folder = tmp_path_factory.mktemp("report") / SPEC.name
     folder.mkdir()
-    rtlil = to_rtlil(component(SPEC, black_boxes=True), SPEC.name)
+    rtlil = to_rtlil(design(SPEC).component(), SPEC.name)
     synthesise(rtlil, top=SPEC.name, library=library, out_dir=folder / "synthesis", clock_gating=clock_gating)
     return Mapped(folder=folder)
 
@@ -153,7 +154,7 @@ def test_stimulus_of_a_model_runs_on_its_macro(tmp_path: Path) -> None:
 
 
 def test_power_of_whole_inferences(mapped: Mapped) -> None:
-    summary, result, metrics = measure_power(mapped, SPEC, recordings=5, glitch_clocks=4)
+    summary, result, metrics = measure_power(mapped, design(SPEC), PowerOptions(recordings=5, glitch_clocks=4))
     stimulus = recorded_stimulus(SPEC, streams=5, seed=1)
     clocks = np.mean([stimulus.timing(stream).classes[0] + 1 for stream in range(5)])
     assert result["clocks_per_inference"] == pytest.approx(clocks)

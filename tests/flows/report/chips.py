@@ -3,8 +3,12 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from flows.common.metrics import Metric, write_metrics
+from flows.designs.catalogue import design
+from flows.designs.design import Design
+from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
 
 KINDS = {"leakage": 10.0, "internal": 8.0, "switching": 6.0, "glitches": 7.0, "clock_pins": 5.0, "clock_tree": 4.0}
 """Of 40 pJ."""
@@ -18,8 +22,17 @@ def metric(name: str, value: float, unit: str, command: str, date: str) -> Metri
     )  # fmt: skip
 
 
-def leave_chip(folder: Path, *, area: float, energy: float | None, power_date: str = "2026-01-02T00:00:00Z") -> None:
+def chip(scheme: str, loading: str = "direct", *, spec: EncoderSpec = ECON_T, **variant: Any) -> Design:
+    """A whole chip of a scheme."""
+    return design(spec, scheme=scheme, loading=loading, **variant)
+
+
+def leave_chip(
+    out: Path, of: Design, *, area: float, energy: float | None, power_date: str = "2026-01-02T00:00:00Z"
+) -> None:
     """Results of a chip as ``synth`` and ``power`` write them, of which half is store and a tenth control."""
+    folder = out / of.name
+    of.save(folder)
     shares = {
         "X_register_file_16": (["registers"], 0.3), "X_register_file_shadow_16": (["shadow"], 0.2),
         "X_registered_0": (["control"], 0.1), "X_voted_register_9": (["a_register", "b_register"], 0.05),

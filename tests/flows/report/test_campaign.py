@@ -16,13 +16,14 @@ from flows.campaign.conclusions import beam_table
 from flows.campaign.physics import Sensitivity
 from flows.cli import app
 from flows.common.metrics import read_metrics
+from flows.designs.catalogue import design
 from flows.designs.storage_bits import Stratum, chip_bits
 from flows.report.campaign import campaign_sections
 from flows.report.write import write_report
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import ECON_T
-from tests.flows.report.chips import leave_chip
+from tests.flows.report.chips import chip, leave_chip
 
 COSTS = Path(__file__).parents[3] / "benchmarks" / "results" / "protection.json"
 SUMMARY = {
@@ -53,7 +54,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_report_shows_map_outcomes_and_costs(results: Path) -> None:
-    page = write_report(results, ECON_T).read_text()
+    page = write_report(results, design(ECON_T)).read_text()
     assert page.count("data:image/png;base64,") >= 12
     for text in ("What a flipped weight bit does", "Cost of protection", "Weights in beam", "FKeras"):
         assert text in page
@@ -112,13 +113,12 @@ def test_code_words_in_beam_are_those_of_the_chip(results: Path) -> None:
 def test_a_chip_has_a_page_with_campaigns_map_and_the_cost_of_what_lies_beside_it(results: Path) -> None:
     """The page of a variant; chips that were synthesised below the same folder take the place of the given costs."""
     out = results.parent
-    left = {"": 100.0, "_gated": 80.0}
+    left = {False: 100.0, True: 80.0}
     for gated, area in left.items():
-        leave_chip(out / f"ECON_T_none_direct{gated}", area=area, energy=40.0)
-        leave_chip(out / f"ECON_T_tmr_module_direct{gated}", area=2.5 * area, energy=None)
-    result = CliRunner().invoke(
-        app, ["report", "ECON_T", "--scheme", "tmr_module", "--clock-gating", "--out", str(out)]
-    )
+        leave_chip(out, chip("none", clock_gating=gated), area=area, energy=40.0)
+        leave_chip(out, chip("tmr_module", clock_gating=gated), area=2.5 * area, energy=None)
+    variant = ("--scheme", "tmr_module", "--clock-gating")
+    result = CliRunner().invoke(app, ["report", "ECON_T", *variant, "--out", str(out)])
     assert result.exit_code == 0, result.output
     folder = out / "ECON_T_tmr_module_direct_gated"
     content = json.loads((folder / "report.json").read_text())
@@ -141,9 +141,9 @@ def test_a_chip_has_a_page_with_campaigns_map_and_the_cost_of_what_lies_beside_i
 def test_nothing_is_shown_of_steps_that_did_not_run(tmp_path: Path) -> None:
     folder = tmp_path / ECON_T.name
     folder.mkdir()
-    assert campaign_sections(folder, ECON_T) == []
+    assert campaign_sections(folder, design(ECON_T)) == []
     (folder / "campaign-rtl-none-direct.json").write_text("{}")
-    assert campaign_sections(folder, ECON_T) == []
+    assert campaign_sections(folder, design(ECON_T)) == []
 
 
 @pytest.mark.parametrize(

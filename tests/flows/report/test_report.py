@@ -19,11 +19,13 @@ from rich.console import Console
 from flows.common.folder import fresh_folder
 from flows.common.journal import Check, Journal
 from flows.common.metrics import Metric, quantity, write_metrics
+from flows.designs.catalogue import design
 from flows.estimates.carbon import die_carbon
 from flows.report import crossbar_drawing, drawing
 from flows.report.document import table
 from flows.report.write import write_report
-from flows.steps.sweep import Row, draw_pareto, write_rows
+from flows.steps.pareto import draw_pareto
+from flows.steps.sweep import Row, write_rows
 from sim.hgcal_encoder.detector.geometry import module_geometry
 from sim.hgcal_encoder.spec import ECON_T, PRESETS
 from sim.lsm_crossbar.spec import N_MNIST
@@ -109,7 +111,7 @@ def test_report_tells_pass_from_fail_and_embeds_everything(tmp_path: Path) -> No
         kept_bits=9,
         pile_up=200,
     )
-    page = write_report(tmp_path, ECON_T).read_text()
+    page = write_report(tmp_path, design(ECON_T)).read_text()
     assert "PASS: 1 checks, 5,200 comparisons" in page
     assert page.count('class="module"') == 15
     assert not re.search(r'(src|href)="', page), "the page must be self-contained"
@@ -118,14 +120,14 @@ def test_report_tells_pass_from_fail_and_embeds_everything(tmp_path: Path) -> No
     content = json.loads((tmp_path / "journal.json").read_text())
     content["checks"][0] |= {"passed": False, "detail": "row 3, eTx 0: expected 1, got <2>"}
     (tmp_path / "journal.json").write_text(json.dumps(content))
-    page = write_report(tmp_path, ECON_T).read_text()
+    page = write_report(tmp_path, design(ECON_T)).read_text()
     assert "FAIL: RTL equals golden model" in page
     assert "got &lt;2&gt;" in page
 
 
 def test_report_without_results_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="holds no results"):
-        write_report(tmp_path, ECON_T)
+        write_report(tmp_path, design(ECON_T))
 
 
 def test_a_variant_is_reported_from_its_own_folder(tmp_path: Path) -> None:
@@ -184,7 +186,7 @@ def crossbar_results(folder: Path) -> np.ndarray:
 
 def test_crossbar_report_shows_array_raster_classes_and_energy(tmp_path: Path) -> None:
     right = crossbar_results(tmp_path)
-    page = write_report(tmp_path, N_MNIST).read_text()
+    page = write_report(tmp_path, design(N_MNIST)).read_text()
     assert f"{100 * right.mean():.1f} % right" in page
     assert "N_MNIST-seed7-0123456789abcdef.mem" in page
     assert "2.00 pJ each (1.00 to 3.00)" in page
@@ -227,7 +229,7 @@ def test_implementation_steps_become_sections(tmp_path: Path) -> None:
         "uncertainty": [{"step": "wires", "low_uw": 59000.0, "high_uw": 61000.0, "how": "guess"}],
     }  # fmt: skip
     (tmp_path / "power" / "power.json").write_text(json.dumps(power))
-    page = write_report(tmp_path, ECON_T).read_text()
+    page = write_report(tmp_path, design(ECON_T)).read_text()
     for text in ("words to dense", "conv 2.50 ns", "42.1 MHz", "1.50 nJ", "58.00 mW", "a note", "2.87 zJ"):
         assert text in page, text
     # a library without scaling data is not translated; the published chip stands beside
@@ -243,7 +245,7 @@ def test_report_is_written_as_markdown_and_json_with_the_same_tables(tmp_path: P
     crossbar_results(tmp_path)
     (tmp_path / "power").mkdir()
     write_metrics(tmp_path / "power" / "metrics.json", [metric("power__total", 3.5)])
-    write_report(tmp_path, N_MNIST)
+    write_report(tmp_path, design(N_MNIST))
     text = (tmp_path / "report.md").read_text()
     assert "| cells | 1 | 2 | 3 |" in text
     # the split: nJ per inference, pJ per synaptic operation, of which there are 11
@@ -265,7 +267,7 @@ def test_every_table_of_a_step_tells_where_it_is_from(tmp_path: Path) -> None:
         pass
     journal.check(Check(name="equal", passed=True, compared=1, unit="words"))
     journal.save(tmp_path / "journal.json")
-    page = write_report(tmp_path, ECON_T).read_text()
+    page = write_report(tmp_path, design(ECON_T)).read_text()
     line = "yosys 0.70; library toy, SHA-256 ab12; liquidcal place X; 2026-01-01T00:00:00Z"
     text = (tmp_path / "report.md").read_text()
     # two metrics of one run are one line: under the placement and under the context
@@ -285,12 +287,12 @@ def test_reports_are_compared_figure_by_figure(tmp_path: Path) -> None:
         crossbar_results(tmp_path / name)
         figures = [metric("design__instance__area", area), metric(f"only__{name}", 1.0)]
         write_metrics(tmp_path / name / "synthesis2" / "metrics.json", figures)
-    page = write_report(tmp_path / "a", N_MNIST, against=tmp_path / "b").read_text()
+    page = write_report(tmp_path / "a", design(N_MNIST), against=tmp_path / "b").read_text()
     assert "1.500" in page
     assert "only__b" not in page
     (tmp_path / "c").mkdir()
     with pytest.raises(FileNotFoundError, match="holds no metrics"):
-        write_report(tmp_path / "a", N_MNIST, against=tmp_path / "c")
+        write_report(tmp_path / "a", design(N_MNIST), against=tmp_path / "c")
 
 
 def test_a_table_whose_row_does_not_fit_is_refused() -> None:
@@ -329,7 +331,7 @@ def test_energy_beside_others_is_native_or_translated_by_name(tmp_path: Path) ->
         "stages_uw": {"dense": {"leakage": 8000.0}},
     }  # fmt: skip
     (tmp_path / "power" / "power.json").write_text(json.dumps(power))
-    write_report(tmp_path, ECON_T)
+    write_report(tmp_path, design(ECON_T))
     sections = {s["title"]: s for s in json.loads((tmp_path / "report.json").read_text())["sections"]}
     rows = {r[0]: r for r in sections["Energy per inference beside others"]["tables"][0]["rows"]}
     assert rows["ECON_T, as measured"][1:] == ["1.00", "native, nangate45 at 1.1 V"]
@@ -344,7 +346,7 @@ def test_context_tells_carbon_of_the_placed_die_by_the_published_formula(tmp_pat
     (tmp_path / "placement").mkdir()
     write_metrics(tmp_path / "placement" / "metrics.json", [metric("design__core__area", 2e6)])
     (tmp_path / "placement" / "placement.png").write_bytes(b"png")
-    write_report(tmp_path, ECON_T)
+    write_report(tmp_path, design(ECON_T))
     text = (tmp_path / "report.md").read_text()
     # 2 mm2; grams per cm2 at 28 nm: (583 g/kWh x 0.9 kWh + 137.5 + 500) / 0.875
     nominal = (583 * 0.9 + 137.5 + 500) / 0.875 * 0.02
@@ -362,7 +364,7 @@ def test_a_sweep_becomes_a_section_with_its_plots(tmp_path: Path) -> None:
         [*rows, Row(chosen={"reuse": 4}, figures={}, errors=("e",))], tmp_path / "sweep.json", "liquidcal sweep X"
     )
     draw_pareto(rows, "area_um2", "latency_ns", tmp_path / "pareto.svg", "T")
-    page = write_report(tmp_path, ECON_T).read_text()
+    page = write_report(tmp_path, design(ECON_T)).read_text()
     assert page.count("data:image/svg+xml;base64,") == 1
     text = (tmp_path / "report.md").read_text()
     assert "| 2 | 2.5 | 20 |" in text
@@ -383,6 +385,6 @@ def test_steps_tell_time_and_memory_of_the_program_and_its_children(tmp_path: Pa
     assert nothing.peak_mb is not None
     assert 280 < child.peak_mb - nothing.peak_mb < 450
     journal.save(tmp_path / "journal.json")
-    write_report(tmp_path, ECON_T)
+    write_report(tmp_path, design(ECON_T))
     text = (tmp_path / "report.md").read_text()
     assert f"| child takes 300 MB | {child.seconds:.1f} | {child.peak_mb:,.0f} |" in text

@@ -9,8 +9,9 @@ from hw.common.export import to_verilog
 from hw.hgcal_encoder.encoder import STAGES, Encoder
 from sim.hgcal_encoder.configuration.registers import reset_settings
 from sim.hgcal_encoder.encoder import Encoder as GoldenEncoder
+from sim.hgcal_encoder.files.settings_files import load_settings
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
-from sim.hgcal_encoder.settings import Settings, load_settings
+from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import ECON_T
 from sim.hgcal_encoder.weights import Weights
 from sim.hgcal_encoder.words import pack

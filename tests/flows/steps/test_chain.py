@@ -2,18 +2,30 @@
 
 import io
 import json
+from collections.abc import Iterator
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from flows.commands import flow as command
-from flows.common import content_cache
-from flows.common.content_cache import content_key, imported, source_hash
+from flows.common.content_cache import content_key, imported, module_file
 from flows.common.journal import Check, Journal
 from flows.common.metrics import read_metrics
 from flows.common.step_cache import StepCache, file_hash
-from flows.steps import chain
+from flows.designs.catalogue import design
+from flows.designs.design import Design
+from flows.steps import step as module
+from flows.steps.chain import CHAIN, chain
+from flows.steps.crossbar import DRAW, ENERGY_STEP, GENERATE
+from flows.steps.placement import PlacementOptions
+from flows.steps.power import POWER, PowerOptions
+from flows.steps.step import Step
+from flows.steps.synthesis import SYNTHESIS
+from flows.steps.verification import VERIFICATION
+from flows.synthesis.recipe import BUFFERED
+from sim.lsm_crossbar.spec import N_MNIST
 from tests.flows.command_line import call
 from tests.flows.conftest import library_or_skip
 from tests.specs import SMALL
@@ -71,43 +83,93 @@ def test_a_step_runs_again_for_other_inputs_or_another_result_or_after_a_failure
     assert file_hash(tmp_path / "nothing") == ""
 
 
+def fields_changed(options: Any, tmp_path: Path) -> Iterator[tuple[str, Any]]:
+    """The options with one field changed, for every field."""
+    file = tmp_path / "file"
+    file.write_text("x")
+    for field in fields(options):
+        value = getattr(options, field.name)
+        other: Any = file if "Path" in str(field.type) else 7
+        if isinstance(value, bool):
+            other = not value
+        elif isinstance(value, int | float):
+            other = value + 1
+        elif isinstance(value, str):
+            other = value + "x"
+        elif isinstance(value, tuple):
+            other = ((file, file, file),)
+        yield field.name, replace(options, **{field.name: other})
+
+
+@pytest.mark.parametrize("step", [*CHAIN, DRAW, GENERATE, ENERGY_STEP], ids=lambda step: step.name)
+def test_every_option_input_and_tool_is_in_the_key(step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library_or_skip("nangate45")
+    monkeypatch.setattr(module, "versions", lambda tools: dict.fromkeys(tools, "1"))
+    chosen, folder = design("N_MNIST", library="nangate45"), tmp_path / "results"
+    for name in step.reads:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name.replace("*", "x")).write_text("before")
+    known = {"as it is": step.key(chosen, folder)}
+    for name, options in fields_changed(step.options(), tmp_path):
+        known[f"option {name}"] = step.key(chosen, folder, options)
+    for name in step.reads:
+        file = folder / name.replace("*", "x")
+        file.write_text("after")
+        known[f"input {name}"] = step.key(chosen, folder)
+        file.write_text("before")
+    for tool in step.tools:
+        monkeypatch.setattr(module, "versions", lambda tools, new=tool: dict.fromkeys(tools, "1") | {new: "2"})
+        known[f"version of {tool}"] = step.key(chosen, folder)
+    monkeypatch.setattr(module, "versions", lambda tools: dict.fromkeys(tools, "1"))
+    known["spec"] = step.key(design(replace(N_MNIST, threshold=41), library="nangate45"), folder)
+    known["clock gating"] = step.key(design("N_MNIST", library="nangate45", clock_gating=True), folder)
+    if step.mapped:
+        monkeypatch.setattr(Design, "recipe", BUFFERED)
+        known["recipe"] = step.key(chosen, folder)
+        monkeypatch.undo()
+    twice = [name for name, key in known.items() if list(known.values()).count(key) > 1]
+    assert not twice, twice
+
+
+def test_a_file_among_options_counts_by_its_content(tmp_path: Path) -> None:
+    model = tmp_path / "model.npz"
+    model.write_text("one")
+    before = POWER.key(design("N_MNIST"), tmp_path, PowerOptions(weights=model))
+    assert POWER.key(design("N_MNIST"), tmp_path, PowerOptions(weights=model)) == before
+    model.write_text("two")
+    assert POWER.key(design("N_MNIST"), tmp_path, PowerOptions(weights=model)) != before
+    with pytest.raises(TypeError, match="power: expected PowerOptions, got PlacementOptions"):
+        POWER.key(design("N_MNIST"), tmp_path, PlacementOptions())
+
+
 def test_the_key_of_a_step_covers_what_it_imports_and_runs() -> None:
-    root = Path(command.__file__).resolve().parents[2]
-    covered = {}
-    for step, sources in chain._STEP_SOURCES.items():
-        assert all((root / source).exists() for source in sources), sources
-        covered[step] = {*imported(*(name for name in sources if name.endswith(".py"))), *sources}
-    assert covered["synth"] >= {
+    def covered(step: Step) -> set[str]:
+        encoder = design("ECON_T")
+        return set(imported(module_file(step.work.__module__), *encoder.code(*step.rooms)))
+
+    assert covered(SYNTHESIS) >= {
         "flows/steps/synthesis.py", "flows/synthesis/synthesise.py", "flows/library/library.py",
         "flows/designs/design.py", "flows/tools/_yosys_child.py",
         "hw/hgcal_encoder/chip.py", "sim/hgcal_encoder/spec.py",
     }  # fmt: skip
-    assert covered["power"] >= {"flows/power/summary.py", "flows/netlist/gate_simulation.py", "flows/power/encoder.py"}
-    assert covered["verify"] >= {
+    assert covered(POWER) >= {"flows/power/summary.py", "flows/netlist/gate_simulation.py", "flows/power/encoder.py"}
+    assert covered(VERIFICATION) >= {
         "flows/verification/encoder.py",
         "flows/formal/encoder.py",
         "flows/simulation/harness.cpp",
     }
 
 
-def test_an_edit_of_any_imported_file_changes_the_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, text in {
-        "flows/step.py": "def work():\n    from sim.model import run\n    return run()\n",
-        "sim/model.py": "import sim.formats, numpy\nfrom hw import parts\n",
-        "sim/formats.py": "", "hw/__init__.py": "", "hw/parts.py": "", "flows/other.py": "",
-    }.items():  # fmt: skip
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr(content_cache, "ROOT", tmp_path)
-    found = imported.__wrapped__("flows/step.py")
-    assert set(found) == {"flows/step.py", "sim/model.py", "sim/formats.py", "hw/__init__.py", "hw/parts.py"}
-    before = source_hash.__wrapped__(*found)
-    (tmp_path / "flows/other.py").write_text("x = 1\n")
-    assert source_hash.__wrapped__(*found) == before
-    (tmp_path / "hw/parts.py").write_text("x = 1\n")
-    assert source_hash.__wrapped__(*found) != before
-    with pytest.raises(FileNotFoundError, match="no source"):
-        imported.__wrapped__("flows/none.py")
+def test_a_chain_is_a_list_of_declared_steps() -> None:
+    assert [step.name for step in chain(design("ECON_T"))] == ["synth", "place", "time", "power", "verify"]
+    crossbar = ["draw", "generate", "synth", "place", "time", "power", "verify", "energy"]
+    assert [step.name for step in chain(design("N_MNIST"))] == crossbar
+    # what a step reads below the folder an earlier one left there
+    for kind in ("ECON_T", "N_MNIST"):
+        left: set[str] = set()
+        for step in chain(design(kind)):
+            assert {name for name in step.reads if name != "placement/repair.json"} <= left, step.name
+            left |= set(step.writes)
 
 
 def test_the_chain_on_a_small_encoder(

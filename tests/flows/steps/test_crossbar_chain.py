@@ -101,11 +101,13 @@ def test_one_seed_goes_through_the_chain_and_changes_all_of_it(
 
     # the same seed again: all kept
     kept = run(tmp_path / "one", SPEC, 7, monkeypatch, capsys)
-    assert kept.result["ran"] == dict.fromkeys(("draw", "generate", "synth", "place", "time", "power", "verify"), False)
+    assert kept.result["ran"] == dict.fromkeys(
+        ("draw", "generate", "synth", "place", "time", "power", "verify", "energy"), False
+    )
 
     # in the folder of another seed: the same bytes, and nothing of the other one stays; the netlist is kept
     moved = run(tmp_path / "other", SPEC, 7, monkeypatch, capsys, "--no-verify")
-    assert {step for step, ran in moved.result["ran"].items() if ran} == {"draw", "generate", "power"}
+    assert {step for step, ran in moved.result["ran"].items() if ran} == {"draw", "generate", "power", "energy"}
     for name in (one.file.name, "model.npz", "macro_energy.json", f"rtl/{SPEC.name}.v", f"rtl/{one.file.name}"):
         assert (moved.folder / name).read_bytes() == (one.folder / name).read_bytes(), name
     assert len(list((moved.folder / "rtl").glob("*.mem"))) == 1

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from flows.common.journal import Journal
+from flows.designs.catalogue import design
 from flows.report.write import write_report
 from flows.steps.crossbar_demo import run_crossbar_demo
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
@@ -43,7 +44,7 @@ def test_a_seed_decides_everything_and_model_and_rtl_agree(tmp_path: Path) -> No
     terms = json.loads((tmp_path / "a" / "energy.json").read_text())["terms"]
     assert all(0 < term["low_pj"] <= term["nominal_pj"] <= term["high_pj"] for term in terms)
     journal.save(tmp_path / "a" / "journal.json")
-    assert "PASS: 5 checks" in write_report(tmp_path / "a", SMALL).read_text()
+    assert "PASS: 5 checks" in write_report(tmp_path / "a", design(SMALL)).read_text()
 
     demo(tmp_path / "b", 2)
     (other,) = (tmp_path / "b").glob("*.mem")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.common.content_cache import ContentCache, content_key, source_hash
+from flows.common.content_cache import ContentCache
+from flows.designs.catalogue import design
 from flows.learning.encoder import evaluate_model, evaluation_sample, find_model
+from flows.library.catalogue import cell_library
+from flows.steps import crossbar_measures, encoder_measures
+from flows.steps import measure as keys
 from flows.steps import sweep as module
-from flows.steps.sweep import Row, draw_pareto, pareto_front, parse_axis, points, sweep
+from flows.steps.pareto import draw_pareto, pareto_front
+from flows.steps.sweep import COMMON, Axis, Row, figures, measures, parse_axis, points, sweep
 from sim.hgcal_encoder.spec import ECON_T
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.device import draw
@@ -25,11 +31,11 @@ from tests.specs import SMALL
 
 
 def test_axes_take_fields_fields_of_fields_and_options() -> None:
-    assert parse_axis("filters=4,8", ECON_T).values == (4, 8)
-    assert parse_axis("latent.width=7,9", ECON_T).values == (7, 9)
-    assert parse_axis("elinks=3", ECON_T).values == (3,)
-    assert parse_axis("noise_scale=none,4", N_MNIST).values == (None, 4)
-    found = [point.spec for point in points(ECON_T, [parse_axis("latent.width=7,9", ECON_T)])]
+    assert parse_axis("filters=4,8", design(ECON_T)).values == (4, 8)
+    assert parse_axis("latent.width=7,9", design(ECON_T)).values == (7, 9)
+    assert parse_axis("elinks=3", design(ECON_T)).values == (3,)
+    assert parse_axis("noise_scale=none,4", design(N_MNIST)).values == (None, 4)
+    found = [point.design.spec for point in points(design(ECON_T), [parse_axis("latent.width=7,9", design(ECON_T))])]
     assert [spec.latent.width for spec in found] == [7, 9]  # type: ignore[union-attr]
     assert found[1] == ECON_T
 
@@ -48,12 +54,12 @@ def test_axes_take_fields_fields_of_fields_and_options() -> None:
 )
 def test_a_wrong_axis_says_what_was_expected(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
-        parse_axis(text, ECON_T)
+        parse_axis(text, design(ECON_T))
 
 
 def test_an_illegal_combination_is_named_before_anything_runs() -> None:
     with pytest.raises(ValueError, match="stride=0"):
-        points(ECON_T, [parse_axis("stride=2,0", ECON_T)])
+        points(design(ECON_T), [parse_axis("stride=2,0", design(ECON_T))])
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12))
@@ -76,9 +82,9 @@ def test_a_point_without_the_figure_is_not_on_the_front_nor_drawn(tmp_path: Path
 
 
 def test_a_sweep_measures_what_evaluation_does_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    axes = [parse_axis("dense_product_fraction=8,5", ECON_T)]
+    axes = [parse_axis("dense_product_fraction=8,5", design(ECON_T))]
     done: list[int] = []
-    rows = sweep(ECON_T, axes, ["emd"], workers=2, cache=ContentCache(tmp_path / "c"), advance=done.append)
+    rows = sweep(design(ECON_T), axes, ["emd"], workers=2, cache=ContentCache(tmp_path / "c"), advance=done.append)
     assert done == [1, 1]
     assert [row.errors for row in rows] == [(), ()]
     table = evaluate_model(find_model(preset="ECON_T", elinks=5), {"simulated": evaluation_sample()})
@@ -92,45 +98,33 @@ def test_a_sweep_measures_what_evaluation_does_and_resumes(tmp_path: Path, monke
         yield
 
     monkeypatch.setattr(module, "dask_client", none)
-    assert sweep(ECON_T, axes, ["emd"], cache=ContentCache(tmp_path / "c")) == rows
+    assert sweep(design(ECON_T), axes, ["emd"], cache=ContentCache(tmp_path / "c")) == rows
 
 
 def test_a_measurement_that_fails_leaves_the_others_and_is_not_kept(tmp_path: Path) -> None:
     cache = ContentCache(tmp_path / "c")
-    rows = sweep(ODD, [parse_axis("filters=3", ODD)], ["emd"], workers=1, cache=cache)
+    rows = sweep(design(ODD), [parse_axis("filters=3", design(ODD))], ["emd"], workers=1, cache=cache)
     assert rows[0].figures == {}
     assert "no shipped weights for the grid (6, 6, 1)" in rows[0].errors[0]
     assert not (tmp_path / "c").exists()
 
 
 def test_unknown_measures_and_chips_are_refused() -> None:
-    with pytest.raises(ValueError, match="no measure 'size'"):
-        sweep(ODD, [], ["size"])
-    with pytest.raises(ValueError, match="not for CrossbarSpec"):
-        sweep(N_MNIST, [], ["emd"])
+    with pytest.raises(ValueError, match="no measure 'size' for the kind encoder"):
+        sweep(design(ODD), [], ["size"])
+    with pytest.raises(ValueError, match="no measure 'emd' for the kind crossbar"):
+        sweep(design(N_MNIST), [], ["emd"])
     with pytest.raises(ValueError, match="at least one measure"):
-        sweep(N_MNIST, [], [])
-
-
-def test_keys_follow_content_not_order(tmp_path: Path) -> None:
-    assert content_key(a=1, b="x") == content_key(b="x", a=1) != content_key(a=2, b="x")
-    assert source_hash("sim/files.py") != source_hash("sim/fixed_point.py")
-    with pytest.raises(FileNotFoundError, match="no source"):
-        source_hash("sim/none.py")
-    cache = ContentCache(tmp_path)
-    cache.put("k", {"v": 1})
-    assert cache.get("k") == {"v": 1}
-    (tmp_path / "k.json").write_text("{")
-    assert cache.get("k") is None
+        sweep(design(N_MNIST), [], [])
 
 
 def test_accuracy_of_a_crossbar_and_the_reads_that_it_takes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(module, "RECORDINGS", (200, 60, 60))
-    monkeypatch.setattr(module, "cache_directory", lambda: tmp_path)
-    axes = [parse_axis("rows_per_read=8,16", N_MNIST), parse_axis("seed=0,1", N_MNIST)]
+    monkeypatch.setattr(crossbar_measures, "RECORDINGS", (200, 60, 60))
+    monkeypatch.setattr(crossbar_measures, "cache_directory", lambda: tmp_path)
+    axes = [parse_axis("rows_per_read=8,16", design(N_MNIST)), parse_axis("seed=0,1", design(N_MNIST))]
     found = {
-        (point.chosen["rows_per_read"], point.chosen["seed"]): module.MEASURES["accuracy"].run(point)
-        for point in points(N_MNIST, axes)
+        (point.chosen["rows_per_read"], point.chosen["seed"]): crossbar_measures.MEASURES["accuracy"].run(point)
+        for point in points(design(N_MNIST), axes)
     }
     # ten classes; 60 recordings of this camera cannot be told by chance in more than a third
     assert all(figures["accuracy_percent"] > 40 for figures in found.values())
@@ -146,21 +140,22 @@ def test_accuracy_of_a_crossbar_and_the_reads_that_it_takes(monkeypatch: pytest.
 
 
 def test_accuracy_is_not_for_an_encoder_nor_for_other_classes() -> None:
-    with pytest.raises(ValueError, match="not for EncoderSpec"):
-        sweep(ECON_T, [parse_axis("filters=4", ECON_T)], ["accuracy"])
-    (point,) = points(N_TIDIGITS, [parse_axis("seed=0", N_TIDIGITS)])
+    with pytest.raises(ValueError, match="no measure 'accuracy' for the kind encoder"):
+        sweep(design(ECON_T), [parse_axis("filters=4", design(ECON_T))], ["accuracy"])
+    (point,) = points(design(N_TIDIGITS), [parse_axis("seed=0", design(N_TIDIGITS))])
     with pytest.raises(ValueError, match="N_TIDIGITS has 64 inputs and 11 outputs"):
-        module.MEASURES["accuracy"].run(point)
+        crossbar_measures.MEASURES["accuracy"].run(point)
 
 
 def test_latency_is_that_of_the_published_stages() -> None:
     """Words, pixels, activations, latents and frame are registered: five clocks, whatever protects the registers."""
-    axes = [parse_axis("reuse=1,8", ECON_T), parse_axis("scheme=,tmr_registers", ECON_T)]
-    for point in points(ECON_T, axes):
-        assert module.MEASURES["latency"].run(point) == {"latency_clocks": 5.0, "latency_ns": 125.0}
-    (point,) = points(ECON_T, [parse_axis("scheme=armour", ECON_T)])
-    with pytest.raises(ValueError, match="'armour' is not a valid Scheme; schemes none"):
-        module.MEASURES["latency"].run(point)
+    axes = [parse_axis("reuse=1,8", design(ECON_T)), parse_axis("scheme=,tmr_registers", design(ECON_T))]
+    for point in points(design(ECON_T), axes):
+        assert encoder_measures.MEASURES["latency"].run(point) == {"latency_clocks": 5.0, "latency_ns": 125.0}
+    with pytest.raises(ValueError, match="scheme=armour: 'armour' is not a valid Scheme; schemes none"):
+        points(design(ECON_T), [parse_axis("scheme=armour", design(ECON_T))])
+    with pytest.raises(ValueError, match="N_MNIST is of the kind crossbar, which has no choice of scheme"):
+        points(design(N_MNIST), [parse_axis("scheme=secded", design(N_MNIST))])
 
 
 def test_plots_name_axes_with_units_and_tell_the_front_from_the_rest(tmp_path: Path) -> None:
@@ -171,19 +166,60 @@ def test_plots_name_axes_with_units_and_tell_the_front_from_the_rest(tmp_path: P
         for n, s, a, e in ((1, "", 4.0, 1.0), (8, "", 1.0, 3.0), (1, "secded", 4.0, 2.0), (8, "secded", 2.0, 4.0))
     ]
     assert pareto_front(rows, ("area_um2", "energy_pj")) == [0, 1]
-    draw_pareto(rows, "area_um2", "energy_pj", tmp_path / "p.svg", "T")
+    draw_pareto(rows, "area_um2", "energy_pj", tmp_path / "p.svg", "T", figures(design(N_MNIST)))
     text = (tmp_path / "p.svg").read_text()
     for label in ("area, mm²", "energy, nJ", "reuse 8", "scheme none", "scheme secded", "on the Pareto front"):
         assert f"<!-- {label} -->" in text, label
-    draw_pareto(rows, "area_um2", "-accuracy_percent", tmp_path / "q.svg", "T")
+    draw_pareto(rows, "area_um2", "-accuracy_percent", tmp_path / "q.svg", "T", figures(design(N_MNIST)))
     assert "<!-- accuracy, % -->" in (tmp_path / "q.svg").read_text()
 
 
 def test_energy_of_a_small_encoder_has_its_parts_in_order() -> None:
     library_or_skip("nangate45")
-    (point,) = points(SMALL, [parse_axis("library=nangate45", SMALL)])
-    figures = module.MEASURES["energy"].run(point)
+    (point,) = points(design(SMALL), [parse_axis("library=nangate45", design(SMALL))])
+    figures = COMMON["energy"].run(point)
     assert figures["energy_low_pj"] < figures["energy_pj"] < figures["energy_high_pj"]
     # a gate equivalent of NanGate 45 is 0.798 um2, and an idle one leaks more than a nanowatt: a floor of the energy
     assert figures["area_um2"] / figures["area_kge"] == pytest.approx(798, rel=1e-9)
     assert figures["energy_pj"] > 1e-3 * figures["area_kge"] * 1e3 * 25e-3
+
+
+def scaled_library(folder: Path, factor: float) -> str:
+    """NanGate 45 with every cell's area multiplied, in files that always have the same names."""
+    cells = cell_library("nangate45")
+    liberty = folder / "cells.lib"
+    text = cells.liberty[0].read_text()
+    liberty.write_text(re.sub(r"(\n\s*area\s*:\s*)([\d.]+)", lambda m: f"{m[1]}{factor * float(m[2]):.6f}", text))
+    return ",".join(map(str, [liberty, *cells.lef, *cells.verilog]))
+
+
+def test_twice_the_area_of_every_cell_is_twice_the_area_of_the_sweep(tmp_path: Path) -> None:
+    """A library counts by its content: an edit under the same name is no other run's figure."""
+    library_or_skip("nangate45")
+    cache = ContentCache(tmp_path / "c")
+
+    def area(factor: float) -> float:
+        name = scaled_library(tmp_path, factor)
+        axis = Axis(name="library", values=(name,))
+        (row,) = sweep(design(SMALL), [axis], ["area"], workers=1, cache=cache)
+        assert not row.errors, row.errors
+        return row.figures["area_um2"]
+
+    assert area(2.0) == pytest.approx(2 * area(1.0), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["area", "energy", "latency", "emd"])
+def test_keys_of_measures_hold_options_tools_and_variant(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    library_or_skip("nangate45")
+    monkeypatch.setattr(keys, "versions", lambda tools: dict.fromkeys(tools, "1"))
+    (point,) = points(design(SMALL), [parse_axis("library=nangate45", design(SMALL))])
+    measure = measures(point.design)[name]
+    known = {"as it is": measure.key(name, point)}
+    for option in measure.reads:
+        known[option] = measure.key(name, replace(point, options={**point.options, option: 9}))
+    for other in ({"reuse": 2}, {"scheme": "secded"}, {"clock_gating": True}):
+        known[str(other)] = measure.key(name, replace(point, design=design(SMALL, library="nangate45", **other)))
+    for tool in measure.tools:
+        monkeypatch.setattr(keys, "versions", lambda tools, new=tool: dict.fromkeys(tools, "1") | {new: "2"})
+        known[tool] = measure.key(name, point)
+    assert len(set(known.values())) == len(known)

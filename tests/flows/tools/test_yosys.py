@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flows.common.errors import ToolTimeout
-from flows.tools.yosys import YosysError, quote, run_abc, run_yosys, yosys_version
+from flows.tools.yosys import YosysError, quote, run_abc, run_yosys, sat_answers, yosys_version
 from tests.flows.processes import until_gone, working_below
 
 ENDLESS = "exec -- sleep 60\n"
@@ -69,6 +69,22 @@ def test_abc(tmp_path: Path) -> None:
     assert "NOT EQUIVALENT" in run_abc("cec and.blif or.blif", directory=tmp_path, timeout_s=60)
     with pytest.raises(YosysError, match="yosys-abc failed"):
         run_abc("no_such_command", directory=tmp_path, timeout_s=60)
+
+
+def test_answers_of_the_solver(tmp_path: Path) -> None:
+    """Goals that hold, and one with a single counterexample."""
+    (tmp_path / "m.v").write_text(
+        "module m(input [3:0] a, input [7:0] b, output low, one);\n"
+        "assign low = a < 16, one = !(a == 11 && b == 200);\nendmodule\n"
+    )
+    head = "read_verilog m.v\nproc\n"
+    proved = sat_answers(run_yosys(head + "sat -verify -prove low 1 m\n" * 2, directory=tmp_path).log)
+    assert (proved.proved, proved.refuted, proved.undecided, proved.model) == (2, False, False, {})
+    with pytest.raises(YosysError) as caught:
+        run_yosys(f"{head}sat -verify -prove low 1 m\nsat -verify -show-inputs -prove one 1 m\n", directory=tmp_path)
+    refuted = sat_answers(caught.value.log)
+    assert (refuted.proved, refuted.refuted, refuted.undecided) == (1, True, False)
+    assert (refuted.model["a"], refuted.model["b"]) == (11, 200)
 
 
 def test_version_is_a_number() -> None:

@@ -16,10 +16,11 @@ from sim.hgcal_encoder.convolution import convolve
 from sim.hgcal_encoder.decode import CHARGE_MAX, decode
 from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.example_specs import random_spec
+from sim.hgcal_encoder.files.settings_files import load_settings
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
 from sim.hgcal_encoder.grid import from_grid, to_grid
 from sim.hgcal_encoder.normalise import normalise, sum_code
-from sim.hgcal_encoder.settings import Settings, bits_per_latent, keep_mask, load_settings
+from sim.hgcal_encoder.settings import Settings, bits_per_latent, keep_mask
 from sim.hgcal_encoder.spec import ECON_T, PRESETS, TNS_2021, EncoderSpec, WordOrder, load_spec
 from sim.hgcal_encoder.weights import Weights
 from sim.hgcal_encoder.words import bunch_crossings, pack, unpack

@@ -399,8 +399,17 @@ def test_wrong_settings_are_named(tmp_path, econt_vectors):
         load_concentrator(econt_vectors / "AE" / "init.yaml")
     text = (econt_vectors / "TS_Thr47_5eTx_MRL" / "init.yaml").read_text()
     (tmp_path / "no.yaml").write_text(text.replace("AlgoThreshold", "Threshold"))
-    with pytest.raises(ValueError, match="section AlgoThreshold is missing"):
+    with pytest.raises(ValueError, match="unknown section 'Threshold'; expected .*AlgoThreshold"):
         load_concentrator(tmp_path / "no.yaml")
+    for name, value, message in (
+        ("stc_type", 5, "stc_type: expected 0 to 3, got 5"),
+        ("use_sum", 2, "use_sum: expected 0 or 1, got 2"),
+        ("buff_t1", 512, "buff_t1: expected 0 to 511, got 512"),
+    ):
+        chosen = {"stc_type": 1, "use_sum": 2, "buff_t1": 0}[name]
+        (tmp_path / "r.yaml").write_text(f"Algorithm: {{select: {chosen}}}\nFormatterBuffer: {{{name}: {value}}}")
+        with pytest.raises(ValueError, match=message):
+            load_concentrator(tmp_path / "r.yaml")
     (tmp_path / "drop.yaml").write_text(text.replace("Global: 3", "Global: many"))
     with pytest.raises(ValueError, match="AlgoDroplsb.drop_lsb: expected an integer, got 'many'"):
         load_concentrator(tmp_path / "drop.yaml")
@@ -411,3 +420,21 @@ def test_wrong_settings_are_named(tmp_path, econt_vectors):
     for model in (BestChoice(etx_count=3), ThresholdSum(etx_count=3), Repeater()):
         with pytest.raises(ValueError, match="1, 5"):
             model.frames(charges, [0, 1])
+
+
+def test_registers_that_a_file_leaves_out_stand_at_reset(tmp_path):
+    """`use_sum` and `stc_type` are 1 after reset; idle words of production carry `idle_pattern`."""
+
+    def read(text):
+        (tmp_path / "s.yaml").write_text(text)
+        return load_concentrator(tmp_path / "s.yaml")[0]
+
+    assert read("ConfigAlgo: {alg_type: 1}").kind is SuperTriggerCellType.STC16_5E4M
+    assert read("ConfigAlgo: {alg_type: 2}").full_sum
+    sums = read("ConfigAlgo: {alg_type: 0}")
+    assert (sums.full_sum, sums.drop, sums.thresholds.tolist(), sums.sync) == (True, 0, [0] * 48, 1450)
+    assert (sums.etx_count, sums.buffer) == (2, BufferThresholds(t1=48, t2=511, t3=0))
+    assert read("ConfigAlgo: {alg_type: 0}\nFmtBuf: {link_reset_pattern: 290}").sync == 290
+    assert read("ConfigAlgo: {alg_type: 0}\nFmtBuf: {link_reset_pattern: 290, idle_pattern: 1300}").sync == 1300
+    assert read("Algorithm: {select: 0}").sync == 290
+    assert read("Algorithm: {select: 0}\nFormatterBuffer: {tx_sync_word: 0x122}").sync == 0x122

@@ -23,7 +23,8 @@ from sim.hgcal_encoder.configuration.chip_registers import (
 )
 from sim.hgcal_encoder.configuration.driver import settings_and_weights
 from sim.hgcal_encoder.configuration.image_file import load_image, save_image
-from sim.hgcal_encoder.settings import Settings, load_settings
+from sim.hgcal_encoder.files.settings_files import load_settings
+from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import ECON_T, PRESETS, TNS_2021
 from sim.hgcal_encoder.weights import Weights
 from tests.conftest import need

@@ -50,7 +50,14 @@ def public_file(path: Path, weights: Weights, group: str = "", conv: str = "conv
     return path
 
 
-def description(spec: EncoderSpec, conv: dict[str, Any] | None = None, dense: dict[str, Any] | None = None) -> str:
+def description(
+    spec: EncoderSpec,
+    conv: dict[str, Any] | None = None,
+    dense: dict[str, Any] | None = None,
+    before: list[dict[str, Any]] | None = None,
+    between: list[dict[str, Any]] | None = None,
+    after: list[dict[str, Any]] | None = None,
+) -> str:
     """What ``to_json`` of Keras 2 says about such an encoder, as far as the reader looks."""
     quantiser = {"class_name": "quantized_bits", "config": {"bits": 6, "integer": 0, "keep_negative": 1, "alpha": 1}}
     quantisers = {"kernel_quantizer": quantiser, "bias_quantizer": quantiser}
@@ -63,16 +70,21 @@ def description(spec: EncoderSpec, conv: dict[str, Any] | None = None, dense: di
                 "strides": [spec.stride] * 2,
                 "padding": keras_padding(spec),
                 "data_format": "channels_last",
-                "activation": "linear",
+                "activation": "relu",
                 **quantisers,
                 **(conv or {}),
             },
         },
+        *(between or []),
         {
             "class_name": "FQDense",
-            "config": {"name": "encoded_vector", "units": spec.latents, **quantisers, **(dense or {})},
+            "config": {
+                "name": "encoded_vector", "units": spec.latents, "activation": "relu", **quantisers, **(dense or {})
+            },
         },
-    ]
+        *(after or []),
+    ]  # fmt: skip
+    layers = [*(before or []), *layers]
     return json.dumps({"class_name": "Functional", "config": {"name": "encoder", "layers": layers}})
 
 
@@ -134,7 +146,7 @@ def test_rounding_and_clipping_only_on_request_and_counted(tmp_path: Path) -> No
         ({"padding": "same"}, None, "needs padding valid, got same"),
         ({"data_format": "channels_first"}, None, "needs data_format channels_last"),
         ({"dilation_rate": [2, 2]}, None, "needs dilation_rate [1, 1]"),
-        (None, {"activation": "sigmoid"}, "expected ReLU or none as its activation, got 'sigmoid'"),
+        (None, {"activation": "sigmoid"}, "as its activation got sigmoid"),
         (
             {"kernel_quantizer": {"class_name": "ternary", "config": {}}},
             None,
@@ -274,3 +286,188 @@ def test_arrays_of_codes_round_trip(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="weights of SMALL, but the encoder is OTHER"):
         Weights.load(tmp_path / "w.npz", other)
     assert not [p for p in tmp_path.iterdir() if p.name != "w.npz"]
+
+
+# ---- what lies between the layers ----------------------------------------------------------------------------------
+
+
+def layer(kind: str, **config: Any) -> dict[str, Any]:
+    return {"class_name": kind, "config": {"name": f"my_{kind.lower()}", **config}}
+
+
+FLAT = layer("Flatten", data_format="channels_last")
+LINEAR = {"activation": "linear"}
+
+
+def read(tmp_path: Path, weights: Weights, spec: EncoderSpec = SMALL, **parts: Any) -> Weights:
+    path = public_file(tmp_path / "e.hdf5", weights)
+    path.with_suffix(".json").write_text(description(spec, **parts))
+    return read_keras_encoder(path, spec).weights
+
+
+def relu(spec: EncoderSpec = SMALL, **other: Any) -> dict[str, Any]:
+    config = {"bits": spec.activation.width, "integer": spec.activation.integer, **other}
+    return layer("QActivation", activation={"class_name": "quantized_relu", "config": config})
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"between": [FLAT]},
+        {"conv": LINEAR, "between": [relu(), FLAT]},
+        {"conv": LINEAR, "between": [layer("QActivation", activation="quantized_relu(8,1)"), FLAT]},
+        {"conv": LINEAR, "between": [layer("ReLU", max_value=None, negative_slope=0.0), layer("Dropout"), FLAT]},
+        {"conv": LINEAR, "between": [layer("Activation", activation="relu"), layer("Reshape", target_shape=[-1])]},
+        {"dense": LINEAR, "after": [layer("QActivation", activation="quantized_relu(bits=9, integer=1)")]},
+        {"before": [layer("QActivation", activation="quantized_relu(8,1)"), layer("Reshape", target_shape=[4, 4, 1])]},
+        {"after": [layer("Dense", units=7)]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_layers_that_the_spec_expresses(parts: dict[str, Any], tmp_path: Path) -> None:
+    weights = Weights.random(SMALL, np.random.default_rng(7))
+    assert read(tmp_path, weights, **parts) == weights
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"conv": LINEAR, "between": [FLAT]}, "convolution 'conv2d_0_m': expected a ReLU .* got none"),
+        ({"dense": LINEAR}, "dense 'encoded_vector': expected a ReLU after it, got none"),
+        ({"conv": LINEAR, "between": [layer("QActivation", activation="quantized_relu(4,0)")]},
+         r"layer 'my_qactivation' \(QActivation\): expected ReLU or quantized_relu of 8 bits, 1 .* got .*bits 4"),
+        ({"conv": LINEAR, "between": [layer("QActivation", activation="quantized_bits(8,1)")]}, "bits bits 8"),
+        ({"conv": LINEAR, "between": [relu(negative_slope=0.25)]}, "negative_slope 0.25"),
+        ({"conv": LINEAR, "between": [layer("LeakyReLU", alpha=0.25)]}, "'my_leakyrelu' .* negative_slope 0.25"),
+        ({"conv": LINEAR, "between": [layer("ReLU", max_value=6.0)]}, "'my_relu' .* max_value 6.0"),
+        ({"conv": {"activation": "tanh"}}, "conv2d_0_m.*got tanh"),
+        ({"conv": {"activation": "quantized_bits(8,1)"}}, "conv2d_0_m.*got quantized_bits"),
+        ({"dense": {"activation": "softmax"}}, "encoded_vector.*got softmax"),
+        ({"between": [layer("MaxPooling2D")]}, r"layer 'my_maxpooling2d' \(MaxPooling2D\) is none that SMALL computes"),
+        ({"between": [layer("Lambda")]}, "'my_lambda'"),
+        ({"between": [layer("BatchNormalization", axis=[3])]}, "'my_batchnormalization'"),
+        ({"between": [FLAT, layer("Permute", dims=[3, 1, 2])]}, "'my_permute'"),
+        ({"between": [layer("Permute", dims=[3, 1, 1])]}, "'my_permute': expected an order of the axes"),
+        ({"before": [layer("Lambda")]}, "'my_lambda'"),
+        ({"before": [layer("QActivation", activation="quantized_bits(8,1)")]}, "expected pixels of 8 bits, 1"),
+        ({"before": [layer("ZeroPadding2D", padding=[[0, 1], [0, 1]])]},
+         r"SMALL pads \(0, 0, 0, 0\) .* got \(0, 1, 0, 1\) of a layer and valid"),
+        ({"dense": LINEAR, "after": [layer("Concatenate")]}, "'my_concatenate'"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_layers_that_it_does_not_are_refused_by_name(parts: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path, Weights.random(SMALL, np.random.default_rng(7)), **parts)
+
+
+def test_the_padding_of_the_chip_as_a_layer(tmp_path: Path) -> None:
+    """ZeroPadding2D at bottom and right, then a convolution without padding, as public conditional autoencoders do."""
+    weights = Weights.random(ECON_T, np.random.default_rng(8))
+    pads = layer("ZeroPadding2D", padding=[[0, 1], [0, 1]])
+    assert read(tmp_path, weights, ECON_T, conv={"padding": "valid"}, before=[pads]) == weights
+    for parts in (
+        {"conv": {"padding": "valid"}},
+        {"before": [pads]},
+        {"conv": {"padding": "valid"}, "before": [layer("ZeroPadding2D", padding=[1, 1])]},
+    ):
+        with pytest.raises(ValueError, match=r"padding same, got valid|ECON_T pads \(0, 1, 0, 1\)"):
+            read(tmp_path, weights, ECON_T, **parts)
+
+
+def test_a_permutation_before_flattening_reorders_the_dense_matrix(tmp_path: Path) -> None:
+    """The weights of the chip compute, on activations in its order, what the file computes on permuted ones."""
+    weights = Weights.random(SMALL, np.random.default_rng(9))
+    for dims in ((3, 1, 2), (2, 1, 3), (3, 2, 1)):
+        found = read(tmp_path, weights, between=[layer("Permute", dims=list(dims)), FLAT])
+        activations = np.random.default_rng(1).integers(0, 255, (5, *SMALL.output_shape, SMALL.filters))
+        permuted = activations.transpose(0, *dims).reshape(5, -1)
+        assert np.array_equal(activations.reshape(5, -1) @ found.dense, permuted @ weights.dense)
+        assert np.array_equal(found.kernel, weights.kernel)
+
+
+@pytest.mark.parametrize("after", ["convolution", "dense"])
+def test_batch_normalisation_is_folded(after: str, tmp_path: Path) -> None:
+    """What layer and normalisation compute together, in rationals; values chosen so that every weight is a code."""
+    rng = np.random.default_rng(10)
+    weights = Weights.random(SMALL, rng)
+    part = "kernel" if after == "convolution" else "dense"
+    halved = replace(weights, **{part: getattr(weights, part) // 4 * 2, f"{part}_bias": weights.kernel_bias * 0
+                                 if after == "convolution" else weights.dense_bias * 0})  # fmt: skip
+    size = SMALL.filters if after == "convolution" else SMALL.latents
+    norm = layer("BatchNormalization", axis=[3 if after == "convolution" else 1], epsilon=0.25, scale=True, center=True)
+    path = public_file(tmp_path / "e.hdf5", halved)
+    beta = rng.integers(-8, 8, size) / 32
+    with h5py.File(path, "r+") as file:
+        for name, values in (
+            ("gamma", np.full(size, 0.5)), ("beta", beta), ("moving_mean", np.zeros(size)),
+            ("moving_variance", np.full(size, 0.75)),
+        ):  # fmt: skip
+            file[f"my_batchnormalization/my_batchnormalization/{name}:0"] = values
+    parts: dict[str, Any] = (
+        {"conv": LINEAR, "between": [norm, relu(), FLAT]}
+        if after == "convolution"
+        else {"dense": LINEAR, "after": [norm, layer("ReLU")]}
+    )
+    path.with_suffix(".json").write_text(description(SMALL, **parts))
+    found = read_keras_encoder(path, SMALL).weights
+    # gamma / sqrt(variance + epsilon) = 0.5
+    assert np.array_equal(getattr(found, part), getattr(halved, part) // 2)
+    assert np.array_equal(getattr(found, f"{part}_bias"), beta * 32)
+    other = "dense" if part == "kernel" else "kernel"
+    assert np.array_equal(getattr(found, other), getattr(halved, other))
+    with h5py.File(path, "r+") as file:
+        del file["my_batchnormalization/my_batchnormalization/moving_mean:0"]
+    with pytest.raises(ValueError, match="layer 'my_batchnormalization': expected moving_mean with"):
+        read_keras_encoder(path, SMALL)
+
+
+def test_a_layer_without_bias_has_bias_0(tmp_path: Path) -> None:
+    weights = Weights.random(SMALL, np.random.default_rng(11))
+    path = public_file(tmp_path / "e.hdf5", weights)
+    path.with_suffix(".json").write_text(description(SMALL, conv={"use_bias": False}))
+    with h5py.File(path, "r+") as file:
+        del file["conv2d_0_m/conv2d_0_m/bias:0"]
+    found = read_keras_encoder(path, SMALL).weights
+    assert np.array_equal(found.kernel, weights.kernel)
+    assert not found.kernel_bias.any()
+
+
+def test_rounding_to_the_code_below(tmp_path: Path) -> None:
+    """As in the published images; with it the stored weights count, not what a quantiser rounds them to."""
+    weights = Weights.random(SMALL, np.random.default_rng(12))
+    path = public_file(tmp_path / "e.hdf5", weights)
+    with h5py.File(path, "r+") as file:
+        kernel = file["conv2d_0_m/conv2d_0_m/kernel:0"]
+        kernel[...] = kernel[...] + 0.7 / 32
+    for name in ("", description(SMALL)):
+        if name:
+            path.with_suffix(".json").write_text(name)
+        found = read_keras_encoder(path, SMALL, round_to_grid=True, clip=True, rounding="floor")
+        assert np.array_equal(found.weights.kernel, weights.kernel)
+        assert found.rounded == weights.kernel.size
+        nearest = read_keras_encoder(path, SMALL, round_to_grid=True, clip=True)
+        assert np.array_equal(nearest.weights.kernel, np.minimum(weights.kernel + 1, 31))
+
+
+def test_descriptions_that_are_none(tmp_path: Path) -> None:
+    """The error names the file that is wrong: the description, not the weights beside it."""
+    path = public_file(tmp_path / "e.hdf5", Weights.random(SMALL, np.random.default_rng(13)))
+    beside = path.with_suffix(".json")
+    for text, message in (
+        ("[" * 100_000 + "]" * 100_000, r"^[^ ]*e\.json: nested deeper than 50 levels"),
+        ("no json", r"^[^ ]*e\.json: not a JSON text"),
+        ('{"a": 1, "a": 2}', r"^[^ ]*e\.json: 'a' occurs twice in one table"),
+        (description(SMALL, conv={"kq_conf": {"init_bw": 2}}), "got one of HGQ 1"),
+    ):
+        beside.write_text(text)
+        with pytest.raises(ValueError, match=message) as caught:
+            read_keras_encoder(path, SMALL)
+        assert len(str(caught.value)) < 400 + len(str(path))
+    beside.write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match=r"e\.json: not a JSON text"):
+        read_keras_encoder(path, SMALL)
+    (tmp_path / "saved").mkdir()
+    for name in ("saved", "graph.pb"):
+        with pytest.raises(ValueError, match=r"expected \.h5, \.hdf5 or \.keras; save a TensorFlow graph"):
+            read_keras_encoder(tmp_path / name, SMALL)

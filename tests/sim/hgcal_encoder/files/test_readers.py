@@ -181,3 +181,139 @@ def test_missing_library_is_named(tmp_path, charges, monkeypatch, ending, librar
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(ModuleNotFoundError, match=f"a.{ending}: .*library {library}"):
         read_charges(path)
+
+
+# ---- layouts of CMS ------------------------------------------------------------------------------------------------
+
+PIXELS = [  # trigger cell at each pixel, as the public training code lists it; the lower right quarter is empty
+    *(28, 29, 30, 31, 0, 4, 8, 12), *(24, 25, 26, 27, 1, 5, 9, 13), *(20, 21, 22, 23, 2, 6, 10, 14),
+    *(16, 17, 18, 19, 3, 7, 11, 15), *(47, 43, 39, 35, -1, -1, -1, -1), *(46, 42, 38, 34, -1, -1, -1, -1),
+    *(45, 41, 37, 33, -1, -1, -1, -1), *(44, 40, 36, 32, -1, -1, -1, -1),
+]  # fmt: skip
+
+
+def _image(charges):
+    """The 64 columns of an 8 x 8 image."""
+    return np.stack([charges[:, cell] if cell >= 0 else 0 * charges[:, 0] for cell in PIXELS], axis=1)
+
+
+def _charges(rows=23, seed=3):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 5000, (rows, 48))
+
+
+def test_64_columns_are_an_image_of_8_by_8(tmp_path):
+    """Never the first 48 of them: trigger cells come out in their own order, in every format."""
+    charges = _charges()
+    columns = {f"CALQ_{i}": column for i, column in enumerate(_image(charges).T)}
+    pq.write_table(pa.table(columns), tmp_path / "image.parquet")
+    with uproot.recreate(tmp_path / "image.root") as file:
+        file["tree"] = columns
+    rows = [",".join(columns), *(",".join(map(str, row)) for row in np.stack(list(columns.values()), axis=1).tolist())]
+    (tmp_path / "image.csv").write_text("\n".join(rows))
+    for ending in ("parquet", "root", "csv"):
+        assert_array_equal(read_charges(tmp_path / f"image.{ending}"), charges)
+    # 48 trigger cells and 16 columns of zeros are no image
+    columns = {f"CALQ_{i}": charges[:, i] if i < 48 else 0 * charges[:, 0] for i in range(64)}
+    pq.write_table(pa.table(columns), tmp_path / "padded.parquet")
+    with pytest.raises(ValueError, match="row 0, column CALQ_36: the 8 x 8 image has no trigger cell there, got"):
+        read_charges(tmp_path / "padded.parquet")
+    for count in (47, 50, 63):
+        pq.write_table(pa.table({f"CALQ_{i}": np.zeros(2, int) for i in range(count)}), tmp_path / "few.parquet")
+        with pytest.raises(ValueError, match=f"missing CALQ_{count}"):
+            read_charges(tmp_path / "few.parquet")
+
+
+@pytest.mark.parametrize("name", ["wafer_CALQ{}", "L1THGCAL_wafer_CALQ_{}"])
+@pytest.mark.parametrize("equal", [False, True])
+@pytest.mark.parametrize("image", [False, True])
+def test_ntuples_with_the_modules_of_an_event_in_each_entry(name, equal, image, tmp_path):
+    """Branches of CMSSW and NanoAOD, modules of all events one after the other, pseudorapidities beside them."""
+    charges = _charges(12)
+    etas = np.linspace(1.6, 2.9, 12)
+    counts = [3, 3, 3, 3] if equal else [5, 0, 4, 3]
+    table = _image(charges) if image else charges
+    ak = need_module("awkward", "files")
+    branches = {
+        name.format(i): ak.unflatten(column.astype(np.float32 if "L1" not in name else np.int32), counts)
+        for i, column in enumerate(table.T)
+    }
+    branches[name.partition("CALQ")[0] + "eta"] = ak.unflatten(etas, counts)
+    with uproot.recreate(tmp_path / "n.root") as file:
+        file.mktree("folder/tree", {key: value.type for key, value in branches.items()})
+        file["folder/tree"].extend({**branches})
+    prefix = name.partition("CALQ")[0]
+    for path in ("n.root", "n.root:folder/tree", f"n.root:folder/tree:{prefix}"):
+        found = read_charge_table(f"{tmp_path}/{path}")
+        assert_array_equal(found.charges, charges)
+        assert_array_equal(found.etas, etas)
+    with pytest.raises(ValueError, match="expected other_CALQ_0 to other_CALQ_47, got"):
+        read_charges(f"{tmp_path}/n.root:folder/tree:other_")
+
+
+def test_charge_outside_the_image_of_an_ntuple_is_left_out_with_a_warning(tmp_path):
+    charges = _charges(4)
+    table = _image(charges)
+    table[2, 63] = 77
+    with uproot.recreate(tmp_path / "n.root") as file:
+        file["tree"] = {f"wafer_CALQ{i}": column for i, column in enumerate(table.T)}
+    with pytest.warns(UserWarning, match=r"row 2, column wafer_CALQ63: .* 0\.0 % of all charge .* left out"):
+        assert_array_equal(read_charges(tmp_path / "n.root"), charges)
+
+
+def test_columns_must_agree(tmp_path):
+    columns = {f"{before}CALQ{i}": np.zeros(2, int) for i in range(48) for before in ("a_", "b_")}
+    pq.write_table(pa.table(columns), tmp_path / "two.parquet")
+    with pytest.raises(ValueError, match="one set of columns of charges, got a_CALQ, b_CALQ"):
+        read_charges(tmp_path / "two.parquet")
+    ak = need_module("awkward", "files")
+    with uproot.recreate(tmp_path / "n.root") as file:
+        file["tree"] = {f"wafer_CALQ{i}": ak.Array([[1, 2], [3] if i == 9 else [3, 4]]) for i in range(48)}
+    with pytest.raises(ValueError, match="row 1, column wafer_CALQ9: expected 2 modules, got 1"):
+        read_charges(tmp_path / "n.root")
+
+
+# ---- hostile files -------------------------------------------------------------------------------------------------
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
+    """As spreadsheets write UTF-8."""
+    charges = _charges(3)
+    rows = [",".join(NAMES), *(",".join(map(str, row)) for row in charges.tolist())]
+    for name, opened in (("a.csv", open), ("a.csv.gz", gzip.open)):
+        with opened(tmp_path / name, "wt", encoding="utf-8-sig") as file:
+            file.write("\n".join(rows))
+        assert_array_equal(read_charges(tmp_path / name), charges)
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "9" * 300, "-1", "1e400", "x" * 100_000])
+def test_a_long_value_is_cut_in_the_message(value, tmp_path):
+    (tmp_path / "a.csv").write_text(",".join(NAMES) + "\n" + ",".join([value, *["0"] * 47]))
+    with pytest.raises(ValueError, match=r"a\.csv: row 2, column CALQ_0: expected an integer") as caught:
+        read_charges(tmp_path / "a.csv")
+    assert len(str(caught.value)) < 320 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet", "root"])
+def test_damaged_files_are_one_line(ending, tmp_path):
+    """Bytes of a real file changed or cut at random: charges, or one line of error; never anything else."""
+    charges = _charges(6)
+    path = tmp_path / f"a.{ending}"
+    _write(path, charges)
+    content = path.read_bytes()
+    rng = np.random.default_rng(5)
+    messages = []
+    for _ in range(50):
+        damaged = bytearray(content[: rng.integers(1, len(content) + 1)] if rng.random() < 0.4 else content)
+        for _ in range(rng.integers(0, 8)):
+            damaged[rng.integers(len(damaged))] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            read = read_charges(path)
+        except ValueError as error:
+            messages.append(str(error))
+        else:
+            assert read.shape[1] == 48
+            assert read.min(initial=0) >= 0
+    assert len(messages) > 10
+    assert all("\n" not in message and len(message) < 600 + len(str(path)) for message in messages)

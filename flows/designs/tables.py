@@ -1,0 +1,34 @@
+"""Tables beside the Verilog of a design: ports, registers, and the writes that load a chip, as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from sim.register_map import Field
+
+__all__ = ["write_ports", "write_registers", "write_writes"]
+
+
+def write_ports(folder: Path, ports: Iterable[tuple[str, str, int]]) -> None:
+    """``ports.csv``: name, direction and width in bits of each port of a component, as `hw.common.export.ports` gives
+    them."""
+    _write(folder / "ports.csv", ("name", "direction", "width"), ports)
+
+
+def write_registers(folder: Path, fields: Iterable[Field]) -> None:
+    """``registers.csv``: each field of a register map with its address, its lowest bit there, width and reset value."""
+    rows = ((f.name, f.index, f"{f.address:#06x}", f.lsb, f.width, f"{f.reset:#x}") for f in fields)
+    _write(folder / "registers.csv", ("name", "index", "address", "lsb", "width", "reset"), rows)
+
+
+def write_writes(folder: Path, writes: Iterable[tuple[int, int]], *, digits: int) -> None:
+    """``writes.csv``: addresses (hexadecimal, of so many digits) and bytes that load a chip, in order."""
+    rows = ((f"{address:#0{digits + 2}x}", f"{data:#04x}") for address, data in writes)
+    _write(folder / "writes.csv", ("address", "data"), rows)
+
+
+def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([columns, *rows])

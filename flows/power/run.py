@@ -1,0 +1,69 @@
+"""What a chip's file of this room takes and gives: options of the stimulus, and a checked simulation of the gates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.netlist.gate_simulation import GateSimulator
+from flows.power.activity import Activity
+
+__all__ = ["PowerOptions", "Run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerOptions:
+    """Stimulus and what is made of it; a chip takes what is for it.
+
+    Attributes
+    ----------
+    crossings : int
+        Encoder: clocks in each stream, those that fill the pipeline included.
+    streams : int
+        Encoder: modules side by side, rounded up to whole machine words of 64.
+    recordings : int
+        Crossbar: streams, each with another recording first.
+    clocks : int or None
+        Crossbar: clocks of each stream; None: until all have given their first class.
+    weights : Path or None
+        Crossbar: trained model whose macro and readout run; None: the shipped one of the spec.
+    model : str
+        Encoder: shipped weights, decoder and multiplexer; random weights where the network has another shape.
+    seed : int
+        Of showers or recordings.
+    glitch_clocks : int
+        Clocks replayed with delays; 0: no glitches.
+    """
+
+    crossings: int = 24
+    streams: int = 512
+    recordings: int = 32
+    clocks: int | None = None
+    weights: Path | None = None
+    model: str = "econ_t_5elinks"
+    seed: int = 1
+    glitch_clocks: int = 16
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """A checked gate-level simulation.
+
+    Attributes
+    ----------
+    simulator : GateSimulator
+    activity : Activity
+    result : dict
+        What goes into ``power.json`` about it.
+    compared : int
+        Words of the netlist that were compared with the golden model.
+    clocks_per_inference : float
+        Mean over the streams.
+    """
+
+    simulator: GateSimulator
+    activity: Activity
+    result: dict[str, Any]
+    compared: int
+    clocks_per_inference: float = 1.0

@@ -1,0 +1,50 @@
+"""Step: what a chip does, shown from end to end on what ships with the project, and its area."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.common.journal import Journal
+from flows.common.metrics import Metric
+from flows.designs.design import Design
+from flows.steps.synthesis import SYNTHESIS
+
+__all__ = ["DemoOptions", "show_design"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """How much is shown.
+
+    Attributes
+    ----------
+    crossings : int
+        Encoder: bunch crossings that the module sees.
+    recordings : int
+        Crossbar: recordings of digits that are classified.
+    seed : int
+        Of particles, or of conductances, digits and camera.
+    """
+
+    crossings: int = 400
+    recordings: int = 500
+    seed: int = 1
+
+
+def show_design(
+    design: Design, folder: Path, journal: Journal, options: DemoOptions | None = None
+) -> tuple[Metric, ...]:
+    """Run the demo of a kind of chip (`Design.room`), then synthesise; metrics of the netlist.
+
+    Raises
+    ------
+    ValueError
+        This kind of chip has no demo, or the design is not one that it shows.
+    """
+    options = options or DemoOptions()
+    design = design.save(folder)
+    design.room("demo").show(design, folder, journal, options)
+    metrics = SYNTHESIS(design, folder, journal)
+    journal.save(folder / "journal.json")
+    return metrics

@@ -1,0 +1,89 @@
+"""Step: a project for place and route by LibreLane or OpenROAD-flow-scripts."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.common.journal import Journal
+from flows.designs.design import INTERNAL_CLOCK, Design
+from flows.physical.export import export_librelane, export_openroad
+from flows.physical.mapped import STATIC_STAGES
+from flows.physical.timing import ClockPlan
+from hw.common.export import ports, to_verilog
+
+__all__ = ["ExportOptions", "export_design"]
+
+_WRITERS = {"librelane": export_librelane, "openroad": export_openroad}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """For which flow and kit.
+
+    Attributes
+    ----------
+    flow : str
+        ``librelane`` or ``openroad``.
+    kit : str
+        ``sky130``, ``gf180mcu``, ``sg13g2``; for openroad also ``asap7``, ``nangate45``.
+    utilisation : float
+        Cell area over core area.
+    netlists : Path or None
+        Result folder of the design, whose netlist is used if it is of the kit; None: RTL.
+    """
+
+    flow: str = "librelane"
+    kit: str = "sky130"
+    utilisation: float = 0.5
+    netlists: Path | None = None
+
+
+def export_design(
+    design: Design, folder: Path, journal: Journal, options: ExportOptions | None = None
+) -> tuple[Path, bool]:
+    """Write configuration, constraints, netlist or RTL, order of pins into a folder.
+
+    Returns
+    -------
+    tuple of Path and bool
+        The configuration, and whether a netlist of the kit was at hand.
+
+    Raises
+    ------
+    ValueError
+        Clock gates, which are cells of a kit, without a netlist of it.
+    """
+    options = options or ExportOptions()
+    netlist = _netlist(options)
+    if design.clock_gating and netlist is None:
+        before = design.command("synth", f"--library {options.kit}")
+        raise ValueError(f"clock gates are cells of the kit: run {before} first")
+    hardware = design.component()
+    pins = {name: (direction, width) for name, direction, width in ports(hardware)}
+    with journal.step(f"{design.name}: {'RTL' if netlist is None else 'netlist'} for {options.flow} on {options.kit}"):
+        verilog = to_verilog(hardware, design.name) if netlist is None else netlist
+        period_ns = design.period_ns
+        plan = ClockPlan(
+            clock="clk", internal_clock=INTERNAL_CLOCK if design.reuse > 1 else None, multiple=design.reuse,
+            period_ns=period_ns, uncertainty_ns=0.03 * period_ns, hold_uncertainty_ns=0.003 * period_ns,
+            resets=tuple(name for name in ("rst",) if name in pins),
+        )  # fmt: skip
+        static = [s for s in STATIC_STAGES if netlist and re.search(rf"^\s*\S+ {s} \($", verilog, re.MULTILINE)]
+        config = _WRITERS[options.flow](
+            folder, design=design.name, library=options.kit, verilog=verilog, mapped=netlist is not None, ports=pins,
+            plan=plan, utilisation=options.utilisation, static_pattern=" ".join(f"{stage}/*" for stage in static),
+        )  # fmt: skip
+    return config, netlist is not None
+
+
+def _netlist(options: ExportOptions) -> str | None:
+    """Verilog of the netlist, if there is one of the kit in any of its corners."""
+    tables = options.netlists / "synthesis" / "modules.json" if options.netlists is not None else None
+    if tables is None or not tables.is_file():
+        return None
+    if json.loads(tables.read_text())["library"].partition(":")[0] != options.kit:
+        return None
+    return (tables.parent / "netlist.v").read_text()

@@ -1,0 +1,94 @@
+"""What synthesis decides by looking at the netlist: boundaries that stay, adders of which one output is used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from flows.synthesis.result import is_design
+
+__all__ = ["half_used_adders", "kept_modules"]
+
+_WIDE_CELLS = ("$mul", "$macc", "$macc_v2", "$shiftx", "$pmux", "$mem_v2")
+"""Word-level cells that become about eight gates for each bit."""
+
+
+def kept_modules(
+    modules: Mapping[str, Any], top: str, *, keep: Sequence[str], flatten: Sequence[str], min_keep_cells: int
+) -> list[str]:
+    """Names of the modules whose boundaries stay.
+
+    Parameters
+    ----------
+    modules : mapping
+        Modules of a JSON netlist of yosys, elaborated.
+    top : str
+        Top module.
+    keep, flatten, min_keep_cells
+        As of `flows.synthesis.synthesise.synthesise`.
+    """
+    modules = {name: body for name, body in modules.items() if is_design(body)}
+    children = {
+        name: Counter(cell["type"] for cell in body["cells"].values() if cell["type"] in modules)
+        for name, body in modules.items()
+    }
+    instances: Counter[str] = Counter()
+
+    def walk(name: str, times: int) -> None:
+        instances[name] += times
+        for child, number in children[name].items():
+            walk(child, times * number)
+
+    walk(top, 1)
+
+    def size(name: str) -> int:
+        own = 0
+        for cell in modules[name]["cells"].values():
+            if cell["type"] not in modules:
+                bits = max((len(bits) for bits in cell["connections"].values()), default=1)
+                own += bits * (8 if cell["type"] in _WIDE_CELLS else 1)
+        return own + sum(number * size(child) for child, number in children[name].items())
+
+    kept = []
+    for name in instances:
+        attributes = modules[name].get("attributes", {})
+        asked = bool(int(str(attributes.get("keep_hierarchy", "0")), 2))
+        if name == top:
+            continue
+        if _matches(name, keep) or (
+            not _matches(name, flatten)
+            and (asked or name in children[top] or (instances[name] > 1 and size(name) >= min_keep_cells))
+        ):
+            kept.append(name)
+    return kept
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def half_used_adders(modules: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Full-adder boxes of which only the ``sum``, or only the ``carry``, is read: as ``module/cell`` selections."""
+    found: dict[str, list[str]] = {"sum": [], "carry": []}
+    for name, body in modules.items():
+        if not is_design(body):
+            continue
+        used: set[Any] = set()
+        for port in body["ports"].values():
+            if port["direction"] != "input":
+                used.update(port["bits"])
+        boxes = {}
+        for cell_name, cell in body["cells"].items():
+            if cell["type"] == "_liquidcal_fa_":
+                boxes[cell_name] = cell["connections"]
+            directions = cell.get("port_directions", {})
+            for pin, bits in cell["connections"].items():
+                if directions.get(pin) != "output":
+                    used.update(bits)
+        for cell_name, pins in boxes.items():
+            carry, total = pins["CO"][0] in used, pins["S"][0] in used
+            if total != carry:
+                found["sum" if total else "carry"].append(f"{name}/{cell_name}")
+    return found
