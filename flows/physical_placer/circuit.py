@@ -35,6 +35,8 @@ class Circuit:
     pin_cell : ndarray of int64, shape (pins,)
     pin_x, pin_y : ndarray, shape (pins,)
         From the lower left corner of a cell that stands upright.
+    x, y : ndarray, shape (cells,)
+        Lower left corners before anything is placed; those of fixed cells stay.
     region : (left, bottom, right, top)
         Where rows are: a whole number of rows high.
     row_height : float
@@ -54,13 +56,15 @@ class Circuit:
     pin_cell: Ints
     pin_x: Floats
     pin_y: Floats
+    x: Floats
+    y: Floats
     region: tuple[float, float, float, float]
     row_height: float
     site: float
 
     def __post_init__(self) -> None:
         cells, pins = len(self.width), len(self.pin_cell)
-        for name in ("height", "fixed"):
+        for name in ("height", "fixed", "x", "y"):
             if getattr(self, name).shape != (cells,):
                 raise ValueError(f"{name}: expected {cells} values as in width, got shape {getattr(self, name).shape}")
         for name in ("pin_x", "pin_y"):
@@ -72,7 +76,7 @@ class Circuit:
             raise ValueError("net_start: expected never to fall")
         if pins and not (0 <= self.pin_cell.min() and self.pin_cell.max() < cells):
             raise ValueError(f"pin_cell: expected 0 to {cells - 1}, got {self.pin_cell.min()} to {self.pin_cell.max()}")
-        for name in ("width", "height", "pin_x", "pin_y"):
+        for name in ("width", "height", "pin_x", "pin_y", "x", "y"):
             if not np.all(np.isfinite(getattr(self, name))):
                 raise ValueError(f"{name}: expected finite numbers")
         if np.any(self.width < 0) or np.any(self.height < 0):

@@ -130,7 +130,7 @@ def _axis(
         matrix = coo_matrix((np.concatenate([-w[inner]] * 2), ends), (n, n)).tocsr()
         x = centre[movable]
         _solve(
-            matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data, diagonal, right, x, 1e-4, 300
+            matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data, diagonal, right, x, 1e-2, 60
         )
         centre[movable] = np.clip(x, low, high)
     return centre
