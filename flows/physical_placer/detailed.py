@@ -10,6 +10,8 @@ shorter, cell orientation included; the placement is legal after each.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -18,6 +20,7 @@ from flows.physical_placer.circuit import Circuit
 from flows.physical_placer.legalise import segments
 
 __all__ = ["improve"]
+REACH = 2
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -577,7 +580,8 @@ def _orders(size: int) -> Ints:
 
 
 def improve(
-    circuit: Circuit, x: Floats, y: Floats, *, rounds: int = 4, seed: int = 0, trace: bool = False
+    circuit: Circuit, x: Floats, y: Floats, *, rounds: int = 4, seed: int = 0, check: Callable[[], None] = lambda: None,
+    trace: bool = False,
 ) -> tuple[Floats, Floats]:
     """Shorten wires of a legal placement.
 
@@ -595,9 +599,9 @@ def improve(
     -------
     x, y : ndarray, shape (cells,)
     """
-    from time import perf_counter
+    from time import process_time
 
-    clock = perf_counter()
+    clock = process_time()
     site, row_height = circuit.site, circuit.row_height
     left_edge, bottom = circuit.region[:2]
     vertical = row_height / site
@@ -631,7 +635,7 @@ def improve(
     ends = np.concatenate([~same, [True]]) if len(order) else np.zeros(0, bool)
     head[segment_of[order[starts]]] = order[starts]
     tail[segment_of[order[ends]]] = order[ends]
-    bin_sites = 16
+    bin_sites = 8
     bins = np.full((circuit.rows, int(right.max()) // bin_sites + 1 if count else 1), -1, np.int64)
     box = np.zeros((circuit.nets, 4))
     net_start, pin_node, pin_net = circuit.net_start, circuit.pin_cell, circuit.pin_net
@@ -645,23 +649,24 @@ def improve(
     occupied, limit = np.zeros(1), 1.0
     rng = np.random.default_rng(seed)
     for turn in range(rounds):
+        check()
         gains = []
         _fill_bins(at, row_of, movable, bin_sites, bins)
         gain, mark = _swaps(
-            rng.permutation(order), 2, first, left, right, at, row_of, segment_of, width, before, after, head, tail, bins,
+            rng.permutation(order), REACH, first, left, right, at, row_of, segment_of, width, before, after, head, tail, bins,
             bin_sites, occupied, limit, stamp, *shared, *scratch, mark,
         )  # fmt: skip
         gains.append(gain)
-        clocks = [perf_counter() - clock]
+        clocks = [process_time() - clock]
         gains.append(_shift(head, left, right, at, row_of, width, after, *shared))
-        clocks.append(perf_counter() - clock)
+        clocks.append(process_time() - clock)
         gain, mark = _reorder(
             _orders(3), head, tail, left, right, at, row_of, width, before, after, stamp, *shared, *scratch, mark
         )
         gains.append(gain)
-        clocks.append(perf_counter() - clock)
+        clocks.append(process_time() - clock)
         gains.append(_shift(head, left, right, at, row_of, width, after, *shared))
-        clocks.append(perf_counter() - clock)
+        clocks.append(process_time() - clock)
         if trace:
             print("  detailed", turn, f"{total * site:.0f}", [f"{100 * g / total:.3f} %" for g in gains], [f"{t:.1f}" for t in clocks], flush=True)
         total -= sum(gains)

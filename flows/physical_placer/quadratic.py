@@ -137,7 +137,7 @@ def _axis(
 
 
 def quadratic(
-    circuit: Circuit, x: Floats, y: Floats, pool: ThreadPoolExecutor, *, seed: int = 0, rounds: int = 5
+    circuit: Circuit, x: Floats, y: Floats, pool: ThreadPoolExecutor, *, seed: int = 0, rounds: int = 3
 ) -> tuple[Floats, Floats]:
     """Place movable cells where their springs are at rest; density does not count.
 

@@ -15,6 +15,7 @@ Sums are made in a fixed order, whatever the number of threads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import sqrt
@@ -348,14 +349,26 @@ class _Spreader:
         self.pins[:] = start
         self.poisson = _Poisson(self.rows, self.columns, self.bin_x, self.bin_y)
         self.grids = [np.zeros((self.rows, self.columns)) for _ in range(2)]
+        self.own_half = [half[: self.cells].copy() for half in self.half]
+        self.wider = np.ones(self.cells)
         self._boxes()
 
     def _fixed_density(self) -> Floats:
         """Share of each bin that obstacles take."""
         grid = np.zeros((self.rows, self.columns))
-        left, bottom, _, _ = self.circuit.region
-        for cell in self.circuit.obstacles:
-            pass
+        c, (left, bottom) = self.circuit, self.circuit.region[:2]
+        for cell in c.obstacles:
+            sides = []
+            for low, length, step, count in (
+                ((c.y[cell] - bottom) / self.unit, c.height[cell] / self.unit, self.bin_y, self.rows),
+                ((c.x[cell] - left) / self.unit, c.width[cell] / self.unit, self.bin_x, self.columns),
+            ):
+                first = min(max(int(low / step), 0), count)
+                last = min(max(int(np.ceil((low + length) / step)), first), count)
+                edges = np.clip(np.arange(first, last + 1) * step, low, low + length)
+                sides.append((slice(first, last), np.diff(edges) / step))
+            (rows, tall), (columns, wide) = sides
+            grid[rows, columns] += np.outer(tall, wide)
         return np.minimum(grid, 1.0)
 
     def _boxes(self) -> None:
@@ -414,11 +427,40 @@ class _Spreader:
         over = (self.grids[0] + self.grids[1]) - self.density * (1 - self.fixed_density) * area
         return float(np.maximum(over, 0).sum() / self.area[: self.cells].sum())
 
+    def make_room(self, at: list[Floats]) -> float:
+        """Widen the cells of bins that want more tracks than the limit; empty space gets less. Returns the worst use."""
+        routing, n = self.routing, self.cells
+        assert routing is not None
+        side = routing.bin / self.unit
+        tracks = (routing.tracks[0] * self.unit, routing.tracks[1] * self.unit)
+        use = _use(self.circuit.net_start, self.pin_node, self.offsets, (at[0], at[1]), routing.factor, tracks, side, self.size)
+        worst = use.max(0)
+        wanted = (worst / routing.limit) ** POWER
+        column = np.clip(at[0][:n] / side, 0, worst.shape[1] - 1).astype(np.int64)
+        row = np.clip(at[1][:n] / side, 0, worst.shape[0] - 1).astype(np.int64)
+        growth = np.clip(wanted[row, column], 0.8, 1.5)
+        self.wider = np.clip(self.wider * growth, 1.0, WIDEST)
+        extra = self.own_area * (self.wider - 1)
+        room = self.density * self.free_area - float(self.own_area.sum())
+        share = min(1.0, 0.9 * room / max(float(extra.sum()), 1e-12))
+        wider = 1 + share * (self.wider - 1)
+        self.area[:n] = self.own_area * wider
+        fillers = self.nodes - n
+        if fillers:
+            left = (room - share * float(extra.sum())) / fillers
+            self.area[n:] = left
+            for half in self.half:
+                half[n:] = 0.5 * sqrt(max(left, 1e-12))
+        for half, own, power in zip(self.half, self.own_half, (0.5, 0.5), strict=True):
+            half[:n] = own * wider**power
+        self._boxes()
+        return float(worst.max())
+
     def gamma(self, overflow: float) -> float:
         """Smoothing of wire lengths, in bins."""
         return float(8.0 * 10.0 ** (20 / 9 * (min(overflow, 1.0) - 0.1) - 1))
 
-    def run(self, *, stop: float, limit: int, trace: bool = False) -> None:
+    def run(self, *, stop: float, limit: int, check: Callable[[], None], trace: bool = False) -> None:
         """Nesterov's method until the overflow is below `stop`."""
         from time import perf_counter
         clock = perf_counter()
@@ -477,16 +519,24 @@ class _Spreader:
             if trace and turn % 20 == 0:
                 print(f"  {turn} length {length * self.unit:.0f} overflow {overflow:.4f} gamma {gamma:.2f} step {step:.4f} strength {strength:.3g} {perf_counter()-clock:.1f}s", flush=True)
             best = min(best, overflow)
+            check()
             if overflow < stop:
                 break
+            if self.routing is not None and overflow < ROOM_FROM and turn % ROOM_EVERY == 0:
+                worst = self.make_room(main)
+                if trace:
+                    print(f"    worst {worst:.3f} wider {self.wider.mean():.3f} {(self.wider>1).mean():.3f}")
+                wire, force, length = self.evaluate(at, gamma)
+                gradient = slope(wire, force)
         if trace:
             print(f"  {turn} length {length * self.unit:.0f} overflow {overflow:.4f} gamma {gamma:.2f} step {step:.4f} strength {strength:.3g} {perf_counter()-clock:.1f}s", flush=True)
         self.at = main
 
 
-START = 0.05
-GROWTH = 0.003
+START = 1.0
+GROWTH = 0.006
 MU = 1.05
+POWER, WIDEST, ROOM_FROM, ROOM_EVERY = 0.5, 3.0, 0.25, 10
 
 
 def _ratio(squares: list[tuple[float, float]], default: float) -> float:
@@ -497,7 +547,8 @@ def _ratio(squares: list[tuple[float, float]], default: float) -> float:
 
 def spread(
     circuit: Circuit, x: Floats, y: Floats, pool: ThreadPoolExecutor, *, density: float = 1.0, seed: int = 0,
-    routing: Routing | None = None, stop: float = 0.07, limit: int = 1000, trace: bool = False,
+    routing: Routing | None = None, effort: int = 1, stop: float = 0.07, limit: int = 1000,
+    check: Callable[[], None] = lambda: None, trace: bool = False,
 ) -> tuple[Floats, Floats]:  # fmt: skip
     """Take cells apart until hardly any bin is above the density allowed.
 
@@ -530,7 +581,7 @@ def spread(
         Cells take more than the density allows.
     """
     spreader = _Spreader(circuit, x, y, pool, density, seed, routing)
-    spreader.run(stop=stop, limit=limit, trace=trace)
+    spreader.run(stop=stop, limit=limit, check=check, trace=trace)
     x, y = x.copy(), y.copy()
     movable = circuit.movable
     x[movable] = spreader.at[0][: len(movable)] * spreader.unit + circuit.region[0] - circuit.width[movable] / 2
