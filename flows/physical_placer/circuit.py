@@ -74,7 +74,7 @@ class Circuit:
             raise ValueError(f"net_start: expected to go from 0 to the number of pins, {pins}")
         if np.any(np.diff(self.net_start) < 0):
             raise ValueError("net_start: expected never to fall")
-        if pins and not (0 <= self.pin_cell.min() and self.pin_cell.max() < cells):
+        if pins and not (self.pin_cell.min() >= 0 and self.pin_cell.max() < cells):
             raise ValueError(f"pin_cell: expected 0 to {cells - 1}, got {self.pin_cell.min()} to {self.pin_cell.max()}")
         for name in ("width", "height", "pin_x", "pin_y", "x", "y"):
             if not np.all(np.isfinite(getattr(self, name))):

@@ -1,9 +1,9 @@
 """Shorter wires at legal positions: swaps towards where a cell's nets want it, reordering, best positions in a row.
 
 A cell's best place is the median of the boxes of its nets without it; it goes into a gap there or changes places with a
-cell there (M. Pan, N. Viswanathan, C. Chu, An efficient and effective detailed placement algorithm, ICCAD 2005). Runs of
-cells in a row are tried in every order. With the order of a row kept, the cells go where the sum of half-perimeters is
-least, by clusters at the median of their bounds (A. B. Kahng, P. Tucker, A. Zelikovsky, Optimization of linear
+cell there (M. Pan, N. Viswanathan, C. Chu, An efficient and effective detailed placement algorithm, ICCAD 2005). Runs
+of cells in a row are tried in every order. With the order of a row kept, the cells go where the sum of half-perimeters
+is least, by clusters at the median of their bounds (A. B. Kahng, P. Tucker, A. Zelikovsky, Optimization of linear
 placements for wirelength minimization with free sites, ASP-DAC 1999). Every change is taken only if half-perimeters get
 shorter, cell orientation included; the placement is legal after each.
 """
@@ -11,6 +11,7 @@ shorter, cell orientation included; the placement is legal after each.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import permutations
 
 import numpy as np
 import numpy.typing as npt
@@ -20,16 +21,23 @@ from flows.physical_placer.circuit import Circuit
 from flows.physical_placer.legalise import segments
 
 __all__ = ["improve"]
-REACH = 2
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-# Positions are whole sites and rows; half-perimeters are in sites. State of a row: cells linked by `before` and `after`.
+_REACH = 2
+"""Cells to either side, and rows up and down, that a swap looks at around the best place."""
+_BIN_SITES = 8
+"""Sites of the bins by which the cell at a place is found."""
+
+# Positions are whole sites and rows; half-perimeters are in sites. The state is three tuples of arrays:
+# `wires`: pins of nets and cells, offsets of pins (by the parity of the row in y), sites a row, places of pins, boxes;
+# `lines`: ends of the segments of rows, places of cells, and the cells of each segment, linked in order;
+# `scratch`: marks of the nets and pins that a move touches, and where it takes the pins.
 
 
 @njit(cache=True, nogil=True)
-def _box(net, net_start, pin_node, px, py, box):  # type: ignore[no-untyped-def]
+def _box(net, net_start, px, py, box):  # type: ignore[no-untyped-def]
     """Box of a net's pins."""
     left, right, low, high = np.inf, -np.inf, np.inf, -np.inf
     for pin in range(net_start[net], net_start[net + 1]):
@@ -39,18 +47,19 @@ def _box(net, net_start, pin_node, px, py, box):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _boxes(net_start, pin_node, px, py, box):  # type: ignore[no-untyped-def]
+def _boxes(net_start, px, py, box):  # type: ignore[no-untyped-def]
     total = 0.0
     for net in range(len(net_start) - 1):
-        _box(net, net_start, pin_node, px, py, box)
+        _box(net, net_start, px, py, box)
         if net_start[net + 1] - net_start[net] > 1:
             total += box[net, 1] - box[net, 0] + box[net, 3] - box[net, 2]
     return total
 
 
 @njit(cache=True, nogil=True)
-def _move_pins(cell, x, row, cell_start, cell_pins, offset_x, offset_y, vertical, px, py):  # type: ignore[no-untyped-def]
+def _move_pins(cell, x, row, wires):  # type: ignore[no-untyped-def]
     """Write the pins of a cell that stands at `x` in `row`."""
+    _net_start, _pin_node, _pin_net, cell_start, cell_pins, offset_x, offset_y, vertical, px, py, box = wires
     odd = row & 1
     for k in range(cell_start[cell], cell_start[cell + 1]):
         pin = cell_pins[k]
@@ -59,14 +68,13 @@ def _move_pins(cell, x, row, cell_start, cell_pins, offset_x, offset_y, vertical
 
 
 @njit(cache=True, nogil=True)
-def _gain(  # type: ignore[no-untyped-def]
-    count, cells, xs, rows, stamp, mark, net_start, pin_net, cell_start, cell_pins, offset_x, offset_y, vertical, px, py, box,
-    moved_px, moved_py, pin_stamp,
-):  # fmt: skip
+def _gain(count, cells, xs, rows, mark, wires, scratch):  # type: ignore[no-untyped-def]
     """How much shorter all nets get when `count` cells go to `xs`, `rows`; nothing is changed.
 
     `stamp` and `pin_stamp` mark nets and pins with the number `mark`, new for every call.
     """
+    net_start, _pin_node, pin_net, cell_start, cell_pins, offset_x, offset_y, vertical, px, py, box = wires
+    stamp, moved_px, moved_py, pin_stamp = scratch
     for i in range(count):
         cell, odd = cells[i], rows[i] & 1
         for k in range(cell_start[cell], cell_start[cell + 1]):
@@ -118,18 +126,16 @@ def _gain(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _commit(  # type: ignore[no-untyped-def]
-    count, cells, xs, rows, x, row_of, net_start, pin_node, pin_net, cell_start, cell_pins, offset_x, offset_y, vertical, px, py,
-    box,
-):  # fmt: skip
+def _commit(count, cells, xs, rows, x, row_of, wires):  # type: ignore[no-untyped-def]
     """Do it: positions, pins, boxes."""
+    net_start, _pin_node, pin_net, cell_start, cell_pins, _offset_x, _offset_y, _vertical, px, py, box = wires
     for i in range(count):
         x[cells[i]], row_of[cells[i]] = xs[i], rows[i]
-        _move_pins(cells[i], xs[i], rows[i], cell_start, cell_pins, offset_x, offset_y, vertical, px, py)
+        _move_pins(cells[i], xs[i], rows[i], wires)
     for i in range(count):
         cell = cells[i]
         for k in range(cell_start[cell], cell_start[cell + 1]):
-            _box(pin_net[cell_pins[k]], net_start, pin_node, px, py, box)
+            _box(pin_net[cell_pins[k]], net_start, px, py, box)
 
 
 @njit(cache=True, nogil=True)
@@ -146,8 +152,9 @@ def _median(values, count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _target(cell, cell_start, cell_pins, pin_net, net_start, pin_node, px, py, box, xs, ys):  # type: ignore[no-untyped-def]
+def _target(cell, wires, xs, ys):  # type: ignore[no-untyped-def]
     """Where the nets of a cell want it: intervals of its corner in x and of its pins in y."""
+    net_start, pin_node, pin_net, cell_start, cell_pins, _offset_x, _offset_y, _vertical, px, py, box = wires
     count = 0
     for k in range(cell_start[cell], cell_start[cell + 1]):
         if count + 2 > len(xs):
@@ -173,19 +180,10 @@ def _target(cell, cell_start, cell_pins, pin_net, net_start, pin_node, px, py, b
 
 
 @njit(cache=True, nogil=True)
-def _find(segment, at, anchor, segment_left, column, x, after, head):  # type: ignore[no-untyped-def]
-    """Last cell of a segment that starts at or before `at`; -1 if none. `anchor` holds a cell for every few sites."""
-    k = int(at - segment_left) // column
-    return k
-
-
-@njit(cache=True, nogil=True)
-def _swaps(  # type: ignore[no-untyped-def]
-    cells, reach, first, left, right, x, row_of, segment_of, width, before, after, head, tail, bins, bin_sites, occupied, limit,
-    stamp, net_start, pin_node, pin_net, cell_start, cell_pins, offset_x, offset_y, vertical, px, py, box, moved_px, moved_py,
-    pin_stamp, mark,
-):  # fmt: skip
+def _swaps(cells, reach, first, bins, bin_sites, lines, wires, scratch, mark):  # type: ignore[no-untyped-def]
     """One round over `cells`: into a gap or against a cell near its best place. Returns gain and the next mark."""
+    _net_start, _pin_node, _pin_net, _cell_start, _cell_pins, _offset_x, _offset_y, vertical, _px, _py, box = wires
+    left, right, x, row_of, segment_of, width, before, after, head, tail = lines
     rows = len(first) - 1
     xs_want, ys_want = np.empty(64), np.empty(64)
     who, at, where = np.empty(2, np.int64), np.empty(2, np.int64), np.empty(2, np.int64)
@@ -194,7 +192,7 @@ def _swaps(  # type: ignore[no-untyped-def]
     for cell in cells:
         if width[cell] <= 0:
             continue
-        count = _target(cell, cell_start, cell_pins, pin_net, net_start, pin_node, px, py, box, xs_want, ys_want)
+        count = _target(cell, wires, xs_want, ys_want)
         if count == 0:
             continue
         w = width[cell]
@@ -242,10 +240,7 @@ def _swaps(  # type: ignore[no-untyped-def]
                         who[0], where[0] = cell, row
                         at[0] = int(min(max(goal_x - 0.5 * w, left[s]), right[s] - w))
                         mark += 1
-                        gain = _gain(
-                            1, who, at, where, stamp, mark, net_start, pin_net, cell_start, cell_pins, offset_x, offset_y,
-                            vertical, px, py, box, moved_px, moved_py, pin_stamp,
-                        )  # fmt: skip
+                        gain = _gain(1, who, at, where, mark, wires, scratch)
                         if gain > best:
                             best, best_count, best_kind, best_next, best_segment = gain, 1, 1, -1, s
                             best_who[:], best_at[:], best_where[:] = who, at, where
@@ -266,10 +261,7 @@ def _swaps(  # type: ignore[no-untyped-def]
                         if spot_x != x[cell] or row != row_of[cell]:
                             who[0], at[0], where[0] = cell, spot_x, row
                             mark += 1
-                            gain = _gain(
-                                1, who, at, where, stamp, mark, net_start, pin_net, cell_start, cell_pins, offset_x,
-                                offset_y, vertical, px, py, box, moved_px, moved_py, pin_stamp,
-                            )  # fmt: skip
+                            gain = _gain(1, who, at, where, mark, wires, scratch)
                             if gain > best:
                                 best, best_count, best_kind, best_next, best_segment = gain, 1, 1, n, s
                                 best_who[:], best_at[:], best_where[:] = who, at, where
@@ -288,10 +280,7 @@ def _swaps(  # type: ignore[no-untyped-def]
                             at[1] = int(np.rint(min(max(x[cell] + 0.5 * (w - v), low_c), high_c - v)))
                             where[0], where[1] = row, row_of[cell]
                             mark += 1
-                            gain = _gain(
-                                2, who, at, where, stamp, mark, net_start, pin_net, cell_start, cell_pins, offset_x,
-                                offset_y, vertical, px, py, box, moved_px, moved_py, pin_stamp,
-                            )  # fmt: skip
+                            gain = _gain(2, who, at, where, mark, wires, scratch)
                             if gain > best:
                                 best, best_count, best_kind, best_next, best_segment = gain, 2, 2, other, s
                                 best_who[:], best_at[:], best_where[:] = who, at, where
@@ -346,21 +335,16 @@ def _swaps(  # type: ignore[no-untyped-def]
             else:
                 tail[s] = cell
             segment_of[cell], segment_of[other] = s, own
-        _commit(
-            best_count, best_who, best_at, best_where, x, row_of, net_start, pin_node, pin_net, cell_start, cell_pins, offset_x,
-            offset_y, vertical, px, py, box,
-        )  # fmt: skip
+        _commit(best_count, best_who, best_at, best_where, x, row_of, wires)
         for i in range(best_count):
             bins[row_of[best_who[i]], x[best_who[i]] // bin_sites] = best_who[i]
     return total, mark
 
 
 @njit(cache=True, nogil=True)
-def _reorder(  # type: ignore[no-untyped-def]
-    orders, head, tail, left, right, x, row_of, width, before, after, stamp, net_start, pin_node, pin_net, cell_start, cell_pins,
-    offset_x, offset_y, vertical, px, py, box, moved_px, moved_py, pin_stamp, mark,
-):  # fmt: skip
+def _reorder(orders, lines, wires, scratch, mark):  # type: ignore[no-untyped-def]
     """Every order of neighbouring cells, along all rows. Returns gain and the next mark."""
+    left, right, x, row_of, _segment_of, width, before, after, head, tail = lines
     size = orders.shape[1]
     run = np.empty(size, np.int64)
     at, where, who = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
@@ -401,10 +385,7 @@ def _reorder(  # type: ignore[no-untyped-def]
                         who[i], at[i], where[i] = cell, spot, row_of[cell]
                         spot += width[cell]
                     mark += 1
-                    gain = _gain(
-                        size, who, at, where, stamp, mark, net_start, pin_net, cell_start, cell_pins, offset_x, offset_y,
-                        vertical, px, py, box, moved_px, moved_py, pin_stamp,
-                    )  # fmt: skip
+                    gain = _gain(size, who, at, where, mark, wires, scratch)
                     if gain > best:
                         best, best_order = gain, order
                         best_at[:] = at
@@ -412,10 +393,7 @@ def _reorder(  # type: ignore[no-untyped-def]
                 total += best
                 for i in range(size):
                     who[i], where[i] = run[orders[best_order, i]], row_of[run[i]]
-                _commit(
-                    size, who, best_at, where, x, row_of, net_start, pin_node, pin_net, cell_start, cell_pins, offset_x, offset_y,
-                    vertical, px, py, box,
-                )  # fmt: skip
+                _commit(size, who, best_at, where, x, row_of, wires)
                 for i in range(size):
                     before[who[i]] = p if i == 0 else who[i - 1]
                     after[who[i]] = behind if i == size - 1 else who[i + 1]
@@ -433,21 +411,17 @@ def _reorder(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _shift(  # type: ignore[no-untyped-def]
-    head, left, right, x, row_of, width, after, net_start, pin_node, pin_net, cell_start, cell_pins, offset_x, offset_y, vertical, px,
-    py, box,
-):  # fmt: skip
+def _shift(lines, wires):  # type: ignore[no-untyped-def]
     """Best positions of each row with its order kept; what stands in the same row counts as it is. Returns the gain."""
+    net_start, pin_node, pin_net, cell_start, cell_pins, offset_x, _offset_y, _vertical, px, py, box = wires
+    left, right, x, row_of, _segment_of, width, _before, after, head, _tail = lines
     total = 0.0
-    pool_size = 0
-    for cell in range(len(x)):
-        pool_size = max(pool_size, 0)
     start = np.empty(len(x) + 1, np.int64)
     end = np.empty(len(x) + 1, np.int64)
     members = np.empty(len(x), np.int64)
     old = np.empty(len(x), np.int64)
-    bounds = np.empty(4 * len(pin_net) + 64)
-    spare = np.empty(4 * len(pin_net) + 64)
+    bounds = np.empty(2 * len(pin_net) + 2)
+    spare = np.empty(2 * len(pin_net) + 2)
     wide = np.empty(len(x) + 1, np.int64)
     first_cell = np.empty(len(x) + 1, np.int64)
     place = np.empty(len(x) + 1, np.int64)
@@ -538,7 +512,7 @@ def _shift(  # type: ignore[no-untyped-def]
             continue
         for i in range(count):
             cell = members[i]
-            _move_pins(cell, x[cell], row_of[cell], cell_start, cell_pins, offset_x, offset_y, vertical, px, py)
+            _move_pins(cell, x[cell], row_of[cell], wires)
         # nets seen once: those whose box is not yet what the pins say
         for i in range(count):
             cell = members[i]
@@ -549,18 +523,18 @@ def _shift(  # type: ignore[no-untyped-def]
                 if net_start[net + 1] - net_start[net] < 2:
                     continue
                 length = box[net, 1] - box[net, 0]
-                _box(net, net_start, pin_node, px, py, box)
+                _box(net, net_start, px, py, box)
                 gain += length - (box[net, 1] - box[net, 0])
         if gain < -1e-9:
             for i in range(count):
                 x[members[i]] = old[i]
             for i in range(count):
                 cell = members[i]
-                _move_pins(cell, x[cell], row_of[cell], cell_start, cell_pins, offset_x, offset_y, vertical, px, py)
+                _move_pins(cell, x[cell], row_of[cell], wires)
             for i in range(count):
                 cell = members[i]
                 for k in range(cell_start[cell], cell_start[cell + 1]):
-                    _box(pin_net[cell_pins[k]], net_start, pin_node, px, py, box)
+                    _box(pin_net[cell_pins[k]], net_start, px, py, box)
         else:
             total += gain
     return total
@@ -573,15 +547,14 @@ def _fill_bins(x, row_of, cells, bin_sites, bins):  # type: ignore[no-untyped-de
         bins[row_of[cell], x[cell] // bin_sites] = cell
 
 
-def _orders(size: int) -> Ints:
-    from itertools import permutations
-
-    return np.array(list(permutations(range(size))), np.int64)
-
-
 def improve(
-    circuit: Circuit, x: Floats, y: Floats, *, rounds: int = 4, seed: int = 0, check: Callable[[], None] = lambda: None,
-    trace: bool = False,
+    circuit: Circuit,
+    x: Floats,
+    y: Floats,
+    *,
+    rounds: int = 4,
+    seed: int = 0,
+    check: Callable[[], None] = lambda: None,
 ) -> tuple[Floats, Floats]:
     """Shorten wires of a legal placement.
 
@@ -594,14 +567,13 @@ def improve(
         Most rounds; it ends sooner when a round gains less than 0.1 %.
     seed : int
         Of the order in which cells are looked at.
+    check : callable
+        Called between passes; what it raises ends the run.
 
     Returns
     -------
     x, y : ndarray, shape (cells,)
     """
-    from time import process_time
-
-    clock = process_time()
     site, row_height = circuit.site, circuit.row_height
     left_edge, bottom = circuit.region[:2]
     vertical = row_height / site
@@ -618,14 +590,19 @@ def improve(
     offset_y = np.stack([circuit.pin_y / site, (owner_height - circuit.pin_y) / site])
     px = offset_x + np.where(circuit.fixed, (x - left_edge) / site, at)[circuit.pin_cell]
     odd = (row_of & 1)[circuit.pin_cell]
-    py = offset_y[odd, np.arange(len(odd))] + np.where(circuit.fixed, (y - bottom) / site, row_of * vertical)[circuit.pin_cell]
+    py = (
+        offset_y[odd, np.arange(len(odd))]
+        + np.where(circuit.fixed, (y - bottom) / site, row_of * vertical)[circuit.pin_cell]
+    )
     # cells of each segment, in order
     order = movable[np.lexsort((at[movable], row_of[movable]))]
     segment_of = np.full(cells, -1, np.int64)
     count = len(left)
     keys = _segment_keys(first, left)
     stride = int(right.max() + 2) if count else 1
-    segment_of[order] = np.searchsorted(keys[0] * stride + keys[1], row_of[order] * stride + at[order], side="right") - 1
+    segment_of[order] = (
+        np.searchsorted(keys[0] * stride + keys[1], row_of[order] * stride + at[order], side="right") - 1
+    )
     before, after = np.full(cells, -1, np.int64), np.full(cells, -1, np.int64)
     head, tail = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
     same = segment_of[order][1:] == segment_of[order][:-1]
@@ -635,40 +612,27 @@ def improve(
     ends = np.concatenate([~same, [True]]) if len(order) else np.zeros(0, bool)
     head[segment_of[order[starts]]] = order[starts]
     tail[segment_of[order[ends]]] = order[ends]
-    bin_sites = 8
-    bins = np.full((circuit.rows, int(right.max()) // bin_sites + 1 if count else 1), -1, np.int64)
+    bins = np.full((circuit.rows, int(right.max()) // _BIN_SITES + 1 if count else 1), -1, np.int64)
     box = np.zeros((circuit.nets, 4))
     net_start, pin_node, pin_net = circuit.net_start, circuit.pin_cell, circuit.pin_net
     cell_start, cell_pins = circuit.cell_pins
     stamp, pin_stamp = np.zeros(circuit.nets, np.int64), np.zeros(len(px), np.int64)
     moved_px, moved_py = np.zeros(len(px)), np.zeros(len(px))
-    total = _boxes(net_start, pin_node, px, py, box)
+    total = _boxes(net_start, px, py, box)
     mark = 1
-    shared = (net_start, pin_node, pin_net, cell_start, cell_pins, offset_x, offset_y, vertical, px, py, box)
-    scratch = (moved_px, moved_py, pin_stamp)
-    occupied, limit = np.zeros(1), 1.0
+    wires = (net_start, pin_node, pin_net, cell_start, cell_pins, offset_x, offset_y, vertical, px, py, box)
+    scratch = (stamp, moved_px, moved_py, pin_stamp)
+    lines = (left, right, at, row_of, segment_of, width, before, after, head, tail)
+    orders = np.array(list(permutations(range(3))), np.int64)
     rng = np.random.default_rng(seed)
-    for turn in range(rounds):
+    for _ in range(rounds):
         check()
-        gains = []
-        _fill_bins(at, row_of, movable, bin_sites, bins)
-        gain, mark = _swaps(
-            rng.permutation(order), REACH, first, left, right, at, row_of, segment_of, width, before, after, head, tail, bins,
-            bin_sites, occupied, limit, stamp, *shared, *scratch, mark,
-        )  # fmt: skip
-        gains.append(gain)
-        clocks = [process_time() - clock]
-        gains.append(_shift(head, left, right, at, row_of, width, after, *shared))
-        clocks.append(process_time() - clock)
-        gain, mark = _reorder(
-            _orders(3), head, tail, left, right, at, row_of, width, before, after, stamp, *shared, *scratch, mark
-        )
-        gains.append(gain)
-        clocks.append(process_time() - clock)
-        gains.append(_shift(head, left, right, at, row_of, width, after, *shared))
-        clocks.append(process_time() - clock)
-        if trace:
-            print("  detailed", turn, f"{total * site:.0f}", [f"{100 * g / total:.3f} %" for g in gains], [f"{t:.1f}" for t in clocks], flush=True)
+        _fill_bins(at, row_of, movable, _BIN_SITES, bins)
+        gain, mark = _swaps(rng.permutation(order), _REACH, first, bins, _BIN_SITES, lines, wires, scratch, mark)
+        gains = [gain, _shift(lines, wires)]
+        check()
+        gain, mark = _reorder(orders, lines, wires, scratch, mark)
+        gains += [gain, _shift(lines, wires)]
         total -= sum(gains)
         if sum(gains) < 1e-3 * total:
             break

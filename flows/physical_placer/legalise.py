@@ -2,8 +2,8 @@
 
 Cells are taken from left to right; each tries the rows near it and goes where it and those it pushes move least. Within
 a row, cells that touch form clusters at the place where their squared movement is least (P. Spindler, U. Schlichtmann,
-F. M. Johannes, Abacus: fast legalization of standard cell circuits with minimal movement, ISPD 2008). Obstacles cut rows
-into segments.
+F. M. Johannes, Abacus: fast legalization of standard cell circuits with minimal movement, ISPD 2008). Obstacles cut
+rows into segments.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def segments(circuit: Circuit) -> Segments:
 
 @njit(cache=True, nogil=True)
 def _abacus(  # type: ignore[no-untyped-def]
-    order, x, row_of, width, weight, first, left, right, vertical, used, last, begin, where, total, pull, room, previous, head, tail,
-    segment_of, following,
+    order, x, row_of, width, weight, first, left, right, vertical, used, last, where, total, pull, room, previous, head,
+    tail, segment_of, following,
 ):  # fmt: skip
     """Places cells in `order`; clusters are numbered by their first cell. Returns how many found no room.
 
@@ -192,8 +192,8 @@ def legalise(circuit: Circuit, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     where, total, pull, room = (np.zeros(n) for _ in range(4))
     previous, head, tail, segment_of, following = (np.full(n, -1, np.int64) for _ in range(5))
     lost = _abacus(
-        order, at_x, at_row, width, weight, first, left, right, row / site, np.zeros(count, np.int64), last,
-        np.zeros(count), where, total, pull, room, previous, head, tail, segment_of, following,
+        order, at_x, at_row, width, weight, first, left, right, row / site, np.zeros(count, np.int64), last, where,
+        total, pull, room, previous, head, tail, segment_of, following,
     )  # fmt: skip
     if lost:
         raise ValueError(f"{lost} cells found no room in the rows: place at a lower utilisation")

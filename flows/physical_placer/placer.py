@@ -20,13 +20,13 @@ from flows.physical_placer.legalise import legalise
 from flows.physical_placer.quadratic import quadratic
 from flows.physical_placer.spreading import Routing, spread
 
-__all__ = ["Placed", "PlacementTimeout", "Routing", "place"]
+__all__ = ["Placed", "PlacementTimeoutError", "Routing", "place"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 
-class PlacementTimeout(TimeoutError):
+class PlacementTimeoutError(TimeoutError):
     """Placement ran into its limit of time."""
 
 
@@ -111,7 +111,7 @@ def place(
     ------
     ValueError
         A bad argument, named, or cells that do not fit.
-    PlacementTimeout
+    PlacementTimeoutError
         Not ready after `timeout_s`.
     """
     if not 0 < density <= 1:
@@ -129,7 +129,7 @@ def place(
 
     def check() -> None:
         if time.monotonic() - start > timeout_s:
-            raise PlacementTimeout(f"placement was ended after its limit of {timeout_s:g} s")
+            raise PlacementTimeoutError(f"placement was ended after its limit of {timeout_s:g} s")
 
     def timed(name: str, job: Callable[[], tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
         before = time.monotonic()
@@ -147,7 +147,7 @@ def place(
             at = timed(
                 "spreading",
                 lambda: spread(
-                    circuit, *at, pool, density=density, seed=seed, routing=routing, effort=effort, check=check
+                    circuit, *at, pool, density=density, seed=seed, routing=routing, growth=0.006 / effort, check=check
                 ),
             )
     at = timed("legalisation", lambda: legalise(circuit, *at))

@@ -1,10 +1,10 @@
 """Taking cells apart at the least wire length: cells as charges in a field, nets as smooth half-perimeters.
 
-Density is a charge; the field that evens it out is the solution of Poisson's equation with no flow through the edges, by
-cosine transforms (J. Lu et al., ePlace: electrostatics-based placement using fast Fourier transform and Nesterov's
+Density is a charge; the field that evens it out is the solution of Poisson's equation with no flow through the edges,
+by cosine transforms (J. Lu et al., ePlace: electrostatics-based placement using fast Fourier transform and Nesterov's
 method, ACM TODAES 20, 2015). Half-perimeters are smoothed by weighted averages (M.-K. Hsu, Y.-W. Chang, V. Balabanov,
-TSV-aware analytical placement for 3-D IC designs, DAC 2011). Both are minimised together by Nesterov's method, the field
-growing stronger with every step until little area lies above the density allowed.
+TSV-aware analytical placement for 3-D IC designs, DAC 2011). Both are minimised together by Nesterov's method, the
+field growing stronger with every step until little area lies above the density allowed.
 
 Where a bin wants more wire than it has tracks, cells become wider for the time of spreading: fewer of them then share
 the bin (as in C.-K. Cheng et al., RePlAce: advancing solution quality and routability validation in global placement,
@@ -16,9 +16,10 @@ Sums are made in a fixed order, whatever the number of threads.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -191,13 +192,14 @@ class _Poisson:
 
     def field(self, density: Floats) -> tuple[Floats, Floats]:
         """Field that pushes charges from where the density is high."""
-        waves = dctn(density, type=2, workers=2)
+        workers = 2 if density.size > 16384 else 1
+        waves = dctn(density, type=2, workers=workers)
         part_x, part_y = waves * self._over_x, waves * self._over_y
         # sines start at the first harmonic, cosines at the zeroth
         part_x[:, :-1], part_x[:, -1] = part_x[:, 1:].copy(), 0.0
         part_y[:-1], part_y[-1] = part_y[1:].copy(), 0.0
-        field_x = idct(idst(part_x, type=2, axis=1, workers=2), type=2, axis=0, workers=2)
-        field_y = idst(idct(part_y, type=2, axis=1, workers=2), type=2, axis=0, workers=2)
+        field_x = idct(idst(part_x, type=2, axis=1, workers=workers), type=2, axis=0, workers=workers)
+        field_y = idst(idct(part_y, type=2, axis=1, workers=workers), type=2, axis=0, workers=workers)
         return field_x, field_y
 
 
@@ -312,11 +314,11 @@ class _Spreader:
         self.fixed_density = self._fixed_density()
         free = float((1 - self.fixed_density).sum()) * self.bin_x * self.bin_y
         self.free_area = free
-        room = density * free - float(area.sum()) / self.unit**2
-        if room < -1e-6 * free:
-            raise ValueError(
-                f"density: cells take {float(area.sum()) / self.unit**2 / free:.3f} of the free area, more than {density:g}"
-            )
+        taken = float(area.sum()) / self.unit**2
+        if taken > free * (1 + 1e-9):
+            raise ValueError(f"cells take {taken * self.unit**2:g} of area, and {free * self.unit**2:g} is free")
+        self.density = density = min(1.0, max(density, 1.02 * taken / free))
+        room = max(0.0, density * free - taken)
         order = np.sort(area)
         middle = order[len(order) // 20 : max(len(order) // 20 + 1, len(order) - len(order) // 20)]
         typical = float(middle.mean()) / self.unit**2
@@ -340,7 +342,10 @@ class _Spreader:
         self.area = np.concatenate([area / self.unit**2, np.full(fillers, room / max(fillers, 1))])
         self.own_area = self.area[: self.cells].copy()
         self.at = []
-        for low, corner, size, length in ((left, x, circuit.width, self.size[0]), (bottom, y, circuit.height, self.size[1])):
+        for low, corner, size, length in (
+            (left, x, circuit.width, self.size[0]),
+            (bottom, y, circuit.height, self.size[1]),
+        ):
             centre = (corner + size / 2 - low) / self.unit
             self.at.append(np.concatenate([centre[movable], rng.uniform(0, length, fillers), centre[fixed]]))
         counted = np.diff(circuit.net_start) >= 2
@@ -377,23 +382,31 @@ class _Spreader:
         self.low = [half.copy() for half in self.half]
         self.high = [np.maximum(length - half, half) for half, length in zip(self.half, self.size, strict=True)]
 
-    def _both(self, job, *arguments):  # type: ignore[no-untyped-def]
+    def _submit(self, job: Any, *arguments: Any) -> Future[Any]:
+        """A job for the workers; small ones run at once, which is quicker than waiting for a thread."""
+        if self.nodes > 3000:
+            return self.pool.submit(job, *arguments)
+        done: Future[Any] = Future()
+        done.set_result(job(*arguments))
+        return done
+
+    def _both(self, job: Any, *arguments: Any) -> list[Any]:
         """One job for each axis, on two workers; arguments are pairs."""
-        waiting = [self.pool.submit(job, *(argument[axis] for argument in arguments)) for axis in (0, 1)]
+        waiting = [self._submit(job, *(argument[axis] for argument in arguments)) for axis in (0, 1)]
         return [one.result() for one in waiting]
 
     def evaluate(self, at: list[Floats], gamma: float) -> tuple[list[Floats], list[Floats], float]:
         """Gradients of length and forces of the field; sets `length` and `overflow`."""
         half, n = self.nodes // 2, self.nodes
         parts = [
-            self.pool.submit(
+            self._submit(
                 _charge, *at, *self.box, self.area, first, last, self.bin_x, self.bin_y, grid
             )
             for (first, last), grid in zip(((0, half), (half, n)), self.grids, strict=True)
         ]  # fmt: skip
         wire = [np.empty(len(at[0])) for _ in range(2)]
         jobs = [
-            self.pool.submit(
+            self._submit(
                 _wire, self.circuit.net_start, self.pin_node, self.offsets[axis], at[axis], gamma, wire[axis]
             )
             for axis in (0, 1)
@@ -405,7 +418,7 @@ class _Spreader:
         field = self.poisson.field(density)
         force = [np.empty(n), np.empty(n)]
         parts = [
-            self.pool.submit(
+            self._submit(
                 _field, *at, *self.box, self.area, first, last, self.bin_x, self.bin_y, *field, *force
             )
             for first, last in ((0, half), (half, n))
@@ -418,7 +431,7 @@ class _Spreader:
         """Area of cells above the density allowed, over all area of cells."""
         half = self.cells // 2
         parts = [
-            self.pool.submit(_charge, *at, *self.box, self.area, first, last, self.bin_x, self.bin_y, grid)
+            self._submit(_charge, *at, *self.box, self.area, first, last, self.bin_x, self.bin_y, grid)
             for (first, last), grid in zip(((0, half), (half, self.cells)), self.grids, strict=True)
         ]
         for part in parts:
@@ -428,18 +441,20 @@ class _Spreader:
         return float(np.maximum(over, 0).sum() / self.area[: self.cells].sum())
 
     def make_room(self, at: list[Floats]) -> float:
-        """Widen the cells of bins that want more tracks than the limit; empty space gets less. Returns the worst use."""
+        """Widen the cells of bins that want more tracks than allowed; empty space gets less. Returns the worst use."""
         routing, n = self.routing, self.cells
         assert routing is not None
         side = routing.bin / self.unit
         tracks = (routing.tracks[0] * self.unit, routing.tracks[1] * self.unit)
-        use = _use(self.circuit.net_start, self.pin_node, self.offsets, (at[0], at[1]), routing.factor, tracks, side, self.size)
+        use = _use(
+            self.circuit.net_start, self.pin_node, self.offsets, (at[0], at[1]), routing.factor, tracks, side, self.size
+        )
         worst = use.max(0)
-        wanted = (worst / routing.limit) ** POWER
+        wanted = (worst / routing.limit) ** _ROOM_POWER
         column = np.clip(at[0][:n] / side, 0, worst.shape[1] - 1).astype(np.int64)
         row = np.clip(at[1][:n] / side, 0, worst.shape[0] - 1).astype(np.int64)
         growth = np.clip(wanted[row, column], 0.8, 1.5)
-        self.wider = np.clip(self.wider * growth, 1.0, WIDEST)
+        self.wider = np.clip(self.wider * growth, 1.0, _WIDEST)
         extra = self.own_area * (self.wider - 1)
         room = self.density * self.free_area - float(self.own_area.sum())
         share = min(1.0, 0.9 * room / max(float(extra.sum()), 1e-12))
@@ -456,28 +471,22 @@ class _Spreader:
         self._boxes()
         return float(worst.max())
 
-    def gamma(self, overflow: float) -> float:
-        """Smoothing of wire lengths, in bins."""
-        return float(8.0 * 10.0 ** (20 / 9 * (min(overflow, 1.0) - 0.1) - 1))
-
-    def run(self, *, stop: float, limit: int, check: Callable[[], None], trace: bool = False) -> None:
-        """Nesterov's method until the overflow is below `stop`."""
-        from time import perf_counter
-        clock = perf_counter()
+    def run(self, *, growth: float, stop: float, limit: int, check: Callable[[], None]) -> None:
+        """Nesterov's method until the overflow is below `stop`, or stays."""
         n = self.nodes
         at = [a.copy() for a in self.at]
-        overflow = self.overflow(at)
-        gamma = self.gamma(overflow)
+        gamma = _gamma(self.overflow(at))
         wire, force, length = self.evaluate(at, gamma)
         total_wire = sum(float(np.abs(w[:n]).sum()) for w in wire)
         total_force = sum(float(np.abs(f[: self.cells]).sum()) for f in force)
-        strength = START * total_wire / max(total_force, 1e-12)
-        pairs = (self.pins, self.pins)
-        charges = (self.area, self.area)
+        strength = total_wire / max(total_force, 1e-12)
+        if strength == 0:
+            strength = 1.0
 
         def slope(wire: list[Floats], force: list[Floats]) -> list[Floats]:
             gradient = [np.empty(n), np.empty(n)]
-            self._both(_combine, wire, force, (strength, strength), pairs, charges, gradient)
+            constants = ((strength,) * 2, (self.pins,) * 2, (self.area,) * 2)
+            self._both(_combine, wire, force, *constants, gradient)
             return gradient
 
         main = [a.copy() for a in at]
@@ -490,53 +499,52 @@ class _Spreader:
         other = slope(*self.evaluate(probe, gamma)[:2])
         step = _ratio(self._both(_distances, at, probe, gradient, other), small)
         momentum, before = 1.0, length
-        best = np.inf
+        best, best_turn = np.inf, 0
         for turn in range(limit):
+            check()
             following = (1 + sqrt(4 * momentum * momentum + 1)) / 2
             weight = (momentum - 1) / following
             for _ in range(3):
-                fresh = [a.copy() for a in at]
-                moved = [a.copy() for a in at]
-                self._both(
-                    _step, at, main, gradient, (step, step), (weight, weight), self.low, self.high, moved, fresh
-                )
+                fresh, moved = [a.copy() for a in at], [a.copy() for a in at]
+                self._both(_step, at, main, gradient, (step,) * 2, (weight,) * 2, self.low, self.high, moved, fresh)
                 wire, force, length = self.evaluate(fresh, gamma)
                 other = slope(wire, force)
                 found = _ratio(self._both(_distances, fresh, at, other, gradient), step)
-                if found >= 0.95 * step:
-                    step = found
+                accepted, step = found >= 0.95 * step, found
+                if accepted:
                     break
-                step = found
             main, at, momentum = moved, fresh, following
             overflow = self.overflow(main)
-            gamma = self.gamma(overflow)
-            # lengths may grow by a small share at each step; the field grows faster where they grow less
-            change = (length - before) / max(before, 1e-12) / GROWTH
-            before = length
-            strength *= min(max(1.1 ** (1 - change), 0.95), MU)
-            # the same places under the new strength and smoothing
-            gradient = slope(wire, force)
-            if trace and turn % 20 == 0:
-                print(f"  {turn} length {length * self.unit:.0f} overflow {overflow:.4f} gamma {gamma:.2f} step {step:.4f} strength {strength:.3g} {perf_counter()-clock:.1f}s", flush=True)
-            best = min(best, overflow)
-            check()
+            gamma = _gamma(overflow)
             if overflow < stop:
                 break
-            if self.routing is not None and overflow < ROOM_FROM and turn % ROOM_EVERY == 0:
-                worst = self.make_room(main)
-                if trace:
-                    print(f"    worst {worst:.3f} wider {self.wider.mean():.3f} {(self.wider>1).mean():.3f}")
+            if overflow < best - 1e-4:
+                best, best_turn = overflow, turn
+            elif turn - best_turn > _PATIENCE:
+                break
+            # the field grows faster while lengths grow less than their share
+            change = (length - before) / max(before, 1e-12) / growth
+            before = length
+            strength *= min(max(1.1 ** (1 - change), 0.95), 1.05)
+            if self.routing is not None and overflow < _ROOM_FROM and turn % _ROOM_EVERY == 0:
+                self.make_room(main)
                 wire, force, length = self.evaluate(at, gamma)
-                gradient = slope(wire, force)
-        if trace:
-            print(f"  {turn} length {length * self.unit:.0f} overflow {overflow:.4f} gamma {gamma:.2f} step {step:.4f} strength {strength:.3g} {perf_counter()-clock:.1f}s", flush=True)
+            # the same places under the new strength
+            gradient = slope(wire, force)
         self.at = main
 
 
-START = 1.0
-GROWTH = 0.006
-MU = 1.05
-POWER, WIDEST, ROOM_FROM, ROOM_EVERY = 0.5, 3.0, 0.25, 10
+_PATIENCE = 200
+"""Steps without less overflow after which spreading ends."""
+_ROOM_FROM, _ROOM_EVERY = 0.25, 10
+"""Overflow below which cells make room for wires, and after how many steps again."""
+_ROOM_POWER, _WIDEST = 0.5, 3.0
+"""Area of a cell grows with this power of the use of its bin, up to this factor."""
+
+
+def _gamma(overflow: float) -> float:
+    """Smoothing of wire lengths, in bins (Lu et al. 2015, equation 38)."""
+    return float(8.0 * 10.0 ** (20 / 9 * (min(overflow, 1.0) - 0.1) - 1))
 
 
 def _ratio(squares: list[tuple[float, float]], default: float) -> float:
@@ -547,8 +555,8 @@ def _ratio(squares: list[tuple[float, float]], default: float) -> float:
 
 def spread(
     circuit: Circuit, x: Floats, y: Floats, pool: ThreadPoolExecutor, *, density: float = 1.0, seed: int = 0,
-    routing: Routing | None = None, effort: int = 1, stop: float = 0.07, limit: int = 1000,
-    check: Callable[[], None] = lambda: None, trace: bool = False,
+    routing: Routing | None = None, growth: float = 0.006,
+    stop: float = 0.07, limit: int = 4000, check: Callable[[], None] = lambda: None,
 ) -> tuple[Floats, Floats]:  # fmt: skip
     """Take cells apart until hardly any bin is above the density allowed.
 
@@ -560,15 +568,20 @@ def spread(
     pool : ThreadPoolExecutor
         Two workers.
     density : float
-        Largest share of the free area of a bin that cells may take, up to 1.
+        Largest share of the free area of a bin that cells may take, up to 1; raised to what they need at least.
     seed : int
         Of the places where empty space starts.
     routing : Routing, optional
         Make room where wires want more than the tracks.
+    growth : float
+        Share by which lengths may grow in a step before the field is held back: the less, the longer it takes and the
+        shorter wires get.
     stop : float
         Area above the density over all cell area at which spreading ends.
     limit : int
         Most steps.
+    check : callable
+        Called at every step; what it raises ends the run.
 
     Returns
     -------
@@ -578,10 +591,10 @@ def spread(
     Raises
     ------
     ValueError
-        Cells take more than the density allows.
+        Cells take more area than there is.
     """
     spreader = _Spreader(circuit, x, y, pool, density, seed, routing)
-    spreader.run(stop=stop, limit=limit, check=check, trace=trace)
+    spreader.run(growth=growth, stop=stop, limit=limit, check=check)
     x, y = x.copy(), y.copy()
     movable = circuit.movable
     x[movable] = spreader.at[0][: len(movable)] * spreader.unit + circuit.region[0] - circuit.width[movable] / 2
