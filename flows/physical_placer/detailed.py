@@ -59,7 +59,7 @@ def _boxes(net_start, px, py, box):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _move_pins(cell, x, row, wires):  # type: ignore[no-untyped-def]
     """Write the pins of a cell that stands at `x` in `row`."""
-    _net_start, _pin_node, _pin_net, cell_start, cell_pins, offset_x, offset_y, vertical, px, py, box = wires
+    _, _, _, cell_start, cell_pins, offset_x, offset_y, vertical, px, py, _ = wires
     odd = row & 1
     for k in range(cell_start[cell], cell_start[cell + 1]):
         pin = cell_pins[k]
@@ -182,7 +182,7 @@ def _target(cell, wires, xs, ys):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _swaps(cells, reach, first, bins, bin_sites, lines, wires, scratch, mark):  # type: ignore[no-untyped-def]
     """One round over `cells`: into a gap or against a cell near its best place. Returns gain and the next mark."""
-    _net_start, _pin_node, _pin_net, _cell_start, _cell_pins, _offset_x, _offset_y, vertical, _px, _py, box = wires
+    vertical = wires[7]
     left, right, x, row_of, segment_of, width, before, after, head, tail = lines
     rows = len(first) - 1
     xs_want, ys_want = np.empty(64), np.empty(64)

@@ -118,10 +118,11 @@ def place(
         raise ValueError(f"density: expected above 0 to 1, got {density}")
     if not 1 <= effort <= 9:
         raise ValueError(f"effort: expected 1 to 9, got {effort}")
+    left, bottom, right, top = region
     circuit = Circuit(
         width=np.array(width, float), height=np.array(height, float), fixed=np.array(fixed, bool),
         net_start=np.array(net_start, np.int64), pin_cell=np.array(pin_cell, np.int64), pin_x=np.array(pin_x, float),
-        pin_y=np.array(pin_y, float), x=np.array(x, float), y=np.array(y, float), region=tuple(map(float, region)),
+        pin_y=np.array(pin_y, float), x=np.array(x, float), y=np.array(y, float), region=(float(left), float(bottom), float(right), float(top)),
         row_height=float(row_height), site=float(site),
     )  # fmt: skip
     start = time.monotonic()
@@ -147,7 +148,7 @@ def place(
             at = timed(
                 "spreading",
                 lambda: spread(
-                    circuit, *at, pool, density=density, seed=seed, routing=routing, growth=0.006 / effort, check=check
+                    circuit, *at, pool, density=density, seed=seed, routing=routing, growth=0.03 / effort, check=check
                 ),
             )
     at = timed("legalisation", lambda: legalise(circuit, *at))

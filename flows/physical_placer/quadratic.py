@@ -124,14 +124,11 @@ def _axis(
         right = np.bincount(i, w * r, n) - np.bincount(j[inner], (w * r)[inner], n)
         # a weak hold in the middle: cells without a way to a port have a place, too
         weak = 1e-4 * float(diagonal.mean() or 1.0)
-        diagonal += weak
-        right += weak * middle
+        held, pulled = diagonal + weak, right + weak * middle
         ends = (np.concatenate([i[inner], j[inner]]), np.concatenate([j[inner], i[inner]]))
         matrix = coo_matrix((np.concatenate([-w[inner]] * 2), ends), (n, n)).tocsr()
         x = centre[movable]
-        _solve(
-            matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data, diagonal, right, x, 1e-2, 60
-        )
+        _solve(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data, held, pulled, x, 1e-2, 60)
         centre[movable] = np.clip(x, low, high)
     return centre
 

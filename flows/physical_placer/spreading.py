@@ -53,7 +53,7 @@ class Routing:
     tracks: tuple[float, float]
     bin: float
     factor: Floats
-    limit: float = 0.95
+    limit: float = 1.05
 
 
 # --- wires ------------------------------------------------------------------------------------------------------------
@@ -536,9 +536,9 @@ class _Spreader:
 
 _PATIENCE = 200
 """Steps without less overflow after which spreading ends."""
-_ROOM_FROM, _ROOM_EVERY = 0.25, 10
+_ROOM_FROM, _ROOM_EVERY = 0.2, 10
 """Overflow below which cells make room for wires, and after how many steps again."""
-_ROOM_POWER, _WIDEST = 0.5, 3.0
+_ROOM_POWER, _WIDEST = 0.5, 2.0
 """Area of a cell grows with this power of the use of its bin, up to this factor."""
 
 
@@ -555,7 +555,7 @@ def _ratio(squares: list[tuple[float, float]], default: float) -> float:
 
 def spread(
     circuit: Circuit, x: Floats, y: Floats, pool: ThreadPoolExecutor, *, density: float = 1.0, seed: int = 0,
-    routing: Routing | None = None, growth: float = 0.006,
+    routing: Routing | None = None, growth: float = 0.03,
     stop: float = 0.07, limit: int = 4000, check: Callable[[], None] = lambda: None,
 ) -> tuple[Floats, Floats]:  # fmt: skip
     """Take cells apart until hardly any bin is above the density allowed.
