@@ -122,8 +122,8 @@ def place(
     circuit = Circuit(
         width=np.array(width, float), height=np.array(height, float), fixed=np.array(fixed, bool),
         net_start=np.array(net_start, np.int64), pin_cell=np.array(pin_cell, np.int64), pin_x=np.array(pin_x, float),
-        pin_y=np.array(pin_y, float), x=np.array(x, float), y=np.array(y, float), region=(float(left), float(bottom), float(right), float(top)),
-        row_height=float(row_height), site=float(site),
+        pin_y=np.array(pin_y, float), x=np.array(x, float), y=np.array(y, float),
+        region=(float(left), float(bottom), float(right), float(top)), row_height=float(row_height), site=float(site),
     )  # fmt: skip
     start = time.monotonic()
     seconds: dict[str, float] = {}
