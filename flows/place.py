@@ -1,6 +1,6 @@
-"""Placement with coloquinte: LEF in; half-perimeter wire length, congestion, wire capacitance and a picture out.
+"""Placement: LEF in; half-perimeter wire length, congestion, wire capacitance and a picture out.
 
-coloquinte (Gabriel Gouvine, MIT licence) places standard cells in rows, globally and in detail. Nothing is routed: wire
+`flows.physical_placer` places standard cells in rows, globally and in detail. Nothing is routed: wire
 lengths are half-perimeters, times the factor of C.-L. Cheng (RISA: accurate and efficient placement routability
 modeling, ICCAD 1994) for nets of more than three pins. Nets of more than `MAX_PINS` pins (clock, reset) are left to
 their trees.
@@ -8,14 +8,7 @@ their trees.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
 import resource
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +22,7 @@ import numpy.typing as npt
 
 from flows.lef import Lef, LefError
 from flows.netlist import Netlist
+from flows.physical_placer import placer
 
 __all__ = ["Congestion", "Placement", "PlacementError", "congestion", "draw", "legalise", "place", "wire_factor"]
 
@@ -37,6 +31,10 @@ Ids = npt.NDArray[np.int32]
 
 MAX_PINS = 1000
 """Nets of more pins get no wire: they are trees of buffers in any layout."""
+PACKED = 0.9
+"""Share of the room that cells take where they are packed: what is left keeps pins within reach of a router."""
+BIN_ROWS = 15
+"""Side of the bins in which wires and tracks are compared, in rows."""
 _RISA = {
     4: 1.0828, 5: 1.1536, 6: 1.2206, 7: 1.2823, 8: 1.3385, 9: 1.3991, 10: 1.4493, 15: 1.6899, 20: 1.8924, 25: 2.0743,
     30: 2.2334, 35: 2.3895, 40: 2.5356, 45: 2.6625, 50: 2.7933,
@@ -173,19 +171,19 @@ def place(
     aspect : float
         Height over width of the core.
     effort : int
-        coloquinte's, 1 to 9.
+        1 to 9: the higher, the longer it takes and the shorter wires get.
     detailed : bool
         Run the detailed placement after legalisation.
     spread : bool
-        Even out the density over the core, as a router needs it; otherwise cells are packed where wires are shortest,
-        and what is left of the core stays empty.
+        Even out the density over the core; otherwise cells are packed where wires are shortest, up to `PACKED` of the
+        room, and what is left of the core stays empty. Both make room where wires want more tracks than there are.
     timeout_s : float
         Wall-clock limit.
 
     Raises
     ------
     PlacementError
-        A cell has no macro, the netlist has no cells, or coloquinte failed or ran into the limit.
+        A cell has no macro, the netlist has no cells, cells found no room, or the limit of time was reached.
     ValueError
         A parameter out of range.
     """
@@ -201,7 +199,11 @@ def place(
     rows = max(1, round(sqrt(area * aspect) / row))
     sites = ceil(area / (rows * row) / site)
     problem, pins, sizes = _problem(netlist, lef, width, height, rows=rows, sites=sites)
-    result, seconds, memory = _run(problem, effort, detailed, 0.95 if spread else 0.0, timeout_s)
+    density = min(1.0, 1.05 * utilisation) if spread else PACKED
+    routing = _routing(problem, lef)
+    result, seconds, memory = _run(
+        problem, sizes, effort=effort, detailed=detailed, density=density, routing=routing, timeout_s=timeout_s
+    )
     return _finish(netlist, problem, result, pins, sizes, seconds, memory)
 
 
@@ -240,7 +242,7 @@ def legalise(
     unit = sizes[2]
     for name, start in (("x", x_um), ("y", y_um)):
         problem[name][: netlist.cells] = np.rint(np.asarray(start, float) / unit)
-    result, seconds, memory = _run(problem, effort, True, 0.0, timeout_s, globally=False)
+    result, seconds, memory = _run(problem, sizes, effort=effort, timeout_s=timeout_s, globally=False)
     return _finish(netlist, problem, result, pins, sizes, seconds, memory)
 
 
@@ -263,7 +265,7 @@ def _sizes(netlist: Netlist, lef: Lef) -> tuple[Floats, Floats]:
 def _problem(
     netlist: Netlist, lef: Lef, width: Floats, height: Floats, *, rows: int, sites: int
 ) -> tuple[dict[str, npt.NDArray[Any]], Sequence[npt.NDArray[np.int64]], tuple[Floats, Floats, float, float]]:
-    """What coloquinte gets; owner, net and offsets of each pin; sizes, unit and site."""
+    """What the placer gets; owner, net and offsets of each pin; sizes, unit and site."""
     site, row = lef.site_um
     unit = 1 / lef.units_per_um
     total_width, row_units = sites * round(site / unit), round(row / unit)
@@ -299,7 +301,7 @@ def _finish(
     netlist: Netlist, problem: Mapping[str, Any], result: Mapping[str, Any], pins_of: Sequence[npt.NDArray[np.int64]],
     sizes: tuple[Floats, Floats, float, float], seconds: float, memory: int,
 ) -> Placement:  # fmt: skip
-    """Wires and areas of positions that coloquinte gave."""
+    """Wires and areas of positions that the placer gave."""
     owner, net_of, dx, dy = pins_of
     width, height, unit, site = sizes
     step = round(site / unit)
@@ -350,44 +352,37 @@ def _pins(netlist: Netlist, lef: Lef, unit: float) -> tuple[npt.NDArray[np.int64
     return np.concatenate(owners), np.concatenate(nets), np.concatenate(xs), np.concatenate(ys)
 
 
+def _routing(problem: Mapping[str, Any], lef: Lef) -> placer.Routing | None:
+    """Tracks and wires as `congestion` counts them, in the units of the problem; None without routing layers."""
+    unit, row = 1 / lef.units_per_um, int(problem["area"][4])
+    across, along = (
+        sum(unit / k.pitch_um for k in lef.layers[1:] if k.horizontal is horizontal and k.pitch_um > 0)
+        for horizontal in (True, False)
+    )
+    if across == 0 or along == 0:
+        return None
+    factor = wire_factor(np.diff(problem["start"]))
+    return placer.Routing(tracks=(across, along), bin=BIN_ROWS * row, factor=factor)
+
+
 def _run(
-    problem: Mapping[str, Any], effort: int, detailed: bool, density: float, timeout_s: float, *, globally: bool = True
-) -> tuple[dict[str, Any], float, int]:
-    with tempfile.TemporaryDirectory(prefix="liquidcal-place-") as folder:
-        work = Path(folder)
-        np.savez(work / "problem.npz", **problem)
-        environment = dict(os.environ)
-        here = str(Path(__file__).resolve().parent.parent)
-        environment["PYTHONPATH"] = os.pathsep.join([here, *filter(None, [environment.get("PYTHONPATH")])])
-        command = [sys.executable, "-m", "flows._placement_child", "problem.npz", "result.npz", str(effort)]
-        start = time.monotonic()
-        with (work / "log").open("wb") as log:
-            child = subprocess.Popen(
-                [*command, str(int(detailed)), str(density), str(int(globally))], cwd=work, env=environment,
-                stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
-            try:
-                child.wait(timeout=timeout_s)
-            except subprocess.TimeoutExpired:
-                raise PlacementError(f"coloquinte was ended after its limit of {timeout_s:g} s") from None
-            finally:
-                # also the process that watches the pipe
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
-                if child.stdin is not None:
-                    child.stdin.close()
-        seconds = time.monotonic() - start
-        text = (work / "log").read_text(errors="replace")
-        if child.returncode != 0:
-            if re.search(r"No module named 'coloquinte'", text):
-                raise PlacementError("coloquinte is missing: install the package `coloquinte`")
-            last = text.strip().splitlines()[-1:] or ["no output"]
-            raise PlacementError(f"coloquinte failed with status {child.returncode}: {last[0]}")
-        with np.load(work / "result.npz") as data:
-            result = {name: data[name] for name in data.files}
-        memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    return result, seconds, memory
+    problem: Mapping[str, Any], sizes: tuple[Floats, Floats, float, float], *, effort: int, detailed: bool = True,
+    density: float = 1.0, routing: placer.Routing | None = None, timeout_s: float, globally: bool = True,
+) -> tuple[dict[str, Any], float, int]:  # fmt: skip
+    """Positions, which cells stand upright, seconds, and the largest memory of this process so far."""
+    left, right, bottom, top, row = problem["area"].tolist()
+    start = time.monotonic()
+    try:
+        found = placer.place(
+            **{name: problem[name] for name in ("width", "height", "x", "y", "fixed")},
+            net_start=problem["start"], pin_cell=problem["cells"], pin_x=problem["dx"], pin_y=problem["dy"],
+            region=(left, bottom, right, top), row_height=row, site=round(sizes[3] / sizes[2]), density=density,
+            routing=routing, effort=effort, detailed=detailed, globally=globally, timeout_s=timeout_s,
+        )  # fmt: skip
+    except (ValueError, placer.PlacementTimeoutError) as error:
+        raise PlacementError(str(error)) from None
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"x": found.x, "y": found.y, "north": ~found.mirrored}, time.monotonic() - start, memory
 
 
 # --- congestion and picture -------------------------------------------------------------------------------------------
@@ -432,7 +427,7 @@ def congestion(
     layers : sequence of int, optional
         Routing layers to count, from 0; all but the lowest, which cells fill, where left out.
     """
-    side = 15 * lef.site_um[1] if bin_um is None else bin_um
+    side = BIN_ROWS * lef.site_um[1] if bin_um is None else bin_um
     columns, rows = (max(1, ceil(length / side)) for length in placement.core_um)
     use = np.zeros((2, rows, columns))
     factor = wire_factor(placement.pins)

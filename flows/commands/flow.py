@@ -34,7 +34,7 @@ _STEP_SOURCES = {
     "draw": ("flows/crossbar_demo.py", "flows/_yosys_child.py", "flows/harness", "hw", "sim"),
     "generate": ("flows/crossbar_generate.py", "hw"),
     "synth": ("flows/commands/synth.py", "flows/_yosys_child.py", "hw"),
-    "place": ("flows/commands/place.py", "flows/_placement_child.py"),
+    "place": ("flows/commands/place.py",),
     "time": ("flows/commands/timing.py",),
     "power": ("flows/commands/power.py", "sim"),
     "verify": ("flows/commands/verify.py", "flows/_yosys_child.py", "flows/harness", "hw", "sim"),
@@ -153,7 +153,7 @@ def run_flow(
     if cells.lef:
         ran["place"] = cache.run(
             "place",
-            key=_key("place", **inputs, options=chosen.options, repair=repair, tool=metadata.version("coloquinte")),
+            key=_key("place", **inputs, options=chosen.options, repair=repair, tool=metadata.version("numba")),
             outputs=("placement/placement.npz", "placement/placement.png", "placement/metrics.json"),
             work=lambda: run_placement(journal, chosen, mapped, preset=preset, repair=repair),
         )

@@ -76,7 +76,6 @@ def test_netlist_equals_the_golden_model_in_every_stream(report: Path) -> None:
 
 
 def test_commands_in_a_row(report: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("coloquinte")
     need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
     spec, folder = report / "small.toml", report / SMALL.name
     # without a placement the library's wire load stands in, and says so
@@ -139,7 +138,6 @@ def test_repair_leaves_the_function_and_fewer_overloaded_nets(
     report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Small cores have short wires: the library's wire is made three times as heavy, so that there is much to mend."""
-    pytest.importorskip("coloquinte")
     shutil.copytree(report / SMALL.name / "synthesis", tmp_path / SMALL.name / "synthesis")
     spec, folder = report / "small.toml", tmp_path / SMALL.name
     monkeypatch.setattr("flows.physical.wire_ff_per_um", lambda *_: (0.531, "three times the library's"))
@@ -187,7 +185,6 @@ def test_a_whole_chip_with_two_clocks(
 ) -> None:
     """Protected, guarded loading, multipliers reused, store behind clock gates: four commands with the same options."""
     library_or_skip("nangate45")
-    pytest.importorskip("coloquinte")
     need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
     spec = tmp_path / "small.toml"
     spec.write_text(SMALL.to_toml())

@@ -156,7 +156,6 @@ def test_a_clock_gate_gets_larger_but_no_buffer(nangate: tuple[CellLibrary, Powe
 def test_repaired_cells_stand_legally_in_the_same_core(
     nangate: tuple[CellLibrary, PowerLibrary], tmp_path: Path
 ) -> None:
-    pytest.importorskip("coloquinte")
     cells, library = nangate
     netlist = fan(readers=120)
     lef = read_lef(cells.lef)
