@@ -205,7 +205,7 @@ def _swaps(cells, reach, first, bins, bin_sites, lines, wires, scratch, mark):  
         if abs(goal_x - here_x) < 1.0 and abs(goal_y - here_y) < 0.5 * vertical:
             continue
         goal_row = int(min(max(goal_y / vertical, 0.0), rows - 1.0))
-        best, best_count, best_kind, best_next, best_segment = 1e-6, 0, 0, -1, -1
+        best, best_kind, best_next, best_segment = 1e-6, 0, -1, -1
         for way in range(2 * reach + 1):
             row = goal_row + (way + 1) // 2 if way % 2 else goal_row - way // 2
             if row < 0 or row >= rows:
@@ -233,62 +233,52 @@ def _swaps(cells, reach, first, bins, bin_sites, lines, wires, scratch, mark):  
                 for _ in range(reach):
                     if other >= 0 and before[other] >= 0:
                         other = before[other]
-                tries = 2 * reach + 2
-                if other < 0:
-                    # an empty segment
-                    if right[s] - left[s] >= w:
-                        who[0], where[0] = cell, row
-                        at[0] = int(min(max(goal_x - 0.5 * w, left[s]), right[s] - w))
-                        mark += 1
-                        gain = _gain(1, who, at, where, mark, wires, scratch)
-                        if gain > best:
-                            best, best_count, best_kind, best_next, best_segment = gain, 1, 1, -1, s
-                            best_who[:], best_at[:], best_where[:] = who, at, where
-                    continue
-                step = -1
-                while other >= 0 and step < tries:
-                    step += 1
-                    # the gap before `other` (and, behind the last, the one after it), `cell` itself taken out
-                    p, n = before[other], other
-                    if n == cell:
-                        n = after[cell]
-                    if p == cell:
-                        p = before[cell]
-                    gap_0 = left[s] if p < 0 else x[p] + width[p]
-                    gap_1 = right[s] if n < 0 else x[n]
-                    if gap_1 - gap_0 >= w:
-                        spot_x = int(np.rint(min(max(goal_x - 0.5 * w, gap_0), gap_1 - w)))
-                        if spot_x != x[cell] or row != row_of[cell]:
-                            who[0], at[0], where[0] = cell, spot_x, row
-                            mark += 1
-                            gain = _gain(1, who, at, where, mark, wires, scratch)
-                            if gain > best:
-                                best, best_count, best_kind, best_next, best_segment = gain, 1, 1, n, s
-                                best_who[:], best_at[:], best_where[:] = who, at, where
-                    # changing places
-                    if other != cell and before[other] != cell and after[other] != cell:
-                        v = width[other]
-                        p, n = before[other], after[other]
-                        low = left[s] if p < 0 else x[p] + width[p]
-                        high = right[s] if n < 0 else x[n]
-                        q, m = before[cell], after[cell]
-                        low_c = left[own] if q < 0 else x[q] + width[q]
-                        high_c = right[own] if m < 0 else x[m]
-                        if high - low >= w and high_c - low_c >= v:
-                            who[0], who[1] = cell, other
+                for _ in range(2 * reach + 3):
+                    for kind in (1, 2):
+                        if kind == 1:
+                            # the gap before `other` (-1: behind the last cell), `cell` itself taken out
+                            following = other
+                            p, n = (before[other] if other >= 0 else tail[s]), other
+                            if n == cell:
+                                following = n = after[cell]
+                            if p == cell:
+                                p = before[cell]
+                            low = left[s] if p < 0 else x[p] + width[p]
+                            high = right[s] if n < 0 else x[n]
+                            if high - low < w:
+                                continue
+                            at[0] = int(np.rint(min(max(goal_x - 0.5 * w, low), high - w)))
+                            if at[0] == x[cell] and row == row_of[cell]:
+                                continue
+                        else:
+                            # changing places
+                            following = other
+                            if other < 0 or other == cell or before[other] == cell or after[other] == cell:
+                                continue
+                            v = width[other]
+                            p, n, q, m = before[other], after[other], before[cell], after[cell]
+                            low = left[s] if p < 0 else x[p] + width[p]
+                            high = right[s] if n < 0 else x[n]
+                            low_c = left[own] if q < 0 else x[q] + width[q]
+                            high_c = right[own] if m < 0 else x[m]
+                            if high - low < w or high_c - low_c < v:
+                                continue
                             at[0] = int(np.rint(min(max(x[other] + 0.5 * (v - w), low), high - w)))
                             at[1] = int(np.rint(min(max(x[cell] + 0.5 * (w - v), low_c), high_c - v)))
-                            where[0], where[1] = row, row_of[cell]
-                            mark += 1
-                            gain = _gain(2, who, at, where, mark, wires, scratch)
-                            if gain > best:
-                                best, best_count, best_kind, best_next, best_segment = gain, 2, 2, other, s
-                                best_who[:], best_at[:], best_where[:] = who, at, where
+                            who[1], where[1] = other, row_of[cell]
+                        who[0], where[0] = cell, row
+                        mark += 1
+                        gain = _gain(kind, who, at, where, mark, wires, scratch)
+                        if gain > best:
+                            best, best_kind, best_next, best_segment = gain, kind, following, s
+                            best_who[:], best_at[:], best_where[:] = who, at, where
+                    if other < 0:
+                        break
                     other = after[other]
         if best_kind == 0:
             continue
         total += best
-        for i in range(best_count):
+        for i in range(best_kind):
             if bins[row_of[best_who[i]], x[best_who[i]] // bin_sites] == best_who[i]:
                 bins[row_of[best_who[i]], x[best_who[i]] // bin_sites] = -1
         if best_kind == 1:
@@ -335,8 +325,8 @@ def _swaps(cells, reach, first, bins, bin_sites, lines, wires, scratch, mark):  
             else:
                 tail[s] = cell
             segment_of[cell], segment_of[other] = s, own
-        _commit(best_count, best_who, best_at, best_where, x, row_of, wires)
-        for i in range(best_count):
+        _commit(best_kind, best_who, best_at, best_where, x, row_of, wires)
+        for i in range(best_kind):
             bins[row_of[best_who[i]], x[best_who[i]] // bin_sites] = best_who[i]
     return total, mark
 
