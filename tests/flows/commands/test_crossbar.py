@@ -64,7 +64,7 @@ def test_seed_changes_conductances_and_nothing_else_in_the_digital_part(tmp_path
         (("generate", "N_MNIST", "--settings", "x.yaml"), "--settings are those of ECON_T"),
         (("generate", "ECON_T", "--seed", "1"), "an encoder has none"),
         (("verify", "N_MNIST", *(f"--{name}=x" for name in ("words", "settings", "frames"))), "are for an encoder"),
-        (("verify", "ECON_T", "--words", "x.csv"), "need all of --words, --settings and --frames"),
+        (("verify", "ECON_T", "--words", "x.csv"), "published vectors need all of --words"),
         (("verify", "ECON_T", "--recordings", "x"), "are for a crossbar"),
         (("verify", "N_MNIST", "--recordings", "no_such_folder"), "no_such_folder"),
         (("power", "ECON_T", "--weights", "x.npz"), "the stimulus of ECON_T is of a shipped model alone"),
