@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from flows.common.content_cache import module_file
 from flows.library.catalogue import cell_library
-from flows.library.liberty_file import file_sha256
 from flows.library.library import CellLibrary
 from flows.synthesis.recipe import AREA, BUFFERED, Recipe
 from sim.files import replacing
@@ -258,10 +257,8 @@ class Design(ABC):
 
     def mapping(self) -> dict[str, Any]:
         """Library and recipe by content, for the keys of caches: the library's files count, not its name."""
-        cells = self.cells
-        files = [*cells.liberty, *cells.lef, *cells.verilog]
         return {
-            "library": [file_sha256(path) for path in files], "dont_use": list(cells.dont_use),
+            "library": self.cells.sha256, "dont_use": list(self.cells.dont_use),
             "recipe": asdict(self.recipe), "clock_period_ns": self.clock_period_ns,
         }  # fmt: skip
 

@@ -77,7 +77,7 @@ def measure_placement(
         slow.append(overloaded(netlist, mapped.library, placed, **load))
     busy = congestion(placed, mapped.lef)
     metric = mapped_metric(
-        mapped, "coloquinte", package_version("coloquinte"), command or "flows.physical.measure.measure_placement"
+        mapped, "liquidcal", package_version("liquidcal"), command or "flows.physical.measure.measure_placement"
     )
     setting = (
         f"utilisation {placed.utilisation:.2f}, effort {effort}; {'evenly spread' if spread else 'packed'}, not routed"
@@ -99,7 +99,7 @@ def measure_placement(
         metric("design__overloaded_net__count", slow[-1], "",
                "nets of cells above the largest load or transition of the library"),
         metric("design__overloaded_net__count__step:placed", slow[0], "", "the same before any repair"),
-        metric("flow__runtime__total__step:placement", round(placed.seconds, 1), "s", "wall clock of coloquinte"),
+        metric("flow__runtime__total__step:placement", round(placed.seconds, 1), "s", "wall clock of the placer"),
         metric("flow__memory__peak__step:placement", placed.peak_memory_bytes, "B", "largest process"),
     )  # fmt: skip
     with fresh_folder(mapped.folder / "placement", marker="placement.json") as work:

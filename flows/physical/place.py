@@ -1,6 +1,6 @@
-"""Placement with coloquinte: LEF in; half-perimeter wire length, congestion, wire capacitance and a picture out.
+"""Placement: LEF in; half-perimeter wire length, congestion, wire capacitance and a picture out.
 
-coloquinte (Gabriel Gouvine, MIT licence) places standard cells in rows, globally and in detail. Nothing is routed: wire
+`flows.physical.placer` places standard cells in rows, globally and in detail. Nothing is routed: wire
 lengths are half-perimeters, times the factor of C.-L. Cheng (RISA: accurate and efficient placement routability
 modeling, ICCAD 1994) for nets of more than three pins. Nets of more than `MAX_PINS` pins (clock, reset) are left to
 their trees.
@@ -8,8 +8,8 @@ their trees.
 
 from __future__ import annotations
 
-import re
-import tempfile
+import resource
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,18 +20,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flows.common.errors import ToolError
-from flows.common.process import run_module
+from flows.common.errors import FlowError, ToolTimeout
 from flows.library.lef import Lef, LefError
 from flows.netlist.delays import MAX_PINS
 from flows.netlist.netlist import Netlist
+from flows.physical.placer import placer
 
 __all__ = ["Congestion", "Placement", "PlacementError", "congestion", "draw", "legalise", "place", "wire_factor"]
 
-DEPENDS_ON = ("_placement_child.py",)
-
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int32]
+PACKED = 0.9
+"""Share of the room that cells take where they are packed: what is left keeps pins within reach of a router."""
+BIN_ROWS = 15
+"""Side of the bins in which wires and tracks are compared, in rows."""
 _RISA = {
     4: 1.0828, 5: 1.1536, 6: 1.2206, 7: 1.2823, 8: 1.3385, 9: 1.3991, 10: 1.4493, 15: 1.6899, 20: 1.8924, 25: 2.0743,
     30: 2.2334, 35: 2.3895, 40: 2.5356, 45: 2.6625, 50: 2.7933,
@@ -39,11 +41,8 @@ _RISA = {
 """Wire length over half-perimeter by pins (Cheng 1994, table 1)."""
 
 
-class PlacementError(ToolError):
-    """The netlist cannot be placed; the message says why. `log` is what coloquinte wrote."""
-
-    def __init__(self, message: str, log: str = "") -> None:
-        super().__init__("coloquinte", message, log)
+class PlacementError(FlowError):
+    """The netlist cannot be placed; the message says why."""
 
 
 def wire_factor(pins: npt.NDArray[np.int64]) -> Floats:
@@ -171,19 +170,19 @@ def place(
     aspect : float
         Height over width of the core.
     effort : int
-        coloquinte's, 1 to 9.
+        1 to 9: the higher, the longer it takes and the shorter wires get.
     detailed : bool
         Run the detailed placement after legalisation.
     spread : bool
-        Even out the density over the core, as a router needs it; otherwise cells are packed where wires are shortest,
-        and what is left of the core stays empty.
+        Even out the density over the core; otherwise cells are packed where wires are shortest, up to `PACKED` of the
+        room, and what is left of the core stays empty. Both make room where wires want more tracks than there are.
     timeout_s : float
         Wall-clock limit.
 
     Raises
     ------
     PlacementError
-        A cell has no macro, the netlist has no cells, or coloquinte failed or ran into the limit.
+        A cell has no macro, the netlist has no cells, cells found no room, or the limit of time was reached.
     ValueError
         A parameter out of range.
     """
@@ -199,7 +198,11 @@ def place(
     rows = max(1, round(sqrt(area * aspect) / row))
     sites = ceil(area / (rows * row) / site)
     problem, pins, sizes = _problem(netlist, lef, width, height, rows=rows, sites=sites)
-    result, seconds, memory = _run(problem, effort, detailed, 0.95 if spread else 0.0, timeout_s)
+    density = min(1.0, 1.05 * utilisation) if spread else PACKED
+    routing = _routing(problem, lef)
+    result, seconds, memory = _run(
+        problem, sizes, effort=effort, detailed=detailed, density=density, routing=routing, timeout_s=timeout_s
+    )
     return _finish(netlist, problem, result, pins, sizes, seconds, memory)
 
 
@@ -238,7 +241,7 @@ def legalise(
     unit = sizes[2]
     for name, start in (("x", x_um), ("y", y_um)):
         problem[name][: netlist.cells] = np.rint(np.asarray(start, float) / unit)
-    result, seconds, memory = _run(problem, effort, True, 0.0, timeout_s, globally=False)
+    result, seconds, memory = _run(problem, sizes, effort=effort, timeout_s=timeout_s, globally=False)
     return _finish(netlist, problem, result, pins, sizes, seconds, memory)
 
 
@@ -261,7 +264,7 @@ def _sizes(netlist: Netlist, lef: Lef) -> tuple[Floats, Floats]:
 def _problem(
     netlist: Netlist, lef: Lef, width: Floats, height: Floats, *, rows: int, sites: int
 ) -> tuple[dict[str, npt.NDArray[Any]], Sequence[npt.NDArray[np.int64]], tuple[Floats, Floats, float, float]]:
-    """What coloquinte gets; owner, net and offsets of each pin; sizes, unit and site."""
+    """What the placer gets; owner, net and offsets of each pin; sizes, unit and site."""
     site, row = lef.site_um
     unit = 1 / lef.units_per_um
     total_width, row_units = sites * round(site / unit), round(row / unit)
@@ -297,7 +300,7 @@ def _finish(
     netlist: Netlist, problem: Mapping[str, Any], result: Mapping[str, Any], pins_of: Sequence[npt.NDArray[np.int64]],
     sizes: tuple[Floats, Floats, float, float], seconds: float, memory: int,
 ) -> Placement:  # fmt: skip
-    """Wires and areas of positions that coloquinte gave."""
+    """Wires and areas of positions that the placer gave."""
     owner, net_of, dx, dy = pins_of
     width, height, unit, site = sizes
     step = round(site / unit)
@@ -348,24 +351,39 @@ def _pins(netlist: Netlist, lef: Lef, unit: float) -> tuple[npt.NDArray[np.int64
     return np.concatenate(owners), np.concatenate(nets), np.concatenate(xs), np.concatenate(ys)
 
 
+def _routing(problem: Mapping[str, Any], lef: Lef) -> placer.Routing | None:
+    """Tracks and wires as `congestion` counts them, in the units of the problem; None without routing layers."""
+    unit, row = 1 / lef.units_per_um, int(problem["area"][4])
+    across, along = (
+        sum(unit / k.pitch_um for k in lef.layers[1:] if k.horizontal is horizontal and k.pitch_um > 0)
+        for horizontal in (True, False)
+    )
+    if across == 0 or along == 0:
+        return None
+    factor = wire_factor(np.diff(problem["start"]))
+    return placer.Routing(tracks=(across, along), bin=BIN_ROWS * row, factor=factor)
+
+
 def _run(
-    problem: Mapping[str, Any], effort: int, detailed: bool, density: float, timeout_s: float, *, globally: bool = True
-) -> tuple[dict[str, Any], float, int]:
-    with tempfile.TemporaryDirectory(prefix="liquidcal-place-") as folder:
-        work = Path(folder)
-        np.savez(work / "problem.npz", **problem)
-        done = run_module(
-            "flows.physical._placement_child", "problem.npz", "result.npz", str(effort), str(int(detailed)),
-            str(density), str(int(globally)), tool="coloquinte", directory=work, timeout_s=timeout_s,
+    problem: Mapping[str, Any], sizes: tuple[Floats, Floats, float, float], *, effort: int, detailed: bool = True,
+    density: float = 1.0, routing: placer.Routing | None = None, timeout_s: float, globally: bool = True,
+) -> tuple[dict[str, Any], float, int]:  # fmt: skip
+    """Positions, which cells stand upright, seconds, and the largest memory of this process so far."""
+    left, right, bottom, top, row = problem["area"].tolist()
+    start = time.monotonic()
+    try:
+        found = placer.place(
+            **{name: problem[name] for name in ("width", "height", "x", "y", "fixed")},
+            net_start=problem["start"], pin_cell=problem["cells"], pin_x=problem["dx"], pin_y=problem["dy"],
+            region=(left, bottom, right, top), row_height=row, site=round(sizes[3] / sizes[2]), density=density,
+            routing=routing, effort=effort, detailed=detailed, globally=globally, timeout_s=timeout_s,
         )  # fmt: skip
-        if done.status != 0:
-            if re.search(r"No module named 'coloquinte'", done.log):
-                raise PlacementError("coloquinte is missing: install the package `coloquinte`", done.log)
-            last = done.log.strip().splitlines()[-1:] or ["no output"]
-            raise PlacementError(f"coloquinte failed with status {done.status}: {last[0]}", done.log)
-        with np.load(work / "result.npz") as data:
-            result = {name: data[name] for name in data.files}
-    return result, done.wall_s, done.peak_memory_bytes
+    except placer.PlacementTimeoutError as error:
+        raise ToolTimeout("placer", str(error)) from None
+    except ValueError as error:
+        raise PlacementError(str(error)) from None
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"x": found.x, "y": found.y, "north": ~found.mirrored}, time.monotonic() - start, memory
 
 
 # --- congestion and picture -------------------------------------------------------------------------------------------
@@ -410,7 +428,7 @@ def congestion(
     layers : sequence of int, optional
         Routing layers to count, from 0; all but the lowest, which cells fill, where left out.
     """
-    side = 15 * lef.site_um[1] if bin_um is None else bin_um
+    side = BIN_ROWS * lef.site_um[1] if bin_um is None else bin_um
     columns, rows = (max(1, ceil(length / side)) for length in placement.core_um)
     use = np.zeros((2, rows, columns))
     factor = wire_factor(placement.pins)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shlex
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from flows.common.journal import Check, Journal
 from flows.common.metrics import Metric
 from flows.designs.design import Design
 from flows.designs.frozen import KEEP, frozen_name, frozen_weights, hardware
+from flows.designs.tables import write_ports
 from flows.formal.frozen import prove_frozen
 from flows.formal.solver import Status
 from flows.steps.synthesis import judge_netlist
@@ -88,8 +88,7 @@ def _write(weights: Weights, folder: Path, journal: Journal, model: str) -> None
         (work / f"{name}.v").write_text(verilog)
         (work / "spec.toml").write_text(spec.to_toml())
         weights.save(work / "weights.hex")
-        with (work / "ports.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([("name", "direction", "width"), *pins])
+        write_ports(work, pins)
         (work / "design.json").write_text(json.dumps(about, indent=1) + "\n")
     journal.console.print(f"{verilog.count(chr(10)):,} lines of Verilog, latency {component.latency} clocks: {folder}")
 

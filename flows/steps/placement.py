@@ -78,6 +78,6 @@ PLACEMENT = Step(
     options=PlacementOptions,
     reads=("synthesis/netlist.json",),
     writes=("placement/placement.npz", "placement/placement.png", "placement/metrics.json"),
-    tools=("coloquinte", "matplotlib", "numpy", "scipy"),
+    tools=("matplotlib", "numba", "numpy", "scipy"),
     skipped=_no_outlines,
 )

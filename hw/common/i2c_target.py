@@ -156,7 +156,7 @@ class I2cTargetLogic(Component):
         m.d.comb += condition.eq((s.settle == 1) & quiet & ~flips["sda"])
 
         # SCL: bits are taken when it rises and put out some time after it fell
-        rise, fall = Signal(), Signal()
+        rise, fall = Signal(), Signal(name="fall")
         m.d.comb += [
             rise.eq(flips["scl"] & ~s.scl & (s.hold == 0)),
             fall.eq((s.hold == 1) & ~flips["scl"]),

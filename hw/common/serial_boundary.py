@@ -79,7 +79,7 @@ class SerialBoundary(Component):
     def elaborate(self, _platform: object) -> Module:
         m = Module()
         m.submodules.part = self._component
-        chain_in, held = Signal(self.input_bits), Signal(self.input_bits)
+        chain_in, held = Signal(self.input_bits), Signal(self.input_bits, name="held")
         chain_out = Signal(self.output_bits)
         with m.If(self.shift):
             m.d.sync += [

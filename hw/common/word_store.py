@@ -195,7 +195,7 @@ class WordStore(Component):
                 *(syndrome == 1 << row for row in range(checks)),
             )
         )
-        single, double = Signal(), Signal()
+        single, double = Signal(), Signal(name="double")
         m.d.comb += [single.eq(wrong.any()), double.eq(syndrome.any() & ~single)]
         for block in range(self._blocks):
             mine = Cat(reached[n] for n, word in enumerate(self._words) if word.block == block).any()

@@ -82,7 +82,7 @@ class Adc(Component):
         phase = Signal(max((spec.convert_clocks - 1).bit_length(), 1))
         received = Signal(len(self.select))
         # of the batch that is converted: first of its step, last of its step
-        first_batch, fire = Signal(), Signal()
+        first_batch, fire = Signal(), Signal(name="fire")
         # the next batch to be taken is the first of its step
         fresh = Signal(init=1)
         arrived = Signal()

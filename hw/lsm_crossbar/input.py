@@ -71,7 +71,7 @@ class Input(Component):
         ]
         # 16 rows share the decoder of their high bits, and an enable, so that a clock gate stands before them
         low, high = events.payload.row[:4], events.payload.row[4:]
-        column, clear = Signal(16), Signal()
+        column, clear = Signal(16), Signal(name="clear")
         m.d.comb += [column.eq(1 << low), clear.eq(self.take & self.full)]
         for number, first in enumerate(range(0, spec.inputs, 16)):
             group = self.rows[first : first + 16]

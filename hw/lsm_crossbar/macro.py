@@ -136,7 +136,7 @@ class Macro(Component):
         width = spec.columns * spec.conductance_bits
         m.submodules.memory = memory = Memory(shape=width, depth=spec.rows, init=self._words)
         port = memory.read_port()
-        adding, clearing = Signal(), Signal()
+        adding, clearing = Signal(), Signal(name="clearing")
         m.d.comb += [port.addr.eq(self.row), port.en.eq(self.row_set)]
         m.d.sync += [adding.eq(self.row_set), clearing.eq(self.row_clear)]
 
@@ -166,7 +166,7 @@ class Macro(Component):
 
         first: Any = Const(0, NOISE_STATE_WIDTH)
         if spec.noise_scale is not None:
-            offset, first = Signal(NOISE_STATE_WIDTH), Signal(NOISE_STATE_WIDTH)
+            offset, first = Signal(NOISE_STATE_WIDTH), Signal(NOISE_STATE_WIDTH, name="first")
             m.d.comb += first.eq(self.noise_seed + offset)
             with m.If(self.noise_restart):
                 m.d.sync += offset.eq(0)

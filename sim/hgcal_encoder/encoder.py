@@ -9,18 +9,16 @@ import numpy.typing as npt
 
 from sim.engine import Engine
 from sim.fixed_point import IntArray
-from sim.hgcal_encoder.calibrate import calibrate
 from sim.hgcal_encoder.convolution import convolve
-from sim.hgcal_encoder.decode import decode
 from sim.hgcal_encoder.dense import dense
 from sim.hgcal_encoder.frame import counter, frame
+from sim.hgcal_encoder.front_end import front_end
 from sim.hgcal_encoder.grid import to_grid
-from sim.hgcal_encoder.multiplex import multiplex
 from sim.hgcal_encoder.normalise import check_charges, normalise, sum_code
 from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
-from sim.hgcal_encoder.words import bunch_crossings, check_words, unpack
+from sim.hgcal_encoder.words import bunch_crossings, check_words
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,10 +105,8 @@ class Encoder:
             If a word is out of range; the message names its index.
         """
         settings = self.settings
-        headers, inputs = unpack(words, settings.word_order)
-        bx = bunch_crossings(headers, first_bx)
-        codes = multiplex(inputs, settings.select)
-        charges = calibrate(decode(codes, settings.high_density), settings.factors)
+        seen = front_end(words, settings, first_bx)
+        bx, codes, charges = seen.bx, seen.codes, seen.charges
         sums, pixels, activations, latents = self._network(charges)
         codes_of_sums = sum_code(sums)
         return Trace(

@@ -102,6 +102,22 @@ def bunch_crossings(headers: npt.ArrayLike, first_bx: int = 0) -> IntArray:
     return np.where(starts >= 0, rows - starts, rows + first_bx)
 
 
+def wrong_headers(words: npt.ArrayLike) -> IntArray:
+    """Words whose header is not what an aligned link sends, as (row, link), shape (k, 2).
+
+    All links of a bunch crossing carry the same header: `ORBIT_HEADER` at crossing 0 of an orbit, `HEADER` otherwise.
+    The data path of the chip reads only word 0's; the others tell that a link is not aligned.
+
+    Raises
+    ------
+    ValueError
+        If a word is out of range; the message names its index.
+    """
+    headers = check_words(words) >> 28
+    expected = np.where((headers == ORBIT_HEADER).sum(axis=1) > ERX_WORDS // 2, ORBIT_HEADER, HEADER)
+    return np.argwhere(headers != expected[:, None])
+
+
 def check_words(words: npt.ArrayLike) -> IntArray:
     """Input words as int64 of shape (n, 12); see `unpack` for what is refused."""
     array = check_range(words, 0, 0xFFFF_FFFF, "input words")

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from sim.hgcal_encoder.algorithms.best_choice import BestChoice
-from sim.hgcal_encoder.algorithms.output_buffer import SYNC_RESET, BufferThresholds
+from sim.hgcal_encoder.algorithms.output_buffer import SYNC_RESET, BufferThresholds, Frames
 from sim.hgcal_encoder.algorithms.repeater import Repeater
 from sim.hgcal_encoder.algorithms.super_trigger_cell import SuperTriggerCells, SuperTriggerCellType
 from sim.hgcal_encoder.algorithms.threshold_sum import ThresholdSum
-from sim.hgcal_encoder.files.settings_files import Table, array, drop_lsb, front_end, integer, read_table, section
-from sim.hgcal_encoder.settings import Settings
-from sim.hgcal_encoder.spec import CELLS, WordOrder
+from sim.hgcal_encoder.files.settings_files import (
+    Table,
+    array,
+    autoencoder_settings,
+    drop_lsb,
+    front_end,
+    integer,
+    read_table,
+    section,
+)
+from sim.hgcal_encoder.front_end import front_end as charges_of
+from sim.hgcal_encoder.settings import AUTOENCODER, Settings
+from sim.hgcal_encoder.spec import CELLS, ECON_T, EncoderSpec, WordOrder
+from sim.hgcal_encoder.weights import Weights
 
 Concentrator = ThresholdSum | SuperTriggerCells | BestChoice | Repeater
 """A baseline of the autoencoder: ``frames(charges, bx)``, ``receive(frames)``, ``reconstruct(charges)``."""
@@ -50,7 +63,63 @@ def load_concentrator(path: Path) -> tuple[Concentrator, Settings]:
     ValueError
         If the file is not YAML, selects the autoencoder, or a value is unknown or out of range.
     """
+    return _concentrator(read_table(path), path)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ChipSettings:
+    """What a settings file sets, whichever algorithm it selects.
+
+    Attributes
+    ----------
+    algorithm : ThresholdSum, SuperTriggerCells, BestChoice, Repeater or None
+        None: the autoencoder.
+    settings : Settings
+    weights : Weights or None
+        Of the autoencoder, if the file carries an image.
+    """
+
+    algorithm: Concentrator | None
+    settings: Settings
+    weights: Weights | None
+
+
+def load_chip_settings(path: Path, spec: EncoderSpec = ECON_T) -> ChipSettings:
+    """Read a settings file, whichever of the five algorithms it selects; errors as `load_concentrator`."""
     table = read_table(path)
+    try:
+        chosen, _ = front_end(table, spec)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if chosen == AUTOENCODER:
+        settings, weights = autoencoder_settings(table, path, spec)
+        return ChipSettings(algorithm=None, settings=settings, weights=weights)
+    algorithm, settings = _concentrator(table, path)
+    return ChipSettings(algorithm=algorithm, settings=settings, weights=None)
+
+
+def encode_words(algorithm: Concentrator, settings: Settings, words: npt.ArrayLike, first_bx: int = 0) -> Frames:
+    """eTx words of shape (n, 13) for eRx words of shape (n, 12), by one of the other four algorithms.
+
+    Parameters
+    ----------
+    algorithm, settings
+        Of `load_chip_settings`.
+    words : array_like of int, shape (n, 12)
+        Consecutive bunch crossings.
+    first_bx : int, optional
+        Bunch crossing of the first row if it does not carry the orbit header.
+
+    Raises
+    ------
+    ValueError
+        If a word is out of range; the message names its index.
+    """
+    seen = charges_of(words, settings, first_bx)
+    return algorithm.frames(seen.charges, seen.bx)
+
+
+def _concentrator(table: Table, path: Path) -> tuple[Concentrator, Settings]:
     try:
         chosen, settings = front_end(table)
         return _algorithm(table, chosen, settings), settings

@@ -193,7 +193,7 @@ def _read(
                 if quantiser is not None:
                     values[layer] = np.broadcast_to(quantiser(values[layer]), values[layer].shape)
                     quantised = True
-        convolution, dense = (str(described[layer].get("name")) for layer in shapes)
+        convolution, dense = (str(described[layer].get("name")) for layer in ("convolution", "dense"))
         how = encoding(description, convolution, dense, spec)
         for layer, norm in (("convolution", how.convolution_norm), ("dense", how.dense_norm)):
             if norm is not None:

@@ -13,7 +13,7 @@ Columns may have a prefix, and the underscore may be missing: ``wafer_CALQ0`` of
 of all events follow each other. ``FILE.root:folder/tree`` names the tree where a file holds several,
 ``FILE.root:folder/tree:wafer_`` also the prefix.
 
-64 columns, CALQ_0 ... CALQ_63, are the 8 x 8 image of CMS in reading order (`geometry.image_8x8`); its lower right
+64 columns, CALQ_0 ... CALQ_63, are the 8 x 8 image of CMS in reading order (`_cell_of_pixel`); its lower right
 quarter holds no trigger cell. Charge there is refused in tables of plain ``CALQ`` names, which are then something else;
 ntuples of events may have it, which is left out with a warning.
 
@@ -40,7 +40,6 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import IntArray
-from sim.hgcal_encoder.detector.geometry import image_8x8
 from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH
 from sim.messages import shown
 
@@ -49,6 +48,8 @@ __all__ = ["ChargeTable", "read_charge_table", "read_charges"]
 NAMES = tuple(f"CALQ_{cell}" for cell in range(CELLS))
 """Columns of the plain wide layout."""
 _PIXELS = 64
+_SIDE = 4
+"""Trigger cells along one edge of each of the three rhombi."""
 _COLUMN = re.compile(r"(.*?)CALQ(_?)([0-9]{1,2})")
 LIST_NAME = "CALQ"
 """Column of the layouts with one list per row."""
@@ -119,6 +120,13 @@ def read_charge_table(path: Path | str) -> ChargeTable:
 # ---- columns -------------------------------------------------------------------------------------------------------
 
 
+def _cell_of_pixel(row: int, column: int) -> int:
+    """Trigger cell at a pixel of the 8 x 8 image: the rhombi B, A and C fill three quarters; -1 in the lower right."""
+    if row < _SIDE:
+        return 28 - _SIDE * row + column if column < _SIDE else _SIDE * (column - _SIDE) + row
+    return 47 - (row - _SIDE) - _SIDE * column if column < _SIDE else -1
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
     """Columns of a table: one for each of 48 trigger cells, or for each pixel of an 8 x 8 image."""
@@ -135,7 +143,7 @@ class _Layout:
         charges = _check(values, self.names, first_row)
         if len(self.names) == CELLS:
             return charges
-        image = image_8x8().ravel()
+        image = np.array([_cell_of_pixel(*divmod(pixel, 2 * _SIDE)) for pixel in range(_PIXELS)])
         outside = charges[:, image < 0]
         if outside.any():
             row, column = np.argwhere(outside)[0].tolist()

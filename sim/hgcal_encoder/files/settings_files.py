@@ -27,7 +27,16 @@ from sim.hgcal_encoder.spec import CELLS, ECON_T, EncoderSpec, WordOrder
 from sim.hgcal_encoder.weights import BLOCKS, Weights
 from sim.messages import shown
 
-__all__ = ["array", "drop_lsb", "front_end", "integer", "load_settings", "read_table", "section"]
+__all__ = [
+    "array",
+    "autoencoder_settings",
+    "drop_lsb",
+    "front_end",
+    "integer",
+    "load_settings",
+    "read_table",
+    "section",
+]
 
 Section = Mapping[Any, Any]
 Table = Mapping[str, Section]
@@ -80,7 +89,11 @@ def load_settings(path: Path, spec: EncoderSpec = ECON_T) -> tuple[Settings, Wei
         If the file is not YAML, selects another algorithm, or a value is unknown or out of range; the message names
         file and place.
     """
-    table = read_table(path)
+    return autoencoder_settings(read_table(path), path, spec)
+
+
+def autoencoder_settings(table: Table, path: Path, spec: EncoderSpec) -> tuple[Settings, Weights | None]:
+    """As `load_settings`, from the sections of a file that was read."""
     try:
         chosen, settings = front_end(table, spec)
         if chosen != AUTOENCODER:

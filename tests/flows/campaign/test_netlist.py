@@ -24,7 +24,7 @@ from flows.designs.encoder import EncoderDesign
 from flows.designs.storage_bits import StorageBit, Stratum, storage_bits
 from flows.netlist.netlist import CellGroup, Netlist
 from flows.physical.mapped import Mapped
-from flows.steps.synthesis import run_synthesis
+from flows.steps.synthesis import synthesise_design
 from flows.synthesis.recipe import Recipe
 from flows.tools.rtlil import parse_rtlil
 from hw.common.scheme import Scheme
@@ -82,7 +82,7 @@ def test_a_campaign_has_the_netlist_that_synthesis_makes(reuse: int, tmp_path: P
     """Whatever the design's recipe and clock: area, timing and power are of the netlist that gets the faults."""
     library = library_or_skip("nangate45")
     design = EncoderDesign(spec=replace(SMALL, reuse=reuse), scheme=Scheme.NONE, loading=Loading.DIRECT)
-    run_synthesis(Journal(console=Console(file=io.StringIO())), design, tmp_path, library.name)
+    synthesise_design(design, tmp_path, Journal(console=Console(file=io.StringIO())))
     mapped = Mapped(folder=tmp_path)
     assert ChipNetlist.load(map_chip(design, library)).digest == mapped.netlist_sha256
     recipe = json.loads((tmp_path / "synthesis" / "modules.json").read_text())["recipe"]

@@ -82,7 +82,10 @@ def test_every_program_and_every_data_file_is_declared_by_a_module() -> None:
         str(path.relative_to(ROOT))
         for top in ("flows", "hw", "sim")
         for path in (ROOT / top).rglob("*")
-        if path.is_file() and path.suffix not in (".py", ".pyc", ".md", ".typed") and "LICENSE" not in path.name
+        if path.is_file()
+        and path.suffix not in (".py", ".md", ".typed")
+        and "LICENSE" not in path.name
+        and "__pycache__" not in path.parts
     }
     assert there <= declared, sorted(there - declared)
     children = {str(path.relative_to(ROOT)) for path in modules if path.name.endswith("_child.py")}

@@ -16,7 +16,6 @@ from flows.netlist.gate_simulation import GateSimulator, topological_levels
 from flows.netlist.netlist import Netlist, netlist_from_json
 from flows.physical.place import Placement, PlacementError, legalise, place
 from flows.physical.repair import Repair, drive_limits, load_repairs, overloaded, plan, repaired, save_repairs
-from tests.conftest import need_module
 from tests.flows.conftest import library_or_skip
 
 FF_PER_UM = 0.177
@@ -184,7 +183,6 @@ def test_a_clock_gate_gets_larger_but_no_buffer(nangate: tuple[CellLibrary, Powe
 def test_repaired_cells_stand_legally_in_the_same_core(
     nangate: tuple[CellLibrary, PowerLibrary], tmp_path: Path
 ) -> None:
-    need_module("coloquinte")
     cells, library = nangate
     netlist = fan(readers=120)
     lef = read_lef(cells.lef)

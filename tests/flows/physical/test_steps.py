@@ -33,7 +33,7 @@ from hw.common.scheme import Scheme
 from hw.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.weights import Weights
-from tests.conftest import need, need_module
+from tests.conftest import need
 from tests.flows.conftest import library_or_skip
 from tests.specs import SMALL
 
@@ -81,7 +81,6 @@ def test_netlist_equals_the_golden_model_in_every_stream(report: Path) -> None:
 
 
 def test_commands_in_a_row(report: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    need_module("coloquinte")
     need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
     spec, folder = report / "small.toml", report / SMALL.name
     # without a placement the library's wire load stands in, and says so
@@ -153,7 +152,6 @@ def test_repair_leaves_the_function_and_fewer_overloaded_nets(
     report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Small cores have short wires: the library's wire is made three times as heavy, so that there is much to mend."""
-    need_module("coloquinte")
     shutil.copytree(report / SMALL.name / "synthesis", tmp_path / SMALL.name / "synthesis")
     spec, folder = report / "small.toml", tmp_path / SMALL.name
     monkeypatch.setattr("flows.physical.mapped.wire_ff_per_um", lambda *_: (0.531, "three times the library's"))
@@ -203,7 +201,6 @@ def test_a_whole_chip_with_two_clocks(
 ) -> None:
     """Protected, guarded loading, multipliers reused, store behind clock gates: four commands with the same options."""
     library_or_skip("nangate45")
-    need_module("coloquinte")
     need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
     spec = tmp_path / "small.toml"
     spec.write_text(SMALL.to_toml())

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.common.content_cache import ContentCache
-from flows.designs.catalogue import design
+from flows.designs.catalogue import KINDS, design
 from flows.learning.encoder import evaluate_model, evaluation_sample, find_model
 from flows.library.catalogue import cell_library
 from flows.steps import crossbar_measures, encoder_measures
@@ -26,6 +26,7 @@ from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.spec import N_MNIST, N_TIDIGITS
 from tests.flows.conftest import library_or_skip
+from tests.flows.steps.adder import AdderDesign
 from tests.hw.driving import ODD
 from tests.specs import SMALL
 
@@ -193,15 +194,18 @@ def scaled_library(folder: Path, factor: float) -> str:
     return ",".join(map(str, [liberty, *cells.lef, *cells.verilog]))
 
 
-def test_twice_the_area_of_every_cell_is_twice_the_area_of_the_sweep(tmp_path: Path) -> None:
+def test_twice_the_area_of_every_cell_is_twice_the_area_of_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A library counts by its content: an edit under the same name is no other run's figure."""
     library_or_skip("nangate45")
+    monkeypatch.setitem(KINDS, AdderDesign.kind, AdderDesign)
     cache = ContentCache(tmp_path / "c")
 
     def area(factor: float) -> float:
         name = scaled_library(tmp_path, factor)
         axis = Axis(name="library", values=(name,))
-        (row,) = sweep(design(SMALL), [axis], ["area"], workers=1, cache=cache)
+        (row,) = sweep(design("ADDER"), [axis], ["area"], workers=1, cache=cache)
         assert not row.errors, row.errors
         return row.figures["area_um2"]
 

@@ -18,12 +18,13 @@ from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.example_specs import random_spec
 from sim.hgcal_encoder.files.settings_files import load_settings
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
+from sim.hgcal_encoder.front_end import pedestals
 from sim.hgcal_encoder.grid import from_grid, to_grid
 from sim.hgcal_encoder.normalise import normalise, sum_code
 from sim.hgcal_encoder.settings import Settings, bits_per_latent, keep_mask
 from sim.hgcal_encoder.spec import ECON_T, PRESETS, TNS_2021, EncoderSpec, WordOrder, load_spec
 from sim.hgcal_encoder.weights import Weights
-from sim.hgcal_encoder.words import bunch_crossings, pack, unpack
+from sim.hgcal_encoder.words import bunch_crossings, pack, unpack, wrong_headers
 from tests.specs import SMALL, published_variants, scalar_latents
 
 
@@ -327,3 +328,27 @@ def test_load_spec_reads_presets_and_files(tmp_path: Path) -> None:
         (tmp_path / "bad.toml").write_text(text)
         with pytest.raises(ValueError, match=f"bad.toml: .*{message}"):
             load_spec(str(tmp_path / "bad.toml"))
+
+
+@pytest.mark.parametrize(("high_density", "counts"), [(False, 1), (True, 4)])
+def test_empty_cells_have_half_a_step(high_density: bool, counts: int) -> None:
+    """The pedestal of every cell, in counts before calibration, and as the whole data path gives it for empty words."""
+    assert pedestals(Settings(high_density=high_density)).tolist() == [counts] * 48
+    rng = np.random.default_rng(5)
+    settings = Settings(high_density=high_density, factors=rng.integers(0, 4096, 48), select=rng.permutation(48))
+    assert pedestals(settings).tolist() == [counts * int(factor) >> 11 for factor in settings.factors]
+    empty = pack(np.zeros((3, 48), int), settings.word_order)
+    trace = Encoder(ECON_T, Weights.random(ECON_T, rng), settings).trace(empty)
+    assert (trace.charges == pedestals(settings)).all()
+
+
+def test_headers_of_links_that_are_not_aligned() -> None:
+    words = pack(np.zeros((6, 48), int), WordOrder.PRODUCTION, first_bx=3562).astype(np.int64)
+    assert wrong_headers(words).tolist() == []
+    assert (words[2] >> 28 == 9).all()
+    words[4, 7] = words[4, 7] & 0x0FFF_FFFF | 0x3000_0000
+    words[2, 11] = words[2, 11] & 0x0FFF_FFFF | 0xA000_0000
+    words[5, 0] = words[5, 0] & 0x0FFF_FFFF | 0x9000_0000
+    assert wrong_headers(words).tolist() == [[2, 11], [4, 7], [5, 0]]
+    with pytest.raises(ValueError, match="input words: expected shape"):
+        wrong_headers(words[:, :11])

@@ -14,19 +14,20 @@ from numpy.testing import assert_array_equal
 
 from sim.hgcal_encoder.algorithms.best_choice import CELLS_SENT, BestChoice, merge_exchange, sort_descending
 from sim.hgcal_encoder.algorithms.comparison import reconstruct_baselines
-from sim.hgcal_encoder.algorithms.concentrator import load_concentrator
+from sim.hgcal_encoder.algorithms.concentrator import encode_words, load_chip_settings, load_concentrator
 from sim.hgcal_encoder.algorithms.output_buffer import Admission, BufferThresholds, admit
 from sim.hgcal_encoder.algorithms.repeater import Repeater
 from sim.hgcal_encoder.algorithms.super_trigger_cell import SuperTriggerCells, SuperTriggerCellType
 from sim.hgcal_encoder.algorithms.threshold_sum import ThresholdSum
 from sim.hgcal_encoder.calibrate import calibrate
 from sim.hgcal_encoder.decode import decode
+from sim.hgcal_encoder.files.settings_files import load_settings
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
 from sim.hgcal_encoder.float_code import CELL, SUM, WIDE_SUM, FloatCode
 from sim.hgcal_encoder.learning.decoder import sum_of_code
 from sim.hgcal_encoder.multiplex import multiplex
 from sim.hgcal_encoder.normalise import sum_code
-from sim.hgcal_encoder.words import bunch_crossings, unpack
+from sim.hgcal_encoder.words import bunch_crossings, pack, unpack
 
 VECTORS = ("BC_5eTx", "STC_type3_eTx3", "TS_Thr47_5eTx_MRL", "RPT_13eTx")
 
@@ -438,3 +439,36 @@ def test_registers_that_a_file_leaves_out_stand_at_reset(tmp_path):
     assert read("ConfigAlgo: {alg_type: 0}\nFmtBuf: {link_reset_pattern: 290, idle_pattern: 1300}").sync == 1300
     assert read("Algorithm: {select: 0}").sync == 290
     assert read("Algorithm: {select: 0}\nFormatterBuffer: {tx_sync_word: 0x122}").sync == 0x122
+
+
+# ---- one door for all five algorithms ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["TS_Thr47_5eTx_MRL", "BC_5eTx", "STC_type3_eTx3", "RPT_13eTx"])
+def test_words_to_frames_by_the_settings_of_a_file(name, econt_vectors):
+    """Every published frame of each of the other four algorithms, from words and settings alone."""
+    chip = load_chip_settings(econt_vectors / name / "init.yaml")
+    assert chip.weights is None
+    words = read_words(econt_vectors / "testInput_bx0000-1781.csv")
+    frames = encode_words(chip.algorithm, chip.settings, words)
+    assert_array_equal(frames, read_frames(econt_vectors / name / "testOutput_bx0000-1781.csv"))
+
+
+def test_the_autoencoder_comes_through_the_same_door(econt_vectors):
+    chip = load_chip_settings(econt_vectors / "AE" / "init.yaml")
+    settings, weights = load_settings(econt_vectors / "AE" / "init.yaml")
+    assert chip.algorithm is None
+    assert chip.weights == weights
+    assert_array_equal(chip.settings.select, settings.select)
+    assert chip.settings.keep_mask == settings.keep_mask
+
+
+def test_the_first_crossing_may_be_any(tmp_path):
+    """Counters of a file that begins at crossing 3400: 3400 mod 8, 3400 mod 16, then on to the orbit's start."""
+    (tmp_path / "s.yaml").write_text("ConfigAlgo: {alg_type: 3}\nFormatterBuffer: {active_etxs: 0x1fff}")
+    chip = load_chip_settings(tmp_path / "s.yaml")
+    words = pack(np.zeros((200, 48), int), chip.settings.word_order, first_bx=3400)
+    counters = encode_words(chip.algorithm, chip.settings, words, first_bx=3400)[:, 0] >> 27
+    assert counters[:2].tolist() == [3400 % 16, 3401 % 16]
+    assert counters[164] == 31
+    assert counters[165] == 1

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from sim.hgcal_encoder.detector.geometry import image_8x8
 from sim.hgcal_encoder.files import vectors
 from sim.hgcal_encoder.files.readers import NAMES, read_charge_table, read_charges
 from tests.conftest import need_module
@@ -205,6 +206,7 @@ def _charges(rows=23, seed=3):
 def test_64_columns_are_an_image_of_8_by_8(tmp_path):
     """Never the first 48 of them: trigger cells come out in their own order, in every format."""
     charges = _charges()
+    assert image_8x8().ravel().tolist() == PIXELS
     columns = {f"CALQ_{i}": column for i, column in enumerate(_image(charges).T)}
     pq.write_table(pa.table(columns), tmp_path / "image.parquet")
     with uproot.recreate(tmp_path / "image.root") as file:
