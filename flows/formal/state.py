@@ -113,7 +113,7 @@ def cut_state(component: Component, name: str, *, gates: bool = False) -> CutSta
 
 
 def _flattened(component: Component, name: str, *, gates: bool) -> RtlilModule:
-    """The component as one module, with enables told apart from data where `gates` asks for it."""
+    """The component as one module, with enables separate from data where `gates` asks for it."""
     with tempfile.TemporaryDirectory(prefix="liquidcal-state-") as folder:
         work = Path(folder)
         (work / "design.il").write_text(to_rtlil(component, name))

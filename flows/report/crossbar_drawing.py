@@ -32,7 +32,7 @@ def map_image(codes: npt.ArrayLike, top: int) -> str:
 
 
 def histogram_svg(codes: npt.ArrayLike, lsb_us: float, top: int) -> str:
-    """How many cells have each conductance code; code 0, cells that did not form, is told in words.
+    """How many cells have each conductance code; code 0, cells that did not form, stands in words.
 
     Parameters
     ----------

@@ -172,7 +172,7 @@ def frame_svg(frame: Sequence[int], spec: EncoderSpec, etx_count: int, kept: int
 
 
 def bars_svg(rows: Sequence[tuple[str, float, str]]) -> str:
-    """Horizontal bars: label, value, text behind the bar."""
+    """Horizontal bars: label, value, text after the bar."""
     top = max((value for _, value, _ in rows), default=1.0) or 1.0
     parts = [f'<svg viewBox="0 0 760 {26 * len(rows)}" class="bars">']
     for i, (label, value, text) in enumerate(rows):

@@ -126,7 +126,7 @@ class ChipBench:
         )
 
     def model(self, feed: Callable[[int], Words] | None = None, seed: int = 1) -> ChipModel:
-        """A fresh chip behind its reset."""
+        """A fresh chip after its reset."""
         return ChipModel(NativeModel(self.library, self.ports, "clk", seed), self.latency, feed)
 
 

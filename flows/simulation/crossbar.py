@@ -76,7 +76,7 @@ def crossbar_design(spec: CrossbarSpec, conductances: Conductances) -> CrossbarD
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Played:
-    """What the chip told, each in its order, with clocks counted from the first event.
+    """What the chip put out, each in its order, with clocks counted from the first event.
 
     Attributes
     ----------
@@ -184,7 +184,7 @@ def play_events(model: NativeModel, spec: CrossbarSpec, words: IntArray, samples
         spec.steps * ((spec.batches_per_step + 1) * (spec.read_clocks + spec.rows_per_read) + 16 + spec.columns_per_adc)
         + spec.features + spec.outputs + slack
     )  # fmt: skip
-    # behind the events nothing is valid
+    # after the events nothing is valid
     offered = np.append(words, 0)
     valid = np.append(np.ones(len(words), np.int64), 0)
     kept, times, clocks = model.run_stream(

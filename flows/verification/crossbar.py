@@ -99,7 +99,7 @@ def difference(got: Played, want: Played, spec: CrossbarSpec, where: str) -> tup
 def play(spec: CrossbarSpec, stimulus: Stimulus, model: NativeModel, advance: Advance | None = None) -> str:
     """Run a stimulus on a fresh model; the first difference in words, empty if there is none.
 
-    First the reset values, then segments, each behind a load; writes come ascending, descending and shuffled, behind
+    First the reset values, then segments, each after a load; writes come ascending, descending and shuffled, after
     some of them follow writes that must not matter, and events of rows that are no inputs. Every fourth segment has a
     reset in front, the others meet the settings and the state of the one before. Last the reset values again, now that
     every register has held something else; and the status bytes.
@@ -141,7 +141,7 @@ def play(spec: CrossbarSpec, stimulus: Stimulus, model: NativeModel, advance: Ad
 
 
 def _reset_outputs(model: NativeModel) -> str:
-    """Reset the chip; what an output tells during and after it, if that is not what an idle chip tells."""
+    """Reset the chip; the first output that is not idle during and after it, in words; empty if all are."""
     got = model.run({"rst": [0, 1, 1, 0, 0, 0]})
     for name in (*STROBES, "spikes", "class_index", "read_data"):
         if got[name][1:].any():
@@ -162,7 +162,7 @@ def _progress(spec: CrossbarSpec, model: NativeModel) -> str:
         rows = busy + 8
         events = {"i_events__payload": np.full(rows, end), "i_events__valid": np.arange(rows) == 0}
         flags = model.run(events)["read_data"].tolist()
-        # closed in the clock after the event, running in the clock behind it
+        # closed in the clock after the event, running in the clock after that
         want = [0, 2, *[1] * busy]
         want += [0] * (rows - len(want))
         if flags != want:
@@ -170,7 +170,7 @@ def _progress(spec: CrossbarSpec, model: NativeModel) -> str:
         place = (step + 1) % spec.steps
         got = model.run({"read_address": [1, 2]})["read_data"].tolist()
         if got != [place & 0xFF, place >> 8]:
-            return f"step behind step {step}: expected {place}, got bytes {got}"
+            return f"step after step {step}: expected {place}, got bytes {got}"
     return ""
 
 

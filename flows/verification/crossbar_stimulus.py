@@ -222,7 +222,7 @@ class Stimulus:
 def make_stimulus(spec: CrossbarSpec, rng: np.random.Generator, count: int, samples: int) -> Stimulus:
     """`count` segments on one image of rows of every kind, with random ADCs; every third is quiet and 4 times as long.
 
-    Of four segments in a row the first has noise and comes behind a reset; none of the others does: the second switches
+    Of four segments in a row the first has noise and comes after a reset; none of the others does: the second switches
     noise off, the third starts it from a new seed, the fourth goes on where the third ended.
     """
     image = random_image(spec, rng, "mixed", random_adcs(spec, rng))

@@ -115,7 +115,7 @@ def play(design: EncoderDesign, stimulus: Stimulus, model: NativeModel, advance:
     """Run a stimulus on a fresh model; the first difference in words, empty if there is none.
 
     First the reset values: frames from the first clock after reset on, and crossings before anything is written. Then
-    segments, each behind a reset and a load; writes come ascending, descending and shuffled, so that a byte that
+    segments, each after a reset and a load; writes come ascending, descending and shuffled, so that a byte that
     listens to another's address shows whichever is written last, and every fourth load is followed by writes that must
     not matter. Then masks and numbers of links, rewritten while crossings flow. Last the reset values again, now that
     every register has held something else.

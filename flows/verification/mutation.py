@@ -1,4 +1,4 @@
-"""Mutation testing of generated hardware: would the checks notice if the design were wrong?
+"""Mutation testing of generated hardware: would the checks fail if the design were wrong?
 
 A mutant is the design with one small fault in one cell. All mutants of a campaign go into *one* build: every mutated
 signal gets a multiplexer that a number from outside switches (mutant schemata: R. H. Untch, A. J. Offutt and
@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -136,7 +137,7 @@ class CampaignResult:
 
     @property
     def survivors(self) -> tuple[Mutant, ...]:
-        """Mutants that the checks did not notice and that are not proved equivalent."""
+        """Mutants that the checks did not kill and that are not proved equivalent."""
         return tuple(mutant for mutant in self.mutants if self.outcomes[mutant.number] is Outcome.SURVIVED)
 
     def table(self, by: Callable[[Mutant], str]) -> dict[str, dict[Outcome, int]]:
@@ -226,7 +227,7 @@ def find_mutants(
                 pools.setdefault(stage, {}).setdefault(kind, []).append((name, cell))
     for pool in pools.values():
         for places in pool.values():
-            rng.shuffle(places)
+            rng.shuffle(cast(Any, places))  # numpy's types know arrays and numbers alone
     chosen: list[Mutant] = []
     turn = 0
     while len(chosen) < count and any(places for pool in pools.values() for places in pool.values()):

@@ -183,7 +183,7 @@ def test_power_up_state_does_not_matter(small_bench: EncoderBench) -> None:
     np.testing.assert_array_equal(runs[0], runs[2])
 
 
-def test_volume_check_counts_and_notices(small_bench: EncoderBench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_volume_check_counts_and_detects(small_bench: EncoderBench, monkeypatch: pytest.MonkeyPatch) -> None:
     check = check_volume(small_bench, 3, 2000)
     assert check.passed, check.detail
     assert check.compared >= 2000

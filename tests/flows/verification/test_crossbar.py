@@ -1,4 +1,4 @@
-"""The crossbar chip in the native harness against its golden model, its proofs, and whether faults are noticed."""
+"""The crossbar chip in the native harness against its golden model, its proofs, and whether mutants are killed."""
 
 import os
 from dataclasses import replace
@@ -50,7 +50,7 @@ def test_settings_reset_status() -> None:
     assert check.passed, check.detail
 
 
-def test_a_wrong_model_is_noticed(bench: CrossbarBench) -> None:
+def test_a_wrong_model_is_detected(bench: CrossbarBench) -> None:
     """What is compared depends on every part of the model: image, threshold, weights, noise."""
     rng = np.random.default_rng(3)
     adcs = {"adc_gain": np.array(bench.design.gains), "adc_offset": np.array(bench.design.offsets)}
@@ -185,7 +185,7 @@ def test_cut_state_names_registers() -> None:
     assert "dff" not in design.rtlil
 
 
-def test_faults_are_noticed() -> None:
+def test_mutants_are_killed() -> None:
     check, result = check_mutants(SPEC, SEED, 48)
     assert len(result.mutants) == 48
     assert {mutant.stage for mutant in result.mutants} >= {"row_driver", "macro", "adc", "neuron", "counter", "readout"}
