@@ -20,13 +20,7 @@ from sim.lsm_crossbar.spec import CrossbarSpec
 
 
 def chip_report(folder: Path, design: CrossbarDesign) -> Report:
-    """Report of a crossbar.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder holds no result.
-    """
+    """Report of a crossbar."""
     spec = design.spec
     implementation = implementation_sections(folder)
     sections = []
@@ -35,8 +29,6 @@ def chip_report(folder: Path, design: CrossbarDesign) -> Report:
             sections += _liquid({name: arrays[name] for name in arrays.files}, spec)
     if energy := read_json(folder / "energy.json"):
         sections += [_energy(energy), _beside_others(energy, spec)]
-    if not sections and not implementation and not any(folder.glob("*.json")):
-        raise FileNotFoundError(f"{folder} holds no results; run liquidcal demo, verify or synth first")
     lead = (
         f"Liquid state machine on a resistive-memory macro of {spec.rows} x {spec.columns} cells: {spec.inputs} inputs,"
         f" {spec.neurons} leaky integrate-and-fire neurons, {spec.steps} steps, {spec.outputs} classes."

@@ -47,7 +47,7 @@ def implementation_sections(folder: Path) -> list[Section]:
 
 def _area(result: SynthesisResult) -> Section:
     values = result.values
-    library = cell_library(result.metrics[0].library)
+    library = cell_library(result.library)
     names = [s.module.removeprefix(f"{result.top}_") if s.instances else "top level" for s in result.stages]
     rows = [
         [name, len(s.instances) or 1, f"{s.area_um2:,.0f}", f"{s.gate_equivalents:,.0f}", s.flip_flops, s.cells]

@@ -12,6 +12,9 @@ from sim.files import replacing
 
 __all__ = ["compare", "write_report"]
 
+RESULTS = ("*.json", "*/*.json", "*.npz")
+"""What steps leave in the folder of a design or below it: journals and sweeps, results of steps, arrays of a demo."""
+
 
 def compare(folder: Path, against: Path) -> Section:
     """Metrics of two result folders side by side: those that both have, with their ratio.
@@ -68,6 +71,8 @@ def write_report(folder: Path, design: Design, *, against: Path | None = None) -
     FileNotFoundError
         If the folder holds no result at all, or the other one no metrics.
     """
+    if not any(path for pattern in RESULTS for path in folder.glob(pattern)):
+        raise FileNotFoundError(f"{folder} holds no results; run liquidcal demo, verify or synth first")
     extra = (compare(folder, against),) if against is not None else ()
     report: Report = design.room("report").chip_report(folder, design)
     report = replace(report, name=design.name, sections=(*report.sections, *extra))

@@ -65,7 +65,7 @@ def write_simulation_model(
     path : Path
         Output Verilog file, written completely or not at all.
     """
-    if result.metrics[0].library_sha256 != library.sha256:
+    if result.library_sha256 != library.sha256:
         raise ValueError(f"{result.directory} was not mapped to this version of library {library.name}")
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.absolute().parent) as scratch:
         run_yosys(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.common.errors import FlowError
-from flows.common.metrics import Metric, read_metrics, require_equal
+from flows.common.metrics import Metric, find, read_metrics, require_equal
 from flows.library.library import CellLibrary
 
 __all__ = ["ModuleArea", "Stage", "SynthesisError", "SynthesisResult", "gate_synthesis", "load_result"]
@@ -90,6 +90,16 @@ class SynthesisResult:
     def values(self) -> Mapping[str, int | float | str]:
         """Metric values by name."""
         return {metric.name: metric.value for metric in self.metrics}
+
+    @property
+    def library(self) -> str:
+        """Name of the cell library that the design was mapped to."""
+        return find(self.metrics, "design__instance__area").library
+
+    @property
+    def library_sha256(self) -> str:
+        """SHA-256 of that library's file."""
+        return find(self.metrics, "design__instance__area").library_sha256
 
     @property
     def area_um2(self) -> float:
