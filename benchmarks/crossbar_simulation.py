@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.measured import RESULTS, Rows
 from flows.common.metrics import write_metrics
-from flows.simulation.crossbar import CrossbarBench, crossbar_design
+from flows.simulation.crossbar import CrossbarBench, crossbar_verilog
 from flows.tools.verilator import verilator_version
 from flows.verification.crossbar import difference, load_recordings
 from flows.verification.crossbar_stimulus import make_segment
@@ -38,7 +38,7 @@ def main() -> None:
     add = rows.add
 
     conductances, recordings = load_recordings(spec, options.recordings, None, options.count)
-    bench = CrossbarBench(crossbar_design(spec, conductances))
+    bench = CrossbarBench(crossbar_verilog(spec, conductances))
     for name, readout, spikes in recordings:
         wall, cpu = time.perf_counter(), time.process_time()
         got = bench.run(conductances, readout, spikes)

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.measured import RESULTS, Rows
 from flows.common.metrics import write_metrics
-from flows.simulation.encoder import EncoderBench, encoder_design
+from flows.simulation.encoder import EncoderBench, encoder_verilog
 from flows.tools.verilator import verilator_version
 from flows.verification.encoder_stimulus import random_settings, random_weights, random_words
 from sim.hgcal_encoder.encoder import Encoder
@@ -44,7 +44,7 @@ def main() -> None:
     add = rows.add
 
     start = time.perf_counter()
-    design = encoder_design(spec)
+    design = encoder_verilog(spec)
     add(
         "simulation__export__runtime", round(time.perf_counter() - start, 1), "s", f"Verilog of {spec.name}, wall clock"
     )

@@ -23,10 +23,10 @@ from sim.lsm_crossbar.spec import CrossbarSpec
 __all__ = [
     "PLUSARG",
     "CrossbarBench",
-    "CrossbarDesign",
+    "CrossbarVerilog",
     "Played",
     "STROBES",
-    "crossbar_design",
+    "crossbar_verilog",
     "play_events",
     "reset_and_write",
     "scratch",
@@ -41,7 +41,7 @@ STROBES = ("spikes_valid", "count_valid", "score_valid", "class_valid")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrossbarDesign:
+class CrossbarVerilog:
     """Verilog of a chip with what a bench has to know about it.
 
     Attributes
@@ -61,14 +61,14 @@ class CrossbarDesign:
     offsets: tuple[int, ...]
 
 
-def crossbar_design(spec: CrossbarSpec, conductances: Conductances) -> CrossbarDesign:
+def crossbar_verilog(spec: CrossbarSpec, conductances: Conductances) -> CrossbarVerilog:
     """Generate the Verilog of the chip of `spec` with the ADCs of an image."""
     from hw.common.export import load_memory, to_verilog
     from hw.lsm_crossbar.crossbar import Crossbar
 
     image = macro_image(conductances.check(spec))
     text = to_verilog(Crossbar(spec=spec, image=image), spec.name)
-    return CrossbarDesign(
+    return CrossbarVerilog(
         spec=spec, verilog=load_memory(text, f"{spec.name}_macro", DEFAULT_FILE, plusarg=PLUSARG),
         top=spec.name, gains=image.gains, offsets=image.offsets,
     )  # fmt: skip
@@ -103,12 +103,12 @@ class CrossbarBench:
 
     Parameters
     ----------
-    design : CrossbarDesign
+    design : CrossbarVerilog
     timeout_s : float
         Limit of the build in seconds.
     """
 
-    def __init__(self, design: CrossbarDesign, timeout_s: float = 900.0) -> None:
+    def __init__(self, design: CrossbarVerilog, timeout_s: float = 900.0) -> None:
         self.design = design
         self.library, self.ports = build_native(design.verilog, design.top, clock="clk", timeout_s=timeout_s)
 

@@ -16,7 +16,7 @@ from sim.hgcal_encoder.spec import ERX_WORDS, ETX_WORDS, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 from sim.hgcal_encoder.words import HEADER, ORBIT_HEADER, check_words
 
-__all__ = ["EncoderBench", "EncoderDesign", "REGISTER_PORT", "encoder_design", "simulate_encoder"]
+__all__ = ["EncoderBench", "EncoderVerilog", "REGISTER_PORT", "encoder_verilog", "simulate_encoder"]
 
 
 REGISTER_PORT = WritePort(
@@ -26,8 +26,8 @@ REGISTER_PORT = WritePort(
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderDesign:
-    """Verilog of an encoder with what a bench has to know about it.
+class EncoderVerilog:
+    """Generated Verilog of an encoder with what a bench has to know about it.
 
     Attributes
     ----------
@@ -45,13 +45,13 @@ class EncoderDesign:
     latency: int
 
 
-def encoder_design(spec: EncoderSpec) -> EncoderDesign:
+def encoder_verilog(spec: EncoderSpec) -> EncoderVerilog:
     """Generate the Verilog of the encoder of `spec`."""
     from hw.common.export import to_verilog
     from hw.hgcal_encoder.encoder import Encoder
 
     component = Encoder(spec=spec)
-    return EncoderDesign(spec=spec, verilog=to_verilog(component, spec.name), top=spec.name, latency=component.latency)
+    return EncoderVerilog(spec=spec, verilog=to_verilog(component, spec.name), top=spec.name, latency=component.latency)
 
 
 class EncoderBench:
@@ -59,12 +59,12 @@ class EncoderBench:
 
     Parameters
     ----------
-    design : EncoderDesign
+    design : EncoderVerilog
     timeout_s : float
         Limit of the build in seconds.
     """
 
-    def __init__(self, design: EncoderDesign, timeout_s: float = 900.0) -> None:
+    def __init__(self, design: EncoderVerilog, timeout_s: float = 900.0) -> None:
         self.design = design
         reuse = design.spec.reuse
         self.library, self.ports = build_native(
@@ -161,5 +161,5 @@ def simulate_encoder(
     advance: Callable[[int], None] | None = None,
 ) -> Words:
     """Frames of the generated hardware of `spec`, by native simulation; see `EncoderBench.frames`."""
-    bench = EncoderBench(encoder_design(spec))
+    bench = EncoderBench(encoder_verilog(spec))
     return bench.frames(words, settings, weights, first_bx=first_bx, threads=threads, advance=advance)

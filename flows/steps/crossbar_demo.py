@@ -13,7 +13,7 @@ import numpy.typing as npt
 from flows.common.journal import Check, Journal
 from flows.designs.crossbar import DIGITS, MODEL, CrossbarDesign
 from flows.estimates.crossbar_energy import energy_document, with_digital_part
-from flows.simulation.crossbar import CrossbarBench, crossbar_design
+from flows.simulation.crossbar import CrossbarBench, crossbar_verilog
 from flows.stimulus.recordings import random_spikes, recorded_stimulus
 from sim.engine import Engine
 from sim.files import replacing
@@ -189,7 +189,7 @@ def _simulate(
     compiled = Liquid(spec, image, Engine.NUMBA).run(shown)
     _compare(journal, "compiled model equals NumPy model", plain.spikes, compiled.spikes, "spikes")
     with journal.step("RTL: Amaranth to Verilog, Verilator build"):
-        bench = CrossbarBench(crossbar_design(spec, image))
+        bench = CrossbarBench(crossbar_verilog(spec, image))
     with journal.step(f"RTL: {len(shown)} samples, event by event"):
         played = bench.run(image, readout, shown)
     _compare(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from flows.common.journal import Check, Journal
 from flows.designs.encoder import EncoderDesign
-from flows.simulation.encoder import EncoderBench, encoder_design
+from flows.simulation.encoder import EncoderBench, encoder_verilog
 from sim.engine import Engine
 from sim.files import replacing
 from sim.fixed_point import IntArray
@@ -134,7 +134,7 @@ def run_demo(journal: Journal, out_dir: Path, *, crossings: int = CROSSINGS, see
         )
     )
     with journal.step("RTL: Amaranth to Verilog, Verilator build"):
-        bench = EncoderBench(encoder_design(spec))
+        bench = EncoderBench(encoder_verilog(spec))
     with journal.step("RTL: the same words through the registers and the data path", crossings) as advance:
         frames = bench.frames(stream.words, settings, model.weights, advance=advance)
     journal.check(compare("RTL equals golden model", trace.frames, frames))

@@ -7,7 +7,7 @@ expected clocks from `sim.lsm_crossbar.timing`; never from hardware.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from flows.simulation.crossbar import (
     STROBES,
     CrossbarBench,
     Played,
-    crossbar_design,
+    crossbar_verilog,
     play_events,
     reset_and_write,
     scratch,
@@ -34,6 +34,7 @@ from flows.simulation.crossbar import (
 from flows.simulation.native import NativeModel
 from flows.stimulus.recordings import BoolArray, random_spikes
 from flows.verification import mutation
+from flows.verification.bench import Tally, VerificationRun, decoy_writes, load_registers
 from flows.verification.crossbar_stimulus import (
     IMAGES,
     Segment,
@@ -45,7 +46,7 @@ from flows.verification.crossbar_stimulus import (
     random_readout,
 )
 from flows.verification.options import VerificationOptions
-from flows.verification.result import VerificationReport, mutation_check, proof_check
+from flows.verification.result import Advance, VerificationReport, mutation_check, proof_check
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.example_specs import campaign_spec, random_spec
 from sim.lsm_crossbar.learning.model import TrainedCrossbar, shipped_models
@@ -70,8 +71,6 @@ __all__ = [
 ]
 
 STEPS = "steps"
-
-Advance = Callable[[int], None]
 
 
 def difference(got: Played, want: Played, spec: CrossbarSpec, where: str) -> tuple[int, str]:
@@ -119,16 +118,9 @@ def play(spec: CrossbarSpec, stimulus: Stimulus, model: NativeModel, advance: Ad
     if text := from_reset("reset values"):
         return text
     for number, segment in enumerate(stimulus.segments):
-        writes = np.array(segment.writes(spec))
-        order = np.arange(len(writes))
-        if number % 3 == 1:
-            order = order[::-1]
-        elif number % 3 == 2:
-            order = np.random.default_rng(number).permutation(order)
         if number % 4 == 0:
             model.run({"rst": [0, 1, 1, 0]})
-        address, data = writes[order].T
-        model.run({"write_address": address, "write_data": data, "write_enable": 1})
+        load_registers(model, segment.writes(spec), number)
         if number % 4 in (0, 3):
             model.run(_decoys(spec, number))
         if text := _first(run(segment), segment.played, spec, segment.name):
@@ -184,16 +176,9 @@ def _first(got: Played, want: Played, spec: CrossbarSpec, where: str) -> str:
 
 
 def _decoys(spec: CrossbarSpec, seed: int) -> dict[str, IntArray]:
-    """Clocks that must not change a setting: addresses one bit away from the map, and writes without enable."""
     noise: dict[str, Any] = {} if spec.noise_scale is None else {"noise_enable": False, "noise_seed": 0}
     writes = register_writes(spec, threshold=0, bias=np.zeros(spec.outputs, np.int64), **noise)
-    mapped = {address for address, _ in writes}
-    width = address_width(spec)
-    near = sorted({address ^ (1 << bit) for address in mapped for bit in range(width - 1)} - mapped)
-    address = np.array([*near, *sorted(mapped)])
-    enable = np.arange(len(address)) < len(near)
-    data = np.random.default_rng(seed).integers(0, 256, len(address))
-    return {"write_address": address, "write_data": data, "write_enable": enable.astype(np.int64)}
+    return decoy_writes((address for address, _ in writes), address_width(spec) - 1, seed)
 
 
 def _status(spec: CrossbarSpec, model: NativeModel, last_class: int, number: int) -> str:
@@ -233,8 +218,7 @@ def check_volume(bench: CrossbarBench, seed: int, steps: int, *, advance: Advanc
     adcs = {"adc_gain": np.array(bench.design.gains), "adc_offset": np.array(bench.design.offsets)}
     samples = max(1, -(-steps // (spec.steps * len(IMAGES))))
     noisy = spec.noise_scale is not None
-    compared = failed = 0
-    detail = ""
+    tally = Tally(advance)
     for number, kind in enumerate(IMAGES):
         image = random_image(spec, rng, kind, adcs)
         segment = make_segment(
@@ -244,15 +228,10 @@ def check_volume(bench: CrossbarBench, seed: int, steps: int, *, advance: Advanc
         with scratch() as folder, bench.model(image, folder, 1 + number) as model:
             reset_and_write(model, segment.writes(spec))
             got = play_events(model, spec, segment.words, samples)
-        wrong, text = difference(got, segment.played, spec, segment.name)
-        compared, failed, detail = compared + len(segment.played.spikes), failed + wrong, detail or text
-        if advance is not None:
-            advance(len(segment.played.spikes))
-    return Check(
-        name=f"{spec.name}: random and corner conductances against the golden model (seed {seed})",
-        key=f"random_conductances__spec:{spec.name}",
-        passed=failed == 0 and compared >= steps, compared=compared, unit=STEPS,
-        detail=f"{failed:,} differ; first: {detail}" if failed else "",
+        tally.add(len(segment.played.spikes), *difference(got, segment.played, spec, segment.name))
+    return tally.check(
+        f"{spec.name}: random and corner conductances against the golden model (seed {seed})",
+        f"random_conductances__spec:{spec.name}", STEPS, at_least=steps,
     )  # fmt: skip
 
 
@@ -265,11 +244,9 @@ def check_recordings(
     noise = None if spec.noise_scale is None else 0
     segment = make_segment(name, spec, conductances, readout, spikes, noise_seed=noise, engine="numba")
     got = bench.run(conductances, readout, spikes)
-    wrong, text = difference(got, segment.played, spec, name)
-    return Check(
-        name=f"{spec.name}: {name}, spike for spike", key=f"recordings__spec:{spec.name}",
-        passed=wrong == 0 and len(got.spikes) > 0, compared=len(segment.played.spikes), unit=STEPS, detail=text,
-    )  # fmt: skip
+    tally = Tally()
+    tally.add(len(segment.played.spikes), *difference(got, segment.played, spec, name))
+    return tally.check(f"{spec.name}: {name}, spike for spike", f"recordings__spec:{spec.name}", STEPS)
 
 
 def load_recordings(
@@ -330,21 +307,13 @@ def _trained(spec: CrossbarSpec, weights: Path | None) -> TrainedCrossbar | None
 def check_directed(spec: CrossbarSpec, seed: int, *, advance: Advance | None = None) -> Check:
     """Run the stimulus of the mutation campaign on the design itself."""
     stimulus = make_stimulus(spec, np.random.default_rng(seed), 12, 3)
-    bench = CrossbarBench(crossbar_design(spec, stimulus.conductances))
-    compared = 0
-
-    def count(done: int) -> None:
-        nonlocal compared
-        compared += done
-        if advance is not None:
-            advance(done)
-
+    bench = CrossbarBench(crossbar_verilog(spec, stimulus.conductances))
+    tally = Tally(advance)
     with scratch() as folder, bench.model(stimulus.conductances, folder) as model:
-        detail = play(spec, stimulus, model, count)
-    return Check(
-        name=f"{spec.name}: settings, reset, status, events in any order (seed {seed})",
-        key=f"directed_steps__spec:{spec.name}",
-        passed=not detail and compared > 0, compared=compared, unit=STEPS, detail=detail,
+        tally.first = play(spec, stimulus, model, tally.add)
+    return tally.check(
+        f"{spec.name}: settings, reset, status, events in any order (seed {seed})",
+        f"directed_steps__spec:{spec.name}", STEPS,
     )  # fmt: skip
 
 
@@ -426,43 +395,34 @@ def verify(
     threads : int
         Cores to use.
     """
-    checks: list[Check] = []
-    campaign: mutation.CampaignResult | None = None
-    proved: tuple[Proof, ...] = ()
-
-    def note(check: Check) -> None:
-        checks.append(check)
-        journal.check(check)
-
+    run = VerificationRun(spec, seed, journal)
     if proofs:
-        with journal.step(f"{spec.name}: proofs", total=proof_count(spec)) as advance:
-            check, proved = check_proofs(spec, advance=advance)
-        note(check)
+        run.prove(proof_count(spec), lambda advance: check_proofs(spec, advance=advance))
     with journal.step(f"{spec.name}: Amaranth to Verilog to simulator"):
-        bench = CrossbarBench(crossbar_design(spec, conductances))
+        bench = CrossbarBench(crossbar_verilog(spec, conductances))
     with journal.step(f"{spec.name}: random and corner conductances", total=steps) as advance:
         check = check_volume(bench, seed, steps, advance=advance)
-    note(check)
+    run.note(check)
     for name, readout, spikes in recordings:
         with journal.step(f"{spec.name}: {name}"):
             check = check_recordings(bench, conductances, readout, spikes, name)
-        note(check)
+        run.note(check)
     mutated = mutant_spec or campaign_spec()
     with journal.step(f"{mutated.name}: settings, reset, status, events in any order"):
         check = check_directed(mutated, seed)
-    note(check)
+    run.note(check)
     for number in range(random_specs):
         rng = np.random.default_rng((seed, number))
         drawn = random_spec(rng, f"RANDOM_{number}")
         with journal.step(f"{drawn.name}: random and corner conductances"):
-            bench = CrossbarBench(crossbar_design(drawn, random_image(drawn, rng, "zero", random_adcs(drawn, rng))))
+            bench = CrossbarBench(crossbar_verilog(drawn, random_image(drawn, rng, "zero", random_adcs(drawn, rng))))
             check = check_volume(bench, seed + number, 400)
-        note(check)
-    if mutants:
-        with journal.step(f"{mutated.name}: mutants", total=mutants) as advance:
-            check, campaign = check_mutants(mutated, seed, mutants, threads=threads, advance=advance)
-        note(check)
-    return VerificationReport(spec=spec, seed=seed, checks=tuple(checks), campaign=campaign, proofs=proved)
+        run.note(check)
+    run.mutate(
+        mutated.name, mutants,
+        lambda advance: check_mutants(mutated, seed, mutants, threads=threads, advance=advance),
+    )  # fmt: skip
+    return run.report()
 
 
 def verify_design(design: Design, journal: Journal, options: VerificationOptions) -> VerificationReport:

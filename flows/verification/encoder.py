@@ -16,9 +16,10 @@ from flows.common.journal import Check, Journal
 from flows.designs.design import Design
 from flows.formal.encoder import proof_count, prove_encoder
 from flows.formal.solver import Proof
-from flows.simulation.encoder import EncoderBench, EncoderDesign, encoder_design
+from flows.simulation.encoder import EncoderBench, EncoderVerilog, encoder_verilog
 from flows.simulation.native import NativeModel
 from flows.verification import mutation
+from flows.verification.bench import Tally, VerificationRun, decoy_writes, load_registers
 from flows.verification.encoder_stimulus import Segment, Stimulus, make_stimulus, segments, start_frames
 from flows.verification.options import VerificationOptions
 from flows.verification.result import Advance, VerificationReport, mutation_check, proof_check
@@ -56,17 +57,12 @@ def _difference(got: npt.NDArray[np.uint32], expected: npt.NDArray[np.uint32], w
     )
 
 
-def _counted(failed: int, first: str) -> str:
-    return f"{failed:,} differ; first: {first}" if failed else ""
-
-
 def check_volume(
     bench: EncoderBench, seed: int, crossings: int, *, threads: int = 2, advance: Advance | None = None
 ) -> Check:
     """Compare hardware and golden model over at least `crossings` random bunch crossings."""
     spec, rng = bench.design.spec, np.random.default_rng(seed)
-    compared = failed = 0
-    detail = ""
+    tally = Tally(advance)
     base = segments(spec, rng, 14, 256)
     per_segment = max(1, -(-crossings // len(base)))
     for segment in base:
@@ -75,16 +71,11 @@ def check_volume(
         order[0] = 0
         words = segment.words[order]
         frames = Encoder(spec, segment.weights, segment.settings, engine="numba").frames(words)
-        got = bench.frames(words, segment.settings, segment.weights, threads=threads, seed=1 + compared % 1000)
-        wrong, text = _difference(got, frames, segment.name)
-        compared, failed, detail = compared + len(words), failed + wrong, detail or text
-        if advance is not None:
-            advance(len(words))
-    return Check(
-        name=f"{spec.name}: random crossings against the golden model (seed {seed})",
-        key=f"random_crossings__spec:{spec.name}",
-        passed=failed == 0 and compared >= crossings, compared=compared, unit=CROSSINGS,
-        detail=_counted(failed, detail),
+        got = bench.frames(words, segment.settings, segment.weights, threads=threads, seed=1 + tally.compared % 1000)
+        tally.add(len(words), *_difference(got, frames, segment.name))
+    return tally.check(
+        f"{spec.name}: random crossings against the golden model (seed {seed})",
+        f"random_crossings__spec:{spec.name}", CROSSINGS, at_least=crossings,
     )  # fmt: skip
 
 
@@ -103,15 +94,14 @@ def check_vectors(bench: EncoderBench, words: Path, settings: Path, frames: Path
     if len(given) != len(expected):
         raise ValueError(f"{words} holds {len(given)} crossings, {frames} {len(expected)}")
     got = bench.frames(given, configuration, weights, threads=threads)
-    failed, detail = _difference(got, expected, frames.name)
-    return Check(
-        name=f"published vectors: {frames.parent.name}/{frames.name}",
-        key=f"published_vectors__file:{frames.stem}", passed=failed == 0 and len(given) > 0,
-        compared=len(given), unit=CROSSINGS, detail=_counted(failed, detail),
-    )  # fmt: skip
+    tally = Tally()
+    tally.add(len(given), *_difference(got, expected, frames.name))
+    return tally.check(
+        f"published vectors: {frames.parent.name}/{frames.name}", f"published_vectors__file:{frames.stem}", CROSSINGS
+    )
 
 
-def play(design: EncoderDesign, stimulus: Stimulus, model: NativeModel, advance: Advance | None = None) -> str:
+def play(design: EncoderVerilog, stimulus: Stimulus, model: NativeModel, advance: Advance | None = None) -> str:
     """Run a stimulus on a fresh model; the first difference in words, empty if there is none.
 
     First the reset values: frames from the first clock after reset on, and crossings before anything is written. Then
@@ -145,14 +135,7 @@ def play(design: EncoderDesign, stimulus: Stimulus, model: NativeModel, advance:
 
     def load(segment: Segment, number: int) -> None:
         model.run({"rst": [0, 1, 1]})
-        writes = np.array(register_writes(spec, segment.settings, segment.weights))
-        order = np.arange(len(writes))
-        if number % 3 == 1:
-            order = order[::-1]
-        elif number % 3 == 2:
-            order = np.random.default_rng(number).permutation(order)
-        address, data = writes[order].T
-        model.run({"write_address": address, "write_data": data, "write_enable": 1})
+        load_registers(model, register_writes(spec, segment.settings, segment.weights), number)
 
     if text := from_reset("first frames after reset"):
         return text
@@ -178,32 +161,19 @@ def play(design: EncoderDesign, stimulus: Stimulus, model: NativeModel, advance:
 def check_directed(bench: EncoderBench, seed: int, *, advance: Advance | None = None) -> Check:
     """Run the stimulus of the mutation campaign on a design: reset, decoy writes, sums, single cells, masks, links."""
     spec, rng = bench.design.spec, np.random.default_rng(seed)
-    compared = 0
-
-    def count(done: int) -> None:
-        nonlocal compared
-        compared += done
-        if advance is not None:
-            advance(done)
-
+    tally = Tally(advance)
     stimulus = make_stimulus(spec, rng, bench.design.latency, 40, 28)
     with bench.model() as model:
-        detail = play(bench.design, stimulus, model, count)
-    return Check(
-        name=f"{spec.name}: directed crossings against the golden model (seed {seed})",
-        key=f"directed_crossings__spec:{spec.name}",
-        passed=not detail and compared > 0, compared=compared, unit=CROSSINGS, detail=detail,
+        tally.first = play(bench.design, stimulus, model, tally.add)
+    return tally.check(
+        f"{spec.name}: directed crossings against the golden model (seed {seed})",
+        f"directed_crossings__spec:{spec.name}", CROSSINGS,
     )  # fmt: skip
 
 
 def _decoys(spec: EncoderSpec, seed: int) -> dict[str, IntArray]:
-    """Clocks that must not change a register: writes to addresses one bit away from the map, and without enable."""
-    mapped = {field.address + byte for field in register_map(spec) for byte in range(field.size)}
-    near = sorted({address ^ (1 << bit) for address in mapped for bit in range(ADDRESS_WIDTH)} - mapped)
-    address = np.array([*near, *sorted(mapped)])
-    enable = np.arange(len(address)) < len(near)
-    data = np.random.default_rng(seed).integers(0, 256, len(address))
-    return {"write_address": address, "write_data": data, "write_enable": enable.astype(np.int64)}
+    mapped = (field.address + byte for field in register_map(spec) for byte in range(field.size))
+    return decoy_writes(mapped, ADDRESS_WIDTH, seed)
 
 
 def check_mutants(
@@ -216,7 +186,7 @@ def check_mutants(
     rng = np.random.default_rng(seed)
     component = Hardware(spec=spec)
     stimulus = make_stimulus(spec, rng, component.latency, rows, 84)
-    design = EncoderDesign(spec=spec, verilog="", top=spec.name, latency=component.latency)
+    design = EncoderVerilog(spec=spec, verilog="", top=spec.name, latency=component.latency)
     result = mutation.run_campaign(
         to_rtlil(component, spec.name), spec.name, lambda model: not play(design, stimulus, model), count=count,
         rng=rng, clock="clk", threads=threads, advance=advance,
@@ -273,44 +243,36 @@ def verify(
     -------
     VerificationReport
     """
-    checks: list[Check] = []
-    campaign: mutation.CampaignResult | None = None
-    proved: tuple[Proof, ...] = ()
-
-    def note(check: Check) -> None:
-        checks.append(check)
-        journal.check(check)
+    run = VerificationRun(spec, seed, journal)
 
     def bench_of(built: EncoderSpec) -> EncoderBench:
         with journal.step(f"{built.name}: Amaranth to Verilog to simulator"):
-            return EncoderBench(encoder_design(built))
+            return EncoderBench(encoder_verilog(built))
 
     def volume(bench: EncoderBench, seed_: int, count: int) -> Check:
         with journal.step(f"{bench.design.spec.name}: random crossings", total=count) as advance:
             return check_volume(bench, seed_, count, threads=threads, advance=advance)
 
     if proofs:
-        with journal.step(f"{spec.name}: proofs", total=proof_count(spec)) as advance:
-            check, proved = check_proofs(spec, threads=threads, advance=advance)
-        note(check)
+        run.prove(proof_count(spec), lambda advance: check_proofs(spec, threads=threads, advance=advance))
     bench = bench_of(spec)
-    note(volume(bench, seed, crossings))
+    run.note(volume(bench, seed, crossings))
     with journal.step(f"{spec.name}: directed crossings") as advance:
         check = check_directed(bench, seed, advance=advance)
-    note(check)
+    run.note(check)
     for words, settings, frames in vectors:
         with journal.step(f"{frames.name}: published vectors"):
             check = check_vectors(bench, words, settings, frames)
-        note(check)
+        run.note(check)
     for number in range(random_specs):
         drawn = random_spec(np.random.default_rng((seed, number)), f"RANDOM_{number}")
-        note(volume(bench_of(drawn), seed + number, max(1, crossings // 10)))
-    if mutants:
-        mutated = mutant_spec or campaign_spec()
-        with journal.step(f"{mutated.name}: mutants", total=mutants) as advance:
-            check, campaign = check_mutants(mutated, seed, mutants, threads=threads, advance=advance)
-        note(check)
-    return VerificationReport(spec=spec, seed=seed, checks=tuple(checks), campaign=campaign, proofs=proved)
+        run.note(volume(bench_of(drawn), seed + number, max(1, crossings // 10)))
+    mutated = mutant_spec or campaign_spec()
+    run.mutate(
+        mutated.name, mutants,
+        lambda advance: check_mutants(mutated, seed, mutants, threads=threads, advance=advance),
+    )  # fmt: skip
+    return run.report()
 
 
 def verify_design(design: Design, journal: Journal, options: VerificationOptions) -> VerificationReport:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from flows.simulation.encoder import EncoderDesign
+from flows.simulation.encoder import EncoderVerilog
 from sim.fixed_point import IntArray
 from sim.hgcal_encoder.configuration.registers import register_map, reset_settings
 from sim.hgcal_encoder.decode import decode
@@ -343,7 +343,7 @@ def make_stimulus(spec: EncoderSpec, rng: np.random.Generator, latency: int, row
     )
 
 
-def start_frames(design: EncoderDesign) -> npt.NDArray[np.uint32]:
+def start_frames(design: EncoderVerilog) -> npt.NDArray[np.uint32]:
     """What leaves the encoder between reset and the frame of the first crossing, shape (latency, 13).
 
     An empty pipeline: the output register holds zero, then come frames with sum code 0 and latents 0, numbered from 0,

@@ -8,7 +8,7 @@ import numpy as np
 
 from flows.common.journal import Check, Journal
 from flows.designs.frozen import frozen_name, hardware
-from flows.simulation.encoder import EncoderBench, EncoderDesign
+from flows.simulation.encoder import EncoderBench, EncoderVerilog
 from hw.common.export import to_verilog
 from sim.engine import Engine
 from sim.hgcal_encoder.configuration.registers import reset_settings
@@ -32,7 +32,7 @@ def verify_frozen(weights: Weights, journal: Journal, *, crossings: int, seed: i
     with journal.step(f"{name}: Verilog and native simulation"):
         component = hardware(weights)
         bench = EncoderBench(
-            EncoderDesign(spec=spec, verilog=to_verilog(component, name), top=name, latency=component.latency)
+            EncoderVerilog(spec=spec, verilog=to_verilog(component, name), top=name, latency=component.latency)
         )
     settings = replace(reset_settings(spec), etx_count=13)
     words = rng.integers(0, 1 << 28, (crossings, 12)) | 0xA << 28

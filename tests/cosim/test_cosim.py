@@ -12,7 +12,7 @@ import cocotb_tools.config
 import numpy as np
 import pytest
 
-from flows.simulation.encoder import encoder_design
+from flows.simulation.encoder import encoder_verilog
 from flows.tools.verilog import read_ports
 from hw.hgcal_encoder.encoder import STAGES
 from sim.hgcal_encoder.example_specs import random_spec
@@ -43,7 +43,7 @@ def run_encoder(
     spec: EncoderSpec, folder: Path, crossings: int, vectors: Path | None = None, optimise: str = "-O0"
 ) -> Results:
     """Run all encoder tests on the hardware of a spec."""
-    design = encoder_design(spec)
+    design = encoder_verilog(spec)
     variables = environment(spec, folder, crossings, design.latency, vectors)
     ports = read_ports(design.verilog, design.top)
     return run_bench(design.verilog, design.top, ports, "tests.cosim.bench_encoder", variables, folder, optimise)
@@ -51,7 +51,7 @@ def run_encoder(
 
 def run_stages(spec: EncoderSpec, folder: Path, rows: int) -> Results:
     """Run the bench of every stage on the modules of the encoder of a spec."""
-    design = encoder_design(spec)
+    design = encoder_verilog(spec)
     verilog, ports = wrap_stages(design.verilog, spec.name), wrapper_ports(design.verilog, spec.name)
     variables = environment(spec, folder, rows, design.latency, None)
     return run_bench(verilog, WRAPPER, ports, "tests.cosim.bench_stages", variables, folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.simulation.crossbar import PLUSARG, crossbar_design
+from flows.simulation.crossbar import PLUSARG, crossbar_verilog
 from flows.tools.verilog import read_ports
 from flows.verification.crossbar_stimulus import random_adcs, random_image
 from hw.lsm_crossbar.crossbar import STAGES
@@ -47,7 +47,7 @@ def variables(spec: CrossbarSpec, image: Path, folder: Path) -> dict[str, str]:
 def test_stages(spec: CrossbarSpec, tmp_path: Path) -> None:
     image = images(spec)[0]
     path = image.write(tmp_path)
-    design = crossbar_design(spec, image)
+    design = crossbar_verilog(spec, image)
     ports = wrapper_ports(design.verilog, spec.name)
     environment = variables(spec, path, tmp_path)
     environment["LIQUIDCAL_INPUTS"] = json.dumps({
@@ -66,7 +66,7 @@ def test_stages(spec: CrossbarSpec, tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 def test_chip(spec: CrossbarSpec, tmp_path: Path) -> None:
     found = images(spec)
-    design = crossbar_design(spec, found[0])
+    design = crossbar_verilog(spec, found[0])
     ports = read_ports(design.verilog, design.top)
     for number, image in enumerate(found):
         folder = tmp_path / str(number)

@@ -15,7 +15,7 @@ from flows.physical.mapped import Mapped
 from flows.power.crossbar import Surroundings, crossbar_activity, load_settings
 from flows.power.measure import measure_power
 from flows.power.run import PowerOptions
-from flows.simulation.crossbar import CrossbarBench, crossbar_design
+from flows.simulation.crossbar import CrossbarBench, crossbar_verilog
 from flows.stimulus.recordings import CrossbarStimulus, recorded_stimulus
 from flows.synthesis.synthesise import synthesise
 from hw.common.export import to_rtlil
@@ -91,7 +91,7 @@ def test_netlist_equals_rtl_clock_by_clock(
     timing = stimulus.timing(0)
     clocks = int(timing.classes[-1]) + 1
     run = crossbar_activity(loaded(mapped, stimulus), stimulus, clocks=clocks)
-    bench = CrossbarBench(crossbar_design(SPEC, stimulus.conductances))
+    bench = CrossbarBench(crossbar_verilog(SPEC, stimulus.conductances))
     played = bench.run(stimulus.conductances, stimulus.readout, stimulus.spikes)
     result = {name: [row[1:] for row in rows if row[0] == 0] for name, rows in run.result.items()}
     assert [clock for clock, _ in result["spikes"]] == played.spike_clocks.tolist()

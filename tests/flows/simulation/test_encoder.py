@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.simulation.encoder import EncoderBench, encoder_design
+from flows.simulation.encoder import EncoderBench, encoder_verilog
 from flows.simulation.native import NativeModel, WritePort, build_native
 from flows.tools.verilator import SimulatorError
 from flows.tools.verilog import read_ports
@@ -84,7 +84,7 @@ endmodule
 
 @pytest.fixture(scope="module")
 def small_bench() -> EncoderBench:
-    return EncoderBench(encoder_design(SMALL))
+    return EncoderBench(encoder_verilog(SMALL))
 
 
 def test_ports_of_yosys_text() -> None:
@@ -202,7 +202,7 @@ def test_volume_check_counts_and_detects(small_bench: EncoderBench, monkeypatch:
 
 @pytest.mark.timeout(1200)
 def test_published_vectors_through_the_hardware(econt_vectors: Path) -> None:
-    bench = EncoderBench(encoder_design(ECON_T))
+    bench = EncoderBench(encoder_verilog(ECON_T))
     frames = econt_vectors / "AE" / "testOutput_bx0000-1781.csv"
     check = check_vectors(
         bench, econt_vectors / "testInput_bx0000-1781.csv", econt_vectors / "AE" / "init.yaml", frames
@@ -213,6 +213,6 @@ def test_published_vectors_through_the_hardware(econt_vectors: Path) -> None:
 
 @pytest.mark.timeout(1200)
 def test_the_other_preset_equals_its_model() -> None:
-    check = check_volume(EncoderBench(encoder_design(TNS_2021)), 5, 2000)
+    check = check_volume(EncoderBench(encoder_verilog(TNS_2021)), 5, 2000)
     assert check.passed, check.detail
     assert check.compared >= 2000

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flows.simulation.encoder import EncoderBench, encoder_design
+from flows.simulation.encoder import EncoderBench, encoder_verilog
 from flows.simulation.native import build_native
 from hw.common.export import to_verilog
 from hw.hgcal_encoder.encoder import STAGES, Encoder
@@ -21,7 +21,7 @@ from tests.specs import SMALL
 
 @pytest.fixture(scope="module")
 def small():
-    return EncoderBench(encoder_design(SMALL))
+    return EncoderBench(encoder_verilog(SMALL))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -33,7 +33,7 @@ def test_small_encoder_follows_the_model(small, seed):
 
 def test_encoder_with_odd_rules_follows_the_model():
     words, settings, weights = stimulus(ODD, np.random.default_rng(9), 400)
-    got = EncoderBench(encoder_design(ODD)).frames(words, settings, weights)
+    got = EncoderBench(encoder_verilog(ODD)).frames(words, settings, weights)
     assert np.array_equal(got, GoldenEncoder(ODD, weights, settings).frames(words))
 
 
@@ -87,7 +87,7 @@ def test_published_vectors_pass(econt_vectors):
     settings, weights = load_settings(next(folder.glob("*.yaml")))
     words = read_words(next(econt_vectors.glob("testInput*.csv")))[:64]
     frames = read_frames(next(folder.glob("testOutput*.csv")))[:64]
-    got = EncoderBench(encoder_design(ECON_T)).frames(words, settings, weights)
+    got = EncoderBench(encoder_verilog(ECON_T)).frames(words, settings, weights)
     assert np.array_equal(got, frames)
 
 

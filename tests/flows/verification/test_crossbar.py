@@ -10,7 +10,7 @@ import pytest
 from flows.formal.crossbar import prove_crossbar, prove_membrane, prove_row_driver
 from flows.formal.solver import Status, prove_always
 from flows.formal.state import cut_state
-from flows.simulation.crossbar import CrossbarBench, crossbar_design
+from flows.simulation.crossbar import CrossbarBench, crossbar_verilog
 from flows.stimulus.recordings import event_words, random_spikes
 from flows.verification.crossbar import check_directed, check_mutants, check_recordings, check_volume, load_recordings
 from flows.verification.crossbar_stimulus import IMAGES, make_segment, random_adcs, random_image, random_readout
@@ -26,7 +26,7 @@ SEED = int(os.environ.get("LIQUIDCAL_SEED", "2105"))
 @pytest.fixture(scope="module")
 def bench() -> CrossbarBench:
     rng = np.random.default_rng(5)
-    return CrossbarBench(crossbar_design(SPEC, random_image(SPEC, rng, "zero", random_adcs(SPEC, rng))))
+    return CrossbarBench(crossbar_verilog(SPEC, random_image(SPEC, rng, "zero", random_adcs(SPEC, rng))))
 
 
 def test_random_and_corner_images(bench: CrossbarBench) -> None:
@@ -40,7 +40,7 @@ def test_random_specs(number: int) -> None:
     rng = np.random.default_rng((SEED, number))
     spec = random_spec(rng, f"RANDOM_{number}")
     print(f"LIQUIDCAL_SEED={SEED}: {spec}")
-    own = CrossbarBench(crossbar_design(spec, random_image(spec, rng, "zero", random_adcs(spec, rng))))
+    own = CrossbarBench(crossbar_verilog(spec, random_image(spec, rng, "zero", random_adcs(spec, rng))))
     check = check_volume(own, SEED, 400)
     assert check.passed, check.detail
 
@@ -115,7 +115,7 @@ def test_recordings_on_a_part_of_the_chip(recordings: Path) -> None:
     """Real recordings on all inputs, steps and timing of the preset, with 32 of its neurons: built in seconds."""
     spec = replace(N_MNIST, name="PART", neurons=32, columns=64, rows=288)
     image, found = load_recordings(spec, recordings, None, 4)
-    own = CrossbarBench(crossbar_design(spec, image))
+    own = CrossbarBench(crossbar_verilog(spec, image))
     for name, readout, spikes in found:
         assert spikes.any()
         check = check_recordings(own, image, readout, spikes, name)
@@ -127,7 +127,7 @@ def test_recordings_on_a_part_of_the_chip(recordings: Path) -> None:
 @pytest.mark.timeout(1800)
 def test_recordings_on_the_preset(recordings: Path) -> None:
     image, found = load_recordings(N_MNIST, recordings, None, 20)
-    own = CrossbarBench(crossbar_design(N_MNIST, image))
+    own = CrossbarBench(crossbar_verilog(N_MNIST, image))
     for name, readout, spikes in found:
         check = check_recordings(own, image, readout, spikes, name)
         assert check.passed, check.detail

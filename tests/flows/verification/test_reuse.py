@@ -11,7 +11,7 @@ from flows.designs.encoder_files import generate
 from flows.formal.dot_product import dot_products, prove_dot_product
 from flows.formal.solver import Status
 from flows.simulation.chip import ChipBench
-from flows.simulation.encoder import EncoderBench, EncoderDesign, encoder_design
+from flows.simulation.encoder import EncoderBench, EncoderVerilog, encoder_verilog
 from flows.verification.encoder import check_vectors, check_volume
 from flows.verification.encoder_stimulus import random_settings, random_words
 from hw.common.export import to_verilog
@@ -29,7 +29,7 @@ from tests.specs import SMALL
 def test_frames_of_random_crossings() -> None:
     """Settings and weights through the write port, orbits, masks, links: everything as with parallel multipliers."""
     spec = replace(SMALL, name="SMALL_REUSE", reuse=7)
-    check = check_volume(EncoderBench(encoder_design(spec)), 7, 3000)
+    check = check_volume(EncoderBench(encoder_verilog(spec)), 7, 3000)
     assert check.passed, check.detail
     assert check.compared >= 3000
 
@@ -38,7 +38,7 @@ def test_frames_of_random_crossings() -> None:
 @long
 def test_published_vectors_at_320_mhz(econt_vectors: Path) -> None:
     spec = replace(ECON_T, name="ECON_T_REUSE_8", reuse=8)
-    bench = EncoderBench(encoder_design(spec))
+    bench = EncoderBench(encoder_verilog(spec))
     frames = econt_vectors / "AE" / "testOutput_bx0000-1781.csv"
     words, settings = econt_vectors / "testInput_bx0000-1781.csv", econt_vectors / "AE" / "init.yaml"
     check = check_vectors(bench, words, settings, frames)
@@ -51,7 +51,7 @@ def test_without_register_behind_the_dense_layer() -> None:
     spec = replace(SMALL, name="SMALL_SHORT", reuse=2)
     component = Encoder(spec=spec, registers_after=("words", "normalise", "frame"))
     assert component.latency == 4
-    design = EncoderDesign(spec=spec, verilog=to_verilog(component, spec.name), top=spec.name, latency=4)
+    design = EncoderVerilog(spec=spec, verilog=to_verilog(component, spec.name), top=spec.name, latency=4)
     check = check_volume(EncoderBench(design), 2, 2000)
     assert check.passed, check.detail
 
