@@ -3,6 +3,8 @@
 from amaranth.hdl import Module
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.common.reset_value import check_register
+
 __all__ = ["PipelineRegister"]
 
 
@@ -35,10 +37,7 @@ class PipelineRegister(Component):
     latency = 1
 
     def __init__(self, *, width: int, reset: int = 0):
-        if width < 1:
-            raise ValueError(f"a register needs at least 1 bit, got {width}")
-        if not 0 <= reset < 1 << width:
-            raise ValueError(f"reset value {reset} does not fit {width} bits")
+        check_register(width, reset)
         super().__init__({"i": In(width), "o": Out(width, init=reset)})
 
     def elaborate(self, _platform: object) -> Module:

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
 from hw.common.replica import HeldReplica
+from hw.common.reset_value import check_cell
 
 __all__ = ["SecdedCell", "check_columns", "check_values"]
 
@@ -100,10 +101,7 @@ class SecdedCell(Component):
     latency = 1
 
     def __init__(self, *, width: int, reset: int):
-        if not 1 <= width <= 8:
-            raise ValueError(f"a storage cell has 1 to 8 bits, got {width}")
-        if not 0 <= reset < 1 << width:
-            raise ValueError(f"reset value {reset} does not fit {width} bits")
+        check_cell(width, reset)
         self._width, self._reset = width, reset
         super().__init__({
             "data": In(width), "checks": In(check_bits(width)), "enable": In(1), "scrub": In(1), "value": Out(width),

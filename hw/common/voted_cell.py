@@ -5,6 +5,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
 from hw.common.replica import HeldReplica, majority
+from hw.common.reset_value import check_cell
 
 __all__ = ["VotedCell"]
 
@@ -30,10 +31,7 @@ class VotedCell(Component):
     latency = 1
 
     def __init__(self, *, width: int, reset: int):
-        if not 1 <= width <= 8:
-            raise ValueError(f"a storage cell has 1 to 8 bits, got {width}")
-        if not 0 <= reset < 1 << width:
-            raise ValueError(f"reset value {reset} does not fit {width} bits")
+        check_cell(width, reset)
         self._kept = {"width": width, "reset": reset}
         super().__init__({"data": In(width), "enable": In(1), "value": Out(width), "error": Out(1)})
 

@@ -5,6 +5,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
 from hw.common.replica import Replica, majority
+from hw.common.reset_value import check_register
 
 __all__ = ["VotedRegister"]
 
@@ -41,10 +42,7 @@ class VotedRegister(Component):
 
     def __init__(self, *, width: int, reset: int = 0):
         self._kept = {"width": width, "reset": reset}
-        if width < 1:
-            raise ValueError(f"a register needs at least 1 bit, got {width}")
-        if not 0 <= reset < 1 << width:
-            raise ValueError(f"reset value {reset} does not fit {width} bits")
+        check_register(width, reset)
         super().__init__({"i": In(width), "o": Out(width), "error": Out(1)})
 
     def elaborate(self, platform: object) -> Module:

@@ -18,16 +18,10 @@ __all__ = ["Convolution", "conv_format", "static_activations"]
 @cache
 def conv_format(spec: EncoderSpec, taps: int) -> DotProductFormat:
     """Dot product of a convolution neuron with that many taps."""
-    return DotProductFormat(
-        taps=taps,
-        activation_width=spec.pixel.width,
-        weight_width=spec.weight.width,
-        shift=spec.pixel.fraction + spec.weight.fraction - spec.conv_product_fraction,
-        bias_width=spec.weight.width,
-        bias_shift=spec.conv_product_fraction - spec.weight.fraction,
-        rounding=spec.conv_product_rounding,
-        width=spec.conv_sum_width,
-    )
+    return DotProductFormat.of_layer(
+        taps=taps, activation=spec.pixel, weight=spec.weight,
+        product_fraction=spec.conv_product_fraction, rounding=spec.conv_product_rounding, width=spec.conv_sum_width,
+    )  # fmt: skip
 
 
 def static_activations(spec: EncoderSpec) -> frozenset[int]:

@@ -14,16 +14,10 @@ __all__ = ["Dense", "dense_format"]
 
 def dense_format(spec: EncoderSpec) -> DotProductFormat:
     """Dot product of a dense neuron."""
-    return DotProductFormat(
-        taps=spec.activations,
-        activation_width=spec.activation.width,
-        weight_width=spec.weight.width,
-        shift=spec.activation.fraction + spec.weight.fraction - spec.dense_product_fraction,
-        bias_width=spec.weight.width,
-        bias_shift=spec.dense_product_fraction - spec.weight.fraction,
-        rounding=spec.dense_product_rounding,
-        width=spec.dense_sum_width,
-    )
+    return DotProductFormat.of_layer(
+        taps=spec.activations, activation=spec.activation, weight=spec.weight,
+        product_fraction=spec.dense_product_fraction, rounding=spec.dense_product_rounding, width=spec.dense_sum_width,
+    )  # fmt: skip
 
 
 class Dense(Component):

@@ -25,12 +25,13 @@ An activation of zero makes all its rows constant whatever the weight: nothing t
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.carry_save import balanced_sum, column_carries
-from sim.fixed_point import Rounding
+from sim.fixed_point import FixedPoint, Rounding
 
 __all__ = [
     "ActivationMultiples",
@@ -105,6 +106,27 @@ class DotProductFormat:
     rounding: Rounding = Rounding.TRN
     accumulated: int = 0
     width: int | None = None
+
+    @classmethod
+    def of_layer(
+        cls, *, taps: int, activation: FixedPoint, weight: FixedPoint, product_fraction: int, rounding: Rounding,
+        width: int | None, accumulated: int = 0,
+    ) -> Self:  # fmt: skip
+        """Dot product of a neuron whose bias has the format of its weights.
+
+        Parameters
+        ----------
+        taps, rounding, width, accumulated
+            As the attributes.
+        activation, weight : FixedPoint
+        product_fraction : int
+            Fraction bits of a rounded product.
+        """
+        return cls(
+            taps=taps, activation_width=activation.width, weight_width=weight.width,
+            shift=activation.fraction + weight.fraction - product_fraction, bias_width=weight.width,
+            bias_shift=product_fraction - weight.fraction, rounding=rounding, accumulated=accumulated, width=width,
+        )  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.width is not None and self.width < self.bias_width + self.bias_shift:

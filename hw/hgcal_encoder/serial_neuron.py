@@ -23,17 +23,11 @@ __all__ = ["SerialNeuron", "serial_format"]
 @cache
 def serial_format(spec: EncoderSpec) -> DotProductFormat:
     """Dot product of a dense neuron over the activations of one slot."""
-    return DotProductFormat(
-        taps=Schedule(spec=spec).parallel,
-        activation_width=spec.activation.width,
-        weight_width=spec.weight.width,
-        shift=spec.activation.fraction + spec.weight.fraction - spec.dense_product_fraction,
-        bias_width=spec.weight.width,
-        bias_shift=spec.dense_product_fraction - spec.weight.fraction,
-        rounding=spec.dense_product_rounding,
-        width=spec.dense_sum_width,
+    return DotProductFormat.of_layer(
+        taps=Schedule(spec=spec).parallel, activation=spec.activation, weight=spec.weight,
+        product_fraction=spec.dense_product_fraction, rounding=spec.dense_product_rounding, width=spec.dense_sum_width,
         accumulated=max(spec.activations, Schedule(spec=spec).parallel),
-    )
+    )  # fmt: skip
 
 
 class SerialNeuron(Component):
