@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from flows.common.folder import fresh_folder
@@ -23,6 +24,7 @@ Ports = Mapping[str, tuple[str, int]]
 __all__ = [
     "LIBRELANE_VARIABLES",
     "OPENROAD_VARIABLES",
+    "Project",
     "check_librelane",
     "check_openroad",
     "export_librelane",
@@ -201,39 +203,64 @@ def _sides(ports: Ports, plan: ClockPlan) -> dict[str, list[str]]:
     return {"N": inputs, "S": outputs, "W": west, "E": []}
 
 
-def export_librelane(
-    out_dir: Path,
-    *,
-    design: str,
-    library: str,
-    verilog: str,
-    mapped: bool,
-    ports: Ports,
-    plan: ClockPlan,
-    utilisation: float = 0.5,
-    aspect: float = 1.0,
-    static_pattern: str = "",
-) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A design that is to be placed and routed.
+
+    Attributes
+    ----------
+    design : str
+        Top module.
+    library : str
+        Kit, as `flows.library` names it.
+    verilog : str
+        Text of the netlist, or of the RTL.
+    mapped : bool
+        True if `verilog` is a netlist of that kit's cells: the flow then does not synthesise it.
+    ports : Ports
+    plan : ClockPlan
+    utilisation, aspect : float
+        Cell area over core area; height over width. Out of range they raise ValueError.
+    static_pattern : str
+        See `sdc`.
+    """
+
+    design: str
+    library: str
+    verilog: str
+    mapped: bool
+    ports: Ports
+    plan: ClockPlan
+    utilisation: float = 0.5
+    aspect: float = 1.0
+    static_pattern: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.utilisation < 1:
+            raise ValueError(f"utilisation: expected above 0 and below 1, got {self.utilisation}")
+        if not self.aspect > 0:
+            raise ValueError(f"aspect: expected above 0, got {self.aspect}")
+
+    @property
+    def source(self) -> str:
+        """File of the Verilog in the folder of the project."""
+        return f"src/{self.design}.v"
+
+    @property
+    def constraints(self) -> str:
+        """Text of ``constraints.sdc``."""
+        return sdc(self.ports, self.plan, static_pattern=self.static_pattern)
+
+
+def export_librelane(out_dir: Path, project: Project) -> Path:
     """Write a LibreLane project.
 
     Parameters
     ----------
     out_dir : Path
         Absent, empty, or an earlier export.
-    design : str
-        Top module.
-    library : str
-        Kit: ``sky130``, ``gf180mcu``, ``sg13g2``.
-    verilog : str
-        Text of the netlist, or of the RTL.
-    mapped : bool
-        True if `verilog` is a netlist of that kit's cells: LibreLane then only elaborates it.
-    ports : Ports
-    plan : ClockPlan
-    utilisation, aspect : float
-        Cell area over core area; height over width.
-    static_pattern : str
-        See `sdc`.
+    project : Project
+        Of the kit ``sky130``, ``gf180mcu`` or ``sg13g2``.
 
     Returns
     -------
@@ -243,27 +270,27 @@ def export_librelane(
     Raises
     ------
     ValueError
-        A kit that LibreLane does not have, or a parameter out of range.
+        A kit that LibreLane does not have.
     """
-    if library not in _LIBRELANE_KITS:
-        raise ValueError(f"LibreLane has no kit for {library!r}: expected one of {', '.join(_LIBRELANE_KITS)}")
-    _check(utilisation, aspect)
-    kit, cells = _LIBRELANE_KITS[library]
+    if project.library not in _LIBRELANE_KITS:
+        raise ValueError(f"LibreLane has no kit for {project.library!r}: expected one of {', '.join(_LIBRELANE_KITS)}")
+    kit, cells = _LIBRELANE_KITS[project.library]
+    ports, plan = project.ports, project.plan
     config: dict[str, object] = {
         "meta": {"version": 2, "flow": "Classic"},
-        "DESIGN_NAME": design,
+        "DESIGN_NAME": project.design,
         "PDK": kit,
         "STD_CELL_LIBRARY": cells,
-        "VERILOG_FILES": ["dir::src/" + f"{design}.v"],
+        "VERILOG_FILES": [f"dir::{project.source}"],
         "CLOCK_PORT": plan.clock if plan.internal_clock is None else [plan.clock, plan.internal_clock],
         "CLOCK_PERIOD": plan.period_ns,
         "PNR_SDC_FILE": "dir::constraints.sdc",
         "SIGNOFF_SDC_FILE": "dir::constraints.sdc",
         "IO_PIN_ORDER_CFG": "dir::pin_order.cfg",
         "FP_SIZING": "relative",
-        "FP_CORE_UTIL": round(100 * utilisation, 1),
-        "FP_ASPECT_RATIO": aspect,
-        "SYNTH_ELABORATE_ONLY": mapped,
+        "FP_CORE_UTIL": round(100 * project.utilisation, 1),
+        "FP_ASPECT_RATIO": project.aspect,
+        "SYNTH_ELABORATE_ONLY": project.mapped,
     }
     check_librelane(config)
     order = []
@@ -271,60 +298,49 @@ def export_librelane(
         order += [f"#{side}", *(f"{name}.*" if ports[name][1] > 1 else name for name in names), ""]
     return _write(out_dir, "config.json", {
         "config.json": json.dumps(config, indent=1) + "\n",
-        f"src/{design}.v": verilog,
-        "constraints.sdc": sdc(ports, plan, static_pattern=static_pattern),
+        project.source: project.verilog,
+        "constraints.sdc": project.constraints,
         "pin_order.cfg": "\n".join(order),
     })  # fmt: skip
 
 
-def export_openroad(
-    out_dir: Path,
-    *,
-    design: str,
-    library: str,
-    verilog: str,
-    mapped: bool,
-    ports: Ports,
-    plan: ClockPlan,
-    utilisation: float = 0.5,
-    aspect: float = 1.0,
-    static_pattern: str = "",
-) -> Path:
-    """Write a design of OpenROAD-flow-scripts; parameters and errors as `export_librelane`.
+def export_openroad(out_dir: Path, project: Project) -> Path:
+    """Write a design of OpenROAD-flow-scripts; as `export_librelane`, also of ``asap7`` and ``nangate45``.
 
     Returns
     -------
     Path
         The configuration: ``make DESIGN_CONFIG=.../config.mk`` runs it.
     """
-    if library not in _OPENROAD_PLATFORMS:
+    if project.library not in _OPENROAD_PLATFORMS:
         raise ValueError(
-            f"OpenROAD-flow-scripts has no platform for {library!r}: expected one of {', '.join(_OPENROAD_PLATFORMS)}"
+            f"OpenROAD-flow-scripts has no platform for {project.library!r}:"
+            f" expected one of {', '.join(_OPENROAD_PLATFORMS)}"
         )
-    _check(utilisation, aspect)
+    ports = project.ports
     # the folder of the configuration itself, wherever it is put
     here = "$(dir $(DESIGN_CONFIG))"
     values = {
-        "DESIGN_NAME": design,
-        "PLATFORM": _OPENROAD_PLATFORMS[library],
-        "VERILOG_FILES": f"{here}src/{design}.v",
-        **({"SYNTH_NETLIST_FILES": f"{here}src/{design}.v"} if mapped else {"SYNTH_HIERARCHICAL": "1"}),
+        "DESIGN_NAME": project.design,
+        "PLATFORM": _OPENROAD_PLATFORMS[project.library],
+        "VERILOG_FILES": f"{here}{project.source}",
+        **({"SYNTH_NETLIST_FILES": f"{here}{project.source}"} if project.mapped else {"SYNTH_HIERARCHICAL": "1"}),
         "SDC_FILE": f"{here}constraints.sdc",
-        "CORE_UTILIZATION": f"{100 * utilisation:g}",
-        "CORE_ASPECT_RATIO": f"{aspect:g}",
+        "CORE_UTILIZATION": f"{100 * project.utilisation:g}",
+        "CORE_ASPECT_RATIO": f"{project.aspect:g}",
         "IO_CONSTRAINTS": f"{here}io.tcl",
     }
     check_openroad(values)
     region = {"N": "top:*", "S": "bottom:*", "W": "left:*", "E": "right:*"}
     lines = []
-    for side, names in _sides(ports, plan).items():
+    for side, names in _sides(ports, project.plan).items():
         bits = [f"{n}[{k}]" if ports[n][1] > 1 else n for n in names for k in range(ports[n][1])]
         if bits:
             lines.append(f"set_io_pin_constraint -region {region[side]} -pin_names {{{' '.join(bits)}}}")
     return _write(out_dir, "config.mk", {
         "config.mk": "".join(f"export {name} = {value}\n" for name, value in values.items()),
-        f"src/{design}.v": verilog,
-        "constraints.sdc": sdc(ports, plan, static_pattern=static_pattern),
+        project.source: project.verilog,
+        "constraints.sdc": project.constraints,
         "io.tcl": "\n".join([*lines, ""]),
     })  # fmt: skip
 
@@ -336,10 +352,3 @@ def _write(out_dir: Path, configuration: str, files: Mapping[str, str]) -> Path:
         for name, text in files.items():
             (work / name).write_text(text)
     return out_dir / configuration
-
-
-def _check(utilisation: float, aspect: float) -> None:
-    if not 0 < utilisation < 1:
-        raise ValueError(f"utilisation: expected above 0 and below 1, got {utilisation}")
-    if not aspect > 0:
-        raise ValueError(f"aspect: expected above 0, got {aspect}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flows.common.journal import Journal
 from flows.designs.design import INTERNAL_CLOCK, Design
-from flows.physical.export import export_librelane, export_openroad
+from flows.physical.export import Project, export_librelane, export_openroad
 from flows.physical.mapped import STATIC_STAGES
 from flows.physical.timing import ClockPlan
 from hw.common.export import ports, to_verilog
@@ -72,10 +72,11 @@ def export_design(
             resets=tuple(name for name in ("rst",) if name in pins),
         )  # fmt: skip
         static = [s for s in STATIC_STAGES if netlist and re.search(rf"^\s*\S+ {s} \($", verilog, re.MULTILINE)]
-        config = _WRITERS[options.flow](
-            folder, design=design.name, library=options.kit, verilog=verilog, mapped=netlist is not None, ports=pins,
+        project = Project(
+            design=design.name, library=options.kit, verilog=verilog, mapped=netlist is not None, ports=pins,
             plan=plan, utilisation=options.utilisation, static_pattern=" ".join(f"{stage}/*" for stage in static),
         )  # fmt: skip
+        config = _WRITERS[options.flow](folder, project)
     return config, netlist is not None
 
 

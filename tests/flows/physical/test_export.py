@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from flows.netlist.netlist import read_netlist
 from flows.physical.export import (
     LIBRELANE_VARIABLES,
     OPENROAD_VARIABLES,
+    Project,
     check_librelane,
     check_openroad,
     export_librelane,
@@ -35,13 +37,15 @@ PORTS = {
     "y": ("output", 2),
 }
 PLAN = ClockPlan(clock="clk", period_ns=25.0, uncertainty_ns=0.75, hold_uncertainty_ns=0.075, resets=("rst",))
-OPTIONS = {"design": "TOP", "verilog": "module TOP; endmodule\n", "ports": PORTS, "plan": PLAN}
+
+
+def project(library: str, *, mapped: bool = False, **changes: Any) -> Project:
+    whole = {"design": "TOP", "verilog": "module TOP; endmodule\n", "ports": PORTS, "plan": PLAN, **changes}
+    return Project(library=library, mapped=mapped, **whole)
 
 
 def test_librelane_project(tmp_path: Path) -> None:
-    config = export_librelane(
-        tmp_path / "p", library="sky130", mapped=True, utilisation=0.6, **OPTIONS,  # type: ignore[arg-type]
-    )  # fmt: skip
+    config = export_librelane(tmp_path / "p", project("sky130", mapped=True, utilisation=0.6))
     result = json.loads(config.read_text())
     assert set(result) == {"meta", *LIBRELANE_VARIABLES}
     assert (result["PDK"], result["STD_CELL_LIBRARY"]) == ("sky130A", "sky130_fd_sc_hd")
@@ -63,7 +67,7 @@ def test_librelane_project(tmp_path: Path) -> None:
 
 def test_openroad_design(tmp_path: Path) -> None:
     for mapped in (True, False):
-        config = export_openroad(tmp_path / "p", library="nangate45", mapped=mapped, **OPTIONS)  # type: ignore[arg-type]
+        config = export_openroad(tmp_path / "p", project("nangate45", mapped=mapped))
         result = dict(re.findall(r"^export (\w+) = (.*)$", config.read_text(), re.MULTILINE))
         assert set(result) <= set(OPENROAD_VARIABLES)
         assert ("SYNTH_NETLIST_FILES" in result) is mapped
@@ -99,7 +103,7 @@ OPENROAD_PUBLISHED = {
 
 
 def test_every_variable_of_a_project_is_published_with_its_type(tmp_path: Path) -> None:
-    config = export_librelane(tmp_path / "p", library="sg13g2", mapped=False, **OPTIONS)  # type: ignore[arg-type]
+    config = export_librelane(tmp_path / "p", project("sg13g2"))
     result = json.loads(config.read_text())
     assert set(result) - {"meta"} == LIBRELANE_PUBLISHED.keys() == LIBRELANE_VARIABLES.keys()
     check_librelane(result)
@@ -118,14 +122,14 @@ def test_every_variable_of_a_project_is_published_with_its_type(tmp_path: Path) 
     ("name", "misspelt"), [("FP_CORE_UTIL", "FP_CORE_UTILISATION"), ("CLOCK_PERIOD", "CLOCK_PERIODE")]
 )
 def test_a_misspelt_variable_of_librelane_is_refused(name: str, misspelt: str, tmp_path: Path) -> None:
-    config = export_librelane(tmp_path / "p", library="sky130", mapped=False, **OPTIONS)  # type: ignore[arg-type]
+    config = export_librelane(tmp_path / "p", project("sky130"))
     result = json.loads(config.read_text())
     with pytest.raises(ValueError, match=f"LibreLane has no variable {misspelt}|{name} is missing"):
         check_librelane({misspelt if key == name else key: value for key, value in result.items()})
 
 
 def test_a_misspelt_or_wrong_variable_of_openroad_is_refused(tmp_path: Path) -> None:
-    config = export_openroad(tmp_path / "p", library="asap7", mapped=False, **OPTIONS)  # type: ignore[arg-type]
+    config = export_openroad(tmp_path / "p", project("asap7"))
     result = dict(re.findall(r"^export (\w+) = (.*)$", config.read_text(), re.MULTILINE))
     check_openroad(result)
     for name, value, message in (
@@ -146,8 +150,7 @@ def test_a_misspelt_or_wrong_variable_of_openroad_is_refused(tmp_path: Path) -> 
 def test_an_internal_clock_is_constrained_and_no_data_port(tmp_path: Path) -> None:
     ports = {"clk": ("input", 1), "fast_clk": ("input", 1), **{k: v for k, v in PORTS.items() if k != "clk"}}
     plan = ClockPlan(**{**vars(PLAN), "internal_clock": "fast_clk", "multiple": 4})
-    options = {**OPTIONS, "ports": ports, "plan": plan}
-    config = export_librelane(tmp_path / "p", library="sky130", mapped=False, **options)  # type: ignore[arg-type]
+    config = export_librelane(tmp_path / "p", project("sky130", ports=ports, plan=plan))
     assert json.loads(config.read_text())["CLOCK_PORT"] == ["clk", "fast_clk"]
     result = (tmp_path / "p" / "constraints.sdc").read_text()
     assert "create_clock -name fast_clk -period 6.25 [get_ports fast_clk]" in result
@@ -189,20 +192,20 @@ def test_constraints_give_the_slack_of_our_own_analysis(tmp_path: Path) -> None:
 
 def test_what_cannot_be_exported(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no kit for 'nangate45'"):
-        export_librelane(tmp_path / "p", library="nangate45", mapped=False, **OPTIONS)  # type: ignore[arg-type]
+        export_librelane(tmp_path / "p", project("nangate45"))
     with pytest.raises(ValueError, match="no platform for 'osu018'"):
-        export_openroad(tmp_path / "p", library="osu018", mapped=False, **OPTIONS)  # type: ignore[arg-type]
+        export_openroad(tmp_path / "p", project("osu018"))
     with pytest.raises(ValueError, match="utilisation"):
-        export_openroad(
-            tmp_path / "p", library="asap7", mapped=False, utilisation=1.5, **OPTIONS,  # type: ignore[arg-type]
-        )  # fmt: skip
+        project("asap7", utilisation=1.5)
+    with pytest.raises(ValueError, match="aspect"):
+        project("asap7", aspect=0)
     with pytest.raises(ValueError, match="no clock port 'ck'"):
         sdc(PORTS, ClockPlan(clock="ck", period_ns=1))
     assert not (tmp_path / "p").exists()
     (tmp_path / "q").mkdir()
     (tmp_path / "q" / "mine.txt").write_text("mine")
     with pytest.raises(FileExistsError):
-        export_openroad(tmp_path / "q", library="asap7", mapped=False, **OPTIONS)  # type: ignore[arg-type]
+        export_openroad(tmp_path / "q", project("asap7"))
 
 
 def test_command_writes_the_rtl_of_a_design(
