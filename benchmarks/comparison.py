@@ -174,6 +174,16 @@ PUBLISHED_VECTORS = "verification__compared__check:published_vectors__file:testO
 
 def encoder_rows(files: Files) -> Iterator[Row]:
     """HGCAL encoder."""
+    yield from _encoder_area_and_energy(files)
+    if files.has("target"):
+        yield from whole_chips(files)
+    yield from _encoder_time(files)
+    yield from _encoder_decoded(files)
+    yield from _encoder_emulation(files)
+
+
+def _encoder_area_and_energy(files: Files) -> Iterator[Row]:
+    """The encoder alone, in its own node and in the published chip's."""
     ours, other = files.ours, files.published
     chip_area, chip_energy = other("econ_t", "area_mm2"), other("econ_t", "energy_nj")
     place, power, dynamic = "placement_ECON_T", "power_ECON_T", "energy__per_inference__dynamic"
@@ -213,8 +223,11 @@ def encoder_rows(files: Files) -> Iterator[Row]:
         ours=tuple(ours(power, f"{dynamic}__node:65nm_LP__method:{how}") for how in ENERGY_METHODS),
         node="translated to 65 nm: constant-field; Stillmaker-Baas. Without leakage, unprotected, without I2C",
     )  # fmt: skip
-    if files.has("target"):
-        yield from _whole_chips(files)
+
+
+def _encoder_time(files: Files) -> Iterator[Row]:
+    """A network with constant weights, the largest clock, latency."""
+    ours, other = files.ours, files.published
     if files.has("frozen"):
         area = "design__instance__area__case"
         for case, text in (("each_product_floored", "each product floored"), ("whole_products", "whole products")):
@@ -234,6 +247,11 @@ def encoder_rows(files: Files) -> Iterator[Row]:
         ours=(ours("reuse", "design__latency__case:reuse_1", note=" of 25 ns"),),
         node="RTL: words to frame; the network's share, which the published 50 ns are, is 2",
     )  # fmt: skip
+
+
+def _encoder_decoded(files: Files) -> Iterator[Row]:
+    """How far decoded modules are from the true ones, against the published chip and the other algorithms."""
+    ours, other = files.ours, files.published
     cells = (("1_3", "1-3"), ("4_7", "4-7"), ("8_48", "8-48"))
     for key, name in cells:
         baseline = [other("econ_t_6bit", "emd_ttbar_8_48")] if key == "8_48" else []
@@ -253,6 +271,11 @@ def encoder_rows(files: Files) -> Iterator[Row]:
         ours=(ours("emd_versus_bits", f"autoencoder__case:{case}"),),
         node="exact chip arithmetic, same simulated modules",
     )  # fmt: skip
+
+
+def _encoder_emulation(files: Files) -> Iterator[Row]:
+    """The published vectors, and how fast the golden model is."""
+    ours = files.ours
     yield Row(
         what="published crossings reproduced", ours=(ours("verification", PUBLISHED_VECTORS),),
         node="RTL in Verilator, every eTx word",
@@ -272,7 +295,7 @@ def encoder_rows(files: Files) -> Iterator[Row]:
     )  # fmt: skip
 
 
-def _whole_chips(files: Files) -> Iterator[Row]:
+def whole_chips(files: Files) -> Iterator[Row]:
     """Protected chips with I2C, as far as the target's results hold them."""
     names = files.metrics("target")
     cases = list(dict.fromkeys(n.partition("__case:")[2] for n in names if "__case:ours" in n))

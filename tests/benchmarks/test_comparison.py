@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.comparison import COLLECTED, Figure, Files, build, commands, stale, whole_chips
 from benchmarks.tables import render_file
 from flows.common.metrics import read_metrics, write_metrics
 from tests.conftest import REPOSITORY
@@ -85,8 +86,6 @@ def test_native_and_translated_figures_never_share_a_row() -> None:
 
 
 def test_every_command_of_the_figures_can_be_run_again() -> None:
-    from benchmarks.comparison import Files, build, commands
-
     listed = commands(build(Files()))
     for figure in FIGURES:
         if figure["command"]:
@@ -96,8 +95,6 @@ def test_every_command_of_the_figures_can_be_run_again() -> None:
 
 
 def test_measuring_again_covers_every_file_and_notices_one_that_was_not_written(tmp_path: Path) -> None:
-    from benchmarks.comparison import COLLECTED, Files, build, commands, stale
-
     parts = build(Files())
     listed = commands(parts)
     # the program that writes a file has its path in its text, or the file is collected
@@ -130,8 +127,6 @@ def test_measuring_again_covers_every_file_and_notices_one_that_was_not_written(
 
 
 def test_results_of_the_target_become_rows_when_they_are_there(tmp_path: Path) -> None:
-    from benchmarks.comparison import Files, _whole_chips
-
     (metric, *_) = read_metrics(RESULTS / "placement_ECON_T.json")
     rows = [
         replace(metric, name="area__case:ours_smallest", value=1.25, unit="mm2"),
@@ -139,7 +134,7 @@ def test_results_of_the_target_become_rows_when_they_are_there(tmp_path: Path) -
         replace(metric, name="area__case:published_chip", value=3.6, unit="mm2"),
     ]
     write_metrics(tmp_path / "target.json", rows)
-    found = list(_whole_chips(Files(tmp_path)))
+    found = list(whole_chips(Files(tmp_path)))
     assert [(row.what, row.ours[0].shown) for row in found] == [
         ("area, whole protected chip, ours smallest", "1.25 mm²"),
         ("energy, whole protected chip, ours smallest", "2.50 nJ"),
@@ -148,7 +143,6 @@ def test_results_of_the_target_become_rows_when_they_are_there(tmp_path: Path) -
 
 
 def test_the_summary_is_what_the_files_give_and_fits_a_screen() -> None:
-    from benchmarks.comparison import Files
     from benchmarks.summary import MOST_ROWS, build, document
 
     assert json.loads(json.dumps(document(build(Files())))) == SUMMARY
@@ -159,7 +153,6 @@ def test_the_summary_is_what_the_files_give_and_fits_a_screen() -> None:
 
 
 def test_the_verdict_of_the_summary_follows_from_the_figures() -> None:
-    from benchmarks.comparison import Figure, Files
     from benchmarks.summary import Row, build
 
     def figure(value: float) -> Figure:
