@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -245,39 +245,73 @@ def netlist_from_json(data: Mapping[str, Any], *, top: str | None = None) -> Net
     NetlistError
         No or several tops, generic cells, a net tied to both constants.
     """
-
-    def flagged(body: Mapping[str, Any], *names: str) -> bool:
-        attributes = body.get("attributes", {})
-        return any(int(str(attributes.get(name, "0")), 2) for name in names)
-
-    modules = {n: b for n, b in data["modules"].items() if not flagged(b, "blackbox", "whitebox")}
+    modules = {n: b for n, b in data["modules"].items() if not _flagged(b, "blackbox", "whitebox")}
     boxes = {
         n: b
         for n, b in data["modules"].items()
         if n not in modules and any(len(port["bits"]) > 1 for port in b["ports"].values())
     }
+    flat = _Flattening(modules, boxes)
+    flat.expand(_top_module(modules, top))
+    return flat.joined()
+
+
+def _flagged(body: Mapping[str, Any], *names: str) -> bool:
+    """Whether a module has one of these attributes, and not at 0."""
+    attributes = body.get("attributes", {})
+    return any(int(str(attributes.get(name, "0")), 2) for name in names)
+
+
+def _top_module(modules: Mapping[str, Any], top: str | None) -> str:
+    """Name of the top module, found where it is not given."""
     if top is None:
         inside = {cell["type"] for body in modules.values() for cell in body["cells"].values()}
-        tops = [n for n, b in modules.items() if flagged(b, "top")] or [n for n in modules if n not in inside]
+        tops = [n for n, b in modules.items() if _flagged(b, "top")] or [n for n in modules if n not in inside]
         if len(tops) != 1:
             raise NetlistError(f"expected one top module, found {', '.join(tops) or 'none'}: name it")
         top = tops[0]
     if top not in modules:
         raise NetlistError(f"no module {top!r} in the netlist; modules: {', '.join(list(modules)[:8])}")
-    templates: dict[str, _Template] = {}
-    instances: list[Instance] = []
-    parts: dict[str, list[Lot]] = {}
-    pairs: list[tuple[int, int]] = []
-    box_ports: list[tuple[str, str, Ids]] = []
-    nets = 2
-    cells = 0
-    stack: list[tuple[tuple[str, ...], str, dict[str, Ids]]] = [((), top, {})]
-    top_map = np.zeros(0, np.int32)
-    while stack:
-        path, module, connections = stack.pop()
-        template = templates.get(module)
-        if template is None:
-            template = templates[module] = _template(module, modules[module], modules, boxes)
+    return top
+
+
+class _Flattening:
+    """A hierarchy that becomes one netlist.
+
+    Each instance gets net numbers of its own for what no port connects (`expand`); where wires join two of them, they
+    are made one at the end (`joined`). Nets 0 and 1 are the constants, -1 is no net.
+    """
+
+    def __init__(self, modules: Mapping[str, Any], boxes: Mapping[str, Any]) -> None:
+        self._modules, self._boxes = modules, boxes
+        self._templates: dict[str, _Template] = {}
+        self._instances: list[Instance] = []
+        self._lots: dict[str, list[Lot]] = {}
+        self._pairs: list[tuple[int, int]] = []
+        self._box_ports: list[tuple[str, str, Ids]] = []
+        self._nets = 2
+        self._cells = 0
+
+    def expand(self, top: str) -> None:
+        """All instances from the top module down, a parent before its children, these in the order of the source."""
+        self._top = top
+        self._top_map = np.zeros(0, np.int32)
+        stack: list[tuple[tuple[str, ...], str, dict[str, Ids]]] = [((), top, {})]
+        while stack:
+            path, module, connections = stack.pop()
+            template = self._templates.get(module)
+            if template is None:
+                template = _template(module, self._modules[module], self._modules, self._boxes)
+                self._templates[module] = template
+            mapping = self._numbered(path, module, template, connections)
+            if not path:
+                self._top_map = mapping
+            self._place(path, module, template, mapping)
+            for cell, kind, ports in reversed(template.children):
+                stack.append(((*path, cell), kind, {port: mapping[bits] for port, bits in ports.items()}))
+
+    def _numbered(self, path: tuple[str, ...], module: str, template: _Template, connections: Mapping[str, Ids]) -> Ids:
+        """Net of the whole for each net of an instance: those of its parent at its ports, else new ones."""
         mapping = np.full(template.nets + 1, -2, np.int32)
         mapping[0], mapping[1], mapping[-1] = 0, 1, -1
         for port, outer in connections.items():
@@ -289,46 +323,54 @@ def netlist_from_json(data: Mapping[str, Any], *, top: str | None = None) -> Net
                 if mapping[local] == -2:
                     mapping[local] = parent
                 elif mapping[local] != parent:
-                    pairs.append((int(mapping[local]), int(parent)))
+                    self._pairs.append((int(mapping[local]), int(parent)))
         fresh = np.flatnonzero(mapping == -2)
-        mapping[fresh] = np.arange(nets, nets + len(fresh), dtype=np.int32)
-        nets += len(fresh)
-        if not path:
-            top_map = mapping
+        mapping[fresh] = np.arange(self._nets, self._nets + len(fresh), dtype=np.int32)
+        self._nets += len(fresh)
+        return mapping
+
+    def _place(self, path: tuple[str, ...], module: str, template: _Template, mapping: Ids) -> None:
+        """Cells and names of an instance, by the numbers of the whole."""
         for kind, (pins, members, matrix) in template.groups.items():
-            parts.setdefault(kind, []).append((pins, members + np.int32(cells), mapping[matrix]))
-        box_ports += [(".".join((*path, pin)), direction, mapping[b]) for pin, direction, b in template.boxes]
+            self._lots.setdefault(kind, []).append((pins, members + np.int32(self._cells), mapping[matrix]))
+        self._box_ports += [(".".join((*path, pin)), direction, mapping[b]) for pin, direction, b in template.boxes]
         names = {name: mapping[bits] for name, bits in template.names.items()}
-        instances.append(
-            Instance(path=path, module=module, first_cell=cells, cell_names=template.cell_names, names=names)
+        self._instances.append(
+            Instance(path=path, module=module, first_cell=self._cells, cell_names=template.cell_names, names=names)
         )
-        cells += len(template.cell_names)
-        for cell, kind, ports in reversed(template.children):
-            stack.append(((*path, cell), kind, {port: mapping[bits] for port, bits in ports.items()}))
-    root = _unite(pairs, nets)
-    groups = {}
-    for kind, lots in parts.items():
-        pins, members, matrix = join_lots(lots)
-        groups[kind] = CellGroup(
-            type=kind, pins=pins, cells=members, nets=np.where(matrix >= 0, root[matrix], -1).astype(np.int32)
+        self._cells += len(template.cell_names)
+
+    def joined(self) -> Netlist:
+        """The netlist, with one number for nets that wires join."""
+        root = _unite(self._pairs, self._nets)
+        groups = {}
+        for kind, lots in self._lots.items():
+            pins, members, matrix = join_lots(lots)
+            groups[kind] = CellGroup(
+                type=kind, pins=pins, cells=members, nets=np.where(matrix >= 0, root[matrix], -1).astype(np.int32)
+            )
+        renamed = tuple(
+            replace(i, names={n: np.where(b >= 0, root[b], 0).astype(np.int32) for n, b in i.names.items()})
+            for i in self._instances
         )
-    renamed = tuple(
-        Instance(**{**vars(i), "names": {n: np.where(b >= 0, root[b], 0).astype(np.int32) for n, b in i.names.items()}})
-        for i in instances
-    )
-    ports_ = {
-        name: Port(name=name, direction=direction, nets=root[top_map[bits]].astype(np.int32))
-        for name, (direction, bits) in templates[top].ports.items()
-    }
-    outside = {0, 1, *(int(net) for port in ports_.values() if port.direction == "input" for net in port.nets)}
-    for name, direction, bits in box_ports:
-        pin = np.where(bits >= 0, root[bits], -1).astype(np.int32)
-        # a pin without a net, or on a wire from a port or a constant, neither drives nor is driven
-        if len(pin) and not outside.intersection(pin.tolist()) and (pin >= 0).all():
-            ports_[name] = Port(name=name, direction="input" if direction == "output" else "output", nets=pin)
-    return Netlist(
-        top=top, groups=groups, ports=ports_, instances=renamed, cells=cells, nets=int(root.max()) + 1
-    )  # fmt: skip
+        return Netlist(
+            top=self._top, groups=groups, ports=self._ports(root), instances=renamed, cells=self._cells,
+            nets=int(root.max()) + 1,
+        )  # fmt: skip
+
+    def _ports(self, root: Ids) -> dict[str, Port]:
+        """Ports of the top module, then the pins of black boxes."""
+        ports = {
+            name: Port(name=name, direction=direction, nets=root[self._top_map[bits]].astype(np.int32))
+            for name, (direction, bits) in self._templates[self._top].ports.items()
+        }
+        outside = {0, 1, *(int(net) for port in ports.values() if port.direction == "input" for net in port.nets)}
+        for name, direction, bits in self._box_ports:
+            pin = np.where(bits >= 0, root[bits], -1).astype(np.int32)
+            # a pin without a net, or on a wire from a port or a constant, neither drives nor is driven
+            if len(pin) and not outside.intersection(pin.tolist()) and (pin >= 0).all():
+                ports[name] = Port(name=name, direction="input" if direction == "output" else "output", nets=pin)
+        return ports
 
 
 def _unite(pairs: Sequence[tuple[int, int]], nets: int) -> Ids:

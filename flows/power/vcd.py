@@ -337,6 +337,74 @@ def _code(data, begin, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _time(data, begin, end):  # type: ignore[no-untyped-def]
+    """The decimal number between these bytes; -1 if it is none, or `_LAST_TIME` or more."""
+    time = 0
+    for k in range(begin, end):
+        if not 48 <= data[k] <= 57 or time >= _LAST_TIME // 10:
+            return -1
+        time = time * 10 + (data[k] - 48)
+    return time if end > begin else -1
+
+
+@njit(cache=True)
+def _begin_instant(time, state, since, saved, info):  # type: ignore[no-untyped-def]
+    """Go on to a time, the state of the last instant kept; what is wrong with it, or `_DONE`."""
+    if time < 0:
+        return _BAD_TIME
+    if not info[_BEGUN]:
+        info[_BEGUN] = 1
+        since[:] = time
+        info[_START] = info[_TIME] = time
+    if time < info[_TIME]:
+        return _BACK
+    # what the last instant left is settled: keep it before anything of this instant is applied
+    for net in range(len(state)):
+        saved[net] = state[net]
+    info[_TIME] = time
+    return _DONE
+
+
+@njit(cache=True)
+def _is_vector(data, low, top, symbols):  # type: ignore[no-untyped-def]
+    """Whether there are symbols, and nothing else."""
+    for k in range(low, top):
+        if symbols[data[k]] == _SKIP:
+            return False
+    return low < top
+
+
+@njit(cache=True)
+def _change(data, low, top, symbols, targets, state, since, toggles, high, unknown, clock, info):  # type: ignore[no-untyped-def]
+    """Give the nets of a variable a new value, lowest bit first; whether its clock rose."""
+    length = top - low
+    rose = False
+    for bit in range(len(targets)):
+        net = targets[bit]
+        if net < 0:
+            continue
+        new = symbols[data[top - 1 - bit]] if bit < length else symbols[data[low]]
+        if bit >= length and new == 1:
+            new = np.uint8(0)  # a shorter vector is extended by 0 unless unknown
+        old = state[net]
+        if new == old:
+            continue
+        span = info[_TIME] - since[net]
+        if old == 1:
+            high[net] += span
+        elif old == 2:
+            unknown[net] += span
+        if old < 2 and new < 2:
+            toggles[net] += 1
+        since[net] = info[_TIME]
+        state[net] = new
+        if net == clock and new == 1 and old == 0:
+            info[_EDGES] += 1
+            rose = True
+    return rose
+
+
+@njit(cache=True)
 def _scan(data, position, symbols, codes, widths, first, counts, nets, state, since, toggles, high, unknown, clock,  # type: ignore[no-untyped-def]
           saved, save_at, info):  # fmt: skip
     """Apply the value changes of ``data[position:]``; stops after a clock edge of which the state is wanted.
@@ -368,26 +436,10 @@ def _scan(data, position, symbols, codes, widths, first, counts, nets, state, si
                 return begin
             continue
         if kind == 35:  # '#'
-            time = 0
-            for k in range(begin + 1, end):
-                if not 48 <= data[k] <= 57 or time >= _LAST_TIME // 10:
-                    time = -1
-                    break
-                time = time * 10 + (data[k] - 48)
-            if time < 0 or end == begin + 1:
-                info[_STATUS] = _BAD_TIME
+            wrong = _begin_instant(_time(data, begin + 1, end), state, since, saved, info)
+            if wrong != _DONE:
+                info[_STATUS] = wrong
                 return begin
-            if not info[_BEGUN]:
-                info[_BEGUN] = 1
-                since[:] = time
-                info[_START] = info[_TIME] = time
-            if time < info[_TIME]:
-                info[_STATUS] = _BACK
-                return begin
-            # what the last instant left is settled: keep it before anything of this instant is applied
-            for net in range(len(state)):
-                saved[net] = state[net]
-            info[_TIME] = time
             continue
         number = kind in (114, 82, 115, 83)  # 'r' and 's', in both cases: a real number, a string
         vector = kind == 98 or kind == 66  # 'b'
@@ -397,14 +449,9 @@ def _scan(data, position, symbols, codes, widths, first, counts, nets, state, si
         elif symbols[kind] == _SKIP:
             info[_STATUS] = _WORD
             return begin
-        if vector:
-            for k in range(low, top):
-                if symbols[data[k]] == _SKIP:
-                    info[_STATUS] = _BAD_VECTOR
-                    return begin
-            if low == top:
-                info[_STATUS] = _BAD_VECTOR
-                return begin
+        if vector and not _is_vector(data, low, top, symbols):
+            info[_STATUS] = _BAD_VECTOR
+            return begin
         code_begin, code_end = begin + 1, end
         if vector or number or end == begin + 1:
             code_begin = _word_start(data, end)
@@ -419,34 +466,12 @@ def _scan(data, position, symbols, codes, widths, first, counts, nets, state, si
         position = code_end
         if number:
             continue
-        length = top - low
-        if length > widths[k]:
+        if top - low > widths[k]:
             info[_STATUS] = _TOO_LONG
             return begin
-        save = False
-        for bit in range(counts[k]):
-            net = nets[first[k] + bit]
-            if net < 0:
-                continue
-            new = symbols[data[top - 1 - bit]] if bit < length else symbols[data[low]]
-            if bit >= length and new == 1:
-                new = np.uint8(0)  # a shorter vector is extended by 0 unless unknown
-            old = state[net]
-            if new == old:
-                continue
-            span = info[_TIME] - since[net]
-            if old == 1:
-                high[net] += span
-            elif old == 2:
-                unknown[net] += span
-            if old < 2 and new < 2:
-                toggles[net] += 1
-            since[net] = info[_TIME]
-            state[net] = new
-            if net == clock and new == 1 and old == 0:
-                info[_EDGES] += 1
-                save = save or info[_EDGES] >= save_at
-        if save:
+        targets = nets[first[k] : first[k] + counts[k]]
+        rose = _change(data, low, top, symbols, targets, state, since, toggles, high, unknown, clock, info)
+        if rose and info[_EDGES] >= save_at:
             info[_STATUS] = _SAVE
             return position
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flows.common.errors import FlowError
 from flows.common.metrics import Metric, find, read_metrics, require_equal
@@ -131,101 +131,112 @@ def count_cells(
 
     Black boxes of the source are nobody's cells: they have no area and are not counted.
     """
-    modules = {name: body for name, body in netlist["modules"].items() if name == top or is_design(body)}
-    own = {name: Counter(str(cell["type"]) for cell in body["cells"].values()) for name, body in modules.items()}
-    flops = set(library.flip_flops)
-    totals: dict[str, tuple[float, int, int]] = {}
-    instances: Counter[str] = Counter()
-
-    def total(name: str) -> tuple[float, int, int]:
-        if name not in totals:
-            area, count, registers = 0.0, 0, 0
-            for kind, number in own[name].items():
-                if kind in modules:
-                    below = total(kind)
-                    area += number * below[0]
-                    count += number * below[1]
-                    registers += number * below[2]
-                elif kind in library.cells:
-                    area += number * library.cells[kind].area_um2
-                    count += number
-                    registers += number * (kind in flops)
-            totals[name] = (area, count, registers)
-        return totals[name]
-
-    order: list[str] = []
-
-    def parents_first(name: str) -> None:
-        if name in order:
-            return
-        for kind in own[name]:
-            if kind in modules:
-                parents_first(kind)
-        order.append(name)
-
-    total(top)
-    parents_first(top)
-    instances[top] = 1
+    hierarchy = _Hierarchy(netlist, top, library)
+    instances: Counter[str] = Counter({top: 1})
     mapped: Counter[str] = Counter()
     unmapped: Counter[str] = Counter()
-    for name in reversed(order):
-        for kind, number in own[name].items():
-            if kind in modules:
+    for name in hierarchy.order:
+        for kind, number in hierarchy.own[name].items():
+            if kind in hierarchy.modules:
                 instances[kind] += number * instances[name]
             elif kind in library.cells:
                 mapped[kind] += number * instances[name]
             elif kind not in black_boxes:
                 unmapped[kind] += number * instances[name]
+    rows = tuple(hierarchy.module_area(name, instances[name]) for name in hierarchy.order)
+    return rows, hierarchy.stages(), mapped, unmapped
 
-    def own_area(name: str) -> tuple[float, int, int]:
-        cells = {kind: number for kind, number in own[name].items() if kind in library.cells}
-        return (
-            math.fsum(number * library.cells[kind].area_um2 for kind, number in cells.items()),
+
+class _Size(NamedTuple):
+    """Area in square micrometres, library cells, flip-flops among them."""
+
+    area_um2: float
+    cells: int
+    flip_flops: int
+
+
+class _Hierarchy:
+    """Modules of a netlist and what is in them.
+
+    Attributes
+    ----------
+    modules : dict
+        Bodies by name, black boxes aside.
+    own : dict of str to Counter
+        Cells and instances that a module itself has, by type.
+    order : list of str
+        Modules in use, each before those that it instantiates.
+    """
+
+    def __init__(self, netlist: Mapping[str, Any], top: str, library: CellLibrary) -> None:
+        self.top, self.library = top, library
+        self.modules = {name: body for name, body in netlist["modules"].items() if name == top or is_design(body)}
+        self.own = {
+            name: Counter(str(cell["type"]) for cell in body["cells"].values()) for name, body in self.modules.items()
+        }
+        self._flip_flops = set(library.flip_flops)
+        self._totals: dict[str, _Size] = {}
+        self.order: list[str] = []
+        self._visit(top)
+        self.order.reverse()
+
+    def _visit(self, name: str) -> None:
+        """Note a module after all that it instantiates, with its size."""
+        if name in self._totals:
+            return
+        area, cells, flip_flops = 0.0, 0, 0
+        for kind, number in self.own[name].items():
+            if kind in self.modules:
+                self._visit(kind)
+                below = self._totals[kind]
+                area += number * below.area_um2
+                cells += number * below.cells
+                flip_flops += number * below.flip_flops
+            elif kind in self.library.cells:
+                area += number * self.library.cells[kind].area_um2
+                cells += number
+                flip_flops += number * (kind in self._flip_flops)
+        self._totals[name] = _Size(area, cells, flip_flops)
+        self.order.append(name)
+
+    def _own_size(self, name: str) -> _Size:
+        """Of a module without what it instantiates."""
+        cells = {kind: number for kind, number in self.own[name].items() if kind in self.library.cells}
+        return _Size(
+            math.fsum(number * self.library.cells[kind].area_um2 for kind, number in cells.items()),
             sum(cells.values()),
-            sum(number for kind, number in cells.items() if kind in flops),
+            sum(number for kind, number in cells.items() if kind in self._flip_flops),
         )
 
-    rows = tuple(
-        ModuleArea(
-            module=name,
-            instances=instances[name],
-            area_um2=totals[name][0],
-            gate_equivalents=library.gate_equivalents(totals[name][0]),
-            flip_flops=totals[name][2],
-            cells=totals[name][1],
-            own_area_um2=own_area(name)[0],
-            own_cells=own_area(name)[1],
-        )
-        for name in reversed(order)
-    )
-    children: dict[str, list[str]] = {}
-    for instance, cell in modules[top]["cells"].items():
-        if cell["type"] in modules:
-            children.setdefault(cell["type"], []).append(instance)
-    stages = [
-        Stage(
-            module=kind,
-            instances=tuple(sorted(names)),
-            area_um2=len(names) * totals[kind][0],
-            gate_equivalents=library.gate_equivalents(len(names) * totals[kind][0]),
-            flip_flops=len(names) * totals[kind][2],
-            cells=len(names) * totals[kind][1],
-        )
-        for kind, names in children.items()
-    ]
-    stages.sort(key=lambda stage: (-stage.area_um2, stage.module))
-    top_area, top_cells, top_flip_flops = own_area(top)
-    stages.append(
-        Stage(
-            module=top,
-            instances=(),
-            area_um2=top_area,
-            gate_equivalents=library.gate_equivalents(top_area),
-            flip_flops=top_flip_flops,
-            cells=top_cells,
-        )
-    )
-    return rows, tuple(stages), mapped, unmapped
+    def module_area(self, name: str, instances: int) -> ModuleArea:
+        """Row of a module that occurs so often."""
+        total, own = self._totals[name], self._own_size(name)
+        return ModuleArea(
+            module=name, instances=instances, area_um2=total.area_um2,
+            gate_equivalents=self.library.gate_equivalents(total.area_um2), flip_flops=total.flip_flops,
+            cells=total.cells, own_area_um2=own.area_um2, own_cells=own.cells,
+        )  # fmt: skip
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Children of the top module, largest first, then its own cells."""
+        children: dict[str, list[str]] = {}
+        for instance, cell in self.modules[self.top]["cells"].items():
+            if cell["type"] in self.modules:
+                children.setdefault(cell["type"], []).append(instance)
+        found = []
+        for kind, names in children.items():
+            one, number = self._totals[kind], len(names)
+            size = _Size(number * one.area_um2, number * one.cells, number * one.flip_flops)
+            found.append(self._stage(kind, tuple(sorted(names)), size))
+        found.sort(key=lambda stage: (-stage.area_um2, stage.module))
+        return (*found, self._stage(self.top, (), self._own_size(self.top)))
+
+    def _stage(self, module: str, instances: tuple[str, ...], size: _Size) -> Stage:
+        return Stage(
+            module=module, instances=instances, area_um2=size.area_um2,
+            gate_equivalents=self.library.gate_equivalents(size.area_um2), flip_flops=size.flip_flops,
+            cells=size.cells,
+        )  # fmt: skip
 
 
 def is_design(body: Mapping[str, Any]) -> bool:
