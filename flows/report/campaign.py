@@ -156,24 +156,29 @@ def _cost_table(title: str, metrics: Sequence[Metric]) -> Table:
 
 
 def _physics(source: Path, folder: Path, result: dict[str, Any]) -> list[Section]:
+    return [_flipped_bits(source, folder, result), _ranking(folder, result), _in_beam(result)]
+
+
+def _flipped_bits(source: Path, folder: Path, result: dict[str, Any]) -> Section:
     picture = sensitivity_svg(Sensitivity.load(source / "sensitivity.npz"))
     with replacing(folder / "sensitivity.svg") as file:
         file.write(drawing.standalone(picture))
     width = len(result["places"])
     rows = [[f"bit {width - 1 - i}", f"{value:.4f}"] for i, value in enumerate(reversed(result["places"]))]
-    found = [
-        Section(
-            title="What a flipped weight bit does",
-            lead=(
-                f"All {result['bits']:,} weight bits on {result['sample']}, {result['elinks']} eLinks, median EMD"
-                f" without upset {result['emd_median']:.3f}. The worst bit changes the EMD by"
-                f" {result['largest_shift']:.2f} on average; {result['idle_bits']:,} bits change no frame of the"
-                " sample. The decoded module sum does not depend on weights: it travels in the frame."
-            ),
-            pictures=(Picture(markup=picture),),
-            tables=(table(["place in the weight", ">mean |change of the EMD|"], rows),),
-        )
-    ]
+    return Section(
+        title="What a flipped weight bit does",
+        lead=(
+            f"All {result['bits']:,} weight bits on {result['sample']}, {result['elinks']} eLinks, median EMD"
+            f" without upset {result['emd_median']:.3f}. The worst bit changes the EMD by"
+            f" {result['largest_shift']:.2f} on average; {result['idle_bits']:,} bits change no frame of the"
+            " sample. The decoded module sum does not depend on weights: it travels in the frame."
+        ),
+        pictures=(Picture(markup=picture),),
+        tables=(table(["place in the weight", ">mean |change of the EMD|"], rows),),
+    )
+
+
+def _ranking(folder: Path, result: dict[str, Any]) -> Section:
     header = [">Spearman", *(f">top {100 * top:g} %" for top in TOPS), ">bits for 90 %", ">bits for 99 %"]
     ranked = [
         [
@@ -200,18 +205,19 @@ def _physics(source: Path, folder: Path, result: dict[str, Any]) -> list[Section
             file.write(drawing.standalone(markup))
         caption = f"{result['bit_cost_um2']:.1f} µm² protect one bit (two copies and a voter)."
         pictures = (Picture(markup=markup, caption=caption),)
-    found.append(
-        Section(
-            title="Which bits to protect first",
-            lead=(
-                "Corruption is the sum over bits of the mean |change of the EMD|, as all bits flip at one rate. The"
-                " orders: measured, and by the Hessian of the loss as FKeras ranks (O. Weng et al., ACM J. Auton."
-                " Transport. Syst. (2024), doi 10.1145/3665334)."
-            ),
-            pictures=pictures,
-            tables=(table(["order of bits", *header], ranked),),
-        )
+    return Section(
+        title="Which bits to protect first",
+        lead=(
+            "Corruption is the sum over bits of the mean |change of the EMD|, as all bits flip at one rate. The"
+            " orders: measured, and by the Hessian of the loss as FKeras ranks (O. Weng et al., ACM J. Auton."
+            " Transport. Syst. (2024), doi 10.1145/3665334)."
+        ),
+        pictures=pictures,
+        tables=(table(["order of bits", *header], ranked),),
     )
+
+
+def _in_beam(result: dict[str, Any]) -> Section:
     beam = [
         [
             row["scheme"].replace("_", " "),
@@ -223,14 +229,9 @@ def _physics(source: Path, folder: Path, result: dict[str, Any]) -> list[Section
         for row in result["beam"]
     ]
     columns = ["scheme", ">upsets of weights a day", ">corrupted crossings a day", ">range", ">of all crossings"]
-    found.append(
-        Section(
-            title="Weights in beam",
-            lead="One chip at the largest flux of HGCAL, image loaded every ten hours.",
-            tables=(table(columns, beam),),
-            notes=(
-                "Flux 2e7 cm⁻² s⁻¹, 2.3e-14 cm² a flip-flop; the range is 2.0e-14 to 2.6e-14 cm² (ECON-D in protons).",
-            ),
-        )
+    return Section(
+        title="Weights in beam",
+        lead="One chip at the largest flux of HGCAL, image loaded every ten hours.",
+        tables=(table(columns, beam),),
+        notes=("Flux 2e7 cm⁻² s⁻¹, 2.3e-14 cm² a flip-flop; the range is 2.0e-14 to 2.6e-14 cm² (ECON-D in protons).",),
     )
-    return found
