@@ -7,7 +7,6 @@ expected clocks from `sim.lsm_crossbar.timing`; never from hardware.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +65,6 @@ __all__ = [
     "difference",
     "load_recordings",
     "play",
-    "verify",
     "verify_design",
 ]
 
@@ -355,86 +353,51 @@ def check_proofs(spec: CrossbarSpec, *, advance: Advance | None = None) -> tuple
     return proof_check(spec.name, proofs), proofs
 
 
-def verify(
-    spec: CrossbarSpec,
-    conductances: Conductances,
-    *,
-    journal: Journal,
-    seed: int = 1,
-    steps: int = 2000,
-    recordings: Sequence[tuple[str, Readout, BoolArray]] = (),
-    random_specs: int = 0,
-    mutants: int = 0,
-    mutant_spec: CrossbarSpec | None = None,
-    proofs: bool = True,
-    threads: int = 2,
-) -> VerificationReport:
-    """Verify the generated hardware of a spec.
+def verify_design(design: Design, journal: Journal, options: VerificationOptions) -> VerificationReport:
+    """Verify the generated hardware of a crossbar.
+
+    Directed stimulus and mutants are those of `campaign_spec`; recordings run on the conductances of the trained model,
+    whose ADCs the hardware gets.
 
     Parameters
     ----------
-    spec : CrossbarSpec
-    conductances : Conductances
-        Image whose ADCs the hardware gets, and on which recordings run.
+    design : Design
     journal : Journal
         Shows the steps as they run; receives every check as soon as it is known.
-    seed : int
-        Seed of all random choices.
-    steps : int
-        Random steps to compare with the golden model, at least, over all kinds of images.
-    recordings : sequence of (name, readout, spikes)
-        Samples of shape (n, steps, inputs) to compare with, too.
-    random_specs : int
-        Further random specs to run.
-    mutants : int
-        Mutants to try; 0 leaves the campaign out.
-    mutant_spec : CrossbarSpec, optional
-        Spec whose hardware is mutated; `campaign_spec` if left out.
-    proofs : bool
-        Whether to run the proofs.
-    threads : int
-        Cores to use.
+    options : VerificationOptions
+
+    Raises
+    ------
+    ValueError
+        If an option is for an encoder; see `load_recordings`.
     """
+    spec, seed, steps = design.spec, options.seed, options.crossings or design.crossings
+    if options.vectors:
+        raise ValueError(f"published vectors are for an encoder; {spec.name} is none")
+    with journal.step(f"{spec.name}: conductances and recordings"):
+        conductances, samples = load_recordings(spec, options.recordings, options.weights, options.count, seed)
     run = VerificationRun(spec, seed, journal)
-    if proofs:
+    if options.proofs:
         run.prove(proof_count(spec), lambda advance: check_proofs(spec, advance=advance))
     with journal.step(f"{spec.name}: Amaranth to Verilog to simulator"):
         bench = CrossbarBench(crossbar_verilog(spec, conductances))
     with journal.step(f"{spec.name}: random and corner conductances", total=steps) as advance:
         check = check_volume(bench, seed, steps, advance=advance)
     run.note(check)
-    for name, readout, spikes in recordings:
+    for name, readout, spikes in samples:
         with journal.step(f"{spec.name}: {name}"):
             check = check_recordings(bench, conductances, readout, spikes, name)
         run.note(check)
-    mutated = mutant_spec or campaign_spec()
+    mutated, mutants = campaign_spec(), options.mutants
     with journal.step(f"{mutated.name}: settings, reset, status, events in any order"):
         check = check_directed(mutated, seed)
     run.note(check)
-    for number in range(random_specs):
+    for number in range(options.random_specs):
         rng = np.random.default_rng((seed, number))
         drawn = random_spec(rng, f"RANDOM_{number}")
         with journal.step(f"{drawn.name}: random and corner conductances"):
             bench = CrossbarBench(crossbar_verilog(drawn, random_image(drawn, rng, "zero", random_adcs(drawn, rng))))
             check = check_volume(bench, seed + number, 400)
         run.note(check)
-    run.mutate(
-        mutated.name, mutants,
-        lambda advance: check_mutants(mutated, seed, mutants, threads=threads, advance=advance),
-    )  # fmt: skip
+    run.mutate(mutated.name, mutants, lambda advance: check_mutants(mutated, seed, mutants, advance=advance))
     return run.report()
-
-
-def verify_design(design: Design, journal: Journal, options: VerificationOptions) -> VerificationReport:
-    """`verify` for a crossbar of the command line. Raises ValueError for options that are an encoder's."""
-    spec = design.spec
-    if options.vectors:
-        raise ValueError(f"published vectors are for an encoder; {spec.name} is none")
-    with journal.step(f"{spec.name}: conductances and recordings"):
-        conductances, samples = load_recordings(
-            spec, options.recordings, options.weights, options.count, options.seed
-        )  # fmt: skip
-    return verify(
-        spec, conductances, journal=journal, seed=options.seed, steps=options.crossings or design.crossings,
-        recordings=samples, random_specs=options.random_specs, mutants=options.mutants, proofs=options.proofs,
-    )  # fmt: skip

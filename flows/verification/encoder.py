@@ -6,7 +6,6 @@ the bench that users run. Expected values come from the golden model or from pub
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +38,6 @@ __all__ = [
     "check_vectors",
     "check_volume",
     "play",
-    "verify",
     "verify_design",
 ]
 
@@ -202,47 +200,27 @@ def check_proofs(
     return proof_check(spec.name, proofs), proofs
 
 
-def verify(
-    spec: EncoderSpec,
-    *,
-    journal: Journal,
-    seed: int = 1,
-    crossings: int = 20_000,
-    vectors: Sequence[tuple[Path, Path, Path]] = (),
-    random_specs: int = 0,
-    mutants: int = 0,
-    mutant_spec: EncoderSpec | None = None,
-    proofs: bool = True,
-    threads: int = 2,
-) -> VerificationReport:
-    """Verify the generated hardware of a spec.
+def verify_design(design: Design, journal: Journal, options: VerificationOptions) -> VerificationReport:
+    """Verify the generated hardware of an encoder.
+
+    Mutants are those of `campaign_spec`, which builds in a minute and has the same stages; each random spec runs a
+    tenth of the crossings.
 
     Parameters
     ----------
-    spec : EncoderSpec
+    design : Design
     journal : Journal
         Shows the steps as they run; receives every check as soon as it is known.
-    seed : int
-        Seed of all random choices.
-    crossings : int
-        Random bunch crossings to compare with the golden model, at least.
-    vectors : sequence of (words, settings, frames)
-        Published vectors to compare with; for the spec they were made for.
-    random_specs : int
-        Further random specs to run, `crossings` / 10 each.
-    mutants : int
-        Mutants to try; 0 leaves the campaign out.
-    mutant_spec : EncoderSpec, optional
-        Spec whose hardware is mutated; `campaign_spec` if left out: it builds in a minute and has the same stages.
-    proofs : bool
-        Whether to run the proofs.
-    threads : int
-        Cores to use.
+    options : VerificationOptions
 
-    Returns
-    -------
-    VerificationReport
+    Raises
+    ------
+    ValueError
+        If an option is for a crossbar.
     """
+    spec, seed, crossings = design.spec, options.seed, options.crossings or design.crossings
+    if options.recordings is not None or options.weights is not None:
+        raise ValueError(f"recordings and weights to verify with are for a crossbar; {spec.name} is none")
     run = VerificationRun(spec, seed, journal)
 
     def bench_of(built: EncoderSpec) -> EncoderBench:
@@ -251,35 +229,22 @@ def verify(
 
     def volume(bench: EncoderBench, seed_: int, count: int) -> Check:
         with journal.step(f"{bench.design.spec.name}: random crossings", total=count) as advance:
-            return check_volume(bench, seed_, count, threads=threads, advance=advance)
+            return check_volume(bench, seed_, count, advance=advance)
 
-    if proofs:
-        run.prove(proof_count(spec), lambda advance: check_proofs(spec, threads=threads, advance=advance))
+    if options.proofs:
+        run.prove(proof_count(spec), lambda advance: check_proofs(spec, advance=advance))
     bench = bench_of(spec)
     run.note(volume(bench, seed, crossings))
     with journal.step(f"{spec.name}: directed crossings") as advance:
         check = check_directed(bench, seed, advance=advance)
     run.note(check)
-    for words, settings, frames in vectors:
+    for words, settings, frames in options.vectors:
         with journal.step(f"{frames.name}: published vectors"):
             check = check_vectors(bench, words, settings, frames)
         run.note(check)
-    for number in range(random_specs):
+    for number in range(options.random_specs):
         drawn = random_spec(np.random.default_rng((seed, number)), f"RANDOM_{number}")
         run.note(volume(bench_of(drawn), seed + number, max(1, crossings // 10)))
-    mutated = mutant_spec or campaign_spec()
-    run.mutate(
-        mutated.name, mutants,
-        lambda advance: check_mutants(mutated, seed, mutants, threads=threads, advance=advance),
-    )  # fmt: skip
+    mutated, mutants = campaign_spec(), options.mutants
+    run.mutate(mutated.name, mutants, lambda advance: check_mutants(mutated, seed, mutants, advance=advance))
     return run.report()
-
-
-def verify_design(design: Design, journal: Journal, options: VerificationOptions) -> VerificationReport:
-    """`verify` for an encoder of the command line. Raises ValueError for options that are a crossbar's."""
-    if options.recordings is not None or options.weights is not None:
-        raise ValueError(f"recordings and weights to verify with are for a crossbar; {design.spec.name} is none")
-    return verify(
-        design.spec, journal=journal, seed=options.seed, crossings=options.crossings or design.crossings,
-        vectors=options.vectors, random_specs=options.random_specs, mutants=options.mutants, proofs=options.proofs,
-    )  # fmt: skip

@@ -31,7 +31,7 @@ from flows.tools.yosys import YosysError, run_yosys
 
 __all__ = [
     "CampaignResult", "Kind", "Mutant", "Outcome", "elaborate", "find_mutants", "module_equivalent",
-    "module_equivalent_from_reset", "run_campaign", "schemata", "stages",
+    "module_equivalent_from_reset", "mutate", "run_campaign", "schemata", "stages",
 ]  # fmt: skip
 
 
@@ -316,7 +316,7 @@ def _cell(kind: str, name: str, *, A: str, Y: str, A_WIDTH: int, Y_WIDTH: int) -
     return Cell(name=name, type=kind, attributes={}, parameters=parameters, connections={"A": A, "Y": Y})
 
 
-def _mutate(module: RtlilModule, mutants: Iterable[Mutant], switched: bool) -> RtlilModule:
+def mutate(module: RtlilModule, mutants: Iterable[Mutant], switched: bool) -> RtlilModule:
     """A copy with mutants behind switches, or (for one mutant) simply in force."""
     result = replace(module, wires=dict(module.wires), cells=list(module.cells), connections=list(module.connections))
     for mutant in mutants:
@@ -356,7 +356,7 @@ def schemata(modules: Mapping[str, RtlilModule], top: str, mutants: Sequence[Mut
     for mutant in mutants:
         by_module.setdefault(mutant.module, []).append(mutant)
     text = "autoidx 1000000\n" + "".join(
-        _mutate(module, by_module.get(name, ()), True).text() for name, module in modules.items()
+        mutate(module, by_module.get(name, ()), True).text() for name, module in modules.items()
     )
     with tempfile.TemporaryDirectory(prefix="liquidcal-mutation-") as folder:
         work = Path(folder)
@@ -489,7 +489,7 @@ def _flat(
     script = ""
     for side in ("gold", "gate"):
         text = "".join(
-            (_mutate(module, [mutant], False) if side == "gate" and name == mutant.module else module).text()
+            (mutate(module, [mutant], False) if side == "gate" and name == mutant.module else module).text()
             for name, module in parts.items()
         )
         (work / f"{side}.il").write_text("autoidx 1000000\n" + text)
