@@ -245,8 +245,7 @@ _OPEN: dict[Job, Any] = {}
 def open_engine(job: Job) -> Any:
     """The engine of a job in this process; another job's is closed."""
     if job not in _OPEN:
-        for other in list(_OPEN):
-            _OPEN.pop(other).close()
+        close_engines()
         workload = make_workload(job.spec, job.loading, seed=job.seed)
         if job.engine == "netlist":
             _OPEN[job] = import_module("flows.campaign.netlist").NetlistEngine(
@@ -261,6 +260,12 @@ def open_engine(job: Job) -> Any:
 
             _OPEN[job] = RtlEngine(workload, job.scheme, bits=chip_bits(job.spec, job.scheme, job.loading))
     return _OPEN[job]
+
+
+def close_engines() -> None:
+    """Close what `open_engine` opened in this process."""
+    while _OPEN:
+        _OPEN.popitem()[1].close()
 
 
 def _run(job: Job, faults: Sequence[Fault]) -> list[Outcome]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -12,12 +13,25 @@ from flows.campaign.faults import Fault, Kind, Schedule, Target
 from flows.campaign.outcome import Outcome
 from flows.campaign.workload import Workload
 from flows.common.errors import FlowError
-from flows.designs.storage_bits import Stratum
+from flows.designs.storage_bits import StorageBit, Stratum, storage_bits
+from hw.common.registered import described
 from hw.common.scheme import Scheme
+from hw.hgcal_encoder.chip import Chip
 from hw.hgcal_encoder.coded_words import WordMap
+from hw.hgcal_encoder.control import ControlLogic
 from sim.hgcal_encoder.configuration.chip_registers import image_masks
 
-__all__ = ["RESET", "WATCHED", "Engine", "EngineError", "check_bus", "check_crossing", "schedule_of", "watched"]
+__all__ = [
+    "RESET",
+    "WATCHED",
+    "ChipEngine",
+    "Engine",
+    "EngineError",
+    "check_bus",
+    "check_crossing",
+    "schedule_of",
+    "watched",
+]
 
 RESET: Target = ("rst", 0)
 """Target of a transient on the reset of the chip."""
@@ -54,6 +68,46 @@ class Engine(Protocol):
             If a target does not exist or a crossing is outside the workload; the message names the fault.
         """
         ...
+
+
+class ChipEngine(ABC):
+    """Engine on one form of a whole chip, with what is known of the chip in any form.
+
+    Parameters
+    ----------
+    workload : Workload
+    scheme : Scheme
+    bits : sequence of StorageBit, optional
+        Flip-flops, if they are at hand.
+
+    Attributes
+    ----------
+    name : str
+        See `Engine`.
+    shell : Chip
+        The chip described, not elaborated.
+    latency : int
+        Clocks from words to frames.
+    schedule : Schedule
+        When faults may be injected.
+    run_bit : int
+        Bit of the state of control that lets the chip run.
+    """
+
+    name: str
+
+    def __init__(self, workload: Workload, scheme: Scheme, bits: Sequence[StorageBit] | None = None) -> None:
+        spec, loading = workload.spec, workload.loading
+        self.workload, self.scheme = workload, scheme
+        self.bits = tuple(bits) if bits is not None else storage_bits(spec, scheme, loading)
+        self.shell = described(Chip, spec=spec, scheme=scheme, loading=loading)
+        self.latency = int(self.shell.latency)
+        self.schedule = schedule_of(workload, scheme, self.latency)
+        self.run_bit: int = described(ControlLogic, **self.shell.control_parameters()).state_fields["direct"][0]
+
+    @abstractmethod
+    def run(self, faults: Sequence[Fault]) -> Sequence[Outcome]:
+        """As `Engine.run`."""
 
 
 def watched(fault: Fault, schedule: Schedule, latency: int, *, longest: int) -> int:

@@ -37,7 +37,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from flows.campaign.engine import RESET, WATCHED, EngineError, check_bus, check_crossing, schedule_of, watched
+from flows.campaign.engine import RESET, WATCHED, ChipEngine, EngineError, check_bus, check_crossing, watched
 from flows.campaign.faults import Fault, Kind, Target
 from flows.campaign.outcome import Outcome, judged
 from flows.campaign.store import stored_values
@@ -61,11 +61,8 @@ from flows.netlist.gate_simulation import GateSimulator, from_lanes
 from flows.netlist.netlist import Netlist, netlist_from_json
 from flows.synthesis.recipe import Recipe
 from flows.synthesis.result import load_result
-from flows.tools.rtlil import RtlilModule, constant, parse_rtlil
-from hw.common.registered import described
+from flows.tools.rtlil import parse_rtlil
 from hw.common.scheme import Scheme
-from hw.hgcal_encoder.chip import Chip
-from hw.hgcal_encoder.control import ControlLogic
 
 __all__ = ["ChipNetlist", "NetlistEngine", "map_chip"]
 
@@ -158,7 +155,7 @@ class ChipNetlist:
         finally:
             if collecting:
                 gc.enable()
-        library = read_power_library(cell_library(result.metrics[0].library).liberty)
+        library = read_power_library(cell_library(result.library).liberty)
         names = _flip_flop_names(netlist, (folder / "mapped.il").read_text())
         return cls(netlist, library, names, hashlib.sha256(text.encode()).hexdigest())
 
@@ -170,7 +167,7 @@ def _flip_flop_names(netlist: Netlist, mapped: str) -> dict[Target, int]:
     for name, module in parse_rtlil(mapped, _FLIP_FLOP).items():
         outputs[name] = [(cell.name, module.bits(cell.connections["Q"])[0]) for cell in module.cells]
         if outputs[name]:
-            aliases[name] = _aliases(module)
+            aliases[name] = module.aliases()
     found: dict[Target, int] = {}
     for instance in netlist.instances:
         places = {name: instance.first_cell + i for i, name in enumerate(instance.cell_names)}
@@ -183,42 +180,6 @@ def _flip_flop_names(netlist: Netlist, mapped: str) -> dict[Target, int]:
                     name = matched[1].removeprefix("\\")
                     found[prefix + name, int(matched[2])] = places[cell]
     return found
-
-
-def _aliases(module: RtlilModule) -> dict[str, list[str]]:
-    """Further names of each net of a module, bit by bit."""
-    found: dict[str, list[str]] = {}
-    for left, right in module.connections:
-        for name, net in zip(module.bits(left), module.bits(right), strict=True):
-            if name.startswith("\\") and not constant(net):
-                found.setdefault(net, []).append(name)
-    return found
-
-
-@njit(cache=True, nogil=True)
-def _edge(values, states, data, counter, new, capture):  # type: ignore[no-untyped-def]
-    """Take data into all flip-flops at once; which lanes then differ from lane 0, elsewhere and in error counters."""
-    width = values.shape[1]
-    different = np.zeros(width, np.uint64)
-    counted = np.zeros(width, np.uint64)
-    if capture:
-        for k in range(len(states)):
-            for w in range(width):
-                new[k, w] = values[data[k], w]
-    else:
-        for k in range(len(states)):
-            for w in range(width):
-                new[k, w] = values[states[k], w]
-    for k in range(len(states)):
-        one = np.uint64(0) - (new[k, 0] & np.uint64(1))
-        for w in range(width):
-            values[states[k], w] = new[k, w]
-            change = new[k, w] ^ one
-            if counter[k]:
-                counted[w] |= change
-            else:
-                different[w] |= change
-    return different, counted
 
 
 @njit(cache=True, nogil=True)
@@ -275,17 +236,15 @@ class _Lane:
         self.frames: list[npt.NDArray[np.uint32]] = []
 
 
-class NetlistEngine:
+class NetlistEngine(ChipEngine):
     """Engine on the mapped netlist.
 
     Parameters
     ----------
-    workload : Workload
-    scheme : Scheme
+    workload, scheme, bits
+        See `ChipEngine`.
     chip : ChipNetlist, optional
         Where it is not the generated one (to show that a broken one is found out).
-    bits : sequence of StorageBit, optional
-        Flip-flops, if they are at hand.
     words : int
         Machine words per net: 64 faults live in each at the same time, less the lane without fault.
     keep_frames : bool
@@ -297,10 +256,6 @@ class NetlistEngine:
 
     Attributes
     ----------
-    name : str
-    latency : int
-        Clocks from words to frames.
-    schedule : Schedule
     nets : tuple of Target
         Targets of transients at the heart of protection: the reset and the write enables of bytes.
     compared : int
@@ -326,16 +281,11 @@ class NetlistEngine:
         library: str = "nangate45",
         clock_gating: bool = False,
     ) -> None:
-        spec, loading = workload.spec, workload.loading
-        self.workload, self.scheme, self.keep_frames = workload, scheme, keep_frames
-        described_chip = described(Chip, spec=spec, scheme=scheme, loading=loading)
-        self.latency = int(described_chip.latency)
-        self.bits = tuple(bits) if bits is not None else storage_bits(spec, scheme, loading)
-        whole = schedule_of(workload, scheme, self.latency)
-        self.schedule = replace(whole, last=min(whole.last, whole.first + INJECTED - 1))
-        fields = described(ControlLogic, **described_chip.control_parameters()).state_fields
-        self._run_bit = fields["direct"][0]
-        design = EncoderDesign(spec=spec, scheme=scheme, loading=loading, clock_gating=clock_gating)
+        super().__init__(workload, scheme, bits)
+        spec = workload.spec
+        self.keep_frames = keep_frames
+        self.schedule = replace(self.schedule, last=min(self.schedule.last, self.schedule.first + INJECTED - 1))
+        design = EncoderDesign(spec=spec, scheme=scheme, loading=workload.loading, clock_gating=clock_gating)
         self.chip = chip or ChipNetlist.load(map_chip(design, cell_library(library)))
         clocks = ("clk", *design.internal_clocks)
         one = GateSimulator(self.chip.netlist, self.chip.library, words=1, clock=clocks)
@@ -473,38 +423,29 @@ class NetlistEngine:
         for target, value in stored_values(w.spec, self.scheme, w.loading, w.image, self.bits).items():
             states[self._storage[target]] = _ALL if value else 0
         for bit in self.bits:
-            if bit.stratum is Stratum.CONTROL and bit.bit == self._run_bit and _is_control_state(bit.path):
+            if bit.stratum is Stratum.CONTROL and bit.bit == self.run_bit and _is_control_state(bit.path):
                 states[self._storage[bit.path, bit.bit]] = _ALL
         one.lower_clocks()
         return states
 
-    def _advance(self, simulator: GateSimulator, new: Words, taken: bool = False) -> tuple[Words, Words]:
-        """The edge that ends a crossing, and what the internal clock does after it: as `_edge`.
+    def _advance(self, simulator: GateSimulator, taken: bool = False) -> tuple[Words, Words]:
+        """The edge that ends a crossing, and what the internal clock does after it: as `_compare`.
 
         Parameters
         ----------
         simulator : GateSimulator
             With its logic evaluated.
-        new : ndarray of uint64, shape (storages, words)
-            Room to work in.
         taken : bool
             Flip-flops have taken their data at the common edge.
         """
-        if self._gated:
-            if not taken:
-                self._take(simulator)
-            simulator.lower_clocks()
-            seen: tuple[Words, Words] = _compare(simulator.values, self._kept_states, self._kept_counter)
-            return seen
-        whole = not len(self._internal) and not taken
-        if len(self._internal) and not taken:
+        if not taken:
             self._take(simulator)
+        if self._gated:
+            simulator.lower_clocks()
         for _ in range(self.workload.spec.reuse - 1 if len(self._internal) else 0):
             simulator.evaluate()
             simulator.capture(self._internal)
-        found: tuple[Words, Words] = _edge(
-            simulator.values, simulator.state_rows, simulator.data_rows, self._counter, new, whole
-        )
+        found: tuple[Words, Words] = _compare(simulator.values, self._kept_states, self._kept_counter)
         return found
 
     def _take(self, simulator: GateSimulator, settled: bool = False) -> None:
@@ -560,7 +501,6 @@ class NetlistEngine:
         """Run without fault: frames of the golden model, answers of the register map; keep states on the way."""
         w = self.workload
         low = np.zeros(w.crossings, np.int64)
-        new = np.empty((one.storages, 1), np.uint64)
         one.state = self._start
         for crossing in range(w.crossings):
             if crossing % _EVERY == 0 and crossing <= self.schedule.last:
@@ -575,7 +515,7 @@ class NetlistEngine:
                         f"{self.chip.netlist.top} without fault: the frame of crossing {crossing - self.latency}"
                         f" differs from the golden model in {int((seen != self._frames[crossing]).sum())} bits"
                     )
-            self._advance(one, new)
+            self._advance(one)
         check_bus(self.chip.netlist.top, w, w.sda & (1 - low))
 
     # -------------------------------------------------------------------------------------------------------- faults
@@ -599,15 +539,7 @@ class NetlistEngine:
         return found
 
     def run(self, faults: Sequence[Fault]) -> Sequence[Outcome]:
-        """One outcome for each fault, in order.
-
-        Raises
-        ------
-        EngineError
-            If lane 0 does not do what the golden model says.
-        ValueError
-            If a target does not exist or a crossing is outside the workload.
-        """
+        """One outcome for each fault, in order. Raises EngineError if lane 0 does not do what the golden model says."""
         events = [self._events(number, fault) for number, fault in enumerate(faults)]
         waiting = sorted(range(len(faults)), key=lambda number: faults[number].clock)
         outcomes: dict[int, Outcome] = {}
@@ -667,7 +599,7 @@ class NetlistEngine:
             if pulses:
                 self._take(sim, settled=resets)
                 self._pulse([])
-            different, counted = self._advance(sim, self._new, taken=bool(pulses))
+            different, counted = self._advance(sim, taken=bool(pulses))
             done = self._finished(crossing, lanes, different, counted, outcomes)
             if done:
                 _restore(sim.values, sim.state_rows, self._lane_mask(done))
@@ -683,7 +615,6 @@ class NetlistEngine:
     def _widest(self) -> GateSimulator:
         """All words again; their values are of no use any more."""
         self._simulator = self._wide
-        self._new = np.empty((self._wide.storages, self._wide.words), np.uint64)
         return self._simulator
 
     def _narrow(
@@ -700,7 +631,6 @@ class NetlistEngine:
         narrow.set_port("rst", np.zeros((1, 1), np.uint64))
         narrow.lower_clocks()
         self._simulator = narrow
-        self._new = np.empty((narrow.storages, narrow.words), np.uint64)
         return (
             {number[old]: state for old, state in lanes.items()},
             {crossing: [(number[lane], what) for lane, what in waiting] for crossing, waiting in due.items()},

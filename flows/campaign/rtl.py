@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 
-from flows.campaign.engine import RESET, WATCHED, EngineError, check_bus, check_crossing, schedule_of, watched
+from flows.campaign.engine import RESET, WATCHED, ChipEngine, EngineError, check_bus, check_crossing, watched
 from flows.campaign.faults import Fault, Kind, Target
 from flows.campaign.outcome import Outcome, judged
 from flows.campaign.store import reset_image, stored_values
@@ -36,13 +36,11 @@ from flows.common.content_cache import (
     module_file,
     tool_versions,
 )
-from flows.designs.storage_bits import StorageBit, Stratum, storage_bits
+from flows.designs.storage_bits import StorageBit, Stratum
 from flows.simulation.native import FastClock, NativeModel, build_native
 from flows.tools.verilog import Port, separate_clock, split_modules
-from hw.common.registered import described
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.chip import Chip
-from hw.hgcal_encoder.control import ControlLogic
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import EncoderSpec
 
@@ -189,17 +187,15 @@ def _hook_nets(text: str) -> str:
     return text.replace("endmodule", "".join(added) + "endmodule", 1)
 
 
-class RtlEngine:
+class RtlEngine(ChipEngine):
     """Engine on the generated Verilog. Use as a context manager, or `close` it.
 
     Parameters
     ----------
-    workload : Workload
-    scheme : Scheme
+    workload, scheme, bits
+        See `ChipEngine`.
     verilog : str, optional
         Text of the chip, where it is not the generated one (to show that a broken one is found out).
-    bits : sequence of StorageBit, optional
-        Flip-flops, if they are at hand.
     seed : int
         Seed of variables without initial value.
     optimise : str
@@ -209,10 +205,10 @@ class RtlEngine:
 
     Attributes
     ----------
-    name : str
-    latency : int
-        Clocks from words to frames.
-    schedule : Schedule
+    hooks : dict of str to int
+        Number of each hook by the path of its flip-flop, or by its own name at outputs of control.
+    enables : list of str
+        Variables with which the clock of the store ticks: `tick_store_with`.
     nets : tuple of Target
         Targets of transients: write enable, swap and run of each copy of control, and the reset.
 
@@ -235,21 +231,16 @@ class RtlEngine:
         optimise: str = "-O1",
         timeout_s: float = 1800.0,
     ) -> None:
+        super().__init__(workload, scheme, bits)
         spec, loading = workload.spec, workload.loading
-        self.workload, self.scheme = workload, scheme
         self.top = f"{spec.name}_CHIP"
-        chip = described(Chip, spec=spec, scheme=scheme, loading=loading)
-        self.latency = int(chip.latency)
-        self._parts = max(chip.parts) + 1 if loading is Loading.GUARDED else 0
-        self._control = described(ControlLogic, **chip.control_parameters()).state_fields
-        self.bits = tuple(bits) if bits is not None else storage_bits(spec, scheme, loading)
-        self.schedule = schedule_of(workload, scheme, self.latency)
+        self._parts = max(self.shell.parts) + 1 if loading is Loading.GUARDED else 0
         self._store_clock = has_store_clock(scheme, loading)
         text = (
             hooked_chip(spec, scheme, loading) if verilog is None else add_hooks(verilog, self.top, self._store_clock)
         )
         self.library, self.ports = build(text, self.top, spec.reuse, optimise, timeout_s)
-        self._hooks: dict[str, int] = {}
+        self.hooks: dict[str, int] = {}
         self._hook_lines: list[str] = []
         for path in dict.fromkeys(bit.path for bit in self.bits):
             scope, _, signal = path.rpartition(".")
@@ -257,13 +248,13 @@ class RtlEngine:
         for name, width in re.findall(r"^  reg (?:\[(?:\d+):0\] )?(hook__\w+)( )/\*verilator", text, re.MULTILINE):
             self._hook(name, f"TOP.harness.dut {name}{width}".rstrip())
         enables = re.findall(r"^  wire (hook__\w+__write_enable)__driven /\*verilator", text, re.MULTILINE)
-        self._enables = [f"TOP.harness.dut {name}{part}" for name in enables for part in ("__driven", "__now")]
+        self.enables = [f"TOP.harness.dut {name}{part}" for name in enables for part in ("__driven", "__now")]
         self._open(seed)
         self._load()
-        self._check()
+        self.check()
 
     def _hook(self, name: str, line: str) -> None:
-        self._hooks[name] = len(self._hooks)
+        self.hooks[name] = len(self.hooks)
         self._hook_lines.append(line)
 
     def _open(self, seed: int) -> None:
@@ -290,16 +281,29 @@ class RtlEngine:
         self._handle: int | None = code.faults_open(seed)
         for bind, lines in (
             (code.faults_bind_hooks, self._hook_lines),
-            (code.faults_bind_enables, self._enables),
             (code.faults_bind_state, self._state_lines()),
         ):
-            missing = bind(self._handle, "".join(f"{line}\n" for line in lines).encode())
-            if missing >= 0:
-                raise ValueError(f"the simulated chip has no variable {lines[missing]!r}")
-        inside = np.array([path.startswith("registers") for path in self._hooks], np.uint8)
+            self._bind(bind, lines)
+        self.tick_store_with(self.enables)
+        inside = np.array([path.startswith("registers") for path in self.hooks], np.uint8)
         # a store without correction stands still even after an upset
         code.faults_store(self._handle, inside.ctypes.data, int(self.scheme is not Scheme.NONE))
         self._packer = _Packer(self.ports)
+
+    def _bind(self, bind: Callable[[int | None, bytes], int], lines: Sequence[str]) -> None:
+        missing = bind(self._handle, "".join(f"{line}\n" for line in lines).encode())
+        if missing >= 0:
+            raise ValueError(f"the simulated chip has no variable {lines[missing]!r}")
+
+    def tick_store_with(self, enables: Sequence[str]) -> None:
+        """Let the clock of the store tick when one of these variables is not 0; `enables` after a build.
+
+        Parameters
+        ----------
+        enables : sequence of str
+            Scope and name of each, with a blank between them.
+        """
+        self._bind(self._code.faults_bind_enables, enables)
 
     def _state_lines(self) -> list[str]:
         """Parts of flip-flop variables for the comparison of states, error counters apart."""
@@ -343,7 +347,7 @@ class RtlEngine:
         """Nets that transients may be injected into."""
         found = [
             (name, bit)
-            for name in self._hooks
+            for name in self.hooks
             if (port := name.rpartition("__")[2]) in _ENABLES and name.startswith("hook__")
             for bit in range(self._parts if port == "swap" else 1)
         ]
@@ -357,7 +361,7 @@ class RtlEngine:
     def _events(self, found: list[tuple[int, str, int]]) -> npt.NDArray[np.void]:
         events = np.zeros(len(found), _EVENT)
         for i, (delay, name, bit) in enumerate(sorted(found, key=lambda event: event[0])):
-            events[i] = (delay, self._hooks[name], bit)
+            events[i] = (delay, self.hooks[name], bit)
         return events
 
     def _rows(
@@ -385,9 +389,8 @@ class RtlEngine:
         after = stored_values(*parameters, w.image, self.bits)
         row = 4
         events = [(row, path, bit) for (path, bit), value in after.items() if value != before[path, bit]]
-        (run,) = (bit for bit in self._control["direct"][:1])
         for path in dict.fromkeys(bit.path for bit in self.bits if bit.path.startswith("control")):
-            events.append((row, path, run))
+            events.append((row, path, self.run_bit))
         # the pipeline is filled with empty crossings, and a scrubber starts at its first row with the reset
         walk = self.schedule.rows or 1
         rows = -(-(row + 2 * self.latency) // walk) * walk
@@ -397,7 +400,7 @@ class RtlEngine:
         self._rows(stimulus[3:], events)
         self._code.faults_keep(self._handle)
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Run without fault: frames of the golden model, answers of the register map, and states to compare with."""
         w = self.workload
         self._stimulus = self._packer.pack({"words": w.words, "scl": w.scl, "sda": w.sda}, w.crossings)
@@ -439,8 +442,8 @@ class RtlEngine:
                 path, bit = target
                 if target == RESET:
                     hook = -1
-                elif path in self._hooks:
-                    hook = self._hooks[path]
+                elif path in self.hooks:
+                    hook = self.hooks[path]
                 else:
                     raise ValueError(f"fault {number}: the chip has no signal {path!r}")
                 for more in range(fault.width if fault.kind is Kind.TRANSIENT else 1):
@@ -462,12 +465,8 @@ class RtlEngine:
     def run(self, faults: Sequence[Fault]) -> Sequence[Outcome]:
         """One outcome for each fault, in order.
 
-        Raises
-        ------
-        EngineError
-            If the chip without fault is not in the states of the run that was compared with the golden model.
-        ValueError
-            If a target does not exist or a crossing is outside the workload.
+        Raises EngineError if the chip without fault is not in the states of the run that was compared with the golden
+        model.
         """
         if self._handle is None:
             raise ValueError("the engine is closed")

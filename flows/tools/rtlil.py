@@ -126,6 +126,15 @@ class RtlilModule:
             raise ValueError(f"module {self.name}: not a sigspec: {spec!r}")
         return found
 
+    def aliases(self) -> dict[str, list[str]]:
+        """Public names of each net of the module, bit by bit, that connections give it beside its own."""
+        found: dict[str, list[str]] = {}
+        for left, right in self.connections:
+            for name, net in zip(self.bits(left), self.bits(right), strict=True):
+                if name.startswith("\\") and not constant(net):
+                    found.setdefault(net, []).append(name)
+        return found
+
     def text(self) -> str:
         """The module as RTLIL text."""
         lines = [*self.attributes, f"module \\{self.name}"]

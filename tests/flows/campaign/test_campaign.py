@@ -270,13 +270,13 @@ def test_a_chip_that_is_wrong_without_any_fault_is_refused(workload: Workload, b
     kept = broken.workload
     broken.workload = replace(workload, frames=frames)
     with pytest.raises(EngineError, match="differ from the golden model, the first at crossing 700"):
-        broken._check()
+        broken.check()
     broken.workload = kept
     broken.restart()
-    broken._check()
+    broken.check()
 
 
-def always(engine: RtlEngine) -> bytes:
+def always(engine: RtlEngine) -> list[str]:
     """As names of a write enable: a stored byte with several ones, and a hook that is 0; they differ at all times."""
     image = engine.workload.image
     path = next(
@@ -285,8 +285,8 @@ def always(engine: RtlEngine) -> bytes:
         if (found := re.search(r"byte_([0-9a-f]{4})", bit.path)) and image[int(found[1], 16)].bit_count() >= 4
     )
     scope, _, signal = path.rpartition(".")
-    unused = next(name for name in engine._hooks if name.endswith("__run"))
-    return f"TOP.harness.dut.{scope} {signal}\nTOP.harness.dut {unused}\n".encode()
+    unused = next(name for name in engine.hooks if name.endswith("__run"))
+    return [f"TOP.harness.dut.{scope} {signal}", f"TOP.harness.dut {unused}"]
 
 
 def test_a_store_with_its_own_clock_comes_to_the_same_as_one_that_always_ticks(
@@ -299,12 +299,11 @@ def test_a_store_with_its_own_clock_comes_to_the_same_as_one_that_always_ticks(
         faults += double_flips(engine.bits, engine.schedule, seed=7, count=40)
         faults += transients(engine.nets, engine.schedule, seed=7, stratum="control", repeats=2)
         found = [result(outcome) for outcome in engine.run(faults)]
-        bind = engine._code.faults_bind_enables
         try:
-            assert bind(engine._handle, always(engine)) == -1
+            engine.tick_store_with(always(engine))
             assert [result(outcome) for outcome in engine.run(faults)] == found
         finally:
-            bind(engine._handle, "".join(f"{line}\n" for line in engine._enables).encode())
+            engine.tick_store_with(engine.enables)
 
 
 @pytest.mark.timeout(900)

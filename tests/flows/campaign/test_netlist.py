@@ -26,7 +26,6 @@ from flows.netlist.netlist import CellGroup, Netlist
 from flows.physical.mapped import Mapped
 from flows.steps.synthesis import synthesise_design
 from flows.synthesis.recipe import Recipe
-from flows.tools.rtlil import parse_rtlil
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.encoder import Encoder
@@ -271,25 +270,6 @@ def test_bad_targets_are_named(engine: NetlistEngine) -> None:
         engine.run([late])
 
 
-def test_names_of_nets_are_read_from_rtlil_as_yosys_writes_it() -> None:
-    """Private nets with a width, constants without one, concatenations."""
-    text = """module \\m
-  wire width 32 \\zero
-  wire $1
-  wire width 3 $whole
-  wire width 3 \\c
-  wire width 4 \\d
-  connect \\zero 0
-  connect \\c $whole
-  connect \\d { 1'0 \\c [2:1] $1 }
-end
-"""
-    assert netlist._aliases(parse_rtlil(text)["m"]) == {
-        "$whole [0]": ["\\c [0]"], "$whole [1]": ["\\c [1]"], "$whole [2]": ["\\c [2]"], "$1 [0]": ["\\d [0]"],
-        "\\c [1]": ["\\d [1]"], "\\c [2]": ["\\d [2]"],
-    }  # fmt: skip
-
-
 def test_few_lanes_and_many_come_to_the_same(engine: NetlistEngine, workload: Workload) -> None:
     """Many are narrowed to one word when the last faults are watched; one word never is."""
     faults = double_flips(engine.bits, engine.schedule, seed=4, count=120)
@@ -330,13 +310,21 @@ def test_flips_after_clock_gates_are_corrected(gated: NetlistEngine) -> None:
 
 def test_a_campaign_runs_on_the_netlist_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(netlist, "NetlistEngine", lambda *_, **options: asked.append(options["clock_gating"]))
+
+    class Asked:
+        def __init__(self, *_: object, clock_gating: bool, **__: object) -> None:
+            asked.append(clock_gating)
+
+        def close(self) -> None: ...
+
+    campaign.close_engines()
+    monkeypatch.setattr(netlist, "NetlistEngine", Asked)
     for clock_gating in (False, True):
         job = Job(
             spec=SPEC, scheme=Scheme.SECDED, loading=Loading.DIRECT, engine="netlist", clock_gating=clock_gating
         )  # fmt: skip
-        monkeypatch.setattr(campaign, "_OPEN", {})
         campaign.open_engine(job)
+    campaign.close_engines()
     assert asked == [False, True]
 
 
@@ -359,7 +347,7 @@ def test_a_gate_that_stays_shut_is_found(gated: NetlistEngine) -> None:
     (enable,) = net(gated.chip, f"{path}.enable").tolist()
     faults = flips(gated.bits, f"{path}.", 50)
     assert uncorrected(gated.run(faults)) == []
-    broken = NetlistEngine(gated.workload, gated.scheme, chip=gated.broken(chip, {enable: 0}), bits=gated.bits, words=4)
-    outcomes = broken.run(faults)
+    shut = broken(gated.chip, {enable: 0})
+    outcomes = NetlistEngine(gated.workload, gated.scheme, chip=shut, bits=gated.bits, words=4).run(faults)
     assert len(outcomes) == {Scheme.SECDED: 13, Scheme.TMR_REGISTERS: 8}[gated.scheme]
     assert all(o.persistent for o in outcomes)

@@ -8,7 +8,7 @@ import pytest
 from flows.formal import dot_product as dot_product_proofs
 from flows.formal import encoder as proofs
 from flows.formal.solver import Status, prove_equal, prove_reset
-from flows.verification.mutation import Kind, _mutate, elaborate, find_mutants
+from flows.verification.mutation import Kind, elaborate, find_mutants, mutate
 from hw.common.export import to_rtlil
 from hw.hgcal_encoder import dot_product
 from hw.hgcal_encoder.dot_product import DotProduct, DotProductFormat
@@ -76,7 +76,7 @@ def test_broken_hardware_is_refuted() -> None:
     ports = "input [27:0] module_sum, output [8:0] sum_code, output [4:0] shift"
     call = "hardware h(.module_sum(module_sum), .sum_code(sum_code), .shift(shift));\nendmodule\n"
     module = modules["hardware"]
-    texts = ["autoidx 1000000\n" + m.text() for m in (module, _mutate(module, [broken], False))]
+    texts = ["autoidx 1000000\n" + m.text() for m in (module, mutate(module, [broken], False))]
     right = texts[0].replace("\\hardware", "\\right")
     gold = f"module gold({ports});\n  {call.replace('hardware', 'right')}"
     gate = f"module gate({ports});\n  {call}"

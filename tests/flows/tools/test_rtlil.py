@@ -79,3 +79,22 @@ def test_only_some_cells_are_read() -> None:
     assert some.wires == parse_rtlil(text)["top"].wires
     assert some.wire_attributes == parse_rtlil(text)["top"].wire_attributes
     assert some.bits(some.cells[0].connections["Q"]) == ["\\q [0]"]
+
+
+def test_names_of_nets_are_read_from_rtlil_as_yosys_writes_it() -> None:
+    """Private nets with a width, constants without one, concatenations."""
+    text = """module \\m
+  wire width 32 \\zero
+  wire $1
+  wire width 3 $whole
+  wire width 3 \\c
+  wire width 4 \\d
+  connect \\zero 0
+  connect \\c $whole
+  connect \\d { 1'0 \\c [2:1] $1 }
+end
+"""
+    assert parse_rtlil(text)["m"].aliases() == {
+        "$whole [0]": ["\\c [0]"], "$whole [1]": ["\\c [1]"], "$whole [2]": ["\\c [2]"], "$1 [0]": ["\\d [0]"],
+        "\\c [1]": ["\\d [1]"], "\\c [2]": ["\\d [2]"],
+    }  # fmt: skip
