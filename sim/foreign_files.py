@@ -40,7 +40,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self._depth += 1
         if self._depth > MOST_NESTED:
-            line = self.peek_event().start_mark.line + 1
+            line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
             raise ValueError(f"line {line}: nested deeper than {MOST_NESTED} levels")
         try:
             return super().compose_node(parent, index)
