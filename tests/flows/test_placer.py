@@ -303,7 +303,7 @@ def test_use_of_tracks_against_a_plain_loop(placed: tuple[Problem, placer.Placed
         ({"height": np.zeros(3)}, "height: expected 18 values"),
         ({"pin_x": np.zeros(3)}, "pin_x: expected"),
         ({"net_start": np.array([0, 2])}, "net_start: expected to go from 0"),
-        ({"pin_cell": np.full(28, 40)}, "pin_cell: expected 0 to 17"),
+        ({"pin_cell": np.full(52, 40)}, "pin_cell: expected 0 to 17"),
         ({"region": (0.0, 0.0, 50.0, 47.0)}, "region: expected whole rows"),
         ({"region": (0.0, 0.0, 0.0, 40.0)}, "region: expected at least a site"),
         ({"region": (0.0, 0.0, 10.0, 10.0)}, "cells take"),
