@@ -31,7 +31,7 @@ Ids = npt.NDArray[np.int32]
 
 MAX_PINS = 1000
 """Nets of more pins get no wire: they are trees of buffers in any layout."""
-PACKED = 0.9
+PACKED = 0.95
 """Share of the room that cells take where they are packed: what is left keeps pins within reach of a router."""
 BIN_ROWS = 15
 """Side of the bins in which wires and tracks are compared, in rows."""

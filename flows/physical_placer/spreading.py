@@ -53,7 +53,7 @@ class Routing:
     tracks: tuple[float, float]
     bin: float
     factor: Floats
-    limit: float = 1.05
+    limit: float = 0.92
 
 
 # --- wires ------------------------------------------------------------------------------------------------------------
@@ -530,7 +530,9 @@ class _Spreader:
             # the field grows faster while lengths grow less than their share
             change = (length - before) / max(before, 1e-12) / growth
             before = length
-            strength *= min(max(1.1 ** (1 - change), 0.95), 1.05)
+            faster = min(max(1.1 ** (1 - change), 0.95), 1.05)
+            # wires that hold everything together must not hold the field back for ever
+            strength *= faster if turn - best_turn < _PATIENCE // 4 else 1.05
             if self.routing is not None and overflow < _ROOM_FROM and turn % _ROOM_EVERY == 0:
                 self.make_room(main)
                 wire, force, length = self.evaluate(at, gamma)
@@ -546,9 +548,9 @@ _CHOICE = 0.4
 """Overflow at which the shortest is chosen."""
 _PATIENCE = 200
 """Steps without less overflow after which spreading ends."""
-_ROOM_FROM, _ROOM_EVERY = 0.2, 10
+_ROOM_FROM, _ROOM_EVERY = 0.3, 10
 """Overflow below which cells make room for wires, and after how many steps again."""
-_ROOM_POWER, _WIDEST = 0.5, 2.0
+_ROOM_POWER, _WIDEST = 1.0, 3.0
 """Area of a cell grows with this power of the use of its bin, up to this factor."""
 
 
@@ -607,7 +609,7 @@ def spread(
     for number, start in enumerate(_STARTS):
         one = _Spreader(circuit, x, y, pool, density, seed + number, routing)
         length, strength = one.run(growth=growth, stop=_CHOICE, limit=limit, check=check, start=start)
-        if best is None or length < best[0]:
+        if best is None or (one.overflow(one.at) < _CHOICE and length < best[0]):
             best = length, strength, one
     assert best is not None
     _, strength, spreader = best

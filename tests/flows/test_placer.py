@@ -260,14 +260,14 @@ def test_macros_are_avoided() -> None:
 def test_wide_nets_make_room() -> None:
     """Groups of cells that all know each other: with few tracks they stand further apart."""
     rng = np.random.default_rng(2)
-    nets = [(24 * (k % 24) + rng.choice(24, 3, replace=False)).tolist() for k in range(24 * 60)]
-    given = problem(cells=24 * 24, rows=26, sites=170, nets=nets)
+    nets = [(40 * (k % 40) + rng.choice(40, 3, replace=False)).tolist() for k in range(40 * 100)]
+    given = problem(cells=40 * 40, rows=44, sites=218, nets=nets)
     factor = np.ones(len(nets))
     free = place(**given)
     c = circuit(given)
-    one = Routing(tracks=(1.0, 1.0), bin=40.0, factor=factor)
+    one = Routing(tracks=(1.0, 1.0), bin=60.0, factor=factor)
     peak = routing_use(c, free.x, free.y, one).max()
-    tight = Routing(tracks=(peak / 1.4, peak / 1.4), bin=40.0, factor=factor)
+    tight = Routing(tracks=(peak / 1.4, peak / 1.4), bin=60.0, factor=factor)
     roomy = place(**given, routing=tight)
     check_legal(given, roomy.x, roomy.y)
     assert routing_use(c, roomy.x, roomy.y, tight).max() < 1.3
