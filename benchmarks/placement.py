@@ -80,16 +80,19 @@ def netlist_of(mapped: Mapped, top: str) -> Netlist:
 def main() -> None:
     """Place, compare, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("designs", nargs="*", default=list(DESIGNS), choices=list(DESIGNS))
+    parser.add_argument("designs", nargs="*", help="some of " + ", ".join(DESIGNS) + "; all where left out")
     parser.add_argument("--report", type=Path, default=Path("report"), help="where synthesis is")
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
+    chosen = options.designs or list(DESIGNS)
+    if unknown := set(chosen) - set(DESIGNS):
+        parser.error(f"no design {unknown.pop()}")
     rows: list[Metric] = []
     heading = (
         f"{'design':>10} {'engine':>10} {'half-perimeters':>16} {'wire':>9} {'peak bin':>9} {'wall':>8} {'CPU':>8}"
     )
     print(heading)
-    for name in options.designs:
+    for name in chosen:
         preset, top = DESIGNS[name]
         folder = options.report / preset
         if not (folder / "synthesis" / "netlist.json").is_file():
@@ -111,7 +114,7 @@ def main() -> None:
             )[0]
 
         found: dict[str, tuple[float, float, float]] = {}
-        if name == options.designs[0]:
+        if name == chosen[0]:
             ours()  # compiles
         engines = ["liquidcal", *(["coloquinte"] if find_spec("coloquinte") else [])]
         for engine in engines:
@@ -143,7 +146,7 @@ def main() -> None:
                 ("cpu_seconds", round(cpu, 1), "s", "time of the processors"),
             ):
                 rows.append(
-                    Metric(name=f"placement__{name}__{engine}__{what}", value=value, unit=unit, tool=engine,
+                    Metric(name=f"placement__{what}__design:{name}__engine:{engine}", value=value, unit=unit, tool=engine,
                            tool_version=version, library=mapped.cells.name, library_sha256=mapped.cells.sha256,
                            method=f"{method}; {netlist.cells:,} cells, utilisation {UTILISATION:g}, effort 1",
                            command="python -m benchmarks.placement", date=now())

@@ -30,7 +30,7 @@ __all__ = ["Congestion", "Placement", "PlacementError", "congestion", "draw", "l
 
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int32]
-PACKED = 0.9
+PACKED = 0.95
 """Share of the room that cells take where they are packed: what is left keeps pins within reach of a router."""
 BIN_ROWS = 15
 """Side of the bins in which wires and tracks are compared, in rows."""

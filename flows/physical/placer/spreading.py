@@ -53,7 +53,7 @@ class Routing:
     tracks: tuple[float, float]
     bin: float
     factor: Floats
-    limit: float = 1.05
+    limit: float = 0.92
 
 
 # --- wires ------------------------------------------------------------------------------------------------------------
@@ -471,17 +471,22 @@ class _Spreader:
         self._boxes()
         return float(worst.max())
 
-    def run(self, *, growth: float, stop: float, limit: int, check: Callable[[], None]) -> None:
-        """Nesterov's method until the overflow is below `stop`, or stays."""
+    def run(
+        self, *, growth: float, stop: float, limit: int, check: Callable[[], None], start: float = 1.0,
+        strength: float | None = None,
+    ) -> tuple[float, float]:  # fmt: skip
+        """Nesterov's method until the overflow is below `stop`, or stays; the last length and strength of the field.
+
+        The field begins with `strength`, or with `start` times that at which it pulls as hard as all wires.
+        """
         n = self.nodes
         at = [a.copy() for a in self.at]
         gamma = _gamma(self.overflow(at))
         wire, force, length = self.evaluate(at, gamma)
         total_wire = sum(float(np.abs(w[:n]).sum()) for w in wire)
         total_force = sum(float(np.abs(f[: self.cells]).sum()) for f in force)
-        strength = total_wire / max(total_force, 1e-12)
-        if strength == 0:
-            strength = 1.0
+        if strength is None:
+            strength = start * total_wire / max(total_force, 1e-12) or 1.0
 
         def slope(wire: list[Floats], force: list[Floats]) -> list[Floats]:
             gradient = [np.empty(n), np.empty(n)]
@@ -525,20 +530,27 @@ class _Spreader:
             # the field grows faster while lengths grow less than their share
             change = (length - before) / max(before, 1e-12) / growth
             before = length
-            strength *= min(max(1.1 ** (1 - change), 0.95), 1.05)
+            faster = min(max(1.1 ** (1 - change), 0.95), 1.05)
+            # wires that hold everything together must not hold the field back for ever
+            strength *= faster if turn - best_turn < _PATIENCE // 4 else 1.05
             if self.routing is not None and overflow < _ROOM_FROM and turn % _ROOM_EVERY == 0:
                 self.make_room(main)
                 wire, force, length = self.evaluate(at, gamma)
             # the same places under the new strength
             gradient = slope(wire, force)
         self.at = main
+        return length, strength
 
 
+_STARTS = (1.0, 10.0, 100.0)
+"""Strengths of the field to begin with; the one with the shortest wires goes on."""
+_CHOICE = 0.4
+"""Overflow at which the shortest is chosen."""
 _PATIENCE = 200
 """Steps without less overflow after which spreading ends."""
-_ROOM_FROM, _ROOM_EVERY = 0.2, 10
+_ROOM_FROM, _ROOM_EVERY = 0.3, 10
 """Overflow below which cells make room for wires, and after how many steps again."""
-_ROOM_POWER, _WIDEST = 0.5, 2.0
+_ROOM_POWER, _WIDEST = 1.0, 3.0
 """Area of a cell grows with this power of the use of its bin, up to this factor."""
 
 
@@ -593,8 +605,15 @@ def spread(
     ValueError
         Cells take more area than there is.
     """
-    spreader = _Spreader(circuit, x, y, pool, density, seed, routing)
-    spreader.run(growth=growth, stop=stop, limit=limit, check=check)
+    best: tuple[float, float, _Spreader] | None = None
+    for number, start in enumerate(_STARTS):
+        one = _Spreader(circuit, x, y, pool, density, seed + number, routing)
+        length, strength = one.run(growth=growth, stop=_CHOICE, limit=limit, check=check, start=start)
+        if best is None or (one.overflow(one.at) < _CHOICE and length < best[0]):
+            best = length, strength, one
+    assert best is not None
+    _, strength, spreader = best
+    spreader.run(growth=growth, stop=stop, limit=limit, check=check, strength=strength)
     x, y = x.copy(), y.copy()
     movable = circuit.movable
     x[movable] = spreader.at[0][: len(movable)] * spreader.unit + circuit.region[0] - circuit.width[movable] / 2

@@ -260,14 +260,14 @@ def test_macros_are_avoided() -> None:
 def test_wide_nets_make_room() -> None:
     """Groups of cells that all know each other: with few tracks they stand further apart."""
     rng = np.random.default_rng(2)
-    nets = [(24 * (k % 24) + rng.choice(24, 3, replace=False)).tolist() for k in range(24 * 60)]
-    given = problem(cells=24 * 24, rows=26, sites=170, nets=nets)
+    nets = [(40 * (k % 40) + rng.choice(40, 3, replace=False)).tolist() for k in range(40 * 100)]
+    given = problem(cells=40 * 40, rows=44, sites=218, nets=nets)
     factor = np.ones(len(nets))
     free = place(**given)
     c = circuit(given)
-    one = Routing(tracks=(1.0, 1.0), bin=40.0, factor=factor)
+    one = Routing(tracks=(1.0, 1.0), bin=60.0, factor=factor)
     peak = routing_use(c, free.x, free.y, one).max()
-    tight = Routing(tracks=(peak / 1.4, peak / 1.4), bin=40.0, factor=factor)
+    tight = Routing(tracks=(peak / 1.4, peak / 1.4), bin=60.0, factor=factor)
     roomy = place(**given, routing=tight)
     check_legal(given, roomy.x, roomy.y)
     assert routing_use(c, roomy.x, roomy.y, tight).max() < 1.3
@@ -303,7 +303,7 @@ def test_use_of_tracks_against_a_plain_loop(placed: tuple[Problem, placer.Placed
         ({"height": np.zeros(3)}, "height: expected 18 values"),
         ({"pin_x": np.zeros(3)}, "pin_x: expected"),
         ({"net_start": np.array([0, 2])}, "net_start: expected to go from 0"),
-        ({"pin_cell": np.full(28, 40)}, "pin_cell: expected 0 to 17"),
+        ({"pin_cell": np.full(52, 40)}, "pin_cell: expected 0 to 17"),
         ({"region": (0.0, 0.0, 50.0, 47.0)}, "region: expected whole rows"),
         ({"region": (0.0, 0.0, 0.0, 40.0)}, "region: expected at least a site"),
         ({"region": (0.0, 0.0, 10.0, 10.0)}, "cells take"),
