@@ -145,7 +145,8 @@ def clock_tree(
         first = 0
         while not levels or levels[-1] > 1:
             span = TREE_LENGTH * sqrt(area_um2 / count)
-            per_buffer = int(drive // (each + span * wire_ff_per_um)) if count > 1 else 1
+            # a load that is exactly what a buffer drives does not fall to the last digit of a unit
+            per_buffer = int(drive / (each + span * wire_ff_per_um) * (1 + 1e-9)) if count > 1 else 1
             if per_buffer < 2 and count > 1:
                 break
             first = first or per_buffer

@@ -53,9 +53,9 @@ def build_bench(verilog: str, top: str, ports: Iterable[Port], optimise: str, ti
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     folder = cache_directory() / "cocotb"
     folder.mkdir(parents=True, exist_ok=True)
-    build = folder / f"{top}-{key[:24]}"
-    if build.exists():
-        return build
+    program = folder / f"{top}-{key[:24]}"
+    if program.exists():
+        return program
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
     libraries = cocotb_tools.config.libs_dir
     runtime = runtime_objects(("verilated", "verilated_threads", "verilated_dpi", "verilated_vpi"), timeout_s)
@@ -75,8 +75,8 @@ def build_bench(verilog: str, top: str, ports: Iterable[Port], optimise: str, ti
         done = work / "done"
         done.mkdir()
         os.replace(work / top, done / top)
-        os.replace(done, build)
-    return build
+        os.replace(done, program)
+    return program
 
 
 def run_bench(

@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-from flows.conversion import (
+from flows.learning.conversion import (
     Hls4mlNetwork,
     compare,
     qkeras_model,

@@ -131,7 +131,7 @@ def test_some_of_the_three_files_are_not_enough(run: Callable[..., Done]) -> Non
         assert "give either" in " ".join(done.stderr.split()).replace("│", "")
     done = run("power", "ECON_T", "--out", "nowhere")
     assert done.returncode == 2
-    assert "holds no synthesis: run `liquidcal synth` first" in done.stderr
+    assert "holds no synthesis: run `liquidcal synth ECON_T` first" in done.stderr
 
 
 SPEF = """*SPEF "IEEE 1481-1998"
