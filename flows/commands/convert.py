@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.commands.options import AsJson, finish
+from flows.commands.outputs import output_file
 from flows.common.journal import Check, Journal
 from sim.hgcal_encoder.spec import PRESETS, load_spec
 from sim.hgcal_encoder.weights import Weights
@@ -38,6 +39,7 @@ def convert(
     """
     from sim.hgcal_encoder.files.keras_files import read_keras_encoder
 
+    output_file(out, (model, model.with_suffix(".json"), preset))
     spec = load_spec(preset)
     journal = Journal()
     if rounding not in ("nearest", "floor"):

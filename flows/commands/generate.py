@@ -9,15 +9,17 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson, Preset, Reuse
+from flows.commands.outputs import output_folder
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 
 
 def generate(
     preset: Preset,
-    out: Annotated[Path, typer.Option("--out", help="Folder for Verilog, ports, registers and weight image.")] = Path(
-        "build"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option("--out", callback=output_folder, help="Folder for Verilog, ports, registers and weight image."),
+    ] = Path("build"),
     weights: Annotated[
         Path | None,
         typer.Option(help="Encoder: weight image. Crossbar: a trained model (.npz), its seed and readout."),

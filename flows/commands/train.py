@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson
+from flows.commands.outputs import output_folder
 from flows.common.journal import Journal
 from sim.hgcal_encoder.spec import PRESETS
 
@@ -30,7 +31,9 @@ class DecoderKind(StrEnum):
 
 
 def train(
-    out: Annotated[Path, typer.Option("--out", help="Folder for the model, its card and the checkpoint.")],
+    out: Annotated[
+        Path, typer.Option("--out", callback=output_folder, help="Folder for the model, its card and the checkpoint.")
+    ],
     preset: Annotated[str, typer.Option(help=f"{' or '.join(PRESETS)}.")] = "ECON_T",
     elinks: Annotated[int, typer.Option(min=1, max=13, help="Output links: 3, 5, 7, 9 bits per latent on 2 to 5.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of showers, initial weights and batches.")] = 1,
