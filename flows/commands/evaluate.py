@@ -68,6 +68,9 @@ def lsm_crossbar(
     events: Annotated[Path, typer.Option(help="Folder of N-MNIST recordings named by index, k.bin or k.bs2.")],
     labels: Annotated[Path, typer.Option(help="Label file, lines 'index label'; it says what is scored.")],
     model: Annotated[str, typer.Option(help="Model file (.npz), or the name of a shipped one.")] = "n_mnist",
+    from_first_event: Annotated[
+        bool, typer.Option("--from-first-event", help="Count time from each recording's first event, not from 0.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Accuracy of the liquid and its readout on recordings, per class, with the confusion matrix."""
@@ -77,7 +80,7 @@ def lsm_crossbar(
     chosen = TrainedCrossbar.load(model)
     journal = Journal()
     with journal.step(f"evaluate {chosen.spec.name}, macro of seed {chosen.seed}"):
-        result = evaluate_crossbar(chosen, events, labels)
+        result = evaluate_crossbar(chosen, events, labels, from_first_event=from_first_event)
     if as_json:
         print(json.dumps(result, indent=1))
         return
