@@ -8,11 +8,12 @@ bin=$1
 fail() { printf 'liquidcal test: %s\n' "$*" >&2; exit 2; }
 
 tests='
-tests/sim/test_fixed_point.py tests/sim/test_hgcal_encoder.py tests/sim/test_geometry.py tests/sim/test_lsm_device.py
-tests/sim/test_lsm_liquid.py tests/sim/test_metric.py
-tests/hw/test_front_end.py tests/hw/test_frame.py tests/hw/test_register_file.py
-tests/flows/test_simulation.py::test_encoder_equals_model tests/flows/test_flow.py::test_the_chain_on_a_small_encoder
-tests/flows/test_legacy_keras.py
+tests/sim/test_fixed_point.py tests/sim/hgcal_encoder/test_encoder.py tests/sim/hgcal_encoder/detector/test_geometry.py
+tests/sim/hgcal_encoder/learning/test_metric.py
+tests/sim/lsm_crossbar/test_liquid.py tests/sim/lsm_crossbar/macro_model/test_device.py
+tests/hw/hgcal_encoder/test_front_end.py tests/hw/hgcal_encoder/test_frame.py tests/hw/common/test_register_file.py
+tests/flows/simulation/test_encoder.py::test_encoder_equals_model
+tests/flows/steps/test_chain.py::test_the_chain_on_a_small_encoder tests/flows/learning/test_legacy_keras.py
 '
 
 suite=$("$bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')

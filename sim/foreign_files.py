@@ -198,10 +198,10 @@ def _array(content: bytes) -> NDArray[Any]:
     """An array of an archive; a header that promises more than there is would take memory first."""
     file = BytesIO(content)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
+    version = np.lib.format.read_magic(file)
     if version not in readers:
         raise ValueError(f"expected version 1.0 or 2.0 of the array format, got {version[0]}.{version[1]}")
-    shape, _, kind = readers[version](file)  # type: ignore[no-untyped-call]
+    shape, _, kind = readers[version](file)
     count = math.prod(shape)
     if kind.hasobject:
         raise ValueError("expected numbers or text, got Python objects")
@@ -209,5 +209,5 @@ def _array(content: bytes) -> NDArray[Any]:
     if count * kind.itemsize != there:
         raise ValueError(f"expected {count * kind.itemsize:,} bytes of shape {shape}, got {there:,}")
     file.seek(0)
-    array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)  # type: ignore[no-untyped-call]
+    array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
     return array

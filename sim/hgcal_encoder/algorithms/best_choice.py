@@ -129,7 +129,8 @@ class BestChoice(FixedFrame):
 
     def _dropped(self, charges: npt.ArrayLike) -> IntArray:
         """Charges as they are sorted and summed."""
-        return np.minimum(check_charges(charges) >> self.dropped, _CHARGE_MAX)
+        kept: IntArray = np.minimum(check_charges(charges) >> self.dropped, _CHARGE_MAX)
+        return kept
 
     def sent(self, charges: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Which cells are sent, shape (n, 48).
