@@ -150,7 +150,10 @@ def main() -> None:
                 error.show()
                 sys.exit(2)
             command = error.ctx.command_path if getattr(error, "ctx", None) else "liquidcal"
-            _end(f"{' '.join(error.format_message().split())} ({command} --help)", error.exit_code)
+            _end(
+                f"{' '.join(error.format_message().split()).removeprefix('Invalid value: ')} ({command} --help)",
+                error.exit_code,
+            )
         except GateError as error:
             _end(one_line(error), 1)
         except expected as error:

@@ -21,7 +21,11 @@ app = typer.Typer(no_args_is_help=True, help="Quality of a trained network in ex
 def hgcal_encoder(
     charges: Annotated[
         list[str] | None,
-        typer.Option(help="Calibrated charges (CSV, Parquet, ROOT); without it a simulated sample, always the same."),
+        typer.Option(
+            help="Calibrated charges (CSV, Parquet, ROOT); without it a simulated sample, always the same. A tree of "
+            "ROOT and the prefix of its branches: FILE.root:folder/tree:wafer_ reads wafer_CALQ0 and so on, one number "
+            "an entry, or those of all modules of an event."
+        ),
     ] = None,
     elinks: Annotated[int, typer.Option(min=1, max=13, help="Output links.")] = 5,
     preset: Annotated[str, typer.Option(help=f"{' or '.join(PRESETS)}.")] = "ECON_T",

@@ -281,6 +281,50 @@ def test_evaluation_refuses_what_it_cannot_evaluate(tmp_path: Path, model: Train
         assert message in " ".join(error.replace("│", " ").split()), words
 
 
+def test_images_of_ntuples_are_told_from_trigger_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """64 plain columns with charge where no trigger cell is are refused; those of an ntuple get one line of warning."""
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 300, (40, 64))
+    words = ["evaluate", "hgcal_encoder", "--elinks", 5, "--no-baselines", "--json", "--charges"]
+    for prefix in ("CALQ_", "wafer_CALQ"):
+        rows = [",".join(f"{prefix}{n}" for n in range(64)), *(",".join(map(str, row)) for row in images.tolist())]
+        (tmp_path / f"{prefix}.csv").write_text("\n".join(rows) + "\n")
+    code, out, error = program(capsys, *words, tmp_path / "CALQ_.csv")
+    assert (code, out) == (2, "")
+    assert "row 2, column CALQ_36: the 8 x 8 image has no trigger cell there" in error
+    code, out, error = program(capsys, *words, tmp_path / "wafer_CALQ.csv")
+    assert code == 0
+    assert json.loads(out)["data"][0]["images"] == 40
+    (line,) = (line for line in error.splitlines() if "warning" in line)
+    assert line.startswith("liquidcal: warning: ")
+    outside = [8 * row + column for row in range(4, 8) for column in range(4, 8)]
+    share = 100 * images[:, outside].sum() / images.sum()
+    assert line.endswith(f"{share:.1f} % of all charge lies there and is left out")
+
+
+def test_branches_of_a_tree_by_prefix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Modules of all events one after the other, of the one of two sets that the prefix names; eta comes with it."""
+    uproot = need_module("uproot", "files")
+    awkward = need_module("awkward", "files")
+    rng = np.random.default_rng(2)
+    counts = [2, 0, 3, 1]
+    charges = rng.integers(0, 300, (sum(counts), 48))
+    etas = rng.uniform(1.6, 2.9, sum(counts))
+    jagged = {f"wafer_CALQ{n}": awkward.unflatten(charges[:, n], counts) for n in range(48)}
+    jagged |= {f"other_CALQ{n}": awkward.unflatten(0 * charges[:, n], counts) for n in range(48)}
+    with uproot.recreate(tmp_path / "n.root") as file:
+        file["folder/tree"] = jagged | {"wafer_eta": awkward.unflatten(etas, counts)}
+    words = ["evaluate", "hgcal_encoder", "--elinks", 5, "--no-baselines", "--json", "--charges"]
+    code, out, error = program(capsys, *words, f"{tmp_path / 'n.root'}:folder/tree:wafer_")
+    assert code == 0, error
+    (data,) = json.loads(out)["data"]
+    assert (data["images"], data["empty"]) == (6, 0)
+    assert sum(b["images"] for b in data["eta_bins"]) == 6
+    code, out, error = program(capsys, *words, f"{tmp_path / 'n.root'}:folder/tree")
+    assert (code, out) == (2, "")
+    assert "expected one set of columns of charges, got other_CALQ, wafer_CALQ" in error
+
+
 def test_evaluation_of_a_perfect_and_of_an_empty_module(model: TrainedModel) -> None:
     """Bins without images are null; empty rows are counted and left out; eta splits what occupancy holds."""
     charges = np.zeros((6, 48), dtype=np.int64)
