@@ -1,11 +1,18 @@
 """The command line: ``liquidcal``.
 
-Exit codes: 0 the command did its job and every gate passed, 1 a gate failed, 2 wrong usage, bad input, missing tool.
+Exit codes: 0 the command did its job and every gate passed, 1 a gate failed, 2 wrong usage, bad input, missing tool,
+3 a fault of liquidcal itself, 130 interrupted. Whatever goes wrong is one line on standard error that names file and
+field; ``--debug`` before the command adds the traceback.
 """
 
 from __future__ import annotations
 
+import errno
 import sys
+import traceback
+import warnings
+from importlib import metadata
+from typing import Annotated, Any
 
 import typer
 
@@ -70,22 +77,93 @@ app.command()(train.train)
 app.add_typer(evaluate.app, name="evaluate")
 
 
+MOST_LETTERS = 1000
+"""Letters of a line about an error; a single value in it has at most `sim.messages.MOST_SHOWN`."""
+# typer brings its own copy of click, or takes the installed one: this class is the right one of either
+_ClickError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+_debug = False
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"liquidcal {metadata.version('liquidcal')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """Options in front of the command; the help of the program is that of `app`."""
+    global _debug
+    _debug = debug
+
+
+def one_line(error: BaseException) -> str:
+    """An error in one line: of the operating system with the file in front, of anything else as it says itself."""
+    if isinstance(error, OSError) and error.errno is not None:
+        what = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else (error.strerror or "").lower()
+        text = what if error.filename is None else f"{error.filename}: {what}"
+    else:
+        text = str(error) or type(error).__name__
+    text = " ".join(text.split())
+    return text if len(text) <= MOST_LETTERS else text[: MOST_LETTERS - 3] + "..."
+
+
+def _end(text: str, code: int) -> None:
+    if _debug:
+        traceback.print_exc()
+    print(f"liquidcal: {text}", file=sys.stderr)
+    sys.exit(code)
+
+
 def main() -> None:
-    """Entry point: turns expected errors into one line and an exit code. Ctrl-C ends with 130, as shells do."""
+    """Entry point: turns errors and warnings into one line each, and errors into an exit code."""
     from flows.common.errors import FlowError
     from flows.common.metrics import GateError
     from hw.common.export import ExportError
     from sim.hgcal_encoder.configuration.driver import LoadError
 
-    expected = (FlowError, ValueError, TypeError, OSError, ExportError, LoadError, ModuleNotFoundError)
-    try:
-        app()
-    except GateError as error:
-        print(f"liquidcal: {error}", file=sys.stderr)
-        sys.exit(1)
-    except expected as error:
-        print(f"liquidcal: {error}", file=sys.stderr)
-        sys.exit(2)
+    expected = (FlowError, ValueError, TypeError, OSError, ExportError, LoadError, ImportError)
+    shown = warnings.showwarning
+
+    def show(message: Any, category: Any, *place: Any, **more: Any) -> None:
+        if category is UserWarning:
+            print(f"liquidcal: warning: {' '.join(str(message).split())}", file=sys.stderr)
+        else:
+            shown(message, category, *place, **more)
+
+    global _debug
+    _debug = False
+    code: Any = 0
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        try:
+            code = app(prog_name="liquidcal", standalone_mode=False)
+        except typer.Abort:
+            code = 130
+        except _ClickError as error:
+            if type(error).__name__ == "NoArgsIsHelpError":
+                error.show()
+                sys.exit(2)
+            command = error.ctx.command_path if getattr(error, "ctx", None) else "liquidcal"
+            _end(
+                f"{' '.join(error.format_message().split()).removeprefix('Invalid value: ')} ({command} --help)",
+                error.exit_code,
+            )
+        except GateError as error:
+            _end(one_line(error), 1)
+        except expected as error:
+            _end(one_line(error), 2)
+        except MemoryError:
+            _end("not enough memory", 2)
+        except Exception as error:
+            hint = "" if _debug else "; liquidcal --debug ... shows where"
+            _end(f"a fault of liquidcal, please report it: {type(error).__name__}: {one_line(error)}{hint}", 3)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

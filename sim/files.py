@@ -20,9 +20,17 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         File to write; its folder must exist.
     mode : str
         ``"w"`` for text (UTF-8), ``"wb"`` for bytes.
+
+    Raises
+    ------
+    OSError
+        If there is no such folder, or the disk is full; it names `path`, never the temporary file.
     """
     path = Path(path)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise _about(path, error) from None
     try:
         with os.fdopen(descriptor, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
@@ -30,6 +38,13 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         os.umask(umask)
         os.chmod(name, 0o666 & ~umask)
         os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, name):
+            raise _about(path, error) from None
         raise
+
+
+def _about(path: Path, error: OSError) -> OSError:
+    """The same error of the operating system, with the name that the user gave."""
+    return OSError(error.errno, error.strerror, str(path))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from sim.messages import shown
 
-__all__ = ["MOST_BYTES", "MOST_NESTED", "parse_json", "read_npz", "read_yaml"]
+__all__ = ["MOST_BYTES", "MOST_NESTED", "parse_json", "read_npy", "read_npz", "read_yaml"]
 
 MOST_NESTED = 50
 """Levels of lists and tables."""
@@ -171,6 +171,27 @@ def read_npz(path: Path) -> Mapping[str, NDArray[Any]]:
     except (ValueError, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error, struct.error) as error:
         place = f" array {shown(name.removesuffix('.npy'), quoted=False)}:" if name else ""
         raise ValueError(f"{path}:{place} {shown(error, quoted=False)}") from None
+
+
+def read_npy(path: Path) -> NDArray[Any]:
+    """The array of an ``.npy`` file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no such file, is cut, holds Python objects, or takes more than `MOST_BYTES`; the message names it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file at {path}")
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"it takes {path.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read")
+        return _array(path.read_bytes())
+    except (ValueError, EOFError, struct.error) as error:
+        raise ValueError(f"{path}: not an .npy array: {shown(error, quoted=False)}") from None
 
 
 def _array(content: bytes) -> NDArray[Any]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.commands.options import AsJson, finish
+from flows.commands.outputs import output_file
 from flows.common.journal import Check, Journal
 from sim.hgcal_encoder.spec import PRESETS, load_spec
-from sim.hgcal_encoder.weights import Weights
+
+if TYPE_CHECKING:
+    from sim.hgcal_encoder.files.keras_files import KerasEncoder
 
 
 def convert(
@@ -25,7 +28,7 @@ def convert(
     ] = "nearest",
     clip: Annotated[bool, typer.Option("--clip", help="Bring weights beyond the range to its end.")] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Compare QKeras, hls4ml, golden model and hardware with these weights.")
+        bool, typer.Option("--check", help="Compare the model of the file, QKeras, hls4ml, golden model and hardware.")
     ] = False,
     images: Annotated[int, typer.Option(min=2, help="Images of the check.")] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the images.")] = 1,
@@ -38,6 +41,7 @@ def convert(
     """
     from sim.hgcal_encoder.files.keras_files import read_keras_encoder
 
+    output_file(out, (model, model.with_suffix(".json"), preset))
     spec = load_spec(preset)
     journal = Journal()
     if rounding not in ("nearest", "floor"):
@@ -65,14 +69,18 @@ def convert(
     if not found.described:
         journal.console.print("  the file holds weights alone: stride, padding and quantisers could not be checked")
     if check:
-        result["comparisons"] = _check(journal, found.weights, images, seed)
+        result["comparisons"] = _check(journal, model, found, images, seed)
         finish(journal, result, as_json)
     elif as_json:
         print(json.dumps(result, indent=1))
 
 
-def _check(journal: Journal, weights: Weights, images: int, seed: int) -> list[dict[str, Any]]:
-    """Every engine against the golden model; QKeras must agree only where it has the rules of the spec."""
+def _check(journal: Journal, model: Path, found: KerasEncoder, images: int, seed: int) -> list[dict[str, Any]]:
+    """Every engine against the golden model.
+
+    The model of the file and QKeras must agree only where they have the rules of the spec, and the file also only if
+    no weight was moved.
+    """
     import numpy as np
 
     from flows.learning.conversion import (
@@ -80,6 +88,8 @@ def _check(journal: Journal, weights: Weights, images: int, seed: int) -> list[d
         HardwareNetwork,
         Hls4mlNetwork,
         compare,
+        compare_file,
+        file_model,
         qkeras_expresses,
         qkeras_model,
         sample_pixels,
@@ -87,10 +97,17 @@ def _check(journal: Journal, weights: Weights, images: int, seed: int) -> list[d
         trace_qkeras,
     )
 
+    weights = found.weights
     spec = weights.spec
     pixels = sample_pixels(spec, np.random.default_rng(seed), images)
     reference = trace_model(weights, pixels)
     comparisons = []
+    names = [found.layers[layer].rpartition("/")[2] for layer in ("convolution", "dense")]
+    with journal.step("model of the file"):
+        try:
+            comparisons.append(compare_file(reference, file_model(model, *names), pixels))
+        except ValueError as error:
+            journal.console.print(f"  {error}")
     with journal.step("QKeras"):
         comparisons.append(compare(reference, trace_qkeras(qkeras_model(weights), spec, pixels)))
     for backend in Backend:
@@ -101,8 +118,11 @@ def _check(journal: Journal, weights: Weights, images: int, seed: int) -> list[d
     with journal.step("hardware"):
         comparisons.append(compare(reference, HardwareNetwork(spec).trace(weights, pixels)))
     for comparison in comparisons:
-        if comparison.engine == "QKeras" and not qkeras_expresses(spec):
-            journal.console.print(f"  QKeras has other rules than {spec.name}: {comparison}")
+        if comparison.engine in ("QKeras", "model of the file") and not qkeras_expresses(spec):
+            journal.console.print(f"  {comparison.engine}, which has other rules than {spec.name}: {comparison}")
+            continue
+        if comparison.engine == "model of the file" and (found.rounded or found.clipped or not found.quantised):
+            journal.console.print(f"  its weights or results are not those of the chip's formats: {comparison}")
             continue
         name = f"{comparison.engine} = {comparison.reference}"
         total = sum(comparison.compared.values())

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import warnings
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.commands.options import AsJson
+from flows.commands.outputs import output_file
 from flows.common.journal import Journal
 from sim.hgcal_encoder.spec import CELLS, PRESETS, EncoderSpec, load_spec
+from sim.hgcal_encoder.words import ORBIT_LENGTH
+
+if TYPE_CHECKING:
+    from sim.fixed_point import IntArray
 
 
 class EncodeEngine(StrEnum):
@@ -22,10 +29,22 @@ class EncodeEngine(StrEnum):
     RTL = "rtl"
 
 
+_NAMES = {
+    "NoneType": "autoencoder",
+    "ThresholdSum": "threshold sum",
+    "SuperTriggerCells": "super trigger cells",
+    "BestChoice": "best choice",
+    "Repeater": "repeater",
+}
+"""Algorithms by the class of their model."""
+
+
 def encode(
     out: Annotated[Path, typer.Option(help="Output CSV: frames in the testOutput layout, or latents.")],
     words: Annotated[Path | None, typer.Option(help="eRx words, CSV in the testInput layout.")] = None,
-    settings: Annotated[Path | None, typer.Option(help="Published ECON-T settings (YAML), with its weights.")] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="ECON-T settings (YAML); they choose the algorithm, and may hold its weights.")
+    ] = None,
     charges: Annotated[
         Path | None, typer.Option(help="Calibrated charges CALQ_0 to CALQ_47: CSV, Parquet or ROOT.")
     ] = None,
@@ -36,62 +55,128 @@ def encode(
     engine: Annotated[
         EncodeEngine, typer.Option(help="Golden model (numpy, numba) or the simulated RTL.")
     ] = EncodeEngine.NUMBA,
+    first_bx: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=ORBIT_LENGTH - 1,
+            help="Bunch crossing of the first row of words, if it does not carry the orbit header.",
+        ),
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Encode eRx words to eTx words, or charges to latents.
 
-    Words: --words FILE.csv --settings FILE.yaml --out FILE.csv.
+    Words: --words FILE.csv --settings FILE.yaml --out FILE.csv; the algorithm is the one that the settings select:
+    threshold sum, super trigger cells, best choice, repeater or autoencoder.
     Charges: --charges FILE --weights IMAGE --out FILE.csv. The multiplexer of --settings, else the one that a
     trained model (.npz) carries, brings trigger cells onto the grid; without either, column i is grid cell i.
     """
-    from sim.hgcal_encoder.encoder import Encoder
-    from sim.hgcal_encoder.files import vectors
-    from sim.hgcal_encoder.files.readers import read_charges
-    from sim.hgcal_encoder.files.settings_files import load_settings
-    from sim.hgcal_encoder.weights import Weights
-
+    output_file(out, (words, settings, charges, weights, preset))
     spec = load_spec(preset)
     journal = Journal()
     if words is not None and settings is not None and charges is None:
-        loaded, image = load_settings(settings, spec)
-        image = Weights.load(weights, spec) if weights is not None else image
-        if image is None:
-            raise typer.BadParameter(f"{settings} carries no weights; add --weights IMAGE")
-        rows = vectors.read_words(words)
-        if engine is EncodeEngine.RTL:
-            from flows.simulation.encoder import simulate_encoder
-
-            with journal.step(f"RTL: {len(rows):,} bunch crossings", len(rows)) as advance:
-                frames = simulate_encoder(spec, rows, loaded, image, advance=advance)
-        else:
-            frames = Encoder(spec, image, loaded, engine.value).frames(rows)
-        vectors.write_frames(out, frames)
-        result = {"rows": len(rows), "kind": "frames", "out": str(out), "engine": engine.value}
+        stream = _Stream(words=words, settings=settings, weights=weights, spec=spec, engine=engine, first_bx=first_bx)
+        result = stream.encode(out, journal)
     elif charges is not None and weights is not None and words is None:
         if engine is EncodeEngine.RTL:
             raise typer.BadParameter("the RTL takes words: use --words and --settings with --engine rtl")
-        rows = read_charges(charges)
-        inputs = rows[:, _multiplexer(weights, settings, spec)]
-        vectors.write_latents(out, Encoder(spec, Weights.load(weights, spec), engine=engine.value).latents(inputs))
-        result = {"rows": len(rows), "kind": "latents", "out": str(out), "engine": engine.value}
+        if first_bx:
+            raise typer.BadParameter("--first-bx counts rows of --words; charges have no bunch crossing")
+        rows = _latents(out, charges, weights, settings, spec, engine)
+        result = {"rows": rows, "kind": "latents", "out": str(out), "engine": engine.value}
     else:
         raise typer.BadParameter("give either --words and --settings, or --charges and --weights")
     if as_json:
         print(json.dumps(result, indent=1))
     else:
-        journal.console.print(f"{result['rows']:,} bunch crossings: {result['kind']} in {out}")
+        by = f", {result['algorithm']}" if "algorithm" in result else ""
+        journal.console.print(f"{result['rows']:,} bunch crossings: {result['kind']}{by} in {out}")
 
 
-def _multiplexer(weights: Path, settings: Path | None, spec: EncoderSpec) -> Any:
+@dataclass(frozen=True, kw_only=True)
+class _Stream:
+    """Words of consecutive bunch crossings, and what encodes them."""
+
+    words: Path
+    settings: Path
+    weights: Path | None
+    spec: EncoderSpec
+    engine: EncodeEngine
+    first_bx: int
+
+    def encode(self, out: Path, journal: Journal) -> dict[str, Any]:
+        """Write the frames; what was done, for JSON."""
+        from sim.hgcal_encoder.algorithms.concentrator import encode_words, load_chip_settings
+        from sim.hgcal_encoder.files import vectors
+        from sim.hgcal_encoder.words import wrong_headers
+
+        chip = load_chip_settings(self.settings, self.spec)
+        name = _NAMES[type(chip.algorithm).__name__]
+        if chip.algorithm is not None and self.engine is EncodeEngine.RTL:
+            raise typer.BadParameter(f"--engine rtl: the hardware is the autoencoder, {self.settings} selects {name}")
+        if chip.algorithm is not None and self.weights is not None:
+            raise typer.BadParameter(f"--weights: {self.settings} selects {name}, which has none")
+        rows = vectors.read_words(self.words)
+        wrong = wrong_headers(rows)
+        if len(wrong):
+            row, link = wrong[0].tolist()
+            warnings.warn(
+                f"{self.words}: {len(wrong):,} of {rows.size:,} words carry a header that no aligned link sends,"
+                f" first row {row + 2}, column RX_DATA_{link}: {rows[row, link] >> 28:#x}; encoded as the chip does",
+                stacklevel=2,
+            )
+        if chip.algorithm is not None:
+            frames: Any = encode_words(chip.algorithm, chip.settings, rows, self.first_bx)
+        else:
+            frames = self._autoencoder(rows, chip, journal)
+        vectors.write_frames(out, frames)
+        return {
+            "rows": len(rows), "kind": "frames", "out": str(out), "engine": self.engine.value, "algorithm": name,
+            "wrong_headers": len(wrong),
+        }  # fmt: skip
+
+    def _autoencoder(self, rows: IntArray, chip: Any, journal: Journal) -> Any:
+        from sim.hgcal_encoder.encoder import Encoder
+        from sim.hgcal_encoder.weights import Weights
+
+        image = Weights.load(self.weights, self.spec) if self.weights is not None else chip.weights
+        if image is None:
+            raise typer.BadParameter(f"{self.settings} carries no weights; add --weights IMAGE")
+        if self.engine is not EncodeEngine.RTL:
+            return Encoder(self.spec, image, chip.settings, self.engine.value).frames(rows, self.first_bx)
+        from flows.simulation.encoder import simulate_encoder
+
+        with journal.step(f"RTL: {len(rows):,} bunch crossings", len(rows)) as advance:
+            return simulate_encoder(
+                self.spec, rows, chip.settings, image, first_bx=self.first_bx, advance=advance
+            )  # fmt: skip
+
+
+def _latents(
+    out: Path, charges: Path, weights: Path, settings: Path | None, spec: EncoderSpec, engine: EncodeEngine
+) -> int:
+    """Write the latents of charges; how many rows there were."""
+    from sim.hgcal_encoder.encoder import Encoder
+    from sim.hgcal_encoder.files import vectors
+    from sim.hgcal_encoder.files.readers import read_charges
+    from sim.hgcal_encoder.weights import Weights
+
+    image = Weights.load(weights, spec)
+    select = _multiplexer(weights, settings, spec)
+    rows = read_charges(charges)
+    vectors.write_latents(out, Encoder(spec, image, engine=engine.value).latents(rows[:, select]))
+    return len(rows)
+
+
+def _multiplexer(weights: Path, settings: Path | None, spec: EncoderSpec) -> IntArray:
     """Trigger cell for each grid cell: from settings, from a trained model, or as it comes."""
     import numpy as np
 
     from sim.hgcal_encoder.files.settings_files import load_settings
+    from sim.hgcal_encoder.weights import load_multiplexer
 
     if settings is not None:
         return load_settings(settings, spec)[0].select
-    if weights.suffix == ".npz" and weights.is_file():
-        with np.load(weights, allow_pickle=False) as arrays:
-            if "multiplexer" in arrays:
-                return arrays["multiplexer"]
-    return np.arange(CELLS)
+    carried = load_multiplexer(weights)
+    return np.arange(CELLS) if carried is None else carried

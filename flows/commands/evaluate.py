@@ -21,7 +21,11 @@ app = typer.Typer(no_args_is_help=True, help="Quality of a trained network in ex
 def hgcal_encoder(
     charges: Annotated[
         list[str] | None,
-        typer.Option(help="Calibrated charges (CSV, Parquet, ROOT); without it a simulated sample, always the same."),
+        typer.Option(
+            help="Calibrated charges (CSV, Parquet, ROOT); without it a simulated sample, always the same. A tree of "
+            "ROOT and the prefix of its branches: FILE.root:folder/tree:wafer_ reads wafer_CALQ0 and so on, one number "
+            "an entry, or those of all modules of an event."
+        ),
     ] = None,
     elinks: Annotated[int, typer.Option(min=1, max=13, help="Output links.")] = 5,
     preset: Annotated[str, typer.Option(help=f"{' or '.join(PRESETS)}.")] = "ECON_T",
@@ -68,6 +72,9 @@ def lsm_crossbar(
     events: Annotated[Path, typer.Option(help="Folder of N-MNIST recordings named by index, k.bin or k.bs2.")],
     labels: Annotated[Path, typer.Option(help="Label file, lines 'index label'; it says what is scored.")],
     model: Annotated[str, typer.Option(help="Model file (.npz), or the name of a shipped one.")] = "n_mnist",
+    from_first_event: Annotated[
+        bool, typer.Option("--from-first-event", help="Count time from each recording's first event, not from 0.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Accuracy of the liquid and its readout on recordings, per class, with the confusion matrix."""
@@ -77,7 +84,7 @@ def lsm_crossbar(
     chosen = TrainedCrossbar.load(model)
     journal = Journal()
     with journal.step(f"evaluate {chosen.spec.name}, macro of seed {chosen.seed}"):
-        result = evaluate_crossbar(chosen, events, labels)
+        result = evaluate_crossbar(chosen, events, labels, from_first_event=from_first_event)
     if as_json:
         print(json.dumps(result, indent=1))
         return

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson, ClockGating, LoadingOption, Preset, Reuse, SchemeOption
+from flows.commands.outputs import output_folder
 
 
 class Flow(StrEnum):
@@ -23,7 +24,7 @@ def export(
     preset: Preset,
     flow: Annotated[Flow, typer.Option(help="LibreLane, or OpenROAD-flow-scripts.")] = Flow.LIBRELANE,
     kit: Annotated[str, typer.Option(help="sky130, gf180mcu, sg13g2; for openroad also asap7, nangate45.")] = "sky130",
-    to: Annotated[Path, typer.Option("--to", help="Folder of the project.")] = Path("pnr"),
+    to: Annotated[Path, typer.Option("--to", callback=output_folder, help="Folder of the project.")] = Path("pnr"),
     netlists: Annotated[Path, typer.Option("--out", help="Folder of results; a netlist of the kit is used.")] = Path(
         "report"
     ),

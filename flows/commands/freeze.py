@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson, Library, Preset, finish
+from flows.commands.outputs import output_folder
 
 
 def freeze(
     preset: Preset,
     model: Annotated[str, typer.Argument(help="Shipped model by name, a trained model (.npz) or a weight image.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder; one folder per design below it.")] = Path("build"),
+    out: Annotated[
+        Path, typer.Option("--out", callback=output_folder, help="Folder; one folder per design below it.")
+    ] = Path("build"),
     crossings: Annotated[
         int, typer.Option(min=0, help="Random bunch crossings against the golden model; 0: none.")
     ] = 20_000,

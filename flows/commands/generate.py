@@ -9,15 +9,18 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson, Preset, Reuse
+from flows.commands.outputs import output_folder
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
+from sim.hgcal_encoder.spec import WordOrder
 
 
 def generate(
     preset: Preset,
-    out: Annotated[Path, typer.Option("--out", help="Folder for Verilog, ports, registers and weight image.")] = Path(
-        "build"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option("--out", callback=output_folder, help="Folder for Verilog, ports, registers and weight image."),
+    ] = Path("build"),
     weights: Annotated[
         Path | None,
         typer.Option(help="Encoder: weight image. Crossbar: a trained model (.npz), its seed and readout."),
@@ -32,6 +35,14 @@ def generate(
         Loading | None,
         typer.Option(help="Encoder: how the chip takes settings and weights, guarded if left out; its register map."),
     ] = None,
+    registers: Annotated[
+        WordOrder | None,
+        typer.Option(
+            case_sensitive=False,
+            help="Encoder: ECON-T to load. The Verilog and writes.csv are at the addresses of first silicon (p1); "
+            "production: production_writes.csv as well. As --settings are spelled if left out.",
+        ),
+    ] = None,
     reuse: Reuse = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Crossbar: seed of the macro, 0 if left out.")] = None,
     as_json: AsJson = False,
@@ -43,7 +54,9 @@ def generate(
 
     chosen = design(preset, reuse=reuse)
     journal = Journal()
-    options = FileOptions(weights=weights, settings=settings, seed=seed, scheme=scheme, loading=loading)
+    options = FileOptions(
+        weights=weights, settings=settings, seed=seed, scheme=scheme, loading=loading, registers=registers
+    )
     generated = chosen.generate(out / chosen.name, journal, options)
     if as_json:
         result = {"directory": str(generated.directory), "files": [path.name for path in generated.files]}
@@ -52,3 +65,5 @@ def generate(
     else:
         facts = f"latency {generated.latency} clocks" if generated.latency else "macro as memory and as black box"
         journal.console.print(f"{generated.lines:,} lines of Verilog, {facts}: {generated.directory}")
+        if any(path.name == "production_writes.csv" for path in generated.files):
+            journal.console.print("  writes.csv loads this Verilog, production_writes.csv a production ECON-T")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from flows.commands.outputs import output_folder
 from flows.common.journal import Journal
 from flows.designs.catalogue import presets
 from flows.designs.design import Design
@@ -20,7 +21,9 @@ Preset = Annotated[
     typer.Argument(help=f"{', '.join(presets())}, a spec in a TOML file, or the design.toml of a folder of results."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder of results; one folder per design below it.")]
+Out = Annotated[
+    Path, typer.Option("--out", callback=output_folder, help="Folder of results; one folder per design below it.")
+]
 Library = Annotated[
     str,
     typer.Option(

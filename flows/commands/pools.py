@@ -31,9 +31,11 @@ def pools(
     """
     import json
 
+    from flows.commands.outputs import output_file
     from flows.common.journal import Journal
     from sim.hgcal_encoder.detector.pools import generate_pool, save_pool
 
+    output_file(out)
     journal = Journal()
     with journal.step(f"{events:,} {process.value} collisions", events) as advance:
         done = 0

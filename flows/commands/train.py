@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson
+from flows.commands.outputs import output_folder
 from flows.common.journal import Journal
 from sim.hgcal_encoder.spec import PRESETS
 
@@ -30,7 +31,9 @@ class DecoderKind(StrEnum):
 
 
 def train(
-    out: Annotated[Path, typer.Option("--out", help="Folder for the model, its card and the checkpoint.")],
+    out: Annotated[
+        Path, typer.Option("--out", callback=output_folder, help="Folder for the model, its card and the checkpoint.")
+    ],
     preset: Annotated[str, typer.Option(help=f"{' or '.join(PRESETS)}.")] = "ECON_T",
     elinks: Annotated[int, typer.Option(min=1, max=13, help="Output links: 3, 5, 7, 9 bits per latent on 2 to 5.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of showers, initial weights and batches.")] = 1,
@@ -79,13 +82,16 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training from its checkpoint.")] = (
         False
     ),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a model, or the checkpoint of a training, that --out holds.")
+    ] = False,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard's event files.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a network inside the chip's number format. Needs the extra 'train'; uses a GPU where there is one.
 
     Writes PRESET_Nelinks.npz (weights and decoder) and its card .md into --out. An interrupted training leaves its
-    checkpoint there; the same command with --resume goes on from it.
+    checkpoint there; the same command with --resume goes on from it. Neither is replaced without --overwrite.
     """
     from flows.learning.training import Training, run_training
 
@@ -116,11 +122,22 @@ def train(
     journal = Journal()
     try:
         trained = run_training(
-            training, journal=journal, out=out, evaluate=files, resume=resume, tensorboard=tensorboard
+            training,
+            journal=journal,
+            out=out,
+            evaluate=files,
+            resume=resume,
+            overwrite=overwrite,
+            tensorboard=tensorboard,
         )
     except ModuleNotFoundError as error:
         print(f"liquidcal: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        kept = [path for path in training.checkpoints(out) if path.is_file()]
+        hint = f"{kept[-1]} is kept: the same command with --resume goes on from it" if kept else "no checkpoint yet"
+        print(f"liquidcal: interrupted; {hint}", file=sys.stderr)
+        raise
     if as_json:
         print(json.dumps(trained.summary(), indent=1))
     else:

@@ -88,6 +88,8 @@ class CrossbarDesign(Design):
             raise ValueError("--scheme protects the chip around an encoder; a crossbar has none")
         if options.settings is not None:
             raise ValueError("--settings are those of ECON_T; a crossbar takes --weights and --seed")
+        if options.registers is not None:
+            raise ValueError("--registers are those of ECON_T; a crossbar has one map")
         seed, readout = options.seed, None
         if options.weights is not None:
             model = TrainedCrossbar.load(options.weights)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from flows.designs.design import Design, Flops
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
-from sim.hgcal_encoder.spec import PRESETS, EncoderSpec
+from sim.hgcal_encoder.spec import PRESETS, EncoderSpec, WordOrder
 
 if TYPE_CHECKING:  # slow to import
     from pathlib import Path
@@ -151,16 +151,32 @@ class EncoderDesign(Design):
     def generate(self, folder: Path, journal: Journal, options: FileOptions) -> Generated:
         """Verilog, register map and, with weights, what loads them: see `flows.designs.encoder_files`."""
         from flows.designs.encoder_files import generate
-        from sim.hgcal_encoder.files.settings_files import load_settings
+        from sim.hgcal_encoder.configuration.production_registers import production_map
+        from sim.hgcal_encoder.files.settings_files import autoencoder_settings, read_table, single_registers
         from sim.hgcal_encoder.weights import Weights
 
         if options.seed is not None:
             raise ValueError("--seed draws the macro of a crossbar; an encoder has none")
-        settings, image = load_settings(options.settings, self.spec) if options.settings is not None else (None, None)
+        settings, image, others, order = None, None, {}, options.registers
+        if options.settings is not None:
+            table = read_table(options.settings)
+            settings, image = autoencoder_settings(table, options.settings, self.spec)
+            others = single_registers(table)
+            order = order or settings.word_order
         image = Weights.load(options.weights, self.spec) if options.weights is not None else image
+        production = None
+        if order is WordOrder.PRODUCTION:
+            known = {field.name for field in production_map()}
+            production = {name: value for name, value in others.items() if name in known}
         with journal.step(f"{self.spec.name}: Amaranth to Verilog"):
             return generate(
-                self.spec, folder, image, settings, scheme=options.scheme, loading=options.loading or Loading.GUARDED
+                self.spec,
+                folder,
+                image,
+                settings,
+                scheme=options.scheme,
+                loading=options.loading or Loading.GUARDED,
+                production=production,
             )
 
     def variant(self) -> dict[str, Any]:

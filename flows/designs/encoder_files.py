@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from hw.hgcal_encoder.chip import Chip
 from hw.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.configuration.chip_registers import Loading, image_bytes
 from sim.hgcal_encoder.configuration.image_file import save_image
+from sim.hgcal_encoder.configuration.production_registers import BLOCK_BITS, production_map, production_writes
 from sim.hgcal_encoder.configuration.registers import register_map, register_writes
+from sim.hgcal_encoder.files.settings_files import save_settings
 from sim.hgcal_encoder.settings import Settings
-from sim.hgcal_encoder.spec import EncoderSpec
-from sim.hgcal_encoder.weights import Weights
+from sim.hgcal_encoder.spec import EncoderSpec, WordOrder
+from sim.hgcal_encoder.weights import BLOCKS, Weights
 
 
 def generate(
@@ -30,6 +33,7 @@ def generate(
     *,
     scheme: Scheme | None = None,
     loading: Loading = Loading.GUARDED,
+    production: Mapping[str, int] | None = None,
 ) -> Generated:
     """Write Verilog, ports, register map and, with weights, the image and the register writes that load it.
 
@@ -45,12 +49,19 @@ def generate(
         Write the chip as well: encoder, I2C, control and store, protected so.
     loading : Loading
         Of the chip and of its register map.
+    production : mapping of str to int, optional
+        Write also what loads a production ECON-T: values of its further registers by name
+        (`sim.hgcal_encoder.configuration.production_registers`). The Verilog is at the addresses of first silicon.
 
     Raises
     ------
     FileExistsError
         If `out_dir` holds something else.
+    ValueError
+        If the network is not of the size of the production chip, for which writes are asked.
     """
+    ours = settings or Settings(spec=spec)
+    loads = production_writes(ours, weights, others=production) if production is not None else None
     component = Encoder(spec=spec)
     design: dict[str, Any] = {
         "name": spec.name,
@@ -84,6 +95,12 @@ def generate(
         if weights is not None:
             weights.save(work / "weights.hex")
             write_writes(work, register_writes(spec, settings, weights), digits=4)
+        if weights is not None and (spec.weight_bits, spec.keep_bits) == (BLOCKS * BLOCK_BITS, 144):
+            for order in WordOrder:
+                save_settings(work / f"settings_{order.lower()}.yaml", ours, weights, order)
+        if loads is not None:
+            write_registers(work, production_map(), stem="production_registers")
+            write_writes(work, loads, digits=4, stem="production_writes")
         (work / "design.json").write_text(json.dumps(design, indent=1) + "\n")
     return Generated(
         directory=out_dir,

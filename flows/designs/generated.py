@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
+from sim.hgcal_encoder.spec import WordOrder
 
 __all__ = ["FileOptions", "Generated"]
 
@@ -27,6 +28,9 @@ class FileOptions:
         The whole chip around an encoder as well, protected so.
     loading : Loading or None
         Of that chip, and of an encoder's register map; `Loading.GUARDED` where left out.
+    registers : WordOrder or None
+        For which ECON-T an encoder's settings are written out: first silicon, at whose addresses the generated chip is,
+        or production as well; None: as the settings file is spelled.
     """
 
     weights: Path | None = None
@@ -34,6 +38,7 @@ class FileOptions:
     seed: int | None = None
     scheme: Scheme | None = None
     loading: Loading | None = None
+    registers: WordOrder | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +51,9 @@ class Generated:
     files : tuple of Path
         Verilog, ``ports.csv``, ``registers.csv``, ``registers.md``, ``registers.h``, ``spec.toml``, ``design.json``;
         with weights ``weights.hex`` and ``writes.csv``, with settings as well ``image.txt``; with a scheme the Verilog
-        of the whole chip, ``<name>_CHIP.v``.
+        of the whole chip, ``<name>_CHIP.v``. With weights of the size of ECON_T also ``settings_p1.yaml`` and
+        ``settings_production.yaml``, and for a production chip ``production_registers.csv`` and
+        ``production_writes.csv``.
     latency : int
         Clocks from words at the pins to frames at the pins.
     lines : int

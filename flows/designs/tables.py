@@ -17,16 +17,17 @@ def write_ports(folder: Path, ports: Iterable[tuple[str, str, int]]) -> None:
     _write(folder / "ports.csv", ("name", "direction", "width"), ports)
 
 
-def write_registers(folder: Path, fields: Iterable[Field]) -> None:
-    """``registers.csv``: each field of a register map with its address, its lowest bit there, width and reset value."""
+def write_registers(folder: Path, fields: Iterable[Field], stem: str = "registers") -> None:
+    """``registers.csv``, or by another name: each field of a register map with its address, its lowest bit there, width
+    and reset value."""
     rows = ((f.name, f.index, f"{f.address:#06x}", f.lsb, f.width, f"{f.reset:#x}") for f in fields)
-    _write(folder / "registers.csv", ("name", "index", "address", "lsb", "width", "reset"), rows)
+    _write(folder / f"{stem}.csv", ("name", "index", "address", "lsb", "width", "reset"), rows)
 
 
-def write_writes(folder: Path, writes: Iterable[tuple[int, int]], *, digits: int) -> None:
-    """``writes.csv``: addresses (hexadecimal, of so many digits) and bytes that load a chip, in order."""
+def write_writes(folder: Path, writes: Iterable[tuple[int, int]], *, digits: int, stem: str = "writes") -> None:
+    """``writes.csv``, or by another name: addresses (hexadecimal, of so many digits) and bytes that load a chip."""
     rows = ((f"{address:#0{digits + 2}x}", f"{data:#04x}") for address, data in writes)
-    _write(folder / "writes.csv", ("address", "data"), rows)
+    _write(folder / f"{stem}.csv", ("address", "data"), rows)
 
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -15,7 +15,9 @@ TensorFlow, QKeras and hls4ml (extra `train`) are imported when used.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -40,11 +42,12 @@ from sim.hgcal_encoder.files.keras_files import keras_padding
 from sim.hgcal_encoder.grid import to_grid
 from sim.hgcal_encoder.spec import CELLS, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
+from sim.messages import shown
 
 __all__ = [
     "LAYERS", "Backend", "Comparison", "Difference", "Hls4mlNetwork", "HardwareNetwork", "NetworkTrace", "compare",
-    "qkeras_codes", "qkeras_expresses", "qkeras_model", "qkeras_weights", "sample_pixels", "trace_model",
-    "trace_qkeras",
+    "compare_file", "file_model", "qkeras_codes", "qkeras_expresses", "qkeras_model", "qkeras_weights", "sample_pixels",
+    "trace_model", "trace_qkeras",
 ]  # fmt: skip
 
 LAYERS = ("pixels", "activations", "latents")
@@ -149,7 +152,7 @@ class Comparison:
         shares = ", ".join(
             f"{layer} {self.different[layer]:,} of {self.compared[layer]:,} "
             f"({100 * self.different[layer] / self.compared[layer]:.1f} %, up to {self.largest[layer]} codes)"
-            for layer in LAYERS
+            for layer in self.different
             if self.different[layer]
         )
         return f"{self.engine} against {self.reference}: {shares}; first {self.differences[0]}"
@@ -163,6 +166,10 @@ def compare(reference: NetworkTrace, other: NetworkTrace) -> Comparison:
     ValueError
         If the traces differ in shape or hold no image.
     """
+    return _compare(reference, other.engine, {layer: getattr(other, layer) for layer in LAYERS})
+
+
+def _compare(reference: NetworkTrace, engine: str, layers: dict[str, IntArray]) -> Comparison:
     spec = reference.spec
     shapes = {
         "pixels": spec.grid,
@@ -171,11 +178,11 @@ def compare(reference: NetworkTrace, other: NetworkTrace) -> Comparison:
     }
     compared, different, largest = {}, {}, {}
     differences = []
-    for layer in LAYERS:
-        expected, found = getattr(reference, layer), getattr(other, layer)
+    for layer, found in layers.items():
+        expected = getattr(reference, layer)
         if expected.shape != found.shape or not expected.size:
             raise ValueError(
-                f"{layer}: {reference.engine} has shape {expected.shape}, {other.engine} has {found.shape}; "
+                f"{layer}: {reference.engine} has shape {expected.shape}, {engine} has {found.shape}; "
                 "expected the same, of one image at least"
             )
         wrong = np.argwhere(expected != found)
@@ -193,7 +200,7 @@ def compare(reference: NetworkTrace, other: NetworkTrace) -> Comparison:
         ]
     return Comparison(
         reference=reference.engine,
-        engine=other.engine,
+        engine=engine,
         compared=compared,
         different=different,
         largest=largest,
@@ -357,6 +364,81 @@ def _trace(engine: str, spec: EncoderSpec, values: dict[str, npt.NDArray[Any]]) 
         for layer, form in forms.items()
     }
     return NetworkTrace(engine=engine, spec=spec, **codes)
+
+
+# ------------------------------------------------------------------------------------------- model of a file
+def file_model(path: Path, convolution: str, dense: str) -> Any:
+    """The encoder in a file of Keras 2 or QKeras as that file describes it, its own weights and quantisers included.
+
+    Parameters
+    ----------
+    path : Path
+        ``.h5`` or ``.hdf5``, with the description inside or in a file ``NAME.json`` beside it.
+    convolution, dense : str
+        Names of the two layers.
+
+    Returns
+    -------
+    Keras model
+        From pixels to latents: to the activation that follows the dense layer, if one does.
+
+    Raises
+    ------
+    ValueError
+        If Keras 2 with QKeras cannot build it, as those of Keras 3 and HGQ2.
+    """
+    tf = import_tensorflow()
+    utils = importlib.import_module(f"{import_qkeras().__name__}.utils")
+    h5py = importlib.import_module("h5py")
+    beside = path.with_suffix(".json")
+    try:
+        with h5py.File(path, "r") as file:
+            inside = "model_config" in file.attrs
+        if inside:
+            whole = utils.load_qmodel(str(path), compile=False)
+        else:
+            whole = utils.quantized_model_from_json(beside.read_text(encoding="utf-8-sig"))
+            whole.load_weights(str(path))
+    except Exception as error:  # Keras raises whatever its layers raise
+        what = shown(error, quoted=False)
+        raise ValueError(f"{path}: Keras 2 with QKeras cannot run its model, so it is not compared: {what}") from None
+    for model in _models(whole):
+        by_name = {layer.name: layer for layer in model.layers}
+        if {convolution, dense} <= set(by_name):
+            last = by_name[dense]
+            followers = [layer for layer in model.layers if layer.input is last.output and _is_activation(layer)]
+            return tf.keras.Model(model.inputs, (followers[0] if followers else last).output)
+    raise ValueError(f"{path}: layers {convolution!r} and {dense!r} are not in one model")
+
+
+def _models(model: Any) -> Iterator[Any]:
+    """A model and those inside it."""
+    yield model
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from _models(layer)
+
+
+def _is_activation(layer: Any) -> bool:
+    return type(layer).__name__ in ("QActivation", "Activation", "ReLU", "LeakyReLU")
+
+
+def compare_file(reference: NetworkTrace, model: Any, pixels: npt.ArrayLike) -> Comparison:
+    """Latents of the golden model against those of `file_model`, brought to codes by the rule of the spec.
+
+    Parameters
+    ----------
+    reference : NetworkTrace
+    model : Keras model
+    pixels : array_like of int, shape (n, 48)
+        Codes of ``spec.pixel`` by trigger cell, those of the reference.
+    """
+    spec = reference.spec
+    values = spec.pixel.decode(to_grid(_checked(pixels, spec), spec)).astype(np.float32)
+    latents = np.asarray(model(values), np.float64)
+    rule = np.rint if spec.latent.rounding is Rounding.RND_CONV else np.floor
+    codes = np.clip(rule(np.ldexp(latents, spec.latent.fraction)), 0, spec.latent.max_code).astype(np.int64)
+    return _compare(reference, "model of the file", {"latents": codes})
 
 
 # ------------------------------------------------------------------------------------------------------ hls4ml

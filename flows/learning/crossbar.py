@@ -5,6 +5,7 @@ What ``liquidcal evaluate lsm_crossbar`` does.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.learning.readout_training import confusion_matrix
 from sim.lsm_crossbar.liquid import Liquid
-from sim.lsm_crossbar.recordings.events import find_recordings, read_labels, read_recording
+from sim.lsm_crossbar.recordings.events import Events, find_recordings, read_labels, read_recording
 
 __all__ = ["evaluate_crossbar"]
 
@@ -21,7 +22,9 @@ BLOCK = 500
 """Recordings that are held in memory together."""
 
 
-def evaluate_crossbar(model: TrainedCrossbar, events: Path, labels: Path) -> dict[str, Any]:
+def evaluate_crossbar(
+    model: TrainedCrossbar, events: Path, labels: Path, *, from_first_event: bool = False
+) -> dict[str, Any]:
     """Score a model on recordings named by index, in exact chip arithmetic.
 
     Parameters
@@ -31,6 +34,10 @@ def evaluate_crossbar(model: TrainedCrossbar, events: Path, labels: Path) -> dic
         Folder with ``k.bin`` or ``k.bs2``.
     labels : Path
         Lines ``index label``. It says what is scored; recordings that it does not name are left out, and counted.
+    from_first_event : bool, optional
+        Time counts from the first event of each recording, as streams of a running camera need; else from the zero of
+        the recording's own clock. Recordings that begin after the
+        end of a sample get a warning.
 
     Returns
     -------
@@ -62,12 +69,30 @@ def evaluate_crossbar(model: TrainedCrossbar, events: Path, labels: Path) -> dic
     indices = sorted(table)
     classes = np.zeros(len(indices), np.int64)
     totals = np.zeros(3)
+    unseen: list[tuple[int, int]] = []
+
+    def read(index: int) -> Events:
+        recording = read_recording(paths[index])
+        if from_first_event:
+            recording = recording.from_start()
+        if len(recording) and recording.t_us[0] >= spec.steps * model.step_us:
+            unseen.append((index, int(recording.t_us[0])))
+        return recording
+
     for first in range(0, len(indices), BLOCK):
         block = indices[first : first + BLOCK]
-        spikes = model.spikes(read_recording(paths[index]) for index in block)
+        spikes = model.spikes(read(index) for index in block)
         activity = liquid.run(spikes, first)
         classes[first : first + BLOCK] = model.readout.classify(activity.counts)
         totals += spikes.sum(), activity.spikes.sum(), activity.reads.sum()
+    if unseen:
+        index, first_us = unseen[0]
+        warnings.warn(
+            f"{len(unseen)} of {len(indices)} recordings have no event within the {spec.steps * model.step_us:,} us of"
+            f" a sample: {paths[index].name} begins at {first_us:,} us; count time from the first event instead"
+            " (--from-first-event)",
+            stacklevel=2,
+        )
     truth = np.array([table[index] for index in indices])
     matrix = confusion_matrix(truth, classes, spec.outputs)
     n, correct = len(indices), int((classes == truth).sum())

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from flows.common.journal import Journal
 from flows.common.metrics import package_version
 from flows.learning.encoder import evaluation_sample
 from sim.files import replacing
+from sim.foreign_files import read_npz
 from sim.hgcal_encoder.files.readers import read_charges
 from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
 from sim.hgcal_encoder.learning.metric import BINS, FINE_BINS, BinSummary, earth_movers_distance, occupancy, summarise
@@ -80,11 +80,7 @@ def load_start(source: str, spec: EncoderSpec) -> TrainedModel | Weights:
 
 
 def _holds_decoder(path: Path) -> bool:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return "decoder" in arrays
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise ValueError(f"{path}: not a .npz of arrays ({error})") from None
+    return "decoder" in read_npz(path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +142,8 @@ class Training:
             raise ValueError(f"minutes: expected a positive time, got {self.minutes}")
         if self.scale is not None and not self.scale > 0:
             raise ValueError(f"scale: expected a positive size, got {self.scale}")
+        if self.freeze_encoder and self.source is None:
+            raise ValueError("freeze_encoder: random weights are no encoder to keep; name weights with --fine-tune")
 
     @property
     def spec(self) -> EncoderSpec:
@@ -164,6 +162,11 @@ class Training:
     def images_scale(self) -> float:
         """Size of the simulated set."""
         return (0.5 if self.source is None else 0.2) if self.scale is None else self.scale
+
+    def checkpoints(self, out: Path) -> list[Path]:
+        """File in a folder of results that each of the repeats leaves until it is through."""
+        name = model_name(self.spec, self.elinks)
+        return [out / f"{name}.seed{self.seed + i}.checkpoint.npz" for i in range(self.repeats)]
 
     def plan(self, seed: int) -> TrainingPlan:
         """How the network is trained with this seed."""
@@ -261,11 +264,13 @@ class Trained:
         }
 
 
-def _images(training: Training, seed: int, journal: Journal) -> tuple[Int64, dict[str, int]]:
-    if not training.charges:
-        with journal.step(f"simulate showers, seed {seed}"):
-            images = simulate_images(seed=seed, scale=training.images_scale)
-        return images.charges, images.origin
+def _simulated_images(training: Training, seed: int, journal: Journal) -> tuple[Int64, dict[str, int]]:
+    with journal.step(f"simulate showers, seed {seed}"):
+        images = simulate_images(seed=seed, scale=training.images_scale)
+    return images.charges, images.origin
+
+
+def _own_images(training: Training) -> tuple[Int64, dict[str, int]]:
     parts, origin = [], {}
     for path in training.charges:
         rows = read_charges(path)
@@ -277,6 +282,19 @@ def _images(training: Training, seed: int, journal: Journal) -> tuple[Int64, dic
     return np.concatenate(parts), origin
 
 
+def _check_results(model: Path, checkpoints: Sequence[Path], *, resume: bool, overwrite: bool) -> None:
+    """Refuse to lose what an earlier training left."""
+    kept = [path for path in checkpoints if path.is_file()]
+    if resume and not kept:
+        raise FileNotFoundError(f"nothing to resume: no checkpoint {checkpoints[0]}")
+    if overwrite:
+        return
+    if kept and not resume:
+        raise FileExistsError(f"{kept[0]} is of an interrupted training: go on with --resume, or --overwrite it")
+    if model.is_file():
+        raise FileExistsError(f"{model} is there already: name another folder, or --overwrite it")
+
+
 def run_training(
     training: Training,
     *,
@@ -284,6 +302,7 @@ def run_training(
     out: Path,
     evaluate: Mapping[str, str] | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     tensorboard: Path | None = None,
 ) -> Trained:
     """Train, evaluate, and write ``NAME.npz`` and its card ``NAME.md`` into a folder.
@@ -299,6 +318,8 @@ def run_training(
         Files of charges for the card's table by name, beside the simulated sample of `evaluation_sample`.
     resume : bool, optional
         Continue from the checkpoint of an interrupted training of the same kind.
+    overwrite : bool, optional
+        Replace a model or a checkpoint that the folder holds.
     tensorboard : Path, optional
         Folder for TensorBoard's event files.
 
@@ -309,27 +330,28 @@ def run_training(
     Raises
     ------
     ValueError, FileNotFoundError
-        If an option or a file is wrong.
+        If an option or a file is wrong; nothing is made then.
+    FileExistsError
+        If the folder holds a model, or a checkpoint that is not resumed, and neither may be replaced.
     ModuleNotFoundError
         If TensorFlow is not installed.
     """
     plans = [training.plan(training.seed + i) for i in range(training.repeats)]
+    name, checkpoints = model_name(training.spec, training.elinks), training.checkpoints(out)
+    _check_results(out / f"{name}.npz", checkpoints, resume=resume, overwrite=overwrite)
     start = load_start(training.source, training.spec) if training.source is not None else None
     samples = {"simulated": evaluation_sample().charges}
     samples |= {name: read_charges(path) for name, path in (evaluate or {}).items()}
+    own = _own_images(training) if training.charges else None
     device = training_device()
     out.mkdir(parents=True, exist_ok=True)
-    name = model_name(training.spec, training.elinks)
-    checkpoints = [out / f"{name}.seed{plan.seed}.checkpoint.npz" for plan in plans]
-    if resume and not any(checkpoint.is_file() for checkpoint in checkpoints):
-        raise FileNotFoundError(f"nothing to resume: no checkpoint {checkpoints[0]}")
     journal.console.print(
         f"{name} on {device}, {'from random weights' if start is None else f'from {training.source}'}"
     )
     results: list[tuple[TrainedModel, History, dict[str, int]]] = []
     tables: list[dict[str, tuple[BinSummary, ...]]] = []
     for plan, checkpoint in zip(plans, checkpoints, strict=True):
-        charges, origin = _images(training, plan.seed, journal)
+        charges, origin = own or _simulated_images(training, plan.seed, journal)
         with journal.step(f"train {plan.spec.name}, {plan.elinks} eLinks, seed {plan.seed}", plan.steps) as advance:
             model, history = train(
                 charges,

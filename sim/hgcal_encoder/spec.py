@@ -8,7 +8,8 @@ from enum import StrEnum
 from functools import cached_property, partial
 
 from sim.fixed_point import FixedPoint, Overflow, Rounding
-from sim.spec_file import load_preset, toml_value
+from sim.messages import shown
+from sim.spec_file import check_integer, check_name, load_preset, toml_value
 
 ERX_WORDS = 12
 """Input words per bunch crossing (one per eRx link)."""
@@ -20,6 +21,8 @@ CHARGE_WIDTH = 22
 """Bits of a calibrated charge."""
 SUM_WIDTH = 28
 """Bits of the module sum of 48 calibrated charges."""
+MOST = 1 << 12
+"""Largest number of anything that a spec counts: no chip of this kind is near it."""
 MAX_REUSE = 16
 """Largest internal clock, in multiples of 40 MHz."""
 MAX_SUM_WIDTH = 48
@@ -107,20 +110,13 @@ class EncoderSpec:
     reuse: int = 1
 
     def __post_init__(self) -> None:
-        for field in ("conv_product_rounding", "dense_product_rounding"):
-            object.__setattr__(self, field, Rounding(getattr(self, field)))
-        object.__setattr__(self, "word_order", WordOrder(self.word_order))
-        if not self.name.isidentifier():
-            raise ValueError(f"name must be an identifier (it names files and modules), got {self.name!r}")
+        check_name(self.name)
+        self._check_types()
         if min(self.grid) < 1 or min(self.kernel) < 1 or self.stride < 1 or min(self.padding) < 0:
             raise ValueError(
                 f"grid {self.grid}, kernel {self.kernel}, stride {self.stride} must be at least 1 "
                 f"and padding {self.padding} at least 0"
             )
-        if type(self.reuse) is not int or not 1 <= self.reuse <= MAX_REUSE:
-            raise ValueError(f"reuse of multipliers: expected 1 to {MAX_REUSE}, got {self.reuse!r}")
-        if self.filters < 1 or self.latents < 1:
-            raise ValueError(f"need at least one filter and one latent, got {self.filters} and {self.latents}")
         rows, columns, channels = self.grid
         if len(self.cell_map) != rows * columns * channels:
             raise ValueError(
@@ -159,9 +155,33 @@ class EncoderSpec:
                 )
             width, bias = getattr(self, f"{layer}_sum_width"), self.weight.width + fraction - self.weight.fraction
             if width is not None and (type(width) is not int or not bias <= width <= MAX_SUM_WIDTH):
+                got = shown(width)
                 raise ValueError(
-                    f"{layer}_sum_width: expected {bias} (the bias must fit) to {MAX_SUM_WIDTH} bits, got {width!r}"
+                    f"{layer}_sum_width: expected {bias} (the bias must fit) to {MAX_SUM_WIDTH} bits, got {got}"
                 )
+
+    def _check_types(self) -> None:
+        """Every field by its type; integers by what fits a chip."""
+        for name, kind in (("conv_product_rounding", Rounding), ("dense_product_rounding", Rounding),
+                           ("word_order", WordOrder)):  # fmt: skip
+            value = getattr(self, name)
+            if value not in list(kind):
+                raise ValueError(f"{name}: expected {' or '.join(kind)}, got {shown(value)}")
+            object.__setattr__(self, name, kind(value))
+        for name, most in (("filters", MOST), ("latents", MOST), ("stride", MOST), ("reuse", MAX_REUSE)):
+            check_integer(name, getattr(self, name), 1, most)
+        for name in ("conv_product_fraction", "dense_product_fraction"):
+            check_integer(name, getattr(self, name), -MOST, MOST)
+        for name, count in (("grid", 3), ("kernel", 2), ("padding", 4), ("cell_map", None)):
+            values = getattr(self, name)
+            if not isinstance(values, tuple | list) or (count is not None and len(values) != count):
+                expected = "integers" if count is None else f"{count} integers"
+                raise ValueError(f"{name}: expected a list of {expected}, got {shown(values)}")
+            for place, value in enumerate(values):
+                check_integer(f"{name}[{place}]", value, -1, MOST)
+        for name in ("weight", "pixel", "activation", "latent"):
+            if not isinstance(getattr(self, name), FixedPoint):
+                raise ValueError(f"{name}: expected a number format, got {shown(getattr(self, name))}")
 
     @property
     def output_shape(self) -> tuple[int, int]:
@@ -276,7 +296,8 @@ class EncoderSpec:
             raise ValueError(f"not a TOML file: {error}") from None
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(table) - known):
-            raise ValueError(f"unknown fields {', '.join(unknown)}; expected {', '.join(sorted(known))}")
+            names = shown(", ".join(unknown), quoted=False)
+            raise ValueError(f"unknown fields {names}; expected {', '.join(sorted(known))}")
         for key, value in table.items():
             if isinstance(value, dict):
                 try:

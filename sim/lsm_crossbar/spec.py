@@ -18,7 +18,8 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from sim.spec_file import load_preset, toml_value
+from sim.messages import shown
+from sim.spec_file import check_integer, check_name, check_real, load_preset, toml_value
 
 NOISE_STATE_WIDTH = 31
 """Bits of one read-noise generator (see `sim.lsm_crossbar.noise`)."""
@@ -30,6 +31,38 @@ NOISE_UNIT = 30
 """Largest magnitude of the unscaled noise: four 4-bit numbers minus their mean."""
 NOISE_FRACTION = 6
 """Fraction bits of `CrossbarSpec.noise_scale`."""
+
+
+TINY, HUGE = 1e-15, 1e15
+"""What a positive physical quantity is between, so that no arithmetic on it overflows."""
+_POSITIVE = f"a positive number, {TINY:g} to {HUGE:g}"
+_DEVICE_RANGES = (
+    (
+        (
+            "programming_voltage_v",
+            "compliance_ua",
+            "breakdown_mean_v",
+            "breakdown_sigma_v",
+            "pristine_resistance_mohm",
+            "drift_time_s",
+            "drift_reference_s",
+            "source_line_ohm",
+            "bit_line_ohm",
+        ),
+        (TINY, HUGE, _POSITIVE),
+    ),
+    (("log_sigma",), (TINY, 10, f"a positive number, {TINY:g} to 10")),
+    (("drift_exponent", "drift_exponent_sigma"), (0, 10, "a number of at least 0, at most 10")),
+    (("programming_error",), (0, HUGE, f"a number of at least 0, at most {HUGE:g}")),
+    (("log_mean",), (-30, 30, "the logarithm of a conductance in uS, -30 to 30")),
+    (("stuck_on", "stuck_off"), (0, 1, "a fraction of cells, 0 to 1")),
+)
+"""Names of device parameters, their lowest and highest value, and that in words."""
+_EFFECTS = frozenset({
+    "breakdown_sigma_v", "log_sigma", "pristine_resistance_mohm", "programming_error", "stuck_on", "stuck_off",
+    "drift_exponent", "drift_exponent_sigma", "source_line_ohm", "bit_line_ohm",
+})  # fmt: skip
+"""Device parameters that None switches off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,29 +117,11 @@ class DeviceParameters:
     bit_line_ohm: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("programming_voltage_v", "compliance_ua", "breakdown_mean_v"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"device.{name}: expected a positive number, got {getattr(self, name)}")
-        for name in (
-            "breakdown_sigma_v",
-            "log_sigma",
-            "pristine_resistance_mohm",
-            "drift_time_s",
-            "drift_reference_s",
-            "source_line_ohm",
-            "bit_line_ohm",
-        ):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"device.{name}: expected a positive number, got {value}")
-        for name in ("programming_error", "drift_exponent", "drift_exponent_sigma"):
-            value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise ValueError(f"device.{name}: expected a number of at least 0, got {value}")
-        for name in ("stuck_on", "stuck_off"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise ValueError(f"device.{name}: expected a fraction of cells, 0 to 1, got {value}")
+        for names, (low, high, expected) in _DEVICE_RANGES:
+            for name in names:
+                value = getattr(self, name)
+                if value is not None or name not in _EFFECTS:
+                    check_real(f"device.{name}", value, low, high, expected)
         if (self.stuck_on or 0) + (self.stuck_off or 0) > 1:
             raise ValueError(f"device: stuck_on {self.stuck_on} and stuck_off {self.stuck_off} exceed all cells")
         if self.drift_exponent is None and self.drift_exponent_sigma is not None:
@@ -208,9 +223,12 @@ class CrossbarSpec:
     device: DeviceParameters = field(default_factory=DeviceParameters)
 
     def __post_init__(self) -> None:
+        check_name(self.name)
+        if not isinstance(self.leak, tuple | list):
+            raise ValueError(f"leak: expected a list of integers, got {shown(self.leak)}")
         object.__setattr__(self, "leak", tuple(self.leak))
-        if not self.name.isidentifier():
-            raise ValueError(f"name must be an identifier (it names files and modules), got {self.name!r}")
+        if not isinstance(self.device, DeviceParameters):
+            raise ValueError(f"device: expected parameters of a device, got {shown(self.device)}")
         for name, low, high in (
             ("inputs", 1, 1 << 16),
             ("neurons", 1, 1 << 16),
@@ -231,20 +249,17 @@ class CrossbarSpec:
             ("settle_clocks", 1, 1 << 10),
             ("convert_clocks", 1, 1 << 10),
         ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise ValueError(f"{name}: expected an integer, got {value!r}")
-            if not low <= value <= high:
-                raise ValueError(f"{name}: expected {low} to {high}, got {value}")
+            check_integer(name, getattr(self, name), low, high)
         for name in ("g_max_us", "read_voltage_v", "clock_period_ns"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+            check_real(name, getattr(self, name), TINY, HUGE, _POSITIVE)
         for name in ("gain_spread", "offset_spread"):
-            spread = getattr(self, name)
-            if spread is not None and not spread >= 0:
-                raise ValueError(f"{name}: expected a number of at least 0 or None, got {spread}")
-        if self.noise_scale is not None and not (isinstance(self.noise_scale, int) and 1 <= self.noise_scale <= 255):
-            raise ValueError(f"noise_scale: expected 1 to 255 or None (no noise), got {self.noise_scale!r}")
+            if getattr(self, name) is not None:
+                expected = f"a number of at least 0, at most {HUGE:g}, or None"
+                check_real(name, getattr(self, name), 0, HUGE, expected)
+        if self.column_current_limit_ua is not None:
+            check_real("column_current_limit_ua", self.column_current_limit_ua, TINY, HUGE, _POSITIVE)
+        if self.noise_scale is not None:
+            check_integer("noise_scale", self.noise_scale, 1, 255)
         if self.inputs + self.neurons > self.rows:
             raise ValueError(
                 f"{self.inputs} inputs and {self.neurons} recurrent rows do not fit the {self.rows} rows of the macro"
@@ -261,9 +276,9 @@ class CrossbarSpec:
         if self.steps % self.windows:
             raise ValueError(f"windows: {self.windows} does not divide the {self.steps} steps")
         if not self.leak or any(isinstance(s, bool) or not isinstance(s, int) for s in self.leak):
-            raise ValueError(f"leak: expected at least one term, integers, got {self.leak}")
+            raise ValueError(f"leak: expected at least one term, integers, got {shown(self.leak)}")
         if any(not 1 <= abs(s) <= 16 for s in self.leak):
-            raise ValueError(f"leak: shifts must be 1 to 16 (negative: subtracted), got {self.leak}")
+            raise ValueError(f"leak: shifts must be 1 to 16 (negative: subtracted), got {shown(self.leak)}")
         if not 0 <= self.decay < 1:
             raise ValueError(f"leak {self.leak} multiplies by {float(self.decay)}; expected 0 to below 1")
         if self.column_current_limit_ua is not None and self.column_limit is not None and self.column_limit < 1:
@@ -273,12 +288,7 @@ class CrossbarSpec:
         for name in ("conversion_width", "membrane_width"):
             if getattr(self, name) > 31:
                 raise ValueError(f"{name} would be {getattr(self, name)} bits; at most 31 are supported")
-        if (
-            isinstance(self.threshold, bool)
-            or not isinstance(self.threshold, int)
-            or not (0 <= self.threshold <= self.threshold_max)
-        ):
-            raise ValueError(f"threshold: expected an integer from 0 to {self.threshold_max}, got {self.threshold!r}")
+        check_integer("threshold", self.threshold, 0, self.threshold_max)
 
     # --- geometry ---
 
@@ -546,7 +556,7 @@ class CrossbarSpec:
         _known(table, cls, "")
         device = table.pop("device", {})
         if not isinstance(device, dict):
-            raise ValueError(f"device: expected a table [device], got {device!r}")
+            raise ValueError(f"device: expected a table [device], got {shown(device)}")
         _known(device, DeviceParameters, "device.")
         device = {key: None if value == "none" else value for key, value in device.items()}
         try:
@@ -559,7 +569,8 @@ def _known(table: dict[str, Any], kind: type, prefix: str) -> None:
     known = {f.name for f in fields(kind)}
     if unknown := sorted(set(table) - known):
         raise ValueError(
-            f"unknown fields {', '.join(prefix + u for u in unknown)}; expected {', '.join(sorted(known))}"
+            f"unknown fields {shown(', '.join(prefix + u for u in unknown), quoted=False)}; "
+            f"expected {', '.join(sorted(known))}"
         )
 
 

@@ -21,6 +21,19 @@ def liquidcal(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Com
     )
 
 
+def program(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Exit code, standard output and error of the program, run in this process."""
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["liquidcal", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+    result = capsys.readouterr()
+    code = left.value.code
+    assert code is None or isinstance(code, int)
+    return code or 0, result.out, result.err
+
+
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:  # type: ignore[type-arg]
     """What `liquidcal flow --json` prints, run in this process."""
     monkeypatch.setattr(sys, "argv", ["liquidcal", "flow", *arguments, "--json"])

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sim.foreign_files import read_npz
 
 __all__ = ["BunchCrossings", "MultiParticles", "ParticleSource", "Particles", "PileUp", "SingleParticles", "TopPairs"]
 
@@ -109,12 +113,9 @@ def _pool(name: str | Path) -> tuple[UInt8, Float32, Float32, Float32, Int64]:
     """Arrays of a shipped pool, or of a file of `sim.hgcal_encoder.detector.pools`."""
     if isinstance(name, Path):
         try:
-            with np.load(name, allow_pickle=False) as file:
-                raw = {key: file[key] for key in file.files}
+            raw: Mapping[str, NDArray[Any]] = read_npz(name)
         except FileNotFoundError:
             raise FileNotFoundError(f"no pool at {name}") from None
-        except (OSError, ValueError, EOFError) as error:
-            raise ValueError(f"{name}: not a .npz of arrays ({error})") from None
         if missing := [key for key in ("kind", "E", "xy", "t", "off") if key not in raw]:
             raise ValueError(f"{name}: missing {', '.join(missing)}")
     else:

@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
+from sim.files import replacing
 from sim.fixed_point import IntArray
 from sim.foreign_files import read_yaml
 from sim.hgcal_encoder.settings import AUTOENCODER, Settings
@@ -35,13 +37,22 @@ __all__ = [
     "integer",
     "load_settings",
     "read_table",
+    "save_settings",
     "section",
+    "single_registers",
 ]
 
 Section = Mapping[Any, Any]
 Table = Mapping[str, Section]
 
 WEIGHT_NAMES = tuple(f"weights_byte{offset}" for offset in range(0, 136, 16))
+_AUTOENCODER_NAMES = frozenset({
+    "alg_high_density", "alg_type", "active_etxs", "eporttx_numen", "keep_auto_encoder_bits", "mask_ae", "mask_ae2",
+})  # fmt: skip
+"""Registers that `Settings` stand for."""
+BLOCK_BYTES = 134
+"""Bytes of the weight image in each of its blocks."""
+_CHIPS = {WordOrder.P1: "first", WordOrder.PRODUCTION: "production"}
 _CELL_KEYS = frozenset(range(CELLS))
 _KEYS: dict[str, frozenset[Any]] = {
     "Algorithm": frozenset({"density", "select"}),
@@ -109,6 +120,81 @@ def autoencoder_settings(table: Table, path: Path, spec: EncoderSpec) -> tuple[S
         return replace(settings, keep_mask=mask), _weights(table, spec)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def save_settings(path: Path, settings: Settings, weights: Weights | None, order: WordOrder) -> None:
+    """Write settings, and weights as the image of their blocks, in the spelling of either chip.
+
+    Parameters
+    ----------
+    path : Path
+    settings : Settings
+        Converted to the word order.
+    weights : Weights, optional
+    order : WordOrder
+        First silicon (`WordOrder.P1`) or production: their spellings differ as their orders do.
+
+    Raises
+    ------
+    ValueError
+        If the weights are not as many as the chip holds, or the keep mask is wider than its registers.
+    """
+    spec, ordered = settings.spec, settings.in_order(order)
+    if spec.keep_bits > 144:
+        raise ValueError(f"{spec.name}: the chip has registers for 144 latent bits, got {spec.keep_bits}")
+    if order is WordOrder.PRODUCTION:
+        content: dict[str, Any] = {
+            "ConfigAlgo": {"Global": {"alg_high_density": int(ordered.high_density), "alg_type": AUTOENCODER}},
+            "FormatterBuffer": {
+                "Global": {
+                    "active_etxs": (1 << ordered.etx_count) - 1,
+                    "keep_auto_encoder_bits": ordered.keep_mask,
+                }
+            },
+        }
+    else:
+        content = {
+            "Algorithm": {"Global": {"density": int(ordered.high_density), "select": AUTOENCODER}},
+            "FormatterBuffer": {
+                "Global": {
+                    "eporttx_numen": ordered.etx_count,
+                    "mask_ae": ordered.keep_mask & ((1 << 128) - 1),
+                    "mask_ae2": ordered.keep_mask >> 128,
+                }
+            },
+        }
+    content["Mux"] = dict(enumerate(ordered.select.tolist()))
+    content["Cal"] = dict(enumerate(ordered.factors.tolist()))
+    if weights is not None:
+        image = weights.to_image()
+        if len(image) != BLOCKS * BLOCK_BYTES:
+            raise ValueError(f"{spec.name}: the chip holds {BLOCKS * BLOCK_BYTES} bytes of weights, got {len(image)}")
+        content["Encoder"] = {
+            block: {
+                name: int.from_bytes(part[16 * number : 16 * number + 16], "little")
+                for number, name in enumerate(WEIGHT_NAMES)
+            }
+            for block in range(BLOCKS)
+            for part in [image[BLOCK_BYTES * block : BLOCK_BYTES * (block + 1)]]
+        }
+    with replacing(path) as file:
+        file.write(f"# liquidcal, settings of {spec.name} as the {_CHIPS[order]} chip spells them\n")
+        yaml.safe_dump(content, file, sort_keys=False)
+
+
+def single_registers(table: Table) -> dict[str, int]:
+    """Values of a file in registers of algorithm, formatter and buffer that the autoencoder has no part in.
+
+    Raises
+    ------
+    ValueError
+        If a value is no integer.
+    """
+    found: dict[str, int] = {}
+    for where in ("ConfigAlgo", "FormatterBuffer", "AlgoDroplsb"):
+        values = section(table, where)
+        found |= {name: integer(values, name, where) for name in values if name not in _AUTOENCODER_NAMES}
+    return found
 
 
 def read_table(path: Path) -> Table:

@@ -16,18 +16,19 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sim.fixed_point import check_range
+from sim.foreign_files import read_npz
 from sim.hgcal_encoder.detector.geometry import N_TRIGGER_CELLS, image_8x8
 from sim.hgcal_encoder.float_code import WIDE_SUM
 from sim.hgcal_encoder.frame import COUNTER_WIDTH, SUM_CODE_WIDTH, kept_positions
 from sim.hgcal_encoder.settings import keep_mask
 from sim.hgcal_encoder.spec import ETX_WORDS, HEADER_WIDTH, PRESETS, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
+from sim.messages import shown
 
 __all__ = [
     "DECODER_KINDS",
@@ -380,20 +381,19 @@ class TrainedModel:
             if str(path) not in shipped:
                 raise FileNotFoundError(f"no model file {path}; shipped models: {', '.join(shipped) or 'none'}")
             file = shipped[str(path)]
-        try:
-            with np.load(file, allow_pickle=False) as raw:
-                arrays = {name: raw[name] for name in raw.files}
-        except (OSError, ValueError, EOFError, BadZipFile) as error:
-            raise ValueError(f"{file}: not a .npz of arrays ({error})") from None
+        arrays = read_npz(file)
         needed = ("spec", "decoder", "elinks", "kept_bits", "multiplexer")
         if missing := [name for name in needed if name not in arrays]:
             raise ValueError(f"{file}: missing {', '.join(missing)}")
         name = str(arrays["spec"])
         if name not in PRESETS:
-            raise ValueError(f"{file}: spec {name!r} is no preset; presets: {', '.join(PRESETS)}")
+            raise ValueError(f"{file}: spec {shown(name)} is no preset; presets: {', '.join(PRESETS)}")
         spec = PRESETS[name]
         prefix = "decoder_"
         try:
+            for key, array in arrays.items():
+                if key.startswith(prefix) and (array.dtype.kind not in "iuf" or not np.isfinite(array).all()):
+                    raise ValueError(f"{key}: expected finite numbers, got {array.dtype} of shape {array.shape}")
             decoder = Decoder(
                 kind=str(arrays["decoder"]),
                 arrays={key[len(prefix) :]: array for key, array in arrays.items() if key.startswith(prefix)},
@@ -402,9 +402,9 @@ class TrainedModel:
             return cls(
                 weights=Weights.load(file, spec),
                 decoder=decoder,
-                elinks=int(arrays["elinks"]),
-                kept_bits=int(arrays["kept_bits"]),
-                multiplexer=arrays["multiplexer"].astype(np.int64),
+                elinks=_whole(arrays, "elinks"),
+                kept_bits=_whole(arrays, "kept_bits"),
+                multiplexer=check_range(arrays["multiplexer"], 0, N_TRIGGER_CELLS - 1, "multiplexer"),
             )
         except (ValueError, TypeError) as error:
             raise ValueError(f"{file}: {error}") from None
@@ -456,6 +456,13 @@ class TrainedModel:
         """
         sum_codes, latents = read_frames(frames, self.spec, self.keep_mask, self.elinks)
         return self.decoder.charges(latents, sum_codes)
+
+
+def _whole(arrays: Mapping[str, NDArray[Any]], name: str) -> int:
+    array = arrays[name]
+    if array.dtype.kind not in "iu" or array.ndim:
+        raise ValueError(f"{name}: expected one integer, got {array.dtype} of shape {array.shape}")
+    return int(array)
 
 
 def shipped_models() -> dict[str, Path]:

@@ -31,12 +31,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from sim.engine import Engine
 from sim.files import replacing
+from sim.foreign_files import parse_json, read_npz
 from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.learning.decoder import DECODER_KINDS, TrainedModel, truncate_latents
 from sim.hgcal_encoder.learning.losses import LOSSES, Losses
@@ -432,12 +432,14 @@ class _Run:
         if not path.is_file():
             raise FileNotFoundError(f"no checkpoint to resume from at {path}")
         try:
-            with np.load(path, allow_pickle=False) as raw:
-                arrays = {name: raw[name] for name in raw.files}
-            state = json.loads(str(arrays["state"]))
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            arrays = read_npz(path)
+            state = parse_json(str(arrays["state"]), "state")
+            fingerprint = state["fingerprint"]
+        except KeyError as error:
+            raise ValueError(f"{path}: not a checkpoint of a training: {error.args[0]} is missing") from None
+        except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: not a checkpoint of a training ({error})") from None
-        then, now = state["fingerprint"], self.fingerprint
+        then, now = fingerprint, self.fingerprint
         if changed := [name for name in now if then.get(name) != now[name]]:
             details = ", ".join(f"{name} was {_short(then.get(name))} and is {_short(now[name])}" for name in changed)
             raise ValueError(f"{path}: checkpoint of another training: {details}")

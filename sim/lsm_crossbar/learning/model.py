@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +18,18 @@ from numpy.typing import NDArray
 from sim.engine import Engine
 from sim.files import replacing
 from sim.fixed_point import IntArray
+from sim.foreign_files import read_npz
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.recordings.events import ENCODINGS, Encoding, Events, encode_all
 from sim.lsm_crossbar.spec import CrossbarSpec
+from sim.messages import shown
 
 __all__ = ["TrainedCrossbar", "shipped_models"]
+
+Stored = Mapping[str, NDArray[Any]]
 
 DEPENDS_ON = ("../data/weights",)
 
@@ -133,25 +138,21 @@ class TrainedCrossbar:
         file = shipped_models().get(str(path), Path(path))
         if not file.is_file():
             raise FileNotFoundError(f"{path}: no such model file; shipped models: {', '.join(shipped_models())}")
-        try:
-            with np.load(file, allow_pickle=False) as data:
-                stored = {name: data[name] for name in data.files}
-        except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
-            raise ValueError(f"{file}: not a .npz of arrays ({error})") from None
+        stored = read_npz(file)
         if missing := [name for name in _FIELDS if name not in stored]:
             raise ValueError(f"{file}: not a model of the crossbar: {', '.join(missing)} missing")
-        encoding = str(stored["encoding"])
-        if encoding not in ENCODINGS:
-            raise ValueError(f"{file}: encoding: expected one of {', '.join(ENCODINGS)}, got {encoding!r}")
         try:
-            spec = CrossbarSpec.from_toml(str(stored["spec"]))
+            spec = CrossbarSpec.from_toml(_text(stored, "spec"))
+            encoding = _text(stored, "encoding")
+            if encoding not in ENCODINGS:
+                raise ValueError(f"encoding: expected one of {', '.join(ENCODINGS)}, got {shown(encoding)}")
             return cls(
                 spec=spec,
-                seed=int(stored["seed"]),
-                conductances_sha256=str(stored["conductances_sha256"]),
+                seed=_integer(stored, "seed", 0),
+                conductances_sha256=_text(stored, "conductances_sha256"),
                 encoding=ENCODINGS[encoding],
-                step_us=int(stored["step_us"]),
-                readout=Readout(spec, stored["weights"].astype(np.int64), stored["bias"]),
+                step_us=_integer(stored, "step_us", 1),
+                readout=Readout(spec, _integers(stored, "weights"), _integers(stored, "bias")),
             )
         except (ValueError, TypeError) as error:
             raise ValueError(f"{file}: {error}") from None
@@ -162,6 +163,31 @@ class TrainedCrossbar:
         digest = hashlib.sha256(self.readout.weights.astype("<i2").tobytes())
         digest.update(self.readout.bias.astype("<i8").tobytes())
         return digest.hexdigest()
+
+
+def _text(stored: Stored, name: str) -> str:
+    if stored[name].dtype.kind != "U" or stored[name].ndim:
+        raise ValueError(f"{name}: expected one text, got {_kind(stored[name])}")
+    return str(stored[name])
+
+
+def _integer(stored: Stored, name: str, low: int) -> int:
+    if stored[name].dtype.kind not in "iu" or stored[name].ndim:
+        raise ValueError(f"{name}: expected one integer, got {_kind(stored[name])}")
+    value = int(stored[name])
+    if value < low:
+        raise ValueError(f"{name}: expected at least {low}, got {value}")
+    return value
+
+
+def _integers(stored: Stored, name: str) -> NDArray[Any]:
+    if stored[name].dtype.kind not in "iu":
+        raise ValueError(f"{name}: expected integers, got {_kind(stored[name])}")
+    return stored[name]
+
+
+def _kind(array: NDArray[Any]) -> str:
+    return f"{array.dtype} of shape {array.shape}"
 
 
 def shipped_models() -> dict[str, Path]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import importlib
 import re
 import struct
-import zipfile
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.files import replacing
+from sim.foreign_files import read_npy, read_npz
+from sim.messages import shown
 
 __all__ = [
     "ENCODINGS",
@@ -48,6 +50,8 @@ __all__ = [
 
 NMNIST_SENSOR = (34, 34)
 """Columns and rows of an N-MNIST recording."""
+_MOST = 2.0**53
+"""Above, floating-point numbers are no longer all whole numbers."""
 NMNIST_DURATION_US = 320_000
 """Time that an N-MNIST recording may span: three saccades, at 0, 105 and 210 ms."""
 
@@ -204,28 +208,16 @@ def read_numpy(path: Path, *, sensor: tuple[int, int] = NMNIST_SENSOR) -> Events
         Not such a container, a polarity other than 0 and 1, an event outside the sensor, or times that descend.
     """
     path = Path(path)
-    try:
-        loaded: Any = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not a NumPy container: {error}") from None
-    if isinstance(loaded, np.ndarray) and loaded.dtype.names is None:
-        if loaded.ndim != 2 or loaded.shape[1] != 4:
-            raise ValueError(f"{path}: expected a table of 4 columns x, y, t, p, got shape {loaded.shape}")
-        columns: Mapping[str, Any] = dict(zip("xytp", loaded.T, strict=True))
-    else:
-        names = loaded.dtype.names if isinstance(loaded, np.ndarray) else loaded.files
-        missing = [name for name in "xytp" if name not in names]
-        if missing:
-            raise ValueError(
-                f"{path}: expected arrays x, y, t and p, {', '.join(missing)} missing (found {', '.join(names)})"
-            )
-        columns = {name: loaded[name] for name in "xytp"}
+    columns = _columns(path)
     for name, column in columns.items():
         if column.ndim != 1 or len(column) != len(columns["x"]):
             raise ValueError(f"{path}: {name}: expected one entry per event, got shape {column.shape}")
-        broken = np.flatnonzero(column != np.floor(column)) if column.dtype.kind == "f" else np.empty(0)
-        if column.dtype.kind not in "iufb" or broken.size:
+        if column.dtype.kind not in "iufb":
             raise ValueError(f"{path}: {name}: expected whole numbers, got {column.dtype}")
+        whole = np.isfinite(column) & (column == np.floor(column)) if column.dtype.kind == "f" else np.True_
+        bad = np.flatnonzero(~(whole & (np.abs(column.astype(np.float64)) < _MOST)))
+        if bad.size:
+            raise ValueError(f"{path}: event {bad[0]}: {name}: expected a whole number, got {column[bad[0]]}")
     bad = np.flatnonzero((columns["p"] != 0) & (columns["p"] != 1))
     if bad.size:
         raise ValueError(f"{path}: event {bad[0]}: polarity must be 0 or 1, got {columns['p'][bad[0]]}")
@@ -233,13 +225,33 @@ def read_numpy(path: Path, *, sensor: tuple[int, int] = NMNIST_SENSOR) -> Events
     return _events(path, x, y, on, t_us, sensor)
 
 
+def _columns(path: Path) -> Mapping[str, NDArray[Any]]:
+    """Columns x, y, t and p of a NumPy container."""
+    if path.suffix.lower() == ".npz":
+        arrays: Mapping[str, NDArray[Any]] = read_npz(path)
+        names = tuple(arrays)
+    else:
+        table = read_npy(path)
+        if table.dtype.names is None:
+            if table.ndim != 2 or table.shape[1] != 4:
+                raise ValueError(f"{path}: expected a table of 4 columns x, y, t, p, got shape {table.shape}")
+            return dict(zip("xytp", table.T, strict=True))
+        names = table.dtype.names
+        arrays = {name: table[name] for name in names}
+    if missing := [name for name in "xytp" if name not in names]:
+        found = shown(", ".join(names), quoted=False)
+        raise ValueError(f"{path}: expected arrays x, y, t and p, {', '.join(missing)} missing (found {found})")
+    return {name: arrays[name] for name in "xytp"}
+
+
 def read_aedat(path: Path, *, sensor: tuple[int, int] = NMNIST_SENSOR) -> Events:
     """Read the polarity events of an AEDAT 2.0, 3.1 or 4.0 file; frames, IMU samples and special events are skipped.
 
     AEDAT 2.0 is big-endian, eight bytes per event (address, time); the header line ``# AEChip:`` tells the address
     layout, DVS128 (bits 14-8 row, 7-1 column, 0 polarity; bit 15 marks an external event) or DAVIS (bit 31 clear,
-    30-22 row, 21-12 column, 11 polarity, 10 external), DVS128 where it is absent. Its rows count from the bottom and
-    are turned here, by the sensor's height. AEDAT 3.1 is little-endian packets of a 28-byte header and events of eight
+    30-22 row, 21-12 column, 11 polarity, 10 external). Where it is absent, an address beyond 16 bits says DAVIS, with
+    a warning, since no DVS128 has one; else it is DVS128. Rows count from the bottom and are turned here, by the
+    sensor's height. AEDAT 3.1 is little-endian packets of a 28-byte header and events of eight
     bytes (31-17 column, 16-2 row, 1 polarity, 0 valid; time), and time continues above 2^31 us by the header's
     overflow counter. AEDAT 4.0 is decoded by the library `aedat` (MIT), a compressed format of its own.
 
@@ -266,30 +278,40 @@ def read_aedat(path: Path, *, sensor: tuple[int, int] = NMNIST_SENSOR) -> Events
     raise ValueError(f"{path}: AEDAT {version}: versions 2.0, 3.1 and 4.0 are read")
 
 
+_HEADER_LINE = re.compile(rb"#[^\x00-\x08\x0b\x0c\x0e-\x1f\r\n]*\r?\n")
+"""Text: an event whose first byte is that of '#' has zeros in its time, or other bytes that no text has."""
+
+
 def _read_aedat2(path: Path, raw: bytes, sensor: tuple[int, int]) -> Events:
     start, chip = 0, ""
-    while raw[start : start + 1] == b"#":
-        end = raw.find(b"\n", start)
-        if end < 0:
-            raise ValueError(f"{path}: truncated inside the header, at byte {len(raw)}")
-        line = raw[start : end + 1].decode("latin-1")
-        if line.startswith("# AEChip:"):
-            chip = line.partition(":")[2].strip().rpartition(".")[2]
-        start = end + 1
+    while line := _HEADER_LINE.match(raw, start):
+        start = line.end()
+        text = line[0].decode("latin-1").strip()
+        if text.startswith("# AEChip:"):
+            chip = text.partition(":")[2].strip().rpartition(".")[2]
+        if text.lower().startswith("#end of ascii header"):
+            break
     count, rest = divmod(len(raw) - start, 8)
     if rest:
         field = "address" if rest < 4 else "t_us"
         raise ValueError(f"{path}: truncated: event {count} has {rest} of its 8 bytes, {field} is incomplete")
     words = np.frombuffer(raw, ">u4", count * 2, start).reshape(-1, 2).astype(np.int64)
     address, t_us = words[:, 0], words[:, 1]
-    if chip.upper().startswith("DAVIS"):
+    if not chip and (wide := np.flatnonzero(address >> 16)).size:
+        warnings.warn(
+            f"{path}: no line '# AEChip:', and the address {address[wide[0]]:#x} of event {wide[0]} is none of DVS128:"
+            " read as DAVIS",
+            stacklevel=2,
+        )
+        chip = "DAVIS"
+    if chip.upper().startswith("DAVI"):
         keep = address & 0x8000_0400 == 0
         x, y, on = address >> 12 & 0x3FF, address >> 22 & 0x1FF, address >> 11 & 1
     elif chip in ("", "DVS128"):
         keep = address & 0x8000 == 0
         x, y, on = address >> 1 & 0x7F, address >> 8 & 0x7F, address & 1
     else:
-        raise ValueError(f"{path}: AEChip {chip}: address layouts of DVS128 and DAVIS are known")
+        raise ValueError(f"{path}: AEChip {shown(chip, quoted=False)}: address layouts of DVS128 and DAVIS are known")
     y = sensor[1] - 1 - y
     return _events(path, x[keep], y[keep], on[keep], t_us[keep], sensor)
 
@@ -358,7 +380,7 @@ def _events(
     t_us: NDArray[np.int64],
     sensor: tuple[int, int],
 ) -> Events:
-    """Checked events; what is wrong is told with the path in front."""
+    """Checked events; what is wrong is said with the path in front."""
     try:
         return Events(x=x, y=y, on=on == 1, t_us=t_us, sensor=sensor)  # type: ignore[arg-type]  # cast after the checks
     except ValueError as error:
@@ -381,15 +403,16 @@ def read_labels(path: Path) -> dict[int, int]:
     path = Path(path)
     labels: dict[int, int] = {}
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{path}: expected a text file of lines 'index label'") from None
     for number, line in enumerate(text.splitlines(), 1):
         words = line.partition("#")[0].split()
         if not words:
             continue
-        if len(words) != 2 or not all(word.isascii() and word.isdigit() for word in words):
-            raise ValueError(f"{path}, line {number}: expected 'index label', two whole numbers, got {line.strip()!r}")
+        if len(words) != 2 or not all(word.isascii() and word.isdigit() and len(word) <= 18 for word in words):
+            got = shown(line.strip())
+            raise ValueError(f"{path}, line {number}: expected 'index label', two whole numbers, got {got}")
         index, label = map(int, words)
         if index in labels:
             raise ValueError(f"{path}, line {number}: index {index} occurs twice")

@@ -52,7 +52,9 @@ def test_encodes_words_to_frames(inputs: Path, tmp_path: Path, engine: str) -> N
         "--json",
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"rows": 20, "kind": "frames", "out": str(out), "engine": engine}
+    assert json.loads(done.stdout) == {
+        "rows": 20, "kind": "frames", "out": str(out), "engine": engine, "algorithm": "autoencoder", "wrong_headers": 0,
+    }  # fmt: skip
     settings = Settings(
         select=np.arange(48)[::-1], factors=np.full(48, 2048), high_density=False, etx_count=3, keep_mask=0xFF
     )

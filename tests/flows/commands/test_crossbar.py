@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from sim.lsm_crossbar.example_specs import campaign_spec
 from sim.lsm_crossbar.macro_model.conductance_file import read_conductances
 from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.spec import CrossbarSpec
-from tests.flows.command_line import liquidcal
+from tests.flows.command_line import liquidcal, program
 from tests.flows.conftest import library_or_skip
 
 SPEC = campaign_spec()
@@ -106,3 +107,25 @@ def test_synthesis_counts_the_digital_part(spec_file: Path, tmp_path: Path) -> N
     state += SPEC.used_rows + SPEC.inputs + SPEC.outputs * SPEC.score_width
     assert metrics["design__instance__count__class:flip_flop"]["value"] > state
     assert metrics["design__flip_flop__count__module:CAMPAIGN_counter"]["value"] == SPEC.neurons * SPEC.count_width
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("g_max_us", "inf", "g_max_us: expected a positive number, 1e-15 to 1e+15, got inf"),
+        ("g_max_us", '"20"', "g_max_us: expected a positive number, 1e-15 to 1e+15, got '20'"),
+        ("name", "5", "name must be an identifier (it names files and modules), got 5"),
+        ("name", '"module"', "name: module is a word of Verilog and cannot name a module"),
+        ("log_mean", '"2.5"', "device.log_mean: expected the logarithm of a conductance in uS, -30 to 30, got '2.5'"),
+        ("log_mean", "nan", "device.log_mean: expected the logarithm of a conductance in uS, -30 to 30, got nan"),
+        ("stuck_on", "true", "device.stuck_on: expected a fraction of cells, 0 to 1, got True"),
+    ],
+)
+def test_a_wrong_spec_is_one_line_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], field: str, value: str, message: str
+) -> None:
+    text = re.sub(rf"^{field} = .*$", f"{field} = {value}", SPEC.to_toml(), flags=re.MULTILINE)
+    (tmp_path / "s.toml").write_text(text)
+    code, out, error = program(capsys, "generate", tmp_path / "s.toml", "--out", tmp_path / "out")
+    assert (code, out, error) == (2, "", f"liquidcal: {tmp_path / 's.toml'}: {message}\n")
+    assert not (tmp_path / "out").exists()

@@ -23,6 +23,7 @@ from sim.hgcal_encoder.learning.training_images import physics_multiplexer, simu
 from sim.hgcal_encoder.spec import ECON_T, TNS_2021
 from sim.hgcal_encoder.weights import Weights
 from tests.conftest import need_module
+from tests.flows.command_line import program
 
 
 def liquidcal(*words: str | Path) -> tuple[int, str, str]:
@@ -135,6 +136,53 @@ def test_interrupted_command_resumes(images: np.ndarray, tmp_path: Path, monkeyp
     assert "nothing to resume: no checkpoint" in error
 
 
+def test_nothing_is_replaced_unless_asked(
+    images: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C says how to go on; a second run refuses to lose checkpoint or model; inputs come before folders."""
+    need_module("tensorflow", "train")
+    write_charges(tmp_path / "own.csv", images)
+    out = tmp_path / "run"
+    model, checkpoint = out / "econ_t_4elinks.npz", out / "econ_t_4elinks.seed1.checkpoint.npz"
+    words = [
+        "train", "--elinks", 4, "--fine-tune", "econ_t_4elinks", "--freeze-encoder", "--batch", 16, "--units", 6,
+        "--out", out,
+    ]  # fmt: skip
+    code, _, error = program(capsys, *words, "--steps", 3, "--charges", "nosuch.csv")
+    assert (code, error) == (2, "liquidcal: no file at nosuch.csv\n")
+    assert not out.exists()
+
+    words += ["--charges", tmp_path / "own.csv"]
+    with pytest.MonkeyPatch.context() as patch:
+
+        def interrupt(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(training_module, "train", interrupt)
+        code, _, error = program(capsys, *words, "--steps", 3)
+        assert code == 130
+        assert error.splitlines()[-1] == "liquidcal: interrupted; no checkpoint yet"
+        patch.undo()
+        patch.setattr(training_module, "model_card", interrupt)
+        code, _, error = program(capsys, *words, "--steps", 3)
+    assert code == 130
+    hint = f"liquidcal: interrupted; {checkpoint} is kept: the same command with --resume goes on from it"
+    assert error.splitlines()[-1] == hint
+    state = checkpoint.read_bytes()
+    code, _, error = program(capsys, *words, "--steps", 3)
+    assert code == 2
+    assert error == f"liquidcal: {checkpoint} is of an interrupted training: go on with --resume, or --overwrite it\n"
+    assert checkpoint.read_bytes() == state
+    assert program(capsys, *words, "--steps", 3, "--resume")[0] == 0
+    assert not checkpoint.exists()
+    trained = model.read_bytes()
+    code, _, error = program(capsys, *words, "--steps", 5)
+    assert (code, error) == (2, f"liquidcal: {model} is there already: name another folder, or --overwrite it\n")
+    assert model.read_bytes() == trained
+    assert program(capsys, *words, "--steps", 5, "--seed", 2, "--overwrite")[0] == 0
+    assert model.read_bytes() != trained
+
+
 def test_command_of_the_card_is_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a card says, typed again, asks for the same training."""
     asked: list[Training] = []
@@ -147,7 +195,7 @@ def test_command_of_the_card_is_the_command(tmp_path: Path, monkeypatch: pytest.
     trainings = [
         Training(),
         Training(preset="TNS_2021", elinks=2, seed=7),
-        Training(steps=10, minutes=2.5, fine_tune="none", freeze_encoder=True, charges=("a.csv", "b.csv")),
+        Training(steps=10, minutes=2.5, fine_tune="w.hex", freeze_encoder=True, charges=("a.csv", "b.csv")),
         Training(scale=0.1, loss="telescoping", decoder="published", units=(8, 9), batch=64, learning_rate=0.01),
         Training(repeats=3, fine_tune="econ_t_5elinks", phases=(0.0, 0.75)),
     ]
@@ -204,6 +252,8 @@ def test_without_tensorflow_the_command_says_what_to_install(tmp_path: Path, mon
         (["--learning-rate", "0"], "learning_rate: expected a positive"),
         (["--scale", "0"], "scale: expected a positive"),
         (["--elinks", "14"], "'--elinks'"),
+        (["--freeze-encoder"], "random weights are no encoder to keep; name weights with --fine-tune"),
+        (["--freeze-encoder", "--fine-tune", "none"], "random weights are no encoder to keep"),
     ],
 )
 def test_wrong_options_are_refused(tmp_path: Path, words: list[str], message: str) -> None:
@@ -229,6 +279,50 @@ def test_evaluation_refuses_what_it_cannot_evaluate(tmp_path: Path, model: Train
         code, out, error = liquidcal(*evaluate, *words)
         assert (code, out) == (2, ""), words
         assert message in " ".join(error.replace("│", " ").split()), words
+
+
+def test_images_of_ntuples_are_told_from_trigger_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """64 plain columns with charge where no trigger cell is are refused; those of an ntuple get one line of warning."""
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 300, (40, 64))
+    words = ["evaluate", "hgcal_encoder", "--elinks", 5, "--no-baselines", "--json", "--charges"]
+    for prefix in ("CALQ_", "wafer_CALQ"):
+        rows = [",".join(f"{prefix}{n}" for n in range(64)), *(",".join(map(str, row)) for row in images.tolist())]
+        (tmp_path / f"{prefix}.csv").write_text("\n".join(rows) + "\n")
+    code, out, error = program(capsys, *words, tmp_path / "CALQ_.csv")
+    assert (code, out) == (2, "")
+    assert "row 2, column CALQ_36: the 8 x 8 image has no trigger cell there" in error
+    code, out, error = program(capsys, *words, tmp_path / "wafer_CALQ.csv")
+    assert code == 0
+    assert json.loads(out)["data"][0]["images"] == 40
+    (line,) = (line for line in error.splitlines() if "warning" in line)
+    assert line.startswith("liquidcal: warning: ")
+    outside = [8 * row + column for row in range(4, 8) for column in range(4, 8)]
+    share = 100 * images[:, outside].sum() / images.sum()
+    assert line.endswith(f"{share:.1f} % of all charge lies there and is left out")
+
+
+def test_branches_of_a_tree_by_prefix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Modules of all events one after the other, of the one of two sets that the prefix names; eta comes with it."""
+    uproot = need_module("uproot", "files")
+    awkward = need_module("awkward", "files")
+    rng = np.random.default_rng(2)
+    counts = [2, 0, 3, 1]
+    charges = rng.integers(0, 300, (sum(counts), 48))
+    etas = rng.uniform(1.6, 2.9, sum(counts))
+    jagged = {f"wafer_CALQ{n}": awkward.unflatten(charges[:, n], counts) for n in range(48)}
+    jagged |= {f"other_CALQ{n}": awkward.unflatten(0 * charges[:, n], counts) for n in range(48)}
+    with uproot.recreate(tmp_path / "n.root") as file:
+        file["folder/tree"] = jagged | {"wafer_eta": awkward.unflatten(etas, counts)}
+    words = ["evaluate", "hgcal_encoder", "--elinks", 5, "--no-baselines", "--json", "--charges"]
+    code, out, error = program(capsys, *words, f"{tmp_path / 'n.root'}:folder/tree:wafer_")
+    assert code == 0, error
+    (data,) = json.loads(out)["data"]
+    assert (data["images"], data["empty"]) == (6, 0)
+    assert sum(b["images"] for b in data["eta_bins"]) == 6
+    code, out, error = program(capsys, *words, f"{tmp_path / 'n.root'}:folder/tree")
+    assert (code, out) == (2, "")
+    assert "expected one set of columns of charges, got other_CALQ, wafer_CALQ" in error
 
 
 def test_evaluation_of_a_perfect_and_of_an_empty_module(model: TrainedModel) -> None:

@@ -17,6 +17,8 @@ from flows.learning.conversion import (
     Hls4mlNetwork,
     NetworkTrace,
     compare,
+    compare_file,
+    file_model,
     qkeras_codes,
     qkeras_expresses,
     qkeras_model,
@@ -71,12 +73,41 @@ def test_four_engines_agree_on_every_code_of_every_layer(tmp_path: Path) -> None
     result = json.loads(done.stdout)
     assert Weights.load(out, SMALL_EXACT) == weights
     engines = [comparison["engine"] for comparison in result["comparisons"]]
-    assert engines == ["QKeras", "hls4ml Vitis", "hls4ml Catapult", "hls4ml Quartus", "hardware"]
-    for comparison in result["comparisons"]:
+    assert engines == ["model of the file", "QKeras", "hls4ml Vitis", "hls4ml Catapult", "hls4ml Quartus", "hardware"]
+    assert result["comparisons"][0]["compared"] == {"latents": 900}
+    assert result["comparisons"][0]["different"] == {"latents": 0}
+    for comparison in result["comparisons"][1:]:
         assert comparison["compared"] == {"pixels": 4800, "activations": 2400, "latents": 900}
         assert comparison["different"] == dict.fromkeys(LAYERS, 0)
-    assert len(result["checks"]) == 5
+    assert len(result["checks"]) == 6
     assert result["passed"]
+
+
+def test_the_check_runs_the_model_of_the_file(tmp_path: Path) -> None:
+    """Whatever the image was made from: a wrong image of a right file differs from the model that the file holds."""
+    for name in ("tensorflow", "qkeras"):
+        need_module(name, "train")
+    h5py = need_module("h5py", "train")
+    weights, pixels, reference = network(SMALL_EXACT, 1, 100)
+    model = qkeras_model(weights)
+    names = ("conv2d_0_m", "encoded_vector")
+    model.save(tmp_path / "encoder.h5")
+    with h5py.File(tmp_path / "encoder.h5") as file:
+        (tmp_path / "bare.json").write_text(file.attrs["model_config"])
+    model.save_weights(tmp_path / "bare.h5")
+    for file in ("encoder.h5", "bare.h5"):
+        same = compare_file(reference, file_model(tmp_path / file, *names), pixels)
+        assert str(same) == "model of the file equals golden model on 300 codes"
+    wrong = Weights(
+        spec=SMALL_EXACT, kernel=weights.kernel[::-1], kernel_bias=weights.kernel_bias, dense=weights.dense,
+        dense_bias=weights.dense_bias,
+    )  # fmt: skip
+    differs = compare_file(trace_model(wrong, pixels), file_model(tmp_path / "encoder.h5", *names), pixels)
+    assert differs.different["latents"] > 30
+    assert "model of the file against golden model: latents" in str(differs)
+    (tmp_path / "bare.json").write_text('{"class_name": "Nothing"}')
+    with pytest.raises(ValueError, match=r"bare\.h5: Keras 2 with QKeras cannot run its model, so it is not compared"):
+        file_model(tmp_path / "bare.h5", *names)
 
 
 def test_the_chips_rule_in_both_families_of_integer_types_and_in_hardware(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.recordings.event_camera import EventCamera, mnist_digits
 from sim.lsm_crossbar.recordings.events import read_labels, read_recording, write_nmnist
 from tests.conftest import need
+from tests.flows.command_line import program
 
 
 def evaluate(*words: str | Path) -> tuple[int, str, str]:
@@ -103,3 +105,28 @@ def test_real_recordings(shared_data: Path) -> None:
     indices = sorted(labels)[:200]
     classes = model.classify(read_recording(recordings / f"{index}.bs2") for index in indices)
     assert np.mean(classes == [labels[index] for index in indices]) > 0.88
+
+
+def test_a_clock_that_started_before_the_recording(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Recordings that begin after the end of a sample get a warning; counted from their first event they are seen."""
+    (tmp_path / "labels.txt").write_text("1 0\n2 0\n")
+    for number in (1, 2):
+        recording = read_recording(next(folder.glob(f"{number}.b*")))
+        write_nmnist(
+            tmp_path / f"{number}.bs2", replace(recording, t_us=recording.t_us + (5_000_000 if number == 2 else 0))
+        )
+    options = ["evaluate", "lsm_crossbar", "--events", tmp_path, "--labels", tmp_path / "labels.txt", "--json"]
+    code, out, error = program(capsys, *options)
+    assert code == 0
+    late = json.loads(out)["input_spikes"]
+    (line,) = (line for line in error.splitlines() if "warning" in line)
+    assert line.startswith(
+        "liquidcal: warning: 1 of 2 recordings have no event within the 310,000 us of a sample: 2.bs2"
+    )
+    assert "begins at 5,0" in line
+    code, out, error = program(capsys, *options, "--from-first-event")
+    assert code == 0
+    assert "warning" not in error
+    assert json.loads(out)["input_spikes"] > 1.5 * late > 0

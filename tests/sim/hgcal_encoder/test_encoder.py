@@ -295,7 +295,7 @@ def test_settings_belong_to_the_network_that_they_are_given() -> None:
         ({"name": "8x8"}, "name must be an identifier"),
         ({"cell_map": (0,) * 63}, "one entry per grid position: 64"),
         ({"cell_map": (48, *(0,) * 63)}, r"cell_map\[0\]: expected -1 to 47, got 48"),
-        ({"stride": 0}, "stride 0"),
+        ({"stride": 0}, "stride: expected 1 to 4096, got 0"),
         ({"kernel": (9, 3), "padding": (0, 0, 0, 0)}, "leaves no output"),
         ({"padding": (3, 0, 0, 0)}, "must be smaller than the kernel"),
         ({"conv_product_fraction": 13}, "expected 5 .* to 12 .*, got 13"),
@@ -304,7 +304,7 @@ def test_settings_belong_to_the_network_that_they_are_given() -> None:
         ({"weight": FixedPoint(width=6, fraction=5, signed=False)}, "weights are two's complement"),
         ({"latent": FixedPoint(width=6, fraction=5, signed=True)}, "latent is unsigned"),
         ({"pixel": FixedPoint(width=8, fraction=8, signed=False)}, "one integer bit"),
-        ({"filters": 0}, "at least one filter"),
+        ({"filters": 0}, "filters: expected 1 to 4096, got 0"),
     ],
 )
 def test_spec_refuses_what_is_no_encoder(change: dict[str, object], message: str) -> None:

@@ -202,7 +202,7 @@ def test_wrong_models_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no model file nowhere"):
         d.TrainedModel.load("nowhere")
     (tmp_path / "text.npz").write_text("no array")
-    with pytest.raises(ValueError, match=r"text\.npz: not a \.npz"):
+    with pytest.raises(ValueError, match=r"text\.npz: not a complete \.npz"):
         d.TrainedModel.load(tmp_path / "text.npz")
     np.savez(tmp_path / "part.npz", kernel=np.zeros(3))
     with pytest.raises(ValueError, match="missing spec, decoder"):

@@ -173,7 +173,7 @@ def test_bad_models(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no such model file; shipped models: n_mnist"):
         TrainedCrossbar.load(tmp_path / "none.npz")
     (tmp_path / "x.npz").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match=r"x\.npz: not a .npz of arrays"):
+    with pytest.raises(ValueError, match=r"x\.npz: not a complete \.npz archive"):
         TrainedCrossbar.load(tmp_path / "x.npz")
     np.savez(tmp_path / "x.npz", seed=1)
     with pytest.raises(ValueError, match="not a model of the crossbar: spec, conductances_sha256"):
@@ -186,6 +186,33 @@ def test_bad_models(tmp_path: Path) -> None:
         replace(model, spec=narrow, encoding=ENCODINGS["centre_crop"])
     with pytest.raises(ValueError, match="seed 9 of N_MNIST draws a macro with hash .* the readout was trained on"):
         _ = replace(model, seed=9).conductances
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("weights", np.full((10, 5, 200), np.nan), r"weights: expected integers, got float64 of shape \(10, 5, 200\)"),
+        ("weights", np.full((10, 5, 200), 1.5), "weights: expected integers, got float64"),
+        ("weights", np.ones((10, 5, 200), bool), "weights: expected integers, got bool"),
+        ("weights", np.ones((10, 5, 199), int), r"readout weights: expected the shape \(10, 5, 200\)"),
+        ("weights", np.full((10, 5, 200), 300), "readout weight: expected -128 to 127, got 300"),
+        ("bias", np.full(10, np.inf), "bias: expected integers, got float64"),
+        ("seed", np.array([1, 2]), r"seed: expected one integer, got int64 of shape \(2,\)"),
+        ("seed", np.array(1.5), "seed: expected one integer, got float64"),
+        ("seed", np.array(-1), "seed: expected at least 0, got -1"),
+        ("step_us", np.array(0), "step_us: expected at least 1, got 0"),
+        ("step_us", np.array("6400"), "step_us: expected one integer, got <U4"),
+        ("spec", np.array(3), "spec: expected one text, got int64"),
+        ("encoding", np.array("x" * 999), "encoding: expected one of .*, got 'x{100,180}"),
+    ],
+)
+def test_a_model_is_checked_by_type_and_range(tmp_path: Path, name: str, value: np.ndarray, message: str) -> None:
+    with np.load(shipped_models()["n_mnist"]) as stored:
+        arrays = dict(stored)
+    np.savez(tmp_path / "m.npz", **(arrays | {name: value}))
+    with pytest.raises(ValueError, match=rf"m\.npz: {message}") as error:
+        TrainedCrossbar.load(tmp_path / "m.npz")
+    assert len(str(error.value)) < 500
 
 
 def test_shipped_model_and_its_card() -> None:

@@ -66,7 +66,7 @@ def test_widths_by_hand() -> None:
         ({"leak": (-1, -1, -2)}, "expected 0 to below 1"),
         ({"leak": (3,)}, "expected 0 to below 1"),
         ({"leak": (0,)}, "shifts must be 1 to 16"),
-        ({"threshold": 256}, "threshold: expected an integer from 0 to 255"),
+        ({"threshold": 256}, "threshold: expected 0 to 255"),
         ({"noise_scale": 256}, "noise_scale: expected 1 to 255"),
         ({"gain_spread": -0.1}, "gain_spread"),
         ({"column_current_limit_ua": 1e-4}, "below one conductance code"),

@@ -106,6 +106,33 @@ def test_aedat2_by_hand(tmp_path: Path) -> None:
         read_recording(path)
 
 
+@pytest.mark.parametrize("row", [140, 141, 142, 143])
+def test_aedat2_whose_first_event_looks_like_a_header_line(tmp_path: Path, row: int) -> None:
+    """The address of rows 140 to 143 begins with the byte of '#'; header lines are text, and their end may be said."""
+    davis = [(row << 22 | 7 << 12 | 1 << 11, 10), (2 << 22 | 33 << 12, 12), (row << 22 | 9 << 12, 0x0A0A)]
+    assert struct.pack(">I", davis[0][0])[:1] == b"#"
+    path, sensor = tmp_path / "r.aedat", (240, 180)
+    for end in (b"", b"#End Of ASCII Header\r\n"):
+        head = b"#!AER-DAT2.0\r\n# AEChip: a.DAVIS240C\r\n#\ttab, \xb5s and all\r\n" + end
+        path.write_bytes(head + b"".join(struct.pack(">II", *event) for event in davis))
+        expected = [(7, 179 - row, 1, 10), (33, 177, 0, 12), (9, 179 - row, 0, 0x0A0A)]
+        assert table(read_recording(path, sensor=sensor)) == expected
+
+
+def test_aedat2_without_a_chip(tmp_path: Path) -> None:
+    """An address beyond 16 bits is none of DVS128: DAVIS, with a warning, and no event is lost as an external one."""
+    rng = np.random.default_rng(5)
+    x, y, on = rng.integers(0, 346, 999), rng.integers(0, 260, 999), rng.integers(0, 2, 999)
+    words = np.stack([(259 - y) << 22 | x << 12 | on << 11, np.arange(999)], axis=1)
+    assert (words[:, 0] & 0x8000).any()
+    path = tmp_path / "r.aedat"
+    head = b"#!AER-DAT2.0\r\n# This is a raw AE data file created by v2e\r\n"
+    path.write_bytes(head + words.astype(">u4").tobytes())
+    with pytest.warns(UserWarning, match=r"r\.aedat: no line '# AEChip:', and the address 0x.* read as DAVIS"):
+        found = read_recording(path, sensor=(346, 260))
+    assert table(found) == list(zip(x.tolist(), y.tolist(), on.tolist(), range(999), strict=True))
+
+
 AEDAT3 = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 0: DVS128\r\n#Start-Time: 2015-01-01\r\n#!END-HEADER\r\n"
 
 
@@ -223,10 +250,20 @@ def test_numpy_containers(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="event 1: polarity must be 0 or 1, got 2"):
         read_recording(tmp_path / "a.npz")
     np.savez(tmp_path / "a.npz", x=x + 0.5, y=y, t=t, p=p)
-    with pytest.raises(ValueError, match="x: expected whole numbers"):
+    with pytest.raises(ValueError, match="x: expected a whole number"):
         read_recording(tmp_path / "a.npz")
+    for name, value in (("t", np.array([1.0, np.inf])), ("x", np.array([1.0, np.nan])), ("t", np.array([1, 1 << 60]))):
+        np.savez(tmp_path / "a.npz", **({"x": x, "y": y, "t": t, "p": p} | {name: value}))
+        with pytest.raises(ValueError, match=rf"a\.npz: event 1: {name}: expected a whole number, got "):
+            read_recording(tmp_path / "a.npz")
+    np.save(tmp_path / "c.npy", np.array([{}, {}]), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"c\.npy: not an \.npy array: expected numbers or text, got Python objects"):
+        read_recording(tmp_path / "c.npy")
+    (tmp_path / "b.npy").write_bytes((tmp_path / "b.npy").read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"b\.npy: not an \.npy array: expected 64 bytes of shape \(2, 4\), got 63"):
+        read_recording(tmp_path / "b.npy")
     (tmp_path / "a.npz").write_bytes(b"PK\x03\x04 cut")
-    with pytest.raises(ValueError, match="not a NumPy container"):
+    with pytest.raises(ValueError, match="not an .npy array|not a complete .npz archive"):
         read_recording(tmp_path / "a.npz")
     np.save(tmp_path / "b.npy", np.zeros((4, 3)))
     with pytest.raises(ValueError, match=r"4 columns x, y, t, p, got shape \(4, 3\)"):
@@ -238,7 +275,10 @@ def test_labels(tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
     path.write_text("#sample #class\n1\t5\n\n2 0  # zero\n10 4\n")
     assert read_labels(path) == {1: 5, 2: 0, 10: 4}
+    path.write_bytes(b"\xef\xbb\xbf1 7\r\n2 3\r\n")
+    assert read_labels(path) == {1: 7, 2: 3}
     for text, message in (
+        (f"1 {'9' * 5000}\n", r"line 1: expected 'index label', two whole numbers, got '1 9{100,200}\.\.\."),
         ("1 5\n2\n", "line 2: expected 'index label'"),
         ("1 -5\n", "line 1: expected"),
         ("1 5\n1 6\n", "line 2: index 1 occurs twice"),
