@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flows.metrics import Metric, now, package_version, write_metrics
 
-from flows import place as placement
-from flows.netlist import Netlist, netlist_from_json
-from flows.physical import Mapped
+from benchmarks.measured import RESULTS, record
+from flows.common.metrics import Metric, package_version, write_metrics
+from flows.netlist.netlist import Netlist, netlist_from_json
+from flows.physical import place as placement
+from flows.physical.mapped import Mapped
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-RESULT = REPOSITORY / "benchmarks" / "results" / "placement_engine.json"
+RESULT = RESULTS / "placement_engine.json"
 DESIGNS = {
     "normalise": ("ECON_T", "ECON_T_normalise"),
     "calibrate": ("ECON_T", "ECON_T_calibrate"),
@@ -146,10 +146,11 @@ def main() -> None:
                 ("cpu_seconds", round(cpu, 1), "s", "time of the processors"),
             ):
                 rows.append(
-                    Metric(name=f"placement__{what}__design:{name}__engine:{engine}", value=value, unit=unit, tool=engine,
-                           tool_version=version, library=mapped.cells.name, library_sha256=mapped.cells.sha256,
-                           method=f"{method}; {netlist.cells:,} cells, utilisation {UTILISATION:g}, effort 1",
-                           command="python -m benchmarks.placement", date=now())
+                    record(
+                        f"placement__{what}__design:{name}__engine:{engine}", value, unit,
+                        f"{method}; {netlist.cells:,} cells, utilisation {UTILISATION:g}, effort 1",
+                        command="python -m benchmarks.placement", tool=engine, version=version, library=mapped.cells,
+                    )
                 )  # fmt: skip
         if "coloquinte" in found:
             (ours_m, ours_s, peak), (other_m, other_s, _) = found["liquidcal"], found["coloquinte"]

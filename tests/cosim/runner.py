@@ -14,7 +14,7 @@ import cocotb_tools.config
 from cocotb_tools.runner import Verilator
 
 from flows.common.content_cache import cache_directory
-from flows.tools.verilator import WARNINGS, compile_design, runtime_objects, verilator_version
+from flows.tools.verilator import WARNINGS, build, compile_design, runtime_objects, verilator_version
 from flows.tools.verilog import Port, split_modules
 
 

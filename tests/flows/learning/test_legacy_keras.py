@@ -10,6 +10,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+
 from flows.learning.conversion import (
     Hls4mlNetwork,
     compare,
@@ -18,7 +19,6 @@ from flows.learning.conversion import (
     sample_pixels,
     trace_qkeras,
 )
-
 from flows.learning.legacy_keras import import_hls4ml, import_qkeras, import_tensorflow, legacy_keras
 from sim.hgcal_encoder.spec import ECON_T_EXACT
 from sim.hgcal_encoder.weights import Weights
