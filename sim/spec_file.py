@@ -47,7 +47,7 @@ def check_name(name: object) -> str:
     Raises
     ------
     ValueError
-        If it is not letters, digits and underscores behind a letter, is too long, or is a word of Verilog.
+        If it is not letters, digits and underscores after a letter, is too long, or is a word of Verilog.
     """
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise ValueError(f"name must be an identifier (it names files and modules), got {shown(name)}")

@@ -445,7 +445,7 @@ def compare_file(reference: NetworkTrace, model: Any, pixels: npt.ArrayLike) -> 
 class Hls4mlNetwork:
     """The QKeras model of the network converted to C++ by hls4ml and compiled with g++ (``io_parallel``).
 
-    Traps that are avoided here: hls4ml types an unsigned ``quantized_bits`` as signed, and drops a quantiser behind the
+    Traps that are avoided here: hls4ml types an unsigned ``quantized_bits`` as signed, and drops a quantiser after the
     last layer in some forms; so every result type is set, the pixels' included. Quartus would transform 3x3 kernels
     (Winograd), whose products are not those of the network: its convolution is set to the plain form.
 

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.library.cells import LibertyCell, cell_of_group, pin_names
-from flows.library.functions import Expression, parse_function, pins_of
+from flows.library.functions import Expression, parse_function
 from flows.library.liberty_file import Group, LibertyFile, LibraryError, read_liberty_file
 
 __all__ = ["LeakageState", "PowerArc", "PowerCell", "PowerLibrary", "Storage", "Table", "TimingArc",
@@ -430,8 +430,3 @@ def _cell(group: Group, tables: _Tables) -> PowerCell:
         default_leakage_nw=tables.default_leakage_nw if whole is None else whole * leakage_nw,
         power=tuple(power), timing=tuple(timing),
     )  # fmt: skip
-
-
-def names_in(*expressions: Expression | None) -> set[str]:
-    """All names in some parsed functions."""
-    return {name for expression in expressions if expression is not None for name in pins_of(expression)}

@@ -18,7 +18,7 @@ from flows.stimulus.i2c import waveform
 from flows.tools.verilog import Port
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
-from sim.hgcal_encoder.spec import ERX_WORDS, ETX_WORDS, EncoderSpec
+from sim.hgcal_encoder.spec import ERX_WORDS, EncoderSpec
 
 __all__ = ["ChipBench", "ChipModel"]
 
@@ -128,8 +128,3 @@ class ChipBench:
     def model(self, feed: Callable[[int], Words] | None = None, seed: int = 1) -> ChipModel:
         """A fresh chip after its reset."""
         return ChipModel(NativeModel(self.library, self.ports, "clk", seed), self.latency, feed)
-
-
-def empty_frames(rows: int) -> Words:
-    """Frames of a chip that does not run."""
-    return np.zeros((rows, ETX_WORDS), np.uint32)

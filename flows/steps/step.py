@@ -1,4 +1,4 @@
-"""What a step is: a function of a design and a folder, with what it reads, writes, runs and may be told.
+"""What a step is: a function of a design and a folder, with what it reads, writes and runs, and its options.
 
 A step is called as ``STEP(design, folder, journal, options)`` and returns the metrics that it measured; the chain of a
 design (`flows.steps.chain`) is a tuple of them. From the declaration follows the key under which its result is kept.

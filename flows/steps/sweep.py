@@ -367,7 +367,7 @@ def write_rows(rows: Sequence[Row], path: Path, command: str, *, libraries: Sequ
     path : Path
     command : str
     libraries : sequence of str
-        Cell libraries of areas and energies, as `flows.library.catalogue.cell_library` takes them: told with their
+        Cell libraries of areas and energies, as `flows.library.catalogue.cell_library` takes them: named with their
         hashes.
     """
     tools = [f"liquidcal {package_version('liquidcal')}"]

@@ -78,7 +78,7 @@ class Graph:
     words : tuple of Word
         Inputs, then sums in the order of their use.
     sums : tuple of Sum
-        How words behind the inputs are formed.
+        How words after the inputs are formed.
     outputs : tuple of tuple of Term
         Words whose sum is the output.
     """

@@ -38,7 +38,7 @@ class ExportError(RuntimeError):
 
 
 def ports(component: Component) -> list[Port]:
-    """Ports of the Verilog module: those of the component, behind clock and reset if it holds state.
+    """Ports of the Verilog module: those of the component, after clock and reset if it holds state.
 
     Components say so by an attribute `latency` above 0 or `clocked` being true.
     """

@@ -39,7 +39,7 @@ class Library:
     Attributes
     ----------
     modules : dict of str to str
-        RTLIL text by module name, each module behind those that it uses.
+        RTLIL text by module name, each module after those that it uses.
     black_boxes : list of str
         Names of the modules that are ports only.
     """

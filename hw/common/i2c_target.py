@@ -15,9 +15,9 @@ DEVICE_ADDRESS = 0x20
 _FILTER_CLOCKS = 4
 """Equal samples that a line needs to change: three samples of a spike of 50 ns do not pass."""
 _SETTLE_CLOCKS = 4
-"""SCL must stay high this long behind a change of SDA for a START or STOP: data may change while SCL falls."""
+"""SCL must stay high this long after a change of SDA for a START or STOP: data may change while SCL falls."""
 _HOLD_CLOCKS = 7
-"""From SCL low (filtered) to the next bit on SDA: 300 ns and more behind the edge at the pin."""
+"""From SCL low (filtered) to the next bit on SDA: 300 ns and more after the edge at the pin."""
 
 
 class I2cPhase(IntEnum):
@@ -47,7 +47,7 @@ class I2cTargetLogic(Component):
     stored. All bytes of an addressed transfer are acknowledged, whatever the register address. A controller that finds
     SDA held low frees it with at most nine clocks (UM10204 3.1.16): the first bit that is not acknowledged ends a read.
 
-    Timing at 25 ns a clock: SDA changes 300 to 325 ns behind the falling edge of SCL (tHD;DAT from 0, tVD;DAT at most
+    Timing at 25 ns a clock: SDA changes 300 to 325 ns after the falling edge of SCL (tHD;DAT from 0, tVD;DAT at most
     450 ns). SDA and SCL may change together at the end of the high period (tHD;DAT = 0 at the input).
 
     Parameters

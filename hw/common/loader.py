@@ -65,14 +65,14 @@ class LoaderLogic(Component):
     ``begin`` marks all bytes of the shadow bank as missing; bytes are then written; ``commit`` checks that none is
     missing, walks over the shadow bank one byte a clock, and compares its checksum (CRC-32 over the mapped bytes,
     ascending by address) with `expected`. If it is right, `swap` copies the shadow bank, one bit of `swap` per clock:
-    each part of the active bank changes just behind the last word of data that it has to serve, so that every word is
+    each part of the active bank changes just after the last word of data that it has to serve, so that every word is
     processed by old or by new values alone. At last the active bank is walked over. Without ``begin`` the bytes that
     were loaded before stay, and single ones can be changed.
 
     Between commit and swap the parity of all shadow bytes is watched: an upset stops the load. Writes and commands
     while the loader is busy are dropped and flagged.
 
-    A load takes ``2 * (last - first + 1) + steps + 2`` clocks behind the commit and one more for each byte that is
+    A load takes ``2 * (last - first + 1) + steps + 2`` clocks after the commit and one more for each byte that is
     read over the bus meanwhile; `rank` falls in every other clock, from any state, so it cannot hang.
 
     Parameters
@@ -177,7 +177,7 @@ class LoaderLogic(Component):
                 with m.If(~right):
                     m.d.comb += [refuse, n.status.eq(_kept(LoadStatus.CHECKSUM))]
             with m.Case(LoadPhase.SWAP):
-                # behind the first part there is no way back: the crossings in flight need the rest
+                # after the first part there is no way back: the crossings in flight need the rest
                 with m.If((s.step == 0) & self.bad):
                     m.d.comb += [refuse, n.status.eq(_kept(LoadStatus.UPSET))]
                 with m.Else():

@@ -75,7 +75,7 @@ class RegisterFile(Component):
         For `Role.ACTIVE`: for each bit of the image the bit of `swap` that loads it; empty: all 0. A byte of which
         parts are loaded at different times becomes several cells.
     blocks : sequence of sequence of str
-        Names of groups whose errors are told together; empty: all groups together.
+        Names of groups whose errors are counted together; empty: all groups together.
 
     Members
     -------

@@ -55,11 +55,6 @@ class Registered(Component):
         self._error = {"error": kept["error"]} if "error" in kept else {}
         super().__init__(ports_of(model) | self._error)
 
-    @property
-    def state_bits(self) -> int:
-        """Bits of the state, once each."""
-        return self._kept["width"]
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         logic = place(m, platform, "rules", self._logic, **self._parameters)

@@ -48,11 +48,6 @@ class RegisteredReplica(Component):
         self._width = len(plain(model.state))
         super().__init__(ports_of(model) | {"raw": Out(self._width), "peers": In(2 * self._width), "error": Out(1)})
 
-    @property
-    def state_bits(self) -> int:
-        """Bits of the state, in this copy."""
-        return self._width
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         logic = place(m, platform, "rules", self._logic, **self._parameters)

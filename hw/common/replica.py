@@ -24,7 +24,7 @@ class Replica(PipelineRegister):
 class HeldReplica(CodedWord):
     """As `Replica`, of a word that is stored for long: flip-flops with one enable.
 
-    Synthesis makes the enable a clock gate inside this module: each copy has a gate of its own, and what strikes one
+    Synthesis makes the enable a clock gate inside this module: each copy has a gate of its own, and an upset of one
     gate reaches one copy. Parameters and members as `CodedWord`.
     """
 

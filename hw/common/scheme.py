@@ -17,5 +17,5 @@ class Scheme(StrEnum):
     SECDED = "secded"
     """Store as code words that correct one error and detect two; all other registers in three copies."""
     SECDED_WORDS = "secded_words"
-    """Store as long code words, corrected behind the selection of a slot; all other registers in three copies. For
+    """Store as long code words, corrected after the selection of a slot; all other registers in three copies. For
     designs that reuse multipliers."""

@@ -14,7 +14,7 @@ class VotedCell(Component):
     """Takes the place of `StorageCell`: three replicas, one voter; the vote is stored again wherever they differ.
 
     The flip of one replica, of any number of its bits, never shows at `value`, and is gone one clock later. Replicas
-    are clocked when the byte is written or they differ, each behind a clock gate of its own: what strikes one gate
+    are clocked when the byte is written or they differ, each behind a clock gate of its own: an upset of one gate
     reaches one replica, and is gone one clock later as well. A clock too many stores the vote. Not triplicated: voter,
     write multiplexer, enable, clock, reset.
 

@@ -62,8 +62,8 @@ class Chip(Component):
         Protection of store, control and registers of the data path.
     loading : Loading
     registers_after : collection of str, optional
-        As for `Encoder`; if left out as there, but with `Scheme.SECDED_WORDS` without the one behind the dense layer:
-        latents are kept by the neurons, and the frame has the internal clocks behind them.
+        As for `Encoder`; if left out as there, but with `Scheme.SECDED_WORDS` without the one after the dense layer:
+        latents are kept by the neurons, and the frame has the internal clocks after them.
     device_address : int
         7-bit I2C address.
 
@@ -139,7 +139,7 @@ class Chip(Component):
 
     @property
     def parts(self) -> tuple[int, ...]:
-        """For each bit of the image, how many clocks behind the first ones it is swapped in."""
+        """For each bit of the image, how many clocks after the first ones it is swapped in."""
         groups = {"algorithm": [0] * 3, "drop_lsb": [0] * 8} | swap_parts(self._spec, self._cuts)
         by_place: dict[tuple[int, int], int] = {}
         taken = dict.fromkeys(groups, 0)

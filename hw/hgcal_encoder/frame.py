@@ -119,7 +119,7 @@ class Frame(Component):
 
     Bits in order of transmission, most significant bit of word 0 first: 5-bit counter, 9-bit sum code, latent bits.
     When more bits are kept than fit, the lowest stay. A frame never grows beyond the words that hold all latents
-    (`frame_words`); the words behind are constant zero.
+    (`frame_words`); the words after are constant zero.
 
     Combinational, one crossing per clock; no flow control: fixed rate.
 

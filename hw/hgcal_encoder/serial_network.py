@@ -32,7 +32,7 @@ _REGISTERS = ("activations", "window", "multiples")
 def serial_registers(reuse: int, few: bool = False) -> tuple[str, ...]:
     """Registers on the way through the network; each delays by one internal clock.
 
-    The sums of a crossing are complete ``reuse`` internal clocks, and one for each register, behind its pixels. The
+    The sums of a crossing are complete ``reuse`` internal clocks, and one for each register, after its pixels. The
     latents are kept one internal clock later, and must be there before the second edge of the crossing clock.
 
     Parameters

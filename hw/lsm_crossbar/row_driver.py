@@ -47,7 +47,7 @@ class RowDriver(Component):
     ready : Out(1)
         The batch is complete.
     last : Out(1)
-        No active row is left behind this batch. Valid with `ready`.
+        No active row is left after this batch. Valid with `ready`.
     empty : Out(1)
         The batch has no row. Valid with `ready`.
     """

@@ -133,7 +133,7 @@ class Weights:
         return {name: self.spec.weight.decode(getattr(self, name)) for name in _shapes(self.spec)}
 
     def save(self, path: Path) -> None:
-        """Write the image as hexadecimal text, 16 bytes a line, behind a comment that names the spec."""
+        """Write the image as hexadecimal text, 16 bytes a line, after a comment that names the spec."""
         image = self.to_image()
         lines = [
             f"# liquidcal weight image, {self.spec.name}, {self.spec.weight_bits} bits, least significant byte first"

@@ -67,7 +67,7 @@ class Tables:
     @classmethod
     def of(cls, spec: CrossbarSpec, image: Conductances) -> Tables:
         """Lay out an image."""
-        # what is added to the chip's own columns has no conductance and no effect; nor has the row behind the last one
+        # what is added to the chip's own columns has no conductance and no effect; nor has the row after the last one
         tiles = -(-spec.neurons // TILE)
         half = tiles * TILE
         pairs = np.zeros((spec.used_rows + 1, half, 2), np.int32)

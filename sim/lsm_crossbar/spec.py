@@ -354,11 +354,6 @@ class CrossbarSpec:
         """Conductance of one code, uS."""
         return self.g_max_us / self.code_max
 
-    @property
-    def row_hex_digits(self) -> int:
-        """Hexadecimal digits of a row in the conductance file."""
-        return -(-self.columns * self.conductance_bits // 4)
-
     # --- one conversion ---
 
     @property
@@ -390,11 +385,6 @@ class CrossbarSpec:
     def gain_max(self) -> int:
         """Largest gain of an ADC; the smallest is 1. Twice the ideal gain less one step."""
         return (2 << self.gain_fraction) - 1
-
-    @property
-    def gain_width(self) -> int:
-        """Bits of a gain (unsigned)."""
-        return self.gain_fraction + 1
 
     @property
     def offset_max(self) -> int:

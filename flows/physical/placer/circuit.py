@@ -31,7 +31,7 @@ class Circuit:
     fixed : ndarray of bool, shape (cells,)
         Cells that stay; those with an area are obstacles, those without are ports.
     net_start : ndarray of int64, shape (nets + 1,)
-        First pin of each net, and behind the last the number of pins.
+        First pin of each net, and after the last the number of pins.
     pin_cell : ndarray of int64, shape (pins,)
     pin_x, pin_y : ndarray, shape (pins,)
         From the lower left corner of a cell that stands upright.

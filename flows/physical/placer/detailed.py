@@ -236,7 +236,7 @@ def _swaps(cells, reach, first, bins, bin_sites, lines, wires, scratch, mark):  
                 for _ in range(2 * reach + 3):
                     for kind in (1, 2):
                         if kind == 1:
-                            # the gap before `other` (-1: behind the last cell), `cell` itself taken out
+                            # the gap before `other` (-1: after the last cell), `cell` itself taken out
                             following = other
                             p, n = (before[other] if other >= 0 else tail[s]), other
                             if n == cell:

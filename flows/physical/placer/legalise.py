@@ -19,7 +19,7 @@ __all__ = ["Segments", "legalise", "segments"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Segments = tuple[Ints, Ints, Ints]
-"""First segment of each row (and behind the last the number of segments); left and right end of each in sites."""
+"""First segment of each row (and after the last the number of segments); left and right end of each in sites."""
 
 
 def segments(circuit: Circuit) -> Segments:

@@ -81,7 +81,7 @@ def place(
     fixed : array_like of bool, shape (cells,)
         Cells that stay: obstacles if they have an area, else ports. They may stand outside the region.
     net_start : array_like of int, shape (nets + 1,)
-        First pin of each net in `pin_cell`, and behind the last the number of pins.
+        First pin of each net in `pin_cell`, and after the last the number of pins.
     pin_cell : array_like of int, shape (pins,)
     pin_x, pin_y : array_like, shape (pins,)
         From the lower left corner of a cell that stands upright.

@@ -26,7 +26,7 @@ __all__ = [
 DEVICE_ADDRESS = 0x20
 """7-bit I2C address of ECON-T."""
 _CONTROL_ADDRESS = 0x0BEC
-"""First register of the control block on ECON-T; everything behind it keeps its distance."""
+"""First register of the control block on ECON-T; everything after it keeps its distance."""
 LOAD_BEGIN, LOAD_COMMIT = 1, 2
 """Bits of the register `load_command`."""
 LOAD_STATUS = {
@@ -188,7 +188,7 @@ def chip_fields(spec: EncoderSpec, loading: Loading) -> tuple[ChipField, ...]:
         ]  # fmt: skip
     control = [replace(field, address=field.address + offset) for field in control]
     if max(field.address + field.size for field in control) > 1 << 16:
-        raise ValueError(f"{spec.name}: control registers do not fit the 16-bit address space behind the image")
+        raise ValueError(f"{spec.name}: control registers do not fit the 16-bit address space after the image")
     return tuple(sorted((*image, *control), key=lambda field: (field.address, field.lsb)))
 
 

@@ -39,7 +39,7 @@ def register_map(spec: EncoderSpec) -> tuple[Field, ...]:
     block_bytes = -(-image_bytes // BLOCKS)
     stride = max(WEIGHT_STRIDE, block_bytes)
     end = WEIGHT_ADDRESS + BLOCKS * stride
-    # a mask beyond the 19 bytes that ECON-T leaves for it moves behind the weights
+    # a mask beyond the 19 bytes that ECON-T leaves for it moves after the weights
     keep = KEEP_ADDRESS if KEEP_ADDRESS + -(-spec.keep_bits // 8) <= SELECT_ADDRESS else end
     if max(end, keep + -(-spec.keep_bits // 8)) > 1 << ADDRESS_WIDTH:
         raise ValueError(f"{spec.name}: {image_bytes} bytes of weights do not fit the 16-bit address space")
