@@ -140,14 +140,14 @@ def main() -> None:
             )
             version = package_version(engine)
             for what, value, unit, method in (
-                ("hpwl", round(float(placed.hpwl_um.sum()) / 1e6, 4), "m", "sum of half-perimeters"),
-                ("peak", round(peak, 3), "", "wire over tracks, worst bin of 15 rows"),
-                ("seconds", round(seconds, 1), "s", "wall clock, kernels compiled"),
-                ("cpu_seconds", round(cpu, 1), "s", "time of the processors"),
+                ("route__hpwl", round(float(placed.hpwl_um.sum()) / 1e6, 4), "m", "sum of half-perimeters"),
+                ("route__congestion__worst", round(peak, 3), "", "wire over tracks, worst bin of 15 rows"),
+                ("flow__runtime__total", round(seconds, 1), "s", "wall clock, kernels compiled"),
+                ("flow__runtime__cpu", round(cpu, 1), "s", "time of the processors"),
             ):
                 rows.append(
                     record(
-                        f"placement__{what}__design:{name}__engine:{engine}", value, unit,
+                        f"{what}__case:{name}_{engine}", value, unit,
                         f"{method}; {netlist.cells:,} cells, utilisation {UTILISATION:g}, effort 1",
                         command="python -m benchmarks.placement", tool=engine, version=version, library=mapped.cells,
                     )

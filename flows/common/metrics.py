@@ -114,6 +114,7 @@ QUANTITIES: dict[str, Quantity] = {
     "fpga__logic__utilization": Quantity("share of the logic cells", ("",), "lower"),
     "fpga__resource__count": Quantity("logic resources", ("",), "lower"),
     # the flow itself
+    "flow__runtime__cpu": Quantity("time of the processors", ("s",), "lower"),
     "flow__runtime__total": Quantity("run time", _TIME, "lower"),
     "flow__time": Quantity("run time", _TIME, "lower"),
     "flow__memory__peak": Quantity("peak memory", ("B",), "lower"),
