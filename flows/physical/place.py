@@ -170,7 +170,7 @@ def place(
     aspect : float
         Height over width of the core.
     effort : int
-        1 to 9: rounds of improvement in rows, and slower spreading. More takes longer and seldom shortens wires by much.
+        1 to 9: rounds of improvement in rows, and slower spreading; more takes longer and seldom shortens wires much.
     detailed : bool
         Run the detailed placement after legalisation.
     spread : bool
