@@ -119,9 +119,11 @@ def module_file(module: str) -> str:
         If it lies elsewhere.
     """
     spec = find_spec(module)
-    if spec is None or spec.origin is None or not Path(spec.origin).resolve().is_relative_to(ROOT):
+    path = Path(spec.origin).resolve() if spec is not None and spec.origin is not None else Path("/")
+    # an environment in a hidden folder of the checkout holds modules of others
+    if not path.is_relative_to(ROOT) or path.relative_to(ROOT).parts[0].startswith("."):
         raise FileNotFoundError(f"module {module} is not below {ROOT}")
-    return str(Path(spec.origin).resolve().relative_to(ROOT))
+    return str(path.relative_to(ROOT))
 
 
 def tool_versions(*distributions: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flows.common.errors import FlowError, ToolTimeout
+from flows.common.errors import FlowError
 from flows.library.lef import Lef, LefError
 from flows.netlist.delays import MAX_PINS
 from flows.netlist.netlist import Netlist
@@ -378,8 +378,6 @@ def _run(
             region=(left, bottom, right, top), row_height=row, site=round(sizes[3] / sizes[2]), density=density,
             routing=routing, effort=effort, detailed=detailed, globally=globally, timeout_s=timeout_s,
         )  # fmt: skip
-    except placer.PlacementTimeoutError as error:
-        raise ToolTimeout("placer", str(error)) from None
     except ValueError as error:
         raise PlacementError(str(error)) from None
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

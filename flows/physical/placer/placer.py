@@ -14,20 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from flows.common.errors import ToolTimeout
 from flows.physical.placer.circuit import Circuit
 from flows.physical.placer.detailed import improve
 from flows.physical.placer.legalise import legalise
 from flows.physical.placer.quadratic import quadratic
 from flows.physical.placer.spreading import Routing, spread
 
-__all__ = ["Placed", "PlacementTimeoutError", "Routing", "place"]
+__all__ = ["Placed", "Routing", "place"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-
-
-class PlacementTimeoutError(TimeoutError):
-    """Placement ran into its limit of time."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,7 +108,7 @@ def place(
     ------
     ValueError
         A bad argument, named, or cells that do not fit.
-    PlacementTimeoutError
+    ToolTimeout
         Not ready after `timeout_s`.
     """
     if not 0 < density <= 1:
@@ -130,7 +127,7 @@ def place(
 
     def check() -> None:
         if time.monotonic() - start > timeout_s:
-            raise PlacementTimeoutError(f"placement was ended after its limit of {timeout_s:g} s")
+            raise ToolTimeout("placer", f"placement was ended after its limit of {timeout_s:g} s")
 
     def timed(name: str, job: Callable[[], tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
         before = time.monotonic()

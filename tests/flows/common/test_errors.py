@@ -27,19 +27,27 @@ def _own_errors() -> dict[str, type[Exception]]:
 
 def test_every_error_of_flows_has_the_base() -> None:
     errors = _own_errors()
-    known = {"LibraryError", "LefError", "NetlistError", "SynthesisError", "ActivityError", "EngineError"}
+    known = {
+        "LibraryError",
+        "LefError",
+        "NetlistError",
+        "SynthesisError",
+        "ActivityError",
+        "EngineError",
+        "PlacementError",
+    }
     assert known <= errors.keys()
     # a gate has its own exit code; `NotASumError` never leaves `flows.formal.frozen`
     others = {name for name, error in errors.items() if not issubclass(error, FlowError)}
     assert others == {"GateError", "NotASumError"}
-    tools = {"YosysError", "SimulatorError", "OpenStaError", "FpgaError", "PlacementError"}
+    tools = {"YosysError", "SimulatorError", "OpenStaError", "FpgaError"}
     assert {name for name in tools if not issubclass(errors[name], ToolError)} == set()
     # no tool's failure passes for another tool's
     assert {(a, b) for a in tools for b in tools if a != b and issubclass(errors[a], errors[b])} == set()
     assert {name for name in tools if issubclass(errors[name], ToolTimeout)} == set()
 
 
-@pytest.mark.parametrize("name", ["YosysError", "SimulatorError", "OpenStaError", "FpgaError", "PlacementError"])
+@pytest.mark.parametrize("name", ["YosysError", "SimulatorError", "OpenStaError", "FpgaError"])
 def test_errors_of_tools_cross_processes(name: str) -> None:
     error = pickle.loads(pickle.dumps(_own_errors()[name]("broke", "its log")))
     assert (str(error), error.log) == ("broke", "its log")
@@ -62,7 +70,7 @@ def test_a_timeout_says_whose() -> None:
 def test_the_command_line_shows_one_line(
     error: Exception, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail() -> None:
+    def fail(**_: object) -> None:
         raise error
 
     monkeypatch.setattr(cli, "app", fail)

@@ -12,7 +12,6 @@ from hw.hgcal_encoder.frozen_network import FrozenWeights, convolution_layer, de
 from sim.fixed_point import Rounding
 from sim.hgcal_encoder.spec import ECON_T
 from sim.hgcal_encoder.weights import Weights
-from sim.lsm_crossbar.spec import PRESETS as CROSSBARS
 from tests.hw.driving import PADDED
 from tests.specs import SMALL
 
@@ -57,7 +56,5 @@ def test_another_rule_of_the_output_is_refuted():
 def test_weights_by_name_file_and_for_what():
     with pytest.raises(FileNotFoundError, match="shipped models: econ_t_"):
         frozen_weights("no_such_model", ECON_T)
-    with pytest.raises(ValueError, match="N_MNIST is none"):
-        frozen_weights("econ_t_5elinks", CROSSBARS["N_MNIST"])
     with pytest.raises(ValueError, match="weights of ECON_T"):
         frozen_weights("econ_t_5elinks", SMALL)

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flows.common.errors import ToolTimeout
 from flows.physical.placer import placer
 from flows.physical.placer.circuit import Circuit, half_perimeters
 from flows.physical.placer.detailed import improve
 from flows.physical.placer.legalise import legalise
-from flows.physical.placer.placer import PlacementTimeoutError, Routing, place
+from flows.physical.placer.placer import Routing, place
 from flows.physical.placer.spreading import routing_use
 
 ROW, SITE = 10.0, 2.0
@@ -319,7 +320,7 @@ def test_bad_input(change: dict[str, Any], message: str) -> None:
 
 
 def test_a_limit_of_time() -> None:
-    with pytest.raises(PlacementTimeoutError, match="limit of 0 s"):
+    with pytest.raises(ToolTimeout, match="limit of 0 s"):
         place(**mesh(4), timeout_s=0.0)
 
 
