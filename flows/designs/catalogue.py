@@ -14,7 +14,7 @@ from flows.designs.design import DESIGN_FILE, Design
 from flows.designs.encoder import EncoderDesign
 from sim.spec_file import load_preset
 
-__all__ = ["KINDS", "design", "design_from_file", "presets"]
+__all__ = ["KINDS", "design", "load_design", "presets"]
 
 KINDS: dict[str, type[Design]] = {kind.kind: kind for kind in (EncoderDesign, CrossbarDesign)}
 """By the word that ``design.toml`` has for it. A new chip adds itself here, and changes no other chip's file."""
@@ -63,8 +63,19 @@ def design(chosen: Any, *, library: str = "auto", clock_gating: bool = False, **
     return kind.of(found, **made, library=library, clock_gating=clock_gating, source=source)
 
 
-def design_from_file(path: Path) -> Design:
-    """What `Design.to_toml` wrote. Raises ValueError, which names the file, if it is damaged."""
+def load_design(folder: Path) -> Design:
+    """The design whose results are in a folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it holds no ``design.toml``.
+    ValueError
+        If that is damaged; the message names the file.
+    """
+    path = folder / DESIGN_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} holds no {DESIGN_FILE}: expected a folder of results")
     try:
         found = _from_toml(path.read_text())
         if not isinstance(found, Design):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -294,31 +295,18 @@ class Design(ABC):
 
     def at(self, folder: Path) -> Self:
         """The design with the library that results in a folder were made with, if it is left to choose here."""
-        if self.library != "auto" or not (folder / DESIGN_FILE).is_file():
-            return self
-        try:
-            there = Design.load(folder)
-        except ValueError:  # damaged, or of a kind that is gone: these results are not of this design
-            return self
-        return replace(self, library=there.library) if there.name == self.name else self
-
-    @staticmethod
-    def load(folder: Path) -> Design:
-        """The design whose results are in a folder.
-
-        Raises
-        ------
-        FileNotFoundError
-            If it holds no ``design.toml``.
-        ValueError
-            If that is damaged.
-        """
-        from flows.designs.catalogue import design_from_file
-
         path = folder / DESIGN_FILE
-        if not path.is_file():
-            raise FileNotFoundError(f"{folder} holds no {DESIGN_FILE}: expected a folder of results")
-        return design_from_file(path)
+        if self.library != "auto" or not path.is_file():
+            return self
+        text = path.read_text()
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError:  # damaged: these results are not of this design
+            return self
+        library, source = table.get("library"), table.get("source", "")
+        if not isinstance(library, str) or replace(self, library=library, source=source).to_toml() != text:
+            return self
+        return replace(self, library=library)
 
     # --- what other rooms know of its kind --------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flows.common.metrics import Metric, find, read_metrics, write_metrics
-from flows.designs.design import DESIGN_FILE, Design
+from flows.designs.catalogue import load_design
+from flows.designs.design import DESIGN_FILE
 from flows.designs.encoder import EncoderDesign
 from flows.synthesis.result import SynthesisResult, load_result
 from hw.common.scheme import Scheme
@@ -134,7 +135,7 @@ def costs_below(out: Path, design: EncoderDesign) -> list[CostRow]:
     for path in sorted(out.iterdir()) if out.is_dir() else ():
         if not (path / DESIGN_FILE).is_file() or not (path / "synthesis" / "metrics.json").is_file():
             continue
-        found = Design.load(path)
+        found = load_design(path)
         if isinstance(found, EncoderDesign) and found.scheme is not None and found.plain.spec == design.plain.spec:
             rows.append(CostRow(design=found, folder=path))
     order = list(Scheme)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.designs.catalogue import KINDS, design, presets
+from flows.designs.catalogue import KINDS, design, load_design, presets
 from flows.designs.crossbar import CrossbarDesign
 from flows.designs.design import DESIGN_FILE, Design
 from flows.designs.encoder import EncoderDesign
@@ -94,7 +94,7 @@ VARIANTS = [
 def test_a_result_folder_says_what_it_is_of(chosen: Design, tmp_path: Path) -> None:
     """Through the file, and through the command line that the file stands for: the same design."""
     assert chosen.save(tmp_path) == chosen
-    assert Design.load(tmp_path) == chosen
+    assert load_design(tmp_path) == chosen
     again = design(str(tmp_path / DESIGN_FILE))
     assert (again.identity(), again.library, again.name) == (chosen.identity(), chosen.library, chosen.name)
     words = iter(shlex.split(again.command("synth"))[3:])
@@ -116,14 +116,14 @@ def test_the_file_of_a_design_stands_for_its_variant(tmp_path: Path) -> None:
 def test_a_library_left_to_choose_is_that_of_the_results(tmp_path: Path) -> None:
     design("ECON_T", library="osu018").save(tmp_path)
     assert design("ECON_T").save(tmp_path).library == "osu018"
-    assert Design.load(tmp_path).library == "osu018"
+    assert load_design(tmp_path).library == "osu018"
     assert design("ECON_T", library="nangate45").save(tmp_path).library == "nangate45"
     # results of another design say nothing about this one
     assert design("ECON_T", reuse=2).save(tmp_path).library == "auto"
     (tmp_path / DESIGN_FILE).write_text("kind = [")
     assert design("ECON_T").save(tmp_path).library == "auto"
     with pytest.raises(FileNotFoundError, match=r"holds no design\.toml"):
-        Design.load(tmp_path / "nothing")
+        load_design(tmp_path / "nothing")
 
 
 def test_variants_that_cannot_be() -> None:

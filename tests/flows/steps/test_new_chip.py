@@ -8,8 +8,7 @@ import pytest
 
 from flows.common.content_cache import imported
 from flows.common.metrics import find, read_metrics
-from flows.designs.catalogue import KINDS, design, presets
-from flows.designs.design import Design
+from flows.designs.catalogue import KINDS, design, load_design, presets
 from flows.power.run import PowerOptions
 from flows.report.write import write_report
 from flows.steps.chain import chain, flow_options, run_chain
@@ -32,7 +31,7 @@ def test_a_new_kind_of_chip_is_known_by_name_file_and_folder(tmp_path: Path) -> 
     wide = design(str(tmp_path / "wide.toml"))
     assert wide.spec == AdderSpec(name="WIDE", addend_bits=12)
     wide.save(tmp_path)
-    assert Design.load(tmp_path) == wide
+    assert load_design(tmp_path) == wide
     assert set(measures(wide)) == {"area", "energy"}
     found = points(wide, [Axis(name="addend_bits", values=(4, 5))])
     assert [point.design.spec.addend_bits for point in found] == [4, 5]
