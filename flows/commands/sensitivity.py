@@ -10,9 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.commands.options import AsJson, Out, Preset, result_folder
-from flows.common.journal import Journal, origin
-from sim.files import replacing
+from flows.commands.options import AsJson, Out, Preset
+from flows.common.journal import Journal
 
 
 def sensitivity(
@@ -28,33 +27,16 @@ def sensitivity(
 
     Writes sensitivity.npz and sensitivity.json into the result folder, where the report finds them.
     """
-    from flows.campaign.conclusions import TOPS, charged, conclusions
-    from flows.campaign.hessian import hessian_ranking
-    from flows.campaign.physics import physics_sample, weight_sensitivity
-    from flows.common.metrics import GateError, read_metrics
+    from flows.campaign.conclusions import TOPS
     from flows.designs.catalogue import design
     from flows.learning.encoder import find_model
+    from flows.steps.encoder_sensitivity import SensitivityOptions, measure_sensitivity
 
     model = find_model(preset=preset, elinks=elinks)
-    areas = read_metrics(costs) if costs is not None else None
-    if areas is not None:
-        try:
-            charged(model.spec, areas)
-        except GateError as error:
-            raise ValueError(f"{costs}: {error}") from None
-    journal = Journal()
-    sample = physics_sample(modules, seed)
-    bits = model.spec.weight_bits
-    with journal.step(f"{bits:,} bits on {modules} modules", bits) as advance:
-        found = weight_sensitivity(model, sample, advance=advance)
-    with journal.step("Hessian of the loss"):
-        ranking = hessian_ranking(model, sample)
-    result = conclusions(found, ranking, areas) | {"origin": origin()}
-    folder = result_folder(out, design(model.spec))
-    found.save(folder / "sensitivity.npz")
-    with replacing(folder / "sensitivity.json") as file:
-        json.dump(result, file, indent=1)
-        file.write("\n")
+    chosen = design(model.spec)
+    folder = out / chosen.name
+    options = SensitivityOptions(model=model, modules=modules, seed=seed, costs=costs)
+    result = measure_sensitivity(chosen, folder, Journal(), options)
     if as_json:
         print(json.dumps(result, indent=1))
         return
