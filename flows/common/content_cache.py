@@ -25,6 +25,7 @@ __all__ = [
     "cache_directory",
     "code_hash",
     "content_key",
+    "file_sha256",
     "imported",
     "module_file",
     "source_hash",
@@ -33,6 +34,12 @@ __all__ = [
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("flows", "hw", "sim")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def content_key(**parts: Any) -> str:

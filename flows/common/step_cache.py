@@ -6,13 +6,13 @@ the hashes of what it left, and its times and checks. A step runs again if its k
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from flows.common.content_cache import file_sha256
 from flows.common.journal import Check, Journal, Step
 from flows.common.metrics import now
 from sim.files import replacing
@@ -22,10 +22,7 @@ __all__ = ["StepCache", "file_hash"]
 
 def file_hash(path: Path) -> str:
     """SHA-256 of a file; empty if there is none."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path) if path.is_file() else ""
 
 
 class StepCache:

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from flows.common.content_cache import cache_directory
+from flows.common.content_cache import cache_directory, file_sha256
 from flows.common.errors import ToolError
 from flows.common.process import run_process
-from flows.library.liberty_file import LibraryError, LibraryMissingError, file_sha256
+from flows.library.liberty_file import LibraryError, LibraryMissingError
 from flows.library.library import CellLibrary, library_from_files
 
 __all__ = ["cell_library"]

@@ -9,7 +9,6 @@ Manual Suite, version 2017.06.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import re
 import shutil
 import zlib
@@ -19,7 +18,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from flows.common.content_cache import cache_directory
+from flows.common.content_cache import cache_directory, file_sha256
 from flows.common.errors import FlowError
 from flows.common.units import scaled
 from sim.files import replacing
@@ -30,7 +29,6 @@ __all__ = [
     "LibraryError",
     "LibraryMissingError",
     "Units",
-    "file_sha256",
     "read_liberty_file",
     "unpacked",
 ]
@@ -225,9 +223,3 @@ def unpacked(path: Path) -> Path:
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise LibraryError(f"{path} is no gzip file: {error}") from error
     return target
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.common.content_cache import file_sha256
 from flows.library.cells import CellKind, LibertyCell, read_liberty
 from flows.library.functions import truth_table
-from flows.library.liberty_file import LibraryError, file_sha256, unpacked
+from flows.library.liberty_file import LibraryError, unpacked
 
 __all__ = ["AdderCell", "CellLibrary", "library_from_files"]
 
