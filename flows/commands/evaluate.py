@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from flows.commands.options import AsJson
+from flows.commands.options import AsJson, Scheduler, Workers
 from flows.common.journal import Journal
 from sim.hgcal_encoder.spec import PRESETS
 
@@ -31,24 +32,30 @@ def hgcal_encoder(
     preset: Annotated[str, typer.Option(help=f"{' or '.join(PRESETS)}.")] = "ECON_T",
     weights: Annotated[str | None, typer.Option(help="Model file (.npz); without it the shipped one.")] = None,
     baselines: Annotated[bool, typer.Option(help="Also threshold sum, super trigger cells, best choice.")] = True,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
     """Earth Mover's Distance, telescoping distance, energy response and position shift by occupancy."""
     from flows.learning.encoder import evaluate_model, evaluation_sample, find_model
-    from sim.hgcal_encoder.files.readers import read_charge_table
+    from sim.hgcal_encoder.files.readers import ChargeTable, charge_tables
 
     if preset not in PRESETS:
         raise typer.BadParameter(f"--preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
     model = find_model(preset=preset, elinks=elinks, weights=weights)
-    samples = {Path(path).name.split(".")[0]: read_charge_table(path) for path in charges or []}
+    samples: dict[str, ChargeTable | Iterator[ChargeTable]] = {
+        Path(path).name.split(".")[0]: charge_tables(path) for path in charges or []
+    }
     if len(samples) < len(charges or []):
         raise typer.BadParameter("--charges: expected files of different names")
     journal = Journal()
     if not samples:
         with journal.step("simulate showers"):
             samples = {"simulated": evaluation_sample()}
-    with journal.step(f"evaluate {preset} on {elinks} eLinks"):
-        result = evaluate_model(model, samples, baselines=baselines)
+    with journal.step(f"evaluate {preset} on {elinks} eLinks", unit="modules") as advance:
+        result = evaluate_model(
+            model, samples, baselines=baselines, scheduler=scheduler, workers=workers, advance=advance
+        )
     if as_json:
         print(json.dumps(result, indent=1))
         return
