@@ -17,6 +17,9 @@ of all events follow each other. ``FILE.root:folder/tree`` names the tree where 
 quarter holds no trigger cell. Charge there is refused in tables of plain ``CALQ`` names, which are then something else;
 ntuples of events may have it, which is left out with a warning.
 
+A tree that lists trigger cells and no modules, as ``tc_cellu``, ``tc_cellv``, ``tc_uncompressedCharge`` and so on of
+every event, is gathered by `sim.hgcal_encoder.files.trigger_cells`.
+
 All layouts may carry a column ``eta`` (with the same prefix), the pseudorapidity of the module. Charges are integers
 from 0 to 2**22 - 1; numbers with a fraction are refused, not rounded. Parquet needs pyarrow and ROOT needs uproot, both
 optional.
@@ -42,6 +45,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import IntArray
+from sim.hgcal_encoder.files import trigger_cells
 from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH
 from sim.messages import shown
 
@@ -396,6 +400,30 @@ def _table(
     return ChargeTable(charges=layout.cells(np.stack(columns, axis=1), row, outside), etas=etas)
 
 
+def _cells_table(names: list[str], column: Any, prefix: str, first_row: int) -> ChargeTable:
+    """Modules of the events of a tree that lists trigger cells."""
+    if missing := [f"{prefix}{name}" for name in trigger_cells.WANTED if f"{prefix}{name}" not in names]:
+        raise ValueError(f"branches of trigger cells: missing {', '.join(missing)}, which geometries from V10 on have")
+    counts: list[int] | None = None
+    columns: dict[str, IntArray] = {}
+    for short in trigger_cells.WANTED:
+        name = f"{prefix}{short}"
+        values, counts = _flat(column(name), name, counts, first_row)
+        if counts is None:
+            raise ValueError(f"column {name}: expected a vector for each event, got one number")
+        if short == trigger_cells.CHARGE:
+            columns[short] = _check(values[:, None], [name])[:, 0]
+        elif values.dtype.kind in "iu" or not len(values):
+            columns[short] = values.astype(np.int64)
+        else:
+            raise ValueError(f"column {name}: expected integers, got {values.dtype}")
+    etas, name = None, f"{prefix}{ETA_NAME}"
+    if name in names:
+        etas = _check_etas(_flat(column(name), name, counts, first_row)[0], name)
+    charges, etas = trigger_cells.modules_of_events(columns, counts or [], etas, first_row)
+    return ChargeTable(charges=charges, etas=etas)
+
+
 # ---- Parquet -------------------------------------------------------------------------------------------------------
 
 
@@ -452,6 +480,10 @@ _MEMORY = "16 MB"
 
 
 def _holds_charges(names: Sequence[str], prefix: str) -> bool:
+    return _holds_modules(names, prefix) or trigger_cells.cell_branches(list(names), prefix or trigger_cells.PREFIX)
+
+
+def _holds_modules(names: Sequence[str], prefix: str) -> bool:
     found = (_COLUMN.fullmatch(name) for name in names)
     return LIST_NAME in names or any(match and prefix in ("", match[1]) for match in found)
 
@@ -481,10 +513,16 @@ def _root(path: Path, rows: int, outside: _Outside, *, tree: str, prefix: str) -
             branches = file[chosen[0]]
             names = list(branches.keys())
 
+            cell_prefix = prefix or trigger_cells.PREFIX
+            cells = not _holds_modules(names, prefix) and trigger_cells.cell_branches(names, cell_prefix)
             entries, step = int(branches.num_entries), rows
             if not isinstance(branches, uproot.behaviors.RNTuple.HasFields):
                 # an entry may be an event of thousands of modules
                 wanted = [name for name in names if _COLUMN.fullmatch(name) or name == LIST_NAME]
+                if cells:
+                    wanted = [
+                        f"{cell_prefix}{name}" for name in trigger_cells.WANTED if f"{cell_prefix}{name}" in names
+                    ]
                 step = max(1, min(rows, int(branches.num_entries_for(_MEMORY, wanted or None))))
 
         for first in range(0, max(entries, 1), step):
@@ -493,4 +531,7 @@ def _root(path: Path, rows: int, outside: _Outside, *, tree: str, prefix: str) -
                 with _library("ROOT file"):
                     return branches[name].array(library="np", entry_start=first, entry_stop=first + step)
 
-            yield _table(names, column, outside, prefix or None, first)
+            if cells:
+                yield _cells_table(names, column, cell_prefix, first)
+            else:
+                yield _table(names, column, outside, prefix or None, first)

@@ -1,7 +1,9 @@
 """Readers of charges: what other libraries wrote comes back, and every wrong file is named by row and column."""
 
 import gzip
+import itertools
 import sys
+from io import StringIO
 
 import numpy as np
 import pytest
@@ -270,6 +272,73 @@ def test_ntuples_with_the_modules_of_an_event_in_each_entry(name, equal, image, 
         assert_array_equal(found.etas, etas)
     with pytest.raises(ValueError, match="expected other_CALQ_0 to other_CALQ_47, got"):
         read_charges(f"{tmp_path}/n.root:folder/tree:other_")
+
+
+# number, u and v of the trigger cells, as the published mapping of the low-density module lists them
+TC_TABLE = """
+0,7,4 1,6,4 2,5,4 3,4,4 4,7,5 5,6,5 6,5,5 7,4,5
+8,7,6 9,6,6 10,5,6 11,4,6 12,7,7 13,6,7 14,5,7 15,4,7
+16,1,0 17,2,1 18,3,2 19,4,3 20,2,0 21,3,1 22,4,2 23,5,3
+24,3,0 25,4,1 26,5,2 27,6,3 28,4,0 29,5,1 30,6,2 31,7,3
+32,3,6 33,3,5 34,3,4 35,3,3 36,2,5 37,2,4 38,2,3 39,2,2
+40,1,4 41,1,3 42,1,2 43,1,1 44,0,3 45,0,2 46,0,1 47,0,0
+""".replace(" ", "\n")
+
+
+def _cells_of(charges, counts, places, rng):
+    """Vectors of trigger cells as CMSSW lists them, from the published table of u and v, in any order."""
+    rows = np.genfromtxt(StringIO(TC_TABLE), delimiter=",", dtype=int)
+    uv = dict(zip(rows[:, 0].tolist(), rows[:, 1:].tolist(), strict=True))
+    events = []
+    starts = np.cumsum([0, *counts])
+    for first, last in itertools.pairwise(starts):
+        cells = [
+            (*places[module], *uv[cell], charges[module, cell])
+            for module in range(first, last)
+            for cell in np.flatnonzero(charges[module])
+        ]
+        cells.append((1, 40, -999, -999, 12, 30, 77))  # a tile of scintillator
+        events.append(np.array(cells)[rng.permutation(len(cells))])
+    return events
+
+
+def test_ntuples_that_list_trigger_cells(tmp_path):
+    """Modules are gathered by event, side, layer and wafer; cells by the published table of u and v."""
+    ak = need_module("awkward", "files")
+    rng = np.random.default_rng(6)
+    counts = [3, 0, 2]
+    charges = _charges(5) * (rng.random((5, 48)) < 0.3)
+    charges[:, 0] = 1
+    places = [(-1, 3, 2, 5), (1, 3, 2, 4), (1, 3, 2, 5), (1, 1, 0, 7), (1, 9, 0, 7)]
+    events = _cells_of(charges, counts, places, rng)
+    names = ("zside", "layer", "waferu", "waferv", "cellu", "cellv", "uncompressedCharge")
+    columns = {f"tc_{name}": [event[:, i] for event in events] for i, name in enumerate(names)}
+    columns["tc_eta"] = [event[:, 0] * (1.5 + event[:, 1] / 100) for event in events]
+
+    def write(**changed):
+        table = {name: ak.Array(value) for name, value in {**columns, **changed}.items() if value is not None}
+        with uproot.recreate(tmp_path / "n.root") as file:
+            file.mktree("ntuple/tree", {name: value.type for name, value in table.items()})
+            file["ntuple/tree"].extend(table)
+
+    write()
+    for path in ("n.root", "n.root:ntuple/tree", "n.root:ntuple/tree:tc_"):
+        table = read_charge_table(f"{tmp_path}/{path}")
+        assert_array_equal(table.charges, charges)
+        np.testing.assert_allclose(table.etas, [1.53, 1.53, 1.53, 1.51, 1.59])
+    pieces = list(charge_tables(tmp_path / "n.root", 2))
+    assert_array_equal(np.concatenate([piece.charges for piece in pieces]), charges)
+    wrong = [events[0][:, 4], events[1][:, 4], np.full_like(events[2][:, 4], 9)]
+    for changed, message in (
+        ({"tc_cellu": wrong}, "row 2: expected the u and v of one of the 48 trigger cells of a module, got tc_cellu 9"),
+        ({"tc_zside": [0 * event[:, 0] for event in events]}, "row 0: trigger cell .* of zside 0, layer 3, waferu 2,"),
+        ({"tc_waferv": None}, "branches of trigger cells: missing tc_waferv, which geometries from V10 on have"),
+        ({"tc_layer": [event[:-1, 1] for event in events]}, "row 0, column tc_layer: expected [0-9]+ modules, got"),
+        ({"tc_cellv": [event[:, 5] + 0.5 for event in events]}, "column tc_cellv: expected integers, got float64"),
+    ):
+        write(**changed)
+        with pytest.raises(ValueError, match=message):
+            read_charge_table(tmp_path / "n.root")
 
 
 def test_charge_outside_the_image_of_an_ntuple_is_left_out_with_a_warning(tmp_path):
