@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -83,7 +84,7 @@ def encode(
             raise typer.BadParameter("the RTL takes words: use --words and --settings with --engine rtl")
         if first_bx:
             raise typer.BadParameter("--first-bx counts rows of --words; charges have no bunch crossing")
-        rows = _latents(out, charges, weights, settings, spec, engine)
+        rows = _latents(out, charges, weights, settings, spec, engine, journal)
         result = {"rows": rows, "kind": "latents", "out": str(out), "engine": engine.value}
     else:
         raise typer.BadParameter("give either --words and --settings, or --charges and --weights")
@@ -154,19 +155,26 @@ class _Stream:
 
 
 def _latents(
-    out: Path, charges: Path, weights: Path, settings: Path | None, spec: EncoderSpec, engine: EncodeEngine
-) -> int:
+    out: Path, charges: Path, weights: Path, settings: Path | None, spec: EncoderSpec, engine: EncodeEngine,
+    journal: Journal,
+) -> int:  # fmt: skip
     """Write the latents of charges; how many rows there were."""
     from sim.hgcal_encoder.encoder import Encoder
     from sim.hgcal_encoder.files import vectors
-    from sim.hgcal_encoder.files.readers import read_charges
+    from sim.hgcal_encoder.files.readers import charge_tables
     from sim.hgcal_encoder.weights import Weights
 
     image = Weights.load(weights, spec)
     select = _multiplexer(weights, settings, spec)
-    rows = read_charges(charges)
-    vectors.write_latents(out, Encoder(spec, image, engine=engine.value).latents(rows[:, select]))
-    return len(rows)
+    encoder = Encoder(spec, image, engine=engine.value)
+    with journal.step("encode", unit="modules") as advance:
+
+        def latents() -> Iterator[IntArray]:
+            for table in charge_tables(charges):
+                yield encoder.latents(table.charges[:, select])
+                advance(len(table.charges))
+
+        return vectors.write_latents_in_parts(out, latents())
 
 
 def _multiplexer(weights: Path, settings: Path | None, spec: EncoderSpec) -> IntArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from flows.commands.options import AsJson
+from flows.commands.options import AsJson, Scheduler, Workers
 from flows.common.journal import Journal
 from sim.hgcal_encoder.files.readers import ChargeTable
 from sim.hgcal_encoder.spec import PRESETS
@@ -47,6 +48,8 @@ def hgcal_encoder(
     preset: Annotated[str, typer.Option(help=f"{' or '.join(PRESETS)}.")] = "ECON_T",
     weights: Annotated[str | None, typer.Option(help="Model file (.npz); without it the shipped one.")] = None,
     baselines: Annotated[bool, typer.Option(help="Also the other algorithms, and the words themselves.")] = True,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
     """Earth Mover's Distance, telescoping distance, energy response and position shift by occupancy.
@@ -55,7 +58,7 @@ def hgcal_encoder(
     with those before encoding.
     """
     from flows.learning.encoder import chip_settings, evaluate_model, evaluation_sample, find_model, table_of_words
-    from sim.hgcal_encoder.files.readers import read_charge_table
+    from sim.hgcal_encoder.files.readers import charge_tables, read_charge_table
     from sim.hgcal_encoder.files.vectors import read_words
     from sim.hgcal_encoder.learning.training_images import PLAIN
 
@@ -67,18 +70,28 @@ def hgcal_encoder(
         raise typer.BadParameter("--ideal-charges never were words: expected no --settings")
     model = find_model(preset=preset, elinks=elinks, weights=weights)
     sent = None if ideal_charges else PLAIN if settings is None else chip_settings(settings, model)
-    samples: dict[str, ChargeTable] = {Path(path).name.split(".")[0]: read_charge_table(path) for path in charges or []}
+    samples: dict[str, ChargeTable | Iterator[ChargeTable]] = {
+        Path(path).name.split(".")[0]: charge_tables(path) for path in charges or []
+    }
     if len(samples) < len(charges or []):
         raise typer.BadParameter("--charges: expected files of different names")
     journal = Journal()
     if words is not None and sent is not None:
-        truth = next(iter(samples.values()), None)
+        truth = read_charge_table(charges[0]) if charges else None
         samples = {words.name.split(".")[0]: table_of_words(read_words(words), sent, truth)}
     if not samples:
         with journal.step("simulate showers"):
             samples = {"simulated": evaluation_sample()}
-    with journal.step(f"evaluate {preset} on {elinks} eLinks"):
-        result = evaluate_model(model, samples, settings=sent, baselines=baselines)
+    with journal.step(f"evaluate {preset} on {elinks} eLinks", unit="modules") as advance:
+        result = evaluate_model(
+            model,
+            samples,
+            settings=sent,
+            baselines=baselines,
+            scheduler=scheduler,
+            workers=workers,
+            advance=advance,
+        )
     if as_json:
         print(json.dumps(result, indent=1))
         return

@@ -44,6 +44,8 @@ LoadingOption = Annotated[
 ClockGating = Annotated[
     bool, typer.Option("--clock-gating", help="Registers with an enable behind clock gates of the library.")
 ]
+Scheduler = Annotated[str | None, typer.Option("--scheduler", help="Address of a Dask scheduler; else this machine.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes on this machine; else one per core.")]
 Repair = Annotated[
     bool,
     typer.Option("--repair", help="Give cells the size that their loads ask for, and buffers, in the core as placed."),

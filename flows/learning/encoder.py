@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.common.cluster import map_in_order
 from sim.fixed_point import IntArray
 from sim.hgcal_encoder.algorithms.comparison import Reconstruction, reconstruct_baselines
 from sim.hgcal_encoder.algorithms.concentrator import load_chip_settings
@@ -24,6 +25,7 @@ from sim.hgcal_encoder.float_code import CELL
 from sim.hgcal_encoder.front_end import by_trigger_cell, front_end, pedestals, seen_charges
 from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
 from sim.hgcal_encoder.learning.metric import BINS, FINE_BINS, BinSummary, Comparison, compare
+from sim.hgcal_encoder.learning.streamed_metric import StreamedComparison
 from sim.hgcal_encoder.learning.training_images import PLAIN, simulate_images
 from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import CELLS, HEADER_WIDTH
@@ -42,6 +44,8 @@ __all__ = [
 
 #: Seed and size of the simulated sample; no training of a shipped model uses the seed.
 SAMPLE_SEED, SAMPLE_SCALE = 20260, 0.004
+NETWORK = "network"
+"""Name of the encoder among the methods of a data set."""
 
 
 def evaluation_sample(seed: int = SAMPLE_SEED) -> ChargeTable:
@@ -183,25 +187,93 @@ def sent_words(sample: SeenTable) -> NDArray[np.float64]:
     return np.where(sample.seen > sample.pedestals, sample.seen, 0).astype(np.float64)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Method:
+    """Network or baseline on a piece of a data set.
+
+    Attributes
+    ----------
+    comparison : Comparison
+    bits, truncated : float
+        Of a baseline, as `sim.hgcal_encoder.algorithms.comparison.Reconstruction`.
+    """
+
+    comparison: Comparison
+    bits: float = 0.0
+    truncated: float = 0.0
+
+
+def _evaluate_piece(
+    how: tuple[TrainedModel, Settings | None, bool], piece: ChargeTable
+) -> tuple[int, dict[str, _Method]]:
+    """Rows without charge, and methods by name, the network's first.
+
+    `how`: the model, settings that charges are sent with, and whether with baselines.
+    """
+    model, settings, baselines = how
+    sample = piece if isinstance(piece, SeenTable) else seen_table(piece, settings)
+    charges, etas = sample.charges, sample.etas
+    decoded = model.reconstruct(sample.seen, sample.pedestals)
+    methods = {NETWORK: _Method(comparison=compare(charges, decoded, etas=etas))}
+    if baselines and len(charges):
+        for found in (
+            *reconstruct_baselines(
+                sample.seen, model.elinks, high_density=sample.high_density, pedestals=sample.pedestals
+            ),
+            Reconstruction(name="words", charges=sent_words(sample), bits=CELLS * CELL.width),
+        ):
+            comparison = compare(charges, found.charges, etas=etas)
+            methods[found.name] = _Method(comparison=comparison, bits=found.bits, truncated=found.truncated)
+    return int((~charges.any(axis=1)).sum()), methods
+
+
+class _Total:
+    """A method over all pieces."""
+
+    def __init__(self) -> None:
+        self.comparison = StreamedComparison()
+        self._bits = self._truncated = 0.0
+        self._rows = 0
+
+    def add(self, piece: _Method) -> None:
+        rows = len(piece.comparison.occupancies)
+        self.comparison.add(piece.comparison)
+        self._rows += rows
+        self._bits += rows * piece.bits
+        self._truncated += rows * piece.truncated
+
+    def baseline(self) -> dict[str, float]:
+        return {"bits": self._bits / self._rows, "truncated": self._truncated / self._rows}
+
+
 def evaluate_model(
     model: TrainedModel,
-    samples: Mapping[str, ChargeTable],
+    samples: Mapping[str, ChargeTable | Iterable[ChargeTable]],
     *,
     settings: Settings | None = PLAIN,
     baselines: bool = False,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Every measure of quality, binned.
 
     Parameters
     ----------
     model : TrainedModel
-    samples : mapping of str to ChargeTable
-        Images by name. A `SeenTable` says what the chip has of them; other charges are sent with `settings`.
+    samples : mapping of str to ChargeTable or iterable of ChargeTable
+        Images by name, whole or in pieces, as `sim.hgcal_encoder.files.readers.charge_tables` reads them: then
+        memory does not grow with their number. A `SeenTable` says what the chip has of them; other charges are sent
+        with `settings`.
     settings : Settings or None, optional
         Density and calibration that charges are sent with; None: the chip has them as they are.
     baselines : bool, optional
         Evaluate best choice, threshold sum, super trigger cells and repeater on as many links, and the words
         themselves, too.
+    scheduler, workers : optional
+        Where several pieces are worked on, see `flows.common.cluster.map_in_order`.
+    advance : callable, optional
+        Called with the number of images done since the last call.
 
     Returns
     -------
@@ -211,7 +283,8 @@ def evaluate_model(
         ``preset``, ``elinks``; ``kept_bits`` of every latent; ``frame_bits`` sent per bunch crossing, header and sum
         included; ``weight_image_sha256``; ``units``, of the measures by name; ``data``, a list with, per sample,
 
-        * ``name``, ``images`` (rows), ``empty`` (rows without charge, left out);
+        * ``name``, ``images`` (rows), ``empty`` (rows without charge, left out), ``quantiles`` (``exact``, or
+          ``within 0.1 %`` beyond `sim.hgcal_encoder.learning.streamed_metric.EXACT_ROWS` images);
         * ``bins`` (occupancy 1-3, 4-7, 8-48), ``fine_bins`` and, where pseudorapidity is known, ``eta_bins``: lists of
           objects with ``occupancy`` [lowest, highest], ``eta`` [lower, upper] or null, ``images``, and per measure
           ``median``, ``median_error`` (one standard deviation), ``mean``, ``weighted_mean`` (by module energy) and
@@ -220,35 +293,36 @@ def evaluate_model(
           (`sim.hgcal_encoder.algorithms.comparison`; ``words``: `sent_words`), ``bits`` (mean bits per crossing that
           carry something),
           ``truncated`` (share of crossings of which only the sum arrived; rows
-          are taken as crossings of one chip) and the same lists of bins.
+          of a piece are taken as crossings of one chip) and the same lists of bins.
 
         Measures: ``emd``; ``telescoping`` (4 L48 + 2 L36 + L3 of charges over the power of two below their sum);
         ``response`` (decoded over true module sum; its ``width`` is the resolution); ``shift_mm`` (length of the
         displacement of the mean position).  ``images`` counts those with a defined EMD; a measure without any is null.
     """
     data = []
-    for name, table in samples.items():
-        sample = table if isinstance(table, SeenTable) else seen_table(table, settings)
+    for name, sample in samples.items():
+        pieces = [sample] if isinstance(sample, ChargeTable) else sample
+        images = empty = 0
+        totals: dict[str, _Total] = {}
+        for without, methods in map_in_order(
+            _evaluate_piece, (model, settings, baselines), pieces, scheduler=scheduler, workers=workers
+        ):
+            for method, piece in methods.items():
+                totals.setdefault(method, _Total()).add(piece)
+            rows = len(methods[NETWORK].comparison.occupancies)
+            images, empty = images + rows, empty + without
+            advance(rows)
+        network = totals.pop(NETWORK).comparison
         entry: dict[str, Any] = {
             "name": name,
-            "images": len(sample.charges),
-            "empty": int((~sample.charges.any(axis=1)).sum()),
-            **_tables(sample, model.reconstruct(sample.seen, sample.pedestals)),
+            "images": images,
+            "empty": empty,
+            "quantiles": "exact" if network.exact else "within 0.1 %",
+            **_tables(network),
         }
         if baselines:
             entry["baselines"] = [
-                {
-                    "name": baseline.name,
-                    "bits": baseline.bits,
-                    "truncated": baseline.truncated,
-                    **_tables(sample, baseline.charges),
-                }
-                for baseline in (
-                    *reconstruct_baselines(
-                        sample.seen, model.elinks, high_density=sample.high_density, pedestals=sample.pedestals
-                    ),
-                    Reconstruction(name="words", charges=sent_words(sample), bits=CELLS * CELL.width),
-                )
+                {"name": method, **total.baseline(), **_tables(total.comparison)} for method, total in totals.items()
             ]
         data.append(entry)
     return {
@@ -262,16 +336,17 @@ def evaluate_model(
     }
 
 
-def _tables(sample: ChargeTable, decoded: NDArray[np.float64]) -> dict[str, list[dict[str, Any]]]:
-    comparison = compare(sample.charges, decoded, etas=sample.etas)
+def _tables(comparison: StreamedComparison) -> dict[str, list[dict[str, Any]]]:
     tables = {
         "bins": _entries(comparison, BINS, by_eta=False),
         "fine_bins": _entries(comparison, FINE_BINS, by_eta=False),
     }
-    return tables | ({"eta_bins": _entries(comparison, BINS, by_eta=True)} if sample.etas is not None else {})
+    return tables | ({"eta_bins": _entries(comparison, BINS, by_eta=True)} if comparison.with_etas else {})
 
 
-def _entries(comparison: Comparison, bins: tuple[tuple[int, int], ...], *, by_eta: bool) -> list[dict[str, Any]]:
+def _entries(
+    comparison: StreamedComparison, bins: tuple[tuple[int, int], ...], *, by_eta: bool
+) -> list[dict[str, Any]]:
     summaries = comparison.summarise(bins, by_eta=by_eta)
     entries: list[dict[str, Any]] = []
     for parts in zip(*summaries.values(), strict=True):
