@@ -71,7 +71,7 @@ def train(
         DecoderKind.MLP
     ),
     units: Annotated[list[int] | None, typer.Option(help="Hidden layers of the mlp; once per layer.")] = None,
-    batch: Annotated[int, typer.Option(help="Images of a step.")] = 512,
+    batch: Annotated[int | None, typer.Option(help="Images of a step; 512, for a decoder alone 256.")] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="At the start; 0.002 from random weights, 0.0002 from given ones.")
     ] = None,

@@ -110,8 +110,10 @@ class Training:
         Take the charges of files as the chip's, without encoding.
     scale : float or None
         Size of the simulated set, 1 for about 2.7 million images; None: 0.5 for random weights, 0.2 for given ones.
-    loss, decoder, units, batch
+    loss, decoder, units
         As in `sim.hgcal_encoder.learning.training.TrainingPlan`.
+    batch : int or None
+        Images of a step. None: 512, with a frozen encoder 256.
     learning_rate : float or None
         None: 2e-3 from random weights and with a frozen encoder, 2e-4 from a given network.
     phases : tuple of float or None
@@ -134,7 +136,7 @@ class Training:
     loss: str = "emd"
     decoder: str = "mlp"
     units: tuple[int, ...] = (384, 384, 384)
-    batch: int = 512
+    batch: int | None = None
     learning_rate: float | None = None
     phases: tuple[float, float] | None = None
     repeats: int = 1
@@ -187,7 +189,7 @@ class Training:
             loss=self.loss,
             decoder=self.decoder,
             units=self.units,
-            batch=self.batch,
+            batch=(256 if self.freeze_encoder else 512) if self.batch is None else self.batch,
             learning_rate=(2e-4 if tuned else 2e-3) if self.learning_rate is None else self.learning_rate,
             # a network that works is past the substitutes of the exact distance
             phases=((0.0, 0.0) if tuned else (0.1, 0.85)) if self.phases is None else self.phases,
