@@ -56,6 +56,9 @@ def train(
     freeze_encoder: Annotated[
         bool, typer.Option("--freeze-encoder", help="Train the decoder only; the chip's weights stay.")
     ] = False,
+    start_decoder: Annotated[
+        str | None, typer.Option(help="Model whose decoder is trained on, with --freeze-encoder; else from nothing.")
+    ] = None,
     charges: Annotated[
         list[str] | None, typer.Option(help="Charges (CSV, Parquet, ROOT) to train on instead of simulated showers.")
     ] = None,
@@ -115,6 +118,7 @@ def train(
         minutes=minutes,
         fine_tune=fine_tune,
         freeze_encoder=freeze_encoder,
+        start_decoder=start_decoder,
         charges=tuple(charges or ()),
         ideal_charges=ideal_charges,
         scale=scale,

@@ -47,6 +47,8 @@ Int64 = NDArray[np.int64]
 
 #: Steps from random weights, of a decoder alone (which starts from random weights, too), and from a given network.
 SCRATCH_STEPS, DECODER_STEPS, TUNE_STEPS = 16000, 8000, 800
+#: Steps of a decoder that starts from that of a similar network.
+STARTED_STEPS = 2500
 #: Occupancy bins of a model card.
 CARD_BINS = (*BINS, *(b for b in FINE_BINS if b not in BINS))
 
@@ -86,6 +88,15 @@ def _holds_decoder(path: Path) -> bool:
     return "decoder" in read_npz(path)
 
 
+def _with_decoder(start: TrainedModel | Weights, source: str) -> TrainedModel:
+    """Weights of one model with the decoder of another one of the same spec."""
+    weights = start.weights if isinstance(start, TrainedModel) else start
+    model = TrainedModel.load(source)
+    if model.spec != weights.spec:
+        raise ValueError(f"{source}: decoder of {model.spec.name}, but the encoder is {weights.spec.name}")
+    return replace(model, weights=weights)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """What is to be trained, on what.
@@ -97,13 +108,18 @@ class Training:
     seed : int
         Of the simulated showers, initial values, split and batches.
     steps : int or None
-        None: `SCRATCH_STEPS` from random weights, `DECODER_STEPS` with a frozen encoder, else `TUNE_STEPS`.
+        None: `SCRATCH_STEPS` from random weights, `DECODER_STEPS` with a frozen encoder, `STARTED_STEPS` with a decoder
+        to start from, else `TUNE_STEPS`.
     minutes : float or None
         Shorten the schedule to about this time.
     fine_tune : str or None
         What to start from, see `load_start`; ``none`` for random weights.  None: the shipped network of the preset for
         5 eLinks if fewer are asked for, else random weights.
     freeze_encoder : bool
+    start_decoder : str or None
+        Model whose decoder a decoder alone starts from: a file or the name of a shipped one, usually of the network for
+        more links that this one was fine-tuned from.  None: the decoder of `fine_tune`, if it has one of the same
+        shape, else random values.
     charges : sequence of str
         Files of charges (`sim.hgcal_encoder.files.readers`) to train on instead of simulated showers.
     ideal_charges : bool
@@ -115,10 +131,11 @@ class Training:
     batch : int or None
         Images of a step. None: 512, with a frozen encoder 256.
     learning_rate : float or None
-        None: 2e-3 from random weights and with a frozen encoder, 2e-4 from a given network.
+        None: 2e-3 from random weights and with a frozen encoder, 1e-3 with a decoder to start from, 2e-4 from a given
+        network.
     phases : tuple of float or None
         See `sim.hgcal_encoder.learning.training.TrainingPlan`.  None: (0.1, 0.85) from random weights and with a frozen
-        encoder, (0, 0) from a given network, all with the exact distance.
+        encoder, (0, 0.85) with a decoder to start from, (0, 0) from a given network, all with the exact distance.
     repeats : int
         Trainings with seeds ``seed``, ``seed + 1``, ...: the first is kept, the spread of all is stated in the card.
     """
@@ -130,6 +147,7 @@ class Training:
     minutes: float | None = None
     fine_tune: str | None = None
     freeze_encoder: bool = False
+    start_decoder: str | None = None
     charges: Sequence[str] = ()
     ideal_charges: bool = False
     scale: float | None = None
@@ -152,6 +170,8 @@ class Training:
             raise ValueError(f"scale: expected a positive size, got {self.scale}")
         if self.freeze_encoder and self.source is None:
             raise ValueError("freeze_encoder: random weights are no encoder to keep; name weights with --fine-tune")
+        if self.start_decoder is not None and not self.freeze_encoder:
+            raise ValueError("start_decoder: expected --freeze-encoder, which trains a decoder alone")
 
     @property
     def spec(self) -> EncoderSpec:
@@ -180,7 +200,11 @@ class Training:
         """How the network is trained with this seed."""
         # a decoder that starts from nothing needs as long a schedule as a network that does
         tuned = self.source is not None and not self.freeze_encoder
+        started = tuned or self.start_decoder is not None
         steps = TUNE_STEPS if tuned else DECODER_STEPS if self.freeze_encoder else SCRATCH_STEPS
+        rate, phases = (2e-4, (0.0, 0.0)) if tuned else (2e-3, (0.1, 0.85))
+        if self.start_decoder is not None:
+            steps, rate, phases = STARTED_STEPS, 1e-3, (0.0, 0.85)
         return TrainingPlan(
             spec=self.spec,
             elinks=self.elinks,
@@ -190,12 +214,12 @@ class Training:
             decoder=self.decoder,
             units=self.units,
             batch=(256 if self.freeze_encoder else 512) if self.batch is None else self.batch,
-            learning_rate=(2e-4 if tuned else 2e-3) if self.learning_rate is None else self.learning_rate,
+            learning_rate=rate if self.learning_rate is None else self.learning_rate,
             # a network that works is past the substitutes of the exact distance
-            phases=((0.0, 0.0) if tuned else (0.1, 0.85)) if self.phases is None else self.phases,
-            validations=16 if tuned else 40,
+            phases=phases if self.phases is None else self.phases,
+            validations=16 if started else 40,
             # a rate that is high enough to learn undoes some of the start first
-            patience=12 if tuned else 8,
+            patience=12 if started else 8,
             freeze_encoder=self.freeze_encoder,
             max_seconds=self.minutes * 60 if self.minutes else None,
         )
@@ -215,6 +239,8 @@ class Training:
             words += [f"--units {unit}" for unit in self.units]
         if self.freeze_encoder:
             words.append("--freeze-encoder")
+        if self.start_decoder is not None:
+            words.append(f"--start-decoder {Path(self.start_decoder).name}")
         if self.ideal_charges:
             words.append("--ideal-charges")
         return " ".join(words + [f"--charges {Path(path).name}" for path in self.charges])
@@ -354,6 +380,8 @@ def run_training(
     name, checkpoints = model_name(training.spec, training.elinks), training.checkpoints(out)
     _check_results(out / f"{name}.npz", checkpoints, resume=resume, overwrite=overwrite)
     start = load_start(training.source, training.spec) if training.source is not None else None
+    if start is not None and training.start_decoder is not None:
+        start = _with_decoder(start, training.start_decoder)
     samples = {"simulated": evaluation_sample().charges}
     samples |= {name: read_charges(path) for name, path in (evaluate or {}).items()}
     own = _own_images(training) if training.charges else None
@@ -385,7 +413,10 @@ def run_training(
         tables.append(
             {
                 data: summarise(
-                    earth_movers_distance(charges, model.reconstruct(*views[data])), occupancy(charges), CARD_BINS
+                    earth_movers_distance(charges, model.reconstruct(*views[data])),
+                    occupancy(charges),
+                    CARD_BINS,
+                    weights=charges.sum(axis=1),
                 )
                 for data, charges in samples.items()
             }
@@ -428,6 +459,8 @@ def model_card(training: Training, trained: Trained) -> str:
     tools = ("numpy", "POT", "tensorflow-cpu", "tensorflow")
     versions = [f"{tool} {version}" for tool in tools if (version := _version(tool))]
     start = "random weights" if training.source is None else f"`{Path(training.source).name}`"
+    if training.start_decoder is not None:
+        start += f" and the decoder of `{Path(training.start_decoder).name}`"
     beside = "a decoder that was trained alone for" if training.freeze_encoder else "the decoder trained beside"
     chip = (
         "charges as they are, without the encoding of words"

@@ -10,7 +10,8 @@ The decoder runs off the detector in floating point, so its size costs the chip 
 
 Either output is a share of the module's charge per trigger cell.  The sum travels in the frame.  It holds the pedestal
 of every empty cell (`sim.hgcal_encoder.front_end.pedestals`), which the decoder knows from the chip's settings and
-takes off, so that decoded charges and pedestals of empty cells add up to the sum that was sent.
+takes off for all 48 cells: decoded charges and pedestals add up to the sum that was sent. In a cell with charge nothing
+of it is pedestal, but the middle of a code's interval lies above its mean charge by about as much.
 """
 
 from collections.abc import Mapping
@@ -307,15 +308,13 @@ class Decoder:
         Returns
         -------
         ndarray of float64, shape (n, 48)
-            In counts of CALQ, trigger cell order; with the pedestals of the cells at 0 a row adds up to its sum.
+            In counts of CALQ, trigger cell order; a row and its pedestals add up to the sum that was sent.
         """
         shares = self.shares(latents, sum_codes, pedestals)
         empty = _by_cell(pedestals, len(shares))
-        total = sum_of_code(sum_codes)
         # at least a count: a module is sent, so something is in it
-        charge = np.maximum(total - empty.sum(axis=1), 1.0)[:, None]
+        charge = np.maximum(sum_of_code(sum_codes) - empty.sum(axis=1), 1.0)[:, None]
         kept = shares * charge >= np.minimum(LEAST * empty, (shares.max(axis=1) * charge[:, 0])[:, None])
-        charge = np.maximum(total - np.where(kept, 0, empty).sum(axis=1), 1.0)[:, None]
         out: Float64 = _to_shares(np.where(kept, shares, 0.0)) * charge
         return out
 
