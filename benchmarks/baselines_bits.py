@@ -1,22 +1,26 @@
 """Earth Mover's Distance against output bits, autoencoder and baselines: ``python -m benchmarks.baselines_bits``.
 
-Same images, same links, every algorithm bit-exact: shipped autoencoders through their decoder; best choice with and
-without the sum of the rest spread over the cells it dropped; threshold sum at 1.35 transverse MIP through its output
-buffer, and with each chip's threshold as low as its links allow (at most 1 % of its crossings truncated); super trigger
-cells of every type that carries the whole module, the better of sum on the largest cell and sum spread. Samples: top
-pairs in pile-up 200 of the shower generator (other seed than any training), with pseudorapidity; and, where the shared
-data is at hand, the public CMS-simulation rows, which nothing was trained on.
+Same images, same links, every algorithm bit-exact, from what the chip has of eRx words, compared with the charges
+before encoding: shipped autoencoders through their decoder; best choice with and without the sum of the rest spread
+over the cells it dropped; threshold sum at 1.35 transverse MIP through its output buffer, and with each chip's
+threshold as low as its links allow (at most 1 % of its crossings truncated); super trigger cells of every type that
+carries the whole module, the better of sum on the largest cell and sum spread; the repeater; and the words themselves,
+which no algorithm can beat. Samples: top pairs in pile-up 200 of the shower generator (other seed than any training),
+each module with its own density and calibration, with pseudorapidity; and, where the shared data is at hand, the public
+CMS-simulation rows, which nothing was trained on, sent at low density with calibration 1.
 
-Writes benchmarks/results/{emd_versus_bits,emd_by_eta,energy_by_bits,conservation}.json and
+Writes benchmarks/results/{emd_versus_bits,emd_by_eta,energy_by_bits,conservation,algorithm_map}.json and
 docs/images/emd_versus_bits.svg.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +28,8 @@ from numpy.typing import NDArray
 from benchmarks.measured import record
 from benchmarks.style import figure, save
 from flows.common.metrics import Metric, write_metrics
+from flows.learning.encoder import seen_by_chip
+from sim.files import replacing
 from sim.hgcal_encoder.algorithms.comparison import reconstruct_baselines
 from sim.hgcal_encoder.algorithms.output_buffer import Admission
 from sim.hgcal_encoder.algorithms.threshold_sum import ThresholdSum
@@ -33,6 +39,7 @@ from sim.hgcal_encoder.files.readers import read_charges
 from sim.hgcal_encoder.learning.conservation import conserve, relative_covariance
 from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models, sum_of_code
 from sim.hgcal_encoder.learning.metric import ETA_BINS, Comparison, compare, occupancy, summarise
+from sim.hgcal_encoder.learning.training_images import PLAIN
 from sim.hgcal_encoder.normalise import sum_code
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -41,9 +48,11 @@ LINKS = (2, 3, 4, 5)
 SEED = 20_261_123
 BUSY = (13, 48)
 """More than 12 cells."""
-THRESHOLDS = (1, 4, 8, 12, 18, 26, 35, 47, 70, 140, 1 << 21)
+THRESHOLDS = (2, 4, 8, 12, 18, 26, 35, 47, 70, 140, 1 << 21)
 """Counts of CALQ that a chip's threshold may take when it is tuned; 35 are one transverse MIP."""
 MAY_TRUNCATE = 0.01
+LEAST_IMAGES = 20
+"""Modules that a median is taken of, at least."""
 SIMULATED_BINS = ((1, 3), (4, 7), (8, 12), (13, 19), (20, 29), (30, 48))
 PUBLIC_BINS = ((1, 3), (4, 7), (8, 12), (13, 48))
 COLOURS = {
@@ -54,7 +63,18 @@ COLOURS = {
     "threshold_sum": "#27ae60",
     "threshold_sum_tuned": "#82c99d",
     "super_trigger_cells": "#7d3c98",
+    "repeater": "#7f8c8d",
+    "words": "#17202a",
 }
+FIXED_LATENCY = (
+    "autoencoder",
+    "autoencoder_4x4x3",
+    "best_choice",
+    "best_choice_rest",
+    "super_trigger_cells",
+    "repeater",
+)
+"""Algorithms that send a crossing of any module in its own frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +84,11 @@ class Sample:
     Attributes
     ----------
     charges : ndarray of int64, shape (n, 48)
-        All rows, in the order in which they reach the output buffers.
+        What the chips see: all rows, in the order in which they reach the output buffers.
+    truth : ndarray of float64, shape (n, 48)
+        The same before encoding.
+    pedestals : ndarray, shape (n, 48)
+        What `charges` have where nothing was sent.
     chips : ndarray of int64, shape (n,)
         Chip of each row; each has equally many rows, which are its crossings in order.
     settle : int
@@ -76,6 +100,8 @@ class Sample:
     name: str
     title: str
     charges: NDArray[np.int64]
+    truth: NDArray[np.float64]
+    pedestals: NDArray[np.int64]
     high_density: NDArray[np.bool_]
     chips: NDArray[np.int64]
     settle: int
@@ -85,11 +111,11 @@ class Sample:
 
 
 def choose(
-    charges: NDArray[np.int64], bins: tuple[tuple[int, int], ...], per_bin: int, first: int = 0
+    truth: NDArray[np.float64], bins: tuple[tuple[int, int], ...], per_bin: int, first: int = 0
 ) -> NDArray[np.int64]:
     """Up to `per_bin` rows of every occupancy bin, from row `first` on."""
     rng = np.random.default_rng(SEED)
-    hits = occupancy(charges)
+    hits = occupancy(truth)
     hits[:first] = 0
     parts = [rng.permutation(np.flatnonzero((hits >= low) & (hits <= high)))[:per_bin] for low, high in bins]
     return np.sort(np.concatenate(parts))
@@ -99,18 +125,20 @@ def simulated(crossings: int, settle: int, per_bin: int) -> Sample:
     """Top pairs in pile-up 200; the first crossings only fill the output buffers."""
     source = BunchCrossings(sources=(TopPairs(), PileUp(mean=200)))
     images = ModuleImages.join(list(Generator(source=source, seed=SEED, background=PileUp(mean=200)).stream(crossings)))
-    charges = images.charges * (images.codes > 0)
+    truth = images.unencoded.astype(np.float64)
     first = int(np.searchsorted(images.bx, settle))
     return Sample(
         name="pu200",
         title="simulated top pairs in pile-up 200",
-        charges=charges,
+        charges=images.charges,
+        truth=truth,
+        pedestals=images.pedestals.astype(np.int64),
         high_density=images.high_density,
         chips=images.site,
         settle=settle,
         etas=images.eta,
         bins=SIMULATED_BINS,
-        rows=choose(charges, SIMULATED_BINS, per_bin, first),
+        rows=choose(truth, SIMULATED_BINS, per_bin, first),
     )
 
 
@@ -120,33 +148,44 @@ def public(per_bin: int) -> Sample | None:
     path = folder / "hgcal" / "ttbar_0PU.csv"
     if not path.is_file():
         return None
-    charges = read_charges(path)
-    charges = charges[: len(charges) // 100 * 100]
+    truth = read_charges(path)
+    truth = truth[: len(truth) // 100 * 100]
+    charges, pedestals = seen_by_chip(truth, PLAIN)
     return Sample(
         name="cms",
         title="public CMS simulation, top pairs without pile-up",
         charges=charges,
+        truth=truth.astype(np.float64),
+        pedestals=np.broadcast_to(pedestals, charges.shape),
         high_density=np.zeros(len(charges), np.bool_),
         chips=np.arange(len(charges)) % 100,
         settle=16,
         etas=None,
         bins=PUBLIC_BINS,
-        rows=choose(charges, PUBLIC_BINS, per_bin, 16 * 100),
+        rows=choose(truth.astype(np.float64), PUBLIC_BINS, per_bin, 16 * 100),
     )
 
 
 def comparisons(sample: Sample, links: int, known: dict[str, Comparison]) -> dict[str, Comparison]:
     """Every algorithm on the chosen rows. `known` keeps what does not depend on the links."""
-    truth = sample.charges[sample.rows]
+    truth, seen, pedestals = sample.truth[sample.rows], sample.charges[sample.rows], sample.pedestals[sample.rows]
     etas = None if sample.etas is None else sample.etas[sample.rows]
     found: dict[str, Comparison] = {}
     for path in shipped_models().values():
         model = TrainedModel.load(path)
         if model.elinks == links:
             name = "autoencoder" if model.spec.name == "ECON_T" else "autoencoder_4x4x3"
-            found[name] = compare(truth, model.reconstruct(truth), etas=etas)
+            found[name] = compare(truth, model.reconstruct(seen, pedestals), etas=etas)
+    if "words" not in known:
+        known["words"] = compare(truth, np.where(seen > pedestals, seen, 0), etas=etas)
+    found["words"] = known["words"]
     for baseline in reconstruct_baselines(
-        sample.charges, links, high_density=sample.high_density, chips=sample.chips, rows=sample.rows
+        sample.charges,
+        links,
+        high_density=sample.high_density,
+        chips=sample.chips,
+        rows=sample.rows,
+        pedestals=sample.pedestals,
     ):
         if baseline.name.startswith(("stc", "ctc")):
             if baseline.name not in known:
@@ -185,7 +224,9 @@ def tuned_threshold_sum(sample: Sample, links: int) -> tuple[NDArray[np.float64]
                 model = ThresholdSum(etx_count=links, thresholds=np.full(48, threshold), drop=drop)
                 part = sample.charges[sample.rows[here]]
                 taken = admissions[sample.rows[here]]
-                out[here] = model.reconstruct(part, taken)
+                image = model.reconstruct(part, taken)
+                alone = model.sent(part) & (taken == Admission.FULL)[:, None]
+                out[here] = np.where(alone, image, np.maximum(image - sample.pedestals[sample.rows[here]], 0.0))
                 size = model.packet_bits(model.sent(part).sum(axis=1))
                 bits[here] = np.where(taken == Admission.FULL, size, 16)
     return out, float(bits.mean()), float((admissions[sample.rows] != Admission.FULL).mean())
@@ -214,18 +255,27 @@ def tables(sample: Sample, found: dict[int, dict[str, Comparison]]) -> dict[str,
     out: dict[str, list[Metric]] = {"emd_versus_bits": [], "emd_by_eta": [], "energy_by_bits": []}
     for links, algorithms in found.items():
         for low, high in sample.bins:
-            medians = {n: summarise(c.emd, c.occupancies, [(low, high)])[0].median for n, c in algorithms.items()}
+            parts = {
+                n: summarise(c.emd, c.occupancies, [(low, high)], weights=c.energies)[0] for n, c in algorithms.items()
+            }
             case = f"{sample.name}_{links}_links_cells_{label(low, high)}"
-            for name, value in families(medians).items():
-                out["emd_versus_bits"].append(
-                    metric(f"{name}__case:{case}", value, "", f"median EMD in low-density cells, {sample.title}")
-                )
+            medians = families({n: part.median for n, part in parts.items()})
+            for name, value in medians.items():
+                method = f"median EMD in low-density cells, {sample.title}"
+                out["emd_versus_bits"].append(metric(f"{name}__case:{case}", value, "", method))
+            for name, value in families({n: part.weighted_mean for n, part in parts.items()}).items():
+                method = f"mean EMD weighted by module energy, {sample.title}"
+                out["emd_versus_bits"].append(metric(f"{name}_weighted__case:{case}", value, "", method))
+            best = min((name for name in medians if name != "words"), key=medians.__getitem__)
+            method = f"algorithm of the least median EMD, {sample.title}"
+            row = record(f"best__case:{case}", best.replace("_", " "), "", method, command=COMMAND)
+            out["emd_versus_bits"].append(row)
         if sample.etas is not None:
             for number, (low, high) in enumerate(ETA_BINS):
                 medians = {}
                 for name, c in algorithms.items():
                     part = summarise(c.emd, c.occupancies, [BUSY], etas=c.etas)[number]
-                    if part.count >= 20:
+                    if part.count >= LEAST_IMAGES:
                         medians[name] = part.median
                 case = f"{sample.name}_{links}_links_eta_{low}-{high}"
                 for name, value in families(medians).items():
@@ -243,6 +293,46 @@ def tables(sample: Sample, found: dict[int, dict[str, Comparison]]) -> dict[str,
                         metric(f"{name}_resolution__case:{case}", response.width, "", f"width (68 %) of {method}"),
                     ]
     return out
+
+
+def algorithm_map(sample: Sample, found: dict[int, dict[str, Comparison]]) -> dict[str, Any]:
+    """Which algorithm for which module, as text: by links, occupancy and pseudorapidity."""
+    columns = ["links", "cells", *(f"eta {low}-{high}" for low, high in ETA_BINS)]
+    titles = {
+        "every algorithm": tuple(COLOURS),
+        "fixed latency": FIXED_LATENCY,
+    }
+    out = []
+    for title, allowed in titles.items():
+        rows = []
+        for links, algorithms in found.items():
+            for low, high in sample.bins:
+                cells = []
+                for number in range(len(ETA_BINS)):
+                    medians = {}
+                    for name, c in algorithms.items():
+                        part = summarise(c.emd, c.occupancies, [(low, high)], etas=c.etas)[number]
+                        if part.count >= LEAST_IMAGES:
+                            medians[name] = part.median
+                    kept = {n: v for n, v in families(medians).items() if n in allowed and n != "words"}
+                    cells.append(_winner(kept))
+                rows.append([str(links), label(low, high).replace("_", " "), *cells])
+        out.append({"title": title, "columns": columns, "rows": rows})
+    note = (
+        f"Least median EMD, {sample.title}, from words; in brackets that of the better autoencoder where another "
+        f"algorithm has less; - has fewer than {LEAST_IMAGES} modules. Threshold sum's latency varies with its buffer."
+    )
+    return {"command": COMMAND, "tables": out, "notes": [note]}
+
+
+def _winner(medians: dict[str, float]) -> str:
+    """Best algorithm and its EMD, in bold where it is an autoencoder."""
+    if not medians:
+        return "-"
+    best = min(medians, key=medians.__getitem__)
+    text = f"{best.replace('_', ' ')} {medians[best]:.2f}"
+    ours = min(value for name, value in medians.items() if name.startswith("autoencoder"))
+    return f"**{text}**" if best.startswith("autoencoder") else f"{text} ({ours:.2f})"
 
 
 def draw(results: list[tuple[Sample, dict[int, dict[str, Comparison]]]], path: Path) -> None:
@@ -282,13 +372,14 @@ def conservation(sample: Sample, links: int = 3) -> list[Metric]:
     rows = sample.rows[rng.permutation(len(sample.rows))]
     half = len(rows) // 2
     model = TrainedModel.load(f"econ_t_{links}elinks")
-    learn = sample.charges[rows[:half]]
-    learned = relative_covariance(learn, model.reconstruct(learn))
-    truth = sample.charges[rows[half:]]
-    dense = sample.high_density[rows[half:]]
+    learn, test = rows[:half], rows[half:]
+    known = model.reconstruct(sample.charges[learn], sample.pedestals[learn])
+    learned = relative_covariance(sample.truth[learn], known)
+    truth, seen, empty = sample.truth[test], sample.charges[test], sample.pedestals[test]
+    dense = sample.high_density[test]
     out: list[Metric] = []
 
-    def add(case: str, images: NDArray[np.int64], ways: dict[str, NDArray[np.float64]]) -> None:
+    def add(case: str, images: NDArray[np.float64], ways: dict[str, NDArray[np.float64]]) -> None:
         for way, decoded in ways.items():
             c = compare(images, decoded)
             kept = np.isfinite(c.emd)
@@ -305,11 +396,10 @@ def conservation(sample: Sample, links: int = 3) -> list[Metric]:
         dead = np.zeros(truth.shape, np.bool_)
         for row in range(len(dead)):
             dead[row, rng.choice(48, dead_cells, replace=False)] = True
-        images = np.where(dead, 0, truth)
-        images = images[images.any(axis=1)]
-        masks = dead[np.where(dead, 0, truth).any(axis=1)]
-        decoded = model.reconstruct(images)
-        sums = sum_of_code(sum_code(images.sum(axis=1)))
+        left = np.where(dead, 0, truth).any(axis=1)
+        images, masks = np.where(dead, 0, truth)[left], dead[left]
+        decoded = model.reconstruct(np.where(dead, empty, seen)[left], empty[left])
+        sums = decoded.sum(axis=1)
         cleared = np.where(masks, 0.0, decoded)
         ways = {
             "without": cleared,
@@ -318,9 +408,9 @@ def conservation(sample: Sample, links: int = 3) -> list[Metric]:
         }
         add(f"autoencoder_{links}_links_{dead_cells or 'no'}_dead_cells", images, ways)
     for spread in ("best_choice", "super_trigger_cells"):
-        baselines = {r.name: r for r in reconstruct_baselines(truth, links, high_density=dense)}
+        baselines = {r.name: r for r in reconstruct_baselines(seen, links, high_density=dense, pedestals=empty)}
         decoded = baselines["best_choice" if spread == "best_choice" else "ctc4_4e3m_even"].charges
-        sums = sum_of_code(sum_code(truth.sum(axis=1)))
+        sums = np.maximum(sum_of_code(sum_code(seen.sum(axis=1))) - empty.sum(axis=1), 1.0)
         ways = {"without": decoded}
         if spread == "best_choice":  # the cells sent are known, the others are not
             ways["with"] = conserve(decoded, sums, variances=(decoded == 0).astype(float))
@@ -352,10 +442,14 @@ def main() -> None:
         for name, metrics in tables(sample, found).items():
             files.setdefault(name, []).extend(metrics)
     files["conservation"] = conservation(results[0][0])
+    chart = algorithm_map(*results[0])
     folder = options.out / "benchmarks" / "results"
     folder.mkdir(parents=True, exist_ok=True)
     for name, metrics in files.items():
         write_metrics(folder / f"{name}.json", metrics)
+    with replacing(folder / "algorithm_map.json") as file:
+        json.dump(chart, file, indent=1, ensure_ascii=False)
+        file.write("\n")
     draw(results, options.out / "docs" / "images" / "emd_versus_bits.svg")
 
 

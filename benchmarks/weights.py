@@ -1,24 +1,43 @@
 """Earth Mover's Distance of every shipped model: ``python -m benchmarks.weights [NAME=FILE ...]``.
 
-Medians by occupancy in exact chip arithmetic, on the simulated sample and on files of charges, and the spread between
-trainings with different seeds where the model card states it. Writes ``benchmarks/results/weights.json``.
+Medians by occupancy, and means weighted by module energy, in exact chip arithmetic: charges are sent to the chip in
+words, and what is decoded is compared with them. On the simulated sample, on busy modules of simulated pile-up 200 with
+events of their own (same shower library as in training), and on files of charges; the spread between trainings with
+different seeds where the model card states it. Writes ``benchmarks/results/weights.json``, and
+``benchmarks/results/emd_from_words.json``, where the other algorithms on as many links stand in the same rows.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from benchmarks.measured import RESULTS, record
 from flows.common.metrics import Metric, package_version, write_metrics
 from flows.learning.encoder import evaluate_model, evaluation_sample
-from sim.hgcal_encoder.files.readers import read_charge_table
+from sim.files import replacing
+from sim.hgcal_encoder.detector.generator import Generator, ModuleImages
+from sim.hgcal_encoder.detector.particles import BunchCrossings, PileUp, TopPairs
+from sim.hgcal_encoder.files.readers import ChargeTable, read_charge_table
 from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
-from sim.hgcal_encoder.learning.metric import BINS
+from sim.hgcal_encoder.learning.metric import BINS, occupancy
+from sim.hgcal_encoder.spec import ECON_T
 
 RESULT = RESULTS / "weights.json"
+BUSY_SEED, BUSY_CROSSINGS = 20_261_129, 8
+"""Of `busy_sample`; no training uses the seed."""
+PER_BIN = 2000
+"""Modules of each occupancy bin on which algorithms are compared."""
+COLUMNS = (
+    "ECON_T", "TNS_2021", "best_choice", "best_choice_rest", "threshold_sum", "super_trigger_cells", "repeater"
+)  # fmt: skip
+"""Algorithms in the order of the table."""
 _SPREAD = re.compile(r"^\| (\w+) \| (\d+)-(\d+) \|.* ([\d.]+) \|$", re.MULTILINE)
 
 
@@ -30,20 +49,92 @@ def card_spread(card: str) -> float | None:
     return max(float(spread) for _, low, high, spread in rows if (int(low), int(high)) in BINS)
 
 
+def busy_sample() -> ChargeTable:
+    """Modules of top pairs in pile-up 200, before encoding, `thinned`."""
+    source = BunchCrossings(sources=(TopPairs(), PileUp(mean=200)))
+    generator = Generator(source=source, seed=BUSY_SEED, background=PileUp(mean=200))
+    images = ModuleImages.join(list(generator.stream(BUSY_CROSSINGS)))
+    return thinned(ChargeTable(charges=images.unencoded.astype(np.int64), etas=images.eta))
+
+
+def thinned(table: ChargeTable) -> ChargeTable:
+    """At most `PER_BIN` modules of each occupancy bin, drawn at random."""
+    hits = occupancy(table.charges)
+    rng = np.random.default_rng(BUSY_SEED)
+    parts = [rng.permutation(np.flatnonzero((hits >= low) & (hits <= high)))[:PER_BIN] for low, high in BINS]
+    rows = np.sort(np.concatenate(parts))
+    return ChargeTable(charges=table.charges[rows], etas=None if table.etas is None else table.etas[rows])
+
+
+def comparison_tables(results: list[dict[str, Any]], command: str) -> dict[str, Any]:
+    """Words, networks and other algorithms in the same rows: median EMD, in brackets the mean weighted by energy."""
+    tables = []
+    for name in (data["name"] for data in results[0]["data"]):
+        rows = []
+        for links in sorted({result["elinks"] for result in results}):
+            here = [result for result in results if result["elinks"] == links]
+            found = {result["preset"]: _data(result, name)["bins"] for result in here}
+            others = {
+                entry["name"]: entry["bins"] for result in here for entry in _data(result, name).get("baselines", [])
+            }
+            for number, (low, high) in enumerate(BINS):
+                cells = {preset: bins[number]["emd"] for preset, bins in found.items()}
+                cells |= {key: others[key][number]["emd"] for key in ("best_choice", "best_choice_rest")}
+                cells["threshold_sum"] = others["threshold_sum"][number]["emd"]
+                stc = [bins[number]["emd"] for key, bins in others.items() if key.startswith(("stc", "ctc"))]
+                if stc:
+                    cells["super_trigger_cells"] = min(stc, key=lambda emd: emd["median"])
+                cells["repeater"] = others["repeater"][number]["emd"]
+                best = min(cells, key=lambda key: cells[key]["median"])
+                shown = [_shown(cells.get(key)) for key in COLUMNS]
+                rows.append(
+                    [
+                        str(links),
+                        f"{low}-{high}",
+                        _shown(others["words"][number]["emd"]),
+                        *shown,
+                        best.replace("_", " "),
+                    ]
+                )
+        columns = ["links", "cells", "words", *(key.replace("_", " ") for key in COLUMNS), "best"]
+        tables.append({"title": name, "columns": columns, "rows": rows})
+    note = (
+        f"Median EMD in low-density cells, in brackets its mean weighted by module energy; at most {PER_BIN:,} modules "
+        "of each occupancy. `words`: what the words themselves keep, code 0 read as no charge."
+    )
+    return {"command": command, "tables": tables, "notes": [note]}
+
+
+def _data(result: dict[str, Any], name: str) -> dict[str, Any]:
+    """What was found on one set of images."""
+    (data,) = (data for data in result["data"] if data["name"] == name)
+    return dict(data)
+
+
+def _shown(emd: dict[str, float] | None) -> str:
+    return "" if emd is None else f"{emd['median']:.3f} ({emd['weighted_mean']:.3f})"
+
+
 def main() -> None:
     """Evaluate all shipped models and write the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.weights", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("files", nargs="*", metavar="NAME=FILE", help="charges, beside the simulated sample")
     words = parser.parse_args().files
-    samples = {"simulated": evaluation_sample()}
+    samples = {"simulated": evaluation_sample(), "busy": busy_sample()}
     samples |= {name: read_charge_table(path) for name, _, path in (word.partition("=") for word in words)}
     command = " ".join(["python -m benchmarks.weights", *(f"{w.partition('=')[0]}={Path(w).name}" for w in words)])
     tool = f"liquidcal (numpy {package_version('numpy')}, POT {package_version('POT')})"
 
+    results: list[dict[str, Any]] = []
+    few = {name: thinned(table) for name, table in samples.items()}
+
     def metrics() -> Iterator[Metric]:
         for name, path in sorted(shipped_models().items()):
-            result = evaluate_model(TrainedModel.load(name), samples)
-            print(name)
+            model = TrainedModel.load(name)
+            result = evaluate_model(model, samples)
+            # the other algorithms do not depend on the network: once for each number of links
+            results.append(evaluate_model(model, few, baselines=model.spec == ECON_T))
+            print(name, flush=True)
 
             def metric(quantity: str, value: float, method: str, case: str = name) -> Metric:
                 return record(f"{quantity}__case:{case}", round(value, 5), "", method, command=command, tool=tool)
@@ -56,12 +147,18 @@ def main() -> None:
                         quantity = f"{data['name']}__cells:{low}-{high}"
                         method = "median Earth Mover's Distance in low-density cells, exact chip arithmetic"
                         yield metric(quantity, entry["emd"]["median"], method)
+                        method = "mean Earth Mover's Distance weighted by module energy, exact chip arithmetic"
+                        weighted = f"{data['name']}_weighted__cells:{low}-{high}"
+                        yield metric(weighted, entry["emd"]["weighted_mean"], method)
             spread = card_spread(path.with_suffix(".md").read_text())
             if spread is not None:
                 method = "largest difference of a median between trainings with different seeds, from the model card"
                 yield metric("spread", spread, method)
 
     write_metrics(RESULT, list(metrics()))
+    with replacing(RESULTS / "emd_from_words.json") as file:
+        json.dump(comparison_tables(results, command), file, indent=1)
+        file.write("\n")
 
 
 if __name__ == "__main__":

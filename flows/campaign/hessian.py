@@ -66,11 +66,11 @@ class LossGradient:
         self._decoder = [
             (arrays[f"weight{i}"].astype(float), arrays[f"bias{i}"].astype(float)) for i in range(model.decoder.layers)
         ]
-        charges = sample.charges.sum(axis=1)
-        self._features = sum_features(sum_code(charges)).astype(float)
+        codes = sum_code(sample.charges.sum(axis=1))
+        self._features = sum_features(codes, sample.pedestals.sum(axis=1)).astype(float)
         # charges over the power of two below their sum, as in the published training
         self._scale = 1.0 + self._features[:, :1]
-        self._truth = sample.charges / charges[:, None] * self._scale
+        self._truth = sample.truth / sample.truth.sum(axis=1, keepdims=True) * self._scale
         windows, weights, blocks = telescoping_matrices()
         self._scales = ((4.0, np.ones(48), np.eye(48)), (2.0, weights, windows), (1.0, np.ones(3), blocks))
         self.start: Float64 = model.weights.to_codes() / 2.0**spec.weight.fraction
@@ -90,11 +90,11 @@ class LossGradient:
         self._hidden_open: list[npt.NDArray[np.bool_]] = []
         hidden = np.concatenate([sent, self._features], axis=1)
         for weight, offset in self._decoder[:-1]:
-            hidden = hidden @ weight + offset
-            self._hidden_open.append(hidden > 0)
-            hidden = np.maximum(hidden, 0.0)
+            made = hidden @ weight + offset
+            self._hidden_open.append(made > 0)
+            hidden = np.maximum(made, 0.0) + (hidden if _passed_on(weight) else 0.0)
         decoded = model.decoder.shares(
-            truncate_latents(layers.latents, model.kept_bits, spec.latent.width), sum_code(charges)
+            truncate_latents(layers.latents, model.kept_bits, spec.latent.width), codes, sample.pedestals
         )
         self._above = [decoded * self._scale @ matrix > self._truth @ matrix for _, _, matrix in self._scales]
 
@@ -122,7 +122,7 @@ class LossGradient:
         latent = self._dense_open * (active @ dense + dense_bias) + self._dense_rest
         hidden = [np.concatenate([latent, self._features], axis=1)]
         for (weight, offset), opened in zip(self._decoder[:-1], self._hidden_open, strict=True):
-            hidden.append(opened * (hidden[-1] @ weight + offset))
+            hidden.append(opened * (hidden[-1] @ weight + offset) + (hidden[-1] if _passed_on(weight) else 0.0))
         weight, offset = self._decoder[-1]
         logits = hidden[-1] @ weight + offset
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -130,10 +130,9 @@ class LossGradient:
         loss, slope = self._telescoping(shares * self._scale)
         slope *= self._scale / n
         back = shares * (slope - (slope * shares).sum(axis=1, keepdims=True))
-        for k in range(len(self._decoder) - 1, -1, -1):
-            back = back @ self._decoder[k][0].T
-            if k:
-                back = back * self._hidden_open[k - 1]
+        back = back @ self._decoder[-1][0].T
+        for (weight, _), opened in zip(reversed(self._decoder[:-1]), reversed(self._hidden_open), strict=True):
+            back = (back * opened) @ weight.T + (back if _passed_on(weight) else 0.0)
         back = back[:, :latents] * self._dense_open
         by_dense, by_dense_bias = active.T @ back, back.sum(axis=0)
         back = ((back @ dense.T) * self._conv_open).reshape(n, -1, self.spec.filters)
@@ -160,6 +159,11 @@ class LossGradient:
         step = _STEP / length * vector
         up, down = self(self.start + step)[1], self(self.start - step)[1]
         return (up - down) * (length / (2 * _STEP))
+
+
+def _passed_on(weight: Float64) -> bool:
+    """Whether a hidden layer's input goes on beside what it makes of it, as `Decoder` has it."""
+    return bool(weight.shape[0] == weight.shape[1])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

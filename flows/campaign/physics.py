@@ -48,17 +48,29 @@ class Sample:
 
     Attributes
     ----------
-    charges : ndarray of int64, shape (n, 48)
-        Calibrated charges as the chip sees them, trigger cell order; none empty.
     images : ModuleImages
-        The same with site, density and codes.
+        Each with a hit.
     source : str
         What it is, in one line.
     """
 
-    charges: IntArray
     images: ModuleImages
     source: str
+
+    @property
+    def charges(self) -> IntArray:
+        """Calibrated charges as the chip sees them, trigger cell order, (n, 48)."""
+        return self.images.charges
+
+    @property
+    def truth(self) -> Float64:
+        """Charges before encoding, (n, 48)."""
+        return self.images.unencoded.astype(np.float64)
+
+    @property
+    def pedestals(self) -> IntArray:
+        """What `charges` have in cells without charge, (n, 48)."""
+        return self.images.pedestals.astype(np.int64)
 
 
 def physics_sample(modules: int = 512, seed: int = 20261) -> Sample:
@@ -83,7 +95,6 @@ def physics_sample(modules: int = 512, seed: int = 20261) -> Sample:
         missing -= len(parts[-1])
     images = ModuleImages.join(parts)
     return Sample(
-        charges=images.charges,
         images=images,
         source=f"{modules} modules with a hit, over the endcap, ttbar events at pile-up {PILE_UP:g}, seed {seed}",
     )
@@ -313,11 +324,11 @@ class _Decoding:
     """Decoded images of changed latents, against the images without change."""
 
     def __init__(self, model: TrainedModel, sample: Sample) -> None:
-        self.model, self.truth = model, sample.charges.astype(np.float64)
+        self.model, self.truth, self.pedestals = model, sample.truth, sample.pedestals
         self.codes = sum_code(sample.charges.sum(axis=1))
         self.layers = _Layers(model.weights, np.ascontiguousarray(sample.charges[:, model.multiplexer]))
         self.sent = self.send(self.layers.latents)
-        self.decoded = model.decoder.charges(self.sent, self.codes)
+        self.decoded = model.decoder.charges(self.sent, self.codes, self.pedestals)
         self.emd = earth_movers_distance(self.truth, self.decoded)
 
     @cached_property
@@ -341,7 +352,7 @@ class _Decoding:
         for start in range(0, len(images), _ROWS):
             rows = slice(start, start + _ROWS)
             image = images[rows]
-            decoded = self.model.decoder.charges(sent[rows], self.codes[image])
+            decoded = self.model.decoder.charges(sent[rows], self.codes[image], self.pedestals[image])
             out[rows, 0] = earth_movers_distance(self.truth[image], decoded)
             out[rows, 1] = np.abs(decoded - self.decoded[image]).sum(axis=1) / (2 * self.energy[image])
             out[rows, 2] = np.abs(decoded.sum(axis=1) / self.energy[image] - 1)

@@ -13,6 +13,7 @@ from rich.table import Column, Table
 
 from flows.commands.options import AsJson, EncoderPreset, Scheduler, Workers
 from flows.common.journal import Journal
+from sim.hgcal_encoder.files.readers import ChargeTable
 
 app = typer.Typer(no_args_is_help=True, help="Quality of a trained network in exact chip arithmetic.")
 
@@ -27,36 +28,81 @@ def hgcal_encoder(
             "an entry, or those of all modules of an event."
         ),
     ] = None,
+    words: Annotated[
+        Path | None,
+        typer.Option(
+            help="eRx words (CSV, testInput layout) with --settings; --charges are then those before encoding."
+        ),
+    ] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            help="ECON-T settings (YAML): density, calibration and multiplexer; without it low density and 1."
+        ),
+    ] = None,
+    ideal_charges: Annotated[
+        bool, typer.Option("--ideal-charges", help="Take charges as the chip's, with exact zeros, which no word gives.")
+    ] = False,
     elinks: Annotated[int, typer.Option(min=1, max=13, help="Output links.")] = 5,
     preset: EncoderPreset = "ECON_T",
     weights: Annotated[str | None, typer.Option(help="Model file (.npz); without it the shipped one.")] = None,
-    baselines: Annotated[bool, typer.Option(help="Also threshold sum, super trigger cells, best choice.")] = True,
+    baselines: Annotated[bool, typer.Option(help="Also the other algorithms, and the words themselves.")] = True,
     scheduler: Scheduler = None,
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
-    """Earth Mover's Distance, telescoping distance, energy response and position shift by occupancy."""
-    from flows.learning.encoder import evaluate_model, evaluation_sample, find_model
-    from sim.hgcal_encoder.files.readers import ChargeTable, charge_tables
+    """Earth Mover's Distance, telescoping distance, energy response and position shift by occupancy.
 
+    Charges are sent to the chip as words: encoded in 4E3M, decoded and calibrated there. Decoded charges are compared
+    with those before encoding.
+    """
+    from flows.learning.encoder import chip_settings, evaluate_model, evaluation_sample, find_model, table_of_words
+    from sim.hgcal_encoder.files.readers import charge_tables, read_charge_table
+    from sim.hgcal_encoder.files.vectors import read_words
+    from sim.hgcal_encoder.learning.training_images import PLAIN
+
+    if words is not None and (settings is None or ideal_charges or len(charges or []) > 1):
+        raise typer.BadParameter("--words: expected --settings, at most one file of --charges and no --ideal-charges")
+    if settings is not None and ideal_charges:
+        raise typer.BadParameter("--ideal-charges never were words: expected no --settings")
     model = find_model(preset=preset, elinks=elinks, weights=weights)
+    sent = None if ideal_charges else PLAIN if settings is None else chip_settings(settings, model)
     samples: dict[str, ChargeTable | Iterator[ChargeTable]] = {
         Path(path).name.split(".")[0]: charge_tables(path) for path in charges or []
     }
     if len(samples) < len(charges or []):
         raise typer.BadParameter("--charges: expected files of different names")
     journal = Journal()
+    if words is not None and sent is not None:
+        truth = read_charge_table(charges[0]) if charges else None
+        samples = {words.name.split(".")[0]: table_of_words(read_words(words), sent, truth)}
     if not samples:
         with journal.step("simulate showers"):
             samples = {"simulated": evaluation_sample()}
     with journal.step(f"evaluate {model.spec.name} on {elinks} eLinks", unit="modules") as advance:
         result = evaluate_model(
-            model, samples, baselines=baselines, scheduler=scheduler, workers=workers, advance=advance
+            model,
+            samples,
+            settings=sent,
+            baselines=baselines,
+            scheduler=scheduler,
+            workers=workers,
+            advance=advance,
         )
     if as_json:
         print(json.dumps(result, indent=1))
         return
-    headings = ("cells", "images", "EMD median", "mean", "telescoping x 1000", "response", "resolution", "shift mm")
+    headings = (
+        "cells",
+        "images",
+        "EMD median",
+        "mean",
+        "weighted",
+        "telesc. x 1000",
+        "response",
+        "resolution",
+        "shift mm",
+    )
     for data in result["data"]:
         # a narrow terminal breaks words rather than hiding their ends
         table = Table(Column("method", overflow="fold"), title=f"{data['name']}: {model.spec.name} on {elinks} eLinks")
@@ -117,6 +163,7 @@ def _row(table: Table, name: str, entry: dict[str, Any]) -> None:
         f"{entry['images']:,}",
         f"{entry['emd']['median']:.3f}",
         f"{entry['emd']['mean']:.3f}",
+        f"{entry['emd']['weighted_mean']:.3f}",
         f"{1000 * entry['telescoping']['mean']:.2f}",
         f"{entry['response']['mean']:.4f}",
         f"{entry['response']['width']:.4f}",

@@ -38,7 +38,9 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Of showers, initial weights and batches.")] = 1,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Optimiser steps at most; 16000 from random weights, 800 from given ones."),
+        typer.Option(
+            min=1, help="Optimiser steps at most; 16000 from random weights, 8000 for a decoder alone, else 800."
+        ),
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Shorten the schedule to this time; the result then depends on the machine.")
@@ -53,9 +55,16 @@ def train(
     freeze_encoder: Annotated[
         bool, typer.Option("--freeze-encoder", help="Train the decoder only; the chip's weights stay.")
     ] = False,
+    start_decoder: Annotated[
+        str | None, typer.Option(help="Model whose decoder is trained on, with --freeze-encoder; else from nothing.")
+    ] = None,
     charges: Annotated[
         list[str] | None, typer.Option(help="Charges (CSV, Parquet, ROOT) to train on instead of simulated showers.")
     ] = None,
+    ideal_charges: Annotated[
+        bool,
+        typer.Option("--ideal-charges", help="Take --charges as the chip's, with exact zeros, which no word gives."),
+    ] = False,
     scale: Annotated[
         float | None, typer.Option(help="Size of the simulated set, 1 for 2.7 million images; 0.5, to fine-tune 0.2.")
     ] = None,
@@ -64,7 +73,7 @@ def train(
         DecoderKind.MLP
     ),
     units: Annotated[list[int] | None, typer.Option(help="Hidden layers of the mlp; once per layer.")] = None,
-    batch: Annotated[int, typer.Option(help="Images of a step.")] = 512,
+    batch: Annotated[int | None, typer.Option(help="Images of a step; 512, for a decoder alone 256.")] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="At the start; 0.002 from random weights, 0.0002 from given ones.")
     ] = None,
@@ -108,11 +117,13 @@ def train(
         minutes=minutes,
         fine_tune=fine_tune,
         freeze_encoder=freeze_encoder,
+        start_decoder=start_decoder,
         charges=tuple(charges or ()),
+        ideal_charges=ideal_charges,
         scale=scale,
         loss=loss.value,
         decoder=decoder.value,
-        units=tuple(units) if units else (512, 512),
+        units=tuple(units) if units else (384, 384, 384),
         batch=batch,
         learning_rate=learning_rate,
         phases=phases,

@@ -1,6 +1,7 @@
 """Quality of a trained encoder in exact chip arithmetic, as tables and as JSON.
 
-What ``liquidcal evaluate hgcal_encoder`` does.
+What ``liquidcal evaluate hgcal_encoder`` does. Figures start from what the chip sees: eRx words, or charges that were
+sent in 4E3M, decoded and calibrated as on the chip. They are compared with the charges before encoding.
 """
 
 from __future__ import annotations
@@ -12,17 +13,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from flows.common.cluster import map_in_order
 from flows.designs.catalogue import encoder_spec
-from sim.hgcal_encoder.algorithms.comparison import reconstruct_baselines
+from sim.fixed_point import IntArray
+from sim.hgcal_encoder.algorithms.comparison import Reconstruction, reconstruct_baselines
+from sim.hgcal_encoder.algorithms.concentrator import load_chip_settings
 from sim.hgcal_encoder.files.readers import ChargeTable
+from sim.hgcal_encoder.float_code import CELL
+from sim.hgcal_encoder.front_end import by_trigger_cell, front_end, pedestals, seen_charges
 from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
 from sim.hgcal_encoder.learning.metric import BINS, FINE_BINS, BinSummary, Comparison, compare
 from sim.hgcal_encoder.learning.streamed_metric import StreamedComparison
-from sim.hgcal_encoder.learning.training_images import simulate_images
-from sim.hgcal_encoder.spec import HEADER_WIDTH, PRESETS, EncoderSpec
+from sim.hgcal_encoder.learning.training_images import PLAIN, simulate_images
+from sim.hgcal_encoder.settings import Settings
+from sim.hgcal_encoder.spec import CELLS, HEADER_WIDTH, PRESETS, EncoderSpec
 
-__all__ = ["evaluate_model", "evaluation_sample", "find_model", "is_shipped", "model_name"]
+__all__ = [
+    "SeenTable",
+    "chip_settings",
+    "evaluate_model",
+    "evaluation_sample",
+    "find_model",
+    "is_shipped",
+    "model_name",
+    "seen_by_chip",
+    "seen_table",
+    "sent_words",
+    "table_of_words",
+]
 
 #: Seed and size of the simulated sample; no training of a shipped model uses the seed.
 SAMPLE_SEED, SAMPLE_SCALE = 20260, 0.004
@@ -31,12 +52,79 @@ NETWORK = "network"
 
 
 def evaluation_sample(seed: int = SAMPLE_SEED) -> ChargeTable:
-    """About thirteen thousand simulated images, of the kinds that networks are trained on, without pedestal.
+    """About thirteen thousand simulated images, of the kinds that networks are trained on, before encoding.
 
     The same numbers everywhere: events, showers, noise and choice follow from the seed.
     """
-    images = simulate_images(seed=seed, scale=SAMPLE_SCALE, pedestal=0.0)
-    return ChargeTable(charges=images.charges, etas=images.etas)
+    simulated = simulate_images(seed=seed, scale=SAMPLE_SCALE, plain=1.0)
+    return ChargeTable(charges=simulated.images.charges.astype(np.int64), etas=simulated.etas)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SeenTable(ChargeTable):
+    """Charges of modules, and what a chip has of them.
+
+    Attributes
+    ----------
+    seen : ndarray of int64, shape (n, 48)
+        Calibrated charges (CALQ) on the chip, in trigger cell order.
+    pedestals : ndarray of int64, shape (48,)
+        What `seen` has where nothing was sent.
+    high_density : bool
+    """
+
+    seen: IntArray
+    pedestals: IntArray
+    high_density: bool
+
+
+def seen_by_chip(charges: IntArray, settings: Settings | None) -> tuple[IntArray, IntArray]:
+    """Charges (n, 48) on the chip after they were sent with these settings, and the pedestals (48,) in them.
+
+    Without settings the charges are the chip's as they are, with exact zeros, which no word gives.
+    """
+    if settings is None:
+        return charges, np.zeros(charges.shape[1], np.int64)
+    return seen_charges(charges, settings), by_trigger_cell(pedestals(settings), settings)
+
+
+def seen_table(table: ChargeTable, settings: Settings | None = PLAIN) -> SeenTable:
+    """A table of charges with what a chip has of them; see `seen_by_chip`."""
+    seen, empty = seen_by_chip(table.charges, settings)
+    dense = settings is not None and settings.high_density
+    return SeenTable(charges=table.charges, etas=table.etas, seen=seen, pedestals=empty, high_density=dense)
+
+
+def table_of_words(words: IntArray, settings: Settings, table: ChargeTable | None = None) -> SeenTable:
+    """What a chip has of eRx words.
+
+    Parameters
+    ----------
+    words : ndarray of int64, shape (n, 12)
+    settings : Settings
+        Multiplexer, density and calibration.
+    table : ChargeTable, optional
+        Charges before encoding, row by row; without it the charges of the words count as true, code 0 as no charge.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of rows differ, a word is out of range or the multiplexer loses a trigger cell.
+    """
+    received = front_end(words, settings)
+    seen = by_trigger_cell(received.charges, settings)
+    if table is None:
+        codes = by_trigger_cell(received.codes, settings)
+        table = ChargeTable(charges=np.where(codes > 0, seen, 0), etas=None)
+    if len(table.charges) != len(seen):
+        raise ValueError(f"expected a row of charges for each of {len(seen)} rows of words, got {len(table.charges)}")
+    return SeenTable(
+        charges=table.charges,
+        etas=table.etas,
+        seen=seen,
+        pedestals=by_trigger_cell(pedestals(settings), settings),
+        high_density=settings.high_density,
+    )
 
 
 def find_model(*, preset: str, elinks: int, weights: str | None = None) -> TrainedModel:
@@ -93,6 +181,31 @@ def is_shipped(spec: EncoderSpec, elinks: int) -> bool:
     return known is not None and spec.same_network(known) and model_name(spec, elinks) in shipped_models()
 
 
+def chip_settings(path: Path, model: TrainedModel) -> Settings:
+    """Settings of a file, for a chip that runs this model.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is not one of settings, or its multiplexer gives the network other trigger cells than the model's.
+    """
+    settings = load_chip_settings(path, model.spec).settings
+    if (wrong := np.flatnonzero(settings.select != model.multiplexer)).size:
+        place = int(wrong[0])
+        raise ValueError(
+            f"{path}: Mux: expected trigger cell {model.multiplexer[place]} on input {place} of the network, as the"
+            f" model was trained, got {settings.select[place]}"
+        )
+    return settings
+
+
+def sent_words(sample: SeenTable) -> NDArray[np.float64]:
+    """The words themselves, decoded with code 0 as no charge: the bound of what any algorithm can keep."""
+    return np.where(sample.seen > sample.pedestals, sample.seen, 0).astype(np.float64)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Method:
     """Network or baseline on a piece of a data set.
@@ -109,13 +222,25 @@ class _Method:
     truncated: float = 0.0
 
 
-def _evaluate_piece(how: tuple[TrainedModel, bool], piece: ChargeTable) -> tuple[int, dict[str, _Method]]:
-    """Rows without charge, and methods by name, the network's first; `how`: the model, and whether with baselines."""
-    model, baselines = how
-    charges, etas = piece.charges, piece.etas
-    methods = {NETWORK: _Method(comparison=compare(charges, model.reconstruct(charges), etas=etas))}
+def _evaluate_piece(
+    how: tuple[TrainedModel, Settings | None, bool], piece: ChargeTable
+) -> tuple[int, dict[str, _Method]]:
+    """Rows without charge, and methods by name, the network's first.
+
+    `how`: the model, settings that charges are sent with, and whether with baselines.
+    """
+    model, settings, baselines = how
+    sample = piece if isinstance(piece, SeenTable) else seen_table(piece, settings)
+    charges, etas = sample.charges, sample.etas
+    decoded = model.reconstruct(sample.seen, sample.pedestals)
+    methods = {NETWORK: _Method(comparison=compare(charges, decoded, etas=etas))}
     if baselines and len(charges):
-        for found in reconstruct_baselines(charges, model.elinks):
+        for found in (
+            *reconstruct_baselines(
+                sample.seen, model.elinks, high_density=sample.high_density, pedestals=sample.pedestals
+            ),
+            Reconstruction(name="words", charges=sent_words(sample), bits=CELLS * CELL.width),
+        ):
             comparison = compare(charges, found.charges, etas=etas)
             methods[found.name] = _Method(comparison=comparison, bits=found.bits, truncated=found.truncated)
     return int((~charges.any(axis=1)).sum()), methods
@@ -144,6 +269,7 @@ def evaluate_model(
     model: TrainedModel,
     samples: Mapping[str, ChargeTable | Iterable[ChargeTable]],
     *,
+    settings: Settings | None = PLAIN,
     baselines: bool = False,
     scheduler: str | None = None,
     workers: int | None = None,
@@ -156,9 +282,13 @@ def evaluate_model(
     model : TrainedModel
     samples : mapping of str to ChargeTable or iterable of ChargeTable
         Images by name, whole or in pieces, as `sim.hgcal_encoder.files.readers.charge_tables` reads them: then
-        memory does not grow with their number.
+        memory does not grow with their number. A `SeenTable` says what the chip has of them; other charges are sent
+        with `settings`.
+    settings : Settings or None, optional
+        Density and calibration that charges are sent with; None: the chip has them as they are.
     baselines : bool, optional
-        Evaluate threshold sum, super trigger cells and best choice on as many links, too.
+        Evaluate best choice, threshold sum, super trigger cells and repeater on as many links, and the words
+        themselves, too.
     scheduler, workers : optional
         Where several pieces are worked on, see `flows.common.cluster.map_in_order`.
     advance : callable, optional
@@ -176,9 +306,11 @@ def evaluate_model(
           ``within 0.1 %`` beyond `sim.hgcal_encoder.learning.streamed_metric.EXACT_ROWS` images);
         * ``bins`` (occupancy 1-3, 4-7, 8-48), ``fine_bins`` and, where pseudorapidity is known, ``eta_bins``: lists of
           objects with ``occupancy`` [lowest, highest], ``eta`` [lower, upper] or null, ``images``, and per measure
-          ``median``, ``median_error`` (one standard deviation), ``mean`` and ``width`` (half the central 68.27 %);
+          ``median``, ``median_error`` (one standard deviation), ``mean``, ``weighted_mean`` (by module energy) and
+          ``width`` (half the central 68.27 %);
         * with `baselines` also ``baselines``, a list of objects with ``name``
-          (`sim.hgcal_encoder.algorithms.comparison`), ``bits`` (mean bits per crossing that carry something),
+          (`sim.hgcal_encoder.algorithms.comparison`; ``words``: `sent_words`), ``bits`` (mean bits per crossing that
+          carry something),
           ``truncated`` (share of crossings of which only the sum arrived; rows
           of a piece are taken as crossings of one chip) and the same lists of bins.
 
@@ -192,7 +324,7 @@ def evaluate_model(
         images = empty = 0
         totals: dict[str, _Total] = {}
         for without, methods in map_in_order(
-            _evaluate_piece, (model, baselines), pieces, scheduler=scheduler, workers=workers
+            _evaluate_piece, (model, settings, baselines), pieces, scheduler=scheduler, workers=workers
         ):
             for method, piece in methods.items():
                 totals.setdefault(method, _Total()).add(piece)
@@ -248,5 +380,5 @@ def _entries(
 
 
 def _figures(summary: BinSummary) -> dict[str, float | None]:
-    names = ("median", "median_error", "mean", "width")
+    names = ("median", "median_error", "mean", "weighted_mean", "width")
     return {name: value if math.isfinite(value := getattr(summary, name)) else None for name in names}

@@ -1,6 +1,8 @@
 """Training of a shipped or own network: images, start, training, evaluation, model and model card in one folder.
 
-What `liquidcal train` does. The defaults here made the models in ``sim/hgcal_encoder/data/weights``.
+What `liquidcal train` does. The defaults here made the models in ``sim/hgcal_encoder/data/weights``. Everything is
+trained and evaluated on what a chip sees of charges that were sent to it in eRx words, unless ideal charges are asked
+for.
 """
 
 from __future__ import annotations
@@ -20,14 +22,15 @@ from numpy.typing import NDArray
 from flows.common.journal import Journal
 from flows.common.metrics import package_version
 from flows.designs.catalogue import encoder_spec
-from flows.learning.encoder import evaluation_sample, is_shipped, model_name
+from flows.learning.encoder import evaluation_sample, is_shipped, model_name, seen_by_chip
 from sim.files import replacing
 from sim.foreign_files import read_npz
 from sim.hgcal_encoder.files.readers import read_charges
+from sim.hgcal_encoder.front_end import sent_codes
 from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
 from sim.hgcal_encoder.learning.metric import BINS, FINE_BINS, BinSummary, earth_movers_distance, occupancy, summarise
 from sim.hgcal_encoder.learning.training import History, TrainingPlan, train, training_device
-from sim.hgcal_encoder.learning.training_images import simulate_images
+from sim.hgcal_encoder.learning.training_images import PLAIN, Images, simulate_images
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 
@@ -44,8 +47,10 @@ __all__ = [
 
 Int64 = NDArray[np.int64]
 
-#: Steps from random weights and from given ones.
-SCRATCH_STEPS, TUNE_STEPS = 16000, 800
+#: Steps from random weights, of a decoder alone (which starts from random weights, too), and from a given network.
+SCRATCH_STEPS, DECODER_STEPS, TUNE_STEPS = 16000, 8000, 800
+#: Steps of a decoder that starts from that of a similar network.
+STARTED_STEPS = 2500
 #: Occupancy bins of a model card.
 CARD_BINS = (*BINS, *(b for b in FINE_BINS if b not in BINS))
 
@@ -80,6 +85,15 @@ def _holds_decoder(path: Path) -> bool:
     return "decoder" in read_npz(path)
 
 
+def _with_decoder(start: TrainedModel | Weights, source: str) -> TrainedModel:
+    """Weights of one model with the decoder of another one of the same spec."""
+    weights = start.weights if isinstance(start, TrainedModel) else start
+    model = TrainedModel.load(source)
+    if model.spec != weights.spec:
+        raise ValueError(f"{source}: decoder of {model.spec.name}, but the encoder is {weights.spec.name}")
+    return replace(model, weights=weights)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """What is to be trained, on what.
@@ -92,24 +106,34 @@ class Training:
     seed : int
         Of the simulated showers, initial values, split and batches.
     steps : int or None
-        None: `SCRATCH_STEPS` from random weights, `TUNE_STEPS` from given ones.
+        None: `SCRATCH_STEPS` from random weights, `DECODER_STEPS` with a frozen encoder, `STARTED_STEPS` with a decoder
+        to start from, else `TUNE_STEPS`.
     minutes : float or None
         Shorten the schedule to about this time.
     fine_tune : str or None
         What to start from, see `load_start`; ``none`` for random weights.  None: the shipped network of the preset for
         5 eLinks if fewer are asked for, else random weights.
     freeze_encoder : bool
+    start_decoder : str or None
+        Model whose decoder a decoder alone starts from: a file or the name of a shipped one, usually of the network for
+        more links that this one was fine-tuned from.  None: the decoder of `fine_tune`, if it has one of the same
+        shape, else random values.
     charges : sequence of str
         Files of charges (`sim.hgcal_encoder.files.readers`) to train on instead of simulated showers.
+    ideal_charges : bool
+        Take the charges of files as the chip's, without encoding.
     scale : float or None
         Size of the simulated set, 1 for about 2.7 million images; None: 0.5 for random weights, 0.2 for given ones.
-    loss, decoder, units, batch
+    loss, decoder, units
         As in `sim.hgcal_encoder.learning.training.TrainingPlan`.
+    batch : int or None
+        Images of a step. None: 512, with a frozen encoder 256.
     learning_rate : float or None
-        None: 2e-3 from random weights, 2e-4 from given ones.
+        None: 2e-3 from random weights and with a frozen encoder, 1e-3 with a decoder to start from, 2e-4 from a given
+        network.
     phases : tuple of float or None
-        See `sim.hgcal_encoder.learning.training.TrainingPlan`.  None: (0.1, 0.85) from random weights, (0, 0) from
-        given ones, all with the exact distance.
+        See `sim.hgcal_encoder.learning.training.TrainingPlan`.  None: (0.1, 0.85) from random weights and with a frozen
+        encoder, (0, 0.85) with a decoder to start from, (0, 0) from a given network, all with the exact distance.
     repeats : int
         Trainings with seeds ``seed``, ``seed + 1``, ...: the first is kept, the spread of all is stated in the card.
     """
@@ -121,12 +145,14 @@ class Training:
     minutes: float | None = None
     fine_tune: str | None = None
     freeze_encoder: bool = False
+    start_decoder: str | None = None
     charges: Sequence[str] = ()
+    ideal_charges: bool = False
     scale: float | None = None
     loss: str = "emd"
     decoder: str = "mlp"
-    units: tuple[int, ...] = (512, 512)
-    batch: int = 512
+    units: tuple[int, ...] = (384, 384, 384)
+    batch: int | None = None
     learning_rate: float | None = None
     phases: tuple[float, float] | None = None
     repeats: int = 1
@@ -141,6 +167,8 @@ class Training:
             raise ValueError(f"scale: expected a positive size, got {self.scale}")
         if self.freeze_encoder and self.source is None:
             raise ValueError("freeze_encoder: random weights are no encoder to keep; name weights with --fine-tune")
+        if self.start_decoder is not None and not self.freeze_encoder:
+            raise ValueError("start_decoder: expected --freeze-encoder, which trains a decoder alone")
 
     @cached_property
     def spec(self) -> EncoderSpec:
@@ -166,22 +194,28 @@ class Training:
 
     def plan(self, seed: int) -> TrainingPlan:
         """How the network is trained with this seed."""
-        tuned = self.source is not None
+        # a decoder that starts from nothing needs as long a schedule as a network that does
+        tuned = self.source is not None and not self.freeze_encoder
+        started = tuned or self.start_decoder is not None
+        steps = TUNE_STEPS if tuned else DECODER_STEPS if self.freeze_encoder else SCRATCH_STEPS
+        rate, phases = (2e-4, (0.0, 0.0)) if tuned else (2e-3, (0.1, 0.85))
+        if self.start_decoder is not None:
+            steps, rate, phases = STARTED_STEPS, 1e-3, (0.0, 0.85)
         return TrainingPlan(
             spec=self.spec,
             elinks=self.elinks,
-            steps=(TUNE_STEPS if tuned else SCRATCH_STEPS) if self.steps is None else self.steps,
+            steps=steps if self.steps is None else self.steps,
             seed=seed,
             loss=self.loss,
             decoder=self.decoder,
             units=self.units,
-            batch=self.batch,
-            learning_rate=(2e-4 if tuned else 2e-3) if self.learning_rate is None else self.learning_rate,
+            batch=(256 if self.freeze_encoder else 512) if self.batch is None else self.batch,
+            learning_rate=rate if self.learning_rate is None else self.learning_rate,
             # a network that works is past the substitutes of the exact distance
-            phases=((0.0, 0.0) if tuned else (0.1, 0.85)) if self.phases is None else self.phases,
-            validations=16 if tuned else 40,
+            phases=phases if self.phases is None else self.phases,
+            validations=16 if started else 40,
             # a rate that is high enough to learn undoes some of the start first
-            patience=12 if tuned else 8,
+            patience=12 if started else 8,
             freeze_encoder=self.freeze_encoder,
             max_seconds=self.minutes * 60 if self.minutes else None,
         )
@@ -201,6 +235,10 @@ class Training:
             words += [f"--units {unit}" for unit in self.units]
         if self.freeze_encoder:
             words.append("--freeze-encoder")
+        if self.start_decoder is not None:
+            words.append(f"--start-decoder {Path(self.start_decoder).name}")
+        if self.ideal_charges:
+            words.append("--ideal-charges")
         return " ".join(words + [f"--charges {Path(path).name}" for path in self.charges])
 
 
@@ -260,22 +298,24 @@ class Trained:
         }
 
 
-def _simulated_images(training: Training, seed: int, journal: Journal) -> tuple[Int64, dict[str, int]]:
+def _simulated_images(training: Training, seed: int, journal: Journal) -> tuple[Images, dict[str, int]]:
     with journal.step(f"simulate showers, seed {seed}"):
         images = simulate_images(seed=seed, scale=training.images_scale)
-    return images.charges, images.origin
+    return images.images, images.origin
 
 
-def _own_images(training: Training) -> tuple[Int64, dict[str, int]]:
+def _own_images(training: Training) -> tuple[Images, dict[str, int]]:
     parts, origin = [], {}
+    settings = None if training.ideal_charges else PLAIN
     for path in training.charges:
         rows = read_charges(path)
-        kept = rows[rows.any(axis=1)]
+        arrives = rows if settings is None else sent_codes(rows, settings)
+        kept = rows[arrives.any(axis=1)]
         if not len(kept):
-            raise ValueError(f"{path}: no row with a charge above 0")
+            raise ValueError(f"{path}: no row with a charge that the chip sees")
         parts.append(kept)
         origin[Path(path).name] = len(kept)
-    return np.concatenate(parts), origin
+    return Images.of_charges(np.concatenate(parts), settings), origin
 
 
 def _check_results(model: Path, checkpoints: Sequence[Path], *, resume: bool, overwrite: bool) -> None:
@@ -336,6 +376,8 @@ def run_training(
     name, checkpoints = model_name(training.spec, training.elinks), training.checkpoints(out)
     _check_results(out / f"{name}.npz", checkpoints, resume=resume, overwrite=overwrite)
     start = load_start(training.source, training.spec) if training.source is not None else None
+    if start is not None and training.start_decoder is not None:
+        start = _with_decoder(start, training.start_decoder)
     samples = {"simulated": evaluation_sample().charges}
     samples |= {name: read_charges(path) for name, path in (evaluate or {}).items()}
     own = _own_images(training) if training.charges else None
@@ -344,13 +386,16 @@ def run_training(
     journal.console.print(
         f"{name} on {device}, {'from random weights' if start is None else f'from {training.source}'}"
     )
+    views = {
+        data: seen_by_chip(charges, None if training.ideal_charges else PLAIN) for data, charges in samples.items()
+    }
     results: list[tuple[TrainedModel, History, dict[str, int]]] = []
     tables: list[dict[str, tuple[BinSummary, ...]]] = []
     for plan, checkpoint in zip(plans, checkpoints, strict=True):
-        charges, origin = own or _simulated_images(training, plan.seed, journal)
+        images, origin = own or _simulated_images(training, plan.seed, journal)
         with journal.step(f"train {plan.spec.name}, {plan.elinks} eLinks, seed {plan.seed}", plan.steps) as advance:
             model, history = train(
-                charges,
+                images,
                 plan,
                 start=start,
                 checkpoint=checkpoint,
@@ -359,12 +404,17 @@ def run_training(
                 progress=lambda line: journal.console.print(f"    {line}"),
                 advance=advance,
             )
-        del charges
+        del images
         results.append((model, history, origin))
         tables.append(
             {
-                data: summarise(earth_movers_distance(images, model.reconstruct(images)), occupancy(images), CARD_BINS)
-                for data, images in samples.items()
+                data: summarise(
+                    earth_movers_distance(charges, model.reconstruct(*views[data])),
+                    occupancy(charges),
+                    CARD_BINS,
+                    weights=charges.sum(axis=1),
+                )
+                for data, charges in samples.items()
             }
         )
     spread = (
@@ -405,6 +455,15 @@ def model_card(training: Training, trained: Trained) -> str:
     tools = ("numpy", "POT", "tensorflow-cpu", "tensorflow")
     versions = [f"{tool} {version}" for tool in tools if (version := _version(tool))]
     start = "random weights" if training.source is None else f"`{Path(training.source).name}`"
+    if training.start_decoder is not None:
+        start += f" and the decoder of `{Path(training.start_decoder).name}`"
+    beside = "a decoder that was trained alone for" if training.freeze_encoder else "the decoder trained beside"
+    chip = (
+        "charges as they are, without the encoding of words"
+        if training.ideal_charges
+        else "charges sent to the chip in 4E3M words, at low density and with calibration 1, and compared with what"
+        " they were before"
+    )
     simulated = " (simulated by `sim.hgcal_encoder.detector.generator`, Geant4 with synthetic low-energy tables)"
     if training.charges:
         simulated = ""
@@ -414,7 +473,7 @@ def model_card(training: Training, trained: Trained) -> str:
         "",
         (
             f"Encoder weights for `{spec.name}` ({spec.parameters} parameters, {spec.weight_bits} bits)"
-            f" with the decoder trained beside them ({decoder})."
+            f" with {beside} them ({decoder})."
         ),
         f"The highest {model.kept_bits} of {spec.latent.width} bits of each latent are sent.",
         "",
@@ -429,9 +488,9 @@ def model_card(training: Training, trained: Trained) -> str:
         "- Verified after training: the latents of the training's forward pass equal those of the golden model.",
         "",
         (
-            "Earth Mover's Distance in low-density cells by occupancy (trigger cells above zero), encoder in exact chip"
-            " arithmetic. None of these rows were trained on; `simulated` is the sample of `liquidcal evaluate"
-            " hgcal_encoder` without a file."
+            f"Earth Mover's Distance in low-density cells by occupancy (trigger cells above zero): {chip}; encoder in"
+            " exact chip arithmetic. `weighted` is the mean weighted by module energy. None of these rows were trained"
+            " on; `simulated` is the sample of `liquidcal evaluate hgcal_encoder` without a file."
         ),
     ]
     if trained.spread:
@@ -441,15 +500,16 @@ def model_card(training: Training, trained: Trained) -> str:
         )
     lines += [
         "",
-        "| data | occupancy | images | median | error of median | mean |" + (" spread |" if trained.spread else ""),
-        "|---|---|---|---|---|---|" + ("---|" if trained.spread else ""),
+        "| data | occupancy | images | median | error of median | mean | weighted |"
+        + (" spread |" if trained.spread else ""),
+        "|---|---|---|---|---|---|---|" + ("---|" if trained.spread else ""),
     ]
     for name, summary in trained.tables.items():
         for i, b in enumerate(summary):
             if b.count:
                 row = (
                     f"| {name} | {b.lowest}-{b.highest} | {b.count} | {b.median:.3f} |"
-                    f" {b.median_error:.3f} | {b.mean:.3f} |"
+                    f" {b.median_error:.3f} | {b.mean:.3f} | {b.weighted_mean:.3f} |"
                 )
                 lines.append(row + (f" {trained.spread[name][i]:.3f} |" if trained.spread else ""))
     return "\n".join(lines) + "\n"

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from flows.learning.encoder import evaluation_sample, find_model
+from flows.learning.encoder import evaluation_sample, find_model, seen_by_chip
 from flows.steps.measure import Figure, Measure, Point
 from sim.hgcal_encoder.learning.metric import BINS, earth_movers_distance, occupancy
+from sim.hgcal_encoder.learning.training_images import PLAIN
 from sim.hgcal_encoder.spec import PRESETS
 
 __all__ = ["MEASURES"]
@@ -21,7 +22,7 @@ def _latency(point: Point) -> dict[str, float]:
 
 
 def _emd(point: Point) -> dict[str, float]:
-    """Median EMD of shipped weights in the arithmetic of the point's spec, on simulated images, by occupancy.
+    """Median EMD of shipped weights in the arithmetic of the point's spec, on simulated images as a chip sees them.
 
     Another weight format takes the nearest values; nothing is trained again.
     """
@@ -33,7 +34,7 @@ def _emd(point: Point) -> dict[str, float]:
     weights = model.weights.stored_as(spec)
     charges = evaluation_sample().charges
     charges = charges[charges.sum(axis=1) > 0]
-    decoded = replace(model, weights=weights).reconstruct(charges)
+    decoded = replace(model, weights=weights).reconstruct(*seen_by_chip(charges, PLAIN))
     distance, count = earth_movers_distance(charges, decoded), occupancy(charges)
     figures = {}
     for low, high in BINS:

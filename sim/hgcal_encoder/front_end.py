@@ -1,4 +1,8 @@
-"""Stages 1 to 4 together: eRx words to calibrated charges, as every algorithm of the chip gets them."""
+"""Stages 1 to 4 together: eRx words to calibrated charges, as every algorithm of the chip gets them.
+
+`seen_charges` is the same for charges of a file: what the chip sees of them once a sender has encoded them. No word
+gives a charge of 0 (`pedestals`), so figures from charges as they are and from words differ.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import IntArray
-from sim.hgcal_encoder.calibrate import calibrate
-from sim.hgcal_encoder.decode import decode
+from sim.hgcal_encoder.calibrate import CALIBRATION, calibrate
+from sim.hgcal_encoder.decode import decode, dropped_bits
+from sim.hgcal_encoder.float_code import CELL
 from sim.hgcal_encoder.multiplex import multiplex
 from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import CELLS
 from sim.hgcal_encoder.words import bunch_crossings, unpack
 
-__all__ = ["FrontEnd", "front_end", "pedestals"]
+__all__ = ["FrontEnd", "by_trigger_cell", "front_end", "pedestals", "seen_charges", "sent_codes"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,3 +79,66 @@ def pedestals(settings: Settings) -> IntArray:
     """
     empty = decode(np.zeros((1, CELLS), np.int64), settings.high_density)
     return calibrate(empty, settings.factors).reshape(CELLS)
+
+
+def by_trigger_cell(values: IntArray, settings: Settings) -> IntArray:
+    """Values on the 48 inputs of the network, brought into the order of the trigger cells that the words carry.
+
+    Parameters
+    ----------
+    values : ndarray of int64, shape (..., 48)
+        In the order behind the multiplexer: charges of `front_end`, `pedestals`, calibration factors.
+    settings : Settings
+
+    Raises
+    ------
+    ValueError
+        If the multiplexer takes a trigger cell twice, so that another one is lost.
+    """
+    taken = np.bincount(settings.select, minlength=CELLS)
+    if (taken != 1).any():
+        raise ValueError(f"multiplexer: expected each trigger cell once, got {taken.argmax()} {taken.max()} times")
+    out = np.empty_like(values)
+    out[..., settings.select] = values
+    return out
+
+
+def sent_codes(charges: npt.ArrayLike, settings: Settings) -> IntArray:
+    """4E3M codes that a sender gives for charges: counts before calibration, low bits dropped, encoded.
+
+    Parameters
+    ----------
+    charges : array_like of int, shape (n, 48)
+        Calibrated charges before encoding, in trigger cell order, as files have them.
+    settings : Settings
+        The sender divides by the calibration factor of the cell; with a factor of 0 nothing comes of its charge.
+
+    Returns
+    -------
+    ndarray of int64, shape (n, 48)
+        In trigger cell order.
+    """
+    factors = by_trigger_cell(settings.factors, settings)
+    counts = np.asarray(charges, dtype=np.int64) << CALIBRATION.fraction
+    # to the nearest count
+    counts = np.where(factors > 0, (counts + factors // 2) // np.maximum(factors, 1), 0)
+    return CELL.encode(counts, dropped_bits(settings.high_density))
+
+
+def seen_charges(charges: npt.ArrayLike, settings: Settings) -> IntArray:
+    """Calibrated charges that the chip has after charges of a file were sent to it in 4E3M.
+
+    Parameters
+    ----------
+    charges : array_like of int, shape (n, 48)
+        Calibrated charges before encoding, in trigger cell order.
+    settings : Settings
+        Density and calibration.
+
+    Returns
+    -------
+    ndarray of int64, shape (n, 48)
+        In trigger cell order; empty cells have their pedestal.
+    """
+    factors = by_trigger_cell(settings.factors, settings)
+    return calibrate(decode(sent_codes(charges, settings), settings.high_density), factors)

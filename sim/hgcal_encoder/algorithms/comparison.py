@@ -2,7 +2,8 @@
 
 Every method is given its best use at the receiver: the sums that threshold sum and best choice transmit for the cells
 they drop are spread over those cells where that is better, super trigger cells are put on their largest cell or spread.
-Both ways are listed, so that nobody has to trust a choice made here.
+Both ways are listed, so that nobody has to trust a choice made here. The receiver knows the pedestal of empty cells
+from the chip's settings and takes it off every sum; an image of which nothing is left is spread evenly.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ import numpy.typing as npt
 from sim.fixed_point import IntArray, check_range
 from sim.hgcal_encoder.algorithms.best_choice import BestChoice
 from sim.hgcal_encoder.algorithms.output_buffer import Admission, check_links
+from sim.hgcal_encoder.algorithms.repeater import Repeater
 from sim.hgcal_encoder.algorithms.super_trigger_cell import MOST_LINKS, Spread, SuperTriggerCells, SuperTriggerCellType
 from sim.hgcal_encoder.algorithms.threshold_sum import THRESHOLD, ThresholdSum
 from sim.hgcal_encoder.decode import DROP_HIGH_DENSITY, DROP_LOW_DENSITY
 from sim.hgcal_encoder.normalise import check_charges
 from sim.hgcal_encoder.spec import CELLS
+
+_NOTHING = 1e-9
+"""Counts in every cell of an image of which nothing arrived: an image without charge has no distance to another."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,13 +72,14 @@ def reconstruct_baselines(
     threshold: int = THRESHOLD,
     chips: npt.ArrayLike | None = None,
     rows: npt.ArrayLike | None = None,
+    pedestals: npt.ArrayLike = 0,
 ) -> tuple[Reconstruction, ...]:
-    """Best choice, threshold sum and super trigger cells on the same charges and links.
+    """Best choice, threshold sum, super trigger cells and repeater on the same charges and links.
 
     Parameters
     ----------
     charges : array_like of int, shape (n, 48)
-        Calibrated charges in trigger cell order.
+        Calibrated charges as the chip sees them, in trigger cell order.
     etx_count : int
         Links, 1 to 13.
     high_density : array_like of bool, scalar or shape (n,), optional
@@ -85,6 +91,8 @@ def reconstruct_baselines(
         threshold sum truncates. Without it all rows come from one chip, in their order.
     rows : array_like of int, shape (k,), optional
         Rows to reconstruct, all if left out. The others only pass through the output buffers.
+    pedestals : array_like, scalar, shape (48,) or (n, 48), optional
+        Calibrated charge of each trigger cell when it is empty, 0 if the charges have exact zeros.
 
     Returns
     -------
@@ -103,6 +111,7 @@ def reconstruct_baselines(
     if owner.shape != (len(array),):
         raise ValueError(f"chips: expected shape ({len(array)},), got {owner.shape}")
     chosen = np.arange(len(array)) if rows is None else check_range(rows, 0, len(array) - 1, "rows")
+    empty = np.broadcast_to(np.asarray(pedestals, dtype=np.float64), array.shape)[chosen]
     drops = np.where(dense, DROP_HIGH_DENSITY, DROP_LOW_DENSITY)
     thresholds = np.full(CELLS, threshold)
     # the threshold does not depend on the density, so the packets' lengths do not either
@@ -112,22 +121,31 @@ def reconstruct_baselines(
     bits: dict[str, float] = {}
 
     def add(name: str, here: npt.NDArray[np.bool_], values: npt.NDArray[np.float64], size: float) -> None:
-        images.setdefault(name, np.zeros((len(chosen), CELLS)))[here] = values
+        nothing = ~values.any(axis=1)
+        images.setdefault(name, np.zeros((len(chosen), CELLS)))[here] = np.where(nothing[:, None], _NOTHING, values)
         bits[name] = bits.get(name, 0.0) + size * float(here.mean())
 
     for drop in np.unique(drops[chosen]).tolist():
         here = drops[chosen] == drop
-        part = array[chosen[here]]
+        part, dark = array[chosen[here]], empty[here]
         best = BestChoice(etx_count=etx_count, drop=drop)
-        add("best_choice", here, best.reconstruct(part), best.bits)
-        add("best_choice_rest", here, best.reconstruct(part, residual="even"), best.bits)
+        alone = best.reconstruct(part)
+        add("best_choice", here, alone, best.bits)
+        rest = best.reconstruct(part, residual="even")
+        add("best_choice_rest", here, np.where(alone > 0, alone, _above(rest, dark)), best.bits)
         sums = ThresholdSum(etx_count=etx_count, thresholds=thresholds, drop=drop)
         size = np.where(full[here], sums.packet_bits(sums.sent(part).sum(axis=1)), 16)
-        add("threshold_sum", here, sums.reconstruct(part, admissions[here]), float(size.mean()))
+        sent = sums.sent(part) & full[here][:, None]
+        image = sums.reconstruct(part, admissions[here])
+        add("threshold_sum", here, np.where(sent, image, _above(image, dark)), float(size.mean()))
         for model in super_trigger_cells_for(etx_count, drop):
             spreads: tuple[Spread, ...] = ("peak", "even") if model.address_width else ("even",)
             for spread in spreads:
-                add(f"{model.kind.name.lower()}_{spread}", here, model.reconstruct(part, spread=spread), model.bits)
+                image = model.reconstruct(part, spread=spread)
+                held = dark if spread == "even" else np.repeat(_sums(dark, model.size), model.size, axis=1)
+                add(f"{model.kind.name.lower()}_{spread}", here, _above(image, held), model.bits)
+        repeater = Repeater(etx_count=etx_count, drop=drop)
+        add("repeater", here, repeater.reconstruct(part), min(repeater.bits, 32 * etx_count))
     truncated = float((~full).mean()) if len(full) else 0.0
     return tuple(
         Reconstruction(
@@ -135,6 +153,18 @@ def reconstruct_baselines(
         )
         for name, image in images.items()
     )
+
+
+def _above(values: npt.NDArray[np.float64], pedestal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """What is left of values without the pedestal that they hold."""
+    out: npt.NDArray[np.float64] = np.maximum(values - pedestal, 0.0)
+    return out
+
+
+def _sums(values: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
+    """Sums of each `size` cells in a row."""
+    out: npt.NDArray[np.float64] = values.reshape(len(values), -1, size).sum(axis=2)
+    return out
 
 
 def _admissions(model: ThresholdSum, charges: IntArray, chips: npt.NDArray[np.int64]) -> IntArray:

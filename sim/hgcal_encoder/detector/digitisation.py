@@ -71,9 +71,12 @@ def digitise(
     transverse: Float32,
     codes: UInt8,
     charges: Int64,
+    unencoded: Float32,
     mipt: Float32,
 ) -> None:
-    """Cells to trigger cell codes, calibrated charges and true transverse MIP, each (13 * modules, 48).
+    """Cells to trigger cell codes, calibrated charges, these without the code's rounding, and true transverse MIP.
+
+    Each is of shape (13 * modules, 48).
 
     ``lowest`` is `FloatCode.lowest` of 4E3M, ``decoded`` is (2, 128), the charge of every code at low and high
     density; ``transverse`` is 1 / cosh(eta).
@@ -129,5 +132,6 @@ def digitise(
                     cell += 1
                 code = np.searchsorted(lowest, total >> drop, side="right") - 1
                 codes[site, tc] = code
+                unencoded[site, tc] = total * calibration[site, tc] / 2048.0
                 charges[site, tc] = (decoded[high, code] * calibration[site, tc]) >> 11
                 mipt[site, tc] = deposited * transverse[site, tc]

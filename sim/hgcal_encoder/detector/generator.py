@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from sim.fixed_point import check_range
 from sim.hgcal_encoder import words
+from sim.hgcal_encoder.calibrate import CALIBRATION
 from sim.hgcal_encoder.decode import DROP_HIGH_DENSITY, DROP_LOW_DENSITY, decode
 from sim.hgcal_encoder.detector.detector import MIP_FC, Detector
 from sim.hgcal_encoder.detector.digitisation import ADC_LSB_FC, ELECTRON_FC, NOISE_ELECTRONS, Digitisation, digitise
@@ -182,6 +183,10 @@ class ModuleImages:
         4E3M codes in trigger cell order.
     charges : ndarray of int64, shape (n, 48)
         Calibrated charges (CALQ): the codes decoded and calibrated as the chip does, 35.1 counts per transverse MIP.
+    unencoded : ndarray of float32, shape (n, 48)
+        The same before encoding: ADC counts times calibration, what a decoder is to give back.
+    pedestals : ndarray of uint8, shape (n, 48)
+        Calibrated charge of each trigger cell when it is empty: that of code 0.
     mipt : ndarray of float32, shape (n, 48)
         True deposit of this crossing in transverse MIP, before leakage, noise and thresholds.
     """
@@ -193,6 +198,8 @@ class ModuleImages:
     high_density: NDArray[np.bool_]
     codes: UInt8
     charges: Int64
+    unencoded: Float32
+    pedestals: UInt8
     mipt: Float32
 
     def __len__(self) -> int:
@@ -279,6 +286,8 @@ class Generator:
         self._noise = noise.astype(np.float32)
         self._noise_above = np.array(tail, dtype=np.float32)
         self._counts = np.array([MIP_FC[t] / ADC_LSB_FC for t in thickness], dtype=np.float32)
+        empty = _DECODED[d.site_high_density.astype(np.int64), 0]
+        self._pedestals = ((empty[:, None] * d.calibration) >> CALIBRATION.fraction).astype(np.uint8)
         self._cells_per_tc = np.where(d.module_thickness_um == 120, 9, 4).astype(np.int64)
         low, high, low_half, high_half = d._lookup
         scales = []
@@ -347,6 +356,8 @@ class Generator:
             high_density=d.site_high_density,
             codes=np.empty(shape, np.uint8),
             charges=np.empty(shape, np.int64),
+            unencoded=np.empty(shape, np.float32),
+            pedestals=self._pedestals,
             mipt=np.empty(shape, np.float32),
         )
         digitise(
@@ -368,6 +379,7 @@ class Generator:
             d.transverse,
             images.codes,
             images.charges,
+            images.unencoded,
             images.mipt,
         )
         self._bx += 1

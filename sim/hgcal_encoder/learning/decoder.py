@@ -4,11 +4,14 @@ The decoder runs off the detector in floating point, so its size costs the chip 
 
 * ``published``: Dense 16 -> 128, ReLU, reshaped to 4 x 4 x 8; transposed convolution to 8 channels, 3 x 3, stride 2,
   ReLU; transposed convolution to 1 channel, 3 x 3; sigmoid (the decoder of arXiv 2105.01683 for the 8 x 8 input);
-* ``mlp``: fully connected layers with ReLU over the latents *and* the module sum that every frame carries
-  (its mantissa, and its exponent as a number), ending in a softmax over the 48 trigger cells.
+* ``mlp``: fully connected layers with ReLU over the latents, the module sum that every frame carries, and how much of
+  it is pedestal (`sum_features`), ending in a softmax over the 48 trigger cells.  Layers of equal width pass their
+  input on beside what they make of it (K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016).
 
-Either output is a share of the module sum per trigger cell; the sum itself travels in the frame, so the decoded charges
-add up to it exactly.
+Either output is a share of the module's charge per trigger cell.  The sum travels in the frame.  It holds the pedestal
+of every empty cell (`sim.hgcal_encoder.front_end.pedestals`), which the decoder knows from the chip's settings and
+takes off for all 48 cells: decoded charges and pedestals add up to the sum that was sent. In a cell with charge nothing
+of it is pedestal, but the middle of a code's interval lies above its mean charge by about as much.
 """
 
 from collections.abc import Mapping
@@ -49,6 +52,10 @@ Int64 = NDArray[np.int64]
 
 #: Kinds of decoder, see the module's text.
 DECODER_KINDS = ("mlp", "published")
+#: Values that `sum_features` adds to the latents.
+SUM_FEATURES = 4
+#: Multiple of its pedestal below which a decoded cell counts as empty; chosen on simulated showers.
+LEAST = 0.5
 
 
 def truncate_latents(latents: ArrayLike, kept_bits: int, width: int = 9) -> Int64:
@@ -128,22 +135,32 @@ def sum_of_code(codes: ArrayLike) -> Float64:
     return WIDE_SUM.decode(codes, name="sum codes")
 
 
-def sum_features(codes: ArrayLike) -> Float32:
-    """What the decoder receives about the module sum.
+def sum_features(codes: ArrayLike, pedestals: ArrayLike = 0) -> Float32:
+    """What the decoder receives about the module sum and the pedestal in it.
 
     Parameters
     ----------
     codes : array_like of int, shape (n,)
         9-bit sum codes.
+    pedestals : array_like, scalar or shape (n,), optional
+        Sum of the pedestals of all 48 cells of the module.
 
     Returns
     -------
-    ndarray of float32, shape (n, 2)
-        Sum over the largest power of two not above it, minus 1 (0 ... 1); its binary exponent over 16.
+    ndarray of float32, shape (n, 4)
+        Sum over the largest power of two not above it, minus 1 (0 ... 1); its binary exponent over 16; share of the
+        pedestals in it (0 ... 1); binary logarithm of what is left without them, at least one count, over 16.
     """
     total = np.maximum(sum_of_code(codes), 1.0)
+    empty = np.broadcast_to(np.asarray(pedestals, dtype=np.float64), total.shape)
     fraction, exponent = np.frexp(total)
-    out: Float32 = np.stack([2.0 * fraction - 1.0, (exponent - 1) / 16.0], axis=1).astype(np.float32)
+    features = (
+        2.0 * fraction - 1.0,
+        (exponent - 1) / 16.0,
+        np.minimum(empty / total, 1.0),
+        np.log2(np.maximum(total - empty, 1.0)) / 16.0,
+    )
+    out: Float32 = np.stack(features, axis=1).astype(np.float32)
     return out
 
 
@@ -221,8 +238,8 @@ class Decoder:
         """Layers of an ``mlp``."""
         return sum(name.startswith("weight") for name in self.arrays)
 
-    def shares(self, latents: ArrayLike, sum_codes: ArrayLike) -> Float64:
-        """Share of the module sum in every trigger cell.
+    def shares(self, latents: ArrayLike, sum_codes: ArrayLike, pedestals: ArrayLike = 0) -> Float64:
+        """Share of the module's charge in every trigger cell.
 
         Parameters
         ----------
@@ -230,6 +247,8 @@ class Decoder:
             Codes as they arrive, see `truncate_latents`.
         sum_codes : array_like of int, shape (n,)
             9-bit sum codes of the same frames.
+        pedestals : array_like, scalar, shape (48,) or (n, 48), optional
+            Calibrated charge of each trigger cell when it is empty; 0 for charges that never were words.
 
         Returns
         -------
@@ -248,13 +267,18 @@ class Decoder:
         values = (codes / 2.0**self.latent_fraction).astype(np.float32)
         if self.kind == "published":
             return _to_shares(self._published(values))
-        x: Float32 = np.concatenate([values, sum_features(sums)], axis=1)
+        x: Float32 = np.concatenate([values, sum_features(sums, _by_cell(pedestals, len(codes)).sum(axis=1))], axis=1)
         if x.shape[1] != self.arrays["weight0"].shape[0]:
-            raise ValueError(f"this decoder takes {self.arrays['weight0'].shape[0] - 2} latents, got {codes.shape[1]}")
+            raise ValueError(
+                f"this decoder takes {self.arrays['weight0'].shape[0] - SUM_FEATURES} latents, got {codes.shape[1]}"
+            )
         for i in range(self.layers):
-            x = x @ self.arrays[f"weight{i}"] + self.arrays[f"bias{i}"]
+            y = x @ self.arrays[f"weight{i}"] + self.arrays[f"bias{i}"]
             if i < self.layers - 1:
-                x = _relu(x)
+                y = _relu(y)
+                if y.shape == x.shape:
+                    y += x
+            x = y
         return _to_shares(np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True)))
 
     def _published(self, values: Float32) -> Float64:
@@ -270,20 +294,37 @@ class Decoder:
         out[:, grid[grid >= 0]] = 1.0 / (1.0 + np.exp(-flat))
         return out
 
-    def charges(self, latents: ArrayLike, sum_codes: ArrayLike) -> Float64:
-        """Decoded charges: the shares times the module sum of the frame.
+    def charges(self, latents: ArrayLike, sum_codes: ArrayLike, pedestals: ArrayLike = 0) -> Float64:
+        """Decoded charges: the shares times what the module sum of the frame holds beside pedestals.
+
+        A cell that gets less than `LEAST` times its pedestal is empty: the least charge that a word carries is three
+        pedestals.
 
         Parameters
         ----------
-        latents, sum_codes
+        latents, sum_codes, pedestals
             As in `shares`.
 
         Returns
         -------
         ndarray of float64, shape (n, 48)
-            In counts of CALQ, trigger cell order.
+            In counts of CALQ, trigger cell order; a row and its pedestals add up to the sum that was sent.
         """
-        return self.shares(latents, sum_codes) * sum_of_code(sum_codes)[:, None]
+        shares = self.shares(latents, sum_codes, pedestals)
+        empty = _by_cell(pedestals, len(shares))
+        # at least a count: a module is sent, so something is in it
+        charge = np.maximum(sum_of_code(sum_codes) - empty.sum(axis=1), 1.0)[:, None]
+        kept = shares * charge >= np.minimum(LEAST * empty, (shares.max(axis=1) * charge[:, 0])[:, None])
+        out: Float64 = _to_shares(np.where(kept, shares, 0.0)) * charge
+        return out
+
+
+def _by_cell(pedestals: ArrayLike, rows: int) -> Float64:
+    """Pedestals of each cell of each row."""
+    array = np.asarray(pedestals, dtype=np.float64)
+    if array.ndim and array.shape not in ((N_TRIGGER_CELLS,), (rows, N_TRIGGER_CELLS)):
+        raise ValueError(f"pedestals: expected shape ({N_TRIGGER_CELLS},) or ({rows}, 48), got {array.shape}")
+    return np.broadcast_to(array, (rows, N_TRIGGER_CELLS))
 
 
 def _to_shares(values: Float64) -> Float64:
@@ -331,7 +372,7 @@ class TrainedModel:
         return keep_mask(self.spec, self.kept_bits)
 
     def save(self, path: Path) -> None:
-        """Write a ``.npz``: integer weight codes by name, float32 decoder arrays, and how they belong together.
+        """Write a ``.npz``: integer weight codes, decoder arrays in half precision, and how they belong together.
 
         `sim.hgcal_encoder.weights.Weights.load` reads the same file for the weights alone.
 
@@ -343,7 +384,8 @@ class TrainedModel:
         arrays: dict[str, Any] = {
             name: getattr(self.weights, name).astype(codes) for name in ("kernel", "kernel_bias", "dense", "dense_bias")
         }
-        arrays |= {f"decoder_{name}": array.astype(np.float32) for name, array in self.decoder.arrays.items()}
+        # half precision: 11 bits, more than the frame has of any value
+        arrays |= {f"decoder_{name}": array.astype(np.float16) for name, array in self.decoder.arrays.items()}
         arrays |= {
             "spec": np.array(self.spec.name),
             "decoder": np.array(self.decoder.kind),
@@ -393,7 +435,11 @@ class TrainedModel:
                     raise ValueError(f"{key}: expected finite numbers, got {array.dtype} of shape {array.shape}")
             decoder = Decoder(
                 kind=str(arrays["decoder"]),
-                arrays={key[len(prefix) :]: array for key, array in arrays.items() if key.startswith(prefix)},
+                arrays={
+                    key[len(prefix) :]: array.astype(np.float32)
+                    for key, array in arrays.items()
+                    if key.startswith(prefix)
+                },
                 latent_fraction=spec.latent.fraction,
             )
             return cls(
@@ -406,13 +452,16 @@ class TrainedModel:
         except (ValueError, TypeError) as error:
             raise ValueError(f"{file}: {error}") from None
 
-    def reconstruct(self, charges: ArrayLike) -> Float64:
+    def reconstruct(self, charges: ArrayLike, pedestals: ArrayLike = 0) -> Float64:
         """Encode in exact chip arithmetic, keep the sent bits, decode.
 
         Parameters
         ----------
         charges : array_like of int, shape (n, 48)
-            Calibrated charges (CALQ) in trigger cell order.
+            Calibrated charges (CALQ) as the chip sees them, in trigger cell order
+            (`sim.hgcal_encoder.front_end.seen_charges` makes them of the charges of a file).
+        pedestals : array_like, scalar, shape (48,) or (n, 48), optional
+            Calibrated charge of each trigger cell when it is empty, 0 if the charges have exact zeros.
 
         Returns
         -------
@@ -432,14 +481,16 @@ class TrainedModel:
         inputs = np.ascontiguousarray(array[:, self.multiplexer])
         latents = Encoder(self.spec, self.weights, engine=Engine.NUMBA).latents(inputs)
         sent = truncate_latents(latents, self.kept_bits, self.spec.latent.width)
-        return self.decoder.charges(sent, sum_code(array.sum(axis=1)))
+        return self.decoder.charges(sent, sum_code(array.sum(axis=1)), pedestals)
 
-    def decode_frames(self, frames: ArrayLike) -> Float64:
+    def decode_frames(self, frames: ArrayLike, pedestals: ArrayLike = 0) -> Float64:
         """Decode the chip's output words, sent with this model's keep mask on its number of links.
 
         Parameters
         ----------
         frames : array_like of int, shape (n, 13)
+        pedestals : array_like, scalar, shape (48,) or (n, 48), optional
+            As in `reconstruct`: `sim.hgcal_encoder.front_end.pedestals` of the chip's settings, in trigger cell order.
 
         Returns
         -------
@@ -452,7 +503,7 @@ class TrainedModel:
             If the shape or a word is out of range.
         """
         sum_codes, latents = read_frames(frames, self.spec, self.keep_mask, self.elinks)
-        return self.decoder.charges(latents, sum_codes)
+        return self.decoder.charges(latents, sum_codes, pedestals)
 
 
 def _spec_of(arrays: Mapping[str, Any]) -> EncoderSpec:

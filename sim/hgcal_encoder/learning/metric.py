@@ -342,6 +342,8 @@ class BinSummary:
     width : float
         Half the distance between the 15.87 % and 84.13 % quantiles, the standard deviation of a normal distribution:
         the resolution, if the quantity is a response.
+    weighted_mean : float
+        Mean with the weights that were given, usually the module's energy; NaN without weights.
     """
 
     lowest: int
@@ -353,6 +355,7 @@ class BinSummary:
     mean: float
     median_error: float
     width: float
+    weighted_mean: float = float("nan")
 
 
 def summarise(
@@ -362,6 +365,7 @@ def summarise(
     *,
     etas: ArrayLike | None = None,
     eta_bins: Sequence[tuple[float, float]] = ETA_BINS,
+    weights: ArrayLike | None = None,
 ) -> tuple[BinSummary, ...]:
     """Median, mean and width by occupancy, or by occupancy and pseudorapidity.
 
@@ -376,6 +380,8 @@ def summarise(
         Pseudorapidity of each module. With it every occupancy bin is split.
     eta_bins : sequence of (float, float), optional
         Lower edge, inclusive, and upper edge, exclusive; only used with `etas`.
+    weights : array_like, shape (n,), optional
+        Of `BinSummary.weighted_mean`.
 
     Returns
     -------
@@ -393,6 +399,9 @@ def summarise(
     eta = None if etas is None else np.asarray(etas, dtype=np.float64)
     if eta is not None and eta.shape != value.shape:
         raise ValueError(f"values and etas must be equal vectors, got {value.shape} and {eta.shape}")
+    weight = np.full(len(value), np.nan) if weights is None else np.asarray(weights, dtype=np.float64)
+    if weight.shape != value.shape:
+        raise ValueError(f"values and weights must be equal vectors, got {value.shape} and {weight.shape}")
     regions: Sequence[tuple[float | None, float | None]] = [(None, None)] if eta is None else list(eta_bins)
     out = []
     for lowest, highest in bins:
@@ -401,18 +410,17 @@ def summarise(
         inside = (count >= lowest) & (count <= highest) & np.isfinite(value)
         for low, high in regions:
             if eta is None or low is None or high is None:
-                chosen = value[inside]
+                chosen = inside
             elif low >= high:
                 raise ValueError(f"pseudorapidity bin ({low}, {high}): the lower edge must be below the upper")
             else:
-                chosen = value[inside & (eta >= low) & (eta < high)]
-            out.append(
-                BinSummary(lowest=lowest, highest=highest, eta_lowest=low, eta_highest=high, **_statistics(chosen))
-            )
+                chosen = inside & (eta >= low) & (eta < high)
+            figures = _statistics(value[chosen], weight[chosen])
+            out.append(BinSummary(lowest=lowest, highest=highest, eta_lowest=low, eta_highest=high, **figures))
     return tuple(out)
 
 
-def _statistics(values: FloatArray) -> dict[str, Any]:
+def _statistics(values: FloatArray, weights: FloatArray) -> dict[str, Any]:
     """Fields of `BinSummary` beyond the limits of the bin."""
     n = len(values)
     if not n:
@@ -426,6 +434,7 @@ def _statistics(values: FloatArray) -> dict[str, Any]:
         "mean": float(values.mean()),
         "median_error": (high - low) / 2,
         "width": (upper - lower) / 2,
+        "weighted_mean": float(values @ weights / weights.sum()) if weights.sum() > 0 else float("nan"),
     }
 
 
@@ -438,6 +447,8 @@ class Comparison:
     occupancies : ndarray of int64, shape (n,)
     etas : ndarray of float64, shape (n,), or None
         Pseudorapidity, if it is known.
+    energies : ndarray of float64, shape (n,)
+        True module sums, the weights of `BinSummary.weighted_mean`.
     emd : ndarray of float64, shape (n,)
         `earth_movers_distance`, in low-density cells.
     telescoping : ndarray of float64, shape (n,)
@@ -450,6 +461,7 @@ class Comparison:
 
     occupancies: IntArray
     etas: FloatArray | None
+    energies: FloatArray
     emd: FloatArray
     telescoping: FloatArray
     response: FloatArray
@@ -480,7 +492,9 @@ class Comparison:
             raise ValueError("no pseudorapidity is known for these images: CALQ tables do not carry it")
         etas = self.etas if by_eta else None
         return {
-            name: summarise(getattr(self, name), self.occupancies, bins, etas=etas, eta_bins=eta_bins)
+            name: summarise(
+                getattr(self, name), self.occupancies, bins, etas=etas, eta_bins=eta_bins, weights=self.energies
+            )
             for name in QUANTITIES
         }
 
@@ -520,6 +534,7 @@ def compare(
     return Comparison(
         occupancies=hits,
         etas=eta,
+        energies=total,
         emd=earth_movers_distance(a, b),
         telescoping=np.where(total > 0, telescoping_distance(a * scale, b * scale), np.nan),
         response=module_energy_response(a, b),

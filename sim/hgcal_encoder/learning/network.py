@@ -12,7 +12,7 @@ import numpy as np
 
 from sim.fixed_point import Overflow, Rounding
 from sim.hgcal_encoder.detector.geometry import N_TRIGGER_CELLS, image_8x8
-from sim.hgcal_encoder.learning.decoder import Decoder, TrainedModel
+from sim.hgcal_encoder.learning.decoder import SUM_FEATURES, Decoder, TrainedModel
 from sim.hgcal_encoder.learning.training_images import Float64, Int64, physics_multiplexer
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
@@ -68,7 +68,7 @@ class Network:
             # truncation costs each latent half a step per active product
             "dense_bias": variable("dense_bias", np.full(spec.latents, 0.4)),
         }
-        sizes = (spec.latents + 2, *units, N_TRIGGER_CELLS)
+        sizes = (spec.latents + SUM_FEATURES, *units, N_TRIGGER_CELLS)
         self.decoder_variables: dict[str, Any] = {}
         if decoder == "mlp":
             for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
@@ -176,9 +176,12 @@ class Network:
             x = tf.concat([x, sums], axis=1)
             layers = len(d) // 2
             for i in range(layers):
-                x = x @ d[f"weight{i}"] + d[f"bias{i}"]
+                y = x @ d[f"weight{i}"] + d[f"bias{i}"]
                 if i < layers - 1:
-                    x = tf.nn.relu(x)
+                    y = tf.nn.relu(y)
+                    if y.shape[1] == x.shape[1]:
+                        y += x
+                x = y
             return x
         x = tf.reshape(tf.nn.relu(x @ d["dense"] + d["dense_bias"]), [-1, 4, 4, 8])
         n = tf.shape(x)[0]
@@ -207,7 +210,11 @@ class Network:
             weights=Weights(spec=spec, **codes),
             decoder=Decoder(
                 kind=self.decoder,
-                arrays={name: value.numpy() for name, value in self.decoder_variables.items()},
+                # what a file of it holds
+                arrays={
+                    name: value.numpy().astype(np.float16).astype(np.float32)
+                    for name, value in self.decoder_variables.items()
+                },
                 latent_fraction=spec.latent.fraction,
             ),
             elinks=elinks,

@@ -43,16 +43,18 @@ class _Distribution:
 
     def __init__(self) -> None:
         self._counts = np.zeros(_CELLS + 1, np.uint32)
-        self._sum = 0.0
+        self._sum = self._weighted = self._weight = 0.0
         self._total = 0
 
-    def add(self, values: Float64) -> None:
+    def add(self, values: Float64, weights: Float64) -> None:
         mantissa, exponent = np.frexp(np.clip(values, 0.0, np.nextafter(2.0**_HIGHEST, 0)))
         # frexp gives 0.5 <= mantissa < 1, so the power of two below is exponent - 1; cell 0 is everything near 0
         cell = (exponent - 1 - _LOWEST) * _STEPS + ((2.0 * mantissa - 1.0) * _STEPS).astype(np.int64) + 1
         cell[values < 2.0**_LOWEST] = 0
         self._counts += np.bincount(cell, minlength=_CELLS + 1).astype(np.uint32)
         self._sum += math.fsum(values)
+        self._weighted += math.fsum(values * weights)
+        self._weight += math.fsum(weights)
         self._total += len(values)
 
     def summary(self, which: _Bin) -> BinSummary:
@@ -67,7 +69,7 @@ class _Distribution:
         )
         return BinSummary(
             **_limits(which), count=n, median=median, mean=self._sum / n, median_error=(high - low) / 2,
-            width=(upper - lower) / 2,
+            width=(upper - lower) / 2, weighted_mean=self._weighted / self._weight if self._weight else float("nan"),
         )  # fmt: skip
 
     def _quantile(self, ends: NDArray[np.int64], share: float) -> float:
@@ -138,7 +140,8 @@ class StreamedComparison:
             found = self._bins.setdefault(which, {name: _Distribution() for name in QUANTITIES})
             for name in QUANTITIES:
                 values = getattr(part, name)[inside]
-                found[name].add(values[np.isfinite(values)])
+                known = np.isfinite(values)
+                found[name].add(values[known], part.energies[inside][known])
 
     def summarise(self, bins: Sequence[tuple[int, int]], *, by_eta: bool = False) -> dict[str, tuple[BinSummary, ...]]:
         """Summaries of all quantities by name, in `BINS` or `FINE_BINS`; with `by_eta` in `BINS` and `ETA_BINS`."""

@@ -29,6 +29,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,22 @@ from sim.hgcal_encoder.learning.metric import (
     summarise,
 )
 from sim.hgcal_encoder.learning.network import Network, import_tensorflow
-from sim.hgcal_encoder.learning.training_images import BATCH_MIX, Float32, Int64, TrainingSet
+from sim.hgcal_encoder.learning.training_images import BATCH_MIX, Float32, Images, Int64, TrainingSet
 from sim.hgcal_encoder.normalise import normalise
 from sim.hgcal_encoder.settings import bits_per_latent
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 
-__all__ = ["History", "TrainingPlan", "fingerprint", "train", "training_device", "validation_score", "verify_latents"]
+__all__ = [
+    "History",
+    "TrainingPlan",
+    "fingerprint",
+    "sent_latents",
+    "train",
+    "training_device",
+    "validation_score",
+    "verify_latents",
+]
 
 
 # ---------------------------------------------------------------------------------------------------- training
@@ -129,7 +139,7 @@ class TrainingPlan:
     seed: int
     loss: str = "emd"
     decoder: str = "mlp"
-    units: tuple[int, ...] = (512, 512)
+    units: tuple[int, ...] = (384, 384, 384)
     batch: int = 512
     learning_rate: float = 2e-3
     phases: tuple[float, float] = (0.1, 0.85)
@@ -185,18 +195,21 @@ def validation_score(shares: Float32, decoded: Float32) -> tuple[float, tuple[Bi
     return float(np.mean([b.mean for b in bins if b.count])), bins
 
 
-def fingerprint(plan: TrainingPlan, charges: Int64, start: TrainedModel | Weights | None) -> dict[str, str]:
+def fingerprint(plan: TrainingPlan, images: Images, start: TrainedModel | Weights | None) -> dict[str, str]:
     """What a checkpoint must have in common with the training that resumes it, as text by name."""
     out = {field.name: str(getattr(plan, field.name)) for field in fields(plan) if field.name != "max_seconds"}
     out["spec"] = plan.spec.to_toml()
-    out["images"] = hashlib.sha256(charges.tobytes()).hexdigest()
+    digest = hashlib.sha256()
+    for part in (images.charges, images.seen, images.pedestals):
+        digest.update(np.ascontiguousarray(part))
+    out["images"] = digest.hexdigest()
     weights = start.weights if isinstance(start, TrainedModel) else start
     out["start"] = hashlib.sha256(weights.to_image()).hexdigest() if weights is not None else "random"
     return out
 
 
 def train(
-    charges: Int64,
+    images: Images,
     plan: TrainingPlan,
     *,
     start: TrainedModel | Weights | None = None,
@@ -210,8 +223,8 @@ def train(
 
     Parameters
     ----------
-    charges : ndarray of int64, shape (n, 48)
-        Calibrated charges in trigger cell order, as from `simulate_images`.
+    images : Images
+        As from `simulate_images`.
     plan : TrainingPlan
     start : TrainedModel or Weights, optional
         What to continue from (fine-tuning).  Where the decoder is missing or of another shape, the encoder stays
@@ -246,15 +259,15 @@ def train(
     if resume and checkpoint is None:
         raise ValueError("resume: expected the checkpoint to resume from")
     import_tensorflow()
-    run = _Run(charges, plan, start)
+    run = _Run(images, plan, start)
     if resume and checkpoint is not None:
         run.restore(checkpoint)
         if advance is not None:
             advance(run.number)
     begin = time.monotonic() - run.elapsed
     with _event_writer(tensorboard) as write:
-        for pixels, sums, shares in run.data.batches(plan.batch, plan.steps, run.number + 1) if not run.ended else ():
-            run.step(pixels, sums, shares, write)
+        for inputs, sums, shares in run.data.batches(plan.batch, plan.steps, run.number + 1) if not run.ended else ():
+            run.step(inputs, sums, shares, write)
             run.elapsed = time.monotonic() - begin
             run.done = max(run.number / plan.steps, run.elapsed / plan.max_seconds if plan.max_seconds else 0.0)
             due = run.done * plan.validations >= len(run.records) + 1 or run.done >= 1.0
@@ -268,7 +281,7 @@ def train(
                 advance(1)
             if run.ended:
                 break
-    return run.result(charges)
+    return run.result(images.seen[:2000])
 
 
 def training_device() -> str:
@@ -303,7 +316,7 @@ class _Run:
     BETAS = (0.9, 0.99)
     EPSILON = 1e-7
 
-    def __init__(self, charges: Int64, plan: TrainingPlan, start: TrainedModel | Weights | None) -> None:
+    def __init__(self, images: Images, plan: TrainingPlan, start: TrainedModel | Weights | None) -> None:
         self.tf, self.plan = import_tensorflow(), plan
         tf = self.tf
         self.network = Network(
@@ -312,8 +325,11 @@ class _Run:
         self.thaw = 0.0
         if start is not None and not self.network.load(start):
             self.thaw = 0.1
-        self.fingerprint = fingerprint(plan, charges, start)
-        self.data = TrainingSet(charges, plan.spec, seed=plan.seed)
+        self.fingerprint = fingerprint(plan, images, start)
+        # latents of an encoder that stays are computed once
+        encode = partial(sent_latents, self.network.model(plan.elinks)) if plan.freeze_encoder else None
+        self._latents = self.network.latents if encode is None else tf.identity
+        self.data = TrainingSet(images, plan.spec, seed=plan.seed, encode=encode)
         self.held = self.data.validation(3000)
         self.variables = self.network.encoder_variables | {
             f"decoder_{name}": value for name, value in self.network.decoder_variables.items()
@@ -332,7 +348,7 @@ class _Run:
         self._losses = Losses(self.network)
         self._compiled: dict[tuple[str, bool], Any] = {}
         self._decode = tf.function(
-            lambda pixels, sums: self.network.shares(self.network.outputs(self.network.latents(pixels), sums)),
+            lambda inputs, sums: self.network.shares(self.network.outputs(self._latents(inputs), sums)),
             autograph=False,
         )
 
@@ -341,13 +357,13 @@ class _Run:
         """Whether nothing is left to do."""
         return self.stopped or self.done >= 1.0
 
-    def step(self, pixels: Float32, sums: Float32, shares: Float32, write: Callable[[str, float, int], None]) -> None:
+    def step(self, inputs: Float32, sums: Float32, shares: Float32, write: Callable[[str, float, int], None]) -> None:
         """One step of the optimiser."""
         self.number += 1
         rate = self.plan.rate(self.number, self.done)
         frozen = self.plan.freeze_encoder or self.done < self.thaw
         update = self._update(self.plan.kind(self.done), frozen)
-        loss = float(update(pixels, sums, shares, np.float32(rate), np.float32(self.number)))
+        loss = float(update(inputs, sums, shares, np.float32(rate), np.float32(self.number)))
         if not math.isfinite(loss):
             raise RuntimeError(f"the loss is no longer finite at step {self.number}: lower the learning rate")
         self.recent.append(loss)
@@ -364,9 +380,9 @@ class _Run:
         limit = 5.0 if kind == "cross-entropy" else 1.0
 
         @tf.function(autograph=False)
-        def update(pixels: Any, sums: Any, shares: Any, rate: Any, number: Any) -> Any:
+        def update(inputs: Any, sums: Any, shares: Any, rate: Any, number: Any) -> Any:
             with tf.GradientTape() as tape:
-                loss = self._losses(kind, network.outputs(network.latents(pixels), sums), shares, sums)
+                loss = self._losses(kind, network.outputs(self._latents(inputs), sums), shares, sums)
             gradients = tape.gradient(loss, [self.variables[name] for name in names])
             gradients, _ = tf.clip_by_global_norm(gradients, limit)
             first, second = self.BETAS
@@ -391,8 +407,8 @@ class _Run:
 
     def validate(self, write: Callable[[str, float, int], None]) -> str:
         """Score the images set aside, remember the best weights, decide whether to go on."""
-        pixels, sums, shares = self.held
-        score, bins = validation_score(shares, self._decode(pixels, sums).numpy())
+        inputs, sums, shares = self.held
+        score, bins = validation_score(shares, self._decode(inputs, sums).numpy())
         loss = float(np.mean(self.recent))
         self.recent = []
         self.records.append((self.number, self.elapsed, loss, score))
@@ -453,12 +469,12 @@ class _Run:
         for name in self._SCALARS:
             setattr(self, name, state[name])
 
-    def result(self, charges: Int64) -> tuple[TrainedModel, History]:
-        """The best weights as a model, verified against the golden model on the first images."""
+    def result(self, seen: Int64) -> tuple[TrainedModel, History]:
+        """The best weights as a model, verified against the golden model on these charges."""
         for name, value in self.variables.items():
             value.assign(self.best[name])
         model = self.network.model(self.plan.elinks)
-        verify_latents(model, self.network.latents, charges[:2000])
+        verify_latents(model, self.network.latents, seen)
         step, seconds, loss, validation = (tuple(column) for column in zip(*self.records, strict=True))
         history = History(
             step=step,
@@ -475,6 +491,14 @@ def _short(text: str | None) -> str:
     return "absent" if text is None else text if len(text) <= 24 else f"{text[:12]}..."
 
 
+def sent_latents(model: TrainedModel, seen: Int64, engine: Engine = Engine.NUMBA) -> Int64:
+    """Latents of the golden model for charges that the chip sees, (n, 48), as they arrive at the decoder."""
+    latents = Encoder(model.spec, model.weights, engine=engine).latents(
+        np.ascontiguousarray(seen[:, model.multiplexer])
+    )
+    return truncate_latents(latents, model.kept_bits, model.spec.latent.width)
+
+
 def verify_latents(model: TrainedModel, latents: Callable[[Any], Any], charges: Int64) -> None:
     """Prove that the training's forward pass is the chip's arithmetic.
 
@@ -484,19 +508,15 @@ def verify_latents(model: TrainedModel, latents: Callable[[Any], Any], charges: 
     latents : callable
         Training-time latent codes of pixel codes.
     charges : ndarray of int64, shape (n, 48)
+        Calibrated charges as the chip sees them.
 
     Raises
     ------
     RuntimeError
         If a latent differs from the golden model's.
     """
-    inputs = np.ascontiguousarray(charges[:, model.multiplexer])
-    expected = truncate_latents(
-        Encoder(model.spec, model.weights, engine=Engine.NUMPY).latents(inputs),
-        model.kept_bits,
-        model.spec.latent.width,
-    )
-    _, pixels = normalise(inputs, model.spec.pixel)
+    expected = sent_latents(model, charges, Engine.NUMPY)
+    _, pixels = normalise(charges[:, model.multiplexer], model.spec.pixel)
     found = np.rint(np.asarray(latents(pixels.astype(np.float32)))).astype(np.int64)
     wrong = np.argwhere(found != expected)
     if wrong.size:

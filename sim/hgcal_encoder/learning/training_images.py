@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sim.hgcal_encoder.detector.detector import Detector
 from sim.hgcal_encoder.detector.digitisation import Digitisation
-from sim.hgcal_encoder.detector.generator import Generator
+from sim.hgcal_encoder.detector.generator import Generator, ModuleImages
 from sim.hgcal_encoder.detector.geometry import N_TRIGGER_CELLS, econ_t_inputs
 from sim.hgcal_encoder.detector.particles import (
     ELECTROMAGNETIC,
@@ -22,11 +22,22 @@ from sim.hgcal_encoder.detector.particles import (
     SingleParticles,
     TopPairs,
 )
+from sim.hgcal_encoder.front_end import pedestals, seen_charges, sent_codes
 from sim.hgcal_encoder.learning.decoder import sum_features
 from sim.hgcal_encoder.normalise import normalise, sum_code
+from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import EncoderSpec
 
-__all__ = ["Recipe", "SimulatedImages", "TrainingSet", "physics_multiplexer", "recipes", "simulate_images"]
+__all__ = [
+    "PLAIN",
+    "Images",
+    "Recipe",
+    "SimulatedImages",
+    "TrainingSet",
+    "physics_multiplexer",
+    "recipes",
+    "simulate_images",
+]
 
 
 Float32 = NDArray[np.float32]
@@ -41,6 +52,8 @@ BATCH_MIX: tuple[tuple[int, int, float], ...] = (
     (8, 15, 0.23),
     (16, 48, 0.22),
 )
+#: Settings that charges of a file are sent with if nothing else is known: low density, calibration 1.
+PLAIN = Settings(high_density=False)
 
 
 # ------------------------------------------------------------------------------------------------------ data
@@ -92,40 +105,92 @@ def recipes() -> tuple[Recipe, ...]:
     return (*isolated, *overlaid)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Images:
+    """Modules to train on.
+
+    Attributes
+    ----------
+    charges : ndarray of float32, shape (n, 48)
+        Charges before they are encoded for the chip, in trigger cell order: what the decoder is to give back.
+    seen : ndarray of int64, shape (n, 48)
+        Calibrated charges (CALQ) that the chip has of them.
+    pedestals : ndarray of int64, shape (n,)
+        Sum of the pedestals of a module's 48 cells, each what `seen` has where nothing was sent.
+    """
+
+    charges: Float32
+    seen: Int64
+    pedestals: Int64
+
+    def __post_init__(self) -> None:
+        shapes = (self.charges.shape, self.seen.shape, (*self.pedestals.shape, N_TRIGGER_CELLS))
+        if len(set(shapes)) > 1 or self.charges.ndim != 2:
+            raise ValueError(f"images: expected charges and seen (n, 48) and pedestals (n,), got {shapes}")
+
+    def __len__(self) -> int:
+        return len(self.seen)
+
+    def __getitem__(self, rows: NDArray[np.bool_]) -> Images:
+        return Images(charges=self.charges[rows], seen=self.seen[rows], pedestals=self.pedestals[rows])
+
+    @classmethod
+    def of_charges(cls, charges: Int64, settings: Settings | None = None) -> Images:
+        """Charges of a file as a chip with these settings has them; without settings they need no encoding.
+
+        Parameters
+        ----------
+        charges : ndarray of int64, shape (n, 48)
+            Trigger cell order.
+        settings : Settings, optional
+        """
+        seen, empty = charges, np.zeros(N_TRIGGER_CELLS, np.int64)
+        if settings is not None:
+            seen, empty = seen_charges(charges, settings), pedestals(settings)
+        return cls(charges=charges.astype(np.float32), seen=seen, pedestals=np.full(len(charges), empty.sum()))
+
+
+def _as_calibrated(modules: ModuleImages) -> Images:
+    """Modules as chips with their own density and calibration see them."""
+    return Images(
+        charges=modules.unencoded, seen=modules.charges, pedestals=modules.pedestals.sum(axis=1, dtype=np.int64)
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class SimulatedImages:
     """Module images of all `recipes`.
 
     Attributes
     ----------
-    charges : ndarray of int64, shape (n, 48)
-        Trigger cell order; no empty image.
+    images : Images
+        None empty.
     etas : ndarray of float64, shape (n,)
         Pseudorapidity of the module.
     origin : dict
         Images by recipe.
     """
 
-    charges: Int64
+    images: Images
     etas: Float64
     origin: dict[str, int]
 
 
 def simulate_images(
-    *, seed: int, scale: float = 1.0, pedestal: float = 0.5, progress: Callable[[str], None] | None = None
+    *, seed: int, scale: float = 1.0, plain: float = 0.6, progress: Callable[[str], None] | None = None
 ) -> SimulatedImages:
-    """Simulated module images from all `recipes`.
+    """Simulated module images from all `recipes`, each as a chip sees it.
 
-    Some of the images keep the pedestal that the chip's decoding gives to code 0; the others read 0 there, as public
-    charge files do.
+    Some modules reach the chip as the charges of a file do (`PLAIN`), with a pedestal of one count in every cell; the
+    others with density and calibration of their own, which leave a pedestal of at most a few counts in dense modules.
 
     Parameters
     ----------
     seed : int
     scale : float, optional
         On the number of crossings of every recipe; 1 gives about 2.7 million images.
-    pedestal : float, optional
-        Share of images with pedestal.
+    plain : float, optional
+        Share of modules with settings `PLAIN`.
     progress : callable, optional
         Told a line of text per recipe.
 
@@ -135,10 +200,10 @@ def simulate_images(
     """
     if not scale > 0:
         raise ValueError(f"scale must be positive, got {scale}")
-    if not 0.0 <= pedestal <= 1.0:
-        raise ValueError(f"pedestal must be a share between 0 and 1, got {pedestal}")
+    if not 0.0 <= plain <= 1.0:
+        raise ValueError(f"plain must be a share between 0 and 1, got {plain}")
     detector = Detector()
-    parts: list[tuple[NDArray[np.int32], Float64]] = []
+    parts: list[tuple[Images, Float64]] = []
     origin: dict[str, int] = {}
     for number, recipe in enumerate(recipes()):
         rng = np.random.default_rng([seed, number])
@@ -149,57 +214,77 @@ def simulate_images(
             digitisation=Digitisation(leakage=recipe.leakage),
         )
         count = 0
-        for images in generator.stream(max(round(recipe.crossings * scale), 1)):
-            rows = np.flatnonzero((images.codes > 0).any(axis=1))
+        for modules in generator.stream(max(round(recipe.crossings * scale), 1)):
+            rows = np.flatnonzero((modules.codes > 0).any(axis=1))
             if len(rows) > recipe.images_per_crossing:
                 rows = rng.choice(rows, recipe.images_per_crossing, replace=False)
-            charges = images.charges[rows]
-            bare = rng.random(len(rows)) >= pedestal
-            charges = np.where(bare[:, None] & (images.codes[rows] == 0), 0, charges)
-            kept = charges.any(axis=1)
-            parts.append((charges[kept].astype(np.int32), images.eta[rows][kept]))
-            count += int(kept.sum())
+            chosen = modules[rows]
+            filed = rng.random(len(rows)) < plain
+            counts = chosen.unencoded.astype(np.int64)
+            # what the sender drops in whole is nothing to learn from
+            filed_rows = filed & (sent_codes(counts, PLAIN) > 0).any(axis=1)
+            parts += [
+                (Images.of_charges(counts[filed_rows], PLAIN), chosen.eta[filed_rows]),
+                (_as_calibrated(chosen[~filed]), chosen.eta[~filed]),
+            ]
+            count += int(filed_rows.sum() + (~filed).sum())
         origin[recipe.name] = count
         if progress is not None:
             progress(f"{recipe.name}: {count} images")
+    images = [part for part, _ in parts]
     return SimulatedImages(
-        charges=np.concatenate([charges for charges, _ in parts]).astype(np.int64),
+        images=Images(
+            charges=np.concatenate([part.charges for part in images]),
+            seen=np.concatenate([part.seen for part in images]),
+            pedestals=np.concatenate([part.pedestals for part in images]),
+        ),
         etas=np.concatenate([etas for _, etas in parts]),
         origin=origin,
     )
 
 
 class TrainingSet:
-    """Charges prepared for training: network inputs, sum codes, and the shares to be reproduced.
+    """Images prepared for training: network inputs, what the decoder knows of the sum, and the shares to reproduce.
 
     Parameters
     ----------
-    charges : ndarray of int64, shape (n, 48)
-        Trigger cell order, no empty image.
+    images : Images
     spec : EncoderSpec
     validation : float, optional
         Share set aside for validation.
     seed : int, optional
         Of the split and of the batches.
+    encode : callable, optional
+        Makes of charges that the chip sees, (n, 48), what is to be yielded instead of pixels: the latents of an encoder
+        that does not change.
     """
 
-    def __init__(self, charges: Int64, spec: EncoderSpec, *, validation: float = 0.05, seed: int = 0) -> None:
+    def __init__(
+        self,
+        images: Images,
+        spec: EncoderSpec,
+        *,
+        validation: float = 0.05,
+        seed: int = 0,
+        encode: Callable[[Int64], Int64] | None = None,
+    ) -> None:
         if not 0.0 < validation < 1.0:
             raise ValueError(f"validation must be between 0 and 1, got {validation}")
         self._seed = seed
-        charges = charges[np.random.default_rng(seed).permutation(len(charges))]
-        sums, pixels = normalise(charges[:, physics_multiplexer(spec)], spec.pixel)
-        if (sums == 0).any():
-            raise ValueError(f"charges[{int(np.argmin(sums))}]: an empty image has no shares")
-        self._pixels = pixels.astype(np.uint16)
-        self._codes = sum_code(sums).astype(np.uint16)
-        self._shares = (charges / sums[:, None]).astype(np.float32)
-        # a pedestal of single counts is no hit: the class is what stands out above it
-        hits = (charges > charges.min(axis=1, keepdims=True)).sum(axis=1)
-        split = round(len(charges) * (1.0 - validation))
-        if not 0 < split < len(charges):
-            raise ValueError(f"{len(charges)} images are too few to set a share of {validation} aside for validation")
-        self._validation = np.arange(split, len(charges))
+        order = np.random.default_rng(seed).permutation(len(images))
+        seen, charges = images.seen[order], images.charges[order]
+        sums, pixels = normalise(seen[:, physics_multiplexer(spec)], spec.pixel)
+        totals = charges.sum(axis=1, keepdims=True)
+        if (empty := np.flatnonzero((totals[:, 0] <= 0) | (sums == 0))).size:
+            raise ValueError(f"images[{order[empty[0]]}]: an empty image has no shares")
+        self._inputs = (pixels if encode is None else encode(seen)).astype(np.uint16)
+        self._sums = sum_features(sum_code(sums), images.pedestals[order])
+        self._shares = (charges / totals).astype(np.float32)
+        hits = (charges > 0).sum(axis=1)
+        split = round(len(images) * (1.0 - validation))
+        if not 0 < split < len(images):
+            raise ValueError(f"{len(images)} images are too few to set a share of {validation} aside for validation")
+        self._validation = np.arange(split, len(images))
         self._classes = [
             (np.flatnonzero((hits[:split] >= low) & (hits[:split] <= high)), share) for low, high, share in BATCH_MIX
         ]
@@ -209,8 +294,8 @@ class TrainingSet:
 
     def _rows(self, rows: Int64) -> tuple[Float32, Float32, Float32]:
         return (
-            self._pixels[rows].astype(np.float32),
-            sum_features(self._codes[rows].astype(np.int64)),
+            self._inputs[rows].astype(np.float32),
+            self._sums[rows],
             self._shares[rows],
         )
 
@@ -230,9 +315,9 @@ class TrainingSet:
 
         Yields
         ------
-        pixels : ndarray of float32, shape (size, 48)
-            Integer codes of ``spec.pixel`` on the network's inputs.
-        sums : ndarray of float32, shape (size, 2)
+        inputs : ndarray of float32, shape (size, 48) or (size, latents)
+            Integer codes of ``spec.pixel`` on the network's inputs, or what `encode` made of the charges.
+        sums : ndarray of float32, shape (size, 4)
             `decoder.sum_features`.
         shares : ndarray of float32, shape (size, 48)
             Trigger cell order.

@@ -19,8 +19,9 @@ from flows.campaign.physics import (
 from flows.report.campaign_plots import sensitivity_svg
 from sim.fixed_point import Overflow, Rounding
 from sim.hgcal_encoder.encoder import Encoder
-from sim.hgcal_encoder.learning.decoder import Decoder, TrainedModel
+from sim.hgcal_encoder.learning.decoder import Decoder, TrainedModel, truncate_latents
 from sim.hgcal_encoder.learning.metric import earth_movers_distance, telescoping_distance
+from sim.hgcal_encoder.normalise import sum_code
 from sim.hgcal_encoder.spec import ECON_T, ECON_T_EXACT, TNS_2021, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 
@@ -87,14 +88,14 @@ def test_place_of_every_bit_is_that_of_the_image() -> None:
 @pytest.mark.parametrize("elinks", [2, 5])
 def test_sensitivity_equals_brute_force(sample: Sample, elinks: int) -> None:
     model = TrainedModel.load(f"econ_t_{elinks}elinks")
-    few = replace(sample, charges=sample.charges[:6])
+    few = replace(sample, images=sample.images[:6])
     found = weight_sensitivity(model, few)
-    before = model.reconstruct(few.charges)
-    emd = earth_movers_distance(few.charges, before)
+    before = model.reconstruct(few.charges, few.pedestals)
+    emd = earth_movers_distance(few.truth, before)
     np.testing.assert_allclose(found.emd, emd, rtol=1e-6)
     for bit in some_bits(model.spec, np.random.default_rng(1), 12):
-        after = replace(model, weights=flipped_image(model.weights, bit)).reconstruct(few.charges)
-        then = earth_movers_distance(few.charges, after)
+        after = replace(model, weights=flipped_image(model.weights, bit)).reconstruct(few.charges, few.pedestals)
+        then = earth_movers_distance(few.truth, after)
         np.testing.assert_allclose(found.emd_change[bit], (then - emd).mean(), atol=2e-6)
         np.testing.assert_allclose(found.emd_shift[bit], np.abs(then - emd).mean(), atol=2e-6)
         np.testing.assert_allclose(found.median_change[bit], np.median(then) - np.median(emd), atol=2e-6)
@@ -107,7 +108,7 @@ def test_sensitivity_equals_brute_force(sample: Sample, elinks: int) -> None:
 
 
 def test_sensitivities_are_kept_and_drawn(sample: Sample, tmp_path: Path) -> None:
-    found = weight_sensitivity(TrainedModel.load("econ_t_5elinks"), replace(sample, charges=sample.charges[:2]))
+    found = weight_sensitivity(TrainedModel.load("econ_t_5elinks"), replace(sample, images=sample.images[:2]))
     found.save(tmp_path / "s.npz")
     again = Sensitivity.load(tmp_path / "s.npz")
     assert (again.spec, again.elinks, again.source) == (found.spec, 5, sample.source)
@@ -130,6 +131,9 @@ def test_sample_is_what_it_says(sample: Sample) -> None:
     assert (sample.images.codes > 0).any(axis=1).all()
     np.testing.assert_array_equal(np.bincount(sample.images.bx), [8, 8, 8])
     np.testing.assert_array_equal(physics_sample(24, seed=5).charges, sample.charges)
+    assert np.abs(sample.charges - sample.truth).max() > 0
+    empty = sample.images.codes == 0
+    np.testing.assert_array_equal(sample.charges[empty], sample.pedestals[empty])
     with pytest.raises(ValueError, match="at least 1"):
         physics_sample(0)
 
@@ -138,9 +142,9 @@ def test_sample_is_what_it_says(sample: Sample) -> None:
 def tiny_model() -> TrainedModel:
     """A network of 44 parameters with a small decoder of random weights."""
     rng = np.random.default_rng(4)
-    sizes = [TINY.latents + 2, 12, 48]
-    arrays = {f"weight{i}": rng.normal(0, 0.6, sizes[i : i + 2]).astype(np.float32) for i in range(2)}
-    arrays |= {f"bias{i}": rng.normal(0, 0.2, sizes[i + 1]).astype(np.float32) for i in range(2)}
+    sizes = [TINY.latents + 4, 12, 12, 48]
+    arrays = {f"weight{i}": rng.normal(0, 0.5, sizes[i : i + 2]).astype(np.float32) for i in range(3)}
+    arrays |= {f"bias{i}": rng.normal(0, 0.2, sizes[i + 1]).astype(np.float32) for i in range(3)}
     weights = Weights.from_codes(rng.integers(-8, 24, TINY.parameters), TINY)
     decoder = Decoder(kind="mlp", arrays=arrays)
     return TrainedModel(weights=weights, decoder=decoder, elinks=1, kept_bits=9, multiplexer=np.arange(48))
@@ -149,11 +153,13 @@ def tiny_model() -> TrainedModel:
 def test_loss_is_the_telescoping_distance_of_the_chip(sample: Sample) -> None:
     model = TrainedModel.load("econ_t_3elinks")
     sums = sample.charges.sum(1, keepdims=True)
-    decoded = model.reconstruct(sample.charges)
-    decoded /= decoded.sum(1, keepdims=True)
+    encoder = Encoder(model.spec, model.weights)
+    latents = truncate_latents(encoder.latents(sample.charges[:, model.multiplexer]), model.kept_bits)
+    decoded = model.decoder.shares(latents, sum_code(sums[:, 0]), sample.pedestals)
     # the decoder is told the sum by its code: within the code's step
     scale = sums / 2.0 ** np.floor(np.log2(sums))
-    expected = telescoping_distance(sample.charges / sums * scale, decoded * scale).mean()
+    truth = sample.truth / sample.truth.sum(1, keepdims=True)
+    expected = telescoping_distance(truth * scale, decoded * scale).mean()
     gradient = LossGradient(model, sample)
     assert gradient(gradient.start)[0] == pytest.approx(expected, rel=0.1)
 

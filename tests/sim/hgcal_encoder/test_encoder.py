@@ -18,7 +18,7 @@ from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.example_specs import random_spec
 from sim.hgcal_encoder.files.settings_files import load_settings
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
-from sim.hgcal_encoder.front_end import pedestals
+from sim.hgcal_encoder.front_end import by_trigger_cell, front_end, pedestals, seen_charges, sent_codes
 from sim.hgcal_encoder.grid import from_grid, to_grid
 from sim.hgcal_encoder.normalise import normalise, sum_code
 from sim.hgcal_encoder.settings import Settings, bits_per_latent, keep_mask
@@ -340,6 +340,51 @@ def test_empty_cells_have_half_a_step(high_density: bool, counts: int) -> None:
     empty = pack(np.zeros((3, 48), int), settings.word_order)
     trace = Encoder(ECON_T, Weights.random(ECON_T, rng), settings).trace(empty)
     assert (trace.charges == pedestals(settings)).all()
+
+
+def test_charges_become_the_codes_of_the_published_format() -> None:
+    """4E3M written out digit by digit: drop, then a leading one and three bits below it."""
+
+    def code(value: int, drop: int) -> int:
+        value >>= drop
+        if value < 8:
+            return value
+        shift = value.bit_length() - 4
+        return min((shift + 1) << 3 | (value >> shift) & 7, 127)
+
+    rng = np.random.default_rng(1)
+    charges = np.concatenate([np.arange(48 * 20), 2 ** rng.uniform(0, 22, 48 * 40)]).astype(np.int64).reshape(-1, 48)
+    for dense, drop in ((False, 1), (True, 3)):
+        found = sent_codes(charges, Settings(high_density=dense))
+        assert found.tolist() == [[code(value, drop) for value in row] for row in charges.tolist()]
+
+
+@pytest.mark.parametrize("order", list(WordOrder))
+def test_charges_of_a_file_arrive_as_their_words_do(order: WordOrder) -> None:
+    """Multiplexer, density and factors: sent as words and read by the front end, cell by cell."""
+    rng = np.random.default_rng(2)
+    select, factors = rng.permutation(48), rng.integers(300, 4096, 48)
+    factors[5] = 0
+    for dense in (False, True):
+        chip = Settings(select=select, factors=factors, high_density=dense, word_order=order)
+        charges = rng.integers(0, 20_000, (60, 48)) * (rng.random((60, 48)) < 0.3)
+        words = pack(sent_codes(charges, chip), order)
+        seen = seen_charges(charges, chip)
+        assert np.array_equal(seen[:, select], front_end(words, chip).charges)
+        assert np.array_equal(by_trigger_cell(front_end(words, chip).charges, chip), seen)
+        # within the half step of the code (1/16 of the charge), that of the sender, and the rounding to counts
+        lost = select[5]
+        assert not seen[:, lost].any()
+        kept = np.delete(np.arange(48), lost)
+        half = (
+            charges[:, kept] / 16
+            + by_trigger_cell(pedestals(chip), chip)[kept]
+            + by_trigger_cell(factors, chip)[kept] / 2048
+            + 1
+        )
+        assert (np.abs(seen - charges)[:, kept] <= half).all()
+    with pytest.raises(ValueError, match="multiplexer: expected each trigger cell once, got 7 2 times"):
+        seen_charges(charges, Settings(select=np.where(select == 3, 7, select)))
 
 
 def test_headers_of_links_that_are_not_aligned() -> None:

@@ -1,6 +1,7 @@
 """Training: its forward pass is the chip's arithmetic, its losses are what they say, it learns."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from sim.hgcal_encoder.learning.metric import earth_movers_distance, occupancy
 from sim.hgcal_encoder.learning.network import Network
 from sim.hgcal_encoder.learning.training_images import (
     BATCH_MIX,
+    Images,
     TrainingSet,
     physics_multiplexer,
     recipes,
@@ -35,19 +37,30 @@ ROUNDED = replace(
 )
 SMALL = replace(ECON_T, name="SMALL", kernel=(2, 2), stride=2, padding=(0, 0, 0, 0), filters=3, latents=5)
 
+OTHER_RULES = replace(
+    SMALL,
+    name="OTHER_RULES",
+    conv_product_rounding=Rounding.RND,
+    dense_product_rounding=Rounding.RND_CONV,
+    conv_sum_width=9,
+    dense_sum_width=11,
+    activation=replace(SMALL.activation, rounding=Rounding.RND_CONV, overflow=Overflow.WRAP),
+    latent=replace(SMALL.latent, rounding=Rounding.RND, overflow=Overflow.WRAP),
+)
+"""Every rounding, sums and results that wrap."""
+
 
 @pytest.fixture(scope="module")
-def charges():
+def simulated():
     """About ten thousand simulated images."""
-    images = simulate_images(seed=3, scale=0.006)
-    return images.charges, images.origin
+    return simulate_images(seed=3, scale=0.006)
 
 
 def _decoder(rng, latents):
     return Decoder(
         kind="mlp",
         arrays={
-            "weight0": rng.normal(0, 1, (latents + 2, 48)).astype(np.float32),
+            "weight0": rng.normal(0, 1, (latents + 4, 48)).astype(np.float32),
             "bias0": np.zeros(48, np.float32),
         },
     )
@@ -68,9 +81,9 @@ def _loaded_network(spec, weights, kept, decoder=None):
     return network, model
 
 
-@pytest.mark.parametrize("spec", [ECON_T, TNS_2021, ROUNDED, SMALL], ids=lambda s: s.name)
+@pytest.mark.parametrize("spec", [ECON_T, TNS_2021, ROUNDED, SMALL, OTHER_RULES], ids=lambda s: s.name)
 @pytest.mark.parametrize("kept", [9, 3])
-def test_forward_pass_is_the_chip(charges, spec, kept):
+def test_forward_pass_is_the_chip(simulated, spec, kept):
     """Random and extreme weights, real and extreme images: every latent as the golden model has it."""
     rng = np.random.default_rng(7)
     extreme = np.array([spec.weight.min_code, spec.weight.max_code, 0, -1])
@@ -79,7 +92,9 @@ def test_forward_pass_is_the_chip(charges, spec, kept):
         Weights.from_codes(rng.choice(extreme, spec.parameters), spec),
         Weights.from_codes(np.abs(Weights.random(spec, rng).to_codes()) % 32 // 4, spec),
     ]
-    images = np.concatenate([charges[0][:300], np.eye(48, dtype=np.int64) * 4_000_000, np.full((1, 48), 4_194_303)])
+    images = np.concatenate(
+        [simulated.images.seen[:300], np.eye(48, dtype=np.int64) * 4_000_000, np.full((1, 48), 4_194_303)]
+    )
     nonzero = 0
     for weights in choices:
         network, model = _loaded_network(spec, weights, kept)
@@ -92,7 +107,7 @@ def test_forward_pass_is_the_chip(charges, spec, kept):
     assert nonzero > 20 if kept == 9 else nonzero > 8
 
 
-def test_verification_notices_one_wrong_weight(charges):
+def test_verification_notices_one_wrong_weight(simulated):
     rng = np.random.default_rng(8)
     weights = Weights.random(ECON_T, rng)
     network, model = _loaded_network(ECON_T, weights, 9)
@@ -100,15 +115,15 @@ def test_verification_notices_one_wrong_weight(charges):
     codes[80] ^= 1
     other = replace(model, weights=Weights.from_codes(codes, ECON_T))
     with pytest.raises(RuntimeError, match="differ in .* latents, first at image"):
-        t.verify_latents(other, network.latents, charges[0][:300])
+        t.verify_latents(other, network.latents, simulated.images.seen[:300])
 
 
-def test_gradient_is_that_of_the_unrounded_network(charges):
+def test_gradient_is_that_of_the_unrounded_network(simulated):
     """Straight-through: derivative of the latents against finite differences of the same network in floating point."""
     rng = np.random.default_rng(9)
     weights = Weights.from_codes(np.clip(np.rint(rng.normal(2, 4, ECON_T.parameters)), -32, 31).astype(int), ECON_T)
     network, model = _loaded_network(ECON_T, weights, 9)
-    inputs = charges[0][:40][:, model.multiplexer]
+    inputs = simulated.images.seen[:40][:, model.multiplexer]
     pixels = normalise(inputs, ECON_T.pixel)[1].astype(np.float32)
     with tf.GradientTape() as tape:
         latents = network.latents(pixels)
@@ -128,9 +143,9 @@ def test_gradient_is_that_of_the_unrounded_network(charges):
     assert not np.delete(found, 3, axis=1).any()
 
 
-def test_multiscale_follows_the_exact_distance(charges):
+def test_multiscale_follows_the_exact_distance(simulated):
     rng = np.random.default_rng(10)
-    truth = charges[0][rng.permutation(len(charges[0]))[:600]]
+    truth = simulated.images.charges[rng.permutation(len(simulated.images))[:600]]
     truth = truth[occupancy(truth) > 2]
     p = truth / truth.sum(axis=1, keepdims=True)
     q = p * np.exp(rng.normal(0, 0.7, p.shape)) + 0.3 * np.roll(p, 1, axis=1)
@@ -142,63 +157,85 @@ def test_multiscale_follows_the_exact_distance(charges):
     assert np.median(value / exact) == pytest.approx(1.0, abs=0.2)
 
 
-def test_simulated_charges(charges):
-    images, origin = charges
+def test_simulated_charges(simulated):
+    images, origin = simulated.images, simulated.origin
     assert sum(origin.values()) == len(images)
     assert set(origin) == {recipe.name for recipe in recipes()}
     assert min(origin.values()) > 0
     assert sum(origin.values()) > 5000
-    assert images.any(axis=1).all()
-    hits = occupancy(images)
+    assert images.charges.any(axis=1).all()
+    hits = occupancy(images.charges)
     assert (hits <= 3).mean() > 0.3
     assert (hits >= 16).mean() > 0.02
     again = simulate_images(seed=3, scale=0.006)
-    assert np.array_equal(images, again.charges)
-    assert again.etas.shape == images.shape[:1]
+    assert np.array_equal(images.seen, again.images.seen)
+    assert np.array_equal(images.charges, again.images.charges)
+    assert again.etas.shape == images.charges.shape[:1]
     assert again.etas.min() > 1.4
     assert again.etas.max() < 3.2
 
 
-def test_pedestal_of_simulated_charges():
-    """Code 0 decodes to 1 or 4 counts before calibration: a few counts, in cells that read 0 without pedestal."""
-    bare = simulate_images(seed=4, scale=0.001, pedestal=0.0)
-    full = simulate_images(seed=4, scale=0.001, pedestal=1.0)
-    assert np.array_equal(bare.etas, full.etas)
-    assert (bare.charges == 0).mean() > 0.6
-    assert (full.charges == 0).mean() < (bare.charges == 0).mean() - 0.05
-    assert 1 <= full.charges[bare.charges == 0].max() <= 8
-    assert np.array_equal(bare.charges[bare.charges > 0], full.charges[bare.charges > 0])
-    with pytest.raises(ValueError, match="pedestal"):
-        simulate_images(seed=4, pedestal=1.5)
+def test_simulated_charges_are_what_words_give(simulated):
+    """A quarter of a step of 4E3M and a count of calibration at most beside the charge; in empty cells the pedestal."""
+    plain = simulate_images(seed=4, scale=0.001, plain=1.0).images
+    assert (plain.pedestals == 48).all()
+    assert (plain.seen[plain.charges < 2] == 1).all()
+    assert (plain.charges == np.rint(plain.charges)).all()
+    own = simulate_images(seed=4, scale=0.001, plain=0.0).images
+    # factors are below one: half a step of one count is nothing at low density, that of four at most a count or two
+    assert 0 < (own.pedestals > 0).mean() < 0.5
+    assert own.pedestals.max() <= 2 * 48
+    for images in (plain, own, simulated.images):
+        sent = images.charges >= 8
+        off = np.abs(images.seen - images.charges)[sent]
+        assert (off <= images.charges[sent] / 16 + 3).all()
+        assert off.mean() > 0.3
+    with pytest.raises(ValueError, match="plain"):
+        simulate_images(seed=4, plain=1.5)
 
 
-def test_batches_hold_the_mix(charges):
-    data = TrainingSet(charges[0], ECON_T, seed=1)
+def test_batches_hold_the_mix(simulated):
+    data = TrainingSet(simulated.images, ECON_T, seed=1)
     pixels, sums, shares = (np.concatenate(parts) for parts in zip(*data.batches(400, 5), strict=True))
     assert pixels.shape == shares.shape == (2000, 48)
+    assert sums.shape == (2000, 4)
     assert np.allclose(shares.sum(axis=1), 1, atol=1e-5)
     assert sums.min() >= 0.0
-    hits = (shares > shares.min(axis=1, keepdims=True)).sum(axis=1)
+    hits = (shares > 0).sum(axis=1)
     for low, high, share in BATCH_MIX:
         assert ((hits >= low) & (hits <= high)).mean() == pytest.approx(share, abs=0.01)
-    # inputs are the shares on the network's grid, in pixel codes
+    # inputs are charge and pedestal on the network's grid, in pixel codes
     order = physics_multiplexer(ECON_T)
-    scale = pixels.sum(axis=1, keepdims=True)
-    assert np.abs(pixels / scale - shares[:, order]).max() < 0.2
-    busy = pixels.max(axis=1) > 30
-    assert np.abs(pixels - shares[:, order] * (128 * (1 + sums[:, :1])))[busy].max() < 9
+    charge, pedestal = shares[:, order] * (1 - sums[:, 2:3]), sums[:, 2:3] / 48
+    busy = (pixels.max(axis=1) > 30) & (sums[:, 3] * 16 > 8)
+    assert busy.sum() > 500
+    assert np.abs(pixels - (charge + pedestal) * (128 * (1 + sums[:, :1])))[busy].max() < 12
+
+
+def test_a_frozen_encoder_is_computed_once(simulated):
+    """Latents instead of pixels, of the same images."""
+    model = _loaded_network(ECON_T, Weights.random(ECON_T, np.random.default_rng(3)), 5)[1]
+    encode = partial(t.sent_latents, model)
+    some = simulated.images[np.arange(len(simulated.images)) < 400]
+    latents, sums, shares = next(TrainingSet(some, ECON_T, seed=1, encode=encode).batches(100, 1))
+    pixels, same_sums, same_shares = next(TrainingSet(some, ECON_T, seed=1).batches(100, 1))
+    assert np.array_equal(sums, same_sums)
+    assert np.array_equal(shares, same_shares)
+    network, _ = _loaded_network(ECON_T, model.weights, 5)
+    assert np.array_equal(latents, network.latents(pixels).numpy())
+    assert latents.any()
 
 
 @pytest.mark.parametrize(("decoder", "loss"), [("mlp", "emd"), ("published", "telescoping")])
-def test_training_learns(charges, decoder, loss):
+def test_training_learns(simulated, decoder, loss):
     lines = []
     arguments = {
         "spec": ECON_T, "elinks": 3, "seed": 5, "loss": loss, "decoder": decoder, "units": (64,), "batch": 128,
         "validations": 10,
     }  # fmt: skip
-    first, before = t.train(charges[0], t.TrainingPlan(steps=1, **arguments))
+    first, before = t.train(simulated.images, t.TrainingPlan(steps=1, **arguments))
     plan = t.TrainingPlan(steps=200, phases=(0.7, 0.95), learning_rate=4e-3, **arguments)
-    model, history = t.train(charges[0], plan, progress=lines.append)
+    model, history = t.train(simulated.images, plan, progress=lines.append)
     assert (model.elinks, model.kept_bits) == (3, 5)
     assert model.weights != first.weights
     assert min(history.validation) < 0.85 * before.validation[-1]
@@ -207,27 +244,29 @@ def test_training_learns(charges, decoder, loss):
     assert history.step[-1] == 200
     assert not history.stopped
     # what was validated in TensorFlow is what NumPy and the golden model compute
-    _, _, shares = TrainingSet(charges[0], ECON_T, seed=5).validation(3000)
+    _, _, shares = TrainingSet(simulated.images, ECON_T, seed=5).validation(3000)
     whole = np.rint(shares / shares.max(axis=1, keepdims=True) * 20000).astype(np.int64)
     score, _ = t.validation_score(whole, model.reconstruct(whole))
     assert score == pytest.approx(min(history.validation), rel=0.1)
     assert history.step[history.validation.index(min(history.validation))] == history.best
 
 
-def test_frozen_encoder_keeps_its_weights(charges):
+def test_frozen_encoder_keeps_its_weights(simulated):
     arguments = {"spec": ECON_T, "elinks": 5, "seed": 6, "units": (32,), "batch": 64, "phases": (1.0, 1.0)}
-    model, before = t.train(charges[0], t.TrainingPlan(steps=20, **arguments))
-    tuned, after = t.train(charges[0], t.TrainingPlan(steps=60, freeze_encoder=True, **arguments), start=model)
+    model, before = t.train(simulated.images, t.TrainingPlan(steps=20, **arguments))
+    tuned, after = t.train(simulated.images, t.TrainingPlan(steps=60, freeze_encoder=True, **arguments), start=model)
     assert tuned.weights == model.weights
     assert min(after.validation) < min(before.validation)
 
 
-def test_a_bare_image_keeps_its_weights_until_it_has_a_decoder(charges):
+def test_a_bare_image_keeps_its_weights_until_it_has_a_decoder(simulated):
     """Of ten steps the first trains the new decoder alone; with the encoder thawed, its weights move."""
     weights = Weights.from_codes(np.arange(ECON_T.parameters) % 23 - 8, ECON_T)
     arguments = {"spec": ECON_T, "elinks": 5, "seed": 6, "units": (32,), "batch": 64, "learning_rate": 0.5}
-    one, _ = t.train(charges[0], t.TrainingPlan(steps=10, validations=10, patience=None, **arguments), start=weights)
-    run = t._Run(charges[0], t.TrainingPlan(steps=10, **arguments), weights)
+    one, _ = t.train(
+        simulated.images, t.TrainingPlan(steps=10, validations=10, patience=None, **arguments), start=weights
+    )
+    run = t._Run(simulated.images, t.TrainingPlan(steps=10, **arguments), weights)
     batch = next(run.data.batches(64, 1))
     decoder = {name: value.numpy() for name, value in run.network.decoder_variables.items()}
     run.step(*batch, lambda *_: None)
@@ -245,13 +284,13 @@ class _InterruptedError(Exception):
     pass
 
 
-def test_interrupted_and_resumed_is_uninterrupted(charges, tmp_path):
+def test_interrupted_and_resumed_is_uninterrupted(simulated, tmp_path):
     """Every weight and every validation; the interruption is between two checkpoints in the last phase of the loss."""
     stop = 47
     plan = t.TrainingPlan(
         spec=ECON_T, elinks=2, steps=60, seed=9, units=(24,), batch=64, phases=(0.2, 0.7), validations=12
     )
-    whole, history = t.train(charges[0], plan)
+    whole, history = t.train(simulated.images, plan)
     file = tmp_path / "run.npz"
 
     def interrupt(_, count=iter(range(1, 100))):  # noqa: B008
@@ -259,9 +298,9 @@ def test_interrupted_and_resumed_is_uninterrupted(charges, tmp_path):
             raise _InterruptedError
 
     with pytest.raises(_InterruptedError):
-        t.train(charges[0], plan, checkpoint=file, advance=interrupt)
+        t.train(simulated.images, plan, checkpoint=file, advance=interrupt)
     done = []
-    resumed, later = t.train(charges[0], plan, checkpoint=file, resume=True, advance=done.append)
+    resumed, later = t.train(simulated.images, plan, checkpoint=file, resume=True, advance=done.append)
     assert 0 < done[0] <= stop
     assert sum(done) == 60
     assert resumed.weights == whole.weights
@@ -271,50 +310,50 @@ def test_interrupted_and_resumed_is_uninterrupted(charges, tmp_path):
         history.validation, history.loss, history.step, history.best
     )  # fmt: skip
     # a training that is through resumes to its own result
-    again, _ = t.train(charges[0], plan, checkpoint=file, resume=True)
+    again, _ = t.train(simulated.images, plan, checkpoint=file, resume=True)
     assert again.weights == whole.weights
 
 
-def test_checkpoints_of_another_training_are_refused(charges, tmp_path):
+def test_checkpoints_of_another_training_are_refused(simulated, tmp_path):
     plan = t.TrainingPlan(spec=ECON_T, elinks=3, steps=3, seed=1, units=(8,), batch=16)
     file = tmp_path / "run.npz"
     with pytest.raises(FileNotFoundError, match="no checkpoint to resume from"):
-        t.train(charges[0], plan, checkpoint=file, resume=True)
-    t.train(charges[0], plan, checkpoint=file)
+        t.train(simulated.images, plan, checkpoint=file, resume=True)
+    t.train(simulated.images, plan, checkpoint=file)
     with pytest.raises(ValueError, match="another training: elinks was 3 and is 4"):
-        t.train(charges[0], replace(plan, elinks=4), checkpoint=file, resume=True)
+        t.train(simulated.images, replace(plan, elinks=4), checkpoint=file, resume=True)
     with pytest.raises(ValueError, match="another training: images was"):
-        t.train(charges[0][1:], plan, checkpoint=file, resume=True)
+        t.train(simulated.images[np.arange(len(simulated.images)) > 0], plan, checkpoint=file, resume=True)
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(ValueError, match="not a checkpoint"):
-        t.train(charges[0], plan, checkpoint=file, resume=True)
+        t.train(simulated.images, plan, checkpoint=file, resume=True)
     with pytest.raises(ValueError, match="expected the checkpoint"):
-        t.train(charges[0], plan, resume=True)
+        t.train(simulated.images, plan, resume=True)
 
 
-def test_training_stops_when_validation_does_not_improve(charges):
+def test_training_stops_when_validation_does_not_improve(simulated):
     """A vanishing learning rate improves nothing: the first validation is the best, `patience` more follow it."""
     plan = t.TrainingPlan(
         spec=ECON_T, elinks=5, steps=60, seed=2, units=(8,), batch=16, validations=20, patience=3, learning_rate=1e-9
     )
-    _, history = t.train(charges[0], plan)
+    _, history = t.train(simulated.images, plan)
     assert history.stopped
     assert history.step == (3, 6, 9, 12)
 
 
-def test_time_limit_ends_the_schedule(charges):
+def test_time_limit_ends_the_schedule(simulated):
     plan = t.TrainingPlan(
         spec=ECON_T, elinks=5, steps=10**6, seed=2, units=(8,), batch=16, max_seconds=2.0, validations=4, patience=None
     )
-    _, history = t.train(charges[0], plan)
+    _, history = t.train(simulated.images, plan)
     assert history.step[-1] < 10**5
     assert history.seconds[-1] >= 2.0
     assert len(history.step) <= 4
 
 
-def test_event_files_hold_the_validation_scores(charges, tmp_path):
+def test_event_files_hold_the_validation_scores(simulated, tmp_path):
     plan = t.TrainingPlan(spec=ECON_T, elinks=5, steps=4, seed=2, units=(8,), batch=16, validations=2)
-    _, history = t.train(charges[0], plan, tensorboard=tmp_path)
+    _, history = t.train(simulated.images, plan, tensorboard=tmp_path)
     (file,) = tmp_path.glob("events.out.tfevents.*")
     found = [
         float(tf.make_ndarray(value.tensor))
@@ -349,15 +388,13 @@ def test_wrong_plans_are_refused(change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"spec": replace(ECON_T, dense_product_rounding=Rounding.RND_CONV)}, "RND_CONV"),
-        ({"spec": replace(ECON_T, latent=replace(ECON_T.latent, overflow=Overflow.WRAP))}, "saturate"),
-        ({"charges": np.zeros((30, 48), dtype=np.int64)}, "empty image"),
-        ({"charges": np.ones((5, 48), dtype=np.int64)}, "5 images are too few"),
+        ({"images": Images.of_charges(np.zeros((30, 48), dtype=np.int64))}, "empty image"),
+        ({"images": Images.of_charges(np.ones((5, 48), dtype=np.int64))}, "5 images are too few"),
         ({"start": Weights.random(TNS_2021, np.random.default_rng(1))}, "weights of ECON_T, got weights of TNS_2021"),
     ],
 )
-def test_what_does_not_fit_the_training_is_refused(charges, change, message):
-    arguments = {"charges": charges[0], "spec": ECON_T, "start": None} | change
+def test_what_does_not_fit_the_training_is_refused(simulated, change, message):
+    arguments = {"images": simulated.images, "spec": ECON_T, "start": None} | change
     plan = t.TrainingPlan(spec=arguments["spec"], elinks=5, steps=1, seed=1)
     with pytest.raises(ValueError, match=message):
-        t.train(arguments["charges"], plan, start=arguments["start"])
+        t.train(arguments["images"], plan, start=arguments["start"])
