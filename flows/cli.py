@@ -1,8 +1,8 @@
 """The command line: ``liquidcal``.
 
 Exit codes: 0 the command did its job and every gate passed, 1 a gate failed, 2 wrong usage, bad input, missing tool,
-3 a fault of liquidcal itself, 130 interrupted. Whatever goes wrong is one line on standard error that names file and
-field; ``--debug`` before the command adds the traceback.
+3 a fault of liquidcal itself, 130 interrupted, 143 and 129 ended by SIGTERM and SIGHUP. Whatever goes wrong is one line
+on standard error that names file and field; ``--debug`` before the command adds the traceback.
 """
 
 from __future__ import annotations
@@ -11,39 +11,16 @@ import errno
 import sys
 import traceback
 import warnings
-from importlib import metadata
 from typing import Annotated, Any
 
 import typer
 
-from flows.commands import (
-    campaign,
-    convert,
-    cost,
-    demo,
-    encode,
-    evaluate,
-    export,
-    flow,
-    fpga,
-    freeze,
-    generate,
-    place,
-    pools,
-    power,
-    prove,
-    report,
-    sensitivity,
-    sweep,
-    synth,
-    timing,
-    train,
-    verify,
-)
+from flows.commands.lazy import LazyGroup
 
 app = typer.Typer(
+    cls=LazyGroup,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="""Hardware/software co-design of detector and neuromorphic chips.
@@ -52,29 +29,6 @@ app = typer.Typer(
     model and RTL, with a report. PRESET is a design: of the HGCAL encoder ECON_T (the network on the chip) or TNS_2021
     (the published network), of the LSM crossbar N_MNIST, N_TIDIGITS or FULL_MACRO, or a TOML file of your own.""",
 )
-
-app.command()(demo.demo)
-app.command()(encode.encode)
-app.command()(convert.convert)
-app.command()(generate.generate)
-app.command()(freeze.freeze)
-app.command()(verify.verify)
-app.command()(prove.prove)
-app.command()(flow.flow)
-app.command()(synth.synth)
-app.command()(place.place)
-app.command("time")(timing.timing)
-app.command()(power.power)
-app.command()(export.export)
-app.command()(fpga.fpga)
-app.command()(sweep.sweep)
-app.command()(campaign.campaign)
-app.command()(sensitivity.sensitivity)
-app.command()(cost.cost)
-app.command()(report.report)
-app.command()(pools.pools)
-app.command()(train.train)
-app.add_typer(evaluate.app, name="evaluate")
 
 
 MOST_LETTERS = 1000
@@ -86,6 +40,8 @@ _debug = False
 
 def _show_version(asked: bool) -> None:
     if asked:
+        from importlib import metadata
+
         print(f"liquidcal {metadata.version('liquidcal')}")
         raise typer.Exit
 
@@ -113,6 +69,15 @@ def one_line(error: BaseException) -> str:
     return text if len(text) <= MOST_LETTERS else text[: MOST_LETTERS - 3] + "..."
 
 
+def _late_errors() -> tuple[type[BaseException], ...]:
+    """Errors of the hardware and of the chip's driver, whose modules the command has then imported.
+
+    They are looked up and not imported: that would take a third of the time of ``--help``.
+    """
+    places = {"hw.common.export": "ExportError", "sim.hgcal_encoder.configuration.driver": "LoadError"}
+    return tuple(getattr(sys.modules[module], name) for module, name in places.items() if module in sys.modules)
+
+
 def _end(text: str, code: int) -> None:
     if _debug:
         traceback.print_exc()
@@ -124,10 +89,9 @@ def main() -> None:
     """Entry point: turns errors and warnings into one line each, and errors into an exit code."""
     from flows.common.errors import FlowError
     from flows.common.metrics import GateError
-    from hw.common.export import ExportError
-    from sim.hgcal_encoder.configuration.driver import LoadError
+    from flows.common.scratch import ended_by_signals, scratch_folder
 
-    expected = (FlowError, ValueError, TypeError, OSError, ExportError, LoadError, ImportError)
+    expected = (FlowError, ValueError, TypeError, OSError, ImportError)
     shown = warnings.showwarning
 
     def show(message: Any, category: Any, *place: Any, **more: Any) -> None:
@@ -139,7 +103,7 @@ def main() -> None:
     global _debug
     _debug = False
     code: Any = 0
-    with warnings.catch_warnings():
+    with ended_by_signals(), scratch_folder(), warnings.catch_warnings():
         warnings.showwarning = show
         try:
             code = app(prog_name="liquidcal", standalone_mode=False)
@@ -157,6 +121,8 @@ def main() -> None:
         except GateError as error:
             _end(one_line(error), 1)
         except expected as error:
+            _end(one_line(error), 2)
+        except _late_errors() as error:
             _end(one_line(error), 2)
         except MemoryError:
             _end("not enough memory", 2)

@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+_SETTLED_S = 60.0
+"""Age from which an unlocked temporary file is nobody's: a younger one may be about to be locked."""
+
+
+def hold(path: Path) -> int | None:
+    """Lock a file or folder until the descriptor is closed or the process ends; None where that cannot be done."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def remove_abandoned(folder: Path, prefix: str) -> None:
+    """Remove what begins with `prefix` in a folder and is locked by no living process."""
+    for path in [path for path in folder.iterdir() if path.name.startswith(prefix)] if folder.is_dir() else ():
+        try:
+            old = time.time() - path.lstat().st_mtime > _SETTLED_S
+        except OSError:
+            continue  # gone meanwhile
+        if not old or path.is_symlink() or (lock := hold(path)) is None:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+        os.close(lock)
+
 
 @contextmanager
 def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path` that takes its place when the block ends without an exception.
+
+    What a process left there that was killed is removed first.
 
     Parameters
     ----------
@@ -27,10 +65,13 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         If there is no such folder, or the disk is full; it names `path`, never the temporary file.
     """
     path = Path(path)
+    prefix = f".{path.name}.liquidcal-"
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        remove_abandoned(path.parent, prefix)
+        descriptor, name = tempfile.mkstemp(prefix=prefix, dir=path.parent)
     except OSError as error:
         raise _about(path, error) from None
+    lock = hold(Path(name))
     try:
         with os.fdopen(descriptor, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
@@ -43,6 +84,9 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         if isinstance(error, OSError) and error.errno is not None and error.filename in (None, name):
             raise _about(path, error) from None
         raise
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 def _about(path: Path, error: OSError) -> OSError:

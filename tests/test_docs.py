@@ -5,9 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-import typer.main
 
-from flows.cli import app
+from flows.commands.lazy import COMMANDS, load
 from tests.conftest import REPOSITORY
 
 PAGES = [
@@ -69,7 +68,7 @@ def test_tables_are_narrow(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_commands_and_options_exist(page: Path) -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands = {name: load(name) for name in COMMANDS}
     for line in page.read_text().splitlines():
         for name, rest in re.findall(r"(?:`|bin/|^ *|&& )liquidcal ([a-z]+)\b([^`#&]*)", line):
             assert name in commands, line

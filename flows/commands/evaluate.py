@@ -15,7 +15,12 @@ from flows.commands.options import AsJson, EncoderPreset, Scheduler, Workers
 from flows.common.journal import Journal
 from sim.hgcal_encoder.files.readers import ChargeTable
 
-app = typer.Typer(no_args_is_help=True, help="Quality of a trained network in exact chip arithmetic.")
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def evaluate() -> None:
+    """Quality of a trained network in exact chip arithmetic."""
 
 
 @app.command("hgcal_encoder")

@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flows.common.scratch import locked_folder
+
 
 @contextmanager
 def fresh_folder(out_dir: Path, *, marker: str) -> Iterator[Path]:
     """Work in an empty folder beside `out_dir` that takes its place when the block ends without an exception.
+
+    What a run left there that was killed is removed first.
 
     Parameters
     ----------
@@ -34,9 +38,8 @@ def fresh_folder(out_dir: Path, *, marker: str) -> Iterator[Path]:
     if out_dir.exists() and not (out_dir.is_dir() and (not any(out_dir.iterdir()) or (out_dir / marker).is_file())):
         raise FileExistsError(f"{out_dir} exists and is no earlier result of this step; name another folder")
     out_dir.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}-", dir=out_dir.parent))
-    work.chmod(0o755)
-    try:
+    with locked_folder(out_dir.parent, f".{out_dir.name}-liquidcal-") as work:
+        work.chmod(0o755)
         yield work
         if out_dir.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}-old-", dir=out_dir.parent))
@@ -45,6 +48,3 @@ def fresh_folder(out_dir: Path, *, marker: str) -> Iterator[Path]:
             shutil.rmtree(old)
         else:
             work.rename(out_dir)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
