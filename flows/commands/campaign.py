@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from flows.commands.options import AsJson, ClockGating, Out, Preset, Reuse, Scheduler, Workers, finish, result_folder
+from flows.commands.tables import print_table
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 
@@ -46,7 +46,7 @@ def campaign(
     found = inject_faults(chosen, result_folder(out, chosen.plain), journal, options)
     if not as_json:
         for path, summary in found.items():
-            Console().print(_table(summary))
+            print_table(_table(summary))
             journal.console.print(f"{path}, {path.with_suffix('.npz')}")
     finish(journal, {"preset": preset, "campaigns": list(found.values())}, as_json)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
 from flows.commands.options import AsJson, EncoderPreset, Scheduler, Workers
+from flows.commands.tables import print_table
 from flows.common.journal import Journal
 from sim.hgcal_encoder.files.readers import ChargeTable
 
@@ -119,7 +119,7 @@ def hgcal_encoder(
             table.add_section()
             for entry in baseline["bins"]:
                 _row(table, baseline["name"], entry)
-        _wide().print(table)
+        print_table(table)
 
 
 @app.command("lsm_crossbar")
@@ -151,12 +151,7 @@ def lsm_crossbar(
     for entry, row in zip(result["per_class"], result["confusion"], strict=True):
         share = "" if entry["accuracy"] is None else f"{100 * entry['accuracy']:.1f}"
         table.add_row(str(entry["label"]), share, *map(str, row))
-    Console().print(table)
-
-
-def _wide() -> Console:
-    """A console that gives a file or a pipe more than the 80 columns that it does not have."""
-    return Console() if Console().is_terminal else Console(width=110)
+    print_table(table)
 
 
 def _row(table: Table, name: str, entry: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson, LoadingOption, Out, Preset, Reuse, SchemeOption, finish, result_folder
+from flows.commands.tables import print_table
 from flows.physical.fpga import DEVICES
 
 
@@ -32,7 +33,6 @@ def fpga(
     Ports stand behind shift chains, since no package has enough pins. With --scheme the whole encoder chip with I2C,
     whose copies of registers stay apart. An encoder that reuses multipliers has its internal clock as a second port.
     """
-    from rich.console import Console
     from rich.table import Table
 
     from flows.common.journal import Journal
@@ -50,5 +50,5 @@ def fpga(
         for name, count in found["used"].items():
             of = found["available"][name]
             table.add_row(name, f"{count:,}", f"{of:,}", f"{100 * count / of:.1f} %")
-        Console().print(table)
+        print_table(table)
     finish(journal, {"metrics": [metric.to_dict() for metric in metrics]}, as_json)

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from flows.commands.outputs import output_folder
+from flows.commands.tables import print_table
 from flows.common.journal import Journal
 from flows.designs.catalogue import presets
 from flows.designs.design import Design
@@ -100,4 +101,4 @@ def print_times(journal: Journal) -> None:
         share = f"{100 * step.seconds / total:.0f} %" if total else ""
         table.add_row(step.name, f"{step.seconds:.1f}", share, memory, "kept" if step.kept else "")
     table.add_row("total", f"{total:.1f}", "", "", "")
-    journal.console.print(table)
+    print_table(table, journal.console)

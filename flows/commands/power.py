@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.commands.options import AsJson, ClockGating, LoadingOption, Out, Reuse, SchemeOption, synthesised
+from flows.commands.tables import print_table
 from flows.designs.catalogue import presets
 
 GLITCH_CLOCKS = 16
@@ -106,7 +107,7 @@ def _print(result: dict[str, Any]) -> None:
     table.add_row("clock tree", *("" for _ in kinds), f"{result['power_uw']['clock_tree']:,.1f}")
     table.add_row("total", *(f"{result['power_uw'][k]:,.1f}" for k in kinds), f"{result['power_uw']['total']:,.1f}")
     console = Console()
-    console.print(table)
+    print_table(table, console)
     console.print(
         f"{result['energy_per_clock_pj']:,.2f} pJ per clock of {result['period_ns']:g} ns; "
         f"{result['annotated_nets_percent']:.1f} % of the nets annotated; wires: {result['wires']}"

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from flows.commands.options import AsJson, Out, Preset
+from flows.commands.tables import print_table
 from flows.common.journal import Journal
 
 
@@ -45,6 +45,5 @@ def sensitivity(
     for row in result["rankings"]:
         covered = (f"{100 * part:.1f} %" for part in row["covered"])
         table.add_row(row["name"], f"{row['spearman']:.3f}", *covered, f"{row['bits_for_90']:,}")
-    console = Console()
-    console.print(table)
-    console.print(f"{folder / 'sensitivity.npz'}, {folder / 'sensitivity.json'}")
+    print_table(table)
+    print(f"{folder / 'sensitivity.npz'}, {folder / 'sensitivity.json'}")

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson, Out, Preset, Scheduler, Workers, result_folder
+from flows.commands.tables import print_table
 
 
 def sweep(
@@ -40,7 +41,6 @@ def sweep(
 
     Writes sweep.json and, with --pareto, pareto.svg, pareto_2.svg and so on, which the report then shows.
     """
-    from rich.console import Console
     from rich.table import Table
 
     from flows.common.journal import Journal
@@ -81,8 +81,8 @@ def sweep(
         for index, row in enumerate(rows):
             shown = [f"{row.figures[name]:,.4g}" if name in row.figures else "failed" for name in names]
             table.add_row(*map(str, row.chosen.values()), *shown, *("*" if index in front else "" for front in fronts))
-        Console().print(table)
-        journal.console.print(", ".join(map(str, [folder / "sweep.json", *pictures])))
+        print_table(table)
+        print(", ".join(map(str, [folder / "sweep.json", *pictures])))
     if errors := [error for row in rows for error in row.errors]:
         for error in errors:
             journal.console.print(f"[red]failed[/] {error}")

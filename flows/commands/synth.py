@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from flows.commands.options import AsJson, ClockGating, Library, LoadingOption, Out, Preset, Reuse, SchemeOption, finish
+from flows.commands.tables import print_table
 
 
 def synth(
@@ -24,7 +25,6 @@ def synth(
     Of a crossbar the digital part: macro and weight memory are black boxes, without area. Variants of an encoder have
     folders of their own, named after what makes them; give the same options to place, time and power.
     """
-    from rich.console import Console
     from rich.table import Table
 
     from flows.common.journal import Journal
@@ -52,5 +52,5 @@ def synth(
         table.add_row(
             "total", "", f"{result.area_um2:,.0f}", f"{result.gate_equivalents / 1000:,.1f}", f"{result.flip_flops:,}"
         )
-        Console().print(table)
+        print_table(table)
     finish(journal, {"metrics": [metric.to_dict() for metric in metrics]}, as_json)

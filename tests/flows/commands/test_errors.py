@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -175,6 +177,31 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     for option in ("--version", "--debug"):
         assert option in printed
+
+
+@pytest.mark.parametrize(
+    ("line", "at", "offered"), [("liquidcal sy", 1, "synth"), ("liquidcal synth --clock-g", 2, "--clock-gating")]
+)
+def test_shell_completion(line: str, at: int, offered: str) -> None:
+    """What the script that --install-completion installs asks, and gets."""
+    asked = {"_LIQUIDCAL_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(at)}
+    answer = subprocess.run(
+        [sys.executable, "-c", "from flows.cli import main; main()"], env=os.environ | asked, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert offered in answer.stdout.split(), answer.stderr
+
+
+def test_help_imports_no_command() -> None:
+    """Nor the libraries of hardware and models, which take most of a second."""
+    code = (
+        "import sys; sys.argv = ['liquidcal', '--help']\n"
+        "from flows.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print(sorted({'numpy', 'amaranth', 'flows.commands.synth'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "[]"
 
 
 def test_debug_shows_where(inputs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
