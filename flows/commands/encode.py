@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.options import AsJson
+from flows.commands.options import AsJson, EncoderPreset
 from flows.commands.outputs import output_file
 from flows.common.journal import Journal
-from sim.hgcal_encoder.spec import CELLS, PRESETS, EncoderSpec, load_spec
+from sim.hgcal_encoder.spec import CELLS, EncoderSpec
 from sim.hgcal_encoder.words import ORBIT_LENGTH
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def encode(
     weights: Annotated[
         Path | None, typer.Option(help="Weight image: .npz of codes or the hex text of generate.")
     ] = None,
-    preset: Annotated[str, typer.Option(help=f"{', '.join(PRESETS)} or a spec in a TOML file.")] = "ECON_T",
+    preset: EncoderPreset = "ECON_T",
     engine: Annotated[
         EncodeEngine, typer.Option(help="Golden model (numpy, numba) or the simulated RTL.")
     ] = EncodeEngine.NUMBA,
@@ -73,8 +73,10 @@ def encode(
     Charges: --charges FILE --weights IMAGE --out FILE.csv. The multiplexer of --settings, else the one that a
     trained model (.npz) carries, brings trigger cells onto the grid; without either, column i is grid cell i.
     """
+    from flows.designs.catalogue import encoder_spec
+
     output_file(out, (words, settings, charges, weights, preset))
-    spec = load_spec(preset)
+    spec = encoder_spec(preset)
     journal = Journal()
     if words is not None and settings is not None and charges is None:
         stream = _Stream(words=words, settings=settings, weights=weights, spec=spec, engine=engine, first_bx=first_bx)

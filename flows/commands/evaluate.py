@@ -11,10 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from flows.commands.options import AsJson, Scheduler, Workers
+from flows.commands.options import AsJson, EncoderPreset, Scheduler, Workers
 from flows.common.journal import Journal
 from sim.hgcal_encoder.files.readers import ChargeTable
-from sim.hgcal_encoder.spec import PRESETS
 
 app = typer.Typer(no_args_is_help=True, help="Quality of a trained network in exact chip arithmetic.")
 
@@ -45,7 +44,7 @@ def hgcal_encoder(
         bool, typer.Option("--ideal-charges", help="Take charges as the chip's, with exact zeros, which no word gives.")
     ] = False,
     elinks: Annotated[int, typer.Option(min=1, max=13, help="Output links.")] = 5,
-    preset: Annotated[str, typer.Option(help=f"{' or '.join(PRESETS)}.")] = "ECON_T",
+    preset: EncoderPreset = "ECON_T",
     weights: Annotated[str | None, typer.Option(help="Model file (.npz); without it the shipped one.")] = None,
     baselines: Annotated[bool, typer.Option(help="Also the other algorithms, and the words themselves.")] = True,
     scheduler: Scheduler = None,
@@ -62,8 +61,6 @@ def hgcal_encoder(
     from sim.hgcal_encoder.files.vectors import read_words
     from sim.hgcal_encoder.learning.training_images import PLAIN
 
-    if preset not in PRESETS:
-        raise typer.BadParameter(f"--preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
     if words is not None and (settings is None or ideal_charges or len(charges or []) > 1):
         raise typer.BadParameter("--words: expected --settings, at most one file of --charges and no --ideal-charges")
     if settings is not None and ideal_charges:
@@ -82,7 +79,7 @@ def hgcal_encoder(
     if not samples:
         with journal.step("simulate showers"):
             samples = {"simulated": evaluation_sample()}
-    with journal.step(f"evaluate {preset} on {elinks} eLinks", unit="modules") as advance:
+    with journal.step(f"evaluate {model.spec.name} on {elinks} eLinks", unit="modules") as advance:
         result = evaluate_model(
             model,
             samples,
@@ -108,7 +105,7 @@ def hgcal_encoder(
     )
     for data in result["data"]:
         # a narrow terminal breaks words rather than hiding their ends
-        table = Table(Column("method", overflow="fold"), title=f"{data['name']}: {preset} on {elinks} eLinks")
+        table = Table(Column("method", overflow="fold"), title=f"{data['name']}: {model.spec.name} on {elinks} eLinks")
         for heading in headings:
             table.add_column(heading, justify="right", overflow="fold")
         for entry in data["bins"] + data["fine_bins"]:

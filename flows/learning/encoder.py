@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.common.cluster import map_in_order
+from flows.designs.catalogue import encoder_spec
 from sim.fixed_point import IntArray
 from sim.hgcal_encoder.algorithms.comparison import Reconstruction, reconstruct_baselines
 from sim.hgcal_encoder.algorithms.concentrator import load_chip_settings
@@ -28,7 +29,7 @@ from sim.hgcal_encoder.learning.metric import BINS, FINE_BINS, BinSummary, Compa
 from sim.hgcal_encoder.learning.streamed_metric import StreamedComparison
 from sim.hgcal_encoder.learning.training_images import PLAIN, simulate_images
 from sim.hgcal_encoder.settings import Settings
-from sim.hgcal_encoder.spec import CELLS, HEADER_WIDTH
+from sim.hgcal_encoder.spec import CELLS, HEADER_WIDTH, PRESETS, EncoderSpec
 
 __all__ = [
     "SeenTable",
@@ -36,6 +37,8 @@ __all__ = [
     "evaluate_model",
     "evaluation_sample",
     "find_model",
+    "is_shipped",
+    "model_name",
     "seen_by_chip",
     "seen_table",
     "sent_words",
@@ -130,6 +133,7 @@ def find_model(*, preset: str, elinks: int, weights: str | None = None) -> Train
     Parameters
     ----------
     preset : str
+        As `flows.designs.catalogue.design` takes it.
     elinks : int
     weights : str, optional
         Model file (``.npz``) or name of a shipped model.
@@ -141,11 +145,13 @@ def find_model(*, preset: str, elinks: int, weights: str | None = None) -> Train
     ValueError
         If the file is no model with a decoder, or belongs to another preset or number of eLinks.
     """
+    spec = encoder_spec(preset)
     if weights is None:
-        name = f"{preset.lower()}_{elinks}elinks"
-        if name not in shipped_models():
+        name = model_name(spec, elinks)
+        if not is_shipped(spec, elinks):
             raise FileNotFoundError(
-                f"no model is shipped for {preset} on {elinks} eLinks; there are {', '.join(shipped_models())}"
+                f"no model is shipped for {spec.name} on {elinks} eLinks; there are {', '.join(shipped_models())};"
+                " another one is named with --weights"
             )
         return TrainedModel.load(name)
     if Path(weights).is_file() and Path(weights).suffix != ".npz":
@@ -154,12 +160,25 @@ def find_model(*, preset: str, elinks: int, weights: str | None = None) -> Train
             f" liquidcal train --fine-tune {weights} --freeze-encoder"
         )
     model = TrainedModel.load(weights)
-    if (model.spec.name, model.elinks) != (preset, elinks):
+    if (model.spec.name, model.elinks) != (spec.name, elinks):
         raise ValueError(
-            f"{weights}: expected a model of {preset} for {elinks} eLinks, got one of {model.spec.name}"
+            f"{weights}: expected a model of {spec.name} for {elinks} eLinks, got one of {model.spec.name}"
             f" for {model.elinks}"
         )
+    if not model.spec.same_network(spec):
+        raise ValueError(f"{weights}: a model of another {spec.name} than that of {preset}: their specs differ")
     return model
+
+
+def model_name(spec: EncoderSpec, elinks: int) -> str:
+    """Name of a model's files: ``econ_t_3elinks``."""
+    return f"{spec.name.lower()}_{elinks}elinks"
+
+
+def is_shipped(spec: EncoderSpec, elinks: int) -> bool:
+    """Whether weights of exactly this network come with liquidcal."""
+    known = PRESETS.get(spec.name)
+    return known is not None and spec.same_network(known) and model_name(spec, elinks) in shipped_models()
 
 
 def chip_settings(path: Path, model: TrainedModel) -> Settings:
