@@ -50,7 +50,7 @@ Int64 = NDArray[np.int64]
 #: Steps from random weights, of a decoder alone (which starts from random weights, too), and from a given network.
 SCRATCH_STEPS, DECODER_STEPS, TUNE_STEPS = 16000, 8000, 800
 #: Steps of a decoder that starts from that of a similar network.
-STARTED_STEPS = 2500
+STARTED_STEPS = 800
 #: Occupancy bins of a model card.
 CARD_BINS = (*BINS, *(b for b in FINE_BINS if b not in BINS))
 
@@ -129,7 +129,7 @@ class Training:
     batch : int or None
         Images of a step. None: 512, with a frozen encoder 256.
     learning_rate : float or None
-        None: 2e-3 from random weights and with a frozen encoder, 1e-3 with a decoder to start from, 2e-4 from a given
+        None: 2e-3 from random weights and with a frozen encoder, 5e-4 with a decoder to start from, 2e-4 from a given
         network.
     phases : tuple of float or None
         See `sim.hgcal_encoder.learning.training.TrainingPlan`.  None: (0.1, 0.85) from random weights and with a frozen
@@ -200,7 +200,7 @@ class Training:
         steps = TUNE_STEPS if tuned else DECODER_STEPS if self.freeze_encoder else SCRATCH_STEPS
         rate, phases = (2e-4, (0.0, 0.0)) if tuned else (2e-3, (0.1, 0.85))
         if self.start_decoder is not None:
-            steps, rate, phases = STARTED_STEPS, 1e-3, (0.0, 0.85)
+            steps, rate, phases = STARTED_STEPS, 5e-4, (0.0, 0.85)
         return TrainingPlan(
             spec=self.spec,
             elinks=self.elinks,

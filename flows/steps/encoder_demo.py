@@ -18,6 +18,7 @@ from sim.fixed_point import IntArray
 from sim.hgcal_encoder.detector.generator import Generator
 from sim.hgcal_encoder.detector.particles import BunchCrossings, PileUp, TopPairs
 from sim.hgcal_encoder.encoder import Encoder
+from sim.hgcal_encoder.front_end import by_trigger_cell, pedestals
 from sim.hgcal_encoder.learning.decoder import TrainedModel
 from sim.hgcal_encoder.learning.metric import earth_movers_distance, occupancy
 from sim.hgcal_encoder.settings import Settings
@@ -41,7 +42,9 @@ class ModuleStream:
     words : ndarray of uint32, shape (n, 12)
         eRx words.
     charges : ndarray of int64, shape (n, 48)
-        Calibrated charges in trigger-cell order.
+        Calibrated charges in trigger-cell order, as the chip has them of the words.
+    unencoded : ndarray of float32, shape (n, 48)
+        The same before they were encoded.
     factors : ndarray of int64, shape (48,)
         Calibration factors in trigger-cell order.
     layer : int
@@ -52,6 +55,7 @@ class ModuleStream:
 
     words: npt.NDArray[np.uint32]
     charges: IntArray
+    unencoded: npt.NDArray[np.float32]
     factors: IntArray
     layer: int
     eta: float
@@ -73,6 +77,7 @@ def module_stream(journal: Journal, crossings: int, seed: int) -> ModuleStream:
     return ModuleStream(
         words=images.words(),
         charges=images.charges,
+        unencoded=images.unencoded,
         factors=detector.calibration[site],
         layer=int(images.layer[0]),
         eta=float(images.eta[0]),
@@ -140,10 +145,11 @@ def run_demo(journal: Journal, out_dir: Path, *, crossings: int = CROSSINGS, see
     journal.check(compare("RTL equals golden model", trace.frames, frames))
     with journal.step("decoder: eTx words back to trigger cells"):
         # from the words that the RTL sent, as off-detector electronics would
-        decoded = model.decode_frames(frames)
-        hit = stream.charges.sum(axis=1) > 0
+        decoded = model.decode_frames(frames, by_trigger_cell(pedestals(settings), settings))
+        truth = stream.unencoded.astype(np.float64)
+        hit = truth.sum(axis=1) > 0
         distance = np.full(len(decoded), np.nan)
-        distance[hit] = earth_movers_distance(stream.charges[hit], decoded[hit])
+        distance[hit] = earth_movers_distance(truth[hit], decoded[hit])
     with replacing(out_dir / "events.npz", "wb") as file:
         np.savez_compressed(
             file,
@@ -154,7 +160,7 @@ def run_demo(journal: Journal, out_dir: Path, *, crossings: int = CROSSINGS, see
             sums=trace.sums,
             sum_codes=trace.sum_codes,
             latents=trace.latents,
-            occupancy=occupancy(stream.charges),
+            occupancy=occupancy(truth),
             emd=distance,
             layer=stream.layer,
             eta=stream.eta,

@@ -132,7 +132,9 @@ def reconstruct_baselines(
         alone = best.reconstruct(part)
         add("best_choice", here, alone, best.bits)
         rest = best.reconstruct(part, residual="even")
-        add("best_choice_rest", here, np.where(alone > 0, alone, _above(rest, dark)), best.bits)
+        # best choice cuts low bits off every cell before it sums
+        cut = np.ldexp(np.floor(np.ldexp(dark, -drop)), drop)
+        add("best_choice_rest", here, np.where(alone > 0, alone, _above(rest, cut)), best.bits)
         sums = ThresholdSum(etx_count=etx_count, thresholds=thresholds, drop=drop)
         size = np.where(full[here], sums.packet_bits(sums.sent(part).sum(axis=1)), 16)
         sent = sums.sent(part) & full[here][:, None]

@@ -6,11 +6,12 @@ import re
 import numpy as np
 import pytest
 
-from flows.learning.encoder import evaluation_sample
-from flows.learning.training import model_name
+from flows.learning.encoder import evaluation_sample, model_name, seen_by_chip
+from flows.learning.training import Training
 from sim.hgcal_encoder.files.readers import ChargeTable
 from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
 from sim.hgcal_encoder.learning.metric import earth_movers_distance, occupancy
+from sim.hgcal_encoder.learning.training_images import PLAIN
 from sim.hgcal_encoder.spec import ECON_T, TNS_2021
 
 EVERY = [model_name(spec, n) for spec in (ECON_T, TNS_2021) for n in (2, 3, 4, 5)]
@@ -30,6 +31,8 @@ def test_all_models_are_shipped() -> None:
         card = path.with_suffix(".md").read_text()
         assert hashlib.sha256(model.weights.to_image()).hexdigest() in card
         assert f"liquidcal train --preset {model.spec.name} --elinks {model.elinks}" in card
+        assert "4E3M words" in card
+        assert path.stat().st_size < 700_000
         for what in ("Seed|seed", "Date: 20", "tensorflow", "Training images", "simulated", "ttbar", "electron"):
             assert re.search(what, card), (name, what)
 
@@ -46,7 +49,8 @@ def test_shipped_model_keeps_its_card_on_simulated_showers(name: str, sample: Ch
     model = TrainedModel.load(name)
     hits = occupancy(sample.charges)
     every = np.arange(len(hits)) % 3 == 0
-    emd = earth_movers_distance(sample.charges[every], model.reconstruct(sample.charges[every]))
+    seen = seen_by_chip(sample.charges[every], PLAIN)
+    emd = earth_movers_distance(sample.charges[every], model.reconstruct(*seen))
     assert {(1, 3), (4, 7), (8, 48)} <= set(card)
     for (low, high), (count, median, mean) in card.items():
         inside = (hits >= low) & (hits <= high)
@@ -57,19 +61,32 @@ def test_shipped_model_keeps_its_card_on_simulated_showers(name: str, sample: Ch
         assert found.mean() == pytest.approx(mean, abs=5 * error + 0.001)
 
 
-#: Medians on rows of CMS simulation that no model was trained on: data, occupancy bin, largest.
+#: Medians from words on rows of CMS simulation that no model was trained on: data, occupancy bin, largest.
 TARGETS = {
-    5: (("ttbar", (1, 3), 0.60), ("ttbar", (4, 7), 0.70), ("ttbar", (8, 48), 0.75), ("electron", (8, 48), 0.60)),
-    3: (("ttbar", (1, 3), 0.969), ("ttbar", (4, 7), 0.928), ("ttbar", (8, 48), 0.931)),
+    "econ_t_5elinks": (
+        ("ttbar", (1, 3), 0.30), ("ttbar", (4, 7), 0.45), ("ttbar", (8, 48), 0.52), ("electron", (8, 48), 0.22),
+    ),
+    "econ_t_3elinks": (
+        ("ttbar", (1, 3), 0.35), ("ttbar", (4, 7), 0.50), ("ttbar", (8, 48), 0.56),
+    ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", TARGETS)
 def test_cards_meet_the_targets(name: str) -> None:
-    """Cards that `test_decoder` holds to the models' behaviour: the network beats the published one."""
+    """Cards that `test_decoder` holds to the models' behaviour."""
     card = shipped_models()[name].with_suffix(".md").read_text()
-    for data, occupancy_bin, largest in TARGETS.get(int(name.rpartition("_")[2][0]), ()):
-        assert table(card, data)[occupancy_bin][1] < largest
+    for data, occupancy_bin, largest in TARGETS[name]:
+        assert table(card, data)[occupancy_bin][1] <= largest
+
+
+def test_a_decoder_alone_is_trained_as_the_shipped_ones_were() -> None:
+    """Defaults of the documented command are those of the card, so that it ends where the shipped decoder is."""
+    card = shipped_models()["econ_t_5elinks"].with_suffix(".md").read_text()
+    documented = Training(elinks=5, fine_tune="econ_t_5elinks.hex", freeze_encoder=True)
+    assert f"- Command: `{documented.command}`" in card
+    assert f"{documented.plan(1).steps} steps" in card
+    assert "stopped at the end of its schedule" in card
 
 
 @pytest.mark.parametrize("preset", ["econ_t", "tns_2021"])

@@ -25,6 +25,7 @@ from sim.hgcal_encoder.files.settings_files import load_settings
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
 from sim.hgcal_encoder.float_code import CELL, SUM, WIDE_SUM, FloatCode
 from sim.hgcal_encoder.learning.decoder import sum_of_code
+from sim.hgcal_encoder.learning.metric import earth_movers_distance
 from sim.hgcal_encoder.multiplex import multiplex
 from sim.hgcal_encoder.normalise import sum_code
 from sim.hgcal_encoder.words import bunch_crossings, pack, unpack
@@ -382,6 +383,28 @@ def test_baselines_side_by_side():
         assert r.bits <= 96 or r.name == "threshold_sum"  # which may borrow from quiet crossings
     with pytest.raises(ValueError, match=r"chips: expected shape \(120,\)"):
         reconstruct_baselines(charges, 3, chips=[1])
+
+
+def test_receivers_take_the_pedestal_off():
+    """One hit in a module of single counts, low density: what is left elsewhere is rounding of sums, not pedestal."""
+    charges = np.ones((2, 48), np.int64)
+    charges[0, 17] = 160
+    group = np.arange(48) // 16 == 1  # the largest super trigger cell that the hit is in
+    with_it = {r.name: r.charges for r in reconstruct_baselines(charges, 2)}
+    without = {r.name: r.charges for r in reconstruct_baselines(charges, 2, pedestals=1)}
+    assert {"best_choice", "best_choice_rest", "threshold_sum", "stc16_5e4m_even", "repeater"} <= set(without)
+    for name, images in without.items():
+        elsewhere = np.delete(images[0], 17) if "stc" not in name else images[0, ~group]
+        assert elsewhere.max() <= 0.25, name
+        # the second module has nothing but pedestals; its image is even, so that its distance is defined
+        assert images[1].min() > 0 or np.ptp(images[1]) > 0, name
+        assert np.isfinite(earth_movers_distance(np.eye(48)[17:18], images[1:])).all(), name
+    # best choice drops the lowest bit before it sums: a single count never reaches its sum
+    assert np.array_equal(with_it["best_choice_rest"], without["best_choice_rest"])
+    for name in ("threshold_sum", "stc16_5e4m_even"):
+        assert with_it[name][0].min() > 0.7, name
+    each = {r.name: r.charges for r in reconstruct_baselines(charges, 2, pedestals=np.ones((2, 48)), rows=[0])}
+    assert all(np.array_equal(each[name], images[:1]) for name, images in without.items())
 
 
 # ---- errors --------------------------------------------------------------------------------------------------------
