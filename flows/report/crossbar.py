@@ -58,6 +58,11 @@ def _liquid(data: dict[str, Any], spec: CrossbarSpec) -> list[Section]:
                         " liquid's own spikes), columns are bit lines, two make a neuron. Dark: not formed."
                     ),
                 ),
+                Picture(
+                    markup=drawing.colour_bar_svg(
+                        spec.code_max * spec.g_lsb_us, "conductance, µS", colours="viridis", even=True
+                    )
+                ),
                 Picture(markup=histogram_svg(codes, spec.g_lsb_us, spec.code_max)),
             ),
         ),
@@ -97,8 +102,13 @@ def _three(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
+def _whole_chip(content: dict[str, Any]) -> bool:
+    """Whether the digital part is among the terms: its power is measured after it was placed."""
+    return any(term["name"] == "neurons" for term in content["terms"])
+
+
 def _energy(content: dict[str, Any]) -> Section:
-    terms = content["terms"]
+    terms, whole = content["terms"], _whole_chip(content)
     ends = ("low_pj", "nominal_pj", "high_pj")
     total = [sum(term[end] for term in terms) for end in ends]
     rows = [[t["name"], *(f"{t[end]:,.0f}" for end in ends)] for t in terms]
@@ -132,14 +142,19 @@ def _energy(content: dict[str, Any]) -> Section:
             table(["part in detail", ">low, pJ", ">nominal, pJ", ">high, pJ"], rows),
         ),
         notes=tuple(content["notes"]),
-        tiles=(Tile(value=f"{total[1] / 1000:.1f} nJ", label="energy of an inference, nominal"),),
+        tiles=(
+            Tile(
+                value=f"{total[1] / 1000:.1f} nJ",
+                label="energy of an inference, nominal" + ("" if whole else ", without the digital part"),
+            ),
+        ),
     )
 
 
 def _beside_others(content: dict[str, Any], spec: CrossbarSpec) -> Section:
     """Energy of a synaptic operation: ours by models, others as published."""
     operations = content["synaptic_operations"]
-    whole = any(term["name"] == "neurons" for term in content["terms"])
+    whole = _whole_chip(content)
     what = "40 nm, published models: " + ("the whole chip" if whole else "array, ADCs and weight memory alone")
     rows = []
     for end in ("low", "nominal", "high"):

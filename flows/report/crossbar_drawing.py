@@ -81,6 +81,8 @@ def raster_svg(inputs: npt.ArrayLike, spikes: npt.ArrayLike) -> str:
     parts = [f'<svg viewBox="-70 -6 840 {tall + low + 54:.0f}" class="wide" role="img">']
     for name, array, colour, start in (("liquid", liquid, "#b3541e", 0.0), ("input", given, "#2459a9", tall + 10)):
         parts.append(f'<text x="-8" y="{start + row * array.shape[1] / 2:.0f}" text-anchor="end">{name}</text>')
+        for number in (0, array.shape[1] - 1):
+            parts.append(f'<text x="-8" y="{start + row * number + 4:.0f}" text-anchor="end">{number}</text>')
         dots = "".join(f"M{column * t:.1f} {start + row * c:.1f}h{0.7 * column:.1f}" for t, c in np.argwhere(array))
         parts.append(f'<path d="{dots}" stroke="{colour}" stroke-width="1.1" fill="none"/>')
     bottom = tall + low + 26

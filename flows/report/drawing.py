@@ -87,15 +87,16 @@ def events_svg(events: Sequence[tuple[str, Sequence[str]]], rows: Sequence[str])
     return "".join(parts) + "</svg>"
 
 
-def colour_bar_svg(top: float, label: str) -> str:
-    """Scale of `module_svg`: value 0 to `top`, square-root steps."""
-    colours = [mpl.colors.to_hex(mpl.colormaps["inferno"](i / 64)) for i in range(64)]
+def colour_bar_svg(top: float, label: str, *, colours: str = "inferno", even: bool = False) -> str:
+    """Scale of colours from 0 to `top`: of `module_svg` in steps of the square root, or `even`."""
+    shown = [mpl.colors.to_hex(mpl.colormaps[colours](i / 64)) for i in range(64)]
+    marks = [top * i / 4 for i in range(5)] if even else [0.0, top / 16, top / 4, top]
     rectangles = "".join(
-        f'<rect x="{4 * i}" y="0" width="4.2" height="12" fill="{colour}"/>' for i, colour in enumerate(colours)
+        f'<rect x="{4 * i}" y="0" width="4.2" height="12" fill="{colour}"/>' for i, colour in enumerate(shown)
     )
     ticks = "".join(
-        f'<text x="{256 * (v / top) ** 0.5:.0f}" y="26" text-anchor="middle">{v:.0f}</text>'
-        for v in (0, top / 16, top / 4, top)
+        f'<text x="{256 * (v / top if even else (v / top) ** 0.5):.0f}" y="26" text-anchor="middle">{v:.0f}</text>'
+        for v in marks
     )
     caption = f'<text x="128" y="40" text-anchor="middle">{escape(label)}</text>'
     return f'<svg viewBox="-14 -2 284 46" class="scale">{rectangles}{ticks}{caption}</svg>'

@@ -96,16 +96,16 @@ def _placement(folder: Path) -> Section:
 
 
 def _timing(content: dict[str, Any]) -> Section:
-    rows = [
-        [
-            f"{path['start_stage']} to {path['end_stage']}",
-            path["cells"],
-            f"{path['delay_ns']:.2f}",
+    alike: dict[tuple[str, ...], int] = {}
+    for path in content["setup_paths"]:
+        row = (
+            f"{path['start_stage']} to {path['end_stage']}", f"{path['cells']:,}", f"{path['delay_ns']:.2f}",
             f"{path['slack_ns']:.2f}",
             ", ".join(f"{step['stage']} {step['delay_ns']:.2f} ns" for step in path["through"]),
-        ]
-        for path in content["setup_paths"]
-    ]
+        )  # fmt: skip
+        alike[row] = alike.get(row, 0) + 1
+    # the bits of one bus give the same figures
+    rows = [[row[0], count, *row[1:]] for row, count in alike.items()]
     return Section(
         title="Timing",
         lead=(
@@ -119,7 +119,7 @@ def _timing(content: dict[str, Any]) -> Section:
                 )
             ),
         ),
-        tables=(table(["worst paths", ">cells", ">delay ns", ">slack ns", "through"], rows),),
+        tables=(table(["worst paths", ">paths", ">cells", ">delay ns", ">slack ns", "through"], rows),),
         notes=(f"Setup from {content['setup_library']}, hold from {content['hold_library']}. Wires estimated.",),
         tiles=(Tile(value=f"{content['fmax_mhz']:.1f} MHz", label="largest clock"),),
     )

@@ -32,20 +32,29 @@ def compare(folder: Path, against: Path) -> Section:
         if not metrics:
             raise FileNotFoundError(f"{side} holds no metrics of a step")
         sides.append(metrics)
-    rows = []
+    rows: list[list[str]] = []
+    times: list[list[str]] = []
     for name, metric in sides[0].items():
         other = sides[1].get(name)
         if other is None or isinstance(metric.value, str) or isinstance(other.value, str):
             continue
         ratio = f"{metric.value / other.value:.3f}" if other.value else ""
-        rows.append([name, format_number(metric.value), format_number(other.value), metric.unit, ratio])
-    if not rows:
+        # what the machine took is no property of the design
+        part = times if name.startswith("flow__") else rows
+        part.append([name, format_number(metric.value), format_number(other.value), metric.unit, ratio])
+    if not rows and not times:
         raise ValueError(f"{folder} and {against} have no figure in common")
     return Section(
         title=f"Against {against}",
-        tables=(table(["figure", ">this", ">other", "unit", ">this / other"], rows),),
+        tables=tuple(
+            table([what, ">this", ">other", "unit", ">this / other"], part)
+            for what, part in (("figure", rows), ("time and memory of the run", times))
+            if part
+        ),
         notes=("Ratios of figures of one tool and library only mean something if both sides used the same.",),
-        origins=tuple(dict.fromkeys(line for side in sides for line in origins(side[row[0]] for row in rows))),
+        origins=tuple(
+            dict.fromkeys(line for side in sides for line in origins(side[row[0]] for row in [*rows, *times]))
+        ),
     )
 
 
@@ -75,7 +84,7 @@ def write_report(folder: Path, design: Design, *, against: Path | None = None) -
         raise FileNotFoundError(f"{folder} holds no results; run liquidcal demo, verify or synth first")
     extra = (compare(folder, against),) if against is not None else ()
     report: Report = design.room("report").chip_report(folder, design)
-    report = replace(report, name=design.name, sections=(*report.sections, *extra))
+    report = replace(report, name=design.name, sections=(*extra, *report.sections))
     for file_name, text in (
         ("report.json", json.dumps(report.to_dict(), indent=1) + "\n"),
         ("report.md", report.to_markdown()),

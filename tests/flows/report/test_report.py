@@ -112,9 +112,12 @@ def test_report_tells_pass_from_fail_and_embeds_everything(tmp_path: Path) -> No
         pile_up=200,
     )
     page = write_report(tmp_path, design(ECON_T)).read_text()
-    assert "PASS: 1 checks, 5,200 comparisons" in page
+    assert "PASS: 1 checks: 5,200 eTx words" in page
     assert page.count('class="module"') == 15
-    assert not re.search(r'(src|href)="', page), "the page must be self-contained"
+    assert not re.search(r'src="|href="[^#]', page), "the page must be self-contained"
+    contents = re.findall(r'<a href="#(\w+)">', page)
+    assert len(contents) > 3
+    assert all(page.count(f'<h2 id="{name}">') == 1 for name in contents)
     assert "{{" not in page
     assert "&lt;svg" not in page
     content = json.loads((tmp_path / "journal.json").read_text())
@@ -142,7 +145,7 @@ def test_a_variant_is_reported_from_its_own_folder(tmp_path: Path) -> None:
         assert subprocess.run(command, capture_output=True, check=False).returncode == status
     page = json.loads((tmp_path / "ECON_T_reuse4_tmr_module_direct" / "report.json").read_text())
     assert page["name"] == "ECON_T_reuse4_tmr_module_direct"
-    assert page["verdict"].startswith("PASS: 1 checks, 7 comparisons")
+    assert page["verdict"].startswith("PASS: 1 checks: 7 eTx words")
 
 
 def metric(name: str, value: float) -> Metric:
