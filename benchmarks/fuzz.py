@@ -186,7 +186,7 @@ class Reader:
     read: Callable[[Path], Any]
     check: Callable[[Path, Any], None]
     errors: tuple[type[BaseException], ...] = (ValueError, FlowError)
-    tries: int = 2000
+    tries: int = 600
 
 
 def _file(name: str) -> Callable[[Path], Path]:
@@ -667,7 +667,7 @@ READERS = {
         title="charges, ROOT",
         read=read_charge_table,
         check=_check_range,
-        tries=600,
+        tries=150,
         samples=(_made("a.root", partial(_root, new=False)), _made("b.root", partial(_root, new=True))),
     ),
     "words_csv": Reader(
@@ -677,7 +677,7 @@ READERS = {
         title="settings of ECON-T, YAML",
         read=load_settings,
         check=_check_settings,
-        tries=600,
+        tries=150,
         samples=(
             _made("p.yaml", partial(_settings, order=WordOrder.PRODUCTION, weights=False)),
             _made("q.yaml", partial(_settings, order=WordOrder.PRODUCTION, weights=True)),
@@ -699,7 +699,7 @@ READERS = {
     "design": Reader(
         title="design of a result folder, TOML",
         read=lambda path: load_design(path.parent),
-        tries=1000,
+        tries=300,
         check=lambda path, design: _check_spec_name(path, design),
         samples=(_made("design.toml", _design),),
     ),
@@ -725,7 +725,7 @@ READERS = {
         title="trained encoder, NPZ",
         read=TrainedModel.load,
         check=_check_decoder,
-        tries=1000,
+        tries=300,
         samples=(_made("m.npz", _shipped_encoder),),
     ),
     "keras_hdf5": Reader(
@@ -773,7 +773,7 @@ READERS = {
         title="trained crossbar, NPZ",
         read=TrainedCrossbar.load,
         check=_check_model,
-        tries=1000,
+        tries=300,
         samples=(_made("m.npz", lambda path: path.write_bytes(shipped_models()["n_mnist"].read_bytes())),),
     ),
     "liberty": Reader(title="cells, Liberty", samples=(_file("cells.lib"),), read=_library, check=_check_library),

@@ -104,7 +104,7 @@ GROUPS = {
     "metrics": Group(
         title="metrics and their files",
         modules=("flows/common/metrics.py", "flows/common/units.py"),
-        tests=("tests/flows/common/test_metrics.py",),
+        tests=("tests/flows/common/test_metrics.py", "tests/flows/common/test_units.py"),
     ),
     "caches": Group(
         title="keys of caches, kept results and steps",
