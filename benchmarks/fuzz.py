@@ -754,7 +754,7 @@ READERS = {
         read=read_recording,
         check=_check_events,
         samples=(_file("events.aedat4"),),
-        tries=150,
+        tries=60,
     ),
     "recording_numpy": Reader(
         title="recording, NPZ and NPY",
@@ -787,7 +787,7 @@ READERS = {
         title="netlist, Verilog",
         samples=(_file("chain.v"),),
         check=_check_netlist,
-        tries=150,
+        tries=60,
         read=lambda path: read_netlist(path, liberty=[SAMPLES / "cells.lib"]),
     ),
     "netlist_json": Reader(

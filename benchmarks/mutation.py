@@ -316,7 +316,7 @@ def _is_text(node: ast.expr) -> bool:
 
 
 def find_mutants(module: str, source: bytes) -> list[Mutant]:
-    """All mutants of a module in the order of its text; each parses and differs from the module.
+    """All mutants of a module in the order of its text; each is a module that parses and differs.
 
     Parameters
     ----------
@@ -327,12 +327,7 @@ def find_mutants(module: str, source: bytes) -> list[Mutant]:
     """
     finder = _Finder(module, source)
     finder.visit(ast.parse(source))
-    plain = ast.dump(ast.parse(source))
-    return [
-        mutant
-        for mutant in sorted(finder.found, key=lambda m: (m.start, m.end, m.now))
-        if ast.dump(ast.parse(mutant.apply(source))) != plain
-    ]
+    return sorted(finder.found, key=lambda mutant: (mutant.start, mutant.end, mutant.now))
 
 
 def equivalents(path: Path = EQUIVALENTS) -> dict[tuple[str, str, str, str], str]:
@@ -435,7 +430,8 @@ def _serve() -> None:
     # this program itself needs modules that may depend on the one that changes: the fork has to import them again
     for name in list(sys.modules):
         file = _module_file(name, Path.cwd())
-        if file is not None and module in imported(file):
+        itself = getattr(sys.modules[name], "__file__", None) == str(Path.cwd() / module)
+        if itself or (file is not None and module in imported(file)):
             package, _, own = name.rpartition(".")
             sys.modules.pop(name)
             if own in vars(sys.modules.get(package, object)):
@@ -625,7 +621,7 @@ def _sample(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
 def _campaign(name: str, folder: Path, sample: int, seed: int) -> list[Metric]:
     group, known = GROUPS[name], equivalents()
     reached = _Reached.measure(folder, group)
-    preload = [module for module in reached.modules if module.partition(".")[0] not in ("tests", "__main__")]
+    preload = [name for name in reached.modules if not name.startswith(("tests.", "test_", "__main__"))]
     counts: Counter[str] = Counter()
     there = 0
     for module in group.modules:

@@ -44,7 +44,7 @@ def test_what_is_no_number(number: str) -> None:
         capacitance_ff(number, "pF")
 
 
-@pytest.mark.parametrize("unit", ["", "V", "kF", "MF", "pFs", "Fp", "p", "ppF", "sF", "s"])
+@pytest.mark.parametrize("unit", ["", "V", "kF", "GF", "pFs", "Fp", "p", "ppF", "sF", "s"])
 def test_what_is_no_unit(unit: str) -> None:
     with pytest.raises(ValueError, match="expected a unit out of F, mF, uF, nF, pF, fF, got"):
         capacitance_ff("1", unit)
