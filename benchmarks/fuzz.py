@@ -964,22 +964,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-result", action="store_true", help="print only")
     options = parser.parse_args()
-    rows: list[Metric] = []
-    chosen = options.readers or list(READERS)
-    for name in chosen:
+    for name in options.readers or list(READERS):
         reader = READERS[name]
         began = time.monotonic()
         found = tried(reader, max(1, round(options.share * reader.tries)), options.seed)
         print(f"{name}: {dict(found.counts)} in {time.monotonic() - began:.0f} s", flush=True)
         for number, what, seen in found.faults[:5]:
             print(f"  {number} {what}: {seen}", flush=True)
+        rows = []
         for what in ("inputs", *OUTCOMES):
             value = sum(found.counts.values()) if what == "inputs" else found.counts[what]
             method = f"{reader.title}: seed {options.seed}"
             rows.append(record(f"fuzz__{what}__case:{name}", value, "", method, command=COMMAND))
-    if not options.no_result:
-        names = tuple(f"__case:{name}" for name in chosen)
-        write_metrics(RESULT, [*kept(RESULT, lambda metric: metric.name.endswith(names)), *rows])
+        if not options.no_result:
+            others = kept(RESULT, lambda metric, name=name: metric.name.endswith(f"__case:{name}"))
+            write_metrics(RESULT, [*others, *rows])
 
 
 if __name__ == "__main__":

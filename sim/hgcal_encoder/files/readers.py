@@ -32,6 +32,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from functools import partial
 from itertools import islice
 from operator import itemgetter
@@ -292,8 +293,12 @@ def _csv_table(
 
 
 def _integer(text: str, row: int, column: str) -> int:
-    value = _number(text)
-    if value is None or not value.is_integer():
+    # exact: as a float, 1e-999 would be 0
+    try:
+        value = Decimal(text.strip())
+    except InvalidOperation:
+        value = Decimal("nan")
+    if not value.is_finite() or value.adjusted() > 30 or value != value.to_integral_value():
         raise ValueError(f"row {row}, column {column}: expected an integer, got {shown(text.strip())}")
     return int(value)
 

@@ -76,6 +76,8 @@ def test_ends_of_the_range() -> None:
         assert interval(9, 9).low == pytest.approx(1 - interval(0, 9).high)
         assert (interval(0, 9).value, interval(9, 9).value) == (0.0, 1.0)
         assert 0 < interval(0, 1).high < 1
+    # rounding alone would lead above 1 for some of them
+    assert all(wilson(n, n).high <= 1 for n in range(1, 500))
     # one of one and none of one: the score interval by hand, z^2 / (1 + z^2)
     assert wilson(0, 1).high == pytest.approx(Z * Z / (1 + Z * Z))
 
