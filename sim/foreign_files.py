@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import math
 import struct
+import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Hashable, Mapping
@@ -109,7 +111,10 @@ def parse_json(text: str | bytes, name: str) -> Any:
             raise ValueError(f"{name}: nested deeper than {MOST_NESTED} levels")
         return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=lambda pairs: _unique(pairs, name))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{name}: not a JSON text: {error}") from None
+        raise ValueError(f"{name}: not a JSON text: {shown(error, quoted=False)}") from None
+    except ValueError as error:
+        text = str(error)
+        raise ValueError(text if text.startswith(f"{name}: ") else f"{name}: {shown(text, quoted=False)}") from None
 
 
 def _unique(pairs: list[tuple[str, Any]], name: str) -> dict[str, Any]:
@@ -201,7 +206,12 @@ def _array(content: bytes) -> NDArray[Any]:
     version = np.lib.format.read_magic(file)
     if version not in readers:
         raise ValueError(f"expected version 1.0 or 2.0 of the array format, got {version[0]}.{version[1]}")
-    shape, _, kind = readers[version](file)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            shape, _, kind = readers[version](file)
+    except (SyntaxError, tokenize.TokenError, RecursionError, MemoryError, TypeError) as error:
+        raise ValueError(f"its header is damaged: {type(error).__name__}") from None
     count = math.prod(shape)
     if kind.hasobject:
         raise ValueError("expected numbers or text, got Python objects")

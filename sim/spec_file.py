@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+import tomllib
 from collections.abc import Callable, Mapping
 from numbers import Real
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sim.messages import shown
 
-__all__ = ["check_integer", "check_name", "check_real", "load_preset", "toml_value"]
+__all__ = ["check_integer", "check_name", "check_real", "load_preset", "parse_toml", "toml_value"]
 
 Spec = TypeVar("Spec")
 
@@ -90,6 +91,22 @@ def check_real(name: str, value: object, low: float, high: float, expected: str)
     if not (math.isfinite(number) and low <= number <= high):
         raise ValueError(f"{name}: expected {expected}, got {shown(value)}")
     return number
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Content of a TOML text.
+
+    Raises
+    ------
+    ValueError
+        If it is no TOML, or nests too deep.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("not a TOML file: nested too deep") from None
+    except ValueError as error:
+        raise ValueError(f"not a TOML file: {shown(error, quoted=False)}") from None
 
 
 def toml_value(value: object) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from sim.files import replacing
+from sim.messages import shown
 
 __all__ = [
     "QUANTITIES",
@@ -258,7 +259,8 @@ class Metric:
             raise ValueError(f"expected a metric with its fields, got {data!r:.40}")
         given = {name: value for name, value in data.items() if name != "label"}
         if given.keys() != known:
-            raise ValueError(f"metric fields {sorted(given.keys() ^ known)} are unknown or missing")
+            wrong = shown(", ".join(sorted(given.keys() ^ known)), quoted=False)
+            raise ValueError(f"metric fields {wrong} are unknown or missing")
         return cls(**given)
 
 
@@ -292,7 +294,7 @@ def read_metrics(path: Path) -> tuple[Metric, ...]:
             raise ValueError("expected a list of metrics")
         return tuple(Metric.from_dict(row) for row in rows)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} holds no list of metrics: {error}") from None
+        raise ValueError(f"{path} holds no list of metrics: {shown(error, quoted=False)}") from None
 
 
 def find(metrics: Sequence[Metric], name: str) -> Metric:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from inspect import signature
@@ -13,7 +12,8 @@ from flows.designs.crossbar import CrossbarDesign
 from flows.designs.design import DESIGN_FILE, Design
 from flows.designs.encoder import EncoderDesign
 from sim.hgcal_encoder.spec import EncoderSpec
-from sim.spec_file import load_preset
+from sim.messages import shown
+from sim.spec_file import load_preset, parse_toml
 
 __all__ = ["KINDS", "design", "encoder_spec", "load_design", "presets"]
 
@@ -104,10 +104,7 @@ def load_design(folder: Path) -> Design:
 
 def _from_toml(text: str) -> Any:
     """A design, where the text says of which kind it is, else a spec."""
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"not a TOML file: {error}") from None
+    table = parse_toml(text)
     if "kind" in table:
         return _design(table, text)
     for kind in KINDS.values():
@@ -119,15 +116,18 @@ def _from_toml(text: str) -> Any:
 
 def _design(table: Mapping[str, Any], text: str) -> Design:
     if table["kind"] not in KINDS:
-        raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {table['kind']!r}")
+        raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {shown(table['kind'])}")
     head, found, spec = text.partition("\n[spec]\n")
     if not found:
         raise ValueError("a design has a table [spec], got none")
     kind = KINDS[table["kind"]]
-    choices = {name: value for name, value in tomllib.loads(head).items() if name != "kind"}
+    choices = {name: value for name, value in parse_toml(head).items() if name != "kind"}
     if unknown := sorted(set(choices) - {field.name for field in fields(kind)}):
-        raise ValueError(f"a design of kind {kind.kind} has no field {', '.join(unknown)}")
-    return kind.of(kind.read_spec(spec.replace("\n[spec.", "\n[")), **choices)
+        raise ValueError(f"a design of kind {kind.kind} has no field {shown(', '.join(unknown), quoted=False)}")
+    try:
+        return kind.of(kind.read_spec(spec.replace("\n[spec.", "\n[")), **choices)
+    except (TypeError, ValueError) as error:
+        raise ValueError(shown(error, quoted=False)) from None
 
 
 def _article(word: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -21,7 +20,7 @@ from flows.library.catalogue import cell_library
 from flows.library.library import CellLibrary
 from flows.synthesis.recipe import AREA, BUFFERED, Recipe
 from sim.files import replacing
-from sim.spec_file import toml_value
+from sim.spec_file import parse_toml, toml_value
 
 if TYPE_CHECKING:
     from flows.common.journal import Journal
@@ -298,10 +297,10 @@ class Design(ABC):
         path = folder / DESIGN_FILE
         if self.library != "auto" or not path.is_file():
             return self
-        text = path.read_text()
         try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError:  # damaged: these results are not of this design
+            text = path.read_text()
+            table = parse_toml(text)
+        except ValueError:  # damaged: these results are not of this design
             return self
         library, source = table.get("library"), table.get("source", "")
         if not isinstance(library, str) or replace(self, library=library, source=source).to_toml() != text:

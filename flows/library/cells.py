@@ -89,7 +89,7 @@ def cell_of_group(group: Group, file: LibertyFile) -> LibertyCell:
         for name in pin_names(pin):
             pins[name] = _pin(name, pin, file)
     return LibertyCell(
-        name=group.names[0], area_um2=group.number("area") or 0.0, kind=_kind(group, pins),
+        name=group.name, area_um2=group.number("area") or 0.0, kind=_kind(group, pins),
         dont_use=group.text("dont_use") == "true", pins=pins,
     )  # fmt: skip
 

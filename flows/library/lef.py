@@ -6,6 +6,7 @@ routing layers. Lengths in micrometres, capacitance in fF.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from flows.common.errors import FlowError
 from flows.library.liberty_file import unpacked
+from sim.messages import shown
 
 __all__ = ["Layer", "Lef", "LefError", "Macro", "read_lef"]
 
@@ -66,7 +68,7 @@ def read_lef(files: Sequence[Path]) -> Lef:
     Raises
     ------
     LefError
-        No macro, no site, or a macro without a size.
+        No macro, no site, a macro without a size, or a number that is none.
     FileNotFoundError
     """
     state = _State()
@@ -75,7 +77,10 @@ def read_lef(files: Sequence[Path]) -> Lef:
             raise FileNotFoundError(f"no LEF file {path}")
         # comments end at the line's end; a statement ends with a semicolon that stands alone
         text = re.sub(r"#[^\n]*", "", unpacked(path).read_text(errors="replace"))
-        _read(text, state, path)
+        try:
+            _read(text, state, path)
+        except ValueError as error:
+            raise LefError(f"{path}: {error}") from None
     if not state.macros:
         raise LefError(f"no macro in {', '.join(str(path) for path in files)}")
     if state.sites:
@@ -88,7 +93,7 @@ def read_lef(files: Sequence[Path]) -> Lef:
 
 
 def _read(text: str, state: _State, path: Path) -> None:
-    if units := re.search(r"\bDATABASE\s+MICRONS\s+(\d+)\s*;", text):
+    if units := re.search(r"(?<!\S)DATABASE\s+MICRONS\s+(\d+)\s*;", text):
         state.units = max(state.units, int(units[1]))
     group = r"^\s*(MACRO|SITE|LAYER)\s+(\S+)\s*\n(.*?)^\s*END\s+\2\s*$"
     for match in re.finditer(group, text, re.MULTILINE | re.DOTALL):
@@ -96,40 +101,65 @@ def _read(text: str, state: _State, path: Path) -> None:
         if kind == "MACRO":
             state.macros[name] = _macro(name, body, path)
         elif kind == "SITE":
-            size = re.search(r"\bSIZE\s+([\d.]+)\s+BY\s+([\d.]+)\s*;", body)
-            if size and not re.search(r"\bCLASS\s+PAD\b", body, re.IGNORECASE):
-                state.sites.append((float(size[1]), float(size[2])))
-        elif re.search(r"\bTYPE\s+ROUTING\s*;", body):
+            size = re.search(r"(?<!\S)SIZE\s+([\d.]+)\s+BY\s+([\d.]+)\s*;", body)
+            if size and not re.search(r"(?<!\S)CLASS\s+PAD\b", body, re.IGNORECASE):
+                state.sites.append((_length(size[1], f"site {name}"), _length(size[2], f"site {name}")))
+        elif re.search(r"(?<!\S)TYPE\s+ROUTING\s*;", body):
             state.layers.append(_layer(name, body))
 
 
+def _length(text: str, where: str) -> float:
+    """A length above 0."""
+    if not (value := _number(text, where)) > 0:
+        raise ValueError(f"{where}: expected a length above 0, got {text}")
+    return value
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{where}: expected a number, got {shown(text)}")
+    return value
+
+
 def _layer(name: str, body: str) -> Layer:
-    pitch = re.search(r"\bPITCH\s+([\d.]+)", body)
+    pitch = re.search(r"(?<!\S)PITCH\s+([\d.]+)", body)
     width = re.search(r"^\s*WIDTH\s+([\d.]+)\s*;", body, re.MULTILINE)
-    area = re.search(r"\bCAPACITANCE\s+CPERSQDIST\s+([-\d.eE+]+)", body)
-    edge = re.search(r"\bEDGECAPACITANCE\s+([-\d.eE+]+)", body)
-    width_um = float(width[1]) if width else 0.0
+    area = re.search(r"(?<!\S)CAPACITANCE\s+CPERSQDIST\s+([-\d.eE+]+)", body)
+    edge = re.search(r"(?<!\S)EDGECAPACITANCE\s+([-\d.eE+]+)", body)
+    where = f"layer {shown(name, quoted=False)}"
+    width_um = _length(width[1], where) if width else 0.0
     # LEF counts in pF per square micrometre and per micrometre of edge
     capacitance = None
     if area or edge:
-        capacitance = 1000 * ((float(area[1]) * width_um if area else 0.0) + 2 * (float(edge[1]) if edge else 0.0))
+        capacitance = 1000 * (
+            (_number(area[1], where) * width_um if area else 0.0) + 2 * (_number(edge[1], where) if edge else 0.0)
+        )
+        if not 0 <= capacitance < math.inf:
+            raise ValueError(f"{where}: expected a capacitance of at least 0, got {capacitance:g} fF")
     return Layer(
-        name=name, horizontal=bool(re.search(r"\bDIRECTION\s+HORIZONTAL\b", body)),
-        pitch_um=float(pitch[1]) if pitch else 2 * width_um, width_um=width_um, ff_per_um=capacitance or None,
+        name=name, horizontal=bool(re.search(r"(?<!\S)DIRECTION\s+HORIZONTAL\b", body)),
+        pitch_um=_length(pitch[1], where) if pitch else 2 * width_um, width_um=width_um, ff_per_um=capacitance or None,
     )  # fmt: skip
 
 
 def _macro(name: str, body: str, path: Path) -> Macro:
-    size = re.search(r"\bSIZE\s+([\d.]+)\s+BY\s+([\d.]+)\s*;", body)
+    size = re.search(r"(?<!\S)SIZE\s+([\d.]+)\s+BY\s+([\d.]+)\s*;", body)
     if size is None:
-        raise LefError(f"{path}: macro {name} has no SIZE")
-    width, height = float(size[1]), float(size[2])
+        raise LefError(f"{path}: macro {shown(name, quoted=False)} has no SIZE")
+    where = f"macro {shown(name, quoted=False)}"
+    width, height = _length(size[1], where), _length(size[2], where)
     pins: dict[str, tuple[float, float]] = {}
     for pin in re.finditer(r"^\s*PIN\s+(\S+)\s*\n(.*?)^\s*END\s+\1\s*$", body, re.MULTILINE | re.DOTALL):
         xs: list[float] = []
         ys: list[float] = []
-        for shape in re.finditer(r"\b(RECT|POLYGON)\s+(?:MASK\s+\d+\s+)?([-\d.\s]+);", pin[2]):
-            numbers = [float(part) for part in shape[2].split()]
+        for shape in re.finditer(r"(?<!\S)(RECT|POLYGON)\s+(?:MASK\s+\d+\s+)?([-\d.\s]+);", pin[2]):
+            numbers = [_number(part, f"{where}, pin {shown(pin[1], quoted=False)}") for part in shape[2].split()]
+            if len(numbers) % 2:
+                raise ValueError(f"{where}, pin {shown(pin[1], quoted=False)}: expected pairs of coordinates")
             xs += numbers[0::2]
             ys += numbers[1::2]
         if xs:

@@ -9,6 +9,7 @@ Manual Suite, version 2017.06.
 from __future__ import annotations
 
 import gzip
+import math
 import re
 import shutil
 import zlib
@@ -22,6 +23,7 @@ from flows.common.content_cache import cache_directory, file_sha256
 from flows.common.errors import FlowError
 from flows.common.units import scaled
 from sim.files import replacing
+from sim.messages import shown
 
 __all__ = [
     "Group",
@@ -45,8 +47,9 @@ class LibraryMissingError(LibraryError):
 class Group:
     """A Liberty group, ``kind(names) { attributes and groups }``, or a complex attribute, ``kind(values);``."""
 
-    def __init__(self, node: Any) -> None:
+    def __init__(self, node: Any, path: Path) -> None:
         self._node = node
+        self._path = path
 
     @property
     def kind(self) -> str:
@@ -58,6 +61,19 @@ class Group:
         """What stands in the parentheses, without quotes."""
         return tuple(_unquoted(argument) for argument in self._node.args)
 
+    @property
+    def name(self) -> str:
+        """The first of `names`.
+
+        Raises
+        ------
+        LibraryError
+            There is none.
+        """
+        if not (names := self.names):
+            raise LibraryError(f"{self._path}: a group {shown(self.kind, quoted=False)} without a name")
+        return names[0]
+
     def text(self, attribute: str) -> str | None:
         """Value of a simple attribute without quotes; None if it is absent or empty."""
         for child in self._node.children:
@@ -66,22 +82,43 @@ class Group:
         return None
 
     def number(self, attribute: str) -> float | None:
-        """Value of a simple attribute as a number; None if it is absent."""
+        """Value of a simple attribute as a number; None if it is absent.
+
+        Raises
+        ------
+        LibraryError
+            It is no finite number.
+        """
         found = self.text(attribute)
-        return None if found is None else float(found.replace('"', "").replace(" ", ""))
+        return None if found is None else self._number(attribute, found.replace('"', "").replace(" ", ""))
 
     def numbers(self, attribute: str) -> list[float] | None:
-        """All numbers of a complex attribute such as ``values`` or ``index_1``; None if it is absent."""
+        """All numbers of a complex attribute such as ``values`` or ``index_1``; None if it is absent.
+
+        Raises
+        ------
+        LibraryError
+            One is no finite number.
+        """
         for child in self._node.children:
             if child.id == attribute:
-                return [
-                    float(part) for argument in child.args for part in re.split(r"[\s,\\\"]+", str(argument)) if part
-                ]
+                parts = [part for argument in child.args for part in re.split(r"[\s,\\\"]+", str(argument)) if part]
+                return [self._number(attribute, part) for part in parts]
         return None
+
+    def _number(self, attribute: str, text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            where = shown(f"{self.kind} {' '.join(self.names)}".strip(), quoted=False)
+            raise LibraryError(f"{self._path}: {where}: {attribute}: expected a number, got {shown(text)}")
+        return value
 
     def groups(self, *kinds: str) -> Iterator[Group]:
         """Groups and complex attributes of these kinds inside this one, in the order of the file."""
-        return (Group(child) for child in self._node.children if child.id in kinds)
+        return (Group(child, self._path) for child in self._node.children if child.id in kinds)
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -167,9 +204,9 @@ class LibertyFile:
         """
         found: dict[str, Group] = {}
         for group in self.library.groups("cell"):
-            if group.names[0] in found:
-                raise LibraryError(f"{self.path} describes cell {group.names[0]} a second time")
-            found[group.names[0]] = group
+            if group.name in found:
+                raise LibraryError(f"{self.path} describes cell {shown(group.name, quoted=False)} a second time")
+            found[group.name] = group
         return found
 
 
@@ -190,17 +227,53 @@ def _parsed(path: Path, sha256: str) -> LibertyFile:  # noqa: ARG001
     # the hash is part of the key alone: another content is another file
     from libparse import LibertyParser
 
+    _check_text(path)
     try:
         with unpacked(path).open() as file:
             ast = LibertyParser(file).ast
     except OSError:
         raise
     except Exception as error:
-        raise LibraryError(f"{path} is no Liberty file that libparse can read: {error}") from error
+        raise LibraryError(f"{path} is no Liberty file that libparse can read: {shown(error, quoted=False)}") from error
     if ast is None or ast.id != "library":
         raise LibraryError(f"{path} is no Liberty file: it holds no library group")
-    library = Group(ast)
+    library = Group(ast, path)
     return LibertyFile(path=path, library=library, units=Units.of(library, path))
+
+
+_PART = re.compile(rb'/\*.*?\*/|//[^\n]*|"[^"]*"|/\*|["{}]', re.DOTALL)
+"""What decides where groups end: comments, texts (libparse knows no escapes), braces, or the start of what does not."""
+_MOST_NESTED = 50
+"""Groups in groups; libraries have five."""
+
+
+def _check_text(path: Path) -> None:
+    """Refuse what libparse never returns from, or that ends the process: open texts, open groups, deep nesting."""
+    content = unpacked(path).read_bytes()
+
+    def line(place: int) -> str:
+        number = content.count(b"\n", 0, place) + 1
+        return f"{path}, line {number}"
+
+    groups: list[int] = []
+    for part in _PART.finditer(content):
+        if part[0] == b"{":
+            groups.append(part.start())
+            if len(groups) > _MOST_NESTED:
+                raise LibraryError(f"{line(part.start())}: groups nest deeper than {_MOST_NESTED} levels")
+        elif part[0] == b"}":
+            if not groups:
+                raise LibraryError(f"{line(part.start())}: a brace closes a group that is not open")
+            groups.pop()
+        elif part[0] in (b'"', b"/*"):
+            raise LibraryError(f"{line(part.start())}: a text or comment begins that does not end: the file was cut")
+        elif part[0][:1] == b'"':
+            try:
+                part[0].decode()
+            except UnicodeDecodeError:
+                raise LibraryError(f"{line(part.start())}: a text that is not UTF-8") from None
+    if groups:
+        raise LibraryError(f"{line(groups[-1])}: a group begins that does not end: the file was cut")
 
 
 def unpacked(path: Path) -> Path:

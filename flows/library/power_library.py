@@ -25,6 +25,7 @@ import numpy.typing as npt
 from flows.library.cells import LibertyCell, cell_of_group, pin_names
 from flows.library.functions import Expression, parse_function
 from flows.library.liberty_file import Group, LibertyFile, LibraryError, read_liberty_file
+from sim.messages import shown
 
 __all__ = ["LeakageState", "PowerArc", "PowerCell", "PowerLibrary", "Storage", "Table", "TimingArc",
            "read_power_library"]  # fmt: skip
@@ -198,7 +199,14 @@ class PowerLibrary:
         if name not in self._groups:
             raise LibraryError(f"no cell {name!r} in {', '.join(path.name for path in self.files)}")
         if name not in self._cells:
-            self._cells[name] = _cell(*self._groups[name])
+            group, tables = self._groups[name]
+            try:
+                self._cells[name] = _cell(group, tables)
+            except LibraryError:
+                raise
+            except ValueError as error:
+                where = f"{tables.file.path}: cell {shown(name, quoted=False)}"
+                raise LibraryError(f"{where}: {shown(error, quoted=False)}") from None
         return self._cells[name]
 
     def gaps(self, names: Sequence[str]) -> tuple[str, ...]:
@@ -240,7 +248,7 @@ def read_power_library(files: Sequence[Path]) -> PowerLibrary:
         tables = _tables(file)
         for name, group in file.cells.items():
             if name in groups:
-                raise LibraryError(f"{path} describes cell {name} a second time")
+                raise LibraryError(f"{path} describes cell {shown(name, quoted=False)} a second time")
             groups[name] = (group, tables)
         nominal = library.number("nom_voltage")
         voltage = voltage if nominal is None else nominal * units.voltage_v
@@ -266,7 +274,7 @@ def _tables(file: LibertyFile) -> _Tables:
             if (variable := group.text(f"variable_{number}")) is not None:
                 axes.append(variable)
                 indices.append(_index(group, number))
-        templates[group.names[0]] = (tuple(axes), tuple(i for i in indices if i is not None))
+        templates[group.name] = (tuple(axes), tuple(i for i in indices if i is not None))
     default = file.library.number("default_cell_leakage_power")
     return _Tables(
         file=file, templates=templates,
@@ -285,13 +293,13 @@ def _table(group: Group, tables: _Tables, unit: float) -> Table:
     template = group.names[0] if group.names else "scalar"
     values = group.numbers("values")
     if values is None:
-        raise LibraryError(f"{path}: a table {template!r} without values")
+        raise LibraryError(f"{path}: a table {shown(template)} without values")
     data = np.array(values) * unit
     one = np.zeros(1)
     if data.size == 1 and template not in tables.templates:
         return Table(slew_ns=one, load_ff=one, values=data.reshape(1, 1))
     if template not in tables.templates:
-        raise LibraryError(f"{path}: table template {template!r} is unknown")
+        raise LibraryError(f"{path}: table template {shown(template)} is unknown")
     axes, defaults = tables.templates[template]
     indices = []
     for number in range(len(axes)):
@@ -299,7 +307,7 @@ def _table(group: Group, tables: _Tables, unit: float) -> Table:
         indices.append(defaults[number] if own is None else own)
     sizes = [len(index) for index in indices]
     if data.size != np.prod(sizes):
-        raise LibraryError(f"{path}: table {template!r} has {data.size} values, expected {sizes}")
+        raise LibraryError(f"{path}: table {shown(template)} has {data.size} values, expected {sizes}")
     data = data.reshape(sizes)
     slew, load = one, one
     order: list[int] = []
@@ -357,14 +365,14 @@ def _delays(pin: Group, name: str, tables: _Tables) -> Iterator[TimingArc]:
             )  # fmt: skip
 
 
-def _storage(group: Group, name: str) -> Storage | None:
+def _storage(group: Group) -> Storage | None:
     """What an ``ff`` or ``latch`` group says; None for other cells."""
     for child in group.groups("ff", "latch"):
         clock = child.text("clocked_on") or child.text("enable")
         data = child.text("next_state") or child.text("data_in")
+        if clock is None or data is None or len(child.names) < 2:
+            raise ValueError(f"group {child.kind} lacks its clock, its data or the names of its state")
         state, inverse = child.names[:2]
-        if clock is None or data is None:
-            raise LibraryError(f"cell {name}: group {child.kind} lacks its clock or its data")
         clear, preset = child.text("clear"), child.text("preset")
         value = (child.text("clear_preset_var1") or "L").upper()
         return Storage(
@@ -404,7 +412,9 @@ def _clock_gate(group: Group) -> tuple[Storage, str, str] | None:
 def _cell(group: Group, tables: _Tables) -> PowerCell:
     cell = cell_of_group(group, tables.file)
     for bus in group.groups("bus", "bundle"):
-        raise LibraryError(f"{tables.file.path}: cell {cell.name} has a {bus.kind}; flat pins are expected")
+        raise LibraryError(
+            f"{tables.file.path}: cell {shown(cell.name, quoted=False)} has a {bus.kind}; flat pins are expected"
+        )
     pins = dict(cell.pins)
     power: list[PowerArc] = []
     timing: list[TimingArc] = []
@@ -413,7 +423,7 @@ def _cell(group: Group, tables: _Tables) -> PowerCell:
             if name in pins:  # no internal pin
                 power += _arcs(pin, name, tables)
                 timing += _delays(pin, name, tables)
-    storage = _storage(group, cell.name)
+    storage = _storage(group)
     if storage is None and (gate := _clock_gate(group)) is not None:
         storage, output, function = gate
         pins[output] = replace(pins[output], text=function)

@@ -21,7 +21,9 @@ import numpy.typing as npt
 
 from flows.common.errors import FlowError
 from flows.library.liberty_file import unpacked
-from flows.tools.yosys import quote, run_yosys
+from flows.tools.yosys import YosysError, quote, run_yosys
+from sim.foreign_files import parse_json
+from sim.messages import shown
 
 __all__ = ["CellGroup", "Instance", "Lot", "Netlist", "NetlistError", "Port", "join_lots", "netlist_from_json",
            "read_netlist"]  # fmt: skip
@@ -268,10 +270,14 @@ def _top_module(modules: Mapping[str, Any], top: str | None) -> str:
         inside = {cell["type"] for body in modules.values() for cell in body["cells"].values()}
         tops = [n for n, b in modules.items() if _flagged(b, "top")] or [n for n in modules if n not in inside]
         if len(tops) != 1:
-            raise NetlistError(f"expected one top module, found {', '.join(tops) or 'none'}: name it")
+            raise NetlistError(
+                f"expected one top module, found {shown(', '.join(tops) or 'none', quoted=False)}: name it"
+            )
         top = tops[0]
     if top not in modules:
-        raise NetlistError(f"no module {top!r} in the netlist; modules: {', '.join(list(modules)[:8])}")
+        raise NetlistError(
+            f"no module {shown(top)} in the netlist; modules: {shown(', '.join(list(modules)[:8]), quoted=False)}"
+        )
     return top
 
 
@@ -423,12 +429,18 @@ def read_netlist(source: Path, *, liberty: Sequence[Path], top: str | None = Non
         raise FileNotFoundError(f"no netlist {source}")
     if source.suffix == ".json":
         try:
-            data = json.loads(source.read_text())
+            data = parse_json(source.read_bytes(), str(source))
         except ValueError as error:
-            raise NetlistError(f"{source} is no JSON: {error}") from None
+            raise NetlistError(str(error)) from None
         if not isinstance(data, dict) or "modules" not in data:
             raise NetlistError(f"{source} is no netlist of yosys: it holds no modules")
-        return netlist_from_json(data, top=top)
+        try:
+            return netlist_from_json(data, top=top)
+        except NetlistError as error:
+            raise NetlistError(f"{source}: {error}") from None
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
+            what = f"{shown(error.args[0])} is missing" if isinstance(error, KeyError) else shown(error, quoted=False)
+            raise NetlistError(f"{source} is no netlist of yosys: {what}") from None
     plain = unpacked(source).resolve()
     # SystemVerilog reserves words that netlists use as names
     verilog = "read_verilog -sv" if plain.suffix == ".sv" else "read_verilog"
@@ -442,5 +454,10 @@ def read_netlist(source: Path, *, liberty: Sequence[Path], top: str | None = Non
             "opt_clean",
             "write_json netlist.json",
         ]
-        run_yosys("\n".join(lines) + "\n", directory=Path(folder), name="netlist", timeout_s=timeout_s)
-        return netlist_from_json(json.loads((Path(folder) / "netlist.json").read_text()), top=top)
+        try:
+            run_yosys("\n".join(lines) + "\n", directory=Path(folder), name="netlist", timeout_s=timeout_s)
+            return netlist_from_json(json.loads((Path(folder) / "netlist.json").read_text()), top=top)
+        except YosysError as error:
+            raise YosysError(f"{source}: {shown(error, quoted=False)}", error.log) from None
+        except NetlistError as error:
+            raise NetlistError(f"{source}: {error}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -90,7 +91,10 @@ class _Content:
                     name = names[name]
                 if name in self.totals_ff:
                     raise ValueError(f"{where}: net {name[:60]} comes twice")
-                self.totals_ff[name] = float(words[2]) * unit_ff
+                total_ff = float(words[2]) * unit_ff
+                if not 0 <= total_ff < math.inf:
+                    raise ValueError(f"{where}: expected a capacitance of at least 0, got {words[2][:60]}")
+                self.totals_ff[name] = total_ff
                 open_net = line
             elif keyword == "*END":
                 open_net = 0

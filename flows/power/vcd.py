@@ -581,7 +581,9 @@ class _Changes:
         edges, duration_ns = int(self._info[_EDGES]), span * scale_ns
         if period_ns is None:
             if self._clock is None or edges < 2:
-                raise ActivityError("the clock period is not evident: name a clock that toggles, or give the period")
+                raise ActivityError(
+                    f"{self._path}: the clock period is not evident: name a clock that toggles, or give the period"
+                )
             period_ns = duration_ns / edges
         for net in tree:
             if not annotated[net]:

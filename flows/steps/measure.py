@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flows.common.content_cache import code_hash, content_key, module_file
@@ -73,6 +73,10 @@ class Measure:
     reads: tuple[str, ...] = ()
     rooms: tuple[str, ...] = ()
     mapped: bool = True
+
+    def figures_of(self, point: Point) -> dict[str, float]:
+        """Figures of a point. The measure is shown the options alone that its key holds, so that none is forgotten."""
+        return self.run(replace(point, options={option: point.options[option] for option in self.reads}))
 
     def key(self, name: str, point: Point) -> str:
         """Hash of everything that the figures of a point depend on."""

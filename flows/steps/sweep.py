@@ -256,7 +256,7 @@ def figures(design: Design) -> dict[str, Figure]:
 
 
 def _run(name: str, point: Point) -> dict[str, float]:
-    return measures(point.design)[name].run(point)
+    return measures(point.design)[name].figures_of(point)
 
 
 def sweep(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import cached_property, partial
 
 from sim.fixed_point import FixedPoint, Overflow, Rounding
 from sim.messages import shown
-from sim.spec_file import check_integer, check_name, load_preset, toml_value
+from sim.spec_file import check_integer, check_name, load_preset, parse_toml, toml_value
 
 ERX_WORDS = 12
 """Input words per bunch crossing (one per eRx link)."""
@@ -294,10 +293,7 @@ class EncoderSpec:
         ValueError
             If the text is not TOML, or a field is missing, unknown or illegal.
         """
-        try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"not a TOML file: {error}") from None
+        table = parse_toml(text)
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(table) - known):
             names = shown(", ".join(unknown), quoted=False)
@@ -306,14 +302,16 @@ class EncoderSpec:
             if isinstance(value, dict):
                 try:
                     table[key] = FixedPoint(**value)
-                except TypeError as error:
-                    raise ValueError(f"[{key}]: {error}") from None
+                except (TypeError, ValueError) as error:
+                    raise ValueError(f"[{key}]: {shown(error, quoted=False)}") from None
             elif isinstance(value, list):
                 table[key] = tuple(value)
         try:
             return cls(**table)
+        except ValueError as error:
+            raise ValueError(shown(error, quoted=False)) from None
         except (TypeError, AttributeError) as error:
-            raise ValueError(f"not an encoder spec: {error}") from None
+            raise ValueError(f"not an encoder spec: {shown(error, quoted=False)}") from None
 
 
 _WEIGHT = FixedPoint(width=6, fraction=5, signed=True)

@@ -12,14 +12,13 @@ Numbering, for every reader:
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from functools import partial
 from typing import Any
 
 from sim.messages import shown
-from sim.spec_file import check_integer, check_name, check_real, load_preset, toml_value
+from sim.spec_file import check_integer, check_name, check_real, load_preset, parse_toml, toml_value
 
 NOISE_STATE_WIDTH = 31
 """Bits of one read-noise generator (see `sim.lsm_crossbar.noise`)."""
@@ -539,10 +538,7 @@ class CrossbarSpec:
         ValueError
             If the text is not TOML, or a field is missing, unknown or illegal.
         """
-        try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"not a TOML file: {error}") from None
+        table = parse_toml(text)
         _known(table, cls, "")
         device = table.pop("device", {})
         if not isinstance(device, dict):
@@ -552,7 +548,7 @@ class CrossbarSpec:
         try:
             return cls(**table, device=DeviceParameters(**device))
         except TypeError as error:
-            raise ValueError(f"not a crossbar spec: {error}") from None
+            raise ValueError(f"not a crossbar spec: {shown(error, quoted=False)}") from None
 
 
 def _known(table: dict[str, Any], kind: type, prefix: str) -> None:

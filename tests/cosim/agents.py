@@ -1,7 +1,7 @@
 """Driver, monitor, model and scoreboard of the encoder benches, joined by callbacks."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import cocotb
@@ -16,6 +16,7 @@ from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
+from tests.cosim.coverage import crossing_coverage
 
 Row = tuple[int, ...]
 
@@ -64,6 +65,7 @@ class Model:
 
     def configure(self, settings: Settings, weights: Weights) -> None:
         """What the registers hold from now on."""
+        self.loaded = True
         self.settings, self.weights = settings, weights
         self.encoder = Encoder(self.spec, weights, settings)
 
@@ -73,6 +75,7 @@ class Model:
         self.known = True
         zero = np.zeros(self.spec.parameters, np.int64)
         self.configure(reset_settings(self.spec), Weights.from_codes(zero, self.spec))
+        self.loaded = False
 
     def crossing(self, words: np.ndarray) -> None:
         """One crossing is sampled by the hardware."""
@@ -89,6 +92,7 @@ class Driver:
     def __init__(self, dut: SimHandleBase, sampled: Callable[[np.ndarray], None]) -> None:
         self.dut: Any = dut
         self.sampled = sampled
+        self.written: Callable[[int], None] = lambda address: None
 
     async def crossing(self, words: np.ndarray, write: tuple[int, int] | None = None) -> None:
         """One clock: words, and a register write if there is one. Releases reset."""
@@ -98,6 +102,7 @@ class Driver:
         self.dut.write_enable.value = int(write is not None)
         if write is not None:
             self.dut.write_address.value, self.dut.write_data.value = write
+            self.written(write[0])
         await RisingEdge(self.dut.clk)
         self.sampled(words)
 
@@ -130,8 +135,10 @@ class Bench:
         self.spec, self.latency = spec, latency
         self.scoreboard = Scoreboard()
         self.model = Model(spec, self.scoreboard.expect)
-        self.driver = Driver(dut, self.model.crossing)
+        self.driver = Driver(dut, self._sampled)
         self.monitor = Monitor(dut, self.scoreboard.observe)
+        self.coverage = crossing_coverage(spec)
+        self.driver.written = lambda address: self.coverage["write"].sample(address, self.model.known)
         self._task: Task[None] | None = None
 
     async def start(self) -> None:
@@ -140,7 +147,13 @@ class Bench:
             getattr(self.dut, name).value = 0
         self.dut.rst.value = 1
         cocotb.start_soon(Clock(self.dut.clk, 25, unit="ns").start())
+        self.coverage["reset"].sample("power up")
         await self._hold()
+
+    def _sampled(self, words: np.ndarray) -> None:
+        if self.model.known:
+            self.coverage["crossing"].sample(words, self.model.settings)
+        self.model.crossing(words)
 
     async def _hold(self) -> None:
         await FallingEdge(self.dut.clk)
@@ -152,6 +165,9 @@ class Bench:
     async def reset(self) -> None:
         """Asynchronous reset in the middle of a clock: outputs clear at once, crossings in flight are lost."""
         await Timer(3, "ns")
+        self.coverage["reset"].sample("in stream" if self.scoreboard.expected else "idle")
+        if self.model.loaded:
+            self.coverage["reset"].sample("of a loaded encoder")
         self.dut.rst.value = 1
         self.dut.write_enable.value = 0
         if self._task is not None:
@@ -162,9 +178,14 @@ class Bench:
         self.model.reset()
         await self._hold()
 
-    async def load(self, settings: Settings | None, weights: Weights | None, words: np.ndarray) -> None:
-        """Write registers, one a clock, while crossings flow; those in flight meanwhile are not compared."""
-        writes = register_writes(self.spec, settings, weights)
+    async def load(
+        self, settings: Settings | None, weights: Weights | None, words: np.ndarray, only: Collection[int] = ()
+    ) -> None:
+        """Write registers, one a clock, while crossings flow; those in flight meanwhile are not compared.
+
+        Where `only` holds addresses, the others have their values already.
+        """
+        writes = [w for w in register_writes(self.spec, settings, weights) if not only or w[0] in only]
         # crossings whose frame has not left the pipeline see old and new values mixed
         pending = list(self.scoreboard.expected)
         self.scoreboard.expected.clear()

@@ -18,12 +18,13 @@ from hw.hgcal_encoder.encoder import STAGES
 from sim.hgcal_encoder.example_specs import random_spec
 from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
 from tests.conftest import long
+from tests.cosim.coverage import Coverage, formats_coverage
 from tests.cosim.runner import Results, build_bench, demand, run_bench
 from tests.cosim.stages import WRAPPER, wrap_stages, wrapper_ports
 from tests.specs import SMALL
 
 SEED = int(os.environ.get("LIQUIDCAL_SEED", "2105"))
-ENCODER_TESTS = 9
+ENCODER_TESTS = 11
 """Tests of bench_encoder: one per kind of weights, and the others."""
 SPECS = [SMALL, *(random_spec(np.random.default_rng((SEED, i)), f"RANDOM_{i}") for i in range(4))]
 
@@ -74,6 +75,23 @@ def test_encoder(spec: EncoderSpec, tmp_path: Path) -> None:
 def test_preset(tmp_path: Path, econt_vectors: Path) -> None:
     results = run_encoder(ECON_T, tmp_path, 100, econt_vectors, optimise="-O1")
     demand(results, ENCODER_TESTS, skipped=0)
+
+
+def test_the_specs_cover_the_formats() -> None:
+    """Benches are built for every rounding, overflow, word order and shape that a spec can ask for."""
+    coverage = formats_coverage(SPECS)
+    coverage.close()
+    assert coverage.bins == 19
+
+
+def test_an_empty_bin_fails() -> None:
+    coverage = Coverage("test", {"number": (lambda value: [value], (1, 2))})
+    coverage.sample(2)
+    assert coverage.empty == ["test.number: 1"]
+    with pytest.raises(AssertionError, match="test: 1 of 2 bins are empty: test.number: 1"):
+        coverage.close()
+    coverage.sample(1)
+    coverage.close()
 
 
 def test_a_cached_program_serves_any_checkout() -> None:

@@ -6,30 +6,16 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
+from benchmarks.fuzz import KINDS, mutated
+
 Result = TypeVar("Result")
 
 __all__ = ["MUTATIONS", "mutated", "read_or_refused"]
 
 MUTATIONS = st.lists(
-    st.tuples(st.sampled_from(["set", "cut", "repeat", "insert"]), st.integers(0, 2**20), st.integers(0, 255)),
+    st.tuples(st.sampled_from(KINDS[:4]), st.integers(0, 2**20), st.integers(0, 255)),
     min_size=1, max_size=6,
 )  # fmt: skip
-
-
-def mutated(content: bytes, mutations: list[tuple[str, int, int]]) -> bytes:
-    """Bytes set, dropped to the end, repeated and inserted."""
-    text = bytearray(content)
-    for what, place, byte in mutations:
-        at = place % max(len(text), 1)
-        if what == "set":
-            text[at : at + 1] = bytes([byte])
-        elif what == "cut":
-            del text[max(at, len(text) - 1 - byte) :]
-        elif what == "repeat":
-            text[at:at] = text[at : at + byte]
-        else:
-            text[at:at] = b" \t\n0 1b#$x%!~\xff"[byte % 14 :][:2]
-    return bytes(text)
 
 
 def read_or_refused(path: Path, read: Callable[[], Result], error: type[Exception]) -> Result | None:

@@ -118,6 +118,10 @@ def _pool(name: str | Path) -> tuple[UInt8, Float32, Float32, Float32, Int64]:
             raise FileNotFoundError(f"no pool at {name}") from None
         if missing := [key for key in ("kind", "E", "xy", "t", "off") if key not in raw]:
             raise ValueError(f"{name}: missing {', '.join(missing)}")
+        try:
+            _check_pool(raw)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
     else:
         raw = shower_data(name)
     return (
@@ -127,6 +131,26 @@ def _pool(name: str | Path) -> tuple[UInt8, Float32, Float32, Float32, Int64]:
         raw["t"].astype(np.float32) / np.float32(32767),
         raw["off"].astype(np.int64),
     )
+
+
+def _check_pool(raw: Mapping[str, NDArray[Any]]) -> None:
+    """Arrays of a pool fit each other, and hold what a calorimeter can see."""
+    particles = len(raw["kind"]) if raw["kind"].ndim else 0
+    for key, tail in (("kind", ()), ("E", ()), ("xy", (2,)), ("t", (2,))):
+        array = raw[key]
+        if array.dtype.kind not in "iuf" or array.shape != (particles, *tail):
+            raise ValueError(f"{key}: expected numbers of shape {(particles, *tail)}, got {array.dtype}, {array.shape}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{key}: expected finite numbers")
+    if (bad := np.flatnonzero(~np.isin(raw["kind"], (ELECTROMAGNETIC, HADRON, MUON)))).size:
+        raise ValueError(f"kind[{bad[0]}]: expected 0, 1 or 2, got {raw['kind'][bad[0]]}")
+    if (bad := np.flatnonzero(raw["E"] <= 0)).size:
+        raise ValueError(f"E[{bad[0]}]: expected a positive energy, got {raw['E'][bad[0]]}")
+    off = raw["off"]
+    if off.ndim != 1 or off.dtype.kind not in "iu" or len(off) < 2:
+        raise ValueError(f"off: expected at least two integers, got {off.dtype} of shape {off.shape}")
+    if off[0] != 0 or off[-1] != particles or (np.diff(off.astype(np.int64)) < 0).any():
+        raise ValueError(f"off: expected offsets that ascend from 0 to {particles}")
 
 
 def _draw_from_pool(name: str | Path, picks: Int64, rng: np.random.Generator) -> Particles:

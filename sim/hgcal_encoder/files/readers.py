@@ -35,6 +35,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from functools import partial
 from itertools import islice
 from operator import itemgetter
@@ -227,10 +228,11 @@ def _layout(names: Sequence[str], prefix: str | None = None) -> _Layout:
         if (found := _COLUMN.fullmatch(name)) and prefix in (None, found[1]):
             numbers = families.setdefault((found[1], found[2]), set())
             if int(found[3]) in numbers:
-                raise ValueError(f"header: column {name} occurs twice")
+                raise ValueError(f"header: column {shown(name, quoted=False)} occurs twice")
             numbers.add(int(found[3]))
     if not families:
-        expected = f"{prefix or ''}CALQ_0 to {prefix or ''}CALQ_{CELLS - 1}"
+        named = shown(prefix or "", quoted=False)
+        expected = f"{named}CALQ_0 to {named}CALQ_{CELLS - 1}"
         raise ValueError(f"header: expected {expected}, got {shown(', '.join(map(str, names)), quoted=False)}")
     if len(families) > 1 and ("", "_") in families:
         families = {("", "_"): families["", "_"]}
@@ -241,7 +243,8 @@ def _layout(names: Sequence[str], prefix: str | None = None) -> _Layout:
     count = _PIXELS if max(numbers) >= CELLS else CELLS
     wanted = [f"{before}CALQ{line}{number}" for number in range(count)]
     if missing := [name for number, name in enumerate(wanted) if number not in numbers]:
-        raise ValueError(f"header: expected {wanted[0]} to {wanted[-1]}, missing {', '.join(missing[:4])}")
+        absent = shown(", ".join(missing[:4]), quoted=False)
+        raise ValueError(f"header: expected {shown(wanted[0], quoted=False)} and {count - 1} more, missing {absent}")
     if beyond := [number for number in numbers if number >= count]:
         raise ValueError(f"header: expected {CELLS} or {_PIXELS} columns of charges, got number {max(beyond)}")
     return _Layout(prefix=before, names=tuple(wanted))
@@ -294,8 +297,12 @@ def _csv_table(
 
 
 def _integer(text: str, row: int, column: str) -> int:
-    value = _number(text)
-    if value is None or not value.is_integer():
+    # exact: as a float, 1e-999 would be 0
+    try:
+        value = Decimal(text.strip())
+    except InvalidOperation:
+        value = Decimal("nan")
+    if not value.is_finite() or value.adjusted() > 30 or value != value.to_integral_value():
         raise ValueError(f"row {row}, column {column}: expected an integer, got {shown(text.strip())}")
     return int(value)
 

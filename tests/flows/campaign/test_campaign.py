@@ -13,7 +13,6 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import distributed
 import numpy as np
@@ -35,10 +34,9 @@ from flows.campaign.faults import (
     single_flips,
     transients,
 )
-from flows.campaign.ledger import Ledger, LedgerError
+from flows.campaign.ledger import LedgerError
 from flows.campaign.outcome import Effect, Outcome, uncorrected
 from flows.campaign.rtl import RtlEngine, add_hooks, chip_verilog
-from flows.campaign.statistics import Sample, clopper_pearson, stratified, upper_limit, wilson
 from flows.campaign.store import reset_image, stored_values
 from flows.campaign.workload import Workload, make_workload
 from flows.common.content_cache import imported
@@ -463,13 +461,6 @@ def test_the_code_of_a_campaign_is_all_that_its_engine_imports(engine: str, file
     assert {*files, *both} <= set(imported(*replace(JOB, engine=engine).modules))
 
 
-def test_a_chunk_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "l", "k", [2])
-    with pytest.raises(ValueError, match="expected outcomes 0 to 1 in order"):
-        ledger.put(0, [Outcome(number=0, effect=Effect.MASKED)])
-    assert ledger.missing() == [0]
-
-
 def test_a_chip_that_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="a reuse factor of at least 2, got 1"):
         Job(spec=SMALL, scheme=Scheme.SECDED_WORDS, loading=Loading.DIRECT)
@@ -636,44 +627,3 @@ def test_a_protected_chip_with_an_upset_that_stays_fails(tmp_path: Path, fake: F
     write_outcomes(found, tmp_path / "o.npz")
     with np.load(tmp_path / "o.npz") as arrays:
         assert (arrays["effect"] == "corrupted").sum() == sum(o.effect is Effect.CORRUPTED for o in found.outcomes)
-
-
-def test_clopper_pearson_against_published_intervals() -> None:
-    """R. G. Newcombe, Statistics in Medicine 17 (1998) 857, table I: method 5 (Clopper-Pearson), method 3 (score)."""
-    for hits, trials, exact, score in (
-        (81, 263, (0.2527, 0.3676), (0.2553, 0.3662)),
-        (15, 148, (0.0578, 0.1617), (0.0624, 0.1605)),
-        (0, 20, (0.0, 0.1684), (0.0, 0.1611)),
-        (1, 29, (0.0009, 0.1776), (0.0061, 0.1718)),
-    ):
-        found = clopper_pearson(hits, trials)
-        assert (round(found.low, 4), round(found.high, 4)) == exact
-        found = wilson(hits, trials)
-        assert (round(found.low, 4), round(found.high, 4)) == score
-
-
-def test_the_limit_of_nothing_seen_is_the_rule_of_three() -> None:
-    assert upper_limit(1000) == pytest.approx(3 / 1000, rel=0.01)
-    assert upper_limit(20) == pytest.approx(1 - 0.05 ** (1 / 20))
-    assert clopper_pearson(0, 20, 0.9).high == pytest.approx(upper_limit(20))
-
-
-def test_strata_are_weighted_by_their_sizes() -> None:
-    """W. G. Cochran, Sampling Techniques: the estimate is the weighted mean, a census has no error."""
-    census = [Sample(hits=3, trials=10, population=10), Sample(hits=0, trials=30, population=30)]
-    found = stratified(census)
-    assert (found.value, found.low, found.high) == pytest.approx((0.075, 0.075, 0.075))
-    sampled = [Sample(hits=50, trials=100, population=10**6), Sample(hits=10, trials=100, population=3 * 10**6)]
-    found = stratified(sampled)
-    assert found.value == pytest.approx(0.25 * 0.5 + 0.75 * 0.1)
-    deviation = (0.25**2 * 0.5 * 0.5 / 99 + 0.75**2 * 0.1 * 0.9 / 99) ** 0.5
-    assert found.high - found.value == pytest.approx(1.96 * deviation, rel=1e-3)
-    assert stratified([Sample(hits=0, trials=100, population=10**6)]).high > 0.01
-
-
-@pytest.mark.parametrize("arguments", [(1, 0), (5, 4), (-1, 4), (1, 4, 1.0)])
-def test_impossible_counts_are_refused(arguments: tuple[Any, ...]) -> None:
-    with pytest.raises(ValueError, match="expected"):
-        clopper_pearson(*arguments)
-    with pytest.raises(ValueError, match="expected"):
-        wilson(*arguments)

@@ -1,5 +1,6 @@
 """One rule for every cache: content of inputs, code that matters, options, versions of tools."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,10 @@ import pytest
 from flows.common import content_cache
 from flows.common.content_cache import (
     ContentCache,
+    cache_directory,
     code_hash,
     content_key,
+    file_sha256,
     imported,
     module_file,
     source_hash,
@@ -106,3 +109,59 @@ def test_versions_are_those_of_the_installed_tools(monkeypatch: pytest.MonkeyPat
     assert set(before) == {"pyosys", "numpy"}
     monkeypatch.setattr(content_cache.metadata, "version", lambda name: "99" if name == "pyosys" else before[name])
     assert tool_versions("pyosys", "numpy") == before | {"pyosys": "99"}
+
+
+def test_hashes_are_those_of_the_standard(tmp_path: Path) -> None:
+    """FIPS 180-4: SHA-256 of "abc"; of a key, that of its JSON with sorted names."""
+    (tmp_path / "f").write_bytes(b"abc")
+    assert file_sha256(tmp_path / "f") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert content_key(b=[1], a="x") == hashlib.sha256(b'{"a": "x", "b": [1]}').hexdigest()
+
+
+def test_a_folder_counts_by_every_file_in_it_but_compiled_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content_cache, "ROOT", tmp_path)
+    tree(tmp_path, {"flows/a/x.py": "1", "flows/a/deep/y.txt": "2", "flows/a/__pycache__/x.pyc": "3"})
+    digest = source_hash.__wrapped__
+    before = digest("flows/a")
+    (tmp_path / "flows/a/empty").mkdir()
+    (tmp_path / "flows/a/__pycache__/x.pyc").write_text("4")
+    assert digest("flows/a") == before
+    expected = hashlib.sha256(b"flows/a/deep/y.txt\x002\x00flows/a/x.py\x001\x00").hexdigest()
+    assert before == expected
+    # a name that moves is another source, and so is text that moves from one file to the next
+    (tmp_path / "flows/a/x.py").rename(tmp_path / "flows/a/z.py")
+    assert digest("flows/a") != before
+
+
+def test_results_are_kept_in_folders_that_are_made(tmp_path: Path) -> None:
+    cache = ContentCache(tmp_path / "a" / "b")
+    assert cache.get("k") is None
+    cache.put("k", {"v": [1, 2]})
+    cache.put("k", {"v": [3]})
+    assert cache.get("k") == {"v": [3]}
+    assert (tmp_path / "a" / "b" / "k.json").read_text() == '{\n "v": [\n  3\n ]\n}\n'
+    (tmp_path / "a" / "b" / "k.json").write_text("[1]")
+    assert cache.get("k") is None
+
+
+def test_where_caches_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIQUIDCAL_CACHE", str(tmp_path))
+    assert cache_directory() == tmp_path
+    monkeypatch.delenv("LIQUIDCAL_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_directory() == tmp_path / "liquidcal"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_directory() == Path.home() / ".cache" / "liquidcal"
+
+
+def test_modules_and_relative_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of a package come before its folder; relative imports and names of others are not followed."""
+    tree(
+        tmp_path,
+        {
+            "flows/a.py": "import flows.b.c\nfrom . import x\nimport os.path\nfrom tests import y\n",
+            "flows/b/__init__.py": "", "flows/b/c.py": "", "flows/x.py": "", "tests/y.py": "",
+        },
+    )  # fmt: skip
+    monkeypatch.setattr(content_cache, "ROOT", tmp_path)
+    assert imported.__wrapped__("flows/a.py") == ("flows/a.py", "flows/b/c.py")

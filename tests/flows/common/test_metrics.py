@@ -77,9 +77,26 @@ def test_wrong_type_is_refused(changes: dict[str, object]) -> None:
 
 
 def test_two_metrics_of_one_name_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="occurs twice"):
-        write_metrics(tmp_path / "metrics.json", [_metric(), _metric(value=1)])
+    twice = _metric(name="design__instance__count", unit="")
+    with pytest.raises(ValueError, match="metric design__instance__count occurs twice"):
+        write_metrics(tmp_path / "metrics.json", [_metric(), twice, replace(twice, value=1)])
     assert not list(tmp_path.iterdir())
+
+
+def test_metrics_are_written_one_field_a_line(tmp_path: Path) -> None:
+    write_metrics(tmp_path / "m.json", [_metric()])
+    text = (tmp_path / "m.json").read_text()
+    assert text.startswith('[\n {\n  "name": "design__instance__area",\n')
+    assert text.endswith("\n }\n]\n")
+
+
+def test_messages_stay_short(tmp_path: Path) -> None:
+    row = _metric().to_dict()
+    for wrong in ({**row, "x" * 5000: 1}, {**row, "date": "9" * 5000}, ["y" * 5000]):
+        (tmp_path / "m.json").write_text(json.dumps([wrong]))
+        with pytest.raises(ValueError, match="holds no list of metrics") as error:
+            read_metrics(tmp_path / "m.json")
+        assert len(str(error.value)) < len(str(tmp_path)) + 300
 
 
 def test_unknown_or_missing_field_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The chain in one command: what has not changed is kept and said so, what has changed runs again."""
 
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import fields, replace
@@ -8,12 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-from flows.common.content_cache import content_key, imported, module_file
-from flows.common.journal import Check, Journal
+from flows.common.content_cache import imported, module_file
 from flows.common.metrics import read_metrics
-from flows.common.step_cache import StepCache, file_hash
 from flows.designs.catalogue import design
 from flows.designs.design import Design
 from flows.steps import step as module
@@ -29,58 +25,6 @@ from sim.lsm_crossbar.spec import N_MNIST
 from tests.flows.command_line import call
 from tests.flows.conftest import library_or_skip
 from tests.specs import SMALL
-
-
-def quiet() -> Journal:
-    return Journal(console=Console(file=io.StringIO()))
-
-
-class Steps:
-    """A folder with one step that writes a file and counts its runs."""
-
-    def __init__(self, folder: Path):
-        self.folder, self.runs, self.passes = folder, 0, True
-
-    def run(self, key: str = "k") -> tuple[bool, Journal]:
-        journal = quiet()
-
-        def work() -> None:
-            self.runs += 1
-            with journal.step("work"):
-                (self.folder / "result").write_text("made")
-            journal.check(Check(name="c", passed=self.passes, compared=3, unit="things"))
-
-        ran = StepCache(self.folder, journal).run("s", key=content_key(key=key), outputs=("result",), work=work)
-        return ran, journal
-
-
-def test_an_unchanged_step_is_kept_with_its_times_and_checks(tmp_path: Path) -> None:
-    steps = Steps(tmp_path)
-    ran, first = steps.run()
-    again, second = steps.run()
-    assert (ran, again, steps.runs) == (True, False, 1)
-    assert second.checks == first.checks
-    assert second.steps[0].seconds == first.steps[0].seconds
-    assert second.steps[0].kept
-    assert not first.steps[0].kept
-    assert "inputs unchanged since" in second.console.file.getvalue()  # type: ignore[attr-defined]
-
-
-def test_a_step_runs_again_for_other_inputs_or_another_result_or_after_a_failure(tmp_path: Path) -> None:
-    steps = Steps(tmp_path)
-    steps.run()
-    assert steps.run("other")[0]
-    (tmp_path / "result").write_text("edited")
-    assert steps.run("other")[0]
-    (tmp_path / "result").unlink()
-    assert steps.run("other")[0]
-    (tmp_path / ".steps" / "s.json").write_text("{")
-    assert steps.run("other")[0]
-    assert not steps.run("other")[0]
-    steps.passes = False
-    assert steps.run("third")[0]
-    assert steps.run("third")[0], "a step that failed is not kept"
-    assert file_hash(tmp_path / "nothing") == ""
 
 
 def fields_changed(options: Any, tmp_path: Path) -> Iterator[tuple[str, Any]]:

@@ -227,3 +227,49 @@ def test_keys_of_measures_hold_options_tools_and_variant(name: str, monkeypatch:
         monkeypatch.setattr(keys, "versions", lambda tools, new=tool: dict.fromkeys(tools, "1") | {new: "2"})
         known[tool] = measure.key(name, point)
     assert len(set(known.values())) == len(known)
+
+
+READS = {
+    "area": set(), "energy": set(), "latency": set(), "emd": {"elinks"}, "accuracy": {"seed"},
+}  # fmt: skip
+"""Options that a measure depends on, by what it measures: areas and energies know no links and no draw."""
+
+
+@pytest.mark.parametrize("around", [ECON_T, N_MNIST], ids=["ECON_T", "N_MNIST"])
+def test_a_measure_depends_on_the_options_in_its_key(around: Any) -> None:
+    """An option that a measure reads and its key lacks gives the figures of another point: it is not even shown."""
+    (point,) = points(design(around, library="nangate45"), [])
+    assert set(point.options) == set(module.OPTIONS) == {"elinks", "seed"}
+    for name, measure in measures(point.design).items():
+        assert set(measure.reads) == READS[name], name
+        seen: list[Any] = []
+        spy = replace(measure, run=lambda given, seen=seen: seen.append(given) or {})
+        spy.figures_of(point)
+        assert seen[0].options == {option: point.options[option] for option in READS[name]}
+        assert seen[0].design is point.design
+
+
+def test_a_sweep_runs_measures_with_what_their_keys_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    (point,) = points(design(ECON_T), [])
+    careless = replace(COMMON["area"], run=lambda point: {"area_um2": float(point.options["seed"])})
+    monkeypatch.setitem(COMMON, "area", careless)
+    with pytest.raises(KeyError, match="seed"):
+        module._run("area", point)
+
+
+@pytest.mark.parametrize("name", ["area", "energy", "latency", "emd"])
+def test_every_field_of_a_spec_is_in_the_keys(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "versions", lambda tools: dict.fromkeys(tools, "1"))
+    changes: dict[str, Any] = {
+        "filters": 3, "stride": 1, "padding": (1, 0, 0, 0), "latents": 4, "conv_product_fraction": 6,
+        "dense_product_fraction": 7, "cell_map": tuple(range(1, 17)), "kernel": (1, 2),
+        "weight": replace(SMALL.weight, width=5, fraction=4), "latent": replace(SMALL.latent, width=8),
+        "activation": replace(SMALL.activation, width=7, fraction=6), "reuse": 2,
+    }  # fmt: skip
+    (point,) = points(design(SMALL, library="nangate45"), [])
+    measure = measures(point.design)[name]
+    known = {"as it is": measure.key(name, point)}
+    for field, value in changes.items():
+        other = design(replace(SMALL, **{field: value}), library="nangate45")
+        known[field] = measure.key(name, replace(point, design=other))
+    assert len(set(known.values())) == len(known)

@@ -1,0 +1,102 @@
+"""Mutants of Python modules: where they are, that each differs, that a campaign kills what a test reaches."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from benchmarks import mutation
+from benchmarks.measured import REPOSITORY
+from benchmarks.mutation import GROUPS, equivalents, find_mutants
+from flows.common.metrics import read_metrics
+
+SOURCE = b'''"""Text 1."""
+LIMIT = 0.5
+
+
+def f(x: int = 2, *, late: bool = False) -> int | None:
+    """Text 2."""
+    if x > 3 and not late:
+        raise ValueError(f"expected at most {3 + 0}")
+    x += 1
+    return [y for y in range(x) if y] if late else -x
+'''
+
+
+def test_places() -> None:
+    found = {(m.line, m.kind, m.was, m.now) for m in find_mutants("m.py", SOURCE)}
+    assert found == {
+        (2, "constant", "0.5", "0.55"),
+        (5, "constant", "2", "3"), (5, "constant", "False", "True"),
+        (7, "branch", "x > 3 and not late", "(not (x > 3 and (not late)))"),
+        (7, "boolean", "x > 3 and not late", "(x > 3 or not late)"),
+        (7, "comparison", "x > 3", "(x >= 3)"), (7, "constant", "3", "4"), (7, "boolean", "not late", "(late)"),
+        (9, "arithmetic", "x += ", "x -= "), (9, "constant", "1", "2"),
+        (10, "return", "[y for y in range(x) if y] if late else -x", "None"),
+        (10, "branch", "late", "(not late)"), (10, "branch", "y", "(not y)"), (10, "arithmetic", "-x", "(x)"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(GROUPS))
+def test_mutants_of_our_modules_parse_and_differ(name: str) -> None:
+    for module in GROUPS[name].modules:
+        source = (REPOSITORY / module).read_bytes()
+        mutants = find_mutants(module, source)
+        assert len(mutants) >= 20, module
+        plain = ast.dump(ast.parse(source))
+        for mutant in mutants[::29]:
+            changed = mutant.apply(source)
+            assert ast.dump(ast.parse(changed)) != plain
+            assert changed.count(b"\\n") <= source.count(b"\\n")
+    for test in GROUPS[name].tests:
+        assert (REPOSITORY / test).is_file(), test
+
+
+def test_what_is_called_equivalent_is_still_there() -> None:
+    """A reason belongs to a mutant that exists: it goes when its line goes."""
+    known = equivalents()
+    there = {
+        mutant.name
+        for group in GROUPS.values()
+        for module in group.modules
+        for mutant in find_mutants(module, (REPOSITORY / module).read_bytes())
+    }
+    assert set(known) <= there, set(known) - there
+
+
+def test_an_equivalent_needs_a_reason(tmp_path: Path) -> None:
+    path = tmp_path / "e.toml"
+    path.write_text('[[equivalent]]\nmodule = "m"\nline = "x"\nwas = "1"\nnow = "2"\nreason = "same"\n')
+    with pytest.raises(ValueError, match="expected a reason, got 'same'"):
+        equivalents(path)
+
+
+def test_committed_scores_reach_what_the_docs_ask_for() -> None:
+    values = {metric.name: float(metric.value) for metric in read_metrics(mutation.RESULT)}
+    for name in GROUPS:
+        counts = {
+            what: values[f"mutation__{what}__case:{name}"] for what in ("sample", "killed", "survived", "equivalent")
+        }
+        assert counts["killed"] + counts["survived"] + counts["equivalent"] == counts["sample"] > 0
+        score = 100 * counts["killed"] / (counts["killed"] + counts["survived"])
+        assert values[f"mutation__score__case:{name}"] == pytest.approx(score, abs=0.051)
+        assert score >= 85, name
+
+
+def test_a_campaign_kills_what_a_test_reaches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One module, one test that checks half of it: the other half survives, and nothing outside the copy changes."""
+    for name in ("benchmarks", "flows", "sim"):
+        (tmp_path / name).symlink_to(REPOSITORY / name)
+    (tmp_path / "own.py").write_text("def f(x):\n    return x + 1\n\n\ndef g(x):\n    return x * 2\n")
+    (tmp_path / "test_own.py").write_text(
+        "import own\n\n\ndef test_f():\n    assert own.f(1) == 2\n\n\ndef test_g():\n    own.g(1)\n"
+    )
+    group = mutation.Group(title="own", modules=("own.py",), tests=("test_own.py",))
+    monkeypatch.setitem(GROUPS, "own", group)
+    rows = mutation._campaign("own", tmp_path, 50, 1)
+    values = {row.name: row.value for row in rows}
+    # killed: +, 1 and the value of f; survived: *, 2 and the value of g, which nothing looks at
+    assert values["mutation__killed__case:own"] == 3
+    assert values["mutation__survived__case:own"] == 3
+    assert values["mutation__score__case:own"] == 50.0
+    assert (tmp_path / "own.py").read_text().startswith("def f(x):\n    return x + 1\n")
