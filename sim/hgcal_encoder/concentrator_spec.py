@@ -10,6 +10,7 @@ words               12 x 32    aligned eRx words of one crossing: header in bits
                                header is not read: `bx` numbers the crossing
 bx                  12         number of this crossing in the orbit: from the orbit counter, in step with `words`
 link_reset_econt    1          this crossing belongs to a link reset: its packet is replaced by 2 n words of link reset
+run                 1          packets of this crossing enter the buffer; at 0 it empties and idle words are sent
 settings            below      static while data flows; named as the registers of the production chip
 frames              13 x 32    eTx words, `latency` clocks after the words of the crossing that they are sent in
 overflow            1          a packet that T1 would admit did not fit the buffer and was truncated
@@ -34,7 +35,7 @@ What no public source decides, and is decided here:
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from functools import cached_property, partial
 
@@ -185,8 +186,8 @@ class ConcentratorSpec:
 
     @property
     def encoder(self) -> EncoderSpec:
-        """Network of the autoencoder."""
-        return NETWORKS[self.network]
+        """Network of the autoencoder, with the order of cells in a word of this chip."""
+        return replace(NETWORKS[self.network], word_order=self.word_order)
 
     @property
     def buffer_rows(self) -> int:
