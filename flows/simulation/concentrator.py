@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,10 @@ from sim.hgcal_encoder.configuration.concentrator_registers import concentrator_
 from sim.hgcal_encoder.spec import ERX_WORDS, ETX_WORDS
 from sim.hgcal_encoder.words import bunch_crossings, check_words
 
-__all__ = ["ConcentratorBench", "ConcentratorVerilog", "concentrator_verilog", "simulate_concentrator"]
+__all__ = [
+    "ConcentratorBench", "ConcentratorVerilog", "concentrator_latencies", "concentrator_verilog",
+    "simulate_concentrator", "stream",
+]  # fmt: skip
 
 _REGISTER_PORT = WritePort(
     instance="registers", enable="write_enable", ports=("write_address", "write_data", "write_enable")
@@ -86,48 +89,6 @@ class ConcentratorBench:
         address, data = np.array(concentrator_writes(self.design.spec, registers)).T
         model.run({"write_address": address, "write_data": data, "write_enable": 1})
 
-    def stream(
-        self,
-        model: NativeModel,
-        words: Words,
-        bx: npt.ArrayLike,
-        *,
-        alg_type: int,
-        link_reset: npt.ArrayLike | None = None,
-        run: npt.ArrayLike | None = None,
-        advance: Callable[[int], None] | None = None,
-    ) -> Words:
-        """eTx words of consecutive crossings of a loaded model; row i is sent in crossing i: the latency is taken out.
-
-        Parameters
-        ----------
-        model : NativeModel
-        words : ndarray of uint32, shape (n, 12)
-        bx : array_like of int, shape (n,)
-            Number of each crossing; 12 bits count.
-        alg_type : int
-            What was loaded.
-        link_reset, run : array_like of bool, shape (n,), optional
-            No crossing and every crossing if left out.
-        advance : callable, optional
-            Called with the number of rows done since the last call.
-        """
-        latency, rows = self.design.latencies[alg_type], len(words)
-        given = {
-            "words": np.concatenate([words.astype(np.uint32), np.zeros((latency, ERX_WORDS), np.uint32)]),
-            "bx": np.pad(np.asarray(bx, dtype=np.int64), (0, latency)),
-            "link_reset_econt": np.pad(_flags(link_reset, rows, 0), (0, latency)),
-            "run": np.pad(_flags(run, rows, 1), (0, latency)),
-        }
-        frames = np.empty((rows + latency, ETX_WORDS), np.uint32)
-        for first in range(0, rows + latency, ROWS_PER_CALL):
-            chunk = slice(first, first + ROWS_PER_CALL)
-            part = model.run({name: values[chunk] for name, values in given.items()})["frames"]
-            frames[chunk] = part
-            if advance is not None:
-                advance(len(part))
-        return frames[latency:]
-
     def frames(
         self,
         words: npt.ArrayLike,
@@ -152,7 +113,7 @@ class ConcentratorBench:
         seed : int
             Seed of uninitialised state.
         advance : callable, optional
-            As for `stream`.
+            Called with the number of rows done since the last call.
 
         Returns
         -------
@@ -161,10 +122,57 @@ class ConcentratorBench:
         rows = check_words(words)
         with self.model(seed) as model:
             self.load(model, registers)
-            return self.stream(
-                model, rows.astype(np.uint32), bunch_crossings(rows >> 28, first_bx),
-                alg_type=registers.get("alg_type", 0), link_reset=link_reset, advance=advance,
+            return stream(
+                model, self.design.latencies[registers.get("alg_type", 0)], rows,
+                bunch_crossings(rows >> 28, first_bx), link_reset=link_reset, advance=advance,
             )  # fmt: skip
+
+
+def stream(
+    model: NativeModel,
+    latency: int,
+    words: npt.ArrayLike,
+    bx: npt.ArrayLike,
+    *,
+    link_reset: npt.ArrayLike | None = None,
+    run: npt.ArrayLike | None = None,
+    static: Mapping[str, npt.ArrayLike] | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> Words:
+    """eTx words of consecutive crossings of a loaded model; row i is sent in crossing i: the latency is taken out.
+
+    Parameters
+    ----------
+    model : NativeModel
+        Of a concentrator, or of its core.
+    latency : int
+        Clocks from words to frames with the algorithm that is selected.
+    words : array_like of int, shape (n, 12)
+    bx : array_like of int, shape (n,)
+        Number of each crossing; 12 bits count.
+    link_reset, run : array_like of bool, shape (n,), optional
+        No crossing and every crossing if left out.
+    static : mapping, optional
+        Further inputs with one row for each clock, n + `latency` of them: the settings of a core.
+    advance : callable, optional
+        Called with the number of rows done since the last call.
+    """
+    array = np.asarray(words, dtype=np.int64)
+    rows = len(array)
+    given = {
+        "words": np.concatenate([array, np.zeros((latency, ERX_WORDS), np.int64)]),
+        "bx": np.pad(np.asarray(bx, dtype=np.int64), (0, latency)),
+        "link_reset_econt": np.pad(_flags(link_reset, rows, 0), (0, latency)),
+        "run": np.pad(_flags(run, rows, 1), (0, latency)),
+    } | {name: np.asarray(values) for name, values in (static or {}).items()}
+    frames = np.empty((rows + latency, ETX_WORDS), np.uint32)
+    for first in range(0, rows + latency, ROWS_PER_CALL):
+        chunk = slice(first, first + ROWS_PER_CALL)
+        part = model.run({name: values[chunk] for name, values in given.items()})["frames"]
+        frames[chunk] = part
+        if advance is not None:
+            advance(len(part))
+    return frames[latency:]
 
 
 def _flags(given: npt.ArrayLike | None, rows: int, rest: int) -> npt.NDArray[np.int64]:
