@@ -27,7 +27,7 @@ class CellPacker(Component):
     sent : In(48)
         Marks.
     codes : In(7) x 48
-    packed : Out(7) x 48
+    joined : Out(7) x 48
         Code of the first marked cell in element 0.
     numbers : Out(6) x 7
         Numbers of the first seven marked cells; 0 where there are fewer.
@@ -38,7 +38,7 @@ class CellPacker(Component):
     def __init__(self) -> None:
         super().__init__({
             "sent": In(CELLS), "codes": In(ArrayLayout(CODE_WIDTH, CELLS)),
-            "packed": Out(ArrayLayout(CODE_WIDTH, CELLS)), "numbers": Out(ArrayLayout(NUMBER_WIDTH, NUMBERED)),
+            "joined": Out(ArrayLayout(CODE_WIDTH, CELLS)), "numbers": Out(ArrayLayout(NUMBER_WIDTH, NUMBERED)),
         })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
@@ -53,7 +53,7 @@ class CellPacker(Component):
             return list(step.compacted)
 
         codes = [plane(f"code_bit_{bit}", [self.codes[i][bit] for i in range(CELLS)]) for bit in range(CODE_WIDTH)]
-        m.d.comb += [self.packed[i].eq(Cat(code[i] for code in codes)) for i in range(CELLS)]
+        m.d.comb += [self.joined[i].eq(Cat(code[i] for code in codes)) for i in range(CELLS)]
         numbers = [plane(f"number_bit_{bit}", [Const(i >> bit & 1, 1) for i in range(CELLS)])
                    for bit in range(NUMBER_WIDTH)]  # fmt: skip
         m.d.comb += [self.numbers[i].eq(Cat(number[i] for number in numbers)) for i in range(NUMBERED)]

@@ -128,7 +128,7 @@ class Formatter(Component):
                 packer.sent.eq(isolated(self.sent, mapped)),
                 packer.codes.eq(isolated(self.codes, mapped)),
             ]
-            packed = [packer.packed[i] for i in range(CELLS)]
+            packed = [packer.joined[i] for i in range(CELLS)]
             numbers = [packer.numbers[i] for i in range(NUMBERED)]
             cell_map = list(self.sent)
         if spec.has(_A.THRESHOLD_SUM):

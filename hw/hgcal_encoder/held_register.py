@@ -11,9 +11,8 @@ __all__ = ["isolated", "place_held"]
 
 
 def place_held(
-    m: Module, platform: object, name: str, value: Value, enable: Value, *, register: Callable[..., Component],
-    reset: int = 0,
-) -> Value:  # fmt: skip
+    m: Module, platform: object, name: str, value: Value, enable: Value, *, register: Callable[..., Component]
+) -> Value:
     """A value one clock later, kept while `enable` is 0: synthesis makes one clock gate of it.
 
     Parameters
@@ -27,10 +26,9 @@ def place_held(
         One bit.
     register : class of Component
         `PipelineRegister` or a component with the same ports and constructor.
-    reset : int
-        Value after reset.
+        Zeros after reset.
     """
-    step = place(m, platform, f"{name}_register", register, width=len(value), reset=reset)
+    step = place(m, platform, f"{name}_register", register, width=len(value))
     m.d.comb += step.i.eq(Mux(enable, value, step.o))
     kept: Value = step.o
     return kept
