@@ -3,9 +3,9 @@
 Formulas are plain behavioural Verilog from the data sheet (docs/chips/concentrator.md), independent of the generator.
 The sorting network is read out of the generated hardware as a list of comparators, and sorts by the 0-1 principle
 (D. E. Knuth, "The Art of Computer Programming" 3, 2nd ed. 1998, section 5.3.4, theorem Z): if it sorts all sequences of
-zeros and ones, it sorts all sequences. There are too many of 48 to try. But each pass of the network, with a step p, joins
-places that are equal modulo p, two sorted halves each; a sorted half of zeros and ones is told by its number of ones,
-so all cases of all passes can be tried. What a comparator does is proved over all pairs of values.
+zeros and ones, it sorts all sequences. There are too many of 48 to try. But each pass of the network, with a step p,
+joins places that are equal modulo p, two sorted halves each; a sorted half of zeros and ones is told by its number of
+ones, so all cases of all passes can be tried. What a comparator does is proved over all pairs of values.
 """
 
 from __future__ import annotations
@@ -87,10 +87,12 @@ def prove_largest(timeout_s: float) -> Proof:
     """The largest of four; of equal ones the highest."""
     width = CHARGE_WIDTH
     values = [f"values[{width * i} +: {width}]" for i in range(4)]
-    rows = "".join(
-        f"  wire is_{i} = {' && '.join(f'{values[i]} {">" if j > i else ">="} {values[j]}' for j in range(4) if j != i)};\n"
-        for i in range(4)
-    )
+
+    def above(i: int) -> str:
+        """Not below any other; above those at higher places."""
+        return " && ".join(f"{values[i]} {'>' if j > i else '>='} {values[j]}" for j in range(4) if j != i)
+
+    rows = "".join(f"  wire is_{i} = {above(i)};\n" for i in range(4))
     formula = rows + f"""
   assign position = is_3 ? 2'd3 : is_2 ? 2'd2 : is_1 ? 2'd1 : 2'd0;
   assign largest = values[{width} * position +: {width}];
@@ -231,8 +233,10 @@ def _by_passes(found: Sequence[tuple[int, int]], size: int) -> list[tuple[int, i
 
 
 def prove_packer(timeout_s: float, width: int = 16) -> Proof:
-    """Marked bits move together in their order, and zeros follow: none lost, none invented. The packer of 48 cells is 13
-    times this hardware at another width."""
+    """Marked bits move together in their order, and zeros follow: none lost, none invented.
+
+    The packer of 48 cells is 13 times this hardware at another width.
+    """
     formula = f"""
   reg [{width - 1}:0] kept;
   reg [7:0] count;
@@ -278,11 +282,11 @@ def prove_buffer(spec: ConcentratorSpec, timeout_s: float) -> Proof:
   wire [{state_width - 1}:0] next_state; wire no_room, early, overflow; wire [4:0] accepted, leaving;
 {instance("control_hardware", "dut", **pins)}
   wire [15:0] waiting = state[9:0], waiting_next = next_state[9:0];
-  wire [15:0] written = state[{10 + place - 1}:10], written_next = next_state[{10 + place - 1}:10];
-  wire [15:0] read = state[{10 + 2 * place - 1}:{10 + place}], read_next = next_state[{10 + 2 * place - 1}:{10 + place}];
-  wire [15:0] leaves = state[{state_width - 1}:{state_width - 5}], leaves_next = next_state[{state_width - 1}:{state_width - 5}];
-  wire [15:0] between = (written >= read) ? written - read : written + {depth} - read;
-  wire [15:0] between_next = (written_next >= read_next) ? written_next - read_next : written_next + {depth} - read_next;
+  wire [15:0] written = state[10 +: {place}], written_next = next_state[10 +: {place}];
+  wire [15:0] read = state[{10 + place} +: {place}], read_next = next_state[{10 + place} +: {place}];
+  wire [15:0] leaves = state[{10 + 2 * place} +: 5], leaves_next = next_state[{10 + 2 * place} +: 5];
+  wire [15:0] between = written - read + (written >= read ? 0 : {depth});
+  wire [15:0] between_next = written_next - read_next + (written_next >= read_next ? 0 : {depth});
   wire legal = written < {depth} && read < {depth} && waiting < {depth} && leaves <= 26
     && (waiting + leaves == between || (between == 0 && waiting + leaves == {depth}))
     && length <= 26 && links <= 13;

@@ -106,9 +106,7 @@ def _segment(
         link_reset[start : start + int(rng.integers(1, 40))] = True
     frames = ConcentratorModel(spec, settings).frames(words, bx=bx, link_reset=link_reset)
     name = f"alg_type {settings.alg_type}, links {settings.active_etxs:#x}, {settings.buffer}"
-    return ConcentratorSegment(
-        name=name, settings=settings, words=words, bx=bx, link_reset=link_reset, frames=frames
-    )
+    return ConcentratorSegment(name=name, settings=settings, words=words, bx=bx, link_reset=link_reset, frames=frames)
 
 
 def concentrator_segments(

@@ -72,10 +72,12 @@ class BestChoice(Component):
             network.wanted.eq(self.wanted),
             self.chosen.eq(network.chosen),
             code.value.eq(
-                balanced_sum([
-                    network.ordered[i] & (~self.wanted[i] | self.use_sum).replicate(DROPPED_WIDTH)
-                    for i in range(CELLS)
-                ])
+                balanced_sum(
+                    [
+                        network.ordered[i] & (~self.wanted[i] | self.use_sum).replicate(DROPPED_WIDTH)
+                        for i in range(CELLS)
+                    ]
+                )
             ),
             self.sum_code.eq(code.code),
         ]

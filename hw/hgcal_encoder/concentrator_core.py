@@ -161,9 +161,7 @@ class ConcentratorCore(Component):
         """Numbers 5 to 7 act as the repeater."""
         return (number == _A.REPEATER) | (number > _A.AUTOENCODER)
 
-    def _front_end(
-        self, m: Module, platform: object, later: Callable[[str, Value], Value]
-    ) -> tuple[Value, Value]:
+    def _front_end(self, m: Module, platform: object, later: Callable[[str, Value], Value]) -> tuple[Value, Value]:
         """Calibrated charges; counter, link reset and run of their crossing."""
         words = place(m, platform, "words", Words, spec=self._spec.encoder)
         multiplex = place(m, platform, "multiplex", Multiplex)

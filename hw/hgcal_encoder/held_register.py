@@ -1,4 +1,4 @@
-"""Registers of an algorithm: they keep their word while it is not selected, and the logic after them does not toggle."""
+"""Registers of an algorithm: while it is not selected they keep their word, and the logic after them rests."""
 
 from collections.abc import Callable
 

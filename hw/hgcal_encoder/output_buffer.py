@@ -225,7 +225,8 @@ class OutputBuffer(Component):
         rows = self._rows
         comes, wraps, ahead = (Signal(BUFFER_ROW, name=name) for name in ("comes", "wraps", "ahead"))
         following, after = (Signal.like(control.write_row, name=name) for name in ("following", "after"))
-        turned = _turned(m, "comes", Cat(control.accepted > i for i in range(BUFFER_ROW)), control.write_lane, 1, up=True)
+        counted = Cat(control.accepted > i for i in range(BUFFER_ROW))
+        turned = _turned(m, "comes", counted, control.write_lane, 1, up=True)
         m.d.comb += [
             comes.eq(turned),
             wraps.eq(Cat(control.write_lane > i for i in range(BUFFER_ROW))),
@@ -239,9 +240,7 @@ class OutputBuffer(Component):
             first_of, second_of = (Signal(name=f"{name}_{row}") for name in ("read_first", "read_second"))
             here = Signal(BUFFER_ROW, name=f"here_{row}")
             m.d.comb += [
-                here.eq(
-                    isolated(comes & ~wraps, control.write_row == row) | isolated(comes & wraps, following == row)
-                ),
+                here.eq(isolated(comes & ~wraps, control.write_row == row) | isolated(comes & wraps, following == row)),
                 part.words.eq(written),
                 part.enable.eq(here),
                 first_of.eq(control.read_row == row),

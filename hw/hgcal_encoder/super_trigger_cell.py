@@ -71,9 +71,7 @@ class LargestOf(Component):
     latency = 0
 
     def __init__(self) -> None:
-        super().__init__(
-            {"values": In(ArrayLayout(CHARGE_WIDTH, 4)), "largest": Out(CHARGE_WIDTH), "position": Out(2)}
-        )
+        super().__init__({"values": In(ArrayLayout(CHARGE_WIDTH, 4)), "largest": Out(CHARGE_WIDTH), "position": Out(2)})
 
     def elaborate(self, _platform: object) -> Module:
         m = Module()

@@ -24,7 +24,9 @@ from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH, ETX_WORDS
 from tests.cosim.agents import Row, Scoreboard, to_int
 
 WRAPPER = "concentrator_stages"
-STAGES = ("cell_codes", "threshold_sum", "best_choice", "super_trigger_cells", "formatter", "output_buffer", "etx_words")
+STAGES = (
+    "cell_codes", "threshold_sum", "best_choice", "super_trigger_cells", "formatter", "output_buffer", "etx_words",
+)  # fmt: skip
 Inputs = dict[str, Any]
 """By port: an integer, or elements of the width in `Stage.widths`."""
 
@@ -146,9 +148,7 @@ def _best_choice() -> Stage:
                 "dropped": dropped, "wanted": (1 << CELLS_SENT[links - 1]) - 1, "use_sum": use_sum, "enable": 1,
             }, {"chosen": [to_int(sent, 1)], "sum_code": [int(SUM.encode(int(rest)))]}  # fmt: skip
 
-    return Stage(
-        widths={"dropped": 18}, outputs={"chosen": (CELLS, 1), "sum_code": (8, 1)}, rows=rows, latency=1
-    )
+    return Stage(widths={"dropped": 18}, outputs={"chosen": (CELLS, 1), "sum_code": (8, 1)}, rows=rows, latency=1)
 
 
 def _super_trigger_cells() -> Stage:

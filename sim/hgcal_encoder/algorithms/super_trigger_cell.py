@@ -20,7 +20,8 @@ charges the highest position is sent.
 Type 3 on 3 links is checked bit for bit against the vectors ``STC_type3_eTx3`` (low density, drop 1). No vectors exist
 for the others; their layout follows the emulator, and their number per link the bits that fit, which gives the
 emulator's counts for types 0 (2, 5, 8, 11, 12), 1 (2, 3) and 2 (4, 8, 12). Type 4, CTC4B of the production chip, is in
-no vector either: 9 bits a sum on 1 to 4 links give 3, 6, 10, 12, the counts of type 3. Source: ECON-T emulator and its vectors.
+no vector either: 9 bits a sum on 1 to 4 links give 3, 6, 10, 12, the counts of type 3.
+Source: ECON-T emulator and its vectors.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ __all__ = ["concentrator_fields", "concentrator_writes", "reset_registers"]
 def concentrator_fields(spec: ConcentratorSpec) -> tuple[Field, ...]:
     """Fields of the settings that this chip has, ascending by address. Groups have the names of the core's ports."""
     encoder = spec.encoder
-    block = -(-(-(-encoder.weight_bits // 8)) // BLOCKS)
+    # bytes of a block: the image in equal parts
+    block = (encoder.weight_bits + 8 * BLOCKS - 1) // (8 * BLOCKS)
     kept = [field for field in production_map() if field.name in spec.settings]
     first = min((field.address for field in kept if field.name == "weights"), default=0)
     found = []
