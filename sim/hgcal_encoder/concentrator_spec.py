@@ -38,6 +38,7 @@ import tomllib
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from functools import cached_property, partial
+from typing import Any
 
 from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH, ETX_WORDS, EncoderSpec, WordOrder
 from sim.hgcal_encoder.spec import PRESETS as NETWORKS
@@ -225,8 +226,9 @@ class ConcentratorSpec:
         if unknown := sorted(set(table) - known):
             names = shown(", ".join(unknown), quoted=False)
             raise ValueError(f"unknown fields {names}; expected {', '.join(sorted(known))}")
+        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
         try:
-            return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})
+            return cls(**values)
         except TypeError as error:
             raise ValueError(f"not a concentrator spec: {error}") from None
 
