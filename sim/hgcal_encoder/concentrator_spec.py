@@ -226,7 +226,7 @@ class ConcentratorSpec:
         if unknown := sorted(set(table) - known):
             names = shown(", ".join(unknown), quoted=False)
             raise ValueError(f"unknown fields {names}; expected {', '.join(sorted(known))}")
-        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+        values: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in table.items()}
         try:
             return cls(**values)
         except TypeError as error:
