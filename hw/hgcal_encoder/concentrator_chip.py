@@ -32,6 +32,8 @@ class ConcentratorChip(Component):
     ----------
     chip : Chip
         Register map.
+    weights : bool
+        As for `ConcentratorControl`.
     links : LinkSpec
     core : class of Component
         Words in, words out: `words`, `bx`, `link_reset_econt`, `frames`, `overflow` and settings among `CORE_SETTINGS`.
@@ -62,6 +64,7 @@ class ConcentratorChip(Component):
         self,
         *,
         chip: Chip,
+        weights: bool = True,
         links: LinkSpec,
         core: Callable[..., Component],
         register: Callable[..., Component] = PipelineRegister,
@@ -70,6 +73,7 @@ class ConcentratorChip(Component):
         **parameters: Any,
     ):
         self._chip, self._links, self._core, self._parameters = chip, links, core, parameters
+        self._weights = weights
         self._register, self._cell, self._device_address = register, cell, device_address
         super().__init__({
             "serial_clk": In(1), "erx": In(ArrayLayout(TAPS, ERX_LINKS)), "command": In(1), "etx": Out(ETX_LINKS),
@@ -79,8 +83,8 @@ class ConcentratorChip(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         control = place(
-            m, platform, "control", ConcentratorControl, chip=self._chip, device_address=self._device_address,
-            register=self._register, cell=self._cell,
+            m, platform, "control", ConcentratorControl, chip=self._chip, weights=self._weights,
+            device_address=self._device_address, register=self._register, cell=self._cell,
         )  # fmt: skip
         links = place(m, platform, "links", Links, spec=self._links, register=self._register)
         core = place(m, platform, "core", self._core, register=self._register, **self._parameters)

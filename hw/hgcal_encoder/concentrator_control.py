@@ -33,6 +33,8 @@ class ConcentratorControl(Component):
     ----------
     chip : Chip
         Register map.
+    weights : bool
+        With the registers of the autoencoder's weights; a chip without autoencoder needs none.
     device_address : int
         7-bit I2C address.
     register : class of Component
@@ -58,12 +60,13 @@ class ConcentratorControl(Component):
         self,
         *,
         chip: Chip,
+        weights: bool = True,
         device_address: int = DEVICE_ADDRESS,
         register: Callable[..., Component] = PipelineRegister,
         cell: Callable[..., Component] = StorageCell,
     ):
         self._device_address, self._register, self._cell = device_address, register, cell
-        fields = register_fields(chip)
+        fields = [field for field in register_fields(chip) if weights or field.block != "Encoder"]
         self._stored = [field for field in fields if field.access is Access.READ_WRITE]
         self._shown = [field for field in fields if field.access is Access.READ_ONLY]
         self._commands = [field for field in fields if field.access is Access.COMMAND and field.built is Built.YES]

@@ -49,11 +49,11 @@ def registers_of(chip: Chip, control: Any) -> dict[str, Value]:
         if hasattr(control, name):
             taken = _WIDTHS.get(name, fields[0].width)
             found[name] = _resized(getattr(control, name), len(fields), fields[0].width, taken)
-    found["weights"] = Cat(
-        getattr(control, part).word_select(block, len(getattr(control, part)) // _BLOCKS)
-        for block in range(_BLOCKS)
-        for part in _WEIGHT_PARTS
-    )
+    if hasattr(control, _WEIGHT_PARTS[0]):
+        parts = [getattr(control, part) for part in _WEIGHT_PARTS]
+        found["weights"] = Cat(
+            part.word_select(block, len(part) // _BLOCKS) for block in range(_BLOCKS) for part in parts
+        )
     if chip is Chip.PRODUCTION:
         return found | {
             "run": control.clocksandresets_pusm_run, "misc_rw_err_clr": control.misc_rw_err_clr_0,

@@ -310,12 +310,14 @@ def _register(
     """Values of one register of a layered file: of the whole one, of its parameters, or of each of its items."""
     value = entry.get("value") if isinstance(entry, Mapping) else entry
     params = entry.get("params") if isinstance(entry, Mapping) else None
-    parameters = {s.rpartition("/")[2]: f for s, f in by_spelling.items() if s.startswith(f"{spelling}/")}
+    parameters = _parameters(spelling, by_spelling)
     base, _, tail = spelling.rpartition("_")
     item = None
     if spelling not in by_spelling and not parameters and tail.isdecimal():
         item = int(tail)
-        spelling = next((f"{base}_{sign}" for sign in "*#" if f"{base}_{sign}" in by_spelling), spelling)
+        known = (f"{base}_{sign}" for sign in "*#")
+        spelling = next((s for s in known if s in by_spelling or _parameters(s, by_spelling)), spelling)
+        parameters = _parameters(spelling, by_spelling)
     fields = by_spelling.get(spelling, [])
     if not fields and not parameters:
         yield where, "", value
@@ -323,7 +325,7 @@ def _register(
     for field in chosen if value is not None else ():
         yield where, field.label, value[field.item] if isinstance(value, list) and field.item < len(value) else value
     for name, own in parameters.items():
-        for field in (f for f in own if number in (None, f.number)):
+        for field in (f for f in own if number in (None, f.number) and item in (None, f.number)):
             whole = value[field.number] if isinstance(value, list) and field.number < len(value) else value
             given = params.get(name) if isinstance(params, Mapping) else None
             if isinstance(given, Mapping) and "param_value" in given:
@@ -332,6 +334,11 @@ def _register(
                 first = min(f.address for fs in parameters.values() for f in fs if f.number == field.number)
                 shift = 8 * (field.address - first) + field.lsb
                 yield f"{where}.{name}", field.label, whole >> shift & ((1 << field.width) - 1)
+
+
+def _parameters(spelling: str, by_spelling: Mapping[str, list[MapField]]) -> dict[str, list[MapField]]:
+    """Fields of a register of several parameters, by parameter."""
+    return {s.rpartition("/")[2]: fields for s, fields in by_spelling.items() if s.startswith(f"{spelling}/")}
 
 
 class ConcentratorDriver:

@@ -85,9 +85,9 @@ class WordAligner:
 
     The newest 192 bits of the link lie in `history`. `select` says how many bits too new its lowest 32 bits are,
     counted from 32 for a link whose words come whole; values outside 32 to `spec.select_max` act like the nearer end.
-    When the orbit counter says so, the channel copies its history into `snapshot`, and with ``per_ch_align_en`` it looks
-    for the pattern, one position in a crossing from 32 upwards, and takes the first one; the search always takes 192
-    crossings, in which the snapshot goes once around, and every channel starts to use what it found in the same
+    When the orbit counter says so, the channel copies its history into `snapshot`, and with ``per_ch_align_en`` it
+    looks for the pattern, one position in a crossing from 32 upwards, and takes the first one; the search always takes
+    192 crossings, in which the snapshot goes once around, and every channel starts to use what it found in the same
     crossing. Without a match the channel keeps its `select` (choice).
 
     With ``freeze_output_enable`` the data bits of a channel are 0 from LinkReset ROC-T until its search ends, with
