@@ -14,7 +14,7 @@ from hw.hgcal_encoder.concentrator_control import ConcentratorControl
 from hw.hgcal_encoder.links.links import LINK_REGISTERS, Links
 from hw.hgcal_encoder.register_view import CORE_SETTINGS, registers_of, status_of
 from sim.hgcal_encoder.configuration.chip_registers import DEVICE_ADDRESS
-from sim.hgcal_encoder.configuration.concentrator_registers import Chip
+from sim.hgcal_encoder.configuration.register_maps import Chip
 from sim.hgcal_encoder.link_spec import ERX_LINKS, ETX_LINKS, TAPS, LinkSpec
 
 __all__ = ["ConcentratorChip"]

@@ -13,7 +13,7 @@ from hw.common.registered import Registered
 from hw.common.status_reader import StatusReader
 from hw.common.storage_cell import StorageCell
 from sim.hgcal_encoder.configuration.chip_registers import DEVICE_ADDRESS, Access
-from sim.hgcal_encoder.configuration.concentrator_registers import Built, Chip, MapField, groups, register_fields
+from sim.hgcal_encoder.configuration.register_maps import Built, Chip, MapField, groups, register_fields
 
 __all__ = ["ConcentratorControl"]
 

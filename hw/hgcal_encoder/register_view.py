@@ -6,7 +6,7 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Value
 
-from sim.hgcal_encoder.configuration.concentrator_registers import Chip, groups, register_fields
+from sim.hgcal_encoder.configuration.register_maps import Chip, groups, register_fields
 from sim.hgcal_encoder.link_spec import ERX_LINKS, ETX_LINKS
 
 __all__ = ["CORE_SETTINGS", "registers_of", "status_of"]

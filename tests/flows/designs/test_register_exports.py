@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.designs.concentrator_registers import c_header, ip_xact, register_page, system_rdl
+from flows.designs.register_exports import c_header, ip_xact, register_page, system_rdl
 from sim.hgcal_encoder.configuration.chip_registers import Access
-from sim.hgcal_encoder.configuration.concentrator_registers import Built, Chip, MapField, not_built, register_fields
+from sim.hgcal_encoder.configuration.register_maps import Built, Chip, MapField, not_built, register_fields
 from tests.conftest import REPOSITORY, need_module
 
 _NAMESPACE = {"x": "http://www.accellera.org/XMLSchema/IPXACT/1685-2014"}

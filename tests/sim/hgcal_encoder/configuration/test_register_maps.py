@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from sim.hgcal_encoder.configuration.chip_registers import Access
-from sim.hgcal_encoder.configuration.concentrator_registers import (
+from sim.hgcal_encoder.configuration.register_maps import (
     Chip,
     ConcentratorDriver,
     read_registers,

@@ -2,7 +2,7 @@
 
 The maps are data (``sim/hgcal_encoder/data/registers_production.csv`` and ``registers_p1.csv``). Hardware
 (`hw.hgcal_encoder.concentrator_control`), driver (`ConcentratorDriver`), documents and exports
-(`flows.designs.concentrator_registers`) read them. Addresses, widths, reset values and names are facts of the register
+(`flows.designs.register_exports`) read them. Addresses, widths, reset values and names are facts of the register
 maps of ECON-T-P1 (cmantill/econt_sw @e403a79) and of production (LDMX-Software/pflib @bc37b50). Two faults of the first
 one are mended: ``err_raw_dat`` of the error channels, published beyond the byte that it lies in, is left out, since its
 flags are fields of their own; ``pre_emphasis_strength`` of a transmitter, published over the last bit of

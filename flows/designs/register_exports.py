@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from sim.hgcal_encoder.configuration.chip_registers import Access
-from sim.hgcal_encoder.configuration.concentrator_registers import (
+from sim.hgcal_encoder.configuration.register_maps import (
     Built,
     Chip,
     MapField,
