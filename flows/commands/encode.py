@@ -113,8 +113,6 @@ class _Stream:
 
         chip = load_chip_settings(self.settings, self.spec)
         name = _NAMES[type(chip.algorithm).__name__]
-        if chip.algorithm is not None and self.engine is EncodeEngine.RTL:
-            raise typer.BadParameter(f"--engine rtl: the hardware is the autoencoder, {self.settings} selects {name}")
         if chip.algorithm is not None and self.weights is not None:
             raise typer.BadParameter(f"--weights: {self.settings} selects {name}, which has none")
         rows = vectors.read_words(self.words)
@@ -126,8 +124,10 @@ class _Stream:
                 f" first row {row + 2}, column RX_DATA_{link}: {rows[row, link] >> 28:#x}; encoded as the chip does",
                 stacklevel=2,
             )
-        if chip.algorithm is not None:
-            frames: Any = encode_words(chip.algorithm, chip.settings, rows, self.first_bx)
+        if chip.algorithm is not None and self.engine is EncodeEngine.RTL:
+            frames: Any = self._concentrator(rows, chip, journal)
+        elif chip.algorithm is not None:
+            frames = encode_words(chip.algorithm, chip.settings, rows, self.first_bx)
         else:
             frames = self._autoencoder(rows, chip, journal)
         vectors.write_frames(out, frames)
@@ -135,6 +135,20 @@ class _Stream:
             "rows": len(rows), "kind": "frames", "out": str(out), "engine": self.engine.value, "algorithm": name,
             "wrong_headers": len(wrong),
         }  # fmt: skip
+
+    def _concentrator(self, rows: IntArray, chip: Any, journal: Journal) -> Any:
+        """By the RTL of a concentrator that has the selected algorithm alone: it builds in a minute."""
+        from flows.simulation.concentrator import simulate_concentrator
+        from sim.hgcal_encoder.algorithms.concentrator_model import load_concentrator_settings
+        from sim.hgcal_encoder.concentrator_spec import ECON_T_PRODUCTION, AlgorithmNumber, ConcentratorSpec
+
+        settings = load_concentrator_settings(self.settings, ECON_T_PRODUCTION)
+        label = AlgorithmNumber(settings.alg_type).label
+        spec = ConcentratorSpec(name=f"ONLY_{label}", algorithms=(label,), word_order=chip.settings.word_order)
+        with journal.step(f"RTL: {len(rows):,} bunch crossings", len(rows)) as advance:
+            return simulate_concentrator(
+                spec, rows, settings.registers(spec), first_bx=self.first_bx, advance=advance
+            )  # fmt: skip
 
     def _autoencoder(self, rows: IntArray, chip: Any, journal: Journal) -> Any:
         from sim.hgcal_encoder.encoder import Encoder

@@ -23,8 +23,8 @@ _SERIAL = "serial"
 class ChipWithPartner(Component):
     """A concentrator behind links whose other end works in words: for native simulation and FPGA boards.
 
-    What `raw` holds in a crossing travels as 32 bits, first one from bit 31; skew is made by cutting words elsewhere. All
-    taps of a receiver see the same. Of a transmitter the newest 32 bits are shown, wherever its words begin.
+    What `raw` holds in a crossing travels as 32 bits, first one from bit 31; skew is made by cutting words elsewhere.
+    All taps of a receiver see the same. Of a transmitter the newest 32 bits are shown, wherever its words begin.
 
     Parameters
     ----------

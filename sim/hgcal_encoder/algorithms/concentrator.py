@@ -141,7 +141,7 @@ def _algorithm(table: Table, chosen: int, settings: Settings) -> Concentrator:
     if chosen == SUPER_TRIGGER_CELL:
         kind = register("stc_type", 1)
         if kind not in list(SuperTriggerCellType):
-            raise ValueError(f"FormatterBuffer.stc_type: expected 0 to 3, got {kind}")
+            raise ValueError(f"FormatterBuffer.stc_type: expected 0 to 4, got {kind}")
         return SuperTriggerCells(kind=SuperTriggerCellType(kind), etx_count=links, drop=drop)
     use_sum = register("use_sum", 1)
     if use_sum not in (0, 1):

@@ -1,6 +1,6 @@
 """Super trigger cells: sums of 4 or 16 neighbouring trigger cells, with or without the position of the largest.
 
-Super trigger cell k is the sum of trigger cells 4k ... 4k + 3 (or 16k ... 16k + 15). Four variants:
+Super trigger cell k is the sum of trigger cells 4k ... 4k + 3 (or 16k ... 16k + 15). Five variants:
 
 ===========  =====  =========================  ====================
 type         cells  position of the largest    sum
@@ -9,16 +9,19 @@ type         cells  position of the largest    sum
 1 STC16_5E4M 16     4 bits                     5E4M, nothing dropped
 2 CTC4_4E3M  4      none                       4E3M after ``drop``
 3 STC4_4E3M  4      2 bits                     4E3M after ``drop``
+4 CTC4_5E4M  4      none                       5E4M, nothing dropped
 ===========  =====  =========================  ====================
 
 Frame, most significant bit of eTx 0 first, zero-padded: 4 bits counter (15 at crossing 0, else the crossing modulo 8),
 the positions of all super trigger cells sent, then their sums. As many are sent as fit the links, from number 0 on; the
-rest is lost. On more links than 5, 2, 3, 4 for types 0 to 3 (`MOST_LINKS`) the chip sends zeros. Among equal largest
+rest is lost. On more links than 5, 2, 3, 4, 4 for types 0 to 4 (`MOST_LINKS`) the chip sends zeros. Among equal largest
 charges the highest position is sent.
 
 Type 3 on 3 links is checked bit for bit against the vectors ``STC_type3_eTx3`` (low density, drop 1). No vectors exist
 for the others; their layout follows the emulator, and their number per link the bits that fit, which gives the
-emulator's counts for types 0 (2, 5, 8, 11, 12), 1 (2, 3) and 2 (4, 8, 12). Source: ECON-T emulator and its vectors.
+emulator's counts for types 0 (2, 5, 8, 11, 12), 1 (2, 3) and 2 (4, 8, 12). Type 4, CTC4B of the production chip, is in
+no vector either: 9 bits a sum on 1 to 4 links give 3, 6, 10, 12, the counts of type 3.
+Source: ECON-T emulator and its vectors.
 """
 
 from __future__ import annotations
@@ -49,9 +52,10 @@ class SuperTriggerCellType(IntEnum):
     STC16_5E4M = 1
     CTC4_4E3M = 2
     STC4_4E3M = 3
+    CTC4_5E4M = 4
 
 
-MOST_LINKS = (5, 2, 3, 4)
+MOST_LINKS = (5, 2, 3, 4, 4)
 """Links that the types use; on more of them the chip sends zeros."""
 
 
@@ -78,12 +82,13 @@ class SuperTriggerCells(FixedFrame):
     @property
     def code(self) -> FloatCode:
         """Code of a sum."""
-        return WIDE_SUM if self.kind in (SuperTriggerCellType.STC4_5E4M, SuperTriggerCellType.STC16_5E4M) else CELL
+        return CELL if self.kind in (SuperTriggerCellType.CTC4_4E3M, SuperTriggerCellType.STC4_4E3M) else WIDE_SUM
 
     @property
     def address_width(self) -> int:
         """Bits of a position, 0 where none is sent."""
-        return 0 if self.kind is SuperTriggerCellType.CTC4_4E3M else (self.size - 1).bit_length()
+        no_position = self.kind in (SuperTriggerCellType.CTC4_4E3M, SuperTriggerCellType.CTC4_5E4M)
+        return 0 if no_position else (self.size - 1).bit_length()
 
     @property
     def sums(self) -> int:
@@ -127,8 +132,8 @@ class SuperTriggerCells(FixedFrame):
         ----------
         frames : array_like of int, shape (n, 13)
         spread : {"peak", "even"}
-            Where a sum is put: on its largest cell, or evenly on all its cells. Type 2 sends no position and is always
-            spread evenly.
+            Where a sum is put: on its largest cell, or evenly on all its cells. Types 2 and 4 send no position and are
+            always spread evenly.
 
         Returns
         -------

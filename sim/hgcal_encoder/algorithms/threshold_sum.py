@@ -135,18 +135,26 @@ class ThresholdSum(Algorithm):
 
         The buffer is empty before the first crossing; what is still in it after the last one is not sent.
         """
-        array = check_charges(charges)
         crossing = np.asarray(bx, dtype=np.int64)
+        packets = self.packets(charges, crossing, self.admissions(charges))
+        return transmit(packets, crossing, self.etx_count, self.sync)
+
+    def packets(
+        self, charges: npt.ArrayLike, bx: npt.ArrayLike, admissions: npt.ArrayLike
+    ) -> list[npt.NDArray[np.uint16]]:
+        """16-bit words that the buffer takes of each crossing, as it decided (`Admission`); shapes as `frames`."""
+        array = check_charges(charges)
+        admission = np.asarray(admissions)
         above = self.sent(array)
         count = above.sum(axis=1)
-        admission = self.admissions(array)
         total = array.sum(axis=1)
         sums = total if self.full_sum else np.where(above, 0, array).sum(axis=1)
         codes = CELL.encode(array, self.dropped)
         types = np.select([count == 0, count < MAP_FROM], [EMPTY, NUMBERED], MAPPED)
         types = np.where(admission == Admission.NO_ROOM, NO_ROOM, np.where(admission == Admission.EARLY, EARLY, types))
         sums = SUM.encode(np.where(admission == Admission.FULL, sums, total))
-        head = np.concatenate([fields(counter(crossing), COUNTER_WIDTH), fields(types, 3), fields(sums, SUM.width)], 1)
+        numbers_of = counter(np.asarray(bx, dtype=np.int64))
+        head = np.concatenate([fields(numbers_of, COUNTER_WIDTH), fields(types, 3), fields(sums, SUM.width)], 1)
         rows = []
         for row, kind in enumerate(types.tolist()):
             cells = np.flatnonzero(above[row])
@@ -158,7 +166,7 @@ class ThresholdSum(Algorithm):
             if kind in (NUMBERED, MAPPED):
                 parts.append(fields(codes[row, cells][None], CELL.width)[0])
             rows.append(np.concatenate(parts))
-        return transmit(to_packets(rows), crossing, self.etx_count, self.sync)
+        return to_packets(rows)
 
     def receive(self, frames: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Charges that a receiver reads out of the frames of consecutive crossings.

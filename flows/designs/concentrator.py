@@ -1,0 +1,85 @@
+"""The concentrator as a design: the data path of ECON-T with its algorithms, and its settings in registers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from flows.designs.design import Design
+from flows.designs.encoder import BUNCH_CROSSING_NS
+from sim.hgcal_encoder.concentrator_spec import PRESETS, ConcentratorSpec
+
+if TYPE_CHECKING:  # slow to import
+    from pathlib import Path
+
+    from flows.common.journal import Journal
+    from flows.designs.generated import FileOptions, Generated
+
+__all__ = ["ConcentratorDesign"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConcentratorDesign(Design):
+    """A concentrator; its only variant has clock gates.
+
+    Attributes
+    ----------
+    spec : ConcentratorSpec
+    """
+
+    spec: ConcentratorSpec
+
+    kind: ClassVar = "concentrator"
+    presets: ClassVar = PRESETS
+    mark: ClassVar = "algorithms"
+    rooms: ClassVar = {
+        "verification": "flows.verification.concentrator",
+        "proofs": "flows.steps.concentrator_proofs",
+    }
+    crossings: ClassVar = 200_000
+    crossings_in_flow: ClassVar = 20_000
+
+    @classmethod
+    def read_spec(cls, text: str) -> ConcentratorSpec:
+        return ConcentratorSpec.from_toml(text)
+
+    @property
+    def period_ns(self) -> float:
+        return BUNCH_CROSSING_NS
+
+    @property
+    def latency(self) -> int:
+        part = self.component()
+        part._MustUse__silence = True  # only asked, never elaborated
+        return int(part.latency)
+
+    @property
+    def made_of_equal_parts(self) -> bool:
+        return True  # neurons, comparators, cells
+
+    def component(self) -> Any:
+        from hw.hgcal_encoder.concentrator import Concentrator
+
+        return Concentrator(spec=self.spec)
+
+    def generate(self, folder: Path, journal: Journal, options: FileOptions) -> Generated:
+        """Verilog, register map and, with settings, what loads them: see `flows.designs.concentrator_files`."""
+        from flows.designs.concentrator_files import generate
+        from sim.hgcal_encoder.algorithms.concentrator_model import load_concentrator_settings
+        from sim.hgcal_encoder.weights import Weights
+
+        if options.seed is not None:
+            raise ValueError("--seed draws the macro of a crossbar; a concentrator has none")
+        if options.scheme is not None or options.loading is not None:
+            raise ValueError("--scheme and --loading are those of the chip around an encoder; a concentrator has none")
+        if options.registers is not None:
+            raise ValueError(f"--registers chooses the map of an encoder; {self.spec.name} has one")
+        if options.weights is not None and options.settings is None:
+            raise ValueError("--weights go into the registers beside --settings; give both")
+        settings = None
+        if options.settings is not None:
+            settings = load_concentrator_settings(options.settings, self.spec)
+            if options.weights is not None:
+                settings = replace(settings, weights=Weights.load(options.weights, self.spec.encoder))
+        with journal.step(f"{self.spec.name}: Amaranth to Verilog"):
+            return generate(self.spec, folder, settings)

@@ -1,0 +1,199 @@
+"""`liquidcal verify` of a concentrator: hardware against the golden model, published vectors, proofs and mutants.
+
+Expected values come from the golden model or from published vectors, never from hardware.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from flows.common.journal import Check, Journal
+from flows.designs.design import Design
+from flows.formal.concentrator import proof_count, prove_concentrator
+from flows.formal.solver import Proof
+from flows.simulation.concentrator import ConcentratorBench, concentrator_latencies, concentrator_verilog, stream
+from flows.simulation.native import NativeModel
+from flows.verification import mutation
+from flows.verification.bench import Tally, VerificationRun
+from flows.verification.concentrator_stimulus import (
+    CAMPAIGN,
+    ConcentratorSegment,
+    campaign_segments,
+    concentrator_segments,
+    random_spec,
+)
+from flows.verification.options import VerificationOptions
+from flows.verification.result import Advance, VerificationReport, mutation_check, proof_check
+from sim.hgcal_encoder.algorithms.concentrator_model import load_concentrator_settings
+from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
+from sim.hgcal_encoder.files.vectors import read_frames, read_words
+
+__all__ = ["check_mutants", "check_proofs", "check_vectors", "check_volume", "play", "verify_design"]
+
+CROSSINGS = "bunch crossings"
+_ROWS = 512
+"""Crossings of a segment: several fillings of the buffer."""
+
+
+def _difference(got: npt.NDArray[np.uint32], expected: npt.NDArray[np.uint32], where: str) -> tuple[int, str]:
+    wrong = (got != expected).any(axis=1)
+    if not wrong.any():
+        return 0, ""
+    row = int(np.argmax(wrong))
+    word = int(np.argmax(got[row] != expected[row]))
+    return int(wrong.sum()), (
+        f"{where}: crossing {row}, eTx {word}: expected {int(expected[row, word]):08x}, got {int(got[row, word]):08x}"
+    )
+
+
+def check_volume(bench: ConcentratorBench, seed: int, crossings: int, *, advance: Advance | None = None) -> Check:
+    """Compare hardware and golden model over at least `crossings` random bunch crossings."""
+    spec, rng = bench.design.spec, np.random.default_rng(seed)
+    tally = Tally(advance)
+    for segment in concentrator_segments(spec, rng, -(-crossings // _ROWS), _ROWS):
+        with bench.model(1 + tally.compared % 1000) as model:
+            bench.load(model, segment.settings.registers(spec))
+            got = stream(
+                model, bench.design.latencies[segment.settings.alg_type], segment.words, segment.bx,
+                link_reset=segment.link_reset,
+            )  # fmt: skip
+        tally.add(len(got), *_difference(got, segment.frames, segment.name))
+    return tally.check(
+        f"{spec.name}: random crossings against the golden model (seed {seed})",
+        f"random_crossings__spec:{spec.name}", CROSSINGS, at_least=crossings,
+    )  # fmt: skip
+
+
+def check_vectors(bench: ConcentratorBench, words: Path, settings: Path, frames: Path) -> Check:
+    """Compare hardware with published frames, for published words and settings.
+
+    Raises
+    ------
+    ValueError
+        If the files have different numbers of crossings.
+    """
+    spec = bench.design.spec
+    given, expected = read_words(words), read_frames(frames).astype(np.uint32)
+    if len(given) != len(expected):
+        raise ValueError(f"{words} holds {len(given)} crossings, {frames} {len(expected)}")
+    got = bench.frames(given, load_concentrator_settings(settings, spec).registers(spec))
+    tally = Tally()
+    tally.add(len(given), *_difference(got, expected, frames.name))
+    return tally.check(
+        f"published vectors: {frames.parent.name}/{frames.name}",
+        f"published_vectors__file:{frames.parent.name}_{frames.stem}", CROSSINGS,
+    )  # fmt: skip
+
+
+def _words_of(value: int, bits: int, rows: int) -> npt.NDArray[np.int64]:
+    """A setting as a port of the core takes it: one number, or 32-bit words of it, the same for all rows."""
+    if bits <= 62:
+        return np.full(rows, value)
+    words = [value >> 32 * place & 0xFFFF_FFFF for place in range(-(-bits // 32))]
+    return np.broadcast_to(np.array(words), (rows, len(words)))
+
+
+def play(
+    spec: ConcentratorSpec,
+    segments: list[ConcentratorSegment],
+    model: NativeModel,
+    advance: Advance | None = None,
+) -> str:
+    """Run segments on a fresh model of a core, each after a reset; the first difference in words, empty if none."""
+    latencies = concentrator_latencies(spec)
+    for segment in segments:
+        latency = latencies[segment.settings.alg_type]
+        rows = len(segment.words) + latency
+        static = {
+            name: _words_of(value, spec.settings[name], rows)
+            for name, value in segment.settings.registers(spec).items()
+        }
+        model.run({"rst": [0, 1, 1]})  # asynchronous reset is seen at its edge, whatever state the model started from
+        # words on the pins that do not run: nothing of them may come out
+        idle = {name: values[: 2 * latency] for name, values in static.items()}
+        got = model.run({"words": segment.words[: 2 * latency], **idle})["frames"][-1]
+        if (got.astype(np.uint32) != _idle(spec, segment)).any():
+            return f"{segment.name}: what is sent while nothing runs"
+        got = stream(model, latency, segment.words, segment.bx, link_reset=segment.link_reset, static=static)
+        if advance is not None:
+            advance(len(got))
+        if text := _difference(got, segment.frames, segment.name)[1]:
+            return text
+    return ""
+
+
+def _idle(spec: ConcentratorSpec, segment: ConcentratorSegment) -> npt.NDArray[np.uint32]:
+    """eTx words of crossing 0 with an empty buffer."""
+    word = 31 << 11 | segment.settings.idle_pattern
+    on = segment.settings.active_etxs & ((1 << spec.etx_links) - 1)
+    return np.array([(word << 16 | word) * (on >> link & 1) for link in range(13)], np.uint32)
+
+
+def check_mutants(
+    seed: int, count: int, *, rows: int = 96, threads: int = 2, advance: Advance | None = None
+) -> tuple[Check, mutation.CampaignResult]:
+    """Mutate the core of `CAMPAIGN` `count` times and run `play` on every mutant."""
+    from hw.common.export import to_rtlil
+    from hw.hgcal_encoder.concentrator_core import ConcentratorCore
+
+    rng = np.random.default_rng(seed)
+    segments = campaign_segments(CAMPAIGN, rng, rows)
+    result = mutation.run_campaign(
+        to_rtlil(ConcentratorCore(spec=CAMPAIGN), CAMPAIGN.name), CAMPAIGN.name,
+        lambda model: not play(CAMPAIGN, segments, model), count=count, rng=rng, clock="clk", threads=threads,
+        advance=advance,
+    )  # fmt: skip
+    return mutation_check(CAMPAIGN.name, seed, count, result), result
+
+
+def check_proofs(spec: ConcentratorSpec, *, advance: Advance | None = None) -> tuple[Check, tuple[Proof, ...]]:
+    """Run all proofs of `flows.formal.concentrator` for a spec."""
+    proofs = tuple(prove_concentrator(spec, advance=advance))
+    return proof_check(spec.name, proofs), proofs
+
+
+def verify_design(design: Design, journal: Journal, options: VerificationOptions) -> VerificationReport:
+    """Verify the generated hardware of a concentrator; each random spec runs a tenth of the crossings.
+
+    Parameters
+    ----------
+    design : Design
+    journal : Journal
+        Shows the steps as they run; receives every check as soon as it is known.
+    options : VerificationOptions
+
+    Raises
+    ------
+    ValueError
+        If an option is for a crossbar.
+    """
+    spec, seed, crossings = design.spec, options.seed, options.crossings or design.crossings
+    if options.recordings is not None or options.weights is not None:
+        raise ValueError(f"recordings and weights to verify with are for a crossbar; {spec.name} is none")
+    run = VerificationRun(spec, seed, journal)
+
+    def bench_of(built: ConcentratorSpec) -> ConcentratorBench:
+        with journal.step(f"{built.name}: Amaranth to Verilog to simulator"):
+            return ConcentratorBench(concentrator_verilog(built))
+
+    def volume(bench: ConcentratorBench, seed_: int, count: int) -> Check:
+        with journal.step(f"{bench.design.spec.name}: random crossings", total=count) as advance:
+            return check_volume(bench, seed_, count, advance=advance)
+
+    if options.proofs:
+        run.prove(proof_count(spec), lambda advance: check_proofs(spec, advance=advance))
+    bench = bench_of(spec)
+    run.note(volume(bench, seed, crossings))
+    for words, settings, frames in options.vectors:
+        with journal.step(f"{frames.name}: published vectors"):
+            check = check_vectors(bench, words, settings, frames)
+        run.note(check)
+    for number in range(options.random_specs):
+        drawn = random_spec(np.random.default_rng((seed, number)), f"RANDOM_{number}")
+        run.note(volume(bench_of(drawn), seed + number, max(1, crossings // 10)))
+    mutants = options.mutants
+    run.mutate(CAMPAIGN.name, mutants, lambda advance: check_mutants(seed, mutants, advance=advance))
+    return run.report()

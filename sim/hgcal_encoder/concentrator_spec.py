@@ -1,0 +1,245 @@
+"""The specification of a concentrator: which algorithms a chip has, how many links, how deep its buffer is.
+
+The concentrator is everything between the word aligners and the serialisers of ECON-T. What stands around it talks to
+it in whole bunch crossings (BX), one per 40 MHz clock, without flow control:
+
+==================  =========  ========================================================================================
+port of the core    bits       meaning
+==================  =========  ========================================================================================
+words               12 x 32    aligned eRx words of one crossing: header in bits 31:28, four 7-bit codes below. The
+                               header is not read: `bx` numbers the crossing
+bx                  12         number of this crossing in the orbit: from the orbit counter, in step with `words`
+link_reset_econt    1          this crossing belongs to a link reset: its packet is replaced by 2 n words of link reset
+run                 1          packets of this crossing enter the buffer; at 0 it empties and idle words are sent
+settings            below      static while data flows; named as the registers of the production chip
+frames              13 x 32    eTx words, `latency` clocks after the words of the crossing that they are sent in
+overflow            1          a packet that T1 would admit did not fit the buffer and was truncated
+==================  =========  ========================================================================================
+
+`SETTINGS` holds the settings ports with their widths; a chip has those that its algorithms read
+(`ConcentratorSpec.settings`). Arrays are flat, element 0 in the lowest bits. First silicon has one ``tx_sync_word``
+(drives `idle_pattern` and `link_reset_pattern`), a number of links n (drives `active_etxs` with n ones) and
+``mask_ae``, ``mask_ae2`` (the low 128 and the high 16 bits of `keep_auto_encoder_bits`).
+
+What no public source decides, and is decided here:
+
+* A link that is not active sends zeros. The k-th active link carries words 2 k and 2 k + 1 of a crossing, so a mask
+  with gaps loses nothing.
+* Selected algorithms that the chip lacks send 2 n zero words for every crossing; `alg_type` 5 to 7 act as the repeater.
+* Super trigger cells of types 5 to 7 send zeros, as types on more links than they have.
+* Fixed formats are 2 n words long on n links, zero-padded; a crossing of theirs that the buffer truncates is one zero
+  word.
+* A packet that does not fit the buffer is truncated, and `overflow` tells it: no word is ever lost.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields, replace
+from enum import IntEnum
+from functools import cached_property, partial
+from typing import Any
+
+from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH, ETX_WORDS, EncoderSpec, WordOrder
+from sim.hgcal_encoder.spec import PRESETS as NETWORKS
+from sim.messages import shown
+from sim.spec_file import check_integer, check_name, load_preset, toml_value
+
+__all__ = [
+    "BUFFER_ROW",
+    "ECON_T_P1",
+    "ECON_T_PRODUCTION",
+    "PRESETS",
+    "SETTINGS",
+    "AlgorithmNumber",
+    "ConcentratorSpec",
+    "Setting",
+    "load_spec",
+]
+
+BUFFER_ROW = 32
+"""Words of a row of the buffer: a packet, of at most 26 words, reaches into two rows."""
+MOST_ROWS = 16
+"""Rows of a buffer that holds what the largest T1 of 9 bits admits."""
+
+
+class AlgorithmNumber(IntEnum):
+    """Register alg_type."""
+
+    THRESHOLD_SUM = 0
+    SUPER_TRIGGER_CELL = 1
+    BEST_CHOICE = 2
+    REPEATER = 3
+    AUTOENCODER = 4
+
+    @property
+    def label(self) -> str:
+        """Name in spec files."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A settings port of the core.
+
+    Attributes
+    ----------
+    width : int
+        Bits of an element.
+    count : int
+        Elements.
+    readers : tuple of AlgorithmNumber
+        Algorithms that read it; empty: any chip has it.
+    """
+
+    width: int
+    count: int = 1
+    readers: tuple[AlgorithmNumber, ...] = ()
+
+
+_A = AlgorithmNumber
+SETTINGS = {
+    "mux": Setting(width=6, count=CELLS),
+    "cal": Setting(width=12, count=CELLS),
+    "alg_high_density": Setting(width=1),
+    "alg_type": Setting(width=3),
+    "drop_lsb": Setting(width=3, readers=(_A.THRESHOLD_SUM, _A.SUPER_TRIGGER_CELL, _A.BEST_CHOICE, _A.REPEATER)),
+    "threshold": Setting(width=CHARGE_WIDTH, count=CELLS, readers=(_A.THRESHOLD_SUM,)),
+    "use_sum": Setting(width=1, readers=(_A.THRESHOLD_SUM, _A.BEST_CHOICE)),
+    "stc_type": Setting(width=3, readers=(_A.SUPER_TRIGGER_CELL,)),
+    "buff_t1": Setting(width=9),
+    "buff_t2": Setting(width=9),
+    "buff_t3": Setting(width=5),
+    "active_etxs": Setting(width=ETX_WORDS),
+    "idle_pattern": Setting(width=11),
+    "link_reset_pattern": Setting(width=11),
+    "keep_auto_encoder_bits": Setting(width=1, readers=(_A.AUTOENCODER,)),
+    "weights": Setting(width=1, readers=(_A.AUTOENCODER,)),
+}
+"""Settings by the names of their registers on the production chip. The last two have as many bits as the network asks
+for (`EncoderSpec.keep_bits`, `EncoderSpec.weight_bits`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConcentratorSpec:
+    """A concentrator with some or all of the five algorithms.
+
+    Attributes
+    ----------
+    name : str
+        Name of the design; also the stem of generated file names.
+    algorithms : tuple of str
+        What the chip has, of ``threshold_sum``, ``super_trigger_cell``, ``best_choice``, ``repeater``,
+        ``autoencoder``; kept in the order of their numbers.
+    network : str
+        Autoencoder, by the name of a preset of `sim.hgcal_encoder.spec`; its multipliers are not reused.
+    word_order : WordOrder
+        Order of trigger cells in an eRx word.
+    etx_links : int
+        Links that the chip has, 1 to 13. The others send zeros, whatever `active_etxs` says.
+    buffer_words : int
+        16-bit words of the output buffer, in rows of 32: at least 2 rows, and for 24 words of T1 per link. The depth of
+        ECON-T is not public (400 in its emulator); 512 holds whatever a T1 of 9 bits admits.
+
+    Raises
+    ------
+    ValueError
+        If the fields do not describe a concentrator; the message says which and why.
+    """
+
+    name: str
+    algorithms: tuple[str, ...] = tuple(number.label for number in AlgorithmNumber)
+    network: str = "ECON_T"
+    word_order: WordOrder = WordOrder.PRODUCTION
+    etx_links: int = ETX_WORDS
+    buffer_words: int = BUFFER_ROW * MOST_ROWS
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        labels = {number.label: number for number in AlgorithmNumber}
+        given = self.algorithms
+        if not isinstance(given, tuple | list) or not given or len(set(map(str, given))) != len(given):
+            raise ValueError(f"algorithms: expected a list of different names, at least one, got {shown(given)}")
+        if unknown := [name for name in given if name not in labels]:
+            raise ValueError(f"algorithms: expected names of {', '.join(labels)}, got {shown(unknown[0])}")
+        object.__setattr__(self, "algorithms", tuple(name for name in labels if name in given))
+        if self.network not in NETWORKS:
+            raise ValueError(f"network: expected one of {', '.join(NETWORKS)}, got {shown(self.network)}")
+        if self.word_order not in list(WordOrder):
+            raise ValueError(f"word_order: expected {' or '.join(WordOrder)}, got {shown(self.word_order)}")
+        object.__setattr__(self, "word_order", WordOrder(self.word_order))
+        check_integer("etx_links", self.etx_links, 1, ETX_WORDS)
+        check_integer("buffer_words", self.buffer_words, 2 * BUFFER_ROW, BUFFER_ROW * MOST_ROWS)
+        if self.buffer_words % BUFFER_ROW or self.buffer_words < 24 * self.etx_links:
+            raise ValueError(
+                f"buffer_words: expected a multiple of {BUFFER_ROW}, at least 24 for each of {self.etx_links} links, "
+                f"got {self.buffer_words}"
+            )
+
+    @property
+    def numbers(self) -> tuple[AlgorithmNumber, ...]:
+        """Algorithms by number."""
+        return tuple(number for number in AlgorithmNumber if number.label in self.algorithms)
+
+    def has(self, *numbers: AlgorithmNumber) -> bool:
+        """Whether the chip has one of these."""
+        return any(number in self.numbers for number in numbers)
+
+    @property
+    def encoder(self) -> EncoderSpec:
+        """Network of the autoencoder, with the order of cells in a word of this chip."""
+        return replace(NETWORKS[self.network], word_order=self.word_order)
+
+    @property
+    def buffer_rows(self) -> int:
+        """Rows of the buffer."""
+        return self.buffer_words // BUFFER_ROW
+
+    @cached_property
+    def settings(self) -> dict[str, int]:
+        """Settings ports of this chip with their bits, all elements together."""
+        bits = {"keep_auto_encoder_bits": self.encoder.keep_bits, "weights": self.encoder.weight_bits}
+        return {
+            name: bits.get(name, setting.width * setting.count)
+            for name, setting in SETTINGS.items()
+            if not setting.readers or self.has(*setting.readers)
+        }
+
+    def to_toml(self) -> str:
+        """The spec as TOML text that `from_toml` reads back to an equal spec."""
+        return "".join(f"{f.name} = {toml_value(getattr(self, f.name))}\n" for f in fields(self))
+
+    @classmethod
+    def from_toml(cls, text: str) -> ConcentratorSpec:
+        """Read a spec.
+
+        Raises
+        ------
+        ValueError
+            If the text is not TOML, or a field is missing, unknown or illegal.
+        """
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"not a TOML file: {error}") from None
+        known = {f.name for f in fields(cls)}
+        if unknown := sorted(set(table) - known):
+            names = shown(", ".join(unknown), quoted=False)
+            raise ValueError(f"unknown fields {names}; expected {', '.join(sorted(known))}")
+        values: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in table.items()}
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"not a concentrator spec: {error}") from None
+
+
+ECON_T_PRODUCTION = ConcentratorSpec(name="ECON_T_PRODUCTION")
+"""All five algorithms, as on the production chip."""
+
+ECON_T_P1 = ConcentratorSpec(name="ECON_T_P1", word_order=WordOrder.P1)
+"""First silicon: the same algorithms, trigger cells in the other order within an eRx word."""
+
+PRESETS = {spec.name: spec for spec in (ECON_T_PRODUCTION, ECON_T_P1)}
+
+load_spec = partial(load_preset, presets=PRESETS, from_toml=ConcentratorSpec.from_toml)
+"""A preset by name, or a spec from a TOML file; see `sim.spec_file.load_preset`."""
