@@ -12,7 +12,7 @@ from hw.common.registered import described
 from hw.common.secded_cell import check_values
 from hw.common.storage_cell import StorageCell
 
-__all__ = ["RegisterField", "RegisterFile", "Role", "stored_bits"]
+__all__ = ["RegisterField", "RegisterFile", "Role", "places_of", "stored_bits"]
 
 _COLUMN_BITS = 4
 """Low address bits that pick a byte within a row."""
@@ -42,7 +42,7 @@ class Role(StrEnum):
 
 def stored_bits(fields: Sequence[RegisterField]) -> tuple[tuple[int, int], ...]:
     """Address and position in its byte of every bit that fields use, ascending: the order of an image."""
-    return tuple(sorted(place_ for field in fields for place_ in _places(field)))
+    return tuple(sorted(place_ for field in fields for place_ in places_of(field)))
 
 
 class RegisterFile(Component):
@@ -136,7 +136,7 @@ class RegisterFile(Component):
             label = f"{field.name}[{field.index}]"
             if not 0 <= field.reset < 1 << field.width:
                 raise ValueError(f"{label}: reset value {field.reset:#x} exceeds {field.width} bits")
-            for bit, (address, position) in enumerate(_places(field)):
+            for bit, (address, position) in enumerate(places_of(field)):
                 if not 0 <= address < 1 << address_width:
                     raise ValueError(f"{label}: address {address:#x} exceeds {address_width} bits")
                 if (address, position) in bits:
@@ -268,7 +268,9 @@ class RegisterFile(Component):
             m.d.comb += self.image.eq(Cat(stored[place_] for place_ in self._bits))
         else:
             for name, group in self._groups.items():
-                m.d.comb += getattr(self, name).eq(Cat(stored[place_] for field in group for place_ in _places(field)))
+                m.d.comb += getattr(self, name).eq(
+                    Cat(stored[place_] for field in group for place_ in places_of(field))
+                )
         if self._readable:
             self._read(m, rows, columns, stored)
         return m
@@ -311,6 +313,6 @@ class RegisterFile(Component):
         ]
 
 
-def _places(field: RegisterField) -> list[tuple[int, int]]:
+def places_of(field: RegisterField) -> list[tuple[int, int]]:
     """Address and position in its byte of each bit of a field, least significant first."""
     return [(field.address + (field.lsb + bit) // 8, (field.lsb + bit) % 8) for bit in range(field.width)]

@@ -1,0 +1,1 @@
+"""Links of the concentrator, bit by bit: receivers, aligner, fast commands, link reset, transmitters, error flags."""
