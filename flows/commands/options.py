@@ -44,6 +44,10 @@ LoadingOption = Annotated[
 ClockGating = Annotated[
     bool, typer.Option("--clock-gating", help="Registers with an enable behind clock gates of the library.")
 ]
+Isolation = Annotated[
+    bool | None,
+    typer.Option("--isolation", help="Latches in front of an encoder's layers: fewer glitches, more area."),
+]
 Repair = Annotated[
     bool,
     typer.Option("--repair", help="Give cells the size that their loads ask for, and buffers, in the core as placed."),
