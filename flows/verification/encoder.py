@@ -175,7 +175,13 @@ def _decoys(spec: EncoderSpec, seed: int) -> dict[str, IntArray]:
 
 
 def check_mutants(
-    spec: EncoderSpec, seed: int, count: int, *, isolation: bool = False, rows: int = 40, threads: int = 2,
+    spec: EncoderSpec,
+    seed: int,
+    count: int,
+    *,
+    isolation: bool = False,
+    rows: int = 40,
+    threads: int = 2,
     advance: Advance | None = None,
 ) -> tuple[Check, mutation.CampaignResult]:
     """Mutate the encoder `count` times and run `play` on every mutant, on its own seed of the same stimulus."""
