@@ -76,6 +76,8 @@ class Job:
         One of `ENGINES`.
     clock_gating : bool
         A netlist with clock gates, as `flows.campaign.netlist.map_chip` makes it.
+    isolation : bool
+        A netlist with latches in front of both layers.
     seed : int
         Of the workload and of the faults.
     """
@@ -85,6 +87,7 @@ class Job:
     loading: Loading
     engine: str = "rtl"
     clock_gating: bool = False
+    isolation: bool = False
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -92,18 +95,23 @@ class Job:
             raise ValueError(f"engine: expected {' or '.join(ENGINES)}, got {self.engine!r}")
         if self.clock_gating and self.engine != "netlist":
             raise ValueError(f"clock gates come with synthesis: expected engine netlist, got {self.engine!r}")
+        if self.isolation and self.engine != "netlist":
+            raise ValueError(f"isolation: the hooks of the RTL are at flip-flops alone, got engine {self.engine!r}")
         if self.clock_gating and self.spec.reuse > 1:
             raise ValueError(
                 f"{self.spec.name}: faults in a netlist with an internal clock come without clock gates only, got reuse"
                 f" {self.spec.reuse}"
             )
         # some schemes are for some ways of loading, or for designs that reuse multipliers: the chip says so
-        described(Chip, spec=self.spec, scheme=self.scheme, loading=self.loading)
+        described(Chip, spec=self.spec, scheme=self.scheme, loading=self.loading, isolation=self.isolation)
 
     @property
     def design(self) -> EncoderDesign:
         """The chip as every other step has it."""
-        return EncoderDesign(spec=self.spec, scheme=self.scheme, loading=self.loading, clock_gating=self.clock_gating)
+        return EncoderDesign(
+            spec=self.spec, scheme=self.scheme, loading=self.loading, isolation=self.isolation,
+            clock_gating=self.clock_gating,
+        )  # fmt: skip
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -254,6 +262,7 @@ def open_engine(job: Job) -> Any:
                 bits=chip_bits(job.spec, job.scheme, job.loading),
                 library=LIBRARY,
                 clock_gating=job.clock_gating,
+                isolation=job.isolation,
             )
         else:
             from flows.campaign.rtl import RtlEngine
@@ -410,6 +419,7 @@ def summarise(campaign: Campaign, confidence: float = 0.95) -> dict[str, Any]:
         "reuse": campaign.job.spec.reuse,
         "engine": campaign.job.engine,
         "clock_gating": campaign.job.clock_gating,
+        "isolation": campaign.job.isolation,
         "seed": campaign.job.seed,
         "faults": len(faults),
         "resumed": campaign.resumed,

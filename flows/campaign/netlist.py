@@ -17,7 +17,9 @@ before the common edge, and a transient lasts the internal clock before it.
 After a clock gate a flip-flop takes its data only where its gate lets the clock through, in each lane as the logic of
 that lane says; a flip stays until its flip-flop is clocked. A transient on the enable of a gate is a clock too many, or
 one too few. Upsets of the latch inside a gate are not simulated: while it is open its input overrules them, and after
-the edge they make a late clock, which a simulation without delays does not have.
+the edge they make a late clock, which a simulation without delays does not have. Those of latches against glitches
+(`hw.common.isolation_latch`) are not either: such a latch is open whenever the logic is evaluated, and its input
+overrules them.
 """
 
 from __future__ import annotations
@@ -251,7 +253,7 @@ class NetlistEngine(ChipEngine):
         Keep wrong frames in the outcomes.
     library : str
         Cell library of the generated chip.
-    clock_gating : bool
+    clock_gating, isolation : bool
         Of the generated chip, as `map_chip` has it.
 
     Attributes
@@ -280,12 +282,15 @@ class NetlistEngine(ChipEngine):
         keep_frames: bool = False,
         library: str = "nangate45",
         clock_gating: bool = False,
+        isolation: bool = False,
     ) -> None:
         super().__init__(workload, scheme, bits)
         spec = workload.spec
         self.keep_frames = keep_frames
         self.schedule = replace(self.schedule, last=min(self.schedule.last, self.schedule.first + INJECTED - 1))
-        design = EncoderDesign(spec=spec, scheme=scheme, loading=workload.loading, clock_gating=clock_gating)
+        design = EncoderDesign(
+            spec=spec, scheme=scheme, loading=workload.loading, isolation=isolation, clock_gating=clock_gating
+        )
         self.chip = chip or ChipNetlist.load(map_chip(design, cell_library(library)))
         clocks = ("clk", *design.internal_clocks)
         one = GateSimulator(self.chip.netlist, self.chip.library, words=1, clock=clocks)

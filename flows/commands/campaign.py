@@ -8,7 +8,18 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from flows.commands.options import AsJson, ClockGating, Out, Preset, Reuse, Scheduler, Workers, finish, result_folder
+from flows.commands.options import (
+    AsJson,
+    ClockGating,
+    Isolation,
+    Out,
+    Preset,
+    Reuse,
+    Scheduler,
+    Workers,
+    finish,
+    result_folder,
+)
 from flows.commands.tables import print_table
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
@@ -20,6 +31,7 @@ def campaign(
     loading: Annotated[Loading, typer.Option(help="How settings and weights are loaded.")] = Loading.DIRECT,
     engine: Annotated[str, typer.Option(help="rtl, netlist or both.")] = "rtl",
     clock_gating: ClockGating = False,
+    isolation: Isolation = None,
     reuse: Reuse = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Faults at most; else every weight, setting and control bit.")
@@ -40,7 +52,7 @@ def campaign(
     from flows.designs.catalogue import design
     from flows.steps.campaign import CampaignOptions, inject_faults
 
-    chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
+    chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, isolation=isolation, clock_gating=clock_gating)
     journal = Journal()
     options = CampaignOptions(engine=engine, limit=limit, seed=seed, scheduler=scheduler, workers=workers)
     found = inject_faults(chosen, result_folder(out, chosen.plain), journal, options)

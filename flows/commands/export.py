@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson, ClockGating, LoadingOption, Preset, Reuse, SchemeOption
+from flows.commands.options import AsJson, ClockGating, Isolation, LoadingOption, Preset, Reuse, SchemeOption
 from flows.commands.outputs import output_folder
 
 
@@ -33,6 +33,7 @@ def export(
     scheme: SchemeOption = None,
     loading: LoadingOption = None,
     clock_gating: ClockGating = False,
+    isolation: Isolation = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a project for place and route: configuration, constraints, netlist or RTL, order of pins."""
@@ -40,7 +41,7 @@ def export(
     from flows.designs.catalogue import design
     from flows.steps.export import ExportOptions, export_design
 
-    chosen = design(preset, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading)
+    chosen = design(preset, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading, isolation=isolation)
     journal = Journal()
     options = ExportOptions(flow=flow.value, kit=kit, utilisation=utilisation, netlists=netlists / chosen.name)
     config, mapped = export_design(chosen, to / chosen.name, journal, options)

@@ -11,6 +11,7 @@ import typer
 from flows.commands.options import (
     AsJson,
     ClockGating,
+    Isolation,
     Library,
     LoadingOption,
     Out,
@@ -32,6 +33,7 @@ def flow(
     scheme: SchemeOption = None,
     loading: LoadingOption = None,
     clock_gating: ClockGating = False,
+    isolation: Isolation = None,
     repair: Repair = False,
     streams: Annotated[int, typer.Option(min=64, help="Power of an encoder: modules side by side.")] = 256,
     recordings: Annotated[int, typer.Option(min=1, help="Power of a crossbar: recordings side by side.")] = 32,
@@ -64,7 +66,8 @@ def flow(
     from flows.steps.chain import flow_options, run_chain, summary
 
     chosen = design(
-        preset, library=library, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading
+        preset, library=library, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading,
+        isolation=isolation,
     )  # fmt: skip
     journal = Journal()
     folder = result_folder(out, chosen)

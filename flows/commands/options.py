@@ -53,6 +53,10 @@ LoadingOption = Annotated[
 ClockGating = Annotated[
     bool, typer.Option("--clock-gating", help="Registers with an enable behind clock gates of the library.")
 ]
+Isolation = Annotated[
+    bool | None,
+    typer.Option("--isolation", help="Latches in front of an encoder's layers: fewer glitches, more area."),
+]
 Scheduler = Annotated[str | None, typer.Option("--scheduler", help="Address of a Dask scheduler; else this machine.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes on this machine; else one per core.")]
 Repair = Annotated[

@@ -10,6 +10,7 @@ import typer
 from flows.commands.options import (
     AsJson,
     ClockGating,
+    Isolation,
     LoadingOption,
     Out,
     Preset,
@@ -33,6 +34,7 @@ def place(
     scheme: SchemeOption = None,
     loading: LoadingOption = None,
     clock_gating: ClockGating = False,
+    isolation: Isolation = None,
     as_json: AsJson = False,
 ) -> None:
     """Place a synthesised design: core area, wire length, congestion, picture. Nothing is routed."""
@@ -40,7 +42,7 @@ def place(
     from flows.designs.catalogue import design
     from flows.steps.placement import PLACEMENT, PlacementOptions
 
-    chosen = design(preset, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading)
+    chosen = design(preset, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading, isolation=isolation)
     options = PlacementOptions(utilisation=utilisation, aspect=aspect, effort=effort, spread=spread, repair=repair)
     journal = Journal()
     folder = synthesised(out, chosen)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands.options import AsJson, ClockGating, LoadingOption, Out, Reuse, SchemeOption, synthesised
+from flows.commands.options import AsJson, ClockGating, Isolation, LoadingOption, Out, Reuse, SchemeOption, synthesised
 from flows.commands.tables import print_table
 from flows.designs.catalogue import presets
 
@@ -46,6 +46,7 @@ def power(
     scheme: SchemeOption = None,
     loading: LoadingOption = None,
     clock_gating: ClockGating = False,
+    isolation: Isolation = None,
     out: Out = Path("report"),
     as_json: AsJson = False,
 ) -> None:
@@ -62,7 +63,9 @@ def power(
         from flows.designs.catalogue import design
         from flows.steps.power import POWER, PowerOptions
 
-        chosen = design(preset, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading)
+        chosen = design(
+            preset, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading, isolation=isolation
+        )
         if weights is not None and "weights" not in chosen.stimulus:
             raise typer.BadParameter(f"--weights: the stimulus of {chosen.name} is of a shipped model alone")
         options = PowerOptions(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson, ClockGating, LoadingOption, Out, Reuse, SchemeOption
+from flows.commands.options import AsJson, ClockGating, Isolation, LoadingOption, Out, Reuse, SchemeOption
 from flows.designs.catalogue import design
 
 
@@ -19,6 +19,7 @@ def report(
     scheme: SchemeOption = None,
     loading: LoadingOption = None,
     clock_gating: ClockGating = False,
+    isolation: Isolation = None,
     against: Annotated[Path | None, typer.Option(help="Result folder of another run to compare with.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -28,7 +29,7 @@ def report(
     """
     from flows.report.write import write_report
 
-    chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, clock_gating=clock_gating)
+    chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, isolation=isolation, clock_gating=clock_gating)
     page = write_report(out / chosen.name, chosen, against=against)
     if as_json:
         print(json.dumps({"report": str(page)}))

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flows.commands.options import AsJson, ClockGating, Library, LoadingOption, Out, Preset, Reuse, SchemeOption, finish
+from flows.commands.options import (
+    AsJson,
+    ClockGating,
+    Isolation,
+    Library,
+    LoadingOption,
+    Out,
+    Preset,
+    Reuse,
+    SchemeOption,
+    finish,
+)
 from flows.commands.tables import print_table
 
 
@@ -16,6 +27,7 @@ def synth(
     scheme: SchemeOption = None,
     loading: LoadingOption = None,
     clock_gating: ClockGating = False,
+    isolation: Isolation = None,
     as_json: AsJson = False,
 ) -> None:
     """Synthesise a design onto a cell library: area per stage, flip-flops, gates on the netlist.
@@ -33,7 +45,8 @@ def synth(
     from flows.synthesis.result import load_result
 
     chosen = design(
-        preset, library=library, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading
+        preset, library=library, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading,
+        isolation=isolation,
     )  # fmt: skip
     journal = Journal()
     folder = out / chosen.name

@@ -10,6 +10,7 @@ import typer
 from flows.commands.options import (
     AsJson,
     ClockGating,
+    Isolation,
     LoadingOption,
     Out,
     Preset,
@@ -32,6 +33,7 @@ def timing(
     scheme: SchemeOption = None,
     loading: LoadingOption = None,
     clock_gating: ClockGating = False,
+    isolation: Isolation = None,
     as_json: AsJson = False,
 ) -> None:
     """Time a synthesised design with OpenSTA: slack at the clock, largest clock, worst paths from register to register.
@@ -44,7 +46,7 @@ def timing(
     from flows.designs.catalogue import design
     from flows.steps.timing import TIMING, TimingOptions
 
-    chosen = design(preset, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading)
+    chosen = design(preset, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading, isolation=isolation)
     journal = Journal()
     folder = synthesised(out, chosen)
     metrics = TIMING(chosen, folder, journal, TimingOptions(period_ns=period_ns, paths=paths))

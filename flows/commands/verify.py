@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson, Out, Preset, finish
+from flows.commands.options import AsJson, Isolation, Out, Preset, finish
 
 
 def verify(
     preset: Preset,
     out: Out = Path("report"),
+    isolation: Isolation = None,
     crossings: Annotated[
         int | None,
         typer.Option(
@@ -43,7 +44,7 @@ def verify(
     files = [path for path in (words, settings, frames) if path is not None]
     if len(files) not in (0, 3):
         raise typer.BadParameter("published vectors need all of --words, --settings and --frames")
-    chosen = design(preset)
+    chosen = design(preset, isolation=isolation)
     options = VerificationOptions(
         crossings=crossings, mutants=mutants, random_specs=random_specs, proofs=proofs, seed=seed,
         vectors=((files[0], files[1], files[2]),) if files else (), recordings=recordings, weights=weights, count=count,

@@ -75,6 +75,7 @@ QUANTITIES: dict[str, Quantity] = {
     "design__module__count": Quantity("distinct modules", ("",)),
     "design__module_merged__count": Quantity("equal modules merged", ("",)),
     "design__black_box__count": Quantity("black boxes", ("",)),
+    "design__stray_latch__count": Quantity("latches nobody asked for", ("",), "lower"),
     "design__combinational_loop__count": Quantity("combinational loops", ("",), "lower"),
     "design__check_problem__count": Quantity("undriven or multiply driven wires", ("",), "lower"),
     "design__multiplier__count": Quantity("multipliers", ("multipliers",), "lower"),

@@ -32,16 +32,19 @@ class EncoderDesign(Design):
         Protection of the whole chip with its I2C; None: the data path with a plain write port, unprotected.
     loading : Loading or None
         How the whole chip is loaded.
+    isolation : bool
+        Latches in front of both layers, against glitches: see `hw.common.isolation_latch`.
 
     Raises
     ------
     ValueError
-        Scheme without loading, or loading without scheme.
+        Scheme without loading, or loading without scheme; isolation of a spec that reuses multipliers.
     """
 
     spec: EncoderSpec
     scheme: Scheme | None = None
     loading: Loading | None = None
+    isolation: bool = False
 
     kind: ClassVar = "encoder"
     presets: ClassVar = PRESETS
@@ -63,6 +66,8 @@ class EncoderDesign(Design):
     def __post_init__(self) -> None:
         if (self.scheme is None) != (self.loading is None):
             raise ValueError(f"a whole chip has a scheme and a loading, got {self.scheme} and {self.loading}")
+        if self.isolation and self.reuse > 1:
+            raise ValueError(f"isolation: expected a multiplier for each product, got a reuse of {self.reuse}")
 
     @classmethod
     def read_spec(cls, text: str) -> EncoderSpec:
@@ -76,6 +81,7 @@ class EncoderDesign(Design):
         reuse: int | None = None,
         scheme: Scheme | str | None = None,
         loading: Loading | str | None = None,
+        isolation: bool = False,
         **common: Any,
     ) -> Self:
         """A variant of an encoder.
@@ -87,6 +93,8 @@ class EncoderDesign(Design):
             In place of the spec's factor.
         scheme, loading : optional
             Either one makes it the whole chip; the other is then `Scheme.NONE`, or `Loading.DIRECT`.
+        isolation : bool
+            Latches in front of both layers.
         **common
             Fields of `Design`.
 
@@ -103,7 +111,7 @@ class EncoderDesign(Design):
             except ValueError as error:
                 known = f"schemes {', '.join(Scheme)}; loadings {', '.join(Loading)}"
                 raise ValueError(f"{error}; {known}") from None
-        return cls(spec=spec, scheme=scheme, loading=loading, **common)
+        return cls(spec=spec, scheme=scheme, loading=loading, isolation=isolation, **common)
 
     @property
     def period_ns(self) -> float:
@@ -135,10 +143,10 @@ class EncoderDesign(Design):
         if self.scheme is None or self.loading is None:
             from hw.hgcal_encoder.encoder import Encoder
 
-            return Encoder(spec=self.spec)
+            return Encoder(spec=self.spec, isolation=self.isolation)
         from hw.hgcal_encoder.chip import Chip
 
-        return Chip(spec=self.spec, scheme=self.scheme, loading=self.loading)
+        return Chip(spec=self.spec, scheme=self.scheme, loading=self.loading, isolation=self.isolation)
 
     def flip_flops(self) -> Flops | None:
         if self.scheme is None or self.loading is None:
@@ -183,20 +191,24 @@ class EncoderDesign(Design):
         found: dict[str, Any] = {"reuse": self.reuse} if self.reuse > 1 else {}
         if self.scheme is not None and self.loading is not None:
             found |= {"scheme": self.scheme.value, "loading": self.loading.value}
+        found |= {"isolation": True} if self.isolation else {}
         return found | super().variant()
 
     @property
     def plain(self) -> Self:
-        return replace(self, spec=replace(self.spec, reuse=1), scheme=None, loading=None, clock_gating=False)
+        spec = replace(self.spec, reuse=1)
+        return replace(self, spec=spec, scheme=None, loading=None, isolation=False, clock_gating=False)
 
     @property
     def case(self) -> str:
         protected = [self.scheme.value, self.loading.value] if self.scheme and self.loading else []
-        return "_".join(protected + ([f"reuse_{self.reuse}"] if self.reuse > 1 else []))
+        others = [f"reuse_{self.reuse}"] if self.reuse > 1 else []
+        return "_".join(protected + others + (["isolated"] if self.isolation else []))
 
     def _name_parts(self) -> list[str]:
         parts = [f"reuse{self.reuse}"] if self.reuse > 1 else []
-        return parts + ([self.scheme.value, self.loading.value] if self.scheme and self.loading else [])
+        parts += [self.scheme.value, self.loading.value] if self.scheme and self.loading else []
+        return parts + (["isolated"] if self.isolation else [])
 
     def _is_preset(self) -> bool:
         preset = self.presets.get(self.spec.name)

@@ -264,13 +264,14 @@ def _input_slew(arc: TimingArc, edge: int, slews: tuple[Floats, Floats]) -> Floa
 
 @njit(cache=True)
 def _replay(  # type: ignore[no-untyped-def]
-    value, start_net, start_time, fan_start, fan_gate, fan_position, out, table, state, delay, wheel, following,
+    value, start_net, start_time, fan_start, fan_gate, fan_position, out, table, state, delay, opens, wheel, following,
     preceding, due, toggles, limit,
 ):  # fmt: skip
     """One clock from settled `value`: `start_net` flip at `start_time` (ps), then events until all is quiet.
 
-    Inertial delay: a gate whose input change is undone before its output has moved does not move. Events wait in a
-    circular wheel of one-picosecond slots, each a doubly linked list; every gate has at most one.
+    Inertial delay: a gate whose input change is undone before its output has moved does not move. No output moves
+    before its gate `opens` (ps). Events wait in a circular wheel of one-picosecond slots, each a doubly linked list;
+    every gate has at most one.
     Returns the time of the last event, or -1 beyond `limit`.
     """
     slots = len(wheel)
@@ -321,7 +322,7 @@ def _replay(  # type: ignore[no-untyped-def]
                         pending -= 1
                 elif due[other] < 0:
                     wait = delay[other, position, 0 if new else 1]
-                    when = time + wait
+                    when = max(time + wait, opens[other])
                     due[other] = when
                     place = when % slots
                     first = wheel[place]
@@ -351,13 +352,26 @@ class DelaySimulator:
         Relative standard deviation of a random factor on each gate's delay: 0 is the library's own.
     seed : int
         Of the random factors.
+    period_ns : float
+        Of the clock whose second half opens latches (`GateSimulator.low_latches`).
     """
 
-    def __init__(self, simulator: GateSimulator, timing: NetTiming, *, scatter: float = 0.0, seed: int = 1) -> None:
+    def __init__(
+        self,
+        simulator: GateSimulator,
+        timing: NetTiming,
+        *,
+        scatter: float = 0.0,
+        seed: int = 1,
+        period_ns: float = 0.0,
+    ) -> None:
         netlist, library = simulator.netlist, simulator.library
         self.simulator = simulator
-        outs, tables, ins, waits = [], [], [], []
+        outs, tables, ins, waits, opening = [], [], [], [], []
         clock_to_output = np.zeros(simulator.rows)
+        low_latches = np.zeros(netlist.cells, np.bool_)
+        low_latches[simulator.storage_cells[simulator.low_latches]] = True
+        started = []
         rng = np.random.default_rng(seed)
         for group in netlist.groups.values():
             cell, rows = library[group.type], simulator.pin_rows[group.type]
@@ -365,7 +379,16 @@ class DelaySimulator:
                 function = cell.pins[pin].function
                 assert function is not None
                 used = tuple(name for name in pins_of(function) if name in cell.pins)
-                if cell.storage is not None and len(used) != len(pins_of(function)):
+                opens = np.zeros(len(group.cells))
+                if cell.storage is not None and bool(low_latches[group.cells].all()):
+                    # a latch that opens in the middle of the clock: a buffer whose output waits until then
+                    data = cell.storage.data
+                    function, used = data if function == cell.storage.state else ("!", data), pins_of(data)
+                    opens += period_ns / 2
+                    for related in pins_of(cell.storage.clock):
+                        opens += timing.delays.get((group.type, related, pin), np.zeros((1, 2))).max(1)
+                elif cell.storage is not None and len(used) != len(pins_of(function)):
+                    started.append(rows[pin])
                     for (_, related, output), found in timing.delays.items():
                         if _ == group.type and output == pin and related in pins_of(cell.storage.clock):
                             clock_to_output[rows[pin]] = found.max(1)
@@ -385,6 +408,7 @@ class DelaySimulator:
                 factor = np.maximum(1 + scatter * rng.standard_normal((count, 1, 1)), 0.1)
                 ins.append(source)
                 waits.append(wait * factor)
+                opening.append(opens)
         self._out = np.concatenate([np.zeros(0, np.int32), *outs])
         self._table = np.concatenate([np.zeros(0, np.uint64), *tables])
         self._in = np.concatenate([np.zeros((0, 6), np.int32), *ins])
@@ -396,13 +420,10 @@ class DelaySimulator:
         order = np.argsort(nets, kind="stable")
         self._fan_gate, self._fan_position = gates[order].astype(np.int32), positions[order].astype(np.int32)
         self._fan_start = np.searchsorted(nets[order], np.arange(simulator.rows + 1)).astype(np.int64)
-        self._wheel = 1 << int(np.ceil(np.log2(int(self._delay.max(initial=1)) + 2)))
-        storage_rows = []
-        for group in netlist.groups.values():
-            cell = library[group.type]
-            if cell.storage is not None:
-                storage_rows += [simulator.pin_rows[group.type][pin] for pin in cell.outputs]
-        self._storage_rows = np.concatenate(storage_rows) if storage_rows else np.zeros(0, np.int32)
+        self._opens_ps = np.rint(1000 * np.concatenate([np.zeros(0), *opening])).astype(np.int64)
+        longest = max(int(self._delay.max(initial=1)), int(self._opens_ps.max(initial=0)))
+        self._wheel = 1 << int(np.ceil(np.log2(longest + 2)))
+        self._storage_rows = np.concatenate([np.zeros(0, np.int32), *started])
         self.switching = np.zeros(simulator.rows, np.bool_)
         self.switching[self._out] = self.switching[self._storage_rows] = True
         self.last_ps = 0
@@ -440,8 +461,8 @@ class DelaySimulator:
         wheel = max(self._wheel, 1 << int(np.ceil(np.log2(int(times.max(initial=0)) + 2))))
         last = _replay(
             value, starts, times, self._fan_start, self._fan_gate, self._fan_position, self._out, self._table, state,
-            self._delay, np.full(wheel, -1, np.int32), np.full(total, -1, np.int32), np.full(total, -1, np.int32),
-            np.full(total, -1, np.int64), toggles, 10_000_000,
+            self._delay, self._opens_ps, np.full(wheel, -1, np.int32), np.full(total, -1, np.int32),
+            np.full(total, -1, np.int32), np.full(total, -1, np.int64), toggles, 10_000_000,
         )  # fmt: skip
         if last < 0:
             raise NetlistError("the logic does not come to rest within 10 us")

@@ -144,14 +144,42 @@ def _through(cell: PowerCell) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _plain_latch(cell: PowerCell) -> bool:
+    """Whether the cell is a latch and nothing else: no clock gate, no clear, no preset."""
+    store = cell.storage
+    return store is not None and store.kind == "latch" and not (store.clear or store.preset or _through(cell))
+
+
 def topological_levels(netlist: Netlist, library: PowerLibrary) -> Ids:
     """Level of each cell: 0 where no cell drives the logic inputs (flip-flops too), else one above the highest.
+
+    Latches without clear and preset count as the logic that they are while they are open, unless that makes a loop.
 
     Raises
     ------
     NetlistError
         Two cells drive one net, or cells form a combinational loop; a cell at fault is named.
     """
+    return _ordered(netlist, library)[0]
+
+
+def _ordered(netlist: Netlist, library: PowerLibrary) -> tuple[Ids, bool]:
+    """`topological_levels`, and whether plain latches are in that order."""
+    if any(_plain_latch(library[name]) for name in netlist.groups):
+        level, ordered = _levels(netlist, library, latches=True)
+        if ordered == netlist.cells:
+            return level, True
+    level, ordered = _levels(netlist, library, latches=False)
+    if ordered != netlist.cells:
+        loop = int(np.flatnonzero(level < 0)[0])
+        raise NetlistError(
+            f"{netlist.cells - ordered} cells are on or after a combinational loop, e.g. {netlist.cell_name(loop)}"
+        )
+    return level, False
+
+
+def _levels(netlist: Netlist, library: PowerLibrary, *, latches: bool) -> tuple[Ids, int]:
+    """Levels, -1 on a loop, and the number of cells that have one; `latches`: plain ones pass their inputs on."""
     driver = np.full(netlist.nets, -1, np.int32)
     lots: list[tuple[Ids, npt.NDArray[np.int32], npt.NDArray[np.int32]]] = []
     for group in netlist.groups.values():
@@ -164,7 +192,10 @@ def topological_levels(netlist: Netlist, library: PowerLibrary) -> Ids:
         if (clash := np.concatenate([order[times > 1], driven[driver[driven] >= 0], driven[driven < 2]])).size:
             raise NetlistError(f"net {netlist.net_names[int(clash[0])]} is driven twice")
         driver[driven] = owner
-        through = [group.pin(pin) for pin in _through(cell)]
+        passed = _through(cell)
+        if latches and cell.storage is not None and _plain_latch(cell):
+            passed = tuple(pin for part in (cell.storage.data, cell.storage.clock) for pin in pins_of(part))
+        through = [group.pin(pin) for pin in passed]
         inputs = np.stack(through, 1) if through else np.empty((len(group.cells), 0), np.int32)
         lots.append((group.cells, inputs.astype(np.int32), outputs.astype(np.int32)))
     # nodes are cells; cells without outputs keep level 0
@@ -183,13 +214,7 @@ def topological_levels(netlist: Netlist, library: PowerLibrary) -> Ids:
             all_out[position[have]] = outputs[have, k]
             position[have] += 1
     level = np.full(netlist.cells, 0, np.int32)
-    done = _sort(start_in, all_in, start_out, all_out, driver, level)
-    if done != netlist.cells:
-        loop = int(np.flatnonzero(level < 0)[0])
-        raise NetlistError(
-            f"{netlist.cells - done} cells are on or after a combinational loop, e.g. {netlist.cell_name(loop)}"
-        )
-    return level
+    return level, int(_sort(start_in, all_in, start_out, all_out, driver, level))
 
 
 class _Program:
@@ -291,7 +316,7 @@ class GateSimulator:
     storages : int
         Flip-flops, latches and clock gates. `storage_cells` is the cell of each, `state_rows` its row; `data_rows` and
         `storage_clock_rows` are the rows of its data and clock input, `latches` says which are latches, those of clock
-        gates included.
+        gates included; `low_latches` which are open while the clocks are low and closed while they are high.
 
     Raises
     ------
@@ -305,13 +330,14 @@ class GateSimulator:
         self.netlist = netlist
         self.library = library
         self.words = words
-        level = topological_levels(netlist, library)
+        level, latches_pass = _ordered(netlist, library)
         self.level = level
         program = _Program(netlist.nets)
         self.pin_rows: dict[str, dict[str, Ids]] = {}
         rows: dict[str, list[Ids]] = {k: [] for k in ("cell", "state", "data", "clock", "clear", "preset", "both")}
         latch: list[npt.NDArray[np.bool_]] = []
         gates: list[npt.NDArray[np.bool_]] = []
+        passing: list[npt.NDArray[np.bool_]] = []
         for group in netlist.groups.values():
             cell = library[group.type]
             order = level[group.cells].astype(np.int64)
@@ -321,7 +347,12 @@ class GateSimulator:
                 state = program.new_rows(len(group.cells))
                 inverse = program.new_rows(len(group.cells))
                 names[storage.state], names[storage.inverse] = state, inverse
-                program.emit(("!", storage.state), names, inverse, np.full(len(order), -1, np.int64))
+                first = np.full(len(order), -1, np.int64)
+                passes = latches_pass and _plain_latch(cell)
+                if passes:
+                    first, kept = order, ("&", storage.state, ("!", storage.clock))
+                    program.emit(("|", ("&", storage.data, storage.clock), kept), names, state, order)
+                program.emit(("!", storage.state), names, inverse, first)
                 late = np.full(len(order), 1 << 20, np.int64)
                 for what, part in (("data", storage.data), ("clock", storage.clock), ("clear", storage.clear),
                                    ("preset", storage.preset)):  # fmt: skip
@@ -331,6 +362,7 @@ class GateSimulator:
                 rows["both"].append(np.full(len(group.cells), int(storage.both), np.int32))
                 latch.append(np.full(len(group.cells), storage.kind == "latch"))
                 gates.append(np.full(len(group.cells), storage.kind == "latch" and bool(_through(cell))))
+                passing.append(np.full(len(group.cells), passes))
             for pin in cell.outputs:
                 function = cell.pins[pin].function
                 if function is None:
@@ -346,6 +378,9 @@ class GateSimulator:
         self._clear, self._preset, self._both = join["clear"], join["preset"], join["both"]
         self.latches = np.concatenate(latch) if latch else np.zeros(0, np.bool_)
         gate = np.concatenate(gates) if gates else np.zeros(0, np.bool_)
+        passing_latches = np.concatenate(passing) if passing else np.zeros(0, np.bool_)
+        self._stored = np.zeros(self.rows, np.bool_)
+        self._stored[self.state_rows] = True
         self.values: Words = np.zeros((self.rows, words), np.uint64)
         self.values[1] = _ALL
         self._room: Words = np.empty((0, words), np.uint64)
@@ -356,7 +391,8 @@ class GateSimulator:
         self._cone, self.clock_rows = self._clock_cone(self.clocks)
         self.first_clock_rows = np.isin(self.clock_rows, self._clock_cone(self.clocks[:1])[1])
         self.pulsed: Words = np.zeros((len(self.clock_rows), words), np.uint64)
-        self._level_latches = bool((self.latches & ~gate).any())
+        self.low_latches = passing_latches & self._open_while_low()
+        self._level_latches = bool((self.latches & ~gate & ~self.low_latches).any())
         self._asynchronous = np.flatnonzero((self._clear >= 0) | (self._preset >= 0))
         self._falling = self._has_falling()
 
@@ -406,10 +442,7 @@ class GateSimulator:
         if not self.storages:
             return ()
         inputs = {int(p.nets[0]): n for n, p in ports.items() if p.direction == "input" and len(p.nets) == 1}
-        source = np.full(self.rows, -1, np.int64)
-        for code, a, t in zip(self._code, self._left, self._target, strict=True):
-            if code in (_NOT, _COPY):
-                source[t] = a
+        source, _ = self._sources()
         found = set()
         for row in np.unique(self.storage_clock_rows):
             while row not in inputs and source[row] >= 0 and row >= 2:
@@ -420,12 +453,31 @@ class GateSimulator:
             raise NetlistError(f"clock port is not evident (candidates: {', '.join(sorted(found)) or 'none'}): name it")
         return (found.pop(),)
 
+    def _sources(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """The row that each row is a copy or the complement of, -1 where it is neither; which are complements."""
+        source = np.full(self.rows, -1, np.int64)
+        complement = np.zeros(self.rows, np.bool_)
+        alone = np.isin(self._code, (_NOT, _COPY))
+        source[self._target[alone]] = self._left[alone]
+        complement[self._target[alone]] = self._code[alone] == _NOT
+        return source, complement
+
+    def _open_while_low(self) -> npt.NDArray[np.bool_]:
+        """Which storage elements have the complement of a clock port, through buffers and inverters, as clock."""
+        source, complement = self._sources()
+        row = self.storage_clock_rows.astype(np.int64)
+        inverted = np.zeros(len(row), np.bool_)
+        while (further := source[row] >= 0).any():
+            inverted ^= further & complement[row]
+            row = np.where(further, source[row], row)
+        return inverted & np.isin(row, list(self._ports.values()))
+
     def _clock_cone(self, clocks: Sequence[str]) -> tuple[tuple[npt.NDArray[np.uint8], Ids, Ids, Ids], Ids]:
         """Instructions that depend on these clocks without a storage between, and the rows of cells they reach."""
         touched = np.zeros(self.rows, np.bool_)
         ports = np.array([self._ports[name] for name in clocks], np.int32)
         touched[ports] = True
-        chosen = _cone(self._left, self._right, self._target, touched)
+        chosen = _cone(self._left, self._right, self._target, touched, self._stored)
         cone = self._code[chosen], self._left[chosen], self._right[chosen], self._target[chosen]
         outputs = np.zeros(self.rows, np.bool_)
         outputs[: self.netlist.nets] = True
@@ -442,7 +494,7 @@ class GateSimulator:
         """Which rows follow an input port without a storage between; shape (rows,), the port's own included."""
         touched = np.zeros(self.rows, np.bool_)
         touched[self.netlist.ports[port].nets] = True
-        _cone(self._left, self._right, self._target, touched)
+        _cone(self._left, self._right, self._target, touched, self._stored)
         return touched
 
     def _has_falling(self) -> bool:
@@ -578,8 +630,9 @@ class GateSimulator:
     def edge(self, clocks: Sequence[str] | None = None) -> None:
         """One pulse after `settle`; what flip-flops took shows at their outputs at the next `settle`.
 
-        At the rising edge flip-flops take their data. Where the netlist has flip-flops of the falling edge or latches,
-        the logic settles with the clock high, then the clock falls, before the inputs change.
+        At the rising edge flip-flops take their data. Where the netlist has flip-flops of the falling edge or latches
+        that may be open while the clock is high, the logic settles with the clock high, then the clock falls, before
+        the inputs change.
 
         Parameters
         ----------
@@ -688,10 +741,10 @@ def _apply_asynchronous(values, states, some, clear, preset, both):  # type: ign
 
 
 @njit(cache=True)
-def _cone(left, right, target, touched):  # type: ignore[no-untyped-def]
+def _cone(left, right, target, touched, stored):  # type: ignore[no-untyped-def]
     chosen = np.zeros(len(left), np.bool_)
     for i in range(len(left)):
-        reached = touched[left[i]] or touched[right[i]]
+        reached = (touched[left[i]] or touched[right[i]]) and not stored[target[i]]
         chosen[i] = reached
         # temporaries are used again by other cells: what was written last counts
         touched[target[i]] = reached

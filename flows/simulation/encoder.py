@@ -45,12 +45,12 @@ class EncoderVerilog:
     latency: int
 
 
-def encoder_verilog(spec: EncoderSpec) -> EncoderVerilog:
-    """Generate the Verilog of the encoder of `spec`."""
+def encoder_verilog(spec: EncoderSpec, *, isolation: bool = False) -> EncoderVerilog:
+    """Generate the Verilog of the encoder of `spec`, on request with latches in front of its layers."""
     from hw.common.export import to_verilog
     from hw.hgcal_encoder.encoder import Encoder
 
-    component = Encoder(spec=spec)
+    component = Encoder(spec=spec, isolation=isolation)
     return EncoderVerilog(spec=spec, verilog=to_verilog(component, spec.name), top=spec.name, latency=component.latency)
 
 

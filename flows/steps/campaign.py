@@ -89,10 +89,13 @@ def inject_faults(
     if design.clock_gating and options.engine == "rtl":
         raise ValueError("the RTL has no clock gates: expected engine netlist or both")
     found, variant = {}, design.variant()
+    if variant.get("isolation") and options.engine != "netlist":
+        raise ValueError("the hooks of the RTL are at flip-flops, and isolation is latches: expected engine netlist")
     for engine in options.engines:
         job = Job(
             spec=design.spec, scheme=Scheme(variant["scheme"]), loading=Loading(variant["loading"]), engine=engine,
-            clock_gating=design.clock_gating and engine == "netlist", seed=options.seed,
+            clock_gating=design.clock_gating and engine == "netlist", isolation=variant.get("isolation", False),
+            seed=options.seed,
         )  # fmt: skip
         path = folder / f"{_stem(job, options.limit)}.json"
         found[path] = summary = _run(job, path, journal, options)
@@ -102,6 +105,7 @@ def inject_faults(
 
 def _stem(job: Job, limit: int | None) -> str:
     stem = f"campaign-{job.engine}-{job.scheme}-{job.loading}" + ("-gated" if job.clock_gating else "")
+    stem += "-isolated" if job.isolation else ""
     stem += f"-reuse{job.spec.reuse}" if job.spec.reuse > 1 else ""
     return stem + (f"-{limit}" if limit is not None else "")
 

@@ -48,7 +48,7 @@ def judge_netlist(journal: Journal, result: SynthesisResult, library: str) -> No
         gate_synthesis(result.metrics)
     except GateError as error:
         detail, passed = str(error), False
-    name = f"netlist on {library}: all cells mapped, no latch, no loop, nothing undriven"
+    name = f"netlist on {library}: all cells mapped, no latch by accident, no loop, nothing undriven"
     count = int(result.values["design__instance__count"])
     journal.check(Check(name=name, passed=passed, compared=count, unit="cells", detail=detail))
 

@@ -78,8 +78,8 @@ def _problems(report: str) -> tuple[int, int]:
 
 
 def synthesis_metrics(
-    counts: Counts, library: CellLibrary, *, black_boxes: Collection[str], merged: int, runs: Mapping[str, Finished],
-    command: str,
+    counts: Counts, library: CellLibrary, *, black_boxes: Collection[str], merged: int, stray_latches: int,
+    runs: Mapping[str, Finished], command: str,
 ) -> list[Metric]:  # fmt: skip
     """All figures of a synthesis with their origin.
 
@@ -91,6 +91,8 @@ def synthesis_metrics(
         Modules of which only the ports are known.
     merged : int
         Modules of the source that equal another one.
+    stray_latches : int
+        Latches that the source did not ask for.
     runs : mapping of str to Finished
         The yosys run of each phase.
     command : str
@@ -106,6 +108,12 @@ def synthesis_metrics(
 
     return [
         *_design_metrics(measure, counts, library, black_boxes, merged),
+        measure(
+            "design__stray_latch__count",
+            stray_latches,
+            "",
+            "latches of the elaborated source outside modules named isolation_latch",
+        ),
         *(metric for stage in counts.stages for metric in _stage_metrics(measure, stage)),
         *_run_metrics(measure, runs),
     ]

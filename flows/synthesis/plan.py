@@ -1,4 +1,4 @@
-"""What synthesis decides by looking at the netlist: boundaries that stay, adders of which one output is used."""
+"""What synthesis sees in the netlist: boundaries that stay, adders of which one output is used, stray latches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from flows.synthesis.result import is_design
 
-__all__ = ["half_used_adders", "kept_modules"]
+__all__ = ["half_used_adders", "kept_modules", "stray_latches"]
 
 _WIDE_CELLS = ("$mul", "$macc", "$macc_v2", "$shiftx", "$pmux", "$mem_v2")
 """Word-level cells that become about eight gates for each bit."""
@@ -92,3 +92,16 @@ def half_used_adders(modules: Mapping[str, Any]) -> dict[str, list[str]]:
             if total != carry:
                 found["sum" if total else "carry"].append(f"{name}/{cell_name}")
     return found
+
+
+def stray_latches(modules: Mapping[str, Any]) -> int:
+    """Latch cells outside the modules that are made of them, which have ``isolation_latch`` in their names.
+
+    A latch anywhere else is one that the source did not mean: an assignment that is missing in one branch.
+    """
+    return sum(
+        "latch" in cell["type"] and cell["type"].startswith("$")
+        for name, body in modules.items()
+        if "isolation_latch" not in name
+        for cell in body["cells"].values()
+    )

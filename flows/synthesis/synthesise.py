@@ -28,7 +28,7 @@ from flows.library.library import CellLibrary
 from flows.synthesis.equivalence import read_command, read_library
 from flows.synthesis.measure import Counts, count, synthesis_metrics
 from flows.synthesis.merge import merge_identical_modules
-from flows.synthesis.plan import half_used_adders, kept_modules
+from flows.synthesis.plan import half_used_adders, kept_modules, stray_latches
 from flows.synthesis.recipe import AREA, Recipe
 from flows.synthesis.result import SynthesisError, SynthesisResult, is_design, load_result, public_name
 from flows.synthesis.techmap import write_techmaps
@@ -119,12 +119,18 @@ def synthesise(
         )  # fmt: skip
         write_techmaps(work, recipe, library.full_adder)
         merged = _read(task, source)
-        black_boxes, kept = _elaborate(task, keep, flatten, min_keep_cells)
+        black_boxes, kept, stray_latches = _elaborate(task, keep, flatten, min_keep_cells)
         _map(task, kept)
         _choose_cells(task)
         counts = count(work, top_name, library, black_boxes)
         metrics = synthesis_metrics(
-            counts, library, black_boxes=black_boxes, merged=merged, runs=task.runs, command=command
+            counts,
+            library,
+            black_boxes=black_boxes,
+            merged=merged,
+            stray_latches=stray_latches,
+            runs=task.runs,
+            command=command,
         )
         _write_tables(task, counts)
         for scratch in ("elaborated.json", "mapped.json", "read.il"):
@@ -180,14 +186,22 @@ def _read(task: _Task, source: str | Path | Sequence[Path]) -> int:
 
 def _elaborate(
     task: _Task, keep: Sequence[str], flatten: Sequence[str], min_keep_cells: int
-) -> tuple[list[str], list[str]]:
-    """Phase 2: processes become cells, the flat design is checked; names of black boxes and of modules to keep."""
+) -> tuple[list[str], list[str], int]:
+    """Phase 2: processes become cells, the flat design is checked.
+
+    Returns
+    -------
+    black_boxes, kept : list of str
+        Modules without contents, and those whose boundary stays.
+    stray_latches : int
+        Latches that the source did not ask for.
+    """
     task.run("elaborate", _script("elaborate", top=f"\\{task.top}"))
     modules = task.netlist("elaborated.json")
     black_boxes = sorted(name for name, body in modules.items() if not is_design(body))
     kept = kept_modules(modules, task.top, keep=keep, flatten=flatten, min_keep_cells=min_keep_cells)
     (task.work / "kept.txt").write_text(_lines(kept))
-    return black_boxes, kept
+    return black_boxes, kept, stray_latches(modules)
 
 
 def _map(task: _Task, kept: Sequence[str]) -> None:

@@ -175,14 +175,21 @@ def _decoys(spec: EncoderSpec, seed: int) -> dict[str, IntArray]:
 
 
 def check_mutants(
-    spec: EncoderSpec, seed: int, count: int, *, rows: int = 40, threads: int = 2, advance: Advance | None = None
+    spec: EncoderSpec,
+    seed: int,
+    count: int,
+    *,
+    isolation: bool = False,
+    rows: int = 40,
+    threads: int = 2,
+    advance: Advance | None = None,
 ) -> tuple[Check, mutation.CampaignResult]:
     """Mutate the encoder `count` times and run `play` on every mutant, on its own seed of the same stimulus."""
     from hw.common.export import to_rtlil
     from hw.hgcal_encoder.encoder import Encoder as Hardware
 
     rng = np.random.default_rng(seed)
-    component = Hardware(spec=spec)
+    component = Hardware(spec=spec, isolation=isolation)
     stimulus = make_stimulus(spec, rng, component.latency, rows, 84)
     design = EncoderVerilog(spec=spec, verilog="", top=spec.name, latency=component.latency)
     result = mutation.run_campaign(
@@ -221,11 +228,12 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
     spec, seed, crossings = design.spec, options.seed, options.crossings or design.crossings
     if options.recordings is not None or options.weights is not None:
         raise ValueError(f"recordings and weights to verify with are for a crossbar; {spec.name} is none")
+    isolation = bool(design.variant().get("isolation"))
     run = VerificationRun(spec, seed, journal)
 
     def bench_of(built: EncoderSpec) -> EncoderBench:
         with journal.step(f"{built.name}: Amaranth to Verilog to simulator"):
-            return EncoderBench(encoder_verilog(built))
+            return EncoderBench(encoder_verilog(built, isolation=isolation))
 
     def volume(bench: EncoderBench, seed_: int, count: int) -> Check:
         with journal.step(f"{bench.design.spec.name}: random crossings", total=count) as advance:
@@ -246,5 +254,8 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
         drawn = random_spec(np.random.default_rng((seed, number)), f"RANDOM_{number}")
         run.note(volume(bench_of(drawn), seed + number, max(1, crossings // 10)))
     mutated, mutants = campaign_spec(), options.mutants
-    run.mutate(mutated.name, mutants, lambda advance: check_mutants(mutated, seed, mutants, advance=advance))
+    run.mutate(
+        mutated.name, mutants,
+        lambda advance: check_mutants(mutated, seed, mutants, isolation=isolation, advance=advance),
+    )  # fmt: skip
     return run.report()

@@ -31,6 +31,8 @@ _EMPTY_MEMORY = re.compile(
     r"^  cell \$meminit_v2 \S+\n(?: {4}\S.*\n)*? {4}connect \\DATA \d+'0*\n(?: {4}\S.*\n)*  end\n", re.M
 )
 _LEGAL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ESCAPED_CELL = re.compile(r"^( *cell )\\(\$\w+)", re.M)
+"""A cell of yosys' own kinds, which Amaranth takes for a module of the user's."""
 
 
 class ExportError(RuntimeError):
@@ -195,4 +197,5 @@ def _readable(text: str) -> str:
             new = f"{stem}_{number}"
         taken.add(new)
         renamed[name] = new
-    return _IDENTIFIER.sub(lambda match: "\\" + renamed.get(match[1], match[1]), text)
+    text = _IDENTIFIER.sub(lambda match: "\\" + renamed.get(match[1], match[1]), text)
+    return _ESCAPED_CELL.sub(r"\1\2", text)

@@ -24,7 +24,14 @@ from hw.common.voted_register import VotedRegister
 from hw.common.word_store import WordStore
 from hw.hgcal_encoder.coded_words import WordMap
 from hw.hgcal_encoder.control import ControlLogic
-from hw.hgcal_encoder.encoder import REGISTERS_AFTER, STAGES, path_latency, place_data_path, swap_parts
+from hw.hgcal_encoder.encoder import (
+    REGISTERS_AFTER,
+    STAGES,
+    check_isolation,
+    path_latency,
+    place_data_path,
+    swap_parts,
+)
 from sim.hgcal_encoder.configuration.chip_registers import BLOCKS_OF_ERRORS, DEVICE_ADDRESS, Loading, image_fields
 from sim.hgcal_encoder.configuration.registers import ADDRESS_WIDTH
 from sim.hgcal_encoder.settings import AUTOENCODER
@@ -66,6 +73,8 @@ class Chip(Component):
         latents are kept by the neurons, and the frame has the internal clocks after them.
     device_address : int
         7-bit I2C address.
+    isolation : bool
+        As for `Encoder`. The latches are in no scheme's care: what one of them passes while it is upset is a transient.
 
     Members
     -------
@@ -84,7 +93,8 @@ class Chip(Component):
     ------
     ValueError
         If a name in `registers_after` is not a stage, the device address is reserved, or `Scheme.SECDED_WORDS` is asked
-        for with guarded loading, or with a spec that does not reuse multipliers or has too many words for the bus.
+        for with guarded loading, or with a spec that does not reuse multipliers or has too many words for the bus; if
+        isolation is asked for with a spec that reuses multipliers.
     """
 
     clocked = True
@@ -97,7 +107,10 @@ class Chip(Component):
         loading: Loading = Loading.GUARDED,
         registers_after: Collection[str] | None = None,
         device_address: int = DEVICE_ADDRESS,
+        isolation: bool = False,
     ):
+        check_isolation(spec, isolation)
+        self._isolation = isolation
         self._spec, self._scheme, self._loading = spec, Scheme(scheme), Loading(loading)
         if registers_after is None:
             coded = self._scheme is Scheme.SECDED_WORDS
@@ -211,7 +224,7 @@ class Chip(Component):
         frames, errors = place_data_path(
             m, platform, spec=self._spec, registers_after=self._cuts, register=register, words=self.words,
             settings=settings, running=run & (settings.algorithm == AUTOENCODER),
-            fast_clk=self.fast_clk if self._spec.reuse > 1 else None, exchange=guarded,
+            fast_clk=self.fast_clk if self._spec.reuse > 1 else None, exchange=guarded, isolation=self._isolation,
         )  # fmt: skip
         pull = majority(*(control.sda_low for control in controls)) if triple else controls[0].sda_low
         m.d.comb += [self.frames.eq(frames), self.sda_low.eq(pull)]

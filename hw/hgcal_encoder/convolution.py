@@ -2,11 +2,12 @@
 
 from functools import cache
 
-from amaranth.hdl import Cat, Const, Module
+from amaranth.hdl import Cat, Const, Module, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
+from hw.common.isolation_latch import isolated
 from hw.common.requantise import rectify
 from hw.hgcal_encoder.dot_product import ActivationMultiples, ActivationOffset, DotProductFormat, WeightRecoder
 from hw.hgcal_encoder.neuron import Neuron
@@ -49,6 +50,9 @@ class Convolution(Component):
     Parameters
     ----------
     spec : EncoderSpec
+    isolated : bool
+        Latches stand in front of the neurons: pixels, their multiples, pair sums and offsets reach them together, in
+        the second half of the clock (`hw.common.isolation_latch.IsolationLatch`).
 
     Members
     -------
@@ -64,8 +68,9 @@ class Convolution(Component):
 
     latency = 0
 
-    def __init__(self, *, spec: EncoderSpec):
+    def __init__(self, *, spec: EncoderSpec, isolated: bool = False):
         self._spec = spec
+        self._isolated = self.clocked = isolated
         weight = spec.weight.width
         super().__init__(
             {
@@ -79,13 +84,18 @@ class Convolution(Component):
     def elaborate(self, platform: object) -> Module:
         spec = self._spec
         m = Module()
+
+        def still(name: str, value: Value) -> Value:
+            return isolated(m, platform, name, value) if self._isolated else value
+
         seen = sorted({cell for taps in spec.taps for cell, _ in taps})
-        triples = {}
+        pixels, triples = {}, {}
         if seen:
             triple = place(m, platform, "triples", ActivationMultiples, count=len(seen), width=spec.pixel.width)
             for i, cell in enumerate(seen):
                 m.d.comb += triple.x[i].eq(self.pixels[cell])
-                triples[cell] = triple.triple[i]
+                pixels[cell] = still(f"pixel_{cell}", self.pixels[cell])
+                triples[cell] = still(f"triple_{cell}", triple.triple[i])
 
         recoded = {}
         for index, taps in enumerate(dict.fromkeys(tuple(tap for _, tap in taps) for taps in spec.taps if taps)):
@@ -118,6 +128,8 @@ class Convolution(Component):
             )
             m.d.comb += [port.eq(self.pixels[cell]) for port, cell in zip(offset.x, cells, strict=True)]
             m.d.comb += [port.eq(pair) for port, pair in zip(offset.pair, pairs, strict=True)]
+            still_pairs = [still(f"pair_{position}_{i}", pair) for i, pair in enumerate(pairs)]
+            still_offset = still(f"offset_{position}", offset.offset)
             for filter_ in range(spec.filters):
                 neuron = place(
                     m,
@@ -130,13 +142,13 @@ class Convolution(Component):
                     output=spec.activation,
                 )
                 if pairs:
-                    m.d.comb += neuron.pair.eq(Cat(pairs))
+                    m.d.comb += neuron.pair.eq(Cat(still_pairs))
                 m.d.comb += [
-                    neuron.x.eq(Cat(self.pixels[cell] for cell in cells)),
+                    neuron.x.eq(Cat(pixels[cell] for cell in cells)),
                     neuron.triple.eq(Cat(triples[cell] for cell in cells)),
                     neuron.select.eq(recoded[tuple(tap for _, tap in taps), filter_]),
                     neuron.bias.eq(self.bias[filter_]),
-                    neuron.offset.eq(offset.offset),
+                    neuron.offset.eq(still_offset),
                     outputs[filter_].eq(neuron.y),
                 ]
         return m

@@ -1,10 +1,12 @@
 """Stage 8: dense layer to the latents. Every product is rounded on its own, then summed, biased, rectified."""
 
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Cat, Module, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
+from hw.common.isolation_latch import isolated
+from hw.hgcal_encoder.convolution import static_activations
 from hw.hgcal_encoder.dot_product import ActivationMultiples, ActivationOffset, DotProductFormat
 from hw.hgcal_encoder.neuron import Neuron
 from sim.hgcal_encoder.spec import EncoderSpec
@@ -32,6 +34,8 @@ class Dense(Component):
     Parameters
     ----------
     spec : EncoderSpec
+    isolated : bool
+        Latches stand in front of the neurons, as in `hw.hgcal_encoder.convolution.Convolution`.
 
     Members
     -------
@@ -46,8 +50,9 @@ class Dense(Component):
 
     latency = 0
 
-    def __init__(self, *, spec: EncoderSpec):
+    def __init__(self, *, spec: EncoderSpec, isolated: bool = False):
         self._spec = spec
+        self._isolated = self.clocked = isolated
         weight = spec.weight.width
         super().__init__(
             {
@@ -77,6 +82,18 @@ class Dense(Component):
             Cat(offset.x).eq(self.activations),
             Cat(offset.pair).eq(Cat(multiples.pair)),
         ]
+
+        def still(name: str, value: Value) -> Value:
+            return isolated(m, platform, name, value) if self._isolated else value
+
+        # static activations never move
+        moving = [index for index in range(spec.activations) if index not in static_activations(spec)]
+        x, triple = ([port[i] for i in range(spec.activations)] for port in (self.activations, multiples.triple))
+        for index in moving:
+            x[index] = still(f"activation_{index}", x[index])
+            triple[index] = still(f"triple_{index}", triple[index])
+        pair = [still(f"pair_{i}", value) for i, value in enumerate(multiples.pair)]
+        shared_offset = still("offset", offset.offset)
         for latent in range(spec.latents):
             neuron = place(
                 m,
@@ -90,13 +107,13 @@ class Dense(Component):
                 own_weights=True,
             )
             if dot_format.pairs:
-                m.d.comb += neuron.pair.eq(Cat(multiples.pair))
+                m.d.comb += neuron.pair.eq(Cat(pair))
             m.d.comb += [
                 neuron.weight.eq(self.weights[latent]),
-                neuron.x.eq(self.activations),
-                neuron.triple.eq(Cat(multiples.triple)),
+                neuron.x.eq(Cat(x)),
+                neuron.triple.eq(Cat(triple)),
                 neuron.bias.eq(self.bias[latent]),
-                neuron.offset.eq(offset.offset),
+                neuron.offset.eq(shared_offset),
                 self.latents[latent].eq(neuron.y),
             ]
         return m

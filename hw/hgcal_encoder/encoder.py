@@ -27,7 +27,7 @@ from hw.hgcal_encoder.words import Words
 from sim.hgcal_encoder.configuration.registers import ADDRESS_WIDTH, register_map
 from sim.hgcal_encoder.spec import ERX_WORDS, ETX_WORDS, EncoderSpec
 
-__all__ = ["Encoder", "REGISTERS_AFTER", "STAGES", "path_latency", "place_data_path", "swap_parts"]
+__all__ = ["Encoder", "REGISTERS_AFTER", "STAGES", "check_isolation", "path_latency", "place_data_path", "swap_parts"]
 
 STAGES = ("words", "multiplex", "decode", "calibrate", "normalise", "convolution", "dense", "frame")
 """Stages in the order of the data path; the grid is wiring."""
@@ -62,6 +62,8 @@ class Encoder(Component):
         Storage of one byte of settings or weights: `StorageCell` or a component with the same ports and constructor.
     frozen : FrozenWeights, optional
         Weights that are folded into the logic: none are stored, and writes to their addresses do nothing.
+    isolation : bool
+        Latches in front of both layers: see `Convolution`. Latency and frames are the same.
 
     Members
     -------
@@ -82,7 +84,7 @@ class Encoder(Component):
     ------
     ValueError
         If a name in `registers_after` is not a stage; if weights to be folded in do not fit the spec, or it reuses
-        multipliers, of which none are left.
+        multipliers, of which none are left; if isolation is asked for with either.
     """
 
     clocked = True
@@ -95,7 +97,9 @@ class Encoder(Component):
         register: Callable[..., Component] = PipelineRegister,
         cell: Callable[..., Component] = StorageCell,
         frozen: FrozenWeights | None = None,
+        isolation: bool = False,
     ):
+        check_isolation(spec, isolation, frozen)
         if frozen is not None:
             frozen.check(spec)
             if spec.reuse > 1:
@@ -107,6 +111,7 @@ class Encoder(Component):
         self._register = register
         self._cell = cell
         self._frozen = frozen
+        self._isolation = isolation
         super().__init__(
             {
                 **({"fast_clk": In(1)} if spec.reuse > 1 else {}),
@@ -173,9 +178,23 @@ class Encoder(Component):
             settings=settings,
             fast_clk=self.fast_clk if self._spec.reuse > 1 else None,
             frozen=self._frozen,
+            isolation=self._isolation,
         )
         m.d.comb += self.frames.eq(frames)
         return m
+
+
+def check_isolation(spec: EncoderSpec, isolation: bool, frozen: FrozenWeights | None = None) -> None:
+    """Latches stand in front of layers that multiply all at once by weights that are loaded.
+
+    Raises
+    ------
+    ValueError
+        The spec reuses multipliers, whose operands have registers of their own, or the weights are folded in.
+    """
+    if isolation and (spec.reuse > 1 or frozen is not None):
+        why = "folds its weights in" if frozen is not None else f"reuses multipliers {spec.reuse} times"
+        raise ValueError(f"isolation: expected a multiplier for each product, but {spec.name} {why}")
 
 
 def path_latency(spec: EncoderSpec, registers_after: Collection[str]) -> int:
@@ -197,6 +216,7 @@ def place_data_path(
     exchange: bool = False,
     coded: bool = False,
     frozen: FrozenWeights | None = None,
+    isolation: bool = False,
 ) -> tuple[Value, list[Value]]:
     """Add the stages of the data path to a module.
 
@@ -224,6 +244,8 @@ def place_data_path(
         Dense weights are code words (`hw.hgcal_encoder.coded_words.DenseWords`).
     frozen : FrozenWeights, optional
         Weights that are folded into the logic; the settings then hold none.
+    isolation : bool
+        Latches in front of both layers.
 
     Returns
     -------
@@ -297,7 +319,7 @@ def place_data_path(
 
     if spec.reuse == 1:
         if frozen is None:
-            convolution = place(m, platform, "convolution", Convolution, spec=spec)
+            convolution = place(m, platform, "convolution", Convolution, spec=spec, isolated=isolation)
             m.d.comb += [
                 convolution.pixels.eq(pixels),
                 convolution.kernel.eq(kernel),
@@ -322,7 +344,7 @@ def place_data_path(
 
         inputs = Cat(passed[index] for index in range(spec.activations))
         if frozen is None:
-            dense = place(m, platform, "dense", Dense, spec=spec)
+            dense = place(m, platform, "dense", Dense, spec=spec, isolated=isolation)
             m.d.comb += [dense.activations.eq(inputs), dense.weights.eq(dense_weights), dense.bias.eq(dense_bias)]
             computed = dense.latents
         else:

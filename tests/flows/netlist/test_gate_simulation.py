@@ -146,6 +146,58 @@ def test_falling_edges_latches_and_clock_gates(toy: Path) -> None:
         previous = d
 
 
+def test_latches_that_are_open_while_the_clock_is_low(toy: Path) -> None:
+    """In front of flip-flops they change no value, cost no second evaluation, and are not part of the clock's cone."""
+    body = """module m (input ck, d, e, output q, y);
+          wire g, n, p, k;
+          INV i (.A(ck), .Y(g));
+          %s
+          NAND a (.A(p), .B(k), .Y(y));
+          DFF f (.D(y), .CK(ck), .RN(1'b1), .Q(q));
+        endmodule"""
+    latched = simulator(
+        body % "LATCH l (.D(d), .G(g), .Q(p)); LATCH m (.D(e), .G(g), .Q(k));", toy, words=1, clock="ck"
+    )
+    plain = simulator(body % "BUF l (.A(d), .Y(p)); BUF m (.A(e), .Y(k));", toy, words=1, clock="ck")
+    assert latched.low_latches.sum() == 2
+    assert not latched._level_latches
+    nets = {name: int(latched.netlist.ports[name].nets[0]) for name in ("ck", "y")}
+    assert nets["ck"] in latched.clock_rows
+    assert nets["y"] not in latched.clock_rows
+    rng = np.random.default_rng(4)
+    seen = []
+    for _ in range(20):
+        bits = {name: rng.integers(0, 2, 64) for name in ("d", "e")}
+        for sim in (latched, plain):
+            for name, value in bits.items():
+                drive(sim, name, value)
+            sim.settle()
+        for name in ("q", "y"):
+            np.testing.assert_array_equal(read(latched, name), read(plain, name))
+        seen.append(read(latched, "y"))
+        for sim in (latched, plain):
+            sim.edge()
+    assert 0 < np.mean(seen) < 1
+
+
+def test_two_latches_in_a_ring_are_no_loop_of_logic(toy: Path) -> None:
+    """A divider by two of a low and a high latch: the old way of settling them stays."""
+    sim = simulator(
+        """module m (input ck, output q); wire g, n, p;
+          INV i (.A(ck), .Y(g)); INV j (.A(q), .Y(n));
+          LATCH first (.D(n), .G(g), .Q(p)); LATCH second (.D(p), .G(ck), .Q(q));
+        endmodule""",
+        toy, words=1, clock="ck",
+    )  # fmt: skip
+    assert not sim.low_latches.any()
+    values = []
+    for _ in range(4):
+        sim.settle()
+        values.append(int(read(sim, "q")[0]))
+        sim.edge()
+    assert values in ([0, 1, 0, 1], [1, 0, 1, 0])
+
+
 def test_upsets_and_stuck_nets_hit_their_streams_only(toy: Path) -> None:
     sim = simulator(COUNTER, toy, words=1)
     drive(sim, "rn", np.ones(64, int))

@@ -400,6 +400,34 @@ def test_glitches_against_an_event_queue(seed: int, tmp_path: Path) -> None:
     assert excess > 20
 
 
+def test_latches_hold_a_hazard_back(tmp_path: Path) -> None:
+    """The same hazard: with both inputs behind latches that open in the middle of the clock there is no pulse, and what
+    the output does when it has to move it does after the latches have opened."""
+    latches = "INV i (.A(ck), .Y(g)); LATCH l (.D(a), .G(g), .Q(p)); LATCH m (.D(n), .G(g), .Q(k));"
+    plain = "BUF l (.A(a), .Y(p)); BUF m (.A(n), .Y(k));"
+    found = {}
+    for name, between in (("latched", latches), ("plain", plain)):
+        text = f"""module {name} (input ck, a, b, output n, y, z); wire g, p, k;
+          INV u (.A(a), .Y(n)); {between} NAND v (.A(p), .B(k), .Y(y)); NAND w (.A(p), .B(b), .Y(z)); endmodule"""
+        netlist, library = design(text, tmp_path)
+        sim = GateSimulator(netlist, library, words=1, clock="ck")
+        wires = np.zeros(netlist.nets)
+        wires[int(netlist.ports["n"].nets[0])] = 200.0
+        timing = propagate(netlist, library, sim.level, wire_ff=wires, input_slew_ns=0.0)
+        replay = DelaySimulator(sim, timing, period_ns=25.0)
+        sim.set_port("b", np.ones((1, 1), np.uint64))
+        states = []
+        for value in (0, 1):
+            sim.set_port("a", np.full((1, 1), value, np.uint64))
+            sim.settle()
+            states.append((sim.values[:, 0] & np.uint64(1)).astype(bool))
+        toggles = replay.replay(*states)
+        found[name] = {port: int(toggles[netlist.ports[port].nets[0]]) for port in "nyz"}
+        late = replay.last_ps > 12_500
+        assert late == (name == "latched")
+    assert found == {"latched": {"n": 1, "y": 0, "z": 1}, "plain": {"n": 1, "y": 2, "z": 1}}
+
+
 def test_a_hazard_that_paper_predicts(tmp_path: Path) -> None:
     """a NAND (not a): one pulse when a rises, if the pulse outlasts the gate; none when the gate is slow."""
     text = "module d (input a, output n, y); INV u (.A(a), .Y(n)); NAND g (.A(a), .B(n), .Y(y)); endmodule"

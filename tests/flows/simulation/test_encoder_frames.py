@@ -31,9 +31,12 @@ def test_small_encoder_follows_the_model(small, seed):
     assert np.array_equal(got, GoldenEncoder(SMALL, weights, settings).frames(words, first_bx=int(seed)))
 
 
-def test_encoder_with_odd_rules_follows_the_model():
+@pytest.mark.parametrize("isolation", [False, True])
+def test_encoder_with_odd_rules_follows_the_model(isolation):
     words, settings, weights = stimulus(ODD, np.random.default_rng(9), 400)
-    got = EncoderBench(encoder_verilog(ODD)).frames(words, settings, weights)
+    design = encoder_verilog(ODD, isolation=isolation)
+    assert ("if (!clk)" in design.verilog) == isolation
+    got = EncoderBench(design).frames(words, settings, weights)
     assert np.array_equal(got, GoldenEncoder(ODD, weights, settings).frames(words))
 
 

@@ -337,12 +337,18 @@ def test_simulation_model_wants_the_same_library(macc: SynthesisResult, osu018: 
 # --- designs that must be refused -----------------------------------------------------------------------------------
 
 
-def test_latch_is_refused(nangate45: CellLibrary, tmp_path: Path) -> None:
-    source = "module t (input g, input d, output reg q); always @* if (g) q = d; endmodule"
-    result = _fast(source, top="t", library=nangate45, out_dir=tmp_path / "r")
-    with pytest.raises(GateError, match="latch"):
-        gate_synthesis(result.metrics)
-    assert gate_synthesis(result.metrics, allow_latches=True)
+def test_latch_is_refused_where_nobody_asked_for_it(nangate45: CellLibrary, tmp_path: Path) -> None:
+    latch = "(input g, input d, output reg q); always @* if (g) q = d; endmodule"
+    asked = f"module isolation_latch_1 {latch} module t (input g, input d, output q);"
+    asked += " isolation_latch_1 u (.g(g), .d(d), .q(q)); endmodule"
+    for source, stray in ((f"module t {latch}", 1), (asked, 0)):
+        result = _fast(source, top="t", library=nangate45, out_dir=tmp_path / str(stray))
+        assert result.values["design__instance__count__class:latch"] == 1
+        if stray:
+            with pytest.raises(GateError, match="stray_latch"):
+                gate_synthesis(result.metrics)
+        else:
+            assert gate_synthesis(result.metrics)
 
 
 def test_unmapped_cell_is_refused(nangate45: CellLibrary, tmp_path: Path) -> None:
@@ -377,7 +383,7 @@ def test_undriven_net_is_refused(nangate45: CellLibrary, tmp_path: Path) -> None
 
 
 def test_missing_metric_fails_the_gate(macc: SynthesisResult) -> None:
-    for missing in ("design__instance_unmapped__count", "design__instance__count__class:latch"):
+    for missing in ("design__instance_unmapped__count", "design__stray_latch__count"):
         rest = [metric for metric in macc.metrics if metric.name != missing]
         with pytest.raises(GateError, match="missing"):
             gate_synthesis(rest)
