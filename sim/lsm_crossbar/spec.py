@@ -543,14 +543,19 @@ class CrossbarSpec:
             table = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"not a TOML file: {error}") from None
+        return cls.from_table(table)
+
+    @classmethod
+    def from_table(cls, table: dict[str, Any]) -> CrossbarSpec:
+        """The spec in a table of a TOML file; errors as in `from_toml`."""
         _known(table, cls, "")
-        device = table.pop("device", {})
+        device = table.get("device", {})
         if not isinstance(device, dict):
             raise ValueError(f"device: expected a table [device], got {shown(device)}")
         _known(device, DeviceParameters, "device.")
         device = {key: None if value == "none" else value for key, value in device.items()}
         try:
-            return cls(**table, device=DeviceParameters(**device))
+            return cls(**(table | {"device": DeviceParameters(**device)}))
         except TypeError as error:
             raise ValueError(f"not a crossbar spec: {error}") from None
 

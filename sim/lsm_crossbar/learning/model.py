@@ -27,7 +27,9 @@ from sim.lsm_crossbar.recordings.events import ENCODINGS, Encoding, Events, enco
 from sim.lsm_crossbar.spec import CrossbarSpec
 from sim.messages import shown
 
-__all__ = ["TrainedCrossbar", "shipped_models"]
+__all__ = [
+    "TrainedCrossbar", "shipped_models", "stored_integer", "stored_integers", "stored_text", "write_arrays",
+]  # fmt: skip
 
 Stored = Mapping[str, NDArray[Any]]
 
@@ -113,11 +115,7 @@ class TrainedCrossbar:
             "weights": self.readout.weights.astype(np.int16),
             "bias": self.readout.bias.astype(np.int64),
         }
-        with replacing(path, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, array in arrays.items():
-                buffer = io.BytesIO()
-                np.save(buffer, array, allow_pickle=False)
-                archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), buffer.getvalue())
+        write_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: Path | str) -> TrainedCrossbar:
@@ -142,17 +140,17 @@ class TrainedCrossbar:
         if missing := [name for name in _FIELDS if name not in stored]:
             raise ValueError(f"{file}: not a model of the crossbar: {', '.join(missing)} missing")
         try:
-            spec = CrossbarSpec.from_toml(_text(stored, "spec"))
-            encoding = _text(stored, "encoding")
+            spec = CrossbarSpec.from_toml(stored_text(stored, "spec"))
+            encoding = stored_text(stored, "encoding")
             if encoding not in ENCODINGS:
                 raise ValueError(f"encoding: expected one of {', '.join(ENCODINGS)}, got {shown(encoding)}")
             return cls(
                 spec=spec,
-                seed=_integer(stored, "seed", 0),
-                conductances_sha256=_text(stored, "conductances_sha256"),
+                seed=stored_integer(stored, "seed", 0),
+                conductances_sha256=stored_text(stored, "conductances_sha256"),
                 encoding=ENCODINGS[encoding],
-                step_us=_integer(stored, "step_us", 1),
-                readout=Readout(spec, _integers(stored, "weights"), _integers(stored, "bias")),
+                step_us=stored_integer(stored, "step_us", 1),
+                readout=Readout(spec, stored_integers(stored, "weights"), stored_integers(stored, "bias")),
             )
         except (ValueError, TypeError) as error:
             raise ValueError(f"{file}: {error}") from None
@@ -165,13 +163,24 @@ class TrainedCrossbar:
         return digest.hexdigest()
 
 
-def _text(stored: Stored, name: str) -> str:
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write a compressed ``.npz``, complete or not at all; the same arrays give the same bytes."""
+    with replacing(path, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            buffer = io.BytesIO()
+            np.save(buffer, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), buffer.getvalue())
+
+
+def stored_text(stored: Stored, name: str) -> str:
+    """One text of a model file. Raises ValueError if it is anything else."""
     if stored[name].dtype.kind != "U" or stored[name].ndim:
         raise ValueError(f"{name}: expected one text, got {_kind(stored[name])}")
     return str(stored[name])
 
 
-def _integer(stored: Stored, name: str, low: int) -> int:
+def stored_integer(stored: Stored, name: str, low: int) -> int:
+    """One integer, at least `low`, of a model file. Raises ValueError if it is anything else."""
     if stored[name].dtype.kind not in "iu" or stored[name].ndim:
         raise ValueError(f"{name}: expected one integer, got {_kind(stored[name])}")
     value = int(stored[name])
@@ -180,7 +189,8 @@ def _integer(stored: Stored, name: str, low: int) -> int:
     return value
 
 
-def _integers(stored: Stored, name: str) -> NDArray[Any]:
+def stored_integers(stored: Stored, name: str) -> NDArray[Any]:
+    """An array of integers of a model file. Raises ValueError if it is anything else."""
     if stored[name].dtype.kind not in "iu":
         raise ValueError(f"{name}: expected integers, got {_kind(stored[name])}")
     return stored[name]
