@@ -13,6 +13,7 @@ from flows.verification.mutation import CampaignResult
 from flows.verification.result import Advance, VerificationReport
 from sim.fixed_point import IntArray
 from sim.hgcal_encoder.spec import EncoderSpec
+from sim.lsm_crossbar.association.spec import AssociationSpec
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 __all__ = ["Tally", "VerificationRun", "decoy_writes", "load_registers"]
@@ -58,14 +59,14 @@ class VerificationRun:
 
     Parameters
     ----------
-    spec : EncoderSpec or CrossbarSpec
+    spec : EncoderSpec, CrossbarSpec or AssociationSpec
     seed : int
         Seed of all random choices, for the report.
     journal : Journal
         Shows the steps as they run, and receives the checks.
     """
 
-    def __init__(self, spec: EncoderSpec | CrossbarSpec, seed: int, journal: Journal) -> None:
+    def __init__(self, spec: EncoderSpec | CrossbarSpec | AssociationSpec, seed: int, journal: Journal) -> None:
         self.spec, self.seed, self.journal = spec, seed, journal
         self._checks: list[Check] = []
         self._proofs: tuple[Proof, ...] = ()

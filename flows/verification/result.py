@@ -11,6 +11,7 @@ from flows.formal.solver import Proof, Status
 from flows.tools.verilator import verilator_version
 from flows.verification import mutation
 from sim.hgcal_encoder.spec import EncoderSpec
+from sim.lsm_crossbar.association.spec import AssociationSpec
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 __all__ = ["KILL_RATE_GATE", "VerificationReport", "mutation_check", "proof_check", "verification_metrics"]
@@ -26,7 +27,7 @@ Advance = Callable[[int], None]
 class VerificationReport:
     """All checks of one spec, with the seed that repeats them."""
 
-    spec: EncoderSpec | CrossbarSpec
+    spec: EncoderSpec | CrossbarSpec | AssociationSpec
     seed: int
     checks: tuple[Check, ...]
     campaign: mutation.CampaignResult | None

@@ -34,8 +34,9 @@ def similarities(queries: npt.ArrayLike, entries: npt.ArrayLike, spec: Associati
     if spec.binary:
         # 0 and -1 stand for the signs + and -
         checked = [2 * array + 1 for array in checked]
-    found: IntArray = checked[0] @ checked[1].T
-    return found
+    # exact in double precision: every sum is far below 2**53
+    product = checked[0].astype(np.float64) @ checked[1].T.astype(np.float64)
+    return product.astype(np.int64)
 
 
 def best(similar: npt.ArrayLike) -> IntArray:

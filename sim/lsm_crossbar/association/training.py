@@ -21,9 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.fixed_point import IntArray
-from sim.lsm_crossbar.association.spec import Activation
+from sim.lsm_crossbar.association.match import as_entries, best, similarities
+from sim.lsm_crossbar.association.projection import Projection, quantise_projection
+from sim.lsm_crossbar.association.spec import Activation, AssociationSpec
 
-__all__ = ["ProjectionWeights", "TrainingOptions", "balanced_batch", "contrastive_loss", "train_projections"]
+__all__ = [
+    "ProjectionWeights", "Samples", "TrainedProjections", "TrainingOptions", "balanced_batch", "both_ways",
+    "contrastive_loss", "fit", "retrieval", "train_projections",
+]  # fmt: skip
 
 Float64 = NDArray[np.float64]
 
@@ -50,7 +55,7 @@ class TrainingOptions:
     temperature: float = 0.1
     weight_decay: float = 1e-3
     batch: int = 256
-    epochs: int = 60
+    epochs: int = 40
     learning_rate: float = 3e-3
     patience: int = 5
     seed: int = 1
@@ -230,6 +235,120 @@ def train_projections(
     return best[1:] if best is not None else (images.weights(), clips.weights())
 
 
-def epochs_looked_at(options: TrainingOptions) -> Sequence[int]:
-    """Epochs after which `train_projections` asks its judge."""
-    return [e for e in range(1, options.epochs + 1) if e % options.patience == 0 or e == options.epochs]
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Samples:
+    """Counts of both modalities with labels; numbers of samples may differ.
+
+    Attributes
+    ----------
+    counts : tuple of ndarray of int, shape (n, windows, neurons)
+        Of vision, of audio.
+    labels : tuple of ndarray of int, shape (n,)
+    """
+
+    counts: tuple[IntArray, IntArray]
+    labels: tuple[IntArray, IntArray]
+
+    def of(self, classes: Sequence[int]) -> Samples:
+        """Those of some classes."""
+        rows = [np.isin(labels, np.asarray(classes)) for labels in self.labels]
+        return Samples(
+            counts=(self.counts[0][rows[0]], self.counts[1][rows[1]]),
+            labels=(self.labels[0][rows[0]], self.labels[1][rows[1]]),
+        )
+
+
+def retrieval(
+    spec: AssociationSpec,
+    queries: IntArray,
+    query_labels: IntArray,
+    entries: IntArray,
+    entry_labels: IntArray,
+) -> float:
+    """Share of queries whose most similar entry has their label, in the chip's integers.
+
+    Parameters
+    ----------
+    queries : ndarray of int, shape (n, dimensions)
+        Embeddings.
+    entries : ndarray of int, shape (m, dimensions)
+        As stored: see `sim.lsm_crossbar.association.match.as_entries`.
+    query_labels, entry_labels : ndarray of int
+    """
+    return float(np.mean(entry_labels[best(similarities(queries, entries, spec))] == query_labels))
+
+
+def both_ways(spec: AssociationSpec, projections: tuple[Projection, Projection], samples: Samples) -> tuple[float, float]:
+    """`retrieval` of images by clips, and of clips by images, among all samples of the other modality."""
+    images, clips = (p.embed(c) for p, c in zip(projections, samples.counts, strict=True))
+    seen, heard = samples.labels
+    return (
+        retrieval(spec, clips, heard, as_entries(images, spec), seen),
+        retrieval(spec, images, seen, as_entries(clips, spec), heard),
+    )
+
+
+WEIGHT_CLIPS = (1.0, 0.6, 0.4)
+"""Shares of the largest weight that validation chooses from where weights have few bits."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedProjections:
+    """What `fit` chose.
+
+    Attributes
+    ----------
+    projections : tuple of Projection
+        In the chip's integers.
+    validation : tuple of float
+        Retrieval of images by clips and of clips by images on validation.
+    """
+
+    projections: tuple[Projection, Projection]
+    validation: tuple[float, float]
+
+
+def fit(
+    spec: AssociationSpec,
+    training: Samples,
+    validation: Samples,
+    options: TrainingOptions | None = None,
+    *,
+    advance: Callable[[int], None] | None = None,
+    look: Callable[[tuple[Projection, Projection]], None] | None = None,
+) -> TrainedProjections:
+    """Train both projections and quantise them; epoch and clip of the weights are chosen on validation.
+
+    Every look at validation is in the chip's integers. A test set never enters this function.
+
+    Parameters
+    ----------
+    spec : AssociationSpec
+    training, validation : Samples
+    options : TrainingOptions, optional
+    advance : callable, optional
+        Gets 1 after every epoch.
+    look : callable, optional
+        Gets the projections of every epoch that validation looks at, for protocols that choose on test.
+    """
+    found: dict[int, TrainedProjections] = {}
+    clips = (1.0,) if min(c.readout_weight_bits for c in spec.crossbars) > 6 else WEIGHT_CLIPS
+
+    def judge(*linear: ProjectionWeights) -> float:
+        for clip in clips:
+            one, two = (
+                quantise_projection(w.weights, w.bias, counts, modality, spec, clip=clip)
+                for modality, (w, counts) in enumerate(zip(linear, training.counts, strict=True))
+            )
+            found[len(found)] = TrainedProjections(
+                projections=(one, two), validation=both_ways(spec, (one, two), validation)
+            )
+        if look is not None:
+            look(found[len(found) - 1].projections)
+        return max(sum(trained.validation) for trained in found.values())
+
+    train_projections(
+        training.counts[0], training.labels[0], training.counts[1], training.labels[1], dimensions=spec.dimensions,
+        activation=spec.activation, options=options, judge=judge, advance=advance,
+    )  # fmt: skip
+    return max(found.values(), key=lambda trained: sum(trained.validation))
