@@ -27,7 +27,7 @@ def prove_projection(spec: AssociationSpec, modality: int, timeout_s: float = 12
     claim.free("score_valid", 1)
     claim.free("shift", SHIFT_BITS)
     claim.free("take", 1)
-    pins = [f".{port}({port})" for port in ("score", "score_valid", "shift", "take")]
+    pins = [f".{port}({port})" for port in ("score", "score_valid", "take", *(() if spec.binary else ("shift",)))]
     pins += claim.state(design)
     claim.place(design, "dut", pins)
     wide = width + 2

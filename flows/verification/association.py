@@ -229,6 +229,10 @@ def directed(spec: AssociationSpec, stimulus: Sequence[Segment], model: NativeMo
             return f"{name} after rst: expected 0"
     if not idle["i_events__ready"].all():
         return "i_events__ready after rst: expected 1"
+    # without entries nothing is found, whatever the weights of a chip that was not loaded
+    untouched = play(model, spec, stimulus[0].words, stimulus[0].samples, (0, 0))
+    if len(untouched.found) != sum(stimulus[0].samples) or untouched.found.any():
+        return f"queries after rst: expected none to find an entry, got {untouched.found.tolist()}"
     for number, segment in enumerate(stimulus):
         if number % 3 == 2:
             model.run({"rst": [0, 1, 1, 0]})

@@ -76,7 +76,7 @@ class Association(Component):
     match_valid : Out(1)
         For one clock, when all entries are compared. The others stay until the next match ends.
     match_modality : Out(1)
-        Of the query: 0 vision, 1 audio.
+        Of the query, from the start of its match: 0 vision, 1 audio.
     match_found : Out(1)
     match_index : Out(bits of spec.entries)
     match_similarity : Out(signed(spec.similarity_width))
@@ -169,10 +169,11 @@ class Association(Component):
                 liquid.read_address.eq(self.read_address[:3]),
                 projection.score.eq(liquid.score),
                 projection.score_valid.eq(liquid.score_valid),
-                projection.shift.eq(settings.shift.word_select(number, SHIFT_BITS)),
                 getattr(self, f"{modality}_component").eq(projection.component),
                 getattr(self, f"{modality}_component_valid").eq(projection.component_valid),
             ]
+            if not spec.binary:
+                m.d.comb += projection.shift.eq(settings.shift.word_select(number, SHIFT_BITS))
             projections.append(projection)
             ready.append(liquid.i_events.ready & open_)
             status.append(liquid.read_data)
@@ -196,7 +197,7 @@ class Association(Component):
             m.d.sync += running.eq(0)
         if spec.binary:
             m.d.comb += match.query.eq(
-                Mux(audio_runs, audio.embedding.as_value(), vision.embedding.as_value())
+                Mux(audio_runs, audio.embedding, vision.embedding)
             )
         else:
             m.d.comb += [

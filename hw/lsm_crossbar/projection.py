@@ -1,7 +1,6 @@
 """Projection: scores of a crossbar become the components of an embedding, which waits for its match."""
 
 from amaranth.hdl import Array, Module, Mux, Signal, signed
-from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
 from sim.lsm_crossbar.association.spec import LEAK_SHIFT, SHIFT_BITS, Activation, AssociationSpec
@@ -34,14 +33,15 @@ class Projection(Component):
     score : In(signed(score_width))
     score_valid : In(1)
         Component 0 first.
-    shift : In(SHIFT_BITS)
     take : In(1)
         The embedding is done with: `full` falls.
+    shift : In(SHIFT_BITS)
+        Not of a binary embedding, nor the next two.
     read_index : In(bits of spec.dimensions)
     read_component : Out(signed(spec.embedding_bits))
         Component `read_index` of the buffer; combinational.
-    embedding : Out(signed(spec.embedding_bits)) x spec.dimensions
-        The buffer.
+    embedding : Out(spec.dimensions)
+        Of a binary embedding: the buffer, component 0 lowest.
     component : Out(signed(spec.embedding_bits))
     component_valid : Out(1)
     full : Out(1)
@@ -54,20 +54,19 @@ class Projection(Component):
     def __init__(self, *, spec: AssociationSpec, score_width: int):
         self._spec, self._score_width = spec, score_width
         shape = signed(spec.embedding_bits)
-        super().__init__(
-            {
-                "score": In(signed(score_width)),
-                "score_valid": In(1),
-                "shift": In(SHIFT_BITS),
-                "take": In(1),
-                "read_index": In(dimension_bits(spec)),
-                "read_component": Out(shape),
-                "embedding": Out(ArrayLayout(shape, spec.dimensions)),
-                "component": Out(shape),
-                "component_valid": Out(1),
-                "full": Out(1),
-            }
-        )
+        members = {
+            "score": In(signed(score_width)),
+            "score_valid": In(1),
+            "take": In(1),
+            "component": Out(shape),
+            "component_valid": Out(1),
+            "full": Out(1),
+        }
+        if spec.binary:
+            members |= {"embedding": Out(spec.dimensions)}
+        else:
+            members |= {"shift": In(SHIFT_BITS), "read_index": In(dimension_bits(spec)), "read_component": Out(shape)}
+        super().__init__(members)
 
     def elaborate(self, _platform: object) -> Module:
         spec, width = self._spec, self._score_width
@@ -96,10 +95,12 @@ class Projection(Component):
         with m.If(self.score_valid):
             m.d.sync += [index.eq(Mux(last, 0, index + 1)), self.component.eq(value)]
         for number, held in enumerate(buffer):
-            m.d.comb += self.embedding[number].eq(held)
+            if spec.binary:
+                m.d.comb += self.embedding[number].eq(held[0])
             with m.If(self.score_valid & (index == number)):
                 m.d.sync += held.eq(value)
-        m.d.comb += self.read_component.eq(Array(buffer)[self.read_index])
+        if not spec.binary:
+            m.d.comb += self.read_component.eq(Array(buffer)[self.read_index])
         with m.If(self.score_valid & last):
             m.d.sync += self.full.eq(1)
         with m.Elif(self.take):

@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.engine import Engine
+from sim.files import write_arrays
 from sim.fixed_point import IntArray
 from sim.foreign_files import read_npz
 from sim.lsm_crossbar.association.match import best, similarities
 from sim.lsm_crossbar.association.projection import Projection
 from sim.lsm_crossbar.association.spec import MODALITIES, AssociationSpec
-from sim.lsm_crossbar.learning.model import stored_integer, stored_integers, stored_text, write_arrays
+from sim.lsm_crossbar.learning.model import stored_integer, stored_integers, stored_text
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.macro_model.device import draw

@@ -39,10 +39,12 @@ _SHIFT_ADDRESS, _USED_ADDRESS, _STRIDE = 0x0, 0x8, 4
 def association_registers(spec: AssociationSpec) -> tuple[Field, ...]:
     """Settings of projection and match, ascending by address within `Part.SETTINGS`.
 
-    ``shift`` of both projections, and ``used``: the entries of each modality that a query is compared with.
+    ``shift`` of both projections (a sign has none), and ``used``: the entries of each modality that a query is compared
+    with, at most `AssociationSpec.entries`.
     """
+    shifts = [Field(name="shift", index=i, address=_SHIFT_ADDRESS + _STRIDE * i, width=SHIFT_BITS) for i in (0, 1)]
     return tuple(
-        [Field(name="shift", index=i, address=_SHIFT_ADDRESS + _STRIDE * i, width=SHIFT_BITS) for i in (0, 1)]
+        ([] if spec.binary else shifts)
         + [Field(name="used", index=i, address=_USED_ADDRESS + _STRIDE * i, width=spec.used_bits) for i in (0, 1)]
     )
 
@@ -76,10 +78,8 @@ def projection_writes(spec: AssociationSpec, modality: int, projection: Projecti
     """Byte writes that load a projection's weights, biases and shift."""
     readout = projection.readout
     writes = crossbar_registers.register_writes(spec.crossbars[modality], weights=readout.weights, bias=readout.bias)
-    return [
-        *_in_part(spec, modality, writes),
-        *_in_part(spec, Part.SETTINGS, [(_SHIFT_ADDRESS + _STRIDE * modality, projection.shift)]),
-    ]
+    shift = [] if spec.binary else [(_SHIFT_ADDRESS + _STRIDE * modality, projection.shift)]
+    return [*_in_part(spec, modality, writes), *_in_part(spec, Part.SETTINGS, shift)]
 
 
 def setting_writes(spec: AssociationSpec, modality: int, threshold: int) -> list[tuple[int, int]]:

@@ -13,6 +13,7 @@ that share a clip equally, are those of S. Wang et al., Nat. Comput. Sci. 5 (202
 from __future__ import annotations
 
 import json
+import struct
 import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -89,8 +90,8 @@ def read_wav(path: Path) -> Clip:
             rate, samples = wavfile.read(path)
     except FileNotFoundError:
         raise
-    except (ValueError, EOFError, OSError, TypeError, AttributeError, UnboundLocalError, wavfile.WavFileWarning) as error:
-        # the reader's own kinds for a file that it cannot read, struct.error is a ValueError
+    except (ValueError, EOFError, OSError, struct.error, UnboundLocalError, wavfile.WavFileWarning) as error:
+        # what the library raises for a file that it cannot read
         raise ValueError(f"{path}: not a complete WAV file: {error}") from None
     middle = 128 if samples.dtype == np.uint8 else 0
     values = samples.astype(np.float64) - middle
@@ -153,7 +154,7 @@ class Cochlea:
     @classmethod
     def from_json(cls, text: str) -> Cochlea:
         """A front end of `to_json`. Raises ValueError if a field is missing, unknown or out of range."""
-        table = parse_json(text)
+        table = parse_json(text, "cochlea")
         names = [f.name for f in fields(cls)]
         if not isinstance(table, dict) or sorted(table) != sorted(names):
             raise ValueError(f"cochlea: expected the fields {', '.join(names)}, got {shown(str(table))}")
@@ -161,6 +162,16 @@ class Cochlea:
             return cls(**table)
         except ValueError as error:
             raise ValueError(f"cochlea: {error}") from None
+
+    @property
+    def name(self) -> str:
+        """What it is called beside encodings of events."""
+        return "cochlea"
+
+    @property
+    def inputs(self) -> int:
+        """Word lines that it drives."""
+        return self.channels
 
     @cached_property
     def _filters(self) -> list[tuple[Float64, Float64]]:
@@ -205,7 +216,21 @@ class Cochlea:
         crossed: NDArray[np.bool_] = np.diff(whole, axis=0, prepend=0) > 0
         return crossed
 
-    def all_spikes(self, clips: Iterable[Clip], steps: int) -> NDArray[np.bool_]:
-        """Input spikes of many clips; shape (clips, steps, channels)."""
-        spikes = [self.spikes(clip, steps) for clip in clips]
-        return np.stack(spikes) if spikes else np.zeros((0, steps, self.channels), np.bool_)
+    def all_spikes(self, clips: Iterable[Clip], steps: int, inputs: int | None = None) -> NDArray[np.bool_]:
+        """Input spikes of many clips; shape (clips, steps, inputs).
+
+        Parameters
+        ----------
+        clips : iterable of Clip
+        steps : int
+        inputs : int, optional
+            Word lines of the chip, at least `channels`; further ones stay silent.
+        """
+        lines = self.channels if inputs is None else inputs
+        if lines < self.channels:
+            raise ValueError(f"the cochlea drives {self.channels} word lines, the chip has {inputs}")
+        found = [self.spikes(clip, steps) for clip in clips]
+        spikes = np.zeros((len(found), steps, lines), np.bool_)
+        if found:
+            spikes[:, :, : self.channels] = np.stack(found)
+        return spikes

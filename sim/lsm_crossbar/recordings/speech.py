@@ -24,19 +24,24 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.files import write_arrays
 from sim.fixed_point import IntArray
+from sim.foreign_files import read_npz
 from sim.lsm_crossbar.recordings.audio import Clip, read_wav
 from sim.messages import shown
 
+DEPENDS_ON = ("../data/tidigits_like.npz",)
+
 __all__ = [
-    "VOICES", "WORDS", "SpeechFile", "SpokenClips", "SpokenSpikes", "chunked", "find_speech", "ntidigits_label", "read_ntidigits",
-    "read_shd", "synthesise_digits",
+    "VOICES", "WORDS", "SpeechFile", "SpokenClips", "SpokenSpikes", "chunked", "find_speech", "ntidigits_label",
+    "read_ntidigits", "read_shd", "read_spoken", "synthesise_digits", "tidigits_like", "write_spoken",
 ]  # fmt: skip
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "oh")
@@ -292,3 +297,25 @@ def synthesise_digits(
                     labels.append(label)
                     speakers.append(voice)
     return SpokenClips(clips=clips, labels=np.array(labels, np.int64), speakers=np.array(speakers, np.str_))
+
+
+def write_spoken(path: Path, spoken: SpokenSpikes) -> None:
+    """Write spikes, labels and speakers as a compressed ``.npz``; the same set gives the same bytes."""
+    write_arrays(path, {
+        "spikes": np.packbits(spoken.spikes, axis=2), "channels": np.array(spoken.spikes.shape[2]),
+        "labels": spoken.labels.astype(np.int16), "speakers": spoken.speakers,
+    })  # fmt: skip
+
+
+def read_spoken(path: Path) -> SpokenSpikes:
+    """Read a file of `write_spoken`. Raises ValueError if it is none."""
+    stored = read_npz(path)
+    if missing := [name for name in ("spikes", "channels", "labels", "speakers") if name not in stored]:
+        raise ValueError(f"{path}: not a set of spoken words: {', '.join(missing)} missing")
+    spikes = np.unpackbits(stored["spikes"], axis=2, count=int(stored["channels"])).view(np.bool_)
+    return SpokenSpikes(spikes=spikes, labels=stored["labels"].astype(np.int64), speakers=stored["speakers"])
+
+
+def tidigits_like() -> SpokenSpikes:
+    """The set that ships: every word of `WORDS` by every voice of `VOICES`, through the default front end."""
+    return read_spoken(Path(str(resources.files("sim.lsm_crossbar"))) / "data" / "tidigits_like.npz")
