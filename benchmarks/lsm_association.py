@@ -42,9 +42,9 @@ from sim.lsm_crossbar.recordings.events import ENCODINGS, encode_all
 from sim.lsm_crossbar.spec import N_TIDIGITS, CrossbarSpec
 
 DRAWS = range(5)
-PAIR_DRAWS = range(2)
+PAIR_DRAWS = range(1)
 """Draws of both macros on which all 36 pairs of unseen digits are trained, each pair a model of its own."""
-VARIANT_DRAWS = range(2)
+VARIANT_DRAWS = range(1)
 """Draws of the variants beside the chip with 8-bit weights."""
 ENCODING = ENCODINGS["pooled_3x3_split"]
 SEEN = range(1, 8)
@@ -92,7 +92,8 @@ def images(spec: CrossbarSpec, seed: int) -> dict[str, tuple[Counts, NDArray[np.
     """Spike counts and labels of training (3,000), validation and real recordings."""
     liquid = Liquid(spec, draw(spec, seed))
     return {
-        name: (liquid.counts(spikes), labels) for name, (spikes, labels) in image_spikes(spec.steps, spec.inputs).items()
+        name: (liquid.counts(spikes), labels)
+        for name, (spikes, labels) in image_spikes(spec.steps, spec.inputs).items()
     }
 
 
@@ -157,8 +158,9 @@ def seen_figures(spec: AssociationSpec, seed: int) -> dict[str, float]:
 
 
 def figure(name: str, case: str, values: Sequence[float], method: str, words: str) -> Iterator[Metric]:
-    """Mean and standard deviation of several draws."""
-    for quantity, value in (("mean", np.mean(values)), ("std", np.std(values, ddof=1))):
+    """Mean and standard deviation of several values; of one, itself as the mean."""
+    spread = [("std", np.std(values, ddof=1))] if len(values) > 1 else []
+    for quantity, value in (("mean", np.mean(values)), *spread):
         yield record(
             f"{name}__{quantity}__case:{case}", round(float(value), 1), "%",
             f"{quantity} of {len(values)}: {method}", command=f"{COMMAND} {words}",
@@ -215,7 +217,9 @@ def anchored(
             length = np.linalg.norm(embeddings, axis=1, keepdims=True)
             unit = embeddings / np.where(length > 0, length, 1)
             anchors.append(
-                np.stack([unit[rng.choice(np.flatnonzero(labels == c), k, replace=False)].mean(axis=0) for c in classes])
+                np.stack(
+                    [unit[rng.choice(np.flatnonzero(labels == c), k, replace=False)].mean(axis=0) for c in classes]
+                )
             )
         results.append([
             retrieval(spec, found[1], test.labels[1],
@@ -231,7 +235,9 @@ ANCHORS = (1, 2, 5, 10)
 ANCHOR_DRAWS = 10
 
 
-def pair_figures(spec: AssociationSpec, seed: int, pair: tuple[int, int], rows: tuple[Rows, Rows, Rows]) -> dict[str, float]:
+def pair_figures(
+    spec: AssociationSpec, seed: int, pair: tuple[int, int], rows: tuple[Rows, Rows, Rows]
+) -> dict[str, float]:
     """Figures in % of a model that never saw two of the nine digits."""
     training, validation, test = parts_of(spec, seed, rows)
     seen = [digit for digit in DIGITS if digit not in pair]
@@ -248,8 +254,9 @@ def pair_figures(spec: AssociationSpec, seed: int, pair: tuple[int, int], rows: 
     result = {"a2i": 100 * unseen[0], "i2a": 100 * unseen[1]}
     result["chosen_on_test"] = 100 * max(value for _, value in looked)
     # all nine digits as candidates: how often an unseen word finds itself
-    clips_, images_ = trained.projections[1].embed(test.of(pair).counts[1]), trained.projections[0].embed(
-        test.of(DIGITS).counts[0]
+    clips_, images_ = (
+        trained.projections[1].embed(test.of(pair).counts[1]),
+        trained.projections[0].embed(test.of(DIGITS).counts[0]),
     )
     result["among_nine"] = 100 * retrieval(
         spec, clips_, test.of(pair).labels[1], as_entries(images_, spec), test.of(DIGITS).labels[0]
@@ -271,7 +278,11 @@ def write_pairs() -> None:
                  lambda p=pair, s=seed: pair_figures(spec, s, p, known_speakers()))
             for pair in pairs
         ])  # fmt: skip
-        print(seed, {key: round(float(np.mean([one[key] for one in by_draw[-1]])), 1) for key in by_draw[-1][0]}, flush=True)
+        print(
+            seed,
+            {key: round(float(np.mean([one[key] for one in by_draw[-1]])), 1) for key in by_draw[-1][0]},
+            flush=True,
+        )
     metrics: list[Metric] = []
     cases = {
         "all_36_pairs_epoch_by_validation": [one["a2i"] for draw in by_draw for one in draw],
@@ -298,7 +309,9 @@ def write_pairs() -> None:
             ("i2a", "image_to_audio", "seen query, clips as entries"),
         ):
             values = [float(np.mean([one[f"{key}_{k}"] for one in draw])) for draw in by_draw]
-            method = f"mean of 36 pairs of digits that training never saw, {k} labelled pairs of each, {words}, chance 50 %"
+            method = (
+                f"mean of 36 pairs of digits that training never saw, {k} labelled pairs of each, {words}, chance 50 %"
+            )
             anchors += figure(f"retrieval__{quantity}", f"k_{k}", values, method, "pairs")
     write_metrics(RESULTS / "lsm_anchors.json", anchors)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flows.common.journal import Journal
+from flows.learning.recorded_parts import ENCODING, STEP_US, Parts, clip_parts, event_parts
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.association.match import as_entries
 from sim.lsm_crossbar.association.model import TrainedAssociation
@@ -21,18 +21,9 @@ from sim.lsm_crossbar.association.spec import AssociationSpec
 from sim.lsm_crossbar.association.training import Samples, TrainedProjections, TrainingOptions, both_ways, fit
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.device import draw
-from sim.lsm_crossbar.recordings.audio import Cochlea, read_wav
-from sim.lsm_crossbar.recordings.event_camera import EventCamera, mnist_digits
-from sim.lsm_crossbar.recordings.events import ENCODINGS, encode_all, find_recordings, read_labels, read_recording
-from sim.lsm_crossbar.recordings.speech import find_speech, tidigits_like
+from sim.lsm_crossbar.recordings.audio import Cochlea
 
-__all__ = ["AssociationTraining", "Parts", "TrainedChip", "hold_out", "load_clips", "load_images", "train_association"]
-
-STEP_US = 6200
-"""Length of a step of events: 50 of them hold an N-MNIST recording."""
-ENCODING = ENCODINGS["pooled_3x3_split"]
-IMAGES = 2000
-"""Synthesised recordings to learn from where none are given; a quarter as many more for validation and for test."""
+__all__ = ["AssociationTraining", "TrainedChip", "train_association"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,79 +54,6 @@ class AssociationTraining:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Parts:
-    """Input spikes of one modality with labels, and the rows of training, validation and test."""
-
-    spikes: NDArray[np.bool_]
-    labels: IntArray
-    rows: tuple[IntArray, IntArray, IntArray]
-    source: str
-
-
-def hold_out(groups: NDArray[Any], seed: int) -> tuple[IntArray, IntArray, IntArray]:
-    """Rows of training, validation and test: about 70, 15 and 15 % of the groups, none of which is in two of them.
-
-    A group is a speaker where there are at least eight, else every sample is one of its own.
-    """
-    rng = np.random.default_rng(seed)
-    names = np.unique(groups)
-    if len(names) < 8:
-        groups, names = np.arange(len(groups)), np.arange(len(groups))
-    order = rng.permutation(names)
-    held = max(1, round(0.15 * len(order)))
-    test, validation = order[:held], order[held : 2 * held]
-    found = [np.flatnonzero(np.isin(groups, part)) for part in (order[2 * held :], validation, test)]
-    return found[0], found[1], found[2]
-
-
-def load_clips(training: AssociationTraining, cochlea: Cochlea) -> Parts:
-    """Clips of a folder, or of the shipped set; parted by speaker where names say who speaks.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        A folder or a file that cannot be read; the message names it.
-    """
-    spec = training.spec.audio
-    if training.clips is None:
-        spoken = tidigits_like()
-        if spoken.spikes.shape[1:] != (spec.steps, spec.inputs):
-            raise ValueError(
-                f"{spec.name}: the shipped clips have {spoken.spikes.shape[1]} steps of {spoken.spikes.shape[2]} "
-                f"channels, the spec {spec.steps} of {spec.inputs}: give a folder of WAV files (--clips)"
-            )
-        rows = hold_out(spoken.speakers, training.seed)
-        return Parts(spikes=spoken.spikes, labels=spoken.labels, rows=rows, source="TIDIGITS-like clips of espeak-ng")
-    files = find_speech(training.clips)
-    spikes = cochlea.all_spikes((read_wav(file.path) for file in files), spec.steps, spec.inputs)
-    rows = hold_out(np.array([file.speaker for file in files]), training.seed)
-    labels = np.array([file.label for file in files], np.int64)
-    return Parts(spikes=spikes, labels=labels, rows=rows, source=f"{len(files)} clips of {training.clips.name}")
-
-
-def load_images(training: AssociationTraining) -> Parts:
-    """Event recordings of a folder, or synthesised ones. Errors as `load_clips`."""
-    spec = training.spec.vision
-    if (training.events is None) != (training.labels is None):
-        raise ValueError("--events and --labels come together: recordings named by index, and a label for each")
-    if training.events is not None and training.labels is not None:
-        paths, table = find_recordings(training.events), read_labels(training.labels)
-        if missing := [index for index in table if index not in paths]:
-            raise FileNotFoundError(f"{training.events}: no recording of the index {missing[0]} of {training.labels}")
-        events = (read_recording(paths[index]) for index in table)
-        labels = np.array(list(table.values()), np.int64)
-        source = f"{len(labels)} recordings of {training.events.name}"
-    else:
-        digits = mnist_digits("rest")
-        order = np.random.default_rng((training.seed, 1)).permutation(len(digits))[: IMAGES * 3 // 2]
-        events = iter(EventCamera(seed=training.seed).record_all(digits.images[order]))
-        labels = digits.labels[order].astype(np.int64)
-        source = f"{len(labels)} N-MNIST-like recordings of MNIST digits"
-    spikes = encode_all(events, ENCODING, steps=spec.steps, step_us=STEP_US, inputs=spec.inputs)
-    return Parts(spikes=spikes, labels=labels, rows=hold_out(np.arange(len(labels)), training.seed), source=source)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedChip:
     """What `train_association` made.
 
@@ -160,6 +78,20 @@ class TrainedChip:
     entries: tuple[IntArray, IntArray]
     classes: tuple[int, ...]
 
+    @property
+    def label_array(self) -> IntArray:
+        """The class of each entry."""
+        return np.array(self.classes, np.int64)
+
+    def summary(self) -> dict[str, Any]:
+        """The figures, ready for JSON."""
+        (one, two), (first, second) = self.result.validation, self.test
+        return {
+            "spec": self.model.spec.name, "seeds": list(self.model.seeds), "classes": list(self.classes),
+            "validation": {"images_by_clips": one, "clips_by_images": two},
+            "test": {"images_by_clips": first, "clips_by_images": second}, "projections_sha256": self.model.sha256,
+        }  # fmt: skip
+
 
 def train_association(training: AssociationTraining, journal: Journal) -> TrainedChip:
     """Draw both macros, run the liquids, train and quantise the projections, and score them.
@@ -171,9 +103,9 @@ def train_association(training: AssociationTraining, journal: Journal) -> Traine
     """
     spec, cochlea = training.spec, Cochlea(channels=min(64, training.spec.audio.inputs))
     with journal.step("clips through the front end"):
-        heard = load_clips(training, cochlea)
+        heard = clip_parts(spec.audio, training.clips, cochlea, training.seed)
     with journal.step("event recordings"):
-        seen = load_images(training)
+        seen = event_parts(spec.vision, training.events, training.labels, training.seed)
     classes = training.classes or tuple(int(c) for c in np.intersect1d(heard.labels, seen.labels))
     if lacking := [c for c in classes if c not in heard.labels or c not in seen.labels]:
         raise ValueError(f"class {lacking[0]}: expected examples in both modalities")

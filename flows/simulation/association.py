@@ -1,4 +1,4 @@
-"""Native simulation of a whole association chip: events of both modalities in; embeddings, similarities, matches out."""
+"""Native simulation of a whole association chip: events of both modalities in; embeddings and matches out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from flows.designs.macro_image import macro_image
 from flows.simulation.native import NativeModel, Values, build_native
-from flows.stimulus.recordings import event_words
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.association.projection import Projection
 from sim.lsm_crossbar.association.registers import entry_writes, projection_writes
@@ -46,7 +45,7 @@ def chip_words(spec: AssociationSpec, queries: Sequence[tuple[int, npt.ArrayLike
         Spikes of any number of steps, shape (steps, inputs).
     """
     row_bits = max(crossbar.row_bits for crossbar in spec.crossbars)
-    parts = []
+    parts: list[npt.ArrayLike] = []
     for modality, spikes in queries:
         crossbar = spec.crossbars[modality]
         rows = np.asarray(spikes, bool)
@@ -54,7 +53,7 @@ def chip_words(spec: AssociationSpec, queries: Sequence[tuple[int, npt.ArrayLike
             parts += [np.flatnonzero(step) | modality << row_bits, [modality << row_bits | 1 << row_bits + 1]]
         if rows.ndim != 2 or rows.shape[1] != crossbar.inputs:
             raise ValueError(f"spikes: expected the shape (steps, {crossbar.inputs}), got {rows.shape}")
-    return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
+    return np.concatenate([np.asarray(part, np.int64) for part in parts]) if parts else np.zeros(0, np.int64)
 
 
 def load_writes(

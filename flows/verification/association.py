@@ -114,13 +114,11 @@ def make_segment(
     for modality in range(2):
         writes += setting_writes(spec, modality, thresholds[modality])
     one, two = (chip.match(modality, spikes[modality]) for modality in range(2))
-    return Segment(
-        name=name, writes=writes, words=chip_words(spec, _mixed(spec, spikes, rng)), used=used, want=(one, two)
-    )
+    return Segment(name=name, writes=writes, words=chip_words(spec, _mixed(spikes, rng)), used=used, want=(one, two))
 
 
 def _mixed(
-    spec: AssociationSpec, spikes: Sequence[npt.NDArray[np.bool_]], rng: np.random.Generator
+    spikes: Sequence[npt.NDArray[np.bool_]], rng: np.random.Generator
 ) -> list[tuple[int, npt.NDArray[np.bool_]]]:
     """Steps of both modalities in a random order, each modality's own kept."""
     left = [list(array.reshape(-1, 1, array.shape[2])) for array in spikes]
@@ -180,14 +178,15 @@ def difference(got: Looked, segment: Segment, spec: AssociationSpec) -> tuple[in
             return 1, f"{text}: expected match_found {int(entry >= 0)}"
         if entry >= 0 and (int(got.entries[number]), int(got.best[number])) != (entry, int(similar[entry])):
             return 1, (
-                f"{text}: expected entry {entry} with {similar[entry]}, got {got.entries[number]} with {got.best[number]}"
+                f"{text}: expected entry {entry} with {similar[entry]}, "
+                f"got {got.entries[number]} with {got.best[number]}"
             )
     if position != len(got.similarities):
         return 1, f"{where}: {len(got.similarities)} similarities came, expected {position}"
     return 0, ""
 
 
-def _status(spec: AssociationSpec, model: NativeModel, got: Looked) -> str:
+def _status(model: NativeModel, got: Looked) -> str:
     """Compare the status bytes of the match with the last one that was seen; empty if they are right."""
     data = [int(value) for value in model.run({"read_address": np.arange(32)})["read_data"]]
     if not len(got.modalities):
@@ -205,14 +204,18 @@ def _status(spec: AssociationSpec, model: NativeModel, got: Looked) -> str:
     return ""
 
 
-def make_stimulus(spec: AssociationSpec, conductances: Sequence[Conductances], seed: int, queries: int) -> list[Segment]:
+def make_stimulus(
+    spec: AssociationSpec, conductances: Sequence[Conductances], seed: int, queries: int
+) -> list[Segment]:
     """Segments with no entry, one, some and all of them, for each modality."""
     rng = np.random.default_rng(seed)
     most = spec.entries
     counts = [(most, most), (0, 1), (1, 0), (max(1, most - 1), min(most, spec.match_lanes + 1)), (most, most),
               (min(most, spec.match_lanes), most)]  # fmt: skip
     return [
-        make_segment(spec, conductances, rng, f"segment {number}, {used} entries", queries=queries, used=used, engine="numpy")
+        make_segment(
+            spec, conductances, rng, f"segment {number}, {used} entries", queries=queries, used=used, engine="numpy"
+        )
         for number, used in enumerate(counts)
     ]
 
@@ -244,7 +247,7 @@ def directed(spec: AssociationSpec, stimulus: Sequence[Segment], model: NativeMo
         failed, text = difference(got, segment, spec)
         if tally is not None:
             tally.add(sum(segment.samples), failed, text)
-        if text := text or _status(spec, model, got):
+        if text := text or _status(model, got):
             return text if text.startswith(segment.name) else f"{segment.name}: {text}"
     return ""
 
@@ -277,7 +280,12 @@ def check_directed(spec: AssociationSpec, seed: int, *, queries: int = 3) -> Che
 
 
 def check_volume(
-    bench: AssociationBench, conductances: Sequence[Conductances], seed: int, queries: int, *, advance: Advance | None = None
+    bench: AssociationBench,
+    conductances: Sequence[Conductances],
+    seed: int,
+    queries: int,
+    *,
+    advance: Advance | None = None,
 ) -> Check:
     """Compare hardware and golden model over at least `queries` random queries in several loads."""
     spec, rng, tally = bench.spec, np.random.default_rng(seed), Tally(advance)
@@ -360,10 +368,7 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
         raise ValueError(f"--recordings are those of one crossbar; {spec.name} has two")
     model = trained_association(spec, None if options.weights is None else str(options.weights))
     conductances: Sequence[Conductances]
-    if model is None:
-        conductances = [draw(crossbar, seed) for crossbar in spec.crossbars]
-    else:
-        conductances = model.conductances
+    conductances = [draw(crossbar, seed) for crossbar in spec.crossbars] if model is None else model.conductances
     run = VerificationRun(spec, seed, journal)
     if options.proofs:
         run.prove(proof_count(spec), lambda advance: check_proofs(spec, advance=advance))

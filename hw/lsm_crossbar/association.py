@@ -147,9 +147,7 @@ class Association(Component):
         projections, ready, status = [], [], []
         for number, (modality, crossbar) in enumerate(zip(MODALITIES, spec.crossbars, strict=True)):
             image = None if self._images is None else self._images[number]
-            liquid = place(
-                m, platform, modality, Crossbar, label=modality, spec=crossbar, image=image, cell=self._cell
-            )
+            liquid = place(m, platform, modality, Crossbar, label=modality, spec=crossbar, image=image, cell=self._cell)
             projection = place(
                 m, platform, f"{modality}_projection", Projection, label=modality, spec=spec,
                 score_width=crossbar.score_width,
@@ -185,9 +183,7 @@ class Association(Component):
             self.i_events.ready.eq(Mux(event.modality, ready[1], ready[0])),
             match.start.eq(start),
             match.bank.eq(vision.full),
-            match.used.eq(
-                settings.used.word_select(Mux(running, ~audio_runs, vision.full), spec.used_bits)
-            ),
+            match.used.eq(settings.used.word_select(Mux(running, ~audio_runs, vision.full), spec.used_bits)),
             vision.take.eq(match.match_valid & ~audio_runs),
             audio.take.eq(match.match_valid & audio_runs),
         ]
@@ -196,9 +192,7 @@ class Association(Component):
         with m.Elif(match.match_valid):
             m.d.sync += running.eq(0)
         if spec.binary:
-            m.d.comb += match.query.eq(
-                Mux(audio_runs, audio.embedding, vision.embedding)
-            )
+            m.d.comb += match.query.eq(Mux(audio_runs, audio.embedding, vision.embedding))
         else:
             m.d.comb += [
                 vision.read_index.eq(match.read_index),

@@ -119,8 +119,7 @@ class Match(Component):
     def __init__(self, *, spec: AssociationSpec):
         self._spec = spec
         super().__init__(
-            match_pins(spec)
-            | {"read_index": Out(dimension_bits(spec)), "component": In(signed(spec.embedding_bits))}
+            match_pins(spec) | {"read_index": Out(dimension_bits(spec)), "component": In(signed(spec.embedding_bits))}
         )
 
     def elaborate(self, platform: object) -> Module:

@@ -16,9 +16,9 @@ def dimension_bits(spec: AssociationSpec) -> int:
 class Projection(Component):
     """Activation, shift and saturation of scores, one per clock, into a buffer of one embedding.
 
-    A score becomes ``saturate(activation(score) >> shift)``, the shift towards minus infinity. One clock later it leaves
-    at `component` and stands in the buffer. After the last one of an embedding `full` rises and stays until `take`;
-    meanwhile no score may come.
+    A score becomes ``saturate(activation(score) >> shift)``, the shift towards minus infinity. One clock later it
+    leaves at `component` and stands in the buffer. After the last one of an embedding `full` rises and stays until
+    `take`; meanwhile no score may come.
 
     Throughput one score per clock, latency 1. Reset: empty, asynchronous.
 

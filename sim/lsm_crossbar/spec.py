@@ -577,7 +577,9 @@ N_MNIST = CrossbarSpec(
 Threshold and windows are chosen on validation (docs/results/lsm_accuracy.md); the paper counts spikes in one window.
 """
 
-N_TIDIGITS = CrossbarSpec(name="N_TIDIGITS", inputs=64, neurons=200, steps=129, outputs=11, threshold=26, leak=(-5,), windows=3)
+N_TIDIGITS = CrossbarSpec(
+    name="N_TIDIGITS", inputs=64, neurons=200, steps=129, outputs=11, threshold=26, leak=(-5,), windows=3
+)
 """Spoken digits of arXiv 2307.00771: 64 cochlea channels, decay 0.97 as 0.96875."""
 
 FULL_MACRO = CrossbarSpec(

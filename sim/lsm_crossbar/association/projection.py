@@ -30,7 +30,8 @@ def embed(scores: npt.ArrayLike, shift: int, spec: AssociationSpec) -> IntArray:
     if not 0 <= shift < 1 << SHIFT_BITS:
         raise ValueError(f"shift: expected 0 to {(1 << SHIFT_BITS) - 1}, got {shift}")
     shifted = spec.activation.integers(np.asarray(scores, np.int64)) >> shift
-    return np.clip(shifted, -spec.embedding_max - 1, spec.embedding_max)
+    found: IntArray = np.clip(shifted, -spec.embedding_max - 1, spec.embedding_max)
+    return found
 
 
 class Projection:
@@ -104,7 +105,9 @@ def quantise_projection(
     scale = top / largest if largest > 0 else 1.0
     readout = Readout(
         crossbar,
-        np.clip(np.rint(weights * scale), -top - 1, top).astype(np.int64).reshape(-1, crossbar.windows, crossbar.neurons),
+        np.clip(np.rint(weights * scale), -top - 1, top)
+        .astype(np.int64)
+        .reshape(-1, crossbar.windows, crossbar.neurons),
         np.clip(np.rint(bias * scale), -crossbar.bias_max - 1, crossbar.bias_max).astype(np.int64),
     )
     if spec.binary:

@@ -101,9 +101,7 @@ def entry_words(spec: AssociationSpec, entries: npt.ArrayLike) -> list[int]:
     """
     values = check_range(entries, -spec.embedding_max - 1, spec.embedding_max, "entry")
     if values.ndim != 2 or values.shape[1] != spec.dimensions or len(values) > spec.entries:
-        raise ValueError(
-            f"entries: expected the shape (up to {spec.entries}, {spec.dimensions}), got {values.shape}"
-        )
+        raise ValueError(f"entries: expected the shape (up to {spec.entries}, {spec.dimensions}), got {values.shape}")
     if spec.binary:
         return [_word(row, 1) for row in values]
     lanes = spec.match_lanes
@@ -119,7 +117,7 @@ def _word(values: IntArray, bits: int) -> int:
 
 
 def entry_writes(spec: AssociationSpec, modality: int, entries: npt.ArrayLike) -> list[tuple[int, int]]:
-    """Byte writes that store the entries of a modality, 0 first, and say how many there are; errors as `entry_words`."""
+    """Byte writes that store the entries of a modality, and say how many there are; errors as `entry_words`."""
     words = entry_words(spec, entries)
     first = modality * spec.memory_depth // 2
     size, stride = entry_bytes(spec), entry_stride(spec)
@@ -132,9 +130,7 @@ def entry_writes(spec: AssociationSpec, modality: int, entries: npt.ArrayLike) -
     field = next(f for f in association_registers(spec) if (f.name, f.index) == ("used", modality))
     return [
         *_in_part(spec, Part.ENTRIES, writes),
-        *_in_part(
-            spec, Part.SETTINGS, [(field.address + byte, used >> 8 * byte & 0xFF) for byte in range(field.size)]
-        ),
+        *_in_part(spec, Part.SETTINGS, [(field.address + byte, used >> 8 * byte & 0xFF) for byte in range(field.size)]),
     ]
 
 

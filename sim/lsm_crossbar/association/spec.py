@@ -49,19 +49,21 @@ class Activation(StrEnum):
             case Activation.RELU:
                 return np.maximum(scores, 0)
             case Activation.LEAKY:
-                return np.where(scores < 0, scores >> LEAK_SHIFT, scores)
+                return np.where(scores < 0, scores >> LEAK_SHIFT, scores).astype(np.int64)
             case _:
                 return scores
 
     def exact(self, scores: NDArray[Any]) -> NDArray[Any]:
         """The activation of real scores, for training."""
         below = {Activation.LINEAR: 1.0, Activation.RELU: 0.0, Activation.LEAKY: 2.0**-LEAK_SHIFT}[self]
-        return np.where(scores < 0, scores * scores.dtype.type(below), scores)
+        found: NDArray[Any] = np.where(scores < 0, scores * scores.dtype.type(below), scores)
+        return found
 
     def slope(self, scores: NDArray[Any]) -> NDArray[Any]:
         """Derivative of `exact`."""
         below = {Activation.LINEAR: 1.0, Activation.RELU: 0.0, Activation.LEAKY: 2.0**-LEAK_SHIFT}[self]
-        return np.where(scores < 0, scores.dtype.type(below), scores.dtype.type(1))
+        slope: NDArray[Any] = np.where(scores < 0, scores.dtype.type(below), scores.dtype.type(1))
+        return slope
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +191,9 @@ class AssociationSpec:
 
     def to_toml(self) -> str:
         """The spec as TOML text that `from_toml` reads back to an equal spec."""
-        own = [f"{f.name} = {toml_value(_plain(getattr(self, f.name)))}" for f in fields(self) if f.name not in MODALITIES]
+        own = [
+            f"{f.name} = {toml_value(_plain(getattr(self, f.name)))}" for f in fields(self) if f.name not in MODALITIES
+        ]
         parts = ["\n".join(own)]
         for modality, spec in zip(MODALITIES, self.crossbars, strict=True):
             parts.append(f"[{modality}]\n" + spec.to_toml().replace("[device]", f"[{modality}.device]"))

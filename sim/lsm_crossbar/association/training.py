@@ -278,7 +278,9 @@ def retrieval(
     return float(np.mean(entry_labels[best(similarities(queries, entries, spec))] == query_labels))
 
 
-def both_ways(spec: AssociationSpec, projections: tuple[Projection, Projection], samples: Samples) -> tuple[float, float]:
+def both_ways(
+    spec: AssociationSpec, projections: tuple[Projection, Projection], samples: Samples
+) -> tuple[float, float]:
     """`retrieval` of images by clips, and of clips by images, among all samples of the other modality."""
     images, clips = (p.embed(c) for p, c in zip(projections, samples.counts, strict=True))
     seen, heard = samples.labels

@@ -203,7 +203,8 @@ class Cochlea:
             means[:, channel] = (total[edges[1:]] - total[edges[:-1]]) / np.maximum(np.diff(edges), 1)
         means /= max(means.max(), np.finfo(float).tiny)
         compressed = np.log1p(self.compression * means) / np.log1p(self.compression)
-        return np.maximum(compressed - self.floor, 0)
+        levels: Float64 = np.maximum(compressed - self.floor, 0)
+        return levels
 
     def spikes(self, clip: Clip, steps: int) -> NDArray[np.bool_]:
         """Input spikes of one clip; shape (steps, channels).

@@ -18,6 +18,7 @@ networks", IEEE Trans. Neural Netw. Learn. Syst. 33 (2022) 2744 (SHD).
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import subprocess
@@ -49,8 +50,8 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 VOICES = tuple(
     f"{accent}+{voice}"
     for accent in ("en-us", "en-gb")
-    for voice in ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "klatt", "Andy", "Annie",
-                  "max", "steph", "linda", "Gene", "Denis", "Alex")
+    for voice in ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "klatt", "Andy",
+                  "Annie", "max", "steph", "linda", "Gene", "Denis", "Alex")
 )  # fmt: skip
 """Voices of espeak-ng that speak intelligible digits."""
 _BIN_S = 1e-3
@@ -212,8 +213,8 @@ def read_shd(path: Path, *, steps: int, channels: int = 64) -> SpokenSpikes:
         speakers = [str(int(speaker)) for speaker in _data(file, "extra/speaker")[()]]
         if not len(times) == len(units) == len(labels) == len(speakers):
             raise ValueError(
-                f"expected as many times, units, labels and speakers, got {len(times)}, {len(units)}, {len(labels)} and "
-                f"{len(speakers)}"
+                f"expected as many times, units, labels and speakers, got {len(times)}, {len(units)}, {len(labels)} "
+                f"and {len(speakers)}"
             )
         spikes = []
         for clip in range(len(labels)):
@@ -245,7 +246,7 @@ def _data(file: Any, name: str) -> Any:
 
 def _hdf5(path: Path, read: Callable[[Any], SpokenSpikes]) -> SpokenSpikes:
     try:
-        import h5py
+        h5py = importlib.import_module("h5py")
     except ModuleNotFoundError:
         raise ModuleNotFoundError(f"{path}: HDF5 files are read by the library h5py (extra files)") from None
     if not Path(path).is_file():
@@ -282,6 +283,15 @@ def synthesise_digits(
     program = shutil.which("espeak-ng")
     if program is None:
         raise FileNotFoundError("espeak-ng: no such program; it speaks the digits (Debian: apt install espeak-ng)")
+    # an unknown voice is not an error for espeak-ng: it takes another
+    languages, variants = (
+        _listed(program, "--voices", r"^ *\d+ +(\S+)"),
+        _listed(program, "--voices=variant", r"!v/(\S+)"),
+    )
+    for voice in voices:
+        language, _, variant = voice.partition("+")
+        if language not in languages or (variant and variant not in variants):
+            raise ValueError(f"espeak-ng has no voice {shown(voice)}")
     clips, labels, speakers = [], [], []
     with tempfile.TemporaryDirectory(prefix="liquidcal-speech-") as folder:
         file = Path(folder, "word.wav")
@@ -297,6 +307,12 @@ def synthesise_digits(
                     labels.append(label)
                     speakers.append(voice)
     return SpokenClips(clips=clips, labels=np.array(labels, np.int64), speakers=np.array(speakers, np.str_))
+
+
+def _listed(program: str, option: str, pattern: str) -> set[str]:
+    """What a pattern finds in a list of voices."""
+    run = subprocess.run([program, option], capture_output=True, text=True, timeout=60)
+    return set(re.findall(pattern, run.stdout, re.MULTILINE))
 
 
 def write_spoken(path: Path, spoken: SpokenSpikes) -> None:

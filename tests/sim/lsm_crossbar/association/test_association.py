@@ -62,7 +62,9 @@ def test_similarity_is_the_dot_product_and_the_lowest_of_equals_wins() -> None:
     queries, entries = (rng.integers(-16, 16, (n, SMALL.dimensions)) for n in (6, 9))
     entries[4] = entries[1]
     found = similarities(queries, entries, SMALL)
-    assert found.tolist() == [[sum(int(a) * int(b) for a, b in zip(q, e, strict=True)) for e in entries] for q in queries]
+    assert found.tolist() == [
+        [sum(int(a) * int(b) for a, b in zip(q, e, strict=True)) for e in entries] for q in queries
+    ]
     assert best(found).tolist() == [row.index(max(row)) for row in found.tolist()]
     # the largest similarity that there is, just fits
     widest = similarities(np.full((1, 5), -16), np.full((1, 5), -16), SMALL)[0, 0]
@@ -204,7 +206,9 @@ def test_loss_is_the_textbook_formula_and_its_gradient() -> None:
 def toy(n: int, seed: int) -> Samples:
     """Counts of both modalities for three classes that lines can tell apart."""
     rng = np.random.default_rng(seed)
-    centres = [np.random.default_rng(8 + m).uniform(0, 2.5, (3, c.windows, c.neurons)) for m, c in enumerate(SMALL.crossbars)]
+    centres = [
+        np.random.default_rng(8 + m).uniform(0, 2.5, (3, c.windows, c.neurons)) for m, c in enumerate(SMALL.crossbars)
+    ]
     labels = [rng.integers(0, 3, n), rng.integers(0, 3, n)]
     counts = [
         np.clip(np.rint(rng.normal(centre[label], 0.5)), 0, crossbar.count_max).astype(np.int64)
@@ -225,7 +229,9 @@ def test_training_brings_classes_together_and_is_repeatable() -> None:
         for a, b in zip(made.projections, again.projections, strict=True)
     )
     # with labels of one modality shuffled there is nothing to learn
-    wrong = Samples(counts=training.counts, labels=(training.labels[0], np.random.default_rng(9).permutation(training.labels[1])))
+    wrong = Samples(
+        counts=training.counts, labels=(training.labels[0], np.random.default_rng(9).permutation(training.labels[1]))
+    )
     assert max(both_ways(spec, fit(spec, wrong, wrong, options).projections, test)) < 0.7
 
 

@@ -133,8 +133,11 @@ def test_speech_folders_by_name_and_by_subfolder(tmp_path: Path) -> None:
     wavfile.write(tmp_path / "hello.wav", RATE, np.ones(10, np.int16))
     with pytest.raises(ValueError, match="hello.wav: expected a name LABEL_SPEAKER_TAKE.wav"):
         find_speech(tmp_path)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="found none"):
-        find_speech(tmp_path / "seven")
+        find_speech(tmp_path / "empty")
+    with pytest.raises(FileNotFoundError, match="expected a folder"):
+        find_speech(tmp_path / "none")
 
 
 def test_chunks_are_the_published_ones() -> None:
@@ -219,5 +222,7 @@ def test_synthesised_digits_are_those_that_ship() -> None:
     spikes = Cochlea().all_spikes(made.clips, 129)
     # another release of espeak-ng may speak a little differently
     assert np.mean(spikes != tidigits_like().spikes[:3]) < 0.1
-    with pytest.raises(ValueError, match="espeak-ng no-such-voice"):
+    with pytest.raises(ValueError, match="espeak-ng has no voice 'no-such-voice'"):
         synthesise_digits(["no-such-voice"], words=WORDS[:1])
+    with pytest.raises(ValueError, match=r"espeak-ng has no voice 'en-us\+nobody'"):
+        synthesise_digits(["en-us+nobody"], words=WORDS[:1])
