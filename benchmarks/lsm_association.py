@@ -191,7 +191,7 @@ def write_seen() -> None:
         print(name, {key: np.round([draw[key] for draw in draws], 1).tolist() for key in WAYS}, flush=True)
         for key, (quantity, method) in WAYS.items():
             metrics += figure(f"retrieval__{quantity}", name, [draw[key] for draw in draws], method, "seen")
-    write_metrics(RESULTS / "lsm_association.json", metrics)
+        write_metrics(RESULTS / "lsm_association.json", metrics)
 
 
 def anchored(

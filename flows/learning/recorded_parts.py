@@ -92,8 +92,10 @@ def clip_parts(spec: CrossbarSpec, folder: Path | None, cochlea: Cochlea, seed: 
                 f"{spec.name}: the shipped clips have {spoken.spikes.shape[1]} steps of {spoken.spikes.shape[2]} "
                 f"channels, the spec {spec.steps} of {spec.inputs}; give a folder of WAV files (--clips)"
             )
-        spikes, labels, speakers = spoken.spikes, spoken.labels, spoken.speakers
-        source = f"{len(labels)} TIDIGITS-like clips of {len(np.unique(speakers))} voices of espeak-ng"
+        spikes, labels = spoken.spikes, spoken.labels
+        # both accents of a voice are one speaker
+        speakers = np.array([voice.partition("+")[2] for voice in spoken.speakers.tolist()])
+        source = f"{len(labels)} TIDIGITS-like clips of {len(np.unique(speakers))} voices of espeak-ng in two accents"
     else:
         files = find_speech(folder)
         spikes = cochlea.all_spikes((read_wav(file.path) for file in files), spec.steps, spec.inputs)
