@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 _SETTLED_S = 60.0
 """Age from which an unlocked temporary file is nobody's: a younger one may be about to be locked."""
@@ -92,3 +97,12 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 def _about(path: Path, error: OSError) -> OSError:
     """The same error of the operating system, with the name that the user gave."""
     return OSError(error.errno, error.strerror, str(path))
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write a compressed ``.npz``, complete or not at all; the same arrays give the same bytes."""
+    with replacing(path, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            buffer = io.BytesIO()
+            np.save(buffer, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), buffer.getvalue())

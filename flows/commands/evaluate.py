@@ -124,8 +124,16 @@ def hgcal_encoder(
 
 @app.command("lsm_crossbar")
 def lsm_crossbar(
-    events: Annotated[Path, typer.Option(help="Folder of N-MNIST recordings named by index, k.bin or k.bs2.")],
-    labels: Annotated[Path, typer.Option(help="Label file, lines 'index label'; it says what is scored.")],
+    events: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of N-MNIST recordings named by index, k.bin or k.bs2; for a model that hears, of WAV files "
+            "LABEL_SPEAKER_TAKE.wav or LABEL/NAME.wav."
+        ),
+    ],
+    labels: Annotated[
+        Path | None, typer.Option(help="Label file, lines 'index label'; it says what is scored. Not of WAV files.")
+    ] = None,
     model: Annotated[str, typer.Option(help="Model file (.npz), or the name of a shipped one.")] = "n_mnist",
     from_first_event: Annotated[
         bool, typer.Option("--from-first-event", help="Count time from each recording's first event, not from 0.")

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from flows.commands import train_crossbar
 from flows.commands.options import AsJson, EncoderPreset
 from flows.commands.outputs import output_folder
 from flows.common.journal import Journal
@@ -29,10 +30,21 @@ class DecoderKind(StrEnum):
     PUBLISHED = "published"
 
 
+app = typer.Typer(
+    invoke_without_command=True,
+    no_args_is_help=True,
+    help="Train what a chip learns: a network, a readout, projections.",
+)
+app.command("lsm_crossbar")(train_crossbar.lsm_crossbar)
+app.command("association")(train_crossbar.association)
+
+
+@app.callback()
 def train(
+    context: typer.Context,
     out: Annotated[
-        Path, typer.Option("--out", callback=output_folder, help="Folder for the model, its card and the checkpoint.")
-    ],
+        Path | None, typer.Option("--out", help="Folder for the model, its card and the checkpoint.")
+    ] = None,
     preset: EncoderPreset = "ECON_T",
     elinks: Annotated[int, typer.Option(min=1, max=13, help="Output links: 3, 5, 7, 9 bits per latent on 2 to 5.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of showers, initial weights and batches.")] = 1,
@@ -101,6 +113,11 @@ def train(
     Writes PRESET_Nelinks.npz (weights and decoder) and its card .md into --out. An interrupted training leaves its
     checkpoint there; the same command with --resume goes on from it. Neither is replaced without --overwrite.
     """
+    if context.invoked_subcommand is not None:
+        return
+    if out is None:
+        raise typer.BadParameter("expected a folder for the model", param_hint="--out")
+    output_folder(out)
     from flows.learning.training import Training, run_training
 
     files = {}

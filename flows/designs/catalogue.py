@@ -8,6 +8,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from flows.designs.association import AssociationDesign
 from flows.designs.concentrator import ConcentratorDesign
 from flows.designs.crossbar import CrossbarDesign
 from flows.designs.design import DESIGN_FILE, Design
@@ -18,7 +19,9 @@ from sim.spec_file import load_preset, parse_toml
 
 __all__ = ["KINDS", "design", "encoder_spec", "load_design", "presets"]
 
-KINDS: dict[str, type[Design]] = {kind.kind: kind for kind in (EncoderDesign, CrossbarDesign, ConcentratorDesign)}
+KINDS: dict[str, type[Design]] = {
+    kind.kind: kind for kind in (EncoderDesign, ConcentratorDesign, AssociationDesign, CrossbarDesign)
+}
 """By the word that ``design.toml`` has for it. A new chip adds itself here, and changes no other chip's file."""
 
 

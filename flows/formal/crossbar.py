@@ -10,12 +10,10 @@ Formulas are written here as behavioural Verilog in arithmetic that is wide enou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 
-from amaranth.lib.wiring import Component
-
+from flows.formal.claim import Claim, cut, state_pins
 from flows.formal.solver import Proof, prove_always, prove_reset
-from flows.formal.state import CutState, cut_state
 from hw.common.export import to_rtlil
 from hw.lsm_crossbar.counter import CounterLane
 from hw.lsm_crossbar.crossbar import Crossbar
@@ -35,67 +33,9 @@ __all__ = [
 ]
 
 
-class _Claim:
-    """Text of a module `claim`: inputs, hardware under test, and what must hold."""
-
-    def __init__(self) -> None:
-        self.inputs: list[str] = []
-        self.body: list[str] = []
-        self.premises: list[str] = ["1'b1"]
-        self.claims: list[str] = []
-
-    def free(self, name: str, width: int, *, signed: bool = False) -> str:
-        """An input that may have any value."""
-        self.inputs.append(f"input {'signed ' if signed else ''}[{width - 1}:0] {name}")
-        return name
-
-    def wire(self, name: str, width: int, value: str = "", *, signed: bool = False) -> str:
-        """A wire."""
-        assign = f" = {value}" if value else ""
-        self.body.append(f"  wire {'signed ' if signed else ''}[{width - 1}:0] {name}{assign};")
-        return name
-
-    def state(self, design: CutState, now: str = "now_{}", next_: str = "next_{}") -> list[str]:
-        """An input and a wire for each register, of the names given; pins that put them to the hardware."""
-        for register, width in design.registers.items():
-            self.free(now.format(register), width)
-            self.wire(next_.format(register), width)
-        return _state_pins(design, {r: (now.format(r), next_.format(r)) for r in design.registers})
-
-    def place(self, design: CutState, name: str, pins: Sequence[str]) -> None:
-        """Instantiate hardware whose state was cut out."""
-        self.body.append(f"  {design.name} {name}({', '.join(pins)}, .clk(1'b0), .rst(1'b0));")
-
-    def text(self) -> str:
-        """The module."""
-        premises, claims = " &&\n    ".join(self.premises), " &&\n    ".join(self.claims)
-        return (
-            f"module claim({', '.join(self.inputs)}, output ok);\n"
-            + "\n".join(self.body)
-            + f"\n  wire legal = {premises};\n  assign ok = !legal || ({claims});\nendmodule\n"
-        )
-
-
-def _state_pins(design: CutState, nets: Mapping[str, tuple[str, str]]) -> list[str]:
-    """Pins of the state and the next state from the two nets of each register."""
-    pairs = [nets[register] for register in reversed(design.registers)]
-    return [
-        f".{port}({{{', '.join(pair[side] for pair in pairs)}}})" for side, port in enumerate(("state", "next_state"))
-    ]
-
-
-def _cut(component: Component, name: str) -> CutState:
-    """Hardware without its state; invariants start from 0, so every register must be reset to it."""
-    design = cut_state(component, name)
-    if set(design.resets) != {"0"}:
-        other = {bit for bit, reset in zip(design.bits, design.resets, strict=True) if reset != "0"}
-        raise ValueError(f"{name}: expected registers that are reset to 0, got others: {', '.join(sorted(other))}")
-    return design
-
-
-def _lane(claim: _Claim, spec: CrossbarSpec, neurons: int) -> str:
+def _lane(claim: Claim, spec: CrossbarSpec, neurons: int) -> str:
     """A lane of neurons whose state obeys the invariants, in the claim; returns its RTLIL."""
-    design = _cut(NeuronLane(spec=spec, neurons=neurons), "neuron_lane")
+    design = cut(NeuronLane(spec=spec, neurons=neurons), "neuron_lane")
     wide = spec.membrane_width + 10
     width, refractory = spec.membrane_width, max(spec.refractory_width, 1)
     for name in ("valid", "first_step", "first_batch", "fire"):
@@ -126,7 +66,7 @@ def _lane(claim: _Claim, spec: CrossbarSpec, neurons: int) -> str:
         expected |= {f"refractory_{i}": (f"r{i}", f"q{i}") for i in range(neurons)}
     if set(design.registers) != set(expected):
         raise ValueError(f"expected the registers {sorted(expected)} in a lane, got {sorted(design.registers)}")
-    claim.place(design, "dut", [*pins, *_state_pins(design, expected)])
+    claim.place(design, "dut", [*pins, *state_pins(design, expected)])
 
     def chosen(letter: str) -> str:
         text = f"{letter}0"
@@ -159,7 +99,7 @@ def prove_membrane(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     invariant, every threshold, and every difference of codes within D, up to `spec.batches_per_step` batches: what is
     stored equals the formula in arithmetic that cannot overflow, the spike too, and the invariant holds again.
     """
-    claim = _Claim()
+    claim = Claim()
     neurons = min(spec.columns_per_adc, spec.neurons)
     lane = _lane(claim, spec, neurons)
     rest, each = spec.membrane_rest_max, spec.adc_max
@@ -187,10 +127,10 @@ def prove_counter(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     Invariant after p steps of a window: count * (R + 1) <= p + refractory counter, with R = `spec.refractory_steps`.
     Neuron lane and counter lane together, every state within the invariant.
     """
-    claim = _Claim()
+    claim = Claim()
     neurons = min(spec.columns_per_adc, spec.neurons)
     lane = _lane(claim, spec, neurons)
-    counter = _cut(CounterLane(spec=spec, neurons=neurons), "counter_lane")
+    counter = cut(CounterLane(spec=spec, neurons=neurons), "counter_lane")
     width, gap = spec.count_width, spec.refractory_steps + 1
     pins = [".valid(valid && fire)", ".fresh(passed == 0)", ".spike(spike)", ".index(index)"]
     claim.free("passed", 17)
@@ -222,8 +162,8 @@ def prove_counter(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
 
 def prove_readout(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     """No score overflows: after n of the features it lies within the largest bias and n largest products of 0."""
-    claim = _Claim()
-    design = _cut(ReadoutLane(spec=spec), "readout_lane")
+    claim = Claim()
+    design = cut(ReadoutLane(spec=spec), "readout_lane")
     product, bias = spec.count_max * (spec.readout_weight_max + 1), spec.bias_max + 1
     claim.free("load", 1)
     claim.free("add", 1)
@@ -256,10 +196,10 @@ def prove_loaded(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     Two copies of the lanes hold different values and see the same inputs. In the first batch of a sample, and in the
     first step of a window, both give the same spike and store the same for the neuron that is served.
     """
-    claim = _Claim()
+    claim = Claim()
     neurons = min(spec.columns_per_adc, spec.neurons)
-    lane = _cut(NeuronLane(spec=spec, neurons=neurons), "neuron_lane")
-    counter = _cut(CounterLane(spec=spec, neurons=neurons), "counter_lane")
+    lane = cut(NeuronLane(spec=spec, neurons=neurons), "neuron_lane")
+    counter = cut(CounterLane(spec=spec, neurons=neurons), "counter_lane")
     claim.free("fire", 1)
     claim.free("spike", 1)
     claim.free("index", spec.select_bits)
@@ -294,8 +234,8 @@ def prove_row_driver(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     rows are left, the batch is not full and the columns are free, a row is set. By induction over clocks the rows that
     are set from a `start` on are the given ones, ascending.
     """
-    claim = _Claim()
-    design = _cut(RowDriver(spec=spec), "row_driver")
+    claim = Claim()
+    design = cut(RowDriver(spec=spec), "row_driver")
     state = design.registers
     size, limit = spec.used_rows, spec.rows_per_read
     groups = sorted((name for name in state if name.startswith("pending_")), key=lambda name: int(name[8:]))

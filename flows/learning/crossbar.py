@@ -14,7 +14,9 @@ import numpy as np
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.learning.readout_training import confusion_matrix
 from sim.lsm_crossbar.liquid import Liquid
+from sim.lsm_crossbar.recordings.audio import Clip, read_wav
 from sim.lsm_crossbar.recordings.events import Events, find_recordings, read_labels, read_recording
+from sim.lsm_crossbar.recordings.speech import find_speech
 
 __all__ = ["evaluate_crossbar"]
 
@@ -23,17 +25,18 @@ BLOCK = 500
 
 
 def evaluate_crossbar(
-    model: TrainedCrossbar, events: Path, labels: Path, *, from_first_event: bool = False
+    model: TrainedCrossbar, events: Path, labels: Path | None, *, from_first_event: bool = False
 ) -> dict[str, Any]:
-    """Score a model on recordings named by index, in exact chip arithmetic.
+    """Score a model on recordings, in exact chip arithmetic.
 
     Parameters
     ----------
     model : TrainedCrossbar
     events : Path
-        Folder with ``k.bin`` or ``k.bs2``.
-    labels : Path
-        Lines ``index label``. It says what is scored; recordings that it does not name are left out, and counted.
+        Folder with ``k.bin`` or ``k.bs2``; of a model that hears, WAV files as `find_speech` takes them.
+    labels : Path or None
+        Lines ``index label``. It says what is scored; recordings that it does not name are left out, and counted. None
+        of a model that hears: names of files say the label, and their order the index.
     from_first_event : bool, optional
         Time counts from the first event of each recording, as streams of a running camera need; else from the zero of
         the recording's own clock. Recordings that begin after the
@@ -56,7 +59,20 @@ def evaluate_crossbar(
     ValueError
         A recording or label file that cannot be read, or a label that is no class of the model.
     """
-    spec, table, paths = model.spec, read_labels(labels), find_recordings(events)
+    spec = model.spec
+    if model.hears and (labels is not None or from_first_event):
+        raise ValueError(
+            f"{spec.name} hears: the names of WAV files say their labels (no --labels, --from-first-event)"
+        )
+    if not model.hears and labels is None:
+        raise ValueError(f"{spec.name} sees: expected a label file (--labels)")
+    if labels is None:
+        files = find_speech(events)
+        table = {index: file.label for index, file in enumerate(files)}
+        paths = {index: file.path for index, file in enumerate(files)}
+        labels = events
+    else:
+        table, paths = read_labels(labels), find_recordings(events)
     for index, label in table.items():
         if label >= spec.outputs:
             raise ValueError(f"{labels}: index {index}: expected a label below {spec.outputs}, got {label}")
@@ -71,7 +87,9 @@ def evaluate_crossbar(
     totals = np.zeros(3)
     unseen: list[tuple[int, int]] = []
 
-    def read(index: int) -> Events:
+    def read(index: int) -> Events | Clip:
+        if model.hears:
+            return read_wav(paths[index])
         recording = read_recording(paths[index])
         if from_first_event:
             recording = recording.from_start()

@@ -18,6 +18,7 @@ from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.recordings.event_camera import EventCamera, mnist_digits
+from sim.lsm_crossbar.recordings.speech import tidigits_like
 from sim.lsm_crossbar.spec import CrossbarSpec
 from sim.lsm_crossbar.timing import Timing, sample_timing
 
@@ -86,6 +87,8 @@ def recorded_stimulus(
     for name, file in candidates.items():
         trained = TrainedCrossbar.load(file)
         if trained.spec == spec:
+            if trained.hears:
+                return _spoken_stimulus(trained, name, rng, streams, seed)
             digits = mnist_digits("first_thousand").take(rng.permutation(1000)[:streams])
             return CrossbarStimulus(
                 spec=spec, conductances=trained.conductances, readout=trained.readout,
@@ -102,6 +105,23 @@ def recorded_stimulus(
         readout=Readout(spec, rng.integers(-limit, limit + 1, shape), np.zeros(spec.outputs, np.int64)),
         spikes=rng.random((streams, spec.steps, spec.inputs)) < 0.05,
         source=f"{streams} samples of random spikes, 5 % of the inputs in each step, random readout, seed {seed}",
+    )  # fmt: skip
+
+
+def _spoken_stimulus(
+    trained: TrainedCrossbar, name: str, rng: np.random.Generator, streams: int, seed: int
+) -> CrossbarStimulus:
+    """Clips of the shipped TIDIGITS-like set, for a model that hears."""
+    spec, spoken = trained.spec, tidigits_like()
+    if spoken.spikes.shape[1:] != (spec.steps, spec.inputs):
+        raise ValueError(
+            f"{spec.name}: the shipped clips have {spoken.spikes.shape[1]} steps of {spoken.spikes.shape[2]} channels, "
+            f"the spec {spec.steps} of {spec.inputs}"
+        )
+    return CrossbarStimulus(
+        spec=spec, conductances=trained.conductances, readout=trained.readout,
+        spikes=spoken.spikes[rng.permutation(len(spoken.labels))[:streams]],
+        source=f"model {name or f'on the macro of seed {trained.seed}'}: {streams} TIDIGITS-like clips, seed {seed}",
     )  # fmt: skip
 
 

@@ -10,11 +10,8 @@ from flows.common.journal import Check, Journal
 from flows.formal.solver import Proof
 from flows.simulation.native import NativeModel
 from flows.verification.mutation import CampaignResult
-from flows.verification.result import Advance, VerificationReport
+from flows.verification.result import Advance, Named, VerificationReport
 from sim.fixed_point import IntArray
-from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
-from sim.hgcal_encoder.spec import EncoderSpec
-from sim.lsm_crossbar.spec import CrossbarSpec
 
 __all__ = ["Tally", "VerificationRun", "decoy_writes", "load_registers"]
 
@@ -59,14 +56,14 @@ class VerificationRun:
 
     Parameters
     ----------
-    spec : EncoderSpec, CrossbarSpec or ConcentratorSpec
+    spec : spec of the chip
     seed : int
         Seed of all random choices, for the report.
     journal : Journal
         Shows the steps as they run, and receives the checks.
     """
 
-    def __init__(self, spec: EncoderSpec | CrossbarSpec | ConcentratorSpec, seed: int, journal: Journal) -> None:
+    def __init__(self, spec: Named, seed: int, journal: Journal) -> None:
         self.spec, self.seed, self.journal = spec, seed, journal
         self._checks: list[Check] = []
         self._proofs: tuple[Proof, ...] = ()

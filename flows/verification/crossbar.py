@@ -277,6 +277,8 @@ def load_recordings(
     found = find_recordings(folder)
     paths = [found[index] for index in sorted(found)[:count]]
     if model is not None:
+        if not isinstance(model.encoding, Encoding):
+            raise ValueError(f"the model of {spec.name} hears; --recordings are those of an event camera")
         readout, encoding, step_us = model.readout, model.encoding, model.step_us
     else:
         readout = random_readout(spec, np.random.default_rng(seed))

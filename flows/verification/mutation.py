@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -203,7 +203,7 @@ def _kinds(module: RtlilModule, cell: Cell, used: set[str]) -> list[Kind]:
 
 
 def find_mutants(
-    modules: Mapping[str, RtlilModule], top: str, count: int, rng: np.random.Generator
+    modules: Mapping[str, RtlilModule], top: str, count: int, rng: np.random.Generator, skip: Collection[str] = ()
 ) -> tuple[Mutant, ...]:
     """Choose mutants at random, evenly over stages and, within a stage, over kinds.
 
@@ -217,8 +217,10 @@ def find_mutants(
         Mutants to choose; fewer if the design does not have as many.
     rng : Generator
         Source of all choices: the same state gives the same mutants.
+    skip : collection of str
+        Stages without mutants.
     """
-    stage_of = stages(modules, top)
+    stage_of = {name: stage for name, stage in stages(modules, top).items() if stage not in skip}
     pools: dict[str, dict[Kind, list[tuple[str, Cell]]]] = {}
     uses = {name: _used(modules[name]) for name in stage_of}
     for name, stage in stage_of.items():
@@ -556,6 +558,7 @@ def run_campaign(
     timeout_s: float = 900.0,
     prepare: Callable[[str], str] = str,
     plusarg: str = "",
+    skip: Collection[str] = (),
 ) -> CampaignResult:
     """Build all mutants at once and run the check on each.
 
@@ -583,6 +586,8 @@ def run_campaign(
         Last touch to the Verilog text before it is built, where memories are loaded from files.
     plusarg : str
         Argument of the simulation, as of `NativeModel`.
+    skip : collection of str
+        Stages without mutants: those that have a campaign of their own.
 
     Raises
     ------
@@ -590,7 +595,7 @@ def run_campaign(
         If the check fails without any mutant: then it would kill everything, and prove nothing.
     """
     modules = elaborate(rtlil, timeout_s)
-    mutants = find_mutants(modules, top, count, rng)
+    mutants = find_mutants(modules, top, count, rng, skip)
     verilog = prepare(schemata(modules, top, mutants, timeout_s))
     library, ports = build_native(verilog, top, clock=clock, mutants=True, timeout_s=timeout_s)
 

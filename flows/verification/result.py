@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from flows.common.journal import Check, Journal
 from flows.common.metrics import Metric, now
 from flows.formal.solver import Proof, Status
 from flows.tools.verilator import verilator_version
 from flows.verification import mutation
-from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
-from sim.hgcal_encoder.spec import EncoderSpec
-from sim.lsm_crossbar.spec import CrossbarSpec
 
-__all__ = ["KILL_RATE_GATE", "VerificationReport", "mutation_check", "proof_check", "verification_metrics"]
+__all__ = ["KILL_RATE_GATE", "Named", "VerificationReport", "mutation_check", "proof_check", "verification_metrics"]
 
 
 KILL_RATE_GATE = 0.95
@@ -23,11 +21,19 @@ KILL_RATE_GATE = 0.95
 Advance = Callable[[int], None]
 
 
+class Named(Protocol):
+    """The spec of any chip, as far as checks ask for it."""
+
+    @property
+    def name(self) -> str:
+        """Name of the design."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class VerificationReport:
     """All checks of one spec, with the seed that repeats them."""
 
-    spec: EncoderSpec | CrossbarSpec | ConcentratorSpec
+    spec: Named
     seed: int
     checks: tuple[Check, ...]
     campaign: mutation.CampaignResult | None

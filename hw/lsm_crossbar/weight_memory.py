@@ -10,7 +10,7 @@ from hw.common.black_box import BlackBox
 from sim.lsm_crossbar.registers import weight_bytes
 from sim.lsm_crossbar.spec import CrossbarSpec
 
-__all__ = ["WeightMemory", "WeightMemoryBox", "weight_pins"]
+__all__ = ["WeightMemory", "WeightMemoryBox", "loaded_memory", "weight_pins"]
 
 
 def weight_pins(spec: CrossbarSpec) -> dict[str, Any]:
@@ -59,20 +59,23 @@ class WeightMemory(Component):
         super().__init__(weight_pins(spec))
 
     def elaborate(self, _platform: object) -> Module:
-        spec = self._spec
-        m = Module()
-        count = weight_bytes(spec)
-        m.submodules.memory = memory = Memory(shape=8 * count, depth=spec.features, init=[])
-        write, read = memory.write_port(granularity=8), memory.read_port()
-        m.d.comb += [
-            read.addr.eq(self.read_address),
-            read.en.eq(self.read_enable),
-            self.read_data.eq(read.data),
-            write.addr.eq(self.write_address),
-            write.data.eq(self.write_data.replicate(count)),
-            write.en.eq(self.write_bytes),
-        ]
-        return m
+        return loaded_memory(self, bytes_=weight_bytes(self._spec), depth=self._spec.features)
+
+
+def loaded_memory(pins: Any, *, bytes_: int, depth: int) -> Module:
+    """Inside of a memory with the pins of `WeightMemory`, for `depth` words of `bytes_` bytes."""
+    m = Module()
+    m.submodules.memory = memory = Memory(shape=8 * bytes_, depth=depth, init=[])
+    write, read = memory.write_port(granularity=8), memory.read_port()
+    m.d.comb += [
+        read.addr.eq(pins.read_address),
+        read.en.eq(pins.read_enable),
+        pins.read_data.eq(read.data),
+        write.addr.eq(pins.write_address),
+        write.data.eq(pins.write_data.replicate(bytes_)),
+        write.en.eq(pins.write_bytes),
+    ]
+    return m
 
 
 class WeightMemoryBox(BlackBox):

@@ -538,15 +538,19 @@ class CrossbarSpec:
         ValueError
             If the text is not TOML, or a field is missing, unknown or illegal.
         """
-        table = parse_toml(text)
+        return cls.from_table(parse_toml(text))
+
+    @classmethod
+    def from_table(cls, table: dict[str, Any]) -> CrossbarSpec:
+        """The spec in a table of a TOML file; errors as in `from_toml`."""
         _known(table, cls, "")
-        device = table.pop("device", {})
+        device = table.get("device", {})
         if not isinstance(device, dict):
             raise ValueError(f"device: expected a table [device], got {shown(device)}")
         _known(device, DeviceParameters, "device.")
         device = {key: None if value == "none" else value for key, value in device.items()}
         try:
-            return cls(**table, device=DeviceParameters(**device))
+            return cls(**(table | {"device": DeviceParameters(**device)}))
         except TypeError as error:
             raise ValueError(f"not a crossbar spec: {shown(error, quoted=False)}") from None
 
@@ -568,7 +572,9 @@ N_MNIST = CrossbarSpec(
 Threshold and windows are chosen on validation (docs/results/lsm_accuracy.md); the paper counts spikes in one window.
 """
 
-N_TIDIGITS = CrossbarSpec(name="N_TIDIGITS", inputs=64, neurons=200, steps=129, outputs=11, threshold=26, leak=(-5,))
+N_TIDIGITS = CrossbarSpec(
+    name="N_TIDIGITS", inputs=64, neurons=200, steps=129, outputs=11, threshold=26, leak=(-5,), windows=3
+)
 """Spoken digits of arXiv 2307.00771: 64 cochlea channels, decay 0.97 as 0.96875."""
 
 FULL_MACRO = CrossbarSpec(

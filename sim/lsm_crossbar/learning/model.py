@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,18 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.engine import Engine
-from sim.files import replacing
+from sim.files import write_arrays
 from sim.fixed_point import IntArray
 from sim.foreign_files import read_npz
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.readout import Readout
-from sim.lsm_crossbar.recordings.events import ENCODINGS, Encoding, Events, encode_all
+from sim.lsm_crossbar.recordings.audio import Cochlea
+from sim.lsm_crossbar.recordings.events import ENCODINGS, Encoding, encode_all
 from sim.lsm_crossbar.spec import CrossbarSpec
 from sim.messages import shown
 
-__all__ = ["TrainedCrossbar", "shipped_models"]
+__all__ = [
+    "TrainedCrossbar", "shipped_models", "stored_integer", "stored_integers", "stored_text",
+]  # fmt: skip
 
 Stored = Mapping[str, NDArray[Any]]
 
@@ -47,10 +48,10 @@ class TrainedCrossbar:
         Seed of the macro.
     conductances_sha256 : str
         Hash of the conductance image that the readout was trained on.
-    encoding : Encoding
-        Which events drive which word line; one of `ENCODINGS`.
+    encoding : Encoding or Cochlea
+        Of event recordings which events drive which word line, one of `ENCODINGS`; of sound the front end.
     step_us : int
-        Length of a time step.
+        Length of a time step of events; 0 for sound, whose front end knows its own.
     readout : Readout
 
     Raises
@@ -62,12 +63,12 @@ class TrainedCrossbar:
     spec: CrossbarSpec
     seed: int
     conductances_sha256: str
-    encoding: Encoding
+    encoding: Encoding | Cochlea
     step_us: int
     readout: Readout
 
     def __post_init__(self) -> None:
-        if ENCODINGS.get(self.encoding.name) != self.encoding:
+        if isinstance(self.encoding, Encoding) and ENCODINGS.get(self.encoding.name) != self.encoding:
             raise ValueError(f"encoding: expected one of {', '.join(ENCODINGS)}, got {self.encoding.name!r}")
         if self.encoding.inputs > self.spec.inputs:
             raise ValueError(
@@ -92,12 +93,19 @@ class TrainedCrossbar:
             )
         return image
 
-    def spikes(self, recordings: Iterable[Events]) -> NDArray[np.bool_]:
-        """Input spikes of recordings; shape (n, steps, inputs)."""
+    @property
+    def hears(self) -> bool:
+        """Whether its input is sound."""
+        return isinstance(self.encoding, Cochlea)
+
+    def spikes(self, recordings: Iterable[Any]) -> NDArray[np.bool_]:
+        """Input spikes of recordings, `Events` or `Clip`s; shape (n, steps, inputs)."""
         spec = self.spec
+        if isinstance(self.encoding, Cochlea):
+            return self.encoding.all_spikes(recordings, spec.steps, spec.inputs)
         return encode_all(recordings, self.encoding, steps=spec.steps, step_us=self.step_us, inputs=spec.inputs)
 
-    def classify(self, recordings: Iterable[Events], engine: Engine | str = Engine.NUMBA) -> IntArray:
+    def classify(self, recordings: Iterable[Any], engine: Engine | str = Engine.NUMBA) -> IntArray:
         """Class of each recording, in exact chip arithmetic; shape (n,)."""
         liquid = Liquid(self.spec, self.conductances, engine)
         return self.readout.classify(liquid.counts(self.spikes(recordings)))
@@ -108,16 +116,12 @@ class TrainedCrossbar:
             "spec": np.array(self.spec.to_toml()),
             "seed": np.array(self.seed),
             "conductances_sha256": np.array(self.conductances_sha256),
-            "encoding": np.array(self.encoding.name),
+            "encoding": np.array(self.encoding.to_json() if isinstance(self.encoding, Cochlea) else self.encoding.name),
             "step_us": np.array(self.step_us),
             "weights": self.readout.weights.astype(np.int16),
             "bias": self.readout.bias.astype(np.int64),
         }
-        with replacing(path, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, array in arrays.items():
-                buffer = io.BytesIO()
-                np.save(buffer, array, allow_pickle=False)
-                archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), buffer.getvalue())
+        write_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: Path | str) -> TrainedCrossbar:
@@ -142,17 +146,18 @@ class TrainedCrossbar:
         if missing := [name for name in _FIELDS if name not in stored]:
             raise ValueError(f"{file}: not a model of the crossbar: {', '.join(missing)} missing")
         try:
-            spec = CrossbarSpec.from_toml(_text(stored, "spec"))
-            encoding = _text(stored, "encoding")
-            if encoding not in ENCODINGS:
-                raise ValueError(f"encoding: expected one of {', '.join(ENCODINGS)}, got {shown(encoding)}")
+            spec = CrossbarSpec.from_toml(stored_text(stored, "spec"))
+            text = stored_text(stored, "encoding")
+            encoding = Cochlea.from_json(text) if text.startswith("{") else ENCODINGS.get(text)
+            if encoding is None:
+                raise ValueError(f"encoding: expected one of {', '.join(ENCODINGS)}, got {shown(text)}")
             return cls(
                 spec=spec,
-                seed=_integer(stored, "seed", 0),
-                conductances_sha256=_text(stored, "conductances_sha256"),
-                encoding=ENCODINGS[encoding],
-                step_us=_integer(stored, "step_us", 1),
-                readout=Readout(spec, _integers(stored, "weights"), _integers(stored, "bias")),
+                seed=stored_integer(stored, "seed", 0),
+                conductances_sha256=stored_text(stored, "conductances_sha256"),
+                encoding=encoding,
+                step_us=stored_integer(stored, "step_us", 0 if isinstance(encoding, Cochlea) else 1),
+                readout=Readout(spec, stored_integers(stored, "weights"), stored_integers(stored, "bias")),
             )
         except (ValueError, TypeError) as error:
             raise ValueError(f"{file}: {error}") from None
@@ -165,13 +170,15 @@ class TrainedCrossbar:
         return digest.hexdigest()
 
 
-def _text(stored: Stored, name: str) -> str:
+def stored_text(stored: Stored, name: str) -> str:
+    """One text of a model file. Raises ValueError if it is anything else."""
     if stored[name].dtype.kind != "U" or stored[name].ndim:
         raise ValueError(f"{name}: expected one text, got {_kind(stored[name])}")
     return str(stored[name])
 
 
-def _integer(stored: Stored, name: str, low: int) -> int:
+def stored_integer(stored: Stored, name: str, low: int) -> int:
+    """One integer, at least `low`, of a model file. Raises ValueError if it is anything else."""
     if stored[name].dtype.kind not in "iu" or stored[name].ndim:
         raise ValueError(f"{name}: expected one integer, got {_kind(stored[name])}")
     value = int(stored[name])
@@ -180,7 +187,8 @@ def _integer(stored: Stored, name: str, low: int) -> int:
     return value
 
 
-def _integers(stored: Stored, name: str) -> NDArray[Any]:
+def stored_integers(stored: Stored, name: str) -> NDArray[Any]:
+    """An array of integers of a model file. Raises ValueError if it is anything else."""
     if stored[name].dtype.kind not in "iu":
         raise ValueError(f"{name}: expected integers, got {_kind(stored[name])}")
     return stored[name]

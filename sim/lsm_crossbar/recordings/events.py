@@ -5,6 +5,7 @@ A recording is a list of events (`Events`): column, row, polarity and time of ea
 - N-MNIST (``.bin``, ``.bs2``): five bytes per event, bits 39-32 column, 31-24 row, 23 polarity (1 = ON),
   22-0 time in us, most significant byte first;
 - AEDAT 2.0 and 3.1 (``.aedat``), and AEDAT 4 (``.aedat4``) through the library `aedat`;
+- DAT (``.dat``), EVT 2.0 and EVT 3.0 (``.raw``), see `sim.lsm_crossbar.recordings.event_files`;
 - NumPy containers (``.npz``, ``.npy``).
 
 An `Encoding` says which part of the sensor drives which word line of the crossbar; `encode` cuts time into steps and
@@ -33,6 +34,7 @@ from numpy.typing import NDArray
 
 from sim.files import replacing
 from sim.foreign_files import read_npy, read_npz
+from sim.lsm_crossbar.recordings.event_files import read_dat, read_raw
 from sim.messages import shown
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "read_labels",
     "read_nmnist",
     "read_numpy",
+    "read_prophesee",
     "read_recording",
     "write_nmnist",
 ]
@@ -133,7 +136,7 @@ def read_recording(path: Path, *, sensor: tuple[int, int] = NMNIST_SENSOR) -> Ev
     Parameters
     ----------
     path : Path
-        ``.bin``, ``.bs2``, ``.aedat``, ``.aedat4``, ``.npz`` or ``.npy``.
+        ``.bin``, ``.bs2``, ``.aedat``, ``.aedat4``, ``.npz``, ``.npy``, ``.dat`` or ``.raw``.
     sensor : tuple of int
         Columns and rows; events outside are an error.
 
@@ -152,6 +155,8 @@ def read_recording(path: Path, *, sensor: tuple[int, int] = NMNIST_SENSOR) -> Ev
         ".aedat4": read_aedat,
         ".npz": read_numpy,
         ".npy": read_numpy,
+        ".dat": read_prophesee,
+        ".raw": read_prophesee,
     }
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -202,13 +207,14 @@ def write_nmnist(path: Path, events: Events) -> None:
 def read_numpy(path: Path, *, sensor: tuple[int, int] = NMNIST_SENSOR) -> Events:
     """Read a NumPy container.
 
-    ``.npz`` holds arrays ``x``, ``y``, ``t`` (us) and ``p`` (0 or 1); ``.npy`` is a structured array with fields of
-    these names, or a table of four columns x, y, t, p.
+    ``.npz`` holds arrays ``x``, ``y``, ``t`` (us) and ``p`` (0 or 1, or -1 and 1); ``.npy`` is a structured array with
+    fields of these names, or a table of four columns x, y, t, p.
 
     Raises
     ------
     ValueError
-        Not such a container, a polarity other than 0 and 1, an event outside the sensor, or times that descend.
+        Not such a container, a polarity other than 0 and 1, or -1 and 1, an event outside the sensor, or times that
+        descend.
     """
     path = Path(path)
     columns = _columns(path)
@@ -221,9 +227,12 @@ def read_numpy(path: Path, *, sensor: tuple[int, int] = NMNIST_SENSOR) -> Events
         bad = np.flatnonzero(~(whole & (np.abs(column.astype(np.float64)) < _MOST)))
         if bad.size:
             raise ValueError(f"{path}: event {bad[0]}: {name}: expected a whole number, got {column[bad[0]]}")
-    bad = np.flatnonzero((columns["p"] != 0) & (columns["p"] != 1))
+    # some write OFF as 0, others as -1; a file with both means something else
+    lowest = -1 if (columns["p"].astype(np.float64) == -1).any() else 0
+    bad = np.flatnonzero((columns["p"].astype(np.float64) != lowest) & (columns["p"].astype(np.float64) != 1))
     if bad.size:
-        raise ValueError(f"{path}: event {bad[0]}: polarity must be 0 or 1, got {columns['p'][bad[0]]}")
+        expected = "-1 or 1, as other events have it" if lowest else "0 or 1"
+        raise ValueError(f"{path}: event {bad[0]}: polarity must be {expected}, got {columns['p'][bad[0]]}")
     x, y, on, t_us = (columns[name].astype(np.int64) for name in "xypt")
     return _events(path, x, y, on, t_us, sensor)
 
@@ -245,6 +254,13 @@ def _columns(path: Path) -> Mapping[str, NDArray[Any]]:
         found = shown(", ".join(names), quoted=False)
         raise ValueError(f"{path}: expected arrays x, y, t and p, {', '.join(missing)} missing (found {found})")
     return {name: arrays[name] for name in "xytp"}
+
+
+def read_prophesee(path: Path, *, sensor: tuple[int, int] = NMNIST_SENSOR) -> Events:
+    """Read a DAT or RAW file. Errors as the readers of `sim.lsm_crossbar.recordings.event_files`, and as `Events`."""
+    path = Path(path)
+    x, y, on, t_us = (read_dat if path.suffix.lower() == ".dat" else read_raw)(path)
+    return _events(path, x, y, on, t_us, sensor)
 
 
 def read_aedat(path: Path, *, sensor: tuple[int, int] = NMNIST_SENSOR) -> Events:

@@ -334,7 +334,7 @@ def test_a_clock_too_many_changes_nothing(gated: NetlistEngine) -> None:
     """Nothing is written or wrong: a gate that opens stores what is stored."""
     gates = gated.transient_nets["clock gates"]
     cells = library_or_skip("nangate45").cells
-    count = {kind: 0 for kind in ("latch", "clock_gate")}
+    count = dict.fromkeys(("latch", "clock_gate"), 0)
     for group in gated.chip.netlist.groups.values():
         if (kind := cells[group.type].kind) in count:
             count[kind] += len(group.cells)

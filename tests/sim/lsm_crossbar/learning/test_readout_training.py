@@ -23,6 +23,7 @@ from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.recordings.event_camera import EventCamera, mnist_digits
 from sim.lsm_crossbar.recordings.events import ENCODINGS, Encoding
+from sim.lsm_crossbar.recordings.speech import tidigits_like
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 SPEC = CrossbarSpec(
@@ -236,3 +237,17 @@ def test_shipped_model_on_synthesised_digits() -> None:
     counts = Liquid(model.spec, model.conductances).counts(model.spikes(events))
     assert np.mean(np.random.default_rng(0).permutation(classes) == digits.labels) < 0.5
     assert 0.02 < counts.sum() / (40 * 200 * 50) < 0.3
+
+
+def test_shipped_model_that_hears() -> None:
+    """The shipped readout on the shipped clips, by the chip's integers; its card says the same hashes."""
+    model = TrainedCrossbar.load("n_tidigits")
+    spoken = tidigits_like()
+    assert model.hears
+    few = np.arange(0, 484, 11)  # every eleventh clip, all by other voices, is the same word: take a diagonal
+    few = few + np.arange(len(few)) % 11
+    counts = Liquid(model.spec, model.conductances).counts(spoken.spikes[few])
+    assert np.mean(model.readout.classify(counts) == spoken.labels[few]) > 0.9
+    card = shipped_models()["n_tidigits"].with_suffix(".md").read_text()
+    assert model.sha256 in card
+    assert model.conductances_sha256 in card

@@ -1,0 +1,128 @@
+"""Labelled recordings in three parts, as input spikes: training, validation and test; for every chip with liquids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.fixed_point import IntArray
+from sim.lsm_crossbar.recordings.audio import Cochlea, read_wav
+from sim.lsm_crossbar.recordings.event_camera import EventCamera, mnist_digits
+from sim.lsm_crossbar.recordings.events import ENCODINGS, encode_all, find_recordings, read_labels, read_recording
+from sim.lsm_crossbar.recordings.speech import find_speech, tidigits_like
+from sim.lsm_crossbar.spec import CrossbarSpec
+
+__all__ = ["ENCODING", "STEP_US", "Parts", "clip_parts", "event_parts", "hold_out"]
+
+STEP_US = 6200
+"""Length of a step of events: 50 of them hold an N-MNIST recording."""
+ENCODING = ENCODINGS["pooled_3x3_split"]
+SYNTHESISED = 1500
+"""Synthesised recordings where none are given."""
+HELD = 0.15
+"""Share of the groups for validation, and as many for test."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Parts:
+    """Input spikes with labels, and the rows of training, validation and test.
+
+    Attributes
+    ----------
+    spikes : ndarray of bool, shape (n, steps, inputs)
+    labels : ndarray of int64, shape (n,)
+    rows : tuple of ndarray of int64
+    source : str
+        What the recordings are, in words.
+    parted_by : str
+        ``speaker``, where no speaker is in two parts, or ``recording``.
+    """
+
+    spikes: NDArray[np.bool_]
+    labels: IntArray
+    rows: tuple[IntArray, IntArray, IntArray]
+    source: str
+    parted_by: str
+
+
+LEAST_GROUPS = 8
+"""Speakers from which on a set is parted by speaker."""
+
+
+def hold_out(groups: NDArray[Any], seed: int) -> tuple[tuple[IntArray, IntArray, IntArray], bool]:
+    """Rows of training, validation and test, and whether no group is in two of them.
+
+    With fewer than `LEAST_GROUPS` groups every sample is one of its own.
+
+    Raises
+    ------
+    ValueError
+        Fewer than three samples.
+    """
+    if len(groups) < 3:
+        raise ValueError(f"expected three or more recordings, for training, validation and test, got {len(groups)}")
+    rng = np.random.default_rng(seed)
+    names = np.unique(groups)
+    apart = len(names) >= LEAST_GROUPS
+    if not apart:
+        groups, names = np.arange(len(groups)), np.arange(len(groups))
+    order = rng.permutation(names)
+    held = max(1, round(HELD * len(order)))
+    test, validation = order[:held], order[held : 2 * held]
+    found = [np.flatnonzero(np.isin(groups, part)) for part in (order[2 * held :], validation, test)]
+    return (found[0], found[1], found[2]), apart
+
+
+def clip_parts(spec: CrossbarSpec, folder: Path | None, cochlea: Cochlea, seed: int) -> Parts:
+    """Clips of a folder, or of the shipped set where there is none; parted by speaker where names say who speaks.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        A folder or a file that cannot be read; the message names it.
+    """
+    if folder is None:
+        spoken = tidigits_like()
+        if spoken.spikes.shape[1] != spec.steps or spoken.spikes.shape[2] != spec.inputs:
+            raise ValueError(
+                f"{spec.name}: the shipped clips have {spoken.spikes.shape[1]} steps of {spoken.spikes.shape[2]} "
+                f"channels, the spec {spec.steps} of {spec.inputs}; give a folder of WAV files (--clips)"
+            )
+        spikes, labels = spoken.spikes, spoken.labels
+        # both accents of a voice are one speaker
+        speakers = np.array([voice.partition("+")[2] for voice in spoken.speakers.tolist()])
+        source = f"{len(labels)} TIDIGITS-like clips of {len(np.unique(speakers))} voices of espeak-ng in two accents"
+    else:
+        files = find_speech(folder)
+        spikes = cochlea.all_spikes((read_wav(file.path) for file in files), spec.steps, spec.inputs)
+        labels = np.array([file.label for file in files], np.int64)
+        speakers = np.array([file.speaker for file in files])
+        source = f"{len(files)} clips of {folder.name}"
+    rows, apart = hold_out(speakers, seed)
+    return Parts(spikes=spikes, labels=labels, rows=rows, source=source, parted_by="speaker" if apart else "recording")
+
+
+def event_parts(spec: CrossbarSpec, folder: Path | None, labels_file: Path | None, seed: int) -> Parts:
+    """Event recordings of a folder, or synthesised ones where there is none. Errors as `clip_parts`."""
+    if (folder is None) != (labels_file is None):
+        raise ValueError("--events and --labels come together: recordings named by index, and a label for each")
+    if folder is not None and labels_file is not None:
+        paths, table = find_recordings(folder), read_labels(labels_file)
+        if missing := [index for index in table if index not in paths]:
+            raise FileNotFoundError(f"{folder}: no recording of the index {missing[0]} of {labels_file}")
+        events = [read_recording(paths[index]) for index in table]
+        labels = np.array(list(table.values()), np.int64)
+        source = f"{len(labels)} recordings of {folder.name}"
+    else:
+        digits = mnist_digits("rest")
+        order = np.random.default_rng((seed, 1)).permutation(len(digits))[:SYNTHESISED]
+        events = EventCamera(seed=seed).record_all(digits.images[order])
+        labels = digits.labels[order].astype(np.int64)
+        source = f"{len(labels)} N-MNIST-like recordings of MNIST digits"
+    spikes = encode_all(events, ENCODING, steps=spec.steps, step_us=STEP_US, inputs=spec.inputs)
+    rows, _ = hold_out(np.arange(len(labels)), seed)
+    return Parts(spikes=spikes, labels=labels, rows=rows, source=source, parted_by="recording")

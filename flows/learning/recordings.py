@@ -1,0 +1,141 @@
+"""Training of one crossbar's readout on labelled recordings, of events or of sound, as one step.
+
+What ``liquidcal train lsm_crossbar`` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flows.common.journal import Journal
+from flows.learning.recorded_parts import ENCODING, STEP_US, Parts, clip_parts, event_parts
+from sim.lsm_crossbar.learning.model import TrainedCrossbar
+from sim.lsm_crossbar.learning.readout_training import Candidate, accuracy, confusion_matrix, train
+from sim.lsm_crossbar.liquid import Liquid
+from sim.lsm_crossbar.macro_model.device import draw
+from sim.lsm_crossbar.recordings.audio import Cochlea
+from sim.lsm_crossbar.spec import CrossbarSpec
+
+__all__ = ["RecordingsTraining", "TrainedReadoutModel", "train_on_recordings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingsTraining:
+    """What is trained on what.
+
+    Attributes
+    ----------
+    spec : CrossbarSpec
+    seed : int
+        Of the macro and the parting of the data.
+    clips : Path or None
+        Folder of WAV files; None, and no events: the shipped TIDIGITS-like set.
+    events, labels : Path or None
+        Folder of recordings named by index and their label file, instead of sound.
+    """
+
+    spec: CrossbarSpec
+    seed: int = 0
+    clips: Path | None = None
+    events: Path | None = None
+    labels: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedReadoutModel:
+    """What `train_on_recordings` made.
+
+    Attributes
+    ----------
+    model : TrainedCrossbar
+    chosen : Candidate
+        Method, penalty and accuracy on validation.
+    test_accuracy : float
+        On the test part, looked at once.
+    samples : tuple of int
+        Of training, validation and test.
+    card : str
+    """
+
+    model: TrainedCrossbar
+    chosen: Candidate
+    test_accuracy: float
+    samples: tuple[int, int, int]
+    card: str
+
+    def summary(self) -> dict[str, Any]:
+        """The figures, ready for JSON."""
+        return {
+            "spec": self.model.spec.name, "seed": self.model.seed, "method": self.chosen.method,
+            "penalty": self.chosen.penalty, "validation_accuracy": self.chosen.validation_accuracy,
+            "test_accuracy": self.test_accuracy, "samples": list(self.samples), "readout_sha256": self.model.sha256,
+        }  # fmt: skip
+
+
+def train_on_recordings(training: RecordingsTraining, journal: Journal) -> TrainedReadoutModel:
+    """Draw the macro, run the liquid, train and choose the readout, and score it.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Data that cannot be read, both kinds of them, or a label that is no class of the spec.
+    """
+    spec, cochlea = training.spec, Cochlea(channels=min(64, training.spec.inputs))
+    if training.clips is not None and training.events is not None:
+        raise ValueError("expected recordings of events (--events) or of sound (--clips), got both")
+    sound = training.events is None and training.labels is None
+    with journal.step("recordings"):
+        parts: Parts
+        if sound:
+            parts = clip_parts(spec, training.clips, cochlea, training.seed)
+        else:
+            parts = event_parts(spec, training.events, training.labels, training.seed)
+    if (worst := int(parts.labels.max())) >= spec.outputs:
+        raise ValueError(f"label {worst}: {spec.name} has classes 0 to {spec.outputs - 1}")
+    image = draw(spec, training.seed)
+    with journal.step("liquid"):
+        counts = Liquid(spec, image).counts(parts.spikes)
+    learn, check, test = parts.rows
+    with journal.step("readout"):
+        found = train(spec, counts[learn], parts.labels[learn], counts[check], parts.labels[check], methods=("ridge",))
+    model = TrainedCrossbar(
+        spec=spec, seed=training.seed, conductances_sha256=image.sha256, encoding=cochlea if sound else ENCODING,
+        step_us=0 if sound else STEP_US, readout=found.readout,
+    )  # fmt: skip
+    score = accuracy(found.readout, counts[test], parts.labels[test])
+    matrix = confusion_matrix(parts.labels[test], found.readout.classify(counts[test]), spec.outputs)
+    error = float(np.sqrt(score * (1 - score) / len(test)))
+    chosen = found.chosen
+    card = f"""# {spec.name.lower()}
+
+Readout of `{spec.name}`: {spec.neurons} neurons, {spec.windows} counting windows, {spec.outputs} classes, weights of
+{spec.readout_weight_bits} bits.
+
+| | |
+|---|---|
+| spec | stored in the file |
+| seed of the macro | {training.seed} |
+| sha256 of its conductance image | `{image.sha256}` |
+| sha256 of the readout | `{model.sha256}` |
+| input | {f"front end of {cochlea.channels} gammatone channels, {spec.steps} steps" if sound else ENCODING.name} |
+| recordings | {parts.source}; {len(learn)} for training, {len(check)} for validation, {len(test)} for test |
+| parted by | {parts.parted_by} |
+| accuracy on validation | {100 * chosen.validation_accuracy:.1f} % ({chosen.method}, penalty {chosen.penalty:g}) |
+| accuracy on test, looked at once | {100 * score:.1f} +- {100 * error:.1f} % |
+
+Method and penalty are chosen on validation, and the chosen readout is trained once more on training and validation
+together. The conductance image is not stored: it is drawn again from the seed, and its hash must agree.
+
+Confusion matrix of the test part (row: label, column: class):
+
+```
+{chr(10).join(" ".join(f"{n:3d}" for n in row) for row in matrix)}
+```
+"""
+    return TrainedReadoutModel(
+        model=model, chosen=chosen, test_accuracy=score, samples=(len(learn), len(check), len(test)), card=card
+    )

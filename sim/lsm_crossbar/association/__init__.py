@@ -1,0 +1,1 @@
+"""Association of two liquids: projections into one space, matching against stored embeddings, anchors, training."""
