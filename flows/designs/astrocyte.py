@@ -35,8 +35,6 @@ class AstrocyteDesign(Design):
     mark: ClassVar = "astrocyte_weight"
     rooms: ClassVar = {
         "verification": "flows.verification.astrocyte",
-        "report": "flows.report.astrocyte",
-        "demo": "flows.steps.astrocyte_demo",
     }
     crossings: ClassVar = 2_000
     crossings_in_flow: ClassVar = 500

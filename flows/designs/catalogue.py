@@ -9,6 +9,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from flows.designs.astrocyte import AstrocyteDesign
 from flows.designs.crossbar import CrossbarDesign
 from flows.designs.design import DESIGN_FILE, Design
 from flows.designs.encoder import EncoderDesign
@@ -16,7 +17,7 @@ from sim.spec_file import load_preset
 
 __all__ = ["KINDS", "design", "load_design", "presets"]
 
-KINDS: dict[str, type[Design]] = {kind.kind: kind for kind in (EncoderDesign, CrossbarDesign)}
+KINDS: dict[str, type[Design]] = {kind.kind: kind for kind in (EncoderDesign, CrossbarDesign, AstrocyteDesign)}
 """By the word that ``design.toml`` has for it. A new chip adds itself here, and changes no other chip's file."""
 
 

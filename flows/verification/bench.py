@@ -11,6 +11,7 @@ from flows.formal.solver import Proof
 from flows.simulation.native import NativeModel
 from flows.verification.mutation import CampaignResult
 from flows.verification.result import Advance, VerificationReport
+from sim.astrocyte_liquid.spec import AstrocyteSpec
 from sim.fixed_point import IntArray
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.lsm_crossbar.spec import CrossbarSpec
@@ -58,14 +59,14 @@ class VerificationRun:
 
     Parameters
     ----------
-    spec : EncoderSpec or CrossbarSpec
+    spec : EncoderSpec, CrossbarSpec or AstrocyteSpec
     seed : int
         Seed of all random choices, for the report.
     journal : Journal
         Shows the steps as they run, and receives the checks.
     """
 
-    def __init__(self, spec: EncoderSpec | CrossbarSpec, seed: int, journal: Journal) -> None:
+    def __init__(self, spec: EncoderSpec | CrossbarSpec | AstrocyteSpec, seed: int, journal: Journal) -> None:
         self.spec, self.seed, self.journal = spec, seed, journal
         self._checks: list[Check] = []
         self._proofs: tuple[Proof, ...] = ()

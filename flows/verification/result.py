@@ -10,6 +10,7 @@ from flows.common.metrics import Metric, now
 from flows.formal.solver import Proof, Status
 from flows.tools.verilator import verilator_version
 from flows.verification import mutation
+from sim.astrocyte_liquid.spec import AstrocyteSpec
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.lsm_crossbar.spec import CrossbarSpec
 
@@ -26,7 +27,7 @@ Advance = Callable[[int], None]
 class VerificationReport:
     """All checks of one spec, with the seed that repeats them."""
 
-    spec: EncoderSpec | CrossbarSpec
+    spec: EncoderSpec | CrossbarSpec | AstrocyteSpec
     seed: int
     checks: tuple[Check, ...]
     campaign: mutation.CampaignResult | None

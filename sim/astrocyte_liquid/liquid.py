@@ -101,27 +101,31 @@ class Liquid:
         self.weights = weights.astype(kind)
         self.trace = np.zeros(self.spec.sources, kind)
 
-    def initialise(self, events: Events, *, start: int = 0) -> IntArray:
+    def initialise(self, events: Events, *, spikes: bool = False) -> tuple[IntArray, npt.NDArray[np.uint8]]:
         """Tune the stored weights: samples one after another, weights and traces carried on, rates never fade.
 
         Parameters
         ----------
         events : ndarray of uint8, shape (n, steps, inputs)
-        start : int
-            Number of the first sample, for messages.
+        spikes : bool
+            Keep the spikes of every step.
 
         Returns
         -------
-        ndarray of int64, shape (n, neurons)
-            Spike counts.
+        counts : ndarray of int64, shape (n, neurons)
+        spikes : ndarray of uint8, shape (n, steps, neurons)
+            Empty, shape (n, 0, neurons), unless asked for.
         """
         self._check(events)
-        counts = np.zeros((len(events), self.spec.neurons), np.int64)
+        n, neurons = len(events), self.spec.neurons
+        counts = np.zeros((n, neurons), np.int64)
+        kept = np.zeros((n, events.shape[1] if spikes else 0, neurons), np.uint8)
         for number, sample in enumerate(events):
             _, self.weights, self.trace, _ = self._one(
-                sample, self.weights, self.trace, counts[number], plastic=True, fades=False, spikes=None
-            )
-        return counts
+                sample, self.weights, self.trace, counts[number], plastic=True, fades=False,
+                spikes=kept[number] if spikes else None,
+            )  # fmt: skip
+        return counts, kept
 
     def run(self, events: Events, *, plastic: bool = True, spikes: bool = False) -> Activity:
         """Samples that each start from the stored weights; where they are `plastic`, rates fade.
