@@ -136,7 +136,9 @@ def _idx(path: Path, axes: int) -> NDArray[np.uint8]:
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path}: {shown(error, quoted=False)}") from None
     if len(content) < 4 + 4 * axes or content[:4] != bytes((0, 0, 8, axes)):
-        raise ValueError(f"{path}: expected an IDX file of bytes with {axes} axes, got it to begin with {content[:4]!r}")
+        raise ValueError(
+            f"{path}: expected an IDX file of bytes with {axes} axes, got it to begin with {content[:4]!r}"
+        )
     shape = tuple(np.frombuffer(content, ">u4", axes, 4).tolist())
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
     if len(values) != int(np.prod(shape, dtype=object)):
@@ -149,4 +151,4 @@ def _digits(images: NDArray[np.generic], labels: NDArray[np.generic], where: str
         raise ValueError(f"{where}: expected images (n, 28, 28) of bytes, got {images.shape} of {images.dtype}")
     if labels.shape != (len(images),) or (len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) <= 9):
         raise ValueError(f"{where}: expected a label 0 to 9 for each of {len(images)} images, got {labels.shape}")
-    return Digits(images=images, labels=labels.astype(np.uint8))
+    return Digits(images=images.astype(np.uint8), labels=labels.astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Health of a liquid from its activity and its weights alone: separation, fading memory, spectral radius, branching factor.
+"""Health of a liquid from its activity and weights: separation, fading memory, spectral radius, branching factor.
 
 Functions take plain arrays, so that any liquid can be judged.
 
@@ -119,7 +119,7 @@ def branching_factor(
     ----------
     spikes : array_like of 0 and 1, shape (n, steps, neurons)
     connected : array_like of bool, shape (neurons, neurons)
-        Connections, to and from as in `recurrent_weights`.
+        Connections, to and from.
     window : int
         Steps before and after.
     edge : int

@@ -35,6 +35,8 @@ class AstrocyteDesign(Design):
     mark: ClassVar = "astrocyte_weight"
     rooms: ClassVar = {
         "verification": "flows.verification.astrocyte",
+        "report": "flows.report.astrocyte",
+        "demo": "flows.steps.astrocyte_demo",
     }
     crossings: ClassVar = 2_000
     crossings_in_flow: ClassVar = 500
@@ -81,6 +83,8 @@ class AstrocyteDesign(Design):
             if model.spec != self.spec:
                 raise ValueError(f"{options.weights} was trained for another spec than {self.spec.name}")
             if options.seed not in (None, model.seed):
-                raise ValueError(f"{options.weights} is of the network of seed {model.seed}, --seed says {options.seed}")
+                raise ValueError(
+                    f"{options.weights} is of the network of seed {model.seed}, --seed says {options.seed}"
+                )
         with journal.step(f"{self.spec.name}: Amaranth to Verilog"):
             return generate(self.spec, folder, model=model, seed=options.seed)

@@ -55,7 +55,9 @@ def prove_synapse(spec: AstrocyteSpec, timeout_s: float = 120.0) -> Proof:
     gate += _signed("gain", width, f"{{{width - spec.potentiation_bits}'b0, potentiation}}")
     gate += _signed("total", width, "inhibitory ? wide - gain + loss : wide + gain - loss")
     gate += _signed("low", width, f"excitatory ? 0 : -{limit}") + _signed("high", width, f"inhibitory ? 0 : {limit}")
-    gate += "  assign exact = (excitatory && inhibitory) || changed == (total < low ? low : total > high ? high : total);\n"
+    gate += (
+        "  assign exact = (excitatory && inhibitory) || changed == (total < low ? low : total > high ? high : total);\n"
+    )
     return prove_claims(
         f"{spec.name}_synapse", "a changed weight is the formula's, within the limits of its class", inputs, ["exact"],
         gate, [to_rtlil(Synapse(spec=spec), "synapse")], timeout_s=timeout_s,
@@ -83,7 +85,8 @@ def prove_neuron(spec: AstrocyteSpec, timeout_s: float = 300.0) -> Proof:
     gate += _signed("i", wide, "fresh ? 0 : $signed(current)")
     gate += _signed("v", wide, "fresh || old_fired ? 0 : old_membrane")
     gate += "  wire fired = old_fired && !fresh;\n"
-    gate += f"  wire [15:0] r = fresh ? 0 : old_refractory;\n  wire [15:0] blocked = fired ? {spec.refractory_steps} : r == 0 ? 0 : r - 1;\n"
+    gate += "  wire [15:0] r = fresh ? 0 : old_refractory;\n"
+    gate += f"  wire [15:0] blocked = fired ? {spec.refractory_steps} : r == 0 ? 0 : r - 1;\n"
     gate += "  wire [31:0] x = fresh && !keep_trace ? 0 : old_trace;\n"
     gate += f"  wire [31:0] sum = x + (fired ? {spec.trace_step_code} : 0);\n"
     gate += "  wire [31:0] decayed = sum - ((3 * sum + 16) >> 5);\n"
@@ -97,7 +100,8 @@ def prove_neuron(spec: AstrocyteSpec, timeout_s: float = 300.0) -> Proof:
     below = most - ((3 * most + 16) >> 5)
     current = spec.current_max
     legal = [
-        "valid", f"old_refractory <= {spec.refractory_steps}", f"old_trace <= (old_refractory == {spec.refractory_steps} ? {most} : {below})",
+        "valid", f"old_refractory <= {spec.refractory_steps}",
+        f"old_trace <= (old_refractory == {spec.refractory_steps} ? {most} : {below})",
         "(!old_fired || old_refractory == 0)", f"$signed(current) <= {current}", f"$signed(current) >= -{current}",
     ]  # fmt: skip
     added = spec.fan_in_max * spec.weight_code_max
@@ -108,7 +112,8 @@ def prove_neuron(spec: AstrocyteSpec, timeout_s: float = 300.0) -> Proof:
         f"new_count == ((fresh ? 0 : old_count) + fired) % {1 << spec.count_width}",
     ]  # fmt: skip
     kept = [
-        f"new_trace <= (new_refractory == {spec.refractory_steps} ? {most} : {below})", f"left + {added} <= {current}", f"left - {added} >= -{current}",
+        f"new_trace <= (new_refractory == {spec.refractory_steps} ? {most} : {below})",
+        f"left + {added} <= {current}", f"left - {added} >= -{current}",
         "(!new_fired || new_refractory == 0)",
     ]  # fmt: skip
     gate += f"  wire legal = {' && '.join(legal)};\n"

@@ -17,10 +17,10 @@ from amaranth.lib.wiring import Component
 from flows.formal.solver import Proof, prove_always, prove_reset
 from flows.formal.state import CutState, cut_state
 from hw.common.export import to_rtlil
+from hw.common.readout import ReadoutLane
 from hw.lsm_crossbar.counter import CounterLane
 from hw.lsm_crossbar.crossbar import Crossbar
 from hw.lsm_crossbar.neuron import NeuronLane
-from hw.common.readout import ReadoutLane
 from hw.lsm_crossbar.row_driver import RowDriver
 from sim.lsm_crossbar.spec import CrossbarSpec
 

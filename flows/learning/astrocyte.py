@@ -54,7 +54,7 @@ class LiquidTraining:
 
 
 def held_out(folder: Path | None) -> tuple[Digits, Digits]:
-    """Digits to train on, and digits to score: MNIST's own split, or of those that ship the last `HELD_OUT` shuffled."""
+    """Digits to train on, and digits to score: MNIST's own split, or of those that ship `HELD_OUT` held out."""
     if folder is not None:
         return read_digits(folder)
     digits = mnist_digits()
@@ -102,9 +102,7 @@ def train_liquid(
     labels = learned.labels.astype(np.int64)
     liquid = Liquid(draw(spec, training.seed), Arithmetic.CHIP)
     with journal.step(f"{spec.name}: tuned on {training.snapshots:,} snapshots", training.snapshots) as advance:
-        initialise(
-            liquid, probability[rows], training.snapshots, training.seed, checkpoint=checkpoint, advance=advance
-        )
+        initialise(liquid, probability[rows], training.snapshots, training.seed, checkpoint=checkpoint, advance=advance)
     counts = []
     with journal.step(f"{spec.name}: spikes of {training.training + training.validation:,} images") as advance:
         for part in (rows, chosen_by):

@@ -40,7 +40,7 @@ def _tuning(data: dict[str, Any], facts: dict[str, Any]) -> list[Section]:
     ]  # fmt: skip
     return [
         Section(
-            title="Tuned to the edge of chaos",
+            title="Tuned by its astrocyte",
             lead=(
                 f"{facts['snapshots']:,} short samples tune all {facts['synapses']:,} weights. The astrocyte compares "
                 "spikes of the liquid with spikes of its input, and depresses synapses where the liquid fires more."
@@ -53,18 +53,20 @@ def _tuning(data: dict[str, Any], facts: dict[str, Any]) -> list[Section]:
                 ),
                 Picture(
                     markup=bars_svg([
-                        (f"{when} tuning", facts[when]["branching_factor"], f"{facts[when]['branching_factor']:.2f}")
+                        (f"{when} tuning", facts[when]["radius"], f"{facts[when]['radius']:.2f}")
                         for when in ("before", "after")
                     ]),
-                    caption="Branching factor: spikes that follow a spike over spikes that led to it. At 1 activity "
-                    "neither dies nor explodes.",
+                    caption="Spectral radius of the recurrent weights in thresholds: above 1 activity can sustain "
+                    "itself, far below it dies at once.",
                 ),
             ),
             tables=(table(["", ">before", ">after"], rows),),
             notes=(
-                f"{facts['right_percent']:.1f} % of {facts['tested']:,} digits right after {facts['trained']:,} "
-                "training digits, in the chip's integers: a small liquid on pooled digits, no benchmark.",
+                (
+                    f"{facts['right_percent']:.1f} % of {facts['tested']:,} digits right after {facts['trained']:,} "
+                    "training digits, in the chip's integers: a small liquid on pooled digits, no benchmark."
+                ),
             ),
-            tiles=(Tile(value=f"{facts['after']['branching_factor']:.2f}", label="branching factor after tuning"),),
+            tiles=(Tile(value=f"{facts['after']['radius']:.2f}", label="spectral radius after tuning"),),
         )
     ]  # fmt: skip

@@ -22,7 +22,16 @@ from sim.astrocyte_liquid.registers import (
 from sim.astrocyte_liquid.spec import AstrocyteSpec
 from sim.fixed_point import IntArray
 
-__all__ = ["STROBES", "AstrocyteBench", "Played", "astrocyte_verilog", "event_words", "load", "play_events", "read_weights"]
+__all__ = [
+    "STROBES",
+    "AstrocyteBench",
+    "Played",
+    "astrocyte_verilog",
+    "event_words",
+    "load",
+    "play_events",
+    "read_weights",
+]
 
 STROBES = ("spike_valid", "step_valid", "count_valid", "score_valid", "class_valid")
 """Outputs that say that another one is to be read, or that a step has ended."""

@@ -7,6 +7,7 @@ kernel; never from hardware.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -266,7 +267,7 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
     with journal.step(f"{spec.name}: Amaranth to Verilog to simulator"):
         AstrocyteBench(spec, astrocyte_verilog(spec))
     with journal.step(f"{spec.name}: samples in all modes") as advance:
-        chosen = {} if model is None else {
+        chosen: dict[str, Any] = {} if model is None else {
             "network": model.network, "weights": model.weights, "readout": model.readout,
         }  # fmt: skip
         check = check_volume(spec, seed, steps, **chosen, advance=advance)

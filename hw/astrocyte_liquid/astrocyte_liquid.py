@@ -160,7 +160,11 @@ class AstrocyteLiquid(Component):
         m.d.sync += [of_weight.eq(self.read_enable & (read_region == Region.WEIGHTS)), shown_lane.eq(read_lane)]
         status = Cat(sequencer.running, readout.class_index)
         m.d.sync += self.read_data.eq(
-            Mux(of_weight, one_of([one.host_word for one in lanes], [shown_lane == n for n in range(spec.lanes)]), status)
+            Mux(
+                of_weight,
+                one_of([one.host_word for one in lanes], [shown_lane == n for n in range(spec.lanes)]),
+                status,
+            )
         )
 
         # --- steps ------------------------------------------------------------------------------------------------

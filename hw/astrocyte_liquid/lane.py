@@ -10,7 +10,7 @@ from hw.astrocyte_liquid.input import group_bits
 from hw.astrocyte_liquid.memory import Memory, MemoryBox
 from hw.astrocyte_liquid.neuron import Neuron, effect_layout, local_bits, potentiation_layout, state_layout
 from hw.astrocyte_liquid.queue import Queue
-from hw.astrocyte_liquid.walker import Walker, address_bits, incoming_layout, range_layout, weight_layout
+from hw.astrocyte_liquid.walker import Walker, incoming_layout, range_layout, weight_layout
 from hw.common.hierarchy import place
 from sim.astrocyte_liquid.registers import Region, index_bits
 from sim.astrocyte_liquid.spec import AstrocyteSpec

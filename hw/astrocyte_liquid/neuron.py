@@ -152,7 +152,9 @@ class Neuron(Component):
         m.d.comb += [
             self.fires.eq(new.fired),
             self.effect.fired.eq(new.fired),
-            self.effect.depression.eq(rounded((self.depression_rate >> spec.rate_guard) * new.trace, spec.change_shift)),
+            self.effect.depression.eq(
+                rounded((self.depression_rate >> spec.rate_guard) * new.trace, spec.change_shift)
+            ),
             self.potentiation.fired.eq(new.fired),
             self.potentiation.potentiation.eq(
                 rounded((self.potentiation_rate >> spec.rate_guard) * new.trace, spec.change_shift)

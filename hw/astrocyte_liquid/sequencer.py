@@ -114,16 +114,14 @@ class Sequencer(Component):
         ]
         m.d.sync += pause.eq(0)
         with m.Switch(state):
-            with m.Case(_State.WAIT):
-                with m.If(self.closed):
-                    m.d.sync += [state.eq(Mux(self.fresh & self.restores, _State.RESTORE, _State.WALK)), started.eq(0)]
+            with m.Case(_State.WAIT), m.If(self.closed):
+                m.d.sync += [state.eq(Mux(self.fresh & self.restores, _State.RESTORE, _State.WALK)), started.eq(0)]
             with m.Case(_State.RESTORE):
                 m.d.sync += started.eq(1)
                 with m.If(started & ~self.busy):
                     m.d.sync += state.eq(_State.WALK)
-            with m.Case(_State.WALK):
-                with m.If(~self.spike & ~self.busy):
-                    m.d.sync += [state.eq(_State.RATES), self.group.eq(0)]
+            with m.Case(_State.WALK), m.If(~self.spike & ~self.busy):
+                m.d.sync += [state.eq(_State.RATES), self.group.eq(0)]
             with m.Case(_State.RATES):
                 # the rates are there when the first neuron reaches the multipliers
                 m.d.sync += state.eq(_State.SWEEP)
@@ -138,7 +136,6 @@ class Sequencer(Component):
                         step.eq(Mux(last, 0, step + 1)),
                         state.eq(Mux(last, _State.READ, _State.WAIT)),
                     ]
-            with m.Case(_State.READ):
-                with m.If(self.read_out):
-                    m.d.sync += state.eq(_State.WAIT)
+            with m.Case(_State.READ), m.If(self.read_out):
+                m.d.sync += state.eq(_State.WAIT)
         return m

@@ -5,8 +5,8 @@ from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.enum import Enum
 from amaranth.lib.wiring import Component, In, Out
 
-from hw.astrocyte_liquid.neuron import effect_layout, local_bits, potentiation_layout
 from hw.astrocyte_liquid.input import group_bits
+from hw.astrocyte_liquid.neuron import effect_layout, local_bits, potentiation_layout
 from hw.astrocyte_liquid.synapse import Synapse
 from hw.common.hierarchy import place
 from sim.astrocyte_liquid.spec import AstrocyteSpec

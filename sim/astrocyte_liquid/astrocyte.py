@@ -44,9 +44,7 @@ class Rates:
         depression = self.depression + _hundredth(target - self.depression)
         depression = min(max(depression, -spec.rate_max - 1), spec.rate_max)
         if not fades:
-            return Rates(
-                potentiation=self.potentiation, depression=depression, weight=self.weight, bias=self.bias
-            )
+            return Rates(potentiation=self.potentiation, depression=depression, weight=self.weight, bias=self.bias)
         return Rates(
             potentiation=self.potentiation - _hundredth(self.potentiation),
             depression=depression - _hundredth(depression),

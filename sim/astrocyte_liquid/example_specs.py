@@ -12,11 +12,11 @@ __all__ = ["campaign_spec", "random_spec"]
 def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> AstrocyteSpec:
     """A small legal spec with odd sizes and widths; builds in seconds."""
     while True:
-        grid = tuple(int(axis) for axis in rng.integers(2, 4, 3))
+        deep, wide, high = (int(axis) for axis in rng.integers(2, 4, 3))
         inputs = int(rng.integers(5, 30))
         try:
             return AstrocyteSpec(
-                name=name, grid=grid, inputs=inputs, outputs=int(rng.integers(2, 5)), steps=int(rng.integers(12, 40)),
+                name=name, grid=(deep, wide, high), inputs=inputs, outputs=int(rng.integers(2, 5)), steps=int(rng.integers(12, 40)),
                 excitatory_fraction=float(rng.choice([0.6, 0.8])), input_density=float(rng.uniform(0.3, 0.7)),
                 leak_shift=int(rng.integers(3, 7)), refractory_steps=int(rng.integers(1, 4)),
                 weight_max=float(rng.choice([2.0, 3.0, 5.0])), astrocyte_weight=float(rng.uniform(0.02, 0.3)),

@@ -50,10 +50,11 @@ def poisson_events(probability: npt.NDArray[np.float64], steps: int, seed: int) 
 
 @numba.njit(cache=True, nogil=True)
 def run_published(
-    events, start, target, incoming_start, incoming, incoming_source, inputs, first_neuron, inhibitory, constants, w, trace,
-    plastic, fades, counts, raster,
-):  # type: ignore[no-untyped-def]  # fmt: skip
-    """One sample in floating point; see `sim.astrocyte_liquid.liquid` for the arrays. Changes `w`, `trace`, `counts`."""
+    events: Any, start: Any, target: Any, incoming_start: Any, incoming: Any, incoming_source: Any, inputs: Any,
+    first_neuron: Any, inhibitory: Any, constants: Any, w: Any, trace: Any, plastic: Any, fades: Any, counts: Any,
+    raster: Any,
+) -> Any:  # fmt: skip
+    """One sample in floating point; arrays as `sim.astrocyte_liquid.liquid` has them. Changes w, trace, counts."""
     threshold, leak, refractory_steps, limit, step_up, trace_decay, current_decay, a_plus, w_a, b_a, per_tau, fade = (
         constants
     )
@@ -155,9 +156,10 @@ def _round(value: Any, shift: Any) -> Any:
 
 @numba.njit(cache=True, nogil=True)
 def run_chip(
-    events, start, target, incoming_start, incoming, incoming_source, inputs, first_neuron, inhibitory, constants, w, trace,
-    plastic, fades, counts, raster,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+    events: Any, start: Any, target: Any, incoming_start: Any, incoming: Any, incoming_source: Any, inputs: Any,
+    first_neuron: Any, inhibitory: Any, constants: Any, w: Any, trace: Any, plastic: Any, fades: Any, counts: Any,
+    raster: Any,
+) -> Any:  # fmt: skip
     """One sample in the chip's integers; arrays as `run_published`."""
     threshold, leak_shift, refractory_steps, limit, step_up, guard, change_shift, v_max, rate_max, a_plus, w_a, b_a = (
         constants

@@ -239,14 +239,15 @@ class Liquid:
 
 @numba.njit(parallel=True, cache=True)  # type: ignore[untyped-decorator]
 def _run_all(
-    run: Callable[..., Any], events: Any, start: Any, target: Any, incoming_start: Any, incoming: Any, incoming_source: Any,
-    inputs: Any, first_neuron: Any, inhibitory: Any, constants: Any, weights: Any, trace: Any, plastic: Any, fades: Any,
+    run: Callable[..., Any], events: Any, start: Any, target: Any, incoming_start: Any, incoming: Any,
+    incoming_source: Any, inputs: Any,
+    first_neuron: Any, inhibitory: Any, constants: Any, weights: Any, trace: Any, plastic: Any, fades: Any,
     counts: Any,
 ) -> None:  # fmt: skip
     """Samples on all cores, each with weights and traces of its own."""
     for number in numba.prange(len(events)):
         raster = np.zeros((1, counts.shape[1]), np.uint8)
         run(
-            events[number], start, target, incoming_start, incoming, incoming_source, inputs, first_neuron, inhibitory, constants,
-            weights.copy(), trace.copy(), plastic, fades, counts[number], raster,
+            events[number], start, target, incoming_start, incoming, incoming_source, inputs, first_neuron, inhibitory,
+            constants, weights.copy(), trace.copy(), plastic, fades, counts[number], raster,
         )  # fmt: skip

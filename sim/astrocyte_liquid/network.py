@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +71,7 @@ class Network:
         excitatory = (self.source >= self.spec.first_neuron) & ~inhibitory
         return np.where(excitatory, 0, -1).astype(np.int64), np.where(inhibitory, 0, 1).astype(np.int64)
 
-    def matrix(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def matrix(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Values of the synapses as a matrix of shape (sources, neurons), 0 where there is no synapse."""
         matrix = np.zeros((self.spec.sources, self.spec.neurons), values.dtype)
         matrix[self.source, self.target] = values
@@ -106,13 +107,13 @@ def draw(spec: AstrocyteSpec, seed: int) -> Network:
     sign = np.where(source >= spec.first_neuron + excitatory, -1, 1)
     count = len(sources[0])
     sign[:count] = rng.integers(0, 2, count) * 2 - 1
-    network = Network(
-        spec=spec, seed=seed, source=source, target=target, sign=sign.astype(np.int8), position=position
-    )
+    network = Network(spec=spec, seed=seed, source=source, target=target, sign=sign.astype(np.int8), position=position)
     fan_in = int(np.bincount(target, minlength=neurons).max())
     if fan_in > spec.fan_in_max:
         raise ValueError(f"seed {seed} of {spec.name}: a neuron has {fan_in} synapses; fan_in_max is {spec.fan_in_max}")
     load = int(np.bincount(target % spec.lanes, minlength=spec.lanes).max())
     if load > spec.lane_synapses:
-        raise ValueError(f"seed {seed} of {spec.name}: a lane has {load} synapses; lane_synapses is {spec.lane_synapses}")
+        raise ValueError(
+            f"seed {seed} of {spec.name}: a lane has {load} synapses; lane_synapses is {spec.lane_synapses}"
+        )
     return network

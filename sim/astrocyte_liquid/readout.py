@@ -1,7 +1,8 @@
 """Linear readout of spike counts in fixed point, without a bias.
 
 The published readout sees counts divided by their sum, and has a bias. The sum of a sample scales all its scores alike:
-``argmax(W c / |c| + b)`` is ``argmax((W + b 1^T) c)``. So the bias is part of the weights, and the chip divides nothing.
+``argmax(W c / |c| + b)`` is ``argmax((W + b 1^T) c)``. So the bias is part of the weights, and the chip divides
+nothing.
 """
 
 from __future__ import annotations

@@ -172,16 +172,20 @@ class AstrocyteSpec:
         if self.neurons < self.lanes:
             raise ValueError(f"lanes: {self.lanes} lanes for {self.neurons} neurons; expected at most one each")
         if self.rate_guard >= self.rate_fraction:
-            raise ValueError(f"rate_guard: expected less than rate_fraction {self.rate_fraction}, got {self.rate_guard}")
+            raise ValueError(
+                f"rate_guard: expected less than rate_fraction {self.rate_fraction}, got {self.rate_guard}"
+            )
         if not 1 <= self.threshold_code <= self.membrane_max:
             raise ValueError(
-                f"spike_threshold: {self.spike_threshold} is {self.threshold_code} steps of 2**-{self.weight_fraction}; "
-                f"expected 1 to {self.membrane_max}, what {self.membrane_bits} bits hold"
+                f"spike_threshold: {self.spike_threshold} is {self.threshold_code} steps of "
+                f"2**-{self.weight_fraction}; expected 1 to {self.membrane_max}, what {self.membrane_bits} bits hold"
             )
         if self.weight_code_max < 1:
             raise ValueError(f"weight_max: {self.weight_max} is no step of 2**-{self.weight_fraction}")
         if max(self.potentiation_code, self.bias_code, self.astrocyte_code) > self.rate_max:
-            raise ValueError(f"rate_bits: {self.rate_bits} bits do not hold the rates at {self.rate_fraction} fraction bits")
+            raise ValueError(
+                f"rate_bits: {self.rate_bits} bits do not hold the rates at {self.rate_fraction} fraction bits"
+            )
 
     # --- geometry ---
 
@@ -240,12 +244,12 @@ class AstrocyteSpec:
     @property
     def threshold_code(self) -> int:
         """Threshold in steps of a potential."""
-        return round(self.spike_threshold * 2**self.weight_fraction)
+        return round(self.spike_threshold * (1 << self.weight_fraction))
 
     @property
     def weight_code_max(self) -> int:
         """Largest magnitude of a weight in steps."""
-        return round(self.weight_max * 2**self.weight_fraction)
+        return round(self.weight_max * (1 << self.weight_fraction))
 
     @property
     def weight_bits(self) -> int:
@@ -275,14 +279,15 @@ class AstrocyteSpec:
     @property
     def trace_step_code(self) -> int:
         """What a spike adds to a trace, in steps."""
-        return round(self.trace_step * 2**self.trace_fraction)
+        return round(self.trace_step * (1 << self.trace_fraction))
 
     @cached_property
     def trace_max(self) -> int:
         """Largest trace: that of a neuron which spikes in every second step.
 
-        Within a sample a neuron waits longer. But refractory counters start anew with a sample and traces may go on, and
-        no neuron spikes in the first step. A step maps traces monotonically, so no course of spikes leaves a larger one.
+        Within a sample a neuron waits longer. But refractory counters start anew with a sample and traces may go on,
+        and no neuron spikes in the first step. A step maps traces monotonically: no course of spikes leaves a larger
+        one.
         """
         trace = before = 0
         while True:
@@ -304,17 +309,17 @@ class AstrocyteSpec:
     @property
     def potentiation_code(self) -> int:
         """A+ at the start of a sample, in steps of a rate."""
-        return round(self.potentiation * 2**self.rate_fraction)
+        return round(self.potentiation * (1 << self.rate_fraction))
 
     @property
     def astrocyte_code(self) -> int:
         """w_a at the start of a sample, in steps of a rate."""
-        return round(self.astrocyte_weight * 2**self.rate_fraction)
+        return round(self.astrocyte_weight * (1 << self.rate_fraction))
 
     @property
     def bias_code(self) -> int:
         """b_a at the start of a sample, in steps of a rate; A- starts there, too."""
-        return round(self.astrocyte_bias * 2**self.rate_fraction)
+        return round(self.astrocyte_bias * (1 << self.rate_fraction))
 
     @property
     def change_shift(self) -> int:

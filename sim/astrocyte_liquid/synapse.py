@@ -42,4 +42,5 @@ def changed(
     post = fired[spec.first_neuron :]
     moved = np.outer(potentiation, post) - np.outer(fired, depression)
     limit = spec.weight_code_max
-    return np.clip(weights + sign[:, None] * moved, low * limit, high * limit)
+    clipped: IntArray = np.clip(weights + sign[:, None] * moved, low * limit, high * limit)
+    return clipped

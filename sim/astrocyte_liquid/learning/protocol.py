@@ -67,7 +67,7 @@ def initialise(
         liquid.weights, liquid.trace, done = found["weights"], found["trace"], int(found["done"])
         if advance is not None:
             advance(done)
-    rounds = -(-snapshots // len(probability))
+    rounds = max(1, -(-snapshots // len(probability)))
     rng = np.random.default_rng([seed, 0x1217])
     order = np.concatenate([rng.permutation(len(probability)) for _ in range(rounds)])
     while done < snapshots:

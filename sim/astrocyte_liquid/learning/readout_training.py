@@ -9,6 +9,7 @@ arXiv 1212.5701) with TensorFlow's constants; the pass with the best accuracy on
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from sim.astrocyte_liquid.readout import Readout
 from sim.astrocyte_liquid.spec import AstrocyteSpec
 from sim.fixed_point import IntArray
 
-__all__ = ["LinearReadout", "quantise", "train_readout"]
+__all__ = ["LinearReadout", "quantise", "soft_targets", "train_readout"]
 
 Float32 = npt.NDArray[np.float32]
 DECAY, EPSILON = 0.95, 1e-8
@@ -45,20 +46,26 @@ class LinearReadout:
     passes: int
     validation: float
 
-    def classify(self, counts: npt.NDArray[np.generic]) -> IntArray:
+    def classify(self, counts: npt.NDArray[Any]) -> IntArray:
         """Class of each sample for counts of shape (n, features)."""
         return np.argmax(_features(counts, self.scale) @ self.weights + self.bias, axis=1)
 
 
-def _features(counts: npt.NDArray[np.generic], scale: float) -> Float32:
+def _features(counts: npt.NDArray[Any], scale: float) -> Float32:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return (shares / scale).astype(np.float32)
 
 
+def soft_targets(labels: IntArray, outputs: int) -> Float32:
+    """What the readout is trained towards; shape (n, outputs)."""
+    targets = np.where(labels[:, None] == np.arange(outputs), np.e, 1 / np.e)
+    return (targets / targets.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
 def train_readout(
-    counts: npt.NDArray[np.generic],
+    counts: npt.NDArray[Any],
     labels: IntArray,
-    validation: npt.NDArray[np.generic],
+    validation: npt.NDArray[Any],
     validation_labels: IntArray,
     outputs: int,
     *,
@@ -90,8 +97,7 @@ def train_readout(
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     scale = float(shares.max())
     x, held_out = _features(counts, scale), _features(validation, scale)
-    targets = np.where(labels[:, None] == np.arange(outputs), np.float32(np.e), np.float32(1 / np.e))
-    targets /= targets.sum(axis=1, keepdims=True)
+    targets = soft_targets(labels, outputs)
     rng = np.random.default_rng([seed, 0xADA])
     # the bias is one more row of weights, of a feature that is always 1
     x, held_out = (np.hstack([f, np.ones((len(f), 1), np.float32)]) for f in (x, held_out))

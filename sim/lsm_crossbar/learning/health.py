@@ -1,7 +1,7 @@
 """Health of a quantised liquid: separation, fading memory, spectral radius, branching factor.
 
-All of it is of the liquid as the chip computes it: conductance codes, ADC steps, integer membranes. What these figures are,
-and where they come from: `sim.liquid_health`.
+All of it is of the liquid as the chip computes it: conductance codes, ADC steps, integer membranes. What these figures
+are, and where they come from: `sim.liquid_health`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ __all__ = [
     "separation",
     "spectral_radius",
 ]
+
 
 def recurrent_weights(spec: CrossbarSpec, conductances: Conductances) -> NDArray[np.float64]:
     """Recurrent weights in units of the threshold; shape (neurons, neurons), to, from.
