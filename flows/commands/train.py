@@ -16,6 +16,13 @@ from flows.common.journal import Journal
 from sim.hgcal_encoder.spec import PRESETS
 
 
+class Chip(StrEnum):
+    """What is trained."""
+
+    HGCAL_ENCODER = "hgcal_encoder"
+    ASTROCYTE_LIQUID = "astrocyte_liquid"
+
+
 class Loss(StrEnum):
     """Losses of ``train``."""
 
@@ -34,7 +41,12 @@ def train(
     out: Annotated[
         Path, typer.Option("--out", callback=output_folder, help="Folder for the model, its card and the checkpoint.")
     ],
-    preset: Annotated[str, typer.Option(help=f"{' or '.join(PRESETS)}.")] = "ECON_T",
+    chip: Annotated[Chip, typer.Argument(help="What is trained; the options of images are for the liquid.")] = (
+        Chip.HGCAL_ENCODER
+    ),
+    preset: Annotated[
+        str | None, typer.Option(help=f"{' or '.join(PRESETS)}; a spec of the liquid: NALSM_1000 if left out.")
+    ] = None,
     elinks: Annotated[int, typer.Option(min=1, max=13, help="Output links: 3, 5, 7, 9 bits per latent on 2 to 5.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of showers, initial weights and batches.")] = 1,
     steps: Annotated[
@@ -86,6 +98,16 @@ def train(
         bool, typer.Option("--overwrite", help="Replace a model, or the checkpoint of a training, that --out holds.")
     ] = False,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard's event files.")] = None,
+    digits: Annotated[
+        Path | None, typer.Option(help="Folder or .npz with MNIST or Fashion-MNIST, in place of what ships.")
+    ] = None,
+    snapshots: Annotated[int, typer.Option(min=0, help="Short samples that tune the liquid.")] = 5_000,
+    images: Annotated[int, typer.Option(min=10, help="Images that the readout learns from; a fifth more choose.")] = (
+        2_000
+    ),
+    plastic: Annotated[
+        bool, typer.Option("--plastic", help="Weights change within every sample, as published; else frozen.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a network inside the chip's number format. Needs the extra 'train'; uses a GPU where there is one.
@@ -93,6 +115,10 @@ def train(
     Writes PRESET_Nelinks.npz (weights and decoder) and its card .md into --out. An interrupted training leaves its
     checkpoint there; the same command with --resume goes on from it. Neither is replaced without --overwrite.
     """
+    if chip is Chip.ASTROCYTE_LIQUID:
+        _train_liquid(preset or "NALSM_1000", out, seed, digits, snapshots, images, plastic, overwrite, as_json)
+        return
+    preset = preset or "ECON_T"
     from flows.learning.training import Training, run_training
 
     files = {}
@@ -142,3 +168,27 @@ def train(
         print(json.dumps(trained.summary(), indent=1))
     else:
         print(trained.card)
+
+
+def _train_liquid(
+    preset: str, out: Path, seed: int, digits: Path | None, snapshots: int, images: int, plastic: bool, overwrite: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Tune an astrocyte liquid and train its readout; an interrupted tuning goes on from its checkpoint in `out`."""
+    from flows.learning.astrocyte import LiquidTraining, train_liquid
+    from sim.astrocyte_liquid.spec import load_spec
+
+    spec = load_spec(preset)
+    path = out / f"{spec.name}.npz"
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists; --overwrite replaces it")
+    training = LiquidTraining(
+        seed=seed, snapshots=snapshots, training=images, validation=max(1, images // 5), plastic=plastic
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoint = out / f"{spec.name}.checkpoint.npz"
+    model, right = train_liquid(spec, training, Journal(), digits=digits, checkpoint=checkpoint)
+    model.save(path)
+    checkpoint.unlink(missing_ok=True)
+    result = {"model": str(path), "spec": spec.name, "seed": seed, "synapses": len(model.network), "validation": right}
+    print(json.dumps(result, indent=1) if as_json else f"{path}: {100 * right:.1f} % of the validation images right")

@@ -16,7 +16,8 @@ def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> AstrocyteSpec
         inputs = int(rng.integers(5, 30))
         try:
             return AstrocyteSpec(
-                name=name, grid=(deep, wide, high), inputs=inputs, outputs=int(rng.integers(2, 5)), steps=int(rng.integers(12, 40)),
+                name=name, grid=(deep, wide, high), inputs=inputs, outputs=int(rng.integers(2, 5)),
+                steps=int(rng.integers(12, 40)),
                 excitatory_fraction=float(rng.choice([0.6, 0.8])), input_density=float(rng.uniform(0.3, 0.7)),
                 leak_shift=int(rng.integers(3, 7)), refractory_steps=int(rng.integers(1, 4)),
                 weight_max=float(rng.choice([2.0, 3.0, 5.0])), astrocyte_weight=float(rng.uniform(0.02, 0.3)),

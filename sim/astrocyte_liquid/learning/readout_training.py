@@ -53,13 +53,15 @@ class LinearReadout:
 
 def _features(counts: npt.NDArray[Any], scale: float) -> Float32:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return (shares / scale).astype(np.float32)
+    scaled: Float32 = (shares / scale).astype(np.float32)
+    return scaled
 
 
 def soft_targets(labels: IntArray, outputs: int) -> Float32:
     """What the readout is trained towards; shape (n, outputs)."""
     targets = np.where(labels[:, None] == np.arange(outputs), np.e, 1 / np.e)
-    return (targets / targets.sum(axis=1, keepdims=True)).astype(np.float32)
+    shares: Float32 = (targets / targets.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares
 
 
 def train_readout(
