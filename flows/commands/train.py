@@ -10,10 +10,9 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson
+from flows.commands.options import AsJson, EncoderPreset
 from flows.commands.outputs import output_folder
 from flows.common.journal import Journal
-from sim.hgcal_encoder.spec import PRESETS
 
 
 class Chip(StrEnum):
@@ -44,9 +43,7 @@ def train(
     chip: Annotated[Chip, typer.Argument(help="What is trained; the options of images are for the liquid.")] = (
         Chip.HGCAL_ENCODER
     ),
-    preset: Annotated[
-        str | None, typer.Option(help=f"{' or '.join(PRESETS)}; a spec of the liquid: NALSM_1000 if left out.")
-    ] = None,
+    preset: EncoderPreset = "ECON_T",
     elinks: Annotated[int, typer.Option(min=1, max=13, help="Output links: 3, 5, 7, 9 bits per latent on 2 to 5.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of showers, initial weights and batches.")] = 1,
     steps: Annotated[
@@ -116,9 +113,9 @@ def train(
     checkpoint there; the same command with --resume goes on from it. Neither is replaced without --overwrite.
     """
     if chip is Chip.ASTROCYTE_LIQUID:
-        _train_liquid(preset or "NALSM_1000", out, seed, digits, snapshots, images, plastic, overwrite, as_json)
+        liquid = "NALSM_1000" if preset == "ECON_T" else preset
+        _train_liquid(liquid, out, seed, digits, snapshots, images, plastic, overwrite, as_json)
         return
-    preset = preset or "ECON_T"
     from flows.learning.training import Training, run_training
 
     files = {}
