@@ -16,14 +16,15 @@ class Chip(StrEnum):
 
     HGCAL_ENCODER = "hgcal_encoder"
     LSM_CROSSBAR = "lsm_crossbar"
-    BOTH = "both"
+    ASTROCYTE_LIQUID = "astrocyte_liquid"
+    ALL = "all"
 
 
-SHOWN = {Chip.HGCAL_ENCODER: "ECON_T", Chip.LSM_CROSSBAR: "N_MNIST"}
+SHOWN = {Chip.HGCAL_ENCODER: "ECON_T", Chip.LSM_CROSSBAR: "N_MNIST", Chip.ASTROCYTE_LIQUID: "NALSM_216"}
 
 
 def demo(
-    chip: Annotated[Chip, typer.Option(help="Which chip.")] = Chip.BOTH,
+    chip: Annotated[Chip, typer.Option(help="Which chip.")] = Chip.ALL,
     out: Out = Path("report"),
     crossings: Annotated[int, typer.Option(min=2, help="Encoder: bunch crossings that the module sees.")] = 400,
     recordings: Annotated[
@@ -33,9 +34,10 @@ def demo(
     library: Library = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Both chips end to end, model against RTL, area per stage, one report each. Fifteen minutes on two cores.
+    """All chips end to end, model against RTL, area per stage, one report each. Fifteen minutes on two cores.
 
-    Encoder: showers become eLink words. Crossbar: one seed becomes conductances, accuracy, spikes and energy.
+    Encoder: showers become eLink words. Crossbar: one seed becomes conductances, accuracy, spikes and energy. Astrocyte
+    liquid: a small one is tuned, before and after.
     """
     from flows.common.journal import Journal
     from flows.designs.catalogue import design
@@ -49,7 +51,7 @@ def demo(
     drawn: dict[str, Any] = {}
     lines: list[str] = []
     for name, preset in SHOWN.items():
-        if chip not in (name, Chip.BOTH):
+        if chip not in (name, Chip.ALL):
             continue
         chosen = design(preset, library=library)
         journal = Journal(console=whole.console)

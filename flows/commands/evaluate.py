@@ -162,6 +162,39 @@ def lsm_crossbar(
     print_table(table)
 
 
+@app.command("astrocyte_liquid")
+def astrocyte_liquid(
+    model: Annotated[Path, typer.Option(help="Model file (.npz) of `liquidcal train astrocyte_liquid`.")],
+    digits: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with the four files of MNIST or Fashion-MNIST, or Keras' .npz; without it 2,000 "
+            "digits that ship with the package and that no training saw."
+        ),
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Images to score, from the first.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Accuracy of a tuned liquid and its readout on digits, in exact chip arithmetic."""
+    from flows.learning.astrocyte import evaluate_liquid
+    from sim.astrocyte_liquid.learning.model import TrainedLiquid
+
+    chosen = TrainedLiquid.load(model)
+    journal = Journal()
+    with journal.step(f"evaluate {chosen.spec.name}, network of seed {chosen.seed}"):
+        result = evaluate_liquid(chosen, digits=digits, count=count)
+    if as_json:
+        print(json.dumps(result, indent=1))
+        return
+    percent = f"{100 * result['accuracy']:.2f} +- {100 * result['accuracy_error']:.2f} %"
+    table = Table("label", title=f"{percent} of {result['images']:,} images: {chosen.spec.name}")
+    for label in range(len(result["confusion"])):
+        table.add_column(f"as {label}", justify="right")
+    for label, row in enumerate(result["confusion"]):
+        table.add_row(str(label), *map(str, row))
+    print_table(table)
+
+
 def _row(table: Table, name: str, entry: dict[str, Any]) -> None:
     if not entry["images"]:
         return

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import train_crossbar
+from flows.commands import train_astrocyte, train_crossbar
 from flows.commands.options import AsJson, EncoderPreset
 from flows.commands.outputs import output_folder
 from flows.common.journal import Journal
@@ -37,6 +37,7 @@ app = typer.Typer(
 )
 app.command("lsm_crossbar")(train_crossbar.lsm_crossbar)
 app.command("association")(train_crossbar.association)
+app.command("astrocyte_liquid")(train_astrocyte.astrocyte_liquid)
 
 
 @app.callback()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.designs.association import AssociationDesign
+from flows.designs.astrocyte import AstrocyteDesign
 from flows.designs.concentrator import ConcentratorDesign
 from flows.designs.crossbar import CrossbarDesign
 from flows.designs.design import DESIGN_FILE, Design
@@ -20,7 +21,7 @@ from sim.spec_file import load_preset, parse_toml
 __all__ = ["KINDS", "design", "encoder_spec", "load_design", "presets"]
 
 KINDS: dict[str, type[Design]] = {
-    kind.kind: kind for kind in (EncoderDesign, ConcentratorDesign, AssociationDesign, CrossbarDesign)
+    kind.kind: kind for kind in (EncoderDesign, ConcentratorDesign, AssociationDesign, CrossbarDesign, AstrocyteDesign)
 }
 """By the word that ``design.toml`` has for it. A new chip adds itself here, and changes no other chip's file."""
 

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from flows.formal.claim import Claim, cut, state_pins
 from flows.formal.solver import Proof, prove_always, prove_reset
 from hw.common.export import to_rtlil
+from hw.common.readout import ReadoutLane
 from hw.lsm_crossbar.counter import CounterLane
 from hw.lsm_crossbar.crossbar import Crossbar
 from hw.lsm_crossbar.neuron import NeuronLane
-from hw.lsm_crossbar.readout import ReadoutLane
 from hw.lsm_crossbar.row_driver import RowDriver
 from sim.lsm_crossbar.spec import CrossbarSpec
 

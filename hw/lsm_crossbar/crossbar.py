@@ -8,6 +8,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
+from hw.common.readout import Readout
 from hw.common.register_file import RegisterFile
 from hw.common.storage_cell import StorageCell
 from hw.lsm_crossbar.adc import Adc
@@ -15,7 +16,6 @@ from hw.lsm_crossbar.counter import Counter
 from hw.lsm_crossbar.input import Input, event_layout
 from hw.lsm_crossbar.macro import Macro, MacroBox
 from hw.lsm_crossbar.neuron import Neuron
-from hw.lsm_crossbar.readout import Readout
 from hw.lsm_crossbar.router import Router
 from hw.lsm_crossbar.row_driver import RowDriver
 from hw.lsm_crossbar.sequencer import Sequencer

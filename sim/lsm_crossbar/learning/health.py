@@ -1,14 +1,7 @@
 """Health of a quantised liquid: separation, fading memory, spectral radius, branching factor.
 
-All of it is of the liquid as the chip computes it: conductance codes, ADC steps, integer membranes. Functions take
-plain arrays, so that any liquid's activity can be judged; `recurrent_weights` and `liquid_health` connect them to the
-model.
-
-Sources: W. Maass, T. Natschlaeger and H. Markram, "Real-time computing without stable states", Neural Comput. 14 (2002)
-2531 (separation and fading memory as properties); D. Norton and D. Ventura, "Improving liquid state machines through
-iterative refinement of the reservoir", Neurocomputing 73 (2010) 2893 (separation as a number); V. A. Ivanov and
-K. P. Michmizos, "Increasing liquid state machine performance with edge-of-chaos dynamics organized by
-astrocyte-modulated plasticity", NeurIPS 2021 (branching factor).
+All of it is of the liquid as the chip computes it: conductance codes, ADC steps, integer membranes. What these figures
+are, and where they come from: `sim.liquid_health`.
 """
 
 from __future__ import annotations
@@ -19,6 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.liquid_health import (
+    BRANCHING_WINDOW,
+    branching_factor,
+    fading_memory,
+    memory_steps,
+    separation,
+    spectral_radius,
+)
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.spec import CrossbarSpec
@@ -34,9 +35,6 @@ __all__ = [
     "spectral_radius",
 ]
 
-BRANCHING_WINDOW = 4
-"""Steps before and after a spike in which the branching factor counts."""
-
 
 def recurrent_weights(spec: CrossbarSpec, conductances: Conductances) -> NDArray[np.float64]:
     """Recurrent weights in units of the threshold; shape (neurons, neurons), to, from.
@@ -49,135 +47,6 @@ def recurrent_weights(spec: CrossbarSpec, conductances: Conductances) -> NDArray
     differential: NDArray[np.float64] = (codes[:, 0::2] - codes[:, 1::2]).T
     weights: NDArray[np.float64] = differential / (2**spec.adc_shift * max(spec.threshold, 1))
     return weights
-
-
-def spectral_radius(weights: NDArray[Any]) -> float:
-    """Largest magnitude of an eigenvalue of a square matrix.
-
-    Raises
-    ------
-    ValueError
-        If the matrix is not square.
-    """
-    weights = np.asarray(weights, np.float64)
-    if weights.ndim != 2 or weights.shape[0] != weights.shape[1]:
-        raise ValueError(f"weights: expected a square matrix, got shape {weights.shape}")
-    return float(np.abs(np.linalg.eigvals(weights)).max())
-
-
-def separation(states: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Separation of classes in state space (Norton and Ventura, 2010, equations 1 to 3).
-
-    ``c_d / (c_v + 1)`` with ``c_d = sum over class pairs |centre_a - centre_b| / classes**2`` and ``c_v`` the mean over
-    the classes of the mean distance of a state from its class's centre.
-
-    Parameters
-    ----------
-    states : array_like, shape (n, ...)
-        Liquid states, for instance spike counts; all axes but the first are one vector.
-    labels : array_like of int, shape (n,)
-
-    Raises
-    ------
-    ValueError
-        No sample, or not one label for each.
-    """
-    flat = np.asarray(states, np.float64).reshape(len(states), -1)
-    classes = np.asarray(labels)
-    if classes.shape != (len(flat),) or not len(flat):
-        raise ValueError(f"expected one label for each of at least one state, got {classes.shape} for {len(flat)}")
-    present = np.unique(classes)
-    centres = np.stack([flat[classes == label].mean(axis=0) for label in present])
-    between = np.linalg.norm(centres[:, None] - centres[None], axis=2).sum() / len(present) ** 2
-    within = np.mean(
-        [
-            np.linalg.norm(flat[classes == label] - centre, axis=1).mean()
-            for label, centre in zip(present, centres, strict=True)
-        ]
-    )
-    return float(between / (within + 1))
-
-
-def fading_memory(spikes: NDArray[Any], disturbed: NDArray[Any]) -> NDArray[np.float64]:
-    """Distance of two courses of the liquid by step: fraction of neurons that differ, mean over the samples.
-
-    Parameters
-    ----------
-    spikes, disturbed : array_like of 0 and 1, shape (n, steps, neurons)
-        The liquid's spikes for inputs, and for the same inputs disturbed in early steps.
-
-    Returns
-    -------
-    ndarray of float64, shape (steps,)
-        It falls to 0 where the liquid forgets the disturbance.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-    """
-    first, second = np.asarray(spikes, bool), np.asarray(disturbed, bool)
-    if first.shape != second.shape or first.ndim != 3:
-        raise ValueError(f"expected two arrays of shape (n, steps, neurons), got {first.shape} and {second.shape}")
-    distance: NDArray[np.float64] = (first != second).mean(axis=(0, 2))
-    return distance
-
-
-def memory_steps(distance: NDArray[np.float64], last_disturbed: int, remains: float = 0.1) -> int | None:
-    """Steps after the last disturbed one until the distance stays below `remains` of its largest value.
-
-    None if it never does: the liquid does not forget within the sample. 0 if there is no distance at all.
-    """
-    limit = remains * distance.max()
-    if limit == 0:
-        return 0
-    above = np.flatnonzero(distance >= limit)
-    end = int(above[-1]) + 1
-    return None if end >= len(distance) else max(end - 1 - last_disturbed, 0)
-
-
-def branching_factor(
-    spikes: NDArray[Any], connected: NDArray[Any], *, window: int = BRANCHING_WINDOW, edge: int = 0
-) -> float:
-    """Mean over the liquid's spikes of later postsynaptic over earlier presynaptic spikes (Ivanov and Michmizos, 2021).
-
-    For a spike of neuron j at step t it is the number of spikes of neurons that j projects to, in steps t+1 to
-    t+window, over the number of spikes of neurons that project to j, in steps t-window to t-1, the latter at least 1.
-
-    Parameters
-    ----------
-    spikes : array_like of 0 and 1, shape (n, steps, neurons)
-    connected : array_like of bool, shape (neurons, neurons)
-        Connections, to and from as in `recurrent_weights`.
-    window : int
-        Steps before and after.
-    edge : int
-        Steps at either end of a sample whose spikes are not averaged (their windows may be cut).
-
-    Returns
-    -------
-    float
-        0 if no spike is left to average over.
-
-    Raises
-    ------
-    ValueError
-        Shapes that do not fit, or a window below 1.
-    """
-    fired, mask = np.asarray(spikes, np.float64), np.asarray(connected, np.float64)
-    if fired.ndim != 3 or mask.shape != (fired.shape[2], fired.shape[2]):
-        raise ValueError(f"expected spikes (n, steps, neurons) and a square matrix, got {fired.shape} and {mask.shape}")
-    if window < 1 or edge < 0:
-        raise ValueError(f"window must be at least 1 and edge at least 0, got {window} and {edge}")
-    steps = fired.shape[1]
-    total = np.cumsum(np.pad(fired, ((0, 0), (1, 0), (0, 0))), axis=1)
-    at = np.arange(steps)
-    after = total[:, np.minimum(at + window, steps - 1) + 1] - total[:, at + 1]
-    before = total[:, at] - total[:, np.maximum(at - window, 0)]
-    ratio = (after @ mask) / np.maximum(before @ mask.T, 1.0)
-    inner = slice(edge, steps - edge)
-    count = fired[:, inner].sum()
-    return float((ratio[:, inner] * fired[:, inner]).sum() / count) if count else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,18 +28,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from importlib import resources
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from sim.digits import Digits, mnist_digits
 from sim.lsm_crossbar.recordings.events import NMNIST_DURATION_US, NMNIST_SENSOR, Events
 
 __all__ = ["SACCADES_US", "TRAJECTORY", "Digits", "EventCamera", "mnist_digits"]
-
-DEPENDS_ON = ("../data/mnist_10k.npz",)
 
 SACCADES_US = (0, 105_000, 210_000)
 """Begin of the three saccades of N-MNIST."""
@@ -64,67 +62,6 @@ lies on, in pixels. Between these, it is interpolated linearly. Fitted to real r
 
 _MARGIN = 16
 """Empty pixels around the 28 x 28 image: more than the image ever leaves the sensor by."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Digits:
-    """Handwritten digits with their labels.
-
-    Attributes
-    ----------
-    images : ndarray of uint8, shape (n, 28, 28)
-        Ink from 0 to 255.
-    labels : ndarray of uint8, shape (n,)
-    """
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, rows: NDArray[np.int64]) -> Digits:
-        """The digits of these rows."""
-        return Digits(images=self.images[rows], labels=self.labels[rows])
-
-
-_FIRST_THOUSAND = (97, 116, 99, 93, 105, 92, 94, 117, 87, 100)
-"""Digits of each class among the first 1,000 of MNIST's training set."""
-
-
-@lru_cache(maxsize=1)
-def _shipped_digits() -> Digits:
-    with (
-        resources.files("sim.lsm_crossbar").joinpath("data", "mnist_10k.npz").open("rb") as file,
-        np.load(file, allow_pickle=False) as data,
-    ):
-        return Digits(images=data["x"], labels=data["y"])
-
-
-def mnist_digits(part: str = "all") -> Digits:
-    """The first 10,000 training digits of MNIST, which ship with the package, sorted by class.
-
-    Within a class they keep MNIST's order. The k-th recording of N-MNIST's training set shows the k-th digit of
-    MNIST's, so whoever tests on the first 1,000 recordings must not train on their digits.
-
-    Parameters
-    ----------
-    part : {"all", "first_thousand", "rest"}
-        All 10,000; the first 1,000 of MNIST's training set; or the 9,000 others.
-
-    Raises
-    ------
-    ValueError
-        Another `part`.
-    """
-    digits = _shipped_digits()
-    if part == "all":
-        return digits
-    if part not in ("first_thousand", "rest"):
-        raise ValueError(f"part: expected all, first_thousand or rest, got {part!r}")
-    within = np.arange(len(digits)) - np.searchsorted(digits.labels, digits.labels)
-    early = within < np.array(_FIRST_THOUSAND)[digits.labels]
-    return digits.take(np.flatnonzero(early if part == "first_thousand" else ~early))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Linear readout: a multiplier for each output, the counts one after another, and the largest score."""
+"""Linear readout of a liquid: a multiplier for each output, the counts one after another, and the largest score."""
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib.data import ArrayLayout
@@ -6,8 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
 from hw.common.one_hot import one_of
-from hw.lsm_crossbar.counter import neuron_bits
-from sim.lsm_crossbar.spec import CrossbarSpec
+from sim.readout_spec import ReadoutSpec
 
 __all__ = ["Readout", "ReadoutLane"]
 
@@ -19,7 +18,7 @@ class ReadoutLane(Component):
 
     Parameters
     ----------
-    spec : CrossbarSpec
+    spec : ReadoutSpec
 
     Members
     -------
@@ -36,7 +35,7 @@ class ReadoutLane(Component):
     clocked = True
     latency = 1
 
-    def __init__(self, *, spec: CrossbarSpec):
+    def __init__(self, *, spec: ReadoutSpec):
         super().__init__(
             {
                 "load": In(1),
@@ -70,7 +69,7 @@ class Readout(Component):
 
     Parameters
     ----------
-    spec : CrossbarSpec
+    spec : ReadoutSpec
 
     Members
     -------
@@ -106,7 +105,7 @@ class Readout(Component):
 
     clocked = True
 
-    def __init__(self, *, spec: CrossbarSpec):
+    def __init__(self, *, spec: ReadoutSpec):
         self._spec = spec
         super().__init__(
             {
@@ -115,7 +114,7 @@ class Readout(Component):
                 "last": In(1),
                 "bias": In(ArrayLayout(signed(spec.bias_width), spec.outputs)),
                 "read": Out(1),
-                "read_neuron": Out(neuron_bits(spec)),
+                "read_neuron": Out(max((spec.neurons - 1).bit_length(), 1)),
                 "read_count": In(spec.count_width),
                 "read_address": Out(max((spec.features - 1).bit_length(), 1)),
                 "weights": In(spec.outputs * spec.readout_weight_bits),

@@ -1,0 +1,249 @@
+"""Accuracy of the neuron-astrocyte liquid and its baselines on digits: ``python -m benchmarks.astrocyte_liquid``.
+
+All liquids of a draw see the same spikes of the same images, and every readout is trained alike; the strength of the
+fixed liquid is chosen on validation, and a test set is scored once. Without arguments a protocol in reduced size runs
+on the digits that ship with the package. The published one needs MNIST from a user's folder:
+
+    python -m benchmarks.astrocyte_liquid --digits FOLDER --snapshots 50000 --training 50000 --validation 10000 \\
+        --test 10000 --passes 5000 --name astrocyte_mnist
+
+Initialisations and spike counts are kept in ``build/astrocyte`` by the hash of all that they depend on, so that an
+interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.measured import LIQUIDCAL, REPOSITORY, RESULTS, Rows
+from flows.common.metrics import write_metrics
+from sim.astrocyte_liquid.learning.images import probabilities
+from sim.astrocyte_liquid.learning.protocol import count_spikes, initialise
+from sim.astrocyte_liquid.learning.readout_training import LinearReadout, quantise, train_readout
+from sim.astrocyte_liquid.liquid import Arithmetic, Liquid
+from sim.astrocyte_liquid.network import draw
+from sim.astrocyte_liquid.spec import AstrocyteSpec, load_spec
+from sim.digits import mnist_digits, read_digits
+from sim.files import replacing
+
+CACHE = REPOSITORY / "build" / "astrocyte"
+STRENGTHS = (0.6, 1.0, 1.5)
+"""Magnitudes of all weights of a fixed liquid, tried on validation."""
+LEARNING_RATE = 1.0
+"""Of the readouts. The published 0.1 needs thousands of passes over 50,000 samples to get as far."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """Digits in three parts, as probabilities of spikes.
+
+    Attributes
+    ----------
+    probability : ndarray of float64, shape (n, inputs)
+        Scaled by the largest value in training.
+    labels : ndarray of int64, shape (n,)
+    training, validation, test : ndarray of int64
+        Rows of both.
+    """
+
+    probability: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    training: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+    @property
+    def parts(self) -> tuple[NDArray[np.int64], ...]:
+        """Training, validation, test."""
+        return self.training, self.validation, self.test
+
+
+def digits_task(spec: AstrocyteSpec, folder: Path | None, sizes: tuple[int, int, int]) -> Task:
+    """The digits that ship with the package, or a user's: of those, test images come from their test set."""
+    training, validation, test = sizes
+    if folder is None:
+        digits = mnist_digits()
+        images, labels = digits.images, digits.labels
+        order = np.random.default_rng(2026).permutation(len(digits))
+        tested, order = order[:test], order[test:]
+    else:
+        learned, held_out = read_digits(folder)
+        images = np.concatenate([learned.images, held_out.images])
+        labels = np.concatenate([learned.labels, held_out.labels])
+        order = np.random.default_rng(2026).permutation(len(learned))
+        tested = len(learned) + np.arange(min(test, len(held_out)))
+    if len(order) < training + validation or len(tested) < test:
+        raise SystemExit(f"{len(images):,} digits are fewer than {training:,} + {validation:,} + {test:,}")
+    rows = order[:training]
+    _, scale = probabilities(images[rows], spec)
+    probability, _ = probabilities(images, spec, scale)
+    return Task(
+        probability=probability, labels=labels.astype(np.int64), training=rows,
+        validation=order[training : training + validation], test=tested,
+    )  # fmt: skip
+
+
+class Draw:
+    """One draw of the network on a task: initialisations and spike counts, from the cache or computed."""
+
+    def __init__(self, spec: AstrocyteSpec, task: Task, seed: int, snapshots: int) -> None:
+        self.spec, self.task, self.seed, self.snapshots = spec, task, seed, snapshots
+        self.network = draw(spec, seed)
+        CACHE.mkdir(parents=True, exist_ok=True)
+
+    def tuned(self, arithmetic: Arithmetic, spec: AstrocyteSpec | None = None) -> Liquid:
+        """A liquid after initialisation; `spec` where it is another one of the same network."""
+        network = replace(self.network, spec=spec or self.spec)
+        liquid = Liquid(network, arithmetic)
+        learned = self.task.probability[self.task.training]
+        path = CACHE / f"tuned-{_hash(network.spec.to_toml(), learned, self.seed, self.snapshots, arithmetic)}.npz"
+        initialise(liquid, learned, self.snapshots, self.seed, checkpoint=path)
+        return liquid
+
+    def counts(self, liquid: Liquid, part: NDArray[np.int64], plastic: bool) -> NDArray[np.int64]:
+        """Spike counts of a part of the task."""
+        words = (liquid.spec.to_toml(), liquid.arithmetic, self.seed, plastic, liquid.weights, part)
+        path = CACHE / f"counts-{_hash(*words, self.task.probability)}.npz"
+        if not path.is_file():
+            found = count_spikes(liquid, self.task.probability, part, self.seed, plastic=plastic)
+            with replacing(path, "wb") as file:
+                np.savez_compressed(file, counts=found.astype(np.uint8))
+        with np.load(path) as data:
+            counts: NDArray[np.int64] = data["counts"].astype(np.int64)
+        return counts
+
+
+def _hash(*words: object) -> str:
+    digest = hashlib.sha256()
+    for word in words:
+        digest.update(word.tobytes() if isinstance(word, np.ndarray) else str(word).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()[:20]
+
+
+class Scores:
+    """Trains readouts, and collects which test images each gets right."""
+
+    def __init__(self, task: Task, outputs: int, passes: int) -> None:
+        self._task, self._outputs, self._passes = task, outputs, passes
+        self.right: dict[str, list[NDArray[np.bool_]]] = {}
+
+    def train(self, training: NDArray[np.generic], validation: NDArray[np.generic], seed: int) -> LinearReadout:
+        """A readout of counts or pixels."""
+        labels = self._task.labels
+        return train_readout(
+            training, labels[self._task.training], validation, labels[self._task.validation], self._outputs,
+            learning_rate=LEARNING_RATE, passes=self._passes, patience=200, seed=seed,
+        )  # fmt: skip
+
+    def add(self, name: str, classes: NDArray[np.int64]) -> None:
+        """Note the classes of the test images."""
+        right = classes == self._task.labels[self._task.test]
+        self.right.setdefault(name, []).append(right)
+        print(f"  {name}: {100 * right.mean():.2f} %", flush=True)
+
+
+def measure(
+    spec: AstrocyteSpec, task: Task, *, draws: int, snapshots: int, passes: int, say: Callable[[str], None] = print
+) -> dict[str, list[NDArray[np.bool_]]]:
+    """Which test images each variant gets right, a list of one array per draw."""
+    scores = Scores(task, spec.outputs, passes)
+    pixels = scores.train(task.probability[task.training], task.probability[task.validation], 0)
+    scores.add("pixels", pixels.classify(task.probability[task.test]))
+    plain = replace(spec, astrocyte_weight=0.0)
+    for seed in range(draws):
+        one = Draw(spec, task, seed, snapshots)
+        say(f"draw {seed}: {len(one.network):,} synapses")
+
+        def score(
+            name: str, liquid: Liquid, plastic: bool, one: Draw = one, seed: int = seed
+        ) -> tuple[LinearReadout, NDArray[np.int64]]:
+            training, validation, test = (one.counts(liquid, part, plastic) for part in task.parts)
+            readout = scores.train(training, validation, seed)
+            scores.add(name, readout.classify(test))
+            return readout, test
+
+        fixed = []
+        for strength in STRENGTHS:
+            liquid = Liquid(one.network, Arithmetic.PUBLISHED, weights=one.network.sign * strength)
+            training, validation = (one.counts(liquid, part, False) for part in task.parts[:2])
+            fixed.append((scores.train(training, validation, seed), liquid, strength))
+        readout, liquid, strength = max(fixed, key=lambda entry: entry[0].validation)
+        say(f"  strength {strength} of the fixed liquid")
+        scores.add("fixed", readout.classify(one.counts(liquid, task.test, False)))
+        published, chip = one.tuned(Arithmetic.PUBLISHED), one.tuned(Arithmetic.CHIP)
+        score("frozen", published, False)
+        readout, test = score("chip_frozen", chip, False)
+        scores.add("chip_frozen_integer", quantise(readout, spec).classify(test))
+        score("plastic", published, True)
+        readout, test = score("chip_plastic", chip, True)
+        scores.add("chip_plastic_integer", quantise(readout, spec).classify(test))
+        score("stdp", one.tuned(Arithmetic.PUBLISHED, plain), True)
+    return scores.right
+
+
+METHODS = {
+    "pixels": "pixels alone, same readout",
+    "fixed": "fixed liquid, strength of its weights chosen on validation",
+    "stdp": "plastic without astrocyte: A- constant",
+    "frozen": "initialised with the astrocyte, then frozen",
+    "plastic": "initialised, plastic in every sample: the published protocol",
+    "chip_frozen": "initialised and frozen in the chip's integers, readout in floating point",
+    "chip_frozen_integer": "initialised, frozen and read out in the chip's integers",
+    "chip_plastic": "plastic in the chip's integers, readout in floating point",
+    "chip_plastic_integer": "plastic and read out in the chip's integers",
+}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("spec", nargs="?", default="NALSM_1000", help="preset or TOML file")
+    parser.add_argument("--digits", type=Path, help="folder or .npz with MNIST or Fashion-MNIST")
+    parser.add_argument("--snapshots", type=int, default=5_000)
+    parser.add_argument("--training", type=int, default=2_000)
+    parser.add_argument("--validation", type=int, default=400)
+    parser.add_argument("--test", type=int, default=1_000)
+    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--passes", type=int, default=1_000, help="of a readout over its training set, at most")
+    parser.add_argument("--name", default="astrocyte_digits", help="of the file in benchmarks/results")
+    options = parser.parse_args()
+    spec = load_spec(options.spec)
+    sizes = (options.training, options.validation, options.test)
+    task = digits_task(spec, options.digits, sizes)
+    right = measure(spec, task, draws=options.draws, snapshots=options.snapshots, passes=options.passes)
+    source = "digits that ship with the package" if options.digits is None else options.digits.name
+    command = f"python -m benchmarks.astrocyte_liquid {spec.name}"
+    given = ("snapshots", "training", "validation", "test", "draws", "passes", "name")
+    command += "".join(f" --{name} {getattr(options, name)}" for name in given
+                       if getattr(options, name) != parser.get_default(name))  # fmt: skip
+    if options.digits is not None:
+        command += f" --digits {options.digits.name}"
+    rows = Rows(command, "liquidcal", LIQUIDCAL)
+    setting = f"{options.training:,} training, {options.test:,} test images ({source}), {options.snapshots:,} snapshots"
+    for name, arrays in right.items():
+        each = [100 * array.mean() for array in arrays]
+        about = f"{METHODS[name]}; {setting}"
+        rows.add(f"accuracy__case:{name}", round(float(np.mean(each)), 2), "%", f"{about}; mean of {len(each)} draws")
+        if len(each) > 1:
+            spread = f"{about}; standard deviation over {len(each)} draws"
+            rows.add(f"accuracy_spread__case:{name}", round(float(np.std(each, ddof=1)), 2), "%", spread)
+    for name in ("frozen", "plastic"):
+        for other in (f"chip_{name}", f"chip_{name}_integer"):
+            difference = np.concatenate(right[other]).astype(float) - np.concatenate(right[name])
+            error = 100 * difference.std() / np.sqrt(len(difference))
+            about = f"{METHODS[other]}, minus floating point on the same images and draws"
+            rows.add(f"difference__case:{other}", round(100 * float(difference.mean()), 2), "%", about)
+            rows.add(f"difference_error__case:{other}", round(float(error), 2), "%", f"standard error; {about}")
+    write_metrics(RESULTS / f"{options.name}.json", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""``liquidcal train astrocyte_liquid``: the weights of a liquid and its readout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.commands.options import AsJson
+from flows.commands.outputs import output_folder
+from flows.common.journal import Journal
+
+
+def astrocyte_liquid(
+    out: Annotated[Path, typer.Option("--out", callback=output_folder, help="Folder for the model.")],
+    preset: Annotated[str, typer.Option(help="NALSM_1000 or NALSM_216, or a spec in a TOML file.")] = "NALSM_1000",
+    seed: Annotated[int, typer.Option(min=0, help="Of the network, its images and their spikes.")] = 1,
+    digits: Annotated[
+        Path | None, typer.Option(help="Folder or .npz with MNIST or Fashion-MNIST, in place of what ships.")
+    ] = None,
+    snapshots: Annotated[int, typer.Option(min=0, help="Short samples that tune the liquid.")] = 5_000,
+    images: Annotated[int, typer.Option(min=10, help="Images that the readout learns from; a fifth more choose.")] = (
+        2_000
+    ),
+    plastic: Annotated[
+        bool, typer.Option("--plastic", help="Weights change within every sample, as published; else frozen.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that --out holds.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tune a liquid with STDP under an astrocyte, and train its readout.
+
+    An interrupted tuning goes on from its checkpoint in --out.
+    """
+    from flows.learning.astrocyte import LiquidTraining, train_liquid
+    from sim.astrocyte_liquid.spec import load_spec
+
+    spec = load_spec(preset)
+    path = out / f"{spec.name}.npz"
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} is there already: --overwrite replaces it, or name another folder (--out)")
+    training = LiquidTraining(
+        seed=seed, snapshots=snapshots, training=images, validation=max(1, images // 5), plastic=plastic
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoint = out / f"{spec.name}.checkpoint.npz"
+    model, right = train_liquid(spec, training, Journal(), digits=digits, checkpoint=checkpoint)
+    model.save(path)
+    checkpoint.unlink(missing_ok=True)
+    result = {"model": str(path), "spec": spec.name, "seed": seed, "synapses": len(model.network), "validation": right}
+    print(json.dumps(result, indent=1) if as_json else f"{path}: {100 * right:.1f} % of the validation images right")

@@ -1,0 +1,212 @@
+"""Formal proofs about the astrocyte liquid: nothing overflows, every stage equals its formula, all is reset.
+
+Flip-flops are cut out of the generated module (they become ports), so that a statement about one clock, for every state
+that an invariant allows and every legal input, is one SAT problem (yosys, MiniSat). Formulas are written here as
+behavioural Verilog in arithmetic that is wide enough, independent of the generator; only the constants come from the
+spec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from flows.formal.solver import Proof, prove_claims, prove_reset
+from flows.formal.state import CutState, cut_state
+from hw.astrocyte_liquid.astrocyte import Astrocyte
+from hw.astrocyte_liquid.astrocyte_liquid import AstrocyteLiquid
+from hw.astrocyte_liquid.neuron import Neuron, state_layout
+from hw.astrocyte_liquid.synapse import Synapse
+from hw.common.export import to_rtlil
+from sim.astrocyte_liquid.spec import AstrocyteSpec
+
+__all__ = ["proof_count", "prove_astrocyte", "prove_liquid", "prove_neuron", "prove_synapse"]
+
+
+def _rounded(value: str, shift: int) -> str:
+    return f"(({value} + {1 << (shift - 1)}) >>> {shift})"
+
+
+def _signed(name: str, width: int, value: str) -> str:
+    return f"  wire signed [{width - 1}:0] {name} = {value};\n"
+
+
+def _registers(design: CutState) -> str:
+    """Wires of the state before and after the clock, by name of the register."""
+    text, low = "", 0
+    for name, width in design.registers.items():
+        text += f"  wire [{width - 1}:0] now_{name} = state[{low + width - 1}:{low}];\n"
+        text += f"  wire [{width - 1}:0] next_{name} = after[{low + width - 1}:{low}];\n"
+        low += width
+    return text
+
+
+def prove_synapse(spec: AstrocyteSpec, timeout_s: float = 120.0) -> Proof:
+    """The rule of plasticity, for every weight, class and change: both terms together, then the limits of the class."""
+    limit, width = spec.weight_code_max, 24
+    inputs = {
+        "weight": spec.weight_bits, "excitatory": 1, "inhibitory": 1, "potentiation": spec.potentiation_bits,
+        "depression": spec.depression_bits,
+    }  # fmt: skip
+    gate = f"  wire signed [{spec.weight_bits - 1}:0] changed;\n"
+    gate += f"  wire signed [{spec.weight_bits - 1}:0] w = weight;\n"
+    gate += f"  wire signed [{spec.depression_bits - 1}:0] d = depression;\n"
+    gate += f"  synapse dut({', '.join(f'.{name}({name})' for name in inputs)}, .changed(changed));\n"
+    gate += _signed("wide", width, "w") + _signed("loss", width, "d")
+    gate += _signed("gain", width, f"{{{width - spec.potentiation_bits}'b0, potentiation}}")
+    gate += _signed("total", width, "inhibitory ? wide - gain + loss : wide + gain - loss")
+    gate += _signed("low", width, f"excitatory ? 0 : -{limit}") + _signed("high", width, f"inhibitory ? 0 : {limit}")
+    gate += (
+        "  assign exact = (excitatory && inhibitory) || changed == (total < low ? low : total > high ? high : total);\n"
+    )
+    return prove_claims(
+        f"{spec.name}_synapse", "a changed weight is the formula's, within the limits of its class", inputs, ["exact"],
+        gate, [to_rtlil(Synapse(spec=spec), "synapse")], timeout_s=timeout_s,
+    )  # fmt: skip
+
+
+def prove_neuron(spec: AstrocyteSpec, timeout_s: float = 300.0) -> Proof:
+    """One neuron of the sweep, for every state within the invariants, every current and every event.
+
+    Invariants: a current lies within `spec.current_max` of 0; a trace does not exceed `spec.trace_max` right after a
+    spike, and what a step leaves of that otherwise. What is stored equals the formula in arithmetic that
+    cannot overflow; the trace obeys its invariant again, and so does the current after a step that adds
+    `spec.fan_in_max` weights of the largest magnitude.
+    """
+    design = cut_state(Neuron(spec=spec), "neuron")
+    wide = max(spec.membrane_bits, spec.current_bits) + 6
+    inputs = {
+        "state": len(design.bits), "valid": 1, "group": max(1, (spec.groups - 1).bit_length()), "fresh": 1,
+        "keep_trace": 1, "old_state": state_layout(spec).size, "current": spec.current_bits, "kicked": 1,
+        "potentiation_rate": spec.rate_bits, "depression_rate": spec.rate_bits,
+    }  # fmt: skip
+    gate = _dut(design, inputs) + _registers(design) + _fields(spec, "old_", "old_state")
+    gate += _fields(spec, "new_", "next_new_state")
+    gate += f"  wire is_input = group < {spec.input_groups};\n"
+    gate += _signed("i", wide, "fresh ? 0 : $signed(current)")
+    gate += _signed("v", wide, "fresh || old_fired ? 0 : old_membrane")
+    gate += "  wire fired = old_fired && !fresh;\n"
+    gate += "  wire [15:0] r = fresh ? 0 : old_refractory;\n"
+    gate += f"  wire [15:0] blocked = fired ? {spec.refractory_steps} : r == 0 ? 0 : r - 1;\n"
+    gate += "  wire [31:0] x = fresh && !keep_trace ? 0 : old_trace;\n"
+    gate += f"  wire [31:0] sum = x + (fired ? {spec.trace_step_code} : 0);\n"
+    gate += "  wire [31:0] decayed = sum - ((3 * sum + 16) >> 5);\n"
+    gate += _signed("sum_v", wide, f"v - {_rounded('v', spec.leak_shift)} + i")
+    top = spec.membrane_max
+    gate += _signed("potential", wide, f"sum_v > {top} ? {top} : sum_v < -{top + 1} ? -{top + 1} : sum_v")
+    gate += _signed("left", wide, _rounded("3 * i", 3))
+    gate += "  wire waits = (!fresh && !old_fired && old_membrane[0]) || kicked;\n"
+    gate += f"  wire fires = blocked == 0 && (is_input ? waits : potential >= {spec.threshold_code});\n"
+    most = spec.trace_max
+    below = most - ((3 * most + 16) >> 5)
+    current = spec.current_max
+    legal = [
+        "valid", f"old_refractory <= {spec.refractory_steps}",
+        f"old_trace <= (old_refractory == {spec.refractory_steps} ? {most} : {below})",
+        "(!old_fired || old_refractory == 0)", f"$signed(current) <= {current}", f"$signed(current) >= -{current}",
+    ]  # fmt: skip
+    added = spec.fan_in_max * spec.weight_code_max
+    formula = [
+        "next_write", "next_write_group == group", "next_is_input == is_input",
+        "(is_input ? new_membrane == waits : new_membrane == potential)", "new_fired == fires",
+        "new_refractory == blocked", "new_trace == decayed", "$signed(next_new_current) == left",
+        f"new_count == ((fresh ? 0 : old_count) + fired) % {1 << spec.count_width}",
+    ]  # fmt: skip
+    kept = [
+        f"new_trace <= (new_refractory == {spec.refractory_steps} ? {most} : {below})",
+        f"left + {added} <= {current}", f"left - {added} >= -{current}",
+        "(!new_fired || new_refractory == 0)",
+    ]  # fmt: skip
+    gate += f"  wire legal = {' && '.join(legal)};\n"
+    gate += f"  assign exact = !legal || ({' && '.join(formula)});\n  assign kept = !legal || ({' && '.join(kept)});\n"
+    statement = (
+        f"potentials, currents within {current}, traces and counters of refractory steps equal their formulas, "
+        "and every clock keeps their ranges"
+    )
+    return prove_claims(
+        f"{spec.name}_neuron", statement, inputs, ["exact", "kept"], gate, [design.rtlil], timeout_s=timeout_s
+    )
+
+
+def prove_astrocyte(spec: AstrocyteSpec, timeout_s: float = 300.0) -> Proof:
+    """The rates of a step, for every product of the multiplier and every state.
+
+    A- of a sample that fades, two roundings one after the other, is left to simulation.
+    """
+    design = cut_state(Astrocyte(spec=spec), "astrocyte")
+    wide = design.registers["product"] + 8
+    inputs = {"state": len(design.bits), "start": 1, "input_spike": 1, "liquid_spike": 1, "update": 1, "fades": 1}
+    gate = _dut(design, inputs) + _registers(design)
+    for name in ("product", "depression", "bias", "potentiation", "weight"):
+        gate += _signed(f"s_{name}", wide, f"$signed(now_{name})")
+        gate += _signed(f"t_{name}", wide, f"$signed(next_{name})")
+    top = spec.rate_max
+    gate += _signed("moved", wide, "s_depression + " + _rounded("5 * (s_product + s_bias - s_depression)", 9))
+    gate += _signed("held", wide, f"moved > {top} ? {top} : moved < -{top + 1} ? -{top + 1} : moved")
+
+    faded_rates = " && ".join(
+        f"t_{name} == (fades ? s_{name} - {_rounded(f'5 * s_{name}', 9)} : s_{name})"
+        for name in ("potentiation", "weight", "bias")
+    )
+    first = (
+        f"t_potentiation == {spec.potentiation_code} && t_depression == {spec.bias_code} && "
+        f"t_weight == {spec.astrocyte_code} && t_bias == {spec.bias_code}"
+    )
+    gate += f"  assign faded = start || !now_multiplied || ({faded_rates});\n"
+    gate += "  assign moves = start || !now_multiplied || fades || t_depression == held;\n"
+    rests = " && ".join(f"t_{name} == s_{name}" for name in ("potentiation", "depression", "weight", "bias"))
+    gate += f"  assign loaded = start ? {first} : now_multiplied || ({rests});\n"
+    counts = "start || update ? next_difference == 0 : "
+    difference = design.registers["difference"]
+    counts += f"next_difference == ((now_difference + liquid_spike - input_spike) & {(1 << difference) - 1})"
+    gate += f"  assign counted = {counts};\n"
+    return prove_claims(
+        f"{spec.name}_astrocyte", "rates start, rest, saturate and fade as the formula says, and never wrap", inputs,
+        ["loaded", "faded", "moves", "counted"], gate, [design.rtlil], cases=[{"fades": 0}, {"fades": 1}],
+        timeout_s=timeout_s,
+    )  # fmt: skip
+
+
+def _dut(design: CutState, inputs: Mapping[str, int]) -> str:
+    """The hardware, its inputs by their own names; `after` is its next state."""
+    pins = ", ".join(f".{name}({name})" for name in inputs)
+    text = f"  wire [{len(design.bits) - 1}:0] after;\n"
+    return text + f"  {design.name} dut({pins}, .next_state(after), .clk(1'b0), .rst(1'b0));\n"
+
+
+def _fields(spec: AstrocyteSpec, prefix: str, word: str) -> str:
+    """Wires of the fields of a neuron's state."""
+    text = ""
+    for name, field in state_layout(spec):
+        width = field.width
+        signed = "signed " if name == "membrane" else ""
+        low = field.offset
+        text += f"  wire {signed}[{width - 1}:0] {prefix}{name} = {word}[{low + width - 1}:{low}];\n"
+    return text
+
+
+def prove_liquid(
+    spec: AstrocyteSpec, *, timeout_s: float = 300.0, advance: Callable[[int], None] | None = None
+) -> Iterator[Proof]:
+    """All proofs for a spec, in the order of the data path."""
+    for step in _steps(spec, timeout_s):
+        proof = step()
+        if advance is not None:
+            advance(1)
+        yield proof
+
+
+def proof_count(spec: AstrocyteSpec) -> int:
+    """How many proofs `prove_liquid` runs for a spec."""
+    return len(_steps(spec, 0.0))
+
+
+def _steps(spec: AstrocyteSpec, timeout_s: float) -> list[Callable[[], Proof]]:
+    def reset() -> Proof:
+        return prove_reset(to_rtlil(AstrocyteLiquid(spec=spec), spec.name))
+
+    return [
+        lambda: prove_synapse(spec, timeout_s),
+        lambda: prove_neuron(spec, timeout_s),
+        lambda: prove_astrocyte(spec, timeout_s),
+        reset,
+    ]

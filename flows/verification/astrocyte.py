@@ -1,0 +1,282 @@
+"""`liquidcal verify` for an astrocyte liquid: hardware against the golden model in all modes, proofs and mutants.
+
+Expected values come from the golden model, stage by stage (`Engine.NUMPY`) for small networks, else from its compiled
+kernel; never from hardware.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flows.common.journal import Check, Journal
+from flows.designs.design import Design
+from flows.formal.astrocyte import proof_count, prove_liquid
+from flows.formal.solver import Proof
+from flows.simulation.astrocyte import (
+    AstrocyteBench,
+    Played,
+    astrocyte_verilog,
+    load,
+    play_events,
+    read_weights,
+)
+from flows.simulation.native import NativeModel
+from flows.verification import mutation
+from flows.verification.bench import Tally, VerificationRun
+from flows.verification.options import VerificationOptions
+from flows.verification.result import Advance, VerificationReport, mutation_check, proof_check
+from sim.astrocyte_liquid.example_specs import campaign_spec, random_spec
+from sim.astrocyte_liquid.kernel import poisson_events
+from sim.astrocyte_liquid.learning.model import TrainedLiquid
+from sim.astrocyte_liquid.liquid import Arithmetic, Events, Liquid
+from sim.astrocyte_liquid.network import Network, draw
+from sim.astrocyte_liquid.neuron import input_spikes
+from sim.astrocyte_liquid.readout import Readout
+from sim.astrocyte_liquid.registers import network_writes, readout_writes, settings_writes
+from sim.astrocyte_liquid.spec import AstrocyteSpec
+from sim.engine import Engine
+from sim.fixed_point import IntArray
+
+__all__ = ["MODES", "Segment", "check_mutants", "check_volume", "make_segments", "play", "verify_design"]
+
+MODES = ("initialise", "plastic", "frozen", "plastic again", "initialise again")
+"""Segments of a run, in this order: a mode follows each other one, with the memories as that left them."""
+DENSITIES = (0.3, 1.0, 0.0, 0.1, 0.02)
+"""Probability of an event of an input, by sample in turn: busy, full, silent, sparse."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Segment:
+    """Samples in one mode, with what they must do.
+
+    Attributes
+    ----------
+    name : str
+    plastic, keep : bool
+    events : ndarray of uint8, shape (n, steps, inputs)
+    spikes : ndarray of uint8, shape (n * steps, neurons)
+    input_spikes : ndarray of uint8, shape (n * steps, inputs)
+    counts : ndarray of int64, shape (n, neurons)
+    stored, working : ndarray of int64, shape (synapses,)
+        Weights afterwards.
+    """
+
+    name: str
+    plastic: bool
+    keep: bool
+    events: Events
+    spikes: npt.NDArray[np.uint8]
+    input_spikes: npt.NDArray[np.uint8]
+    counts: IntArray
+    stored: IntArray
+    working: IntArray
+
+
+def random_weights(network: Network, rng: np.random.Generator) -> IntArray:
+    """Legal weights of every size; more than half at the upper limit of their class, so that the liquid fires."""
+    low, high = network.limits
+    limit = network.spec.weight_code_max
+    drawn = rng.integers(-limit, limit + 1, len(network))
+    drawn[rng.random(len(network)) < 0.6] = limit
+    drawn[rng.random(len(network)) < 0.1] = -limit
+    clipped: IntArray = np.clip(drawn, low * limit, high * limit)
+    return clipped
+
+
+def random_readout(spec: AstrocyteSpec, rng: np.random.Generator) -> Readout:
+    """Readout weights of every size."""
+    top = spec.readout_weight_max
+    return Readout(spec, rng.integers(-top - 1, top + 1, (spec.outputs, spec.neurons)))
+
+
+def make_segments(
+    network: Network, weights: IntArray, rng: np.random.Generator, samples: int, engine: Engine, modes: int = len(MODES)
+) -> list[Segment]:
+    """Segments of the first `modes` of `MODES`, each of so many samples, as the golden model runs them.
+
+    Steps of a sample: all in plastic and frozen ones, fewer in an initialisation.
+    """
+    spec, liquid = network.spec, Liquid(network, Arithmetic.CHIP, engine, weights)
+    found = []
+    working = liquid.weights
+    for name in MODES[:modes]:
+        keep, plastic = name.startswith("initialise"), not name.startswith("frozen")
+        steps = max(2, spec.steps // 3) if keep else spec.steps
+        events = np.stack([
+            poisson_events(np.full(spec.inputs, DENSITIES[number % len(DENSITIES)]), steps, int(rng.integers(1 << 40)))
+            for number in range(samples)
+        ])  # fmt: skip
+        if keep:
+            liquid.trace[:] = 0  # as after a write of the mode
+            counts, spikes = liquid.initialise(events, spikes=True)
+            working = liquid.weights
+        else:
+            activity = liquid.run(events, plastic=plastic, spikes=True)
+            counts, spikes = activity.counts, activity.spikes
+            working = activity.weights if plastic else working
+        found.append(
+            Segment(
+                name=name, plastic=plastic, keep=keep, events=events, spikes=spikes.reshape(-1, spec.neurons),
+                input_spikes=np.concatenate([input_spikes(sample, spec) for sample in events]), counts=counts,
+                stored=liquid.weights, working=working,
+            )
+        )  # fmt: skip
+    return found
+
+
+def difference(got: Played, want: Segment, readout: Readout) -> str:
+    """The first difference between what a chip put out and what it must, in words; empty if there is none."""
+    steps = want.events.shape[1]
+    for kind, one, other in (("input", got.input_spikes, want.input_spikes), ("neuron", got.spikes, want.spikes)):
+        if (one != other).any():
+            row, column = (int(place[0]) for place in np.nonzero(one != other))
+            sample, step = divmod(row, steps)
+            return f"{want.name}: sample {sample}, step {step}, {kind} {column}: expected spike {other[row, column]}"
+    for name, values, expected in (
+        ("counts", got.counts, want.counts.ravel()),
+        ("scores", got.scores, readout.scores(want.counts).ravel()),
+        ("classes", got.classes, readout.classify(want.counts)),
+    ):
+        if len(values) != len(expected):
+            return f"{want.name}: {len(values)} {name} came, expected {len(expected)}"
+        if (values != expected).any():
+            place = int(np.argmax(values != expected))
+            return f"{want.name}: {name}[{place}]: expected {expected[place]}, got {values[place]}"
+    return ""
+
+
+def play(
+    network: Network, weights: IntArray, readout: Readout, segments: list[Segment], model: NativeModel,
+    advance: Advance | None = None,
+) -> str:  # fmt: skip
+    """Reset and load a fresh model, run segments on it, read the weights after each; the first difference in words.
+
+    Before the load, words go to addresses of no region; between segments the chip must be idle.
+    """
+    spec = network.spec
+    model.run({"rst": [0, 1, 1, 0]})
+    load(model, network_writes(network, weights))
+    load(model, readout_writes(readout))
+    for segment in segments:
+        load(model, settings_writes(spec, plastic=segment.plastic, keep=segment.keep, steps=segment.events.shape[1]))
+        spikes = int(segment.spikes.sum()) + int(segment.input_spikes.sum())
+        played = play_events(model, spec, segment.events, spikes)
+        if text := difference(played, segment, readout):
+            return text
+        idle = model.run({"read_address": [0, 0, 0]})["read_data"]
+        if int(idle[-1]) != int(played.classes[-1]) << 1:
+            return f"{segment.name}: status {int(idle[-1])}, expected idle and class {int(played.classes[-1])}"
+        for name, got, want in zip(
+            ("stored", "working"), read_weights(model, network), (segment.stored, segment.working), strict=True
+        ):
+            # a frozen sample, and one that keeps its weights, do without the working ones
+            if name == "working" and not segment.plastic:
+                continue
+            if (got != want).any():
+                place = int(np.argmax(got != want))
+                return f"{segment.name}: {name} weight of synapse {place}: expected {want[place]}, got {got[place]}"
+        if advance is not None:
+            advance(len(segment.spikes))
+    return ""
+
+
+def check_volume(
+    spec: AstrocyteSpec, seed: int, steps: int, *, network: Network | None = None, weights: IntArray | None = None,
+    readout: Readout | None = None, advance: Advance | None = None,
+) -> Check:  # fmt: skip
+    """Compare hardware and golden model over at least `steps` steps, spike for spike and weight for weight.
+
+    Parameters
+    ----------
+    spec : AstrocyteSpec
+    seed : int
+    steps : int
+    network, weights, readout : optional
+        Of a trained model; drawn from the seed where left out.
+    advance : callable, optional
+    """
+    rng = np.random.default_rng(seed)
+    network = network or draw(spec, seed)
+    weights = random_weights(network, rng) if weights is None else weights
+    readout = readout or random_readout(spec, rng)
+    engine = Engine.NUMPY if spec.sources * spec.neurons <= 20_000 else Engine.NUMBA
+    samples = max(len(DENSITIES), steps // (spec.steps * len(MODES)))
+    segments = make_segments(network, weights, rng, samples, engine)
+    tally = Tally(advance)
+    with AstrocyteBench(spec).model() as model:
+        tally.first = play(network, weights, readout, segments, model, tally.add)
+    moved = int((segments[-1].stored != weights).sum())
+    check = tally.check(
+        f"{spec.name}: spikes, counts, scores, weights in all modes (seed {seed})", f"steps__spec:{spec.name}", "steps",
+        steps,
+    )  # fmt: skip
+    found = f"{sum(int(s.spikes.sum()) for s in segments):,} spikes, {moved:,} of {len(network):,} weights changed"
+    return check if check.detail else Check(**vars(check) | {"detail": found})
+
+
+def check_mutants(
+    spec: AstrocyteSpec, seed: int, count: int, *, threads: int = 2, advance: Advance | None = None
+) -> tuple[Check, mutation.CampaignResult]:
+    """Mutate the chip `count` times and run `play` on every mutant."""
+    from hw.astrocyte_liquid.astrocyte_liquid import AstrocyteLiquid
+    from hw.common.export import to_rtlil
+
+    rng = np.random.default_rng(seed)
+    network = draw(spec, seed)
+    weights, readout = random_weights(network, rng), random_readout(spec, rng)
+    segments = make_segments(network, weights, rng, len(DENSITIES), Engine.NUMPY)
+    result = mutation.run_campaign(
+        to_rtlil(AstrocyteLiquid(spec=spec, boxes=False), spec.name), spec.name,
+        lambda model: not play(network, weights, readout, segments, model), count=count, rng=rng, clock="clk",
+        threads=threads, advance=advance,
+    )  # fmt: skip
+    return mutation_check(spec.name, seed, count, result), result
+
+
+def check_proofs(spec: AstrocyteSpec, *, advance: Advance | None = None) -> tuple[Check, tuple[Proof, ...]]:
+    """Run all proofs of `flows.formal.astrocyte` for a spec."""
+    proofs = tuple(prove_liquid(spec, advance=advance))
+    return proof_check(spec.name, proofs), proofs
+
+
+def verify_design(design: Design, journal: Journal, options: VerificationOptions) -> VerificationReport:
+    """Verify the generated hardware of an astrocyte liquid.
+
+    Mutants are those of `campaign_spec`; with a trained model its network, weights and readout run.
+
+    Raises
+    ------
+    ValueError
+        If an option is for another chip, or the model is for another spec.
+    """
+    spec, seed, steps = design.spec, options.seed, options.crossings or design.crossings
+    if options.vectors:
+        raise ValueError(f"published vectors are for an encoder; {spec.name} is none")
+    if options.recordings is not None:
+        raise ValueError(f"recordings are for a crossbar; {spec.name} is none")
+    model = None if options.weights is None else TrainedLiquid.load(options.weights)
+    if model is not None and model.spec != spec:
+        raise ValueError(f"{options.weights} was trained for another spec than {spec.name}")
+    run = VerificationRun(spec, seed, journal)
+    if options.proofs:
+        run.prove(proof_count(spec), lambda advance: check_proofs(spec, advance=advance))
+    with journal.step(f"{spec.name}: Amaranth to Verilog to simulator"):
+        AstrocyteBench(spec, astrocyte_verilog(spec))
+    with journal.step(f"{spec.name}: samples in all modes") as advance:
+        chosen: dict[str, Any] = {} if model is None else {
+            "network": model.network, "weights": model.weights, "readout": model.readout,
+        }  # fmt: skip
+        check = check_volume(spec, seed, steps, **chosen, advance=advance)
+    run.note(check)
+    for number in range(options.random_specs):
+        drawn = random_spec(np.random.default_rng((seed, number)), f"RANDOM_{number}")
+        with journal.step(f"{drawn.name}: samples in all modes"):
+            check = check_volume(drawn, seed + number, 400)
+        run.note(check)
+    mutated, mutants = campaign_spec(), options.mutants
+    run.mutate(mutated.name, mutants, lambda advance: check_mutants(mutated, seed, mutants, advance=advance))
+    return run.report()

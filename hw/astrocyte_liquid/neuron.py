@@ -1,0 +1,163 @@
+"""Neuron sweep of a lane: at the end of a step all its neurons, input neurons first, one group per clock."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib.data import StructLayout
+from amaranth.lib.wiring import Component, In, Out
+
+from hw.astrocyte_liquid.arithmetic import decayed, part, rounded, saturated
+from hw.astrocyte_liquid.input import group_bits
+from sim.astrocyte_liquid.spec import CURRENT_DECAY, TRACE_DECAY, AstrocyteSpec
+
+__all__ = ["Neuron", "effect_layout", "local_bits", "potentiation_layout", "state_layout"]
+
+
+def local_bits(spec: AstrocyteSpec) -> int:
+    """Bits of the number of a liquid neuron within its lane."""
+    return max(1, (spec.neuron_groups - 1).bit_length())
+
+
+def state_layout(spec: AstrocyteSpec) -> StructLayout:
+    """What a lane keeps of a neuron from step to step; of an input neuron, `membrane` is 1 if it is to fire."""
+    return StructLayout(
+        {
+            "membrane": signed(spec.membrane_bits),
+            "trace": spec.trace_bits,
+            "refractory": spec.refractory_steps.bit_length(),
+            "fired": 1,
+            "count": spec.count_width,
+        }
+    )
+
+
+def effect_layout(spec: AstrocyteSpec) -> StructLayout:
+    """What a synapse needs of the neuron that it enters."""
+    return StructLayout({"depression": signed(spec.depression_bits), "fired": 1})
+
+
+def potentiation_layout(spec: AstrocyteSpec) -> StructLayout:
+    """What a synapse needs of the source that it leaves."""
+    return StructLayout({"potentiation": spec.potentiation_bits, "fired": 1})
+
+
+class Neuron(Component):
+    """Potential, current, trace, refractory counter and spike counter of one neuron per clock.
+
+    `valid` says that old state and current are those of `group`; they are registered once between the sums and the
+    multipliers, so what is written comes one clock later.
+
+    Throughput one neuron per clock. Reset: nothing is written, asynchronous.
+
+    Parameters
+    ----------
+    spec : AstrocyteSpec
+
+    Members
+    -------
+    valid : In(1)
+    group : In(bits of spec.groups)
+    fresh : In(1)
+        First step of a sample: the state counts as that of rest.
+    keep_trace : In(1)
+        Also in the first step the trace goes on.
+    old_state : In(state_layout)
+    current : In(signed(spec.current_bits))
+        Of a liquid neuron.
+    kicked : In(1)
+        Of an input neuron: it received an event.
+    potentiation_rate, depression_rate : In(signed(spec.rate_bits))
+        Those of the next step.
+    write : Out(1)
+        The following are to be stored.
+    write_group : Out(bits of spec.groups)
+    is_input : Out(1)
+        The group is one of inputs.
+    new_state : Out(state_layout)
+    new_current : Out(signed(spec.current_bits))
+    effect : Out(effect_layout)
+    potentiation : Out(potentiation_layout)
+    fires : Out(1)
+        The neuron fires in the next step.
+    """
+
+    clocked = True
+    latency = 1
+
+    def __init__(self, *, spec: AstrocyteSpec):
+        self._spec = spec
+        super().__init__(
+            {
+                "valid": In(1),
+                "group": In(group_bits(spec)),
+                "fresh": In(1),
+                "keep_trace": In(1),
+                "old_state": In(state_layout(spec)),
+                "current": In(signed(spec.current_bits)),
+                "kicked": In(1),
+                "potentiation_rate": In(signed(spec.rate_bits)),
+                "depression_rate": In(signed(spec.rate_bits)),
+                "write": Out(1),
+                "write_group": Out(group_bits(spec)),
+                "is_input": Out(1),
+                "new_state": Out(state_layout(spec)),
+                "new_current": Out(signed(spec.current_bits)),
+                "effect": Out(effect_layout(spec)),
+                "potentiation": Out(potentiation_layout(spec)),
+                "fires": Out(1),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        spec = self._spec
+        m = Module()
+        is_input = self.group < spec.input_groups
+        old, new = self.old_state, self.new_state
+        rest = Signal(signed(spec.membrane_bits))
+        current = Signal(signed(spec.current_bits))
+        trace = Signal(spec.trace_bits)
+        total = Signal(spec.trace_bits + 1)
+        fired = Signal()
+        waits = Signal()
+        blocked = Signal(len(old.refractory))
+        before = Signal(len(old.refractory))
+        fires = Signal()
+        potential = Signal(signed(max(spec.membrane_bits, spec.current_bits) + 2))
+        held = Signal(signed(spec.membrane_bits))
+        count = Signal(spec.count_width)
+        m.d.comb += [
+            fired.eq(old.fired & ~self.fresh),
+            rest.eq(Mux(self.fresh | old.fired, 0, old.membrane)),
+            current.eq(Mux(self.fresh, 0, self.current)),
+            trace.eq(Mux(self.fresh & ~self.keep_trace, 0, old.trace)),
+            before.eq(Mux(self.fresh, 0, old.refractory)),
+            count.eq(Mux(self.fresh, 0, old.count)),
+            potential.eq(decayed(rest, (1, spec.leak_shift)) + current),
+            held.eq(saturated(potential, -spec.membrane_max - 1, spec.membrane_max)),
+            waits.eq(rest[0] | self.kicked),
+            blocked.eq(Mux(fired, spec.refractory_steps, Mux(before == 0, 0, before - 1))),
+            fires.eq((blocked == 0) & Mux(is_input, waits, held >= spec.threshold_code)),
+            total.eq(trace + Mux(fired, spec.trace_step_code, 0)),
+        ]
+        m.d.sync += self.write.eq(self.valid)
+        with m.If(self.valid):
+            m.d.sync += [
+                self.write_group.eq(self.group),
+                self.is_input.eq(is_input),
+                new.membrane.eq(Mux(is_input, waits, held)),
+                new.trace.eq(decayed(total, TRACE_DECAY)),
+                new.refractory.eq(blocked),
+                new.fired.eq(fires),
+                new.count.eq(count + fired),
+                self.new_current.eq(part(current, CURRENT_DECAY)),
+            ]
+        m.d.comb += [
+            self.fires.eq(new.fired),
+            self.effect.fired.eq(new.fired),
+            self.effect.depression.eq(
+                rounded((self.depression_rate >> spec.rate_guard) * new.trace, spec.change_shift)
+            ),
+            self.potentiation.fired.eq(new.fired),
+            self.potentiation.potentiation.eq(
+                rounded((self.potentiation_rate >> spec.rate_guard) * new.trace, spec.change_shift)
+            ),
+        ]
+        return m

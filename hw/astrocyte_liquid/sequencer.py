@@ -1,0 +1,141 @@
+"""Sequencer: what a step and a sample consist of."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib.enum import Enum
+from amaranth.lib.wiring import Component, In, Out
+
+from hw.astrocyte_liquid.input import group_bits
+from sim.astrocyte_liquid.registers import steps_bits
+from sim.astrocyte_liquid.spec import AstrocyteSpec
+
+__all__ = ["Sequencer"]
+
+
+class _State(Enum, shape=3):
+    WAIT = 0
+    RESTORE = 1
+    WALK = 2
+    RATES = 3
+    SWEEP = 4
+    DRAIN = 5
+    READ = 6
+
+
+class Sequencer(Component):
+    """A step: its events are complete, all spikes are walked, the astrocyte moves its rates, all neurons are swept.
+
+    Before the first step of a plastic sample that does not keep its weights, they are restored; after the last step the
+    readout runs.
+
+    Reset: waiting for the first step of a sample, asynchronous.
+
+    Parameters
+    ----------
+    spec : AstrocyteSpec
+
+    Members
+    -------
+    steps : In(bits of spec.steps)
+        Steps of a sample.
+    restores : In(1)
+        Samples begin with stored weights.
+    closed : In(1)
+        Events of the next step are complete.
+    spike : In(1)
+        The scan has a source to name.
+    busy : In(1)
+        A lane walks.
+    read_out : In(1)
+        The readout is idle again.
+    begin : Out(1)
+        A sample begins: no source fires, rates are those of its start.
+    restore : Out(1)
+    walk : Out(1)
+        Sources are handed to the lanes.
+    update : Out(1)
+        The astrocyte moves its rates.
+    sweep : Out(1)
+        Sweep the neurons of `group`.
+    group : Out(bits of spec.groups)
+    fresh : Out(1)
+        First step of a sample.
+    done : Out(1)
+        A step has ended.
+    read : Out(1)
+        The readout starts.
+    running : Out(1)
+    """
+
+    clocked = True
+
+    def __init__(self, *, spec: AstrocyteSpec):
+        self._spec = spec
+        super().__init__(
+            {
+                "steps": In(steps_bits(spec)),
+                "restores": In(1),
+                "closed": In(1),
+                "spike": In(1),
+                "busy": In(1),
+                "read_out": In(1),
+                "begin": Out(1),
+                "restore": Out(1),
+                "walk": Out(1),
+                "update": Out(1),
+                "sweep": Out(1),
+                "group": Out(group_bits(spec)),
+                "fresh": Out(1),
+                "done": Out(1),
+                "read": Out(1),
+                "running": Out(1),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        spec = self._spec
+        m = Module()
+        state = Signal(_State)
+        step = Signal(len(self.steps))
+        pause = Signal(2)
+        last = Signal()
+        started = Signal()
+        m.d.comb += [
+            last.eq(step == self.steps - 1),
+            self.fresh.eq(step == 0),
+            self.begin.eq((state == _State.WAIT) & self.closed & self.fresh),
+            # the first clock of the state; lanes are busy from the next one on
+            self.restore.eq((state == _State.RESTORE) & ~started),
+            self.walk.eq(state == _State.WALK),
+            self.update.eq((state == _State.RATES) & (pause == 0)),
+            self.sweep.eq(state == _State.SWEEP),
+            self.done.eq((state == _State.DRAIN) & (pause == 2)),
+            self.read.eq(self.done & last),
+            self.running.eq(state != _State.WAIT),
+        ]
+        m.d.sync += pause.eq(0)
+        with m.Switch(state):
+            with m.Case(_State.WAIT), m.If(self.closed):
+                m.d.sync += [state.eq(Mux(self.fresh & self.restores, _State.RESTORE, _State.WALK)), started.eq(0)]
+            with m.Case(_State.RESTORE):
+                m.d.sync += started.eq(1)
+                with m.If(started & ~self.busy):
+                    m.d.sync += state.eq(_State.WALK)
+            with m.Case(_State.WALK), m.If(~self.spike & ~self.busy):
+                m.d.sync += [state.eq(_State.RATES), self.group.eq(0)]
+            with m.Case(_State.RATES):
+                # the rates are there when the first neuron reaches the multipliers
+                m.d.sync += state.eq(_State.SWEEP)
+            with m.Case(_State.SWEEP):
+                m.d.sync += self.group.eq(self.group + 1)
+                with m.If(self.group == spec.groups - 1):
+                    m.d.sync += state.eq(_State.DRAIN)
+            with m.Case(_State.DRAIN):
+                m.d.sync += pause.eq(pause + 1)
+                with m.If(self.done):
+                    m.d.sync += [
+                        step.eq(Mux(last, 0, step + 1)),
+                        state.eq(Mux(last, _State.READ, _State.WAIT)),
+                    ]
+            with m.Case(_State.READ), m.If(self.read_out):
+                m.d.sync += state.eq(_State.WAIT)
+        return m

@@ -1,0 +1,294 @@
+"""Synapse walker of a lane: all synapses of a source that fires, and all that enter a neuron of the lane that fires."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib.data import ArrayLayout, StructLayout
+from amaranth.lib.enum import Enum
+from amaranth.lib.wiring import Component, In, Out
+
+from hw.astrocyte_liquid.input import group_bits
+from hw.astrocyte_liquid.neuron import effect_layout, local_bits, potentiation_layout
+from hw.astrocyte_liquid.synapse import Synapse
+from hw.common.hierarchy import place
+from sim.astrocyte_liquid.spec import AstrocyteSpec
+
+__all__ = ["Walker", "address_bits", "incoming_layout", "range_layout", "weight_layout"]
+
+
+def address_bits(spec: AstrocyteSpec) -> int:
+    """Bits of the number of a synapse within its lane."""
+    return max(1, (spec.lane_synapses - 1).bit_length())
+
+
+def range_layout(spec: AstrocyteSpec) -> StructLayout:
+    """A list of synapses: its first, and how many."""
+    return StructLayout({"first": address_bits(spec), "count": max(spec.fan_in_max, spec.neuron_groups).bit_length()})
+
+
+def weight_layout(spec: AstrocyteSpec) -> StructLayout:
+    """A weight as samples start from it, and as it is now."""
+    return StructLayout({"stored": signed(spec.weight_bits), "working": signed(spec.weight_bits)})
+
+
+def incoming_layout(spec: AstrocyteSpec) -> StructLayout:
+    """A synapse in the list of the neuron that it enters: its number within the lane, and its source."""
+    return StructLayout({"synapse": address_bits(spec), "source": spec.source_bits})
+
+
+class _State(Enum, shape=3):
+    IDLE = 0
+    FIND = 1
+    FORWARD = 2
+    FIND_BACK = 3
+    BACKWARD = 4
+    DRAIN = 5
+    RESTORE = 6
+
+
+class Walker(Component):
+    """Takes sources from a queue, one after another.
+
+    *Forward*, for each synapse of the source in this lane: its weight is added to the current of the neuron that it
+    enters; where plasticity is on, the weight then loses the neuron's depression, and gains the source's potentiation
+    if the neuron fires, too. *Backward*, if the source is a neuron of this lane and plasticity is on: each synapse that
+    enters it gains the potentiation of its source, unless that fires as well: its own list is, or was, walked forward.
+
+    One synapse per clock, in three stages: numbers, operands, results. A list begins when the one before has left them.
+    `restore` walks all weights of the lane and makes the working one the stored one.
+
+    Reset: idle, asynchronous.
+
+    Parameters
+    ----------
+    spec : AstrocyteSpec
+    lane : int
+        Number of the lane.
+
+    Members
+    -------
+    source : In(spec.source_bits)
+    valid : In(1)
+        A source waits.
+    pop : Out(1)
+        It is taken.
+    restore : In(1)
+        For one clock, while not `busy`.
+    busy : Out(1)
+    plastic, keep : In(1)
+        Weights change; changes stay in the stored weights. Without `plastic`, or with `keep`, stored weights are used.
+    list_address, list_enable, list_data
+        Memory of `range_layout` by source.
+    back_address, back_enable, back_data
+        Memory of `range_layout` by neuron of the lane.
+    target_address, target_enable, target_data
+        Memory of neurons that synapses enter.
+    incoming_address, incoming_enable, incoming_data
+        Memory of `incoming_layout`.
+    weight_address, weight_enable, weight_data, weight_write, weight_write_address, weight_write_data
+        Memory of `weight_layout`.
+    neuron_address, neuron_enable : Out
+        Reads the next two.
+    current_data : In(signed(spec.current_bits))
+    effect_data : In(effect_layout)
+    current_write, current_write_address, current_write_data : Out
+    group_address, group_enable, group_data
+        Memory of `potentiation_layout` of all sources of a group.
+    """
+
+    clocked = True
+
+    def __init__(self, *, spec: AstrocyteSpec, lane: int):
+        self._spec, self._lane = spec, lane
+        address, local = address_bits(spec), local_bits(spec)
+        super().__init__(
+            {
+                "source": In(spec.source_bits),
+                "valid": In(1),
+                "pop": Out(1),
+                "restore": In(1),
+                "busy": Out(1),
+                "plastic": In(1),
+                "keep": In(1),
+                "list_address": Out(spec.source_bits),
+                "list_enable": Out(1),
+                "list_data": In(range_layout(spec)),
+                "back_address": Out(local),
+                "back_enable": Out(1),
+                "back_data": In(range_layout(spec)),
+                "target_address": Out(address),
+                "target_enable": Out(1),
+                "target_data": In(local),
+                "incoming_address": Out(address),
+                "incoming_enable": Out(1),
+                "incoming_data": In(incoming_layout(spec)),
+                "weight_address": Out(address),
+                "weight_enable": Out(1),
+                "weight_data": In(weight_layout(spec)),
+                "weight_write": Out(1),
+                "weight_write_address": Out(address),
+                "weight_write_data": Out(weight_layout(spec)),
+                "neuron_address": Out(local),
+                "neuron_enable": Out(1),
+                "current_data": In(signed(spec.current_bits)),
+                "effect_data": In(effect_layout(spec)),
+                "current_write": Out(1),
+                "current_write_address": Out(local),
+                "current_write_data": Out(signed(spec.current_bits)),
+                "group_address": Out(group_bits(spec)),
+                "group_enable": Out(1),
+                "group_data": In(ArrayLayout(potentiation_layout(spec), spec.lanes)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        spec = self._spec
+        m = Module()
+        lane_bits = (spec.lanes - 1).bit_length()
+        state = Signal(_State)
+        place_ = Signal(address_bits(spec))
+        left = Signal(len(self.list_data.count))
+        source = Signal(spec.source_bits)
+        group = Signal(group_bits(spec))
+        own = Signal()
+        excitatory = Signal()
+        inhibitory = Signal()
+        own_potentiation = Signal(spec.potentiation_bits)
+        found = Signal()
+
+        # --- which list ------------------------------------------------------------------------------------------
+        m.d.comb += [
+            self.pop.eq((state == _State.IDLE) & self.valid & ~self.restore),
+            self.list_address.eq(self.source),
+            self.list_enable.eq(self.pop),
+            self.back_address.eq((self.source >> lane_bits) - spec.input_groups),
+            self.back_enable.eq(self.pop),
+            group.eq(source >> lane_bits),
+        ]
+        after_forward = Mux(own & self.plastic, _State.FIND_BACK, _State.DRAIN)
+        # stage 1 holds a synapse whose numbers are known, stage 2 one whose operands are known
+        issue = Signal()
+        one = Signal()
+        two = Signal()
+        back_one = Signal()
+        back_two = Signal()
+        fill_one = Signal()
+        fill_two = Signal()
+        with m.Switch(state):
+            with m.Case(_State.IDLE):
+                with m.If(self.restore):
+                    m.d.sync += [state.eq(_State.RESTORE), place_.eq(0)]
+                with m.Elif(self.valid):
+                    m.d.sync += [state.eq(_State.FIND), source.eq(self.source), found.eq(1)]
+            with m.Case(_State.FIND):
+                m.d.sync += [
+                    place_.eq(self.list_data.first),
+                    left.eq(self.list_data.count),
+                    state.eq(Mux(self.list_data.count == 0, after_forward, _State.FORWARD)),
+                    found.eq(0),
+                ]
+            with m.Case(_State.FORWARD):
+                m.d.sync += [place_.eq(place_ + 1), left.eq(left - 1)]
+                with m.If(left == 1):
+                    m.d.sync += state.eq(after_forward)
+            with m.Case(_State.FIND_BACK):
+                # the list of the neuron was read with the other one
+                m.d.sync += [
+                    place_.eq(self.back_data.first),
+                    left.eq(self.back_data.count),
+                    state.eq(Mux(self.back_data.count == 0, _State.DRAIN, _State.BACKWARD)),
+                ]
+            with m.Case(_State.BACKWARD):
+                m.d.sync += [place_.eq(place_ + 1), left.eq(left - 1)]
+                with m.If(left == 1):
+                    m.d.sync += state.eq(_State.DRAIN)
+            with m.Case(_State.RESTORE):
+                m.d.sync += place_.eq(place_ + 1)
+                with m.If(place_ == spec.lane_synapses - 1):
+                    m.d.sync += state.eq(_State.DRAIN)
+            with m.Case(_State.DRAIN):
+                # the last synapse of a list needs its source until it has left stage 2
+                m.d.sync += state.eq(_State.IDLE)
+        m.d.comb += [
+            issue.eq((state == _State.FORWARD) | (state == _State.BACKWARD) | (state == _State.RESTORE)),
+            self.busy.eq((state != _State.IDLE) | self.valid | one | two),
+            own.eq((source >= spec.first_neuron) & (source[:lane_bits] == self._lane if lane_bits else 1)),
+        ]
+        backward = state == _State.BACKWARD
+        m.d.sync += [
+            one.eq(issue), back_one.eq(backward), fill_one.eq(state == _State.RESTORE),
+            two.eq(one), back_two.eq(back_one), fill_two.eq(fill_one),
+        ]  # fmt: skip
+
+        # --- stage 0 to 1: numbers --------------------------------------------------------------------------------
+        at_one = Signal(address_bits(spec))
+        at_two = Signal(address_bits(spec))
+        entry = self.incoming_data
+        known = Signal(address_bits(spec))
+        m.d.comb += [
+            self.target_address.eq(place_),
+            self.target_enable.eq(state == _State.FORWARD),
+            self.incoming_address.eq(place_),
+            self.incoming_enable.eq(backward),
+            known.eq(Mux(back_one, entry.synapse, at_one)),
+            # forward and restore: read with the number; backward: once the entry is there
+            self.weight_address.eq(Mux(back_one, entry.synapse, place_)),
+            self.weight_enable.eq(back_one | (issue & ~backward)),
+        ]
+        with m.If(issue):
+            m.d.sync += at_one.eq(place_)
+
+        # --- stage 1 to 2: operands -------------------------------------------------------------------------------
+        weight_one = Signal(weight_layout(spec))
+        target_two = Signal(local_bits(spec))
+        source_two = Signal(spec.source_bits)
+        m.d.comb += [
+            self.neuron_address.eq(self.target_data),
+            self.neuron_enable.eq(one & ~back_one & ~fill_one),
+            # the group of the source whose list is walked, once; backward that of each synapse
+            self.group_address.eq(Mux(back_one, entry.source >> lane_bits, group)),
+            self.group_enable.eq(back_one | found),
+        ]
+        with m.If(one):
+            m.d.sync += [
+                at_two.eq(known), weight_one.eq(self.weight_data), target_two.eq(self.target_data),
+                source_two.eq(entry.source),
+            ]  # fmt: skip
+        read_two = Signal(weight_layout(spec))
+        m.d.comb += read_two.eq(Mux(back_two, self.weight_data.as_value(), weight_one.as_value()))
+
+        # potentiation of the source: forward it was read when the list was found
+        ready = Signal()
+        m.d.sync += ready.eq(found)
+        with m.If(ready):
+            m.d.sync += own_potentiation.eq(self._member(source).potentiation)
+        here = self._member(source_two)
+        walked = Signal(spec.source_bits)
+        m.d.comb += [
+            walked.eq(Mux(back_two, source_two, source)),
+            inhibitory.eq(walked >= spec.first_neuron + spec.excitatory),
+            excitatory.eq((walked >= spec.first_neuron) & ~inhibitory),
+        ]
+
+        # --- stage 2: results -------------------------------------------------------------------------------------
+        rule = place(m, platform, "synapse", Synapse, spec=spec)
+        used = Signal(signed(spec.weight_bits))
+        m.d.comb += [
+            used.eq(Mux(self.plastic & ~self.keep, read_two.working, read_two.stored)),
+            rule.weight.eq(used),
+            rule.excitatory.eq(excitatory),
+            rule.inhibitory.eq(inhibitory),
+            rule.potentiation.eq(Mux(back_two, here.potentiation, Mux(self.effect_data.fired, own_potentiation, 0))),
+            rule.depression.eq(Mux(back_two, 0, self.effect_data.depression)),
+            self.weight_write.eq(two & (fill_two | (self.plastic & ~(back_two & here.fired)))),
+            self.weight_write_address.eq(at_two),
+            self.weight_write_data.working.eq(Mux(fill_two, read_two.stored, rule.changed)),
+            self.weight_write_data.stored.eq(Mux(self.keep & ~fill_two, rule.changed, read_two.stored)),
+            self.current_write.eq(two & ~back_two & ~fill_two),
+            self.current_write_address.eq(target_two),
+            self.current_write_data.eq(self.current_data + used),
+        ]
+        return m
+
+    def _member(self, source: Signal):  # type: ignore[no-untyped-def]
+        """What the group that was read says of one source."""
+        lane_bits = (self._spec.lanes - 1).bit_length()
+        return self.group_data[source[:lane_bits] if lane_bits else 0]

@@ -1,0 +1,107 @@
+"""How near a liquid is to the edge of chaos: branching factor as published, spectral radius, rate, separation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.astrocyte_liquid.liquid import Arithmetic, Events, Liquid
+from sim.liquid_health import BRANCHING_WINDOW, fading_memory, memory_steps, separation, spectral_radius
+
+__all__ = ["EDGE", "Criticality", "branching_factor", "criticality"]
+
+EDGE = 25
+"""Steps at both ends of a sample whose spikes are left out, and a window more."""
+
+
+def branching_factor(spikes: npt.NDArray[np.integer], connected: npt.NDArray[np.bool_]) -> float:
+    """Branching factor of one sample, averaged as the published code does.
+
+    For each spike of a neuron: spikes of the neurons it projects to in the next four steps, over those of the neurons
+    that project to it in the last four, the latter at least 1. The mean is over a neuron's spikes first, then over the
+    neurons that spiked. Spikes within `EDGE` steps and a window of the ends are left out.
+
+    Parameters
+    ----------
+    spikes : ndarray, shape (steps, neurons)
+    connected : ndarray of bool, shape (neurons, neurons)
+        From, to.
+
+    Returns
+    -------
+    float
+        0 if no spike is left.
+    """
+    fired = spikes.astype(np.float64)
+    edge = EDGE + BRANCHING_WINDOW
+    total = np.cumsum(np.pad(fired, ((1, 0), (0, 0))), axis=0)
+    at = np.arange(edge, len(fired) - edge)
+    if not len(at):
+        return 0.0
+    after = (total[at + BRANCHING_WINDOW + 1] - total[at + 1]) @ connected.T
+    before = (total[at] - total[at - BRANCHING_WINDOW]) @ connected
+    ratio = after / np.maximum(before, 1.0)
+    inner = fired[at]
+    count = inner.sum(axis=0)
+    active = count > 0
+    if not active.any():
+        return 0.0
+    return float(((ratio * inner).sum(axis=0)[active] / count[active]).mean())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Criticality:
+    """A liquid on labelled samples, frozen.
+
+    Attributes
+    ----------
+    branching_factor : float
+        Mean over the samples.
+    radius : float
+        Spectral radius of the recurrent weights in units of the threshold.
+    rate : float
+        Spikes per neuron and step.
+    separation : float
+        Of the spike counts, see `sim.liquid_health.separation`.
+    memory : int or None
+        Steps until a tenth remains of a disturbance in the first fifth of the sample; None: more than that remains.
+    """
+
+    branching_factor: float
+    radius: float
+    rate: float
+    separation: float
+    memory: int | None
+
+
+def criticality(liquid: Liquid, events: Events, labels: npt.NDArray[np.integer]) -> Criticality:
+    """All of `Criticality`; the disturbance replaces the first fifth of each sample by that of the next.
+
+    Parameters
+    ----------
+    liquid : Liquid
+    events : ndarray of uint8, shape (n, steps, inputs)
+    labels : ndarray of int, shape (n,)
+    """
+    spec, network = liquid.spec, liquid.network
+    recurrent = network.source >= spec.first_neuron
+    connected = np.zeros((spec.neurons, spec.neurons), bool)
+    matrix = np.zeros((spec.neurons, spec.neurons))
+    place = network.source[recurrent] - spec.first_neuron, network.target[recurrent]
+    threshold = spec.threshold_code if liquid.arithmetic is Arithmetic.CHIP else spec.spike_threshold
+    connected[place] = True
+    matrix[place] = liquid.weights[recurrent] / threshold
+    activity = liquid.run(events, plastic=False, spikes=True)
+    early = max(1, events.shape[1] // 5)
+    disturbed = events.copy()
+    disturbed[:, :early] = np.roll(events, 1, axis=0)[:, :early]
+    distance = fading_memory(activity.spikes, liquid.run(disturbed, plastic=False, spikes=True).spikes)
+    return Criticality(
+        branching_factor=float(np.mean([branching_factor(sample, connected) for sample in activity.spikes])),
+        radius=spectral_radius(matrix),
+        rate=float(activity.spikes.mean()),
+        separation=separation(activity.counts, labels),
+        memory=memory_steps(distance, early - 1),
+    )

@@ -1,0 +1,121 @@
+"""The phases of the published protocol, resumable: the liquid is initialised, then it counts spikes of every sample."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.astrocyte_liquid.learning.images import image_events
+from sim.astrocyte_liquid.liquid import Liquid
+from sim.files import replacing
+from sim.fixed_point import IntArray
+from sim.foreign_files import read_npz
+
+__all__ = ["SNAPSHOT_STEPS", "count_spikes", "initialise"]
+
+SNAPSHOT_STEPS = 20
+"""Steps of a sample of the initialisation."""
+BLOCK = 100
+"""Samples between two reports of progress."""
+CHECKPOINT = 1_000
+"""Samples between two checkpoints."""
+
+Advance = Callable[[int], None]
+
+
+def initialise(
+    liquid: Liquid,
+    probability: npt.NDArray[np.float64],
+    snapshots: int,
+    seed: int,
+    *,
+    checkpoint: Path | None = None,
+    advance: Advance | None = None,
+) -> None:
+    """Tune the stored weights of a liquid on short samples, one after another.
+
+    Parameters
+    ----------
+    liquid : Liquid
+    probability : ndarray of float64, shape (n, inputs)
+        Of the images to learn from, taken in a random order, over and over.
+    snapshots : int
+        Samples in all.
+    seed : int
+        Of the order and of the spikes.
+    checkpoint : Path, optional
+        File (``.npz``) that is written now and then, and that an interrupted run of the same inputs goes on from.
+    advance : callable, optional
+        Told how many samples are done since it was last told.
+
+    Raises
+    ------
+    ValueError
+        If the checkpoint is of another run.
+    """
+    # weights that are reached by other images or from others are another run
+    identity = _identity(probability, liquid.weights, liquid.arithmetic, repr(liquid.spec), seed)
+    done = 0
+    if checkpoint is not None and checkpoint.is_file():
+        found = read_npz(checkpoint)
+        if set(found) != {"identity", "done", "weights", "trace"} or str(found["identity"]) != identity:
+            raise ValueError(f"{checkpoint}: a checkpoint of another run; delete it, or choose another folder")
+        liquid.weights, liquid.trace, done = found["weights"], found["trace"], int(found["done"])
+        if advance is not None:
+            advance(done)
+    rounds = max(1, -(-snapshots // len(probability)))
+    rng = np.random.default_rng([seed, 0x1217])
+    order = np.concatenate([rng.permutation(len(probability)) for _ in range(rounds)])
+    while done < snapshots:
+        rows = order[done : min(done + BLOCK, snapshots)]
+        seeds = (seed << 32) + (1 << 31) + done + np.arange(len(rows))
+        liquid.initialise(image_events(probability[rows], SNAPSHOT_STEPS, seeds))
+        done += len(rows)
+        if checkpoint is not None and (done % CHECKPOINT == 0 or done == snapshots):
+            with replacing(checkpoint, "wb") as file:
+                np.savez(file, identity=identity, done=done, weights=liquid.weights, trace=liquid.trace)
+        if advance is not None:
+            advance(len(rows))
+
+
+def count_spikes(
+    liquid: Liquid,
+    probability: npt.NDArray[np.float64],
+    numbers: npt.NDArray[np.integer],
+    seed: int,
+    *,
+    plastic: bool,
+    advance: Advance | None = None,
+) -> IntArray:
+    """Spike counts of samples; shape (n, neurons).
+
+    Parameters
+    ----------
+    liquid : Liquid
+    probability : ndarray of float64, shape (images, inputs)
+    numbers : ndarray of int, shape (n,)
+        Images to show. Image and seed decide the spikes of a sample: the same whatever liquid sees it.
+    seed : int
+    plastic : bool
+    advance : callable, optional
+    """
+    blocks = []
+    for first in range(0, len(numbers), BLOCK):
+        rows = numbers[first : first + BLOCK]
+        events = image_events(probability[rows], liquid.spec.steps, (seed << 32) + rows.astype(np.int64))
+        blocks.append(liquid.run(events, plastic=plastic).counts)
+        if advance is not None:
+            advance(len(rows))
+    return np.concatenate(blocks) if blocks else np.zeros((0, liquid.spec.neurons), np.int64)
+
+
+def _identity(*parts: object) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.tobytes() if isinstance(part, np.ndarray) else str(part).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()

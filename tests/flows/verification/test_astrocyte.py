@@ -1,0 +1,109 @@
+"""The astrocyte liquid in the native harness against its golden model, its proofs, and whether mutants are killed."""
+
+import os
+
+import numpy as np
+import pytest
+
+from flows.formal.astrocyte import prove_astrocyte, prove_neuron, prove_synapse
+from flows.formal.solver import Status, prove_reset
+from flows.simulation.astrocyte import AstrocyteBench
+from flows.verification.astrocyte import (
+    MODES,
+    Segment,
+    check_mutants,
+    check_volume,
+    make_segments,
+    play,
+    random_readout,
+    random_weights,
+)
+from hw.astrocyte_liquid.astrocyte_liquid import AstrocyteLiquid
+from hw.common.export import to_rtlil
+from sim.astrocyte_liquid.example_specs import campaign_spec, random_spec
+from sim.astrocyte_liquid.network import draw
+from sim.astrocyte_liquid.spec import NALSM_1000
+from sim.engine import Engine
+from tests.conftest import long
+
+SPEC = campaign_spec()
+SEED = int(os.environ.get("LIQUIDCAL_SEED", "2105"))
+
+
+@pytest.fixture(scope="module")
+def bench() -> AstrocyteBench:
+    return AstrocyteBench(SPEC)
+
+
+def test_spikes_and_weights_in_all_modes(bench: AstrocyteBench) -> None:
+    check = check_volume(SPEC, SEED, 1_000)
+    assert check.passed, check.detail
+    assert check.compared >= 1_000
+
+
+def test_a_wrong_model_is_detected(bench: AstrocyteBench) -> None:
+    """What is compared depends on weights, readout, the synapses of single sources and the order of modes."""
+    rng = np.random.default_rng(3)
+    network = draw(SPEC, 3)
+    weights, readout = random_weights(network, rng), random_readout(SPEC, rng)
+    segments = make_segments(network, weights, rng, 3, Engine.NUMPY)
+    moved = [int((segment.working != weights).sum()) for segment in segments]
+    assert min(moved[:2]) > len(network) // 20
+
+    def run(**other: object) -> str:
+        given = {"weights": weights, "readout": readout, "segments": segments} | other
+        with bench.model() as model:
+            return play(network, given["weights"], given["readout"], given["segments"], model)
+
+    assert run() == ""
+    other = weights.copy()
+    other[0] -= np.sign(other[0]) if other[0] else 0
+    assert "synapse 0" in run(weights=np.where(np.arange(len(weights)) == 0, weights - np.sign(weights), weights))
+    assert "scores" in run(readout=random_readout(SPEC, rng))
+    first: Segment = segments[0]
+    wrong = [Segment(**vars(first) | {"keep": False}), *segments[1:]]
+    assert run(segments=wrong) != ""
+    assert len(segments) == len(MODES)
+
+
+def test_proofs() -> None:
+    for prove in (prove_synapse, prove_neuron, prove_astrocyte):
+        proof = prove(SPEC)
+        assert proof.status is Status.PROVED, f"{proof.name}: {proof.counterexample}"
+    assert prove_reset(to_rtlil(AstrocyteLiquid(spec=SPEC), SPEC.name)).status is Status.PROVED
+
+
+def test_a_trace_without_its_invariant_is_refuted() -> None:
+    """A proof can fail: one bit less for the current, and the ranges do not hold."""
+
+    class Narrow(type(SPEC)):  # type: ignore[misc]
+        @property
+        def current_max(self) -> int:
+            return super().current_max - 40
+
+    fields = {name: getattr(SPEC, name) for name in SPEC.__dataclass_fields__}
+    assert prove_neuron(Narrow(**fields)).status is Status.REFUTED
+
+
+@long
+@pytest.mark.parametrize("number", range(2))
+def test_random_specs(number: int) -> None:
+    spec = random_spec(np.random.default_rng((SEED, number)), f"RANDOM_{number}")
+    print(f"LIQUIDCAL_SEED={SEED}: {spec}")
+    check = check_volume(spec, SEED, 400)
+    assert check.passed, check.detail
+
+
+@long
+@pytest.mark.timeout(1800)
+def test_mutants_are_killed() -> None:
+    check, result = check_mutants(SPEC, SEED, 60)
+    assert check.passed, check.detail
+    assert len(result.mutants) >= 60
+
+
+@long
+@pytest.mark.timeout(3600)
+def test_the_published_size() -> None:
+    check = check_volume(NALSM_1000, SEED, 600)
+    assert check.passed, check.detail
