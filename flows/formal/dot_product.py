@@ -17,10 +17,10 @@ from flows.tools.yosys import run_yosys
 from hw.common.export import rtlil_to_verilog, to_rtlil
 from hw.hgcal_encoder.convolution import conv_format
 from hw.hgcal_encoder.dense import dense_format
-from hw.hgcal_encoder.dot_product import DotProductFormat
+from hw.common.dot_product import DotProductFormat
 from hw.hgcal_encoder.schedule import Schedule
 from hw.hgcal_encoder.serial_neuron import serial_format
-from hw.hgcal_encoder.whole_dot_product import WholeDotProduct
+from hw.common.whole_dot_product import WholeDotProduct
 from sim.fixed_point import Rounding
 from sim.hgcal_encoder.spec import EncoderSpec
 

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
 from hw.common.requantise import rectify
-from hw.hgcal_encoder.dot_product import ActivationMultiples, ActivationOffset, DotProductFormat, WeightRecoder
+from hw.common.dot_product import ActivationMultiples, ActivationOffset, DotProductFormat, WeightRecoder
 from hw.hgcal_encoder.neuron import Neuron
 from sim.hgcal_encoder.spec import CELLS, EncoderSpec
 

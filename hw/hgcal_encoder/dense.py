@@ -5,7 +5,7 @@ from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
-from hw.hgcal_encoder.dot_product import ActivationMultiples, ActivationOffset, DotProductFormat
+from hw.common.dot_product import ActivationMultiples, ActivationOffset, DotProductFormat
 from hw.hgcal_encoder.neuron import Neuron
 from sim.hgcal_encoder.spec import EncoderSpec
 

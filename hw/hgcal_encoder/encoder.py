@@ -17,7 +17,7 @@ from hw.hgcal_encoder.counter import Counter
 from hw.hgcal_encoder.decode import Decode
 from hw.hgcal_encoder.dense import Dense
 from hw.hgcal_encoder.frame import Frame, frame_words
-from hw.hgcal_encoder.frozen_layer import FrozenLayer
+from hw.common.frozen_layer import FrozenLayer
 from hw.hgcal_encoder.frozen_network import FrozenWeights, convolution_layer, dense_layer, frozen_activations
 from hw.hgcal_encoder.multiplex import Multiplex
 from hw.hgcal_encoder.normalise import Normalise

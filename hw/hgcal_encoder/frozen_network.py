@@ -10,7 +10,7 @@ from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
-from hw.hgcal_encoder.frozen_layer import FrozenFormat, FrozenLayer
+from hw.common.frozen_layer import FrozenFormat, FrozenLayer
 from sim.hgcal_encoder.spec import CELLS, EncoderSpec
 
 __all__ = ["FrozenNetwork", "FrozenWeights", "convolution_layer", "dense_layer", "frozen_activations"]

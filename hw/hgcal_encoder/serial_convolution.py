@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
 from hw.common.requantise import rectify
-from hw.hgcal_encoder.dot_product import ActivationOffset, WeightRecoder
+from hw.common.dot_product import ActivationOffset, WeightRecoder
 from hw.hgcal_encoder.neuron import Neuron
 from hw.hgcal_encoder.schedule import Schedule
 from hw.hgcal_encoder.serial_window import unit_format, wide, window_widths, wires

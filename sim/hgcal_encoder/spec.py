@@ -27,6 +27,10 @@ MAX_REUSE = 16
 """Largest internal clock, in multiples of 40 MHz."""
 MAX_SUM_WIDTH = 48
 """Widest sum of a layer that can be asked for."""
+ROUNDINGS = (Rounding.TRN, Rounding.RND, Rounding.RND_CONV)
+"""Modes of rounding that the chip's layers have; those of any network: `sim.network`."""
+OVERFLOWS = (Overflow.WRAP, Overflow.SAT)
+"""Modes of overflow that the chip's layers have."""
 HEADER_WIDTH = 14
 """Bits of a frame in front of the latents: 5-bit bunch-crossing counter, 9-bit sum code."""
 
@@ -162,11 +166,12 @@ class EncoderSpec:
 
     def _check_types(self) -> None:
         """Every field by its type; integers by what fits a chip."""
-        for name, kind in (("conv_product_rounding", Rounding), ("dense_product_rounding", Rounding),
-                           ("word_order", WordOrder)):  # fmt: skip
+        for name, kind, choices in (("conv_product_rounding", Rounding, ROUNDINGS),
+                                    ("dense_product_rounding", Rounding, ROUNDINGS),
+                                    ("word_order", WordOrder, tuple(WordOrder))):  # fmt: skip
             value = getattr(self, name)
-            if value not in list(kind):
-                raise ValueError(f"{name}: expected {' or '.join(kind)}, got {shown(value)}")
+            if value not in choices:
+                raise ValueError(f"{name}: expected {' or '.join(choices)}, got {shown(value)}")
             object.__setattr__(self, name, kind(value))
         for name, most in (("filters", MOST), ("latents", MOST), ("stride", MOST), ("reuse", MAX_REUSE)):
             check_integer(name, getattr(self, name), 1, most)
@@ -180,8 +185,12 @@ class EncoderSpec:
             for place, value in enumerate(values):
                 check_integer(f"{name}[{place}]", value, -1, MOST)
         for name in ("weight", "pixel", "activation", "latent"):
-            if not isinstance(getattr(self, name), FixedPoint):
-                raise ValueError(f"{name}: expected a number format, got {shown(getattr(self, name))}")
+            form = getattr(self, name)
+            if not isinstance(form, FixedPoint):
+                raise ValueError(f"{name}: expected a number format, got {shown(form)}")
+            for field, choices in (("rounding", ROUNDINGS), ("overflow", OVERFLOWS)):
+                if getattr(form, field) not in choices:
+                    raise ValueError(f"{name}: expected {field} {' or '.join(choices)}, got {getattr(form, field)}")
 
     @property
     def output_shape(self) -> tuple[int, int]:

@@ -10,10 +10,10 @@ from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.hgcal_encoder.dot_product import (
+from hw.common.dot_product import (
     DotProductFormat,
 )
-from hw.hgcal_encoder.whole_dot_product import WholeDotProduct
+from hw.common.whole_dot_product import WholeDotProduct
 from sim.fixed_point import Rounding
 
 

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, signed
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
-from hw.hgcal_encoder.dot_product import (
+from hw.common.dot_product import (
     ActivationMultiples,
     ActivationOffset,
     DotProduct,
