@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -247,25 +246,30 @@ def round_shift(codes: npt.ArrayLike, shift: int, rounding: Rounding = Rounding.
 
 
 def _rounds_up(
-    dropped: npt.NDArray[Any], half: float, odd: npt.NDArray[np.bool_], negative: npt.NDArray[np.bool_], mode: Rounding
+    dropped: IntArray | npt.NDArray[np.float64],
+    half: float,
+    odd: npt.NDArray[np.bool_],
+    negative: npt.NDArray[np.bool_],
+    mode: Rounding,
 ) -> npt.NDArray[np.bool_]:
     """Where a value becomes the code above its floor, by the part above the floor, half a code, and its sign."""
-    tie = dropped == half
+    tie: npt.NDArray[np.bool_] = dropped == half
+    beyond: npt.NDArray[np.bool_] = dropped > half
     match mode:
         case Rounding.TRN:
             return np.zeros(dropped.shape, bool)
         case Rounding.TRN_ZERO:
             return negative & (dropped > 0)
         case Rounding.RND:
-            return dropped >= half
+            return beyond | tie
         case Rounding.RND_MIN_INF:
-            return dropped > half
+            return beyond
         case Rounding.RND_CONV:
-            return (dropped > half) | (tie & odd)
+            return beyond | (tie & odd)
         case Rounding.RND_ZERO:
-            return (dropped > half) | (tie & negative)
+            return beyond | (tie & negative)
         case Rounding.RND_INF:
-            return (dropped > half) | (tie & ~negative)
+            return beyond | (tie & ~negative)
 
 
 def check_range(codes: npt.ArrayLike, low: int, high: int, name: str) -> IntArray:

@@ -30,11 +30,11 @@ from flows.formal.dot_product import FlatNetlist, dot_products
 from flows.formal.solver import Proof, Status
 from flows.tools.rtlil import Cell, constant, parse_rtlil
 from flows.tools.yosys import YosysError, run_abc, run_yosys
-from hw.common.export import to_rtlil
 from hw.common.dot_product import DotProductFormat
+from hw.common.export import to_rtlil
 from hw.common.frozen_layer import FrozenFormat, FrozenLayer
-from hw.hgcal_encoder.frozen_network import FrozenWeights, convolution_layer, dense_layer
 from hw.common.whole_dot_product import WholeDotProduct
+from hw.hgcal_encoder.frozen_network import FrozenWeights, convolution_layer, dense_layer
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 

@@ -42,6 +42,9 @@ __all__ = [
     "WeightRecoder",
 ]
 
+PRODUCT_ROUNDINGS = (Rounding.TRN, Rounding.RND, Rounding.RND_CONV)
+"""How single products may be rounded."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DotProductRow:
@@ -142,6 +145,11 @@ class DotProductFormat:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} of a dot product must not be negative, got {getattr(self, name)}")
         object.__setattr__(self, "rounding", Rounding(self.rounding))
+        if self.shift and self.rounding not in PRODUCT_ROUNDINGS:
+            raise ValueError(
+                f"rounding of a product: expected {' or '.join(PRODUCT_ROUNDINGS)}, got {self.rounding}, which depends "
+                "on its sign"
+            )
 
     def round_product(self, product: int) -> int:
         """``product / 2**shift`` as an integer, by the rounding mode."""

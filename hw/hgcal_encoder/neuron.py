@@ -4,8 +4,8 @@ from amaranth.hdl import Module
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
-from hw.common.requantise import rectify
 from hw.common.dot_product import DotProduct, DotProductFormat, WeightRecoder
+from hw.common.requantise import rectify
 from sim.fixed_point import FixedPoint
 
 __all__ = ["Neuron"]

@@ -7,12 +7,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.common.dot_product import DotProduct, DotProductFormat, WeightRecoder
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
 from hw.common.registered import watched
 from hw.common.requantise import rectify
 from hw.hgcal_encoder.coded_words import DenseWords
-from hw.common.dot_product import DotProduct, DotProductFormat, WeightRecoder
 from hw.hgcal_encoder.schedule import Schedule
 from hw.hgcal_encoder.word_selector import WordSelector
 from sim.hgcal_encoder.spec import EncoderSpec

@@ -188,9 +188,8 @@ class EncoderSpec:
             form = getattr(self, name)
             if not isinstance(form, FixedPoint):
                 raise ValueError(f"{name}: expected a number format, got {shown(form)}")
-            for field, choices in (("rounding", ROUNDINGS), ("overflow", OVERFLOWS)):
-                if getattr(form, field) not in choices:
-                    raise ValueError(f"{name}: expected {field} {' or '.join(choices)}, got {getattr(form, field)}")
+            if form.rounding not in ROUNDINGS or form.overflow not in OVERFLOWS:
+                raise ValueError(f"{name}: expected {' or '.join(ROUNDINGS)} with {' or '.join(OVERFLOWS)}, got {form}")
 
     @property
     def output_shape(self) -> tuple[int, int]:
