@@ -12,11 +12,12 @@ from typing import Any
 from flows.designs.crossbar import CrossbarDesign
 from flows.designs.design import DESIGN_FILE, Design
 from flows.designs.encoder import EncoderDesign
+from flows.designs.network import NetworkDesign
 from sim.spec_file import load_preset
 
 __all__ = ["KINDS", "design", "load_design", "presets"]
 
-KINDS: dict[str, type[Design]] = {kind.kind: kind for kind in (EncoderDesign, CrossbarDesign)}
+KINDS: dict[str, type[Design]] = {kind.kind: kind for kind in (EncoderDesign, CrossbarDesign, NetworkDesign)}
 """By the word that ``design.toml`` has for it. A new chip adds itself here, and changes no other chip's file."""
 
 
@@ -97,7 +98,7 @@ def _from_toml(text: str) -> Any:
         if kind.mark in table:
             return kind.read_spec(text)
     marks = " or ".join(f"{kind.mark} (of {_article(kind.kind)})" for kind in KINDS.values())
-    raise ValueError(f"expected the field {marks}, got neither")
+    raise ValueError(f"expected the field {marks}, got none of them")
 
 
 def _design(table: Mapping[str, Any], text: str) -> Design:

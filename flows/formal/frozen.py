@@ -169,6 +169,7 @@ class _Layer:
     def output_equals(self, number: int, word: Sequence[str], output: Sequence[str]) -> tuple[bool, dict[str, int]]:
         """Whether an output is the stored sum, for every sum that can be; with a sum where not."""
         layer = self.layer
+        assert layer.output is not None
         low, high = layer.bounds(number)
         sums = np.arange(low, high + 1)
         given = {bit: (sums >> place & 1).astype(bool) for place, bit in enumerate(word)}
@@ -254,7 +255,7 @@ def prove_frozen_layer(name: str, layer: FrozenFormat, *, hardware: FrozenFormat
         netlist = FlatNetlist(parse_rtlil((work / "flat.il").read_text())[name])
     parts = _Layer(layer, netlist)
     outputs = netlist.bits("\\y")
-    width = layer.output.width
+    width = layer.output_shape.width
     for number in range(len(layer.rows)):
         output = outputs[number * width : (number + 1) * width]
         low, high = layer.bounds(number)
