@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.common.journal import Journal
-from flows.common.metrics import find
+from flows.common.metrics import find, read_metrics
 from flows.designs.network import NetworkDesign
 from flows.steps.power import POWER, PowerOptions
 from flows.steps.step import Step
@@ -128,13 +128,16 @@ def _asic(design: NetworkDesign, folder: Path, done: set[str], journal: Journal)
         result = load_result(folder / "synthesis")
         report |= {
             "library": result.library, "area_um2": result.area_um2, "kge": result.gate_equivalents / 1000,
-            "seconds_of_synthesis": find(result.metrics, "flow__runtime").value,
+            "seconds_of_synthesis": find(result.metrics, "flow__runtime__total").value,
         }  # fmt: skip
     if TIMING.name in done:
         report["setup_slack_ns"] = json.loads((folder / "timing" / "timing.json").read_text())["setup_slack_ns"]
     if POWER.name in done:
         power = json.loads((folder / "power" / "power.json").read_text())
-        report |= {"codes_compared": power["codes_compared"], "power": power}
+        metrics = read_metrics(folder / "power" / "metrics.json")
+        report["power_mw"] = find(metrics, "power__total").value
+        report["energy_per_sample_pj"] = find(metrics, "energy__per_inference").value
+        report["codes_compared"] = power["codes_compared"]
     if VERIFICATION.name in done:
         report["samples_compared"] = sum(check.compared for check in journal.checks if check.unit == "samples")
     report["passed"] = journal.passed
