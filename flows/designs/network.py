@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from flows.designs.design import DESIGN_FILE, Design
+from flows.synthesis.recipe import BUFFERED, Recipe
 from sim.network.spec import PRESETS, NetworkSpec
 
 if TYPE_CHECKING:  # slow to import
@@ -69,6 +70,11 @@ class NetworkDesign(Design):
     @property
     def made_of_equal_parts(self) -> bool:
         return not self.frozen  # neurons
+
+    @property
+    def recipe(self) -> Recipe:
+        """With buffers: every input of a dense layer goes to all of its neurons, and their number is the user's."""
+        return BUFFERED
 
     def weights(self) -> NetworkWeights | None:
         """Weights that are folded in; None where they are loaded.

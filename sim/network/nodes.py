@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
-from sim.fixed_point import FixedPoint, Overflow
+from sim.fixed_point import FixedPoint, Overflow, round_shift
 from sim.messages import shown
 from sim.spec_file import check_integer
 
@@ -122,9 +122,11 @@ class WeightedSum(Node):
     def output(self, inputs: tuple[Tensor, ...]) -> Tensor:
         (x,) = inputs
         taps = self.taps(x.size)
+        if (product := x.form.width + self.weight.width) > MOST_BITS:
+            raise ValueError(f"expected products of at most {MOST_BITS} bits, got {product}")
         low, high = self.bounds(x.form, max(map(len, taps)))
-        bits = max(low, high, key=abs).__abs__().bit_length() + 1
-        if max(bits, x.form.width + self.weight.width) > MOST_BITS:
+        bits = 1 + max(low.bit_length(), high.bit_length())
+        if bits > MOST_BITS:
             raise ValueError(f"expected sums of at most {MOST_BITS} bits, got {bits}")
         form = self.accumulator
         if form.overflow is not Overflow.WRAP and not form.min_code <= low <= high <= form.max_code:
@@ -137,8 +139,8 @@ class WeightedSum(Node):
     def bounds(self, x: FixedPoint, taps: int) -> tuple[int, int]:
         """Smallest and largest sum of that many products of inputs of a format, before it wraps, in its codes."""
         ends = [a * w for a in (x.min_code, x.max_code) for w in (self.weight.min_code, self.weight.max_code)]
-        whole = replace(self.accumulator, width=MOST_BITS, signed=True, overflow=Overflow.WRAP)
-        low, high = (int(whole.requantise(end, x.fraction + self.weight.fraction)) for end in (min(ends), max(ends)))
+        drop, mode = self.shift(x), self.accumulator.rounding
+        low, high = (int(round_shift(end, drop, mode)) if drop > 0 else end << -drop for end in (min(ends), max(ends)))
         up = self.accumulator.fraction - self.bias.fraction
         return taps * low + (self.bias.min_code << up), taps * high + (self.bias.max_code << up)
 
@@ -379,9 +381,7 @@ class Pool(Node):
         for number, window in enumerate(self.windows):
             _check_integers(f"windows[{number}]", window, 0)
             if self.mean and len(window) & (len(window) - 1):
-                raise ValueError(
-                    f"windows[{number}]: expected a power of two of elements for a mean, got {len(window)}"
-                )
+                raise ValueError(f"windows[{number}]: a mean takes a power of two of elements, got {len(window)}")
 
     def output(self, inputs: tuple[Tensor, ...]) -> Tensor:
         most = max(max(window) for window in self.windows)

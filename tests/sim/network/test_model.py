@@ -138,7 +138,8 @@ def test_an_encoder_is_a_network(spec: EncoderSpec) -> None:
     rng = np.random.default_rng(3)
     weights = Weights.random(spec, rng)
     pixels = rng.integers(0, spec.pixel.max_code + 1, (300, 48)) * (rng.random((300, 48)) < 0.5)
-    expected = dense(convolve(to_grid(pixels, spec), weights), weights)
+    activations = convolve(to_grid(pixels, spec), weights.kernel, weights.kernel_bias, spec)
+    expected = dense(activations.reshape(300, -1), weights.dense, weights.dense_bias, spec)
     network = spec.network
     assert network.multiplies <= spec.multiplies + 9 * spec.filters * spec.positions
     as_network = NetworkWeights(

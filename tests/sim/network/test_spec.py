@@ -55,7 +55,7 @@ def dense(**fields: object) -> Dense:
             {"nodes": {"fc": dense(accumulator=replace(FORM, overflow=Overflow.SAT))}},
             "fc: accumulator: SAT depends on the order of the sum",
         ),
-        ({"nodes": {"fc": dense(weight=replace(FORM, width=60))}}, "fc: expected sums of at most 62 bits"),
+        ({"nodes": {"fc": dense(weight=replace(FORM, width=60))}}, "fc: expected products of at most 62 bits, got 68"),
         ({"nodes": {"fc": Store(inputs=("input",), result=FORM, most=3)}}, "fc: most: expected none without relu"),
         ({"nodes": {"fc": Wire(inputs=("input",), sources=(4,))}}, "fc: sources: expected at most 3, got 4"),
         (
