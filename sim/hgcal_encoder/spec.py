@@ -195,6 +195,10 @@ class EncoderSpec:
             if form.rounding not in ROUNDINGS or form.overflow not in OVERFLOWS:
                 raise ValueError(f"{name}: expected {' or '.join(ROUNDINGS)} with {' or '.join(OVERFLOWS)}, got {form}")
 
+    def same_network(self, other: EncoderSpec) -> bool:
+        """Whether both compute the same under the same name: `reuse` is the hardware's alone."""
+        return self == replace(other, reuse=self.reuse)
+
     @property
     def output_shape(self) -> tuple[int, int]:
         """Rows and columns of the convolution output."""
