@@ -210,9 +210,7 @@ class _Lowering:
             accumulator = exact_accumulator(form, weight, bias, 1)
         else:
             accumulator = fixed_point(node, "accum", node.get_attr("accum_t").precision)
-            # the sum starts from the bias, stored in the accumulator's format
-            stored = accumulator.requantise(biases, bias.fraction)
-            bias, biases = _narrowest(stored, accumulator)
+            bias, biases = _in_accumulator(bias, biases, accumulator)
         value = self.add(
             node, make({"weight": weight, "bias": bias, "accumulator": accumulator, "result": result}), shape
         )
@@ -388,13 +386,15 @@ def _codes(node: Any, role: str) -> tuple[FixedPoint, IntArray]:
     return (form if form.signed else replace(form, width=form.width + 1, signed=True)), codes
 
 
-def _narrowest(codes: IntArray, form: FixedPoint) -> tuple[FixedPoint, IntArray]:
-    """The two's complement format of fewest bits for codes of a format."""
-    low = int(np.bitwise_or.reduce(codes))
-    zeros = (low & -low).bit_length() - 1 if low else 0
-    codes = codes >> zeros
-    width = 1 + max(int(abs(code) if code >= 0 else -code - 1).bit_length() for code in codes)
-    return FixedPoint(width=width, fraction=form.fraction - zeros, signed=True), codes
+def _in_accumulator(bias: FixedPoint, codes: IntArray, accumulator: FixedPoint) -> tuple[FixedPoint, IntArray]:
+    """Biases as the sum starts from them, stored in the accumulator's format, in no more bits than both formats have.
+
+    Every bias that the format of the layer has can be loaded so, not only the trained ones.
+    """
+    fraction = min(bias.fraction, accumulator.fraction)
+    integer = min(bias.integer, accumulator.integer)
+    form = FixedPoint(width=max(1, integer + fraction), fraction=fraction, signed=True)
+    return form, form.requantise(accumulator.requantise(codes, bias.fraction), accumulator.fraction)
 
 
 _STEPS: dict[str, Callable[[_Lowering, Any], _Value]] = {

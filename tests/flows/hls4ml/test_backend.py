@@ -35,8 +35,8 @@ def hls4ml() -> Any:
     return found
 
 
-def quantised(name: str, *, last: bool = True) -> Any:
-    """A small QKeras model: convolution, batch normalisation, residual sum, pooling, dense."""
+def quantised(name: str) -> Any:
+    """A small QKeras model: convolutions, a signed quantiser, residual sum, pooling, dense."""
     q, keras = import_qkeras(), import_tensorflow().keras
     bits = lambda width, integer: q.quantized_bits(width, integer, alpha=1)  # noqa: E731
     layers = keras.layers
@@ -49,7 +49,7 @@ def quantised(name: str, *, last: bool = True) -> Any:
     x = layers.MaxPooling2D(2, name="pool")(x)
     x = layers.Flatten(name="flat")(x)
     x = q.QDense(3, kernel_quantizer=bits(6, 0), bias_quantizer=bits(6, 0), name="out")(x)
-    x = q.QActivation(bits(8, 3), name="result")(x) if last else x
+    x = q.QActivation(bits(8, 3), name="result")(x)
     model = keras.Model(image, x, name=name)
     rng = np.random.default_rng(5)
     model.set_weights([rng.normal(0, 0.4, w.shape).astype(np.float32) for w in model.get_weights()])
@@ -58,9 +58,10 @@ def quantised(name: str, *, last: bool = True) -> Any:
 
 def configured(hls4ml: Any, model: Any, precision: str, *, auto: bool = False) -> dict[str, Any]:
     """A configuration by name; without `auto` every format that hls4ml would infer is the default one."""
-    config: dict[str, Any] = hls4ml.utils.config_from_keras_model(
-        model, granularity="name", default_precision=precision, backend="Vitis"
-    )
+    with legacy_keras():
+        config: dict[str, Any] = hls4ml.utils.config_from_keras_model(
+            model, granularity="name", default_precision=precision, backend="Vitis"
+        )
     config["Model"]["Strategy"] = "Latency"
     for layer in config["LayerName"].values():
         layer.pop("Strategy", None)
@@ -113,7 +114,7 @@ def test_the_entry_point_is_ours() -> None:
 
 
 def test_codes_of_vitis_with_single_products_rounded(hls4ml: Any, tmp_path: Path) -> None:
-    """Accumulators of 14 bits: every product loses bits, sums wrap, and batch normalisation stays a layer."""
+    """Accumulators of 8 fraction bits: products of 6 and 9 lose bits one by one, and sums may wrap."""
     model = quantised("rounded")
     config = configured(hls4ml, model, "fixed<14,6>")
     samples = np.random.default_rng(1).normal(0, 2, (400, 6, 6, 2)).astype(np.float32)
@@ -167,9 +168,12 @@ def test_layers_that_are_not_exact_are_refused_by_name(hls4ml: Any, tmp_path: Pa
         config = configured(hls4ml, model, "fixed<16,6>")
         if edit is not None:
             edit(config)
-        with legacy_keras(), pytest.raises(ValueError) as error:
-            converted(hls4ml, model, config, NAME, tmp_path)
-        return str(error.value)
+        try:
+            with legacy_keras():
+                converted(hls4ml, model, config, NAME, tmp_path)
+        except ValueError as error:
+            return str(error)
+        return "no refusal"
 
     def tables(config: dict[str, Any]) -> None:
         for layer in config["LayerName"].values():
