@@ -28,7 +28,6 @@ from hls4ml.model.optimizer import layer_optimizer, model_optimizer
 
 from flows.hls4ml.lower import lower
 from flows.hls4ml.plugin import NAME
-from sim.network.model import Network
 from sim.network.spec import INPUT
 from sim.network.weights import NetworkWeights
 
@@ -115,6 +114,8 @@ class LiquidcalBackend(Backend):  # type: ignore[misc]
         ValueError
             If the input has another shape or is not finite.
         """
+        from sim.network.model import Network  # numba: not at every import of hls4ml
+
         network = Network(network_of(model))
         rows = np.asarray(x, np.float64).reshape(-1, network.spec.tensors[INPUT].size)
         values = network.predict(rows).astype(x.dtype)
@@ -160,6 +161,8 @@ def trace(model: Any, x: npt.ArrayLike) -> dict[str, npt.NDArray[np.float64]]:
     model : ModelGraph
     x : array_like of float, shape (n, *input_shape)
     """
+    from sim.network.model import Network
+
     network = Network(network_of(model))
     codes = network.trace(network.encode(np.asarray(x, np.float64).reshape(-1, network.spec.tensors[INPUT].size)))
     return {name: network.spec.tensors[name].form.decode(values) for name, values in codes.items()}

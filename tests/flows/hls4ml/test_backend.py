@@ -5,10 +5,11 @@ C++ is compiled once for the same sources: the library is kept in the content ca
 
 import copy
 import ctypes
+import importlib
 import json
 import shutil
+import tomllib
 from hashlib import sha256
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from flows.common.content_cache import cache_directory
 from flows.hls4ml.plugin import NAME, register
 from flows.learning.legacy_keras import import_hls4ml, import_qkeras, import_tensorflow, legacy_keras
 from sim.network.weights import NetworkWeights
-from tests.conftest import need, need_module
+from tests.conftest import REPOSITORY, need, need_module
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +109,14 @@ def differing(hls4ml: Any, model: Any, config: dict[str, Any], folder: Path, sam
     return int((expected.reshape(found.shape) != found).sum()), ours
 
 
-def test_the_entry_point_is_ours() -> None:
-    (found,) = [point for point in entry_points(group="hls4ml.backends") if point.name == "liquidcal"]
-    assert found.load() is register
+def test_the_entry_point_is_ours(hls4ml: Any) -> None:
+    """As it is declared; an environment that was installed before it has to be installed again."""
+    declared = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["entry-points"]["hls4ml.backends"]
+    module, _, name = declared["liquidcal"].partition(":")
+    assert getattr(importlib.import_module(module), name) is register
+    registered: dict[str, Any] = {}
+    register(registered.__setitem__, registered.__setitem__)
+    assert list(registered) == [NAME]
 
 
 def test_codes_of_vitis_with_single_products_rounded(hls4ml: Any, tmp_path: Path) -> None:
