@@ -21,7 +21,7 @@ from flows.library.library import CellLibrary
 from flows.synthesis.recipe import AREA, Recipe
 from flows.synthesis.synthesise import synthesise
 from hw.common.carry_save import balanced_sum, column_carries
-from hw.hgcal_encoder.dot_product import (
+from hw.common.dot_product import (
     ActivationMultiples,
     ActivationOffset,
     DotProduct,

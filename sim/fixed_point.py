@@ -2,7 +2,8 @@
 
 Everything works on integer *codes*; a code ``c`` of a format with ``fraction`` bits stands for the value
 ``c / 2**fraction``. Models, generators and tests all read formats from here. Names and meanings of the modes
-are those of the C++ ``ap_fixed`` types (Siemens/Xilinx HLS) restricted to the modes that the chips need.
+are those of the C++ ``ap_fixed`` types (AMD Vitis HLS, "Overview of arbitrary precision fixed-point data types"): all
+seven modes of rounding, all of overflow but ``AP_WRAP_SM``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,14 @@ class Rounding(StrEnum):
     """Round to nearest, ties towards plus infinity (``AP_RND``)."""
     RND_CONV = "RND_CONV"
     """Round to nearest, ties to even (``AP_RND_CONV``)."""
+    RND_ZERO = "RND_ZERO"
+    """Round to nearest, ties towards zero (``AP_RND_ZERO``)."""
+    RND_INF = "RND_INF"
+    """Round to nearest, ties away from zero (``AP_RND_INF``)."""
+    RND_MIN_INF = "RND_MIN_INF"
+    """Round to nearest, ties towards minus infinity (``AP_RND_MIN_INF``)."""
+    TRN_ZERO = "TRN_ZERO"
+    """Truncate towards zero (``AP_TRN_ZERO``)."""
 
 
 class Overflow(StrEnum):
@@ -34,6 +43,10 @@ class Overflow(StrEnum):
     """Keep the low ``width`` bits (``AP_WRAP``)."""
     SAT = "SAT"
     """Clip to the nearest representable code (``AP_SAT``)."""
+    SAT_SYM = "SAT_SYM"
+    """Clip to a range with equal ends: the smallest code of a signed format is not used (``AP_SAT_SYM``)."""
+    SAT_ZERO = "SAT_ZERO"
+    """Values outside the range become zero (``AP_SAT_ZERO``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +69,8 @@ class FixedPoint:
     Raises
     ------
     ValueError
-        If the width is outside 1..62: codes are held in int64 with room for one carry.
+        If the width is outside 1..62: codes are held in int64 with room for one carry. If a signed format of one bit
+        is to have a symmetric range.
     """
 
     width: int
@@ -70,11 +84,15 @@ class FixedPoint:
             raise ValueError(f"width of a number format must be 1 to 62 bits, got {self.width}")
         object.__setattr__(self, "rounding", Rounding(self.rounding))
         object.__setattr__(self, "overflow", Overflow(self.overflow))
+        if self.overflow is Overflow.SAT_SYM and self.signed and self.width == 1:
+            raise ValueError("a signed format of 1 bit has no symmetric range: expected another overflow than SAT_SYM")
 
     @property
     def min_code(self) -> int:
-        """Smallest code."""
-        return -(1 << (self.width - 1)) if self.signed else 0
+        """Smallest code; one less of them is used by a signed format with a symmetric range."""
+        if not self.signed:
+            return 0
+        return -self.max_code if self.overflow is Overflow.SAT_SYM else -(1 << (self.width - 1))
 
     @property
     def max_code(self) -> int:
@@ -109,8 +127,11 @@ class FixedPoint:
             Codes in ``min_code..max_code``, same shape.
         """
         values = _integers(codes)
-        if self.overflow is Overflow.SAT:
-            return np.clip(values, self.min_code, self.max_code)
+        match self.overflow:
+            case Overflow.SAT | Overflow.SAT_SYM:
+                return np.clip(values, self.min_code, self.max_code)
+            case Overflow.SAT_ZERO:
+                return np.where((values < self.min_code) | (values > self.max_code), 0, values)
         wrapped = values & ((1 << self.width) - 1)
         if self.signed:
             wrapped = wrapped - ((wrapped >> (self.width - 1)) << self.width)
@@ -156,21 +177,16 @@ class FixedPoint:
             index = _first(~np.isfinite(reals))
             raise ValueError(f"expected finite values, got {reals[index]} at index {index}")
         scaled = np.ldexp(reals, self.fraction)
-        if self.overflow is Overflow.SAT:
+        if self.overflow is not Overflow.WRAP:
             # beyond the range the code is decided already, and int64 could not hold the value
             scaled = np.clip(scaled, self.min_code - 1.0, self.max_code + 1.0)
         elif (np.abs(scaled) >= 2.0**62).any():
             index = _first(np.abs(scaled) >= 2.0**62)
             raise ValueError(f"value {reals[index]} at index {index} is too large to wrap exactly")
-        match self.rounding:
-            case Rounding.TRN:
-                rounded = np.floor(scaled)
-            case Rounding.RND:
-                # floor(x + 0.5) in floating point may round x + 0.5 up; this form does not add
-                below = np.floor(scaled)
-                rounded = below + (scaled - below >= 0.5)
-            case Rounding.RND_CONV:
-                rounded = np.rint(scaled)
+        # adding a half in floating point could round up; this form does not add
+        floor = np.floor(scaled)
+        up = _rounds_up(scaled - floor, 0.5, floor % 2 == 1, scaled < 0, self.rounding)
+        rounded = floor + up
         return self.fit(rounded.astype(np.int64))
 
     def decode(self, codes: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -226,12 +242,34 @@ def round_shift(codes: npt.ArrayLike, shift: int, rounding: Rounding = Rounding.
     floor = values >> shift
     if rounding is Rounding.TRN:
         return floor
-    dropped = values - (floor << shift)
-    half = 1 << (shift - 1)
-    up = dropped >= half
-    if rounding is Rounding.RND_CONV:
-        up &= ~((dropped == half) & (floor & 1 == 0))
-    return floor + up
+    return floor + _rounds_up(values - (floor << shift), 1 << (shift - 1), floor & 1 == 1, values < 0, rounding)
+
+
+def _rounds_up(
+    dropped: IntArray | npt.NDArray[np.float64],
+    half: float,
+    odd: npt.NDArray[np.bool_],
+    negative: npt.NDArray[np.bool_],
+    mode: Rounding,
+) -> npt.NDArray[np.bool_]:
+    """Where a value becomes the code above its floor, by the part above the floor, half a code, and its sign."""
+    tie: npt.NDArray[np.bool_] = dropped == half
+    beyond: npt.NDArray[np.bool_] = dropped > half
+    match mode:
+        case Rounding.TRN:
+            return np.zeros(dropped.shape, bool)
+        case Rounding.TRN_ZERO:
+            return negative & (dropped > 0)
+        case Rounding.RND:
+            return beyond | tie
+        case Rounding.RND_MIN_INF:
+            return beyond
+        case Rounding.RND_CONV:
+            return beyond | (tie & odd)
+        case Rounding.RND_ZERO:
+            return beyond | (tie & negative)
+        case Rounding.RND_INF:
+            return beyond | (tie & ~negative)
 
 
 def check_range(codes: npt.ArrayLike, low: int, high: int, name: str) -> IntArray:

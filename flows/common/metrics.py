@@ -122,7 +122,8 @@ QUANTITIES: dict[str, Quantity] = {
     "flow__memory__peak": Quantity("peak memory", ("B",), "lower"),
     "flow__memory": Quantity("peak memory", ("MB",), "lower"),
     "verification__compared": Quantity(
-        "compared", ("bunch crossings", "cells", "codes", "flip-flops", "frames", "mutants", "proofs", "steps", ""),
+        "compared",
+        ("bunch crossings", "cells", "codes", "flip-flops", "frames", "mutants", "proofs", "samples", "steps", ""),
         "higher",
     ),
     # models

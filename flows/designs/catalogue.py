@@ -14,6 +14,7 @@ from flows.designs.concentrator import ConcentratorDesign
 from flows.designs.crossbar import CrossbarDesign
 from flows.designs.design import DESIGN_FILE, Design
 from flows.designs.encoder import EncoderDesign
+from flows.designs.network import NetworkDesign
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.messages import shown
 from sim.spec_file import load_preset, parse_toml
@@ -21,7 +22,15 @@ from sim.spec_file import load_preset, parse_toml
 __all__ = ["KINDS", "design", "encoder_spec", "load_design", "presets"]
 
 KINDS: dict[str, type[Design]] = {
-    kind.kind: kind for kind in (EncoderDesign, ConcentratorDesign, AssociationDesign, CrossbarDesign, AstrocyteDesign)
+    kind.kind: kind
+    for kind in (
+        EncoderDesign,
+        ConcentratorDesign,
+        AssociationDesign,
+        CrossbarDesign,
+        AstrocyteDesign,
+        NetworkDesign,
+    )  # fmt: skip
 }
 """By the word that ``design.toml`` has for it. A new chip adds itself here, and changes no other chip's file."""
 
@@ -116,7 +125,7 @@ def _from_toml(text: str) -> Any:
         if kind.mark in table:
             return kind.read_spec(text)
     marks = " or ".join(f"{kind.mark} (of {_article(kind.kind)})" for kind in KINDS.values())
-    raise ValueError(f"expected the field {marks}, got neither")
+    raise ValueError(f"expected the field {marks}, got none of them")
 
 
 def _design(table: Mapping[str, Any], text: str) -> Design:

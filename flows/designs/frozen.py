@@ -1,6 +1,6 @@
 """Encoders whose weights are folded into the logic: from a model or weight image to hardware, and its check.
 
-`hw.hgcal_encoder.frozen_layer` has the structure, docs/guide/frozen_weights.md what it costs.
+`hw.common.frozen_layer` has the structure, docs/guide/frozen_weights.md what it costs.
 """
 
 from __future__ import annotations

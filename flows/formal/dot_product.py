@@ -14,13 +14,13 @@ from flows.formal.solver import Proof, Status
 from flows.simulation.native import NativeModel, build_native
 from flows.tools.rtlil import Cell, RtlilModule, constant, parse_rtlil
 from flows.tools.yosys import run_yosys
+from hw.common.dot_product import DotProductFormat
 from hw.common.export import rtlil_to_verilog, to_rtlil
+from hw.common.whole_dot_product import WholeDotProduct
 from hw.hgcal_encoder.convolution import conv_format
 from hw.hgcal_encoder.dense import dense_format
-from hw.hgcal_encoder.dot_product import DotProductFormat
 from hw.hgcal_encoder.schedule import Schedule
 from hw.hgcal_encoder.serial_neuron import serial_format
-from hw.hgcal_encoder.whole_dot_product import WholeDotProduct
 from sim.fixed_point import Rounding
 from sim.hgcal_encoder.spec import EncoderSpec
 

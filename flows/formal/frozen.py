@@ -30,11 +30,11 @@ from flows.formal.dot_product import FlatNetlist, dot_products
 from flows.formal.solver import Proof, Status
 from flows.tools.rtlil import Cell, constant, parse_rtlil
 from flows.tools.yosys import YosysError, run_abc, run_yosys
+from hw.common.dot_product import DotProductFormat
 from hw.common.export import to_rtlil
-from hw.hgcal_encoder.dot_product import DotProductFormat
-from hw.hgcal_encoder.frozen_layer import FrozenFormat, FrozenLayer
+from hw.common.frozen_layer import FrozenFormat, FrozenLayer
+from hw.common.whole_dot_product import WholeDotProduct
 from hw.hgcal_encoder.frozen_network import FrozenWeights, convolution_layer, dense_layer
-from hw.hgcal_encoder.whole_dot_product import WholeDotProduct
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 
@@ -169,6 +169,7 @@ class _Layer:
     def output_equals(self, number: int, word: Sequence[str], output: Sequence[str]) -> tuple[bool, dict[str, int]]:
         """Whether an output is the stored sum, for every sum that can be; with a sum where not."""
         layer = self.layer
+        assert layer.output is not None
         low, high = layer.bounds(number)
         sums = np.arange(low, high + 1)
         given = {bit: (sums >> place & 1).astype(bool) for place, bit in enumerate(word)}
@@ -254,7 +255,7 @@ def prove_frozen_layer(name: str, layer: FrozenFormat, *, hardware: FrozenFormat
         netlist = FlatNetlist(parse_rtlil((work / "flat.il").read_text())[name])
     parts = _Layer(layer, netlist)
     outputs = netlist.bits("\\y")
-    width = layer.output.width
+    width = layer.output_shape.width
     for number in range(len(layer.rows)):
         output = outputs[number * width : (number + 1) * width]
         low, high = layer.bounds(number)

@@ -6,10 +6,10 @@ from amaranth.hdl import Cat, Const, Module, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.common.dot_product import ActivationMultiples, ActivationOffset, DotProductFormat, WeightRecoder
 from hw.common.hierarchy import place
 from hw.common.isolation_latch import isolated
 from hw.common.requantise import rectify
-from hw.hgcal_encoder.dot_product import ActivationMultiples, ActivationOffset, DotProductFormat, WeightRecoder
 from hw.hgcal_encoder.neuron import Neuron
 from sim.hgcal_encoder.spec import CELLS, EncoderSpec
 

@@ -4,10 +4,10 @@ from amaranth.hdl import Cat, Module, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.common.dot_product import ActivationMultiples, ActivationOffset, DotProductFormat
 from hw.common.hierarchy import place
 from hw.common.isolation_latch import isolated
 from hw.hgcal_encoder.convolution import static_activations
-from hw.hgcal_encoder.dot_product import ActivationMultiples, ActivationOffset, DotProductFormat
 from hw.hgcal_encoder.neuron import Neuron
 from sim.hgcal_encoder.spec import EncoderSpec
 

@@ -7,6 +7,7 @@ from amaranth.hdl import Cat, Const, Module, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.common.frozen_layer import FrozenLayer
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
 from hw.common.register_file import RegisterFile
@@ -17,7 +18,6 @@ from hw.hgcal_encoder.counter import Counter
 from hw.hgcal_encoder.decode import Decode
 from hw.hgcal_encoder.dense import Dense
 from hw.hgcal_encoder.frame import Frame, frame_words
-from hw.hgcal_encoder.frozen_layer import FrozenLayer
 from hw.hgcal_encoder.frozen_network import FrozenWeights, convolution_layer, dense_layer, frozen_activations
 from hw.hgcal_encoder.multiplex import Multiplex
 from hw.hgcal_encoder.normalise import Normalise

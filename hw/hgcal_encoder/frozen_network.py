@@ -9,8 +9,8 @@ from amaranth.hdl import Module
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.common.frozen_layer import FrozenFormat, FrozenLayer
 from hw.common.hierarchy import place
-from hw.hgcal_encoder.frozen_layer import FrozenFormat, FrozenLayer
 from sim.hgcal_encoder.spec import CELLS, EncoderSpec
 
 __all__ = ["FrozenNetwork", "FrozenWeights", "convolution_layer", "dense_layer", "frozen_activations"]

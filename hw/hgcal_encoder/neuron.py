@@ -4,8 +4,8 @@ from amaranth.hdl import Module
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.common.dot_product import DotProduct, DotProductFormat, WeightRecoder
 from hw.common.requantise import rectify
-from hw.hgcal_encoder.dot_product import DotProduct, DotProductFormat, WeightRecoder
 from sim.fixed_point import FixedPoint
 
 __all__ = ["Neuron"]
@@ -15,7 +15,7 @@ class Neuron(Component):
     """``max(sum(round(x[i] * w[i] / 2**shift)) + (bias << bias_shift), 0)``, stored in the format of the output.
 
     What neurons share of their inputs (multiples, offset) comes from outside, and so does the recoding of weights that
-    neurons share; see `hw.hgcal_encoder.dot_product`. Combinational.
+    neurons share; see `hw.common.dot_product`. Combinational.
 
     Parameters
     ----------

@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Const, Module
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.common.dot_product import ActivationOffset, WeightRecoder
 from hw.common.hierarchy import place
 from hw.common.requantise import rectify
-from hw.hgcal_encoder.dot_product import ActivationOffset, WeightRecoder
 from hw.hgcal_encoder.neuron import Neuron
 from hw.hgcal_encoder.schedule import Schedule
 from hw.hgcal_encoder.serial_window import unit_format, wide, window_widths, wires

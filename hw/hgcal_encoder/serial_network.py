@@ -9,11 +9,11 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, ResetSignal, Val
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.common.dot_product import ActivationMultiples, ActivationOffset
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
 from hw.common.registered import delayed, watched
 from hw.hgcal_encoder.coded_words import DenseWords
-from hw.hgcal_encoder.dot_product import ActivationMultiples, ActivationOffset
 from hw.hgcal_encoder.serial_convolution import SerialConvolution
 from hw.hgcal_encoder.serial_dense import SerialDense
 from hw.hgcal_encoder.serial_neuron import serial_format

@@ -7,12 +7,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.common.dot_product import DotProduct, DotProductFormat, WeightRecoder
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
 from hw.common.registered import watched
 from hw.common.requantise import rectify
 from hw.hgcal_encoder.coded_words import DenseWords
-from hw.hgcal_encoder.dot_product import DotProduct, DotProductFormat, WeightRecoder
 from hw.hgcal_encoder.schedule import Schedule
 from hw.hgcal_encoder.word_selector import WordSelector
 from sim.hgcal_encoder.spec import EncoderSpec
@@ -35,7 +35,7 @@ class SerialNeuron(Component):
 
     A weight reaches its multiplier through one AND-OR over the slots; where a slot has no activation, the weight is 0.
     The selects of all weights of a slot hang on one signal, so each neuron has its own register for them. The sum is
-    kept inverted (see `hw.hgcal_encoder.dot_product`): -1 less the sum; the first slot starts from the bias. The slots
+    kept inverted (see `hw.common.dot_product`): -1 less the sum; the first slot starts from the bias. The slots
     of a crossing come in ascending or descending order.
 
     Throughput one sum per ``spec.reuse`` clocks. The latent shows two clocks behind the last slot, and stays until that

@@ -7,9 +7,9 @@ from amaranth.hdl import Cat, Const, Module, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Member, Out
 
+from hw.common.dot_product import ActivationMultiples, DotProductFormat
 from hw.common.hierarchy import place
 from hw.hgcal_encoder.convolution import conv_format
-from hw.hgcal_encoder.dot_product import ActivationMultiples, DotProductFormat
 from hw.hgcal_encoder.schedule import Schedule
 from sim.hgcal_encoder.spec import CELLS, EncoderSpec
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sim.fixed_point import FixedPoint, Overflow, Rounding
-from sim.hgcal_encoder.spec import CELLS, ECON_T, EncoderSpec, WordOrder
+from sim.fixed_point import FixedPoint
+from sim.hgcal_encoder.spec import CELLS, ECON_T, OVERFLOWS, ROUNDINGS, EncoderSpec, WordOrder
 
 __all__ = ["campaign_spec", "random_spec"]
 
@@ -35,8 +35,8 @@ def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> EncoderSpec:
                 latents=int(rng.integers(1, 5)), weight=weight, pixel=pixel,
                 conv_product_fraction=int(rng.integers(weight.fraction, pixel.fraction + weight.fraction + 1)),
                 dense_product_fraction=int(rng.integers(weight.fraction, activation.fraction + weight.fraction + 1)),
-                conv_product_rounding=list(Rounding)[int(rng.integers(3))],
-                dense_product_rounding=list(Rounding)[int(rng.integers(3))],
+                conv_product_rounding=ROUNDINGS[int(rng.integers(3))],
+                dense_product_rounding=ROUNDINGS[int(rng.integers(3))],
                 activation=activation, latent=latent, word_order=list(WordOrder)[int(rng.integers(2))],
             )  # fmt: skip
         except ValueError:
@@ -47,7 +47,7 @@ def _unsigned(rng: np.random.Generator, low: int, high: int) -> FixedPoint:
     width = int(rng.integers(low, high))
     return FixedPoint(
         width=width, fraction=width - int(rng.integers(0, 3)), signed=False,
-        rounding=list(Rounding)[int(rng.integers(3))], overflow=list(Overflow)[int(rng.integers(2))],
+        rounding=ROUNDINGS[int(rng.integers(3))], overflow=OVERFLOWS[int(rng.integers(2))],
     )  # fmt: skip
 
 

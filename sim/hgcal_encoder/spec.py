@@ -8,6 +8,8 @@ from functools import cached_property, partial
 
 from sim.fixed_point import FixedPoint, Overflow, Rounding
 from sim.messages import shown
+from sim.network.nodes import Convolution, Dense, Node, Store, Wire
+from sim.network.spec import INPUT, NetworkSpec
 from sim.spec_file import check_integer, check_name, load_preset, parse_toml, toml_value
 
 ERX_WORDS = 12
@@ -26,6 +28,12 @@ MAX_REUSE = 16
 """Largest internal clock, in multiples of 40 MHz."""
 MAX_SUM_WIDTH = 48
 """Widest sum of a layer that can be asked for."""
+ROUNDINGS = (Rounding.TRN, Rounding.RND, Rounding.RND_CONV)
+"""Modes of rounding that the chip's layers have; those of any network: `sim.network`."""
+OVERFLOWS = (Overflow.WRAP, Overflow.SAT)
+"""Modes of overflow that the chip's layers have."""
+SUM_WIDTH_OF_NETWORK = 60
+"""Bits of an accumulator in which no sum of a layer wraps."""
 HEADER_WIDTH = 14
 """Bits of a frame in front of the latents: 5-bit bunch-crossing counter, 9-bit sum code."""
 
@@ -161,11 +169,12 @@ class EncoderSpec:
 
     def _check_types(self) -> None:
         """Every field by its type; integers by what fits a chip."""
-        for name, kind in (("conv_product_rounding", Rounding), ("dense_product_rounding", Rounding),
-                           ("word_order", WordOrder)):  # fmt: skip
+        for name, kind, choices in (("conv_product_rounding", Rounding, ROUNDINGS),
+                                    ("dense_product_rounding", Rounding, ROUNDINGS),
+                                    ("word_order", WordOrder, tuple(WordOrder))):  # fmt: skip
             value = getattr(self, name)
-            if value not in list(kind):
-                raise ValueError(f"{name}: expected {' or '.join(kind)}, got {shown(value)}")
+            if value not in choices:
+                raise ValueError(f"{name}: expected {' or '.join(choices)}, got {shown(value)}")
             object.__setattr__(self, name, kind(value))
         for name, most in (("filters", MOST), ("latents", MOST), ("stride", MOST), ("reuse", MAX_REUSE)):
             check_integer(name, getattr(self, name), 1, most)
@@ -179,8 +188,11 @@ class EncoderSpec:
             for place, value in enumerate(values):
                 check_integer(f"{name}[{place}]", value, -1, MOST)
         for name in ("weight", "pixel", "activation", "latent"):
-            if not isinstance(getattr(self, name), FixedPoint):
-                raise ValueError(f"{name}: expected a number format, got {shown(getattr(self, name))}")
+            form = getattr(self, name)
+            if not isinstance(form, FixedPoint):
+                raise ValueError(f"{name}: expected a number format, got {shown(form)}")
+            if form.rounding not in ROUNDINGS or form.overflow not in OVERFLOWS:
+                raise ValueError(f"{name}: expected {' or '.join(ROUNDINGS)} with {' or '.join(OVERFLOWS)}, got {form}")
 
     def same_network(self, other: EncoderSpec) -> bool:
         """Whether both compute the same under the same name: `reuse` is the hardware's alone."""
@@ -254,6 +266,40 @@ class EncoderSpec:
     def keep_bits(self) -> int:
         """Bits of the keep mask: one per latent bit."""
         return self.latents * self.latent.width
+
+    @cached_property
+    def network(self) -> NetworkSpec:
+        """Both layers as a network: charges of the trigger cells to latents, in the order of the chip.
+
+        Its weights are those of the encoder in the order of the image: ``Network`` of `sim.network.model` gives the
+        latents of the chip.
+        """
+        weight, top = self.weight, SUM_WIDTH_OF_NETWORK
+        conv = FixedPoint(
+            width=self.conv_sum_width or top, fraction=self.conv_product_fraction, signed=True,
+            rounding=self.conv_product_rounding,
+        )  # fmt: skip
+        dense = FixedPoint(
+            width=self.dense_sum_width or top, fraction=self.dense_product_fraction, signed=True,
+            rounding=self.dense_product_rounding,
+        )  # fmt: skip
+        nodes: dict[str, Node] = {
+            "grid": Wire(inputs=(INPUT,), sources=self.cell_map),
+            "convolution": Convolution(
+                inputs=("grid",), shape=self.grid, kernel=self.kernel, filters=self.filters,
+                stride=(self.stride, self.stride), padding=self.padding, weight=weight, bias=weight, accumulator=conv,
+                result=conv,
+            ),
+            "activations": Store(inputs=("convolution",), result=self.activation, relu=True),
+            "dense": Dense(
+                inputs=("activations",), units=self.latents, weight=weight, bias=weight, accumulator=dense,
+                result=dense,
+            ),
+            "latents": Store(inputs=("dense",), result=self.latent, relu=True),
+        }  # fmt: skip
+        return NetworkSpec(
+            name=f"{self.name}_NETWORK", input_shape=(CELLS,), input=self.pixel, nodes=nodes, outputs=("latents",)
+        )
 
     def capacity(self, etx_count: int) -> int:
         """Latent bits that a frame on `etx_count` links can carry.

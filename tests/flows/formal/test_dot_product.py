@@ -7,11 +7,11 @@ import pytest
 from amaranth.back import rtlil
 
 from flows.tools.yosys import YosysError, run_yosys
-from hw.common.export import to_rtlil
-from hw.hgcal_encoder.dot_product import (
+from hw.common.dot_product import (
     DotProductFormat,
 )
-from hw.hgcal_encoder.whole_dot_product import WholeDotProduct
+from hw.common.export import to_rtlil
+from hw.common.whole_dot_product import WholeDotProduct
 from sim.fixed_point import Rounding
 
 

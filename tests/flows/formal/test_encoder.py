@@ -9,13 +9,13 @@ from flows.formal import dot_product as dot_product_proofs
 from flows.formal import encoder as proofs
 from flows.formal.solver import Status, prove_equal, prove_reset
 from flows.verification.mutation import Kind, elaborate, find_mutants, mutate
+from hw.common.dot_product import DotProduct, DotProductFormat
 from hw.common.export import to_rtlil
 from hw.hgcal_encoder import dot_product
-from hw.hgcal_encoder.dot_product import DotProduct, DotProductFormat
 from hw.hgcal_encoder.encoder import Encoder
 from hw.hgcal_encoder.normalise import SumCode
 from sim.fixed_point import FixedPoint, Overflow, Rounding
-from sim.hgcal_encoder.spec import ECON_T, WordOrder
+from sim.hgcal_encoder.spec import ECON_T, OVERFLOWS, ROUNDINGS, WordOrder
 from tests.specs import SMALL
 
 ADD = "module gold(input [7:0] a, input [7:0] b, output [8:0] y);\n  assign y = a + b;\nendmodule\n"
@@ -129,8 +129,8 @@ def test_nothing_is_claimed_where_too_many_inputs_meet(monkeypatch: pytest.Monke
     assert dot_product_proofs.prove_dot_product("dot", TINY).status is Status.UNDECIDED
 
 
-@pytest.mark.parametrize("overflow", list(Overflow))
-@pytest.mark.parametrize("rounding", list(Rounding))
+@pytest.mark.parametrize("overflow", OVERFLOWS)
+@pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_rectify(rounding: Rounding, overflow: Overflow) -> None:
     target = FixedPoint(width=6, fraction=4, signed=False, rounding=rounding, overflow=overflow)
     assert proofs.prove_rectify("end", 12, 7, target, 60).status is Status.PROVED

@@ -15,11 +15,11 @@ from hw.hgcal_encoder.frozen_network import (
     dense_layer,
     frozen_activations,
 )
-from sim.fixed_point import Overflow, Rounding
+from sim.fixed_point import Rounding
 from sim.hgcal_encoder.convolution import convolve
 from sim.hgcal_encoder.dense import dense
 from sim.hgcal_encoder.grid import to_grid
-from sim.hgcal_encoder.spec import CELLS
+from sim.hgcal_encoder.spec import CELLS, OVERFLOWS
 from sim.hgcal_encoder.weights import Weights
 from tests.hw.driving import ODD, PADDED, evaluate, pack
 from tests.hw.driving import unpack as elements
@@ -85,7 +85,7 @@ def test_a_frozen_network_is_the_golden_model(spec):
     np.testing.assert_array_equal(elements(result["latents"], spec.latent.width, spec.latents), latents)
 
 
-@pytest.mark.parametrize("overflow", list(Overflow))
+@pytest.mark.parametrize("overflow", OVERFLOWS)
 def test_ranges_hold_and_constants_are_found(overflow):
     spec = replace(PADDED, name="BOUNDS", activation=replace(PADDED.activation, overflow=overflow))
     spec = replace(spec, dense_product_rounding=Rounding.TRN)

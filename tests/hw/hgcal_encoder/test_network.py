@@ -10,11 +10,11 @@ from amaranth.lib.wiring import Component, In, Out
 from hw.common.requantise import rectify
 from hw.hgcal_encoder.convolution import Convolution, static_activations
 from hw.hgcal_encoder.dense import Dense
-from sim.fixed_point import FixedPoint, Overflow, Rounding
+from sim.fixed_point import FixedPoint
 from sim.hgcal_encoder.convolution import convolve
 from sim.hgcal_encoder.dense import dense
 from sim.hgcal_encoder.grid import to_grid
-from sim.hgcal_encoder.spec import CELLS, ECON_T, TNS_2021
+from sim.hgcal_encoder.spec import CELLS, ECON_T, OVERFLOWS, ROUNDINGS, TNS_2021
 from tests.hw.driving import ODD, PADDED, evaluate, pack
 from tests.hw.driving import unpack as elements
 from tests.specs import SMALL
@@ -41,8 +41,8 @@ class Rectified(Component):
         return m
 
 
-@pytest.mark.parametrize("overflow", list(Overflow))
-@pytest.mark.parametrize("rounding", list(Rounding))
+@pytest.mark.parametrize("overflow", OVERFLOWS)
+@pytest.mark.parametrize("rounding", ROUNDINGS)
 @pytest.mark.parametrize(("fraction", "target"), [(5, 2), (4, 4), (2, 5), (9, 0), (7, -1), (8, -1), (12, 0), (1, 0)])
 def test_rectify_is_relu_and_requantisation(fraction, target, rounding, overflow):
     form = FixedPoint(width=4, fraction=target, signed=False, rounding=rounding, overflow=overflow)

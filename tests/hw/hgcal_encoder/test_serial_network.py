@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from amaranth.sim import Simulator, SimulatorContext
 
-from hw.hgcal_encoder.dot_product import DotProductFormat
+from hw.common.dot_product import DotProductFormat
 from hw.hgcal_encoder.schedule import Schedule
 from hw.hgcal_encoder.serial_network import SerialNetwork, serial_registers
 from hw.hgcal_encoder.slot_sequence import SlotSequence

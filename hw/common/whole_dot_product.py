@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, signed
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
-from hw.hgcal_encoder.dot_product import (
+from hw.common.dot_product import (
     ActivationMultiples,
     ActivationOffset,
     DotProduct,
@@ -19,7 +19,7 @@ class WholeDotProduct(Component):
     def __init__(self, *, dot_format: DotProductFormat):
         self._format = dot_format
         super().__init__({
-            "x": In(ArrayLayout(dot_format.activation_width, dot_format.taps)),
+            "x": In(ArrayLayout(dot_format.activation_shape, dot_format.taps)),
             "weight": In(ArrayLayout(dot_format.weight_width, dot_format.taps)),
             "bias": In(dot_format.bias_width),
             "sum": Out(signed(dot_format.sum_width)),
@@ -28,7 +28,9 @@ class WholeDotProduct(Component):
     def elaborate(self, _platform):
         f = self._format
         m = Module()
-        m.submodules.multiples = multiples = ActivationMultiples(count=f.taps, width=f.activation_width, pairs=f.pairs)
+        m.submodules.multiples = multiples = ActivationMultiples(
+            count=f.taps, width=f.activation_width, pairs=f.pairs, twos_complement=f.signed
+        )
         m.submodules.offset = offset = ActivationOffset(dot_format=f)
         m.submodules.recoder = recoder = WeightRecoder(dot_format=f)
         m.submodules.dot = dot = DotProduct(dot_format=f)

@@ -10,11 +10,12 @@ from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.hgcal_encoder.dot_product import (
+from hw.common.dot_product import (
     DotProductFormat,
 )
-from hw.hgcal_encoder.whole_dot_product import WholeDotProduct
+from hw.common.whole_dot_product import WholeDotProduct
 from sim.fixed_point import Rounding
+from sim.hgcal_encoder.spec import ROUNDINGS
 
 
 def exact(xs: list[int], ws: list[int], bias: int, f: DotProductFormat) -> int:
@@ -60,7 +61,8 @@ def draw(f: DotProductFormat, rng: random.Random) -> tuple[list[int], list[int],
         return rng.choice((low, high)) if extremes else rng.randint(low, high)
 
     w, b = 1 << (f.weight_width - 1), 1 << (f.bias_width - 1)
-    xs = [pick(0, (1 << f.activation_width) - 1) for _ in range(f.taps)]
+    low = -(1 << (f.activation_width - 1)) if f.signed else 0
+    xs = [pick(low, low + (1 << f.activation_width) - 1) for _ in range(f.taps)]
     return xs, [pick(-w, w - 1) for _ in xs], pick(-b, b - 1)
 
 
@@ -74,12 +76,16 @@ def draw(f: DotProductFormat, rng: random.Random) -> tuple[list[int], list[int],
         shift=st.integers(0, 7),
         bias_width=st.integers(1, 6),
         bias_shift=st.integers(0, 4),
-        rounding=st.sampled_from(Rounding),
+        rounding=st.sampled_from(ROUNDINGS),
     ),
+    signed=st.booleans(),
     seed=st.integers(0, 1 << 30),
 )
-def test_any_format(dot_format: DotProductFormat, seed: int) -> None:
+def test_any_format(dot_format: DotProductFormat, signed: bool, seed: int) -> None:
     rng = random.Random(seed)
+    if signed:
+        width = max(dot_format.activation_width, dot_format.shift + 1)
+        dot_format = replace(dot_format, activation_width=width, signed=True)
     cases = [draw(dot_format, rng) for _ in range(20)]
     assert simulate(dot_format, cases) == [exact(*case, dot_format) for case in cases]
 
@@ -101,7 +107,7 @@ def test_sum_width_is_needed_and_enough() -> None:
     assert simulate(f, [([255] * 9, [-32] * 9, -32), ([255] * 9, [31] * 9, 31)]) == [low, high]
 
 
-@pytest.mark.parametrize("rounding", list(Rounding))
+@pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_a_narrow_sum_wraps(rounding: Rounding) -> None:
     rng = random.Random(5)
     f = DotProductFormat(taps=9, shift=5, bias_shift=2, rounding=rounding, width=8)
@@ -126,6 +132,11 @@ def test_every_weight(shift: int) -> None:
 def test_counts_below_one_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} of a dot product must be at least 1, got 0"):
         DotProductFormat(**{"taps": 2, "shift": 4, name: 0})
+
+
+def test_signed_activations_that_lose_their_sign_are_refused() -> None:
+    with pytest.raises(ValueError, match="more bits than the 4 that products lose, got 4"):
+        DotProductFormat(taps=2, shift=4, activation_width=4, signed=True)
 
 
 def test_negative_shift_is_refused() -> None:

@@ -15,7 +15,7 @@ whose weights agree in b. Where nothing is dropped (s = 0) only ``w * h`` is lef
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, signed, unsigned
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
@@ -109,6 +109,8 @@ class Tables(Component):
 class FrozenFormat:
     """Arithmetic and constants of a layer: ``y = store(max(sum(round(w * x / 2**shift)) + bias, 0))`` for each output.
 
+    Without a format of the outputs ``y`` is the sum itself.
+
     Attributes
     ----------
     width : int
@@ -125,8 +127,8 @@ class FrozenFormat:
         How; to nearest even only where nothing is lost.
     fraction : int
         Fraction bits of the sums.
-    output : FixedPoint
-        Unsigned format of the outputs.
+    output : FixedPoint or None
+        Unsigned format of the outputs; None: sums as two's complement.
 
     Raises
     ------
@@ -141,7 +143,7 @@ class FrozenFormat:
     shift: int
     rounding: Rounding
     fraction: int
-    output: FixedPoint
+    output: FixedPoint | None = None
 
     def __post_init__(self) -> None:
         if self.shift and self.rounding is Rounding.RND_CONV:
@@ -159,6 +161,7 @@ class FrozenFormat:
 
     def stored_bounds(self, output: int) -> tuple[int, int]:
         """Smallest and largest value that can leave an output; where it can wrap, the whole range."""
+        assert self.output is not None
         low, high = (max(end, 0) for end in self.bounds(output))
         drop = self.fraction - self.output.fraction
         wraps = self.output.overflow is Overflow.WRAP
@@ -166,6 +169,14 @@ class FrozenFormat:
             return 0, self.output.max_code
         stored = self.output.requantise([low, high], self.fraction)
         return int(stored[0]), int(stored[1])
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of an output."""
+        if self.output is not None:
+            return unsigned(self.output.width)
+        ends = [end for row in range(len(self.rows)) for end in self.bounds(row)]
+        return signed(1 + max(end.bit_length() if end >= 0 else (-end - 1).bit_length() for end in ends))
 
     def split(self, weight: int, high: int) -> tuple[int, int, Table]:
         """Parts a and b of the weight of an input up to `high`, and the function of its low bits.
@@ -200,7 +211,8 @@ class FrozenLayer(Component):
     Members
     -------
     x : In(width) x inputs
-    y : Out(output.width) x outputs
+    y : Out x outputs
+        `FrozenFormat.output_shape` each.
     """
 
     latency = 0
@@ -211,7 +223,7 @@ class FrozenLayer(Component):
         super().__init__(
             {
                 "x": In(ArrayLayout(layer.width, len(layer.ranges))),
-                "y": Out(ArrayLayout(layer.output.width, len(layer.rows))),
+                "y": Out(ArrayLayout(layer.output_shape, len(layer.rows))),
             }
         )
 
@@ -287,15 +299,16 @@ class FrozenLayer(Component):
         return m
 
     def _output_of(self, m: Module, number: int, terms: Sequence[Value], constant: int, low: int, high: int) -> None:
-        """Sum the terms of an output, rectify and store."""
-        if high <= 0:
+        """Sum the terms of an output, rectify and store; or leave the sum as it is."""
+        output = self._layer.output
+        if output is not None and high <= 0:
             m.d.comb += self.y[number].eq(0)
             return
         width = max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0) + (low < 0)
         total = Signal(width, name=f"total_{number}")
         m.d.comb += total.eq(balanced_sum([*terms, Const(constant % (1 << width), width)]))
         value = (total if low < 0 else Cat(total, Const(0, 1))).as_signed()
-        m.d.comb += self.y[number].eq(rectify(m, value, self._layer.fraction, self._layer.output))
+        m.d.comb += self.y[number].eq(value if output is None else rectify(m, value, self._layer.fraction, output))
 
 
 def _operand(words: Sequence[Value], term: Term) -> Value:

@@ -21,13 +21,17 @@ done once per activation or once per weight is taken out of the multiplier:
   constants that this needs are folded into the shared offset, and the one inversion left is at the output.
 
 An activation of zero makes all its rows constant whatever the weight: nothing toggles behind a ReLU that is off.
+
+Activations in two's complement (`DotProductFormat.signed`) cost nothing more: a row's top bit weighs ``-2**k``, and
+``-b * 2**k = (1 - b) * 2**k - 2**k``, so it enters the tree with the other polarity, and its constant joins the offset.
+The carries below `shift` are as before, because no top bit is among the bits that are dropped.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, signed, unsigned
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.carry_save import balanced_sum, column_carries
@@ -41,6 +45,9 @@ __all__ = [
     "DotProductRow",
     "WeightRecoder",
 ]
+
+PRODUCT_ROUNDINGS = (Rounding.TRN, Rounding.RND, Rounding.RND_CONV)
+"""How single products may be rounded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +81,7 @@ class DotProductFormat:
     taps : int
         Number of products; taps that are always zero (padding) are left out by the caller.
     activation_width : int
-        Bits of the unsigned activations.
+        Bits of the activations: unsigned, or two's complement if `signed`.
     weight_width : int
         Bits of the two's complement weights.
     shift : int
@@ -89,12 +96,14 @@ class DotProductFormat:
         Products of a sum that grows by `taps` products at a time; 0 for a sum that is formed at once.
     width : int or None
         Bits of the sum, which wraps where they are fewer than the extremes need; None for all.
+    signed : bool
+        Activations in two's complement, of more bits than `shift`: whoever has fewer extends their sign.
 
     Raises
     ------
     ValueError
         If a count or width is below 1, a shift is negative, fewer products are accumulated than there are taps, or the
-        bias does not fit `width`.
+        bias does not fit `width`; if signed activations have no more bits than `shift`.
     """
 
     taps: int
@@ -106,6 +115,7 @@ class DotProductFormat:
     rounding: Rounding = Rounding.TRN
     accumulated: int = 0
     width: int | None = None
+    signed: bool = False
 
     @classmethod
     def of_layer(
@@ -142,6 +152,16 @@ class DotProductFormat:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} of a dot product must not be negative, got {getattr(self, name)}")
         object.__setattr__(self, "rounding", Rounding(self.rounding))
+        if self.signed and self.activation_width <= self.shift:
+            raise ValueError(
+                f"signed activations: expected more bits than the {self.shift} that products lose, "
+                f"got {self.activation_width}"
+            )
+        if self.shift and self.rounding not in PRODUCT_ROUNDINGS:
+            raise ValueError(
+                f"rounding of a product: expected {' or '.join(PRODUCT_ROUNDINGS)}, got {self.rounding}, which depends "
+                "on its sign"
+            )
 
     def round_product(self, product: int) -> int:
         """``product / 2**shift`` as an integer, by the rounding mode."""
@@ -198,13 +218,28 @@ class DotProductFormat:
     @property
     def bounds(self) -> tuple[int, int]:
         """Smallest and largest possible result, before it wraps."""
-        x = (1 << self.activation_width) - 1
-        w = 1 << (self.weight_width - 1)
         b = 1 << (self.bias_width - 1)
         products = self.accumulated or self.taps
-        low = products * self.round_product(-w * x) - (b << self.bias_shift)
-        high = products * self.round_product((w - 1) * x) + ((b - 1) << self.bias_shift)
+        low = products * self.round_product(min(self._corners)) - (b << self.bias_shift)
+        high = products * self.round_product(max(self._corners)) + ((b - 1) << self.bias_shift)
         return low, high
+
+    @property
+    def _corners(self) -> list[int]:
+        """Products of the extreme activations and weights."""
+        w = 1 << (self.weight_width - 1)
+        x = 1 << (self.activation_width - 1)
+        ends = (-x, x - 1) if self.signed else (0, 2 * x - 1)
+        return [a * b for a in ends for b in (-w, w - 1)]
+
+    @property
+    def activation_shape(self) -> Shape:
+        """Shape of an activation."""
+        return self.shape(self.activation_width)
+
+    def shape(self, width: int) -> Shape:
+        """Shape of a multiple of an activation, or of a sum of them."""
+        return signed(width) if self.signed else unsigned(width)
 
     @property
     def sum_width(self) -> int:
@@ -216,6 +251,12 @@ class DotProductFormat:
 
 def _at(value: Value, column: int) -> Value:
     return Cat(Const(0, column), value) if column else value
+
+
+def _times(value: Value, shift: int) -> Value:
+    """``value << shift``, with its sign if it has one."""
+    shifted = _at(value, shift)
+    return shifted.as_signed() if value.shape().signed else shifted
 
 
 class ActivationMultiples(Component):
@@ -231,11 +272,13 @@ class ActivationMultiples(Component):
         Bits of each.
     pairs : int
         Number of pair sums, of activations (0, 1), (2, 3), ...
+    twos_complement : bool
+        Activations, and so their multiples, are signed.
 
     Members
     -------
     x : In(width) * count
-        Activations, unsigned.
+        Activations.
     triple : Out(width + 2) * count
         3x.
     pair : Out(width + 1) * pairs
@@ -247,23 +290,24 @@ class ActivationMultiples(Component):
         If `count` is below 1 or there are not enough activations for the pairs.
     """
 
-    def __init__(self, *, count: int, width: int, pairs: int = 0):
+    def __init__(self, *, count: int, width: int, pairs: int = 0, twos_complement: bool = False):
         if count < 1 or not 0 <= pairs <= count // 2:
             raise ValueError(f"expected at least 1 activation and at most count // 2 pairs, got {count} and {pairs}")
         self._count = count
         self._pairs = pairs
+        shape = signed if twos_complement else unsigned
         super().__init__(
             {
-                "x": In(width).array(count),
-                "triple": Out(width + 2).array(count),
-                "pair": Out(width + 1).array(pairs),
+                "x": In(shape(width)).array(count),
+                "triple": Out(shape(width + 2)).array(count),
+                "pair": Out(shape(width + 1)).array(pairs),
             }
         )
 
     def elaborate(self, _platform: object) -> Module:
         m = Module()
         for i in range(self._count):
-            m.d.comb += self.triple[i].eq(self.x[i] + _at(self.x[i], 1))
+            m.d.comb += self.triple[i].eq(self.x[i] + _times(self.x[i], 1))
         for i in range(self._pairs):
             m.d.comb += self.pair[i].eq(self.x[2 * i] + self.x[2 * i + 1])
         return m
@@ -283,7 +327,7 @@ class ActivationOffset(Component):
     Members
     -------
     x : In(activation_width) * taps
-        Activations, unsigned.
+        Activations.
     pair : In(activation_width + 1) * pairs
         Pair sums from `ActivationMultiples`.
     offset : Out(sum_width)
@@ -294,8 +338,8 @@ class ActivationOffset(Component):
         self._format = dot_format
         super().__init__(
             {
-                "x": In(dot_format.activation_width).array(dot_format.taps),
-                "pair": In(dot_format.activation_width + 1).array(dot_format.pairs),
+                "x": In(dot_format.activation_shape).array(dot_format.taps),
+                "pair": In(dot_format.shape(dot_format.activation_width + 1)).array(dot_format.pairs),
                 "offset": Out(dot_format.sum_width),
             }
         )
@@ -306,7 +350,7 @@ class ActivationOffset(Component):
         terms: list[Value] = [self.pair[i] for i in range(f.pairs)]
         terms += [self.x[i] for i in range(2 * f.pairs, f.taps)]
         constant = _inversion_constant(f) % (1 << f.sum_width)
-        m.d.comb += self.offset.eq(_at(balanced_sum(terms), f.excess_shift) + constant)
+        m.d.comb += self.offset.eq(_times(balanced_sum(terms), f.excess_shift) + constant)
         return m
 
 
@@ -357,6 +401,11 @@ class WeightRecoder(Component):
         return m
 
 
+def _inverted(f: DotProductFormat, bits: Value) -> Value:
+    """A row as the tree takes it: inverted, but for the top bit of a signed one, which is inverted twice."""
+    return Cat(~bits[:-1], bits[-1]) if f.signed else ~bits
+
+
 def _kept_bits(f: DotProductFormat, row: DotProductRow) -> tuple[int, int]:
     """First bit of a row that reaches column `shift`, and the column above `shift` that it falls into."""
     return max(0, f.shift - row.bit), max(0, row.bit - f.shift)
@@ -385,13 +434,13 @@ def _inversion_constant(f: DotProductFormat) -> int:
     A sum that is accumulated enters inverted, as -1 less the sum so far, and takes the place of the bias.
     """
     if f.rounding == Rounding.RND_CONV and f.shift:
-        rounded = f.activation_width + f.offset_bits - f.shift
+        rounded = f.activation_width + f.offset_bits - f.shift - f.signed
         all_ones = f.taps * ((1 << rounded) - 1)
     else:
         all_ones = f.taps * _carry_count(f)
         for row in f.rows:
             first, column = _kept_bits(f, row)
-            all_ones += ((1 << max(0, f.row_width(row) - first)) - 1) << column
+            all_ones += ((1 << max(0, f.row_width(row) - first - f.signed)) - 1) << column
     if f.accumulated:
         return -all_ones
     # The bias enters as 2**(width - 1) - 1 - bias, which is never negative.
@@ -445,9 +494,9 @@ class DotProduct(Component):
         self._format = dot_format
         super().__init__(
             {
-                "x": In(dot_format.activation_width).array(dot_format.taps),
-                "triple": In(dot_format.activation_width + 2).array(dot_format.taps),
-                "pair": In(dot_format.activation_width + 1).array(dot_format.pairs),
+                "x": In(dot_format.activation_shape).array(dot_format.taps),
+                "triple": In(dot_format.shape(dot_format.activation_width + 2)).array(dot_format.taps),
+                "pair": In(dot_format.shape(dot_format.activation_width + 1)).array(dot_format.pairs),
                 "select": In(3).array(len(dot_format.rows)),
                 **(
                     {"partial": In(dot_format.sum_width)}
@@ -473,15 +522,15 @@ class DotProduct(Component):
         for index, row in enumerate(f.rows):
             bits = self._row(m, index, row)
             if f.rounding == Rounding.RND_CONV and f.shift:
-                whole[row.taps[0]].append(_at(bits, row.bit))
+                whole[row.taps[0]].append(_times(bits, row.bit))
                 continue
             first, column = _kept_bits(f, row)
-            terms.append(_at(~bits[first:], column))
+            terms.append(_at(_inverted(f, bits[first:]), column))
             for position in range(min(first, len(bits))):
                 low[row.taps[0]][row.bit + position].append(bits[position])
         for tap in range(f.taps):
             if f.rounding == Rounding.RND_CONV and f.shift:
-                terms.append(~self._to_even(m, tap, balanced_sum(whole[tap])))
+                terms.append(_inverted(f, self._to_even(m, tap, balanced_sum(whole[tap]))))
                 continue
             if f.rounding == Rounding.RND and f.shift:
                 low[tap][-1].append(Const(1, 1))
@@ -505,9 +554,11 @@ class DotProduct(Component):
             multiples = [self.x[tap], _at(self.x[tap], 1), self.triple[tap]]
         else:
             multiples = [self.x[tap]]
-        bits = Signal(width, name="row_" + "_".join(map(str, row.taps)) + f"_bit_{row.bit}")
+        bits = Signal(f.shape(width), name="row_" + "_".join(map(str, row.taps)) + f"_bit_{row.bit}")
         picked: Value = Const(0, width)
         for number, multiple in enumerate(multiples):
+            if f.signed:
+                multiple = Cat(multiple, multiple[-1].replicate(width - len(multiple)))
             picked = picked | (multiple & self.select[index][number].replicate(len(multiple)))
         m.d.comb += bits.eq(picked)
         return bits

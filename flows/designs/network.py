@@ -1,0 +1,131 @@
+"""A network as a design: weights loaded through a write port, or folded into the logic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from flows.designs.design import DESIGN_FILE, Design
+from flows.synthesis.recipe import BUFFERED, Recipe
+from sim.network.spec import PRESETS, NetworkSpec
+
+if TYPE_CHECKING:  # slow to import
+    from flows.common.journal import Journal
+    from flows.designs.generated import FileOptions, Generated
+    from sim.network.weights import NetworkWeights
+
+__all__ = ["NetworkDesign"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkDesign(Design):
+    """A network.
+
+    Attributes
+    ----------
+    spec : NetworkSpec
+    frozen : str
+        File of the weights that are folded into the logic; empty: weights are loaded.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    """
+
+    spec: NetworkSpec
+    frozen: str = ""
+
+    kind: ClassVar = "network"
+    presets: ClassVar = PRESETS
+    mark: ClassVar = "input_shape"
+    rooms: ClassVar = {
+        "power": "flows.power.network",
+        "verification": "flows.verification.network",
+        "report": "flows.report.network",
+    }
+    crossings: ClassVar = 100_000
+    crossings_in_flow: ClassVar = 20_000
+    stimulus: ClassVar = ("crossings", "streams", "weights")
+
+    def __post_init__(self) -> None:
+        if self.frozen and not Path(self.frozen).is_file():
+            raise FileNotFoundError(f"frozen: expected a file of weights, got {self.frozen}")
+
+    @classmethod
+    def read_spec(cls, text: str) -> NetworkSpec:
+        return NetworkSpec.from_toml(text)
+
+    @property
+    def period_ns(self) -> float:
+        return self.spec.clock_period_ns
+
+    @property
+    def latency(self) -> int:
+        from hw.network.plan import plan
+
+        return plan(self.spec).latency
+
+    @property
+    def made_of_equal_parts(self) -> bool:
+        return not self.frozen  # neurons
+
+    @property
+    def recipe(self) -> Recipe:
+        """With buffers: every input of a dense layer goes to all of its neurons, and their number is the user's."""
+        return BUFFERED
+
+    def weights(self) -> NetworkWeights | None:
+        """Weights that are folded in; None where they are loaded.
+
+        Raises
+        ------
+        ValueError
+            If the file holds something else.
+        """
+        from sim.network.weights import NetworkWeights
+
+        return NetworkWeights.load(Path(self.frozen), self.spec) if self.frozen else None
+
+    def component(self) -> Any:
+        from hw.network.frozen import frozen_weights
+        from hw.network.network import Network
+
+        weights = self.weights()
+        return Network(spec=self.spec, frozen=frozen_weights(weights) if weights else None)
+
+    def generate(self, folder: Path, journal: Journal, options: FileOptions) -> Generated:
+        """Verilog, ports and, with weights, what loads them, vectors and a bench: see `flows.designs.network_files`."""
+        from flows.designs.network_files import generate
+        from sim.network.weights import NetworkWeights
+
+        for name in ("settings", "scheme", "loading", "registers", "seed"):
+            if getattr(options, name) is not None:
+                raise ValueError(f"--{name} is for other chips; a network takes --weights")
+        weights = self.weights()
+        if options.weights is not None:
+            if weights is not None:
+                raise ValueError("--weights are loaded; those of this network are folded into its logic")
+            weights = NetworkWeights.load(options.weights, self.spec)
+        with journal.step(f"{self.spec.name}: Amaranth to Verilog"):
+            return generate(self.spec, folder, weights, frozen=bool(self.frozen))
+
+    @property
+    def argument(self) -> str:
+        # the weights stand in the design file alone
+        return DESIGN_FILE if self.frozen else super().argument
+
+    @property
+    def plain(self) -> Self:
+        return replace(self, frozen="", clock_gating=False)
+
+    def identity(self) -> dict[str, Any]:
+        weights = self.weights()
+        if weights is None:
+            return super().identity()
+        codes = [[int(code) for code in codes] for codes in (*weights.weights.values(), *weights.biases.values())]
+        return super().identity() | {"frozen": codes}
+
+    def _name_parts(self) -> list[str]:
+        return ["FROZEN"] if self.frozen else []

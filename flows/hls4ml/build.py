@@ -1,0 +1,144 @@
+"""What ``build`` of a converted graph does, and its report: hls4ml's keys, and what only an ASIC flow knows."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from flows.common.journal import Journal
+from flows.common.metrics import find, read_metrics
+from flows.designs.network import NetworkDesign
+from flows.steps.power import POWER, PowerOptions
+from flows.steps.step import Step
+from flows.steps.synthesis import SYNTHESIS
+from flows.steps.timing import TIMING
+from flows.steps.verification import VERIFICATION, VerificationOptions
+from flows.synthesis.result import load_result
+from sim.network.weights import NetworkWeights
+
+__all__ = ["ASIC", "build"]
+
+ASIC = "asic"
+"""Folder of results below the output folder of the configuration."""
+
+
+def build(
+    weights: NetworkWeights,
+    output_dir: Path,
+    *,
+    reset: bool = False,
+    synth: bool = True,
+    timing: bool = True,
+    power: bool = True,
+    verify: bool = True,
+    frozen: bool = False,
+    library: str = "auto",
+    samples: int = NetworkDesign.crossings_in_flow,
+    mutants: int = 0,
+) -> dict[str, Any]:
+    """Synthesise, time, measure and verify a network; a step whose inputs are unchanged is kept.
+
+    Parameters
+    ----------
+    weights : NetworkWeights
+    output_dir : Path
+        ``OutputDir`` of the configuration; results are in its folder ``asic``.
+    reset : bool
+        Remove earlier results first.
+    synth : bool
+        Map to a cell library: area and flip-flops.
+    timing : bool
+        Slack at the clock of the configuration, by OpenSTA; with `synth` only.
+    power : bool
+        Power of random samples under these weights, every code compared with the golden model; with `synth` only.
+    verify : bool
+        RTL against the golden model on `samples` samples, a quarter of them under these weights (all, if `frozen`).
+    frozen : bool
+        Fold the weights into the logic; otherwise they are loaded.
+    library : str
+        As ``liquidcal synth --library`` takes it.
+    samples, mutants : int
+        Of the verification.
+
+    Returns
+    -------
+    dict
+        ``CSynthesisReport`` with hls4ml's keys, all text, and ``AsicReport``: library, ``area_um2``, ``kge``,
+        ``setup_slack_ns``, ``power_mw``, ``energy_per_sample_pj``, ``codes_compared`` on the gates,
+        ``samples_compared`` on the RTL, and whether all checks passed. What was not asked for is not in it.
+
+    Raises
+    ------
+    LibraryError, SimulatorError and errors of other tools
+        If one is missing or fails.
+    """
+    results = output_dir / ASIC
+    if reset:
+        shutil.rmtree(results, ignore_errors=True)
+    results.mkdir(parents=True, exist_ok=True)
+    file = results / "weights.npz"
+    if not (file.is_file() and _same(file, weights)):
+        weights.save(file)
+    design = NetworkDesign(spec=weights.spec, frozen=str(file) if frozen else "", library=library)
+    folder, journal = results / design.name, Journal()
+    loaded = None if frozen else file
+    steps: list[tuple[Step, Any, bool]] = [
+        (SYNTHESIS, None, synth),
+        (TIMING, None, synth and timing),
+        (POWER, PowerOptions(streams=64, weights=loaded), synth and power),
+        (VERIFICATION, VerificationOptions(crossings=samples, mutants=mutants, proofs=False, weights=loaded), verify),
+    ]
+    done = {step.name for step, _, wanted in steps if wanted}
+    for step, options, wanted in steps:
+        if wanted:
+            step.keep(design, folder, journal, options)
+    report = {"CSynthesisReport": _schedule(design, folder, done), "AsicReport": _asic(design, folder, done, journal)}
+    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def _same(file: Path, weights: NetworkWeights) -> bool:
+    try:
+        return NetworkWeights.load(file) == weights
+    except ValueError:
+        return False
+
+
+def _schedule(design: NetworkDesign, folder: Path, done: set[str]) -> dict[str, str]:
+    """What hls4ml's own backends report, in their keys and as text."""
+    report = {"TargetClockPeriod": f"{design.period_ns:.2f}"}
+    if TIMING.name in done:
+        slack = json.loads((folder / "timing" / "timing.json").read_text())["setup_slack_ns"]
+        report["EstimatedClockPeriod"] = f"{design.period_ns - slack:.3f}"
+    report |= dict.fromkeys(("BestLatency", "WorstLatency"), str(design.latency))
+    report |= dict.fromkeys(("IntervalMin", "IntervalMax"), "1")
+    if SYNTHESIS.name in done:
+        report["FF"] = str(load_result(folder / "synthesis").flip_flops)
+    return report
+
+
+def _asic(design: NetworkDesign, folder: Path, done: set[str], journal: Journal) -> dict[str, Any]:
+    report: dict[str, Any] = {
+        "weights": "folded in" if design.frozen else "loaded",
+        "multiplies": design.spec.multiplies,
+    }
+    if SYNTHESIS.name in done:
+        result = load_result(folder / "synthesis")
+        report |= {
+            "library": result.library, "area_um2": result.area_um2, "kge": result.gate_equivalents / 1000,
+            "seconds_of_synthesis": find(result.metrics, "flow__runtime__total").value,
+        }  # fmt: skip
+    if TIMING.name in done:
+        report["setup_slack_ns"] = json.loads((folder / "timing" / "timing.json").read_text())["setup_slack_ns"]
+    if POWER.name in done:
+        power = json.loads((folder / "power" / "power.json").read_text())
+        metrics = read_metrics(folder / "power" / "metrics.json")
+        report["power_mw"] = find(metrics, "power__total").value
+        report["energy_per_sample_pj"] = find(metrics, "energy__per_inference").value
+        report["codes_compared"] = power["codes_compared"]
+    if VERIFICATION.name in done:
+        report["samples_compared"] = sum(check.compared for check in journal.checks if check.unit == "samples")
+    report["passed"] = journal.passed
+    return report

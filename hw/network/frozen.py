@@ -1,0 +1,117 @@
+"""A layer whose weights are constants, inputs unsigned or signed: no weight is stored, no multiplier is left."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib.data import ArrayLayout
+from amaranth.lib.wiring import Component, In, Out
+
+from hw.common.frozen_layer import FrozenFormat, FrozenLayer
+from hw.common.hierarchy import place
+from hw.network.neuron import SumFormat
+from hw.network.stores import code_shape, stored
+from sim.fixed_point import FixedPoint
+from sim.network.nodes import Store, WeightedSum
+
+__all__ = ["FrozenLayerWeights", "FrozenWeightedLayer", "frozen_weights"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenLayerWeights:
+    """Codes of a layer as constants.
+
+    Attributes
+    ----------
+    weights, biases : tuple of int
+        In the order of the node.
+    """
+
+    weights: tuple[int, ...]
+    biases: tuple[int, ...]
+
+
+def frozen_weights(weights: Any) -> dict[str, FrozenLayerWeights]:
+    """Of arrays by layer, such as `sim.network.weights.NetworkWeights`."""
+    return {
+        name: FrozenLayerWeights(
+            weights=tuple(int(code) for code in codes), biases=tuple(int(code) for code in weights.biases[name])
+        )
+        for name, codes in weights.weights.items()
+    }
+
+
+class FrozenWeightedLayer(Component):
+    """All outputs of a layer with constant weights. Combinational.
+
+    A signed input enters `FrozenLayer` in offset binary, ``u = x + 2**(n - 1)``: one inverter. The excess of a product,
+    ``w * 2**(n - 1)``, is a multiple of ``2**shift``, passes through the floor unchanged and joins the constant of the
+    output.
+
+    Parameters
+    ----------
+    node, size, form, stores, zeros
+        As `hw.network.weighted_layer.WeightedLayer`.
+    weights : FrozenLayerWeights
+
+    Members
+    -------
+    x : In(form.width) x size
+    y : Out x outputs
+
+    Raises
+    ------
+    ValueError
+        If single products are rounded to nearest even.
+    """
+
+    latency = 0
+
+    def __init__(
+        self, *, node: WeightedSum, size: int, form: FixedPoint, stores: tuple[Store, ...], weights: FrozenLayerWeights,
+        zeros: frozenset[int] = frozenset(),
+    ):  # fmt: skip
+        self._node, self._form, self._stores = node, form, stores
+        self._sum = SumFormat.of(node, form, 1)
+        dot = self._sum.dot
+        self._width = dot.activation_width
+        half = 1 << (self._width - 1) if form.signed else 0
+        rows, biases = [], []
+        for output, taps in enumerate(node.taps(size)):
+            row = tuple((x, weights.weights[w]) for x, w in taps if x not in zeros and weights.weights[w])
+            excess = sum(w * half >> dot.shift for _, w in row)
+            bias = weights.biases[node.bias_of(output)]
+            rows.append(row)
+            biases.append(((bias >> self._sum.low_bias) << dot.bias_shift) - excess)
+        self._low = tuple(weights.biases[node.bias_of(o)] & ((1 << self._sum.low_bias) - 1) for o in range(len(rows)))
+        ranges = ((form.min_code + half, form.max_code + half),) * size
+        self._layer = FrozenFormat(
+            width=self._width, ranges=ranges, rows=tuple(rows), bias=tuple(biases), shift=dot.shift,
+            rounding=dot.rounding, fraction=self._sum.fraction - self._sum.low_bias,
+        )  # fmt: skip
+        super().__init__(
+            {
+                "x": In(ArrayLayout(code_shape(form), size)),
+                "y": Out(ArrayLayout(code_shape(stores[-1].result), len(rows))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        sums = place(m, platform, "sums", FrozenLayer, label="frozen", layer=self._layer)
+        for i in range(len(self._layer.ranges)):
+            value = Signal(code_shape(self._form), name=f"x_{i}")
+            m.d.comb += value.eq(self.x[i])
+            if self._form.signed:
+                extended = Cat(value, value[-1].replicate(self._width - len(value)))
+                m.d.comb += sums.x[i].eq(Cat(extended[:-1], ~extended[-1]))
+            else:
+                m.d.comb += sums.x[i].eq(value)
+        for output in range(len(self._layer.rows)):
+            total = self._total(sums.y[output], self._low[output])
+            m.d.comb += self.y[output].eq(stored(m, total, self._sum.fraction, self._stores, f"stored_{output}"))
+        return m
+
+    def _total(self, sum_: Value, low: int) -> Value:
+        """The sum with the bits of its bias that lie below the products."""
+        return self._sum.wrapped(Cat(Const(low, self._sum.low_bias), Value.cast(sum_)).as_signed())

@@ -1,0 +1,96 @@
+"""How a network becomes layers of hardware: which stores join which layer, and behind how many registers a value is."""
+
+from dataclasses import dataclass, replace
+
+from sim.network.nodes import Node, Store, Wire
+from sim.network.spec import INPUT, NetworkSpec
+
+__all__ = ["Layer", "Plan", "plan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A node with the stores that follow it and nothing else.
+
+    Attributes
+    ----------
+    name : str
+        Of the node.
+    node : Node
+    stores : tuple of Store
+        Result of the node, then the stores, without the names of their inputs.
+    result : str
+        Name of the last store: what other nodes read.
+    stage : int
+        Registers from the pins to the result.
+    """
+
+    name: str
+    node: Node
+    stores: tuple[Store, ...]
+    result: str
+    stage: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Layers in their order.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+        Those that compute; wires are none.
+    stages : dict of str to int
+        Registers behind which a value is, by name of its node; the input is behind one.
+    zeros : dict of str to frozenset of int
+        Elements that are constant zero, by name of the node.
+    latency : int
+        Clocks from the pins to the pins.
+    """
+
+    layers: tuple[Layer, ...]
+    stages: dict[str, int]
+    zeros: dict[str, frozenset[int]]
+    latency: int
+
+
+def plan(spec: NetworkSpec) -> Plan:
+    """Layers of a network: a register behind each, and behind the inputs."""
+    readers: dict[str, list[str]] = {}
+    for name, node in spec.nodes.items():
+        for x in node.inputs:
+            readers.setdefault(x, []).append(name)
+    stages, zeros = {INPUT: 1}, {INPUT: frozenset[int]()}
+    layers: list[Layer] = []
+    joined: set[str] = set()
+    for name, node in spec.nodes.items():
+        if name in joined:
+            continue
+        stage = max(stages[x] for x in node.inputs)
+        if isinstance(node, Wire):
+            stages[name], zeros[name] = stage, _zeros(spec, node, zeros)
+            continue
+        stores = [_alone(node) if isinstance(node, Store) else Store(inputs=(), result=spec.tensors[name].form)]
+        last = name
+        while last not in spec.outputs and len(next_ := readers[last]) == 1:
+            follower = spec.nodes[next_[0]]
+            if not isinstance(follower, Store):
+                break
+            last = next_[0]
+            stores.append(_alone(follower))
+            joined.add(last)
+        stages[last], zeros[last] = stage + 1, frozenset()
+        layers.append(Layer(name=name, node=node, stores=tuple(stores), result=last, stage=stage + 1))
+    return Plan(layers=tuple(layers), stages=stages, zeros=zeros, latency=max(stages[name] for name in spec.outputs))
+
+
+def _alone(store: Store) -> Store:
+    """A store without the names of its inputs: equal hardware, equal module."""
+    return replace(store, inputs=())
+
+
+def _zeros(spec: NetworkSpec, node: Wire, zeros: dict[str, frozenset[int]]) -> frozenset[int]:
+    known: list[bool] = []
+    for x in node.inputs:
+        known += [i in zeros[x] for i in range(spec.tensors[x].size)]
+    return frozenset(place for place, source in enumerate(node.sources) if source < 0 or known[source])

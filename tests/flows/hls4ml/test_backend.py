@@ -1,0 +1,245 @@
+"""The backend of hls4ml against hls4ml's own C++ (Vitis, compiled with g++) and against QKeras, code for code.
+
+C++ is compiled once for the same sources: the library is kept in the content cache.
+"""
+
+import copy
+import ctypes
+import importlib
+import json
+import shutil
+import tomllib
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flows.common.content_cache import cache_directory
+from flows.hls4ml.plugin import NAME, register
+from flows.learning.legacy_keras import import_hls4ml, import_qkeras, import_tensorflow, legacy_keras
+from sim.network.weights import NetworkWeights
+from tests.conftest import REPOSITORY, need, need_module
+
+
+@pytest.fixture(scope="module")
+def hls4ml() -> Any:
+    for name in ("tensorflow", "qkeras", "hls4ml"):
+        need_module(name, "train")
+    found = import_hls4ml()
+    if NAME.lower() not in found.backends.get_available_backends():  # an installation older than the entry point
+        from hls4ml.backends import register_backend
+        from hls4ml.writer.writers import register_writer
+
+        register(register_backend, register_writer)
+    return found
+
+
+def quantised(name: str) -> Any:
+    """A small QKeras model: convolutions, a signed quantiser, residual sum, pooling, dense."""
+    q, keras = import_qkeras(), import_tensorflow().keras
+    bits = lambda width, integer: q.quantized_bits(width, integer, alpha=1)  # noqa: E731
+    layers = keras.layers
+    x = image = layers.Input((6, 6, 2), name="image")
+    x = q.QConv2D(4, 3, padding="same", kernel_quantizer=bits(5, 0), bias_quantizer=bits(5, 0), name="conv")(x)
+    x = first = q.QActivation(q.quantized_relu(6, 2), name="act")(x)
+    x = q.QConv2D(4, 3, padding="same", kernel_quantizer=bits(5, 0), bias_quantizer=bits(5, 0), name="more")(x)
+    x = q.QActivation(bits(7, 3), name="signed")(x)
+    x = layers.Add(name="sum")([x, first])
+    x = layers.MaxPooling2D(2, name="pool")(x)
+    x = layers.Flatten(name="flat")(x)
+    x = q.QDense(3, kernel_quantizer=bits(6, 0), bias_quantizer=bits(6, 0), name="out")(x)
+    x = q.QActivation(bits(8, 3), name="result")(x)
+    model = keras.Model(image, x, name=name)
+    rng = np.random.default_rng(5)
+    model.set_weights([rng.normal(0, 0.4, w.shape).astype(np.float32) for w in model.get_weights()])
+    return model
+
+
+def configured(hls4ml: Any, model: Any, precision: str, *, auto: bool = False) -> dict[str, Any]:
+    """A configuration by name; without `auto` every format that hls4ml would infer is the default one."""
+    with legacy_keras():
+        config: dict[str, Any] = hls4ml.utils.config_from_keras_model(
+            model, granularity="name", default_precision=precision, backend="Vitis"
+        )
+    config["Model"]["Strategy"] = "Latency"
+    for layer in config["LayerName"].values():
+        layer.pop("Strategy", None)
+        if "Implementation" in layer:
+            layer["Skip"] = True
+        for role, found in layer["Precision"].items() if isinstance(layer.get("Precision"), dict) else ():
+            if found == "auto" and not auto:
+                layer["Precision"][role] = precision
+    return config
+
+
+def converted(hls4ml: Any, model: Any, config: dict[str, Any], backend: str, folder: Path) -> Any:
+    more = {"io_type": "io_parallel", "write_weights_txt": False} if backend == "Vitis" else {}
+    return hls4ml.converters.convert_from_keras_model(
+        model, hls_config=copy.deepcopy(config), backend=backend, output_dir=str(folder), project_name="net", **more
+    )
+
+
+def compile_once(graph: Any) -> None:
+    """Compile the C++ of a graph, or open the library that the same sources gave before."""
+    graph.write()
+    folder = Path(graph.config.get_output_dir())
+    stamp = graph.config.get_config_value("Stamp")
+    sources = [path for path in sorted((folder / "firmware").rglob("*")) if path.suffix in (".cpp", ".h")]
+    text = b"".join(path.read_bytes() for path in [*sources, folder / "net_bridge.cpp"] if "nnet" not in path.name)
+    kept = cache_directory() / "hls4ml" / f"{sha256(text.replace(stamp.encode(), b'')).hexdigest()}.so"
+    if not kept.is_file():
+        library = graph.config.backend.compile(graph)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, kept)
+    graph._top_function_lib = ctypes.cdll.LoadLibrary(str(kept))
+
+
+def differing(hls4ml: Any, model: Any, config: dict[str, Any], folder: Path, samples: np.ndarray) -> tuple[int, Any]:
+    """Codes on which Vitis' C++ and our golden model differ, and our graph."""
+    with legacy_keras():
+        vitis = converted(hls4ml, model, config, "Vitis", folder / "vitis")
+        ours = converted(hls4ml, model, config, NAME, folder / "ours")
+    compile_once(vitis)
+    expected = vitis.predict(samples)
+    found = ours.predict(samples)
+    assert expected.size == found.size > 0
+    assert len(np.unique(expected)) > 50
+    return int((expected.reshape(found.shape) != found).sum()), ours
+
+
+def test_the_entry_point_is_ours(hls4ml: Any) -> None:
+    """As it is declared; an environment that was installed before it has to be installed again."""
+    declared = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["entry-points"]["hls4ml.backends"]
+    module, _, name = declared["liquidcal"].partition(":")
+    assert getattr(importlib.import_module(module), name) is register
+    registered: dict[str, Any] = {}
+    register(registered.__setitem__, registered.__setitem__)
+    assert list(registered) == [NAME]
+
+
+def test_codes_of_vitis_with_single_products_rounded(hls4ml: Any, tmp_path: Path) -> None:
+    """Accumulators of 8 fraction bits: products of 6 and 9 lose bits one by one, and sums may wrap."""
+    model = quantised("rounded")
+    config = configured(hls4ml, model, "fixed<14,6>")
+    samples = np.random.default_rng(1).normal(0, 2, (400, 6, 6, 2)).astype(np.float32)
+    wrong, graph = differing(hls4ml, model, config, tmp_path, samples)
+    assert wrong == 0
+    # one sample gives one row, as hls4ml's own predict
+    assert graph.predict(samples[:1]).shape == (3,)
+    with pytest.raises(ValueError, match="finite values, got nan"):
+        graph.predict(samples * np.nan)
+
+
+def test_codes_of_qkeras_with_every_quantiser_kept(hls4ml: Any, tmp_path: Path) -> None:
+    """Formats that hls4ml infers: its own flow drops the quantiser behind a layer, ours keeps it."""
+    from flows.hls4ml.backend import network_of, trace
+
+    model = quantised("kept")
+    config = configured(hls4ml, model, "fixed<24,12>", auto=True)
+    config["LayerName"]["image"]["Precision"]["result"] = "fixed<8,4>"
+    codes = np.random.default_rng(2).integers(-128, 128, (400, 6, 6, 2))
+    samples = (codes / 16).astype(np.float32)
+    with legacy_keras():
+        graph = converted(hls4ml, model, config, NAME, tmp_path)
+    assert np.array_equal(graph.predict(samples), model.predict(samples, verbose=0))
+    values = trace(graph, samples)
+    keras = import_tensorflow().keras
+    inner = keras.Model(model.inputs, model.get_layer("signed").output).predict(samples, verbose=0)
+    assert np.array_equal(values["signed"].reshape(inner.shape), inner)
+    assert isinstance(network_of(graph), NetworkWeights)
+    with pytest.raises(ValueError, match="converted with backend='Liquidcal', got one of Vitis"), legacy_keras():
+        network_of(converted(hls4ml, model, config, "Vitis", tmp_path / "vitis"))
+
+
+@pytest.mark.parametrize("name", ["qkeras_3layer", "KERAS_3layer_batch_norm"])
+def test_public_models(hls4ml: Any, tmp_path: Path, shared_data: Path, name: str) -> None:
+    """Jet taggers of hls4ml's example models."""
+    folder = shared_data / "models"
+    need((folder / f"{name}.json").is_file(), f"public model {name} below LIQUIDCAL_DATA/models")
+    model = import_qkeras().utils.quantized_model_from_json((folder / f"{name}.json").read_text())
+    model.load_weights(str(folder / f"{name}_weights.h5"))
+    samples = np.random.default_rng(3).normal(0, 1.5, (1000, 16)).astype(np.float32)
+    wrong, _ = differing(hls4ml, model, configured(hls4ml, model, "fixed<16,6>"), tmp_path, samples)
+    assert wrong == 0
+
+
+def test_layers_that_are_not_exact_are_refused_by_name(hls4ml: Any, tmp_path: Path) -> None:
+    keras = import_tensorflow().keras
+    layers = keras.layers
+
+    def refusal(*stack: Any, edit: Any = None) -> str:
+        model = keras.Sequential([layers.Input((6,), name="x"), *stack])
+        config = configured(hls4ml, model, "fixed<16,6>")
+        if edit is not None:
+            edit(config)
+        try:
+            with legacy_keras():
+                converted(hls4ml, model, config, NAME, tmp_path)
+        except ValueError as error:
+            return str(error)
+        return "no refusal"
+
+    def tables(config: dict[str, Any]) -> None:
+        for layer in config["LayerName"].values():
+            layer.pop("Skip", None)
+
+    dense = layers.Dense(4, name="fc")
+    assert "layer soft (Softmax): a softmax by tables" in refusal(dense, layers.Softmax(name="soft"), edit=tables)
+    assert "layer act (Activation): expected the activation linear, relu" in refusal(
+        layers.Dense(4, name="fc"), layers.Activation("tanh", name="act")
+    )
+
+    def saturating(config: dict[str, Any]) -> None:
+        config["LayerName"]["fc"]["Precision"]["accum"] = "fixed<8,4,TRN,SAT>"
+
+    assert "layer fc (Dense): accumulator: SAT depends on the order of the sum" in refusal(
+        layers.Dense(4, name="fc"), edit=saturating
+    )
+
+    def reused(config: dict[str, Any]) -> None:
+        config["LayerName"]["fc"]["ReuseFactor"] = 2
+
+    assert "layer fc: expected reuse factor 1, got 2" in refusal(layers.Dense(4, name="fc"), edit=reused)
+
+
+def test_a_graph_is_written_and_built(hls4ml: Any, tmp_path: Path) -> None:
+    q, keras = import_qkeras(), import_tensorflow().keras
+    bits = q.quantized_bits(4, 0, alpha=1)
+    model = keras.Sequential([
+        keras.layers.Input((3,), name="x"),
+        q.QDense(3, kernel_quantizer=bits, bias_quantizer=bits, name="fc"),
+        q.QActivation(q.quantized_relu(4, 1), name="act"),
+        q.QDense(2, kernel_quantizer=bits, bias_quantizer=bits, name="out"),
+    ])  # fmt: skip
+    config = configured(hls4ml, model, "fixed<12,6>", auto=True)
+    config["LayerName"]["x"]["Precision"]["result"] = "fixed<5,2>"
+    with legacy_keras():
+        graph = converted(hls4ml, model, config, NAME, tmp_path)
+    graph.compile()
+    assert {"net.v", "writes.csv", "vectors.csv", "test_net.py"} <= {path.name for path in (tmp_path / "rtl").iterdir()}
+    report = graph.build(library="nangate45", samples=400)
+    schedule, asic = report["CSynthesisReport"], report["AsicReport"]
+    assert set(schedule) == {
+        "TargetClockPeriod", "EstimatedClockPeriod", "BestLatency", "WorstLatency", "IntervalMin", "IntervalMax", "FF",
+    }  # fmt: skip
+    assert schedule["TargetClockPeriod"] == "25.00"
+    assert schedule["BestLatency"] == "3"  # inputs, two layers
+    # weights and biases, inputs, activations, and the inferred results of two outputs
+    stored = 4 * (9 + 3 + 6 + 2)
+    assert int(schedule["FF"]) == stored + 3 * 5 + 3 * 4 + 2 * network_width(graph)
+    assert asic["passed"]
+    assert asic["samples_compared"] == 400
+    assert asic["codes_compared"] == 64 * (24 - 3) * 2
+    assert asic["area_um2"] == pytest.approx(asic["kge"] * 798, rel=1e-6)  # NAND2_X1 has 0.798 um2
+    assert asic["energy_per_sample_pj"] == pytest.approx(asic["power_mw"] * 25, rel=1e-6)
+    written = json.loads((tmp_path / "asic" / "net" / "report.json").read_text())
+    assert written == report
+
+
+def network_width(graph: Any) -> int:
+    from flows.hls4ml.backend import network_of
+
+    spec = network_of(graph).spec
+    return spec.tensors[spec.outputs[0]].form.width

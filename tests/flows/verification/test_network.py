@@ -1,0 +1,95 @@
+"""RTL of networks against the golden model, and whether that bench would notice a wrong design."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flows.designs.catalogue import design, load_design
+from flows.designs.generated import FileOptions
+from flows.designs.network import NetworkDesign
+from flows.simulation.network import NetworkBench, packed, unpacked
+from flows.tools.verilator import verilator_environment
+from flows.verification.network import check_mutants, check_volume
+from sim.fixed_point import FixedPoint
+from sim.network.example_specs import campaign_spec, every_kind
+from sim.network.weights import NetworkWeights
+from tests.flows.steps.test_chain import quiet
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_codes_stand_side_by_side(signed: bool) -> None:
+    form = FixedPoint(width=5, fraction=2, signed=signed)
+    codes = np.random.default_rng(1).integers(form.min_code, form.max_code + 1, (9, 14))
+    words = packed(codes, form)
+    assert words.shape == (9, 3)
+    for row, line in zip(codes, words, strict=True):
+        number = sum(int(word) << (32 * i) for i, word in enumerate(line))
+        assert [number >> (5 * i) & 31 for i in range(14)] == [int(code) % 32 for code in row]
+    assert np.array_equal(unpacked(words.astype(np.int64), form, 14), codes)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_every_kind_of_layer_equals_the_golden_model(frozen: bool) -> None:
+    spec = every_kind()
+    weights = NetworkWeights.random(spec, np.random.default_rng(7))
+    bench = NetworkBench(spec, weights if frozen else None)
+    check = check_volume(bench, weights, 4000, seed=1)
+    assert check.passed, check.detail
+    assert check.compared == 4000
+
+
+def test_mutants_are_killed() -> None:
+    check, result = check_mutants(1, 40)
+    assert check.passed, check.detail
+    assert {mutant.stage.split("_")[0] for mutant in result.mutants} >= {"weighted"}
+
+
+def test_generated_folder_verifies_itself(tmp_path: Path) -> None:
+    """The bench in it needs cocotb and a simulator only: it runs in another process, from another folder."""
+    spec = campaign_spec()
+    NetworkWeights.random(spec, np.random.default_rng(3)).save(tmp_path / "trained.npz")
+    (tmp_path / "campaign.toml").write_text(spec.to_toml())
+    chosen = design(str(tmp_path / "campaign.toml"))
+    assert isinstance(chosen, NetworkDesign)
+    folder = tmp_path / "rtl"
+    made = chosen.generate(folder, quiet(), FileOptions(weights=tmp_path / "trained.npz"))
+    assert made.latency == json.loads((folder / "design.json").read_text())["latency_clocks"] == 3
+    assert {path.name for path in made.files} == {
+        "CAMPAIGN.v", "design.json", "ports.csv", "spec.toml", "test_campaign.py", "vectors.csv", "weights.npz",
+        "writes.csv",
+    }  # fmt: skip
+    environment = verilator_environment() | {"PYTHONPATH": ""}
+    command = [sys.executable, str(folder / "test_campaign.py")]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with (folder / "vectors.csv").open() as file:
+        rows = list(csv.reader(file))
+    rows[100][1] = f"{int(rows[100][1], 16) ^ 1:x}"
+    (folder / "vectors.csv").write_text("\n".join(map(",".join, rows)) + "\n")
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "sample 99, y: expected" in done.stdout
+    with pytest.raises(ValueError, match="--seed is for other chips"):
+        chosen.generate(folder, quiet(), FileOptions(seed=1))
+
+
+def test_frozen_designs_know_their_weights(tmp_path: Path) -> None:
+    spec = campaign_spec()
+    file = tmp_path / "weights.npz"
+    NetworkWeights.random(spec, np.random.default_rng(3)).save(file)
+    frozen = NetworkDesign(spec=spec, frozen=str(file), library="nangate45")
+    assert frozen.name == "CAMPAIGN_FROZEN"
+    frozen.save(tmp_path / "results")
+    assert load_design(tmp_path / "results") == frozen
+    before = frozen.identity()
+    NetworkWeights.random(spec, np.random.default_rng(4)).save(file)
+    assert frozen.identity() != before
+    os.remove(file)
+    with pytest.raises(FileNotFoundError, match="frozen: expected a file of weights"):
+        NetworkDesign(spec=spec, frozen=str(file))
