@@ -30,7 +30,7 @@ KINDS: dict[str, type[Design]] = {
         CrossbarDesign,
         AstrocyteDesign,
         NetworkDesign,
-    )  # fmt: skip
+    )
 }
 """By the word that ``design.toml`` has for it. A new chip adds itself here, and changes no other chip's file."""
 
