@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.commands.options import AsJson, ClockGating, Out, Preset, Reuse, finish, result_folder
+from flows.commands.options import AsJson, ClockGating, Out, Preset, Reuse, Scheduler, Workers, finish, result_folder
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 
@@ -25,8 +25,8 @@ def campaign(
         int | None, typer.Option(min=1, help="Faults at most; else every weight, setting and control bit.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of showers, modules and faults.")] = 1,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes on this machine; else one per core.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler; else this machine.")] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     out: Out = Path("report"),
     as_json: AsJson = False,
 ) -> None:

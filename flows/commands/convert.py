@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.options import AsJson, finish
+from flows.commands.options import AsJson, EncoderPreset, finish
 from flows.commands.outputs import output_file
 from flows.common.journal import Check, Journal
-from sim.hgcal_encoder.spec import PRESETS, load_spec
 
 if TYPE_CHECKING:
     from sim.hgcal_encoder.files.keras_files import KerasEncoder
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 def convert(
     model: Annotated[Path, typer.Argument(help="Encoder of Keras, QKeras, FKeras or HGQ2: .h5, .hdf5 or .keras.")],
     out: Annotated[Path, typer.Option(help="Weight image: .npz of codes, any other name for hex text.")],
-    preset: Annotated[str, typer.Option(help=f"{', '.join(PRESETS)} or a spec in a TOML file.")] = "ECON_T",
+    preset: EncoderPreset = "ECON_T",
     round_to_grid: Annotated[bool, typer.Option("--round", help="Move weights to the nearest code.")] = False,
     rounding: Annotated[
         str, typer.Option(help="With --round: nearest, or floor to the code below as in published images.")
@@ -39,10 +38,11 @@ def convert(
     An autoencoder file will do: its encoder is found by the shapes of its layers. Quantisers that the file describes
     are applied. Weights between two codes or out of range are refused unless --round or --clip allows to move them.
     """
+    from flows.designs.catalogue import encoder_spec
     from sim.hgcal_encoder.files.keras_files import read_keras_encoder
 
     output_file(out, (model, model.with_suffix(".json"), preset))
-    spec = load_spec(preset)
+    spec = encoder_spec(preset)
     journal = Journal()
     if rounding not in ("nearest", "floor"):
         raise typer.BadParameter(f"--rounding: expected nearest or floor, got {rounding!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.options import AsJson
+from flows.commands.options import AsJson, EncoderPreset
 from flows.commands.outputs import output_file
 from flows.common.journal import Journal
-from sim.hgcal_encoder.spec import CELLS, PRESETS, EncoderSpec, load_spec
+from sim.hgcal_encoder.spec import CELLS, EncoderSpec
 from sim.hgcal_encoder.words import ORBIT_LENGTH
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def encode(
     weights: Annotated[
         Path | None, typer.Option(help="Weight image: .npz of codes or the hex text of generate.")
     ] = None,
-    preset: Annotated[str, typer.Option(help=f"{', '.join(PRESETS)} or a spec in a TOML file.")] = "ECON_T",
+    preset: EncoderPreset = "ECON_T",
     engine: Annotated[
         EncodeEngine, typer.Option(help="Golden model (numpy, numba) or the simulated RTL.")
     ] = EncodeEngine.NUMBA,
@@ -72,8 +73,10 @@ def encode(
     Charges: --charges FILE --weights IMAGE --out FILE.csv. The multiplexer of --settings, else the one that a
     trained model (.npz) carries, brings trigger cells onto the grid; without either, column i is grid cell i.
     """
+    from flows.designs.catalogue import encoder_spec
+
     output_file(out, (words, settings, charges, weights, preset))
-    spec = load_spec(preset)
+    spec = encoder_spec(preset)
     journal = Journal()
     if words is not None and settings is not None and charges is None:
         stream = _Stream(words=words, settings=settings, weights=weights, spec=spec, engine=engine, first_bx=first_bx)
@@ -83,7 +86,7 @@ def encode(
             raise typer.BadParameter("the RTL takes words: use --words and --settings with --engine rtl")
         if first_bx:
             raise typer.BadParameter("--first-bx counts rows of --words; charges have no bunch crossing")
-        rows = _latents(out, charges, weights, settings, spec, engine)
+        rows = _latents(out, charges, weights, settings, spec, engine, journal)
         result = {"rows": rows, "kind": "latents", "out": str(out), "engine": engine.value}
     else:
         raise typer.BadParameter("give either --words and --settings, or --charges and --weights")
@@ -168,19 +171,26 @@ class _Stream:
 
 
 def _latents(
-    out: Path, charges: Path, weights: Path, settings: Path | None, spec: EncoderSpec, engine: EncodeEngine
-) -> int:
+    out: Path, charges: Path, weights: Path, settings: Path | None, spec: EncoderSpec, engine: EncodeEngine,
+    journal: Journal,
+) -> int:  # fmt: skip
     """Write the latents of charges; how many rows there were."""
     from sim.hgcal_encoder.encoder import Encoder
     from sim.hgcal_encoder.files import vectors
-    from sim.hgcal_encoder.files.readers import read_charges
+    from sim.hgcal_encoder.files.readers import charge_tables
     from sim.hgcal_encoder.weights import Weights
 
     image = Weights.load(weights, spec)
     select = _multiplexer(weights, settings, spec)
-    rows = read_charges(charges)
-    vectors.write_latents(out, Encoder(spec, image, engine=engine.value).latents(rows[:, select]))
-    return len(rows)
+    encoder = Encoder(spec, image, engine=engine.value)
+    with journal.step("encode", unit="modules") as advance:
+
+        def latents() -> Iterator[IntArray]:
+            for table in charge_tables(charges):
+                yield encoder.latents(table.charges[:, select])
+                advance(len(table.charges))
+
+        return vectors.write_latents_in_parts(out, latents())
 
 
 def _multiplexer(weights: Path, settings: Path | None, spec: EncoderSpec) -> IntArray:

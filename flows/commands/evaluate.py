@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from flows.commands.options import AsJson
+from flows.commands.options import AsJson, EncoderPreset, Scheduler, Workers
 from flows.common.journal import Journal
-from sim.hgcal_encoder.spec import PRESETS
 
 app = typer.Typer(no_args_is_help=True, help="Quality of a trained network in exact chip arithmetic.")
 
@@ -28,34 +28,38 @@ def hgcal_encoder(
         ),
     ] = None,
     elinks: Annotated[int, typer.Option(min=1, max=13, help="Output links.")] = 5,
-    preset: Annotated[str, typer.Option(help=f"{' or '.join(PRESETS)}.")] = "ECON_T",
+    preset: EncoderPreset = "ECON_T",
     weights: Annotated[str | None, typer.Option(help="Model file (.npz); without it the shipped one.")] = None,
     baselines: Annotated[bool, typer.Option(help="Also threshold sum, super trigger cells, best choice.")] = True,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
     """Earth Mover's Distance, telescoping distance, energy response and position shift by occupancy."""
     from flows.learning.encoder import evaluate_model, evaluation_sample, find_model
-    from sim.hgcal_encoder.files.readers import read_charge_table
+    from sim.hgcal_encoder.files.readers import ChargeTable, charge_tables
 
-    if preset not in PRESETS:
-        raise typer.BadParameter(f"--preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
     model = find_model(preset=preset, elinks=elinks, weights=weights)
-    samples = {Path(path).name.split(".")[0]: read_charge_table(path) for path in charges or []}
+    samples: dict[str, ChargeTable | Iterator[ChargeTable]] = {
+        Path(path).name.split(".")[0]: charge_tables(path) for path in charges or []
+    }
     if len(samples) < len(charges or []):
         raise typer.BadParameter("--charges: expected files of different names")
     journal = Journal()
     if not samples:
         with journal.step("simulate showers"):
             samples = {"simulated": evaluation_sample()}
-    with journal.step(f"evaluate {preset} on {elinks} eLinks"):
-        result = evaluate_model(model, samples, baselines=baselines)
+    with journal.step(f"evaluate {model.spec.name} on {elinks} eLinks", unit="modules") as advance:
+        result = evaluate_model(
+            model, samples, baselines=baselines, scheduler=scheduler, workers=workers, advance=advance
+        )
     if as_json:
         print(json.dumps(result, indent=1))
         return
     headings = ("cells", "images", "EMD median", "mean", "telescoping x 1000", "response", "resolution", "shift mm")
     for data in result["data"]:
         # a narrow terminal breaks words rather than hiding their ends
-        table = Table(Column("method", overflow="fold"), title=f"{data['name']}: {preset} on {elinks} eLinks")
+        table = Table(Column("method", overflow="fold"), title=f"{data['name']}: {model.spec.name} on {elinks} eLinks")
         for heading in headings:
             table.add_column(heading, justify="right", overflow="fold")
         for entry in data["bins"] + data["fine_bins"]:

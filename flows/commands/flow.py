@@ -45,6 +45,9 @@ def flow(
     ] = None,
     mutants: Annotated[int, typer.Option(min=0, help="Checks: mutants of the RTL that the bench must kill.")] = 0,
     proofs: Annotated[bool, typer.Option(help="Checks: prove stages equal to their formulas.")] = True,
+    weights: Annotated[
+        Path | None, typer.Option(help="Power of an encoder: trained model (.npz) that runs; else a shipped one.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """All steps of a design in one go: synthesis, placement, timing, power, verification, report.
@@ -68,7 +71,7 @@ def flow(
     start = time.perf_counter()
     options = flow_options(
         chosen, folder, seed=seed, repair=repair, streams=streams, recordings=recordings, crossings=crossings,
-        mutants=mutants, proofs=proofs,
+        mutants=mutants, proofs=proofs, weights=weights,
     )  # fmt: skip
     ran = run_chain(chosen, folder, journal, options, without=() if check else ("verify",))
     journal.save(folder / "flow.json")

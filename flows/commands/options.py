@@ -15,10 +15,18 @@ from flows.designs.catalogue import presets
 from flows.designs.design import Design
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
+from sim.hgcal_encoder.spec import PRESETS
 
 Preset = Annotated[
     str,
     typer.Argument(help=f"{', '.join(presets())}, a spec in a TOML file, or the design.toml of a folder of results."),
+]
+EncoderPreset = Annotated[
+    str,
+    typer.Option(
+        "--preset",
+        help=f"{', '.join(PRESETS)}, a spec in a TOML file, or the design.toml of a folder of results.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Out = Annotated[
@@ -44,6 +52,8 @@ LoadingOption = Annotated[
 ClockGating = Annotated[
     bool, typer.Option("--clock-gating", help="Registers with an enable behind clock gates of the library.")
 ]
+Scheduler = Annotated[str | None, typer.Option("--scheduler", help="Address of a Dask scheduler; else this machine.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes on this machine; else one per core.")]
 Repair = Annotated[
     bool,
     typer.Option("--repair", help="Give cells the size that their loads ask for, and buffers, in the core as placed."),

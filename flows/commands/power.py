@@ -38,7 +38,7 @@ def power(
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="Crossbar: trained model (.npz) whose macro and readout run; a shipped one if left out."),
+        typer.Option(help="Trained model (.npz) that runs; a shipped one if left out."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of showers or recordings, for a preset.")] = 1,
     reuse: Reuse = None,

@@ -16,7 +16,8 @@ from flows.common.journal import Journal
 
 def sensitivity(
     preset: Preset = "ECON_T",
-    elinks: Annotated[int, typer.Option(min=2, max=5, help="eTx links of the shipped model.")] = 5,
+    elinks: Annotated[int, typer.Option(min=1, max=13, help="Output links.")] = 5,
+    weights: Annotated[str | None, typer.Option(help="Model file (.npz); without it the shipped one.")] = None,
     modules: Annotated[int, typer.Option(min=1, help="Module images to average over.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="Of the module images.")] = 20261,
     costs: Annotated[Path | None, typer.Option(help="Areas of the schemes, as liquidcal cost writes them.")] = None,
@@ -32,8 +33,8 @@ def sensitivity(
     from flows.learning.encoder import find_model
     from flows.steps.encoder_sensitivity import SensitivityOptions, measure_sensitivity
 
-    model = find_model(preset=preset, elinks=elinks)
-    chosen = design(model.spec)
+    chosen = design(preset)
+    model = find_model(preset=preset, elinks=elinks, weights=weights)
     folder = out / chosen.name
     options = SensitivityOptions(model=model, modules=modules, seed=seed, costs=costs)
     result = measure_sensitivity(chosen, folder, Journal(), options)

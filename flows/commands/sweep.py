@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson, Out, Preset, result_folder
+from flows.commands.options import AsJson, Out, Preset, Scheduler, Workers, result_folder
 
 
 def sweep(
@@ -31,8 +31,8 @@ def sweep(
             help="X,Y: figures to draw against each other; a minus in front: more is better. May be repeated."
         ),
     ] = None,
-    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler; else this machine.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes on this machine; else one per core.")] = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
     out: Out = Path("report"),
     as_json: AsJson = False,
 ) -> None:

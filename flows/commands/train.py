@@ -10,10 +10,9 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson
+from flows.commands.options import AsJson, EncoderPreset
 from flows.commands.outputs import output_folder
 from flows.common.journal import Journal
-from sim.hgcal_encoder.spec import PRESETS
 
 
 class Loss(StrEnum):
@@ -34,7 +33,7 @@ def train(
     out: Annotated[
         Path, typer.Option("--out", callback=output_folder, help="Folder for the model, its card and the checkpoint.")
     ],
-    preset: Annotated[str, typer.Option(help=f"{' or '.join(PRESETS)}.")] = "ECON_T",
+    preset: EncoderPreset = "ECON_T",
     elinks: Annotated[int, typer.Option(min=1, max=13, help="Output links: 3, 5, 7, 9 bits per latent on 2 to 5.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of showers, initial weights and batches.")] = 1,
     steps: Annotated[

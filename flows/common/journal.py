@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from flows.common.metrics import now
 from flows.common.process import MemoryWatch
 from sim.files import replacing
+
+HEARTBEAT_S = 15.0
+"""Where there is no terminal, a running step says so this often."""
 
 
 def origin() -> str:
@@ -94,8 +98,8 @@ class Journal:
     checks: list[Check] = field(default_factory=list)
 
     @contextmanager
-    def step(self, name: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-        """Time a step and show it running.
+    def step(self, name: str, total: int | None = None, *, unit: str = "") -> Iterator[Callable[[int], None]]:
+        """Time a step and show it running: on a terminal with a bar, elsewhere with a line every 15 s.
 
         Parameters
         ----------
@@ -103,24 +107,48 @@ class Journal:
             Shown and recorded.
         total : int, optional
             Units of work; without it the bar only moves.
+        unit : str, optional
+            What is counted where there is no total.
 
         Yields
         ------
         callable
             Call it with the number of units done since the last call.
         """
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
         start = time.perf_counter()
         live = self.console.is_terminal
         if not live:
             self.console.print(f"  start {name}")
+        done = 0
+
+        def advance(more: int) -> None:
+            nonlocal done
+            done += more
+            progress.update(task, advance=more, counted=_counted(done, None, unit))
+
+        def pulse() -> None:
+            while not ended.wait(HEARTBEAT_S):
+                seconds = time.perf_counter() - start
+                of = ", ".join(filter(None, [_counted(done, total, unit), f"{seconds:.0f} s"]))
+                self.console.print(f"  still {name} [dim]({of})[/]")
+
+        columns = (
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24),
+            TextColumn("{task.fields[counted]}"), TimeElapsedColumn(),
+        )  # fmt: skip
         with Progress(*columns, console=self.console, transient=True, disable=not live) as progress:
-            task = progress.add_task(name, total=total)
+            task = progress.add_task(name, total=total, counted="")
+            ended, heart = threading.Event(), threading.Thread(target=pulse, daemon=True)
+            if not live:
+                heart.start()
             memory = MemoryWatch()
             try:
-                yield lambda done: progress.advance(task, done)
+                yield advance
             finally:
                 peak_mb = memory.stop()
+                ended.set()
+                if not live:
+                    heart.join()
         seconds = time.perf_counter() - start
         self.steps.append(Step(name=name, seconds=round(seconds, 2), peak_mb=peak_mb))
         self.console.print(f"  [green]done[/]  {name} [dim]({seconds:.1f} s)[/]")
@@ -147,3 +175,10 @@ class Journal:
         with replacing(path) as file:
             json.dump(content, file, indent=1)
             file.write("\n")
+
+
+def _counted(done: int, total: int | None, unit: str) -> str:
+    """How far a step is; empty where nothing is counted."""
+    if total is not None:
+        return f"{done:,} of {total:,}"
+    return f"{done:,} {unit}" if unit else ""

@@ -13,9 +13,10 @@ from flows.designs.concentrator import ConcentratorDesign
 from flows.designs.crossbar import CrossbarDesign
 from flows.designs.design import DESIGN_FILE, Design
 from flows.designs.encoder import EncoderDesign
+from sim.hgcal_encoder.spec import EncoderSpec
 from sim.spec_file import load_preset
 
-__all__ = ["KINDS", "design", "load_design", "presets"]
+__all__ = ["KINDS", "design", "encoder_spec", "load_design", "presets"]
 
 KINDS: dict[str, type[Design]] = {kind.kind: kind for kind in (EncoderDesign, CrossbarDesign, ConcentratorDesign)}
 """By the word that ``design.toml`` has for it. A new chip adds itself here, and changes no other chip's file."""
@@ -62,6 +63,22 @@ def design(chosen: Any, *, library: str = "auto", clock_gating: bool = False, **
     if unknown := sorted(set(made) - set(signature(kind.of).parameters)):
         raise ValueError(f"{found.name} is of the kind {kind.kind}, which has no choice of {', '.join(unknown)}")
     return kind.of(found, **made, library=library, clock_gating=clock_gating, source=source)
+
+
+def encoder_spec(chosen: str) -> EncoderSpec:
+    """The spec of an encoder that `design` finds by name or file.
+
+    Raises
+    ------
+    ValueError
+        As `design`, and if it is another kind of chip.
+    """
+    found = design(chosen)
+    if not isinstance(found, EncoderDesign):
+        raise ValueError(
+            f"{chosen} is of the kind {found.kind}; expected an encoder: {', '.join(EncoderDesign.presets)}"
+        )
+    return found.spec
 
 
 def load_design(folder: Path) -> Design:

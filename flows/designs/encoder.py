@@ -58,7 +58,7 @@ class EncoderDesign(Design):
     }
     crossings: ClassVar = 100_000
     crossings_in_flow: ClassVar = 20_000
-    stimulus: ClassVar = ("crossings", "streams")
+    stimulus: ClassVar = ("crossings", "streams", "weights")
 
     def __post_init__(self) -> None:
         if (self.scheme is None) != (self.loading is None):

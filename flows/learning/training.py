@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 
 from flows.common.journal import Journal
 from flows.common.metrics import package_version
-from flows.learning.encoder import evaluation_sample
+from flows.designs.catalogue import encoder_spec
+from flows.learning.encoder import evaluation_sample, is_shipped, model_name
 from sim.files import replacing
 from sim.foreign_files import read_npz
 from sim.hgcal_encoder.files.readers import read_charges
@@ -26,7 +28,7 @@ from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
 from sim.hgcal_encoder.learning.metric import BINS, FINE_BINS, BinSummary, earth_movers_distance, occupancy, summarise
 from sim.hgcal_encoder.learning.training import History, TrainingPlan, train, training_device
 from sim.hgcal_encoder.learning.training_images import simulate_images
-from sim.hgcal_encoder.spec import PRESETS, EncoderSpec
+from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 
 __all__ = [
@@ -46,11 +48,6 @@ Int64 = NDArray[np.int64]
 SCRATCH_STEPS, TUNE_STEPS = 16000, 800
 #: Occupancy bins of a model card.
 CARD_BINS = (*BINS, *(b for b in FINE_BINS if b not in BINS))
-
-
-def model_name(spec: EncoderSpec, elinks: int) -> str:
-    """Name of a model's files: ``econ_t_3elinks``."""
-    return f"{spec.name.lower()}_{elinks}elinks"
 
 
 def load_start(source: str, spec: EncoderSpec) -> TrainedModel | Weights:
@@ -74,7 +71,7 @@ def load_start(source: str, spec: EncoderSpec) -> TrainedModel | Weights:
         start = TrainedModel.load(path)
     else:
         start = Weights.load(path, spec)
-    if start.spec != spec:
+    if not start.spec.same_network(spec):
         raise ValueError(f"{source}: weights of {start.spec.name}, but the encoder is {spec.name}")
     return start
 
@@ -90,6 +87,7 @@ class Training:
     Attributes
     ----------
     preset : str
+        As `flows.designs.catalogue.design` takes it.
     elinks : int
     seed : int
         Of the simulated showers, initial values, split and batches.
@@ -134,8 +132,7 @@ class Training:
     repeats: int = 1
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {self.preset!r}")
+        _ = self.spec  # a preset that is none is refused here
         if self.repeats < 1:
             raise ValueError(f"repeats: expected at least 1, got {self.repeats}")
         if self.minutes is not None and not self.minutes > 0:
@@ -145,18 +142,17 @@ class Training:
         if self.freeze_encoder and self.source is None:
             raise ValueError("freeze_encoder: random weights are no encoder to keep; name weights with --fine-tune")
 
-    @property
+    @cached_property
     def spec(self) -> EncoderSpec:
         """The encoder."""
-        return PRESETS[self.preset]
+        return encoder_spec(self.preset)
 
     @property
     def source(self) -> str | None:
         """What training starts from, None for random weights."""
         if self.fine_tune is not None:
             return None if self.fine_tune == "none" else self.fine_tune
-        five = model_name(self.spec, 5)
-        return five if self.elinks < 5 and five in shipped_models() else None
+        return model_name(self.spec, 5) if self.elinks < 5 and is_shipped(self.spec, 5) else None
 
     @property
     def images_scale(self) -> float:
@@ -193,7 +189,7 @@ class Training:
     @property
     def command(self) -> str:
         """The command line that does this; files by name only, their folders differ from machine to machine."""
-        words = [f"liquidcal train --preset {self.preset} --elinks {self.elinks} --seed {self.seed}"]
+        words = [f"liquidcal train --preset {Path(self.preset).name} --elinks {self.elinks} --seed {self.seed}"]
         default = Training()
         for name in ("steps", "minutes", "fine_tune", "scale", "loss", "decoder", "batch", "learning_rate", "repeats"):
             value = getattr(self, name)
@@ -417,7 +413,7 @@ def model_card(training: Training, trained: Trained) -> str:
         f"# {spec.name}, {model.elinks} eLinks",
         "",
         (
-            f"Encoder weights for the preset `{spec.name}` ({spec.parameters} parameters, {spec.weight_bits} bits)"
+            f"Encoder weights for `{spec.name}` ({spec.parameters} parameters, {spec.weight_bits} bits)"
             f" with the decoder trained beside them ({decoder})."
         ),
         f"The highest {model.kept_bits} of {spec.latent.width} bits of each latent are sent.",

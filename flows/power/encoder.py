@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -244,10 +245,12 @@ def simulate(mapped: Mapped, design: EncoderDesign, options: PowerOptions, stage
     Raises
     ------
     ValueError
-        A frame of the netlist differs.
+        A frame of the netlist differs, or the model is of another network.
     """
     spec, seed, words = design.spec, options.seed, -(-options.streams // 64)
-    trained = TrainedModel.load(options.model)
+    trained = TrainedModel.load(options.weights or options.model)
+    if options.weights is not None and not trained.spec.same_network(spec):
+        raise ValueError(f"{options.weights}: expected a model of {spec.name}, got one of another network")
     same = trained.spec.weight_bits == spec.weight_bits and trained.spec.grid == spec.grid
     weights = replace(trained.weights, spec=spec) if same else Weights.random(spec, np.random.default_rng(seed))
     crossings = options.crossings
@@ -272,6 +275,6 @@ def simulate(mapped: Mapped, design: EncoderDesign, options: PowerOptions, stage
         )
     result = {
         "frames_compared": int(actual.size), "occupancy": stimulus.occupancy,
-        "weights": options.model if same else f"random, seed {seed}",
+        "weights": Path(options.weights or options.model).name if same else f"random, seed {seed}",
     }  # fmt: skip
     return Run(simulator=simulator, activity=activity, result=result, compared=int(actual.size))

@@ -27,7 +27,8 @@ class PowerOptions:
     clocks : int or None
         Crossbar: clocks of each stream; None: until all have given their first class.
     weights : Path or None
-        Crossbar: trained model whose macro and readout run; None: the shipped one of the spec.
+        Trained model: of a crossbar its macro and readout run; None: the shipped one of the spec. Of an encoder its
+        weights, multiplexer and links; None: `model`.
     model : str
         Encoder: shipped weights, decoder and multiplexer; random weights where the network has another shape.
     seed : int

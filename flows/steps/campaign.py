@@ -109,8 +109,11 @@ def _stem(job: Job, limit: int | None) -> str:
 def _run(job: Job, path: Path, journal: Journal, options: CampaignOptions) -> dict[str, Any]:
     """Run one engine; summary and outcomes beside each other."""
     with ExitStack() as steps:
+        building = steps.enter_context(ExitStack())
+        building.enter_context(journal.step(f"{job.engine}, {job.scheme}: chip, stimulus and faults"))
 
         def begin(count: int) -> Callable[[int], None]:
+            building.close()
             return steps.enter_context(journal.step(f"{count:,} faults, {job.engine}, {job.scheme}", count))
 
         found = run_campaign(

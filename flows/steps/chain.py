@@ -84,6 +84,7 @@ def flow_options(
     crossings: int | None = None,
     mutants: int = 0,
     proofs: bool = True,
+    weights: Path | None = None,
 ) -> dict[str, Any]:
     """Options of every step from the few choices that a whole chain leaves: one seed, sizes, what is checked.
 
@@ -100,10 +101,15 @@ def flow_options(
         See `flows.steps.placement.PlacementOptions`.
     streams, recordings : int
         See `flows.power.run.PowerOptions`.
+    weights : Path, optional
+        Trained model that runs in power and verification, in place of one that an earlier step leaves.
     crossings, mutants, proofs : optional
         See `flows.verification.options.VerificationOptions`; as many crossings as `Design.crossings_in_flow` if None.
     """
-    weights = design.trained_model(folder)
+    made = design.trained_model(folder)
+    if weights is not None and made is not None:
+        raise ValueError(f"weights: {design.name} makes its own, of the seed; expected none")
+    weights = weights or made
     own = design.room("steps").options(seed) if "steps" in design.rooms else {}
     return own | {
         PLACEMENT.name: PlacementOptions(repair=repair),

@@ -183,6 +183,10 @@ class EncoderSpec:
             if not isinstance(getattr(self, name), FixedPoint):
                 raise ValueError(f"{name}: expected a number format, got {shown(getattr(self, name))}")
 
+    def same_network(self, other: EncoderSpec) -> bool:
+        """Whether both compute the same under the same name: `reuse` is the hardware's alone."""
+        return self == replace(other, reuse=self.reuse)
+
     @property
     def output_shape(self) -> tuple[int, int]:
         """Rows and columns of the convolution output."""

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,11 @@ def write_frames(path: Path, frames: npt.ArrayLike) -> None:
 def write_latents(path: Path, latents: npt.ArrayLike) -> None:
     """Write latent codes of shape (n, latents) in decimal, with a header AE_0.. ."""
     _write(path, "AE_", latents, "d")
+
+
+def write_latents_in_parts(path: Path, parts: Iterable[IntArray]) -> int:
+    """As `write_latents`, of arrays that follow each other, one in memory at a time; how many rows there were."""
+    return _write_parts(path, "AE_", parts, "d")
 
 
 def _read(path: Path, prefix: str, columns: int, base: int, top: int) -> IntArray:
@@ -93,8 +99,16 @@ def _value(text: str, base: int, top: int, row: int, column: str) -> int:
 
 
 def _write(path: Path, prefix: str, values: npt.ArrayLike, form: str) -> None:
-    array = np.asarray(values)
+    _write_parts(path, prefix, [np.asarray(values)], form)
+
+
+def _write_parts(path: Path, prefix: str, parts: Iterable[IntArray], form: str) -> int:
+    rows = 0
     with replacing(path) as file:
-        file.write(",".join(f"{prefix}{i}" for i in range(array.shape[1])) + "\n")
-        for row in array.tolist():
-            file.write(",".join(format(value, form) for value in row) + "\n")
+        for number, array in enumerate(parts):
+            if number == 0:
+                file.write(",".join(f"{prefix}{i}" for i in range(array.shape[1])) + "\n")
+            for row in array.tolist():
+                file.write(",".join(format(value, form) for value in row) + "\n")
+            rows += len(array)
+    return rows

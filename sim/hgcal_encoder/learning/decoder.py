@@ -335,18 +335,13 @@ class TrainedModel:
 
         `sim.hgcal_encoder.weights.Weights.load` reads the same file for the weights alone.
 
-        Raises
-        ------
-        ValueError
-            If the spec is not a preset (the file names its spec).
+        The spec is named, and one that is no preset is written out beside its name.
         """
         from sim.files import replacing
 
-        if PRESETS.get(self.spec.name) != self.spec:
-            raise ValueError(f"only models of a preset can be saved, {self.spec.name} is none")
+        codes = next(kind for kind in (np.int8, np.int16, np.int32) if self.spec.weight.width <= np.iinfo(kind).bits)
         arrays: dict[str, Any] = {
-            name: getattr(self.weights, name).astype(np.int8)
-            for name in ("kernel", "kernel_bias", "dense", "dense_bias")
+            name: getattr(self.weights, name).astype(codes) for name in ("kernel", "kernel_bias", "dense", "dense_bias")
         }
         arrays |= {f"decoder_{name}": array.astype(np.float32) for name, array in self.decoder.arrays.items()}
         arrays |= {
@@ -356,6 +351,8 @@ class TrainedModel:
             "kept_bits": np.array(self.kept_bits),
             "multiplexer": self.multiplexer.astype(np.int64),
         }
+        if PRESETS.get(self.spec.name) != self.spec:
+            arrays["spec_toml"] = np.array(self.spec.to_toml())
         with replacing(Path(path), "wb") as file:
             np.savez_compressed(file, **arrays)
 
@@ -385,10 +382,10 @@ class TrainedModel:
         needed = ("spec", "decoder", "elinks", "kept_bits", "multiplexer")
         if missing := [name for name in needed if name not in arrays]:
             raise ValueError(f"{file}: missing {', '.join(missing)}")
-        name = str(arrays["spec"])
-        if name not in PRESETS:
-            raise ValueError(f"{file}: spec {shown(name)} is no preset; presets: {', '.join(PRESETS)}")
-        spec = PRESETS[name]
+        try:
+            spec = _spec_of(arrays)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
         prefix = "decoder_"
         try:
             for key, array in arrays.items():
@@ -456,6 +453,22 @@ class TrainedModel:
         """
         sum_codes, latents = read_frames(frames, self.spec, self.keep_mask, self.elinks)
         return self.decoder.charges(latents, sum_codes)
+
+
+def _spec_of(arrays: Mapping[str, Any]) -> EncoderSpec:
+    """The spec of a model's file: written out, or a preset by name."""
+    name = str(arrays["spec"])
+    if "spec_toml" in arrays:
+        try:
+            spec = EncoderSpec.from_toml(str(arrays["spec_toml"]))
+        except ValueError as error:
+            raise ValueError(f"spec_toml: {error}") from None
+        if spec.name != name:
+            raise ValueError(f"spec: expected {spec.name}, as spec_toml says, got {shown(name)}")
+        return spec
+    if name not in PRESETS:
+        raise ValueError(f"spec {shown(name)} is no preset; presets: {', '.join(PRESETS)}")
+    return PRESETS[name]
 
 
 def _whole(arrays: Mapping[str, NDArray[Any]], name: str) -> int:

@@ -58,7 +58,7 @@ ETA_BINS: tuple[tuple[float, float], ...] = ((1.5, 1.8), (1.8, 2.1), (2.1, 2.4),
 QUANTITIES = ("emd", "telescoping", "response", "shift_mm")
 
 _MAX_ITERATIONS = 1_000_000
-_ONE_SIGMA = (0.158655253931457, 0.841344746068543)  # normal distribution function at -1 and 1
+ONE_SIGMA = (0.158655253931457, 0.841344746068543)  # normal distribution function at -1 and 1
 _POT_BACKENDS = ("POT_BACKEND_DISABLE_TENSORFLOW", "POT_BACKEND_DISABLE_PYTORCH", "POT_BACKEND_DISABLE_JAX")
 
 
@@ -418,7 +418,7 @@ def _statistics(values: FloatArray) -> dict[str, Any]:
     if not n:
         return {"count": 0} | dict.fromkeys(("median", "mean", "median_error", "width"), float("nan"))
     half = 0.5 / np.sqrt(n)
-    points = [max(0.5 - half, 0.0), 0.5, min(0.5 + half, 1.0), *_ONE_SIGMA]
+    points = [max(0.5 - half, 0.0), 0.5, min(0.5 + half, 1.0), *ONE_SIGMA]
     low, median, high, lower, upper = np.quantile(values, points).tolist()
     return {
         "count": n,

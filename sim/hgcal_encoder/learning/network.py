@@ -50,14 +50,6 @@ class Network:
     def __init__(self, spec: EncoderSpec, *, kept_bits: int, decoder: str, units: tuple[int, ...], seed: int) -> None:
         tf = import_tensorflow()
         self.tf, self.spec, self.kept_bits, self.decoder = tf, spec, kept_bits, decoder
-        for rounding in (spec.conv_product_rounding, spec.dense_product_rounding):
-            if rounding is Rounding.RND_CONV:
-                raise ValueError("training supports the product roundings TRN and RND, got RND_CONV")
-        if (spec.conv_sum_width, spec.dense_sum_width) != (None, None):
-            raise ValueError("training supports exact sums: conv_sum_width and dense_sum_width must be None")
-        for fmt in (spec.activation, spec.latent):
-            if fmt.overflow is not Overflow.SAT or fmt.rounding is not Rounding.TRN:
-                raise ValueError(f"training supports activations and latents that truncate and saturate, got {fmt}")
         self._index = _patches(spec)
         rng = np.random.default_rng(seed)
         step = 2.0**-spec.weight.fraction
@@ -108,7 +100,9 @@ class Network:
         value = tf.clip_by_value(self.encoder_variables[name], self._low, self._high) / self._step
         return self._straight_through(value, tf.round(value))
 
-    def _layer(self, inputs: Any, weight: Any, bias: Any, drop: int, rounding: Rounding, bias_shift: int) -> Any:
+    def _layer(
+        self, inputs: Any, weight: Any, bias: Any, drop: int, rounding: Rounding, bias_shift: int, width: int | None
+    ) -> Any:
         """Sum over rounded products, (..., in) x (in, out), exact forward, linear backward."""
         tf = self.tf
         scale = 2.0**-drop
@@ -116,16 +110,29 @@ class Network:
         # images innermost, which is how the products are fastest; the scale is a power of two: exact on the weights
         columns = tf.transpose(tf.reshape(tf.stop_gradient(inputs), [-1, inputs.shape[-1]]))
         products = columns[:, None, :] * (tf.stop_gradient(weight) * scale)[:, :, None]
-        if rounding is Rounding.RND:
-            products += 0.5
-        exact = tf.reshape(tf.transpose(tf.reduce_sum(tf.floor(products), axis=0)), tf.shape(linear))
-        return self._straight_through(linear, exact) + bias * float(1 << bias_shift)
+        exact = tf.reshape(tf.transpose(tf.reduce_sum(self._round(products, rounding), axis=0)), tf.shape(linear))
+        total = self._straight_through(linear, exact) + bias * float(1 << bias_shift)
+        if width is None:
+            return total
+        # two's complement; the gradient is that of the sum, as if there were no end
+        half = 2.0 ** (width - 1)
+        return self._straight_through(total, tf.math.floormod(total + half, 2.0 * half) - half)
+
+    def _round(self, values: Any, rounding: Rounding) -> Any:
+        tf = self.tf
+        if rounding is Rounding.RND_CONV:
+            return tf.round(values)  # ties to even, as the rule has it
+        return tf.floor(values + 0.5 if rounding is Rounding.RND else values)
 
     def _activate(self, total: Any, fraction: int, fmt: Any) -> Any:
-        """ReLU and the output format; saturated or cut values pass a small gradient so that they can come back."""
+        """ReLU and the output format; values beyond its ends pass a small gradient so that they can come back."""
         tf = self.tf
         scaled = total * 2.0 ** (fmt.fraction - fraction)
-        clipped = tf.clip_by_value(tf.floor(scaled), 0.0, float(fmt.max_code))
+        rounded = tf.maximum(self._round(scaled, fmt.rounding), 0.0)
+        if fmt.overflow is Overflow.WRAP:
+            clipped = tf.math.floormod(rounded, float(fmt.max_code + 1))
+        else:
+            clipped = tf.minimum(rounded, float(fmt.max_code))
         soft = tf.clip_by_value(scaled, 0.0, float(fmt.max_code))
         soft = soft + 0.02 * (scaled - soft)
         return self._straight_through(soft, clipped)
@@ -143,6 +150,7 @@ class Network:
             spec.pixel.fraction + weight - spec.conv_product_fraction,
             spec.conv_product_rounding,
             spec.conv_product_fraction - weight,
+            spec.conv_sum_width,
         )
         conv = self._activate(conv, spec.conv_product_fraction, spec.activation)
         flat = tf.reshape(conv, [-1, spec.activations])
@@ -153,6 +161,7 @@ class Network:
             spec.activation.fraction + weight - spec.dense_product_fraction,
             spec.dense_product_rounding,
             spec.dense_product_fraction - weight,
+            spec.dense_sum_width,
         )
         latent = self._activate(dense, spec.dense_product_fraction, spec.latent)
         step = float(1 << (spec.latent.width - self.kept_bits))

@@ -325,6 +325,26 @@ def test_branches_of_a_tree_by_prefix(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "expected one set of columns of charges, got other_CALQ, wafer_CALQ" in error
 
 
+def test_evaluation_in_pieces_is_that_of_the_whole(model: TrainedModel) -> None:
+    """Also by two processes; a baseline's output buffer alone starts empty with each piece."""
+    rng = np.random.default_rng(4)
+    charges = rng.integers(0, 300, (300, 48)) * (rng.random((300, 48)) < rng.random((300, 1)))
+    etas = rng.uniform(1.6, 2.9, 300)
+    whole = ChargeTable(charges=charges, etas=etas)
+    pieces = [ChargeTable(charges=charges[i : i + 100], etas=etas[i : i + 100]) for i in range(0, 300, 100)]
+    done: list[int] = []
+    expected = e.evaluate_model(model, {"some": whole}, workers=1)
+    assert e.evaluate_model(model, {"some": iter(pieces)}, workers=1, advance=done.append) == expected
+    assert done == [100, 100, 100]
+    assert e.evaluate_model(model, {"some": iter(pieces)}, workers=2) == expected
+    with_baselines = e.evaluate_model(model, {"some": iter(pieces)}, baselines=True, workers=1)["data"][0]
+    alone = [e.evaluate_model(model, {"some": piece}, baselines=True)["data"][0]["baselines"] for piece in pieces]
+    for number, baseline in enumerate(with_baselines["baselines"]):
+        assert baseline["bits"] == pytest.approx(np.mean([piece[number]["bits"] for piece in alone]))
+        for place, entry in enumerate(baseline["bins"]):
+            assert entry["images"] == sum(piece[number]["bins"][place]["images"] for piece in alone)
+
+
 def test_evaluation_of_a_perfect_and_of_an_empty_module(model: TrainedModel) -> None:
     """Bins without images are null; empty rows are counted and left out; eta splits what occupancy holds."""
     charges = np.zeros((6, 48), dtype=np.int64)

@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 
 from sim.hgcal_encoder.detector.geometry import image_8x8
 from sim.hgcal_encoder.files import vectors
-from sim.hgcal_encoder.files.readers import NAMES, read_charge_table, read_charges
+from sim.hgcal_encoder.files.readers import NAMES, charge_tables, read_charge_table, read_charges
 from tests.conftest import need_module
 
 pa = need_module("pyarrow", "files")
@@ -49,6 +49,25 @@ def _write(path, charges, etas=None, rename=None):
 def charges():
     rng = np.random.default_rng(0)
     return rng.integers(0, 1 << 22, (23, 48)) * (rng.random((23, 48)) < 0.4)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_pieces_of_a_file(tmp_path, charges, ending):
+    """A file in pieces is the file: no piece is larger than asked for, and an error names the row of the whole."""
+    etas = np.linspace(1.6, 2.9, len(charges))
+    pieces = list(charge_tables(_write(tmp_path / f"a.{ending}", charges, etas), 5))
+    assert max(len(piece.charges) for piece in pieces) <= 5
+    assert len(pieces) >= len(charges) / 5
+    assert_array_equal(np.concatenate([piece.charges for piece in pieces]), charges)
+    assert_array_equal(np.concatenate([piece.etas for piece in pieces]), etas)
+    wrong = charges.copy()
+    wrong[17, 3] = 1 << 22
+    row = 19 if "csv" in ending else 17
+    path = _write(tmp_path / f"b.{ending}", wrong)
+    read = charge_tables(path, 5)
+    assert_array_equal(next(read).charges, charges[:5])
+    with pytest.raises(ValueError, match=f"row {row}, column CALQ_3: expected an integer from 0"):
+        list(read)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
