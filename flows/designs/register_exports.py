@@ -84,8 +84,8 @@ def _by_address(chip: Chip) -> list[tuple[int, list[FieldPart]]]:
 def register_page(chip: Chip) -> str:
     """The map as Markdown: one row for each kind of field, and by name what does not work as on the chip."""
     lines = [
-        "| address | bits | field | access | reset | built | meaning |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| address | bits | field | access, built | reset | meaning |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     rows = sorted(groups(register_fields(chip)).values(), key=lambda fields: (fields[0].address, fields[0].lsb))
     for fields in rows:
@@ -106,7 +106,8 @@ def register_page(chip: Chip) -> str:
             reset = "all ones"
         if len({f.reset for f in fields}) > 1:
             reset = "i"
-        lines.append(f"| {address} | {bits} | `{label}` | {field.access} | {reset} | {field.built} | {field.about} |")
+        how = f"{field.access}, {field.built}"
+        lines.append(f"| {address} | {bits} | `{label}` | {how} | {reset} | {field.about} |")
     missing = not_built(chip)
     fields_ = register_fields(chip)
     text = f"{len(fields_):,} fields; those that can be written hold {_bits(fields_):,} bits.\n\n" + "\n".join(lines)

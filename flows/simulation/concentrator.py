@@ -84,7 +84,7 @@ class ConcentratorBench:
         return NativeModel(self.library, self.ports, "clk", seed)
 
     def load(self, model: NativeModel, registers: dict[str, int]) -> None:
-        """Three clocks of reset, one write a clock, and as many clocks as a pipeline is deep."""
+        """Three clocks of reset, then one write a clock; `run` is 0 meanwhile, so that the buffer stays empty."""
         model.run({"rst": [1, 1, 1]})
         address, data = np.array(concentrator_writes(self.design.spec, registers)).T
         model.run({"write_address": address, "write_data": data, "write_enable": 1})

@@ -32,8 +32,8 @@ class Links(Component):
     between. Everything but shift registers works with the first one. What the second one's 32 shift registers hold is
     taken at its edges as it is; a transmitter sees that a word is over by a flip-flop that changes with every crossing.
 
-    Latency: the first bit of an aligned word that is fed back to a transmitter leaves 5 crossings and 1 bit after it
-    came, if its link is neither shifted nor early.
+    Latency: that of `Front` from the edge of the crossing clock after a word's last bit; a transmitter has the first
+    bit of a word at its pin one bit clock after the edge that takes the word.
 
     Parameters
     ----------
