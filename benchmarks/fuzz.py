@@ -541,16 +541,23 @@ def _check_library(path: Path, library: PowerLibrary) -> None:
                 assert table is None or np.isfinite(table.values).all()
 
 
+def _length(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return -1.0
+
+
 def _check_lef(path: Path, lef: Lef) -> None:
     text = " ".join(line.partition("#")[0] for line in path.read_text(errors="replace").splitlines())
     words = text.split()
     for name, macro in lef.macros.items():
         sizes = {
-            (words[i + 1], words[i + 3])
+            (_length(words[i + 1]), _length(words[i + 3]))
             for i, word in enumerate(words[:-4])
             if word == "SIZE" and words[i + 2] == "BY" and words[i + 4].startswith(";")
         }
-        assert any((macro.width_um, macro.height_um) == (float(w), float(h)) for w, h in sizes), name
+        assert (macro.width_um, macro.height_um) in sizes, name
         assert macro.width_um > 0
         assert macro.height_um > 0
     for layer in lef.layers:
@@ -975,7 +982,7 @@ def main() -> None:
         for what in ("inputs", *OUTCOMES):
             value = sum(found.counts.values()) if what == "inputs" else found.counts[what]
             method = f"{reader.title}: seed {options.seed}"
-            rows.append(record(f"fuzz__{what}__case:{name}", value, "", method, command=COMMAND))
+            rows.append(record(f"{what}__case:{name}", value, "", method, command=COMMAND))
         if not options.no_result:
             others = kept(RESULT, lambda metric, name=name: metric.name.endswith(f"__case:{name}"))
             write_metrics(RESULT, [*others, *rows])

@@ -650,7 +650,7 @@ def _campaign(name: str, folder: Path, sample: int, seed: int) -> list[Metric]:
         ("equivalent", counts["equivalent"], "mutants", "no test can fail: reasons in mutation_equivalents.toml"),
     ]
     return [
-        record(f"mutation__{quantity}__case:{name}", value, unit, f"{group.title}: {method}", command=COMMAND)
+        record(f"{quantity}__case:{name}", value, unit, f"{group.title}: {method}", command=COMMAND)
         for quantity, value, unit, method in rows
     ]
 

@@ -34,11 +34,11 @@ def test_a_short_part_of_the_campaign(name: str) -> None:
 def test_the_committed_campaign_found_nothing() -> None:
     values = {metric.name: metric.value for metric in fuzz.read_metrics(fuzz.RESULT)}
     for name, reader in READERS.items():
-        inputs = values[f"fuzz__inputs__case:{name}"]
+        inputs = values[f"inputs__case:{name}"]
         assert inputs >= reader.tries // 10
-        assert values[f"fuzz__read__case:{name}"] + values[f"fuzz__refused__case:{name}"] == inputs
+        assert values[f"read__case:{name}"] + values[f"refused__case:{name}"] == inputs
         for what in ("crash", "traceback", "hang", "memory", "wrong"):
-            assert values[f"fuzz__{what}__case:{name}"] == 0, (name, what)
+            assert values[f"{what}__case:{name}"] == 0, (name, what)
 
 
 PLAIN = Reader(
