@@ -64,7 +64,7 @@ def damaged_only(what: object) -> object:
 @pytest.mark.parametrize(
     ("what", "outcome"),
     [
-        (lambda path: os.kill(os.getpid(), signal.SIGSEGV), "crash"),
+        (lambda path: os.kill(os.getpid(), signal.SIGKILL), "crash"),
         (lambda path: os._exit(0), "crash"),
         (lambda path: {}["x"], "traceback"),
         (lambda path: (_ for _ in ()).throw(ValueError("names no file")), "traceback"),
@@ -78,7 +78,8 @@ def damaged_only(what: object) -> object:
     ],
 )
 def test_a_campaign_tells_what_is_planted(what: object, outcome: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fuzz, "SECONDS", 0.5)
+    if outcome == "hang":
+        monkeypatch.setattr(fuzz, "SECONDS", 0.5)
 
     def check(_: Path, found: object) -> None:
         assert found is None
