@@ -906,7 +906,7 @@ def tried(reader: Reader, count: int, seed: int, first: int = 0) -> Tried:
             os.close(ahead)
             _work(reader, range(start, first + count), seed, behind)
         os.close(behind)
-        start = _watch(child, ahead, start, result)
+        start = _watch(child, ahead, range(start, first + count), result)
         os.close(ahead)
     return result
 
@@ -934,9 +934,9 @@ def _work(reader: Reader, numbers: range, seed: int, pipe: int) -> None:
         os._exit(code)
 
 
-def _watch(child: int, pipe: int, start: int, result: Tried) -> int:
+def _watch(child: int, pipe: int, numbers: range, result: Tried) -> int:
     """Read a child's lines until it ends; the number of the next input."""
-    text, number = b"", start
+    text, number = b"", numbers.start
     ended = ""
     while True:
         ready, _, _ = select.select([pipe], [], [], SECONDS)
@@ -957,7 +957,7 @@ def _watch(child: int, pipe: int, start: int, result: Tried) -> int:
             number += 1
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
-    if code or ended:
+    if ended or number < numbers.stop:  # a library may even end the process as if all were well
         result.counts[ended or "crash"] += 1
         result.faults.append((number, ended or "crash", f"exit code {code}"))
         number += 1
