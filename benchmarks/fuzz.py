@@ -541,16 +541,23 @@ def _check_library(path: Path, library: PowerLibrary) -> None:
                 assert table is None or np.isfinite(table.values).all()
 
 
+def _length(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return -1.0
+
+
 def _check_lef(path: Path, lef: Lef) -> None:
     text = " ".join(line.partition("#")[0] for line in path.read_text(errors="replace").splitlines())
     words = text.split()
     for name, macro in lef.macros.items():
         sizes = {
-            (words[i + 1], words[i + 3])
+            (_length(words[i + 1]), _length(words[i + 3]))
             for i, word in enumerate(words[:-4])
             if word == "SIZE" and words[i + 2] == "BY" and words[i + 4].startswith(";")
         }
-        assert any((macro.width_um, macro.height_um) == (float(w), float(h)) for w, h in sizes), name
+        assert (macro.width_um, macro.height_um) in sizes, name
         assert macro.width_um > 0
         assert macro.height_um > 0
     for layer in lef.layers:
@@ -899,7 +906,7 @@ def tried(reader: Reader, count: int, seed: int, first: int = 0) -> Tried:
             os.close(ahead)
             _work(reader, range(start, first + count), seed, behind)
         os.close(behind)
-        start = _watch(child, ahead, start, result)
+        start = _watch(child, ahead, range(start, first + count), result)
         os.close(ahead)
     return result
 
@@ -927,9 +934,9 @@ def _work(reader: Reader, numbers: range, seed: int, pipe: int) -> None:
         os._exit(code)
 
 
-def _watch(child: int, pipe: int, start: int, result: Tried) -> int:
+def _watch(child: int, pipe: int, numbers: range, result: Tried) -> int:
     """Read a child's lines until it ends; the number of the next input."""
-    text, number = b"", start
+    text, number = b"", numbers.start
     ended = ""
     while True:
         ready, _, _ = select.select([pipe], [], [], SECONDS)
@@ -950,7 +957,7 @@ def _watch(child: int, pipe: int, start: int, result: Tried) -> int:
             number += 1
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
-    if code or ended:
+    if ended or number < numbers.stop:  # a library may even end the process as if all were well
         result.counts[ended or "crash"] += 1
         result.faults.append((number, ended or "crash", f"exit code {code}"))
         number += 1
@@ -975,7 +982,7 @@ def main() -> None:
         for what in ("inputs", *OUTCOMES):
             value = sum(found.counts.values()) if what == "inputs" else found.counts[what]
             method = f"{reader.title}: seed {options.seed}"
-            rows.append(record(f"fuzz__{what}__case:{name}", value, "", method, command=COMMAND))
+            rows.append(record(f"{what}__case:{name}", value, "", method, command=COMMAND))
         if not options.no_result:
             others = kept(RESULT, lambda metric, name=name: metric.name.endswith(f"__case:{name}"))
             write_metrics(RESULT, [*others, *rows])

@@ -418,10 +418,14 @@ def _tests(arguments: Sequence[str], plugins: Sequence[object]) -> int:
 def _serve() -> None:
     """Answer requests on standard input, lines of JSON; runs in the copy of the repository."""
     first = json.loads(sys.stdin.readline())
-    module = first["module"]
-    for name in first["preload"]:
+    changing = set(first["changing"])
+
+    def depends(name: str) -> bool:
         file = _module_file(name, Path.cwd())
-        if file is not None and module in imported(file):
+        return file is not None and not changing.isdisjoint(imported(file))
+
+    for name in first["preload"]:
+        if depends(name):
             continue
         try:
             importlib.import_module(name)
@@ -429,9 +433,8 @@ def _serve() -> None:
             continue
     # this program itself needs modules that may depend on the one that changes: the fork has to import them again
     for name in list(sys.modules):
-        file = _module_file(name, Path.cwd())
-        itself = getattr(sys.modules[name], "__file__", None) == str(Path.cwd() / module)
-        if itself or (file is not None and module in imported(file)):
+        itself = getattr(sys.modules[name], "__file__", None) in {str(Path.cwd() / module) for module in changing}
+        if itself or depends(name):
             package, _, own = name.rpartition(".")
             sys.modules.pop(name)
             if own in vars(sys.modules.get(package, object)):
@@ -490,20 +493,20 @@ class _Process:
     ----------
     folder : Path
         Where the copy is.
-    module : str
-        File below the repository that will change.
+    changing : sequence of str
+        Files below the repository that a fork has to import anew.
     preload : sequence of str
-        Modules to import before the first fork, but for those that depend on `module`.
+        Modules to import before the first fork, but for those that depend on `changing`.
     """
 
-    def __init__(self, folder: Path, module: str, preload: Sequence[str]) -> None:
+    def __init__(self, folder: Path, changing: Sequence[str], preload: Sequence[str]) -> None:
         environment = os.environ | {"PYTHONPATH": str(folder), "LIQUIDCAL_CACHE": str(folder / "build" / "cache")}
         program = "import sys; sys.argv = ['mutation']; from benchmarks.mutation import _serve; _serve()"
         self._process = subprocess.Popen(
             [sys.executable, "-c", program], cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             text=True,
         )  # fmt: skip
-        self._send(module=module, preload=preload)
+        self._send(changing=list(changing), preload=list(preload))
 
     def _send(self, **request: Any) -> int:
         assert self._process.stdin is not None
@@ -552,7 +555,7 @@ class _Reached:
         """
         path = folder / "build" / "reach.pickle"
         path.parent.mkdir(exist_ok=True)
-        with _Process(folder, group.modules[0], []) as process:
+        with _Process(folder, group.modules, []) as process:
             process.run(group.tests, 1800, reach=str(path), modules=group.modules)
         found = pickle.loads(path.read_bytes())
         if found["failed"] or not found["lines"]:
@@ -629,7 +632,7 @@ def _campaign(name: str, folder: Path, sample: int, seed: int) -> list[Metric]:
         mutants = find_mutants(module, target.source)
         there += len(mutants)
         chosen = _sample(mutants, sample, seed)
-        with _Process(folder, module, preload) as process:
+        with _Process(folder, [module], preload) as process:
             for mutant in chosen:
                 if mutant.name in known:
                     counts["equivalent"] += 1
@@ -650,7 +653,7 @@ def _campaign(name: str, folder: Path, sample: int, seed: int) -> list[Metric]:
         ("equivalent", counts["equivalent"], "mutants", "no test can fail: reasons in mutation_equivalents.toml"),
     ]
     return [
-        record(f"mutation__{quantity}__case:{name}", value, unit, f"{group.title}: {method}", command=COMMAND)
+        record(f"{quantity}__case:{name}", value, unit, f"{group.title}: {method}", command=COMMAND)
         for quantity, value, unit, method in rows
     ]
 

@@ -226,7 +226,7 @@ class _Tables:
     """A Liberty file with the templates of its tables: axes and default points by name."""
 
     file: LibertyFile
-    templates: Mapping[str, tuple[tuple[str, ...], tuple[Floats, ...]]]
+    templates: Mapping[str, tuple[tuple[str, ...], tuple[Floats | None, ...]]]
     default_leakage_nw: float | None
 
 
@@ -267,14 +267,14 @@ def read_power_library(files: Sequence[Path]) -> PowerLibrary:
 
 
 def _tables(file: LibertyFile) -> _Tables:
-    templates: dict[str, tuple[tuple[str, ...], tuple[Floats, ...]]] = {}
+    templates: dict[str, tuple[tuple[str, ...], tuple[Floats | None, ...]]] = {}
     for group in file.library.groups("lu_table_template", "power_lut_template"):
         axes, indices = [], []
         for number in (1, 2, 3):
             if (variable := group.text(f"variable_{number}")) is not None:
                 axes.append(variable)
                 indices.append(_index(group, number))
-        templates[group.name] = (tuple(axes), tuple(i for i in indices if i is not None))
+        templates[group.name] = (tuple(axes), tuple(indices))
     default = file.library.number("default_cell_leakage_power")
     return _Tables(
         file=file, templates=templates,
@@ -304,7 +304,10 @@ def _table(group: Group, tables: _Tables, unit: float) -> Table:
     indices = []
     for number in range(len(axes)):
         own = _index(group, number + 1)
-        indices.append(defaults[number] if own is None else own)
+        index = defaults[number] if own is None else own
+        if index is None:
+            raise LibraryError(f"{path}: table {shown(template)} has no index_{number + 1}, nor has its template")
+        indices.append(index)
     sizes = [len(index) for index in indices]
     if data.size != np.prod(sizes):
         raise LibraryError(f"{path}: table {shown(template)} has {data.size} values, expected {sizes}")

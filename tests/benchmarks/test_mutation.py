@@ -71,15 +71,18 @@ def test_an_equivalent_needs_a_reason(tmp_path: Path) -> None:
         equivalents(path)
 
 
-def test_committed_scores_reach_what_the_docs_ask_for() -> None:
+def test_committed_scores_reach_the_target() -> None:
+    """85 % of the mutants that are not equivalent; groups that were not run have no row, and the docs say so."""
     values = {metric.name: float(metric.value) for metric in read_metrics(mutation.RESULT)}
-    for name in GROUPS:
-        counts = {
-            what: values[f"mutation__{what}__case:{name}"] for what in ("sample", "killed", "survived", "equivalent")
-        }
-        assert counts["killed"] + counts["survived"] + counts["equivalent"] == counts["sample"] > 0
-        score = 100 * counts["killed"] / (counts["killed"] + counts["survived"])
-        assert values[f"mutation__score__case:{name}"] == pytest.approx(score, abs=0.051)
+    measured = [name for name in GROUPS if f"score__case:{name}" in values]
+    assert measured
+    for name in measured:
+        killed, survived, equivalent, sample = (
+            values[f"{what}__case:{name}"] for what in ("killed", "survived", "equivalent", "sample")
+        )
+        assert killed + survived + equivalent == sample
+        score = 100 * killed / (killed + survived)
+        assert values[f"score__case:{name}"] == pytest.approx(score, abs=0.051)
         assert score >= 85, name
 
 
@@ -96,7 +99,7 @@ def test_a_campaign_kills_what_a_test_reaches(tmp_path: Path, monkeypatch: pytes
     rows = mutation._campaign("own", tmp_path, 50, 1)
     values = {row.name: row.value for row in rows}
     # killed: +, 1 and the value of f; survived: *, 2 and the value of g, which nothing looks at
-    assert values["mutation__killed__case:own"] == 3
-    assert values["mutation__survived__case:own"] == 3
-    assert values["mutation__score__case:own"] == 50.0
+    assert values["killed__case:own"] == 3
+    assert values["survived__case:own"] == 3
+    assert values["score__case:own"] == 50.0
     assert (tmp_path / "own.py").read_text().startswith("def f(x):\n    return x + 1\n")

@@ -103,7 +103,7 @@ def test_unknown_or_missing_field_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
     row = _metric().to_dict()
     path.write_text(json.dumps([{**row, "extra": 1}]))
-    with pytest.raises(ValueError, match="extra"):
+    with pytest.raises(ValueError, match="metric fields extra are unknown or missing"):
         read_metrics(path)
     del row["tool_version"]
     path.write_text(json.dumps([row]))

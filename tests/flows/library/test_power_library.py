@@ -1,6 +1,7 @@
 """Liberty for power: units, order of tables, groups. Expected numbers are worked out by hand from the toy library."""
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,45 @@ def test_osu018_against_its_text() -> None:
     assert arc.rise.at(0.06, 5.0) == pytest.approx(40.752)
     assert arc.rise.at(0.24, 5.0) == pytest.approx(64.07)
     assert flop.default_leakage_nw == pytest.approx(0.160725)
+
+
+def every_cell(path: Path) -> list[object]:
+    """Cells are read when they are asked for."""
+    library = read_power_library([path])
+    return [library[name] for name in library]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('index_1 ("0, 10"); index_2 ("0, 1");', 'index_2 ("0, 1");', "has no index_1, nor has its template"),
+        ("area : 1;", "area : nan;", "cell INV: area: expected a number, got 'nan'"),
+        ('values ("10, 30", "50, 70")', 'values ("10, 30", "50, 1e999")', "values: expected a number, got '1e999'"),
+        ("cell (INV) {", "cell () {", "a group cell without a name"),
+    ],
+)
+def test_what_is_damaged_is_refused_with_its_place(old: str, new: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "toy.lib"
+    path.write_text(TOY.replace(old, new, 1))
+    with pytest.raises(LibraryError, match=re.escape(message)) as error:
+        every_cell(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [
+        (" cell (X) { area : 1; ", "a group begins that does not end: the file was cut"),
+        (" } ", "a brace closes a group that is not open"),
+        (' name : "x', "a text or comment begins that does not end: the file was cut"),
+        (" /* x", "a text or comment begins that does not end: the file was cut"),
+        (" a () {" * 60, "groups nest deeper than 50 levels"),
+    ],
+)
+def test_a_cut_library_ends_in_one_line(end: str, message: str, tmp_path: Path) -> None:
+    """libparse never returns from an open text, and nests as deep as its stack."""
+    path = tmp_path / "toy.lib"
+    path.write_text(TOY + end)
+    with pytest.raises(LibraryError, match=message) as error:
+        read_power_library([path])
+    assert f"{path}, line {TOY.count(chr(10)) + 1}: " in str(error.value)

@@ -130,7 +130,7 @@ def test_bad_files(toy: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no netlist"):
         read_netlist(tmp_path / "none.v", liberty=[toy])
     (tmp_path / "a.json").write_text("{")
-    with pytest.raises(NetlistError, match="no JSON"):
+    with pytest.raises(NetlistError, match="not a JSON text"):
         read_netlist(tmp_path / "a.json", liberty=[toy])
     (tmp_path / "b.json").write_text(json.dumps({"creator": "somebody"}))
     with pytest.raises(NetlistError, match="no modules"):
