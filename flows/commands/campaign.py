@@ -8,16 +8,26 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from flows.commands.options import AsJson, ClockGating, Out, Preset, Reuse, Scheduler, Workers, finish, result_folder
+from flows.commands.options import (
+    AsJson,
+    ClockGating,
+    LoadingOption,
+    Out,
+    Preset,
+    Reuse,
+    Scheduler,
+    Workers,
+    finish,
+    result_folder,
+)
 from flows.commands.tables import print_table
 from hw.common.scheme import Scheme
-from sim.hgcal_encoder.configuration.chip_registers import Loading
 
 
 def campaign(
     preset: Preset,
     scheme: Annotated[Scheme, typer.Option(help="Protection of the chip.")],
-    loading: Annotated[Loading, typer.Option(help="How settings and weights are loaded.")] = Loading.DIRECT,
+    loading: LoadingOption = None,
     engine: Annotated[str, typer.Option(help="rtl, netlist or both.")] = "rtl",
     clock_gating: ClockGating = False,
     reuse: Reuse = None,
