@@ -259,7 +259,7 @@ def _encoder_decoded(files: Files) -> Iterator[Row]:
             what=f"median EMD, CMS top pairs, {name} cells, 5 eLinks",
             published=(other("econ_t_float", f"emd_ttbar_{key}"), *baseline),
             ours=(ours("weights", f"ttbar__cells:{name}__case:econ_t_5elinks"),),
-            node="exact chip arithmetic, off-detector decoder",
+            node="from words, exact chip arithmetic, off-detector decoder; published from ideal charges",
         )  # fmt: skip
     case = "pu200_3_links_cells_13-19"
     yield Row(
@@ -269,7 +269,7 @@ def _encoder_decoded(files: Files) -> Iterator[Row]:
             ours("emd_versus_bits", f"threshold_sum_tuned__case:{case}", note=" (threshold sum, tuned, variable rate)"),
         ),
         ours=(ours("emd_versus_bits", f"autoencoder__case:{case}"),),
-        node="exact chip arithmetic, same simulated modules",
+        node="from words, exact chip arithmetic, same simulated modules",
     )  # fmt: skip
 
 

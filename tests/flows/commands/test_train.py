@@ -329,6 +329,8 @@ def test_command_of_the_card_is_the_command(tmp_path: Path, monkeypatch: pytest.
         Training(steps=10, minutes=2.5, fine_tune="w.hex", freeze_encoder=True, charges=("a.csv", "b.csv")),
         Training(scale=0.1, loss="telescoping", decoder="published", units=(8, 9), batch=64, learning_rate=0.01),
         Training(repeats=3, fine_tune="econ_t_5elinks", phases=(0.0, 0.75)),
+        Training(elinks=3, fine_tune="w.hex", freeze_encoder=True, start_decoder="econ_t_5elinks"),
+        Training(charges=("a.csv",), ideal_charges=True),
     ]
     for training in trainings:
         liquidcal(*shlex.split(training.command)[1:], "--out", tmp_path)
@@ -361,6 +363,35 @@ def test_start_of_a_training(tmp_path: Path, model: TrainedModel) -> None:
         load_start(str(tmp_path / "broken.npz"), ECON_T)
 
 
+def test_a_decoder_starts_from_that_of_another_network(images: np.ndarray, tmp_path: Path, model: TrainedModel) -> None:
+    """Weights of the one, decoder of the other; with a rate of nearly nothing it stays what it was."""
+    need_module("tensorflow", "train")
+    model.save(tmp_path / "other.npz")
+    write_charges(tmp_path / "own.csv", images)
+    code, _, error = liquidcal(
+        "train", "--elinks", 3, "--steps", 2, "--batch", 16, "--units", 6, "--fine-tune", "econ_t_3elinks",
+        "--freeze-encoder", "--charges", tmp_path / "own.csv", "--out", tmp_path / "first",
+    )  # fmt: skip
+    assert code == 0, error
+    first = TrainedModel.load(tmp_path / "first" / "econ_t_3elinks.npz")
+    code, _, error = liquidcal(
+        "train", "--elinks", 2, "--steps", 1, "--batch", 16, "--units", 6, "--fine-tune", tmp_path / "other.npz",
+        "--freeze-encoder", "--start-decoder", tmp_path / "first" / "econ_t_3elinks.npz", "--learning-rate", 1e-9,
+        "--charges", tmp_path / "own.csv", "--out", tmp_path / "second",
+    )  # fmt: skip
+    assert code == 0, error
+    second = TrainedModel.load(tmp_path / "second" / "econ_t_2elinks.npz")
+    assert (second.weights == model.weights, second.kept_bits) == (True, 3)
+    for name, array in first.decoder.arrays.items():
+        np.testing.assert_allclose(second.decoder.arrays[name], array, atol=1e-3)
+    code, _, error = liquidcal(
+        "train", "--preset", "TNS_2021", "--elinks", 2, "--fine-tune", "tns_2021_2elinks", "--freeze-encoder",
+        "--start-decoder", tmp_path / "other.npz", "--charges", tmp_path / "own.csv", "--out", tmp_path / "third",
+    )  # fmt: skip
+    assert code == 2
+    assert "decoder of ECON_T, but the encoder is TNS_2021" in error
+
+
 def test_without_tensorflow_the_command_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     code, out, error = liquidcal("train", "--out", tmp_path / "run")
@@ -384,6 +415,7 @@ def test_without_tensorflow_the_command_says_what_to_install(tmp_path: Path, mon
         (["--scale", "0"], "scale: expected a positive"),
         (["--elinks", "14"], "'--elinks'"),
         (["--freeze-encoder"], "random weights are no encoder to keep; name weights with --fine-tune"),
+        (["--start-decoder", "econ_t_5elinks"], "start_decoder: expected --freeze-encoder"),
         (["--freeze-encoder", "--fine-tune", "none"], "random weights are no encoder to keep"),
     ],
 )

@@ -12,6 +12,7 @@ def _comparison(rows: int, seed: int) -> Comparison:
     rng = np.random.default_rng(seed)
     columns = {name: rng.lognormal(-1.0, 1.5, rows) * (rng.random(rows) < 0.9) for name in QUANTITIES}
     columns["response"][rng.random(rows) < 0.1] = np.nan
+    columns["energies"] = rng.lognormal(4.0, 1.0, rows)
     return Comparison(occupancies=rng.integers(0, 49, rows), etas=rng.uniform(1.4, 3.2, rows), **columns)
 
 
@@ -19,7 +20,7 @@ def _parts(whole: Comparison, rows: int) -> StreamedComparison:
     streamed = StreamedComparison(exact_rows=rows)
     for start in range(0, len(whole.occupancies), 3000):
         here = slice(start, start + 3000)
-        columns = {name: getattr(whole, name)[here] for name in ("occupancies", "etas", *QUANTITIES)}
+        columns = {name: getattr(whole, name)[here] for name in ("occupancies", "etas", "energies", *QUANTITIES)}
         streamed.add(Comparison(**columns))
     return streamed
 
@@ -40,6 +41,7 @@ def test_pieces_summarise_as_the_whole(by_eta: bool) -> None:
                         other.lowest, other.highest, other.eta_lowest, other.count,
                     )  # fmt: skip
                     assert one.mean == pytest.approx(other.mean, rel=1e-12)
+                    assert one.weighted_mean == pytest.approx(other.weighted_mean, rel=1e-12)
                     assert one.median == pytest.approx(other.median, rel=tolerance, abs=0.0)
                     assert one.width == pytest.approx(other.width, rel=2 * tolerance, abs=0.0)
 
@@ -49,7 +51,13 @@ def test_nothing_and_zeros() -> None:
     rows = 10
     zeros = np.zeros(rows)
     part = Comparison(
-        occupancies=np.full(rows, 2), etas=None, emd=zeros, telescoping=zeros, response=zeros + 1.0, shift_mm=zeros
+        occupancies=np.full(rows, 2),
+        etas=None,
+        energies=zeros + 5.0,
+        emd=zeros,
+        telescoping=zeros,
+        response=zeros + 1.0,
+        shift_mm=zeros,
     )
     for limit in (100, 5):
         streamed = StreamedComparison(exact_rows=limit)
