@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.measured import LIQUIDCAL, RESULTS, Rows
 from flows.common.metrics import write_metrics
-from flows.common.process import run_process
+from flows.common.process import Finished, run_process
 from flows.learning.encoder import evaluation_sample
 
 RESULT = RESULTS / "evaluation.json"
@@ -42,6 +42,21 @@ def write_modules(path: Path, modules: int) -> None:
         writer.close()
 
 
+def _measure(path: Path, modules: int, workers: int) -> Finished:
+    """Run the command on a file of so many modules."""
+    run = run_process(
+        [sys.executable, "-m", "flows.cli", "evaluate", "hgcal_encoder", "--charges", path, "--no-baselines", "--json",
+         "--workers", str(workers)],
+        tool="liquidcal", directory=Path.cwd(), timeout_s=7200.0,
+    )  # fmt: skip
+    if run.status:
+        raise SystemExit(run.reason("liquidcal:"))
+    (data,) = json.loads(run.log[run.log.index("{\n") : run.log.rindex("}") + 1])["data"]
+    if data["images"] != modules:
+        raise SystemExit(f"expected {modules} modules, got {data['images']}")
+    return run
+
+
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluation", description=(__doc__ or "").split("\n")[0])
@@ -53,29 +68,22 @@ def main() -> None:
         path = Path(scratch) / "modules.parquet"
         write_modules(path, options.modules)
         rows.add_load("load__when:start", os.getloadavg()[0], "start")
-        run = run_process(
-            [sys.executable, "-m", "flows.cli", "evaluate", "hgcal_encoder", "--charges", path, "--no-baselines",
-             "--json"],
-            tool="liquidcal", directory=Path.cwd(), timeout_s=7200.0, log=Path(scratch) / "log",
-        )  # fmt: skip
-        if run.status:
-            raise SystemExit(run.reason("liquidcal:"))
-        result = json.loads(run.log[run.log.index("{\n") : run.log.rindex("}") + 1])
-        (data,) = result["data"]
-        if data["images"] != options.modules:
-            raise SystemExit(f"expected {options.modules} modules, got {data['images']}")
+        one, all_cores = (_measure(path, options.modules, workers) for workers in (1, os.cpu_count() or 1))
     cores = os.cpu_count()
-    rows.add("modules", options.modules, "", f"modules from a Parquet file to the table, {cores} processes")
+    rows.add("modules", options.modules, "", "modules from a Parquet file to the table, the network alone")
     rows.add(
-        "rate__per:core", round(options.modules / run.cpu_s), "1/s",
-        "modules per second of processor time of one core, all processes, their start and reading included",
+        "rate__per:core", round(options.modules / one.cpu_s), "1/s",
+        "modules per second of processor time in one process, its start and reading included",
     )  # fmt: skip
     rows.add(
-        "rate__per:wall", round(options.modules / run.wall_s), "1/s", f"modules per second by the clock, {cores} cores"
-    )
-    rows.add(
-        "memory__peak", round(run.peak_memory_bytes / 1e6), "MB", "largest resident memory of all processes together"
-    )
+        "rate__per:wall", round(options.modules / all_cores.wall_s), "1/s",
+        f"modules per second by the clock, {cores} processes and the reader on {cores} cores",
+    )  # fmt: skip
+    for workers, run in ((1, one), (cores, all_cores)):
+        rows.add(
+            f"memory__peak__processes:{workers}", round(run.peak_memory_bytes / 1e6), "MB",
+            f"largest resident memory of all processes together, {workers} at work",
+        )  # fmt: skip
     rows.add_load("load__when:end", os.getloadavg()[0], "end")
     write_metrics(RESULT, rows)
 

@@ -25,6 +25,10 @@ OPTIONAL = "optional, also in CI: "
 """How the reason of a skip begins that CI accepts."""
 
 
+PUBLISHED = ("shared data at", "ECON-T vectors at", "cases at")
+"""What the reasons of skips hold that are for want of data of others."""
+
+
 def need(condition: bool, what: str) -> None:
     """Skip without `what`, visibly; in CI its absence is a failure."""
     if condition:
@@ -89,10 +93,17 @@ def pytest_make_collect_report() -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How many tests were skipped for what reason."""
+    """How many tests were skipped for what reason; without the published data, how many claims that leaves open."""
     reasons = Counter(map(_skip_reason, terminalreporter.stats.get("skipped", [])))
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f"{count} skipped: {reason}", yellow=True)
+    if unchecked := sum(count for reason, count in reasons.items() if any(mark in reason for mark in PUBLISHED)):
+        terminalreporter.write_line(
+            f"{unchecked} claims about published data were NOT checked; `python scripts/fetch_data.py --to DIR` fetches"
+            " what is public, LIQUIDCAL_DATA=DIR names it",
+            red=True,
+            bold=True,
+        )
 
 
 @pytest.fixture(scope="session")

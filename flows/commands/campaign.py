@@ -12,6 +12,7 @@ from flows.commands.options import (
     AsJson,
     ClockGating,
     Isolation,
+    LoadingOption,
     Out,
     Preset,
     Reuse,
@@ -22,13 +23,12 @@ from flows.commands.options import (
 )
 from flows.commands.tables import print_table
 from hw.common.scheme import Scheme
-from sim.hgcal_encoder.configuration.chip_registers import Loading
 
 
 def campaign(
     preset: Preset,
     scheme: Annotated[Scheme, typer.Option(help="Protection of the chip.")],
-    loading: Annotated[Loading, typer.Option(help="How settings and weights are loaded.")] = Loading.DIRECT,
+    loading: LoadingOption = None,
     engine: Annotated[str, typer.Option(help="rtl, netlist or both.")] = "rtl",
     clock_gating: ClockGating = False,
     isolation: Isolation = None,

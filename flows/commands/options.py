@@ -48,7 +48,10 @@ SchemeOption = Annotated[
     Scheme | None, typer.Option("--scheme", help="The whole encoder chip with I2C, protected by this scheme.")
 ]
 LoadingOption = Annotated[
-    Loading | None, typer.Option("--loading", help="The whole encoder chip with I2C, loaded this way.")
+    Loading | None,
+    typer.Option(
+        "--loading", help="The whole encoder chip with I2C, loaded this way; direct if only --scheme is given."
+    ),
 ]
 ClockGating = Annotated[
     bool, typer.Option("--clock-gating", help="Registers with an enable behind clock gates of the library.")

@@ -68,7 +68,6 @@ def test_seed_changes_conductances_and_nothing_else_in_the_digital_part(tmp_path
         (("verify", "ECON_T", "--words", "x.csv"), "published vectors need all of --words"),
         (("verify", "ECON_T", "--recordings", "x"), "are for a crossbar"),
         (("verify", "N_MNIST", "--recordings", "no_such_folder"), "no_such_folder"),
-        (("power", "ECON_T", "--weights", "x.npz"), "the stimulus of ECON_T is of a shipped model alone"),
         (("fpga", "ECON_T", "--macro-seed", "1"), "ECON_T: no macro is emulated on an FPGA"),
         (("flow", "N_MNIST", "--seed=-1"), "seed: expected a number of at least 0, got -1"),
         (("synth", "NOTHING"), "no preset and no TOML file named 'NOTHING'"),

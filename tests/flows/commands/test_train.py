@@ -403,7 +403,7 @@ def test_without_tensorflow_the_command_says_what_to_install(tmp_path: Path, mon
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--preset", "NEITHER"], "preset: expected one of ECON_T"),
+        (["--preset", "NEITHER"], "no preset and no TOML file named 'NEITHER'"),
         (["--evaluate", "file.csv"], "expected NAME=FILE, got 'file.csv'"),
         (["--evaluate", "cms=nowhere.csv"], "no file at nowhere.csv"),
         (["--charges", "nowhere.csv"], "no file at nowhere.csv"),
@@ -437,7 +437,7 @@ def test_evaluation_refuses_what_it_cannot_evaluate(tmp_path: Path, model: Train
         (["--elinks", 3, "--weights", tmp_path / "image.hex"], "liquidcal train --fine-tune"),
         (["--elinks", 3, "--weights", "nowhere"], "no model file nowhere"),
         (["--elinks", 3, "--charges", tmp_path / "no.csv"], "no file at"),
-        (["--elinks", 3, "--preset", "NEITHER"], "expected one of ECON_T"),
+        (["--elinks", 3, "--preset", "NEITHER"], "no preset and no TOML file named 'NEITHER'"),
     ):
         code, out, error = liquidcal(*evaluate, *words)
         assert (code, out) == (2, ""), words
