@@ -127,7 +127,7 @@ def test_the_rtl_of_another_algorithm(inputs: Path, tmp_path: Path, capsys: pyte
     for engine in ("rtl", "numpy"):
         out = tmp_path / f"{engine}.csv"
         code, _, error = program(capsys, *words, "--engine", engine, "--out", out)
-        assert (code, error) == (0, "")
+        assert code == 0, error  # the progress of a build stands there, too
         frames.append(vectors.read_frames(out))
     assert np.array_equal(*frames)
     assert frames[0].any()
