@@ -334,7 +334,7 @@ def spoken_figures(spec: CrossbarSpec, seed: int) -> dict[str, float]:
 
 def write_speech() -> None:
     """Accuracy of the spoken digits alone, one macro."""
-    spec = replace(N_TIDIGITS, outputs=10)
+    spec = replace(N_TIDIGITS, outputs=10, windows=3)
     draws = [
         kept(f"speech {spec.to_toml()} {seed} {Cochlea()} 2", lambda k=seed: spoken_figures(spec, k)) for seed in DRAWS
     ]

@@ -89,7 +89,7 @@ def association(
 
 def lsm_crossbar(
     out: Folder,
-    preset: Annotated[str, typer.Option(help="N_MNIST, N_TIDIGITS, or a spec in a TOML file.")] = "N_TIDIGITS",
+    preset: Annotated[str, typer.Option(help="SPOKEN_DIGITS, N_MNIST, or a spec in a TOML file.")] = "SPOKEN_DIGITS",
     clips: Clips = None,
     events: EventFolder = None,
     labels: Labels = None,

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.lsm_crossbar.spec import N_MNIST, N_TIDIGITS, CrossbarSpec
+from sim.lsm_crossbar.spec import N_MNIST, SPOKEN_DIGITS, CrossbarSpec
 from sim.messages import shown
 from sim.spec_file import check_integer, check_name, load_preset, toml_value
 
@@ -240,9 +240,9 @@ DIMENSIONS = 64
 DIGITS_8BIT = AssociationSpec(
     name="DIGITS_8BIT",
     vision=replace(N_MNIST, name="VISION", outputs=DIMENSIONS),
-    audio=replace(N_TIDIGITS, name="AUDIO", outputs=DIMENSIONS),
+    audio=replace(SPOKEN_DIGITS, name="AUDIO", outputs=DIMENSIONS),
 )
-"""Seen and spoken digits of arXiv 2307.00771: the liquids of `N_MNIST` and `N_TIDIGITS`, 64 dimensions."""
+"""Seen and spoken digits of arXiv 2307.00771: the liquids of `N_MNIST` and `SPOKEN_DIGITS`, 64 dimensions."""
 
 DIGITS_4BIT = replace(
     DIGITS_8BIT, name="DIGITS_4BIT",

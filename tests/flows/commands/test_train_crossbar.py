@@ -71,6 +71,12 @@ def test_a_crossbar_learns_a_folder_of_clips_and_the_model_hears(words: Path, tm
     clips = [read_wav(words / f"{label}_p{speaker}_0.wav") for label in (0, 1) for speaker in range(10)]
     assert np.mean(model.classify(clips, "numpy") == np.repeat([0, 1], 10)) > 0.8
     assert "parted by | speaker" in (tmp_path / "out" / "small_speech.md").read_text()
+    scored = ["evaluate", "lsm_crossbar", "--model", str(tmp_path / "out" / "small_speech.npz"), "--events", str(words)]
+    assert json.loads(run(capsys, *scored, "--json"))["accuracy"] > 0.8
+    assert "hears: the names of WAV files say their labels" in fail(capsys, *scored, "--labels", "x.txt")
+    assert "sees: expected a label file (--labels)" in fail(
+        capsys, "evaluate", "lsm_crossbar", "--model", "n_mnist", "--events", str(words)
+    )
     assert "small_speech.npz is there already" in fail(capsys, *arguments)
     both = fail(capsys, *arguments[:-2], "--events", str(words), "--labels", "x", "--out", str(tmp_path / "b"))
     assert "expected recordings of events (--events) or of sound (--clips), got both" in both

@@ -74,9 +74,8 @@ def test_proofs(spec: AssociationSpec) -> None:
 
 
 @long
-@pytest.mark.parametrize("spec", [small_chip(), small_binary()], ids=lambda spec: spec.name)
-def test_mutants_are_killed(spec: AssociationSpec) -> None:
-    check, _ = check_mutants(spec, SEED, 60)
+def test_mutants_are_killed() -> None:
+    check, _ = check_mutants(small_chip(), SEED, 80)
     assert check.passed, check.detail
 
 

@@ -241,13 +241,13 @@ def test_shipped_model_on_synthesised_digits() -> None:
 
 def test_shipped_model_that_hears() -> None:
     """The shipped readout on the shipped clips, by the chip's integers; its card says the same hashes."""
-    model = TrainedCrossbar.load("n_tidigits")
+    model = TrainedCrossbar.load("spoken_digits")
     spoken = tidigits_like()
     assert model.hears
     few = np.arange(0, 484, 11)  # every eleventh clip, all by other voices, is the same word: take a diagonal
     few = few + np.arange(len(few)) % 11
     counts = Liquid(model.spec, model.conductances).counts(spoken.spikes[few])
     assert np.mean(model.readout.classify(counts) == spoken.labels[few]) > 0.9
-    card = shipped_models()["n_tidigits"].with_suffix(".md").read_text()
+    card = shipped_models()["spoken_digits"].with_suffix(".md").read_text()
     assert model.sha256 in card
     assert model.conductances_sha256 in card
