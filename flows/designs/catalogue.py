@@ -115,7 +115,7 @@ def _from_toml(text: str) -> Any:
         if kind.mark in table:
             return kind.read_spec(text)
     marks = " or ".join(f"{kind.mark} (of {_article(kind.kind)})" for kind in KINDS.values())
-    raise ValueError(f"expected the field {marks}, got neither")
+    raise ValueError(f"expected the field {marks}, got none of them")
 
 
 def _design(table: Mapping[str, Any], text: str) -> Design:
