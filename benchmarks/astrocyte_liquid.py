@@ -151,7 +151,14 @@ class Scores:
 
 
 def measure(
-    spec: AstrocyteSpec, task: Task, *, draws: int, snapshots: int, passes: int, say: Callable[[str], None] = print
+    spec: AstrocyteSpec,
+    task: Task,
+    *,
+    draws: int,
+    snapshots: int,
+    passes: int,
+    stdp: bool = True,
+    say: Callable[[str], None] = print,
 ) -> dict[str, list[NDArray[np.bool_]]]:
     """Which test images each variant gets right, a list of one array per draw."""
     scores = Scores(task, spec.outputs, passes)
@@ -185,7 +192,8 @@ def measure(
         score("plastic", published, True)
         readout, test = score("chip_plastic", chip, True)
         scores.add("chip_plastic_integer", quantise(readout, spec).classify(test))
-        score("stdp", one.tuned(Arithmetic.PUBLISHED, plain), True)
+        if stdp:
+            score("stdp", one.tuned(Arithmetic.PUBLISHED, plain), True)
     return scores.right
 
 
@@ -212,18 +220,24 @@ def main() -> None:
     parser.add_argument("--validation", type=int, default=400)
     parser.add_argument("--test", type=int, default=1_000)
     parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument(
+        "--no-stdp", dest="stdp", action="store_false", help="leave plasticity without astrocyte out: it fires most"
+    )
     parser.add_argument("--passes", type=int, default=1_000, help="of a readout over its training set, at most")
     parser.add_argument("--name", default="astrocyte_digits", help="of the file in benchmarks/results")
     options = parser.parse_args()
     spec = load_spec(options.spec)
     sizes = (options.training, options.validation, options.test)
     task = digits_task(spec, options.digits, sizes)
-    right = measure(spec, task, draws=options.draws, snapshots=options.snapshots, passes=options.passes)
+    right = measure(
+        spec, task, draws=options.draws, snapshots=options.snapshots, passes=options.passes, stdp=options.stdp
+    )
     source = "digits that ship with the package" if options.digits is None else options.digits.name
     command = f"python -m benchmarks.astrocyte_liquid {spec.name}"
     given = ("snapshots", "training", "validation", "test", "draws", "passes", "name")
     command += "".join(f" --{name} {getattr(options, name)}" for name in given
                        if getattr(options, name) != parser.get_default(name))  # fmt: skip
+    command += "" if options.stdp else " --no-stdp"
     if options.digits is not None:
         command += f" --digits {options.digits.name}"
     rows = Rows(command, "liquidcal", LIQUIDCAL)

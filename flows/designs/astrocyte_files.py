@@ -38,15 +38,14 @@ def memory_bits(spec: AstrocyteSpec) -> int:
 
 
 def black_boxes(spec: AstrocyteSpec) -> str:
-    """Verilog modules with the ports of the memories, and nothing inside."""
+    """Verilog modules with the ports of the memories, one for each size, and nothing inside."""
     texts = []
-    for name, (_, width, depth) in all_memories(spec).items():
-        module = f"{asic_name(spec)}_memory_box_{name}_{width}_{depth}"
+    for width, depth in sorted({(width, depth) for _, width, depth in all_memories(spec).values()}):
         pins = ",\n".join(
             f"  {way} {f'[{size - 1}:0] ' if size > 1 else ''}{pin}"
             for pin, way, size in ports(MemoryBox(width=width, depth=depth))
         )
-        texts.append(f"(* blackbox *)\nmodule {module} (\n{pins}\n);\nendmodule\n")
+        texts.append(f"(* blackbox *)\nmodule {asic_name(spec)}_memory_box_{width}_{depth} (\n{pins}\n);\nendmodule\n")
     return "\n".join(texts)
 
 

@@ -50,6 +50,10 @@ def _spelt(design: Design, options: PowerOptions) -> str:
     return " ".join([*words, f"--seed {options.seed}"])
 
 
+def _no_stimulus(design: Design) -> str:
+    return "" if "power" in design.rooms else f"{design.name}: no power, there is no stimulus for this kind of chip"
+
+
 POWER = Step(
     name="power",
     work=measure_design,
@@ -58,4 +62,5 @@ POWER = Step(
     writes=("power/power.json", "power/metrics.json"),
     tools=("numba", "numpy", "scipy"),
     rooms=("power",),
+    skipped=_no_stimulus,
 )

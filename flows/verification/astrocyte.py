@@ -105,7 +105,7 @@ def make_segments(
     working = liquid.weights
     for name in MODES[:modes]:
         keep, plastic = name.startswith("initialise"), not name.startswith("frozen")
-        steps = max(2, spec.steps // 3) if keep else spec.steps
+        steps = _steps(spec, name)
         events = np.stack([
             poisson_events(np.full(spec.inputs, DENSITIES[number % len(DENSITIES)]), steps, int(rng.integers(1 << 40)))
             for number in range(samples)
@@ -126,6 +126,11 @@ def make_segments(
             )
         )  # fmt: skip
     return found
+
+
+def _steps(spec: AstrocyteSpec, mode: str) -> int:
+    """Steps of a sample in a mode."""
+    return max(2, spec.steps // 3) if mode.startswith("initialise") else spec.steps
 
 
 def difference(got: Played, want: Segment, readout: Readout) -> str:
@@ -204,7 +209,8 @@ def check_volume(
     weights = random_weights(network, rng) if weights is None else weights
     readout = readout or random_readout(spec, rng)
     engine = Engine.NUMPY if spec.sources * spec.neurons <= 20_000 else Engine.NUMBA
-    samples = max(len(DENSITIES), steps // (spec.steps * len(MODES)))
+    each = sum(_steps(spec, name) for name in MODES)
+    samples = max(len(DENSITIES), -(-steps // each))
     segments = make_segments(network, weights, rng, samples, engine)
     tally = Tally(advance)
     with AstrocyteBench(spec).model() as model:

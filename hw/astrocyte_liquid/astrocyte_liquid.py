@@ -124,7 +124,7 @@ class AstrocyteLiquid(Component):
         width = 32 * readout_parts(spec)
         kind = MemoryBox if self._boxes else Memory
         memory = place(
-            m, platform, "readout_weights", kind, label="readout_weights",
+            m, platform, "readout_weights", kind, label="" if self._boxes else "readout_weights",
             width=spec.outputs * spec.readout_weight_bits, depth=spec.neurons,
         )  # fmt: skip
 

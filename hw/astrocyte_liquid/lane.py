@@ -137,8 +137,13 @@ class Lane(Component):
         spec = self._spec
         m = Module()
         kind = MemoryBox if self._boxes else Memory
+
+        def label(name: str) -> str:
+            # equal black boxes are one cell of the memory compiler, whatever they hold
+            return "" if self._boxes else name
+
         stores = {
-            name: place(m, platform, name, kind, label=name, width=width, depth=depth)
+            name: place(m, platform, name, kind, label=label(name), width=width, depth=depth)
             for name, (width, depth) in memories(spec).items()
         }
         queue = place(m, platform, "queue", Queue, width=spec.source_bits, depth=QUEUE_DEPTH)
