@@ -65,6 +65,7 @@ def test_generated_folder_verifies_itself(tmp_path: Path) -> None:
         "writes.csv",
     }  # fmt: skip
     environment = verilator_environment() | {"PYTHONPATH": ""}
+    environment["MAKEFLAGS"] += " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"  # it runs for less time than it compiles
     command = [sys.executable, str(folder / "test_campaign.py")]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
