@@ -203,7 +203,10 @@ def chip_rows(case: str, found: Results) -> list[Metric]:
         worst = max(ranged.estimates, key=lambda estimate: estimate.value)
         method = f"{where}/placement/metrics.json, {core.method}; {worst.method}"
         rows.append(row(core, f"area__case:{case}", worst.value, "mm2", method))
-        for name, what in (("utilisation", "design__instance__utilization"), ("overfull", "route__congestion__overfull")):
+        for name, what in (
+            ("utilisation", "design__instance__utilization"),
+            ("overfull", "route__congestion__overfull"),
+        ):
             rows.append(replace(found.metric("placement", what), name=f"{name}__case:{case}"))
     value, method = found.worst_energy_nj(float(total.value) - found.kind("leakage"))
     rows.append(row(total, f"energy__case:{case}", value, "nJ", f"{where}/power/power.json, total - leakage; {method}"))
