@@ -30,9 +30,9 @@ from sim.hgcal_encoder.learning.metric import BINS, occupancy
 from sim.hgcal_encoder.spec import ECON_T
 
 RESULT = RESULTS / "weights.json"
-BUSY_SEED, BUSY_CROSSINGS = 20_261_129, 4
+BUSY_SEED, BUSY_CROSSINGS = 20_261_129, 2
 """Of `busy_sample`; no training uses the seed."""
-PER_BIN = 1000
+PER_BIN = 300
 """Modules of each occupancy bin on which algorithms are compared."""
 COLUMNS = (
     "ECON_T", "TNS_2021", "best_choice", "best_choice_rest", "threshold_sum", "super_trigger_cells", "repeater"
