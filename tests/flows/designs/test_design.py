@@ -40,11 +40,11 @@ def test_files_of_both_chips_are_known_by_content(spec: object, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("filters = 3", "kernel (of an encoder) or threshold (of a crossbar)"),
+        ("filters = 3", "kernel (of an encoder) or match_lanes (of an association) or threshold (of a crossbar)"),
         ("kernel = [3, 3]", "not an encoder spec"),
         ("threshold = 3", "not a crossbar spec"),
         ("=", "not a TOML file"),
-        ('kind = "adder"', "kind: expected one of encoder, crossbar, got 'adder'"),
+        ('kind = "adder"', "kind: expected one of encoder, association, crossbar, got 'adder'"),
         ('kind = "encoder"', "a table [spec]"),
         ('kind = "crossbar"\nscheme = "secded"\n\n[spec]\n', "a design of kind crossbar has no field scheme"),
     ],
@@ -60,7 +60,7 @@ def test_other_files_are_refused_by_name(text: str, message: str, tmp_path: Path
 def test_an_unknown_name_lists_the_presets() -> None:
     with pytest.raises(ValueError, match="ECON_T, .*N_MNIST"):
         design("ECONT")
-    with pytest.raises(ValueError, match=r"a spec of a known chip \(encoder, crossbar\), got 3"):
+    with pytest.raises(ValueError, match=r"a spec of a known chip \(encoder, association, crossbar\), got 3"):
         design(3)
 
 
