@@ -38,6 +38,13 @@ if [ "$stage" = full ] && ! command -v sta >/dev/null; then
         say "OpenSTA (program sta) is missing: timing reports and their tests need it, the rest does not"
     fi
 fi
+if [ "$stage" = full ] && ! command -v espeak-ng >/dev/null; then
+    if [ "$apt" = yes ]; then
+        missing="$missing espeak-ng"
+    else
+        say "espeak-ng is missing: speaking digits again and its test need it, the rest does not"
+    fi
+fi
 
 why=$(scripts/pythons.sh "$python" 2>&1 >/dev/null) || {
     # a bare Debian has no Python at all
