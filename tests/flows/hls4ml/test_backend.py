@@ -6,6 +6,7 @@ C++ is compiled once for the same sources: the library is kept in the content ca
 import copy
 import ctypes
 import importlib
+import json
 import shutil
 import tomllib
 from hashlib import sha256
@@ -188,3 +189,44 @@ def test_layers_that_are_not_exact_are_refused_by_name(hls4ml: Any, tmp_path: Pa
         config["LayerName"]["fc"]["ReuseFactor"] = 2
 
     assert "layer fc: expected reuse factor 1, got 2" in refusal(layers.Dense(4, name="fc"), edit=reused)
+
+
+def test_a_graph_is_written_and_built(hls4ml: Any, tmp_path: Path) -> None:
+    q, keras = import_qkeras(), import_tensorflow().keras
+    bits = q.quantized_bits(4, 0, alpha=1)
+    model = keras.Sequential([
+        keras.layers.Input((3,), name="x"),
+        q.QDense(3, kernel_quantizer=bits, bias_quantizer=bits, name="fc"),
+        q.QActivation(q.quantized_relu(4, 1), name="act"),
+        q.QDense(2, kernel_quantizer=bits, bias_quantizer=bits, name="out"),
+    ])  # fmt: skip
+    config = configured(hls4ml, model, "fixed<12,6>", auto=True)
+    config["LayerName"]["x"]["Precision"]["result"] = "fixed<5,2>"
+    with legacy_keras():
+        graph = converted(hls4ml, model, config, NAME, tmp_path)
+    graph.compile()
+    assert {"net.v", "writes.csv", "vectors.csv", "test_net.py"} <= {path.name for path in (tmp_path / "rtl").iterdir()}
+    report = graph.build(library="nangate45", samples=400)
+    schedule, asic = report["CSynthesisReport"], report["AsicReport"]
+    assert set(schedule) == {
+        "TargetClockPeriod", "EstimatedClockPeriod", "BestLatency", "WorstLatency", "IntervalMin", "IntervalMax", "FF",
+    }  # fmt: skip
+    assert schedule["TargetClockPeriod"] == "25.00"
+    assert schedule["BestLatency"] == "3"  # inputs, two layers
+    # weights and biases, inputs, activations; of the results, whose inferred type is wide, equal sign bits become one
+    kept = 4 * (9 + 3 + 6 + 2) + 3 * 5 + 3 * 4
+    assert kept < int(schedule["FF"]) <= kept + 2 * network_width(graph)
+    assert asic["passed"]
+    assert asic["samples_compared"] == 400
+    assert asic["codes_compared"] == 64 * (24 - 3) * 2
+    assert asic["area_um2"] == pytest.approx(asic["kge"] * 798, rel=1e-6)  # NAND2_X1 has 0.798 um2
+    assert asic["energy_per_sample_pj"] == pytest.approx(asic["power_mw"] * 25, rel=1e-6)
+    written = json.loads((tmp_path / "asic" / "net" / "report.json").read_text())
+    assert written == report
+
+
+def network_width(graph: Any) -> int:
+    from flows.hls4ml.backend import network_of
+
+    spec = network_of(graph).spec
+    return spec.tensors[spec.outputs[0]].form.width
