@@ -156,8 +156,8 @@ def test_debian_is_asked_for_what_is_missing(machine: Machine) -> None:
     assert done.returncode == 0, done.stderr
     update, install = machine.noted().splitlines()[:2]
     assert update == "apt-get update -qq"
-    assert install == "apt-get install -y -qq g++ perl opensta python3.13-venv"
-    assert "installing Debian packages: g++ perl opensta python3.13-venv" in done.stdout
+    assert install == "apt-get install -y -qq g++ perl opensta espeak-ng python3.13-venv"
+    assert "installing Debian packages: g++ perl opensta espeak-ng python3.13-venv" in done.stdout
 
 
 def test_a_bare_debian_gets_its_own_python(machine: Machine, tmp_path: Path) -> None:
