@@ -75,7 +75,7 @@ def test_commands_and_options_exist(page: Path) -> None:
             command = commands[name]
             if nested := getattr(command, "commands", None):
                 # a group that also does something by itself (train) may have an option first
-                first = rest.split()[0]
+                first = [*rest.split(), "--help"][0]
                 command = command if first.startswith("-") and command.invoke_without_command else nested[first]
             options = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
             assert set(re.findall(r"--[a-z-]+", rest)) <= options | {"--help"}, line

@@ -14,7 +14,11 @@ import cocotb
 from cocotb.triggers import Timer
 
 FOLDER = Path(__file__).resolve().parent
-DESIGN = json.loads((FOLDER / "design.json").read_text())
+
+
+def design() -> Any:
+    """What was generated, and how its ports are used."""
+    return json.loads((FOLDER / "design.json").read_text())
 
 
 def rows(name: str) -> list[dict[str, str]]:
@@ -34,8 +38,8 @@ async def clock(dut: Any) -> None:
 @cocotb.test()  # type: ignore[untyped-decorator]
 async def every_vector(dut: Any) -> None:
     """One sample a clock; its results leave the latency later."""
-    vectors, latency = rows("vectors.csv"), DESIGN["latency_clocks"]
-    outputs = [output["port"] for output in DESIGN["outputs"]]
+    vectors, latency = rows("vectors.csv"), design()["latency_clocks"]
+    outputs = [output["port"] for output in design()["outputs"]]
     dut.clk.value = 0
     dut.rst.value = 1
     dut.x.value = 0
@@ -45,7 +49,7 @@ async def every_vector(dut: Any) -> None:
         dut.write_address.value, dut.write_data.value = int(write["address"], 16), int(write["data"], 16)
         dut.write_enable.value = 1
         await clock(dut)
-    if DESIGN["weights"] == "loaded":
+    if design()["weights"] == "loaded":
         dut.write_enable.value = 0
     compared = 0
     for number in range(len(vectors) + latency):
@@ -75,11 +79,11 @@ def run(folder: Path) -> None:
     simulator = os.environ.get("SIM", "verilator")
     runner = get_runner(simulator)
     runner.build(
-        sources=[FOLDER / f"{DESIGN['name']}.v"], hdl_toplevel=DESIGN["name"], build_dir=folder, always=True,
+        sources=[FOLDER / f"{design()['name']}.v"], hdl_toplevel=design()["name"], build_dir=folder, always=True,
         build_args=["-Wno-fatal"] if simulator == "verilator" else [], timescale=("1ns", "1ps"),
     )  # fmt: skip
     results = runner.test(
-        hdl_toplevel=DESIGN["name"], test_module=Path(__file__).stem, test_dir=FOLDER, build_dir=folder,
+        hdl_toplevel=design()["name"], test_module=Path(__file__).stem, test_dir=FOLDER, build_dir=folder,
         results_xml=str(folder / "results.xml"),
     )  # fmt: skip
     # the runner returns whether or not a test failed

@@ -122,7 +122,8 @@ class ConcentratorCore(Component):
         self._algorithms(m, platform, charges, selected, links, formatter)
         slow = {number: selected[number] for number in spec.numbers if _ALGORITHM_CLOCKS[number] > 1}
         fast = ~any_of(list(slow.values())) if slow else None
-        now, run = behind[1], Signal()
+        now = behind[1]
+        run = Signal()
         if slow:
             values = [behind[1], *(behind[_ALGORITHM_CLOCKS[number]] for number in slow)]
             now = one_of(values, [fast, *slow.values()])

@@ -30,7 +30,7 @@ __all__ = [
     "register_bytes", "register_fields",
 ]  # fmt: skip
 
-DEPENDS_ON = ("registers_p1.csv", "registers_production.csv")
+DEPENDS_ON = ("../data/registers_p1.csv", "../data/registers_production.csv")
 _DATA = Path(__file__).parent.parent / "data"
 RegisterValues = dict[tuple[str, int], int]
 """Values of fields by group and index."""
