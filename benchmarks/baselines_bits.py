@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.measured import record
+from benchmarks.measured import record, written_by
 from benchmarks.style import figure, save
 from flows.common.metrics import Metric, write_metrics
 from flows.learning.encoder import seen_by_chip
@@ -322,7 +322,7 @@ def algorithm_map(sample: Sample, found: dict[int, dict[str, Comparison]]) -> di
         f"Least median EMD, {sample.title}, from words; in brackets that of the better autoencoder where another "
         f"algorithm has less; - has fewer than {LEAST_IMAGES} modules. Threshold sum's latency varies with its buffer."
     )
-    return {"command": COMMAND, "tables": out, "notes": [note]}
+    return written_by(COMMAND) | {"tables": out, "notes": [note]}
 
 
 def _winner(medians: dict[str, float]) -> str:

@@ -14,12 +14,17 @@ from typing import Any, Self
 from flows.common.metrics import Metric, now, package_version, read_metrics
 from flows.library.library import CellLibrary
 
-__all__ = ["LIQUIDCAL", "REPOSITORY", "RESULTS", "Baseline", "Rows", "baseline_python", "kept", "record"]
+__all__ = ["LIQUIDCAL", "REPOSITORY", "RESULTS", "Baseline", "Rows", "baseline_python", "kept", "record", "written_by"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results"
 LIQUIDCAL = "{} (numpy {}, numba {})".format(*map(package_version, ("liquidcal", "numpy", "numba")))
 """Version of the golden models: theirs, and of the libraries that compute for them."""
+
+
+def written_by(command: str) -> dict[str, str]:
+    """Origin of tables as text: command, tool and date."""
+    return {"command": command, "tool": f"liquidcal {package_version('liquidcal')}", "date": now()}
 
 
 def record(

@@ -183,7 +183,11 @@ def render_file(path: Path, view: View = View(), where: str = "README.md") -> st
 
     content = json.loads(path.read_text())
     if isinstance(content, dict) and {"tables", "notes"} <= content.keys():
-        return _text_tables(content, view, relative)
+        text = _text_tables(content, view, relative)
+        if {"tool", "date"} <= content.keys():
+            link = relative(f"benchmarks/results/{path.name}")
+            text += f"\n[Origin]({link}): {content['tool']}, {content['date'][:10]}.\n"
+        return text
     return render(read_metrics(path), view, relative(f"benchmarks/results/{path.name}"))
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measured import RESULTS, record
+from benchmarks.measured import RESULTS, record, written_by
 from flows.common.metrics import Metric, package_version, write_metrics
 from flows.learning.encoder import evaluate_model
 from sim.files import replacing
@@ -103,7 +103,7 @@ def comparison_tables(results: list[dict[str, Any]], command: str) -> dict[str, 
         f"Median EMD in low-density cells, in brackets its mean weighted by module energy; at most {PER_BIN:,} modules "
         "of each occupancy. `words`: what the words themselves keep, code 0 read as no charge."
     )
-    return {"command": command, "tables": tables, "notes": [note]}
+    return written_by(command) | {"tables": tables, "notes": [note]}
 
 
 def _data(result: dict[str, Any], name: str) -> dict[str, Any]:

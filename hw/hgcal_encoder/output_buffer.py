@@ -107,7 +107,7 @@ class BufferControl(Component):
         depth = BUFFER_ROW * self._rows
 
         filled = Signal(_LEVEL_WIDTH + 1)
-        beyond, deep = Signal(), Signal()
+        beyond, deep = Signal(), Signal(name="deep")
         m.d.comb += [
             filled.eq(waiting + self.length),
             beyond.eq(filled > self.t1),

@@ -176,7 +176,7 @@ class Association(Component):
             ready.append(liquid.i_events.ready & open_)
             status.append(liquid.read_data)
         vision, audio = projections
-        running, audio_runs = Signal(), Signal()
+        running, audio_runs = Signal(), Signal(name="audio_runs")
         # an embedding that has just been matched is still full in the clock of `match_valid`
         start = (vision.full | audio.full) & ~running & ~match.match_valid
         m.d.comb += [

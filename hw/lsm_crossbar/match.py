@@ -125,7 +125,7 @@ class Match(Component):
     def elaborate(self, platform: object) -> Module:
         spec = self._spec
         m = Module()
-        add, first, draining, telling = Signal(), Signal(), Signal(), Signal()
+        add, first, draining, telling = Signal(), Signal(), Signal(), Signal(name="telling")
         held = Signal(signed(spec.embedding_bits))
         place_ = Signal(max((spec.match_lanes - 1).bit_length(), 1))
         entry = Signal(spec.used_bits)
@@ -205,8 +205,8 @@ match_similarity
     def elaborate(self, _platform: object) -> Module:
         spec = self._spec
         m = Module()
-        left, entry = Signal(spec.used_bits), Signal(spec.used_bits)
-        arrived, counted = Signal(), Signal()
+        left, entry = Signal(spec.used_bits), Signal(spec.used_bits, name="entry")
+        arrived, counted = Signal(), Signal(name="counted")
         different = Signal(spec.dimensions)
         similar = Signal(signed(spec.similarity_width))
         last = self.read & (left == 1)

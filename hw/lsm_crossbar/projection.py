@@ -71,7 +71,7 @@ class Projection(Component):
     def elaborate(self, _platform: object) -> Module:
         spec, width = self._spec, self._score_width
         m = Module()
-        active, value = Signal(signed(width)), Signal(signed(spec.embedding_bits))
+        active, value = Signal(signed(width)), Signal(signed(spec.embedding_bits), name="value")
         match spec.activation:
             case Activation.RELU:
                 m.d.comb += active.eq(Mux(self.score < 0, 0, self.score))

@@ -46,7 +46,7 @@ class DeserialiserLogic(Component):
     def elaborate(self, _platform: object) -> Module:
         m = Module()
         s, n = self.state, self.next_state
-        bit, now = Signal(), Signal(TAPS)
+        bit, now = Signal(), Signal(TAPS, name="now")
         m.d.comb += [
             bit.eq(self.enable & (Array([*self.samples, self.samples[-1]])[self.tap] ^ self.invert)),
             now.eq(Cat(self.samples[:-1] ^ self.samples[1:], s.last ^ self.samples[0])),

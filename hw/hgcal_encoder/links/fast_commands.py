@@ -97,7 +97,7 @@ class FastCommandLogic(Component):
         m.d.comb += code.eq(Array(codes)[s.phase])
         balanced = Signal()
         m.d.comb += balanced.eq(sum(code[1:], code[0]) == 4)
-        lost, locks = Signal(), Signal()
+        lost, locks = Signal(), Signal(name="locks")
         m.d.comb += [
             lost.eq(s.locked & (full & ~own).any()),
             locks.eq(~s.locked & full.any()),

@@ -70,7 +70,7 @@ class OrbitCounterLogic(Component):
         m = Module()
         s, n = self.state, self.next_state
         bcr, reset = self.actions[Action.BCR], self.actions[Action.LINK_RESET_ROC_T]
-        at_snapshot, due, edge, arms = Signal(), Signal(), Signal(), Signal()
+        at_snapshot, due, edge, arms = Signal(), Signal(), Signal(), Signal(name="arms")
         following = Signal(_BITS)
         m.d.comb += [
             at_snapshot.eq(s.counter == self.snapshot_value),

@@ -61,7 +61,7 @@ class PhaseSelectLogic(Component):
         s, n = self.state, self.next_state
         fixed = self.track_mode == 0
         starts = self.track_mode[1] | ((self.track_mode == 1) & self.train & ~s.train_before)
-        narrower, lowest, result = Signal(TAPS), Signal(4), Signal(4)
+        narrower, lowest, result = Signal(TAPS), Signal(4), Signal(4, name="result")
         m.d.comb += [
             n.as_value().eq(s.as_value()),
             n.train_before.eq(self.train),

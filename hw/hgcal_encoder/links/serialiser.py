@@ -57,7 +57,7 @@ class SerialiserLogic(Component):
         m = Module()
         s, n = self.state, self.next_state
         sequence = advanced(s.pattern, _PRBS, WORD_BITS)
-        test, new = Signal(), Signal(WORD_BITS)
+        test, new = Signal(), Signal(WORD_BITS, name="new")
         ordered = Cat(reversed(self.word)) if self._reversed else self.word
         m.d.comb += [
             test.eq(self.pattern == _PRBS7_PATTERN),

@@ -94,7 +94,7 @@ class WordAlignerLogic(Component):
         self._patterns(m)
         self._search(m)
         # the word of the next clock
-        select, shift = Signal(8), Signal(8)
+        select, shift = Signal(8), Signal(8, name="shift")
         m.d.comb += select.eq(Mux(self.sel_override_en, self.sel_override_val, s.select))
         last = self._spec.select_max - ALIGNED_SELECT
         with m.If(select < ALIGNED_SELECT):
@@ -105,7 +105,7 @@ class WordAlignerLogic(Component):
             m.d.comb += shift.eq(select - ALIGNED_SELECT)
         # whole words first, then bits within a word
         words = last // WORD_BITS + 1
-        near, far = Signal(WORD_BITS), Signal(WORD_BITS)
+        near, far = Signal(WORD_BITS), Signal(WORD_BITS, name="far")
         with m.Switch(shift[5:]):
             for word in range(words):
                 with m.Case(word):
@@ -126,7 +126,7 @@ class WordAlignerLogic(Component):
     def _headers(self, m: Module) -> None:
         """Check the header of the word that is shown."""
         s, n = self.state, self.next_state
-        special, wrong = Signal(), Signal()
+        special, wrong = Signal(), Signal(name="wrong")
         header = s.word[_DATA_BITS:]
         m.d.comb += [
             special.eq(self.crossing == 0),
@@ -178,7 +178,7 @@ class WordAlignerLogic(Component):
     def _search(self, m: Module) -> None:
         """Snapshot, and the search that takes it once around."""
         s, n = self.state, self.next_state
-        equal, position, found = Signal(), Signal(8), Signal(8)
+        equal, position, found = Signal(), Signal(8), Signal(8, name="found")
         m.d.comb += [
             equal.eq(((s.snapshot[:64] ^ self.match_pattern_val) & ~self.match_mask_val) == 0),
             position.eq(SNAPSHOT_BITS + ALIGNED_SELECT - s.left),
