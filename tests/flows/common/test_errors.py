@@ -37,7 +37,8 @@ def test_every_error_of_flows_has_the_base() -> None:
         "PlacementError",
     }
     assert known <= errors.keys()
-    # a gate has its own exit code; `NotASumError` never leaves `flows.formal.frozen`; a layer is refused to users of hls4ml
+    # a gate has its own exit code; `NotASumError` never leaves `flows.formal.frozen`;
+    # a refused layer is for users of hls4ml
     others = {name for name, error in errors.items() if not issubclass(error, FlowError)}
     assert others == {"GateError", "NotASumError", "RefusedLayerError"}
     tools = {"YosysError", "SimulatorError", "OpenStaError", "FpgaError"}
