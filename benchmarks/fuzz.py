@@ -28,7 +28,6 @@ import resource
 import select
 import signal
 import struct
-import sys
 import tempfile
 import time
 import tomllib
@@ -36,7 +35,6 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache, partial
@@ -626,30 +624,6 @@ def _design(path: Path) -> None:
 
 
 # commands
-
-
-def _encode(path: Path, *, words: Path | None = None, settings: Path | None = None) -> int:
-    """`liquidcal encode` in this process: its exit code; a message longer than a line is an error of its own."""
-    from flows.cli import main
-
-    folder = path.parent
-    words, settings = words or path, settings or path
-    output, errors = io.StringIO(), io.StringIO()
-    before = sys.argv
-    sys.argv = ["liquidcal", "encode", "--words", str(words), "--settings", str(settings), "--out", str(folder / "out")]
-    try:
-        with redirect_stdout(output), redirect_stderr(errors):
-            main()
-    except SystemExit as left:
-        code = int(left.code or 0)
-    finally:
-        sys.argv = before
-    if code:
-        if code not in (1, 2) or "fault of liquidcal" in errors.getvalue() or (folder / "out").exists():
-            raise RuntimeError(f"exit code {code}: {errors.getvalue()[-300:]}")
-        raise ValueError(errors.getvalue().strip())
-    (folder / "out").unlink()
-    return code
 
 
 def _words_csv(path: Path) -> None:
