@@ -12,10 +12,10 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # the command line writes files before it needs arrays
+    from numpy.typing import NDArray
 
 _SETTLED_S = 60.0
 """Age from which an unlocked temporary file is nobody's: a younger one may be about to be locked."""
@@ -101,6 +101,8 @@ def _about(path: Path, error: OSError) -> OSError:
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write a compressed ``.npz``, complete or not at all; the same arrays give the same bytes."""
+    import numpy as np
+
     with replacing(path, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
             buffer = io.BytesIO()

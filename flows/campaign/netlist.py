@@ -307,6 +307,7 @@ class NetlistEngine(ChipEngine):
         self._kept_states = one.state_rows[~one.latches]
         self._kept_counter = self._counter[~one.latches]
         self._latches, self._enables = one.state_rows[one.latches], one.data_rows[one.latches]
+        self._gate_enables = one.data_rows[one.latches & ~one.low_latches]
         self._internal = np.flatnonzero(one.clocked_by(INTERNAL_CLOCK)) if spec.reuse > 1 else np.zeros(0, np.int64)
         self._resets = one.reached("rst")
         self._start = self._loaded(one)
@@ -355,7 +356,7 @@ class NetlistEngine(ChipEngine):
             nets = found.setdefault(kind, {})
             if net not in nets or name < nets[net][0]:
                 nets[net] = (name, bit)
-        gates = set(self._enables[self._enables < self.chip.netlist.nets].tolist())
+        gates = set(self._gate_enables[self._gate_enables < self.chip.netlist.nets].tolist())
         for kind in ("control logic", "store logic", "data path"):
             for net in gates & found.get(kind, {}).keys():
                 found.setdefault("clock gates", {})[net] = found[kind].pop(net)

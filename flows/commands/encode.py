@@ -183,10 +183,11 @@ def _latents(
     image = Weights.load(weights, spec)
     select = _multiplexer(weights, settings, spec)
     encoder = Encoder(spec, image, engine=engine.value)
+    tables = charge_tables(charges)
     with journal.step("encode", unit="modules") as advance:
 
         def latents() -> Iterator[IntArray]:
-            for table in charge_tables(charges):
+            for table in tables:
                 yield encoder.latents(table.charges[:, select])
                 advance(len(table.charges))
 

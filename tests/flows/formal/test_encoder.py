@@ -11,7 +11,7 @@ from flows.formal.solver import Status, prove_equal, prove_reset
 from flows.verification.mutation import Kind, elaborate, find_mutants, mutate
 from hw.common.dot_product import DotProduct, DotProductFormat
 from hw.common.export import to_rtlil
-from hw.hgcal_encoder import dot_product
+from hw.common import dot_product
 from hw.hgcal_encoder.encoder import Encoder
 from hw.hgcal_encoder.normalise import SumCode
 from sim.fixed_point import FixedPoint, Overflow, Rounding

@@ -16,7 +16,7 @@ from flows.steps.power import POWER
 from flows.steps.sweep import Axis, measures, points
 from tests.flows.conftest import library_or_skip, need
 from tests.flows.steps.adder import AdderDesign, AdderSpec
-from tests.flows.steps.test_chain import quiet
+from tests.flows.common.test_step_cache import quiet
 
 
 @pytest.fixture(autouse=True)

@@ -103,7 +103,7 @@ def test_maps_that_a_recipe_asks_for(tmp_path: Path) -> None:
 def test_maps_and_scripts_are_in_the_wheel() -> None:
     """An installed liquidcal synthesises, too: hatchling packs every file of a package that git does not ignore."""
     build = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert build == {"packages": ["hw", "sim", "flows"]}
+    assert build == {"packages": ["hw", "sim", "flows", "liquidcal"]}
     room = REPOSITORY / "flows" / "synthesis"
     data = [path for folder in ("techmaps", "scripts") for path in (room / folder).iterdir()]
     assert len(data) >= 12
