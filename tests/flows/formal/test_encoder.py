@@ -9,9 +9,9 @@ from flows.formal import dot_product as dot_product_proofs
 from flows.formal import encoder as proofs
 from flows.formal.solver import Status, prove_equal, prove_reset
 from flows.verification.mutation import Kind, elaborate, find_mutants, mutate
+from hw.common import dot_product
 from hw.common.dot_product import DotProduct, DotProductFormat
 from hw.common.export import to_rtlil
-from hw.common import dot_product
 from hw.hgcal_encoder.encoder import Encoder
 from hw.hgcal_encoder.normalise import SumCode
 from sim.fixed_point import FixedPoint, Overflow, Rounding

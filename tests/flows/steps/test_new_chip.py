@@ -14,9 +14,9 @@ from flows.report.write import write_report
 from flows.steps.chain import chain, flow_options, run_chain
 from flows.steps.power import POWER
 from flows.steps.sweep import Axis, measures, points
+from tests.flows.common.test_step_cache import quiet
 from tests.flows.conftest import library_or_skip, need
 from tests.flows.steps.adder import AdderDesign, AdderSpec
-from tests.flows.common.test_step_cache import quiet
 
 
 @pytest.fixture(autouse=True)
