@@ -109,8 +109,10 @@ def random_weights(network: Network, rng: np.random.Generator) -> IntArray:
 
 
 def other_weights(network: Network, rng: np.random.Generator, number: int) -> IntArray:
-    """Weights of another kind in turn: as `random_weights`; away from the limits; at the lower limit but for few neurons,
-    so that the inputs outnumber the liquid and A- falls below 0; small.
+    """Weights of another kind in turn, so that A- goes both ways.
+
+    As `random_weights`; away from the limits; at the lower limit but into one neuron, so that the inputs outnumber the
+    liquid; small.
     """
     low, high = network.limits
     limit = network.spec.weight_code_max
@@ -122,7 +124,7 @@ def other_weights(network: Network, rng: np.random.Generator, number: int) -> In
         drawn = np.where(rng.random(len(network)) < 0.7, np.abs(drawn), drawn)
         drawn = np.where(high == 0, -np.abs(drawn) // 2, drawn)
     if number % 4 == 2:
-        drawn[np.isin(network.target, rng.integers(0, network.spec.neurons, 3))] = limit
+        drawn[np.isin(network.target, rng.integers(0, network.spec.neurons, 1))] = limit
     clipped: IntArray = np.clip(drawn, low * limit, high * limit)
     return clipped
 
