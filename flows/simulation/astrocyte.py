@@ -147,7 +147,9 @@ def event_words(spec: AstrocyteSpec, events: Events) -> IntArray:
     return np.where(column == spec.inputs, end, column).astype(np.int64)
 
 
-def play_events(model: NativeModel, spec: AstrocyteSpec, events: Events, spikes: int) -> Played:
+def play_events(
+    model: NativeModel, spec: AstrocyteSpec, events: Events, spikes: int, words: IntArray | None = None
+) -> Played:
     """Offer events without pause until the chip has put out what is expected, or the clocks that it can take are over.
 
     Parameters
@@ -157,8 +159,10 @@ def play_events(model: NativeModel, spec: AstrocyteSpec, events: Events, spikes:
     events : ndarray of uint8, shape (n, steps, inputs)
     spikes : int
         Spikes of all sources that the golden model has: a chip that fires more often ends early.
+    words : ndarray of int64, optional
+        Words that mean these events; left out, those of `event_words`.
     """
-    words = event_words(spec, events)
+    words = event_words(spec, events) if words is None else words
     samples, steps = len(events), events.shape[1]
     each = spec.groups + spec.inputs + 16
     most = samples * (steps * each + spec.lane_synapses + spec.neurons + spec.outputs + 64)

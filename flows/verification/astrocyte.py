@@ -20,6 +20,7 @@ from flows.simulation.astrocyte import (
     AstrocyteBench,
     Played,
     astrocyte_verilog,
+    event_words,
     load,
     play_events,
     read_weights,
@@ -36,7 +37,16 @@ from sim.astrocyte_liquid.liquid import Arithmetic, Events, Liquid
 from sim.astrocyte_liquid.network import Network, draw
 from sim.astrocyte_liquid.neuron import input_spikes
 from sim.astrocyte_liquid.readout import Readout
-from sim.astrocyte_liquid.registers import network_writes, readout_writes, settings_writes
+from sim.astrocyte_liquid.registers import (
+    Region,
+    Writes,
+    address,
+    address_width,
+    index_bits,
+    network_writes,
+    readout_writes,
+    settings_writes,
+)
 from sim.astrocyte_liquid.spec import AstrocyteSpec
 from sim.engine import Engine
 from sim.fixed_point import IntArray
@@ -47,6 +57,11 @@ MODES = ("initialise", "plastic", "frozen", "plastic again", "initialise again")
 """Segments of a run, in this order: a mode follows each other one, with the memories as that left them."""
 DENSITIES = (0.3, 1.0, 0.0, 0.1, 0.02)
 """Probability of an event of an input, by sample in turn: busy, full, silent, sparse."""
+
+SINGLE = ("plastic", "initialise", "plastic", "plastic", "frozen", "plastic", "plastic", "initialise")
+"""Modes of segments of one sample, in turn."""
+SINGLE_DENSITIES = (0.4, 0.15, 1.0, 0.7, 0.25)
+"""As `DENSITIES`; their number and that of the kinds of weights have no common divisor."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,6 +78,10 @@ class Segment:
     counts : ndarray of int64, shape (n, neurons)
     stored, working : ndarray of int64, shape (synapses,)
         Weights afterwards.
+    load : ndarray of int64, shape (synapses,), optional
+        Weights to load before.
+    reset : bool
+        Reset the chip within a sample before the load; steps are those that reset leaves.
     """
 
     name: str
@@ -74,6 +93,8 @@ class Segment:
     counts: IntArray
     stored: IntArray
     working: IntArray
+    load: IntArray | None = None
+    reset: bool = False
 
 
 def random_weights(network: Network, rng: np.random.Generator) -> IntArray:
@@ -87,6 +108,43 @@ def random_weights(network: Network, rng: np.random.Generator) -> IntArray:
     return clipped
 
 
+def other_weights(network: Network, rng: np.random.Generator, number: int) -> IntArray:
+    """Weights of another kind in turn, so that A- goes both ways.
+
+    As `random_weights`; away from the limits; at the lower limit but into one neuron, so that the inputs outnumber the
+    liquid; small.
+    """
+    low, high = network.limits
+    limit = network.spec.weight_code_max
+    if number % 4 == 0:
+        return random_weights(network, rng)
+    span = (limit * 3 // 4, 0, max(1, limit // 8))[number % 4 - 1]
+    drawn = rng.integers(-span, span + 1, len(network)) if span else np.full(len(network), -limit)
+    if number % 4 == 1:
+        drawn = np.where(rng.random(len(network)) < 0.7, np.abs(drawn), drawn)
+        drawn = np.where(high == 0, -np.abs(drawn) // 2, drawn)
+    if number % 4 == 2:
+        drawn[np.isin(network.target, rng.integers(0, network.spec.neurons, 1))] = limit
+    clipped: IntArray = np.clip(drawn, low * limit, high * limit)
+    return clipped
+
+
+def untidy_words(spec: AstrocyteSpec, events: Events, rng: np.random.Generator) -> IntArray:
+    """Words of `event_words` in another order within a step, some twice, with inputs that there are not between them.
+
+    The word that ends a step names an input, too, which means nothing.
+    """
+    end = 1 << max(1, (spec.first_neuron - 1).bit_length())
+    found: list[IntArray] = []
+    for row in events.reshape(-1, spec.inputs):
+        named = np.flatnonzero(row)
+        words = np.concatenate([named, named[rng.random(len(named)) < 0.2]])
+        if end > spec.inputs:
+            words = np.append(words, rng.integers(spec.inputs, end, int(rng.integers(0, 3))))
+        found.append(np.append(rng.permutation(words), end + rng.integers(end)))
+    return np.concatenate(found).astype(np.int64)
+
+
 def random_readout(spec: AstrocyteSpec, rng: np.random.Generator) -> Readout:
     """Readout weights of every size."""
     top = spec.readout_weight_max
@@ -94,37 +152,64 @@ def random_readout(spec: AstrocyteSpec, rng: np.random.Generator) -> Readout:
 
 
 def make_segments(
-    network: Network, weights: IntArray, rng: np.random.Generator, samples: int, engine: Engine, modes: int = len(MODES)
-) -> list[Segment]:
+    network: Network, weights: IntArray, rng: np.random.Generator, samples: int, engine: Engine,
+    modes: int = len(MODES), single: int = 0,
+) -> list[Segment]:  # fmt: skip
     """Segments of the first `modes` of `MODES`, each of so many samples, as the golden model runs them.
+
+    Then `single` segments of one sample, each with weights of its own, every other one after a reset within a sample.
 
     Steps of a sample: all in plastic and frozen ones, fewer in an initialisation.
     """
     spec, liquid = network.spec, Liquid(network, Arithmetic.CHIP, engine, weights)
     found = []
     working = liquid.weights
-    for name in MODES[:modes]:
+    others = rng.spawn(1)[0]  # `rng` goes on as if there were no single ones: what is drawn next depends on none
+    for turn, name in enumerate((*MODES[:modes], *(SINGLE[number % len(SINGLE)] for number in range(single)))):
+        alone = turn - modes
+        drawn = rng if alone < 0 else others
         keep, plastic = name.startswith("initialise"), not name.startswith("frozen")
         steps = _steps(spec, name)
-        events = np.stack([
-            poisson_events(np.full(spec.inputs, DENSITIES[number % len(DENSITIES)]), steps, int(rng.integers(1 << 40)))
-            for number in range(samples)
-        ])  # fmt: skip
+        densities = DENSITIES if alone < 0 else (SINGLE_DENSITIES[alone % len(SINGLE_DENSITIES)],)
+        chances = [np.full(spec.inputs, densities[k % len(densities)]) for k in range(samples if alone < 0 else 1)]
+        events = np.stack([poisson_events(chance, steps, int(drawn.integers(1 << 40))) for chance in chances])
+        given = None
+        if alone >= 0:
+            given = other_weights(network, drawn, alone)
+            liquid.weights, working = given, given
         if keep:
             liquid.trace[:] = 0  # as after a write of the mode
             counts, spikes = liquid.initialise(events, spikes=True)
-            working = liquid.weights
         else:
             activity = liquid.run(events, plastic=plastic, spikes=True)
             counts, spikes = activity.counts, activity.spikes
             working = activity.weights if plastic else working
+        rows = spikes.reshape(-1, spec.neurons)
+        from_inputs = np.concatenate([input_spikes(sample, spec) for sample in events])
+        if keep:
+            working = np.where(walked(network, from_inputs, rows), liquid.weights, working)
         found.append(
             Segment(
-                name=name, plastic=plastic, keep=keep, events=events, spikes=spikes.reshape(-1, spec.neurons),
-                input_spikes=np.concatenate([input_spikes(sample, spec) for sample in events]), counts=counts,
-                stored=liquid.weights, working=working,
+                name=name, plastic=plastic, keep=keep, events=events, spikes=rows, input_spikes=from_inputs,
+                counts=counts, stored=liquid.weights, working=working, load=given,
+                reset=alone >= 0 and steps == spec.steps and alone % 2 == 0,
             )
         )  # fmt: skip
+    return found
+
+
+def walked(
+    network: Network, from_inputs: npt.NDArray[np.uint8], spikes: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.bool_]:
+    """Synapses whose source or neuron spikes in any of these steps: what a plastic sample writes.
+
+    A sample that keeps its weights reads only stored ones, and restores none: working weights of all other synapses
+    stay what the sample before left.
+    """
+    spec = network.spec
+    fired = np.zeros(spec.sources, bool)
+    fired[: spec.inputs], fired[spec.first_neuron :] = from_inputs.any(axis=0), spikes.any(axis=0)
+    found: npt.NDArray[np.bool_] = fired[network.source] | fired[spec.first_neuron + network.target]
     return found
 
 
@@ -160,33 +245,91 @@ def play(
 ) -> str:  # fmt: skip
     """Reset and load a fresh model, run segments on it, read the weights after each; the first difference in words.
 
-    Before the load, words go to addresses of no region; between segments the chip must be idle.
+    Words are loaded in any order and also go to addresses that hold nothing; every other segment has another
+    readout, and its events in an untidy order. After a reset all outputs must be 0, and between segments
+    the chip must be idle.
     """
     spec = network.spec
-    model.run({"rst": [0, 1, 1, 0]})
-    load(model, network_writes(network, weights))
-    load(model, readout_writes(readout))
-    for segment in segments:
-        load(model, settings_writes(spec, plastic=segment.plastic, keep=segment.keep, steps=segment.events.shape[1]))
+    rng = np.random.default_rng(len(network))
+    steps = 0
+    if text := _reset(model, network, weights, rng):
+        return text
+    for number, segment in enumerate(segments):
+        if segment.reset:
+            # in the middle of whatever the events that are there lead to
+            model.run({"i_events__payload": event_words(spec, segment.events)[: 3 * spec.inputs], "i_events__valid": 1})
+            if text := _reset(model, network, weights, rng):
+                return f"{segment.name}: {text}"
+            steps = spec.steps
+        if segment.load is not None:
+            load(model, _shuffled(network_writes(network, segment.load), rng))
+        used = readout if number % 2 == 0 else random_readout(spec, rng)
+        load(model, readout_writes(used))
+        wanted = segment.events.shape[1]
+        load(
+            model,
+            settings_writes(
+                spec, plastic=segment.plastic, keep=segment.keep, steps=None if steps == wanted else wanted
+            ),
+        )
+        steps = wanted
+        load(model, _nowhere(spec, rng))
         spikes = int(segment.spikes.sum()) + int(segment.input_spikes.sum())
-        played = play_events(model, spec, segment.events, spikes)
-        if text := difference(played, segment, readout):
+        words = untidy_words(spec, segment.events, rng) if number % 2 else None
+        played = play_events(model, spec, segment.events, spikes, words)
+        if text := difference(played, segment, used):
             return text
-        idle = model.run({"read_address": [0, 0, 0]})["read_data"]
-        if int(idle[-1]) != int(played.classes[-1]) << 1:
-            return f"{segment.name}: status {int(idle[-1])}, expected idle and class {int(played.classes[-1])}"
+        reads, enable = _status_reads(spec)
+        for place, word in enumerate(model.run({"read_address": reads, "read_enable": enable})["read_data"][2:]):
+            if int(word) != int(played.classes[-1]) << 1:
+                return f"{segment.name}: status {int(word)} in read {place}, expected class {int(played.classes[-1])}"
         for name, got, want in zip(
             ("stored", "working"), read_weights(model, network), (segment.stored, segment.working), strict=True
         ):
-            # a frozen sample, and one that keeps its weights, do without the working ones
-            if name == "working" and not segment.plastic:
-                continue
             if (got != want).any():
                 place = int(np.argmax(got != want))
                 return f"{segment.name}: {name} weight of synapse {place}: expected {want[place]}, got {got[place]}"
         if advance is not None:
             advance(len(segment.spikes))
     return ""
+
+
+def _reset(model: NativeModel, network: Network, weights: IntArray, rng: np.random.Generator) -> str:
+    """Reset, look at the outputs, load; what is wrong in words."""
+    after = model.run({"rst": [0, 1, 1, 0], "i_events__valid": 0})
+    for name, values in after.items():
+        if name != "i_events__ready" and int(values[-1]) != 0:
+            return f"after reset: {name} is {int(values[-1])}, expected 0"
+    load(model, _shuffled(network_writes(network, weights), rng))
+    return ""
+
+
+def _status_reads(spec: AstrocyteSpec) -> tuple[IntArray, IntArray]:
+    """Addresses and enables whose words are the status: any region without enable, and all but the weights with it."""
+    regions = np.arange(len(Region))
+    places = (regions << address_width(spec) - 3) + 1
+    others = regions != Region.WEIGHTS
+    reads = np.concatenate([places, places[others], [0, 0, 0]])
+    enable = np.concatenate([0 * places, np.ones(others.sum(), np.int64), [0, 0, 0]])
+    return reads, enable
+
+
+def _shuffled(writes: Writes, rng: np.random.Generator) -> Writes:
+    """The same words in another order."""
+    order = rng.permutation(len(writes.address))
+    return Writes(writes.address[order], writes.data[order])
+
+
+def _nowhere(spec: AstrocyteSpec, rng: np.random.Generator) -> Writes:
+    """Words for addresses that hold nothing: of no region, and of no setting."""
+    top = 1 << index_bits(spec)
+    last = len(Region)
+    places = np.concatenate([
+        address(spec, Region.SETTINGS, 0, np.unique(np.r_[2, 3, 4, 5, 8, 9, top - 2, top - 1])),
+        (last << address_width(spec) - 3) + np.arange(4),
+    ])  # fmt: skip
+    places = places[(places >= 2) & (places < 1 << address_width(spec))]
+    return Writes(places, rng.integers(0, 1 << 32, len(places)))
 
 
 def check_volume(
@@ -211,11 +354,12 @@ def check_volume(
     engine = Engine.NUMPY if spec.sources * spec.neurons <= 20_000 else Engine.NUMBA
     each = sum(_steps(spec, name) for name in MODES)
     samples = max(len(DENSITIES), -(-steps // each))
-    segments = make_segments(network, weights, rng, samples, engine)
+    small = engine is Engine.NUMPY
+    segments = make_segments(network, weights, rng, samples, engine, single=len(SINGLE) if small else 2)
     tally = Tally(advance)
     with AstrocyteBench(spec).model() as model:
         tally.first = play(network, weights, readout, segments, model, tally.add)
-    moved = int((segments[-1].stored != weights).sum())
+    moved = int((segments[len(MODES) - 1].stored != weights).sum())
     check = tally.check(
         f"{spec.name}: spikes, counts, scores, weights in all modes (seed {seed})", f"steps__spec:{spec.name}", "steps",
         steps,
@@ -234,7 +378,7 @@ def check_mutants(
     rng = np.random.default_rng(seed)
     network = draw(spec, seed)
     weights, readout = random_weights(network, rng), random_readout(spec, rng)
-    segments = make_segments(network, weights, rng, len(DENSITIES), Engine.NUMPY)
+    segments = make_segments(network, weights, rng, len(DENSITIES), Engine.NUMPY, single=300)
     result = mutation.run_campaign(
         to_rtlil(AstrocyteLiquid(spec=spec, boxes=False), spec.name), spec.name,
         lambda model: not play(network, weights, readout, segments, model), count=count, rng=rng, clock="clk",

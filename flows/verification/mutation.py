@@ -610,6 +610,8 @@ def run_campaign(
             return True
         if module_equivalent_from_reset(modules, mutant, root=stage_root(mutant)):
             return True
+        if module_equivalent(modules, mutant, root=top):
+            return True
         return mutant.port == "ARST_VALUE" and module_equivalent(modules, mutant, root=top, at_reset=True)
 
     def passes(number: int) -> bool:

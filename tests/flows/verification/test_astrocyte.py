@@ -63,6 +63,24 @@ def test_a_wrong_model_is_detected(bench: AstrocyteBench) -> None:
     assert len(segments) == len(MODES)
 
 
+def test_working_weights_that_no_sample_walks_stay() -> None:
+    """A sample that keeps its weights restores none: what the sample before left stays where nothing fires."""
+    spec, seed = random_spec(np.random.default_rng((2105, 0)), "RANDOM_0"), 2105
+    rng = np.random.default_rng(seed)
+    network = draw(spec, seed)
+    weights = random_weights(network, rng)
+    random_readout(spec, rng)  # as `check_volume` draws
+    segments = make_segments(network, weights, rng, 7, Engine.NUMPY)
+    before, last = segments[-2:]
+    place = np.flatnonzero(last.working != last.stored)
+    assert len(place) == 10
+    assert (last.working[place] == before.working[place]).all()
+    assert (last.stored[place] == before.stored[place]).all()
+    assert (last.working[71], last.stored[71]) == (1, 0)
+    check = check_volume(spec, seed, 400)
+    assert check.passed, check.detail
+
+
 def test_proofs() -> None:
     for prove in (prove_synapse, prove_neuron, prove_astrocyte):
         proof = prove(SPEC)
