@@ -112,7 +112,7 @@ def test_random_specs(number: int) -> None:
 @long
 @pytest.mark.timeout(1800)
 def test_mutants_are_killed() -> None:
-    """Below the gate of `liquidcal verify` (95 %): survivors lie in registers that are set again before they are used."""
+    """Below the gate of `liquidcal verify`, 95 %: survivors lie in registers that are set again before use."""
     check, result = check_mutants(SPEC, SEED, 60)
     assert result.kill_rate >= 0.85, check.detail
     assert len(result.mutants) >= 60
