@@ -1,18 +1,19 @@
-"""Specifications as TOML text, and by name: what the specs of both chips share."""
+"""Specifications as TOML text, and by name: what the specs of all chips share."""
 
 from __future__ import annotations
 
 import math
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from numbers import Real
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sim.messages import shown
 
-__all__ = ["check_integer", "check_name", "check_real", "load_preset", "parse_toml", "toml_value"]
+__all__ = ["check_fields", "check_integer", "check_name", "check_real", "load_preset", "parse_toml", "toml_value"]
 
 Spec = TypeVar("Spec")
 
@@ -107,6 +108,20 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise ValueError("not a TOML file: nested too deep") from None
     except ValueError as error:
         raise ValueError(f"not a TOML file: {shown(error, quoted=False)}") from None
+
+
+def check_fields(table: Iterable[str], kind: type[Any], prefix: str = "") -> None:
+    """The names in a table are fields of a dataclass; `prefix` stands before those that are none.
+
+    Raises
+    ------
+    ValueError
+        If some are not.
+    """
+    known = {field.name for field in fields(kind)}
+    if unknown := sorted(set(table) - known):
+        names = shown(", ".join(prefix + name for name in unknown), quoted=False)
+        raise ValueError(f"unknown fields {names}; expected {', '.join(sorted(known))}")
 
 
 def toml_value(value: object) -> str:

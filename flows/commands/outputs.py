@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["output_file", "output_folder"]
+__all__ = ["free_file", "output_file", "output_folder"]
 
 
 def output_file(path: Path, inputs: Iterable[Path | str | None] = ()) -> Path:
@@ -50,6 +50,19 @@ def output_folder(path: Path) -> Path:
     while not os.path.lexists(there):
         there = there.parent
     _writable(there if there != path.absolute() else path, "" if there == path.absolute() else f"{path}: ")
+    return path
+
+
+def free_file(path: Path, overwrite: bool) -> Path:
+    """A result file that is not there yet, or may be replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If it is there, and may not.
+    """
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} is there already: --overwrite replaces it, or name another folder (--out)")
     return path
 
 

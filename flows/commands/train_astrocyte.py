@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson
-from flows.commands.outputs import output_folder
+from flows.commands.outputs import free_file, output_folder
 from flows.common.journal import Journal
 
 
@@ -38,9 +38,7 @@ def astrocyte_liquid(
     from sim.astrocyte_liquid.spec import load_spec
 
     spec = load_spec(preset)
-    path = out / f"{spec.name}.npz"
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} is there already: --overwrite replaces it, or name another folder (--out)")
+    path = free_file(out / f"{spec.name}.npz", overwrite)
     training = LiquidTraining(
         seed=seed, snapshots=snapshots, training=images, validation=max(1, images // 5), plastic=plastic
     )

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import AsJson
-from flows.commands.outputs import output_folder
+from flows.commands.outputs import free_file, output_folder
 from flows.common.journal import Journal
 from sim.files import replacing
 
@@ -24,13 +24,6 @@ EventFolder = Annotated[Path | None, typer.Option(help="Folder of recordings nam
 Labels = Annotated[Path | None, typer.Option(help="Label file, lines 'index label'.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of macros, initial weights, and the parting of the data.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a model that --out holds.")]
-
-
-def _free(path: Path, overwrite: bool) -> Path:
-    """The path, if there is no file yet or it may be replaced."""
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} is there already: --overwrite replaces it, or name another folder (--out)")
-    return path
 
 
 def _write_card(path: Path, text: str) -> None:
@@ -65,7 +58,7 @@ def association(
 
     spec = load_association(preset)
     stem = spec.name.lower()
-    path = _free(out / f"{stem}.npz", overwrite)
+    path = free_file(out / f"{stem}.npz", overwrite)
     journal = Journal()
     trained = train_association(
         AssociationTraining(
@@ -107,7 +100,7 @@ def lsm_crossbar(
 
     spec = load_spec(preset)
     stem = spec.name.lower()
-    path = _free(out / f"{stem}.npz", overwrite)
+    path = free_file(out / f"{stem}.npz", overwrite)
     trained = train_on_recordings(
         RecordingsTraining(spec=spec, seed=seed, clips=clips, events=events, labels=labels), Journal()
     )

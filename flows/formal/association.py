@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from flows.formal.claim import Claim, cut
-from flows.formal.solver import Proof, prove_always, prove_reset
+from flows.formal.solver import Proof, prove_always, prove_reset, run_proofs
 from hw.common.export import to_rtlil
 from hw.lsm_crossbar.association import Association
 from hw.lsm_crossbar.match import HammingMatch, MatchLane
@@ -105,11 +105,7 @@ def prove_association(
     spec: AssociationSpec, *, timeout_s: float = 120.0, advance: Callable[[int], None] | None = None
 ) -> Iterator[Proof]:
     """All proofs of the chip's own stages; those of its crossbars are in `flows.formal.crossbar`."""
-    for step in _steps(spec, timeout_s):
-        proof = step()
-        if advance is not None:
-            advance(1)
-        yield proof
+    return run_proofs(_steps(spec, timeout_s), advance)
 
 
 def proof_count(spec: AssociationSpec) -> int:

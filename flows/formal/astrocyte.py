@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from flows.formal.solver import Proof, prove_claims, prove_reset
+from flows.formal.solver import Proof, prove_claims, prove_reset, run_proofs
 from flows.formal.state import CutState, cut_state
 from hw.astrocyte_liquid.astrocyte import Astrocyte
 from hw.astrocyte_liquid.astrocyte_liquid import AstrocyteLiquid
@@ -188,11 +188,7 @@ def prove_liquid(
     spec: AstrocyteSpec, *, timeout_s: float = 300.0, advance: Callable[[int], None] | None = None
 ) -> Iterator[Proof]:
     """All proofs for a spec, in the order of the data path."""
-    for step in _steps(spec, timeout_s):
-        proof = step()
-        if advance is not None:
-            advance(1)
-        yield proof
+    return run_proofs(_steps(spec, timeout_s), advance)
 
 
 def proof_count(spec: AstrocyteSpec) -> int:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from flows.formal.claim import Claim, cut, state_pins
-from flows.formal.solver import Proof, prove_always, prove_reset
+from flows.formal.solver import Proof, prove_always, prove_reset, run_proofs
 from hw.common.export import to_rtlil
 from hw.common.readout import ReadoutLane
 from hw.lsm_crossbar.counter import CounterLane
@@ -291,11 +291,7 @@ def prove_crossbar(
     spec: CrossbarSpec, *, timeout_s: float = 120.0, advance: Callable[[int], None] | None = None
 ) -> Iterator[Proof]:
     """All proofs for a spec, in the order of the data path."""
-    for step in _steps(spec, timeout_s):
-        proof = step()
-        if advance is not None:
-            advance(1)
-        yield proof
+    return run_proofs(_steps(spec, timeout_s), advance)
 
 
 def proof_count(spec: CrossbarSpec) -> int:

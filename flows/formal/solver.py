@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -26,6 +26,7 @@ __all__ = [
     "prove_equal",
     "prove_module",
     "prove_reset",
+    "run_proofs",
 ]
 
 Port = tuple[str, str, int]
@@ -187,6 +188,15 @@ def _prove(
         name=name, statement=statement, status=status, input_bits=sum(int(high or 0) + 1 for high in inputs),
         wall_s=time.monotonic() - start, counterexample=example,
     )  # fmt: skip
+
+
+def run_proofs(steps: Iterable[Callable[[], Proof]], advance: Callable[[int], None] | None = None) -> Iterator[Proof]:
+    """Run proofs one after the other; `advance` is called with 1 after each."""
+    for step in steps:
+        proof = step()
+        if advance is not None:
+            advance(1)
+        yield proof
 
 
 def prove_reset(rtlil: str, timeout_s: float = 300.0) -> Proof:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from flows.simulation.native import ROWS_PER_CALL, NativeModel, Words, WritePort, build_native
+from flows.simulation.encoder import REGISTER_PORT
+from flows.simulation.native import ROWS_PER_CALL, NativeModel, Words, build_native
 from sim.hgcal_encoder.concentrator_spec import AlgorithmNumber, ConcentratorSpec
 from sim.hgcal_encoder.configuration.concentrator_registers import concentrator_writes
 from sim.hgcal_encoder.spec import ERX_WORDS, ETX_WORDS
@@ -18,10 +19,6 @@ __all__ = [
     "ConcentratorBench", "ConcentratorVerilog", "concentrator_latencies", "concentrator_verilog",
     "simulate_concentrator", "stream",
 ]  # fmt: skip
-
-_REGISTER_PORT = WritePort(
-    instance="registers", enable="write_enable", ports=("write_address", "write_data", "write_enable")
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +73,7 @@ class ConcentratorBench:
     def __init__(self, design: ConcentratorVerilog, timeout_s: float = 1800.0) -> None:
         self.design = design
         self.library, self.ports = build_native(
-            design.verilog, design.top, clock="clk", write=_REGISTER_PORT, timeout_s=timeout_s
+            design.verilog, design.top, clock="clk", write=REGISTER_PORT, timeout_s=timeout_s
         )
 
     def model(self, seed: int = 1) -> NativeModel:

@@ -15,12 +15,11 @@ combra-lab/NALSM. docs/chips/astrocyte_liquid.md lists where the two differ and 
 from __future__ import annotations
 
 import math
-import tomllib
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
 
 from sim.messages import shown
-from sim.spec_file import check_integer, check_name, check_real, load_preset, toml_value
+from sim.spec_file import check_fields, check_integer, check_name, check_real, load_preset, parse_toml, toml_value
 
 __all__ = [
     "CURRENT_DECAY",
@@ -398,15 +397,8 @@ class AstrocyteSpec:
         ValueError
             If the text is not TOML, or a field is missing, unknown or illegal.
         """
-        try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"not a TOML file: {error}") from None
-        known = {f.name for f in fields(cls)}
-        if unknown := sorted(set(table) - known):
-            raise ValueError(
-                f"unknown fields {shown(', '.join(unknown), quoted=False)}; expected {', '.join(sorted(known))}"
-            )
+        table = parse_toml(text)
+        check_fields(table, cls)
         try:
             return cls(**table)
         except TypeError as error:

@@ -34,7 +34,6 @@ What no public source decides, and is decided here:
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from functools import cached_property, partial
@@ -43,7 +42,7 @@ from typing import Any
 from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH, ETX_WORDS, EncoderSpec, WordOrder
 from sim.hgcal_encoder.spec import PRESETS as NETWORKS
 from sim.messages import shown
-from sim.spec_file import check_integer, check_name, load_preset, toml_value
+from sim.spec_file import check_fields, check_integer, check_name, load_preset, parse_toml, toml_value
 
 __all__ = [
     "BUFFER_ROW",
@@ -218,14 +217,8 @@ class ConcentratorSpec:
         ValueError
             If the text is not TOML, or a field is missing, unknown or illegal.
         """
-        try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"not a TOML file: {error}") from None
-        known = {f.name for f in fields(cls)}
-        if unknown := sorted(set(table) - known):
-            names = shown(", ".join(unknown), quoted=False)
-            raise ValueError(f"unknown fields {names}; expected {', '.join(sorted(known))}")
+        table = parse_toml(text)
+        check_fields(table, cls)
         values: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in table.items()}
         try:
             return cls(**values)

@@ -10,7 +10,7 @@ from sim.fixed_point import FixedPoint, Overflow, Rounding
 from sim.messages import shown
 from sim.network.nodes import Convolution, Dense, Node, Store, Wire
 from sim.network.spec import INPUT, NetworkSpec
-from sim.spec_file import check_integer, check_name, load_preset, parse_toml, toml_value
+from sim.spec_file import check_fields, check_integer, check_name, load_preset, parse_toml, toml_value
 
 ERX_WORDS = 12
 """Input words per bunch crossing (one per eRx link)."""
@@ -340,10 +340,7 @@ class EncoderSpec:
             If the text is not TOML, or a field is missing, unknown or illegal.
         """
         table = parse_toml(text)
-        known = {f.name for f in fields(cls)}
-        if unknown := sorted(set(table) - known):
-            names = shown(", ".join(unknown), quoted=False)
-            raise ValueError(f"unknown fields {names}; expected {', '.join(sorted(known))}")
+        check_fields(table, cls)
         for key, value in table.items():
             if isinstance(value, dict):
                 try:

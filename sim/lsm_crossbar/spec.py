@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from sim.messages import shown
-from sim.spec_file import check_integer, check_name, check_real, load_preset, parse_toml, toml_value
+from sim.spec_file import check_fields, check_integer, check_name, check_real, load_preset, parse_toml, toml_value
 
 NOISE_STATE_WIDTH = 31
 """Bits of one read-noise generator (see `sim.lsm_crossbar.noise`)."""
@@ -543,25 +543,16 @@ class CrossbarSpec:
     @classmethod
     def from_table(cls, table: dict[str, Any]) -> CrossbarSpec:
         """The spec in a table of a TOML file; errors as in `from_toml`."""
-        _known(table, cls, "")
+        check_fields(table, cls)
         device = table.get("device", {})
         if not isinstance(device, dict):
             raise ValueError(f"device: expected a table [device], got {shown(device)}")
-        _known(device, DeviceParameters, "device.")
+        check_fields(device, DeviceParameters, "device.")
         device = {key: None if value == "none" else value for key, value in device.items()}
         try:
             return cls(**(table | {"device": DeviceParameters(**device)}))
         except TypeError as error:
             raise ValueError(f"not a crossbar spec: {shown(error, quoted=False)}") from None
-
-
-def _known(table: dict[str, Any], kind: type, prefix: str) -> None:
-    known = {f.name for f in fields(kind)}
-    if unknown := sorted(set(table) - known):
-        raise ValueError(
-            f"unknown fields {shown(', '.join(prefix + u for u in unknown), quoted=False)}; "
-            f"expected {', '.join(sorted(known))}"
-        )
 
 
 N_MNIST = CrossbarSpec(

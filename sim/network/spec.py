@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property, partial
@@ -13,7 +12,7 @@ from typing import Any
 from sim.fixed_point import FixedPoint, Overflow, Rounding
 from sim.messages import shown
 from sim.network.nodes import KINDS, Dense, Node, Store, Tensor, WeightedSum, exact_accumulator
-from sim.spec_file import check_integer, check_name, check_real, load_preset, toml_value
+from sim.spec_file import check_integer, check_name, check_real, load_preset, parse_toml, toml_value
 
 __all__ = ["INPUT", "JET_TAGGER", "NetworkSpec", "PRESETS", "SMART_PIXEL", "load_spec"]
 
@@ -158,10 +157,7 @@ class NetworkSpec:
         ValueError
             If the text is not TOML, or a field is missing, unknown or illegal; the message names the node.
         """
-        try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"not a TOML file: {error}") from None
+        table = parse_toml(text)
         if not isinstance(nodes := table.get("nodes"), dict):
             raise ValueError(f"nodes: expected a table for each node, got {shown(nodes)}")
         table["nodes"] = {name: _node(name, entries) for name, entries in nodes.items()}

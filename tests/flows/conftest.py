@@ -1,9 +1,19 @@
-"""Cell libraries for tests of the flow."""
+"""Cell libraries and journals for tests of the flow."""
 
+import io
+
+from rich.console import Console
+
+from flows.common.journal import Journal
 from flows.library.catalogue import cell_library
 from flows.library.liberty_file import LibraryMissingError
 from flows.library.library import CellLibrary
 from tests.conftest import need
+
+
+def quiet() -> Journal:
+    """A journal that shows nothing."""
+    return Journal(console=Console(file=io.StringIO()))
 
 
 def library_or_skip(name: str) -> CellLibrary:

@@ -10,7 +10,6 @@ counts. The stages that follow are this chip's own:
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import partial
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from sim.lsm_crossbar.spec import N_MNIST, SPOKEN_DIGITS, CrossbarSpec
 from sim.messages import shown
-from sim.spec_file import check_integer, check_name, load_preset, toml_value
+from sim.spec_file import check_fields, check_integer, check_name, load_preset, parse_toml, toml_value
 
 __all__ = ["DIGITS_8BIT", "DIGITS_BINARY", "MODALITIES", "PRESETS", "Activation", "AssociationSpec", "load_association"]
 
@@ -208,15 +207,8 @@ class AssociationSpec:
         ValueError
             If the text is not TOML, or a field is missing, unknown or illegal.
         """
-        try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"not a TOML file: {error}") from None
-        known = {f.name for f in fields(cls)}
-        if unknown := sorted(set(table) - known):
-            raise ValueError(
-                f"unknown fields {shown(', '.join(unknown), quoted=False)}; expected {', '.join(sorted(known))}"
-            )
+        table = parse_toml(text)
+        check_fields(table, cls)
         for modality in MODALITIES:
             if not isinstance(table.get(modality), dict):
                 raise ValueError(f"{modality}: expected a table [{modality}], got {shown(table.get(modality))}")

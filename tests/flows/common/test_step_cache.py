@@ -1,20 +1,15 @@
 """Steps that are kept: while inputs and results are the same, and every check passed; else they run again."""
 
 import hashlib
-import io
 import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from flows.common.content_cache import content_key
 from flows.common.journal import Check, Journal
 from flows.common.step_cache import StepCache, file_hash
-
-
-def quiet() -> Journal:
-    return Journal(console=Console(file=io.StringIO()))
+from tests.flows.conftest import quiet
 
 
 class Steps:

@@ -14,10 +14,9 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
-from rich.console import Console
 
 from flows.common.folder import fresh_folder
-from flows.common.journal import Check, Journal
+from flows.common.journal import Check
 from flows.common.metrics import Metric, quantity, write_metrics
 from flows.designs.catalogue import design
 from flows.estimates.carbon import die_carbon
@@ -29,6 +28,7 @@ from flows.steps.sweep import Row, write_rows
 from sim.hgcal_encoder.detector.geometry import module_geometry
 from sim.hgcal_encoder.spec import ECON_T, PRESETS
 from sim.lsm_crossbar.spec import N_MNIST
+from tests.flows.conftest import quiet
 
 
 def shapes(svg: str, kind: str) -> list[ElementTree.Element]:
@@ -68,10 +68,6 @@ def test_frame_picture_shows_the_bits_by_field() -> None:
     assert bits == "".join(f"{word:032b}" for word in frame)
     fields = [r.attrib["class"] for r in shapes(svg, "rect")]
     assert [fields.count(name) for name in ("counter", "sum", "pad", "latent")] == [5, 9, 2, 48]
-
-
-def quiet() -> Journal:
-    return Journal(console=Console(file=io.StringIO()))
 
 
 def test_journal_does_not_pass_on_nothing() -> None:

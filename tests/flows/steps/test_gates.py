@@ -1,6 +1,5 @@
 """Every gate refuses a result just below it and accepts the next one: thresholds are written out here, not read."""
 
-import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from flows.campaign.campaign import Job
 from flows.common.journal import Check, Journal
@@ -25,11 +23,8 @@ from flows.verification.result import VerificationReport, mutation_check, proof_
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from tests.flows.command_line import program
+from tests.flows.conftest import quiet
 from tests.specs import SMALL
-
-
-def quiet() -> Journal:
-    return Journal(console=Console(file=io.StringIO()))
 
 
 def metric(name: str, value: float, unit: str = "") -> Metric:

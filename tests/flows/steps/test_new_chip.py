@@ -14,8 +14,7 @@ from flows.report.write import write_report
 from flows.steps.chain import chain, flow_options, run_chain
 from flows.steps.power import POWER
 from flows.steps.sweep import Axis, measures, points
-from tests.flows.common.test_step_cache import quiet
-from tests.flows.conftest import library_or_skip, need
+from tests.flows.conftest import library_or_skip, need, quiet
 from tests.flows.steps.adder import AdderDesign, AdderSpec
 
 

@@ -19,7 +19,7 @@ from flows.verification.network import check_mutants, check_volume
 from sim.fixed_point import FixedPoint
 from sim.network.example_specs import campaign_spec, every_kind
 from sim.network.weights import NetworkWeights
-from tests.flows.common.test_step_cache import quiet
+from tests.flows.conftest import quiet
 
 
 @pytest.mark.parametrize("signed", [True, False])
