@@ -102,10 +102,11 @@ def finish(journal: Journal, result: dict[str, Any], as_json: bool) -> None:
 def print_times(journal: Journal) -> None:
     """Where the time went, step by step; results that were kept count with the time of their own run."""
     total = sum(step.seconds for step in journal.steps)
-    table = Table("where the time went", "seconds", "share", "peak MB", "", title_justify="left")
+    table = Table("where the time went", "seconds", "share", "CPU s", "peak MB", "", title_justify="left")
     for step in journal.steps:
         memory = "" if step.peak_mb is None else f"{step.peak_mb:,.0f}"
+        processor = "" if step.cpu_s is None else f"{step.cpu_s:.1f}"
         share = f"{100 * step.seconds / total:.0f} %" if total else ""
-        table.add_row(step.name, f"{step.seconds:.1f}", share, memory, "kept" if step.kept else "")
-    table.add_row("total", f"{total:.1f}", "", "", "")
+        table.add_row(step.name, f"{step.seconds:.1f}", share, processor, memory, "kept" if step.kept else "")
+    table.add_row("total", f"{total:.1f}", "", "", "", "")
     print_table(table, journal.console)

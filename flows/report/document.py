@@ -285,22 +285,23 @@ def _times(steps: Sequence[Mapping[str, Any]]) -> Section:
     """Time and memory of every step of the journals."""
     rows = []
     for step in steps:
-        peak = step.get("peak_mb")
+        processor, peak = step.get("cpu_s"), step.get("peak_mb")
         kept = step.get("kept", "")
         rows.append(
             [
                 step["name"],
                 f"{step['seconds']:.1f}",
+                "" if processor is None else f"{processor:,.1f}",
                 "" if peak is None else f"{peak:,.0f}",
                 f"kept, {kept}" * bool(kept),
             ]
         )
-    rows.append(["together", f"{sum(step['seconds'] for step in steps):,.1f}", "", ""])
+    rows.append(["together", f"{sum(step['seconds'] for step in steps):,.1f}", "", "", ""])
     return Section(
         title="Time and memory of the flow",
-        tables=(table(["step", ">seconds", ">peak memory, MB", ""], rows),),
+        tables=(table(["step", ">seconds", ">processor, s", ">peak memory, MB", ""], rows),),
         notes=(
-            "Wall clock on this machine; memory of the program and its children together, sampled.",
+            "Wall clock on this machine; processor time and memory of the program and its children together.",
             "Kept: inputs had not changed; time and memory are those of the run that made the result.",
         ),
     )
