@@ -43,7 +43,7 @@ def main() -> None:
             metrics.append(
                 record(
                     f"flow__{quantity}__case:{case}", step[key], unit,
-                    f"{step['name']}; wall clock, processor time and largest memory, children included; {options.machine}",
+                    f"{step['name']}; wall clock, processor time and largest memory with children; {options.machine}",
                     command=f"liquidcal flow {options.design} {options.flags}".strip(),
                 )
             )  # fmt: skip
