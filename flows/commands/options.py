@@ -105,8 +105,8 @@ def print_times(journal: Journal) -> None:
     table = Table("where the time went", "seconds", "share", "CPU s", "peak MB", "", title_justify="left")
     for step in journal.steps:
         memory = "" if step.peak_mb is None else f"{step.peak_mb:,.0f}"
-        processor = "" if step.cpu_s is None else f"{step.cpu_s:.1f}"
+        cpu = "" if step.cpu_s is None else f"{step.cpu_s:.1f}"
         share = f"{100 * step.seconds / total:.0f} %" if total else ""
-        table.add_row(step.name, f"{step.seconds:.1f}", share, processor, memory, "kept" if step.kept else "")
-    table.add_row("total", f"{total:.1f}", "", "", "", "")
+        table.add_row(step.name, f"{step.seconds:.1f}", share, cpu, memory, "kept" if step.kept else "")
+    table.add_row("total", f"{total:.1f}", "", f"{sum(step.cpu_s or 0.0 for step in journal.steps):.1f}", "", "")
     print_table(table, journal.console)
