@@ -254,8 +254,9 @@ def _hdf5(path: Path, read: Callable[[Any], SpokenSpikes]) -> SpokenSpikes:
     try:
         with h5py.File(path) as file:
             return read(file)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from None
+    except (ValueError, OSError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        # what the library raises for a damaged file, too
+        raise ValueError(f"{path}: {shown(error, quoted=False)}") from None
 
 
 # ------------------------------------------------------------------------------------------------------ synthesised
