@@ -32,7 +32,7 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CodeType, TracebackType
 from typing import Any, NoReturn, Self
@@ -51,6 +51,7 @@ EQUIVALENTS = Path(__file__).with_name("mutation_equivalents.toml")
 RESULT = RESULTS / "mutation_python.json"
 Line = tuple[str, int]
 """Module and number."""
+Name = tuple[str, str, str, str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +124,11 @@ GROUPS = {
     "numbers": Group(
         title="number formats, floating-point codes",
         modules=("sim/fixed_point.py", "sim/hgcal_encoder/float_code.py"),
-        tests=("tests/sim/test_fixed_point.py", "tests/sim/hgcal_encoder/test_encoder.py"),
+        tests=(
+            "tests/sim/test_fixed_point.py",
+            "tests/sim/hgcal_encoder/test_encoder.py",
+            "tests/sim/hgcal_encoder/algorithms/test_algorithms.py",
+        ),
     ),
     "formatter": Group(
         title="frame and output buffer of the encoder",
@@ -156,6 +161,8 @@ class Mutant:
         The text there before and after.
     text : str
         First of the changed lines, without space around it.
+    place : int
+        Which of the equal changes of that line, from 1.
     """
 
     module: str
@@ -166,11 +173,12 @@ class Mutant:
     was: str
     now: str
     text: str
+    place: int = 1
 
     @property
-    def name(self) -> tuple[str, str, str, str]:
-        """What stays when lines above it move: module, line, text before and after."""
-        return self.module, self.text, " ".join(self.was.split()), " ".join(self.now.split())
+    def name(self) -> Name:
+        """What stays when lines above it move: module, line, text before and after, place."""
+        return self.module, self.text, " ".join(self.was.split()), " ".join(self.now.split()), self.place
 
     def apply(self, source: bytes) -> bytes:
         """The mutated file."""
@@ -327,10 +335,15 @@ def find_mutants(module: str, source: bytes) -> list[Mutant]:
     """
     finder = _Finder(module, source)
     finder.visit(ast.parse(source))
-    return sorted(finder.found, key=lambda mutant: (mutant.start, mutant.end, mutant.now))
+    seen: Counter[tuple[int, str, str]] = Counter()
+    numbered = []
+    for mutant in sorted(finder.found, key=lambda mutant: (mutant.start, mutant.end, mutant.now)):
+        seen[change := (mutant.line, mutant.was, mutant.now)] += 1
+        numbered.append(replace(mutant, place=seen[change]))
+    return numbered
 
 
-def equivalents(path: Path = EQUIVALENTS) -> dict[tuple[str, str, str, str], str]:
+def equivalents(path: Path = EQUIVALENTS) -> dict[Name, str]:
     """Why they compute the same, by `Mutant.name`.
 
     Raises
@@ -338,11 +351,11 @@ def equivalents(path: Path = EQUIVALENTS) -> dict[tuple[str, str, str, str], str
     ValueError
         If one has no reason.
     """
-    table: dict[tuple[str, str, str, str], str] = {}
+    table: dict[Name, str] = {}
     for row in tomllib.loads(path.read_text()).get("equivalent", []):
         if len(row["reason"].split()) < 3:
             raise ValueError(f"{path}: {row['module']}: {row['was']}: expected a reason, got {row['reason']!r}")
-        table[row["module"], row["line"], row["was"], row["now"]] = row["reason"]
+        table[row["module"], row["line"], row["was"], row["now"], row.get("place", 1)] = row["reason"]
     return table
 
 
@@ -640,7 +653,8 @@ def _campaign(name: str, folder: Path, sample: int, seed: int) -> list[Metric]:
                     counts["killed"] += 1
                 else:
                     counts["survived"] += 1
-                    print(f"{module}:{mutant.line}: {mutant.kind}: {mutant.was}  ->  {mutant.now}", flush=True)
+                    where = f"{module}:{mutant.line}" + (f" ({mutant.place})" if mutant.place > 1 else "")
+                    print(f"{where}: {mutant.kind}: {mutant.was}  ->  {mutant.now}", flush=True)
     decided = counts["killed"] + counts["survived"]
     score = 100 * counts["killed"] / decided if decided else 0.0
     print(f"{name}: {dict(counts)} of {there}: {score:.1f} %", flush=True)

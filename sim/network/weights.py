@@ -135,7 +135,8 @@ class NetworkWeights:
         try:
             arrays = dict(read_npz(path))
         except ValueError as error:
-            raise ValueError(f"{error}; expected weights of a network (.npz)") from None
+            cause = str(error).removeprefix(f"{path}: ")
+            raise ValueError(f"{path}: expected weights of a network (.npz): {cause}") from None
         if "spec" not in arrays or arrays["spec"].dtype.kind != "U" or arrays["spec"].ndim:
             raise ValueError(f"{path}: expected weights of a network (.npz): no text called spec")
         try:

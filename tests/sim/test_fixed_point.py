@@ -93,6 +93,16 @@ def test_saturating_formats_clip_values_beyond_int64() -> None:
     assert form.encode([1e300, -1e300]).tolist() == [127, -128]
 
 
+def test_wrapping_formats_take_values_below_2_to_the_62() -> None:
+    """Beyond, a float64 and an int64 no longer agree for certain."""
+    form = FixedPoint(width=8, fraction=1, signed=True)
+    assert form.lsb == 0.5
+    largest = math.nextafter(2.0**61, 0)
+    assert form.encode([largest, -largest]).tolist() == [exact_store(Fraction(v), form) for v in (largest, -largest)]
+    with pytest.raises(ValueError, match=r"at index \(1,\) is too large"):
+        form.encode([1.0, 2.0**61])
+
+
 def test_rejects_what_no_code_can_mean() -> None:
     form = FixedPoint(width=8, fraction=7, signed=False)
     with pytest.raises(ValueError, match=r"finite values, got nan at index \(1,\)"):
