@@ -2,8 +2,8 @@
 
 They belong to others and are not part of liquidcal: `scripts/data.toml` has their repositories, hashes and licences.
 Each is fetched at its commit, cut to the rows that tests use, and kept only if its hash is the one written there.
-Sets that no such address is known of are named with the place of their publication; those that were put below DIR by hand
-are compared with their hashes as well. Afterwards ``LIQUIDCAL_DATA=DIR make test`` checks what it skipped before.
+Sets that no such address is known of are named with the place of their publication; what was put below DIR by hand
+is compared with its hash as well. Afterwards ``LIQUIDCAL_DATA=DIR make test`` checks what it skipped before.
 """
 
 from __future__ import annotations
