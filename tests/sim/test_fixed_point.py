@@ -115,6 +115,18 @@ def test_rejects_what_no_code_can_mean() -> None:
         form.fit([0.5])
     with pytest.raises(ValueError, match="1 to 62 bits, got 0"):
         FixedPoint(width=0, fraction=0, signed=False)
+    for field, value, message in (
+        ("width", 63, "1 to 62 bits, got 63"), ("width", 8.0, "width of a number format must be a whole number"),
+        ("width", True, "width of a number format must be a whole number"), ("fraction", 0.5, "a whole number of bits"),
+        ("fraction", 1001, "at most 1000 bits"), ("fraction", -1001, "at most 1000 bits"),
+        ("signed", 1, "true or false"),
+        ("fraction", 10**400, "an integer of 1329 bits"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            FixedPoint(**{"width": 8, "fraction": 0, "signed": True} | {field: value})  # type: ignore[arg-type]
+    for fraction in (-1000, np.int64(1000)):
+        wide = FixedPoint(width=62, fraction=fraction, signed=np.True_)  # type: ignore[arg-type]
+        assert wide.lsb == 2.0 ** -int(fraction)
     with pytest.raises(ValueError, match="1 bit has no symmetric range"):
         FixedPoint(width=1, fraction=0, signed=True, overflow=Overflow.SAT_SYM)
     with pytest.raises(ValueError, match="too large to wrap"):

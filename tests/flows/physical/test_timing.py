@@ -109,6 +109,8 @@ def test_paths_in_the_designers_terms(design: tuple[Netlist, PowerLibrary]) -> N
     assert sum(step.delay_ns for step in worst.steps) == pytest.approx(worst.delay_ns, abs=2e-4)
     assert worst.cells in (3, 4)
     assert "stage" in str(worst)
+    # ports by the designer's names, bits of a bus by their numbers
+    assert {path.start for path in report.paths if path.start_stage == "port"} == {"x[0]", "x[1]", "load"}
     # all ends have a slack: four registers and the port
     assert len(report.endpoint_slacks_ns) == 5
     assert report.endpoint_slacks_ns.min() == pytest.approx(report.setup_slack_ns, abs=2e-4)
