@@ -320,7 +320,7 @@ def folder_metrics(folder: Path) -> tuple[Metric, ...]:
 def _origins(metrics: Sequence[Metric]) -> Section:
     shown = [metric for metric in metrics if "__module:" not in metric.name]
     rows = [
-        [m.label, format_number(m.value), m.unit, f"{m.tool} {m.tool_version}", m.method, m.command, m.date]
+        [m.label, format_number(m.value), shown_unit(m.unit), f"{m.tool} {m.tool_version}", m.method, m.command, m.date]
         for m in shown
     ]
     libraries = sorted({(m.library, m.library_sha256) for m in metrics if m.library})
@@ -329,6 +329,12 @@ def _origins(metrics: Sequence[Metric]) -> Section:
         tables=(table(["figure", ">value", "unit", "tool", "method", "command", "date"], rows),),
         notes=tuple(f"Library {name}, SHA-256 {digest}." for name, digest in libraries),
     )
+
+
+def shown_unit(unit: str) -> str:
+    """A unit as it is printed: micro as its letter, powers raised."""
+    micro = f"µ{unit[1:]}" if unit[:2] in ("um", "uW", "uS", "us", "uA") else unit
+    return micro.replace("m2", "m²")
 
 
 def format_number(value: float | str) -> str:

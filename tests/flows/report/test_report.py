@@ -287,11 +287,19 @@ def test_reports_are_compared_figure_by_figure(tmp_path: Path) -> None:
     for name, area in (("a", 3.0), ("b", 2.0)):
         (tmp_path / name / "synthesis2").mkdir(parents=True)
         crossbar_results(tmp_path / name)
-        figures = [metric("design__instance__area", area), metric(f"only__{name}", 1.0)]
+        figures = [
+            metric("design__instance__area", area), metric(f"only__{name}", 1.0), metric("flow__runtime__total", area),
+        ]  # fmt: skip
         write_metrics(tmp_path / name / "synthesis2" / "metrics.json", figures)
     page = write_report(tmp_path / "a", design(N_MNIST), against=tmp_path / "b").read_text()
-    assert "1.500" in page
     assert "only__b" not in page
+    sections = json.loads((tmp_path / "a" / "report.json").read_text())["sections"]
+    # what is asked for comes first, in words; what the machine took comes last
+    assert [row[0] for row in sections[0]["tables"][0]["rows"]] == ["area"]
+    assert sections[0]["title"] == f"Against {tmp_path / 'b'}"
+    assert sections[0]["tables"][0]["rows"][0][1:] == ["3", "2", "µm²", "1.500"]
+    assert sections[-1]["title"].startswith("Run times against")
+    assert [row[0] for row in sections[-1]["tables"][0]["rows"]] == ["run time"]
     (tmp_path / "c").mkdir()
     with pytest.raises(FileNotFoundError, match="holds no metrics"):
         write_report(tmp_path / "a", design(N_MNIST), against=tmp_path / "c")
