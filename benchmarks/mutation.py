@@ -31,7 +31,7 @@ import tempfile
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CodeType, TracebackType
@@ -575,12 +575,35 @@ class _Reached:
             raise SystemExit(f"{', '.join(found['failed'] or group.tests)}: fails without any mutant")
         return cls(**{name: found[name] for name in ("lines", "at_import", "seconds", "modules")})
 
-    def tests(self, module: str, first: int, last: int) -> list[str]:
+    def tests(self, module: str, lines: Iterable[int]) -> list[str]:
         """Tests that reach one of these lines, quick ones first."""
-        wanted = {(module, line) for line in range(first, last + 1)}
+        wanted = {(module, line) for line in lines}
         everywhere = bool(wanted & self.at_import)
         tests = [test for test, lines in self.lines.items() if everywhere or wanted & lines]
         return sorted(tests, key=lambda test: float(self.seconds.get(test, 0.0)))
+
+
+def _seen_by(source: bytes, first: int, last: int) -> set[int]:
+    """Lines whose run says that these are reached: of a compiled function, which no interpreter runs, its callers'."""
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+    compiled = {f.name: f for f in functions if any("njit" in ast.unparse(d) for d in f.decorator_list)}
+
+    def lines(function: ast.FunctionDef, on_the_way: tuple[str, ...]) -> set[int]:
+        assert function.end_lineno is not None
+        if function.name not in compiled:
+            return set(range(function.body[0].lineno, function.end_lineno + 1))
+        return {
+            line
+            for other in functions
+            if other.name not in on_the_way
+            and any(isinstance(node, ast.Name) and node.id == function.name for node in ast.walk(other))
+            for line in lines(other, (*on_the_way, function.name, other.name))
+        }
+
+    for function in compiled.values():
+        if function.lineno <= first <= (function.end_lineno or 0):
+            return lines(function, (function.name,))
+    return set(range(first, last + 1))
 
 
 class _Target:
@@ -596,7 +619,8 @@ class _Target:
         """Whether a test fails on the mutant, or runs on for ever."""
         last = mutant.line + self.source[mutant.start : mutant.end].count(b"\n")
         # of a statement of several lines only some are reached
-        tests = reached.tests(mutant.module, mutant.line, last) or reached.tests(mutant.module, mutant.line - 3, last)
+        tests = reached.tests(mutant.module, _seen_by(self.source, mutant.line, last))
+        tests = tests or reached.tests(mutant.module, range(mutant.line - 3, last + 1))
         if not tests:
             return False
         seconds = sum(reached.seconds.get(test, 0.0) for test in tests)

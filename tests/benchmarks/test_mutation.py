@@ -64,6 +64,38 @@ def test_what_is_called_equivalent_is_still_there() -> None:
     assert set(known) <= there, set(known) - there
 
 
+def test_compiled_lines_are_reached_by_who_calls_them() -> None:
+    """A kernel of numba is run by no interpreter: it is reached where the functions are that call it."""
+    source = b"""from numba import njit
+
+@njit(cache=True)
+def inner(x):
+    return x + 1
+
+@njit
+def outer(x):
+    return inner(x)
+
+def plain(x):
+    \"\"\"Text.\"\"\"
+    y = outer(x)
+    return y
+"""
+    assert mutation._seen_by(source, 5, 5) == mutation._seen_by(source, 9, 9) == {12, 13, 14}
+    assert mutation._seen_by(source, 13, 13) == {13}
+
+
+def test_what_survived_is_found_again(tmp_path: Path) -> None:
+    mutants = find_mutants("m.py", SOURCE)
+    (tmp_path / "log").write_text(
+        "\n".join([mutation._printed(mutants[0]), "group: 3 s", mutation._printed(mutants[4])])
+    )
+    assert mutation._survived(tmp_path / "log", mutants) == [mutants[0], mutants[4]]
+    (tmp_path / "log").write_text("m.py:2: constant: 0.75  ->  0.8")
+    with pytest.raises(ValueError, match=r"no such mutant in m\.py as it is now"):
+        mutation._survived(tmp_path / "log", mutants)
+
+
 def test_an_equivalent_needs_a_reason(tmp_path: Path) -> None:
     path = tmp_path / "e.toml"
     path.write_text('[[equivalent]]\nmodule = "m"\nline = "x"\nwas = "1"\nnow = "2"\nreason = "same"\n')

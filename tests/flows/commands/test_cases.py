@@ -1,9 +1,10 @@
-"""The failing inputs of users, ``shared/cases/encoder``: each with its command and what it gives now.
+"""The failing inputs of users, ``shared/cases``: each with its command and what it gives now.
 
 A case that has a test of its own elsewhere is named there; a folder that is in neither list fails.
 """
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import pytest
 
 from sim.hgcal_encoder.detector.geometry import trigger_cell_uv
 from sim.hgcal_encoder.learning.decoder import shipped_models
+from sim.lsm_crossbar.recordings.events import read_labels, read_recording
 from tests.conftest import REPOSITORY, need, need_module
 from tests.flows.command_line import program
+from tests.flows.conftest import library_or_skip
 
 ENCODE = ("encode", "--out", "o.csv", "--words", "words.csv", "--settings")
 CHARGES = ("encode", "--out", "o.csv", "--charges", "c.csv", "--weights")
@@ -153,6 +156,77 @@ def test_every_case_has_its_test(cases: Path) -> None:
         file, *names = ELSEWHERE[number]
         text = (REPOSITORY / "tests" / file).read_text()
         assert all(f"\ndef {name}(" in text for name in names), folder
+
+
+CROSSBAR = {
+    "16": "",
+    "26": "m.npz: weights: expected integers, got float64 of shape (10, 5, 200)",
+    "27": "m.npz: weights: expected integers, got float64 of shape (10, 5, 200)",
+    "29": "m.npz: seed: expected one integer, got int64 of shape (2,)",
+    "30": "",
+    "47": "s.toml: g_max_us: expected a positive number, 1e-15 to 1e+15, got inf",
+    "48": "s.toml: g_max_us: expected a positive number, 1e-15 to 1e+15, got '20'",
+    "50": "s.toml: name must be an identifier (it names files and modules), got 5",
+    "52": "s.toml: device.log_mean: expected the logarithm of a conductance in uS, -30 to 30, got '2.5'",
+    "53": "s.toml: device.log_mean: expected the logarithm of a conductance in uS, -30 to 30, got nan",
+    "59": "s.toml: name: module is a word of Verilog and cannot name a module",
+    "70": "", "71": "",
+}  # fmt: skip
+"""Line of each case of ``shared/cases/crossbar``; those that are read have a test of their own below."""
+
+
+def test_cases_of_the_crossbar_that_are_refused(
+    cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {path.name[:2]: path for path in (cases.parent / "crossbar").iterdir()}
+    assert sorted(found) == sorted(CROSSBAR)
+    for number, line in CROSSBAR.items():
+        if not line:
+            continue
+        folder = tmp_path / number
+        shutil.copytree(found[number], folder)
+        folder.chmod(0o755)
+        (folder / "rec").mkdir(exist_ok=True)
+        (folder / "rec" / "1.bs2").write_bytes(bytes((3, 4, 128, 0, 9)))
+        monkeypatch.chdir(folder)
+        before = sorted(path.name for path in folder.iterdir())
+        words = shlex.split((folder / "command.txt").read_text())
+        assert words[0] == "liquidcal"
+        assert program(capsys, *words[1:]) == (2, "", f"liquidcal: {line}\n"), number
+        assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_cases_of_the_crossbar_that_are_read(cases: Path) -> None:
+    """A byte order mark and Windows line ends (16); a late first event (30); AEDAT without its chip (70, 71)."""
+    found = {path.name[:2]: path for path in (cases.parent / "crossbar").iterdir()}
+    assert read_labels(found["16"] / "labels.txt") == {1: 7}
+    late = read_recording(found["30"] / "rec" / "1.bs2")
+    assert int(late.t_us[0]) > 5_000_000
+    # 4008 bytes behind the header are 501 events, the first of which begins with the byte of '#'
+    (source,) = found["70"].glob("loses_events.aedat")
+    body = source.read_bytes().partition(b"#End Of ASCII Header\r\n")[2]
+    assert body[:1] == b"#"
+    addresses = [int.from_bytes(body[at : at + 4], "big") for at in range(0, len(body), 8)]
+    pixels = [(a >> 12 & 1023, 179 - (a >> 22 & 511)) for a in addresses if not a >> 31 and not a >> 10 & 1]
+    events = read_recording(source, sensor=(240, 180))
+    assert list(zip(events.x.tolist(), events.y.tolist(), strict=True)) == pixels
+    with pytest.warns(
+        UserWarning, match="no line '# AEChip:', and the address 0x[0-9a-f]+ of event 0 is none of DVS128"
+    ):
+        assert len(read_recording(found["71"] / "davis346.aedat", sensor=(346, 260)).x) == 1000
+
+
+def test_case_of_a_recording_of_activity(
+    cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (liberty,) = library_or_skip("nangate45").liberty
+    folder = cases.parent / "flows"
+    assert {path.name for path in folder.iterdir()} == {"bad.vcd", "chain.v"}
+    monkeypatch.chdir(tmp_path)
+    options = ["--netlist", folder / "chain.v", "--liberty", liberty, "--period", "10", "--vcd", folder / "bad.vcd"]
+    code, out, error = program(capsys, "power", *options)
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"liquidcal: \S*bad\.vcd, line 17: the file ends inside .*\n", error), error
 
 
 def test_ntuple_of_a_stranger_to_a_table(

@@ -98,6 +98,7 @@ def test_a_power_of_ten_is_exact(tmp_path: Path) -> None:
         ("leakage_power_unit : 1nA;", r"unit '1nA': expected a unit out of W"),
         ("capacitive_load_unit (-1, pf);", r"unit '-1pf': expected a number above 0"),
         ("voltage_unit : 1;", r"unit '1': expected a unit out of V"),
+        (f"voltage_unit : 1{'n' * 5000}V;", r"unit '1n{195}\.\.\.: expected a unit out of V"),
     ],
 )
 def test_unknown_units_are_refused(statement: str, message: str, tmp_path: Path) -> None:

@@ -131,8 +131,7 @@ def test_picture_and_file(placed: tuple[Netlist, Placement], tmp_path: Path) -> 
         draw(found, netlist, tmp_path / name)
         assert (tmp_path / name).stat().st_size > 2000
     # however long the names of stages are, nothing is cut off at the border
-    many = tuple(f"{'stage_of_a_long_name_' * 3}{number}" for number in range(len(netlist.stages)))
-    draw(found, replace(netlist, stages=many), tmp_path / "long.png")
+    draw(found, replace(netlist, top="a_long_name_" * 6), tmp_path / "long.png")
     image = imread(tmp_path / "long.png")[..., :3]
     assert image.min() < 0.5
     assert all((edge == 1).all() for edge in (image[:3], image[-3:], image[:, :3], image[:, -3:]))

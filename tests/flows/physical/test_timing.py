@@ -11,6 +11,7 @@ from flows.library.power_library import PowerLibrary, read_power_library
 from flows.netlist.delays import propagate
 from flows.netlist.gate_simulation import topological_levels
 from flows.netlist.netlist import Netlist, read_netlist
+from flows.physical import timing
 from flows.physical.timing import ClockPlan, analyse, flat_verilog
 from flows.tools import opensta
 from flows.tools.opensta import OpenStaError, sta_version
@@ -232,6 +233,8 @@ def test_paths_between_two_clocks_have_the_time_between_their_edges(tmp_path: Pa
     inner = {path.start: path for path in report.paths if path.start in ("a", "b")}
     assert [inner[name].apart_ns for name in "ab"] == [5.0, 5.0]
     worst = min(inner.values(), key=lambda path: path.slack_ns)
+    # counted from the edge that launches, which for b is the fast clock's at 15 ns
+    assert all(0 < path.delay_ns < 1 for path in inner.values())
     # what is left of 5 ns is left four times in 20
     assert report.fmax_mhz == pytest.approx(50 * 5 / (5 - worst.slack_ns), rel=1e-6)
     doubtful = analyse(netlist, library, replace(plan, uncertainty_ns=2.0, hold_uncertainty_ns=0.4))
@@ -268,6 +271,50 @@ def test_ports_have_surroundings(design: tuple[Netlist, PowerLibrary]) -> None:
     wires = np.zeros(netlist.nets)
     wires[netlist.ports["x"].nets] = 50.0
     assert slacks(driving_cell="INV_X1", wire_ff=wires)["input"] < driven["input"] - 0.01
+
+
+REPORT = """
+Startpoint: c3 (rising edge-triggered flip-flop clocked by clk)
+Endpoint: p_y_0 (output port)
+Path is unconstrained
+
+Startpoint: c3 (rising edge-triggered flip-flop clocked by clk)
+Endpoint: p_y_0 (output port clocked by clk)
+Path Group: clk
+Path Type: max
+
+   Delay     Time   Description
+-----------------------------------------------------------
+  5.0000   5.0000   clock clk (rise edge)
+  0.0000   5.0000   clock network delay (ideal)
+  0.0000   5.0000 ^ c3/CK (DFF_X1)
+  0.1000   5.1000 v c3/Q (DFF_X1)
+  0.2000   5.3000 ^ c4/ZN (INV_X1)
+  0.0000   5.3000 ^ p_y_0 (out)
+           5.3000   data arrival time
+
+ 10.0000  10.0000   clock clk (rise edge)
+  0.0000  10.0000   clock network delay (ideal)
+  0.0000  10.0000   output external delay
+          10.0000   data required time
+-----------------------------------------------------------
+          10.0000   data required time
+          -5.3000   data arrival time
+-----------------------------------------------------------
+           4.7000   slack (MET)
+"""
+
+
+def test_a_report_of_the_tool_is_read(design: tuple[Netlist, PowerLibrary]) -> None:
+    """As OpenSTA writes it: a path without constraint has no slack; the last cell before a port is on the path."""
+    (path,) = timing._parse(REPORT)
+    assert path == {
+        "start": "c3", "end": "p_y_0", "cells": [(3, 0.1), (4, 0.2)], "slack": 4.7, "arrival": 0.3, "apart": 5.0,
+    }  # fmt: skip
+    at_a_register = REPORT.replace("p_y_0 (out)", "c5/D (DFF_X1)").replace("p_y_0", "c5")
+    assert timing._parse(at_a_register)[0]["cells"] == [(3, 0.1), (4, 0.2)]
+    with pytest.raises(OpenStaError, match="1 clock edges of the path from c3 to p_y_0"):
+        timing._parse(REPORT.replace(" 10.0000  10.0000   clock", " 10.0000  10.0000   clack"))
 
 
 def test_version() -> None:

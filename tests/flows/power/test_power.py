@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 
 from flows.library.library import CellLibrary
 from flows.library.power_library import PowerLibrary, read_power_library
-from flows.netlist.delays import DelaySimulator, WireLoad, fanouts, pin_loads, propagate, wire_load
+from flows.netlist.delays import DelaySimulator, WireLoad, fanouts, net_loads, pin_loads, propagate, wire_load
 from flows.netlist.gate_simulation import GateSimulator, from_lanes, topological_levels
 from flows.netlist.netlist import Netlist, read_netlist
 from flows.netlist.view import Wires, prepare
@@ -294,6 +294,15 @@ def test_loads_and_fanouts(tmp_path: Path) -> None:
     y = netlist.ports["y"].nets[0]
     assert pin_loads(netlist, library)[y] == pytest.approx(4 + 5)
     assert fanouts(netlist, library)[y] == 3
+    assert net_loads(netlist, library).tolist() == pin_loads(netlist, library).tolist()
+    # a net that a tree will drive keeps the transition time of the tree, whoever drives it here
+    level = topological_levels(netlist, library)
+    held = propagate(netlist, library, level, fixed_slew_ns={int(y): 0.5})
+    assert (held.rise_ns[y], held.fall_ns[y]) == (0.5, 0.5)
+    assert propagate(netlist, library, level).rise_ns[y] < 0.1
+    # what is tied to a constant loads it as any net
+    tied, library = design("module d (input a, output y); NAND v (.A(1'b0), .B(a), .Y(y)); endmodule", tmp_path)
+    assert pin_loads(tied, library)[:2].tolist() == [pytest.approx(4), 0]
 
 
 RANDOM_CELLS = 120

@@ -144,6 +144,7 @@ def test_every_block_of_a_settings_file_is_read(tmp_path: Path) -> None:
         ("ConfigAlgo: {Global: {alg_kind: 1}}", "no register ConfigAlgo.alg_kind on the production chip"),
         ("ConfigAlgo: {Global: {alg_type: 8}}", "ConfigAlgo.alg_type: expected 0 to 0x7, got 0x8"),
         ("ConfigAlgo: {Global: {alg_type: x}}", "ConfigAlgo.alg_type: expected 0 to 0x7, got 'x'"),
+        ("ConfigAlgo: {Global: {alg_type: 1}, alg_kind: 2}", "no register ConfigAlgo.alg_kind on the production chip"),
         ("Algorithm: {}\nConfigAlgo: {}", "has sections ConfigAlgo .production. and Algorithm"),
         ("ChAligner: 3", "ChAligner: expected a table, got 3"),
         ("ECON-T: {RW: {ALIGNER_ALL: 3}}", "ECON-T.RW.ALIGNER_ALL: expected a table with registers"),

@@ -18,6 +18,7 @@ from sim.lsm_crossbar.recordings.speech import (
     ntidigits_label,
     read_ntidigits,
     read_shd,
+    read_spoken,
     synthesise_digits,
     tidigits_like,
 )
@@ -98,6 +99,21 @@ def test_wav_of_any_kind_is_read_and_damage_is_one_line(tmp_path: Path) -> None:
     for name, content in (("cut", whole[: len(whole) // 2]), ("text", b"hello"), ("empty", b""), ("head", whole[:30])):
         (tmp_path / f"{name}.wav").write_bytes(content)
         with pytest.raises(ValueError, match=f"{name}.wav: not a complete WAV file"):
+            read_wav(tmp_path / f"{name}.wav")
+    # a header that promises a gigabyte, a second sound, a chunk behind the end
+    head, sound_chunk = whole[:12], whole[12:]
+    size = sound_chunk.index(b"data") + 4
+    for name, content, message in (
+        ("much", head + sound_chunk[:size] + b"\xff\xff\xff\x3f" + sound_chunk[size + 4 :], "is longer than the rest"),
+        (
+            "twice",
+            b"RIFF" + struct.pack("<I", 4 + 2 * len(sound_chunk)) + b"WAVE" + 2 * sound_chunk,
+            "one chunk fmt and",
+        ),
+        ("long", b"RIFF\xff\xff\xff\x3fWAVE" + sound_chunk, "expected 1,073,741,831 bytes"),
+    ):
+        (tmp_path / f"{name}.wav").write_bytes(content)
+        with pytest.raises(ValueError, match=f"{name}.wav: not a complete WAV file: .*{message}"):
             read_wav(tmp_path / f"{name}.wav")
     wavfile.write(tmp_path / "nan.wav", RATE, np.array([0.1, np.nan], np.float32))
     with pytest.raises(ValueError, match="sample 1: expected a finite number"):
@@ -213,6 +229,28 @@ def test_the_set_that_ships_is_every_word_by_every_voice() -> None:
     pairs = set(zip(found.speakers.tolist(), found.labels.tolist(), strict=True))
     assert pairs == {(voice, label) for voice in VOICES for label in range(len(WORDS))}
     assert 0.1 < found.spikes.mean() < 0.35
+
+
+def test_a_set_of_words_that_is_none_is_refused_before_it_takes_memory(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    good = {
+        "spikes": rng.integers(0, 256, (3, 5, 2), np.uint8), "channels": np.array(13), "labels": np.arange(3),
+        "speakers": np.array(["a", "b", "c"]),
+    }  # fmt: skip
+    np.savez(tmp_path / "s.npz", **good)
+    assert read_spoken(tmp_path / "s.npz").spikes.shape == (3, 5, 13)
+    for name, value, message in (
+        ("channels", np.array(1 << 50), "a byte for 8 of 1125899906842624 channels"), ("channels", np.array(17), "17"),
+        ("channels", np.array(0), "of 0 channels"), ("channels", np.array(13.0), "13.0 channels"),
+        ("spikes", good["spikes"].astype(int), "of int64"), ("labels", np.arange(4), "labels: expected one for each of 3"),
+        ("speakers", np.arange(3), "speakers: expected one"),
+    ):  # fmt: skip
+        np.savez(tmp_path / "bad.npz", **good | {name: value})
+        with pytest.raises(ValueError, match=rf"bad\.npz: .*{message}"):
+            read_spoken(tmp_path / "bad.npz")
+    np.savez(tmp_path / "bad.npz", **good | {"speakers": np.full(3, 0x110000, np.uint32).view("<U1")})
+    with pytest.raises(ValueError, match=r"bad\.npz: array speakers: expected text, got numbers that are no letters"):
+        read_spoken(tmp_path / "bad.npz")
 
 
 def test_synthesised_digits_are_those_that_ship() -> None:
