@@ -60,6 +60,10 @@ Isolation = Annotated[
     bool | None,
     typer.Option("--isolation", help="Latches in front of an encoder's layers: fewer glitches, more area."),
 ]
+Conductances = Annotated[
+    Path | None,
+    typer.Option(help="Crossbar: measured conductances in uS (.csv, .npz), or codes (.mem), instead of a seed's."),
+]
 Scheduler = Annotated[str | None, typer.Option("--scheduler", help="Address of a Dask scheduler; else this machine.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes on this machine; else one per core.")]
 Repair = Annotated[
