@@ -18,7 +18,15 @@ from benchmarks.lsm_data import RESULTS, kept
 from benchmarks.measured import LIQUIDCAL, Rows
 from flows.common.metrics import write_metrics
 from flows.learning.astrocyte import held_out
-from flows.learning.astrocyte_crossbar import Samples, Transfer, chip_spec, digit_samples, scored, target_conductances_us, written
+from flows.learning.astrocyte_crossbar import (
+    Samples,
+    Transfer,
+    chip_spec,
+    digit_samples,
+    scored,
+    target_conductances_us,
+    written,
+)
 from sim.astrocyte_liquid.learning.images import probabilities
 from sim.astrocyte_liquid.learning.protocol import initialise
 from sim.astrocyte_liquid.liquid import Arithmetic
@@ -75,9 +83,7 @@ def tuned(network: Network, seed: int) -> np.ndarray:
 def random_macro(samples: Samples, seed: int) -> Transfer:
     """The macro as it was formed, with the better of two leaks."""
     base = replace(chip_spec(LIQUID, DeviceParameters()), name="RANDOM_256", threshold=40)
-    found = [
-        scored(replace(base, leak=leak), lambda chosen: draw(chosen, seed), samples) for leak in ((-6,), (-4, -5))
-    ]
+    found = [scored(replace(base, leak=leak), lambda chosen: draw(chosen, seed), samples) for leak in ((-6,), (-4, -5))]
     return max(found, key=lambda one: one.readout.chosen.validation_accuracy)
 
 

@@ -4,9 +4,10 @@ The readout is that of `benchmarks.lsm_sweep`: of the fresh macro, 1,500 trainin
 draws. Then the macro drifts, or all its currents are 20 % smaller or larger, as another read voltage or temperature
 makes them (gains of the ADCs stand for it). The homeostat's ratio is that of the fresh liquid on its training
 recordings. It runs over the 500 validation recordings, whose labels nobody looks at, and goes on while the 1,000 test
-recordings are scored. Nothing is trained again. Beside it, of the drifted macro alone and in the model alone, what a
-threshold for each neuron would do, each moved by the same rule with a ratio of its own: the hardware has one. Writes ``benchmarks/results/lsm_homeostat.json`` and
-``docs/images/lsm_homeostat.svg``; scores are kept in ``build/lsm``.
+recordings are scored. Nothing is trained again. Beside it, of the drifted macro and in the model alone, what a
+threshold for each neuron would do, each moved by the same rule with a ratio of its own: the hardware has one threshold.
+Writes ``benchmarks/results/lsm_homeostat.json`` and ``docs/images/lsm_homeostat.svg``; scores are kept in
+``build/lsm``.
 """
 
 from __future__ import annotations

@@ -352,14 +352,16 @@ def prove_homeostat(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     claim.wire("exact", wide, "before + gained - spent", signed=True)
     # what a window can have had before this clock, and with it
     claim.premises += [f"before <= {most}", f"before >= {least}", f"exact <= {most}", f"exact >= {least}"]
+    claim.wire("up", wide, "theta < high ? theta + 1 : theta", signed=True)
+    claim.wire("down", wide, "theta > low ? theta - 1 : theta", signed=True)
+    claim.wire("wanted", wide, "balance > dead ? up : balance < -dead ? down : theta", signed=True)
     claim.claims += [
         "moved == theta",
         "(restart ? after == 0 : theta_after >= low && theta_after <= high)",
         "(restart || ends || after == offset)",
-        "(restart || !ends || theta_after == (balance > dead ? (theta < high ? theta + 1 : theta) :"
-        " balance < -dead ? (theta > low ? theta - 1 : theta) : theta))",
+        "(restart || !ends || theta_after == wanted)",
         "found == (restart || ends ? 0 : exact)",
-        f"next_seen == (restart || ends ? 0 : now_seen + sample)",
+        "next_seen == (restart || ends ? 0 : now_seen + sample)",
     ]  # fmt: skip
     statement = (
         f"the threshold stays within half and twice the register's, by one at the end of {samples} samples; a balance "
@@ -371,9 +373,9 @@ def prove_homeostat(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
 def prove_homeostat_settles(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     """For every liquid that is above balance below some threshold and below balance above it: the homeostat settles.
 
-    Let the balanced threshold be any one within the range. At the end of a window the distance to it falls by one, or is
-    at most one afterwards: from half to twice the register it is reached in as many windows as steps lie between, and
-    never left by more than one. What a lower threshold does is all that is asked of the liquid.
+    Let the balanced threshold be any one within the range. At the end of a window the distance to it falls by one, or
+    is at most one afterwards: from half to twice the register it is reached in as many windows as steps lie between,
+    and never left by more than one. What a lower threshold does is all that is asked of the liquid.
     """
     claim = Claim()
     rtlil = _homeostat(claim, spec)

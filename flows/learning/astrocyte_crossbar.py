@@ -74,7 +74,9 @@ def chip_spec(
     return replace(spec, threshold=round(codes), noise_scale=noise_scale(spec, read_noise))
 
 
-def target_conductances_us(network: Network, weights: npt.NDArray[np.integer], spec: CrossbarSpec) -> npt.NDArray[np.float64]:
+def target_conductances_us(
+    network: Network, weights: npt.NDArray[np.integer], spec: CrossbarSpec
+) -> npt.NDArray[np.float64]:
     """What the cells are to be programmed to, uS; shape (rows, columns).
 
     Parameters
@@ -85,7 +87,8 @@ def target_conductances_us(network: Network, weights: npt.NDArray[np.integer], s
     spec : CrossbarSpec
     """
     liquid = network.spec
-    row = np.where(network.source < liquid.first_neuron, network.source, network.source - liquid.first_neuron + liquid.inputs)
+    unused = liquid.first_neuron - liquid.inputs
+    row = np.where(network.source < liquid.first_neuron, network.source, network.source - unused)
     found = np.zeros((spec.rows, spec.columns))
     share = np.abs(weights) / liquid.weight_code_max
     found[row, 2 * network.target + (weights < 0)] = share * spec.g_max_us
@@ -106,7 +109,11 @@ class Samples:
 
 
 def digit_samples(
-    liquid: AstrocyteSpec, sizes: tuple[int, int, int], seed: int, digits: Path | None = None, scale: float | None = None
+    liquid: AstrocyteSpec,
+    sizes: tuple[int, int, int],
+    seed: int,
+    digits: Path | None = None,
+    scale: float | None = None,
 ) -> Samples:
     """Digits as spikes of the liquid's input neurons; test digits are those that `evaluate_liquid` scores.
 
@@ -135,11 +142,12 @@ def digit_samples(
     for part, shown in enumerate(images):
         chance, _ = probabilities(shown, liquid, scale)
         seeds = (seed << 32) + (part << 28) + np.arange(len(shown))
-        blocks = [
-            np.stack([input_spikes(one, liquid) for one in image_events(chance[first : first + BLOCK], liquid.steps, seeds[first : first + BLOCK])])
-            for first in range(0, len(shown), BLOCK)
-        ]
-        spikes.append(np.concatenate(blocks).astype(bool))
+        fired = np.empty((len(shown), liquid.steps, liquid.inputs), bool)
+        for first in range(0, len(shown), BLOCK):
+            block = slice(first, first + BLOCK)
+            events = image_events(chance[block], liquid.steps, seeds[block])
+            fired[block] = [input_spikes(one, liquid) for one in events]
+        spikes.append(fired)
     return Samples(spikes=tuple(spikes), labels=tuple(part.astype(np.int64) for part in labels))
 
 

@@ -299,8 +299,12 @@ def written_conductances_us(targets_us: npt.ArrayLike, spec: CrossbarSpec, seed:
     targets = np.asarray(targets_us, np.float64)
     if targets.shape != (spec.rows, spec.columns):
         raise ValueError(f"target conductances: expected the shape {(spec.rows, spec.columns)}, got {targets.shape}")
-    if not ((targets >= 0) & (targets <= spec.g_max_us)).all():
-        raise ValueError(f"target conductances: expected 0 to {spec.g_max_us:g} uS, got {targets.min():g} to {targets.max():g}")
+    bad = ~((targets >= 0) & (targets <= spec.g_max_us))
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"target conductances{list(index)}: expected 0 to {spec.g_max_us:g} uS, got {targets[index]:g}"
+        )
     resistance = spec.device.pristine_resistance_mohm
     pristine = 0.0 if resistance is None else 1.0 / resistance
     return _used(np.where(targets > 0, targets, pristine), spec, _streams(seed))
