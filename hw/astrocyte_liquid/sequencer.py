@@ -13,19 +13,18 @@ __all__ = ["Sequencer"]
 
 class _State(Enum, shape=3):
     WAIT = 0
-    RESTORE = 1
-    WALK = 2
-    RATES = 3
-    SWEEP = 4
-    DRAIN = 5
-    READ = 6
+    WALK = 1
+    RATES = 2
+    SWEEP = 3
+    DRAIN = 4
+    READ = 5
 
 
 class Sequencer(Component):
     """A step: its events are complete, all spikes are walked, the astrocyte moves its rates, all neurons are swept.
 
-    Before the first step of a plastic sample that does not keep its weights, they are restored; after the last step the
-    readout runs.
+    In the first step of a plastic sample that does not keep its weights, they are restored: no source fires then, and
+    the lanes are busy until it is done. After the last step the readout runs.
 
     Reset: waiting for the first step of a sample, asynchronous.
 
@@ -114,8 +113,6 @@ class Sequencer(Component):
         m.d.sync += pause.eq(0)
         with m.Switch(state):
             with m.Case(_State.WAIT), m.If(self.closed):
-                m.d.sync += state.eq(Mux(self.restore, _State.RESTORE, _State.WALK))
-            with m.Case(_State.RESTORE), m.If(~self.busy):
                 m.d.sync += state.eq(_State.WALK)
             with m.Case(_State.WALK), m.If(~self.spike & ~self.busy):
                 m.d.sync += state.eq(_State.RATES)

@@ -23,7 +23,7 @@ from flows.verification.crossbar_stimulus import IMAGES, make_segment, random_ad
 from hw.lsm_crossbar.homeostat import Homeostat
 from hw.lsm_crossbar.row_driver import RowDriver
 from sim.lsm_crossbar.example_specs import campaign_spec, random_spec
-from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec
+from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec, HomeostatParameters
 from tests.conftest import long, need
 
 SPEC = campaign_spec()
@@ -179,7 +179,7 @@ class _Hasty(Homeostat):
     """A homeostat that moves after a sample less than the specification says."""
 
     def __init__(self, *, spec: CrossbarSpec) -> None:
-        super().__init__(spec=replace(spec, homeostat=replace(spec.homeostat, samples=spec.homeostat.samples - 1)))
+        super().__init__(spec=replace(spec, homeostat=HomeostatParameters(samples=3)))
 
 
 class _Overflowing(CrossbarSpec):
@@ -193,7 +193,7 @@ class _Overflowing(CrossbarSpec):
 def test_wrong_homeostats_are_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
     narrow = _Overflowing(**{f: getattr(SPEC, f) for f in SPEC.__dataclass_fields__})
     assert prove_homeostat(narrow).status is Status.REFUTED
-    spec = replace(SPEC, homeostat=replace(SPEC.homeostat, samples=4))
+    spec = replace(SPEC, homeostat=HomeostatParameters(samples=4))
     monkeypatch.setattr("flows.formal.crossbar.Homeostat", _Hasty)
     assert prove_homeostat(spec).status is Status.REFUTED
     assert prove_homeostat_settles(spec).status is Status.REFUTED
