@@ -4,7 +4,7 @@
 readout of every variant are chosen on 500 validation digits, each is scored once on 1,000 test digits that ship with
 the package and are never trained on. Effects of the device are those of a macro on which the readout is trained, but
 for drift, where it is the readout of the macro as it was written. Writes
-``benchmarks/results/astrocyte_crossbar.json``; scores are kept in ``build/lsm``.
+``benchmarks/results/astrocyte_crossbar.json`` and ``astrocyte_crossbar_gain.json``; scores are kept in ``build/lsm``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from sim.lsm_crossbar.homeostat import Homeostat, balanced_ratio
 from sim.lsm_crossbar.learning.readout_training import accuracy
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.device import draw
-from sim.lsm_crossbar.spec import CrossbarSpec, DeviceParameters, HomeostatParameters
+from sim.lsm_crossbar.spec import DeviceParameters, HomeostatParameters
 
 LIQUID = replace(NALSM_216, name="NALSM_256", grid=(8, 8, 4), lane_synapses=6_144)
 DRAWS = range(5)
@@ -100,44 +100,58 @@ def drifted(best: Transfer, targets: np.ndarray, samples: Samples, seed: int) ->
     return {name: accuracy(best.readout.readout, part, samples.labels[2]) for name, part in counts.items()}
 
 
-def measure(seed: int) -> dict[str, float]:
-    """Accuracy of every variant of a draw, %."""
-    network = draw_network(LIQUID, seed)
-    samples = digit_samples(LIQUID, SIZES, seed)
-    ideal = chip_spec(LIQUID, IDEAL)
+def measure_random(seed: int) -> dict[str, float]:
+    """Accuracy of the macro as it was formed."""
+    return {"random": random_macro(digit_samples(LIQUID, SIZES, seed), seed).accuracy}
 
-    def run(spec: CrossbarSpec, targets: np.ndarray, **more: tuple[float, ...]) -> Transfer:
-        return scored(spec, lambda chosen: written(targets, chosen, seed), samples, **more)
 
-    found = {"random": random_macro(samples, seed).accuracy}
-    fixed = [
-        run(ideal, target_conductances_us(network, network.sign.astype(np.int64) * round(64 * strength), ideal))
-        for strength in STRENGTHS
-    ]
-    found["fixed"] = max(fixed, key=lambda one: one.readout.chosen.validation_accuracy).accuracy
+def measure_fixed(seed: int) -> dict[str, float]:
+    """Accuracy of the network with weights of one magnitude."""
+    network, samples, ideal = draw_network(LIQUID, seed), digit_samples(LIQUID, SIZES, seed), chip_spec(LIQUID, IDEAL)
+    found = []
+    for strength in STRENGTHS:
+        targets = target_conductances_us(network, network.sign.astype(np.int64) * round(64 * strength), ideal)
+        found.append(scored(ideal, lambda chosen, targets=targets: written(targets, chosen, seed), samples))  # type: ignore[misc]
+    return {"fixed": max(found, key=lambda one: one.readout.chosen.validation_accuracy).accuracy}
+
+
+def measure_tuned(seed: int) -> dict[str, float]:
+    """Accuracy of the tuned liquid, and with every effect of the device."""
+    network, samples, ideal = draw_network(LIQUID, seed), digit_samples(LIQUID, SIZES, seed), chip_spec(LIQUID, IDEAL)
     targets = target_conductances_us(network, tuned(network, seed), ideal)
-    best = run(ideal, targets)
-    found["tuned"] = best.accuracy
+    best = scored(ideal, lambda chosen: written(targets, chosen, seed), samples)
+    found = {"tuned": best.accuracy}
     for name, (device, noise) in EFFECTS.items():
-        chip = chip_spec(LIQUID, replace(IDEAL, **device), read_noise=noise)
-        found[name] = run(replace(chip, threshold=best.spec.threshold), targets, factors=(1.0,)).accuracy
-    found |= drifted(best, targets, samples, seed)
-    return {name: 100 * value for name, value in found.items()}
+        chip = replace(
+            chip_spec(LIQUID, replace(IDEAL, **device), read_noise=noise), threshold=best.spec.threshold
+        )  # fmt: skip
+        found[name] = scored(chip, lambda chosen: written(targets, chosen, seed), samples, (1.0,)).accuracy
+    return found | drifted(best, targets, samples, seed)
+
+
+PARTS = {"random": measure_random, "fixed": measure_fixed, "tuned": measure_tuned}
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("--draw", type=int, action="append", help="only this one, and no results")
+    parser.add_argument("--draw", type=int, help="only this one, and no results")
+    parser.add_argument("--part", choices=PARTS, help="only this one, with --draw")
     options = parser.parse_args()
-    found = []
-    for seed in options.draw or DRAWS:
-        words = f"astrocyte crossbar 1 {LIQUID.to_toml()} {SNAPSHOTS} {SIZES} {STRENGTHS} {EFFECTS} {seed}"
-        found.append(kept(words, lambda seed=seed: measure(seed)))  # type: ignore[misc]
+    found: list[dict[str, float]] = []
+    for seed in DRAWS if options.draw is None else (options.draw,):
+        found.append({})
+        for name, part in PARTS.items():
+            if options.part in (None, name):
+                words = (
+                    f"astrocyte crossbar 2 {name} {LIQUID.to_toml()} {SNAPSHOTS} {SIZES} {STRENGTHS} {EFFECTS} {seed}"
+                )
+                found[-1] |= kept(words, lambda part=part, seed=seed: part(seed))  # type: ignore[misc]
+        found[-1] = {name: 100 * value for name, value in found[-1].items()}
         print(seed, {name: round(value, 2) for name, value in found[-1].items()}, flush=True)
-    if options.draw:
+    if options.draw is not None:
         return
-    rows = Rows("python -m benchmarks.astrocyte_crossbar", "liquidcal", LIQUIDCAL)
+    rows, gains = (Rows("python -m benchmarks.astrocyte_crossbar", "liquidcal", LIQUIDCAL) for _ in range(2))
     for name, words in WORDS.items():
         each = np.array([one[name] for one in found])
         about = f"{words}; {len(each)} draws"
@@ -146,11 +160,12 @@ def main() -> None:
     for other in ("random", "fixed"):
         gain = np.array([one["tuned"] - one[other] for one in found])
         error = gain.std(ddof=1) / np.sqrt(len(gain))
-        rows.add(f"accuracy__gain__case:tuned_over_{other}", round(float(gain.mean()), 2), "%",
+        gains.add(f"accuracy__gain__case:tuned_over_{other}", round(float(gain.mean()), 2), "%",
                  f"points of the tuned liquid above the {other} one, mean of {len(gain)} draws")  # fmt: skip
-        rows.add(f"accuracy__gain_error__case:tuned_over_{other}", round(float(error), 2), "%",
+        gains.add(f"accuracy__gain_error__case:tuned_over_{other}", round(float(error), 2), "%",
                  f"standard error of the mean over {len(gain)} draws, tuned above {other}")  # fmt: skip
     write_metrics(RESULTS / "astrocyte_crossbar.json", rows)
+    write_metrics(RESULTS / "astrocyte_crossbar_gain.json", gains)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ makes them (gains of the ADCs stand for it). The homeostat's ratio is that of th
 recordings. It runs over the 500 validation recordings, whose labels nobody looks at, and goes on while the 1,000 test
 recordings are scored. Nothing is trained again. Beside it, of the drifted macro and in the model alone, what a
 threshold for each neuron would do, each moved by the same rule with a ratio of its own: the hardware has one threshold.
-Writes ``benchmarks/results/lsm_homeostat.json`` and ``docs/images/lsm_homeostat.svg``; scores are kept in
-``build/lsm``.
+Writes ``benchmarks/results/lsm_homeostat.json``, ``lsm_homeostat_change.json`` and ``docs/images/lsm_homeostat.svg``;
+scores are kept in ``build/lsm``.
 """
 
 from __future__ import annotations
@@ -155,12 +155,12 @@ def main() -> None:
         found.append(kept(words, lambda seed=seed: measure(recordings, seed)))  # type: ignore[misc]
         found[-1] |= kept(f"{words} own {OWN_WINDOW}", lambda seed=seed: measure_own(recordings, seed))  # type: ignore[misc]
         print(seed, {name: round(value, 2) for name, value in found[-1].items()}, flush=True)
-    rows = Rows("python -m benchmarks.lsm_homeostat", "liquidcal", LIQUIDCAL)
-    write(rows, {name: np.array([one[name] for one in found]) for name in found[0]})
+    write({name: np.array([one[name] for one in found]) for name in found[0]})
 
 
-def write(rows: Rows, figures: dict[str, NDArray[np.float64]]) -> None:
+def write(figures: dict[str, NDArray[np.float64]]) -> None:
     """Results and plot."""
+    rows, change = (Rows("python -m benchmarks.lsm_homeostat", "liquidcal", LIQUIDCAL) for _ in range(2))
     draws = len(figures["fresh off accuracy"])
     for case in CASES:
         for switch in ("off", "on"):
@@ -183,7 +183,7 @@ def write(rows: Rows, figures: dict[str, NDArray[np.float64]]) -> None:
         key = f"case:currents_{switch}"
         rows.add(f"accuracy__mean__{key}", round(float(score.mean()), 2), "%", f"mean, {about}")
         rows.add(f"accuracy__std__{key}", round(float(score.std(ddof=1)), 2), "%", f"standard deviation, {about}")
-        rows.add(f"liquid__activity_spread__{key}", round(float(activity.std(ddof=1)), 3), "",
+        change.add(f"liquid__activity_spread__{key}", round(float(activity.std(ddof=1)), 3), "",
                  f"standard deviation of liquid spikes for an input spike over those in training, {about}")  # fmt: skip
     own = figures["drift own accuracy"]
     about = f"{WORDS['drift']}, model of a threshold for each neuron; {draws} draws"
@@ -191,9 +191,10 @@ def write(rows: Rows, figures: dict[str, NDArray[np.float64]]) -> None:
     rows.add("accuracy__std__case:drift_own", round(float(own.std(ddof=1)), 2), "%", f"standard deviation, {about}")
     for name, score in (("one", figures["drift on accuracy"]), ("own", own)):
         gain = score - figures["drift off accuracy"]
-        rows.add(f"accuracy__recovered__case:{name}", round(float(gain.mean()), 2), "%",
+        change.add(f"accuracy__recovered__case:{name}", round(float(gain.mean()), 2), "%",
                  f"points recovered, {WORDS['drift']}, {THRESHOLDS[name]}, mean of {draws} draws")  # fmt: skip
     write_metrics(RESULTS / "lsm_homeostat.json", rows)
+    write_metrics(RESULTS / "lsm_homeostat_change.json", change)
     sheet, panels = figure(1, 2, width=8.0, height=2.8)
     for panel, what, label in zip(panels.ravel(), ("activity", "accuracy"), ("activity", "accuracy, %"), strict=True):
         for switch, color, shift in (("off", "#b3541e", -0.12), ("on", "#2a6f97", 0.12)):
