@@ -172,17 +172,19 @@ class Walker(Component):
         back_two = Signal()
         fill_one = Signal()
         fill_two = Signal()
-        # what matters in one state only follows its input in all others: no enable, no value to keep
-        m.d.sync += [place_.eq(self.list_data.first), left.eq(self.list_data.count), found.eq(0)]
         with m.Switch(state):
             with m.Case(_State.IDLE):
-                m.d.sync += source.eq(self.source)
                 with m.If(self.restore):
                     m.d.sync += [state.eq(_State.RESTORE), place_.eq(0)]
                 with m.Elif(self.valid):
-                    m.d.sync += [state.eq(_State.FIND), found.eq(1)]
+                    m.d.sync += [state.eq(_State.FIND), source.eq(self.source), found.eq(1)]
             with m.Case(_State.FIND):
-                m.d.sync += state.eq(Mux(self.list_data.count == 0, after_forward, _State.FORWARD))
+                m.d.sync += [
+                    place_.eq(self.list_data.first),
+                    left.eq(self.list_data.count),
+                    state.eq(Mux(self.list_data.count == 0, after_forward, _State.FORWARD)),
+                    found.eq(0),
+                ]
             with m.Case(_State.FORWARD):
                 m.d.sync += [place_.eq(place_ + 1), left.eq(left - 1)]
                 with m.If(left == 1):
@@ -231,7 +233,8 @@ class Walker(Component):
             self.weight_address.eq(Mux(back_one, entry.synapse, place_)),
             self.weight_enable.eq(back_one | (issue & ~backward)),
         ]
-        m.d.sync += at_one.eq(place_)
+        with m.If(issue):
+            m.d.sync += at_one.eq(place_)
 
         # --- stage 1 to 2: operands -------------------------------------------------------------------------------
         weight_one = Signal(weight_layout(spec))
@@ -244,10 +247,11 @@ class Walker(Component):
             self.group_address.eq(Mux(back_one, entry.source >> lane_bits, group)),
             self.group_enable.eq(back_one | found),
         ]
-        m.d.sync += [
-            at_two.eq(known), weight_one.eq(self.weight_data), target_two.eq(self.target_data),
-            source_two.eq(entry.source),
-        ]  # fmt: skip
+        with m.If(one):
+            m.d.sync += [
+                at_two.eq(known), weight_one.eq(self.weight_data), target_two.eq(self.target_data),
+                source_two.eq(entry.source),
+            ]  # fmt: skip
         read_two = Signal(weight_layout(spec))
         m.d.comb += read_two.eq(Mux(back_two, self.weight_data.as_value(), weight_one.as_value()))
 
