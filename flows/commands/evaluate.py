@@ -139,10 +139,19 @@ def lsm_crossbar(
         bool, typer.Option("--from-first-event", help="Count time from each recording's first event, not from 0.")
     ] = False,
     conductances: Conductances = None,
+    homeostat: Annotated[
+        bool, typer.Option("--homeostat", help="With the model's homeostat on, recordings in the order of their index.")
+    ] = False,
+    drift_s: Annotated[
+        float | None, typer.Option(min=1.0, help="Time, s, that the macro has drifted since the readout was trained.")
+    ] = None,
+    current: Annotated[
+        float, typer.Option(min=0.05, max=1.9, help="All currents over those in training: read voltage, temperature.")
+    ] = 1.0,
     as_json: AsJson = False,
 ) -> None:
     """Accuracy of the liquid and its readout on recordings, per class, with the confusion matrix."""
-    from flows.learning.crossbar import evaluate_crossbar
+    from flows.learning.crossbar import changed_macro, evaluate_crossbar
     from sim.lsm_crossbar.learning.model import TrainedCrossbar
     from sim.lsm_crossbar.macro_model.measured_file import read_measured
 
@@ -151,8 +160,10 @@ def lsm_crossbar(
     if conductances is not None:
         # the readout as it was trained, on another device
         chosen = chosen.on(read_measured(conductances, chosen.spec))
+    if drift_s is not None or current != 1:
+        chosen = chosen.on(changed_macro(chosen, drift_s=drift_s, current=current))
     with journal.step(f"evaluate {chosen.spec.name}, {chosen.macro_name}"):
-        result = evaluate_crossbar(chosen, events, labels, from_first_event=from_first_event)
+        result = evaluate_crossbar(chosen, events, labels, from_first_event=from_first_event, homeostat=homeostat)
     if as_json:
         print(json.dumps(result, indent=1))
         return

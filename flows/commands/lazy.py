@@ -17,6 +17,7 @@ COMMANDS = {
     for name in (
         "demo", "encode", "convert", "generate", "freeze", "verify", "prove", "flow", "synth", "place", "time", "power",
         "export", "fpga", "sweep", "campaign", "sensitivity", "cost", "report", "pools", "train", "evaluate",
+        "transfer",
     )
 } | {"time": ("timing", "timing")}  # fmt: skip
 """Module of this room and function in it by the word of the command line; one with an ``app`` has sub-commands."""

@@ -92,6 +92,9 @@ def lsm_crossbar(
     labels: Labels = None,
     seed: Seed = 0,
     conductances: Conductances = None,
+    homeostat: Annotated[
+        bool, typer.Option("--homeostat", help="With a homeostat beside the liquid, in balance as it is now.")
+    ] = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -107,9 +110,17 @@ def lsm_crossbar(
     stem = spec.name.lower()
     path = free_file(out / f"{stem}.npz", overwrite)
     trained = train_on_recordings(
-        RecordingsTraining(spec=spec, seed=seed, conductances=conductances, clips=clips, events=events, labels=labels),
+        RecordingsTraining(
+            spec=spec,
+            seed=seed,
+            conductances=conductances,
+            clips=clips,
+            events=events,
+            labels=labels,
+            homeostat=homeostat,
+        ),
         Journal(),
-    )
+    )  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     trained.model.save(path)
     _write_card(out / f"{stem}.md", trained.card)

@@ -77,7 +77,7 @@ def prove_neuron(spec: AstrocyteSpec, timeout_s: float = 300.0) -> Proof:
     inputs = {
         "state": len(design.bits), "valid": 1, "group": max(1, (spec.groups - 1).bit_length()), "fresh": 1,
         "keep_trace": 1, "old_state": state_layout(spec).size, "current": spec.current_bits, "kicked": 1,
-        "potentiation_rate": spec.rate_bits, "depression_rate": spec.rate_bits,
+        "potentiation_rate": spec.rate_bits - 1, "depression_rate": spec.rate_bits,
     }  # fmt: skip
     gate = _dut(design, inputs) + _registers(design) + _fields(spec, "old_", "old_state")
     gate += _fields(spec, "new_", "next_new_state")
@@ -136,9 +136,12 @@ def prove_astrocyte(spec: AstrocyteSpec, timeout_s: float = 300.0) -> Proof:
     wide = design.registers["product"] + 8
     inputs = {"state": len(design.bits), "start": 1, "input_spike": 1, "liquid_spike": 1, "update": 1, "fades": 1}
     gate = _dut(design, inputs) + _registers(design)
-    for name in ("product", "depression", "bias", "potentiation", "weight"):
+    for name in ("product", "depression"):
         gate += _signed(f"s_{name}", wide, f"$signed(now_{name})")
         gate += _signed(f"t_{name}", wide, f"$signed(next_{name})")
+    for name in ("bias", "potentiation", "weight"):  # never negative
+        gate += _signed(f"s_{name}", wide, f"$signed({{1'b0, now_{name}}})")
+        gate += _signed(f"t_{name}", wide, f"$signed({{1'b0, next_{name}}})")
     top = spec.rate_max
     gate += _signed("moved", wide, "s_depression + " + _rounded("5 * (s_product + s_bias - s_depression)", 9))
     gate += _signed("held", wide, f"moved > {top} ? {top} : moved < -{top + 1} ? -{top + 1} : moved")

@@ -18,14 +18,17 @@ from hw.common.export import to_rtlil
 from hw.common.readout import ReadoutLane
 from hw.lsm_crossbar.counter import CounterLane
 from hw.lsm_crossbar.crossbar import Crossbar
+from hw.lsm_crossbar.homeostat import Homeostat
 from hw.lsm_crossbar.neuron import NeuronLane
 from hw.lsm_crossbar.row_driver import RowDriver
-from sim.lsm_crossbar.spec import CrossbarSpec
+from sim.lsm_crossbar.spec import BAND_MAX, RATIO_FRACTION, RATIO_MAX, CrossbarSpec
 
 __all__ = [
     "proof_count",
     "prove_counter",
     "prove_crossbar",
+    "prove_homeostat",
+    "prove_homeostat_settles",
     "prove_loaded",
     "prove_membrane",
     "prove_readout",
@@ -287,6 +290,109 @@ def prove_row_driver(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     return prove_always(f"{spec.name}_row_driver", statement, claim.text(), [design.rtlil], timeout_s)
 
 
+def _homeostat(claim: Claim, spec: CrossbarSpec) -> str:
+    """The homeostat with the threshold in its range, in the claim; returns its RTLIL."""
+    design = cut(Homeostat(spec=spec), "homeostat")
+    width = spec.threshold_width
+    if set(design.registers) != {"offset", "balance", "seen"}:
+        raise ValueError(f"expected the registers offset, balance, seen in the homeostat, got {design.registers}")
+    for name in ("restart", "driven", "decided", "sample"):
+        claim.free(name, 1)
+    claim.free("threshold", width)
+    claim.free("ratio", RATIO_MAX.bit_length())
+    claim.free("band", BAND_MAX.bit_length())
+    claim.free("row", spec.row_bits)
+    claim.free("lanes", spec.active_lanes)
+    claim.free("now_offset", width + 1, signed=True)
+    claim.free("now_balance", spec.balance_width, signed=True)
+    claim.free("now_seen", design.registers["seen"])
+    claim.wire("next_offset", width + 1, signed=True)
+    claim.wire("next_balance", spec.balance_width, signed=True)
+    claim.wire("next_seen", design.registers["seen"])
+    claim.wire("moved", width)
+    ports = (
+        "restart", "threshold", "ratio", "band", "driven", "row", "decided", "lanes", "sample", "moved",
+    )  # fmt: skip
+    pins = [f".{port}({port})" for port in ports]
+    nets = {register: (f"now_{register}", f"next_{register}") for register in design.registers}
+    claim.place(design, "dut", [*pins, *state_pins(design, nets)])
+    # in numbers that hold everything: the threshold of the register, of this sample, of the next one
+    wide = max(spec.balance_width, BAND_MAX.bit_length() + RATIO_FRACTION) + 4
+    for name, value in (("base", "{1'b0, threshold}"), ("offset", "now_offset"), ("after", "next_offset")):
+        claim.wire(name, wide, value, signed=True)
+    claim.wire("theta", wide, "base + offset", signed=True)
+    claim.wire("theta_after", wide, "base + after", signed=True)
+    claim.wire("low", wide, "base >>> 1", signed=True)
+    claim.wire("high", wide, f"2 * base > {spec.threshold_max} ? {spec.threshold_max} : 2 * base", signed=True)
+    claim.wire("balance", wide, "now_balance", signed=True)
+    claim.wire("dead", wide, f"{{1'b0, band, {RATIO_FRACTION}'d0}}", signed=True)
+    claim.wire("ends", 1, f"sample && now_seen == {spec.homeostat.samples - 1 if spec.homeostat else 0}")
+    claim.premises += ["theta >= low", "theta <= high", f"now_seen < {spec.homeostat.samples if spec.homeostat else 1}"]
+    return design.rtlil
+
+
+def prove_homeostat(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """The homeostat's threshold stays within half and twice that of the register, and nothing overflows.
+
+    For every state within the invariant and every input: the threshold moves by at most one, at the end of a window, in
+    the direction that the balance says; it is the register's after a restart. The balance is exact, as long as a window
+    has no more spikes than its neurons and inputs can have in its steps.
+    """
+    claim = Claim()
+    rtlil = _homeostat(claim, spec)
+    wide = spec.balance_width + 4
+    samples = spec.homeostat.samples if spec.homeostat else 0
+    steps = samples * spec.steps
+    most, least = steps * spec.neurons << RATIO_FRACTION, -steps * spec.inputs * RATIO_MAX
+    ones = " + ".join(f"lanes[{lane}]" for lane in range(spec.active_lanes))
+    claim.wire("before", wide, "now_balance", signed=True)
+    claim.wire("found", wide, "next_balance", signed=True)
+    claim.wire("gained", wide, f"decided ? ({ones}) * {1 << RATIO_FRACTION} : 0", signed=True)
+    claim.wire("spent", wide, f"driven && row < {spec.inputs} ? ratio : 0", signed=True)
+    claim.wire("exact", wide, "before + gained - spent", signed=True)
+    # what a window can have had before this clock, and with it
+    claim.premises += [f"before <= {most}", f"before >= {least}", f"exact <= {most}", f"exact >= {least}"]
+    claim.wire("up", wide, "theta < high ? theta + 1 : theta", signed=True)
+    claim.wire("down", wide, "theta > low ? theta - 1 : theta", signed=True)
+    claim.wire("wanted", wide, "balance > dead ? up : balance < -dead ? down : theta", signed=True)
+    claim.claims += [
+        "moved == theta",
+        "(restart ? after == 0 : theta_after >= low && theta_after <= high)",
+        "(restart || ends || after == offset)",
+        "(restart || !ends || theta_after == wanted)",
+        "found == (restart || ends ? 0 : exact)",
+        "next_seen == (restart || ends ? 0 : now_seen + sample)",
+    ]  # fmt: skip
+    statement = (
+        f"the threshold stays within half and twice the register's, by one at the end of {samples} samples; a balance "
+        f"of {spec.balance_width} bits is exact"
+    )
+    return prove_always(f"{spec.name}_homeostat", statement, claim.text(), [rtlil], timeout_s)
+
+
+def prove_homeostat_settles(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """For every liquid that is above balance below some threshold and below balance above it: the homeostat settles.
+
+    Let the balanced threshold be any one within the range. At the end of a window the distance to it falls by one, or
+    is at most one afterwards: from half to twice the register it is reached in as many windows as steps lie between,
+    and never left by more than one. What a lower threshold does is all that is asked of the liquid.
+    """
+    claim = Claim()
+    rtlil = _homeostat(claim, spec)
+    claim.free("balanced", spec.threshold_width)
+    wide = spec.threshold_width + 4
+    claim.wire("goal", wide, "{1'b0, balanced}", signed=True)
+    claim.wire("away", wide, "theta < goal ? goal - theta : theta - goal", signed=True)
+    claim.wire("away_after", wide, "theta_after < goal ? goal - theta_after : theta_after - goal", signed=True)
+    claim.premises += [
+        "!restart", "ends", "goal >= low", "goal <= high",
+        "(theta >= goal || balance > dead)", "(theta <= goal || balance < -dead)",
+    ]  # fmt: skip
+    claim.claims += ["away_after <= (away > 1 ? away - 1 : 1)"]
+    statement = "the distance to the balanced threshold falls by one with every window, and stays at most one"
+    return prove_always(f"{spec.name}_homeostat_settles", statement, claim.text(), [rtlil], timeout_s)
+
+
 def prove_crossbar(
     spec: CrossbarSpec, *, timeout_s: float = 120.0, advance: Callable[[int], None] | None = None
 ) -> Iterator[Proof]:
@@ -303,10 +409,15 @@ def _steps(spec: CrossbarSpec, timeout_s: float) -> list[Callable[[], Proof]]:
     def reset() -> Proof:
         return prove_reset(to_rtlil(Crossbar(spec=spec), spec.name))
 
+    homeostat = [
+        lambda: prove_homeostat(spec, timeout_s),
+        lambda: prove_homeostat_settles(spec, timeout_s),
+    ]  # fmt: skip
     return [
         lambda: prove_row_driver(spec, timeout_s),
         lambda: prove_membrane(spec, timeout_s),
         lambda: prove_counter(spec, timeout_s),
+        *(homeostat if spec.homeostat is not None else ()),
         lambda: prove_readout(spec, timeout_s),
         lambda: prove_loaded(spec, timeout_s),
         reset,

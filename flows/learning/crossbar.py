@@ -6,26 +6,66 @@ What ``liquidcal evaluate lsm_crossbar`` does.
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sim.lsm_crossbar.homeostat import Homeostat
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.learning.readout_training import confusion_matrix
 from sim.lsm_crossbar.liquid import Liquid
+from sim.lsm_crossbar.macro_model.conductance_file import Conductances
+from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.recordings.audio import Clip, read_wav
 from sim.lsm_crossbar.recordings.events import Events, find_recordings, read_labels, read_recording
 from sim.lsm_crossbar.recordings.speech import find_speech
 
-__all__ = ["evaluate_crossbar"]
+__all__ = ["ASSUMED_DRIFT", "changed_macro", "evaluate_crossbar"]
 
 BLOCK = 500
 """Recordings that are held in memory together."""
 
 
+ASSUMED_DRIFT = {"drift_exponent": 0.02, "drift_exponent_sigma": 0.01}
+"""Mean and spread of the exponent of drift where a spec has none: assumed, none has been published for these cells."""
+
+
+def changed_macro(model: TrainedCrossbar, *, drift_s: float | None = None, current: float = 1.0) -> Conductances:
+    """The macro of a model as it is later, or at another read voltage or temperature.
+
+    Parameters
+    ----------
+    model : TrainedCrossbar
+    drift_s : float, optional
+        Time since the readout was trained, s; the exponents are the spec's, or `ASSUMED_DRIFT`.
+    current : float
+        All currents over those in training; gains of the ADCs stand for it.
+
+    Raises
+    ------
+    ValueError
+        If a measured macro is to drift, which has no seed for it, or a gain leaves its range.
+    """
+    image = model.conductances
+    if drift_s is not None:
+        if model.seed is None:
+            raise ValueError("drift: expected a macro that was drawn from a seed, got a measured one")
+        device = model.spec.device
+        assumed = ASSUMED_DRIFT if device.drift_exponent is None else {}
+        image = draw(replace(model.spec, device=replace(device, **assumed, drift_time_s=drift_s)), model.seed)
+    gain = np.rint(current * image.adc_gain).astype(np.int64)
+    return replace(image, adc_gain=gain)
+
+
 def evaluate_crossbar(
-    model: TrainedCrossbar, events: Path, labels: Path | None, *, from_first_event: bool = False
+    model: TrainedCrossbar,
+    events: Path,
+    labels: Path | None,
+    *,
+    from_first_event: bool = False,
+    homeostat: bool = False,
 ) -> dict[str, Any]:
     """Score a model on recordings, in exact chip arithmetic.
 
@@ -41,6 +81,8 @@ def evaluate_crossbar(
         Time counts from the first event of each recording, as streams of a running camera need; else from the zero of
         the recording's own clock. Recordings that begin after the
         end of a sample get a warning.
+    homeostat : bool, optional
+        The model's homeostat moves the threshold, recordings ascending by index.
 
     Returns
     -------
@@ -51,7 +93,7 @@ def evaluate_crossbar(
         ``accuracy`` and ``accuracy_error`` (binomial standard deviation); ``per_class``, a list with ``label``,
         ``recordings``, ``correct``, ``accuracy`` (null without recordings); ``confusion`` (row: label, column: class);
         ``wrong``, a list of index, label and class; ``input_spikes``, ``liquid_spikes`` and macro ``reads``, means
-        per recording.
+        per recording; ``threshold``, that of the neurons after the last recording.
 
     Raises
     ------
@@ -83,6 +125,7 @@ def evaluate_crossbar(
             + (f", and {len(missing) - 1} more are missing" if len(missing) > 1 else "")
         )
     liquid = Liquid(spec, model.conductances)
+    regulation = Homeostat(spec) if homeostat else None
     indices = sorted(table)
     classes = np.zeros(len(indices), np.int64)
     totals = np.zeros(3)
@@ -101,7 +144,10 @@ def evaluate_crossbar(
     for first in range(0, len(indices), BLOCK):
         block = indices[first : first + BLOCK]
         spikes = model.spikes(read(index) for index in block)
-        activity = liquid.run(spikes, first)
+        if regulation is None:
+            activity = liquid.run(spikes, first)
+        else:
+            activity, _ = liquid.regulated(spikes, regulation, first)
         classes[first : first + BLOCK] = model.readout.classify(activity.counts)
         totals += spikes.sum(), activity.spikes.sum(), activity.reads.sum()
     if unseen:
@@ -147,4 +193,5 @@ def evaluate_crossbar(
         "input_spikes": inputs,
         "liquid_spikes": spikes_out,
         "reads": reads,
+        "threshold": spec.threshold if regulation is None else regulation.threshold,
     }

@@ -5,7 +5,7 @@ What ``liquidcal train lsm_crossbar`` does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ import numpy as np
 
 from flows.common.journal import Journal
 from flows.learning.recorded_parts import ENCODING, STEP_US, Parts, clip_parts, event_parts
+from sim.lsm_crossbar.homeostat import balanced_ratio
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.learning.readout_training import Candidate, accuracy, confusion_matrix, train
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.measured_file import macro_of
 from sim.lsm_crossbar.recordings.audio import Cochlea
-from sim.lsm_crossbar.spec import CrossbarSpec
+from sim.lsm_crossbar.spec import CrossbarSpec, HomeostatParameters
 
 __all__ = ["RecordingsTraining", "TrainedReadoutModel", "train_on_recordings"]
 
@@ -36,6 +37,8 @@ class RecordingsTraining:
     spec : CrossbarSpec
     seed : int
         Of the macro and the parting of the data.
+    homeostat : bool
+        Give the chip a homeostat, if the spec has none; its ratio comes from the training part.
     conductances : Path or None
         File of the macro's measured conductances; `seed` then only parts the data.
     clips : Path or None
@@ -46,6 +49,7 @@ class RecordingsTraining:
 
     spec: CrossbarSpec
     seed: int = 0
+    homeostat: bool = False
     conductances: Path | None = None
     clips: Path | None = None
     events: Path | None = None
@@ -105,8 +109,13 @@ def train_on_recordings(training: RecordingsTraining, journal: Journal) -> Train
         raise ValueError(f"label {worst}: {spec.name} has classes 0 to {spec.outputs - 1}")
     image = macro_of(spec, seed=training.seed, conductances=training.conductances)
     with journal.step("liquid"):
-        counts = Liquid(spec, image).counts(parts.spikes)
+        activity = Liquid(spec, image).run(parts.spikes)
+        counts = activity.counts
     learn, check, test = parts.rows
+    if training.homeostat or spec.homeostat is not None:
+        # what a fresh liquid does is what the homeostat is to keep
+        ratio = balanced_ratio(int(activity.spikes[learn].sum()), int(parts.spikes[learn].sum()))
+        spec = replace(spec, homeostat=replace(spec.homeostat or HomeostatParameters(), ratio=ratio))
     with journal.step("readout"):
         found = train(spec, counts[learn], parts.labels[learn], counts[check], parts.labels[check], methods=("ridge",))
     model = TrainedCrossbar(

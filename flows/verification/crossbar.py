@@ -43,6 +43,7 @@ from flows.verification.crossbar_stimulus import (
     random_adcs,
     random_image,
     random_readout,
+    random_regulation,
 )
 from flows.verification.options import VerificationOptions
 from flows.verification.result import Advance, VerificationReport, mutation_check, proof_check
@@ -123,7 +124,7 @@ def play(spec: CrossbarSpec, stimulus: Stimulus, model: NativeModel, advance: Ad
             model.run(_decoys(spec, number))
         if text := _first(run(segment), segment.played, spec, segment.name):
             return text
-        if text := _status(spec, model, int(segment.played.classes[-1]), number):
+        if text := _status(spec, model, segment, number):
             return f"{segment.name}: {text}"
     if text := from_reset("reset values of a chip that was loaded"):
         return text
@@ -174,19 +175,23 @@ def _first(got: Played, want: Played, spec: CrossbarSpec, where: str) -> str:
 
 
 def _decoys(spec: CrossbarSpec, seed: int) -> dict[str, IntArray]:
-    noise: dict[str, Any] = {} if spec.noise_scale is None else {"noise_enable": False, "noise_seed": 0}
-    writes = register_writes(spec, threshold=0, bias=np.zeros(spec.outputs, np.int64), **noise)
+    more: dict[str, Any] = {} if spec.noise_scale is None else {"noise_enable": False, "noise_seed": 0}
+    if spec.homeostat is not None:
+        more |= {"homeostat_enable": False, "homeostat_ratio": 0, "homeostat_band": 0}
+    writes = register_writes(spec, threshold=0, bias=np.zeros(spec.outputs, np.int64), **more)
     return decoy_writes((address for address, _ in writes), address_width(spec) - 1, seed)
 
 
-def _status(spec: CrossbarSpec, model: NativeModel, last_class: int, number: int) -> str:
+def _status(spec: CrossbarSpec, model: NativeModel, segment: Segment, number: int) -> str:
     """Compare the status bytes of an idle chip, and its flag of dropped events; empty if all are right."""
+    last_class = int(segment.played.classes[-1])
+    threshold = 0 if spec.homeostat is None else segment.last_threshold
 
     def read() -> list[int]:
         return [int(value) for value in model.run({"read_address": np.arange(8)})["read_data"]]
 
     def want(flags: int) -> list[int]:
-        return [flags, 0, 0, last_class & 0xFF, last_class >> 8, 0, 0, 0]
+        return [flags, 0, 0, last_class & 0xFF, last_class >> 8, *threshold.to_bytes(4, "little")[:3]]
 
     # rows that are inputs, and the row of an end of step, leave the flag of dropped events alone; so does any row
     # without `valid`
@@ -201,8 +206,9 @@ def _status(spec: CrossbarSpec, model: NativeModel, last_class: int, number: int
     if row >= 1 << spec.row_bits:
         return ""
     model.run({"i_events__payload": [row, 0], "i_events__valid": [1, 0]})
-    # writes elsewhere leave the flag alone
+    # writes elsewhere leave the flag alone; one of them is to the lowest byte of the threshold
     model.run({"write_address": 1 << np.arange(address_width(spec)), "write_data": 0, "write_enable": 1})
+    threshold = 0 if spec.homeostat is None else segment.threshold & ~0xFF
     if (got := read()) != want(4):
         return f"status with a dropped event: expected {want(4)}, got {got}"
     model.run({"write_address": 0, "write_data": 0, "write_enable": [1]})
@@ -219,9 +225,11 @@ def check_volume(bench: CrossbarBench, seed: int, steps: int, *, advance: Advanc
     tally = Tally(advance)
     for number, kind in enumerate(IMAGES):
         image = random_image(spec, rng, kind, adcs)
+        spikes = random_spikes(spec, rng, samples)
         segment = make_segment(
-            f"image {kind}", spec, image, random_readout(spec, rng), random_spikes(spec, rng, samples),
+            f"image {kind}", spec, image, random_readout(spec, rng), spikes,
             noise_seed=number if noisy else None, rng=rng, engine="numba",
+            regulation=random_regulation(spec, image, spikes, spec.threshold, rng),
         )  # fmt: skip
         with scratch() as folder, bench.model(image, folder, 1 + number) as model:
             reset_and_write(model, segment.writes(spec))

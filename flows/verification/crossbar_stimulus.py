@@ -12,11 +12,12 @@ import numpy.typing as npt
 from flows.simulation.crossbar import Played
 from flows.stimulus.recordings import event_words, quiet_spikes, random_spikes
 from sim.fixed_point import IntArray
+from sim.lsm_crossbar.homeostat import Homeostat
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.registers import register_writes
-from sim.lsm_crossbar.spec import CrossbarSpec
+from sim.lsm_crossbar.spec import RATIO_FRACTION, RATIO_MAX, CrossbarSpec
 from sim.lsm_crossbar.timing import sample_timing
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "random_adcs",
     "random_image",
     "random_readout",
+    "random_regulation",
 ]
 
 
@@ -132,6 +134,10 @@ class Segment:
         Expected.
     first_sample : int
         Samples since the noise seed was written; the seed is left alone if there are any.
+    regulation : (int, int) or None
+        Ratio and band of the homeostat; None: off, or a spec without one.
+    last_threshold : int
+        Threshold of the neurons after the last sample.
     """
 
     name: str
@@ -141,6 +147,8 @@ class Segment:
     words: IntArray
     played: Played
     first_sample: int = 0
+    regulation: tuple[int, int] | None = None
+    last_threshold: int
 
     @property
     def samples(self) -> int:
@@ -149,19 +157,24 @@ class Segment:
 
     def writes(self, spec: CrossbarSpec) -> list[tuple[int, int]]:
         """Register writes of the settings."""
-        noise: dict[str, Any] = {}
+        more: dict[str, Any] = {}
         if spec.noise_scale is not None:
-            noise["noise_enable"] = self.noise_seed is not None
+            more["noise_enable"] = self.noise_seed is not None
             if not self.first_sample:
-                noise["noise_seed"] = self.noise_seed
+                more["noise_seed"] = self.noise_seed
+        if spec.homeostat is not None:
+            more["homeostat_enable"] = self.regulation is not None
+            if self.regulation is not None:
+                more["homeostat_ratio"], more["homeostat_band"] = self.regulation
         return register_writes(
-            spec, threshold=self.threshold, weights=self.readout.weights, bias=self.readout.bias, **noise
+            spec, threshold=self.threshold, weights=self.readout.weights, bias=self.readout.bias, **more
         )
 
 
 def expected(
-    liquid: Liquid, readout: Readout, spikes: npt.ArrayLike, events: IntArray, first_sample: int = 0
-) -> Played:
+    liquid: Liquid, readout: Readout, spikes: npt.ArrayLike, events: IntArray, first_sample: int = 0,
+    homeostat: Homeostat | None = None,
+) -> Played:  # fmt: skip
     """What the golden model and the promised timing say about samples.
 
     Parameters
@@ -173,10 +186,15 @@ def expected(
         Events of each step without the end.
     first_sample : int
         Samples since the noise seed was set.
+    homeostat : Homeostat, optional
+        Moves the threshold, and is left where it stands after the last sample.
     """
     spec = liquid.spec
     inputs = np.asarray(spikes, bool)
-    activity = liquid.run(inputs, first_sample)
+    if homeostat is None:
+        activity = liquid.run(inputs, first_sample)
+    else:
+        activity, _ = liquid.regulated(inputs, homeostat, first_sample)
     before = np.zeros_like(activity.spikes)
     before[:, 1:] = activity.spikes[:, :-1]
     timing = sample_timing(spec, events, inputs.sum(axis=2) + before.sum(axis=2))
@@ -199,15 +217,37 @@ def make_segment(
     rng: np.random.Generator | None = None,
     engine: str = "numpy",
     first_sample: int = 0,
+    regulation: tuple[int, int] | None = None,
 ) -> Segment:
     """A segment from the golden model; with `rng` the events of a step are shuffled and some repeated."""
     threshold = spec.threshold if threshold is None else threshold
     words, events = event_words(spec, spikes, rng)
     liquid = Liquid(spec, conductances, engine, threshold=threshold, noise_seed=noise_seed)
+    homeostat = None
+    if regulation is not None:
+        homeostat = Homeostat(spec, threshold=threshold, ratio=regulation[0], band=regulation[1])
+    played = expected(liquid, readout, spikes, events, first_sample, homeostat)
     return Segment(
-        name=name, readout=readout, threshold=threshold, noise_seed=noise_seed, words=words,
-        played=expected(liquid, readout, spikes, events, first_sample), first_sample=first_sample,
+        name=name, readout=readout, threshold=threshold, noise_seed=noise_seed, words=words, played=played,
+        first_sample=first_sample, regulation=regulation,
+        last_threshold=threshold if homeostat is None else homeostat.threshold,
     )  # fmt: skip
+
+
+def random_regulation(
+    spec: CrossbarSpec, conductances: Conductances, spikes: npt.ArrayLike, threshold: int, rng: np.random.Generator
+) -> tuple[int, int] | None:
+    """Ratio and band of a homeostat for samples: near the balance of a liquid with this threshold, or far from it.
+
+    None for a spec without homeostat.
+    """
+    if spec.homeostat is None:
+        return None
+    inputs = np.asarray(spikes, bool)
+    liquid = int(Liquid(spec, conductances, "numpy", threshold=threshold, noise_seed=None).run(inputs).spikes.sum())
+    balanced = (liquid << RATIO_FRACTION) // max(1, int(inputs.sum()))
+    ratio = (balanced, RATIO_MAX, 0, balanced + 1)[int(rng.integers(4))]
+    return min(ratio, RATIO_MAX), int(rng.choice([0, 0, 1, max(1, liquid // max(1, len(inputs)))]))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -251,11 +291,13 @@ def make_stimulus(spec: CrossbarSpec, rng: np.random.Generator, count: int, samp
             threshold = 0 if number % 2 else spec.adc_max * (number % 4 + 1) // 4
         else:
             spikes = random_spikes(spec, rng, samples)
+        threshold = min(threshold, spec.threshold_max)
         segments.append(
             make_segment(
                 f"segment {number}", spec, image, random_readout(spec, rng, kinds[number % len(kinds)]),
-                spikes, threshold=min(threshold, spec.threshold_max), noise_seed=noise,
+                spikes, threshold=threshold, noise_seed=noise,
                 rng=rng if number % 2 else None, first_sample=segments[-1].samples if follows else 0,
+                regulation=None if number % 5 == 4 else random_regulation(spec, image, spikes, threshold, rng),
             )
         )  # fmt: skip
     return Stimulus(conductances=image, reset=reset, segments=segments)

@@ -31,8 +31,9 @@ class Astrocyte(Component):
         End of a step: two clocks later the rates are those of the next one.
     fades : In(1)
         All rates lose a hundredth per step.
-    potentiation, depression : Out(signed(spec.rate_bits))
-        A+ and A-.
+    potentiation : Out(spec.rate_bits - 1)
+    depression : Out(signed(spec.rate_bits))
+        A+, which never is negative, and A-.
     """
 
     clocked = True
@@ -47,7 +48,7 @@ class Astrocyte(Component):
                 "liquid_spike": In(1),
                 "update": In(1),
                 "fades": In(1),
-                "potentiation": Out(signed(spec.rate_bits)),
+                "potentiation": Out(spec.rate_bits - 1),
                 "depression": Out(signed(spec.rate_bits)),
             }
         )
@@ -56,8 +57,8 @@ class Astrocyte(Component):
         spec = self._spec
         m = Module()
         difference = Signal(signed(spec.difference_max.bit_length() + 1))
-        weight = Signal(signed(spec.rate_bits))
-        bias = Signal(signed(spec.rate_bits))
+        weight = Signal(spec.rate_bits - 1)
+        bias = Signal(spec.rate_bits - 1)
         product = Signal(signed(spec.rate_bits + len(difference)))
         multiplied = Signal()
         with m.If(self.start | self.update):

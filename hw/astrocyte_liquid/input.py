@@ -42,7 +42,7 @@ class Input(Component):
         The step is complete.
     group : In(bits of spec.groups)
     kicked : Out(spec.lanes)
-        Marks of this group of inputs; 0 for groups of liquid neurons.
+        Marks of this group of inputs; they mean nothing for groups of liquid neurons.
     """
 
     clocked = True
@@ -78,7 +78,7 @@ class Input(Component):
             with m.If(self.take | (accepted & (Cat(source[lane_bits:]) == number))):
                 m.d.sync += mark.eq(Mux(self.take, 0, mark | member))
             marks.append(mark)
-            shown.append(self.group == number)
+            shown.append(self.group[: max(1, (spec.input_groups - 1).bit_length())] == number)
         m.d.comb += self.kicked.eq(one_of(marks, shown))
         m.d.sync += self.closed.eq(Mux(self.closed, ~self.take, events.valid & events.payload.end))
         return m

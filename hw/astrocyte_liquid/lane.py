@@ -73,7 +73,8 @@ class Lane(Component):
         First step of a sample.
     kicked : In(1)
         Of the input neuron, a clock after `sweep`.
-    potentiation_rate, depression_rate : In(signed(spec.rate_bits))
+    potentiation_rate : In(spec.rate_bits - 1)
+    depression_rate : In(signed(spec.rate_bits))
     swept : Out(1)
         The next three are there.
     swept_group : Out(bits of spec.groups)
@@ -115,7 +116,7 @@ class Lane(Component):
                 "group": In(group_bits(spec)),
                 "fresh": In(1),
                 "kicked": In(1),
-                "potentiation_rate": In(signed(spec.rate_bits)),
+                "potentiation_rate": In(spec.rate_bits - 1),
                 "depression_rate": In(signed(spec.rate_bits)),
                 "swept": Out(1),
                 "swept_group": Out(group_bits(spec)),

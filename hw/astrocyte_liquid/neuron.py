@@ -64,7 +64,8 @@ class Neuron(Component):
         Of a liquid neuron.
     kicked : In(1)
         Of an input neuron: it received an event.
-    potentiation_rate, depression_rate : In(signed(spec.rate_bits))
+    potentiation_rate : In(spec.rate_bits - 1)
+    depression_rate : In(signed(spec.rate_bits))
         Those of the next step.
     write : Out(1)
         The following are to be stored.
@@ -93,7 +94,7 @@ class Neuron(Component):
                 "old_state": In(state_layout(spec)),
                 "current": In(signed(spec.current_bits)),
                 "kicked": In(1),
-                "potentiation_rate": In(signed(spec.rate_bits)),
+                "potentiation_rate": In(spec.rate_bits - 1),
                 "depression_rate": In(signed(spec.rate_bits)),
                 "write": Out(1),
                 "write_group": Out(group_bits(spec)),

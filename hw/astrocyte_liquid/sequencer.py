@@ -13,19 +13,18 @@ __all__ = ["Sequencer"]
 
 class _State(Enum, shape=3):
     WAIT = 0
-    RESTORE = 1
-    WALK = 2
-    RATES = 3
-    SWEEP = 4
-    DRAIN = 5
-    READ = 6
+    WALK = 1
+    RATES = 2
+    SWEEP = 3
+    DRAIN = 4
+    READ = 5
 
 
 class Sequencer(Component):
     """A step: its events are complete, all spikes are walked, the astrocyte moves its rates, all neurons are swept.
 
-    Before the first step of a plastic sample that does not keep its weights, they are restored; after the last step the
-    readout runs.
+    In the first step of a plastic sample that does not keep its weights, they are restored: no source fires then, and
+    the lanes are busy until it is done. After the last step the readout runs.
 
     Reset: waiting for the first step of a sample, asynchronous.
 
@@ -98,13 +97,12 @@ class Sequencer(Component):
         step = Signal(len(self.steps))
         pause = Signal(2)
         last = Signal()
-        started = Signal()
         m.d.comb += [
             last.eq(step == self.steps - 1),
             self.fresh.eq(step == 0),
             self.begin.eq((state == _State.WAIT) & self.closed & self.fresh),
-            # the first clock of the state; lanes are busy from the next one on
-            self.restore.eq((state == _State.RESTORE) & ~started),
+            # lanes are busy from the next clock on
+            self.restore.eq(self.begin & self.restores),
             self.walk.eq(state == _State.WALK),
             self.update.eq((state == _State.RATES) & (pause == 0)),
             self.sweep.eq(state == _State.SWEEP),
@@ -115,19 +113,16 @@ class Sequencer(Component):
         m.d.sync += pause.eq(0)
         with m.Switch(state):
             with m.Case(_State.WAIT), m.If(self.closed):
-                m.d.sync += [state.eq(Mux(self.fresh & self.restores, _State.RESTORE, _State.WALK)), started.eq(0)]
-            with m.Case(_State.RESTORE):
-                m.d.sync += started.eq(1)
-                with m.If(started & ~self.busy):
-                    m.d.sync += state.eq(_State.WALK)
+                m.d.sync += state.eq(_State.WALK)
             with m.Case(_State.WALK), m.If(~self.spike & ~self.busy):
-                m.d.sync += [state.eq(_State.RATES), self.group.eq(0)]
+                m.d.sync += state.eq(_State.RATES)
             with m.Case(_State.RATES):
                 # the rates are there when the first neuron reaches the multipliers
                 m.d.sync += state.eq(_State.SWEEP)
             with m.Case(_State.SWEEP):
-                m.d.sync += self.group.eq(self.group + 1)
-                with m.If(self.group == spec.groups - 1):
+                last_group = self.group == spec.groups - 1
+                m.d.sync += self.group.eq(Mux(last_group, 0, self.group + 1))
+                with m.If(last_group):
                     m.d.sync += state.eq(_State.DRAIN)
             with m.Case(_State.DRAIN):
                 m.d.sync += pause.eq(pause + 1)

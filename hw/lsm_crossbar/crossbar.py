@@ -13,6 +13,7 @@ from hw.common.register_file import RegisterFile
 from hw.common.storage_cell import StorageCell
 from hw.lsm_crossbar.adc import Adc
 from hw.lsm_crossbar.counter import Counter
+from hw.lsm_crossbar.homeostat import Homeostat
 from hw.lsm_crossbar.input import Input, event_layout
 from hw.lsm_crossbar.macro import Macro, MacroBox
 from hw.lsm_crossbar.neuron import Neuron
@@ -24,6 +25,7 @@ from hw.lsm_crossbar.weight_memory import WeightMemory, WeightMemoryBox
 from sim.lsm_crossbar.registers import (
     NOISE_SEED_ADDRESS,
     STATUS_ADDRESS,
+    THRESHOLD_ADDRESS,
     address_width,
     register_map,
     weight_bytes,
@@ -63,7 +65,8 @@ class Crossbar(Component):
     exact and equal to the golden model of the same spec and conductance file, bit for bit. Time is event-driven:
     `sim.lsm_crossbar.timing` says clock by clock when a step ends, `docs/chips/lsm_crossbar.md` why.
 
-    Settings are static while a sample runs; a write shows one clock later.
+    Settings are static while a sample runs; a write shows one clock later. With `spec.homeostat`, and that enabled, the
+    threshold moves between samples, see `hw.lsm_crossbar.homeostat`.
 
     Reset is asynchronous and reaches every flip-flop. Memories are loaded: the macro by its conductance file (or the
     fab), readout weights through the write port.
@@ -228,6 +231,23 @@ class Crossbar(Component):
                 macro.noise_start.eq(sequencer.start & sequencer.first_step),
             ]
         decided = Signal()
+        threshold = settings.threshold
+        if spec.homeostat is not None:
+            homeostat = place(m, platform, "homeostat", Homeostat, spec=spec)
+            threshold = homeostat.moved
+            written = (self.write_address >> 2 == THRESHOLD_ADDRESS >> 2) & self.write_enable
+            m.d.comb += [
+                homeostat.restart.eq(written | ~settings.homeostat_enable),
+                homeostat.threshold.eq(settings.threshold),
+                homeostat.ratio.eq(settings.homeostat_ratio),
+                homeostat.band.eq(settings.homeostat_band),
+                homeostat.driven.eq(driver.row_set),
+                homeostat.row.eq(driver.row),
+                homeostat.decided.eq(decided),
+                homeostat.lanes.eq(neuron.spikes),
+                homeostat.sample.eq(readout.done & sequencer.last_window),
+                status.threshold.eq(homeostat.moved),
+            ]
         m.d.comb += [
             decided.eq(adc.valid & adc.fire),
             neuron.valid.eq(adc.valid),
@@ -236,7 +256,7 @@ class Crossbar(Component):
             neuron.first_batch.eq(adc.first_batch),
             neuron.fire.eq(adc.fire),
             neuron.differences.eq(adc.differences),
-            neuron.threshold.eq(settings.threshold),
+            neuron.threshold.eq(threshold),
             router.valid.eq(decided),
             router.index.eq(adc.index),
             router.lanes.eq(neuron.spikes),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from sim.engine import Engine
 from sim.fixed_point import IntArray
+from sim.lsm_crossbar.homeostat import Homeostat
 from sim.lsm_crossbar.macro import Macro
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.neuron import BoolArray, fire
@@ -166,6 +167,37 @@ class Liquid:
             for rows in trace.read_rows:
                 result.row_activations[index, rows] += 1
         return result
+
+    def regulated(
+        self, spikes: npt.ArrayLike, homeostat: Homeostat, first_sample: int = 0
+    ) -> tuple[Activity, IntArray]:
+        """As `run`, with a homeostat that moves the threshold between samples; it goes on from where it stands.
+
+        Returns
+        -------
+        Activity
+        ndarray of int64, shape (n,)
+            Threshold of each sample.
+        """
+        checked = self._check(spikes)
+        if not len(checked):
+            return self.run(checked), np.zeros(0, np.int64)
+        own = self.threshold
+        parts: list[Activity] = []
+        thresholds = np.zeros(len(checked), np.int64)
+        done = 0
+        try:
+            while done < len(checked):
+                part = checked[done : done + homeostat.left]
+                self.threshold = homeostat.threshold
+                thresholds[done : done + len(part)] = homeostat.threshold
+                parts.append(self.run(part, first_sample + done))
+                homeostat.after(int(parts[-1].spikes.sum()), int(part.sum()), len(part))
+                done += len(part)
+        finally:
+            self.threshold = own
+        joined = {f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Activity)}
+        return Activity(**joined), thresholds
 
     def counts(self, spikes: npt.ArrayLike, first_sample: int = 0) -> IntArray:
         """Spike counts of shape (n, windows, neurons); parameters and errors as `run`."""

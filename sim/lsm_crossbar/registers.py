@@ -11,18 +11,23 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import IntArray, check_range
-from sim.lsm_crossbar.spec import NOISE_STATE_WIDTH, CrossbarSpec
+from sim.lsm_crossbar.spec import BAND_MAX, NOISE_STATE_WIDTH, RATIO_MAX, CrossbarSpec
 from sim.register_map import Field
 
 __all__ = [
-    "BIAS_ADDRESS", "NOISE_ENABLE_ADDRESS", "NOISE_SEED_ADDRESS", "STATUS_ADDRESS", "THRESHOLD_ADDRESS",
+    "BIAS_ADDRESS", "HOMEOSTAT_BAND_ADDRESS", "HOMEOSTAT_ENABLE_ADDRESS", "HOMEOSTAT_RATIO_ADDRESS",
+    "NOISE_ENABLE_ADDRESS", "NOISE_SEED_ADDRESS", "STATUS_ADDRESS", "THRESHOLD_ADDRESS",
     "address_width", "register_map", "register_writes", "weight_address", "weight_bytes", "weight_stride",
 ]  # fmt: skip
 
 STATUS_ADDRESS = 0x00
 """Reading: see `hw.lsm_crossbar.status`. Writing anything clears the flag of dropped events."""
 THRESHOLD_ADDRESS = 0x10
+"""A write starts the homeostat anew."""
+HOMEOSTAT_ENABLE_ADDRESS = 0x14
+HOMEOSTAT_RATIO_ADDRESS = 0x16
 NOISE_ENABLE_ADDRESS = 0x18
+HOMEOSTAT_BAND_ADDRESS = 0x19
 NOISE_SEED_ADDRESS = 0x1C
 BIAS_ADDRESS = 0x20
 _BIAS_STRIDE = 8
@@ -62,11 +67,19 @@ def register_map(spec: CrossbarSpec, *, noise: bool = True) -> tuple[Field, ...]
     if noise and spec.noise_scale is not None:
         fields.append(Field(name="noise_enable", address=NOISE_ENABLE_ADDRESS, width=1, reset=1))
         fields.append(Field(name="noise_seed", address=NOISE_SEED_ADDRESS, width=NOISE_STATE_WIDTH))
+    if (homeostat := spec.homeostat) is not None:
+        fields += [
+            Field(name="homeostat_enable", address=HOMEOSTAT_ENABLE_ADDRESS, width=1),
+            Field(name="homeostat_ratio", address=HOMEOSTAT_RATIO_ADDRESS, width=RATIO_MAX.bit_length(),
+                  reset=homeostat.ratio),
+            Field(name="homeostat_band", address=HOMEOSTAT_BAND_ADDRESS, width=BAND_MAX.bit_length(),
+                  reset=homeostat.band),
+        ]  # fmt: skip
     fields += [
         Field(name="bias", index=output, address=BIAS_ADDRESS + _BIAS_STRIDE * output, width=spec.bias_width)
         for output in range(spec.outputs)
     ]
-    return tuple(fields)
+    return tuple(sorted(fields, key=lambda field: field.address))
 
 
 def register_writes(
@@ -75,6 +88,9 @@ def register_writes(
     threshold: int | None = None,
     noise_enable: bool | None = None,
     noise_seed: int | None = None,
+    homeostat_enable: bool | None = None,
+    homeostat_ratio: int | None = None,
+    homeostat_band: int | None = None,
     weights: npt.ArrayLike | None = None,
     bias: npt.ArrayLike | None = None,
 ) -> list[tuple[int, int]]:
@@ -88,6 +104,9 @@ def register_writes(
     noise_enable : bool, optional
     noise_seed : int, optional
         0 to 2**31 - 1. Writing it starts the count of samples anew.
+    homeostat_enable : bool, optional
+    homeostat_ratio, homeostat_band : int, optional
+        0 to `RATIO_MAX`, 0 to `BAND_MAX`; see `sim.lsm_crossbar.spec.HomeostatParameters`.
     weights : array_like of int, shape (outputs, windows, neurons), optional
         Readout weights.
     bias : array_like of int, shape (outputs,), optional
@@ -99,7 +118,7 @@ def register_writes(
     Raises
     ------
     ValueError
-        If a value does not fit, a shape is wrong, or the spec has no noise to set.
+        If a value does not fit, a shape is wrong, or the spec has no noise or no homeostat to set.
     """
     values: dict[tuple[str, int], int] = {}
     if threshold is not None:
@@ -111,6 +130,15 @@ def register_writes(
             values["noise_enable", 0] = int(bool(noise_enable))
         if noise_seed is not None:
             values["noise_seed", 0] = int(check_range(noise_seed, 0, (1 << NOISE_STATE_WIDTH) - 1, "noise seed"))
+    homeostat = {
+        "homeostat_enable": (homeostat_enable, 1), "homeostat_ratio": (homeostat_ratio, RATIO_MAX),
+        "homeostat_band": (homeostat_band, BAND_MAX),
+    }  # fmt: skip
+    for name, (value, largest) in homeostat.items():
+        if value is not None:
+            if spec.homeostat is None:
+                raise ValueError(f"{spec.name} has no homeostat: {name} is no register of it")
+            values[name, 0] = int(check_range(int(value), 0, largest, name.replace("_", " ")))
     if bias is not None:
         checked = _shaped(check_range(bias, -spec.bias_max - 1, spec.bias_max, "bias"), (spec.outputs,), "bias")
         values |= {("bias", output): int(value) for output, value in enumerate(checked)}

@@ -127,6 +127,37 @@ class DeviceParameters:
             raise ValueError("device.drift_exponent_sigma needs a drift_exponent")
 
 
+RATIO_FRACTION = 8
+"""Fraction bits of `HomeostatParameters.ratio`."""
+RATIO_MAX = (1 << 12) - 1
+"""Largest `HomeostatParameters.ratio`: 16 liquid spikes for one input spike, less a step."""
+BAND_MAX = (1 << 24) - 1
+"""Largest `HomeostatParameters.band`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HomeostatParameters:
+    """The homeostat of `sim.lsm_crossbar.homeostat`: what keeps a fixed liquid as busy as its input says.
+
+    Attributes
+    ----------
+    samples : int
+        Samples of a window, after which the threshold may move by one.
+    ratio : int
+        Liquid spikes that one input spike is to cause, in units of ``2**-RATIO_FRACTION``. Reset value of a register.
+    band : int
+        Liquid spikes of a window that do not matter. Reset value of a register.
+    """
+
+    samples: int = 16
+    ratio: int = 1 << RATIO_FRACTION
+    band: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("samples", 1, 1 << 12), ("ratio", 0, RATIO_MAX), ("band", 0, BAND_MAX)):
+            check_integer(f"homeostat.{name}", getattr(self, name), low, high)
+
+
 @dataclass(frozen=True, kw_only=True)
 class CrossbarSpec:
     """One macro of ``rows x columns`` cells, its ADCs, the neurons of its column pairs and a linear readout.
@@ -182,6 +213,8 @@ class CrossbarSpec:
         Clocks between the sample strobe and the columns' settled, held sum.
     convert_clocks : int
         Clocks of one conversion.
+    homeostat : HomeostatParameters or None
+        A homeostat beside the liquid, off until a register says otherwise; None: the chip has none.
     device : DeviceParameters
         What the cells are like.
 
@@ -219,6 +252,7 @@ class CrossbarSpec:
     clock_period_ns: float = 10.0
     settle_clocks: int = 1
     convert_clocks: int = 8
+    homeostat: HomeostatParameters | None = None
     device: DeviceParameters = field(default_factory=DeviceParameters)
 
     def __post_init__(self) -> None:
@@ -228,6 +262,8 @@ class CrossbarSpec:
         object.__setattr__(self, "leak", tuple(self.leak))
         if not isinstance(self.device, DeviceParameters):
             raise ValueError(f"device: expected parameters of a device, got {shown(self.device)}")
+        if self.homeostat is not None and not isinstance(self.homeostat, HomeostatParameters):
+            raise ValueError(f"homeostat: expected parameters of a homeostat, got {shown(self.homeostat)}")
         for name, low, high in (
             ("inputs", 1, 1 << 16),
             ("neurons", 1, 1 << 16),
@@ -466,6 +502,24 @@ class CrossbarSpec:
         """Bits of the counter of refractory steps; 0 if there is none."""
         return self.refractory_steps.bit_length()
 
+    # --- homeostat ---
+
+    def homeostat_range(self, threshold: int) -> tuple[int, int]:
+        """Lowest and highest threshold of a homeostat whose register says `threshold`: half, and twice as much."""
+        return threshold >> 1, min(2 * threshold, self.threshold_max)
+
+    @property
+    def balance_width(self) -> int:
+        """Bits of the homeostat's balance (two's complement); 0 without one.
+
+        Its magnitude is at most that of a window in which every neuron spikes in every step, or every input with the
+        largest ratio.
+        """
+        if self.homeostat is None:
+            return 0
+        each = max(self.neurons << RATIO_FRACTION, self.inputs * RATIO_MAX)
+        return (self.homeostat.samples * self.steps * each).bit_length() + 1
+
     # --- counters and readout ---
 
     @property
@@ -519,8 +573,11 @@ class CrossbarSpec:
         """The spec as TOML text that `from_toml` reads back to an equal spec; ideal (None) fields are left out."""
         lines = []
         for f in fields(self):
-            if f.name != "device" and getattr(self, f.name) is not None:
+            if f.name not in ("device", "homeostat") and getattr(self, f.name) is not None:
                 lines.append(f"{f.name} = {toml_value(getattr(self, f.name))}")
+        if self.homeostat is not None:
+            lines += ["", "[homeostat]"]
+            lines += [f"{f.name} = {getattr(self.homeostat, f.name)}" for f in fields(self.homeostat)]
         lines += ["", "[device]"]
         for f in fields(self.device):
             value = getattr(self.device, f.name)
@@ -549,8 +606,15 @@ class CrossbarSpec:
             raise ValueError(f"device: expected a table [device], got {shown(device)}")
         check_fields(device, DeviceParameters, "device.")
         device = {key: None if value == "none" else value for key, value in device.items()}
+        parts: dict[str, Any] = {"device": DeviceParameters(**device)}
+        if "homeostat" in table:
+            homeostat = table["homeostat"]
+            if not isinstance(homeostat, dict):
+                raise ValueError(f"homeostat: expected a table [homeostat], got {shown(homeostat)}")
+            check_fields(homeostat, HomeostatParameters, "homeostat.")
+            parts["homeostat"] = HomeostatParameters(**homeostat)
         try:
-            return cls(**(table | {"device": DeviceParameters(**device)}))
+            return cls(**(table | parts))
         except TypeError as error:
             raise ValueError(f"not a crossbar spec: {shown(error, quoted=False)}") from None
 
@@ -574,7 +638,10 @@ FULL_MACRO = CrossbarSpec(
 )
 """All 512 rows and all 256 column pairs of the macro."""
 
-PRESETS = {spec.name: spec for spec in (N_MNIST, N_TIDIGITS, SPOKEN_DIGITS, FULL_MACRO)}
+N_MNIST_HOMEOSTAT = replace(N_MNIST, name="N_MNIST_HOMEOSTAT", homeostat=HomeostatParameters())
+"""`N_MNIST` with a homeostat beside its liquid; training sets the ratio."""
+
+PRESETS = {spec.name: spec for spec in (N_MNIST, N_TIDIGITS, SPOKEN_DIGITS, FULL_MACRO, N_MNIST_HOMEOSTAT)}
 
 load_spec = partial(load_preset, presets=PRESETS, from_toml=CrossbarSpec.from_toml)
 """A preset by name, or a spec from a TOML file; see `sim.spec_file.load_preset`."""

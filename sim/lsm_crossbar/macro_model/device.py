@@ -276,8 +276,43 @@ def draw_conductances_us(spec: CrossbarSpec, seed: int) -> FloatArray:
     -------
     ndarray, shape (rows, columns)
     """
-    device, stream = spec.device, _streams(seed)
-    g = form((spec.rows, spec.columns), device, stream["breakdown"], stream["conductance"])
+    stream = _streams(seed)
+    return _used(form((spec.rows, spec.columns), spec.device, stream["breakdown"], stream["conductance"]), spec, stream)
+
+
+def written_conductances_us(targets_us: npt.ArrayLike, spec: CrossbarSpec, seed: int) -> FloatArray:
+    """Effective conductances of a macro whose cells were programmed, uS, with the same effects as a draw.
+
+    Parameters
+    ----------
+    targets_us : array_like of float, shape (rows, columns)
+        What the cells are programmed to; a cell with 0 stays pristine, with the conductance that the device says.
+    spec : CrossbarSpec
+    seed : int
+        Of programming error, drift and stuck cells.
+
+    Raises
+    ------
+    ValueError
+        If the targets are no conductances, or of another shape.
+    """
+    targets = np.asarray(targets_us, np.float64)
+    if targets.shape != (spec.rows, spec.columns):
+        raise ValueError(f"target conductances: expected the shape {(spec.rows, spec.columns)}, got {targets.shape}")
+    bad = ~((targets >= 0) & (targets <= spec.g_max_us))
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"target conductances{list(index)}: expected 0 to {spec.g_max_us:g} uS, got {targets[index]:g}"
+        )
+    resistance = spec.device.pristine_resistance_mohm
+    pristine = 0.0 if resistance is None else 1.0 / resistance
+    return _used(np.where(targets > 0, targets, pristine), spec, _streams(seed))
+
+
+def _used(g: FloatArray, spec: CrossbarSpec, stream: dict[str, np.random.Generator]) -> FloatArray:
+    """Conductances after misprogramming, drift, stuck cells and IR drop."""
+    device = spec.device
     g = misprogram(g, device.programming_error, stream["error"])
     g = drift(g, device, stream["drift"])
     g = stick(g, device.stuck_on, device.stuck_off, spec.g_max_us, stream["stuck"])

@@ -4,15 +4,21 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
+from sim.lsm_crossbar.homeostat import Homeostat
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
+from sim.lsm_crossbar.liquid import Liquid
+from sim.lsm_crossbar.macro_model.device import draw
+from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.recordings.event_camera import EventCamera, mnist_digits
 from sim.lsm_crossbar.recordings.events import read_labels, read_recording, write_nmnist
+from sim.lsm_crossbar.spec import HomeostatParameters
 from tests.conftest import need
 from tests.flows.command_line import program
 
@@ -130,3 +136,44 @@ def test_a_clock_that_started_before_the_recording(
     assert code == 0
     assert "warning" not in error
     assert json.loads(out)["input_spikes"] > 1.5 * late > 0
+
+
+def test_homeostat_drift_and_currents(folder: Path, tmp_path: Path) -> None:
+    """The threshold moves as the golden model says; drift and smaller currents are those of the device model."""
+    events = ("--events", folder, "--labels", folder / "labels.txt", "--json")
+    code, _, error = evaluate(*events, "--homeostat")
+    assert (code, "N_MNIST has no homeostat" in error) == (2, True)
+    shipped = TrainedCrossbar.load("n_mnist")
+    spec = replace(shipped.spec, homeostat=HomeostatParameters(samples=4, ratio=100))
+    path = tmp_path / "model.npz"
+    readout = Readout(spec, shipped.readout.weights, shipped.readout.bias)
+    replace(shipped, spec=spec, readout=readout).save(path)
+    model = TrainedCrossbar.load(path)
+    labels = read_labels(folder / "labels.txt")
+    spikes = model.spikes([read_recording(next(folder.glob(f"{index}.b*"))) for index in sorted(labels)])
+
+    def scored(*words: str) -> dict[str, Any]:
+        code, out, error = evaluate(*events, "--model", path, *words)
+        assert code == 0, error
+        found: dict[str, Any] = json.loads(out[out.index("{") :])
+        return found
+
+    busy, off = scored("--homeostat"), scored()
+    assert off["threshold"] == spec.threshold
+    homeostat = Homeostat(spec)
+    activity, _ = Liquid(spec, model.conductances, "numpy").regulated(spikes[:8], homeostat)
+    # the liquid is above balance with this ratio: one up after every four recordings
+    assert homeostat.threshold == spec.threshold + 2
+    assert busy["threshold"] == spec.threshold + 28 // 4
+    assert busy["liquid_spikes"] < off["liquid_spikes"] == pytest.approx(shipped_spikes(shipped, spikes))
+    assert activity.spikes.any()
+    late, weak = scored("--drift-s", "1e8"), scored("--current", "0.8")
+    assert late["liquid_spikes"] < weak["liquid_spikes"] < off["liquid_spikes"]
+    image = draw(replace(spec, device=replace(spec.device, drift_exponent=0.02, drift_exponent_sigma=0.01,
+                                              drift_time_s=1e8)), model.seed)  # fmt: skip
+    assert late["conductances_sha256"] == image.sha256
+
+
+def shipped_spikes(model: TrainedCrossbar, spikes: np.ndarray) -> float:
+    """Liquid spikes of a recording, on average."""
+    return float(Liquid(model.spec, model.conductances).run(spikes).spikes.sum() / len(spikes))

@@ -7,16 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.formal.crossbar import prove_crossbar, prove_membrane, prove_row_driver
+from flows.formal.crossbar import (
+    prove_crossbar,
+    prove_homeostat,
+    prove_homeostat_settles,
+    prove_membrane,
+    prove_row_driver,
+)
 from flows.formal.solver import Status, prove_always
 from flows.formal.state import cut_state
 from flows.simulation.crossbar import CrossbarBench, crossbar_verilog
 from flows.stimulus.recordings import event_words, random_spikes
 from flows.verification.crossbar import check_directed, check_mutants, check_recordings, check_volume, load_recordings
 from flows.verification.crossbar_stimulus import IMAGES, make_segment, random_adcs, random_image, random_readout
+from hw.lsm_crossbar.homeostat import Homeostat
 from hw.lsm_crossbar.row_driver import RowDriver
 from sim.lsm_crossbar.example_specs import campaign_spec, random_spec
-from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec
+from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec, HomeostatParameters
 from tests.conftest import long, need
 
 SPEC = campaign_spec()
@@ -135,7 +142,7 @@ def test_recordings_on_the_preset(recordings: Path) -> None:
 
 def test_proofs() -> None:
     proofs = list(prove_crossbar(SPEC))
-    assert len(proofs) == 6
+    assert len(proofs) == 8
     for proof in proofs:
         assert proof.status is Status.PROVED, (proof.name, proof.counterexample)
 
@@ -166,6 +173,30 @@ class _Forgetful(RowDriver):
 def test_a_row_driver_with_short_batches_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flows.formal.crossbar.RowDriver", _Forgetful)
     assert prove_row_driver(SPEC).status is Status.REFUTED
+
+
+class _Hasty(Homeostat):
+    """A homeostat that moves after a sample less than the specification says."""
+
+    def __init__(self, *, spec: CrossbarSpec) -> None:
+        super().__init__(spec=replace(spec, homeostat=HomeostatParameters(samples=3)))
+
+
+class _Overflowing(CrossbarSpec):
+    """A spec whose balance is one bit too narrow."""
+
+    @property
+    def balance_width(self) -> int:
+        return super().balance_width - 1
+
+
+def test_wrong_homeostats_are_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = _Overflowing(**{f: getattr(SPEC, f) for f in SPEC.__dataclass_fields__})
+    assert prove_homeostat(narrow).status is Status.REFUTED
+    spec = replace(SPEC, homeostat=HomeostatParameters(samples=4))
+    monkeypatch.setattr("flows.formal.crossbar.Homeostat", _Hasty)
+    assert prove_homeostat(spec).status is Status.REFUTED
+    assert prove_homeostat_settles(spec).status is Status.REFUTED
 
 
 def test_proofs_of_claims() -> None:

@@ -167,6 +167,17 @@ def test_register_writes_refuse(values: Mapping[str, Any], text: str) -> None:
         register_writes(SPEC, **values)
 
 
+def test_registers_of_the_homeostat() -> None:
+    writes = dict(register_writes(SPEC, homeostat_enable=True, homeostat_ratio=0xABC, homeostat_band=0x123456))
+    assert writes == {0x14: 1, 0x16: 0xBC, 0x17: 0xA, 0x19: 0x56, 0x1A: 0x34, 0x1B: 0x12}
+    reset = {field.name: field.reset for field in register_map(SPEC)}
+    assert (reset["homeostat_enable"], reset["homeostat_ratio"], reset["homeostat_band"]) == (0, 200, 3)
+    with pytest.raises(ValueError, match="has no homeostat"):
+        register_writes(replace(SPEC, homeostat=None), homeostat_ratio=0)
+    with pytest.raises(ValueError, match="homeostat ratio: expected 0 to 4095, got 4096"):
+        register_writes(SPEC, homeostat_ratio=4096)
+
+
 def test_no_noise_to_set_without_noise() -> None:
     quiet = replace(SPEC, noise_scale=None)
     assert "noise_seed" not in {field.name for field in register_map(quiet)}
