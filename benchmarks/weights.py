@@ -133,11 +133,30 @@ def card_figures(card: str) -> dict[tuple[str, int, int], tuple[float, float]]:
     }
 
 
+def evaluated(name: str, model: TrainedModel, samples: dict[str, ChargeTable], parts: Path | None) -> dict[str, Any]:
+    """A model on all samples, with the other algorithms on as many links, or what the folder of parts has of it."""
+    part = None if parts is None else parts / f"{name}.json"
+    if part is not None and part.is_file():
+        return dict(json.loads(part.read_text()))
+    # the other algorithms do not depend on the network: once for each number of links
+    result = evaluate_model(model, samples, baselines=model.spec == ECON_T, search=Search())
+    if part is not None:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(part) as file:
+            json.dump(result, file)
+    return result
+
+
 def main() -> None:
     """Evaluate all shipped models and write the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.weights", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("files", nargs="*", metavar="NAME=FILE", help="charges, beside the busy sample")
-    words = parser.parse_args().files
+    parser.add_argument("--parts", type=Path, help="folder that keeps what was found for each model; found ones stay")
+    parser.add_argument("--only", action="append", help="evaluate these models into --parts, and write nothing else")
+    options = parser.parse_args()
+    words, parts = options.files, options.parts
+    if options.only and parts is None:
+        parser.error("--only needs --parts")
     samples = {name: thinned(read_charge_table(path)) for name, _, path in (word.partition("=") for word in words)}
     samples["busy"] = busy_sample()
     command = " ".join(["python -m benchmarks.weights", *(f"{w.partition('=')[0]}={Path(w).name}" for w in words)])
@@ -147,8 +166,7 @@ def main() -> None:
     def metrics() -> Iterator[Metric]:
         for name, path in sorted(shipped_models().items()):
             model, card = TrainedModel.load(name), path.with_suffix(".md").read_text()
-            # the other algorithms do not depend on the network: once for each number of links
-            result = evaluate_model(model, samples, baselines=model.spec == ECON_T, search=Search())
+            result = evaluated(name, model, samples, parts)
             results.append(result)
             print(name, flush=True)
 
@@ -177,6 +195,10 @@ def main() -> None:
                 method = "largest difference of a median between trainings with different seeds, from the model card"
                 yield metric("spread", spread, method)
 
+    if options.only:
+        for name in options.only:
+            evaluated(name, TrainedModel.load(name), samples, parts)
+        return
     write_metrics(RESULT, list(metrics()))
     with replacing(RESULTS / "emd_from_words.json") as file:
         json.dump(comparison_tables(results, command), file, indent=1)

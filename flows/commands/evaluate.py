@@ -54,7 +54,7 @@ def hgcal_encoder(
     baselines: Annotated[bool, typer.Option(help="Also the other algorithms, and the words themselves.")] = True,
     search: Annotated[
         int | None,
-        typer.Option(min=1, help="Decode by search, too, with so many moves a module; 30000 take about 15 ms."),
+        typer.Option(min=1, help="Decode by search, too, with so many moves a module; 12000 take about 5 ms."),
     ] = None,
     scheduler: Scheduler = None,
     workers: Workers = None,

@@ -79,7 +79,7 @@ class Search:
         If a value is out of range; the message names it.
     """
 
-    moves: int = 30_000
+    moves: int = 12_000
     penalty: float = 1.0
     doubt: float = 1.0
     misfit_weight: float = 1.0
