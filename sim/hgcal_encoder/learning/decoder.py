@@ -517,7 +517,7 @@ class TrainedModel:
         how = Search() if how is None else how
         pedestals = levels[..., 0]
         known = self.decoder.charges(latents, sum_codes, pedestals)
-        found, misfits, cells = search(
+        found, misfits, _ = search(
             latents,
             sum_codes,
             np.rint(known).astype(np.int64),
@@ -527,7 +527,8 @@ class TrainedModel:
             multiplexer=np.asarray(self.multiplexer),
             how=how,
         )
-        trust = np.where(found.any(axis=1), how.trust(misfits, cells), 0.0)[:, None]
+        taken = (known > (levels[..., 0] + levels[..., 1]) / 2.0).sum(axis=1)
+        trust = np.where(found.any(axis=1), how.trust(misfits, taken), 0.0)[:, None]
         shares = trust * found / np.maximum(found.sum(axis=1, keepdims=True), 1e-9)
         return _charges(shares + (1.0 - trust) * _to_shares(known), sum_codes, pedestals)
 

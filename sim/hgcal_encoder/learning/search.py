@@ -40,8 +40,8 @@ __all__ = ["Search", "search"]
 Float64 = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
 
-FEW_CELLS = 12
-"""Occupied cells up to which latents tell modules apart."""
+FEW_CELLS = 16
+"""Cells of a network's answer up to which latents tell modules apart; chosen on simulated showers."""
 _NEIGHBOURS = 6
 """Nearest trigger cells to which most moves of charge go."""
 _SUM_TOLERANCE = 0.004
@@ -87,10 +87,11 @@ class Search:
     annealed: float = 0.6
     tolerance: float = 8.0
 
-    def trust(self, misfits: Float64, cells: Float64) -> Float64:
+    def trust(self, misfits: Float64, cells: IntArray) -> Float64:
         """Share of what the search found in the answer, the rest being the network's.
 
-        All where it fits, less the worse; and less beyond `FEW_CELLS` occupied cells, of which 16 latents tell little.
+        All where it fits, less the worse; and less beyond `FEW_CELLS` cells that the network takes for occupied, of
+        which 16 latents tell little: there states may fit and yet be far from what was sent.
         """
         out: Float64 = np.minimum(FEW_CELLS / np.maximum(cells, 1), 1.0) ** 2 / (1.0 + misfits / self.tolerance)
         return out
