@@ -3,7 +3,8 @@
 Medians by occupancy, and means weighted by module energy, in exact chip arithmetic: charges are sent to the chip in
 words, and what is decoded is compared with them. Those of whole files stand in the model cards; here busy modules of
 simulated pile-up 200 are added, events of their own with the shower library of the training, and the spread between
-trainings with different seeds where a card states it. Writes ``benchmarks/results/weights.json``, and
+trainings with different seeds where a card states it. On a part of each file `ECON_T` is decoded by search, too
+(`sim.hgcal_encoder.learning.search`). Writes ``benchmarks/results/weights.json``, and
 ``benchmarks/results/emd_from_words.json``, where the other algorithms on as many links stand in the same rows.
 """
 
@@ -27,6 +28,7 @@ from sim.hgcal_encoder.detector.particles import BunchCrossings, PileUp, TopPair
 from sim.hgcal_encoder.files.readers import ChargeTable, read_charge_table
 from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
 from sim.hgcal_encoder.learning.metric import BINS, occupancy
+from sim.hgcal_encoder.learning.search import Search
 from sim.hgcal_encoder.spec import ECON_T
 
 RESULT = RESULTS / "weights.json"
@@ -35,7 +37,8 @@ BUSY_SEED, BUSY_CROSSINGS = 20_261_129, 2
 PER_BIN = 300
 """Modules of each occupancy bin on which algorithms are compared."""
 COLUMNS = (
-    "ECON_T", "TNS_2021", "best_choice", "best_choice_rest", "threshold_sum", "super_trigger_cells", "repeater"
+    "ECON_T", "ECON_T_search", "TNS_2021", "best_choice", "best_choice_rest", "threshold_sum", "super_trigger_cells",
+    "repeater",
 )  # fmt: skip
 """Algorithms in the order of the table."""
 _CARD = re.compile(r"^\| (\w+) \| (\d+)-(\d+) \| \d+ \| ([\d.]+) \| [\d.]+ \| [\d.]+ \| ([\d.]+) \|", re.MULTILINE)
@@ -80,6 +83,11 @@ def comparison_tables(results: list[dict[str, Any]], command: str) -> dict[str, 
             }
             for number, (low, high) in enumerate(BINS):
                 cells = {preset: bins[number]["emd"] for preset, bins in found.items()}
+                cells |= {
+                    f"{result['preset']}_search": _data(result, name)["search"]["bins"][number]["emd"]
+                    for result in here
+                    if "search" in _data(result, name)
+                }
                 cells |= {key: others[key][number]["emd"] for key in ("best_choice", "best_choice_rest")}
                 cells["threshold_sum"] = others["threshold_sum"][number]["emd"]
                 stc = [bins[number]["emd"] for key, bins in others.items() if key.startswith(("stc", "ctc"))]
@@ -101,7 +109,8 @@ def comparison_tables(results: list[dict[str, Any]], command: str) -> dict[str, 
         tables.append({"title": name, "columns": columns, "rows": rows})
     note = (
         f"Median EMD in low-density cells, in brackets its mean weighted by module energy; at most {PER_BIN:,} modules "
-        "of each occupancy. `words`: what the words themselves keep, code 0 read as no charge."
+        "of each occupancy. `words`: what the words themselves keep, code 0 read as no charge. `search`: decoded by "
+        "search, which takes milliseconds a module. `best`: least median."
     )
     return written_by(command) | {"tables": tables, "notes": [note]}
 
@@ -125,11 +134,31 @@ def card_figures(card: str) -> dict[tuple[str, int, int], tuple[float, float]]:
     }
 
 
+def evaluated(name: str, model: TrainedModel, samples: dict[str, ChargeTable], parts: Path | None) -> dict[str, Any]:
+    """A model on all samples, with the other algorithms on as many links, or what the folder of parts has of it."""
+    part = None if parts is None else parts / f"{name}.json"
+    if part is not None and part.is_file():
+        return dict(json.loads(part.read_text()))
+    # the other algorithms do not depend on the network: once for each number of links; the search takes minutes
+    chosen = model.spec == ECON_T
+    result = evaluate_model(model, samples, baselines=chosen, search=Search() if chosen else None)
+    if part is not None:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(part) as file:
+            json.dump(result, file)
+    return result
+
+
 def main() -> None:
     """Evaluate all shipped models and write the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.weights", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("files", nargs="*", metavar="NAME=FILE", help="charges, beside the busy sample")
-    words = parser.parse_args().files
+    parser.add_argument("--parts", type=Path, help="folder that keeps what was found for each model; found ones stay")
+    parser.add_argument("--only", action="append", help="evaluate these models into --parts, and write nothing else")
+    options = parser.parse_args()
+    words, parts = options.files, options.parts
+    if options.only and parts is None:
+        parser.error("--only needs --parts")
     samples = {name: thinned(read_charge_table(path)) for name, _, path in (word.partition("=") for word in words)}
     samples["busy"] = busy_sample()
     command = " ".join(["python -m benchmarks.weights", *(f"{w.partition('=')[0]}={Path(w).name}" for w in words)])
@@ -139,8 +168,7 @@ def main() -> None:
     def metrics() -> Iterator[Metric]:
         for name, path in sorted(shipped_models().items()):
             model, card = TrainedModel.load(name), path.with_suffix(".md").read_text()
-            # the other algorithms do not depend on the network: once for each number of links
-            result = evaluate_model(model, samples, baselines=model.spec == ECON_T)
+            result = evaluated(name, model, samples, parts)
             results.append(result)
             print(name, flush=True)
 
@@ -158,11 +186,21 @@ def main() -> None:
                 yield metric(f"{data}__cells:{low}-{high}", median, f"median Earth Mover's Distance {where}")
                 method = f"mean Earth Mover's Distance weighted by module energy, {where}"
                 yield metric(f"{data}_weighted__cells:{low}-{high}", weighted, method)
+            for data in result["data"]:
+                for entry in data.get("search", {"bins": []})["bins"]:
+                    low, high = entry["occupancy"]
+                    where = f"decoded by search, up to {PER_BIN} modules"
+                    value, cells = entry["emd"]["median"], f"cells:{low}-{high}"
+                    yield metric(f"{data['name']}_search__{cells}", value, f"median Earth Mover's Distance, {where}")
             spread = card_spread(card)
             if spread is not None:
                 method = "largest difference of a median between trainings with different seeds, from the model card"
                 yield metric("spread", spread, method)
 
+    if options.only:
+        for name in options.only:
+            evaluated(name, TrainedModel.load(name), samples, parts)
+        return
     write_metrics(RESULT, list(metrics()))
     with replacing(RESULTS / "emd_from_words.json") as file:
         json.dump(comparison_tables(results, command), file, indent=1)

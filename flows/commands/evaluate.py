@@ -52,6 +52,10 @@ def hgcal_encoder(
     preset: EncoderPreset = "ECON_T",
     weights: Annotated[str | None, typer.Option(help="Model file (.npz); without it the shipped one.")] = None,
     baselines: Annotated[bool, typer.Option(help="Also the other algorithms, and the words themselves.")] = True,
+    search: Annotated[
+        int | None,
+        typer.Option(min=1, help="Decode by search, too, with so many moves a module; 12000 take about 5 ms."),
+    ] = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
     as_json: AsJson = False,
@@ -66,10 +70,17 @@ def hgcal_encoder(
     from sim.hgcal_encoder.files.vectors import read_words
     from sim.hgcal_encoder.learning.training_images import PLAIN
 
+    if search is not None and ideal_charges:
+        raise typer.BadParameter("--search needs words or charges sent as words: expected no --ideal-charges")
     if words is not None and (settings is None or ideal_charges or len(charges or []) > 1):
         raise typer.BadParameter("--words: expected --settings, at most one file of --charges and no --ideal-charges")
     if settings is not None and ideal_charges:
         raise typer.BadParameter("--ideal-charges never were words: expected no --settings")
+    how = None
+    if search is not None:
+        from sim.hgcal_encoder.learning.search import Search
+
+        how = Search(moves=search)
     model = find_model(preset=preset, elinks=elinks, weights=weights)
     sent = None if ideal_charges else PLAIN if settings is None else chip_settings(settings, model)
     samples: dict[str, ChargeTable | Iterator[ChargeTable]] = {
@@ -90,6 +101,7 @@ def hgcal_encoder(
             samples,
             settings=sent,
             baselines=baselines,
+            search=how,
             scheduler=scheduler,
             workers=workers,
             advance=advance,
@@ -115,6 +127,10 @@ def hgcal_encoder(
             table.add_column(heading, justify="right", overflow="fold")
         for entry in data["bins"] + data["fine_bins"]:
             _row(table, "network", entry)
+        if "search" in data:
+            table.add_section()
+            for entry in data["search"]["bins"] + data["search"]["fine_bins"]:
+                _row(table, "network, search", entry)
         for baseline in data.get("baselines", []):
             table.add_section()
             for entry in baseline["bins"]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +23,16 @@ from sim.hgcal_encoder.algorithms.comparison import Reconstruction, reconstruct_
 from sim.hgcal_encoder.algorithms.concentrator import load_chip_settings
 from sim.hgcal_encoder.files.readers import ChargeTable
 from sim.hgcal_encoder.float_code import CELL
-from sim.hgcal_encoder.front_end import by_trigger_cell, front_end, pedestals, seen_charges
+from sim.hgcal_encoder.front_end import by_trigger_cell, front_end, levels, pedestals, seen_charges
 from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
 from sim.hgcal_encoder.learning.metric import BINS, FINE_BINS, BinSummary, Comparison, compare
 from sim.hgcal_encoder.learning.streamed_metric import StreamedComparison
 from sim.hgcal_encoder.learning.training_images import PLAIN, simulate_images
 from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import CELLS, HEADER_WIDTH, PRESETS, EncoderSpec
+
+if TYPE_CHECKING:
+    from sim.hgcal_encoder.learning.search import Search
 
 __all__ = [
     "SeenTable",
@@ -47,8 +50,8 @@ __all__ = [
 
 #: Seed and size of the simulated sample; no training of a shipped model uses the seed.
 SAMPLE_SEED, SAMPLE_SCALE = 20260, 0.004
-NETWORK = "network"
-"""Name of the encoder among the methods of a data set."""
+NETWORK, SEARCH = "network", "search"
+"""Names of the encoder among the methods of a data set, by its decoder network alone and by search."""
 
 
 def evaluation_sample(seed: int = SAMPLE_SEED) -> ChargeTable:
@@ -71,11 +74,14 @@ class SeenTable(ChargeTable):
     pedestals : ndarray of int64, shape (48,)
         What `seen` has where nothing was sent.
     high_density : bool
+    levels : ndarray of int64, shape (48, 128), or None
+        What `seen` has for each 4E3M code; None if the charges never were words.
     """
 
     seen: IntArray
     pedestals: IntArray
     high_density: bool
+    levels: IntArray | None = None
 
 
 def seen_by_chip(charges: IntArray, settings: Settings | None) -> tuple[IntArray, IntArray]:
@@ -91,8 +97,14 @@ def seen_by_chip(charges: IntArray, settings: Settings | None) -> tuple[IntArray
 def seen_table(table: ChargeTable, settings: Settings | None = PLAIN) -> SeenTable:
     """A table of charges with what a chip has of them; see `seen_by_chip`."""
     seen, empty = seen_by_chip(table.charges, settings)
-    dense = settings is not None and settings.high_density
-    return SeenTable(charges=table.charges, etas=table.etas, seen=seen, pedestals=empty, high_density=dense)
+    return SeenTable(
+        charges=table.charges,
+        etas=table.etas,
+        seen=seen,
+        pedestals=empty,
+        high_density=settings is not None and settings.high_density,
+        levels=None if settings is None else by_trigger_cell(levels(settings), settings).T,
+    )
 
 
 def table_of_words(words: IntArray, settings: Settings, table: ChargeTable | None = None) -> SeenTable:
@@ -124,6 +136,7 @@ def table_of_words(words: IntArray, settings: Settings, table: ChargeTable | Non
         seen=seen,
         pedestals=by_trigger_cell(pedestals(settings), settings),
         high_density=settings.high_density,
+        levels=by_trigger_cell(levels(settings), settings).T,
     )
 
 
@@ -223,17 +236,22 @@ class _Method:
 
 
 def _evaluate_piece(
-    how: tuple[TrainedModel, Settings | None, bool], piece: ChargeTable
+    how: tuple[TrainedModel, Settings | None, bool, Search | None], piece: ChargeTable
 ) -> tuple[int, dict[str, _Method]]:
     """Rows without charge, and methods by name, the network's first.
 
-    `how`: the model, settings that charges are sent with, and whether with baselines.
+    `how`: the model, settings that charges are sent with, whether with baselines, and how to search.
     """
-    model, settings, baselines = how
+    model, settings, baselines, search = how
     sample = piece if isinstance(piece, SeenTable) else seen_table(piece, settings)
     charges, etas = sample.charges, sample.etas
     decoded = model.reconstruct(sample.seen, sample.pedestals)
     methods = {NETWORK: _Method(comparison=compare(charges, decoded, etas=etas))}
+    if search is not None and len(charges):
+        if sample.levels is None:
+            raise ValueError("decoding by search needs words, or charges sent as words: not ideal charges")
+        found_charges = model.reconstruct_by_search(sample.seen, sample.levels, search)
+        methods[SEARCH] = _Method(comparison=compare(charges, found_charges, etas=etas))
     if baselines and len(charges):
         for found in (
             *reconstruct_baselines(
@@ -271,6 +289,7 @@ def evaluate_model(
     *,
     settings: Settings | None = PLAIN,
     baselines: bool = False,
+    search: Search | None = None,
     scheduler: str | None = None,
     workers: int | None = None,
     advance: Callable[[int], None] = lambda _: None,
@@ -289,6 +308,8 @@ def evaluate_model(
     baselines : bool, optional
         Evaluate best choice, threshold sum, super trigger cells and repeater on as many links, and the words
         themselves, too.
+    search : Search, optional
+        Decode by search, too; see `sim.hgcal_encoder.learning.search`.
     scheduler, workers : optional
         Where several pieces are worked on, see `flows.common.cluster.map_in_order`.
     advance : callable, optional
@@ -308,6 +329,7 @@ def evaluate_model(
           objects with ``occupancy`` [lowest, highest], ``eta`` [lower, upper] or null, ``images``, and per measure
           ``median``, ``median_error`` (one standard deviation), ``mean``, ``weighted_mean`` (by module energy) and
           ``width`` (half the central 68.27 %);
+        * with `search` also ``search``: its ``moves`` and the same lists of bins;
         * with `baselines` also ``baselines``, a list of objects with ``name``
           (`sim.hgcal_encoder.algorithms.comparison`; ``words``: `sent_words`), ``bits`` (mean bits per crossing that
           carry something),
@@ -324,7 +346,7 @@ def evaluate_model(
         images = empty = 0
         totals: dict[str, _Total] = {}
         for without, methods in map_in_order(
-            _evaluate_piece, (model, settings, baselines), pieces, scheduler=scheduler, workers=workers
+            _evaluate_piece, (model, settings, baselines, search), pieces, scheduler=scheduler, workers=workers
         ):
             for method, piece in methods.items():
                 totals.setdefault(method, _Total()).add(piece)
@@ -339,6 +361,8 @@ def evaluate_model(
             "quantiles": "exact" if network.exact else "within 0.1 %",
             **_tables(network),
         }
+        if search is not None and SEARCH in totals:
+            entry["search"] = {"moves": search.moves, **_tables(totals.pop(SEARCH).comparison)}
         if baselines:
             entry["baselines"] = [
                 {"name": method, **total.baseline(), **_tables(total.comparison)} for method, total in totals.items()

@@ -20,7 +20,7 @@ from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import CELLS
 from sim.hgcal_encoder.words import bunch_crossings, unpack
 
-__all__ = ["FrontEnd", "by_trigger_cell", "front_end", "pedestals", "seen_charges", "sent_codes"]
+__all__ = ["FrontEnd", "by_trigger_cell", "front_end", "levels", "pedestals", "seen_charges", "sent_codes"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,14 +71,19 @@ def front_end(words: npt.ArrayLike, settings: Settings, first_bx: int = 0) -> Fr
     )
 
 
+def levels(settings: Settings) -> IntArray:
+    """Calibrated charge (CALQ) that each trigger cell has for each 4E3M code, shape (128, 48)."""
+    codes = np.repeat(np.arange(CELL.max_code + 1)[:, None], CELLS, axis=1)
+    return calibrate(decode(codes, settings.high_density), settings.factors)
+
+
 def pedestals(settings: Settings) -> IntArray:
     """Calibrated charge (CALQ) that each trigger cell has when it is empty, shape (48,).
 
     A sender that sees no charge sends code 0, which decodes to half of the step that it dropped: 1 count at low, 4 at
     high density, before calibration. A receiver that wants exact zeros takes it off; no eRx word gives less.
     """
-    empty = decode(np.zeros((1, CELLS), np.int64), settings.high_density)
-    return calibrate(empty, settings.factors).reshape(CELLS)
+    return levels(settings)[0]
 
 
 def by_trigger_cell(values: IntArray, settings: Settings) -> IntArray:
@@ -87,7 +92,7 @@ def by_trigger_cell(values: IntArray, settings: Settings) -> IntArray:
     Parameters
     ----------
     values : ndarray of int64, shape (..., 48)
-        In the order behind the multiplexer: charges of `front_end`, `pedestals`, calibration factors.
+        In the order behind the multiplexer: charges of `front_end`, `levels`, `pedestals`, calibration factors.
     settings : Settings
 
     Raises

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +32,9 @@ from sim.hgcal_encoder.settings import keep_mask
 from sim.hgcal_encoder.spec import ETX_WORDS, HEADER_WIDTH, PRESETS, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 from sim.messages import shown
+
+if TYPE_CHECKING:
+    from sim.hgcal_encoder.learning.search import Search
 
 __all__ = [
     "DECODER_KINDS",
@@ -310,13 +313,17 @@ class Decoder:
         ndarray of float64, shape (n, 48)
             In counts of CALQ, trigger cell order; a row and its pedestals add up to the sum that was sent.
         """
-        shares = self.shares(latents, sum_codes, pedestals)
-        empty = _by_cell(pedestals, len(shares))
-        # at least a count: a module is sent, so something is in it
-        charge = np.maximum(sum_of_code(sum_codes) - empty.sum(axis=1), 1.0)[:, None]
-        kept = shares * charge >= np.minimum(LEAST * empty, (shares.max(axis=1) * charge[:, 0])[:, None])
-        out: Float64 = _to_shares(np.where(kept, shares, 0.0)) * charge
-        return out
+        return _charges(self.shares(latents, sum_codes, pedestals), sum_codes, pedestals)
+
+
+def _charges(shares: Float64, sum_codes: ArrayLike, pedestals: ArrayLike) -> Float64:
+    """Charges of shares, as `Decoder.charges` has them."""
+    empty = _by_cell(pedestals, len(shares))
+    # at least a count: a module is sent, so something is in it
+    charge = np.maximum(sum_of_code(sum_codes) - empty.sum(axis=1), 1.0)[:, None]
+    kept = shares * charge >= np.minimum(LEAST * empty, (shares.max(axis=1) * charge[:, 0])[:, None])
+    out: Float64 = _to_shares(np.where(kept, shares, 0.0)) * charge
+    return out
 
 
 def _by_cell(pedestals: ArrayLike, rows: int) -> Float64:
@@ -473,6 +480,10 @@ class TrainedModel:
         ValueError
             If a charge is out of range; the message names its index.
         """
+        return self.decoder.charges(*self._sent(charges), pedestals)
+
+    def _sent(self, charges: ArrayLike) -> tuple[Int64, Int64]:
+        """Latents as they arrive, and sum codes."""
         from sim.engine import Engine
         from sim.hgcal_encoder.encoder import Encoder
         from sim.hgcal_encoder.normalise import check_charges, sum_code
@@ -480,8 +491,46 @@ class TrainedModel:
         array = check_charges(charges)
         inputs = np.ascontiguousarray(array[:, self.multiplexer])
         latents = Encoder(self.spec, self.weights, engine=Engine.NUMBA).latents(inputs)
-        sent = truncate_latents(latents, self.kept_bits, self.spec.latent.width)
-        return self.decoder.charges(sent, sum_code(array.sum(axis=1)), pedestals)
+        return truncate_latents(latents, self.kept_bits, self.spec.latent.width), sum_code(array.sum(axis=1))
+
+    def reconstruct_by_search(self, charges: ArrayLike, levels: ArrayLike, how: "Search | None" = None) -> Float64:
+        """As `reconstruct`, decoded by search (`sim.hgcal_encoder.learning.search`) from the decoder's answer.
+
+        Parameters
+        ----------
+        charges : array_like of int, shape (n, 48)
+            Calibrated charges (CALQ) as the chip sees them, in trigger cell order.
+        levels : array_like of int, shape (48, 128) or (n, 48, 128)
+            Calibrated charge of each trigger cell for each 4E3M code (`sim.hgcal_encoder.front_end.levels`).
+        how : Search, optional
+
+        Returns
+        -------
+        ndarray of float64, shape (n, 48)
+            Decoded charges in trigger cell order.
+        """
+        return self._searched(*self._sent(charges), np.asarray(levels, np.int64), how)
+
+    def _searched(self, latents: Int64, sum_codes: Int64, levels: Int64, how: "Search | None") -> Float64:
+        from sim.hgcal_encoder.learning.search import Search, search
+
+        how = Search() if how is None else how
+        pedestals = levels[..., 0]
+        known = self.decoder.charges(latents, sum_codes, pedestals)
+        found, misfits, _ = search(
+            latents,
+            sum_codes,
+            np.rint(known).astype(np.int64),
+            levels,
+            weights=self.weights,
+            kept_bits=self.kept_bits,
+            multiplexer=np.asarray(self.multiplexer),
+            how=how,
+        )
+        taken = (known > (levels[..., 0] + levels[..., 1]) / 2.0).sum(axis=1)
+        trust = np.where(found.any(axis=1), how.trust(misfits, taken), 0.0)[:, None]
+        shares = trust * found / np.maximum(found.sum(axis=1, keepdims=True), 1e-9)
+        return _charges(shares + (1.0 - trust) * _to_shares(known), sum_codes, pedestals)
 
     def decode_frames(self, frames: ArrayLike, pedestals: ArrayLike = 0) -> Float64:
         """Decode the chip's output words, sent with this model's keep mask on its number of links.
@@ -504,6 +553,23 @@ class TrainedModel:
         """
         sum_codes, latents = read_frames(frames, self.spec, self.keep_mask, self.elinks)
         return self.decoder.charges(latents, sum_codes, pedestals)
+
+    def decode_frames_by_search(self, frames: ArrayLike, levels: ArrayLike, how: "Search | None" = None) -> Float64:
+        """As `decode_frames`, decoded by search.
+
+        Parameters
+        ----------
+        frames : array_like of int, shape (n, 13)
+        levels, how
+            As in `reconstruct_by_search`.
+
+        Raises
+        ------
+        ValueError
+            If the shape or a word is out of range.
+        """
+        sum_codes, latents = read_frames(frames, self.spec, self.keep_mask, self.elinks)
+        return self._searched(latents, sum_codes, np.asarray(levels, np.int64), how)
 
 
 def _spec_of(arrays: Mapping[str, Any]) -> EncoderSpec:

@@ -167,28 +167,28 @@ def _transport(
     # below rounding of the division nothing needs to move
     excess = difference > 1e-15
     lack = difference < -1e-15
-    # one pass over all rows: cells that give and cells that take, in row order
-    source_cells, target_cells = np.nonzero(excess)[1], np.nonzero(lack)[1]
-    source_ends, target_ends = np.cumsum(excess.sum(axis=1)), np.cumsum(lack.sum(axis=1))
-    supplies, demands = difference[excess], -difference[lack]
-    for i in np.flatnonzero(excess.any(axis=1) & lack.any(axis=1)).tolist():
-        here = slice(source_ends[i - 1] if i else 0, source_ends[i])
-        there = slice(target_ends[i - 1] if i else 0, target_ends[i])
-        sources, targets = source_cells[here], target_cells[there]
-        supply, demand = supplies[here], demands[there]
-        if len(sources) == 1:
-            result[i] = metric[sources[0], targets] @ demand
-            if potentials:
-                potential[i] = metric[sources[0]].max() - metric[sources[0]]
-            continue
-        if len(targets) == 1:
-            result[i] = metric[targets[0], sources] @ supply
-            if potentials:
-                potential[i] = metric[targets[0]]
-            continue
-        cost = metric.take(sources, axis=0).take(targets, axis=1)
+    gives, takes = excess.sum(axis=1), lack.sum(axis=1)
+    # all mass from one cell, or all into one: nothing to choose; most modules have few cells
+    for few, one, others, sign in ((takes == 1, lack, excess, 1.0), (gives == 1, excess, lack, -1.0)):
+        rows = np.flatnonzero(few & (gives > 0) & (takes > 0))
+        place = one[rows].argmax(axis=1)
+        masses = np.where(others[rows], sign * difference[rows], 0.0)
+        result[rows] = np.einsum("ij,ij->i", metric[place], masses)
+        if potentials:
+            potential[rows] = sign * metric[place] + (metric[place].max(axis=1, keepdims=True) if sign < 0 else 0.0)
+    # one pass over the others: cells that give and cells that take, in row order
+    rows = np.flatnonzero((gives > 1) & (takes > 1))
+    source_cells, target_cells = np.nonzero(excess[rows])[1], np.nonzero(lack[rows])[1]
+    source_ends, target_ends = np.cumsum(gives[rows]).tolist(), np.cumsum(takes[rows]).tolist()
+    supplies, demands = difference[rows][excess[rows]], -difference[rows][lack[rows]]
+    source = target = 0
+    for i, source_end, target_end in zip(rows.tolist(), source_ends, target_ends, strict=True):
+        sources, targets = source_cells[source:source_end], target_cells[target:target_end]
+        supply, demand = supplies[source:source_end], demands[target:target_end]
+        source, target = source_end, target_end
         # the solver wants equal masses to the last bit
         demand = demand * (supply.sum() / demand.sum())
+        cost = metric.take(sources, axis=0).take(targets, axis=1)
         _, work, _, v, status = emd_c(supply, demand, cost, _MAX_ITERATIONS, 1)
         if status != 1:
             raise RuntimeError(f"the transport solver gave up on row {i} (status {status})")

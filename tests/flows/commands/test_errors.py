@@ -164,6 +164,7 @@ def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         (["encode", "--out", "x", "--engine", "abacus"], "Invalid value for '--engine'"),
         (["no-such-command"], "No such command 'no-such-command'"),
         (["evaluate", "hgcal_encoder", "--elinks", "14"], "(liquidcal evaluate hgcal_encoder --help)"),
+        (["evaluate", "hgcal_encoder", "--search", "9", "--ideal-charges"], "--search needs words or charges sent as"),
     ):
         assert message in refused(capsys, *words)
 

@@ -6,11 +6,12 @@ import re
 import numpy as np
 import pytest
 
-from flows.learning.encoder import evaluation_sample, model_name, seen_by_chip
+from flows.learning.encoder import evaluate_model, evaluation_sample, model_name, seen_by_chip
 from flows.learning.training import Training
 from sim.hgcal_encoder.files.readers import ChargeTable
 from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
 from sim.hgcal_encoder.learning.metric import earth_movers_distance, occupancy
+from sim.hgcal_encoder.learning.search import Search
 from sim.hgcal_encoder.learning.training_images import PLAIN
 from sim.hgcal_encoder.spec import ECON_T, TNS_2021
 
@@ -59,6 +60,20 @@ def test_shipped_model_keeps_its_card_on_simulated_showers(name: str, sample: Ch
         error = 1.25 * found.std() / np.sqrt(len(found))
         assert np.median(found) == pytest.approx(median, abs=5 * error + 0.001)
         assert found.mean() == pytest.approx(mean, abs=5 * error + 0.001)
+
+
+@pytest.mark.parametrize("name", ["econ_t_5elinks", "econ_t_3elinks"])
+def test_search_finds_what_the_network_does_not(name: str, sample: ChargeTable) -> None:
+    hits = occupancy(sample.charges)
+    rows = np.flatnonzero((hits >= 4) & (hits <= 7))[:60]
+    few = ChargeTable(charges=sample.charges[rows], etas=None)
+    result = evaluate_model(TrainedModel.load(name), {"few": few}, search=Search(moves=8000))
+    (data,) = result["data"]
+    assert data["search"]["moves"] == 8000
+    network, search = (found["bins"][1]["emd"]["median"] for found in (data, data["search"]))
+    assert search < 0.7 * network
+    with pytest.raises(ValueError, match="decoding by search needs words"):
+        evaluate_model(TrainedModel.load(name), {"few": few}, settings=None, search=Search(moves=8))
 
 
 #: Medians from words on rows of CMS simulation that no model was trained on: data, occupancy bin, largest.

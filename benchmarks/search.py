@@ -1,0 +1,78 @@
+"""What frames hold: decoding by search against the decoder network, ``python -m benchmarks.search``.
+
+Simulated modules that no model was trained on, by occupancy: median EMD of the words themselves, of the network,
+of the search with its share in the answer (`Search.trust`) and of the search alone, with the misfit of its states.
+Where states fit the latents and still lie far from the truth, the encoder answers alike to unlike modules, and no
+decoder can tell them apart. Also the EMD for more and fewer moves. Writes ``benchmarks/results/search.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+import numpy as np
+
+from benchmarks.measured import RESULTS, record
+from flows.common.metrics import Metric, write_metrics
+from flows.learning.encoder import evaluation_sample, seen_table, sent_words
+from sim.hgcal_encoder.learning.decoder import TrainedModel
+from sim.hgcal_encoder.learning.metric import earth_movers_distance, occupancy
+from sim.hgcal_encoder.learning.search import Search, search
+from sim.hgcal_encoder.learning.training import sent_latents
+from sim.hgcal_encoder.normalise import sum_code
+
+COMMAND = "python -m benchmarks.search"
+BINS = ((1, 3), (4, 7), (8, 11), (12, 15), (16, 23), (24, 48))
+LINKS = (3, 5)
+MOVES = (3_000, 12_000, 48_000)
+SEED = 7
+
+
+def figure(name: str, value: float, method: str) -> Metric:
+    """A figure of this benchmark."""
+    return record(name, round(float(value), 4), "", method, command=COMMAND)
+
+
+def figures(modules: int) -> Iterator[Metric]:
+    """Medians by links and occupancy."""
+    table = seen_table(evaluation_sample())
+    assert table.levels is not None
+    hits = occupancy(table.charges)
+    for links in LINKS:
+        model = TrainedModel.load(f"econ_t_{links}elinks")
+        for low, high in BINS:
+            inside = np.flatnonzero((hits >= low) & (hits <= high))
+            rows = np.random.default_rng(SEED).permutation(inside)[:modules]
+            truth, seen = table.charges[rows], table.seen[rows]
+
+            def median(decoded: np.ndarray, truth: np.ndarray = truth) -> float:
+                return float(np.median(earth_movers_distance(truth, decoded)))
+
+            case = f"{links}_links_cells_{low}-{high}"
+            yield figure(f"words__case:{case}", median(sent_words(table)[rows]), "median EMD of the words themselves")
+            known = model.reconstruct(seen, table.pedestals)
+            yield figure(f"network__case:{case}", median(known), "median EMD, decoder network")
+            for moves in MOVES:
+                decoded = model.reconstruct_by_search(seen, table.levels, Search(moves=moves))
+                yield figure(f"search_{moves}__case:{case}", median(decoded), f"median EMD, search of {moves} moves")
+            how = Search()
+            found, misfits, cells = search(
+                sent_latents(model, seen), sum_code(seen.sum(axis=1)), np.rint(known).astype(np.int64), table.levels,
+                weights=model.weights, kept_bits=model.kept_bits, multiplexer=model.multiplexer, how=how,
+            )  # fmt: skip
+            alone = np.where(found.any(axis=1, keepdims=True), found, known)
+            yield figure(f"states__case:{case}", median(alone), f"median EMD of the last states of {how.moves} moves")
+            yield figure(f"misfit__case:{case}", np.median(misfits), "median misfit of these states, steps of a latent")
+            yield figure(f"occupied__case:{case}", np.median(cells), "median of their occupied cells")
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(prog=COMMAND, description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--modules", type=int, default=60, help="modules of each occupancy")
+    write_metrics(RESULTS / "search.json", list(figures(parser.parse_args().modules)))
+
+
+if __name__ == "__main__":
+    main()
