@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from flows.designs.design import Design
 from flows.designs.encoder import BUNCH_CROSSING_NS
-from sim.hgcal_encoder.concentrator_spec import PRESETS, ConcentratorSpec
+from sim.hgcal_encoder.concentrator_spec import PRESETS, AlgorithmNumber, ConcentratorSpec
 
 if TYPE_CHECKING:  # slow to import
     from pathlib import Path
@@ -33,11 +33,16 @@ class ConcentratorDesign(Design):
     presets: ClassVar = PRESETS
     mark: ClassVar = "algorithms"
     rooms: ClassVar = {
+        "power": "flows.power.concentrator",
         "verification": "flows.verification.concentrator",
         "proofs": "flows.steps.concentrator_proofs",
+        "demo": "flows.steps.concentrator_demo",
+        "report": "flows.report.concentrator",
     }
     crossings: ClassVar = 200_000
     crossings_in_flow: ClassVar = 20_000
+    serial: ClassVar = True
+    stimulus: ClassVar = ("crossings", "streams", "weights", "algorithm")
 
     @classmethod
     def read_spec(cls, text: str) -> ConcentratorSpec:
@@ -49,13 +54,21 @@ class ConcentratorDesign(Design):
 
     @property
     def latency(self) -> int:
-        part = self.component()
-        part._MustUse__silence = True  # only asked, never elaborated
-        return int(part.latency)
+        return max(self.latency_of(number) for number in self.spec.numbers)
+
+    def latency_of(self, number: AlgorithmNumber) -> int:
+        """Clocks from words to the eTx words that are sent in their crossing, with one algorithm selected."""
+        from hw.hgcal_encoder.concentrator_core import algorithm_latency
+
+        return algorithm_latency(number)
 
     @property
     def made_of_equal_parts(self) -> bool:
         return True  # neurons, comparators, cells
+
+    @property
+    def dissolved(self) -> tuple[str, ...]:
+        return ("*_concentrator_core",)
 
     def component(self) -> Any:
         from hw.hgcal_encoder.concentrator import Concentrator

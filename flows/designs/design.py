@@ -87,6 +87,8 @@ class Design(ABC):
     """Clocks or steps of random stimulus in a verification of its own."""
     stimulus: ClassVar[tuple[str, ...]] = ()
     """Options of `flows.power.run.PowerOptions` that say how large the stimulus of its power is."""
+    serial: ClassVar[bool] = False
+    """Whether its verification has a bench of the whole chip behind serial links."""
     crossings_in_flow: ClassVar[int] = 1
     """The same where verification is one of many steps."""
 
@@ -132,6 +134,11 @@ class Design(ABC):
     def made_of_equal_parts(self) -> bool:
         """Whether keeping modules apart saves a place and route more than optimising across them."""
         return False
+
+    @property
+    def dissolved(self) -> tuple[str, ...]:
+        """Shell patterns of modules in whose place their children are the stages of reports."""
+        return ()
 
     @property
     def reuse(self) -> int:
