@@ -55,7 +55,7 @@ def energies(out: Path, streams: int, crossings: int, glitch_clocks: int) -> Non
     )
     usable = [name for name in mapped.cells.cells if name not in mapped.cells.dont_use]
     rows = Rows(COMMAND, version=LIQUIDCAL)
-    for number in SPEC.numbers:
+    for number in reversed(SPEC.numbers):
         activity, compared = algorithm_activity(simulator, design, number, stimulus, weights)
         summary = summarise(simulator, activity, view, usable=usable, glitch_clocks=glitch_clocks)
         per_pj = summary.period_ns / 1000

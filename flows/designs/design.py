@@ -136,11 +136,6 @@ class Design(ABC):
         return False
 
     @property
-    def dissolved(self) -> tuple[str, ...]:
-        """Shell patterns of modules in whose place their children are the stages of reports."""
-        return ()
-
-    @property
     def reuse(self) -> int:
         """Internal clocks in a clock: 1 without an internal clock."""
         return 1

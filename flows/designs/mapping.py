@@ -42,7 +42,6 @@ def map_design(
 
     return synthesise(
         to_rtlil(part.component(), part.name), top=part.name, library=library, out_dir=out_dir, keep=(KEPT,),
-        flatten=part.dissolved,
         recipe=recipe or part.recipe, clock_period_ns=part.clock_period_ns, clock_gating=part.clock_gating,
         timeout_s=timeout_s, command=command,
     )  # fmt: skip

@@ -65,8 +65,8 @@ def _algorithms(data: dict[str, Any], folder: Path) -> list[Section]:
             lead=(
                 f"{len(charges)} consecutive bunch crossings of one low-density module in simulated ttbar events at "
                 f"pile-up {about['pile_up']} (silicon layer {about['layer']}, pseudorapidity {about['eta']:.2f}) "
-                "through every algorithm of the chip. Upper row: what the chip received. Below: what a receiver makes of "
-                "the words that each algorithm sends."
+                "through every algorithm of the chip. Upper row: what the chip received. Below: what a receiver makes "
+                "of the words that each algorithm sends."
             ),
             pictures=(Picture(markup=picture.replace("<svg", '<svg class="wide"', 1)),),
             tables=(

@@ -371,6 +371,8 @@ def build_native(
     optimise: str = "-O1",
     harness: Path = _HARNESS,
     defines: Sequence[str] = (),
+    share: bool = True,
+    function_size: int = 0,
     trace: bool = False,
     timeout_s: float = 900.0,
 ) -> tuple[Path, tuple[Port, ...]]:
@@ -397,6 +399,10 @@ def build_native(
         C++ around the model; `NativeModel` takes the default one.
     defines : sequence of str
         Further flags of the C++ compiler, ``-DNAME=VALUE``, for another harness.
+    share : bool
+        As for `compile_design`. Shared modules of a design with two clocks are evaluated at every edge of either one.
+    function_size : int
+        Statements of a function of the simulation at most, 0 for no limit: compilers take long over large ones.
     trace : bool
         With code that records every signal as a VCD, for a harness that asks for it; the simulation is slower.
     timeout_s : float
@@ -441,6 +447,8 @@ def build_native(
     around = harness.read_text()
     # a mutant may make two cases of a selection hold at once: the first one counts, and that is no reason to stop
     flags = (*FLAGS, "--no-assert-case") if mutants else FLAGS
+    if function_size:
+        flags = (*flags, "--output-split-cfuncs", str(function_size), "--output-split", str(10 * function_size))
     if trace:
         flags = (*flags, "--trace")
         compile_flags.append("-DVM_TRACE=1")
@@ -458,7 +466,7 @@ def build_native(
         (work / "harness.sv").write_text(wrapper)
         (work / "harness.cpp").write_text(around)
         objects = compile_design(
-            modules, "harness", work, sources=["harness.sv"], harness="harness.cpp", share=not mutants,
+            modules, "harness", work, sources=["harness.sv"], harness="harness.cpp", share=share and not mutants,
             verilator_flags=flags, compile_flags=compile_flags, optimise=optimise, timeout_s=timeout_s,
         )  # fmt: skip
         # libraries of different models may be open at once: their classes have equal names

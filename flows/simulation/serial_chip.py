@@ -55,6 +55,7 @@ _RESET_LEAD = 60
 """Crossings from LinkReset ECON-T to the crossing 0 that its words show."""
 _SETTLED = 40
 """Crossings after the last word until its frames are at the receiver's end, 12 of them in the buffer."""
+_FUNCTION_SIZE = 2000
 _HISTORY = 8
 """Words of the past that a late link still sends."""
 _GROUPS = {
@@ -394,7 +395,7 @@ class SerialBench:
         )  # fmt: skip
         return build_native(
             verilog, top, clock=_CLOCK, fast=FastClock(port=_BIT_CLOCK, ratio=WORD_BITS), harness=_HARNESS,
-            defines=defines, trace=trace, timeout_s=timeout_s,
+            defines=defines, share=False, function_size=_FUNCTION_SIZE, trace=trace, timeout_s=timeout_s,
         )  # fmt: skip
 
     def chip(self, delays: Sequence[int] = (0,) * ERX_LINKS, seed: int = 1) -> SerialChip:

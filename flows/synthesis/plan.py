@@ -43,15 +43,6 @@ def kept_modules(
 
     walk(top, 1)
 
-    def stages(name: str) -> set[str]:
-        """Children of a module; in the place of one that goes, its own."""
-        found: set[str] = set()
-        for child in children[name]:
-            found |= stages(child) if _matches(child, flatten) and not _matches(child, keep) else {child}
-        return found
-
-    of_top = stages(top)
-
     def size(name: str) -> int:
         own = 0
         for cell in modules[name]["cells"].values():
@@ -68,7 +59,7 @@ def kept_modules(
             continue
         if _matches(name, keep) or (
             not _matches(name, flatten)
-            and (asked or name in of_top or (instances[name] > 1 and size(name) >= min_keep_cells))
+            and (asked or name in children[top] or (instances[name] > 1 and size(name) >= min_keep_cells))
         ):
             kept.append(name)
     return kept

@@ -6,8 +6,7 @@ directory. Four decisions make it scale and keep area small:
 * Modules of equal content are merged first (`merge_identical_modules`): generators such as Amaranth emit one module per
   instance, so a layer of 16 equal neurons would otherwise be synthesised 16 times.
 * Boundaries are kept around the direct children of the top module (the stages of the report), around modules that occur
-  more than once, and where asked; everything else is flattened. Where a direct child is asked to go, its own children
-  are stages in its place.
+  more than once, and where asked; everything else is flattened.
 * Additions can use the library's full adders, which yosys' own mapping of ``$fa`` and ``$alu`` leaves unused: see
   `Recipe`.
 * yosys-abc gets an own script with driving cell and load: its default one does not finish on multiplier arrays.

@@ -32,8 +32,6 @@ MODULES: dict[str, Any] = {
         ({"min_keep_cells": 67, "keep": ["v*"]}, {"stage", "asked", "voter"}),
         ({"min_keep_cells": 1, "flatten": ["*"]}, set()),
         ({"min_keep_cells": 1, "flatten": ["*"], "keep": ["neuron"]}, {"neuron"}),
-        # children of a module that goes are children of the top in its place
-        ({"min_keep_cells": 67, "flatten": ["stage"]}, {"neuron", "tiny", "asked"}),
     ],
 )
 def test_boundaries_that_stay(choices: dict[str, Any], kept: set[str]) -> None:
