@@ -145,8 +145,9 @@ class ConcentratorDesign(Design):
 
         if options.seed is not None:
             raise ValueError("--seed draws the macro of a crossbar; a concentrator has none")
-        if options.scheme is not None or options.loading is not None:
-            raise ValueError("--scheme and --loading are those of the chip around an encoder; a concentrator has none")
+        if options.loading is not None:
+            raise ValueError("--loading is that of the chip around an encoder; a concentrator has none")
+        protected = type(self).of(self.spec, scheme=options.scheme or self.scheme)
         if options.registers is not None:
             raise ValueError(f"--registers chooses the map of an encoder; {self.spec.name} has one")
         if options.weights is not None and options.settings is None:
@@ -157,4 +158,4 @@ class ConcentratorDesign(Design):
             if options.weights is not None:
                 settings = replace(settings, weights=Weights.load(options.weights, self.spec.encoder))
         with journal.step(f"{self.spec.name}: Amaranth to Verilog"):
-            return generate(self.spec, folder, settings)
+            return generate(self.spec, folder, settings, component=protected.component())

@@ -297,7 +297,7 @@ class SerialChip(ChipModel):
             bits[idle], rows[idle] = bits[links[0]], rows[links[0]]
         return bits, rows - _RESET_LEAD
 
-    def frames(
+    def encode(
         self, words: npt.ArrayLike, settings: ConcentratorSettings, first_bx: int = 0, waves: Path | None = None
     ) -> Words:
         """eTx words of consecutive crossings, on a chip that was loaded and aligned.
@@ -412,11 +412,11 @@ class SerialBench:
         seed: int = 1,
         waves: Path | None = None,
     ) -> Words:
-        """Reset, load over I2C, align, reset the links, and run words; see `SerialChip.frames`."""
+        """Reset, load over I2C, align, reset the links, and run words; see `SerialChip.encode`."""
         with self.chip(delays, seed) as chip:
             chip.load(setting_values(settings, self.spec))
             chip.align()
-            return chip.frames(words, settings, first_bx, waves)
+            return chip.encode(words, settings, first_bx, waves)
 
 
 def chip_verilog(spec: ConcentratorSpec, links: LinkSpec = LINKS_PRODUCTION) -> str:

@@ -15,6 +15,7 @@ from sim.hgcal_encoder.concentrator_spec import ECON_T_PRODUCTION, ConcentratorS
 from sim.hgcal_encoder.configuration.concentrator_registers import concentrator_fields, concentrator_writes
 from sim.hgcal_encoder.configuration.register_maps import Chip, register_bytes
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
+from tests.conftest import long
 
 SPEC = ConcentratorSpec(name="SERIAL", algorithms=("threshold_sum",), etx_links=5, buffer_words=128)
 
@@ -39,6 +40,7 @@ def bench() -> SerialBench:
     return SerialBench(SPEC)
 
 
+@long
 @pytest.mark.timeout(1800)
 def test_published_frames_from_serial_bits_to_serial_bits(bench: SerialBench, econt_vectors: Path) -> None:
     folder = econt_vectors / "TS_Thr47_5eTx_MRL"
@@ -49,6 +51,7 @@ def test_published_frames_from_serial_bits_to_serial_bits(bench: SerialBench, ec
     assert_array_equal(bench.frames(words, settings, delays=delays), expected)
 
 
+@long
 @pytest.mark.timeout(1800)
 def test_commands_bit_errors_wrong_headers_and_slips(bench: SerialBench) -> None:
     check = check_serial_traffic(bench, 3, 1500)
@@ -56,6 +59,7 @@ def test_commands_bit_errors_wrong_headers_and_slips(bench: SerialBench) -> None
     assert check.compared >= 1500
 
 
+@long
 @pytest.mark.timeout(1800)
 def test_registers_read_back_and_a_link_without_its_pattern_is_told(bench: SerialBench) -> None:
     settings = random_concentrator_settings(SPEC, np.random.default_rng(5), 0, 3)
