@@ -18,7 +18,7 @@ from flows.common.errors import ToolError
 from flows.simulation.chip import ChipModel
 from flows.simulation.native import FastClock, NativeModel, Words, build_native
 from flows.stimulus.link_traffic import command_bits, raw_words
-from flows.tools.verilog import Port
+from flows.tools.verilog import Port, read_ports
 from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorSettings
 from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
 from sim.hgcal_encoder.configuration.register_maps import (
@@ -37,10 +37,18 @@ from sim.hgcal_encoder.link_spec import (
     Command,
     LinkSpec,
 )
-from sim.hgcal_encoder.spec import ERX_WORDS
 from sim.hgcal_encoder.words import ORBIT_LENGTH, bunch_crossings, check_words
 
-__all__ = ["ALIGNER", "LinkError", "SerialBench", "SerialChip", "chip_verilog", "reset_mark", "setting_values"]
+__all__ = [
+    "ALIGNER",
+    "LinkError",
+    "SerialBench",
+    "SerialChip",
+    "build_serial",
+    "chip_verilog",
+    "reset_mark",
+    "setting_values",
+]
 
 DEPENDS_ON = ("serial.cpp",)
 _HARNESS = Path(__file__).with_name("serial.cpp")
@@ -244,8 +252,13 @@ class SerialChip(ChipModel):
         self.driver.write_bytes({address: byte for address, byte in wanted.items() if held[address] != byte})
         self.driver.write("clocksandresets_pusm_run", 1)
 
-    def align(self) -> None:
+    def align(self, *, ask: bool = True) -> None:
         """The orbit-synchronous procedure on all receivers.
+
+        Parameters
+        ----------
+        ask : bool
+            Read over the bus whether it succeeded, which takes 20,000 crossings.
 
         Raises
         ------
@@ -256,6 +269,8 @@ class SerialChip(ChipModel):
         self.line.commands[self.line.row] = int(Command.LINK_RESET_ROC_T)
         self.line.training = self.line.row + 2
         self.send(None, _TRAINING + 2 + _SEARCH)
+        if not ask:
+            return
         if not self.driver.read("aligner_done"):
             raise LinkError("no snapshot on all links, or the search goes on")
         if lost := [link for link in range(ERX_LINKS) if not self.driver.read("chaligner_pattern_match", link)]:
@@ -369,34 +384,8 @@ class SerialBench:
         self, spec: ConcentratorSpec, links: LinkSpec = LINKS_PRODUCTION, trace: bool = False, timeout_s: float = 3600.0
     ) -> None:
         self.spec, self.links = spec, links
-        verilog, top = chip_verilog(spec, links), f"{spec.name}_CHIP"
-        library, ports = self._built(verilog, top, trace, timeout_s)
-        self.library = library
-        extra = (
-            Port(name="raw", width=WORD_BITS * ERX_WORDS, output=False),
-            Port(name="command_samples", width=WORD_BITS, output=False),
-            Port(name="received", width=WORD_BITS * ETX_LINKS, output=True),
-        )
-        self.ports = (*ports, *extra)
-
-    @staticmethod
-    def _built(verilog: str, top: str, trace: bool, timeout_s: float) -> tuple[Path, tuple[Port, ...]]:
-        from flows.tools.verilog import read_ports
-
-        ports = [port for port in read_ports(verilog, top) if port.name not in (_CLOCK, _BIT_CLOCK)]
-        place = {True: 0, False: 0}
-        bit = {}
-        for port in ports:
-            bit[port.name] = 32 * place[port.output]
-            place[port.output] += port.words
-        defines = (
-            f"-DLINKS={ERX_LINKS}", f"-DOUT_LINKS={ETX_LINKS}", f"-DTAPS={TAPS}", f"-DLINKS_BIT={bit['erx']}",
-            f"-DCOMMAND_BIT={bit['command']}", f"-DOUT_BIT={bit['etx']}",
-        )  # fmt: skip
-        return build_native(
-            verilog, top, clock=_CLOCK, fast=FastClock(port=_BIT_CLOCK, ratio=WORD_BITS), harness=_HARNESS,
-            defines=defines, share=False, function_size=_FUNCTION_SIZE, trace=trace, timeout_s=timeout_s,
-        )  # fmt: skip
+        top = f"{spec.name}_CHIP"
+        self.library, self.ports = build_serial(chip_verilog(spec, links), top, trace=trace, timeout_s=timeout_s)
 
     def chip(self, delays: Sequence[int] = (0,) * ERX_LINKS, seed: int = 1) -> SerialChip:
         """A fresh chip after its reset."""
@@ -417,6 +406,43 @@ class SerialBench:
             chip.load(setting_values(settings, self.spec))
             chip.align()
             return chip.encode(words, settings, first_bx, waves)
+
+
+def build_serial(
+    verilog: str, top: str, *, trace: bool = False, timeout_s: float = 3600.0
+) -> tuple[Path, tuple[Port, ...]]:
+    """Compile a design with the pins of `hw.hgcal_encoder.concentrator_chip.ConcentratorChip` behind wires in words.
+
+    Parameters
+    ----------
+    verilog, top, trace, timeout_s
+        As for `build_native`.
+
+    Returns
+    -------
+    library : Path
+    ports : tuple of Port
+        Those of the design, and the words: `raw` and `command_samples` in, `received` out.
+    """
+    place, bit = {True: 0, False: 0}, {}
+    for port in read_ports(verilog, top):
+        if port.name not in (_CLOCK, _BIT_CLOCK):
+            bit[port.name] = 32 * place[port.output]
+            place[port.output] += port.words
+    defines = (
+        f"-DLINKS={ERX_LINKS}", f"-DOUT_LINKS={ETX_LINKS}", f"-DTAPS={TAPS}", f"-DLINKS_BIT={bit['erx']}",
+        f"-DCOMMAND_BIT={bit['command']}", f"-DOUT_BIT={bit['etx']}",
+    )  # fmt: skip
+    library, ports = build_native(
+        verilog, top, clock=_CLOCK, fast=FastClock(port=_BIT_CLOCK, ratio=WORD_BITS), harness=_HARNESS,
+        defines=defines, share=False, function_size=_FUNCTION_SIZE, trace=trace, timeout_s=timeout_s,
+    )  # fmt: skip
+    words = (
+        Port(name="raw", width=WORD_BITS * ERX_LINKS, output=False),
+        Port(name="command_samples", width=WORD_BITS, output=False),
+        Port(name="received", width=WORD_BITS * ETX_LINKS, output=True),
+    )
+    return library, (*ports, *words)
 
 
 def chip_verilog(spec: ConcentratorSpec, links: LinkSpec = LINKS_PRODUCTION) -> str:

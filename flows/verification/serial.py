@@ -109,7 +109,7 @@ def traffic(
     with bench.chip(random_delays(rng).tolist(), seed) as chip:
         chip.load(setting_values(settings, bench.spec) | align)
         first = chip.line.row
-        chip.align()
+        chip.align(ask=False)
         bits, late = chip.find_words(settings.active_etxs, settings.link_reset_pattern)
         start = chip.line.row
         send_traffic(chip, rng, rows, bench.links)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from flows.simulation.serial_chip import LinkError, SerialBench, setting_values
+from flows.simulation.native import NativeModel
+from flows.simulation.serial_chip import LinkError, SerialBench, build_serial, setting_values
 from flows.verification.concentrator_stimulus import random_concentrator_settings
 from flows.verification.serial import check_serial_traffic
 from sim.hgcal_encoder.algorithms.concentrator_model import load_concentrator_settings
@@ -72,3 +73,52 @@ def test_registers_read_back_and_a_link_without_its_pattern_is_told(bench: Seria
         chip.driver.write("erx_enable", 0, 4)
         with pytest.raises(LinkError, match="no pattern on links 4"):
             chip.align()
+
+
+_WIRES = """module wires(clk, serial_clk, rst, erx, command, scl, sda, etx, sda_low, error);
+  input clk;
+  input serial_clk;
+  input rst;
+  input [179:0] erx;
+  input command;
+  input scl;
+  input sda;
+  output [12:0] etx;
+  output sda_low;
+  output error;
+  reg [12:0] etx;
+  reg error;
+  assign sda_low = scl & ~sda;
+  always @(posedge clk) error <= ~error & ~rst;
+  always @(posedge serial_clk) begin
+{bits}    etx[12] <= command;
+  end
+endmodule
+"""
+
+
+def test_wires_carry_bits_one_by_one_and_are_recorded(tmp_path: Path) -> None:
+    """A design that shows each receiver's bit, of a tap of its own, at a transmitter one bit clock later."""
+    bits = "".join(f"    etx[{link}] <= erx[{15 * link + link}];\n" for link in range(12))
+    library, ports = build_serial(_WIRES.replace("{bits}", bits), "wires", trace=True)
+    rng = np.random.default_rng(8)
+    raw, commands = rng.integers(0, 1 << 32, (20, 12)), rng.integers(0, 1 << 32, 20)
+    lines = rng.integers(0, 2, (20, 2))
+    file = tmp_path / "waves.vcd"
+    with NativeModel(library, ports, "clk") as model:
+        model.run({"rst": [1, 1]})
+        model.waves(file)
+        seen = model.run({"raw": raw, "command_samples": commands, "scl": lines[:, 0], "sda": lines[:, 1]})
+    sent = np.concatenate([raw, commands[:, None]], axis=1)
+    before = np.concatenate([np.zeros((1, 13), np.int64), sent[:-1]])
+    assert_array_equal(seen["received"][1:], (before << 31 & 0xFFFF_FFFF | sent >> 1)[1:])
+    assert_array_equal(seen["sda_low"], lines[:, 0] & ~lines[:, 1] & 1)
+    assert_array_equal(np.diff(seen["error"]) != 0, True)
+    # every signal, at 64 times in each crossing of 25 ns
+    text = file.read_text()
+    times = [int(line[1:]) for line in text.splitlines() if line.startswith("#")]
+    assert "$timescale 1ps" in text.replace("  ", " ")
+    assert text.count("$var") >= 10
+    assert 45_000 < times[0] < 55_000
+    assert times[-1] < 22 * 25_000
+    assert len(times) > 20 * 60
