@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +20,8 @@ from sim.hgcal_encoder.words import ORBIT_LENGTH
 
 if TYPE_CHECKING:
     from sim.fixed_point import IntArray
+    from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorSettings
+    from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
 
 
 class EncodeEngine(StrEnum):
@@ -28,6 +30,15 @@ class EncodeEngine(StrEnum):
     NUMPY = "numpy"
     NUMBA = "numba"
     RTL = "rtl"
+
+
+class Level(StrEnum):
+    """What of the chip the RTL holds."""
+
+    WORD = "word"
+    """From aligned words to the words of the transmitters."""
+    SERIAL = "serial"
+    """The whole chip, from bits at its receivers to bits at its transmitters, loaded over I2C and aligned."""
 
 
 _NAMES = {
@@ -56,6 +67,12 @@ def encode(
     engine: Annotated[
         EncodeEngine, typer.Option(help="Golden model (numpy, numba) or the simulated RTL.")
     ] = EncodeEngine.NUMBA,
+    level: Annotated[
+        Level, typer.Option(help="RTL: the data path on aligned words, or the whole chip on serial bits.")
+    ] = Level.WORD,
+    waves: Annotated[
+        Path | None, typer.Option(help="With --level serial: every signal of the chip while the words pass, as VCD.")
+    ] = None,
     first_bx: Annotated[
         int,
         typer.Option(
@@ -78,8 +95,17 @@ def encode(
     output_file(out, (words, settings, charges, weights, preset))
     spec = encoder_spec(preset)
     journal = Journal()
+    if level is Level.SERIAL and (engine is not EncodeEngine.RTL or words is None):
+        raise typer.BadParameter("--level serial is the whole chip in RTL: use --words, --settings and --engine rtl")
+    if waves is not None:
+        if level is not Level.SERIAL:
+            raise typer.BadParameter("--waves: expected --level serial, whose signals they are")
+        output_file(waves, (words, settings, charges, weights, preset, out))
     if words is not None and settings is not None and charges is None:
-        stream = _Stream(words=words, settings=settings, weights=weights, spec=spec, engine=engine, first_bx=first_bx)
+        stream = _Stream(
+            words=words, settings=settings, weights=weights, spec=spec, engine=engine, level=level, waves=waves,
+            first_bx=first_bx,
+        )  # fmt: skip
         result = stream.encode(out, journal)
     elif charges is not None and weights is not None and words is None:
         if engine is EncodeEngine.RTL:
@@ -106,6 +132,8 @@ class _Stream:
     weights: Path | None
     spec: EncoderSpec
     engine: EncodeEngine
+    level: Level
+    waves: Path | None
     first_bx: int
 
     def encode(self, out: Path, journal: Journal) -> dict[str, Any]:
@@ -127,8 +155,10 @@ class _Stream:
                 f" first row {row + 2}, column RX_DATA_{link}: {rows[row, link] >> 28:#x}; encoded as the chip does",
                 stacklevel=2,
             )
-        if chip.algorithm is not None and self.engine is EncodeEngine.RTL:
-            frames: Any = self._concentrator(rows, chip, journal)
+        if self.level is Level.SERIAL:
+            frames: Any = self._serial(rows, chip, journal)
+        elif chip.algorithm is not None and self.engine is EncodeEngine.RTL:
+            frames = self._concentrator(rows, chip, journal)
         elif chip.algorithm is not None:
             frames = encode_words(chip.algorithm, chip.settings, rows, self.first_bx)
         else:
@@ -142,16 +172,35 @@ class _Stream:
     def _concentrator(self, rows: IntArray, chip: Any, journal: Journal) -> Any:
         """By the RTL of a concentrator that has the selected algorithm alone: it builds in a minute."""
         from flows.simulation.concentrator import simulate_concentrator
+
+        spec, settings = self._alone(chip)
+        with journal.step(f"RTL: {len(rows):,} bunch crossings", len(rows)) as advance:
+            return simulate_concentrator(
+                spec, rows, settings.registers(spec), first_bx=self.first_bx, advance=advance
+            )  # fmt: skip
+
+    def _serial(self, rows: IntArray, chip: Any, journal: Journal) -> Any:
+        """By the RTL of the whole chip with the selected algorithm alone."""
+        from flows.simulation.serial_chip import SerialBench
+        from sim.hgcal_encoder.weights import Weights
+
+        spec, settings = self._alone(chip)
+        if self.weights is not None:
+            settings = replace(settings, weights=Weights.load(self.weights, spec.encoder))
+        with journal.step("RTL of the whole chip: Amaranth to Verilog to simulator"):
+            bench = SerialBench(spec, trace=self.waves is not None)
+        with journal.step(f"RTL, serial to serial: {len(rows):,} bunch crossings"):
+            return bench.frames(rows, settings, first_bx=self.first_bx, waves=self.waves)
+
+    def _alone(self, chip: Any) -> tuple[ConcentratorSpec, ConcentratorSettings]:
+        """A concentrator that has the selected algorithm alone, and its settings."""
         from sim.hgcal_encoder.algorithms.concentrator_model import load_concentrator_settings
         from sim.hgcal_encoder.concentrator_spec import ECON_T_PRODUCTION, AlgorithmNumber, ConcentratorSpec
 
         settings = load_concentrator_settings(self.settings, ECON_T_PRODUCTION)
         label = AlgorithmNumber(settings.alg_type).label
-        spec = ConcentratorSpec(name=f"ONLY_{label}", algorithms=(label,), word_order=chip.settings.word_order)
-        with journal.step(f"RTL: {len(rows):,} bunch crossings", len(rows)) as advance:
-            return simulate_concentrator(
-                spec, rows, settings.registers(spec), first_bx=self.first_bx, advance=advance
-            )  # fmt: skip
+        order = chip.settings.word_order
+        return ConcentratorSpec(name=f"ONLY_{label}", algorithms=(label,), word_order=order), settings
 
     def _autoencoder(self, rows: IntArray, chip: Any, journal: Journal) -> Any:
         from sim.hgcal_encoder.encoder import Encoder

@@ -41,6 +41,9 @@ def power(
         Path | None,
         typer.Option(help="Trained model (.npz) that runs; a shipped one if left out."),
     ] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(help="Algorithm that the registers of a concentrator select; else its last one.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of showers or recordings, for a preset.")] = 1,
     reuse: Reuse = None,
     scheme: SchemeOption = None,
@@ -68,9 +71,11 @@ def power(
         )
         if weights is not None and "weights" not in chosen.stimulus:
             raise typer.BadParameter(f"--weights: the stimulus of {chosen.name} is of a shipped model alone")
+        if algorithm is not None and "algorithm" not in chosen.stimulus:
+            raise typer.BadParameter(f"--algorithm: {chosen.name} has only one")
         options = PowerOptions(
             crossings=crossings, streams=streams, recordings=recordings, clocks=clocks, weights=weights, seed=seed,
-            glitch_clocks=glitch_clocks,
+            glitch_clocks=glitch_clocks, algorithm=algorithm,
         )  # fmt: skip
         folder = synthesised(out, chosen)
         metrics = POWER(chosen, folder, Journal(), options)

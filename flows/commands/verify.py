@@ -26,6 +26,9 @@ def verify(
     words: Annotated[Path | None, typer.Option(help="Published eRx words to compare with, too.")] = None,
     settings: Annotated[Path | None, typer.Option(help="Their settings (YAML).")] = None,
     frames: Annotated[Path | None, typer.Option(help="Their expected eTx words.")] = None,
+    serial: Annotated[
+        bool, typer.Option("--serial", help="Concentrator: the whole chip from serial bits to serial bits, too.")
+    ] = False,
     recordings: Annotated[
         Path | None, typer.Option(help="Crossbar: a folder of event-camera recordings (k.bin, k.bs2) to run, too.")
     ] = None,
@@ -45,9 +48,12 @@ def verify(
     if len(files) not in (0, 3):
         raise typer.BadParameter("published vectors need all of --words, --settings and --frames")
     chosen = design(preset, isolation=isolation)
+    if serial and not chosen.serial:
+        raise typer.BadParameter(f"--serial: {chosen.name} has no serial links")
     options = VerificationOptions(
         crossings=crossings, mutants=mutants, random_specs=random_specs, proofs=proofs, seed=seed,
-        vectors=((files[0], files[1], files[2]),) if files else (), recordings=recordings, weights=weights, count=count,
+        vectors=((files[0], files[1], files[2]),) if files else (), serial=serial, recordings=recordings,
+        weights=weights, count=count,
     )  # fmt: skip
     journal = Journal()
     VERIFICATION(chosen, out / chosen.name, journal, options)

@@ -17,7 +17,13 @@ from sim.hgcal_encoder.configuration.concentrator_registers import concentrator_
 __all__ = ["generate"]
 
 
-def generate(spec: ConcentratorSpec, out_dir: Path, settings: ConcentratorSettings | None = None) -> Generated:
+def generate(
+    spec: ConcentratorSpec,
+    out_dir: Path,
+    settings: ConcentratorSettings | None = None,
+    *,
+    component: Concentrator | None = None,
+) -> Generated:
     """Write Verilog, ports, register map and, with settings, the register writes that load them.
 
     Parameters
@@ -26,13 +32,15 @@ def generate(spec: ConcentratorSpec, out_dir: Path, settings: ConcentratorSettin
     out_dir : Path
         Appears when everything is complete; an earlier result of this step is replaced.
     settings : ConcentratorSettings, optional
+    component : Concentrator, optional
+        A protected one of this spec; the plain one if left out.
 
     Raises
     ------
     FileExistsError
         If `out_dir` holds something else.
     """
-    component = Concentrator(spec=spec)
+    component = component or Concentrator(spec=spec)
     pins = ports(component)
     verilog = to_verilog(component, spec.name)
     design = {

@@ -90,6 +90,8 @@ class Design(ABC):
     """Whether its macro can hold measured conductances."""
     stimulus: ClassVar[tuple[str, ...]] = ()
     """Options of `flows.power.run.PowerOptions` that say how large the stimulus of its power is."""
+    serial: ClassVar[bool] = False
+    """Whether its verification has a bench of the whole chip behind serial links."""
     crossings_in_flow: ClassVar[int] = 1
     """The same where verification is one of many steps."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cache
@@ -41,7 +41,17 @@ from hw.hgcal_encoder.words import Words
 from sim.hgcal_encoder.configuration.chip_registers import Loading, image_fields
 from sim.hgcal_encoder.spec import EncoderSpec
 
-__all__ = ["StorageBit", "Stratum", "chip_bits", "chip_shell", "gate_replicas", "storage_bits", "unprotected_bits"]
+__all__ = [
+    "ShellLibrary",
+    "StorageBit",
+    "Stratum",
+    "chip_bits",
+    "chip_shell",
+    "flip_flops_of",
+    "gate_replicas",
+    "storage_bits",
+    "unprotected_bits",
+]
 
 _STAGES = (Words, Multiplex, Decode, Calibrate, Normalise, Convolution, Dense, Frame)
 
@@ -83,11 +93,23 @@ class StorageBit:
     protected: str
 
 
-class _ShellLibrary(Library):
-    """Writes only the ports of the stages of the data path: they hold no flip-flop, and take long to elaborate."""
+class ShellLibrary(Library):
+    """Writes only the ports of components that hold no flip-flop, which take long to elaborate.
+
+    Parameters
+    ----------
+    prefix : str
+        As of `Library`.
+    empty : callable
+        Whether a component is left empty.
+    """
+
+    def __init__(self, prefix: str, empty: Callable[[Component], bool]) -> None:
+        super().__init__(prefix)
+        self._empty = empty
 
     def convert(self, component: Component, name: str) -> None:
-        if not isinstance(component, _STAGES):
+        if not self._empty(component):
             super().convert(component, name)
             return
         component._MustUse__silence = True
@@ -102,7 +124,9 @@ class _ShellLibrary(Library):
 def chip_shell(spec: EncoderSpec, scheme: Scheme, loading: Loading, top: str) -> str:
     """RTLIL of store, control and pipeline registers of a chip, the stages between them black boxes: all of its
     flip-flops."""
-    return to_rtlil(Chip(spec=spec, scheme=scheme, loading=loading), top, _ShellLibrary(top))
+    return to_rtlil(
+        Chip(spec=spec, scheme=scheme, loading=loading), top, ShellLibrary(top, lambda part: isinstance(part, _STAGES))
+    )
 
 
 @cache
@@ -126,18 +150,34 @@ def storage_bits(
         What `chip_shell` gave for them, if it is at hand.
     """
     top = f"{spec.name}_CHIP"
+    chip = described(Chip, spec=spec, scheme=scheme, loading=loading)
+    counters = described(ControlLogic, **chip.control_parameters()).state_fields.get("counters", range(0))
+    return tuple(
+        _classified(spec, path, signal, index, counters)
+        for path, signal, index in flip_flops_of(shell or chip_shell(spec, scheme, loading, top), top)
+    )
+
+
+def flip_flops_of(rtlil: str, top: str) -> list[tuple[tuple[str, ...], str, int]]:
+    """Every flip-flop of a design, by following the instances from the top: instances, signal, bit.
+
+    Parameters
+    ----------
+    rtlil : str
+        The design; modules without flip-flops may be black boxes.
+    top : str
+        Module at the top.
+    """
     with tempfile.TemporaryDirectory(prefix="liquidcal-bits-") as folder:
         work = Path(folder)
-        (work / "chip.il").write_text(shell or chip_shell(spec, scheme, loading, top))
+        (work / "chip.il").write_text(rtlil)
         run_yosys(
             f"read_rtlil chip.il\nhierarchy -top {top}\nproc\nopt_clean\nwrite_rtlil bits.il\n",
             directory=work,
             name="bits",
         )
         modules = parse_rtlil((work / "bits.il").read_text())
-    found: list[StorageBit] = []
-    chip = described(Chip, spec=spec, scheme=scheme, loading=loading)
-    counters = described(ControlLogic, **chip.control_parameters()).state_fields.get("counters", range(0))
+    found: list[tuple[tuple[str, ...], str, int]] = []
 
     def walk(module: str, path: tuple[str, ...]) -> None:
         for cell in modules[module].cells:
@@ -148,11 +188,10 @@ def storage_bits(
             elif "dff" in cell.type:
                 for bit in modules[module].bits(cell.connections["Q"]):
                     signal, _, number = bit.removeprefix("\\").partition(" [")
-                    index = int(number.rstrip("]"))
-                    found.append(_classified(spec, path, signal, index, counters))
+                    found.append((path, signal, int(number.rstrip("]"))))
 
     walk(top, ())
-    return tuple(found)
+    return found
 
 
 def chip_bits(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> tuple[StorageBit, ...]:

@@ -21,6 +21,7 @@ from flows.netlist.netlist import Instance, Netlist
 from flows.physical.mapped import Mapped, clocks_of
 from flows.power.activity import Activity, record
 from flows.power.run import PowerOptions, Run
+from flows.power.write_port import Words, evaluate_only, same_bits, write_through_port
 from flows.stimulus.i2c import waveform
 from flows.stimulus.showers import EncoderStimulus, shower_stimulus
 from hw.hgcal_encoder.coded_words import WordMap
@@ -32,8 +33,6 @@ from sim.hgcal_encoder.spec import ETX_WORDS, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 
 __all__ = ["encoder_activity", "simulate"]
-
-Words = npt.NDArray[np.uint64]
 
 
 def load_registers(
@@ -74,8 +73,8 @@ def load_registers(
             simulator.step()
     simulator.settle()
     bank = "shadow" if _instances(netlist, "shadow") else "registers"
-    write = _write_through_banks(simulator, spec, bank) if chip else _write_through_port(simulator)
-    _only(simulator, bank)
+    write = _write_through_banks(simulator, spec, bank) if chip else write_through_port(simulator)
+    evaluate_only(simulator, bank)
     for number, address in enumerate(addresses):
         write(address, from_lanes(data[:, number][None, :] >> np.arange(8)[:, None] & 1))
         if advance is not None:
@@ -91,32 +90,6 @@ def load_registers(
         simulator.set_port("write_enable", zeros)
     # the counter counts from the last reset: the settings stay, the crossing with the orbit header starts it anew
     simulator.settle()
-
-
-def _only(simulator: GateSimulator, prefix: str) -> None:
-    """Evaluate only what the stages with this prefix need."""
-    netlist = simulator.netlist
-    wanted = [number for number, stage in enumerate(netlist.stages) if stage.startswith(prefix)]
-    inside = np.isin(netlist.cell_stage[simulator.storage_cells], wanted)
-    simulator.restrict(np.flatnonzero(inside).tolist())
-
-
-def _bits(value: int, width: int, words: int) -> Words:
-    """A number on `width` nets, the same in all streams."""
-    bits = np.array([value >> bit & 1 for bit in range(width)], np.uint64)
-    return np.broadcast_to((np.uint64(0) - bits)[:, None], (width, words))
-
-
-def _write_through_port(simulator: GateSimulator) -> Callable[[int, Words], None]:
-    """Writing a byte through the ports of an encoder."""
-    simulator.set_port("write_enable", _bits(1, 1, simulator.words))
-
-    def write(address: int, data: Words) -> None:
-        simulator.set_port("write_address", _bits(address, 16, simulator.words))
-        simulator.set_port("write_data", data)
-        simulator.step()
-
-    return write
 
 
 def _instances(netlist: Netlist, prefix: str) -> list[Instance]:
@@ -154,11 +127,11 @@ def _write_through_banks(simulator: GateSimulator, spec: EncoderSpec, prefix: st
                 words_of.setdefault(words.addresses[byte], []).append(number)
 
     def write(address: int, data: Words) -> None:
-        place, on = _bits(address, 16, simulator.words), _bits(1, 1, simulator.words)
+        place, on = same_bits(address, 16, simulator.words), same_bits(1, 1, simulator.words)
         if not coded:
             _hold(simulator, banks, write_address=place, write_enable=on, write_data=data)
         for number in words_of.get(address, ()):
-            word = _bits(number, len(banks[0].names["word"]), simulator.words)
+            word = same_bits(number, len(banks[0].names["word"]), simulator.words)
             _hold(simulator, banks, word=word, address=place, merge=on, value=data)
 
     return write
@@ -168,8 +141,8 @@ def _swap(simulator: GateSimulator) -> None:
     """All parts of the shadow bank into the banks, in one clock: no crossing is on its way."""
     banks = _instances(simulator.netlist, "registers")
     parts = len(banks[0].names["swap"])
-    _only(simulator, "registers")
-    _hold(simulator, banks, swap=_bits((1 << parts) - 1, parts, simulator.words))
+    evaluate_only(simulator, "registers")
+    _hold(simulator, banks, swap=same_bits((1 << parts) - 1, parts, simulator.words))
 
 
 def _run_over_i2c(simulator: GateSimulator, spec: EncoderSpec) -> None:
@@ -178,7 +151,7 @@ def _run_over_i2c(simulator: GateSimulator, spec: EncoderSpec) -> None:
     sent = bytes([DEVICE_ADDRESS << 1, field.address >> 8, field.address & 0xFF, 1 << field.lsb])
     wave = waveform((sent, 0))
     ones = np.full((1, simulator.words), 0xFFFF_FFFF_FFFF_FFFF, np.uint64)
-    _only(simulator, "control")
+    evaluate_only(simulator, "control")
     for scl, sda in zip(wave.scl, wave.sda, strict=True):
         simulator.set_port("scl", ones if scl else ~ones)
         simulator.set_port("sda", ones if sda else ~ones)

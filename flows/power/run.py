@@ -31,6 +31,8 @@ class PowerOptions:
         weights, multiplexer and links; None: `model`.
     model : str
         Encoder: shipped weights, decoder and multiplexer; random weights where the network has another shape.
+    algorithm : str or None
+        Concentrator: the algorithm that its registers select, by its name in the spec; None: the last one that it has.
     seed : int
         Of showers or recordings.
     glitch_clocks : int
@@ -43,6 +45,7 @@ class PowerOptions:
     clocks: int | None = None
     weights: Path | None = None
     model: str = "econ_t_5elinks"
+    algorithm: str | None = None
     seed: int = 1
     glitch_clocks: int = 16
 

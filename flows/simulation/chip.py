@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +47,7 @@ class ChipModel:
         self.frames: list[Words] = []
         model.run({"rst": [1, 1, 1], "scl": 1, "sda": 1})
 
-    def __enter__(self) -> ChipModel:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -24,6 +24,7 @@ from flows.common.content_cache import cache_directory
 from flows.tools.verilator import (
     FLAGS,
     LANGUAGE,
+    SimulatorError,
     build,
     compile_design,
     compiler_version,
@@ -208,6 +209,20 @@ class NativeModel:
         """Switch a mutant on; 0 is the design itself. Without effect in libraries built without mutants."""
         self._code.model_mutant(self._handle, number)
 
+    def waves(self, path: Path) -> None:
+        """Record every signal into a VCD file, from now until the model is closed.
+
+        Raises
+        ------
+        SimulatorError
+            If the library was built without `trace`, its harness has no recorder, or the file cannot be written.
+        """
+        recorder = getattr(self._code, "model_waves", None)
+        if recorder is not None:
+            recorder.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        if recorder is None or not recorder(self._handle, os.fsencode(path)):
+            raise SimulatorError(f"{path}: no waves; built without `trace`, or the file cannot be written")
+
     def run_rows(self, stimulus: Words) -> Words:
         """Run packed rows; each is one clock (or one evaluation of a combinational design).
 
@@ -356,6 +371,9 @@ def build_native(
     optimise: str = "-O1",
     harness: Path = _HARNESS,
     defines: Sequence[str] = (),
+    share: bool = True,
+    function_size: int = 0,
+    trace: bool = False,
     timeout_s: float = 900.0,
 ) -> tuple[Path, tuple[Port, ...]]:
     """Compile Verilog into a shared library for `NativeModel`, or find it in the cache.
@@ -381,6 +399,12 @@ def build_native(
         C++ around the model; `NativeModel` takes the default one.
     defines : sequence of str
         Further flags of the C++ compiler, ``-DNAME=VALUE``, for another harness.
+    share : bool
+        As for `compile_design`. Shared modules of a design with two clocks are evaluated at every edge of either one.
+    function_size : int
+        Statements of a function of the simulation at most, 0 for no limit: compilers take long over large ones.
+    trace : bool
+        With code that records every signal as a VCD, for a harness that asks for it; the simulation is slower.
     timeout_s : float
         Wall-clock limit in seconds.
 
@@ -423,6 +447,11 @@ def build_native(
     around = harness.read_text()
     # a mutant may make two cases of a selection hold at once: the first one counts, and that is no reason to stop
     flags = (*FLAGS, "--no-assert-case") if mutants else FLAGS
+    if function_size:
+        flags = (*flags, "--output-split-cfuncs", str(function_size), "--output-split", str(10 * function_size))
+    if trace:
+        flags = (*flags, "--trace")
+        compile_flags.append("-DVM_TRACE=1")
     key = text_hash(
         *modules.values(), wrapper, around, *flags, *LANGUAGE, *compile_flags, optimise, verilator_version(),
         compiler_version(),
@@ -431,13 +460,13 @@ def build_native(
     library = folder / f"{top}-{key}.so"
     if library.exists():
         return library, ports
-    runtime = runtime_objects(("verilated", "verilated_threads"), timeout_s)
+    runtime = runtime_objects(("verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])), timeout_s)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as temporary:
         work = Path(temporary)
         (work / "harness.sv").write_text(wrapper)
         (work / "harness.cpp").write_text(around)
         objects = compile_design(
-            modules, "harness", work, sources=["harness.sv"], harness="harness.cpp", share=not mutants,
+            modules, "harness", work, sources=["harness.sv"], harness="harness.cpp", share=share and not mutants,
             verilator_flags=flags, compile_flags=compile_flags, optimise=optimise, timeout_s=timeout_s,
         )  # fmt: skip
         # libraries of different models may be open at once: their classes have equal names

@@ -16,6 +16,7 @@ from flows.formal.concentrator import proof_count, prove_concentrator
 from flows.formal.solver import Proof
 from flows.simulation.concentrator import ConcentratorBench, concentrator_latencies, concentrator_verilog, stream
 from flows.simulation.native import NativeModel
+from flows.simulation.serial_chip import SerialBench
 from flows.verification import mutation
 from flows.verification.bench import Tally, VerificationRun
 from flows.verification.concentrator_stimulus import (
@@ -27,6 +28,7 @@ from flows.verification.concentrator_stimulus import (
 )
 from flows.verification.options import VerificationOptions
 from flows.verification.result import Advance, VerificationReport, mutation_check, proof_check
+from flows.verification.serial import check_serial_traffic, check_serial_vectors
 from sim.hgcal_encoder.algorithms.concentrator_model import load_concentrator_settings
 from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
@@ -34,6 +36,8 @@ from sim.hgcal_encoder.files.vectors import read_frames, read_words
 __all__ = ["check_mutants", "check_proofs", "check_vectors", "check_volume", "play", "verify_design"]
 
 CROSSINGS = "bunch crossings"
+_SERIAL_SHARE = 20
+"""Random crossings for one of serial traffic: the golden model of the links is slow."""
 _ROWS = 512
 """Crossings of a segment: several fillings of the buffer."""
 
@@ -191,6 +195,17 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
         with journal.step(f"{frames.name}: published vectors"):
             check = check_vectors(bench, words, settings, frames)
         run.note(check)
+    if options.serial:
+        with journal.step(f"{spec.name}_CHIP: Amaranth to Verilog to simulator"):
+            whole = SerialBench(spec)
+        rows = max(1, crossings // _SERIAL_SHARE)
+        with journal.step(f"{spec.name}_CHIP: serial traffic", total=rows) as advance:
+            check = check_serial_traffic(whole, seed, rows, advance=advance)
+        run.note(check)
+        for words, settings, frames in options.vectors:
+            with journal.step(f"{frames.name}: published vectors, serial to serial"):
+                check = check_serial_vectors(whole, words, settings, frames, seed=seed)
+            run.note(check)
     for number in range(options.random_specs):
         drawn = random_spec(np.random.default_rng((seed, number)), f"RANDOM_{number}")
         run.note(volume(bench_of(drawn), seed + number, max(1, crossings // 10)))

@@ -16,7 +16,14 @@ from sim.hgcal_encoder.concentrator_spec import BUFFER_ROW, AlgorithmNumber, Con
 from sim.hgcal_encoder.spec import CELLS, ETX_WORDS, WordOrder
 from sim.hgcal_encoder.words import ORBIT_LENGTH
 
-__all__ = ["CAMPAIGN", "ConcentratorSegment", "campaign_segments", "concentrator_segments", "random_spec"]
+__all__ = [
+    "CAMPAIGN",
+    "ConcentratorSegment",
+    "campaign_segments",
+    "concentrator_segments",
+    "random_concentrator_settings",
+    "random_spec",
+]
 
 _WEIGHTS = ("uniform", "small", "sparse", "few")
 
@@ -65,7 +72,9 @@ def random_spec(rng: np.random.Generator, name: str) -> ConcentratorSpec:
     )
 
 
-def _settings(spec: ConcentratorSpec, rng: np.random.Generator, number: int, links: int) -> ConcentratorSettings:
+def random_concentrator_settings(
+    spec: ConcentratorSpec, rng: np.random.Generator, number: int, links: int
+) -> ConcentratorSettings:
     """Random settings that select an algorithm; thresholds of the buffer at their limits."""
     front = random_settings(spec.encoder, rng, links)
     mask = np.arange(spec.etx_links) < links
@@ -120,7 +129,7 @@ def concentrator_segments(
         links = 1 + (turn * 5) % spec.etx_links
         if number == AlgorithmNumber.SUPER_TRIGGER_CELL and rng.random() < 0.8:
             links = min(links, 1 + turn % 5)
-        yield _segment(spec, rng, _settings(spec, rng, number, links), rows)
+        yield _segment(spec, rng, random_concentrator_settings(spec, rng, number, links), rows)
 
 
 def campaign_segments(spec: ConcentratorSpec, rng: np.random.Generator, rows: int) -> list[ConcentratorSegment]:
@@ -128,11 +137,11 @@ def campaign_segments(spec: ConcentratorSpec, rng: np.random.Generator, rows: in
     found = []
     for links in range(1, spec.etx_links + 1):
         for number in spec.numbers:
-            found.append(_segment(spec, rng, _settings(spec, rng, int(number), links), rows))
+            found.append(_segment(spec, rng, random_concentrator_settings(spec, rng, int(number), links), rows))
     if spec.has(AlgorithmNumber.SUPER_TRIGGER_CELL):
         for kind in range(5):
             for links in range(1, min(6, spec.etx_links + 1)):
-                chosen = _settings(spec, rng, AlgorithmNumber.SUPER_TRIGGER_CELL, links)
+                chosen = random_concentrator_settings(spec, rng, AlgorithmNumber.SUPER_TRIGGER_CELL, links)
                 found.append(_segment(spec, rng, replace(chosen, stc_type=kind), rows // 2))
-    found += [_segment(spec, rng, _settings(spec, rng, number, 3), rows // 2) for number in range(8)]
+    found += [_segment(spec, rng, random_concentrator_settings(spec, rng, number, 3), rows // 2) for number in range(8)]
     return found

@@ -27,6 +27,8 @@ class VerificationOptions:
         Of all random choices.
     vectors : tuple of (words, settings, frames)
         Encoder: published vectors to compare with, as paths.
+    serial : bool
+        Concentrator: the whole chip from serial bits to serial bits, too.
     recordings : Path or None
         Crossbar: folder of recordings to run.
     weights : Path or None
@@ -41,6 +43,7 @@ class VerificationOptions:
     proofs: bool = True
     seed: int = 1
     vectors: tuple[tuple[Path, Path, Path], ...] = ()
+    serial: bool = False
     recordings: Path | None = None
     weights: Path | None = None
     count: int = 10

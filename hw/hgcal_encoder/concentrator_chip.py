@@ -23,8 +23,8 @@ __all__ = ["ConcentratorChip"]
 class ConcentratorChip(Component):
     """Links, core and registers of one chip.
 
-    The chip sends zeros until its run bit (``pusm_run``, on first silicon ``run``) is set. ChipSync starts the links
-    anew and leaves registers and the pipeline of the core alone (choice).
+    The chip sends zeros, and its output buffer takes nothing in, until its run bit (``pusm_run``, on first silicon
+    ``run``) is set. ChipSync starts the links anew and leaves registers and the pipeline of the core alone (choice).
 
     Reset: asynchronous, every flip-flop; registers take the reset values of their map.
 
@@ -36,7 +36,8 @@ class ConcentratorChip(Component):
         As for `ConcentratorControl`.
     links : LinkSpec
     core : class of Component
-        Words in, words out: `words`, `bx`, `link_reset_econt`, `frames`, `overflow` and settings among `CORE_SETTINGS`.
+        Words in, words out: `words`, `bx`, `link_reset_econt`, `run`, `frames`, `overflow` and settings among
+        `CORE_SETTINGS`.
     register, cell : class of Component
         As for `Links` and `ConcentratorControl`.
     device_address : int
@@ -98,6 +99,7 @@ class ConcentratorChip(Component):
             *(getattr(links, name).eq(registers[name]) for name in LINK_REGISTERS),
             control.scl.eq(self.scl), control.sda.eq(self.sda), self.sda_low.eq(control.sda_low),
             core.words.eq(links.words), core.bx.eq(links.crossing), core.link_reset_econt.eq(links.reset_packet),
+            core.run.eq(run),
             *(getattr(core, name).eq(registers[source]) for name, source in CORE_SETTINGS.items()
               if hasattr(core, name)),
             *(sent.eq(Mux(run, word, 0)) for sent, word in zip(links.frames, core.frames, strict=True)),

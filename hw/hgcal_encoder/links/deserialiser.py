@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
@@ -48,7 +48,7 @@ class DeserialiserLogic(Component):
         s, n = self.state, self.next_state
         bit, now = Signal(), Signal(TAPS, name="now")
         m.d.comb += [
-            bit.eq(self.enable & (Array([*self.samples, self.samples[-1]])[self.tap] ^ self.invert)),
+            bit.eq(self.enable & (Cat(self.samples, self.samples[-1]).bit_select(self.tap, 1) ^ self.invert)),
             now.eq(Cat(self.samples[:-1] ^ self.samples[1:], s.last ^ self.samples[0])),
             n.shift.eq(Cat(bit, s.shift[:-1])),
             n.last.eq(self.samples[-1]),

@@ -140,6 +140,8 @@ def test_what_an_algorithm_does_not_have_is_refused(
     words = ["encode", "--words", inputs / "words.csv", "--out", out]
     for options, message in (
         (["--settings", inputs / "2.yaml", "--weights", inputs / "w.hex"], "selects best choice, which has none"),
+        (["--settings", inputs / "2.yaml", "--level", "serial"], "use --words, --settings and --engine rtl"),
+        (["--settings", inputs / "2.yaml", "--waves", tmp_path / "w.vcd"], "expected --level serial"),
     ):
         code, printed, error = program(capsys, *words, *options)
         assert (code, printed) == (2, "")

@@ -1,0 +1,44 @@
+"""Flip-flops of a concentrator by name, with the copies of each bit: what its netlist must hold."""
+
+from __future__ import annotations
+
+import re
+
+from amaranth.lib.wiring import Component
+
+from flows.designs.concentrator import ConcentratorDesign
+from flows.designs.storage_bits import ShellLibrary, StorageBit, Stratum, flip_flops_of
+from hw.common.export import to_rtlil
+from sim.hgcal_encoder.configuration.concentrator_registers import concentrator_fields
+
+__all__ = ["concentrator_bits"]
+
+_REPLICA = re.compile(r"replica_([012])")
+
+
+def concentrator_bits(design: ConcentratorDesign) -> tuple[StorageBit, ...]:
+    """Every flip-flop of a concentrator, found in the design itself; names are those of the Verilog."""
+    top = design.spec.name
+    rtlil = to_rtlil(design.component(), top, ShellLibrary(top, _combinational))
+    weights = {
+        field.address + byte
+        for field in concentrator_fields(design.spec)
+        if field.name == "weights"
+        for byte in range(field.size)
+    }
+    return tuple(_bit(path, signal, index, weights) for path, signal, index in flip_flops_of(rtlil, top))
+
+
+def _combinational(component: Component) -> bool:
+    return getattr(component, "latency", None) == 0 and not getattr(component, "clocked", False)
+
+
+def _bit(path: tuple[str, ...], signal: str, index: int, weights: set[int]) -> StorageBit:
+    copies = [found.group(1) for name in path if (found := _REPLICA.fullmatch(name))]
+    byte = next((int(name[5:9], 16) for name in path if name.startswith("byte_")), None)
+    stored = Stratum.WEIGHT if byte in weights else Stratum.SETTING
+    return StorageBit(
+        path=".".join((*path, signal)), bit=index, copy=int(copies[-1]) if copies else 0,
+        stratum=stored if path[0] == "registers" else Stratum.DATA_PATH,
+        protected=".".join((*(_REPLICA.sub("replica", name) for name in path), f"{signal}[{index}]")),
+    )  # fmt: skip
