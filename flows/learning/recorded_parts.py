@@ -16,7 +16,7 @@ from sim.lsm_crossbar.recordings.events import ENCODINGS, encode_all, find_recor
 from sim.lsm_crossbar.recordings.speech import find_speech, tidigits_like
 from sim.lsm_crossbar.spec import CrossbarSpec
 
-__all__ = ["ENCODING", "STEP_US", "Parts", "clip_parts", "event_parts", "hold_out"]
+__all__ = ["ENCODING", "STEP_US", "Parts", "clip_parts", "event_parts", "hold_out", "labelled_parts"]
 
 STEP_US = 6200
 """Length of a step of events: 50 of them hold an N-MNIST recording."""
@@ -104,6 +104,28 @@ def clip_parts(spec: CrossbarSpec, folder: Path | None, cochlea: Cochlea, seed: 
         source = f"{len(files)} clips of {folder.name}"
     rows, apart = hold_out(speakers, seed)
     return Parts(spikes=spikes, labels=labels, rows=rows, source=source, parted_by="speaker" if apart else "recording")
+
+
+def labelled_parts(
+    spec: CrossbarSpec,
+    clips: Path | None,
+    events: Path | None,
+    labels_file: Path | None,
+    cochlea: Cochlea,
+    seed: int,
+) -> tuple[Parts, bool]:
+    """Recordings of one kind, and whether they are sound: events where a folder of them is given, else clips.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Both kinds are given, or something cannot be read.
+    """
+    if clips is not None and events is not None:
+        raise ValueError("expected recordings of events (--events) or of sound (--clips), got both")
+    if events is None and labels_file is None:
+        return clip_parts(spec, clips, cochlea, seed), True
+    return event_parts(spec, events, labels_file, seed), False
 
 
 def event_parts(spec: CrossbarSpec, folder: Path | None, labels_file: Path | None, seed: int) -> Parts:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from flows.common.journal import Journal
-from flows.learning.recorded_parts import ENCODING, STEP_US, Parts, clip_parts, event_parts
+from flows.learning.recorded_parts import ENCODING, STEP_US, labelled_parts
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.learning.readout_training import Candidate, accuracy, confusion_matrix, train
 from sim.lsm_crossbar.liquid import Liquid
@@ -92,15 +92,8 @@ def train_on_recordings(training: RecordingsTraining, journal: Journal) -> Train
         Data that cannot be read, both kinds of them, or a label that is no class of the spec.
     """
     spec, cochlea = training.spec, Cochlea(channels=min(64, training.spec.inputs))
-    if training.clips is not None and training.events is not None:
-        raise ValueError("expected recordings of events (--events) or of sound (--clips), got both")
-    sound = training.events is None and training.labels is None
     with journal.step("recordings"):
-        parts: Parts
-        if sound:
-            parts = clip_parts(spec, training.clips, cochlea, training.seed)
-        else:
-            parts = event_parts(spec, training.events, training.labels, training.seed)
+        parts, sound = labelled_parts(spec, training.clips, training.events, training.labels, cochlea, training.seed)
     if (worst := int(parts.labels.max())) >= spec.outputs:
         raise ValueError(f"label {worst}: {spec.name} has classes 0 to {spec.outputs - 1}")
     image = macro_of(spec, seed=training.seed, conductances=training.conductances)

@@ -1,6 +1,7 @@
 """`liquidcal train lsm_crossbar` and `train association`: from recordings to models, cards and entries."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from sim.lsm_crossbar.association.model import TrainedAssociation
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.recordings.audio import read_wav
 from sim.lsm_crossbar.recordings.events import Events, write_nmnist
-from sim.lsm_crossbar.spec import CrossbarSpec
+from sim.lsm_crossbar.spec import CrossbarSpec, load_spec
 from tests.flows.command_line import program
 
 Capture = pytest.CaptureFixture[str]
@@ -81,6 +82,37 @@ def test_a_crossbar_learns_a_folder_of_clips_and_the_model_hears(words: Path, tm
     both = fail(capsys, *arguments[:-2], "--events", str(words), "--labels", "x", "--out", str(tmp_path / "b"))
     assert "expected recordings of events (--events) or of sound (--clips), got both" in both
     assert not (tmp_path / "b").exists()
+
+
+def test_a_readout_of_signs_learns_task_after_task(words: Path, tmp_path: Path, capsys: Capture) -> None:
+    """A second task, the tones backwards, and a stop between both; what is wrong with a task is one line."""
+    spec = spec_of(SPEECH, tmp_path)
+    folder, more = tmp_path / "out", tmp_path / "words"
+    shutil.copytree(words, more)
+    for file in sorted(words.glob("*.wav")):
+        label, _, rest = file.name.partition("_")
+        rate, sound = wavfile.read(file)
+        wavfile.write(more / f"{int(label) + 2}_{rest}", rate, sound[::-1])
+    arguments = [
+        "train", "lsm_crossbar", "--continual", "--preset", str(spec), "--clips", str(more), "--out", str(folder),
+    ]  # fmt: skip
+    first = json.loads(run(capsys, *arguments, "--task", "0,1", "--json"))
+    assert (first["tasks_learnt"], len(first["accuracy_by_task_after_each"])) == (1, 1)
+    assert first["accuracy_by_task_after_each"][0][0] > 0.8
+    # backwards a falling tone is a rising one: class 3 sounds like class 0, and both are output 0
+    both = ["--task", "0,1", "--task", "3,2"]
+    second = json.loads(run(capsys, *arguments, *both, "--resume", "--json"))
+    assert second["tasks_learnt"] == 2
+    (row,) = second["accuracy_by_task_after_each"]
+    assert min(row) > 0.8
+    model = TrainedCrossbar.load(folder / "small_speech_signs.npz")
+    assert set(np.unique(model.readout.weights)) == {-1, 1}
+    assert load_spec(str(folder / "small_speech_signs.toml")) == model.spec
+    assert "all 2 tasks are learnt already" in fail(capsys, *arguments, *both, "--resume")
+    assert "is there already" in fail(capsys, *arguments, *both)
+    for text, message in (("0", "expected two or more classes"), ("0,7", "no recording of class 7"), ("0,0", "twice")):
+        assert message in fail(capsys, *arguments, "--task", text, "--overwrite")
+    assert "those of --continual" in fail(capsys, *(a for a in arguments if a != "--continual"), "--task", "0,1")
 
 
 def test_an_association_learns_from_folders(words: Path, tmp_path: Path, capsys: Capture) -> None:
