@@ -107,7 +107,7 @@ def lsm_crossbar(
     ] = True,
     prior_weight: Annotated[
         float, typer.Option(min=0, help="Times that the last task counts as prior of the next; 0: no memory.")
-    ] = 100.0,
+    ] = 8.0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on after the tasks that NAME_field.npz in --out has learnt.")
     ] = False,

@@ -54,6 +54,9 @@ class FieldOptions:
         Of Adam with the decays 0.9 and 0.99.
     batch, updates : int
         Samples of a batch; steps of a task, however many samples it has.
+    initial : float
+        Standard deviation of the fields before the first task: the smaller, the fewer weights that no task needed are
+        decided when a later task comes.
     prior_weight : float
         Times that the divergence from the last task's field counts; 0: no memory, 1: exact.
     seed : int
@@ -64,7 +67,8 @@ class FieldOptions:
     learning_rate: float = 0.01
     batch: int = 64
     updates: int = 200
-    prior_weight: float = 100.0
+    initial: float = 0.1
+    prior_weight: float = 8.0
     seed: int = 1
 
 
@@ -136,7 +140,7 @@ class ContinualReadout:
         else:
             self._mean = counts.mean(axis=0)
             self._scale = max(float(np.sqrt(np.mean((counts - self._mean) ** 2))), np.finfo(float).tiny)
-            self.field = rng.normal(size=self.field.shape)
+            self.field = rng.normal(scale=options.initial, size=self.field.shape)
         prior = self.field.copy()
         inputs = (counts - self._mean) / self._scale
         targets = np.eye(spec.outputs)[task.labels]
