@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.options import AsJson, Conductances
+from flows.commands.options import AsJson, Conductances, EncodingName, FromFirstEvent, Sensor, StepUs
 from flows.commands.outputs import free_file, output_folder
 from flows.common.journal import Journal
 from sim.files import replacing
@@ -95,6 +95,10 @@ def lsm_crossbar(
     labels: Labels = None,
     seed: Seed = 0,
     conductances: Conductances = None,
+    sensor: Sensor = "34x34",
+    encoding: EncodingName = None,
+    step_us: StepUs = None,
+    from_first_event: FromFirstEvent = False,
     continual: Annotated[
         bool, typer.Option("--continual", help="Weights of 1 bit that learn one task after another (--task).")
     ] = False,
@@ -122,13 +126,19 @@ def lsm_crossbar(
     With --continual the readout has weights of 1 bit, and tasks come one after another; NAME.toml is its spec, and
     NAME_field.npz what the next task starts from.
     """
+    from flows.learning.recorded_parts import ENCODING, STEP_US, View
     from flows.learning.recordings import RecordingsTraining, train_on_recordings
+    from sim.lsm_crossbar.recordings.events import find_encoding, find_sensor
     from sim.lsm_crossbar.spec import load_spec
 
     spec = load_spec(preset)
     training = RecordingsTraining(
-        spec=spec, seed=seed, conductances=conductances, clips=clips, events=events, labels=labels
-    )
+        spec=spec, seed=seed, conductances=conductances, clips=clips, events=events, labels=labels,
+        view=View(
+            encoding=ENCODING if encoding is None else find_encoding(encoding), sensor=find_sensor(sensor),
+            step_us=STEP_US if step_us is None else step_us, from_first_event=from_first_event,
+        ),
+    )  # fmt: skip
     if continual:
         _continual(training, out, task, shared, prior_weight, resume, overwrite, as_json)
         return

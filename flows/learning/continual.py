@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.common.journal import Journal
-from flows.learning.recorded_parts import ENCODING, STEP_US, labelled_parts
+from flows.learning.recorded_parts import labelled_parts
 from flows.learning.recordings import RecordingsTraining
 from sim.lsm_crossbar.learning.continual import ContinualReadout, FieldOptions, Task, forgetting, task_of
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
@@ -120,7 +120,13 @@ def train_sequence(
     cochlea = Cochlea(channels=min(64, recordings.spec.inputs))
     with journal.step("recordings"):
         parts, sound = labelled_parts(
-            recordings.spec, recordings.clips, recordings.events, recordings.labels, cochlea, recordings.seed
+            recordings.spec,
+            recordings.clips,
+            recordings.events,
+            recordings.labels,
+            cochlea,
+            recordings.seed,
+            recordings.view,
         )
     sequence = parse_tasks(tasks, parts.labels)
     outputs = max(map(len, sequence)) if shared else 1 + max(map(max, sequence))
@@ -149,7 +155,8 @@ def train_sequence(
     curve = forgetting(readouts, [of(test, classes) for classes in sequence])
     model = TrainedCrossbar(
         spec=spec, seed=image.seed, measured=image if image.seed is None else None, conductances_sha256=image.sha256,
-        encoding=cochlea if sound else ENCODING, step_us=0 if sound else STEP_US, readout=readouts[-1],
+        encoding=cochlea if sound else recordings.view.encoding, readout=readouts[-1],
+        step_us=0 if sound else recordings.view.step_us,
     )  # fmt: skip
     rows = "\n".join(
         f"| after task {first + i + 1} | " + " | ".join(f"{100 * value:.1f}" for value in row) + " |"

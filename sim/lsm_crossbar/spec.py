@@ -511,10 +511,9 @@ class CrossbarSpec:
     def readout_weight_codes(self, weights: npt.ArrayLike) -> IntArray:
         """Bits of the weights as the memory stores them, unsigned; errors as of `checked_readout_weights`."""
         found = self.checked_readout_weights(weights)
-        codes: IntArray = (
-            (found < 0) if self.readout_weight_bits == 1 else found & ((1 << self.readout_weight_bits) - 1)
-        )
-        return codes.astype(np.int64)
+        if self.readout_weight_bits == 1:
+            return (found < 0).astype(np.int64)
+        return (found & ((1 << self.readout_weight_bits) - 1)).astype(np.int64)
 
     def readout_weights_of(self, codes: npt.ArrayLike) -> IntArray:
         """Weights of stored bits: the inverse of `readout_weight_codes`."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.association.match import as_entries, best, similarities
@@ -26,8 +27,8 @@ from sim.lsm_crossbar.association.projection import Projection, quantise_project
 from sim.lsm_crossbar.association.spec import Activation, AssociationSpec
 
 __all__ = [
-    "ProjectionWeights", "Samples", "TrainedProjections", "TrainingOptions", "balanced_batch", "both_ways",
-    "contrastive_loss", "fit", "retrieval", "train_projections",
+    "ProjectionWeights", "Samples", "Scatter", "TrainedProjections", "TrainingOptions", "balanced_batch", "both_ways",
+    "contrastive_loss", "fit", "fit_words", "retrieval", "train_projections",
 ]  # fmt: skip
 
 Float64 = NDArray[np.float64]
@@ -249,6 +250,19 @@ class Samples:
     counts: tuple[IntArray, IntArray]
     labels: tuple[IntArray, IntArray]
 
+    def joined(self, other: Samples) -> Samples:
+        """Both sets as one."""
+        return Samples(
+            counts=(
+                np.concatenate([self.counts[0], other.counts[0]]),
+                np.concatenate([self.counts[1], other.counts[1]]),
+            ),
+            labels=(
+                np.concatenate([self.labels[0], other.labels[0]]),
+                np.concatenate([self.labels[1], other.labels[1]]),
+            ),
+        )
+
     def of(self, classes: Sequence[int]) -> Samples:
         """Those of some classes."""
         rows = [np.isin(labels, np.asarray(classes)) for labels in self.labels]
@@ -318,6 +332,7 @@ def fit(
     *,
     advance: Callable[[int], None] | None = None,
     look: Callable[[tuple[Projection, Projection]], None] | None = None,
+    refit: bool = False,
 ) -> TrainedProjections:
     """Train both projections and quantise them; epoch and clip of the weights are chosen on validation.
 
@@ -332,8 +347,10 @@ def fit(
         Gets 1 after every epoch.
     look : callable, optional
         Gets the projections of every epoch that validation looks at, for protocols that choose on test.
+    refit : bool, optional
+        Train once more on training and validation together, up to the chosen epoch.
     """
-    found: dict[int, TrainedProjections] = {}
+    found: list[tuple[float, TrainedProjections]] = []
     clips = (1.0,) if min(c.readout_weight_bits for c in spec.crossbars) > 6 else WEIGHT_CLIPS
 
     def judge(*linear: ProjectionWeights) -> float:
@@ -342,15 +359,109 @@ def fit(
                 quantise_projection(w.weights, w.bias, counts, modality, spec, clip=clip)
                 for modality, (w, counts) in enumerate(zip(linear, training.counts, strict=True))
             )
-            found[len(found)] = TrainedProjections(
+            found.append((clip, TrainedProjections(
                 projections=(one, two), validation=both_ways(spec, (one, two), validation)
-            )
+            )))  # fmt: skip
         if look is not None:
-            look(found[len(found) - 1].projections)
-        return max(sum(trained.validation) for trained in found.values())
+            look(found[-1][1].projections)
+        return max(sum(trained.validation) for _, trained in found)
 
-    train_projections(
-        training.counts[0], training.labels[0], training.counts[1], training.labels[1], dimensions=spec.dimensions,
-        activation=spec.activation, options=options, judge=judge, advance=advance,
-    )  # fmt: skip
-    return max(found.values(), key=lambda trained: sum(trained.validation))
+    def run(samples: Samples, judge: Judge) -> tuple[ProjectionWeights, ProjectionWeights]:
+        return train_projections(
+            samples.counts[0], samples.labels[0], samples.counts[1], samples.labels[1], dimensions=spec.dimensions,
+            activation=spec.activation, options=options, judge=judge, advance=advance,
+        )  # fmt: skip
+
+    run(training, judge)
+    number = max(range(len(found)), key=lambda i: sum(found[i][1].validation))
+    clip, chosen = found[number]
+    if not refit:
+        return chosen
+    everything = training.joined(validation)
+    looks = iter(range(len(found)))
+    linear = run(everything, lambda *_: float(next(looks) == number // len(clips)))
+    first, second = (
+        quantise_projection(w.weights, w.bias, counts, modality, spec, clip=clip)
+        for modality, (w, counts) in enumerate(zip(linear, everything.counts, strict=True))
+    )
+    return TrainedProjections(projections=(first, second), validation=chosen.validation)
+
+
+WITHIN_PENALTY = 0.1
+"""Added to the scatter within classes by `fit_words`, in units of a count's mean variance."""
+
+
+class Scatter:
+    """Sums of the counts of one modality by class, from which scatters of any choice of classes follow.
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (n, windows, neurons)
+    labels : ndarray of int, shape (n,)
+    """
+
+    def __init__(self, counts: IntArray, labels: IntArray) -> None:
+        self._sums = {}
+        for label in np.unique(labels):
+            flat = counts[labels == label].reshape(-1, counts.shape[1] * counts.shape[2]).astype(np.float64)
+            self._sums[int(label)] = len(flat), flat.sum(axis=0), flat.T @ flat
+
+    def of(self, classes: Sequence[int]) -> tuple[Float64, Float64, Float64]:
+        """Mean, scatter of all samples, and scatter within the classes."""
+        chosen = [self._sums[label] for label in classes]
+        number = sum(n for n, _, _ in chosen)
+        mean = sum(total for _, total, _ in chosen) / number
+        moment = sum(square for _, _, square in chosen) / number
+        means = np.array([total / n for n, total, _ in chosen])
+        shares = np.array([n / number for n, _, _ in chosen])
+        return mean, moment - np.outer(mean, mean), moment - (means.T * shares) @ means
+
+
+def fit_words(
+    spec: AssociationSpec,
+    training: Samples,
+    classes: Sequence[int],
+    *,
+    scatters: tuple[Scatter, Scatter] | None = None,
+    penalty: float = WITHIN_PENALTY,
+) -> tuple[Projection, Projection]:
+    """Projections for words that training never saw, in closed form: directions in which things differ, not takes.
+
+    Of each modality the generalised eigenvectors of the scatter of all samples over that within classes, largest
+    first, scaled to unit scatter within: what varies between examples of one class says little about a new word. The
+    space of images is not that of clips; anchors connect them (`sim.lsm_crossbar.association.match`).
+
+    Source: S. Ioffe, "Probabilistic linear discriminant analysis", ECCV 2006.
+
+    Parameters
+    ----------
+    spec : AssociationSpec
+        With linear activation.
+    training : Samples
+    classes : sequence of int
+        Those to learn from, two or more.
+    scatters : tuple of Scatter, optional
+        Of the same samples, where many choices of classes are learnt from.
+    penalty : float, optional
+
+    Raises
+    ------
+    ValueError
+        Another activation, fewer than two classes, or more dimensions than counts.
+    """
+    if spec.activation is not Activation.LINEAR:
+        raise ValueError(f"activation: expected linear, got {spec.activation}")
+    if len(classes) < 2:
+        raise ValueError(f"classes: expected two or more, got {len(classes)}")
+    found = []
+    for modality, (counts, labels) in enumerate(zip(training.counts, training.labels, strict=True)):
+        features = spec.crossbars[modality].features
+        if spec.dimensions > features:
+            raise ValueError(f"outputs: expected at most the {features} counts of a liquid, got {spec.dimensions}")
+        mean, scatter, within = (scatters[modality] if scatters else Scatter(counts, labels)).of(classes)
+        within = within + penalty * max(float(np.trace(scatter)) / features, 1e-9) * np.eye(features)
+        _, directions = eigh(scatter, within, subset_by_index=[features - spec.dimensions, features - 1])
+        weights = directions[:, ::-1].T
+        learnt = counts[np.isin(labels, np.asarray(classes))]
+        found.append(quantise_projection(weights, -weights @ mean, learnt, modality, spec))
+    return found[0], found[1]

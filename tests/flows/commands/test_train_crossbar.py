@@ -84,6 +84,48 @@ def test_a_crossbar_learns_a_folder_of_clips_and_the_model_hears(words: Path, tm
     assert not (tmp_path / "b").exists()
 
 
+def test_another_camera(tmp_path: Path, capsys: Capture) -> None:
+    """A sensor of 64 x 48 pixels, NumPy files, a clock that runs since 5 s: train and evaluate agree."""
+    rng = np.random.default_rng(4)
+    events, lines = tmp_path / "events", []
+    events.mkdir()
+    for index in range(40):
+        label = index % 2
+        t = np.sort(rng.integers(0, 60_000, 400)) + 5_000_000
+        x = rng.integers(0, 32, 400) + 32 * label
+        np.savez(events / f"{index}.npz", x=x, y=rng.integers(0, 48, 400), t=t, p=rng.choice([-1, 1], 400))
+        lines.append(f"{index} {label}")
+    (tmp_path / "labels.txt").write_text("\n".join(lines))
+    spec = spec_of(replace(SPEECH, name="SMALL_CAMERA", inputs=24, steps=30, threshold=30), tmp_path)
+    data = ["--events", str(events), "--labels", str(tmp_path / "labels.txt")]
+    view = ["--sensor", "64x48", "--from-first-event"]
+    how = ["--encoding", "0,0,6,4,12,both", "--step-us", "2000"]
+    arguments = ["train", "lsm_crossbar", "--preset", str(spec), *data]
+    found = json.loads(run(capsys, *arguments, *view, *how, "--out", str(tmp_path / "out"), "--json"))
+    assert found["test_accuracy"] > 0.8
+    scored = ["evaluate", "lsm_crossbar", "--model", str(tmp_path / "out" / "small_camera.npz"), *data]
+    result = json.loads(run(capsys, *scored, *view, "--json"))
+    assert (result["encoding"], result["step_us"]) == ("0,0,6,4,12,both", 2000)
+    assert result["accuracy"] > 0.8
+    # the fields mirrored: what was left is right
+    mirrored = json.loads(run(capsys, *scored, *view, "--encoding", "32,0,3,4,12,on", "--step-us", "1000", "--json"))
+    assert mirrored["step_us"] == 1000
+    assert mirrored["input_spikes"] < result["input_spikes"]
+    assert "is outside the sensor of 34 columns and 34 rows" in fail(capsys, *scored)
+    for option, value, message in (
+        ("--encoding", "nothing", "encoding: expected centre_crop"),
+        ("--encoding", "0,0,9,9,4,both", "drives 81 word lines, SMALL_CAMERA has 24"),
+        ("--encoding", "0,0,9,9,4,red", "polarity must be on, off, both or split"),
+        ("--sensor", "64*48", "sensor: expected COLUMNSxROWS such as 346x260, got '64*48'"),
+    ):
+        assert message in fail(capsys, *scored, option, value)
+    late, _, said = program(capsys, *scored, "--sensor", "64x48")
+    assert late == 0
+    assert "40 of 40 recordings have no event within the 60,000 us of a sample" in said
+    heard = fail(capsys, "evaluate", "lsm_crossbar", "--model", "spoken_digits", "--events", str(events), *how)
+    assert "hears: --sensor, --encoding and --step-us are for recordings of events" in heard
+
+
 def test_a_readout_of_signs_learns_task_after_task(words: Path, tmp_path: Path, capsys: Capture) -> None:
     """A second task, the tones backwards, and a stop between both; what is wrong with a task is one line."""
     spec = spec_of(SPEECH, tmp_path)
