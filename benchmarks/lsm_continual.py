@@ -107,7 +107,7 @@ def write_accuracy() -> None:
     """All accuracies, the curve of forgetting and its plot."""
     both = [kept(f"continual ten {SIGNS.to_toml()} {s} {TOGETHER} 1", lambda s=s: ten_classes(s)) for s in DRAWS]  # type: ignore[misc]
     metrics: list[Metric] = []
-    for key, case in (("signs", "ten_classes_1_bit"), ("8_bit", "ten_classes_8_bit")):
+    for key, case in (("signs", "weights_of_1_bit"), ("8_bit", "weights_of_8_bit")):
         metrics += spread("accuracy", case, [one[key] for one in both], "ten digits, 1,000 real recordings")
     memory, none = curves("memory", OPTIONS), curves("none", replace(OPTIONS, prior_weight=0.0))
     bound = [kept(f"continual all {SPLIT.to_toml()} {s} {TOGETHER} 1", lambda s=s: together(s))["mean"] for s in DRAWS]  # type: ignore[misc]

@@ -16,7 +16,7 @@ COMMANDS = {
     name: (name, name)
     for name in (
         "demo", "encode", "convert", "generate", "freeze", "verify", "prove", "flow", "synth", "place", "time", "power",
-        "export", "fpga", "sweep", "campaign", "sensitivity", "cost", "report", "pools", "train", "evaluate",
+        "export", "fpga", "sweep", "campaign", "sensitivity", "cost", "report", "pools", "train", "evaluate", "nir",
     )
 } | {"time": ("timing", "timing")}  # fmt: skip
 """Module of this room and function in it by the word of the command line; one with an ``app`` has sub-commands."""
