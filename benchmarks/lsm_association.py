@@ -59,7 +59,7 @@ ENCODING = ENCODINGS["pooled_3x3_split"]
 SEEN = range(1, 8)
 """Digits of the published training set; 8 and 9 are its unseen ones, 0 is not used."""
 DIGITS = range(1, 10)
-OPTIONS = TrainingOptions(epochs=20)
+OPTIONS = TrainingOptions()
 PAIR_OPTIONS = TrainingOptions(epochs=16, patience=4)
 """Shorter for the models of the pairs, of which there are many."""
 COMMAND = "python -m benchmarks.lsm_association"
@@ -153,14 +153,14 @@ def seen_figures(spec: AssociationSpec, seed: int) -> dict[str, float]:
     """Retrieval among digits 1 to 7 in %, both ways, for known and for unseen speakers."""
     result = {}
     training, validation, test = parts_of(spec, seed, known_speakers())
-    trained = fit(spec, training.of(SEEN), validation.of(SEEN), OPTIONS, refit=True)
+    trained = fit(spec, training.of(SEEN), validation.of(SEEN), OPTIONS)
     result["known_a2i"], result["known_i2a"] = (
         100 * value for value in both_ways(spec, trained.projections, test.of(SEEN))
     )
     ways = []
     for name in np.unique(speech().speaker):
         training, validation, test = parts_of(spec, seed, without_speaker(str(name)))
-        trained = fit(spec, training.of(SEEN), validation.of(SEEN), OPTIONS, refit=True)
+        trained = fit(spec, training.of(SEEN), validation.of(SEEN), OPTIONS)
         ways.append(both_ways(spec, trained.projections, test.of(SEEN)))
     result["unseen_a2i"], result["unseen_i2a"] = (100 * float(value) for value in np.mean(ways, axis=0))
     return result
@@ -194,7 +194,7 @@ def write_seen() -> None:
     metrics: list[Metric] = []
     for name, spec in VARIANTS.items():
         draws = [
-            kept(words_of(spec, seed, "seen, refit"), lambda s=spec, k=seed: seen_figures(s, k))
+            kept(words_of(spec, seed, "seen"), lambda s=spec, k=seed: seen_figures(s, k))
             for seed in (DRAWS if spec is DIGITS_8BIT else VARIANT_DRAWS)
         ]
         print(name, {key: np.round([draw[key] for draw in draws], 1).tolist() for key in WAYS}, flush=True)
@@ -298,8 +298,9 @@ def anchor_draw(seed: int, pairs: Sequence[tuple[int, int]]) -> dict[str, float]
         vision, audio = (Scatter(c, y) for c, y in zip(training.counts, training.labels, strict=True))
         return vision, audio
 
+    chip = f"{WORDS.to_toml()} {seed} {Cochlea()} {ENCODING}"
     found = [
-        kept(words_of(WORDS, seed, f"anchors {pair} {ANCHORS} {ANCHOR_DRAWS} {WITHIN_PENALTY}"),
+        kept(f"anchors {pair} {ANCHORS} {ANCHOR_DRAWS} {WITHIN_PENALTY} {chip}",
              lambda p=pair: anchor_figures(seed, p, scatters()))  # type: ignore[misc]
         for pair in pairs
     ]  # fmt: skip

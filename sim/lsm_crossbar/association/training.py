@@ -250,19 +250,6 @@ class Samples:
     counts: tuple[IntArray, IntArray]
     labels: tuple[IntArray, IntArray]
 
-    def joined(self, other: Samples) -> Samples:
-        """Both sets as one."""
-        return Samples(
-            counts=(
-                np.concatenate([self.counts[0], other.counts[0]]),
-                np.concatenate([self.counts[1], other.counts[1]]),
-            ),
-            labels=(
-                np.concatenate([self.labels[0], other.labels[0]]),
-                np.concatenate([self.labels[1], other.labels[1]]),
-            ),
-        )
-
     def of(self, classes: Sequence[int]) -> Samples:
         """Those of some classes."""
         rows = [np.isin(labels, np.asarray(classes)) for labels in self.labels]
@@ -332,7 +319,6 @@ def fit(
     *,
     advance: Callable[[int], None] | None = None,
     look: Callable[[tuple[Projection, Projection]], None] | None = None,
-    refit: bool = False,
 ) -> TrainedProjections:
     """Train both projections and quantise them; epoch and clip of the weights are chosen on validation.
 
@@ -347,10 +333,8 @@ def fit(
         Gets 1 after every epoch.
     look : callable, optional
         Gets the projections of every epoch that validation looks at, for protocols that choose on test.
-    refit : bool, optional
-        Train once more on training and validation together, up to the chosen epoch.
     """
-    found: list[tuple[float, TrainedProjections]] = []
+    found: dict[int, TrainedProjections] = {}
     clips = (1.0,) if min(c.readout_weight_bits for c in spec.crossbars) > 6 else WEIGHT_CLIPS
 
     def judge(*linear: ProjectionWeights) -> float:
@@ -359,32 +343,18 @@ def fit(
                 quantise_projection(w.weights, w.bias, counts, modality, spec, clip=clip)
                 for modality, (w, counts) in enumerate(zip(linear, training.counts, strict=True))
             )
-            found.append((clip, TrainedProjections(
+            found[len(found)] = TrainedProjections(
                 projections=(one, two), validation=both_ways(spec, (one, two), validation)
-            )))  # fmt: skip
+            )
         if look is not None:
-            look(found[-1][1].projections)
-        return max(sum(trained.validation) for _, trained in found)
+            look(found[len(found) - 1].projections)
+        return max(sum(trained.validation) for trained in found.values())
 
-    def run(samples: Samples, judge: Judge) -> tuple[ProjectionWeights, ProjectionWeights]:
-        return train_projections(
-            samples.counts[0], samples.labels[0], samples.counts[1], samples.labels[1], dimensions=spec.dimensions,
-            activation=spec.activation, options=options, judge=judge, advance=advance,
-        )  # fmt: skip
-
-    run(training, judge)
-    number = max(range(len(found)), key=lambda i: sum(found[i][1].validation))
-    clip, chosen = found[number]
-    if not refit:
-        return chosen
-    everything = training.joined(validation)
-    looks = iter(range(len(found)))
-    linear = run(everything, lambda *_: float(next(looks) == number // len(clips)))
-    first, second = (
-        quantise_projection(w.weights, w.bias, counts, modality, spec, clip=clip)
-        for modality, (w, counts) in enumerate(zip(linear, everything.counts, strict=True))
-    )
-    return TrainedProjections(projections=(first, second), validation=chosen.validation)
+    train_projections(
+        training.counts[0], training.labels[0], training.counts[1], training.labels[1], dimensions=spec.dimensions,
+        activation=spec.activation, options=options, judge=judge, advance=advance,
+    )  # fmt: skip
+    return max(found.values(), key=lambda trained: sum(trained.validation))
 
 
 WITHIN_PENALTY = 0.1
