@@ -72,13 +72,13 @@ def flow(
         isolation=isolation,
     )  # fmt: skip
     journal = Journal()
-    folder = result_folder(out, chosen)
     start = time.perf_counter()
-    options = flow_options(
-        chosen, folder, seed=seed, repair=repair, streams=streams, recordings=recordings, crossings=crossings,
-        mutants=mutants, proofs=proofs, weights=weights, conductances=conductances,
-    )  # fmt: skip
-    ran = run_chain(chosen, folder, journal, options, without=() if check else ("verify",))
+    with result_folder(out, chosen) as folder:
+        options = flow_options(
+            chosen, folder, seed=seed, repair=repair, streams=streams, recordings=recordings, crossings=crossings,
+            mutants=mutants, proofs=proofs, weights=weights, conductances=conductances,
+        )  # fmt: skip
+        ran = run_chain(chosen, folder, journal, options, without=() if check else ("verify",))
     journal.save(folder / "flow.json")
     page = write_report(folder, chosen)
     seconds = time.perf_counter() - start

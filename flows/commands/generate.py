@@ -8,10 +8,8 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson, Conductances, Preset, Reuse
+from flows.commands.options import AsJson, Conductances, LoadingOption, Preset, Reuse, SchemeOption
 from flows.commands.outputs import output_folder
-from hw.common.scheme import Scheme
-from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import WordOrder
 
 
@@ -28,13 +26,8 @@ def generate(
     settings: Annotated[
         Path | None, typer.Option(help="Published ECON-T settings (YAML) for the register writes.")
     ] = None,
-    scheme: Annotated[
-        Scheme | None, typer.Option(help="Encoder: write the whole chip as well, protected against upsets so.")
-    ] = None,
-    loading: Annotated[
-        Loading | None,
-        typer.Option(help="Encoder: how the chip takes settings and weights, guarded if left out; its register map."),
-    ] = None,
+    scheme: SchemeOption = None,
+    loading: LoadingOption = None,
     registers: Annotated[
         WordOrder | None,
         typer.Option(

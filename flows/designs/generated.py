@@ -27,7 +27,7 @@ class FileOptions:
     scheme : Scheme or None
         The whole chip around an encoder as well, protected so.
     loading : Loading or None
-        Of that chip, and of an encoder's register map; `Loading.GUARDED` where left out.
+        Of that chip, and of an encoder's register map; `Loading.DIRECT` where left out.
     registers : WordOrder or None
         For which ECON-T an encoder's settings are written out: first silicon, at whose addresses the generated chip is,
         or production as well; None: as the settings file is spelled.
