@@ -32,7 +32,7 @@ class ReadoutSpec(Protocol):
 
     @property
     def readout_weight_bits(self) -> int:
-        """Bits of a weight (two's complement)."""
+        """Bits of a weight (two's complement; 1: a sign, 0 for +1 and 1 for -1)."""
         ...
 
     @property

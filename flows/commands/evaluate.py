@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Column, Table
 
-from flows.commands.options import AsJson, Conductances, EncoderPreset, Scheduler, Workers
+from flows.commands.options import (
+    AsJson,
+    Conductances,
+    EncoderPreset,
+    EncodingName,
+    FromFirstEvent,
+    Scheduler,
+    Sensor,
+    StepUs,
+    Workers,
+)
 from flows.commands.tables import print_table
 from flows.common.journal import Journal
 from sim.hgcal_encoder.files.readers import ChargeTable
@@ -143,7 +154,8 @@ def lsm_crossbar(
     events: Annotated[
         Path,
         typer.Option(
-            help="Folder of N-MNIST recordings named by index, k.bin or k.bs2; for a model that hears, of WAV files "
+            help="Folder of recordings named by index: k.bin, .bs2, .aedat, .aedat4, .npz, .npy, .dat, .raw; for a "
+            "model that hears, of WAV files "
             "LABEL_SPEAKER_TAKE.wav or LABEL/NAME.wav."
         ),
     ],
@@ -151,9 +163,10 @@ def lsm_crossbar(
         Path | None, typer.Option(help="Label file, lines 'index label'; it says what is scored. Not of WAV files.")
     ] = None,
     model: Annotated[str, typer.Option(help="Model file (.npz), or the name of a shipped one.")] = "n_mnist",
-    from_first_event: Annotated[
-        bool, typer.Option("--from-first-event", help="Count time from each recording's first event, not from 0.")
-    ] = False,
+    sensor: Sensor = "34x34",
+    encoding: EncodingName = None,
+    step_us: StepUs = None,
+    from_first_event: FromFirstEvent = False,
     conductances: Conductances = None,
     homeostat: Annotated[
         bool, typer.Option("--homeostat", help="With the model's homeostat on, recordings in the order of their index.")
@@ -170,16 +183,25 @@ def lsm_crossbar(
     from flows.learning.crossbar import changed_macro, evaluate_crossbar
     from sim.lsm_crossbar.learning.model import TrainedCrossbar
     from sim.lsm_crossbar.macro_model.measured_file import read_measured
+    from sim.lsm_crossbar.recordings.events import find_encoding, find_sensor
 
     chosen = TrainedCrossbar.load(model)
     journal = Journal()
+    if chosen.hears and (encoding is not None or step_us is not None or sensor != "34x34"):
+        raise ValueError(f"{chosen.spec.name} hears: --sensor, --encoding and --step-us are for recordings of events")
+    if encoding is not None:
+        chosen = replace(chosen, encoding=find_encoding(encoding))
+    if step_us is not None:
+        chosen = replace(chosen, step_us=step_us)
     if conductances is not None:
         # the readout as it was trained, on another device
         chosen = chosen.on(read_measured(conductances, chosen.spec))
     if drift_s is not None or current != 1:
         chosen = chosen.on(changed_macro(chosen, drift_s=drift_s, current=current))
     with journal.step(f"evaluate {chosen.spec.name}, {chosen.macro_name}"):
-        result = evaluate_crossbar(chosen, events, labels, from_first_event=from_first_event, homeostat=homeostat)
+        result = evaluate_crossbar(
+            chosen, events, labels, from_first_event=from_first_event, sensor=find_sensor(sensor), homeostat=homeostat
+        )
     if as_json:
         print(json.dumps(result, indent=1))
         return

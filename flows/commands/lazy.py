@@ -16,7 +16,7 @@ COMMANDS = {
     name: (name, name)
     for name in (
         "demo", "encode", "convert", "generate", "freeze", "verify", "prove", "flow", "synth", "place", "time", "power",
-        "export", "fpga", "sweep", "campaign", "sensitivity", "cost", "report", "pools", "train", "evaluate",
+        "export", "fpga", "sweep", "campaign", "sensitivity", "cost", "report", "pools", "train", "evaluate", "nir",
         "transfer",
     )
 } | {"time": ("timing", "timing")}  # fmt: skip

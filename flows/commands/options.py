@@ -67,6 +67,18 @@ Conductances = Annotated[
     Path | None,
     typer.Option(help="Crossbar: measured conductances in uS (.csv, .npz), or codes (.mem), instead of a seed's."),
 ]
+EncodingName = Annotated[
+    str | None,
+    typer.Option(
+        help="Which part of the sensor drives which word line: centre_crop, pooled_2x2, pooled_2x2_on, "
+        "pooled_3x3_split, or LEFT,TOP,COLUMNS,ROWS,POOL,POLARITY (on, off, both, split)."
+    ),
+]
+Sensor = Annotated[str, typer.Option(help="Columns and rows of the event camera, such as 346x260.")]
+StepUs = Annotated[int | None, typer.Option("--step-us", min=1, help="Length of a time step of events, us.")]
+FromFirstEvent = Annotated[
+    bool, typer.Option("--from-first-event", help="Count time from each recording's first event, not from 0.")
+]
 Scheduler = Annotated[str | None, typer.Option("--scheduler", help="Address of a Dask scheduler; else this machine.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes on this machine; else one per core.")]
 Repair = Annotated[

@@ -167,7 +167,7 @@ def prove_readout(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     """No score overflows: after n of the features it lies within the largest bias and n largest products of 0."""
     claim = Claim()
     design = cut(ReadoutLane(spec=spec), "readout_lane")
-    product, bias = spec.count_max * (spec.readout_weight_max + 1), spec.bias_max + 1
+    product, bias = spec.count_max * -spec.readout_weight_min, spec.bias_max + 1
     claim.free("load", 1)
     claim.free("add", 1)
     claim.free("bias", spec.bias_width, signed=True)
@@ -180,7 +180,9 @@ def prove_readout(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     claim.place(design, "dut", [*pins, ".state(now)", ".next_state(next)"])
     claim.wire("limit", 48, f"{bias} + added * {product}", signed=True)
     claim.wire("factor", 48, "{1'b0, count}", signed=True)
-    claim.wire("other", 48, "weight", signed=True)
+    # a weight of 1 bit is a sign: as a signed number of 1 bit it would be 0 or -1
+    other = "weight ? -48'sd1 : 48'sd1" if spec.readout_weight_bits == 1 else "weight"
+    claim.wire("other", 48, other, signed=True)
     claim.wire("exact", 48, "load ? bias : (add ? now + factor * other : now)", signed=True)
     claim.premises += [
         f"added < {spec.features}", f"count <= {spec.count_max}", "now <= limit", "now >= -limit",

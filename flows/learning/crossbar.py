@@ -5,13 +5,13 @@ What ``liquidcal evaluate lsm_crossbar`` does.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from flows.learning.recorded_parts import View, warn_of_late
 from sim.lsm_crossbar.homeostat import Homeostat
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.learning.readout_training import confusion_matrix
@@ -19,7 +19,7 @@ from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.recordings.audio import Clip, read_wav
-from sim.lsm_crossbar.recordings.events import Events, find_recordings, read_labels, read_recording
+from sim.lsm_crossbar.recordings.events import NMNIST_SENSOR, Events, find_recordings, read_labels
 from sim.lsm_crossbar.recordings.speech import find_speech
 
 __all__ = ["ASSUMED_DRIFT", "changed_macro", "evaluate_crossbar"]
@@ -65,6 +65,7 @@ def evaluate_crossbar(
     labels: Path | None,
     *,
     from_first_event: bool = False,
+    sensor: tuple[int, int] = NMNIST_SENSOR,
     homeostat: bool = False,
 ) -> dict[str, Any]:
     """Score a model on recordings, in exact chip arithmetic.
@@ -73,7 +74,8 @@ def evaluate_crossbar(
     ----------
     model : TrainedCrossbar
     events : Path
-        Folder with ``k.bin`` or ``k.bs2``; of a model that hears, WAV files as `find_speech` takes them.
+        Folder of recordings named by index, ``k.bin`` and others that `read_recording` reads; of a model
+        that hears, WAV files as `find_speech` takes them.
     labels : Path or None
         Lines ``index label``. It says what is scored; recordings that it does not name are left out, and counted. None
         of a model that hears: names of files say the label, and their order the index.
@@ -81,6 +83,8 @@ def evaluate_crossbar(
         Time counts from the first event of each recording, as streams of a running camera need; else from the zero of
         the recording's own clock. Recordings that begin after the
         end of a sample get a warning.
+    sensor : tuple of int, optional
+        Columns and rows of the recordings' sensor.
     homeostat : bool, optional
         The model's homeostat moves the threshold, recordings ascending by index.
 
@@ -124,21 +128,21 @@ def evaluate_crossbar(
             f"{events}: no recording {missing[0]}.bin or {missing[0]}.bs2 for the index {missing[0]} of {labels}"
             + (f", and {len(missing) - 1} more are missing" if len(missing) > 1 else "")
         )
+    view = View(from_first_event=from_first_event, sensor=sensor)
     liquid = Liquid(spec, model.conductances)
     regulation = Homeostat(spec) if homeostat else None
     indices = sorted(table)
     classes = np.zeros(len(indices), np.int64)
     totals = np.zeros(3)
-    unseen: list[tuple[int, int]] = []
+    late: list[tuple[Path, int]] = []
+    sample_us = spec.steps * model.step_us
 
     def read(index: int) -> Events | Clip:
         if model.hears:
             return read_wav(paths[index])
-        recording = read_recording(paths[index])
-        if from_first_event:
-            recording = recording.from_start()
-        if len(recording) and recording.t_us[0] >= spec.steps * model.step_us:
-            unseen.append((index, int(recording.t_us[0])))
+        recording = view.read(paths[index])
+        if len(recording) and recording.t_us[0] >= sample_us:
+            late.append((paths[index], int(recording.t_us[0])))
         return recording
 
     for first in range(0, len(indices), BLOCK):
@@ -150,14 +154,7 @@ def evaluate_crossbar(
             activity, _ = liquid.regulated(spikes, regulation, first)
         classes[first : first + BLOCK] = model.readout.classify(activity.counts)
         totals += spikes.sum(), activity.spikes.sum(), activity.reads.sum()
-    if unseen:
-        index, first_us = unseen[0]
-        warnings.warn(
-            f"{len(unseen)} of {len(indices)} recordings have no event within the {spec.steps * model.step_us:,} us of"
-            f" a sample: {paths[index].name} begins at {first_us:,} us; count time from the first event instead"
-            " (--from-first-event)",
-            stacklevel=2,
-        )
+    warn_of_late(late, len(indices), sample_us)
     truth = np.array([table[index] for index in indices])
     matrix = confusion_matrix(truth, classes, spec.outputs)
     n, correct = len(indices), int((classes == truth).sum())

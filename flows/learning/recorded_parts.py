@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,30 @@ from numpy.typing import NDArray
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.recordings.audio import Cochlea, read_wav
 from sim.lsm_crossbar.recordings.event_camera import EventCamera, mnist_digits
-from sim.lsm_crossbar.recordings.events import ENCODINGS, encode_all, find_recordings, read_labels, read_recording
+from sim.lsm_crossbar.recordings.events import (
+    ENCODINGS,
+    NMNIST_SENSOR,
+    Encoding,
+    Events,
+    encode_all,
+    find_recordings,
+    read_labels,
+    read_recording,
+)
 from sim.lsm_crossbar.recordings.speech import find_speech, tidigits_like
 from sim.lsm_crossbar.spec import CrossbarSpec
 
-__all__ = ["ENCODING", "STEP_US", "Parts", "clip_parts", "event_parts", "hold_out"]
+__all__ = [
+    "ENCODING",
+    "STEP_US",
+    "Parts",
+    "View",
+    "clip_parts",
+    "event_parts",
+    "hold_out",
+    "labelled_parts",
+    "warn_of_late",
+]
 
 STEP_US = 6200
 """Length of a step of events: 50 of them hold an N-MNIST recording."""
@@ -106,23 +127,97 @@ def clip_parts(spec: CrossbarSpec, folder: Path | None, cochlea: Cochlea, seed: 
     return Parts(spikes=spikes, labels=labels, rows=rows, source=source, parted_by="speaker" if apart else "recording")
 
 
-def event_parts(spec: CrossbarSpec, folder: Path | None, labels_file: Path | None, seed: int) -> Parts:
-    """Event recordings of a folder, or synthesised ones where there is none. Errors as `clip_parts`."""
+def labelled_parts(
+    spec: CrossbarSpec,
+    clips: Path | None,
+    events: Path | None,
+    labels_file: Path | None,
+    cochlea: Cochlea,
+    seed: int,
+    view: View | None = None,
+) -> tuple[Parts, bool]:
+    """Recordings of one kind, and whether they are sound: events where a folder of them is given, else clips.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Both kinds are given, or something cannot be read.
+    """
+    if clips is not None and events is not None:
+        raise ValueError("expected recordings of events (--events) or of sound (--clips), got both")
+    if events is None and labels_file is None:
+        return clip_parts(spec, clips, cochlea, seed), True
+    return event_parts(spec, events, labels_file, seed, view), False
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """How recordings of an event camera are seen.
+
+    Attributes
+    ----------
+    encoding : Encoding
+        Which part of the sensor drives which word line.
+    step_us : int
+        Length of a step.
+    sensor : tuple of int
+        Columns and rows.
+    from_first_event : bool
+        Time counts from the first event of each recording, as streams of a running camera need.
+    """
+
+    encoding: Encoding = ENCODING
+    step_us: int = STEP_US
+    sensor: tuple[int, int] = NMNIST_SENSOR
+    from_first_event: bool = False
+
+    def read(self, path: Path) -> Events:
+        """A recording; errors as `read_recording`."""
+        recording = read_recording(path, sensor=self.sensor)
+        return recording.from_start() if self.from_first_event else recording
+
+
+def warn_of_late(late: Sequence[tuple[Path, int]], recordings: int, sample_us: int) -> None:
+    """Warn of recordings whose first event comes after the end of a sample, so that nothing of them is seen."""
+    if late:
+        path, first_us = late[0]
+        warnings.warn(
+            f"{len(late)} of {recordings} recordings have no event within the {sample_us:,} us of a sample: "
+            f"{path.name} begins at {first_us:,} us; count time from the first event instead (--from-first-event)",
+            stacklevel=3,
+        )
+
+
+def event_parts(
+    spec: CrossbarSpec, folder: Path | None, labels_file: Path | None, seed: int, view: View | None = None
+) -> Parts:
+    """Event recordings of a folder, or synthesised ones where there is none; those need the default view.
+
+    Errors as `clip_parts`.
+    """
+    view = view or View()
     if (folder is None) != (labels_file is None):
         raise ValueError("--events and --labels come together: recordings named by index, and a label for each")
     if folder is not None and labels_file is not None:
         paths, table = find_recordings(folder), read_labels(labels_file)
         if missing := [index for index in table if index not in paths]:
             raise FileNotFoundError(f"{folder}: no recording of the index {missing[0]} of {labels_file}")
-        events = [read_recording(paths[index]) for index in table]
+        events = [view.read(paths[index]) for index in table]
+        sample_us = spec.steps * view.step_us
+        late = [
+            (paths[k], int(e.t_us[0])) for k, e in zip(table, events, strict=True) if len(e) and e.t_us[0] >= sample_us
+        ]
+        warn_of_late(late, len(events), sample_us)
         labels = np.array(list(table.values()), np.int64)
         source = f"{len(labels)} recordings of {folder.name}"
     else:
+        if view.sensor != NMNIST_SENSOR:
+            raise ValueError("--sensor is that of recordings: expected --events and --labels")
         digits = mnist_digits("rest")
         order = np.random.default_rng((seed, 1)).permutation(len(digits))[:SYNTHESISED]
         events = EventCamera(seed=seed).record_all(digits.images[order])
         labels = digits.labels[order].astype(np.int64)
         source = f"{len(labels)} N-MNIST-like recordings of MNIST digits"
-    spikes = encode_all(events, ENCODING, steps=spec.steps, step_us=STEP_US, inputs=spec.inputs)
+    spikes = encode_all(events, view.encoding, steps=spec.steps, step_us=view.step_us, inputs=spec.inputs)
     rows, _ = hold_out(np.arange(len(labels)), seed)
     return Parts(spikes=spikes, labels=labels, rows=rows, source=source, parted_by="recording")

@@ -5,14 +5,14 @@ What ``liquidcal train lsm_crossbar`` does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from flows.common.journal import Journal
-from flows.learning.recorded_parts import ENCODING, STEP_US, Parts, clip_parts, event_parts
+from flows.learning.recorded_parts import View, labelled_parts
 from sim.lsm_crossbar.homeostat import balanced_ratio
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.learning.readout_training import Candidate, accuracy, confusion_matrix, train
@@ -45,6 +45,8 @@ class RecordingsTraining:
         Folder of WAV files; None, and no events: the shipped TIDIGITS-like set.
     events, labels : Path or None
         Folder of recordings named by index and their label file, instead of sound.
+    view : View
+        How these recordings are seen.
     """
 
     spec: CrossbarSpec
@@ -54,6 +56,7 @@ class RecordingsTraining:
     clips: Path | None = None
     events: Path | None = None
     labels: Path | None = None
+    view: View = field(default_factory=View)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,15 +99,10 @@ def train_on_recordings(training: RecordingsTraining, journal: Journal) -> Train
         Data that cannot be read, both kinds of them, or a label that is no class of the spec.
     """
     spec, cochlea = training.spec, Cochlea(channels=min(64, training.spec.inputs))
-    if training.clips is not None and training.events is not None:
-        raise ValueError("expected recordings of events (--events) or of sound (--clips), got both")
-    sound = training.events is None and training.labels is None
     with journal.step("recordings"):
-        parts: Parts
-        if sound:
-            parts = clip_parts(spec, training.clips, cochlea, training.seed)
-        else:
-            parts = event_parts(spec, training.events, training.labels, training.seed)
+        parts, sound = labelled_parts(
+            spec, training.clips, training.events, training.labels, cochlea, training.seed, training.view
+        )
     if (worst := int(parts.labels.max())) >= spec.outputs:
         raise ValueError(f"label {worst}: {spec.name} has classes 0 to {spec.outputs - 1}")
     image = macro_of(spec, seed=training.seed, conductances=training.conductances)
@@ -120,8 +118,8 @@ def train_on_recordings(training: RecordingsTraining, journal: Journal) -> Train
         found = train(spec, counts[learn], parts.labels[learn], counts[check], parts.labels[check], methods=("ridge",))
     model = TrainedCrossbar(
         spec=spec, seed=image.seed, measured=image if image.seed is None else None, conductances_sha256=image.sha256,
-        encoding=cochlea if sound else ENCODING,
-        step_us=0 if sound else STEP_US, readout=found.readout,
+        encoding=cochlea if sound else training.view.encoding,
+        step_us=0 if sound else training.view.step_us, readout=found.readout,
     )  # fmt: skip
     score = accuracy(found.readout, counts[test], parts.labels[test])
     matrix = confusion_matrix(parts.labels[test], found.readout.classify(counts[test]), spec.outputs)
@@ -138,7 +136,7 @@ Readout of `{spec.name}`: {spec.neurons} neurons, {spec.windows} counting window
 | macro | {model.macro_name} |
 | sha256 of its conductance image | `{image.sha256}` |
 | sha256 of the readout | `{model.sha256}` |
-| input | {f"front end of {cochlea.channels} gammatone channels, {spec.steps} steps" if sound else ENCODING.name} |
+| input | {f"front end of {cochlea.channels} channels, {spec.steps} steps" if sound else training.view.encoding.name} |
 | recordings | {parts.source}; {len(learn)} for training, {len(check)} for validation, {len(test)} for test |
 | parted by | {parts.parted_by} |
 | accuracy on validation | {100 * chosen.validation_accuracy:.1f} % ({chosen.method}, penalty {chosen.penalty:g}) |

@@ -68,7 +68,8 @@ class Surroundings:
         self._due = np.full(self.lanes, -1)
         self._pending = np.zeros((self.lanes, spec.adcs), np.int64)
         self._codes = np.zeros((self.lanes, spec.adcs), np.int64)
-        flat = stimulus.readout.weights.reshape(spec.outputs, spec.features).T
+        codes = spec.readout_weight_codes(stimulus.readout.weights)
+        flat = codes.reshape(spec.outputs, spec.features).T
         bits = flat[:, :, None] >> np.arange(spec.readout_weight_bits) & 1
         self._weights: Bits = bits.reshape(spec.features, -1).astype(bool)
         self._word = np.zeros((self.lanes, self._weights.shape[1]), bool)

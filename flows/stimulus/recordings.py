@@ -98,11 +98,10 @@ def recorded_stimulus(
             )  # fmt: skip
     if weights is not None:
         raise ValueError(f"{weights} was trained for another spec than {spec.name}")
-    limit = spec.readout_weight_max
-    shape = (spec.outputs, spec.windows, spec.neurons)
+    codes = rng.integers(0, 1 << spec.readout_weight_bits, (spec.outputs, spec.windows, spec.neurons))
     return CrossbarStimulus(
         spec=spec, conductances=draw(spec, seed),
-        readout=Readout(spec, rng.integers(-limit, limit + 1, shape), np.zeros(spec.outputs, np.int64)),
+        readout=Readout(spec, spec.readout_weights_of(codes), np.zeros(spec.outputs, np.int64)),
         spikes=rng.random((streams, spec.steps, spec.inputs)) < 0.05,
         source=f"{streams} samples of random spikes, 5 % of the inputs in each step, random readout, seed {seed}",
     )  # fmt: skip

@@ -99,18 +99,20 @@ def random_image(
 
 def random_readout(spec: CrossbarSpec, rng: np.random.Generator, kind: str = "uniform") -> Readout:
     """Readout by kind: ``uniform``; ``lowest``, ``highest``: all weights and biases there; ``equal``: ties."""
-    limit, shape = spec.readout_weight_max, (spec.outputs, spec.windows, spec.neurons)
+    low, high, shape = spec.readout_weight_min, spec.readout_weight_max, (spec.outputs, spec.windows, spec.neurons)
+    codes = 1 << spec.readout_weight_bits
     match kind:
         case "uniform":
-            weights = rng.integers(-limit - 1, limit + 1, shape)
-            span = min(spec.bias_max, 4 * limit)
+            weights = spec.readout_weights_of(rng.integers(0, codes, shape))
+            span = min(spec.bias_max, 4 * high)
             bias = rng.integers(-span - 1, span + 1, spec.outputs)
         case "lowest":
-            weights, bias = np.full(shape, -limit - 1), np.full(spec.outputs, -spec.bias_max - 1)
+            weights, bias = np.full(shape, low), np.full(spec.outputs, -spec.bias_max - 1)
         case "highest":
-            weights, bias = np.full(shape, limit), np.full(spec.outputs, spec.bias_max)
+            weights, bias = np.full(shape, high), np.full(spec.outputs, spec.bias_max)
         case "equal":
-            weights = np.repeat(rng.integers(-limit - 1, limit + 1, shape[1:])[None], spec.outputs, axis=0)
+            one = spec.readout_weights_of(rng.integers(0, codes, shape[1:]))
+            weights = np.repeat(one[None], spec.outputs, axis=0)
             bias = np.zeros(spec.outputs, np.int64)
         case _:
             raise ValueError(f"kind of readout: got {kind!r}")

@@ -1,6 +1,6 @@
 """Linear readout of a liquid: a multiplier for each output, the counts one after another, and the largest score."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
@@ -12,7 +12,7 @@ __all__ = ["Readout", "ReadoutLane"]
 
 
 class ReadoutLane(Component):
-    """Multiplier and accumulator of one output.
+    """Multiplier and accumulator of one output; with weights of 1 bit an adder that subtracts where the bit is 1.
 
     Throughput one count per clock; `score` shows it one clock later. Reset: score 0, asynchronous.
 
@@ -36,6 +36,7 @@ class ReadoutLane(Component):
     latency = 1
 
     def __init__(self, *, spec: ReadoutSpec):
+        self._spec = spec
         super().__init__(
             {
                 "load": In(1),
@@ -49,10 +50,17 @@ class ReadoutLane(Component):
 
     def elaborate(self, _platform: object) -> Module:
         m = Module()
+        if self._spec.readout_weight_bits == 1:
+            # -count is ~count + 1: the turned bits and the carry into the one adder
+            negative = self.weight[0]
+            turned = Cat(self.count, C(0, 1)).as_signed() ^ negative.replicate(len(self.count) + 1).as_signed()
+            grown = self.score + turned + negative
+        else:
+            grown = self.score + self.count * self.weight
         with m.If(self.load):
             m.d.sync += self.score.eq(self.bias)
         with m.Elif(self.add):
-            m.d.sync += self.score.eq(self.score + self.count * self.weight)
+            m.d.sync += self.score.eq(grown)
         return m
 
 

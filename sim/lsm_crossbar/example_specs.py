@@ -28,7 +28,7 @@ def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> CrossbarSpec:
                 name=name, inputs=inputs, neurons=neurons, steps=windows * int(rng.integers(2, 5)),
                 outputs=int(rng.integers(1, 5)), threshold=0, leak=tuple(leak),
                 refractory_steps=int(rng.choice([0, 0, 1, 3])), windows=windows,
-                readout_weight_bits=int(rng.integers(2, 9)), rows=inputs + neurons + int(rng.integers(0, 4)),
+                readout_weight_bits=int(rng.integers(1, 9)), rows=inputs + neurons + int(rng.integers(0, 4)),
                 columns=2 * pairs, rows_per_read=int(rng.integers(1, 7)), conductance_bits=int(rng.integers(2, 7)),
                 column_current_limit_ua=None if rng.random() < 0.5 else float(rng.uniform(4, 12)),
                 columns_per_adc=per_adc, adc_bits=int(rng.integers(3, 8)), adc_shift=int(rng.integers(0, 4)),

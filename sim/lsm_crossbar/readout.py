@@ -16,7 +16,7 @@ class Readout:
     ----------
     spec : CrossbarSpec
     weights : array_like of int, shape (outputs, windows, neurons)
-        Two's complement, `spec.readout_weight_bits` bits.
+        Two's complement, `spec.readout_weight_bits` bits; with 1 bit -1 and 1.
     bias : array_like of int, shape (outputs,)
         Two's complement, `spec.bias_width` bits, in the units of the products.
 
@@ -30,8 +30,7 @@ class Readout:
 
     def __init__(self, spec: CrossbarSpec, weights: npt.ArrayLike, bias: npt.ArrayLike) -> None:
         self.spec = spec
-        limit = spec.readout_weight_max
-        self.weights = check_range(weights, -limit - 1, limit, "readout weight")
+        self.weights = spec.checked_readout_weights(weights)
         self.bias = check_range(bias, -spec.bias_max - 1, spec.bias_max, "readout bias")
         for name, array, shape in (
             ("readout weights", self.weights, (spec.outputs, spec.windows, spec.neurons)),

@@ -148,14 +148,10 @@ def register_writes(
             value = values[field.name, field.index] & ((1 << field.width) - 1)
             writes += [(field.address + byte, value >> 8 * byte & 0xFF) for byte in range(field.size)]
     if weights is not None:
-        limit = spec.readout_weight_max
         shape = (spec.outputs, spec.windows, spec.neurons)
-        table = _shaped(check_range(weights, -limit - 1, limit, "readout weight"), shape, "readout weights")
+        table = _shaped(spec.readout_weight_codes(weights), shape, "readout weights")
         for feature, row in enumerate(table.reshape(spec.outputs, spec.features).T):
-            word = sum(
-                (int(weight) & ((1 << spec.readout_weight_bits) - 1)) << output * spec.readout_weight_bits
-                for output, weight in enumerate(row)
-            )
+            word = sum(int(code) << output * spec.readout_weight_bits for output, code in enumerate(row))
             writes += [
                 (weight_address(spec, feature, byte), word >> 8 * byte & 0xFF) for byte in range(weight_bytes(spec))
             ]

@@ -17,6 +17,10 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from sim.fixed_point import IntArray, check_range
 from sim.messages import shown
 from sim.spec_file import check_fields, check_integer, check_name, check_real, load_preset, parse_toml, toml_value
 
@@ -178,7 +182,7 @@ class CrossbarSpec:
     windows : int
         Equal parts of a sample in which spikes are counted apart; divides `steps`.
     readout_weight_bits : int
-        Bits of a readout weight, two's complement.
+        Bits of a readout weight, two's complement; 1: a sign, stored as 0 for +1 and 1 for -1.
     rows, columns : int
         Cells of the macro; two columns are a differential pair.
     rows_per_read : int
@@ -271,7 +275,7 @@ class CrossbarSpec:
             ("outputs", 1, 1 << 10),
             ("refractory_steps", 0, 255),
             ("windows", 1, 1 << 16),
-            ("readout_weight_bits", 2, 16),
+            ("readout_weight_bits", 1, 16),
             ("rows", 1, 1 << 12),
             ("columns", 2, 1 << 12),
             ("rows_per_read", 1, 1 << 12),
@@ -534,8 +538,44 @@ class CrossbarSpec:
 
     @property
     def readout_weight_max(self) -> int:
-        """Largest readout weight; the smallest is ``-readout_weight_max - 1``."""
-        return (1 << (self.readout_weight_bits - 1)) - 1
+        """Largest readout weight."""
+        return 1 if self.readout_weight_bits == 1 else (1 << (self.readout_weight_bits - 1)) - 1
+
+    @property
+    def readout_weight_min(self) -> int:
+        """Smallest readout weight, also the one of the largest magnitude."""
+        return -(1 << (self.readout_weight_bits - 1))
+
+    def checked_readout_weights(self, weights: npt.ArrayLike) -> IntArray:
+        """Readout weights as integers that the chip can store.
+
+        Raises
+        ------
+        TypeError
+            If they are not integers.
+        ValueError
+            If one is out of range, or 0 where a weight is a sign; the message names its index.
+        """
+        found = check_range(weights, self.readout_weight_min, self.readout_weight_max, "readout weight")
+        if self.readout_weight_bits == 1 and (found == 0).any():
+            index = [int(i) for i in np.argwhere(found == 0)[0]]
+            raise ValueError(f"readout weight{index}: expected -1 or 1, got 0")
+        return found
+
+    def readout_weight_codes(self, weights: npt.ArrayLike) -> IntArray:
+        """Bits of the weights as the memory stores them, unsigned; errors as of `checked_readout_weights`."""
+        found = self.checked_readout_weights(weights)
+        if self.readout_weight_bits == 1:
+            return (found < 0).astype(np.int64)
+        return (found & ((1 << self.readout_weight_bits) - 1)).astype(np.int64)
+
+    def readout_weights_of(self, codes: npt.ArrayLike) -> IntArray:
+        """Weights of stored bits: the inverse of `readout_weight_codes`."""
+        stored = check_range(codes, 0, (1 << self.readout_weight_bits) - 1, "weight code")
+        if self.readout_weight_bits == 1:
+            return 1 - 2 * stored
+        half = 1 << (self.readout_weight_bits - 1)
+        return (stored ^ half) - half
 
     @property
     def bias_width(self) -> int:
@@ -543,7 +583,7 @@ class CrossbarSpec:
 
         Its magnitude is at most ``features * count_max * 2**(readout_weight_bits-1)``.
         """
-        return (self.features * self.count_max * (self.readout_weight_max + 1)).bit_length() + 1
+        return (self.features * self.count_max * -self.readout_weight_min).bit_length() + 1
 
     @property
     def bias_max(self) -> int:

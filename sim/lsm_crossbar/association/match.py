@@ -45,7 +45,7 @@ def best(similar: npt.ArrayLike) -> IntArray:
     return found
 
 
-def as_entries(vectors: npt.ArrayLike, spec: AssociationSpec) -> IntArray:
+def as_entries(vectors: npt.ArrayLike, spec: AssociationSpec, *, equal: bool = True) -> IntArray:
     """Vectors as entries: all of about one length, so that the largest dot product is the largest cosine.
 
     Every vector is scaled so that its length is `spec.embedding_max` times two, and saturated: a component of more
@@ -55,11 +55,16 @@ def as_entries(vectors: npt.ArrayLike, spec: AssociationSpec) -> IntArray:
     ----------
     vectors : array_like, shape (n, dimensions)
         Embeddings, or sums and differences of them.
+    equal : bool, optional
+        False: only the longest vector gets that length, and all keep their ratios, so that of entries that point the
+        same way the longest wins.
     """
     values = np.asarray(vectors, np.float64)
     if spec.binary:
         return np.where(values < 0, -1, 0).astype(np.int64)
     length = np.sqrt((values**2).sum(axis=1, keepdims=True))
+    if not equal and len(length):
+        length = np.full_like(length, length.max())
     scaled = values * (2 * spec.embedding_max / np.where(length > 0, length, 1))
     return np.clip(np.rint(scaled), -spec.embedding_max - 1, spec.embedding_max).astype(np.int64)
 
@@ -72,8 +77,9 @@ def anchored_entries(
     A candidate is known by its similarity to the anchors of its own modality, ``s_c = <candidate, own anchor c>``
     less the mean over the words. Its entry is what a query of the other modality has to look like: the same mixture of
     the anchors of the query's modality, ``sum over c of s_c * (query anchor c - mean)``. The dot product of a query
-    with it compares the similarities of both to their own anchors, word by word. Nothing is trained, and the chip
-    stores it as any entry.
+    with it compares the similarities of both to their own anchors, word by word. The more clearly a candidate is one
+    of the words, the longer its entry: the best entry is a candidate that the anchors are sure of. Nothing is trained,
+    and the chip stores it as any entry.
 
     Parameters
     ----------
@@ -92,7 +98,8 @@ def anchored_entries(
     if own.shape != other.shape or len(own) < 2:
         raise ValueError(f"anchors: expected the same two or more words in both, got {own.shape} and {other.shape}")
     known = _unit(np.asarray(candidates, np.float64)) @ own.T
-    return as_entries((known - known.mean(axis=1, keepdims=True)) @ (other - other.mean(axis=0)), spec)
+    mixed = (known - known.mean(axis=1, keepdims=True)) @ (other - other.mean(axis=0))
+    return as_entries(mixed, spec, equal=False)
 
 
 def _unit(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

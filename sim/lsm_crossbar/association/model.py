@@ -31,7 +31,7 @@ from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.recordings.audio import Cochlea
-from sim.lsm_crossbar.recordings.events import ENCODINGS, Encoding
+from sim.lsm_crossbar.recordings.events import Encoding, find_encoding
 from sim.messages import shown
 
 __all__ = ["Association", "Matched", "TrainedAssociation", "shipped_associations"]
@@ -126,7 +126,7 @@ class TrainedAssociation:
         Of both macros, in the order of `MODALITIES`; None: measured.
     conductances_sha256 : tuple of str
     encoding : Encoding
-        Of events; one of `ENCODINGS`.
+        Of events, as `find_encoding` knows it.
     step_us : int
         Length of a time step of events.
     cochlea : Cochlea
@@ -226,9 +226,7 @@ class TrainedAssociation:
             raise ValueError(f"{file}: not a model of an association chip: {', '.join(missing)} missing")
         try:
             spec = AssociationSpec.from_toml(stored_text(stored, "association"))
-            encoding = stored_text(stored, "encoding")
-            if encoding not in ENCODINGS:
-                raise ValueError(f"encoding: expected one of {', '.join(ENCODINGS)}, got {shown(encoding)}")
+            encoding = find_encoding(stored_text(stored, "encoding"))
             macros = [
                 stored_conductances(stored, crossbar, f"{modality}_")
                 for modality, crossbar in zip(MODALITIES, spec.crossbars, strict=True)
@@ -248,7 +246,7 @@ class TrainedAssociation:
             vision, audio = (stored_text(stored, f"{m}_conductances_sha256") for m in MODALITIES)
             return cls(
                 spec=spec, seeds=(first, second), measured=(macros[0], macros[1]), conductances_sha256=(vision, audio),
-                encoding=ENCODINGS[encoding], step_us=stored_integer(stored, "step_us", 1),
+                encoding=encoding, step_us=stored_integer(stored, "step_us", 1),
                 cochlea=Cochlea.from_json(stored_text(stored, "cochlea")),
                 projections=(projections[0], projections[1]),
             )  # fmt: skip

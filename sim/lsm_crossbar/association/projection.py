@@ -100,14 +100,14 @@ def quantise_projection(
         )
     if not 0 < clip <= 1:
         raise ValueError(f"clip: expected above 0 up to 1, got {clip}")
-    largest = clip * np.abs(weights).max()
-    top = crossbar.readout_weight_max
+    low, top = crossbar.readout_weight_min, crossbar.readout_weight_max
+    signs = crossbar.readout_weight_bits == 1
+    largest = np.abs(weights).mean() if signs else clip * np.abs(weights).max()
     scale = top / largest if largest > 0 else 1.0
+    integers = np.where(weights < 0, low, top) if signs else np.clip(np.rint(weights * scale), low, top)
     readout = Readout(
         crossbar,
-        np.clip(np.rint(weights * scale), -top - 1, top)
-        .astype(np.int64)
-        .reshape(-1, crossbar.windows, crossbar.neurons),
+        integers.astype(np.int64).reshape(-1, crossbar.windows, crossbar.neurons),
         np.clip(np.rint(bias * scale), -crossbar.bias_max - 1, crossbar.bias_max).astype(np.int64),
     )
     if spec.binary:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.association.match import as_entries, best, similarities
@@ -26,8 +27,8 @@ from sim.lsm_crossbar.association.projection import Projection, quantise_project
 from sim.lsm_crossbar.association.spec import Activation, AssociationSpec
 
 __all__ = [
-    "ProjectionWeights", "Samples", "TrainedProjections", "TrainingOptions", "balanced_batch", "both_ways",
-    "contrastive_loss", "fit", "retrieval", "train_projections",
+    "ProjectionWeights", "Samples", "Scatter", "TrainedProjections", "TrainingOptions", "balanced_batch", "both_ways",
+    "contrastive_loss", "fit", "fit_words", "retrieval", "train_projections",
 ]  # fmt: skip
 
 Float64 = NDArray[np.float64]
@@ -354,3 +355,83 @@ def fit(
         activation=spec.activation, options=options, judge=judge, advance=advance,
     )  # fmt: skip
     return max(found.values(), key=lambda trained: sum(trained.validation))
+
+
+WITHIN_PENALTY = 0.1
+"""Added to the scatter within classes by `fit_words`, in units of a count's mean variance."""
+
+
+class Scatter:
+    """Sums of the counts of one modality by class, from which scatters of any choice of classes follow.
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (n, windows, neurons)
+    labels : ndarray of int, shape (n,)
+    """
+
+    def __init__(self, counts: IntArray, labels: IntArray) -> None:
+        self._sums = {}
+        for label in np.unique(labels):
+            flat = counts[labels == label].reshape(-1, counts.shape[1] * counts.shape[2]).astype(np.float64)
+            self._sums[int(label)] = len(flat), flat.sum(axis=0), flat.T @ flat
+
+    def of(self, classes: Sequence[int]) -> tuple[Float64, Float64, Float64]:
+        """Mean, scatter of all samples, and scatter within the classes."""
+        chosen = [self._sums[label] for label in classes]
+        number = sum(n for n, _, _ in chosen)
+        mean = sum(total for _, total, _ in chosen) / number
+        moment = sum(square for _, _, square in chosen) / number
+        means = np.array([total / n for n, total, _ in chosen])
+        shares = np.array([n / number for n, _, _ in chosen])
+        return mean, moment - np.outer(mean, mean), moment - (means.T * shares) @ means
+
+
+def fit_words(
+    spec: AssociationSpec,
+    training: Samples,
+    classes: Sequence[int],
+    *,
+    scatters: tuple[Scatter, Scatter] | None = None,
+    penalty: float = WITHIN_PENALTY,
+) -> tuple[Projection, Projection]:
+    """Projections for words that training never saw, in closed form: directions in which things differ, not takes.
+
+    Of each modality the generalised eigenvectors of the scatter of all samples over that within classes, largest
+    first, scaled to unit scatter within: what varies between examples of one class says little about a new word. The
+    space of images is not that of clips; anchors connect them (`sim.lsm_crossbar.association.match`).
+
+    Source: S. Ioffe, "Probabilistic linear discriminant analysis", ECCV 2006.
+
+    Parameters
+    ----------
+    spec : AssociationSpec
+        With linear activation.
+    training : Samples
+    classes : sequence of int
+        Those to learn from, two or more.
+    scatters : tuple of Scatter, optional
+        Of the same samples, where many choices of classes are learnt from.
+    penalty : float, optional
+
+    Raises
+    ------
+    ValueError
+        Another activation, fewer than two classes, or more dimensions than counts.
+    """
+    if spec.activation is not Activation.LINEAR:
+        raise ValueError(f"activation: expected linear, got {spec.activation}")
+    if len(classes) < 2:
+        raise ValueError(f"classes: expected two or more, got {len(classes)}")
+    found = []
+    for modality, (counts, labels) in enumerate(zip(training.counts, training.labels, strict=True)):
+        features = spec.crossbars[modality].features
+        if spec.dimensions > features:
+            raise ValueError(f"outputs: expected at most the {features} counts of a liquid, got {spec.dimensions}")
+        mean, scatter, within = (scatters[modality] if scatters else Scatter(counts, labels)).of(classes)
+        within = within + penalty * max(float(np.trace(scatter)) / features, 1e-9) * np.eye(features)
+        _, directions = eigh(scatter, within, subset_by_index=[features - spec.dimensions, features - 1])
+        weights = directions[:, ::-1].T
+        learnt = counts[np.isin(labels, np.asarray(classes))]
+        found.append(quantise_projection(weights, -weights @ mean, learnt, modality, spec))
+    return found[0], found[1]

@@ -23,9 +23,8 @@ from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.recordings.audio import Cochlea
-from sim.lsm_crossbar.recordings.events import ENCODINGS, Encoding, encode_all
+from sim.lsm_crossbar.recordings.events import Encoding, encode_all, find_encoding
 from sim.lsm_crossbar.spec import CrossbarSpec
-from sim.messages import shown
 
 __all__ = [
     "TrainedCrossbar", "agreed", "conductance_arrays", "origin", "shipped_models", "stored_conductances",
@@ -54,7 +53,7 @@ class TrainedCrossbar:
     conductances_sha256 : str
         Hash of the conductance image that the readout was trained on.
     encoding : Encoding or Cochlea
-        Of event recordings which events drive which word line, one of `ENCODINGS`; of sound the front end.
+        Of event recordings which events drive which word line, as `find_encoding` knows it; of sound the front end.
     step_us : int
         Length of a time step of events; 0 for sound, whose front end knows its own.
     readout : Readout
@@ -64,7 +63,7 @@ class TrainedCrossbar:
     Raises
     ------
     ValueError
-        An encoding with more word lines than the chip has, or one that is not in `ENCODINGS`; both a seed and a
+        An encoding with more word lines than the chip has, or one whose name says another; both a seed and a
         measured macro, or neither.
     """
 
@@ -77,8 +76,8 @@ class TrainedCrossbar:
     measured: Conductances | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.encoding, Encoding) and ENCODINGS.get(self.encoding.name) != self.encoding:
-            raise ValueError(f"encoding: expected one of {', '.join(ENCODINGS)}, got {self.encoding.name!r}")
+        if isinstance(self.encoding, Encoding) and find_encoding(self.encoding.name) != self.encoding:
+            raise ValueError(f"encoding: {self.encoding.name!r} is the name of another one")
         if self.encoding.inputs > self.spec.inputs:
             raise ValueError(
                 f"encoding {self.encoding.name} drives {self.encoding.inputs} word lines, "
@@ -163,9 +162,7 @@ class TrainedCrossbar:
         try:
             spec = CrossbarSpec.from_toml(stored_text(stored, "spec"))
             text = stored_text(stored, "encoding")
-            encoding = Cochlea.from_json(text) if text.startswith("{") else ENCODINGS.get(text)
-            if encoding is None:
-                raise ValueError(f"encoding: expected one of {', '.join(ENCODINGS)}, got {shown(text)}")
+            encoding = Cochlea.from_json(text) if text.startswith("{") else find_encoding(text)
             return cls(
                 spec=spec,
                 seed=stored_integer(stored, "seed", 0) if "seed" in stored else None,

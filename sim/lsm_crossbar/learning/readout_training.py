@@ -163,6 +163,8 @@ def softmax(
 def quantise(linear: LinearReadout, spec: CrossbarSpec) -> Readout:
     """The readout in the chip's integers: one scale for all weights, the largest of which just fits.
 
+    Weights of 1 bit are the signs, at the scale that brings their mean magnitude to 1.
+
     A common shift of all classes' weights does not change the class; it is taken out first (mean over the classes),
     so that no weight bit is spent on it. Biases are rounded at the weights' scale.
 
@@ -177,11 +179,17 @@ def quantise(linear: LinearReadout, spec: CrossbarSpec) -> Readout:
         )
     weights = linear.weights - linear.weights.mean(axis=0)
     bias = linear.bias - linear.bias.mean()
-    largest = np.abs(weights).max()
-    scale = spec.readout_weight_max / largest if largest > 0 else 1.0
+    magnitude = np.abs(weights)
+    if spec.readout_weight_bits == 1:
+        mean = magnitude.mean()
+        scale = 1 / mean if mean > 0 else 1.0
+        integers = np.where(weights < 0, -1, 1)
+    else:
+        scale = spec.readout_weight_max / magnitude.max() if magnitude.any() else 1.0
+        integers = np.rint(weights * scale).astype(np.int64)
     return Readout(
         spec,
-        np.rint(weights * scale).astype(np.int64).reshape(spec.outputs, spec.windows, spec.neurons),
+        integers.reshape(spec.outputs, spec.windows, spec.neurons),
         np.clip(np.rint(bias * scale), -spec.bias_max - 1, spec.bias_max).astype(np.int64),
     )
 

@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -44,7 +44,9 @@ __all__ = [
     "Events",
     "encode",
     "encode_all",
+    "find_encoding",
     "find_recordings",
+    "find_sensor",
     "read_aedat",
     "read_labels",
     "read_nmnist",
@@ -148,7 +150,17 @@ def read_recording(path: Path, *, sensor: tuple[int, int] = NMNIST_SENSOR) -> Ev
         An unknown suffix, or what the reader of the format finds wrong; the message begins with the path.
     """
     path = Path(path)
-    readers = {
+    reader = _readers().get(path.suffix.lower())
+    if reader is None:
+        raise ValueError(
+            f"{path}: expected a recording ending in {', '.join(_readers())}, got {path.suffix or 'no suffix'!r}"
+        )
+    return reader(path, sensor=sensor)
+
+
+def _readers() -> dict[str, Callable[..., Events]]:
+    """Readers by suffix."""
+    return {
         ".bin": read_nmnist,
         ".bs2": read_nmnist,
         ".aedat": read_aedat,
@@ -158,12 +170,6 @@ def read_recording(path: Path, *, sensor: tuple[int, int] = NMNIST_SENSOR) -> Ev
         ".dat": read_prophesee,
         ".raw": read_prophesee,
     }
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise ValueError(
-            f"{path}: expected a recording ending in {', '.join(readers)}, got {path.suffix or 'no suffix'!r}"
-        )
-    return reader(path, sensor=sensor)
 
 
 def read_nmnist(path: Path, *, sensor: tuple[int, int] = NMNIST_SENSOR) -> Events:
@@ -464,7 +470,7 @@ def read_labels(path: Path) -> dict[int, int]:
 
 
 def find_recordings(folder: Path) -> dict[int, Path]:
-    """Recordings of a folder that are named by index, ``k.bin`` or ``k.bs2``, in ascending order.
+    """Recordings of a folder that are named by index, ``k.bin`` or any other that `read_recording` reads, ascending.
 
     Raises
     ------
@@ -478,7 +484,7 @@ def find_recordings(folder: Path) -> dict[int, Path]:
         raise FileNotFoundError(f"{folder}: expected a folder of recordings")
     found: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in (".bin", ".bs2") and path.stem.isascii() and path.stem.isdigit():
+        if path.suffix.lower() in _readers() and path.stem.isascii() and path.stem.isdigit():
             index = int(path.stem)
             if index in found:
                 raise ValueError(f"{folder}: {found[index].name} and {path.name} have the same index {index}")
@@ -566,6 +572,37 @@ ENCODINGS = {
 central 16 x 16 pixels, one polarity. The others see the whole digit: 2 x 2 pixels per word line with both polarities
 merged or ON alone, and 3 x 3 pixels per word line with the polarities apart (242 word lines).
 """
+
+
+def find_encoding(text: str) -> Encoding:
+    """An encoding by its name in `ENCODINGS`, or spelled out: ``LEFT,TOP,COLUMNS,ROWS,POOL,POLARITY``.
+
+    ``8,8,16,16,7,split`` is 16 x 16 fields of 7 x 7 pixels from column 8 and row 8 on, polarities apart.
+
+    Raises
+    ------
+    ValueError
+        Neither of both.
+    """
+    if text in ENCODINGS:
+        return ENCODINGS[text]
+    words = text.split(",")
+    if len(words) != 6 or not all(re.fullmatch(r"-?\d{1,5}", word) for word in words[:5]):
+        known = ", ".join(ENCODINGS)
+        raise ValueError(f"encoding: expected {known}, or LEFT,TOP,COLUMNS,ROWS,POOL,POLARITY, got {shown(text)}")
+    left, top, columns, rows, pool = map(int, words[:5])
+    return Encoding(
+        name=text, left=left, top=top, columns=columns, rows=rows, pool=pool,
+        polarity=words[5],  # type: ignore[arg-type]  # checked by the class
+    )  # fmt: skip
+
+
+def find_sensor(text: str) -> tuple[int, int]:
+    """Columns and rows of a sensor, ``346x260``. Raises ValueError if the text is none."""
+    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+    if not found:
+        raise ValueError(f"sensor: expected COLUMNSxROWS such as 346x260, got {shown(text)}")
+    return int(found[1]), int(found[2])
 
 
 def encode(

@@ -1,6 +1,7 @@
 """`liquidcal train lsm_crossbar` and `train association`: from recordings to models, cards and entries."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from sim.lsm_crossbar.association.model import TrainedAssociation
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.recordings.audio import read_wav
 from sim.lsm_crossbar.recordings.events import Events, write_nmnist
-from sim.lsm_crossbar.spec import CrossbarSpec
+from sim.lsm_crossbar.spec import CrossbarSpec, load_spec
 from tests.flows.command_line import program
 
 Capture = pytest.CaptureFixture[str]
@@ -81,6 +82,79 @@ def test_a_crossbar_learns_a_folder_of_clips_and_the_model_hears(words: Path, tm
     both = fail(capsys, *arguments[:-2], "--events", str(words), "--labels", "x", "--out", str(tmp_path / "b"))
     assert "expected recordings of events (--events) or of sound (--clips), got both" in both
     assert not (tmp_path / "b").exists()
+
+
+def test_another_camera(tmp_path: Path, capsys: Capture) -> None:
+    """A sensor of 64 x 48 pixels, NumPy files, a clock that runs since 5 s: train and evaluate agree."""
+    rng = np.random.default_rng(4)
+    events, lines = tmp_path / "events", []
+    events.mkdir()
+    for index in range(40):
+        label = index % 2
+        t = np.sort(rng.integers(0, 60_000, 400)) + 5_000_000
+        x = rng.integers(0, 32, 400) + 32 * label
+        np.savez(events / f"{index}.npz", x=x, y=rng.integers(0, 48, 400), t=t, p=rng.choice([-1, 1], 400))
+        lines.append(f"{index} {label}")
+    (tmp_path / "labels.txt").write_text("\n".join(lines))
+    spec = spec_of(replace(SPEECH, name="SMALL_CAMERA", inputs=24, steps=30, threshold=30), tmp_path)
+    data = ["--events", str(events), "--labels", str(tmp_path / "labels.txt")]
+    view = ["--sensor", "64x48", "--from-first-event"]
+    how = ["--encoding", "0,0,6,4,12,both", "--step-us", "2000"]
+    arguments = ["train", "lsm_crossbar", "--preset", str(spec), *data]
+    found = json.loads(run(capsys, *arguments, *view, *how, "--out", str(tmp_path / "out"), "--json"))
+    assert found["test_accuracy"] > 0.8
+    scored = ["evaluate", "lsm_crossbar", "--model", str(tmp_path / "out" / "small_camera.npz"), *data]
+    result = json.loads(run(capsys, *scored, *view, "--json"))
+    assert (result["encoding"], result["step_us"]) == ("0,0,6,4,12,both", 2000)
+    assert result["accuracy"] > 0.8
+    # the fields mirrored: what was left is right
+    mirrored = json.loads(run(capsys, *scored, *view, "--encoding", "32,0,3,4,12,on", "--step-us", "1000", "--json"))
+    assert mirrored["step_us"] == 1000
+    assert mirrored["input_spikes"] < result["input_spikes"]
+    assert "is outside the sensor of 34 columns and 34 rows" in fail(capsys, *scored)
+    for option, value, message in (
+        ("--encoding", "nothing", "encoding: expected centre_crop"),
+        ("--encoding", "0,0,9,9,4,both", "drives 81 word lines, SMALL_CAMERA has 24"),
+        ("--encoding", "0,0,9,9,4,red", "polarity must be on, off, both or split"),
+        ("--sensor", "64*48", "sensor: expected COLUMNSxROWS such as 346x260, got '64*48'"),
+    ):
+        assert message in fail(capsys, *scored, option, value)
+    late, _, said = program(capsys, *scored, "--sensor", "64x48")
+    assert late == 0
+    assert "40 of 40 recordings have no event within the 60,000 us of a sample" in said
+    heard = fail(capsys, "evaluate", "lsm_crossbar", "--model", "spoken_digits", "--events", str(events), *how)
+    assert "hears: --sensor, --encoding and --step-us are for recordings of events" in heard
+
+
+def test_a_readout_of_signs_learns_task_after_task(words: Path, tmp_path: Path, capsys: Capture) -> None:
+    """A second task, the tones backwards, and a stop between both; what is wrong with a task is one line."""
+    spec = spec_of(SPEECH, tmp_path)
+    folder, more = tmp_path / "out", tmp_path / "words"
+    shutil.copytree(words, more)
+    for file in sorted(words.glob("*.wav")):
+        label, _, rest = file.name.partition("_")
+        rate, sound = wavfile.read(file)
+        wavfile.write(more / f"{int(label) + 2}_{rest}", rate, sound[::-1])
+    arguments = [
+        "train", "lsm_crossbar", "--continual", "--preset", str(spec), "--clips", str(more), "--out", str(folder),
+    ]  # fmt: skip
+    first = json.loads(run(capsys, *arguments, "--task", "0,1", "--json"))
+    assert (first["tasks_learnt"], len(first["accuracy_by_task_after_each"])) == (1, 1)
+    assert first["accuracy_by_task_after_each"][0][0] > 0.8
+    # backwards a falling tone is a rising one: class 3 sounds like class 0, and both are output 0
+    both = ["--task", "0,1", "--task", "3,2"]
+    second = json.loads(run(capsys, *arguments, *both, "--resume", "--json"))
+    assert second["tasks_learnt"] == 2
+    (row,) = second["accuracy_by_task_after_each"]
+    assert min(row) > 0.8
+    model = TrainedCrossbar.load(folder / "small_speech_signs.npz")
+    assert set(np.unique(model.readout.weights)) == {-1, 1}
+    assert load_spec(str(folder / "small_speech_signs.toml")) == model.spec
+    assert "all 2 tasks are learnt already" in fail(capsys, *arguments, *both, "--resume")
+    assert "is there already" in fail(capsys, *arguments, *both)
+    for text, message in (("0", "expected two or more classes"), ("0,7", "no recording of class 7"), ("0,0", "twice")):
+        assert message in fail(capsys, *arguments, "--task", text, "--overwrite")
+    assert "those of --continual" in fail(capsys, *(a for a in arguments if a != "--continual"), "--task", "0,1")
 
 
 def test_an_association_learns_from_folders(words: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -12,6 +12,7 @@ from flows.formal.crossbar import (
     prove_homeostat,
     prove_homeostat_settles,
     prove_membrane,
+    prove_readout,
     prove_row_driver,
 )
 from flows.formal.solver import Status, prove_always
@@ -161,6 +162,23 @@ def test_a_membrane_one_bit_too_narrow_is_refuted() -> None:
     proof = prove_membrane(narrow)
     assert proof.status is Status.REFUTED
     assert proof.counterexample
+
+
+class _NarrowScores(CrossbarSpec):
+    """A spec whose scores are one bit too narrow."""
+
+    @property
+    def score_width(self) -> int:
+        return super().score_width - 1
+
+
+def test_sums_of_signs_never_overflow() -> None:
+    """With weights of 1 bit scores hold sums of counts; with one bit less the proof fails."""
+    signs = replace(SPEC, readout_weight_bits=1)
+    assert signs.score_width < SPEC.score_width
+    assert prove_readout(signs).status is Status.PROVED
+    narrow = _NarrowScores(**{f: getattr(signs, f) for f in signs.__dataclass_fields__})
+    assert prove_readout(narrow).status is Status.REFUTED
 
 
 class _Forgetful(RowDriver):

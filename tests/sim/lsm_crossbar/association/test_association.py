@@ -16,11 +16,13 @@ from sim.lsm_crossbar.association.registers import address_width, entry_words, e
 from sim.lsm_crossbar.association.spec import DIGITS_8BIT, PRESETS, Activation, AssociationSpec
 from sim.lsm_crossbar.association.training import (
     Samples,
+    Scatter,
     TrainingOptions,
     balanced_batch,
     both_ways,
     contrastive_loss,
     fit,
+    fit_words,
 )
 from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.readout import Readout
@@ -269,7 +271,7 @@ def test_model_file_is_read_as_written_and_refused_when_damaged(tmp_path: Path) 
         ("audio_shift", np.array(40), "shift: expected 0 to 31, got 40"),
         ("vision_weights", stored["vision_weights"] + 100, "readout weight"),
         ("cochlea", np.array('{"channels": 3}'), "cochlea: expected the fields"),
-        ("encoding", np.array("none"), "encoding: expected one of"),
+        ("encoding", np.array("none"), "encoding: expected"),
     ):
         np.savez(tmp_path / "bad.npz", **(stored | {name: value}))
         with pytest.raises(ValueError, match=message):
@@ -288,3 +290,57 @@ def test_model_file_is_read_as_written_and_refused_when_damaged(tmp_path: Path) 
         Association(replace(SMALL, name="OTHER"), model.conductances, projections)
     writes = projection_writes(SMALL, 1, projections[1])
     assert (2 << address_width(SMALL) - 2 | 4, 4) in writes  # shift of audio
+
+
+def test_the_candidate_that_anchors_are_sure_of_is_found() -> None:
+    """Two words, candidates between them: all entries point the same two ways, and the clearest one has the longest."""
+    own, other = np.eye(64)[:2] * 50, np.eye(64)[2:4] * 50
+    shares = np.array([0.6, 0.9, 0.55, 0.2])
+    candidates = np.outer(shares, own[0]) + np.outer(1 - shares, own[1])
+    stored = anchored_entries(candidates, own, other, DIGITS_8BIT)
+    queries = np.stack([other[0] + other[1] / 2, other[1]]).astype(int)
+    assert best(similarities(queries, stored, DIGITS_8BIT)).tolist() == [1, 3]
+
+
+def test_words_are_told_apart_by_what_takes_do_not_vary_in() -> None:
+    """Counts vary most where takes do; the projection turns to where classes differ, new ones too."""
+    rng = np.random.default_rng(8)
+    spec = replace(small_chip(), name="WORDS", activation=Activation.LINEAR, embedding_bits=8)
+    sizes = [(c.windows, c.neurons, c.count_max) for c in spec.crossbars]
+    labels = np.repeat(np.arange(6), 60)
+    counts = []
+    for windows, neurons, most in sizes:
+        level = rng.integers(0, 2, (6, windows * neurons)) * (np.arange(windows * neurons) % 2)
+        loud = rng.integers(0, 2, (len(labels), 1)) * (np.arange(windows * neurons) % 2 == 0)
+        flat = np.clip(level[labels] + loud * 2 + (rng.random((len(labels), windows * neurons)) < 0.1), 0, most)
+        counts.append(flat.reshape(-1, windows, neurons))
+    samples = Samples(counts=(counts[0], counts[1]), labels=(labels, labels))
+    new = labels >= 4
+
+    def one_shot(vectors: np.ndarray) -> float:
+        """Share of the two words that were not learnt from that are nearest to the one example of theirs."""
+        unit = vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9)
+        shares = [(unit @ unit[[i, 60 + i]].T).argmax(1) == labels[new] - 4 for i in range(60)]
+        return float(np.mean(shares))
+
+    for projection, part in zip(fit_words(spec, samples, range(4)), counts, strict=True):
+        flat = part.reshape(len(part), -1).astype(float)
+        found = one_shot(projection.embed(part[new]).astype(float))
+        assert found > one_shot((flat - flat[~new].mean(0))[new]) + 0.05
+        assert found > 0.75
+    with pytest.raises(ValueError, match="activation: expected linear, got leaky"):
+        fit_words(small_chip(), samples, range(4))
+    with pytest.raises(ValueError, match="classes: expected two or more"):
+        fit_words(spec, samples, [1])
+
+
+def test_scatter_of_a_choice_of_classes_is_that_of_its_samples() -> None:
+    rng = np.random.default_rng(9)
+    counts, labels = rng.integers(0, 5, (50, 2, 3)), rng.integers(0, 4, 50)
+    mean, scatter, within = Scatter(counts, labels).of([0, 2])
+    flat = counts.reshape(50, 6)[np.isin(labels, [0, 2])]
+    chosen = labels[np.isin(labels, [0, 2])]
+    assert np.allclose(mean, flat.mean(0))
+    assert np.allclose(scatter, np.cov(flat.T, bias=True))
+    parts = [np.cov(flat[chosen == c].T, bias=True) * np.mean(chosen == c) for c in (0, 2)]
+    assert np.allclose(within, sum(parts))
