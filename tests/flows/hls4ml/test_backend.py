@@ -3,22 +3,18 @@
 C++ is compiled once for the same sources: the library is kept in the content cache.
 """
 
-import copy
-import ctypes
 import importlib
 import json
-import shutil
 import tomllib
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from flows.common.content_cache import cache_directory
+from benchmarks.baselines.vitis import compile_once, config_by_name, convert, hls4ml_with_backend
 from flows.hls4ml.plugin import NAME, register
-from flows.learning.legacy_keras import import_hls4ml, import_qkeras, import_tensorflow, legacy_keras
+from flows.learning.legacy_keras import import_qkeras, import_tensorflow, legacy_keras
 from sim.network.weights import NetworkWeights
 from tests.conftest import REPOSITORY, need, need_module
 
@@ -27,13 +23,7 @@ from tests.conftest import REPOSITORY, need, need_module
 def hls4ml() -> Any:
     for name in ("tensorflow", "qkeras", "hls4ml"):
         need_module(name, "train")
-    found = import_hls4ml()
-    if NAME.lower() not in found.backends.get_available_backends():  # an installation older than the entry point
-        from hls4ml.backends import register_backend
-        from hls4ml.writer.writers import register_writer
-
-        register(register_backend, register_writer)
-    return found
+    return hls4ml_with_backend()
 
 
 def quantised(name: str) -> Any:
@@ -57,50 +47,11 @@ def quantised(name: str) -> Any:
     return model
 
 
-def configured(hls4ml: Any, model: Any, precision: str, *, auto: bool = False) -> dict[str, Any]:
-    """A configuration by name; without `auto` every format that hls4ml would infer is the default one."""
-    with legacy_keras():
-        config: dict[str, Any] = hls4ml.utils.config_from_keras_model(
-            model, granularity="name", default_precision=precision, backend="Vitis"
-        )
-    config["Model"]["Strategy"] = "Latency"
-    for layer in config["LayerName"].values():
-        layer.pop("Strategy", None)
-        if "Implementation" in layer:
-            layer["Skip"] = True
-        for role, found in layer["Precision"].items() if isinstance(layer.get("Precision"), dict) else ():
-            if found == "auto" and not auto:
-                layer["Precision"][role] = precision
-    return config
-
-
-def converted(hls4ml: Any, model: Any, config: dict[str, Any], backend: str, folder: Path) -> Any:
-    more = {"io_type": "io_parallel", "write_weights_txt": False} if backend == "Vitis" else {}
-    return hls4ml.converters.convert_from_keras_model(
-        model, hls_config=copy.deepcopy(config), backend=backend, output_dir=str(folder), project_name="net", **more
-    )
-
-
-def compile_once(graph: Any) -> None:
-    """Compile the C++ of a graph, or open the library that the same sources gave before."""
-    graph.write()
-    folder = Path(graph.config.get_output_dir())
-    stamp = graph.config.get_config_value("Stamp")
-    sources = [path for path in sorted((folder / "firmware").rglob("*")) if path.suffix in (".cpp", ".h")]
-    text = b"".join(path.read_bytes() for path in [*sources, folder / "net_bridge.cpp"] if "nnet" not in path.name)
-    kept = cache_directory() / "hls4ml" / f"{sha256(text.replace(stamp.encode(), b'')).hexdigest()}.so"
-    if not kept.is_file():
-        library = graph.config.backend.compile(graph)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(library, kept)
-    graph._top_function_lib = ctypes.cdll.LoadLibrary(str(kept))
-
-
 def differing(hls4ml: Any, model: Any, config: dict[str, Any], folder: Path, samples: np.ndarray) -> tuple[int, Any]:
     """Codes on which Vitis' C++ and our golden model differ, and our graph."""
     with legacy_keras():
-        vitis = converted(hls4ml, model, config, "Vitis", folder / "vitis")
-        ours = converted(hls4ml, model, config, NAME, folder / "ours")
+        vitis = convert(model, config, "Vitis", folder / "vitis")
+        ours = convert(model, config, NAME, folder / "ours")
     compile_once(vitis)
     expected = vitis.predict(samples)
     found = ours.predict(samples)
@@ -124,12 +75,12 @@ def test_codes_of_qkeras_with_every_quantiser_kept(hls4ml: Any, tmp_path: Path) 
     from flows.hls4ml.backend import network_of, trace
 
     model = quantised("kept")
-    config = configured(hls4ml, model, "fixed<24,12>", auto=True)
+    config = config_by_name(model, "fixed<24,12>", auto=True)
     config["LayerName"]["image"]["Precision"]["result"] = "fixed<8,4>"
     codes = np.random.default_rng(2).integers(-128, 128, (400, 6, 6, 2))
     samples = (codes / 16).astype(np.float32)
     with legacy_keras():
-        graph = converted(hls4ml, model, config, NAME, tmp_path)
+        graph = convert(model, config, NAME, tmp_path)
     assert np.array_equal(graph.predict(samples), model.predict(samples, verbose=0))
     values = trace(graph, samples)
     keras = import_tensorflow().keras
@@ -137,7 +88,7 @@ def test_codes_of_qkeras_with_every_quantiser_kept(hls4ml: Any, tmp_path: Path) 
     assert np.array_equal(values["signed"].reshape(inner.shape), inner)
     assert isinstance(network_of(graph), NetworkWeights)
     with pytest.raises(ValueError, match="converted with backend='Liquidcal', got one of Vitis"), legacy_keras():
-        network_of(converted(hls4ml, model, config, "Vitis", tmp_path / "vitis"))
+        network_of(convert(model, config, "Vitis", tmp_path / "vitis"))
 
 
 @pytest.mark.parametrize("name", ["qkeras_3layer", "KERAS_3layer_batch_norm"])
@@ -148,7 +99,7 @@ def test_public_models(hls4ml: Any, tmp_path: Path, shared_data: Path, name: str
     model = import_qkeras().utils.quantized_model_from_json((folder / f"{name}.json").read_text())
     model.load_weights(str(folder / f"{name}_weights.h5"))
     samples = np.random.default_rng(3).normal(0, 1.5, (1000, 16)).astype(np.float32)
-    wrong, _ = differing(hls4ml, model, configured(hls4ml, model, "fixed<16,6>"), tmp_path, samples)
+    wrong, _ = differing(hls4ml, model, config_by_name(model, "fixed<16,6>"), tmp_path, samples)
     assert wrong == 0
 
 
@@ -158,12 +109,12 @@ def test_layers_that_are_not_exact_are_refused_by_name(hls4ml: Any, tmp_path: Pa
 
     def refusal(*stack: Any, edit: Any = None) -> str:
         model = keras.Sequential([layers.Input((6,), name="x"), *stack])
-        config = configured(hls4ml, model, "fixed<16,6>")
+        config = config_by_name(model, "fixed<16,6>")
         if edit is not None:
             edit(config)
         try:
             with legacy_keras():
-                converted(hls4ml, model, config, NAME, tmp_path)
+                convert(model, config, NAME, tmp_path)
         except ValueError as error:
             return str(error)
         return "no refusal"
@@ -200,10 +151,10 @@ def test_a_graph_is_written_and_built(hls4ml: Any, tmp_path: Path) -> None:
         q.QActivation(q.quantized_relu(4, 1), name="act"),
         q.QDense(2, kernel_quantizer=bits, bias_quantizer=bits, name="out"),
     ])  # fmt: skip
-    config = configured(hls4ml, model, "fixed<12,6>", auto=True)
+    config = config_by_name(model, "fixed<12,6>", auto=True)
     config["LayerName"]["x"]["Precision"]["result"] = "fixed<5,2>"
     with legacy_keras():
-        graph = converted(hls4ml, model, config, NAME, tmp_path)
+        graph = convert(model, config, NAME, tmp_path)
     graph.compile()
     assert {"net.v", "writes.csv", "vectors.csv", "test_net.py"} <= {path.name for path in (tmp_path / "rtl").iterdir()}
     report = graph.build(library="nangate45", samples=400)
