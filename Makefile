@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench proofs figures constraints clean
+.PHONY: help demo test bench docs proofs figures constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ test: $(VENV)/.full ## formatting, types, floors, all tests
 
 bench: $(VENV)/.full ## speed of models and simulators; baselines in an environment of their own
 	@scripts/bench.sh "$(PYTHON)" "$(BIN)"
+
+docs: $(VENV)/.full ## the documentation as a site with API reference and search: build/docs/index.html
+	@$(BIN)/python scripts/docs.py
 
 proofs: $(VENV)/.full ## proofs on protection, loading, I2C and frozen weights, the long ones too
 	@$(BIN)/liquidcal prove ECON_T

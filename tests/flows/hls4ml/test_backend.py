@@ -5,6 +5,7 @@ C++ is compiled once for the same sources: the library is kept in the content ca
 
 import importlib
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -142,22 +143,19 @@ def test_layers_that_are_not_exact_are_refused_by_name(hls4ml: Any, tmp_path: Pa
     assert "layer fc: expected reuse factor 1, got 2" in refusal(layers.Dense(4, name="fc"), edit=reused)
 
 
-def test_a_graph_is_written_and_built(hls4ml: Any, tmp_path: Path) -> None:
-    q, keras = import_qkeras(), import_tensorflow().keras
-    bits = q.quantized_bits(4, 0, alpha=1)
-    model = keras.Sequential([
-        keras.layers.Input((3,), name="x"),
-        q.QDense(3, kernel_quantizer=bits, bias_quantizer=bits, name="fc"),
-        q.QActivation(q.quantized_relu(4, 1), name="act"),
-        q.QDense(2, kernel_quantizer=bits, bias_quantizer=bits, name="out"),
-    ])  # fmt: skip
-    config = config_by_name(model, "fixed<12,6>", auto=True)
-    config["LayerName"]["x"]["Precision"]["result"] = "fixed<5,2>"
-    with legacy_keras():
-        graph = convert(model, config, NAME, tmp_path)
-    graph.compile()
-    assert {"net.v", "writes.csv", "vectors.csv", "test_net.py"} <= {path.name for path in (tmp_path / "rtl").iterdir()}
-    report = graph.build(library="nangate45", samples=400)
+def test_the_session_of_the_guide(hls4ml: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guide's own lines, with fewer units and samples: written, built, reported."""
+    (session,) = re.findall(r"^```py\n(.*?)^```", (REPOSITORY / "docs/guide/hls4ml.md").read_text(), re.M | re.S)
+    for full, small in (("(16,)", "(3,)"), ("(64, 32, 32)", "(3,)"), ("QDense(5,", "QDense(2,"), ("=1000", "=400")):
+        assert full in session
+        session = session.replace(full, small)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "session"}
+    exec(compile(session, "docs/guide/hls4ml.md", "exec"), names)
+    graph, report, folder = names["graph"], names["report"], tmp_path / "jet_tagger"
+    assert {"myproject.v", "writes.csv", "vectors.csv", "test_myproject.py"} <= {
+        path.name for path in (folder / "rtl").iterdir()
+    }
     schedule, asic = report["CSynthesisReport"], report["AsicReport"]
     assert set(schedule) == {
         "TargetClockPeriod", "EstimatedClockPeriod", "BestLatency", "WorstLatency", "IntervalMin", "IntervalMax", "FF",
@@ -165,15 +163,14 @@ def test_a_graph_is_written_and_built(hls4ml: Any, tmp_path: Path) -> None:
     assert schedule["TargetClockPeriod"] == "25.00"
     assert schedule["BestLatency"] == "3"  # inputs, two layers
     # weights and biases, inputs, activations; of the results, whose inferred type is wide, equal sign bits become one
-    kept = 4 * (9 + 3 + 6 + 2) + 3 * 5 + 3 * 4
+    kept = 6 * (9 + 3 + 6 + 2) + 3 * 8 + 3 * 6
     assert kept < int(schedule["FF"]) <= kept + 2 * network_width(graph)
     assert asic["passed"]
     assert asic["samples_compared"] == 400
     assert asic["codes_compared"] == 64 * (24 - 3) * 2
     assert asic["area_um2"] == pytest.approx(asic["kge"] * 798, rel=1e-6)  # NAND2_X1 has 0.798 um2
     assert asic["energy_per_sample_pj"] == pytest.approx(asic["power_mw"] * 25, rel=1e-6)
-    written = json.loads((tmp_path / "asic" / "net" / "report.json").read_text())
-    assert written == report
+    assert json.loads((folder / "asic" / "myproject" / "report.json").read_text()) == report
 
 
 def network_width(graph: Any) -> int:
