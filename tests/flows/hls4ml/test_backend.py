@@ -7,7 +7,9 @@ import importlib
 import json
 import re
 import tomllib
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,11 @@ import pytest
 from benchmarks.baselines.vitis import compile_once, config_by_name, convert, hls4ml_with_backend
 from flows.hls4ml.plugin import NAME, register
 from flows.learning.legacy_keras import import_qkeras, import_tensorflow, legacy_keras
+from sim.fixed_point import FixedPoint
+from sim.network.model import Network
 from sim.network.weights import NetworkWeights
 from tests.conftest import REPOSITORY, need, need_module
+from tests.sim.test_fixed_point import exact_store
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +176,109 @@ def test_the_session_of_the_guide(hls4ml: Any, tmp_path: Path, monkeypatch: pyte
     assert asic["area_um2"] == pytest.approx(asic["kge"] * 798, rel=1e-6)  # NAND2_X1 has 0.798 um2
     assert asic["energy_per_sample_pj"] == pytest.approx(asic["power_mw"] * 25, rel=1e-6)
     assert json.loads((folder / "asic" / "myproject" / "report.json").read_text()) == report
+
+
+def test_formats_of_single_elements(hls4ml: Any) -> None:
+    """A quantiser of HGQ2 in a graph that only answers, against `ap_fixed` in rationals; one element has no bit."""
+    from flows.hls4ml.lower import lower
+
+    def precision(width: int, integer: int) -> Any:
+        return hls4ml.model.types.FixedPrecisionType(width, integer, True)
+
+    def layer(kind: str, inputs: list[str], form: Any, **more: Any) -> Any:
+        variable = SimpleNamespace(type=SimpleNamespace(precision=form), shape=[4])
+        name = kind.lower()
+        return SimpleNamespace(
+            class_name=kind,
+            name=name,
+            inputs=inputs,
+            outputs=[f"{name}_out"],
+            get_output_variable=lambda: variable,
+            **more,
+        )
+
+    masks = np.array([[1, 0, 1, 1]]), np.array([[4, 3, 0, 4]]), np.array([[2, 1, 0, 2]])
+    quantiser = layer("FixedPointQuantizer", ["input_out"], precision(9, 4), mask_kbi=masks, RND="RND_CONV", SAT="SAT")
+    config = SimpleNamespace(get_project_name=lambda: "net", get_config_value=lambda _, default: default)
+    graph = SimpleNamespace(
+        get_layers=lambda: [layer("Input", [], precision(8, 4)), quantiser], outputs=["fixedpointquantizer_out"],
+        config=config,
+    )  # fmt: skip
+    network = Network(lower(graph))
+    codes = np.random.default_rng(1).integers(-128, 128, (300, 4))
+    found = network.predict(codes / 16)
+    for place, (signed, width, integer) in enumerate(zip(*(mask[0] for mask in masks), strict=True)):
+        if not width:
+            assert not found[:, place].any()
+            continue
+        form = FixedPoint(
+            width=int(width), fraction=int(width - integer), signed=bool(signed), rounding="RND_CONV", overflow="SAT"
+        )
+        expected = [exact_store(Fraction(int(code), 16), form) * form.lsb for code in codes[:, place]]
+        assert found[:, place].tolist() == expected
+        assert len(set(expected)) > 5
+
+
+@pytest.mark.parametrize("name", ["hgq", "qonnx"])
+def test_front_ends_of_environments_of_their_own(hls4ml: Any, tmp_path: Path, shared_data: Path, name: str) -> None:
+    """HGQ2's codes are the trained model's; of ONNX those of Vitis' C++. Neither is part of an extra."""
+    need_module(name, optional=True)
+    if name == "hgq":
+        network, samples, expected = hgq_model()
+        graph = hls4ml.converters.convert_from_keras_model(
+            network, backend=NAME, output_dir=str(tmp_path), project_name="net",
+            hls_config={"Model": {"Precision": "fixed<1,0>", "ReuseFactor": 1}},
+        )  # fmt: skip
+    else:
+        graph, samples, expected = onnx_model(hls4ml, shared_data / "models" / "three_layer_keras.onnx", tmp_path)
+    found = graph.predict(samples)
+    assert len(np.unique(expected)) > 50
+    assert np.array_equal(found, expected.reshape(found.shape))
+
+
+def hgq_model() -> tuple[Any, np.ndarray, np.ndarray]:
+    """Two layers of Keras 3 with a format for each activation and weight."""
+    import keras
+    from hgq.config import LayerConfigScope, QuantizerConfigScope
+    from hgq.layers import QDense
+    from hgq.utils import trace_minmax
+
+    with (
+        QuantizerConfigScope(place="all", default_q_type="kbi", overflow_mode="SAT_SYM"),
+        QuantizerConfigScope(place="datalane", default_q_type="kif", overflow_mode="WRAP", heterogeneous_axis=(1,)),
+        LayerConfigScope(enable_ebops=True, beta0=1e-5),
+    ):
+        model = keras.Sequential([keras.layers.Input((6,)), QDense(8, activation="relu"), QDense(3)])
+    samples = np.random.default_rng(1).normal(0, 1, (500, 6)).astype(np.float32)
+    model(samples[:10])
+    trace_minmax(model, samples)
+    return model, samples, np.asarray(model(samples))
+
+
+def onnx_model(hls4ml: Any, file: Path, folder: Path) -> tuple[Any, np.ndarray, np.ndarray]:
+    """hls4ml's example, cleaned as its documentation says, every type given; results of Vitis' C++."""
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.transformation.gemm_to_matmul import GemmToMatMul
+    from qonnx.util.cleanup import cleanup_model
+
+    need(file.is_file(), f"public model {file.name} below LIQUIDCAL_DATA/models")
+    model = cleanup_model(cleanup_model(ModelWrapper(str(file))).transform(GemmToMatMul()))
+    config = hls4ml.utils.config_from_onnx_model(
+        model, granularity="name", default_precision="fixed<16,6>", backend="Vitis"
+    )
+    for name, layer in config["LayerName"].items():
+        layer |= {"Skip": True} if "Softmax" in name else {}
+        for role, found in layer["Precision"].items():
+            layer["Precision"][role] = "fixed<16,6>" if found == "auto" else found
+    ours, vitis = (
+        hls4ml.converters.convert_from_onnx_model(
+            model, hls_config=config, backend=backend, output_dir=str(folder / backend), project_name="net", **more
+        )
+        for backend, more in ((NAME, {}), ("Vitis", {"io_type": "io_parallel"}))
+    )
+    compile_once(vitis)
+    samples = np.random.default_rng(3).normal(0, 1.5, (1000, 16)).astype(np.float32)
+    return ours, samples, vitis.predict(samples)
 
 
 def network_width(graph: Any) -> int:
