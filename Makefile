@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench proofs figures constraints clean
+.PHONY: help demo test bench docs wheel proofs figures constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,6 +24,12 @@ test: $(VENV)/.full ## formatting, types, floors, all tests
 
 bench: $(VENV)/.full ## speed of models and simulators; baselines in an environment of their own
 	@scripts/bench.sh "$(PYTHON)" "$(BIN)"
+
+docs: $(VENV)/.full ## the documentation as a site with API reference and search: build/docs/index.html
+	@$(BIN)/python scripts/docs.py
+
+wheel: ## install the wheel into a fresh environment and use it outside of the repository
+	@scripts/check_wheel.sh $(PYTHON)
 
 proofs: $(VENV)/.full ## proofs on protection, loading, I2C and frozen weights, the long ones too
 	@$(BIN)/liquidcal prove ECON_T

@@ -9,15 +9,29 @@ A name is imported when it is first used, so that ``import liquidcal`` costs not
 `EncoderSpec`,             specifications of the three kinds of chips
 `CrossbarSpec`,
 `NetworkSpec`
+`Dense`, `Convolution`,    nodes of a `NetworkSpec`
+`Scale`, `Store`, `Wire`,
+`Pool`, `Add`, `ArgMax`
 `NetworkWeights`,          weights of a network; its golden model
 `Network`
 `NetworkHardware`          the hardware of a network, an Amaranth component
+`draw`, `Liquid`           one macro from one seed; the golden model of its liquid
 `design`, `load_design`    a design by preset, file or spec; the design of a folder of results
+`FileOptions`              options of ``design.generate(folder, journal, options)``
 `to_verilog`               Verilog of any Amaranth component
+`PipelineRegister`,        a register, and the same with three copies and a voter; likewise a byte of storage, and as
+`VotedRegister`,           a code word that corrects itself
+`StorageCell`,
+`SecdedCell`
+`prove_single_flips`       proof that no flip of one flip-flop of a component is ever seen
 `Journal`                  where steps report what they do and check
-`SYNTHESIS`, `PLACEMENT`,  steps: ``SYNTHESIS(design, folder, journal)`` returns metrics
+`SYNTHESIS`, `PLACEMENT`,  steps: ``SYNTHESIS(design, folder, journal, options)`` returns metrics
 `TIMING`, `POWER`,
 `VERIFICATION`
+`PowerOptions`,            options of those two steps
+`VerificationOptions`
+`get_runner`               cocotb's runner on the installed Verilator, for designs of one's own
+`run_bench`                a bench of cocotb on Verilog text, builds kept
 `verilator_environment`    environment variables under which the installed Verilator builds
 =========================  =================================================================================
 """
@@ -30,42 +44,98 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flows.common.journal import Journal
     from flows.designs.catalogue import design, load_design
+    from flows.designs.generated import FileOptions
+    from flows.formal.protection import prove_single_flips
+    from flows.simulation.cocotb_bench import get_runner, run_bench
     from flows.steps.placement import PLACEMENT
-    from flows.steps.power import POWER
+    from flows.steps.power import POWER, PowerOptions
     from flows.steps.synthesis import SYNTHESIS
     from flows.steps.timing import TIMING
-    from flows.steps.verification import VERIFICATION
+    from flows.steps.verification import VERIFICATION, VerificationOptions
     from flows.tools.verilator import verilator_environment
     from hw.common.export import to_verilog
+    from hw.common.pipeline_register import PipelineRegister
+    from hw.common.secded_cell import SecdedCell
+    from hw.common.storage_cell import StorageCell
+    from hw.common.voted_register import VotedRegister
     from hw.network.network import Network as NetworkHardware
     from sim.fixed_point import FixedPoint, Overflow, Rounding
     from sim.hgcal_encoder.spec import EncoderSpec
+    from sim.lsm_crossbar.liquid import Liquid
+    from sim.lsm_crossbar.macro_model.device import draw
     from sim.lsm_crossbar.spec import CrossbarSpec
     from sim.network.model import Network
+    from sim.network.nodes import Add, ArgMax, Convolution, Dense, Pool, Scale, Store, Wire
     from sim.network.spec import NetworkSpec
     from sim.network.weights import NetworkWeights
 
 __all__ = [
-    "PLACEMENT", "POWER", "SYNTHESIS", "TIMING", "VERIFICATION", "CrossbarSpec", "EncoderSpec", "FixedPoint", "Journal",
-    "Network", "NetworkHardware", "NetworkSpec", "NetworkWeights", "Overflow", "Rounding", "design", "load_design",
-    "to_verilog", "verilator_environment",
-]  # fmt: skip
+    "PLACEMENT",
+    "POWER",
+    "SYNTHESIS",
+    "TIMING",
+    "VERIFICATION",
+    "Add",
+    "ArgMax",
+    "Convolution",
+    "CrossbarSpec",
+    "Dense",
+    "EncoderSpec",
+    "FileOptions",
+    "FixedPoint",
+    "Journal",
+    "Liquid",
+    "Network",
+    "NetworkHardware",
+    "NetworkSpec",
+    "NetworkWeights",
+    "Overflow",
+    "PipelineRegister",
+    "Pool",
+    "PowerOptions",
+    "Rounding",
+    "Scale",
+    "SecdedCell",
+    "StorageCell",
+    "Store",
+    "VerificationOptions",
+    "VotedRegister",
+    "Wire",
+    "design",
+    "draw",
+    "get_runner",
+    "load_design",
+    "prove_single_flips",
+    "run_bench",
+    "to_verilog",
+    "verilator_environment",
+]
 
 _PLACES = {
     "sim.fixed_point": ("FixedPoint", "Overflow", "Rounding"),
     "sim.hgcal_encoder.spec": ("EncoderSpec",),
     "sim.lsm_crossbar.spec": ("CrossbarSpec",),
+    "sim.lsm_crossbar.macro_model.device": ("draw",),
+    "sim.lsm_crossbar.liquid": ("Liquid",),
     "sim.network.spec": ("NetworkSpec",),
+    "sim.network.nodes": ("Add", "ArgMax", "Convolution", "Dense", "Pool", "Scale", "Store", "Wire"),
     "sim.network.weights": ("NetworkWeights",),
     "sim.network.model": ("Network",),
     "hw.common.export": ("to_verilog",),
+    "hw.common.pipeline_register": ("PipelineRegister",),
+    "hw.common.secded_cell": ("SecdedCell",),
+    "hw.common.storage_cell": ("StorageCell",),
+    "hw.common.voted_register": ("VotedRegister",),
     "flows.designs.catalogue": ("design", "load_design"),
+    "flows.designs.generated": ("FileOptions",),
     "flows.common.journal": ("Journal",),
+    "flows.formal.protection": ("prove_single_flips",),
+    "flows.simulation.cocotb_bench": ("get_runner", "run_bench"),
     "flows.steps.synthesis": ("SYNTHESIS",),
     "flows.steps.placement": ("PLACEMENT",),
     "flows.steps.timing": ("TIMING",),
-    "flows.steps.power": ("POWER",),
-    "flows.steps.verification": ("VERIFICATION",),
+    "flows.steps.power": ("POWER", "PowerOptions"),
+    "flows.steps.verification": ("VERIFICATION", "VerificationOptions"),
     "flows.tools.verilator": ("verilator_environment",),
 }
 _MODULES = {name: module for module, names in _PLACES.items() for name in names}

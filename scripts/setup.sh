@@ -11,7 +11,7 @@ fail() { printf 'liquidcal setup: %s\n' "$*" >&2; exit 2; }
 
 case $stage in
 core) extras='' about='liquidcal' size='about 0.5 GB, a minute or two' ;;
-full) extras='[files,fpga,train,test]' about='training and test tools' size='about 3.5 GB more, a few minutes' ;;
+full) extras='[files,fpga,train,docs,test]' about='training, documentation and test tools' size='about 3.5 GB more, a few minutes' ;;
 quick) extras='[test]' about='liquidcal and test tools' size='about 1 GB, a minute or two' ;;
 *) fail "expected core, full or quick, got $stage" ;;
 esac

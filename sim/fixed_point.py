@@ -200,9 +200,9 @@ class FixedPoint:
             raise ValueError(f"value {reals[index]} at index {index} is too large to wrap exactly")
         # adding a half in floating point could round up; this form does not add
         floor = np.floor(scaled)
-        up = _rounds_up(scaled - floor, 0.5, floor % 2 == 1, scaled < 0, self.rounding)
-        rounded = floor + up
-        return self.fit(rounded.astype(np.int64))
+        if self.rounding is not Rounding.TRN:
+            floor += _rounds_up(scaled - floor, 0.5, floor % 2 == 1, scaled < 0, self.rounding)
+        return self.fit(floor.astype(np.int64))
 
     def decode(self, codes: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Values of codes, as float64."""
@@ -271,8 +271,6 @@ def _rounds_up(
     tie: npt.NDArray[np.bool_] = dropped == half
     beyond: npt.NDArray[np.bool_] = dropped > half
     match mode:
-        case Rounding.TRN:
-            return np.zeros(dropped.shape, bool)
         case Rounding.TRN_ZERO:
             return negative & (dropped > 0)
         case Rounding.RND:
@@ -285,6 +283,7 @@ def _rounds_up(
             return beyond | (tie & negative)
         case Rounding.RND_INF:
             return beyond | (tie & ~negative)
+    raise ValueError(f"expected a mode that rounds up somewhere, got {mode}")
 
 
 def check_range(codes: npt.ArrayLike, low: int, high: int, name: str) -> IntArray:

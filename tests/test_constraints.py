@@ -16,7 +16,7 @@ from tests.conftest import REPOSITORY
 
 FILES = pythons(REPOSITORY / "constraints")
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-EXTRAS = ("train", "files", "fpga", "test")
+EXTRAS = ("train", "files", "fpga", "docs", "test")
 """What `make test` installs; `pools` is only for those who ask for it."""
 
 
@@ -76,8 +76,8 @@ def test_pyproject_promises_the_pythons_that_were_tested() -> None:
 def test_every_dependency_has_its_reason() -> None:
     """A comment on the line, or for a group on its first line."""
     text = (REPOSITORY / "pyproject.toml").read_text()
-    lists = re.findall(r"^(?:dependencies|train|files|pools|test) = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
-    assert len(lists) == 5
+    lists = re.findall(r"^(?:dependencies|train|files|pools|docs|test) = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
+    assert len(lists) == 6
     obvious = ("mypy", "pytest>=", "ruff", "types-PyYAML")
     for line in "".join(lists).splitlines():
         assert "# " in line or line.strip().strip('"').startswith(obvious), line

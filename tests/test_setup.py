@@ -1,11 +1,13 @@
 """Set-up takes the right Python and asks the right package manager: tried with programs that only answer."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.conftest import REPOSITORY
 
@@ -264,6 +266,26 @@ def test_the_quick_part_names_real_tests() -> None:
         assert (REPOSITORY / name.partition("::")[0]).exists(), name
     for folder in ("tests/sim/", "tests/hw/", "tests/flows/"):
         assert any(name.startswith(folder) for name in names)
+
+
+def test_the_check_of_the_wheel_and_the_templates_name_what_exists() -> None:
+    """Tests of every chip, scripts and make targets; YAML that its services can read; no registry by name."""
+    text = (REPOSITORY / "scripts" / "check_wheel.sh").read_text()
+    names = text.partition("\ntests='")[2].partition("'")[0].split()
+    assert all((REPOSITORY / name).is_file() for name in names)
+    for chip in ("hgcal_encoder", "lsm_crossbar", "network"):
+        assert any(f"/{chip}/" in name for name in names)
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for file in ("github.yml", "gitlab.yml"):
+        template = (REPOSITORY / "ci" / file).read_text()
+        found = yaml.safe_load(template)
+        jobs = found["jobs"] if "jobs" in found else {name for name in found if name != "default"}
+        assert set(jobs) == {"gate", "wheel", "documentation", "own-design"}
+        assert "://" not in template
+        for target in re.findall(r"make (\w+)$", template, flags=re.M):
+            assert re.search(rf"^{target}:", makefile, flags=re.M), target
+        for script in re.findall(r"scripts/\w+\.\w+", template):
+            assert (REPOSITORY / script).is_file(), script
 
 
 def test_scripts_are_executable_and_keep_to_the_bash_of_macos() -> None:

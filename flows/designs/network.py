@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
-from flows.designs.design import DESIGN_FILE, Design
+from flows.designs.design import DESIGN_FILE, Design, Flops
 from flows.synthesis.recipe import BUFFERED, Recipe
+from hw.common.scheme import Scheme
 from sim.network.spec import PRESETS, NetworkSpec
 
 if TYPE_CHECKING:  # slow to import
@@ -27,15 +28,20 @@ class NetworkDesign(Design):
     spec : NetworkSpec
     frozen : str
         File of the weights that are folded into the logic; empty: weights are loaded.
+    scheme : Scheme or None
+        Protection of all registers and weights; None: none.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
+    ValueError
+        If a network has no such scheme.
     """
 
     spec: NetworkSpec
     frozen: str = ""
+    scheme: Scheme | None = None
 
     kind: ClassVar = "network"
     presets: ClassVar = PRESETS
@@ -52,10 +58,22 @@ class NetworkDesign(Design):
     def __post_init__(self) -> None:
         if self.frozen and not Path(self.frozen).is_file():
             raise FileNotFoundError(f"frozen: expected a file of weights, got {self.frozen}")
+        if self.scheme is not None:
+            known = (Scheme.NONE, Scheme.TMR_REGISTERS)
+            if self.scheme not in known:
+                raise ValueError(f"scheme: expected {' or '.join(known)} for a network, got {self.scheme}")
+            object.__setattr__(self, "scheme", None if self.scheme == Scheme.NONE else Scheme(self.scheme))
 
     @classmethod
     def read_spec(cls, text: str) -> NetworkSpec:
         return NetworkSpec.from_toml(text)
+
+    @classmethod
+    def of(
+        cls, spec: NetworkSpec, *, scheme: Scheme | str | None = None, frozen: str = "", **common: Any
+    ) -> Self:  # fmt: skip
+        """A variant of a network; fields as of the class."""
+        return cls(spec=spec, scheme=cast("Scheme | None", scheme), frozen=frozen, **common)
 
     @property
     def period_ns(self) -> float:
@@ -90,26 +108,53 @@ class NetworkDesign(Design):
 
     def component(self) -> Any:
         from hw.network.frozen import frozen_weights
-        from hw.network.network import Network
+        from hw.network.network import PROTECTION, Network
 
         weights = self.weights()
-        return Network(spec=self.spec, frozen=frozen_weights(weights) if weights else None)
+        frozen = frozen_weights(weights) if weights else None
+        return Network(spec=self.spec, frozen=frozen, **PROTECTION[self.scheme or Scheme.NONE])
+
+    @property
+    def protected(self) -> bool:
+        return self.scheme is not None
+
+    def flip_flops(self) -> Flops | None:
+        """Three copies of each bit; the netlist has to hold as many."""
+        if self.scheme is None:
+            return None
+        from flows.designs.storage_bits import StorageBit, Stratum
+
+        part = self.component()
+        part._MustUse__silence = True  # only asked, never elaborated
+        bits = tuple(
+            StorageBit(path=f"bit_{number}", bit=0, stratum=Stratum.DATA_PATH, copy=copy, protected=f"bit_{number}")
+            for number in range(part.state_bits)
+            for copy in range(3)
+        )
+        return Flops(bits=bits, what=str(self.scheme))
+
+    def variant(self) -> dict[str, Any]:
+        return ({"scheme": str(self.scheme)} if self.scheme else {}) | super().variant()
 
     def generate(self, folder: Path, journal: Journal, options: FileOptions) -> Generated:
         """Verilog, ports and, with weights, what loads them, vectors and a bench: see `flows.designs.network_files`."""
         from flows.designs.network_files import generate
         from sim.network.weights import NetworkWeights
 
-        for name in ("settings", "scheme", "loading", "registers", "seed"):
+        for name in ("settings", "loading", "registers", "seed"):
             if getattr(options, name) is not None:
                 raise ValueError(f"--{name} is for other chips; a network takes --weights")
+        if options.scheme is not None:
+            return replace(self, scheme=options.scheme).generate(folder, journal, replace(options, scheme=None))
         weights = self.weights()
         if options.weights is not None:
             if weights is not None:
                 raise ValueError("--weights are loaded; those of this network are folded into its logic")
             weights = NetworkWeights.load(options.weights, self.spec)
         with journal.step(f"{self.spec.name}: Amaranth to Verilog"):
-            return generate(self.spec, folder, weights, frozen=bool(self.frozen))
+            return generate(
+                self.spec, folder, weights, frozen=bool(self.frozen), scheme=self.scheme or Scheme.NONE
+            )  # fmt: skip
 
     @property
     def argument(self) -> str:
@@ -118,7 +163,7 @@ class NetworkDesign(Design):
 
     @property
     def plain(self) -> Self:
-        return replace(self, frozen="", clock_gating=False)
+        return replace(self, frozen="", scheme=None, clock_gating=False)
 
     def identity(self) -> dict[str, Any]:
         weights = self.weights()
@@ -128,4 +173,4 @@ class NetworkDesign(Design):
         return super().identity() | {"frozen": codes}
 
     def _name_parts(self) -> list[str]:
-        return ["FROZEN"] if self.frozen else []
+        return [*(["FROZEN"] if self.frozen else []), *([str(self.scheme)] if self.scheme else [])]

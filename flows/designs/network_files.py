@@ -13,8 +13,9 @@ from flows.common.folder import fresh_folder
 from flows.designs.generated import Generated
 from flows.designs.tables import write_ports, write_writes
 from hw.common.export import ports, to_verilog
+from hw.common.scheme import Scheme
 from hw.network.frozen import frozen_weights
-from hw.network.network import Network, output_port
+from hw.network.network import PROTECTION, Network, output_port
 from sim.fixed_point import FixedPoint, IntArray
 from sim.network.model import Network as GoldenNetwork
 from sim.network.spec import INPUT, NetworkSpec
@@ -30,8 +31,9 @@ VECTORS = 256
 
 
 def generate(
-    spec: NetworkSpec, out_dir: Path, weights: NetworkWeights | None = None, *, frozen: bool = False, seed: int = 1
-) -> Generated:
+    spec: NetworkSpec, out_dir: Path, weights: NetworkWeights | None = None, *, frozen: bool = False,
+    scheme: Scheme = Scheme.NONE, seed: int = 1,
+) -> Generated:  # fmt: skip
     """Write Verilog and ports and, with weights, the weights, the writes that load them, vectors, and a bench.
 
     Parameters
@@ -42,6 +44,8 @@ def generate(
     weights : NetworkWeights, optional
     frozen : bool
         Fold the weights into the logic.
+    scheme : Scheme
+        Protection of registers and weights.
     seed : int
         Of the samples of the vectors, after one of each extreme.
 
@@ -54,7 +58,7 @@ def generate(
     """
     if frozen and weights is None:
         raise ValueError(f"{spec.name}: expected weights to fold in, got none")
-    component = Network(spec=spec, frozen=frozen_weights(weights) if frozen else None)
+    component = Network(spec=spec, frozen=frozen_weights(weights) if frozen else None, **PROTECTION[scheme])
     pins = ports(component)
     verilog = to_verilog(component, spec.name)
     low = address_bits(spec)[1] if spec.layers else 0
@@ -63,6 +67,7 @@ def generate(
         "latency_clocks": component.latency,
         "throughput": "one sample per clock",
         "clock_period_ns": spec.clock_period_ns,
+        "protection": scheme,
         "multiplies": spec.multiplies,
         "weight_bits": spec.weight_bits,
         "weights": "folded into the logic" if frozen else "loaded" if spec.layers else "none",

@@ -11,7 +11,7 @@ How the proofs compose to the chip is argued in docs/method/radiation.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux
@@ -38,6 +38,7 @@ __all__ = [
     "prove_gates",
     "prove_machine",
     "prove_register",
+    "prove_single_flips",
 ]
 
 
@@ -339,4 +340,51 @@ def prove_machine(
     return prove_module(
         name, f"{what} of {width} bits: no copy puts out anything else, all are right one clock later", declared, gold,
         gate, [design.rtlil, to_rtlil(plain_logic, "plain_machine")], timeout_s=timeout_s,
+    )  # fmt: skip
+
+
+def prove_single_flips(
+    component: Component, name: str, *, reports: Sequence[str] = (), timeout_s: float = 300.0
+) -> Proof:
+    """Any component: no flip of one flip-flop changes an output, and none is left one clock later.
+
+    The state is any that some state leaves behind one clock later, whatever it is: what lies beyond the reset and was
+    never hit. That of a component whose copies agree after each clock, as those of protected registers do.
+
+    Parameters
+    ----------
+    component : Component
+        Fresh component with flip-flops.
+    name : str
+        Of the module in the proof, an identifier.
+    reports : sequence of str
+        Outputs that are to show the flip, such as ``error``, and may therefore change.
+    timeout_s : float
+        Limit of the solver in seconds.
+
+    Raises
+    ------
+    ValueError
+        If there is no flip-flop, or a latch or memory.
+    """
+    design = cut_state(component, name)
+    size = len(design.bits)
+    members = [port for port in ports(component) if port[0] not in ("clk", "rst")]
+    inputs = {port: width for port, direction, width in members if direction == "input"}
+    outputs = {port: width for port, direction, width in members if direction == "output" and port not in reports}
+    earlier = {f"{port}_before": width for port, width in inputs.items()}
+    gate = one_hot("mask", size, "place") + f"  wire [{size - 1}:0] word, fresh, after;\n"
+    gate += "".join(f"  wire [{width - 1}:0] right_{port}, seen_{port};\n" for port, width in outputs.items())
+    gate += instance(
+        design.name, "old", state="any_state", next_state="word", **{port: f"{port}_before" for port in inputs}
+    )
+    for label, state, after, prefix in (("good", "word", "fresh", "right"), ("hit", "word ^ mask", "after", "seen")):
+        nets = {port: f"{prefix}_{port}" for port in outputs}
+        gate += instance(design.name, label, state=state, next_state=after, **{port: port for port in inputs}, **nets)
+    same = " && ".join(["1'b1", *(f"seen_{port} == right_{port}" for port in outputs)])
+    gate += f"  assign unseen = {same};\n  assign gone = after == fresh;\n"
+    return prove_claims(
+        name, f"any of {size} flip-flops inverted: no output changes, gone one clock later",
+        {"any_state": size, "place": size.bit_length(), **inputs, **earlier}, ("unseen", "gone"), gate, [design.rtlil],
+        timeout_s=timeout_s,
     )  # fmt: skip

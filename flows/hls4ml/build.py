@@ -16,6 +16,7 @@ from flows.steps.synthesis import SYNTHESIS
 from flows.steps.timing import TIMING
 from flows.steps.verification import VERIFICATION, VerificationOptions
 from flows.synthesis.result import load_result
+from hw.common.scheme import Scheme
 from sim.network.weights import NetworkWeights
 
 __all__ = ["ASIC", "build"]
@@ -34,6 +35,7 @@ def build(
     power: bool = True,
     verify: bool = True,
     frozen: bool = False,
+    protect: str = "none",
     library: str = "auto",
     samples: int = NetworkDesign.crossings_in_flow,
     mutants: int = 0,
@@ -57,6 +59,9 @@ def build(
         RTL against the golden model on `samples` samples, a quarter of them under these weights (all, if `frozen`).
     frozen : bool
         Fold the weights into the logic; otherwise they are loaded.
+    protect : str
+        Scheme of protection against upsets: ``none``, or ``tmr_registers``, three copies and a voter of every register
+        and of every stored weight.
     library : str
         As ``liquidcal synth --library`` takes it.
     samples, mutants : int
@@ -81,7 +86,9 @@ def build(
     file = results / "weights.npz"
     if not (file.is_file() and _same(file, weights)):
         weights.save(file)
-    design = NetworkDesign(spec=weights.spec, frozen=str(file) if frozen else "", library=library)
+    design = NetworkDesign(
+        spec=weights.spec, frozen=str(file) if frozen else "", library=library, scheme=Scheme(protect)
+    )
     folder, journal = results / design.name, Journal()
     loaded = None if frozen else file
     steps: list[tuple[Step, Any, bool]] = [
@@ -122,6 +129,7 @@ def _schedule(design: NetworkDesign, folder: Path, done: set[str]) -> dict[str, 
 def _asic(design: NetworkDesign, folder: Path, done: set[str], journal: Journal) -> dict[str, Any]:
     report: dict[str, Any] = {
         "weights": "folded in" if design.frozen else "loaded",
+        "protection": str(design.scheme or Scheme.NONE),
         "multiplies": design.spec.multiplies,
     }
     if SYNTHESIS.name in done:

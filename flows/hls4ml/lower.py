@@ -234,6 +234,37 @@ class _Lowering:
             return self.add(node, Store(inputs=(source.name,), result=result, relu=True, most=most), source.shape)
         raise _refuse(node, f"expected the activation linear, relu, relu1, relu6 or softmax (argmax), got {kind}")
 
+    def quantiser(self, node: Any) -> _Value:
+        """A quantiser of HGQ2: a format for each element, or one for all; elements without bits are zero."""
+        source, result = self.source(node), self.result(node)
+        masks = [np.broadcast_to(np.asarray(mask), (1, *source.shape)).ravel().astype(int) for mask in node.mask_kbi]
+        modes = {"rounding": Rounding(str(node.RND)), "overflow": Overflow(str(node.SAT))}
+        found: dict[tuple[int, ...], list[int]] = {}
+        for place, mask in enumerate(zip(*masks, strict=True)):
+            found.setdefault(mask, []).append(place)
+        names, order, first = [], np.full(len(masks[0]), -1), 0
+        for number, ((signed, width, integer), places) in enumerate(found.items()):
+            if width < 1:
+                continue
+            try:
+                form = FixedPoint(width=width, fraction=width - integer, signed=bool(signed), **modes)
+            except ValueError as error:
+                raise _refuse(node, f"element {places[0]}: {error}") from None
+            chosen = source
+            if len(found) > 1:
+                chosen = self.wire(node, (source.name,), np.array(places), f"_in_{number}")
+            chosen = self.add(node, Store(inputs=(chosen.name,), result=form), chosen.shape, f"_to_{number}")
+            if form != result:
+                chosen = self.add(node, Store(inputs=(chosen.name,), result=result), chosen.shape, f"_of_{number}")
+            names.append(chosen.name)
+            order[places] = np.arange(first, first + len(places))
+            first += len(places)
+        if not names:
+            raise _refuse(node, "no element has a bit")
+        if len(found) == 1:
+            return _Value(names[0], source.shape)
+        return self.wire(node, tuple(names), order.reshape(source.shape))
+
     def softmax(self, node: Any) -> _Value:
         source = self.source(node)
         if node.get_attr("skip", False):
@@ -281,9 +312,9 @@ class _Lowering:
         axis = int(node.get_attr("axis"))
         return self.wire(node, tuple(names), np.concatenate(numbers, axis=axis - 1 if axis > 0 else axis))
 
-    def wire(self, node: Any, inputs: tuple[str, ...], order: npt.NDArray[np.int64]) -> _Value:
+    def wire(self, node: Any, inputs: tuple[str, ...], order: npt.NDArray[np.int64], suffix: str = "") -> _Value:
         sources = tuple(int(number) for number in order.ravel())
-        return self.add(node, Wire(inputs=inputs, sources=sources), order.shape)
+        return self.add(node, Wire(inputs=inputs, sources=sources), order.shape, suffix)
 
     def merge(self, node: Any) -> _Value:
         operation = str(node.get_attr("op")).lower()
@@ -406,6 +437,7 @@ _STEPS: dict[str, Callable[[_Lowering, Any], _Value]] = {
     ),
     **dict.fromkeys(("BatchNormalization", "ApplyAlpha"), _Lowering.scale),
     "Activation": _Lowering.activation,
+    **dict.fromkeys(("FixedPointQuantizer", "HGQ>FixedPointQuantizer"), _Lowering.quantiser),
     "Softmax": _Lowering.softmax,
     "Reshape": _Lowering.reshape,
     "Transpose": _Lowering.transpose,

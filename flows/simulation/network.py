@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from flows.simulation.native import ROWS_PER_CALL, NativeModel, Words, build_native
 from hw.common.export import to_verilog
+from hw.common.scheme import Scheme
 from hw.network.frozen import frozen_weights
-from hw.network.network import Network, output_port
+from hw.network.network import PROTECTION, Network, output_port
 from sim.fixed_point import FixedPoint, IntArray
 from sim.network.spec import INPUT, NetworkSpec
 from sim.network.weights import NetworkWeights
@@ -58,15 +59,18 @@ class NetworkBench:
         Weights that are folded in; otherwise `codes` loads some.
     verilog : str, optional
         Text to simulate in place of what is generated.
+    scheme : Scheme
+        Protection of registers and weights.
     timeout_s : float
         Limit of the build in seconds.
     """
 
     def __init__(
-        self, spec: NetworkSpec, frozen: NetworkWeights | None = None, verilog: str = "", timeout_s: float = 900.0
-    ) -> None:
+        self, spec: NetworkSpec, frozen: NetworkWeights | None = None, verilog: str = "",
+        scheme: Scheme = Scheme.NONE, timeout_s: float = 900.0,
+    ) -> None:  # fmt: skip
         self.spec = spec
-        component = Network(spec=spec, frozen=frozen_weights(frozen) if frozen else None)
+        component = Network(spec=spec, frozen=frozen_weights(frozen) if frozen else None, **PROTECTION[scheme])
         self.latency = component.latency
         self.loaded = bool(spec.layers) and frozen is None
         self.verilog = verilog or to_verilog(component, spec.name)

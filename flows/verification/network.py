@@ -9,6 +9,7 @@ import numpy as np
 
 from flows.common.journal import Check, Journal
 from flows.designs.design import Design
+from flows.designs.network import NetworkDesign
 from flows.simulation.native import NativeModel
 from flows.simulation.network import NetworkBench
 from flows.verification import mutation
@@ -16,6 +17,7 @@ from flows.verification.bench import Tally, VerificationRun, decoy_writes, load_
 from flows.verification.options import VerificationOptions
 from flows.verification.result import Advance, VerificationReport, mutation_check
 from hw.common.export import to_rtlil
+from hw.common.scheme import Scheme
 from hw.network.network import Network
 from sim.fixed_point import IntArray
 from sim.network.example_specs import campaign_spec
@@ -142,10 +144,11 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
     if options.recordings is not None or options.vectors:
         raise ValueError(f"recordings and published vectors are for other chips; {spec.name} is a network")
     run = VerificationRun(spec, options.seed, journal)
-    frozen = design.weights()  # type: ignore[attr-defined]
+    assert isinstance(design, NetworkDesign)
+    frozen = design.weights()
     weights = NetworkWeights.load(options.weights, spec) if options.weights is not None else frozen
     with journal.step(f"{design.name}: Amaranth to Verilog to simulator"):
-        bench = NetworkBench(spec, frozen)
+        bench = NetworkBench(spec, frozen, scheme=design.scheme or Scheme.NONE)
     with journal.step(f"{design.name}: random samples", total=count) as advance:
         check = check_volume(bench, weights, count, options.seed, advance)
     run.note(check)

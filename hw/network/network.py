@@ -8,7 +8,10 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
+from hw.common.scheme import Scheme
 from hw.common.storage_cell import StorageCell
+from hw.common.voted_cell import VotedCell
+from hw.common.voted_register import VotedRegister
 from hw.network.frozen import FrozenLayerWeights, FrozenWeightedLayer
 from hw.network.neuron import SumFormat
 from hw.network.plain_layers import PlainLayer
@@ -19,7 +22,13 @@ from sim.network.nodes import WeightedSum, Wire
 from sim.network.spec import INPUT, NetworkSpec
 from sim.network.weights import address_bits, weight_rows
 
-__all__ = ["Network", "output_port"]
+__all__ = ["PROTECTION", "Network", "output_port"]
+
+PROTECTION: dict[Scheme, dict[str, Callable[..., Component]]] = {
+    Scheme.NONE: {},
+    Scheme.TMR_REGISTERS: {"register": VotedRegister, "cell": VotedCell},
+}
+"""Parameters of a `Network` by scheme. Code words need a walk that corrects what is stored, which a network has not."""
 
 
 def output_port(spec: NetworkSpec, name: str) -> str:
@@ -91,6 +100,21 @@ class Network(Component):
     def latency(self) -> int:
         """Clocks from a sample at the pins to its results at the pins."""
         return self._plan.latency
+
+    @property
+    def state_bits(self) -> int:
+        """Bits that are stored: of values on their way, and of weights. Each is three flip-flops where it is voted."""
+        begin = {INPUT: 0, **{layer.result: layer.stage - 1 for layer in self._plan.layers}}
+        begin |= {name: self._plan.stages[name] for name, node in self._spec.nodes.items() if isinstance(node, Wire)}
+        end = dict(begin)
+        reads = [(x, layer.stage - 1) for layer in self._plan.layers for x in layer.node.inputs]
+        reads += [(x, self._plan.stages[name]) for name, node in self._spec.nodes.items()
+                  if isinstance(node, Wire) for x in node.inputs]  # fmt: skip
+        for name, stage in [*reads, *((name, self.latency) for name in self._spec.outputs)]:
+            end[name] = max(end[name], stage)
+        tensors = self._spec.tensors
+        stored = sum((end[x] - first) * tensors[x].size * tensors[x].form.width for x, first in begin.items())
+        return stored + (self._spec.weight_bits if self._loaded else 0)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -1,38 +1,31 @@
 """The golden model: codes of every node from codes of the input, exactly.
 
-Sums that lose nothing go through the floating-point matrix product of NumPy, which is exact as long as no sum leaves
-2**53 and far faster than integers; layers that round single products have a compiled kernel.
+Layers that lose no bit of a product, and stores, are computed in floating point that holds every integer exactly
+(`sim.network.float_model`); layers that round single products have a compiled kernel, the rest is in int64.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import FixedPoint, IntArray, Rounding, wrap
+from sim.network.float_model import Block, FloatLayer, store_layer, sum_layer
 from sim.network.nodes import Add, ArgMax, Node, Pool, Store, Tensor, WeightedSum, Wire
 from sim.network.spec import INPUT, NetworkSpec
 from sim.network.weights import NetworkWeights
 
 __all__ = ["Network"]
 
-_CHUNK = 1 << 12
+_CHUNK = 1 << 11
 """Samples at a time: what they need stays in the cache."""
-_EXACT = 53
-"""Bits of an integer that float64 holds."""
 
-
-@dataclass(frozen=True, eq=False)
-class _Block:
-    """Outputs that read the same inputs: a matrix of weights."""
-
-    inputs: IntArray
-    outputs: IntArray
-    weights: IntArray
+Codes = npt.NDArray[Any]
+"""Codes in int64, float32 or float64."""
 
 
 class Network:
@@ -59,13 +52,16 @@ class Network:
         ValueError
             If the shape is another, or a value is not finite.
         """
+        return self.spec.input.encode(self._shaped(values))
+
+    def _shaped(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
         reals = np.asarray(values, np.float64)
         size = self.spec.tensors[INPUT].size
         if reals.ndim < 1 or reals.shape[1:] not in (self.spec.input_shape, (size,)):
             raise ValueError(
                 f"input: expected shape (n, {', '.join(map(str, self.spec.input_shape))}), got {reals.shape}"
             )
-        return self.spec.input.encode(reals).reshape(-1, size)
+        return reals.reshape(-1, size)
 
     def trace(self, codes: npt.ArrayLike) -> dict[str, IntArray]:
         """Codes of the input and of every node, each of shape (n, elements).
@@ -75,10 +71,10 @@ class Network:
         ValueError
             If the input has another shape, or codes that its format has not.
         """
-        found = {INPUT: self._checked(codes)}
+        found: dict[str, Codes] = {INPUT: self._checked(codes)}
         for name, node in self.spec.nodes.items():
             found[name] = self._node(name, node, found)
-        return found
+        return {name: _integers(values) for name, values in found.items()}
 
     def codes(self, codes: npt.ArrayLike) -> IntArray:
         """Codes of all outputs side by side, shape (n, elements of all outputs).
@@ -93,21 +89,36 @@ class Network:
             As `trace`.
         """
         rows = self._checked(codes)
-        results = np.empty((len(rows), sum(self.spec.tensors[name].size for name in self.spec.outputs)), np.int64)
+        results = np.empty((len(rows), self._outputs), np.int64)
         for first in range(0, len(rows), _CHUNK):
-            found = {INPUT: rows[first : first + _CHUNK]}
-            for name, node in self.spec.nodes.items():
-                found[name] = self._node(name, node, found)
-            results[first : first + _CHUNK] = np.concatenate([found[name] for name in self.spec.outputs], axis=1)
+            self._run(rows[first : first + _CHUNK], results[first : first + _CHUNK])
         return results
 
     def predict(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Real values of all outputs side by side, of real input values; see `encode` and `codes`."""
-        codes = self.codes(self.encode(values))
+        reals = self._shaped(values)
+        if not np.isfinite(reals).all():
+            self.encode(reals)  # says which
+        results = np.empty((len(reals), self._outputs), np.float64)
+        for first in range(0, len(reals), _CHUNK):
+            codes = self.spec.input.encode(reals[first : first + _CHUNK])
+            self._run(codes, results[first : first + _CHUNK])
         fractions = [self.spec.tensors[name].form.fraction for name in self.spec.outputs]
         sizes = [self.spec.tensors[name].size for name in self.spec.outputs]
-        reals: npt.NDArray[np.float64] = np.ldexp(codes.astype(np.float64), -np.repeat(fractions, sizes))
-        return reals
+        np.ldexp(results, -np.repeat(fractions, sizes), out=results)
+        return results
+
+    @cached_property
+    def _outputs(self) -> int:
+        """Elements of all outputs."""
+        return sum(self.spec.tensors[name].size for name in self.spec.outputs)
+
+    def _run(self, codes: IntArray, results: Codes) -> None:
+        """Results of a chunk, written into theirs."""
+        found: dict[str, Codes] = {INPUT: codes}
+        for name, node in self.spec.nodes.items():
+            found[name] = self._node(name, node, found)
+        np.concatenate([found[name] for name in self.spec.outputs], axis=1, out=results, casting="unsafe")
 
     def _checked(self, codes: npt.ArrayLike) -> IntArray:
         size = self.spec.tensors[INPUT].size
@@ -116,17 +127,18 @@ class Network:
             raise ValueError(f"input: expected codes of shape (n, {size}), got {rows.shape}")
         return rows
 
-    def _node(self, name: str, node: Node, found: dict[str, IntArray]) -> IntArray:
-        inputs = [found[x] for x in node.inputs]
+    def _node(self, name: str, node: Node, found: dict[str, Codes]) -> Codes:
+        if (layer := self._float_layers.get(name)) is not None:
+            return layer.compute(found[node.inputs[0]])
+        if isinstance(node, Wire):
+            return _wired(node, [found[x] for x in node.inputs])
+        inputs = [_integers(found[x]) for x in node.inputs]
         tensors = [self.spec.tensors[x] for x in node.inputs]
         match node:
             case WeightedSum():
                 return self._weighted(name, node, inputs[0], tensors[0])
             case Store():
                 return _stored(node, inputs[0], tensors[0].form)
-            case Wire():
-                rows = np.concatenate([*inputs, np.zeros((len(inputs[0]), 1), np.int64)], axis=1)
-                return rows[:, list(node.sources)]
             case Pool():
                 return _pooled(node, inputs[0], tensors[0].form)
             case Add():
@@ -140,7 +152,24 @@ class Network:
         raise TypeError(f"{name}: expected a known kind of node, got {type(node).__name__}")
 
     @cached_property
-    def _blocks(self) -> dict[str, list[_Block]]:
+    def _float_layers(self) -> dict[str, FloatLayer]:
+        """Nodes that floating point computes exactly, by name; bounds of their results decide about the next."""
+        layers: dict[str, FloatLayer] = {}
+        for name, node in self.spec.nodes.items():
+            tensor = self.spec.tensors[node.inputs[0]]
+            before = layers.get(node.inputs[0])
+            bounds = before.bounds if before else (tensor.form.min_code, tensor.form.max_code)
+            layer = None
+            if isinstance(node, WeightedSum):
+                layer = sum_layer(node, tensor.form, bounds, self._blocks[name], self._biases[name])
+            elif isinstance(node, Store):
+                layer = store_layer(node, tensor.form.fraction, bounds)
+            if layer is not None:
+                layers[name] = layer
+        return layers
+
+    @cached_property
+    def _blocks(self) -> dict[str, list[Block]]:
         """For each layer its outputs by the inputs that they read."""
         result = {}
         for name, node in self.spec.layers.items():
@@ -149,7 +178,7 @@ class Network:
                 alike.setdefault(tuple(x for x, _ in taps), []).append((output, tuple(w for _, w in taps)))
             codes = self.weights.weights[name]
             result[name] = [
-                _Block(
+                Block(
                     np.array(inputs, np.int64), np.array([output for output, _ in of]),
                     codes[np.array([weights for _, weights in of], np.int64).T],
                 )
@@ -157,29 +186,38 @@ class Network:
             ]  # fmt: skip
         return result
 
+    @cached_property
+    def _biases(self) -> dict[str, IntArray]:
+        """For each layer the biases of its outputs, in the accumulator's fraction bits."""
+        result = {}
+        for name, node in self.spec.layers.items():
+            outputs = self.spec.tensors[name].size
+            codes = self.weights.biases[name][[node.bias_of(output) for output in range(outputs)]]
+            result[name] = codes << (node.accumulator.fraction - node.bias.fraction)
+        return result
+
     def _weighted(self, name: str, node: WeightedSum, x: IntArray, tensor: Tensor) -> IntArray:
-        form = node.accumulator
-        blocks = self._blocks[name]
-        shift = node.shift(tensor.form)
-        low, high = node.bounds(tensor.form, max(len(block.inputs) for block in blocks))
-        exact = shift <= 0 and max(abs(low), abs(high)) < 1 << _EXACT
-        sums = np.empty((len(x), sum(len(block.outputs) for block in blocks)), np.int64)
-        reals = x.astype(np.float64) if exact else None
-        for block in blocks:
-            if not len(block.inputs):
-                sums[:, block.outputs] = 0
-            elif reals is not None:
-                products = reals[:, block.inputs] @ block.weights.astype(np.float64)
-                sums[:, block.outputs] = products.astype(np.int64)
-            else:
-                rows = np.ascontiguousarray(x[:, block.inputs])
-                sums[:, block.outputs] = _rounded_products(rows, block.weights, max(shift, 0), _MODES[form.rounding])
+        form, shift = node.accumulator, node.shift(tensor.form)
+        sums = np.empty((len(x), self.spec.tensors[name].size), np.int64)
+        for block in self._blocks[name]:
+            rows = np.ascontiguousarray(x[:, block.inputs])
+            sums[:, block.outputs] = _rounded_products(rows, block.weights, max(shift, 0), _MODES[form.rounding])
         if shift < 0:
             sums <<= -shift
-        biases = self.weights.biases[name] << (form.fraction - node.bias.fraction)
-        sums += biases[[node.bias_of(output) for output in range(sums.shape[1])]]
+        sums += self._biases[name]
         # only WRAP acts here: a spec with another overflow is one in which no sum leaves the range
         return node.result.requantise(_fit(sums, form), form.fraction)
+
+
+def _integers(values: Codes) -> IntArray:
+    return values.astype(np.int64, copy=False)
+
+
+def _wired(node: Wire, inputs: list[Codes]) -> Codes:
+    if len({values.dtype for values in inputs}) > 1:
+        inputs = [_integers(values) for values in inputs]
+    rows = np.concatenate([*inputs, np.zeros((len(inputs[0]), 1), inputs[0].dtype)], axis=1)
+    return rows[:, list(node.sources)]
 
 
 def _fit(sums: IntArray, form: FixedPoint) -> IntArray:

@@ -3,37 +3,33 @@
 C++ is compiled once for the same sources: the library is kept in the content cache.
 """
 
-import copy
-import ctypes
 import importlib
 import json
-import shutil
+import re
 import tomllib
-from hashlib import sha256
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from flows.common.content_cache import cache_directory
+from benchmarks.baselines.vitis import compile_once, config_by_name, convert, hls4ml_with_backend
 from flows.hls4ml.plugin import NAME, register
-from flows.learning.legacy_keras import import_hls4ml, import_qkeras, import_tensorflow, legacy_keras
+from flows.learning.legacy_keras import import_qkeras, import_tensorflow, legacy_keras
+from sim.fixed_point import FixedPoint
+from sim.network.model import Network
 from sim.network.weights import NetworkWeights
 from tests.conftest import REPOSITORY, need, need_module
+from tests.sim.test_fixed_point import exact_store
 
 
 @pytest.fixture(scope="module")
 def hls4ml() -> Any:
     for name in ("tensorflow", "qkeras", "hls4ml"):
         need_module(name, "train")
-    found = import_hls4ml()
-    if NAME.lower() not in found.backends.get_available_backends():  # an installation older than the entry point
-        from hls4ml.backends import register_backend
-        from hls4ml.writer.writers import register_writer
-
-        register(register_backend, register_writer)
-    return found
+    return hls4ml_with_backend()
 
 
 def quantised(name: str) -> Any:
@@ -57,50 +53,11 @@ def quantised(name: str) -> Any:
     return model
 
 
-def configured(hls4ml: Any, model: Any, precision: str, *, auto: bool = False) -> dict[str, Any]:
-    """A configuration by name; without `auto` every format that hls4ml would infer is the default one."""
-    with legacy_keras():
-        config: dict[str, Any] = hls4ml.utils.config_from_keras_model(
-            model, granularity="name", default_precision=precision, backend="Vitis"
-        )
-    config["Model"]["Strategy"] = "Latency"
-    for layer in config["LayerName"].values():
-        layer.pop("Strategy", None)
-        if "Implementation" in layer:
-            layer["Skip"] = True
-        for role, found in layer["Precision"].items() if isinstance(layer.get("Precision"), dict) else ():
-            if found == "auto" and not auto:
-                layer["Precision"][role] = precision
-    return config
-
-
-def converted(hls4ml: Any, model: Any, config: dict[str, Any], backend: str, folder: Path) -> Any:
-    more = {"io_type": "io_parallel", "write_weights_txt": False} if backend == "Vitis" else {}
-    return hls4ml.converters.convert_from_keras_model(
-        model, hls_config=copy.deepcopy(config), backend=backend, output_dir=str(folder), project_name="net", **more
-    )
-
-
-def compile_once(graph: Any) -> None:
-    """Compile the C++ of a graph, or open the library that the same sources gave before."""
-    graph.write()
-    folder = Path(graph.config.get_output_dir())
-    stamp = graph.config.get_config_value("Stamp")
-    sources = [path for path in sorted((folder / "firmware").rglob("*")) if path.suffix in (".cpp", ".h")]
-    text = b"".join(path.read_bytes() for path in [*sources, folder / "net_bridge.cpp"] if "nnet" not in path.name)
-    kept = cache_directory() / "hls4ml" / f"{sha256(text.replace(stamp.encode(), b'')).hexdigest()}.so"
-    if not kept.is_file():
-        library = graph.config.backend.compile(graph)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(library, kept)
-    graph._top_function_lib = ctypes.cdll.LoadLibrary(str(kept))
-
-
 def differing(hls4ml: Any, model: Any, config: dict[str, Any], folder: Path, samples: np.ndarray) -> tuple[int, Any]:
     """Codes on which Vitis' C++ and our golden model differ, and our graph."""
     with legacy_keras():
-        vitis = converted(hls4ml, model, config, "Vitis", folder / "vitis")
-        ours = converted(hls4ml, model, config, NAME, folder / "ours")
+        vitis = convert(model, config, "Vitis", folder / "vitis")
+        ours = convert(model, config, NAME, folder / "ours")
     compile_once(vitis)
     expected = vitis.predict(samples)
     found = ours.predict(samples)
@@ -124,12 +81,12 @@ def test_codes_of_qkeras_with_every_quantiser_kept(hls4ml: Any, tmp_path: Path) 
     from flows.hls4ml.backend import network_of, trace
 
     model = quantised("kept")
-    config = configured(hls4ml, model, "fixed<24,12>", auto=True)
+    config = config_by_name(model, "fixed<24,12>", auto=True)
     config["LayerName"]["image"]["Precision"]["result"] = "fixed<8,4>"
     codes = np.random.default_rng(2).integers(-128, 128, (400, 6, 6, 2))
     samples = (codes / 16).astype(np.float32)
     with legacy_keras():
-        graph = converted(hls4ml, model, config, NAME, tmp_path)
+        graph = convert(model, config, NAME, tmp_path)
     assert np.array_equal(graph.predict(samples), model.predict(samples, verbose=0))
     values = trace(graph, samples)
     keras = import_tensorflow().keras
@@ -137,7 +94,7 @@ def test_codes_of_qkeras_with_every_quantiser_kept(hls4ml: Any, tmp_path: Path) 
     assert np.array_equal(values["signed"].reshape(inner.shape), inner)
     assert isinstance(network_of(graph), NetworkWeights)
     with pytest.raises(ValueError, match="converted with backend='Liquidcal', got one of Vitis"), legacy_keras():
-        network_of(converted(hls4ml, model, config, "Vitis", tmp_path / "vitis"))
+        network_of(convert(model, config, "Vitis", tmp_path / "vitis"))
 
 
 @pytest.mark.parametrize("name", ["qkeras_3layer", "KERAS_3layer_batch_norm"])
@@ -148,7 +105,7 @@ def test_public_models(hls4ml: Any, tmp_path: Path, shared_data: Path, name: str
     model = import_qkeras().utils.quantized_model_from_json((folder / f"{name}.json").read_text())
     model.load_weights(str(folder / f"{name}_weights.h5"))
     samples = np.random.default_rng(3).normal(0, 1.5, (1000, 16)).astype(np.float32)
-    wrong, _ = differing(hls4ml, model, configured(hls4ml, model, "fixed<16,6>"), tmp_path, samples)
+    wrong, _ = differing(hls4ml, model, config_by_name(model, "fixed<16,6>"), tmp_path, samples)
     assert wrong == 0
 
 
@@ -158,12 +115,12 @@ def test_layers_that_are_not_exact_are_refused_by_name(hls4ml: Any, tmp_path: Pa
 
     def refusal(*stack: Any, edit: Any = None) -> str:
         model = keras.Sequential([layers.Input((6,), name="x"), *stack])
-        config = configured(hls4ml, model, "fixed<16,6>")
+        config = config_by_name(model, "fixed<16,6>")
         if edit is not None:
             edit(config)
         try:
             with legacy_keras():
-                converted(hls4ml, model, config, NAME, tmp_path)
+                convert(model, config, NAME, tmp_path)
         except ValueError as error:
             return str(error)
         return "no refusal"
@@ -191,22 +148,19 @@ def test_layers_that_are_not_exact_are_refused_by_name(hls4ml: Any, tmp_path: Pa
     assert "layer fc: expected reuse factor 1, got 2" in refusal(layers.Dense(4, name="fc"), edit=reused)
 
 
-def test_a_graph_is_written_and_built(hls4ml: Any, tmp_path: Path) -> None:
-    q, keras = import_qkeras(), import_tensorflow().keras
-    bits = q.quantized_bits(4, 0, alpha=1)
-    model = keras.Sequential([
-        keras.layers.Input((3,), name="x"),
-        q.QDense(3, kernel_quantizer=bits, bias_quantizer=bits, name="fc"),
-        q.QActivation(q.quantized_relu(4, 1), name="act"),
-        q.QDense(2, kernel_quantizer=bits, bias_quantizer=bits, name="out"),
-    ])  # fmt: skip
-    config = configured(hls4ml, model, "fixed<12,6>", auto=True)
-    config["LayerName"]["x"]["Precision"]["result"] = "fixed<5,2>"
-    with legacy_keras():
-        graph = converted(hls4ml, model, config, NAME, tmp_path)
-    graph.compile()
-    assert {"net.v", "writes.csv", "vectors.csv", "test_net.py"} <= {path.name for path in (tmp_path / "rtl").iterdir()}
-    report = graph.build(library="nangate45", samples=400)
+def test_the_session_of_the_guide(hls4ml: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guide's own lines, with fewer units and samples: written, built, reported."""
+    (session,) = re.findall(r"^```py\n(.*?)^```", (REPOSITORY / "docs/guide/hls4ml.md").read_text(), re.M | re.S)
+    for full, small in (("(16,)", "(3,)"), ("(64, 32, 32)", "(3,)"), ("QDense(5,", "QDense(2,"), ("=1000", "=400")):
+        assert full in session
+        session = session.replace(full, small)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "session"}
+    exec(compile(session, "docs/guide/hls4ml.md", "exec"), names)
+    graph, report, folder = names["graph"], names["report"], tmp_path / "jet_tagger"
+    assert {"myproject.v", "writes.csv", "vectors.csv", "test_myproject.py"} <= {
+        path.name for path in (folder / "rtl").iterdir()
+    }
     schedule, asic = report["CSynthesisReport"], report["AsicReport"]
     assert set(schedule) == {
         "TargetClockPeriod", "EstimatedClockPeriod", "BestLatency", "WorstLatency", "IntervalMin", "IntervalMax", "FF",
@@ -214,15 +168,117 @@ def test_a_graph_is_written_and_built(hls4ml: Any, tmp_path: Path) -> None:
     assert schedule["TargetClockPeriod"] == "25.00"
     assert schedule["BestLatency"] == "3"  # inputs, two layers
     # weights and biases, inputs, activations; of the results, whose inferred type is wide, equal sign bits become one
-    kept = 4 * (9 + 3 + 6 + 2) + 3 * 5 + 3 * 4
+    kept = 6 * (9 + 3 + 6 + 2) + 3 * 8 + 3 * 6
     assert kept < int(schedule["FF"]) <= kept + 2 * network_width(graph)
     assert asic["passed"]
     assert asic["samples_compared"] == 400
     assert asic["codes_compared"] == 64 * (24 - 3) * 2
     assert asic["area_um2"] == pytest.approx(asic["kge"] * 798, rel=1e-6)  # NAND2_X1 has 0.798 um2
     assert asic["energy_per_sample_pj"] == pytest.approx(asic["power_mw"] * 25, rel=1e-6)
-    written = json.loads((tmp_path / "asic" / "net" / "report.json").read_text())
-    assert written == report
+    assert json.loads((folder / "asic" / "myproject" / "report.json").read_text()) == report
+
+
+def test_formats_of_single_elements(hls4ml: Any) -> None:
+    """A quantiser of HGQ2 in a graph that only answers, against `ap_fixed` in rationals; one element has no bit."""
+    from flows.hls4ml.lower import lower
+
+    def precision(width: int, integer: int) -> Any:
+        return hls4ml.model.types.FixedPrecisionType(width, integer, True)
+
+    def layer(kind: str, inputs: list[str], form: Any, **more: Any) -> Any:
+        variable = SimpleNamespace(type=SimpleNamespace(precision=form), shape=[4])
+        name = kind.lower()
+        return SimpleNamespace(
+            class_name=kind,
+            name=name,
+            inputs=inputs,
+            outputs=[f"{name}_out"],
+            get_output_variable=lambda: variable,
+            **more,
+        )
+
+    masks = np.array([[1, 0, 1, 1]]), np.array([[4, 3, 0, 4]]), np.array([[2, 1, 0, 2]])
+    quantiser = layer("FixedPointQuantizer", ["input_out"], precision(9, 4), mask_kbi=masks, RND="RND_CONV", SAT="SAT")
+    config = SimpleNamespace(get_project_name=lambda: "net", get_config_value=lambda _, default: default)
+    graph = SimpleNamespace(
+        get_layers=lambda: [layer("Input", [], precision(8, 4)), quantiser], outputs=["fixedpointquantizer_out"],
+        config=config,
+    )  # fmt: skip
+    network = Network(lower(graph))
+    codes = np.random.default_rng(1).integers(-128, 128, (300, 4))
+    found = network.predict(codes / 16)
+    for place, (signed, width, integer) in enumerate(zip(*(mask[0] for mask in masks), strict=True)):
+        if not width:
+            assert not found[:, place].any()
+            continue
+        form = FixedPoint(
+            width=int(width), fraction=int(width - integer), signed=bool(signed), rounding="RND_CONV", overflow="SAT"
+        )
+        expected = [exact_store(Fraction(int(code), 16), form) * form.lsb for code in codes[:, place]]
+        assert found[:, place].tolist() == expected
+        assert len(set(expected)) > 5
+
+
+@pytest.mark.parametrize("name", ["hgq", "qonnx"])
+def test_front_ends_of_environments_of_their_own(hls4ml: Any, tmp_path: Path, shared_data: Path, name: str) -> None:
+    """HGQ2's codes are the trained model's; of ONNX those of Vitis' C++. Neither is part of an extra."""
+    need_module(name, optional=True)
+    if name == "hgq":
+        network, samples, expected = hgq_model()
+        graph = hls4ml.converters.convert_from_keras_model(
+            network, backend=NAME, output_dir=str(tmp_path), project_name="net",
+            hls_config={"Model": {"Precision": "fixed<1,0>", "ReuseFactor": 1}},
+        )  # fmt: skip
+    else:
+        graph, samples, expected = onnx_model(hls4ml, shared_data / "models" / "three_layer_keras.onnx", tmp_path)
+    found = graph.predict(samples)
+    assert len(np.unique(expected)) > 50
+    assert np.array_equal(found, expected.reshape(found.shape))
+
+
+def hgq_model() -> tuple[Any, np.ndarray, np.ndarray]:
+    """Two layers of Keras 3 with a format for each activation and weight."""
+    import keras
+    from hgq.config import LayerConfigScope, QuantizerConfigScope
+    from hgq.layers import QDense
+    from hgq.utils import trace_minmax
+
+    with (
+        QuantizerConfigScope(place="all", default_q_type="kbi", overflow_mode="SAT_SYM"),
+        QuantizerConfigScope(place="datalane", default_q_type="kif", overflow_mode="WRAP", heterogeneous_axis=(1,)),
+        LayerConfigScope(enable_ebops=True, beta0=1e-5),
+    ):
+        model = keras.Sequential([keras.layers.Input((6,)), QDense(8, activation="relu"), QDense(3)])
+    samples = np.random.default_rng(1).normal(0, 1, (500, 6)).astype(np.float32)
+    model(samples[:10])
+    trace_minmax(model, samples)
+    return model, samples, np.asarray(model(samples))
+
+
+def onnx_model(hls4ml: Any, file: Path, folder: Path) -> tuple[Any, np.ndarray, np.ndarray]:
+    """hls4ml's example, cleaned as its documentation says, every type given; results of Vitis' C++."""
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.transformation.gemm_to_matmul import GemmToMatMul
+    from qonnx.util.cleanup import cleanup_model
+
+    need(file.is_file(), f"public model {file.name} below LIQUIDCAL_DATA/models")
+    model = cleanup_model(cleanup_model(ModelWrapper(str(file))).transform(GemmToMatMul()))
+    config = hls4ml.utils.config_from_onnx_model(
+        model, granularity="name", default_precision="fixed<16,6>", backend="Vitis"
+    )
+    for name, layer in config["LayerName"].items():
+        layer |= {"Skip": True} if "Softmax" in name else {}
+        for role, found in layer["Precision"].items():
+            layer["Precision"][role] = "fixed<16,6>" if found == "auto" else found
+    ours, vitis = (
+        hls4ml.converters.convert_from_onnx_model(
+            model, hls_config=config, backend=backend, output_dir=str(folder / backend), project_name="net", **more
+        )
+        for backend, more in ((NAME, {}), ("Vitis", {"io_type": "io_parallel"}))
+    )
+    compile_once(vitis)
+    samples = np.random.default_rng(3).normal(0, 1.5, (1000, 16)).astype(np.float32)
+    return ours, samples, vitis.predict(samples)
 
 
 def network_width(graph: Any) -> int:

@@ -13,11 +13,19 @@ import pytest
 from flows.designs.catalogue import design, load_design
 from flows.designs.generated import FileOptions
 from flows.designs.network import NetworkDesign
+from flows.formal.protection import prove_single_flips
+from flows.formal.solver import Status
+from flows.formal.state import cut_state
 from flows.simulation.network import NetworkBench, packed, unpacked
+from flows.steps.synthesis import SYNTHESIS
 from flows.tools.verilator import verilator_environment
 from flows.verification.network import check_mutants, check_volume
+from hw.common.scheme import Scheme
+from hw.network.network import PROTECTION, Network
 from sim.fixed_point import FixedPoint
 from sim.network.example_specs import campaign_spec, every_kind
+from sim.network.nodes import Dense
+from sim.network.spec import NetworkSpec
 from sim.network.weights import NetworkWeights
 from tests.flows.conftest import quiet
 
@@ -94,3 +102,30 @@ def test_frozen_designs_know_their_weights(tmp_path: Path) -> None:
     os.remove(file)
     with pytest.raises(FileNotFoundError, match="frozen: expected a file of weights"):
         NetworkDesign(spec=spec, frozen=str(file))
+
+
+def test_no_single_flip_of_a_protected_network_is_seen(tmp_path: Path) -> None:
+    """Proved over any state and inputs, refuted without protection; every copy is a flip-flop of the netlist."""
+    form = FixedPoint(width=2, fraction=0, signed=True)
+    result = FixedPoint(width=3, fraction=0, signed=True)
+    node = Dense(inputs=("input",), units=1, weight=form, bias=form, accumulator=result, result=result)
+    spec = NetworkSpec(name="TINY", input_shape=(2,), input=form, nodes={"fc": node}, outputs=("fc",))
+    bits = 3 * 2 + 2 * 2 + 3  # two weights and a bias, two inputs, one result, by hand
+    for scheme, copies, status in ((Scheme.NONE, 1, Status.REFUTED), (Scheme.TMR_REGISTERS, 3, Status.PROVED)):
+        part = Network(spec=spec, **PROTECTION[scheme])
+        assert part.state_bits == bits
+        assert len(cut_state(part, "tiny").bits) == copies * bits
+        assert prove_single_flips(Network(spec=spec, **PROTECTION[scheme]), "tiny").status is status
+    protected = design(spec, scheme="tmr_registers", library="nangate45")
+    assert protected.name == "TINY_tmr_registers"
+    journal = quiet()
+    SYNTHESIS(protected, tmp_path, journal)
+    assert journal.passed
+    (check,) = [check for check in journal.checks if check.unit == "flip-flops"]
+    assert check.compared == 3 * bits
+    assert load_design(tmp_path) == protected
+    weights = NetworkWeights.random(spec, np.random.default_rng(1))
+    check = check_volume(NetworkBench(spec, scheme=Scheme.TMR_REGISTERS), weights, 400, seed=1)
+    assert check.passed, check.detail
+    with pytest.raises(ValueError, match="scheme: expected none or tmr_registers for a network, got secded"):
+        design(spec, scheme="secded")

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from sim.fixed_point import FixedPoint, Rounding
+from sim.fixed_point import FixedPoint, Overflow, Rounding
 from sim.hgcal_encoder.convolution import convolve
 from sim.hgcal_encoder.dense import dense
 from sim.hgcal_encoder.grid import to_grid
@@ -164,3 +164,43 @@ def test_values_enter_and_leave_as_reals() -> None:
         network.codes(np.zeros(6, int))
     with pytest.raises(ValueError, match=r"input: expected -16 to 15, got 16 at index \(0, 0\)"):
         network.codes([[16, 0, 0, 0, 0, 0]])
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+def test_stores_in_floating_point_are_those_of_rationals(rounding: Rounding) -> None:
+    """Every code in formats with fewer and more bits at either end, by every overflow."""
+    form = FixedPoint(width=7, fraction=3, signed=True)
+    results = [
+        FixedPoint(width=width, fraction=fraction, signed=signed, rounding=rounding, overflow=overflow)
+        for width, fraction, signed in ((4, 1, True), (3, 1, False), (10, 5, True), (2, -4, True), (9, 3, False))
+        for overflow in Overflow
+    ]
+    codes = np.arange(-64, 64)
+    for result in results:
+        for relu, most in ((False, None), (True, None), (True, 3)):
+            store = Store(inputs=("input",), result=result, relu=relu, most=most)
+            spec = NetworkSpec(name="ONE", input_shape=(128,), input=form, nodes={"s": store}, outputs=("s",))
+            found = Network(NetworkWeights(spec=spec, weights={}, biases={})).codes(codes[None])[0]
+            values = [Fraction(int(code), 8) for code in codes]
+            values = [max(value, Fraction(0)) for value in values] if relu else values
+            values = [min(value, Fraction(most)) for value in values] if most else values
+            assert found.tolist() == [exact_store(value, result) for value in values], str(store)
+
+
+@pytest.mark.parametrize("width", [10, 11, 12, 13, 24, 25, 26, 27, 30])
+def test_sums_at_the_ends_of_floating_point(width: int) -> None:
+    """Odd sums beside 2**24, 2**53 and beyond: Python's integers say what they are."""
+    form = FixedPoint(width=width, fraction=0, signed=True)
+    accumulator = FixedPoint(width=62, fraction=0, signed=True)
+    node = Dense(inputs=("input",), units=2, weight=form, bias=form, accumulator=accumulator, result=accumulator)
+    spec = NetworkSpec(name="ONE", input_shape=(5,), input=form, nodes={"fc": node}, outputs=("fc",))
+    low, high = form.min_code, form.max_code
+    weights = np.array([[low, high], [low, high], [low, high], [low, high], [1, -1]])
+    biases = np.array([0, 1])
+    network = Network(NetworkWeights(spec=spec, weights={"fc": weights.ravel()}, biases={"fc": biases}))
+    for codes in ([low] * 4 + [1], [high] * 4 + [-1], [low, high, low, high, 3]):
+        expected = [
+            sum(int(x) * int(w) for x, w in zip(codes, weights[:, unit], strict=True)) + int(biases[unit])
+            for unit in range(2)
+        ]
+        assert network.codes([codes])[0].tolist() == expected
