@@ -35,13 +35,15 @@ class Macro:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A routing layer; capacitance per micrometre of a wire of its width, to ground: area and both edges."""
+    """A routing layer, with what a micrometre of a wire of its width has: capacitance to ground (area and both edges),
+    resistance; None where the file states none."""
 
     name: str
     horizontal: bool
     pitch_um: float
     width_um: float
     ff_per_um: float | None
+    ohm_per_um: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +132,7 @@ def _layer(name: str, body: str) -> Layer:
     width = re.search(r"^\s*WIDTH\s+([\d.]+)\s*;", body, re.MULTILINE)
     area = re.search(r"(?<!\S)CAPACITANCE\s+CPERSQDIST\s+([-\d.eE+]+)", body)
     edge = re.search(r"(?<!\S)EDGECAPACITANCE\s+([-\d.eE+]+)", body)
+    square = re.search(r"(?<!\S)RESISTANCE\s+RPERSQ\s+([-\d.eE+]+)", body)
     where = f"layer {shown(name, quoted=False)}"
     width_um = _length(width[1], where) if width else 0.0
     # LEF counts in pF per square micrometre and per micrometre of edge
@@ -140,9 +143,15 @@ def _layer(name: str, body: str) -> Layer:
         )
         if not 0 <= capacitance < math.inf:
             raise ValueError(f"{where}: expected a capacitance of at least 0, got {capacitance:g} fF")
+    resistance = None
+    if square and width_um:
+        resistance = _number(square[1], where) / width_um
+        if not 0 <= resistance < math.inf:
+            raise ValueError(f"{where}: expected a resistance of at least 0, got {resistance:g} ohm")
     return Layer(
         name=name, horizontal=bool(re.search(r"(?<!\S)DIRECTION\s+HORIZONTAL\b", body)),
         pitch_um=_length(pitch[1], where) if pitch else 2 * width_um, width_um=width_um, ff_per_um=capacitance or None,
+        ohm_per_um=resistance or None,
     )  # fmt: skip
 
 

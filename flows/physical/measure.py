@@ -19,7 +19,6 @@ from flows.physical.mapped import (
     cell_area_um2,
     clocks_of,
     mapped_metric,
-    wire_ff_per_um,
 )
 from flows.physical.place import Congestion, Placement, congestion, draw, legalise, place
 from flows.physical.repair import Repair, overloaded, plan, save_repairs
@@ -61,7 +60,7 @@ def measure_placement(
         netlist, mapped.lef, utilisation=utilisation, aspect=aspect, effort=effort, spread=spread, timeout_s=timeout_s
     )
     rounds: list[Repair] = []
-    load = {"ff_per_um": wire_ff_per_um(mapped.cells, mapped.lef)[0], "port_load_ff": mapped.cells.load_ff}
+    load = {"ff_per_um": mapped.wire_unit.ff_per_um, "port_load_ff": mapped.cells.load_ff}
     slow = [overloaded(netlist, mapped.library, placed, **load)]
     # wires move when cells make room: later rounds mend what came of the first
     while repair and slow[-1] and len(rounds) < REPAIR_ROUNDS:
@@ -150,9 +149,9 @@ def measure_timing(
     plan = clock_plan(mapped, period_ns=period_ns, reuse=reuse)
     wires = mapped.wires()
     report = analyse(
-        mapped.netlist, mapped.library, plan, wire_ff=wires.ff, driving_cell=mapped.cells.driving_cell,
-        port_load_ff=mapped.cells.load_ff, paths=paths, timeout_s=timeout_s, setup_liberty=mapped.corner("slow"),
-        hold_liberty=mapped.corner("fast"),
+        mapped.netlist, mapped.library, plan, wire_ff=wires.ff, wire_ohm=wires.ohm,
+        driving_cell=mapped.cells.driving_cell, port_load_ff=mapped.cells.load_ff, paths=paths, timeout_s=timeout_s,
+        setup_liberty=mapped.corner("slow"), hold_liberty=mapped.corner("fast"),
     )  # fmt: skip
     metric = mapped_metric(mapped, "OpenSTA", sta_version(), command or "flows.physical.measure.measure_timing")
     corner = f"{report.setup_library}, wires: {wires.source}"

@@ -114,6 +114,11 @@ class Placement:
         """Capacitance of each net's wire."""
         return self.wire_um * ff_per_um
 
+    def wire_ohm(self, ohm_per_um: float) -> Floats:
+        """Resistance from each net's driver to its farthest pin: no way that makes no detour is longer than the
+        half-perimeter."""
+        return self.hpwl_um * ohm_per_um
+
     def save(self, path: Path) -> None:
         """Write everything as ``.npz``."""
         from sim.files import replacing

@@ -111,6 +111,9 @@ def test_files_joined_by_commas(tmp_path: Path) -> None:
     library = cell_library(text)
     assert [len(lot) for lot in (library.liberty, library.lef, library.verilog)] == [1, 2, 1]
     assert cell_library(library.name).sha256 == library.sha256
+    assert cell_library(f"{text},dont_use=LATC?").dont_use == (*library.dont_use, "LATCH")
+    with pytest.raises(LibraryError, match="dont_use=NOTHING.: none of 7 cells"):
+        cell_library(f"{text},dont_use=NOTHING*")
     with pytest.raises(ValueError, match="expected .lib"):
         cell_library(f"{tmp_path / 'a.lib.gz'},{tmp_path / 'c.gds'}")
     with pytest.raises(FileNotFoundError, match="no file"):
