@@ -53,6 +53,7 @@ class Lef:
     macros: Mapping[str, Macro]
     layers: tuple[Layer, ...]
     site_um: tuple[float, float]
+    site_name: str
     units_per_um: int
 
 
@@ -60,7 +61,7 @@ class Lef:
 class _State:
     macros: dict[str, Macro] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
-    sites: list[tuple[float, float]] = field(default_factory=list)
+    sites: dict[str, tuple[float, float]] = field(default_factory=dict)
     units: int = 1000
 
 
@@ -88,10 +89,13 @@ def read_lef(files: Sequence[Path]) -> Lef:
     if state.sites:
         # the core site is the one that most cells are as high as
         heights = [macro.height_um for macro in state.macros.values()]
-        site = max(state.sites, key=lambda s: sum(abs(height - s[1]) < 1e-6 for height in heights))
+        name = max(state.sites, key=lambda s: sum(abs(height - state.sites[s][1]) < 1e-6 for height in heights))
     else:
         raise LefError(f"no SITE of class core in {', '.join(str(path) for path in files)}")
-    return Lef(macros=state.macros, layers=tuple(state.layers), site_um=site, units_per_um=state.units)
+    return Lef(
+        macros=state.macros, layers=tuple(state.layers), site_um=state.sites[name], site_name=name,
+        units_per_um=state.units,
+    )  # fmt: skip
 
 
 def _read(text: str, state: _State, path: Path) -> None:
@@ -105,7 +109,7 @@ def _read(text: str, state: _State, path: Path) -> None:
         elif kind == "SITE":
             size = re.search(r"(?<!\S)SIZE\s+([\d.]+)\s+BY\s+([\d.]+)\s*;", body)
             if size and not re.search(r"(?<!\S)CLASS\s+PAD\b", body, re.IGNORECASE):
-                state.sites.append((_length(size[1], f"site {name}"), _length(size[2], f"site {name}")))
+                state.sites[name] = (_length(size[1], f"site {name}"), _length(size[2], f"site {name}"))
         elif re.search(r"(?<!\S)TYPE\s+ROUTING\s*;", body):
             state.layers.append(_layer(name, body))
 

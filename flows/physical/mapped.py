@@ -141,13 +141,13 @@ class Mapped:
         except LibraryError:
             return None
 
-    def wires(self) -> Wires:
-        """Wires as they are placed, else by the library's wire load, else none."""
-        unit = self.wire_unit
-        if self.placement is not None:
+    def wires(self, placement: Placement | None = None) -> Wires:
+        """Wires as they are placed, or as another placement has them; else by the library's wire load, else none."""
+        unit, placed = self.wire_unit, placement or self.placement
+        if placed is not None:
             return Wires(
-                ff=self.placement.wire_ff(unit.ff_per_um), ohm=self.placement.wire_ohm(unit.ohm_per_um),
-                ff_per_um=unit.ff_per_um, core_um2=self.placement.area_um2, source=f"placement, {unit.text}",
+                ff=placed.wire_ff(unit.ff_per_um), ohm=placed.wire_ohm(unit.ohm_per_um), ff_per_um=unit.ff_per_um,
+                core_um2=placed.area_um2, source=f"placement, {unit.text}",
             )  # fmt: skip
         estimate = wire_load(self.cells.liberty[0])
         if estimate is None:

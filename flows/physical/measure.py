@@ -12,6 +12,7 @@ from flows.common.folder import fresh_folder
 from flows.common.metrics import Metric, package_version, write_metrics
 from flows.designs.design import INTERNAL_CLOCK
 from flows.netlist.delays import MAX_PINS
+from flows.physical.def_file import write_exchange
 from flows.physical.mapped import (
     PERIOD_NS,
     STATIC_STAGES,
@@ -40,13 +41,15 @@ def measure_placement(
     effort: int = 1,
     spread: bool = False,
     repair: bool = False,
+    exchange: bool = False,
     timeout_s: float = 3600.0,
     command: str = "",
 ) -> tuple[Placement, Congestion, tuple[Metric, ...]]:
     """Place the netlist of synthesis and leave ``placement/``: positions, picture, metrics.
 
     With `repair` cells get the size that their loads ask for, or buffers, in the same core (`flows.physical.repair`);
-    the changes are ``repair.json`` there, and in the netlist of `Mapped.with_placement`.
+    the changes are ``repair.json`` there, and in the netlist of `Mapped.with_placement`. With `exchange` netlist,
+    placement and wires are there for other tools, too (`flows.physical.def_file`).
 
     Raises
     ------
@@ -106,6 +109,8 @@ def measure_placement(
         draw(placed, netlist, work / "placement.png")
         if rounds:
             save_repairs(work / "repair.json", rounds)
+        if exchange:
+            write_exchange(work, netlist, mapped.library, placed, mapped.lef, mapped.wires(placed))
         about = {"netlist_sha256": mapped.netlist_sha256, "core_um": placed.core_um, "effort": effort}
         (work / "placement.json").write_text(json.dumps(about, indent=1) + "\n")
         write_metrics(work / "metrics.json", metrics)

@@ -13,7 +13,7 @@ import math
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from flows.library.power_library import PowerLibrary
 from flows.netlist.netlist import Netlist
 from flows.tools.opensta import OpenStaError, run_sta
 
-__all__ = ["ClockPlan", "PathStep", "TimingPath", "TimingReport", "analyse", "flat_verilog", "write_spef"]
+__all__ = ["ClockPlan", "PathStep", "TimingPath", "TimingReport", "analyse", "flat_verilog", "net_spelling",
+           "port_bits", "write_spef"]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
 
@@ -171,18 +172,14 @@ class TimingReport:
 
 def flat_verilog(netlist: Netlist) -> str:
     """The netlist as flat Verilog with cells ``c<number>``, nets ``n<number>``, one port per bit ``p_<name>_<bit>``."""
-    wires = [f"n{net}" for net in range(netlist.nets)]
+    wires = net_spelling(netlist)
     wires[0], wires[1] = "1'b0", "1'b1"
     ports, declarations, assigns = [], [], []
-    for port in netlist.ports.values():
-        for bit, net in enumerate(port.nets):
-            name = f"p_{_plain(port.name)}_{bit}"
-            ports.append(name)
-            declarations.append(f"  {port.direction} {name};")
-            if port.direction == "input":
-                wires[net] = name
-            else:
-                assigns.append((name, int(net)))
+    for name, direction, net in port_bits(netlist):
+        ports.append(name)
+        declarations.append(f"  {direction} {name};")
+        if direction != "input":
+            assigns.append((name, net))
     lines = [f"module flat ({', '.join(ports)});", *declarations]
     lines += [f"  wire {wires[net]};" for net in np.flatnonzero(netlist.used_nets) if wires[net].startswith("n")]
     lines += [f"  assign {name} = {wires[net]};" for name, net in assigns]
@@ -191,6 +188,22 @@ def flat_verilog(netlist: Netlist) -> str:
             pins = ", ".join(f".{pin}({wires[net]})" for pin, net in zip(group.pins, row, strict=True) if net >= 0)
             lines.append(f"  {group.type} c{cell} ({pins});")
     return "\n".join([*lines, "endmodule", ""])
+
+
+def port_bits(netlist: Netlist) -> Iterator[tuple[str, str, int]]:
+    """Name in the flat netlist, direction and net of every bit of every port, in the order of `port_places`."""
+    for _, port in sorted(netlist.ports.items()):
+        for bit, net in enumerate(port.nets.tolist()):
+            yield f"p_{_plain(port.name)}_{bit}", port.direction, net
+
+
+def net_spelling(netlist: Netlist) -> list[str]:
+    """Name of each net in the flat netlist: that of the input port that drives it, else by its number."""
+    names = ["zero", "one", *(f"n{net}" for net in range(2, netlist.nets))]
+    for name, direction, net in port_bits(netlist):
+        if direction == "input":
+            names[net] = name
+    return names
 
 
 def _plain(name: str) -> str:
@@ -402,12 +415,8 @@ def write_spef(
     Half of a net's capacitance stands at its driver, half behind its whole resistance, where all pins hang.
     """
     ff, ohm = (np.broadcast_to(np.asarray(value, float), (netlist.nets,)) for value in (wire_ff, wire_ohm))
-    driver: dict[int, str] = {}
-    name: dict[int, str] = {}
-    for port in netlist.ports.values():
-        for bit, net in enumerate(port.nets.tolist()):
-            if port.direction == "input":
-                driver[net] = name[net] = f"p_{_plain(port.name)}_{bit}"
+    names = net_spelling(netlist)
+    driver = {net: name for name, direction, net in port_bits(netlist) if direction == "input"}
     readers: dict[int, list[str]] = {}
     for group in netlist.groups.values():
         cell = library[group.type]
@@ -430,11 +439,11 @@ def write_spef(
         for net in np.flatnonzero(netlist.used_nets & (ff > 0)).tolist():
             if net not in driver:
                 continue
-            spelled, start = name.get(net, f"n{net}"), driver[net]
-            pins = readers.get(net, [])
-            kind = "*P" if net in name else "*I"
+            spelled, start, pins = names[net], driver[net], readers.get(net, [])
+            outside = start == spelled  # a port drives it
+            kind = "*P" if outside else "*I"
             half, far = f"{ff[net] / 2:.6g}", f"{spelled}:1"
-            file.write(f"*D_NET {spelled} {ff[net]:.6g}\n*CONN\n{kind} {start} {'I' if net in name else 'O'}\n")
+            file.write(f"*D_NET {spelled} {ff[net]:.6g}\n*CONN\n{kind} {start} {'I' if outside else 'O'}\n")
             file.write("".join(f"*I {pin} I\n" for pin in pins))
             file.write(f"*CAP\n1 {start} {half}\n2 {far} {half}\n*RES\n1 {start} {far} {max(ohm[net], 1e-3):.6g}\n")
             file.write("".join(f"{k} {far} {pin} 0.001\n" for k, pin in enumerate(pins, 2)))

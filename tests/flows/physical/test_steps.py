@@ -186,9 +186,10 @@ def test_energy_of_5000_cells_summed_by_hand(report: Path) -> None:
     netlist, library = mapped.netlist, mapped.library
     simulator = GateSimulator(netlist, library, words=1)
     stimulus = shower_stimulus(SMALL, streams=64, crossings=12, seed=3)
-    load_registers(simulator, SMALL, stimulus, Weights.random(SMALL, np.random.default_rng(1)))
-    activity, *_ = encoder_activity(simulator, SMALL, stimulus, Weights.random(SMALL, np.random.default_rng(1)),
-                                    latency=Encoder(spec=SMALL).latency, period_ns=25.0, snapshots=1)  # fmt: skip
+    weights = Weights.random(SMALL, np.random.default_rng(1))
+    load_registers(simulator, SMALL, stimulus, weights)
+    latency = design(str(report / "small.toml")).latency
+    activity, *_ = encoder_activity(simulator, SMALL, stimulus, weights, latency=latency, period_ns=25.0, snapshots=1)
     lanes = np.repeat([3, 20, 41], 2).astype(np.uint64)
     doubled = [
         np.bitwise_or.reduce((states[:, :1] >> lanes & np.uint64(1)) << np.arange(6, dtype=np.uint64), axis=1)[:, None]
