@@ -448,6 +448,7 @@ STEPS = (
     "liquidcal power N_MNIST --glitch-clocks 96",
     "python -m flows.report.protection_cost ECON_T --clock-gating --result benchmarks/results/protection.json",
     "python -m benchmarks.target",
+    "python -m benchmarks.supply",
 )
 """Commands that no metric of the table names: steps whose results others read, and what only collects."""
 COLLECTED = {

@@ -124,12 +124,12 @@ def wire_unit(liberty: Sequence[Path], lef: Lef | None = None) -> WireUnit:
     for process in PROCESSES:
         if any(fnmatchcase(name, pattern) for pattern in process.libraries):
             found = np.mean(list(process.layers.values()), axis=0)
-            layers = list(process.layers)
+            names = list(process.layers)
             return WireUnit(
                 ff_per_um=float(found[0]), ohm_per_um=float(found[1]),
-                source=f"{layers[0]} to {layers[-1]} of {process.platform}, fitted to extracted layouts", process=True,
+                source=f"{names[0]} to {names[-1]} of {process.platform}, fitted to extracted layouts", process=True,
             )  # fmt: skip
-    layers = list(lef.layers[SIGNAL_LAYERS]) if lef is not None else []
+    layers = lef.layers[SIGNAL_LAYERS] if lef is not None else ()
     capacitance = [layer.ff_per_um for layer in layers if layer.ff_per_um is not None]
     resistance = [layer.ohm_per_um for layer in layers if layer.ohm_per_um is not None]
     return WireUnit(

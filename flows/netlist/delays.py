@@ -272,13 +272,14 @@ def arrivals(simulator: GateSimulator, timing: NetTiming, period_ns: float) -> F
     arrival = np.zeros(netlist.nets)
     low_latches = np.zeros(netlist.cells, np.bool_)
     low_latches[simulator.storage_cells[simulator.low_latches]] = True
+    arcs: dict[str, list[tuple[str, str, Floats]]] = {name: [] for name in netlist.groups}
+    for (name, related, pin), delay in timing.delays.items():
+        arcs[name].append((related, pin, delay))
     for group, part in _in_order(netlist, simulator.level):
         storage = library[group.type].storage
         opens = np.where(low_latches[group.cells[part]], period_ns / 2, 0.0)
         clocked = set() if storage is None else set(pins_of(storage.clock))
-        for (name, related, pin), delay in timing.delays.items():
-            if name != group.type:
-                continue
+        for related, pin, delay in arcs[group.type]:
             target, source = group.pin(pin)[part], group.pin(related)[part]
             start = opens if related in clocked else np.where(source >= 0, arrival[source], 0.0)
             reached = start + delay[part].max(1)

@@ -73,6 +73,8 @@ class ClockPlan:
             raise ValueError(f"period_ns: expected above 0, got {self.period_ns}")
         if not 0 <= self.uncertainty_ns < self.period_ns:
             raise ValueError(f"uncertainty_ns: expected 0 to the period, got {self.uncertainty_ns}")
+        if not 0 <= self.io_share < 1:
+            raise ValueError(f"io_share: expected 0 to below 1, got {self.io_share}")
         if self.static_clocks < 1:
             raise ValueError(f"static_clocks: expected at least 1, got {self.static_clocks}")
         if self.multiple < 1 or (self.internal_clock is None and self.multiple != 1):
@@ -439,14 +441,14 @@ def write_spef(
         for net in np.flatnonzero(netlist.used_nets & (ff > 0)).tolist():
             if net not in driver:
                 continue
-            spelled, start, pins = names[net], driver[net], readers.get(net, [])
+            spelled, start, sinks = names[net], driver[net], readers.get(net, [])
             outside = start == spelled  # a port drives it
             kind = "*P" if outside else "*I"
             half, far = f"{ff[net] / 2:.6g}", f"{spelled}:1"
             file.write(f"*D_NET {spelled} {ff[net]:.6g}\n*CONN\n{kind} {start} {'I' if outside else 'O'}\n")
-            file.write("".join(f"*I {pin} I\n" for pin in pins))
+            file.write("".join(f"*I {pin} I\n" for pin in sinks))
             file.write(f"*CAP\n1 {start} {half}\n2 {far} {half}\n*RES\n1 {start} {far} {max(ohm[net], 1e-3):.6g}\n")
-            file.write("".join(f"{k} {far} {pin} 0.001\n" for k, pin in enumerate(pins, 2)))
+            file.write("".join(f"{k} {far} {pin} 0.001\n" for k, pin in enumerate(sinks, 2)))
             file.write("*END\n\n")
 
 

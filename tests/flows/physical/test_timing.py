@@ -171,6 +171,26 @@ def test_wires_slow_it_down_and_uncertainty_counts(design: tuple[Netlist, PowerL
     assert uncertain.hold_slack_ns == pytest.approx(bare.hold_slack_ns - 0.2, abs=2e-4)
 
 
+def test_inputs_and_outputs_leave_time_to_the_surroundings(design: tuple[Netlist, PowerLibrary]) -> None:
+    """A fifth of 25 ns outside: what starts or ends at a port has 5 ns less, what runs between registers has all."""
+    netlist, library = design
+
+    def slacks(share: float) -> dict[tuple[str, str], float]:
+        plan = ClockPlan(**{**vars(PLAN), "io_share": share})
+        return {(path.start, path.end): path.slack_ns for path in analyse(netlist, library, plan).paths}
+
+    none, fifth = slacks(0.0), slacks(0.2)
+    assert none.keys() == fifth.keys()
+    inputs = {"x[0]", "x[1]", "load"}
+    assert {start for start, _ in none} & inputs
+    for (start, end), slack in none.items():
+        # y is the name of the last register, and of the port that it drives
+        change = {5.0} if start in inputs else {0.0, 5.0} if end == "y" else {0.0}
+        assert any(fifth[start, end] == pytest.approx(slack - ns, abs=2e-3) for ns in change)
+    with pytest.raises(ValueError, match="io_share: expected 0 to below 1, got 1.0"):
+        ClockPlan(**{**vars(PLAN), "io_share": 1.0})
+
+
 def test_corners_are_kept_apart(design: tuple[Netlist, PowerLibrary], tmp_path: Path) -> None:
     """A slow corner made by hand: every delay of NAND2_X1 doubled. Setup sees it, hold does not."""
     netlist, library = design
