@@ -196,7 +196,10 @@ def _encoder_area_and_energy(files: Files) -> Iterator[Row]:
         ours=tuple(ours(place, f"design__core__area__node:65nm_LP__method:{how}") for how in AREA_METHODS),
         node="translated to 65 nm: Stillmaker-Baas; gate density. Unprotected, without I2C",
     )  # fmt: skip
-    schemes = (("tmr_registers_guarded", "store and data path triplicated"), ("secded_guarded", "SECDED weight store"))
+    schemes = (
+        ("tmr_registers_guarded", "registers triplicated, logic once"),
+        ("secded_guarded", "SECDED weight store"),
+    )
     for scheme, text in schemes:
         yield Row(
             what=f"area, protected ({text}), native",
@@ -445,6 +448,7 @@ STEPS = (
     "liquidcal power N_MNIST --glitch-clocks 96",
     "python -m flows.report.protection_cost ECON_T --clock-gating --result benchmarks/results/protection.json",
     "python -m benchmarks.target",
+    "python -m benchmarks.supply",
 )
 """Commands that no metric of the table names: steps whose results others read, and what only collects."""
 COLLECTED = {

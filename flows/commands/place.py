@@ -30,6 +30,9 @@ def place(
     effort: Annotated[int, typer.Option(min=1, max=9, help="Effort of the placer.")] = 1,
     spread: Annotated[bool, typer.Option(help="Even density over the core instead of shortest wires.")] = False,
     repair: Repair = False,
+    exchange: Annotated[
+        bool, typer.Option("--exchange", help="Leave flat.v, flat.def and flat.spef for other tools, too.")
+    ] = False,
     reuse: Reuse = None,
     scheme: SchemeOption = None,
     loading: LoadingOption = None,
@@ -43,7 +46,9 @@ def place(
     from flows.steps.placement import PLACEMENT, PlacementOptions
 
     chosen = design(preset, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading, isolation=isolation)
-    options = PlacementOptions(utilisation=utilisation, aspect=aspect, effort=effort, spread=spread, repair=repair)
+    options = PlacementOptions(
+        utilisation=utilisation, aspect=aspect, effort=effort, spread=spread, repair=repair, exchange=exchange
+    )
     journal = Journal()
     folder = synthesised(out, chosen)
     metrics = PLACEMENT(chosen, folder, journal, options)

@@ -29,6 +29,13 @@ def timing(
         typer.Option("--period", min=0.01, help="Clock period in ns: 25, or a crossbar's own, if left out."),
     ] = None,
     paths: Annotated[int, typer.Option(min=1, help="Worst paths to report.")] = 10,
+    slow: Annotated[
+        list[Path] | None, typer.Option(help="Liberty file of the slow corner, for setup; repeat for several.")
+    ] = None,
+    fast: Annotated[list[Path] | None, typer.Option(help="Liberty file of the fast corner, for hold.")] = None,
+    io_share: Annotated[
+        float, typer.Option(min=0.0, max=0.99, help="Share of the period that inputs and outputs spend outside.")
+    ] = 0.0,
     reuse: Reuse = None,
     scheme: SchemeOption = None,
     loading: LoadingOption = None,
@@ -49,7 +56,10 @@ def timing(
     chosen = design(preset, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading, isolation=isolation)
     journal = Journal()
     folder = synthesised(out, chosen)
-    metrics = TIMING(chosen, folder, journal, TimingOptions(period_ns=period_ns, paths=paths))
+    options = TimingOptions(
+        period_ns=period_ns, paths=paths, slow=tuple(slow or ()), fast=tuple(fast or ()), io_share=io_share
+    )
+    metrics = TIMING(chosen, folder, journal, options)
     found = json.loads((folder / "timing" / "timing.json").read_text())
     if not as_json:
         for path in (*found["setup_paths"][:3], *found["static_paths"][:1]):

@@ -172,7 +172,7 @@ def cell_library(name: str = "auto") -> CellLibrary:
     name : str
         ``nangate45``, ``osu018``, or ``auto``: NanGate 45, else osu018 with the reason printed on standard error.
         Kits below ``$PDK_ROOT`` (`flows.library.pdks`): ``sky130``, ``gf180mcu``, ``sg13g2``, ``asap7``; another
-        corner as ``sky130:slow``. Or files joined by commas: ``a.lib,tech.lef,cells.lef,cells.v``.
+        corner as ``sky130:slow``. Or files joined by commas: ``a.lib,tech.lef,cells.lef,cells.v,dont_use=*_X0``.
 
     Raises
     ------

@@ -35,13 +35,15 @@ class Macro:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A routing layer; capacitance per micrometre of a wire of its width, to ground: area and both edges."""
+    """A routing layer, with what a micrometre of a wire of its width has: capacitance to ground (area and both edges),
+    resistance; None where the file states none."""
 
     name: str
     horizontal: bool
     pitch_um: float
     width_um: float
     ff_per_um: float | None
+    ohm_per_um: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,7 @@ class Lef:
     macros: Mapping[str, Macro]
     layers: tuple[Layer, ...]
     site_um: tuple[float, float]
+    site_name: str
     units_per_um: int
 
 
@@ -58,7 +61,7 @@ class Lef:
 class _State:
     macros: dict[str, Macro] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
-    sites: list[tuple[float, float]] = field(default_factory=list)
+    sites: dict[str, tuple[float, float]] = field(default_factory=dict)
     units: int = 1000
 
 
@@ -88,10 +91,13 @@ def read_lef(files: Sequence[Path]) -> Lef:
     if state.sites:
         # the core site is the one that most cells are as high as
         heights = [macro.height_um for macro in state.macros.values()]
-        site = max(state.sites, key=lambda s: sum(abs(height - s[1]) < 1e-6 for height in heights))
+        name = max(state.sites, key=lambda s: sum(abs(height - state.sites[s][1]) < 1e-6 for height in heights))
     else:
         raise LefError(f"no SITE of class core in {', '.join(str(path) for path in files)}")
-    return Lef(macros=state.macros, layers=tuple(state.layers), site_um=site, units_per_um=state.units)
+    return Lef(
+        macros=state.macros, layers=tuple(state.layers), site_um=state.sites[name], site_name=name,
+        units_per_um=state.units,
+    )  # fmt: skip
 
 
 def _read(text: str, state: _State, path: Path) -> None:
@@ -105,7 +111,7 @@ def _read(text: str, state: _State, path: Path) -> None:
         elif kind == "SITE":
             size = re.search(r"(?<!\S)SIZE\s+([\d.]+)\s+BY\s+([\d.]+)\s*;", body)
             if size and not re.search(r"(?<!\S)CLASS\s+PAD\b", body, re.IGNORECASE):
-                state.sites.append((_length(size[1], f"site {name}"), _length(size[2], f"site {name}")))
+                state.sites[name] = (_length(size[1], f"site {name}"), _length(size[2], f"site {name}"))
         elif re.search(r"(?<!\S)TYPE\s+ROUTING\s*;", body):
             state.layers.append(_layer(name, body))
 
@@ -132,6 +138,7 @@ def _layer(name: str, body: str) -> Layer:
     width = re.search(r"^\s*WIDTH\s+([\d.]+)\s*;", body, re.MULTILINE)
     area = re.search(r"(?<!\S)CAPACITANCE\s+CPERSQDIST\s+([-\d.eE+]+)", body)
     edge = re.search(r"(?<!\S)EDGECAPACITANCE\s+([-\d.eE+]+)", body)
+    square = re.search(r"(?<!\S)RESISTANCE\s+RPERSQ\s+([-\d.eE+]+)", body)
     where = f"layer {shown(name, quoted=False)}"
     width_um = _length(width[1], where) if width else 0.0
     # LEF counts in pF per square micrometre and per micrometre of edge
@@ -142,9 +149,15 @@ def _layer(name: str, body: str) -> Layer:
         )
         if not 0 <= capacitance < math.inf:
             raise ValueError(f"{where}: expected a capacitance of at least 0, got {capacitance:g} fF")
+    resistance = None
+    if square and width_um:
+        resistance = _number(square[1], where) / width_um
+        if not 0 <= resistance < math.inf:
+            raise ValueError(f"{where}: expected a resistance of at least 0, got {resistance:g} ohm")
     return Layer(
         name=name, horizontal=bool(re.search(r"(?<!\S)DIRECTION\s+HORIZONTAL\b", body)),
         pitch_um=_length(pitch[1], where) if pitch else 2 * width_um, width_um=width_um, ff_per_um=capacitance or None,
+        ohm_per_um=resistance or None,
     )  # fmt: skip
 
 

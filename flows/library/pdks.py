@@ -15,6 +15,7 @@ from pathlib import Path
 
 from flows.library.liberty_file import LibraryError, read_liberty_file
 from flows.library.library import CellLibrary, library_from_files
+from sim.messages import shown
 
 __all__ = ["CORNERS", "FAMILIES", "Family", "corner_files", "library_from_pdk", "library_from_text"]
 
@@ -123,8 +124,9 @@ FAMILIES: Mapping[str, Family] = {
                 ["lef/asap7_tech_1x_*.lef", "lef/asap7sc7p5t_28_R_1x_*.lef"],
             )
         ),
-        # half-integer drives and scan cells, as OpenROAD-flow-scripts leaves them out
-        dont_use=("*x1p*_ASAP7*", "*xp*", "SDF*", "ICG*", "DFFASRHQN*"),
+        # half-integer drives and scan cells, as OpenROAD-flow-scripts leaves them out; not so DFFASRHQN, the one
+        # flip-flop with an asynchronous reset, which our registers have (decision 0003)
+        dont_use=("*x1p*_ASAP7*", "*xp*", "SDF*", "ICG*"),
         predictive=True,
     ),
 }
@@ -222,19 +224,33 @@ def library_from_pdk(name: str, corner: str = "typical", *, root: Path | None = 
 def library_from_text(text: str) -> CellLibrary:
     """A library from files joined by commas: ``.lib`` (``.lib.gz``), ``.lef`` or ``.tlef`` (technology first), ``.v``.
 
+    A part ``dont_use=PATTERN`` (``*`` and ``?``) keeps synthesis from cells beside those that Liberty marks.
+
     Raises
     ------
+    LibraryError
+        No cell is like the pattern.
     ValueError
         A file of another kind, or no Liberty file.
     """
+    patterns: list[str] = []
     lots: dict[str, list[Path]] = {"liberty": [], "lef": [], "verilog": []}
     kinds = {".lib": "liberty", ".lef": "lef", ".tlef": "lef", ".v": "verilog"}
     for part in text.split(","):
+        if part.strip().startswith("dont_use="):
+            patterns.append(part.strip().removeprefix("dont_use="))
+            continue
         path = Path(part.strip())
         suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
         if suffix not in kinds:
             raise ValueError(f"library file {part!r}: expected .lib, .lef, .tlef or .v, each with or without .gz")
         lots[kinds[suffix]].append(path)
+    cells = [cell for path in lots["liberty"] if path.is_file() for cell in read_liberty_file(path).cells]
+    unused = {pattern: [cell for cell in cells if fnmatchcase(cell, pattern)] for pattern in patterns}
+    for pattern, found in unused.items():
+        if not found:
+            raise LibraryError(f"dont_use={shown(pattern, quoted=False)}: none of {len(cells)} cells is like that")
     return library_from_files(
-        name=text, liberty=lots["liberty"], lef=lots["lef"], verilog=lots["verilog"], description="files by path"
-    )
+        name=text, liberty=lots["liberty"], lef=lots["lef"], verilog=lots["verilog"], description="files by path",
+        dont_use=sorted({cell for found in unused.values() for cell in found}),
+    )  # fmt: skip

@@ -19,14 +19,17 @@ from numba import njit
 from flows.library.functions import evaluate, pins_of
 from flows.library.liberty_file import read_liberty_file
 from flows.library.power_library import PowerCell, PowerLibrary, Table, TimingArc
+from flows.library.wires import WireUnit
 from flows.netlist.gate_simulation import GateSimulator
-from flows.netlist.netlist import Netlist, NetlistError
+from flows.netlist.netlist import CellGroup, Netlist, NetlistError
 
 __all__ = [
     "MAX_PINS",
     "DelaySimulator",
     "NetTiming",
     "WireLoad",
+    "arrivals",
+    "elmore_ns",
     "estimated_wires",
     "fanouts",
     "net_loads",
@@ -85,7 +88,7 @@ class WireLoad:
     ----------
     name : str
     capacitance_ff : float
-        Per unit of length.
+        Per unit of length. What the library says; `flows.library.wires` knows better on many.
     lengths : dict of int to float
         Length by fan-out.
     slope : float
@@ -98,11 +101,11 @@ class WireLoad:
     slope: float
 
     def of(self, fanout: npt.NDArray[np.int64]) -> Floats:
-        """Wire capacitance in fF by fan-out; 0 where nothing is driven."""
+        """Length by fan-out; 0 where nothing is driven."""
         known = sorted(self.lengths)
         length = np.interp(fanout, known, [self.lengths[k] for k in known])
         length += self.slope * np.maximum(fanout - known[-1], 0)
-        return np.where(fanout > 0, length * self.capacitance_ff, 0.0)
+        return np.where(fanout > 0, length, 0.0)
 
 
 def wire_load(path: Path) -> WireLoad | None:
@@ -122,12 +125,19 @@ def wire_load(path: Path) -> WireLoad | None:
     return None
 
 
-def estimated_wires(netlist: Netlist, library: PowerLibrary, estimate: WireLoad) -> Floats:
-    """Wires by fan-out; none on nets that get a tree of buffers."""
+def estimated_wires(
+    netlist: Netlist, library: PowerLibrary, estimate: WireLoad, unit: WireUnit
+) -> tuple[Floats, Floats, str]:
+    """Wires by fan-out, in fF and ohm, and where they come from; none on nets that get a tree of buffers.
+
+    The lengths are the library's; so is the capacitance per length where its process is not known.
+    """
     count = fanouts(netlist, library)
-    wires = estimate.of(count)
-    wires[count > MAX_PINS] = 0
-    return wires
+    um = estimate.of(count)
+    um[count > MAX_PINS] = 0
+    if unit.process:
+        return um * unit.ff_per_um, um * unit.ohm_per_um, f"lengths of wire load {estimate.name}, {unit.text}"
+    return um * estimate.capacitance_ff, np.zeros(netlist.nets), f"wire load {estimate.name} of the library"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -138,13 +148,17 @@ class NetTiming:
     ----------
     load_ff : ndarray, shape (nets,)
         Pins and wire.
+    wire_ns : ndarray, shape (nets,)
+        Elmore delay of each net's wire.
     rise_ns, fall_ns : ndarray, shape (nets,)
-        Longest transition times, as static timing analysis takes them.
+        Longest transition times at the pins that a net drives, as static timing analysis takes them.
     delays : dict of (cell type, input pin, output pin) to ndarray, shape (cells of the type, 2)
-        Delay in ns to a rising and to a falling output; mean over the ``when`` states of the library.
+        Delay in ns to a rising and to a falling output, and on to the pins that it drives; mean over the ``when``
+        states of the library.
     """
 
     load_ff: Floats
+    wire_ns: Floats
     rise_ns: Floats
     fall_ns: Floats
     delays: Mapping[tuple[str, str, str], Floats]
@@ -161,12 +175,17 @@ def propagate(
     level: Ids,
     *,
     wire_ff: npt.ArrayLike = 0.0,
+    wire_ohm: npt.ArrayLike = 0.0,
     port_load_ff: float = 0.0,
     input_slew_ns: float = 0.05,
-    max_slew_ns: float | None = None,
     fixed_slew_ns: Mapping[int, float] | None = None,
 ) -> NetTiming:
     """Transition times and delays of every net.
+
+    A cell sees the whole capacitance of its net. The wire after it delays by W. C. Elmore (The transient response of
+    damped linear networks, J. Appl. Phys. 19, 1948), R (C / 2 + pins), as if all pins hung at its far end, and adds the
+    transition time of that exponential to that of the cell, as squares (C. V. Kashyap et al., PERI, TAU 2002). Beyond
+    the tables their border's slope goes on: nothing is held back at the library's ``max_transition``.
 
     Parameters
     ----------
@@ -175,41 +194,37 @@ def propagate(
         `flows.netlist.gate_simulation.topological_levels`.
     wire_ff : array_like, shape (nets,) or ()
         Wire capacitance of each net.
+    wire_ohm : array_like, shape (nets,) or ()
+        Resistance of each net's wire from its driver to its farthest pin.
     port_load_ff : float
         Load outside each output port.
     input_slew_ns : float
         Transition time at input ports.
-    max_slew_ns : float, optional
-        Upper bound: slower nets are given buffers in any layout, and the tables end there.
     fixed_slew_ns : mapping of int to float
         Nets that a tree of buffers will drive (clock, reset): transition time that the tree delivers. Their own load
         shapes nothing.
     """
     load = net_loads(netlist, library, wire_ff=wire_ff, port_load_ff=port_load_ff)
-    rise, fall = np.full(netlist.nets, input_slew_ns), np.full(netlist.nets, input_slew_ns)
+    wire_ns = elmore_ns(load, wire_ff, wire_ohm)
     fixed = dict(fixed_slew_ns or {})
     held = np.array(sorted(fixed), np.int64)
+    wire_ns[held] = 0  # a tree of buffers is no long wire
+    low, high = library.slew_thresholds
+    spread_ns = wire_ns * np.log((1 - low) / (1 - high)) / library.slew_derate
+    rise, fall = np.hypot(input_slew_ns, spread_ns), np.hypot(input_slew_ns, spread_ns)
     rise[held] = fall[held] = [fixed[int(net)] for net in held]
     hold = np.zeros(netlist.nets, np.bool_)
     hold[held] = True
-    delays: dict[tuple[str, str, str], Floats] = {}
-    work = []
-    for group in netlist.groups.values():
-        cell = library[group.type]
-        arcs = _arcs_by_pair(cell)
-        for pair in arcs:
-            delays[(group.type, *pair)] = np.zeros((len(group.cells), 2))
-        levels = level[group.cells]
-        order = np.argsort(levels, kind="stable")
-        bounds = np.flatnonzero(np.diff(levels[order])) + 1
-        for part in np.split(order, bounds):
-            if len(part):
-                work.append((int(levels[part[0]]), group, cell, arcs, part))
-    work.sort(key=lambda item: item[0])
-    for _, group, cell, arcs, part in work:
+    arcs_of = {name: _arcs_by_pair(library[name]) for name in netlist.groups}
+    delays = {
+        (name, *pair): np.zeros((len(netlist.groups[name].cells), 2)) for name, arcs in arcs_of.items() for pair in arcs
+    }
+    for group, part in _in_order(netlist, level):
+        cell, arcs = library[group.type], arcs_of[group.type]
         for output in cell.outputs:
             nets = group.pin(output)[part]
             out_load = np.where(nets >= 0, load[nets], 0.0)
+            out_wire = np.where(nets >= 0, wire_ns[nets], 0.0)
             worst = [np.zeros(len(part)), np.zeros(len(part))]
             for (related, pin), variants in arcs.items():
                 if pin != output:
@@ -228,12 +243,55 @@ def propagate(
                         if transition is not None:
                             np.maximum(worst[edge], _at(transition, slew, out_load), out=worst[edge])
                     if values:
-                        found[part, edge] = np.maximum(np.mean(values, axis=0), 0.0)
-            if max_slew_ns is not None:
-                worst = [np.minimum(edge_ns, max_slew_ns) for edge_ns in worst]
+                        found[part, edge] = np.maximum(np.mean(values, axis=0), 0.0) + out_wire
             free = (nets >= 0) & ~hold[nets]
-            rise[nets[free]], fall[nets[free]] = worst[0][free], worst[1][free]
-    return NetTiming(load_ff=load, rise_ns=rise, fall_ns=fall, delays=delays)
+            driven = nets[free]
+            rise[driven], fall[driven] = (np.hypot(edge_ns[free], spread_ns[driven]) for edge_ns in worst)
+    return NetTiming(load_ff=load, wire_ns=wire_ns, rise_ns=rise, fall_ns=fall, delays=delays)
+
+
+def _in_order(netlist: Netlist, level: Ids) -> list[tuple[CellGroup, npt.NDArray[np.intp]]]:
+    """Cells of one type and level, as places in their group, by ascending level."""
+    work: list[tuple[int, CellGroup, npt.NDArray[np.intp]]] = []
+    for group in netlist.groups.values():
+        levels = level[group.cells]
+        order = np.argsort(levels, kind="stable")
+        bounds = np.flatnonzero(np.diff(levels[order])) + 1
+        work += [(int(levels[part[0]]), group, part) for part in np.split(order, bounds) if len(part)]
+    work.sort(key=lambda item: item[0])
+    return [(group, part) for _, group, part in work]
+
+
+def arrivals(simulator: GateSimulator, timing: NetTiming, period_ns: float) -> Floats:
+    """When each net has come to rest after the edge of its clock at the latest, in ns, shape (nets,).
+
+    Input ports change at the edge, flip-flops after their delay; a latch that opens in the middle of the clock lets
+    through what came until then. Asynchronous inputs do not count.
+    """
+    netlist, library = simulator.netlist, simulator.library
+    arrival = np.zeros(netlist.nets)
+    low_latches = np.zeros(netlist.cells, np.bool_)
+    low_latches[simulator.storage_cells[simulator.low_latches]] = True
+    arcs: dict[str, list[tuple[str, str, Floats]]] = {name: [] for name in netlist.groups}
+    for (name, related, pin), delay in timing.delays.items():
+        arcs[name].append((related, pin, delay))
+    for group, part in _in_order(netlist, simulator.level):
+        storage = library[group.type].storage
+        opens = np.where(low_latches[group.cells[part]], period_ns / 2, 0.0)
+        clocked = set() if storage is None else set(pins_of(storage.clock))
+        for related, pin, delay in arcs[group.type]:
+            target, source = group.pin(pin)[part], group.pin(related)[part]
+            start = opens if related in clocked else np.where(source >= 0, arrival[source], 0.0)
+            reached = start + delay[part].max(1)
+            driven = target >= 0
+            np.maximum.at(arrival, target[driven], reached[driven])
+    return arrival
+
+
+def elmore_ns(load_ff: Floats, wire_ff: npt.ArrayLike, wire_ohm: npt.ArrayLike) -> Floats:
+    """Elmore delay of each net's wire: its resistance times half its own capacitance and all that hangs on it."""
+    ohm_ff = np.asarray(wire_ohm, float) * (load_ff - np.asarray(wire_ff, float) / 2)
+    return np.broadcast_to(1e-6 * ohm_ff, load_ff.shape).copy()
 
 
 def _at(table: Table, slew: Floats, load: Floats) -> Floats:

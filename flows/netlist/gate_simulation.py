@@ -31,6 +31,9 @@ Ids = npt.NDArray[np.int32]
 _AND, _OR, _XOR, _NOT, _COPY, _ZERO, _ONE = range(7)
 _CODES = {"&": _AND, "|": _OR, "^": _XOR}
 _TEMPORARIES = 24
+"""Rows for what stands between the operators of a function, as deep as it nests."""
+_STEPS = 256
+"""Instructions of one function."""
 _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
@@ -238,21 +241,27 @@ class _Program:
         key = ((order.astype(np.int64) + 1) << 34) + self.emitted + np.arange(len(order))
         self.emitted += len(order)
         step = 0
-        free = 0
+        busy: list[int] = []
 
         def add(code: int, a: Ids, b: Ids, to: Ids) -> None:
             nonlocal step
-            if step >= 64:
-                raise NetlistError("a Liberty function of more than 64 operators")
-            self.parts.append((key * 64 + step, code, a, b, to))
+            if step >= _STEPS:
+                raise NetlistError(f"a Liberty function of more than {_STEPS} operators")
+            self.parts.append((key * _STEPS + step, code, a, b, to))
             step += 1
 
         def temporary() -> Ids:
-            nonlocal free
-            free += 1
-            if free > _TEMPORARIES:
-                raise NetlistError(f"a Liberty function of more than {_TEMPORARIES} operators")
-            return np.full(len(key), self.temporaries + free - 1, np.int32)
+            number = next((k for k in range(_TEMPORARIES) if k not in busy), None)
+            if number is None:
+                raise NetlistError(f"a Liberty function that nests deeper than {_TEMPORARIES} operators")
+            busy.append(number)
+            return np.full(len(key), self.temporaries + number, np.int32)
+
+        def release(*operands: Ids) -> None:
+            """Let rows be taken again whose value has been read."""
+            for rows in operands:
+                if len(rows) and (number := int(rows[0]) - self.temporaries) in busy:
+                    busy.remove(number)
 
         def value(part: Expression, to: Ids | None) -> Ids:
             if isinstance(part, str):
@@ -267,10 +276,12 @@ class _Program:
                 return to
             if part[0] == "!":
                 a = value(part[1], None)
+                release(a)
                 to = temporary() if to is None else to
                 add(_NOT, a, a, to)
                 return to
             a, b = value(part[1], None), value(part[2], None)
+            release(a, b)
             to = temporary() if to is None else to
             add(_CODES[part[0]], a, b, to)
             return to

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.common.errors import FlowError
-from flows.library.liberty_file import unpacked
+from flows.library.liberty_file import read_liberty_file, unpacked
 from flows.tools.yosys import YosysError, quote, run_yosys
 from sim.foreign_files import parse_json
 from sim.messages import shown
@@ -98,6 +98,8 @@ class Netlist:
         Every module instance, top first; its cells are numbered in a row from `first_cell`.
     cells, nets : int
         How many.
+    left_out : dict of str to int
+        Cells by type that no library describes and no signal reaches: taps, fillers. They are not counted in `cells`.
     """
 
     top: str
@@ -106,6 +108,7 @@ class Netlist:
     instances: tuple[Instance, ...]
     cells: int
     nets: int
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def cell_instance(self) -> Ids:
@@ -404,6 +407,35 @@ def _unite(pairs: Sequence[tuple[int, int]], nets: int) -> Ids:
     return np.asarray(dense, np.int32)
 
 
+_SUPPLIES = frozenset(("VDD", "VSS", "VCC", "GND", "VPWR", "VGND", "VPB", "VNB", "VNW", "VPW", "VDDPE", "VSSE"))
+
+
+def _without_signals(modules: Mapping[str, Any], liberty: Sequence[Path]) -> dict[str, int]:
+    """Take out cells that no library describes where nothing but supplies is connected, and count them by type.
+
+    Raises
+    ------
+    NetlistError
+        A signal reaches a cell that no library describes.
+    """
+    known = {name for path in liberty for name in read_liberty_file(path).cells}
+    found: dict[str, int] = {}
+    for name, body in modules.items():
+        for cell, content in list(body["cells"].items()):
+            kind = str(content["type"])
+            if kind in modules or kind in known or kind.startswith("$"):
+                continue
+            if signals := [pin for pin in content["connections"] if pin.upper() not in _SUPPLIES]:
+                files = ", ".join(path.name for path in liberty)
+                raise NetlistError(
+                    f"cell {shown(cell, quoted=False)} of module {shown(name, quoted=False)}, pin "
+                    f"{shown(signals[0], quoted=False)}: no cell {shown(kind, quoted=False)} in {files}"
+                )
+            del body["cells"][cell]
+            found[kind] = found.get(kind, 0) + 1
+    return found
+
+
 def read_netlist(source: Path, *, liberty: Sequence[Path], top: str | None = None, timeout_s: float = 600.0) -> Netlist:
     """Read a mapped netlist.
 
@@ -421,9 +453,9 @@ def read_netlist(source: Path, *, liberty: Sequence[Path], top: str | None = Non
     FileNotFoundError
         No such file.
     NetlistError
-        It is no mapped netlist.
+        It is no mapped netlist, or a cell that signals reach is in no library.
     YosysError
-        yosys cannot read it, or a cell is in no library.
+        yosys cannot read it.
     """
     if not source.is_file():
         raise FileNotFoundError(f"no netlist {source}")
@@ -449,14 +481,18 @@ def read_netlist(source: Path, *, liberty: Sequence[Path], top: str | None = Non
         lines = [f"read_liberty -lib -overwrite -ignore_miss_func {quote(unpacked(p).resolve())}" for p in liberty]
         lines += [
             read,
-            f"hierarchy -check -top \\{top}" if top else "hierarchy -check -auto-top",
+            f"hierarchy -top \\{top}" if top else "hierarchy -auto-top",
             "proc",
+            # what drives nothing stands on the chip all the same
+            "setattr -set keep 1 t:* t:$* %d",
             "opt_clean",
             "write_json netlist.json",
         ]
         try:
             run_yosys("\n".join(lines) + "\n", directory=Path(folder), name="netlist", timeout_s=timeout_s)
-            return netlist_from_json(json.loads((Path(folder) / "netlist.json").read_text()), top=top)
+            data = json.loads((Path(folder) / "netlist.json").read_text())
+            left_out = _without_signals(data["modules"], liberty)
+            return replace(netlist_from_json(data, top=top), left_out=left_out)
         except YosysError as error:
             raise YosysError(f"{source}: {shown(error, quoted=False)}", error.log) from None
         except NetlistError as error:

@@ -25,6 +25,8 @@ class Wires:
     ----------
     ff : ndarray, shape (nets,)
         Capacitance of each net's wire.
+    ohm : ndarray, shape (nets,)
+        Resistance of each net's wire from the driver to the farthest pin; 0 where it is not known.
     ff_per_um : float
         Capacitance of a wire by length, for what no netlist holds; 0 where it is not known.
     core_um2 : float
@@ -34,6 +36,7 @@ class Wires:
     """
 
     ff: Floats
+    ohm: Floats
     ff_per_um: float
     core_um2: float
     source: str
@@ -92,7 +95,7 @@ def prepare(
     """
     slew = default_tree_slew_ns(library) if tree_slew_ns is None else tree_slew_ns
     timing = propagate(
-        netlist, library, level, wire_ff=wires.ff, port_load_ff=port_load_ff, max_slew_ns=library.max_transition_ns,
+        netlist, library, level, wire_ff=wires.ff, wire_ohm=wires.ohm, port_load_ff=port_load_ff,
         fixed_slew_ns={int(netlist.ports[name].nets[0]): slew for name in trees if name in netlist.ports},
     )  # fmt: skip
     return NetlistView(wires=wires, pin_ff=pin_loads(netlist, library), timing=timing, tree_slew_ns=slew)

@@ -153,6 +153,14 @@ _OPENROAD_PLATFORMS = {
 }
 
 
+def static_cells(stages: Sequence[str]) -> str:
+    """Patterns of the cells inside some children of the top module, before a flow flattens the netlist and after.
+
+    Flattened names join the levels by a dot; without flattening a star stays on its level.
+    """
+    return " ".join(f"{stage}/* {stage}/*/* {stage}.*" for stage in stages)
+
+
 def sdc(ports: Ports, plan: ClockPlan, *, static_pattern: str = "") -> str:
     """Timing constraints of a design with a hierarchical netlist.
 
@@ -161,7 +169,7 @@ def sdc(ports: Ports, plan: ClockPlan, *, static_pattern: str = "") -> str:
     ports : Ports
     plan : ClockPlan
     static_pattern : str
-        Pattern of the quasi-static registers' instances, e.g. ``registers*``; none where empty.
+        Patterns of the quasi-static registers' instances, as `static_cells` gives them; none where empty.
     """
     lines = []
     # in phase and synchronous: no set_clock_groups, paths between both are checked
@@ -188,8 +196,8 @@ def sdc(ports: Ports, plan: ClockPlan, *, static_pattern: str = "") -> str:
             lines.append(f"set_output_delay {outside:g} -clock {plan.clock} {wanted}")
     if static_pattern:
         lines += [
-            f"set_multicycle_path {plan.static_clocks} -setup -from [get_cells {{{static_pattern}}}]",
-            f"set_multicycle_path {plan.static_clocks - 1} -hold -from [get_cells {{{static_pattern}}}]",
+            f"set_multicycle_path {plan.static_clocks} -setup -from [get_cells -quiet {{{static_pattern}}}]",
+            f"set_multicycle_path {plan.static_clocks - 1} -hold -from [get_cells -quiet {{{static_pattern}}}]",
         ]
     return "\n".join([*lines, ""])
 
@@ -295,7 +303,9 @@ def export_librelane(out_dir: Path, project: Project) -> Path:
     check_librelane(config)
     order = []
     for side, names in _sides(ports, plan).items():
-        order += [f"#{side}", *(f"{name}.*" if ports[name][1] > 1 else name for name in names), ""]
+        # regular expressions of whole pin names: those of a bus alone, not of another port that begins like it
+        bits = [name + (r"\[\d+\]" if ports[name][1] > 1 else "") for name in names]
+        order += [f"#{side}", *bits, ""]
     return _write(out_dir, "config.json", {
         "config.json": json.dumps(config, indent=1) + "\n",
         project.source: project.verilog,

@@ -25,13 +25,14 @@ from flows.library.liberty_file import LibraryError
 from flows.library.library import CellLibrary
 from flows.library.pdks import FAMILIES, corner_files
 from flows.library.power_library import PowerLibrary, read_power_library
+from flows.library.wires import WireUnit, wire_unit
 from flows.netlist.delays import estimated_wires, wire_load
 from flows.netlist.netlist import Netlist, netlist_from_json
 from flows.netlist.view import Wires
 from flows.physical.place import Placement
 from flows.physical.repair import Repair, load_repairs, repaired
 
-__all__ = ["Mapped", "clocks_of", "wire_ff_per_um"]
+__all__ = ["Mapped", "clocks_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -140,41 +141,34 @@ class Mapped:
         except LibraryError:
             return None
 
-    def wires(self) -> Wires:
-        """Wires as they are placed, else by the library's wire load, else none."""
-        per_um, source = wire_ff_per_um(self.cells, self.lef if self.cells.lef else None)
-        if self.placement is not None:
+    def wires(self, placement: Placement | None = None) -> Wires:
+        """Wires as they are placed, or as another placement has them; else by the library's wire load, else none."""
+        unit, placed = self.wire_unit, placement or self.placement
+        if placed is not None:
             return Wires(
-                ff=self.placement.wire_ff(per_um), ff_per_um=per_um, core_um2=self.placement.area_um2,
-                source=f"placement, {per_um:.3g} fF/um ({source})",
+                ff=placed.wire_ff(unit.ff_per_um), ohm=placed.wire_ohm(unit.ohm_per_um), ff_per_um=unit.ff_per_um,
+                core_um2=placed.area_um2, source=f"placement, {unit.text}",
             )  # fmt: skip
         estimate = wire_load(self.cells.liberty[0])
         if estimate is None:
-            ff, source = np.zeros(self.netlist.nets), "none: no placement, no wire load"
+            ff = ohm = np.zeros(self.netlist.nets)
+            source = "none: no placement, no wire load"
         else:
-            ff = estimated_wires(self.netlist, self.library, estimate)
-            source = f"wire load {estimate.name} of the library: no placement of this netlist"
-        return Wires(ff=ff, ff_per_um=per_um, core_um2=self.cell_area_um2 / 0.7, source=source)
+            ff, ohm, source = estimated_wires(self.netlist, self.library, estimate, unit)
+            source += "; no placement of this netlist"
+        return Wires(
+            ff=ff, ohm=ohm, ff_per_um=unit.ff_per_um, core_um2=self.cell_area_um2 / 0.7, source=source
+        )  # fmt: skip
+
+    @cached_property
+    def wire_unit(self) -> WireUnit:
+        """A micrometre of wire of its process."""
+        return wire_unit(self.cells.liberty, self.lef if self.cells.lef else None)
 
 
 def cell_area_um2(netlist: Netlist, cells: CellLibrary) -> float:
     """Sum of cell areas."""
     return sum(cells.area_um2(group.type) * len(group.cells) for group in netlist.groups.values())
-
-
-def wire_ff_per_um(cells: CellLibrary, lef: Lef | None) -> tuple[float, str]:
-    """Wire capacitance per micrometre and its source.
-
-    The library's wire load holds it where there is one (neighbours included, as extracted); LEF layers give the
-    capacitance to ground alone; 0.2 fF/um is what minimum-pitch wires have in any node.
-    """
-    estimate = wire_load(cells.liberty[0])
-    if estimate is not None:
-        return estimate.capacitance_ff, f"wire load {estimate.name}"
-    known = [layer.ff_per_um for layer in (lef.layers[1:5] if lef is not None else ()) if layer.ff_per_um is not None]
-    if known:
-        return float(np.mean(known)), "LEF, to ground, metals 2 to 5"
-    return 0.2, "assumed"
 
 
 def mapped_metric(mapped: Mapped, tool: str, version: str, command: str) -> Callable[..., Metric]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,9 @@ import numpy as np
 from flows.common.folder import fresh_folder
 from flows.common.metrics import Metric, package_version, write_metrics
 from flows.designs.design import INTERNAL_CLOCK
+from flows.library.liberty_file import read_liberty_file
 from flows.netlist.delays import MAX_PINS
+from flows.physical.def_file import write_exchange
 from flows.physical.mapped import (
     PERIOD_NS,
     STATIC_STAGES,
@@ -19,7 +23,6 @@ from flows.physical.mapped import (
     cell_area_um2,
     clocks_of,
     mapped_metric,
-    wire_ff_per_um,
 )
 from flows.physical.place import Congestion, Placement, congestion, draw, legalise, place
 from flows.physical.repair import Repair, overloaded, plan, save_repairs
@@ -41,13 +44,15 @@ def measure_placement(
     effort: int = 1,
     spread: bool = False,
     repair: bool = False,
+    exchange: bool = False,
     timeout_s: float = 3600.0,
     command: str = "",
 ) -> tuple[Placement, Congestion, tuple[Metric, ...]]:
     """Place the netlist of synthesis and leave ``placement/``: positions, picture, metrics.
 
     With `repair` cells get the size that their loads ask for, or buffers, in the same core (`flows.physical.repair`);
-    the changes are ``repair.json`` there, and in the netlist of `Mapped.with_placement`.
+    the changes are ``repair.json`` there, and in the netlist of `Mapped.with_placement`. With `exchange` netlist,
+    placement and wires are there for other tools, too (`flows.physical.def_file`).
 
     Raises
     ------
@@ -61,7 +66,7 @@ def measure_placement(
         netlist, mapped.lef, utilisation=utilisation, aspect=aspect, effort=effort, spread=spread, timeout_s=timeout_s
     )
     rounds: list[Repair] = []
-    load = {"ff_per_um": wire_ff_per_um(mapped.cells, mapped.lef)[0], "port_load_ff": mapped.cells.load_ff}
+    load = {"ff_per_um": mapped.wire_unit.ff_per_um, "port_load_ff": mapped.cells.load_ff}
     slow = [overloaded(netlist, mapped.library, placed, **load)]
     # wires move when cells make room: later rounds mend what came of the first
     while repair and slow[-1] and len(rounds) < REPAIR_ROUNDS:
@@ -107,17 +112,19 @@ def measure_placement(
         draw(placed, netlist, work / "placement.png")
         if rounds:
             save_repairs(work / "repair.json", rounds)
+        if exchange:
+            write_exchange(work, netlist, mapped.library, placed, mapped.lef, mapped.wires(placed))
         about = {"netlist_sha256": mapped.netlist_sha256, "core_um": placed.core_um, "effort": effort}
         (work / "placement.json").write_text(json.dumps(about, indent=1) + "\n")
         write_metrics(work / "metrics.json", metrics)
     return placed, busy, metrics
 
 
-def clock_plan(mapped: Mapped, *, period_ns: float = PERIOD_NS, reuse: int = 1) -> ClockPlan:
+def clock_plan(mapped: Mapped, *, period_ns: float = PERIOD_NS, reuse: int = 1, io_share: float = 0.0) -> ClockPlan:
     """Clocks, reset and quasi-static registers of our generators' designs.
 
     3 % of the period for skew and jitter at setup, a tenth of that for hold: both ends of a hold path see one edge. An
-    internal clock gets the same shares of its own period.
+    internal clock gets the same shares of its own period. Inputs and outputs spend `io_share` of the period outside.
     """
     ports = mapped.netlist.ports
     clocks_of(mapped, reuse)
@@ -125,8 +132,26 @@ def clock_plan(mapped: Mapped, *, period_ns: float = PERIOD_NS, reuse: int = 1) 
         clock="clk", internal_clock=INTERNAL_CLOCK if reuse > 1 else None, multiple=reuse, period_ns=period_ns,
         uncertainty_ns=0.03 * period_ns, hold_uncertainty_ns=0.003 * period_ns,
         resets=tuple(name for name in ("rst",) if name in ports),
-        static_stages=tuple(stage for stage in mapped.netlist.stages if stage in STATIC_STAGES),
+        static_stages=tuple(stage for stage in mapped.netlist.stages if stage in STATIC_STAGES), io_share=io_share,
     )  # fmt: skip
+
+
+def corner_of(mapped: Mapped, name: str, files: Sequence[Path]) -> tuple[Path, ...] | None:
+    """Liberty files of a corner: those given, else the kit's own, else none.
+
+    Raises
+    ------
+    ValueError
+        A cell of the netlist is in none of the files given.
+    """
+    if not files:
+        return mapped.corner(name)
+    known = {cell for path in files for cell in read_liberty_file(path).cells}
+    if missing := sorted(set(mapped.netlist.groups) - known):
+        raise ValueError(
+            f"{name} corner: {', '.join(path.name for path in files)} has no cell {missing[0]}, which the netlist uses"
+        )
+    return tuple(files)
 
 
 def measure_timing(
@@ -135,27 +160,34 @@ def measure_timing(
     period_ns: float = PERIOD_NS,
     reuse: int = 1,
     paths: int = 10,
+    slow: Sequence[Path] = (),
+    fast: Sequence[Path] = (),
+    io_share: float = 0.0,
     timeout_s: float = 3600.0,
     command: str = "",
 ) -> tuple[TimingReport, tuple[Metric, ...]]:
     """Time and leave ``timing/``: paths, slacks of all ends, metrics.
+
+    Setup is judged with the Liberty files `slow` and hold with `fast`, where they are left out with the kit's own
+    corners, else with the library itself. Inputs and outputs spend `io_share` of the period outside.
 
     Raises
     ------
     LibraryError
         OpenSTA is missing or refuses its input.
     ValueError
-        The netlist was made with another reuse factor.
+        The netlist was made with another reuse factor, or a corner lacks one of its cells.
     """
-    plan = clock_plan(mapped, period_ns=period_ns, reuse=reuse)
+    plan = clock_plan(mapped, period_ns=period_ns, reuse=reuse, io_share=io_share)
     wires = mapped.wires()
     report = analyse(
-        mapped.netlist, mapped.library, plan, wire_ff=wires.ff, driving_cell=mapped.cells.driving_cell,
-        port_load_ff=mapped.cells.load_ff, paths=paths, timeout_s=timeout_s, setup_liberty=mapped.corner("slow"),
-        hold_liberty=mapped.corner("fast"),
+        mapped.netlist, mapped.library, plan, wire_ff=wires.ff, wire_ohm=wires.ohm,
+        driving_cell=mapped.cells.driving_cell, port_load_ff=mapped.cells.load_ff, paths=paths, timeout_s=timeout_s,
+        setup_liberty=corner_of(mapped, "slow", slow), hold_liberty=corner_of(mapped, "fast", fast),
     )  # fmt: skip
     metric = mapped_metric(mapped, "OpenSTA", sta_version(), command or "flows.physical.measure.measure_timing")
-    corner = f"{report.setup_library}, wires: {wires.source}"
+    outside = f"{100 * io_share:g} % of the period outside of inputs and outputs"
+    corner = f"{report.setup_library}, {outside}, wires: {wires.source}"
     metrics = (
         metric("timing__setup__ws", report.setup_slack_ns, "ns",
                f"worst setup slack at {period_ns:g} ns less {plan.uncertainty_ns:g} ns of skew and jitter; {corner}"),

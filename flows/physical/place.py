@@ -26,7 +26,8 @@ from flows.netlist.delays import MAX_PINS
 from flows.netlist.netlist import Netlist
 from flows.physical.placer import placer
 
-__all__ = ["Congestion", "Placement", "PlacementError", "congestion", "draw", "legalise", "place", "wire_factor"]
+__all__ = ["Congestion", "Placement", "PlacementError", "congestion", "draw", "legalise", "place", "port_places",
+           "wire_factor"]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int32]
@@ -114,6 +115,11 @@ class Placement:
         """Capacitance of each net's wire."""
         return self.wire_um * ff_per_um
 
+    def wire_ohm(self, ohm_per_um: float) -> Floats:
+        """Resistance from each net's driver to its farthest pin: no way that makes no detour is longer than the
+        half-perimeter."""
+        return self.hpwl_um * ohm_per_um
+
     def save(self, path: Path) -> None:
         """Write everything as ``.npz``."""
         from sim.files import replacing
@@ -133,7 +139,7 @@ class Placement:
         return cls(**values)
 
 
-def _perimeter(count: int, width: int, height: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def port_places(count: int, width: int, height: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Points evenly around a rectangle, from the lower left corner up the left side."""
     at = (np.arange(count) + 0.5) / max(count, 1) * 2 * (width + height)
     x, y = np.zeros(count), np.zeros(count)
@@ -272,7 +278,7 @@ def _problem(
     owner, net_of, dx, dy = _pins(netlist, lef, unit)
     ports = sorted(netlist.ports)
     port_nets = np.concatenate([netlist.ports[name].nets for name in ports]) if ports else np.zeros(0, np.int32)
-    port_x, port_y = _perimeter(len(port_nets), total_width, total_height)
+    port_x, port_y = port_places(len(port_nets), total_width, total_height)
     owner = np.concatenate([owner, netlist.cells + np.arange(len(port_nets), dtype=np.int64)])
     net_of = np.concatenate([net_of, port_nets.astype(np.int64)])
     dx, dy = (np.concatenate([d, np.zeros(len(port_nets), np.int64)]) for d in (dx, dy))

@@ -13,7 +13,7 @@ import math
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from flows.library.power_library import PowerLibrary
 from flows.netlist.netlist import Netlist
 from flows.tools.opensta import OpenStaError, run_sta
 
-__all__ = ["ClockPlan", "PathStep", "TimingPath", "TimingReport", "analyse", "flat_verilog"]
+__all__ = ["ClockPlan", "PathStep", "TimingPath", "TimingReport", "analyse", "flat_verilog", "net_spelling",
+           "port_bits", "write_spef"]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
 
@@ -72,6 +73,8 @@ class ClockPlan:
             raise ValueError(f"period_ns: expected above 0, got {self.period_ns}")
         if not 0 <= self.uncertainty_ns < self.period_ns:
             raise ValueError(f"uncertainty_ns: expected 0 to the period, got {self.uncertainty_ns}")
+        if not 0 <= self.io_share < 1:
+            raise ValueError(f"io_share: expected 0 to below 1, got {self.io_share}")
         if self.static_clocks < 1:
             raise ValueError(f"static_clocks: expected at least 1, got {self.static_clocks}")
         if self.multiple < 1 or (self.internal_clock is None and self.multiple != 1):
@@ -171,18 +174,14 @@ class TimingReport:
 
 def flat_verilog(netlist: Netlist) -> str:
     """The netlist as flat Verilog with cells ``c<number>``, nets ``n<number>``, one port per bit ``p_<name>_<bit>``."""
-    wires = [f"n{net}" for net in range(netlist.nets)]
+    wires = net_spelling(netlist)
     wires[0], wires[1] = "1'b0", "1'b1"
     ports, declarations, assigns = [], [], []
-    for port in netlist.ports.values():
-        for bit, net in enumerate(port.nets):
-            name = f"p_{_plain(port.name)}_{bit}"
-            ports.append(name)
-            declarations.append(f"  {port.direction} {name};")
-            if port.direction == "input":
-                wires[net] = name
-            else:
-                assigns.append((name, int(net)))
+    for name, direction, net in port_bits(netlist):
+        ports.append(name)
+        declarations.append(f"  {direction} {name};")
+        if direction != "input":
+            assigns.append((name, net))
     lines = [f"module flat ({', '.join(ports)});", *declarations]
     lines += [f"  wire {wires[net]};" for net in np.flatnonzero(netlist.used_nets) if wires[net].startswith("n")]
     lines += [f"  assign {name} = {wires[net]};" for name, net in assigns]
@@ -191,6 +190,22 @@ def flat_verilog(netlist: Netlist) -> str:
             pins = ", ".join(f".{pin}({wires[net]})" for pin, net in zip(group.pins, row, strict=True) if net >= 0)
             lines.append(f"  {group.type} c{cell} ({pins});")
     return "\n".join([*lines, "endmodule", ""])
+
+
+def port_bits(netlist: Netlist) -> Iterator[tuple[str, str, int]]:
+    """Name in the flat netlist, direction and net of every bit of every port, in the order of `port_places`."""
+    for _, port in sorted(netlist.ports.items()):
+        for bit, net in enumerate(port.nets.tolist()):
+            yield f"p_{_plain(port.name)}_{bit}", port.direction, net
+
+
+def net_spelling(netlist: Netlist) -> list[str]:
+    """Name of each net in the flat netlist: that of the input port that drives it, else by its number."""
+    names = ["zero", "one", *(f"n{net}" for net in range(2, netlist.nets))]
+    for name, direction, net in port_bits(netlist):
+        if direction == "input":
+            names[net] = name
+    return names
 
 
 def _plain(name: str) -> str:
@@ -203,6 +218,7 @@ def analyse(
     plan: ClockPlan,
     *,
     wire_ff: npt.ArrayLike | None = None,
+    wire_ohm: npt.ArrayLike = 0.0,
     setup_liberty: Sequence[Path] | None = None,
     hold_liberty: Sequence[Path] | None = None,
     driving_cell: str | None = None,
@@ -220,6 +236,8 @@ def analyse(
     plan : ClockPlan
     wire_ff : array_like, shape (nets,), optional
         Wire capacitance of each net.
+    wire_ohm : array_like, shape (nets,) or ()
+        Its resistance from the driver to the farthest pin.
     setup_liberty, hold_liberty : sequence of Path, optional
         Slow and fast corner.
     driving_cell : str, optional
@@ -257,8 +275,8 @@ def analyse(
         work = Path(folder)
         (work / "flat.v").write_text(flat_verilog(netlist))
         if wire_ff is not None:
-            _write_loads(work / "loads.tcl", netlist, np.asarray(wire_ff, float))
-        lines = [*common, *_static(static, plan), *(["source loads.tcl"] if wire_ff is not None else [])]
+            write_spef(work / "wires.spef", netlist, library, wire_ff=wire_ff, wire_ohm=wire_ohm)
+        lines = [*common, *_static(static, plan), *(["read_spef wires.spef"] if wire_ff is not None else [])]
         reports = {"setup": _checks("max", paths) + _SLACKS}
         if static:
             reports["static"] = _checks("max", min(paths, 3), "-from $static ")
@@ -391,14 +409,47 @@ def _static(cells: Sequence[int], plan: ClockPlan) -> list[str]:
     ]
 
 
-def _write_loads(path: Path, netlist: Netlist, wire_ff: Floats) -> None:
-    """One ``set_load`` per net: wires only, pins are OpenSTA's own."""
-    inputs = {int(net): f"p_{_plain(p.name)}_{bit}" for p in netlist.ports.values() if p.direction == "input"
-              for bit, net in enumerate(p.nets)}  # fmt: skip
+def write_spef(
+    path: Path, netlist: Netlist, library: PowerLibrary, *, wire_ff: npt.ArrayLike, wire_ohm: npt.ArrayLike = 0.0
+) -> None:
+    """Wires of `flat_verilog` as SPEF (IEEE 1481), nets without a wire left out.
+
+    Half of a net's capacitance stands at its driver, half behind its whole resistance, where all pins hang.
+    """
+    ff, ohm = (np.broadcast_to(np.asarray(value, float), (netlist.nets,)) for value in (wire_ff, wire_ohm))
+    names = net_spelling(netlist)
+    driver = {net: name for name, direction, net in port_bits(netlist) if direction == "input"}
+    readers: dict[int, list[str]] = {}
+    for group in netlist.groups.values():
+        cell = library[group.type]
+        for pins, found in ((cell.inputs, readers), (cell.outputs, None)):
+            for pin in pins:
+                nets = group.pin(pin)
+                for number, net in zip(group.cells.tolist(), nets.tolist(), strict=True):
+                    if net < 0:
+                        continue
+                    if found is None:
+                        driver[net] = f"c{number}:{pin}"
+                    else:
+                        found.setdefault(net, []).append(f"c{number}:{pin}")
     with path.open("w") as file:
-        for net in np.flatnonzero(netlist.used_nets & (wire_ff > 0)).tolist():
-            name = inputs.get(net, f"n{net}")
-            file.write(f"set_load {wire_ff[net]:.4g} [get_nets {name}]\n")
+        file.write(
+            '*SPEF "IEEE 1481-1998"\n*DESIGN "flat"\n*DATE ""\n*VENDOR ""\n*PROGRAM "liquidcal"\n*VERSION ""\n'
+            '*DESIGN_FLOW "PIN_CAP NONE"\n*DIVIDER /\n*DELIMITER :\n*BUS_DELIMITER [ ]\n'
+            "*T_UNIT 1 NS\n*C_UNIT 1 FF\n*R_UNIT 1 OHM\n*L_UNIT 1 HENRY\n\n"
+        )
+        for net in np.flatnonzero(netlist.used_nets & (ff > 0)).tolist():
+            if net not in driver:
+                continue
+            spelled, start, sinks = names[net], driver[net], readers.get(net, [])
+            outside = start == spelled  # a port drives it
+            kind = "*P" if outside else "*I"
+            half, far = f"{ff[net] / 2:.6g}", f"{spelled}:1"
+            file.write(f"*D_NET {spelled} {ff[net]:.6g}\n*CONN\n{kind} {start} {'I' if outside else 'O'}\n")
+            file.write("".join(f"*I {pin} I\n" for pin in sinks))
+            file.write(f"*CAP\n1 {start} {half}\n2 {far} {half}\n*RES\n1 {start} {far} {max(ohm[net], 1e-3):.6g}\n")
+            file.write("".join(f"{k} {far} {pin} 0.001\n" for k, pin in enumerate(sinks, 2)))
+            file.write("*END\n\n")
 
 
 _SLACKS = [

@@ -51,6 +51,10 @@ class Activity:
         Clocks recorded, over all streams.
     duration_ns : float
     source : str
+    notes : tuple of str
+        What the recording lacks, or has beyond settled values.
+    with_delays : bool
+        Whether toggles are those of logic with delays, glitches included.
     """
 
     toggles_per_ns: Floats
@@ -64,6 +68,8 @@ class Activity:
     clocks: int
     duration_ns: float
     source: str
+    notes: tuple[str, ...] = ()
+    with_delays: bool = False
 
     @property
     def pairs(self) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from flows.library.power_library import PowerLibrary, read_power_library
+from flows.library.wires import wire_unit
 from flows.netlist.delays import estimated_wires, wire_load
 from flows.netlist.gate_simulation import GateSimulator
 from flows.netlist.netlist import Netlist, read_netlist
@@ -47,7 +49,7 @@ def netlist_power(
     spef : Path, optional
         Wires; else the library's default wire load, else none, which the result says.
     glitch_clocks : int
-        Clocks replayed with delays. A recording that has glitches itself (with delays annotated) needs none.
+        Clocks replayed with delays. Of a recording with delays none are: it has its glitches itself.
     utilisation : float
         Cell area over core area, for the wires of the clock tree.
 
@@ -56,6 +58,8 @@ def netlist_power(
     dict
         Plain types; keys in docs/method/power.md.
     """
+    if period_ns is not None and not 0 < period_ns < inf:
+        raise ValueError(f"period: expected a number of ns above 0, got {period_ns:g}")
     library = read_power_library(liberty)
     netlist = read_netlist(netlist_file, liberty=liberty, top=top)
     if netlist.cells == 0:
@@ -66,13 +70,20 @@ def netlist_power(
     activity = complete(activity, simulator)
     wires = _wires(netlist, library, liberty[0], spef, utilisation)
     view = prepare(netlist, library, simulator.level, wires, trees=simulator.clocks)
+    enough = activity.annotated[netlist.used_nets].mean() > 0.9
     try:
         summary = summarise(
             simulator, activity, view, usable=list(library),
-            glitch_clocks=glitch_clocks if activity.annotated[netlist.used_nets].mean() > 0.9 else 0,
+            glitch_clocks=0 if activity.with_delays or not enough else glitch_clocks,
         )  # fmt: skip
     except ActivityError as error:
         raise ActivityError(f"{vcd}: {error}") from None
+    result = summary.to_dict()
+    if netlist.left_out:
+        kinds = ", ".join(sorted(netlist.left_out)[:4])
+        result["notes"].append(
+            f"{sum(netlist.left_out.values()):,} cells without signals that no library describes are left out ({kinds})"
+        )
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in liberty]
     return {
         "design": netlist.top,
@@ -84,22 +95,21 @@ def netlist_power(
         "duration_ns": activity.duration_ns,
         "cells": netlist.cells,
         "wires": wires.source,
-        **summary.to_dict(),
+        **result,
     }
 
 
 def _wires(netlist: Netlist, library: PowerLibrary, liberty: Path, spef: Path | None, utilisation: float) -> Wires:
     """Wires from SPEF, else by the wire load of the library, else none."""
     area_um2 = sum(len(group.cells) * library[kind].area_um2 for kind, group in netlist.groups.items())
-    estimate = wire_load(liberty)
+    unit, estimate = wire_unit([liberty]), wire_load(liberty)
+    ff = ohm = np.zeros(netlist.nets)
     if spef is not None:
         ff, share = read_spef(spef, netlist, library)
-        source = f"SPEF {spef.name}, {100 * share:.1f} % of the nets"
+        source = f"SPEF {spef.name}, {100 * share:.1f} % of the nets, without its resistances"
     elif estimate is not None:
-        ff, source = estimated_wires(netlist, library, estimate), f"wire load {estimate.name} of the library"
+        ff, ohm, source = estimated_wires(netlist, library, estimate, unit)
     else:
-        ff, source = np.zeros(netlist.nets), "none: neither SPEF nor a wire load of the library"
-    return Wires(
-        ff=ff, ff_per_um=0.0 if estimate is None else estimate.capacitance_ff,
-        core_um2=max(area_um2, 1.0) / utilisation, source=source,
-    )  # fmt: skip
+        source = "none: neither SPEF nor a wire load of the library"
+    per_um = unit.ff_per_um if unit.process or estimate is None else estimate.capacitance_ff
+    return Wires(ff=ff, ohm=ohm, ff_per_um=per_um, core_um2=max(area_um2, 1.0) / utilisation, source=source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from flows.library.functions import Expression, evaluate, pins_of
 from flows.library.power_library import PowerArc, PowerCell
-from flows.netlist.delays import NetTiming
+from flows.netlist.delays import NetTiming, arrivals
 from flows.netlist.gate_simulation import GateSimulator, population
 from flows.netlist.netlist import CellGroup
 from flows.power.activity import Activity, clock_nets
@@ -64,6 +65,7 @@ def cell_power(
     modelled_clocks: Collection[str] | None = None,
     voltage_v: float | None = None,
     toggles_per_ns: Floats | None = None,
+    arrival_ns: Floats | None = None,
 ) -> CellPower:
     """Leakage, internal and switching power of each cell and net.
 
@@ -80,6 +82,9 @@ def cell_power(
         Supply for the switching power; the library's own otherwise.
     toggles_per_ns : ndarray, optional
         Other rates than the activity's, for the same states.
+    arrival_ns : ndarray, shape (nets,), optional
+        `flows.netlist.delays.arrivals` where it is known already. Data that comes in the second half of its clock finds
+        the clock low.
     """
     netlist, library = simulator.netlist, simulator.library
     volt = library.voltage_v if voltage_v is None else voltage_v
@@ -87,6 +92,8 @@ def cell_power(
     # over a period a clock is high half the time: half of the kept states see it high
     half = np.full(activity.before.shape[1], _HALF)
     before, after = (simulator.with_clocks(states, half) for states in (activity.before, activity.after))
+    phases = _Phases(simulator, activity, arrivals(simulator, timing, activity.period_ns)
+                     if arrival_ns is None else arrival_ns)  # fmt: skip
     leakage, internal, clock_pin = np.zeros(netlist.cells), np.zeros(netlist.cells), np.zeros(netlist.cells)
     driver = np.full(netlist.nets, -1, np.int32)
     low = high = 0.0
@@ -111,7 +118,8 @@ def cell_power(
             arcs = [arc for arc in cell.power if arc.pin == pin]
             if not arcs:
                 continue
-            energy = _input_energy(pin, arcs, view, slew[rows[pin]], pin in clocked)
+            seen = phases.view(view, cell, rows, pin) if clocked and pin not in clocked else view
+            energy = _input_energy(pin, arcs, seen, slew[rows[pin]], pin in clocked)
             power = rate[rows[pin]] * energy
             if pin in clocked:
                 clock_pin[group.cells] += power
@@ -129,6 +137,37 @@ def cell_power(
         switching_uw=np.where(ports, 0.0, switching), input_uw=float(switching[ports].sum()), driver=driver,
         low_uw=low, high_uw=high,
     )  # fmt: skip
+
+
+class _Phases:
+    """Whether data finds its clock high, in the half after the edge that it starts from, or low, in the half after."""
+
+    def __init__(self, simulator: GateSimulator, activity: Activity, arrival_ns: Floats) -> None:
+        words = activity.before.shape[1]
+        levels = np.full(words, _ALL), np.zeros(words, np.uint64)
+        self.high, self.low = (simulator.with_clocks(activity.before, level) for level in levels)
+        rate = activity.toggles_per_ns
+        half_ns = np.full(simulator.rows, activity.period_ns / 2)
+        if len(simulator.clocks) > 1:
+            # the further clocks are as much faster as they toggle more often
+            first, further = (rate[simulator.netlist.ports[name].nets[0]] for name in simulator.clocks[:2])
+            faster = simulator.clock_rows[~simulator.first_clock_rows]
+            half_ns[faster] *= first / further if further > 0 else 1.0
+        self.half_ns = half_ns
+        self.arrival_ns = np.zeros(simulator.rows)
+        self.arrival_ns[: len(arrival_ns)] = arrival_ns
+
+    def view(self, view: _View, cell: PowerCell, rows: Mapping[str, Any], pin: str) -> _View:
+        """The same states with the clock as the data of a pin finds it."""
+        assert cell.storage is not None
+        names = [name for name in pins_of(cell.storage.clock) if name in rows]
+        if not names:
+            return view
+        late = (self.arrival_ns[rows[pin]] > self.half_ns[rows[names[0]]])[:, None]
+        clocks = {name: np.where(late, self.low[rows[name]], self.high[rows[name]]) for name in names}
+        found = copy(view)
+        found.before, found.after = {**view.before, **clocks}, {**view.after, **clocks}
+        return found
 
 
 class _View:

@@ -111,10 +111,28 @@ class _Content:
 
     def _lines(self) -> Iterator[tuple[int, list[str]]]:
         """Lines that are not empty, by number, as words without comments."""
+        begun = 0
         with unpacked(self.path).open(errors="replace") as file:
             for number, line in enumerate(file, 1):
-                if words := line.partition("//")[0].split():
+                text, rest = "", line
+                while rest:
+                    if begun:
+                        _, closed, rest = rest.partition("*/")
+                        begun = 0 if closed else begun
+                        text += " "
+                        continue
+                    before, mark, rest = rest.partition("/")
+                    text += before
+                    if rest[:1] == "*" and mark:
+                        begun, rest = number, rest[1:]
+                    elif rest[:1] == "/" and mark:
+                        break
+                    else:
+                        text += mark
+                if words := text.split():
                     yield number, words
+        if begun:
+            raise ValueError(f"{self.path}, line {begun}: a comment begins that does not end: the file was cut")
 
 
 def _spelling(name: str) -> str:

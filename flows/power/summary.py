@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from flows.library.power_library import PowerLibrary
+from flows.netlist.delays import arrivals
 from flows.netlist.gate_simulation import GateSimulator
 from flows.netlist.netlist import Netlist
 from flows.netlist.view import NetlistView
@@ -141,13 +143,23 @@ def summarise(
     netlist, library = simulator.netlist, simulator.library
     volt = library.voltage_v if voltage_v is None else voltage_v
     trees = _modelled_trees(simulator, activity, view, usable, volt)
-    power = cell_power(simulator, activity, view.timing, modelled_clocks=trees.trees, voltage_v=volt)
+    arrival = arrivals(simulator, view.timing, activity.period_ns)
+    power = cell_power(
+        simulator, activity, view.timing, modelled_clocks=trees.trees, voltage_v=volt, arrival_ns=arrival
+    )
     rows = _by_stage(netlist, power)
     glitch = _Glitches(np.zeros(len(netlist.stages)), None, 0.0)
-    notes = list(library.gaps(list(netlist.groups)))
+    notes = [*activity.notes, *library.gaps(list(netlist.groups)), *_slow_nets(netlist, library, view)]
     if glitch_clocks:
         glitch = _glitches_by_stage(
-            simulator, activity, view, rows, clocks=glitch_clocks, modelled=list(trees.trees), volt=volt
+            simulator,
+            activity,
+            view,
+            rows,
+            clocks=glitch_clocks,
+            modelled=list(trees.trees),
+            volt=volt,
+            arrival=arrival,
         )
     else:
         notes.append("glitches are not estimated: zero-delay toggles only")
@@ -194,6 +206,20 @@ def summarise(
 
 
 # --- phases of a summary ----------------------------------------------------------------------------------------------
+
+
+def _slow_nets(netlist: Netlist, library: PowerLibrary, view: NetlistView) -> list[str]:
+    """How many nets are slower than the library allows: there its tables are extrapolated."""
+    most = library.max_transition_ns
+    if most is None:
+        return []
+    slew = view.timing.slew_ns[netlist.used_nets]
+    slow = int((slew > most).sum())
+    text = (
+        f"{slow:,} of {len(slew):,} nets are slower than the library's largest transition time of {most:g} ns (the "
+        f"slowest {slew.max():.3g} ns): its tables are extrapolated there, repair after placement would mend them"
+    )
+    return [text] if slow else []
 
 
 @dataclass(frozen=True)
@@ -261,7 +287,7 @@ class _Glitches:
 
 def _glitches_by_stage(
     simulator: GateSimulator, activity: Activity, view: NetlistView, rows: Mapping[str, Floats], *, clocks: int,
-    modelled: Sequence[str], volt: float,
+    modelled: Sequence[str], volt: float, arrival: Floats,
 ) -> _Glitches:  # fmt: skip
     """The same clocks with delays and without; once more with scattered delays."""
 
@@ -272,7 +298,7 @@ def _glitches_by_stage(
                 simulator.netlist,
                 cell_power(
                     simulator, activity, view.timing, modelled_clocks=modelled, voltage_v=volt,
-                    toggles_per_ns=transitions / found.clocks / activity.period_ns,
+                    toggles_per_ns=transitions / found.clocks / activity.period_ns, arrival_ns=arrival,
                 ),
             )
             for transitions in (found.settled, found.delayed)

@@ -150,7 +150,8 @@ def _shown(text: str) -> str:
 def _read_header(tokens: _Tokens, path: Path) -> _Header:
     """Everything up to ``$enddefinitions $end``."""
     scope: list[str] = []
-    scale_ns, variables = 1.0, []
+    scale_ns: float | None = None
+    variables: list[_Variable] = []
     while word := tokens.next():
         where = f"{path}, line {tokens.line}"
         if not word.startswith("$"):
@@ -183,6 +184,8 @@ def _read_header(tokens: _Tokens, path: Path) -> _Header:
             case "$var":
                 variables.append(_variable(tuple(scope), arguments, where))
             case "$enddefinitions":
+                if scale_ns is None:
+                    raise ActivityError(f"{where}: no $timescale before the end of the declarations: what is #1?")
                 return _Header(scale_ns, variables)
             case _:  # $date, $version, $comment and what tools add say nothing about values
                 pass
@@ -260,10 +263,14 @@ def _root(header: _Header, netlist: Netlist, scope: str | None, path: Path) -> t
             raise ActivityError(f"{path} has no scope {scope!r}; scopes: {known}")
         return root
     ports: dict[tuple[str, ...], set[str]] = {s: set() for s in scopes}
+    wires: dict[tuple[str, ...], int] = dict.fromkeys(scopes, 0)
+    own = netlist.instances[0].names
     for variable in header.variables:
         if variable.name in netlist.ports:
             ports[variable.scope].add(variable.name)
-    root = max(sorted(scopes, key=len), key=lambda s: len(ports[s]), default=())
+        wires[variable.scope] += variable.name in own
+    # a testbench may have a wire for each port: the netlist has its inner wires beside them, or stands below
+    root = max(sorted(scopes), key=lambda s: (len(ports[s]), wires[s], len(s)), default=())
     if not ports.get(root):
         raise ActivityError(f"{path}: no scope holds a port of {netlist.top}; name the scope")
     return root
@@ -289,9 +296,12 @@ def _number(code: bytes) -> int:
 
 # --- value changes ----------------------------------------------------------------------------------------------------
 
-_TIME, _START, _BEGUN, _EDGES, _STATUS, _COMMENT = range(6)
+_TIME, _START, _BEGUN, _EDGES, _STATUS, _COMMENT, _INSTANTS, _MOVED, _TOUCHED = range(9)
 """Places in `info` of the compiled loop: this instant, the first one, whether there was one yet, rising clock edges,
-why it returned, whether it is in a comment."""
+why it returned, whether it is in a comment, instants at which nets changed, whether one did at this instant, how many
+nets `touched` holds."""
+_MOST_INSTANTS = 6
+"""Instants with changes in a clock, of a recording without delays: both edges, inputs before and after each."""
 _DONE, _SAVE, _CUT, _WORD, _UNKNOWN_CODE, _BAD_TIME, _BACK, _BAD_VECTOR, _TOO_LONG = range(9)
 """Why it returned: all read, a state is wanted, more bytes are needed, or one of these errors."""
 _ERRORS = {
@@ -348,7 +358,7 @@ def _time(data, begin, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _begin_instant(time, state, since, saved, info):  # type: ignore[no-untyped-def]
+def _begin_instant(time, state, since, saved, touched, info):  # type: ignore[no-untyped-def]
     """Go on to a time, the state of the last instant kept; what is wrong with it, or `_DONE`."""
     if time < 0:
         return _BAD_TIME
@@ -356,11 +366,18 @@ def _begin_instant(time, state, since, saved, info):  # type: ignore[no-untyped-
         info[_BEGUN] = 1
         since[:] = time
         info[_START] = info[_TIME] = time
+        saved[:] = state
+        return _DONE
     if time < info[_TIME]:
         return _BACK
+    if time == info[_TIME]:
+        return _DONE
     # what the last instant left is settled: keep it before anything of this instant is applied
-    for net in range(len(state)):
-        saved[net] = state[net]
+    if info[_TIME] == info[_START]:
+        saved[:] = state
+    for k in range(info[_TOUCHED]):
+        saved[touched[k]] = state[touched[k]]
+    info[_TOUCHED] = info[_MOVED] = 0
     info[_TIME] = time
     return _DONE
 
@@ -375,7 +392,7 @@ def _is_vector(data, low, top, symbols):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _change(data, low, top, symbols, targets, state, since, toggles, high, unknown, clock, info):  # type: ignore[no-untyped-def]
+def _change(data, low, top, symbols, targets, state, since, toggles, high, unknown, clock, touched, info):  # type: ignore[no-untyped-def]
     """Give the nets of a variable a new value, lowest bit first; whether its clock rose."""
     length = top - low
     rose = False
@@ -389,6 +406,12 @@ def _change(data, low, top, symbols, targets, state, since, toggles, high, unkno
         old = state[net]
         if new == old:
             continue
+        if since[net] != info[_TIME]:  # else it changed at this instant before
+            touched[info[_TOUCHED]] = net
+            info[_TOUCHED] += 1
+        if old < 2 and new < 2 and not info[_MOVED]:
+            info[_MOVED] = 1
+            info[_INSTANTS] += 1
         span = info[_TIME] - since[net]
         if old == 1:
             high[net] += span
@@ -406,7 +429,7 @@ def _change(data, low, top, symbols, targets, state, since, toggles, high, unkno
 
 @njit(cache=True)
 def _scan(data, position, symbols, codes, widths, first, counts, nets, state, since, toggles, high, unknown, clock,  # type: ignore[no-untyped-def]
-          saved, save_at, info):  # fmt: skip
+          saved, touched, save_at, info):  # fmt: skip
     """Apply the value changes of ``data[position:]``; stops after a clock edge of which the state is wanted.
 
     `saved` receives the settled state. Returns the position reached: the beginning of the first token or pair of tokens
@@ -436,7 +459,7 @@ def _scan(data, position, symbols, codes, widths, first, counts, nets, state, si
                 return begin
             continue
         if kind == 35:  # '#'
-            wrong = _begin_instant(_time(data, begin + 1, end), state, since, saved, info)
+            wrong = _begin_instant(_time(data, begin + 1, end), state, since, saved, touched, info)
             if wrong != _DONE:
                 info[_STATUS] = wrong
                 return begin
@@ -470,7 +493,7 @@ def _scan(data, position, symbols, codes, widths, first, counts, nets, state, si
             info[_STATUS] = _TOO_LONG
             return begin
         targets = nets[first[k] : first[k] + counts[k]]
-        rose = _change(data, low, top, symbols, targets, state, since, toggles, high, unknown, clock, info)
+        rose = _change(data, low, top, symbols, targets, state, since, toggles, high, unknown, clock, touched, info)
         if rose and info[_EDGES] >= save_at:
             info[_STATUS] = _SAVE
             return position
@@ -497,8 +520,9 @@ class _Changes:
         count = netlist.nets
         self._state, self._saved = np.full(count, 2, np.uint8), np.full(count, 2, np.uint8)
         self._since, self._toggles, self._high, self._unknown = (np.zeros(count, np.int64) for _ in range(4))
-        self._info = np.zeros(6, np.int64)
-        self._states: list[tuple[int, npt.NDArray[np.bool_]]] = []
+        self._touched = np.zeros(count, np.int64)
+        self._info = np.zeros(9, np.int64)
+        self._states: list[tuple[int, npt.NDArray[np.uint8]]] = []
         self._stride = self._wanted = 1
 
     def read(self, file: IO[bytes], rest: bytes, line: int) -> None:
@@ -530,7 +554,7 @@ class _Changes:
             position = _scan(
                 buffer, position, _SYMBOLS, table.codes, table.widths, table.first, table.counts, table.nets,
                 self._state, self._since, self._toggles, self._high, self._unknown, self._clock_net, self._saved,
-                self._wanted if self._clock_net >= 0 else 1 << 62, self._info,
+                self._touched, self._wanted if self._clock_net >= 0 else 1 << 62, self._info,
             )  # fmt: skip
             status = int(self._info[_STATUS])
             if status in _ERRORS:
@@ -547,7 +571,7 @@ class _Changes:
 
     def _keep_state(self) -> None:
         """Keep the state before this edge; of many, pairs of consecutive ones at growing distance."""
-        self._states.append((int(self._info[_EDGES]), self._saved == 1))
+        self._states.append((int(self._info[_EDGES]), self._saved.copy()))
         if len(self._states) > 2 * self._max_pairs:
             self._stride *= 2
             kept = [s for s in self._states if (s[0] - 1) % self._stride in (0, 1)]
@@ -589,22 +613,33 @@ class _Changes:
             if not annotated[net]:
                 # each clock is a rise and a fall
                 rate[net], duty[net] = 2 * edges / duration_ns, 0.5
-        before, after, mask = _pairs(self._states, self._state)
+        before, after, mask = self._pairs(annotated)
+        notes = []
+        with_delays = edges > 0 and int(self._info[_INSTANTS]) > _MOST_INSTANTS * (edges + 1)
+        if with_delays:
+            each = int(self._info[_INSTANTS]) / edges
+            notes.append(f"the recording has delays (changes at {each:.0f} instants in each clock), and its glitches")
         return Activity(
             toggles_per_ns=rate, duty=duty, annotated=annotated, before=before, after=after, mask=mask,
             clock=None if self._clock_net < 0 else self._clock_net, period_ns=period_ns, clocks=edges,
-            duration_ns=duration_ns, source=f"VCD {self._path.name}",
+            duration_ns=duration_ns, source=f"VCD {self._path.name}", notes=tuple(notes), with_delays=with_delays,
         )  # fmt: skip
 
+    def _pairs(self, annotated: npt.NDArray[np.bool_]) -> tuple[Words, Words, Words]:
+        """States of consecutive edges, one pair in each bit, and which bits hold one; else the final state twice.
 
-def _pairs(states: list[tuple[int, npt.NDArray[np.bool_]]], final: npt.NDArray[np.uint8]) -> tuple[Words, Words, Words]:
-    """States of consecutive edges, one pair in each bit, and which bits hold one; else the final state twice."""
-    by_edge = dict(states)
-    chosen = [(by_edge[edge], by_edge[edge + 1]) for edge in by_edge if edge + 1 in by_edge]
-    if not chosen:
-        chosen = [(final == 1, final == 1)]
-    lanes = -(-len(chosen) // 64) * 64
-    bits = np.zeros((2, len(final), lanes), np.bool_)
-    for lane, (old, new) in enumerate(chosen):
-        bits[0, :, lane], bits[1, :, lane] = old, new
-    return from_lanes(bits[0]), from_lanes(bits[1]), from_lanes(np.arange(lanes) < len(chosen))
+        States in which a net is unknown are left out: before a reset nothing is settled.
+        """
+        known = {edge: state == 1 for edge, state in self._states if not (state[annotated] == 2).any()}
+        chosen = [(known[edge], known[edge + 1]) for edge in known if edge + 1 in known]
+        if not chosen and self._clock_net >= 0 and len(self._states) > 1:
+            raise ActivityError(
+                f"{self._path}: no two consecutive clocks without unknown values: record beyond the reset"
+            )
+        if not chosen:
+            chosen = [(self._state == 1, self._state == 1)]
+        lanes = -(-len(chosen) // 64) * 64
+        bits = np.zeros((2, len(self._state), lanes), np.bool_)
+        for lane, (old, new) in enumerate(chosen):
+            bits[0, :, lane], bits[1, :, lane] = old, new
+        return from_lanes(bits[0]), from_lanes(bits[1]), from_lanes(np.arange(lanes) < len(chosen))

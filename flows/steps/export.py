@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flows.common.journal import Journal
 from flows.designs.design import INTERNAL_CLOCK, Design
-from flows.physical.export import Project, export_librelane, export_openroad
+from flows.physical.export import Project, export_librelane, export_openroad, static_cells
 from flows.physical.mapped import STATIC_STAGES
 from flows.physical.timing import ClockPlan
 from hw.common.export import ports, to_verilog
@@ -74,7 +74,7 @@ def export_design(
         static = [s for s in STATIC_STAGES if netlist and re.search(rf"^\s*\S+ {s} \($", verilog, re.MULTILINE)]
         project = Project(
             design=design.name, library=options.kit, verilog=verilog, mapped=netlist is not None, ports=pins,
-            plan=plan, utilisation=options.utilisation, static_pattern=" ".join(f"{stage}/*" for stage in static),
+            plan=plan, utilisation=options.utilisation, static_pattern=static_cells(static),
         )  # fmt: skip
         config = _WRITERS[options.flow](folder, project)
     return config, netlist is not None
@@ -87,4 +87,9 @@ def _netlist(options: ExportOptions) -> str | None:
         return None
     if json.loads(tables.read_text())["library"].partition(":")[0] != options.kit:
         return None
-    return (tables.parent / "netlist.v").read_text()
+    return unsigned((tables.parent / "netlist.v").read_text())
+
+
+def unsigned(verilog: str) -> str:
+    """A netlist without ``signed``, which says nothing about its cells and which OpenSTA's reader refuses."""
+    return re.sub(r"^(\s*(?:input|output|inout|wire|reg))\s+signed\b", r"\1", verilog, flags=re.MULTILINE)

@@ -31,6 +31,8 @@ class PlacementOptions:
         Even density over the core instead of shortest wires.
     repair : bool
         Give cells the size that their loads ask for, and buffers, in the core as placed.
+    exchange : bool
+        Leave netlist, placement and wires for other tools, too: Verilog, DEF, SPEF.
     """
 
     utilisation: float = 0.7
@@ -38,12 +40,13 @@ class PlacementOptions:
     effort: int = 1
     spread: bool = False
     repair: bool = False
+    exchange: bool = False
 
     @property
     def command(self) -> str:
         """As the command line takes them."""
         text = f"--utilisation {self.utilisation:g} --aspect {self.aspect:g} --effort {self.effort}"
-        return text + (" --spread" if self.spread else "") + (" --repair" if self.repair else "")
+        return text + "".join(f" --{name}" for name in ("spread", "repair", "exchange") if getattr(self, name))
 
 
 def place_design(
@@ -54,7 +57,8 @@ def place_design(
     with journal.step(f"placement of {mapped.synthesised.cells:,} cells"):
         placed, busy, metrics = measure_placement(
             mapped, utilisation=options.utilisation, aspect=options.aspect, effort=options.effort,
-            spread=options.spread, repair=options.repair, command=design.command("place", options.command),
+            spread=options.spread, repair=options.repair, exchange=options.exchange,
+            command=design.command("place", options.command),
         )  # fmt: skip
     journal.check(
         Check(

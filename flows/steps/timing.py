@@ -25,10 +25,23 @@ class TimingOptions:
         Period of the clock; None: the design's own.
     paths : int
         Worst paths to report.
+    slow, fast : tuple of Path
+        Liberty files for setup and hold; the kit's own corners where left out.
+    io_share : float
+        Share of the period that inputs and outputs spend outside.
     """
 
     period_ns: float | None = None
     paths: int = 10
+    slow: tuple[Path, ...] = ()
+    fast: tuple[Path, ...] = ()
+    io_share: float = 0.0
+
+    def command(self, period_ns: float) -> str:
+        """As the command line takes them."""
+        corners = [f"--{name} {path}" for name in ("slow", "fast") for path in getattr(self, name)]
+        share = [f"--io-share {self.io_share:g}"] if self.io_share else []
+        return " ".join([f"--period {period_ns:g}", *corners, *share])
 
 
 def time_design(
@@ -38,10 +51,10 @@ def time_design(
     options, mapped = options or TimingOptions(), Mapped(folder=folder)
     period_ns = design.period_ns if options.period_ns is None else options.period_ns
     with journal.step(f"OpenSTA on {mapped.netlist.cells:,} cells"):
-        command = design.command("time", f"--period {period_ns:g}")
         report, metrics = measure_timing(
-            mapped, period_ns=period_ns, reuse=design.reuse, paths=options.paths, command=command
-        )
+            mapped, period_ns=period_ns, reuse=design.reuse, paths=options.paths, slow=options.slow, fast=options.fast,
+            io_share=options.io_share, command=design.command("time", options.command(period_ns)),
+        )  # fmt: skip
     journal.check(
         Check(
             name=f"setup at {1000 / period_ns:g} MHz", passed=report.setup_slack_ns >= 0,

@@ -1,6 +1,7 @@
 """Kits by path: hand-made folders laid out as open_pdks, IHP and OpenROAD-flow-scripts lay theirs out."""
 
 import gzip
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,9 @@ def test_files_joined_by_commas(tmp_path: Path) -> None:
     library = cell_library(text)
     assert [len(lot) for lot in (library.liberty, library.lef, library.verilog)] == [1, 2, 1]
     assert cell_library(library.name).sha256 == library.sha256
+    assert cell_library(f"{text},dont_use=LATC?").dont_use == (*library.dont_use, "LATCH")
+    with pytest.raises(LibraryError, match="dont_use=NOTHING.: none of 7 cells"):
+        cell_library(f"{text},dont_use=NOTHING*")
     with pytest.raises(ValueError, match="expected .lib"):
         cell_library(f"{tmp_path / 'a.lib.gz'},{tmp_path / 'c.gds'}")
     with pytest.raises(FileNotFoundError, match="no file"):
@@ -129,6 +133,16 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     kit(tmp_path, f"{SKY}/lib/sky130_fd_sc_hd__tt_025C_1v80.lib")
     with pytest.raises(LibraryError, match="no techlef/sky130_fd_sc_hd__nom.tlef"):
         library_from_pdk("sky130", root=tmp_path)
+
+
+def test_asap7_keeps_its_flip_flop_with_a_reset() -> None:
+    """Of its sequential cells the D flip-flops and the one with set and reset may be used, no scan, no odd sizes."""
+    patterns = FAMILIES["asap7"].dont_use
+    cells = ("DFFHQNx1_ASAP7_75t_R", "DFFASRHQNx1_ASAP7_75t_R", "SDFHx1_ASAP7_75t_R", "ICGx1_ASAP7_75t_R",
+             "NAND2xp33_ASAP7_75t_R", "INVx1_ASAP7_75t_R", "BUFx12f_ASAP7_75t_R", "AND2x1p5_ASAP7_75t_R")  # fmt: skip
+    assert [cell for cell in cells if not any(fnmatchcase(cell, pattern) for pattern in patterns)] == [
+        "DFFHQNx1_ASAP7_75t_R", "DFFASRHQNx1_ASAP7_75t_R", "INVx1_ASAP7_75t_R", "BUFx12f_ASAP7_75t_R",
+    ]  # fmt: skip
 
 
 def test_every_family_has_every_corner() -> None:

@@ -67,6 +67,27 @@ def test_every_combinational_cell_of_a_library(name: str) -> None:
             np.testing.assert_array_equal(read(sim, f"{cell}_{pin}"), expected, err_msg=f"{cell}.{pin}")
 
 
+def test_functions_of_many_operators(toy: Path) -> None:
+    """AOI222 as gf180mcu writes it: eight minterms of six pins, 47 operators. Expected values are Python's."""
+    terms = " | ".join(f"(!{a} & !{b} & !{c})" for a in ("A1", "A2") for b in ("B1", "B2") for c in ("C1", "C2"))
+    assert terms.count("&") + terms.count("|") + terms.count("!") == 47
+    pins = "".join(f"pin ({name}) {{ direction : input; capacitance : 0.01; }}" for name in
+                   ("A1", "A2", "B1", "B2", "C1", "C2"))  # fmt: skip
+    cell = f'cell (AOI222) {{ area : 9; {pins} pin (Z) {{ direction : output; function : "{terms}"; }} }}'
+    toy.write_text(TOY.rstrip().removesuffix("}") + cell + "}\n")
+    ports = ("a1", "a2", "b1", "b2", "c1", "c2")
+    path = toy.with_name("m.v")
+    path.write_text(f"module m (input {', '.join(ports)}, output z); AOI222 u ("
+                    f"{', '.join(f'.{p.upper()}({p})' for p in ports)}, .Z(z)); endmodule")  # fmt: skip
+    sim = GateSimulator(read_netlist(path, liberty=[toy]), read_power_library([toy]), words=1)
+    rows = np.arange(64)
+    for k, port in enumerate(ports):
+        drive(sim, port, rows >> k & 1)
+    sim.settle()
+    a, b, c = ((rows >> 2 * k & 1) & (rows >> 2 * k + 1 & 1) for k in range(3))
+    np.testing.assert_array_equal(read(sim, "z"), 1 - (a | b | c))
+
+
 COUNTER = """
 module counter (input ck, rn, en, output [1:0] q);
   wire n0, n1, t, a, b, c, e0, x0, x1, x2;

@@ -109,7 +109,11 @@ def test_open_pins_and_cells_of_one_type_with_different_pins(toy: Path, tmp_path
     ("text", "error", "message"),
     [
         ("module m (input a, b, output y); assign y = a & b; endmodule", NetlistError, "generic"),
-        ("module m (input a, output y); NOWHERE u (.A(a), .Y(y)); endmodule", YosysError, "NOWHERE"),
+        (
+            "module m (input a, output y); NOWHERE u (.A(a), .Y(y)); endmodule",
+            NetlistError,
+            "cell u of module m, pin A: no cell NOWHERE",
+        ),
         ("module m (input a, output y); INV u (.A(a), .Y(y)); ", YosysError, "status"),
         ("module m (output y); p i (.y(y)); endmodule module p (output y); assign y = 1'b0; endmodule", None, ""),
     ],
@@ -124,6 +128,18 @@ def test_what_is_no_mapped_netlist(
         return
     with pytest.raises(error, match=message):
         read_netlist(path, liberty=[toy])
+
+
+def test_taps_and_fillers_are_left_out_and_counted(toy: Path, tmp_path: Path) -> None:
+    """Cells that no library describes, and no signal reaches."""
+    path = tmp_path / "m.v"
+    path.write_text(
+        "module m (input a, output y, inout VPWR); INV u (.A(a), .Y(y)); FILL_4 f0 (); FILL_4 f1 (); "
+        "TAP t (.VPWR(VPWR), .VGND(1'b0)); endmodule"
+    )
+    found = read_netlist(path, liberty=[toy])
+    assert found.cells == 1
+    assert found.left_out == {"FILL_4": 2, "TAP": 1}
 
 
 def test_bad_files(toy: Path, tmp_path: Path) -> None:

@@ -18,10 +18,13 @@ from flows.common.journal import Check, Journal
 from flows.common.metrics import find, read_metrics
 from flows.designs.catalogue import design
 from flows.designs.design import Design
-from flows.library.catalogue import cell_library
+from flows.library.wires import WireUnit
+from flows.netlist.delays import arrivals
 from flows.netlist.gate_simulation import GateSimulator
-from flows.physical.mapped import Mapped, cell_area_um2, clocks_of, wire_ff_per_um
+from flows.netlist.view import prepare
+from flows.physical.mapped import Mapped, cell_area_um2, clocks_of
 from flows.physical.measure import measure_timing
+from flows.power.cell_power import cell_power
 from flows.power.encoder import encoder_activity, load_registers
 from flows.power.measure import measure_power
 from flows.steps.synthesis import judge_copies
@@ -35,6 +38,7 @@ from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.weights import Weights
 from tests.conftest import need
 from tests.flows.conftest import library_or_skip
+from tests.flows.power import by_hand
 from tests.specs import SMALL
 
 
@@ -151,10 +155,11 @@ def test_a_placement_of_another_netlist_does_not_count(report: Path, tmp_path: P
 def test_repair_leaves_the_function_and_fewer_overloaded_nets(
     report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Small cores have short wires: the library's wire is made three times as heavy, so that there is much to mend."""
+    """Small cores have short wires: the wire is made five times as heavy, so that there is much to mend."""
     shutil.copytree(report / SMALL.name / "synthesis", tmp_path / SMALL.name / "synthesis")
     spec, folder = report / "small.toml", tmp_path / SMALL.name
-    monkeypatch.setattr("flows.physical.mapped.wire_ff_per_um", lambda *_: (0.531, "three times the library's"))
+    heavy = WireUnit(ff_per_um=0.531, ohm_per_um=0.0, source="five times the process's")
+    monkeypatch.setattr("flows.physical.mapped.wire_unit", lambda *_: heavy)
     assert run(monkeypatch, capsys, "place", spec, "--out", tmp_path, "--spread", "--repair")[0] == 0
     mended = {metric.name: float(metric.value) for metric in read_metrics(folder / "placement" / "metrics.json")}
     buffers = mended["design__instance__count__class:repair_buffer"]
@@ -171,18 +176,78 @@ def test_repair_leaves_the_function_and_fewer_overloaded_nets(
     assert json.loads(out)["frames_compared"] == 64 * 5 * 13
 
 
-def test_wire_capacitance_names_its_source() -> None:
-    library_or_skip("nangate45")
-    assert wire_ff_per_um(cell_library("nangate45"), None) == (pytest.approx(0.1774), "wire load 5K_hvratio_1_1")
-    library_or_skip("osu018")
-    old = cell_library("osu018")
-    from flows.library.lef import read_lef
+def test_energy_of_5000_cells_summed_by_hand(report: Path) -> None:
+    """Every seventh cell of the small encoder, state by state (tests/flows/power/by_hand.py), against the arrays.
 
-    value, source = wire_ff_per_um(old, read_lef(old.lef))
-    assert source.startswith("LEF")
-    # metals 2 to 5 of osu018: 1.9e-5 pF/um2 * 0.3 um + 2 * 6e-5 pF/um = 0.1257 fF/um for metal 2
-    assert 0.05 < value < 0.1257
-    assert wire_ff_per_um(old, None) == (0.2, "assumed")
+    Three pairs of real states, each in two lanes, since every second lane sees the clock high. Transition times and
+    arrivals are the netlist walk's own, which OpenSTA judges elsewhere.
+    """
+    mapped = Mapped(folder=report / SMALL.name)
+    netlist, library = mapped.netlist, mapped.library
+    simulator = GateSimulator(netlist, library, words=1)
+    stimulus = shower_stimulus(SMALL, streams=64, crossings=12, seed=3)
+    weights = Weights.random(SMALL, np.random.default_rng(1))
+    load_registers(simulator, SMALL, stimulus, weights)
+    latency = design(str(report / "small.toml")).latency
+    activity, *_ = encoder_activity(simulator, SMALL, stimulus, weights, latency=latency, period_ns=25.0, snapshots=1)
+    lanes = np.repeat([3, 20, 41], 2).astype(np.uint64)
+    doubled = [
+        np.bitwise_or.reduce((states[:, :1] >> lanes & np.uint64(1)) << np.arange(6, dtype=np.uint64), axis=1)[:, None]
+        for states in (activity.before, activity.after)
+    ]
+    rates = np.random.default_rng(2).uniform(0, 0.1, simulator.rows)
+    rates[simulator.clock_rows] = 0.08
+    activity = replace(activity, before=doubled[0], after=doubled[1], mask=np.full(1, 63, np.uint64),
+                       toggles_per_ns=rates)  # fmt: skip
+    view = prepare(netlist, library, simulator.level, mapped.wires(), trees=("clk",), port_load_ff=5.0)
+    power = cell_power(simulator, activity, view.timing)
+    arrival = arrivals(simulator, view.timing, activity.period_ns)
+    load = dict.fromkeys(range(netlist.nets), 0.0) | dict(enumerate(view.wires.ff.tolist()))
+    for group in netlist.groups.values():
+        for pin in library[group.type].inputs:
+            for net in group.pin(pin).tolist():
+                if net >= 0:
+                    load[net] += library[group.type].pins[pin].capacitance_ff
+    for port in netlist.ports.values():
+        for net in port.nets.tolist() if port.direction == "output" else ():
+            load[net] += 5.0
+    slew = dict(enumerate(view.timing.slew_ns.tolist()))
+    done, wrong = 0, []
+    for kind, group in netlist.groups.items():
+        cell, rows = library[kind], simulator.pin_rows[kind]
+        clocked = by_hand.names(cell.storage.clock) if cell.storage else set()
+        for place, number in enumerate(group.cells.tolist()):
+            if number % 7:
+                continue
+            row = {pin: int(found[place]) for pin, found in rows.items()}
+            pairs = [
+                tuple({pin: int(words[at, 0]) >> lane & 1 for pin, at in row.items()} for words in doubled)
+                for lane in (0, 2, 4)
+            ]
+            both = [tuple({**state, **dict.fromkeys(clocked, value)} for state in pair)
+                    for pair in pairs for value in (0, 1)]  # fmt: skip
+            slews = {pin: slew.get(at, 0.0) for pin, at in row.items()}
+            leakage = by_hand.leakage_nw(cell, [state for pair in both for state in pair])
+            internal = clock = 0.0
+            for pin in cell.outputs:
+                energy = by_hand.output_energy_fj(cell, pin, both, slews, load.get(row[pin], 0.0))
+                internal += rates[row[pin]] * energy
+            for pin in cell.inputs:
+                if pin in clocked:
+                    clock += rates[row[pin]] * by_hand.input_energy_fj(cell, pin, both, slews[pin], is_clock=True)
+                    continue
+                late = float(arrival[row[pin]]) > 12.5
+                seen = [pair for pair in both if all(pair[0][name] == 1 - late for name in clocked)]
+                internal += rates[row[pin]] * by_hand.input_energy_fj(cell, pin, seen, slews[pin], is_clock=False)
+            found = power.leakage_nw[number], power.internal_uw[number], power.clock_pin_uw[number]
+            if not np.allclose(found, (leakage, internal, clock), rtol=1e-9, atol=1e-9):
+                wrong.append((netlist.cell_name(number), kind, found, (leakage, internal, clock)))
+            done += 1
+    assert done > 5000
+    assert not wrong, wrong[:3]
+    for net in range(2, netlist.nets, 7):
+        if power.driver[net] >= 0:
+            assert power.switching_uw[net] == pytest.approx(0.5 * load[net] * 1.1**2 * rates[net])
 
 
 def copies_counted(chosen: Design, result: SynthesisResult, more: int) -> list[Check]:

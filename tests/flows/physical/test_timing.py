@@ -1,5 +1,6 @@
 """Static timing: OpenSTA's delays against table look-ups of ours, paths in the designer's terms, refusals."""
 
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -74,6 +75,41 @@ def test_delays_are_those_of_the_tables(design: tuple[Netlist, PowerLibrary]) ->
     assert report.fmax_mhz == pytest.approx(1000 / (25 - worst.slack_ns))
 
 
+def test_wires_resist(design: tuple[Netlist, PowerLibrary]) -> None:
+    """Long wires: OpenSTA, which takes an effective capacitance, finds a little less delay than the whole one gives.
+
+    At the last register's input alone the wire's share is Elmore's: R (C / 2 + pin).
+    """
+    netlist, library = design
+    wires = np.full(netlist.nets, 30.0)
+    clock = {int(netlist.ports["clk"].nets[0]): 0.0}
+    bare = analyse(netlist, library, PLAN, wire_ff=wires)
+    for ohm, most in ((1000.0, 1.06), (4000.0, 1.15)):
+        report = analyse(netlist, library, PLAN, wire_ff=wires, wire_ohm=ohm)
+        own = propagate(
+            netlist, library, topological_levels(netlist, library), wire_ff=wires, wire_ohm=ohm, fixed_slew_ns=clock
+        )
+        assert report.paths[0].delay_ns > bare.paths[0].delay_ns
+        assert report.paths[0].delay_ns < _longest(netlist, own) < most * report.paths[0].delay_ns
+        last = netlist.net_names.index("r")
+        pin = library["DFFR_X1"].pins["D"].capacitance_ff
+        assert own.wire_ns[last] == pytest.approx(ohm * (15.0 + pin) * 1e-6)
+
+
+def test_an_exponential_step_of_a_wire(design: tuple[Netlist, PowerLibrary]) -> None:
+    """A step into R and C falls from 70 to 30 % (this library's thresholds) in RC ln(7/3); steps of that kind add up as
+    squares."""
+    netlist, library = design
+    assert library.slew_thresholds == (0.3, 0.7)
+    options = {"wire_ff": 30.0, "fixed_slew_ns": {int(netlist.ports["clk"].nets[0]): 0.0}}
+    level = topological_levels(netlist, library)
+    short, long = (propagate(netlist, library, level, wire_ohm=ohm, **options) for ohm in (0.0, 2000.0))  # type: ignore[arg-type]
+    first = int(netlist.groups["DFFR_X1"].pin("Q")[0])  # its driver's own slew does not depend on resistances
+    step_ns = long.wire_ns[first] * math.log(7 / 3) / library.slew_derate
+    assert long.rise_ns[first] == pytest.approx(math.hypot(short.rise_ns[first], step_ns))
+    assert long.fall_ns[first] == pytest.approx(math.hypot(short.fall_ns[first], step_ns))
+
+
 def _longest(netlist: Netlist, own: object) -> float:
     """Arrival at net r over all register-to-register paths of the data, by edge."""
     arrival: dict[int, tuple[float, float]] = {}
@@ -144,6 +180,26 @@ def test_wires_slow_it_down_and_uncertainty_counts(design: tuple[Netlist, PowerL
     )
     assert uncertain.setup_slack_ns == pytest.approx(bare.setup_slack_ns - 0.5, abs=2e-4)
     assert uncertain.hold_slack_ns == pytest.approx(bare.hold_slack_ns - 0.2, abs=2e-4)
+
+
+def test_inputs_and_outputs_leave_time_to_the_surroundings(design: tuple[Netlist, PowerLibrary]) -> None:
+    """A fifth of 25 ns outside: what starts or ends at a port has 5 ns less, what runs between registers has all."""
+    netlist, library = design
+
+    def slacks(share: float) -> dict[tuple[str, str], float]:
+        plan = ClockPlan(**{**vars(PLAN), "io_share": share})
+        return {(path.start, path.end): path.slack_ns for path in analyse(netlist, library, plan).paths}
+
+    none, fifth = slacks(0.0), slacks(0.2)
+    assert none.keys() == fifth.keys()
+    inputs = {"x[0]", "x[1]", "load"}
+    assert {start for start, _ in none} & inputs
+    for (start, end), slack in none.items():
+        # y is the name of the last register, and of the port that it drives
+        change = {5.0} if start in inputs else {0.0, 5.0} if end == "y" else {0.0}
+        assert any(fifth[start, end] == pytest.approx(slack - ns, abs=2e-3) for ns in change)
+    with pytest.raises(ValueError, match="io_share: expected 0 to below 1, got 1.0"):
+        ClockPlan(**{**vars(PLAN), "io_share": 1.0})
 
 
 def test_corners_are_kept_apart(design: tuple[Netlist, PowerLibrary], tmp_path: Path) -> None:

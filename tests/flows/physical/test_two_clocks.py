@@ -104,7 +104,7 @@ def test_power_by_hand(simulator: GateSimulator) -> None:
     """Clock pins of the toy flip-flop: 8 fJ an edge while D = Q, (0 + 12) / 2 fJ while not, whatever the transition."""
     sim, netlist = simulator, simulator.netlist
     activity = recorded(sim)
-    wires = Wires(ff=np.zeros(netlist.nets), ff_per_um=0.1, core_um2=400.0, source="test")
+    wires = Wires(ff=np.zeros(netlist.nets), ohm=np.zeros(netlist.nets), ff_per_um=0.1, core_um2=400.0, source="test")
     view = prepare(netlist, sim.library, sim.level, wires, trees=("ck", "fast"), tree_slew_ns=0.03)
     power = cell_power(sim, activity, view.timing)
     by_name = {netlist.cell_name(cell): power.clock_pin_uw[cell] * PERIOD for cell in range(netlist.cells)}

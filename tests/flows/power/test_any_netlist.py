@@ -115,6 +115,7 @@ def test_too_few_annotated_nets_fail_the_gate(files: Path, run: Callable[..., Do
         (("--period", "10", "--scope", "nowhere"), "no scope 'nowhere'"),
         (("--period", "10", "--clock", "ck"), "no one-bit input port 'ck'"),
         (("--period", "10", "--spef", "none.spef"), "no SPEF file"),
+        (("--period", "-10"), "period: expected a number of ns above 0, got -10"),
     ],
 )
 def test_bad_usage_gets_one_line(run: Callable[..., Done], arguments: tuple[str, ...], message: str) -> None:
@@ -161,6 +162,14 @@ def test_the_capacitance_unit_of_spef_counts(files: Path, unit: str, femtofarad:
     assert wires[netlist.net_names.index("n")] == pytest.approx(0.025 * femtofarad)
 
 
+def test_comments_of_spef_may_take_several_lines(files: Path) -> None:
+    library = read_power_library([files / "toy.lib"])
+    netlist = read_netlist(files / "chain.v", liberty=[files / "toy.lib"])
+    text = SPEF.format(flow="PIN_CAP NONE").replace("*D_NET y 0.004", "/* *D_NET y 1\n*END // */ *D_NET y 0.004 // 7")
+    (files / "a.spef").write_text(text)
+    assert read_spef(files / "a.spef", netlist, library)[0][netlist.net_names.index("y")] == pytest.approx(4)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -175,6 +184,7 @@ def test_the_capacitance_unit_of_spef_counts(files: Path, unit: str, femtofarad:
         ("D_NET y", "D_NET n", "line 11: net n comes twice"),
         ("elsewhere 7\n*END\n", "elsewhere 7\n", "ends inside of the net of line 13: it was cut"),
         ("*C_UNIT 1 PF\n", "", "line 7: no .*C_UNIT before the first net"),
+        ("*NAME_MAP", "/* one\ntwo\n*NAME_MAP", "line 6: a comment begins that does not end"),
     ],
 )
 def test_spef_that_is_cut_or_malformed(files: Path, old: str, new: str, message: str) -> None:
@@ -240,7 +250,7 @@ def test_spef(files: Path) -> None:
         files / "chain.v", [files / "toy.lib"], files / "chain.vcd", period_ns=10, spef=files / "a.spef"
     )
     assert result["power_uw"]["switching"] == pytest.approx(0.5 * (2 + 25 + 4) * 99 / 1000)
-    assert result["wires"] == "SPEF a.spef, 66.7 % of the nets"
+    assert result["wires"] == "SPEF a.spef, 66.7 % of the nets, without its resistances"
     (files / "c.spef").write_text("hello")
     with pytest.raises(ValueError, match="no \\*C_UNIT"):
         read_spef(files / "c.spef", netlist, library)

@@ -1,6 +1,8 @@
 """VCD files against counts made by hand and recordings of the same clocks; cut, malformed and mutated ones."""
 
 import gzip
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +175,7 @@ def test_scope_compression_and_missing_nets(toy: tuple[Netlist, PowerLibrary], t
         (HEADER + BODY + "b01", "line 48: the file ends inside"),
         (HEADER + BODY + "b01 ", "line 48: the file ends inside"),
         (HEADER + BODY + "$comment to be", "line 48: the file ends inside"),
+        (HEADER.replace("$timescale 100 ps $end\n", "") + BODY, "line 15: no \\$timescale"),
         (HEADER.replace("100 ps", "1 day") + BODY, "line 2: timescale '1 day' is not understood"),
         (HEADER.replace("100 ps", "0 ps") + BODY, "line 2: timescale '0 ps' is not understood"),
         (HEADER.replace("dut", "other").replace(" d [1:0]", " x").replace(" q", " y").replace(" rn", " z")
@@ -371,3 +374,71 @@ def test_a_clock_net_without_a_name_switches_twice_in_each_clock(tmp_path: Path)
     assert rates["ck"] == pytest.approx(10 / 40)
     assert rates["d"] == rates["q"] == 0
     assert activity.duty[netlist.net_names.index("a")] == 0.5
+
+
+def test_pairs_with_unknown_values_are_left_out(toy: tuple[Netlist, PowerLibrary], tmp_path: Path) -> None:
+    """Three clocks before the reset, q unknown in them: what is kept are the pairs after it, none with q read as 0."""
+    before = "".join(f"#{number}\n{number // 50 % 2}!\n" for number in range(50, 350, 50))
+    start = BODY.replace("b0 $", "bxx $").replace("1%", "x%").replace("0&", "x&", 1).partition("#10\n")[0]
+    late = "".join(
+        f"#{int(line[1:]) + 350}\n" if line.startswith("#") else line + "\n"
+        for line in BODY.partition("$end\n")[2].splitlines()
+    )
+    path = tmp_path / "a.vcd"
+    path.write_text(HEADER + start + before + "#350\n0!\nb0 $\n1%\n0&\n" + late)
+    activity = read_vcd(path, *toy, clock="ck")
+    assert activity.clocks == 6
+    q = to_lanes(activity.before[toy[0].ports["q"].nets])[:, :2]
+    # after the reset: before the second of its clocks q is 01, before the third 10; the one before the first is 00
+    assert activity.pairs == 2
+    assert q.T.tolist() == [[False, False], [True, False]]
+    path.write_text(HEADER + start + before + "#350\n0!\nb0 $\n1%\n0&\n#400\n")
+    with pytest.raises(ActivityError, match="without unknown values"):
+        read_vcd(path, *toy, clock="ck")
+
+
+def test_a_testbench_with_a_wire_for_each_port_is_no_netlist(toy: tuple[Netlist, PowerLibrary], tmp_path: Path) -> None:
+    """All ports stand in both scopes; the netlist is the one below, whose instance is named."""
+    ports = ('1 " rn', "2 # d [1:0]", "2 $ q [1:0]", "1 % n")
+    header = HEADER.replace("$var reg 1 ! ck $end\n", "$var reg 1 ! ck $end\n" + "".join(
+        f"$var reg {port} $end\n" for port in ports))  # fmt: skip
+    path = tmp_path / "a.vcd"
+    path.write_text(header + BODY)
+    activity = read_vcd(path, *toy, clock="ck")
+    expected = read_vcd(_written(tmp_path / "b.vcd", HEADER + BODY), *toy, clock="ck")
+    np.testing.assert_array_equal(activity.annotated, expected.annotated)
+    np.testing.assert_array_equal(activity.toggles_per_ns, expected.toggles_per_ns)
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_glitches_of_a_recording_with_delays_are_not_counted_twice(
+    toy: tuple[Netlist, PowerLibrary], tmp_path: Path
+) -> None:
+    """Ten changes of n in each clock, at ten instants: the recording says so itself."""
+    lines = ["#0", "0!", '1"', "b0 #", "b0 $", "1%", "0&"]
+    for clock in range(4):
+        lines += [f"#{100 * clock + 50}", "1!", *(line for k in range(10) for line in
+                  (f"#{100 * clock + 60 + k}", f"{k % 2}%")), f"#{100 * clock + 100}", "0!"]  # fmt: skip
+    path = _written(tmp_path / "a.vcd", HEADER + "\n".join([*lines, ""]))
+    activity = read_vcd(path, *toy, clock="ck")
+    assert activity.with_delays
+    assert activity.notes == ("the recording has delays (changes at 12 instants in each clock), and its glitches",)
+    assert not read_vcd(_written(tmp_path / "b.vcd", HEADER + BODY), *toy, clock="ck").with_delays
+
+
+def test_time_grows_with_the_size_of_a_recording(toy: tuple[Netlist, PowerLibrary], tmp_path: Path) -> None:
+    """20,000 scopes of other things, and 20,000 instants in a netlist of 20,000 nets: seconds, not hours."""
+    netlist, library = toy
+    more = "".join(f"$scope module m{k} $end\n$var wire 1 z{k} w $end\n$upscope $end\n" for k in range(20_000))
+    header = HEADER.replace("$scope module dut", more + "$scope module dut", 1)
+    big = replace(netlist, nets=netlist.nets + 20_000)
+    body = '#0\n0!\n1"\nb0 #\nb0 $\n1%\n' + "".join(f"#{k}\n{k % 2}!\n" for k in range(1, 20_000))
+    start = time.process_time()
+    activity = read_vcd(_written(tmp_path / "a.vcd", header + body), big, library, clock="ck")
+    assert activity.clocks == 10_000
+    # 4e8 steps for each instant's copy of all states alone would take longer
+    assert time.process_time() - start < 8
