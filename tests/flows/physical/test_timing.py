@@ -162,9 +162,10 @@ def test_settings_are_quasi_static(design: tuple[Netlist, PowerLibrary]) -> None
     netlist, library = design
     wires = np.zeros(netlist.nets)
     wires[netlist.net_names.index("s")] = 300.0
+    relaxed = analyse(netlist, library, PLAN, wire_ff=wires)
     slow = analyse(netlist, library, replace(PLAN, static_clocks=1), wire_ff=wires)
-    assert slow.setup_slack_ns < report.setup_slack_ns - 0.1
-    assert slow.fmax_mhz == pytest.approx(report.fmax_mhz, rel=1e-3)
+    assert slow.setup_slack_ns < relaxed.setup_slack_ns - 0.1
+    assert slow.fmax_mhz == pytest.approx(relaxed.fmax_mhz, rel=1e-3)
     strict = analyse(*design, ClockPlan(clock="clk", period_ns=25.0, resets=("rst",)))
     assert strict.static_paths == ()
     assert len(strict.paths) == len(report.paths)
