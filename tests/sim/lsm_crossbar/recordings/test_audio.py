@@ -242,7 +242,8 @@ def test_a_set_of_words_that_is_none_is_refused_before_it_takes_memory(tmp_path:
     for name, value, message in (
         ("channels", np.array(1 << 50), "a byte for 8 of 1125899906842624 channels"), ("channels", np.array(17), "17"),
         ("channels", np.array(0), "of 0 channels"), ("channels", np.array(13.0), "13.0 channels"),
-        ("spikes", good["spikes"].astype(int), "of int64"), ("labels", np.arange(4), "labels: expected one for each of 3"),
+        ("spikes", good["spikes"].astype(int), "of int64"),
+        ("labels", np.arange(4), "labels: expected one for each of 3"),
         ("speakers", np.arange(3), "speakers: expected one"),
     ):  # fmt: skip
         np.savez(tmp_path / "bad.npz", **good | {name: value})
