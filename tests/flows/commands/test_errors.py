@@ -121,6 +121,20 @@ def test_places_are_checked_before_work(
     assert sorted(os.listdir()) == ["s.yaml", "words.csv"]
 
 
+def test_a_design_is_named_alike_everywhere(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--preset NAME`` for every command that works on a design; by place where the design is what it works on."""
+    expected = "no preset and no TOML file named 'ECON_X'"
+    for command in (["synth"], ["place"], ["time"], ["cost"], ["campaign", "--scheme", "none"], ["report"], ["power"]):
+        for name in (["--preset", "ECON_X"], ["--preset=ECON_X"], ["ECON_X"]):
+            assert refused(capsys, *command, *name, "--out", inputs / "r").startswith(expected), command
+    assert refused(capsys, "encode", "--preset", "ECON_X", "--out", inputs / "o.csv").startswith(expected)
+    assert refused(capsys, "synth", "--preset").startswith("--preset: expected a design after it")
+    assert refused(capsys, "synth", "ECON_T", "--preset", "ECON_X").startswith("Got unexpected extra argument")
+    with_long = refused(capsys, "synth", "ECON_T", "--scheme", "x" * 5000)
+    assert "x..." in with_long
+    assert len(with_long) < 400
+
+
 def test_a_folder_that_cannot_be_written_to(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     need(os.geteuid() != 0 or not os.access("/proc/self", os.W_OK), "a folder that nobody may write to")
     line = refused(

@@ -176,3 +176,27 @@ def test_content_is_spec_variant_recipe_and_the_files_of_the_library(tmp_path: P
     every.append(design(replace(ECON_T, filters=4), library="nangate45"))
     found = {json.dumps(d.identity() | d.mapping()) for d in every}
     assert len(found) == len(every) == 6
+
+
+def test_a_folder_of_work_that_fails_at_once_goes_with_it(tmp_path: Path) -> None:
+    """What was there before stays, and so does a folder that something was written to."""
+    chosen, folder = EncoderDesign.of(ECON_T), tmp_path / "report" / "ECON_T"
+
+    def work(*written: str) -> None:
+        with chosen.results(folder) as known:
+            assert known == chosen
+            assert (folder / "design.toml").is_file()
+            for name in written:
+                (folder / name).touch()
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        work()
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="no"):
+        work("part")
+    assert sorted(path.name for path in folder.iterdir()) == ["design.toml", "part"]
+    (folder / "part").unlink()
+    with pytest.raises(ValueError, match="no"):
+        work()
+    assert [path.name for path in folder.iterdir()] == ["design.toml"]
