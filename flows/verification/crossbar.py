@@ -229,7 +229,9 @@ def check_volume(bench: CrossbarBench, seed: int, steps: int, *, advance: Advanc
         segment = make_segment(
             f"image {kind}", spec, image, random_readout(spec, rng), spikes,
             noise_seed=number if noisy else None, rng=rng, engine="numba",
-            regulation=random_regulation(spec, image, spikes, spec.threshold, rng),
+            regulation=random_regulation(
+                spec, image, spikes, spec.threshold, rng, noise_seed=number if noisy else None
+            ),
         )  # fmt: skip
         with scratch() as folder, bench.model(image, folder, 1 + number) as model:
             reset_and_write(model, segment.writes(spec))

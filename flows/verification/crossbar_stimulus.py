@@ -137,7 +137,7 @@ class Segment:
     first_sample : int
         Samples since the noise seed was written; the seed is left alone if there are any.
     regulation : (int, int) or None
-        Ratio and band of the homeostat; None: off, or a spec without one.
+        Ratio and band of the homeostat, written unless they are those after a reset; None: off, or a spec without one.
     last_threshold : int
         Threshold of the neurons after the last sample.
     """
@@ -166,7 +166,7 @@ class Segment:
                 more["noise_seed"] = self.noise_seed
         if spec.homeostat is not None:
             more["homeostat_enable"] = self.regulation is not None
-            if self.regulation is not None:
+            if self.regulation not in (None, (spec.homeostat.ratio, spec.homeostat.band)):
                 more["homeostat_ratio"], more["homeostat_band"] = self.regulation
         return register_writes(
             spec, threshold=self.threshold, weights=self.readout.weights, bias=self.readout.bias, **more
@@ -237,19 +237,29 @@ def make_segment(
 
 
 def random_regulation(
-    spec: CrossbarSpec, conductances: Conductances, spikes: npt.ArrayLike, threshold: int, rng: np.random.Generator
+    spec: CrossbarSpec,
+    conductances: Conductances,
+    spikes: npt.ArrayLike,
+    threshold: int,
+    rng: np.random.Generator,
+    *,
+    noise_seed: int | None = None,
 ) -> tuple[int, int] | None:
-    """Ratio and band of a homeostat for samples: near the balance of a liquid with this threshold, or far from it.
+    """Ratio and band of a homeostat for samples: a step from the balance of the first window, or far from it.
 
-    None for a spec without homeostat.
+    None for a spec without homeostat; never the values after reset, which need no write.
     """
     if spec.homeostat is None:
         return None
-    inputs = np.asarray(spikes, bool)
-    liquid = int(Liquid(spec, conductances, "numpy", threshold=threshold, noise_seed=None).run(inputs).spikes.sum())
-    balanced = (liquid << RATIO_FRACTION) // max(1, int(inputs.sum()))
-    ratio = (balanced, RATIO_MAX, 0, balanced + 1)[int(rng.integers(4))]
-    return min(ratio, RATIO_MAX), int(rng.choice([0, 0, 1, max(1, liquid // max(1, len(inputs)))]))
+    inputs = np.asarray(spikes, bool)[: spec.homeostat.samples]
+    liquid = Liquid(spec, conductances, "numpy", threshold=threshold, noise_seed=noise_seed)
+    fired = int(liquid.run(inputs).spikes.sum())
+    balanced = (fired << RATIO_FRACTION) // max(1, int(inputs.sum()))
+    ratio = min((balanced, balanced, balanced + 1, RATIO_MAX, 0)[int(rng.integers(5))], RATIO_MAX)
+    band = int(rng.choice([0, 0, 1, max(1, fired // 2), 1 << int(rng.integers(24))]))
+    if (ratio, band) == (spec.homeostat.ratio, spec.homeostat.band):
+        band += 1
+    return ratio, band
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -294,12 +304,18 @@ def make_stimulus(spec: CrossbarSpec, rng: np.random.Generator, count: int, samp
         else:
             spikes = random_spikes(spec, rng, samples)
         threshold = min(threshold, spec.threshold_max)
+        regulation = random_regulation(spec, image, spikes, threshold, rng, noise_seed=noise)
+        if number % 5 == 4:
+            regulation = None
+        elif number % 8 == 0 and spec.homeostat is not None:
+            # after a reset: what the registers then hold
+            regulation = spec.homeostat.ratio, spec.homeostat.band
         segments.append(
             make_segment(
                 f"segment {number}", spec, image, random_readout(spec, rng, kinds[number % len(kinds)]),
                 spikes, threshold=threshold, noise_seed=noise,
                 rng=rng if number % 2 else None, first_sample=segments[-1].samples if follows else 0,
-                regulation=None if number % 5 == 4 else random_regulation(spec, image, spikes, threshold, rng),
+                regulation=regulation,
             )
         )  # fmt: skip
     return Stimulus(conductances=image, reset=reset, segments=segments)

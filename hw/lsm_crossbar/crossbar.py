@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
@@ -235,6 +235,11 @@ class Crossbar(Component):
         if spec.homeostat is not None:
             homeostat = place(m, platform, "homeostat", Homeostat, spec=spec)
             threshold = homeostat.moved
+            # the last lane may have fewer neurons than turns: what it decides in the others is no spike
+            rest = spec.neurons % spec.columns_per_adc
+            served = neuron.spikes
+            if rest:
+                served = Cat(neuron.spikes[:-1], neuron.spikes[-1] & (adc.index < rest))
             written = (self.write_address >> 2 == THRESHOLD_ADDRESS >> 2) & self.write_enable
             m.d.comb += [
                 homeostat.restart.eq(written | ~settings.homeostat_enable),
@@ -244,7 +249,7 @@ class Crossbar(Component):
                 homeostat.driven.eq(driver.row_set),
                 homeostat.row.eq(driver.row),
                 homeostat.decided.eq(decided),
-                homeostat.lanes.eq(neuron.spikes),
+                homeostat.lanes.eq(served),
                 homeostat.sample.eq(readout.done & sequencer.last_window),
                 status.threshold.eq(homeostat.moved),
             ]

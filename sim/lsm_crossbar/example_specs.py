@@ -52,5 +52,5 @@ def campaign_spec() -> CrossbarSpec:
         windows=2, readout_weight_bits=5, rows=32, columns=24, rows_per_read=4, conductance_bits=4,
         column_current_limit_ua=75.2, read_voltage_v=2.0, columns_per_adc=4, adc_bits=5, adc_shift=0, gain_fraction=4,
         offset_bits=7, noise_scale=30, settle_clocks=2, convert_clocks=2,
-        homeostat=HomeostatParameters(samples=2, ratio=200, band=3),
+        homeostat=HomeostatParameters(samples=2, ratio=55, band=2),
     )  # fmt: skip

@@ -171,7 +171,7 @@ def test_registers_of_the_homeostat() -> None:
     writes = dict(register_writes(SPEC, homeostat_enable=True, homeostat_ratio=0xABC, homeostat_band=0x123456))
     assert writes == {0x14: 1, 0x16: 0xBC, 0x17: 0xA, 0x19: 0x56, 0x1A: 0x34, 0x1B: 0x12}
     reset = {field.name: field.reset for field in register_map(SPEC)}
-    assert (reset["homeostat_enable"], reset["homeostat_ratio"], reset["homeostat_band"]) == (0, 200, 3)
+    assert (reset["homeostat_enable"], reset["homeostat_ratio"], reset["homeostat_band"]) == (0, 55, 2)
     with pytest.raises(ValueError, match="has no homeostat"):
         register_writes(replace(SPEC, homeostat=None), homeostat_ratio=0)
     with pytest.raises(ValueError, match="homeostat ratio: expected 0 to 4095, got 4096"):
