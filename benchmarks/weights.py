@@ -159,8 +159,10 @@ def main() -> None:
     words, parts = options.files, options.parts
     if options.only and parts is None:
         parser.error("--only needs --parts")
-    samples = {name: thinned(read_charge_table(path)) for name, _, path in (word.partition("=") for word in words)}
-    samples["busy"] = busy_sample()
+    samples: dict[str, ChargeTable] = {}
+    if parts is None or any(not (parts / f"{name}.json").is_file() for name in options.only or shipped_models()):
+        samples = {name: thinned(read_charge_table(path)) for name, _, path in (word.partition("=") for word in words)}
+        samples["busy"] = busy_sample()
     command = " ".join(["python -m benchmarks.weights", *(f"{w.partition('=')[0]}={Path(w).name}" for w in words)])
     tool = f"liquidcal (numpy {package_version('numpy')}, POT {package_version('POT')})"
     results: list[dict[str, Any]] = []

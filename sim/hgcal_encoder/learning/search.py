@@ -151,9 +151,11 @@ def search(
     Raises
     ------
     ValueError
-        If pixels or activations of the network are too wide for tables.
+        If pixels or activations of the network are too wide for tables, or the shape of the levels does not fit.
     """
     spec = weights.spec
+    if levels.shape not in ((CELLS, CELL.max_code + 1), (len(latents), CELLS, CELL.max_code + 1)):
+        raise ValueError(f"levels: expected shape (48, 128) or ({len(latents)}, 48, 128), got {levels.shape}")
     if max(spec.pixel.width, spec.activation.width) > _WIDEST:
         raise ValueError(
             f"{spec.name}: decoding by search takes pixels and activations of up to {_WIDEST} bits,"

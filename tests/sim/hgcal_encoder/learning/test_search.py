@@ -102,6 +102,8 @@ def test_a_frame_decodes_alike_in_any_company():
     np.testing.assert_allclose(model.reconstruct_by_search(seen[4:5], LEVELS, how)[0], whole[4], rtol=1e-4)
     levels_of_each = np.repeat(LEVELS[None], 9, axis=0)
     np.testing.assert_array_equal(model.reconstruct_by_search(seen, levels_of_each, how), whole)
+    with pytest.raises(ValueError, match=r"levels: expected shape \(48, 128\) or \(9, 48, 128\), got \(48, 127\)"):
+        model.reconstruct_by_search(seen, LEVELS[:, 1:], how)
     settings = Settings(
         spec=model.spec, high_density=False, select=model.multiplexer, keep_mask=model.keep_mask, etx_count=3
     )
