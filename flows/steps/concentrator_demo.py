@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +47,7 @@ def show(design: ConcentratorDesign, folder: Path, journal: Journal, options: De
         bench = ConcentratorBench(concentrator_verilog(spec))
     truth = stream.unencoded.astype(np.float64)
     hit = truth.sum(axis=1) > 0
-    found: dict[str, npt.NDArray[np.float64]] = {}
+    found: dict[str, Any] = {}
     facts: dict[str, dict[str, float]] = {}
     for number in spec.numbers:
         with_network = number is _A.AUTOENCODER
