@@ -64,17 +64,11 @@ _RESET_LEAD = 60
 _SETTLED = 40
 """Crossings after the last word until its frames are at the receiver's end, 12 of them in the buffer."""
 _FUNCTION_SIZE = 2000
+"""Statements of a function of the simulation."""
 _HISTORY = 8
 """Words of the past that a late link still sends."""
-_GROUPS = {
-    "mux": "mux", "cal": "cal", "threshold": "algothreshold", "drop_lsb": "algodroplsb_drop_lsb",
-    "alg_type": "configalgo_alg_type", "alg_high_density": "configalgo_alg_high_density",
-    **{name: f"formatterbuffer_{name}" for name in (
-        "use_sum", "stc_type", "buff_t1", "buff_t2", "buff_t3", "active_etxs", "idle_pattern", "link_reset_pattern",
-        "keep_auto_encoder_bits",
-    )},
-}  # fmt: skip
 _BLOCK_BYTES, _PART_BYTES = 134, 16
+"""Bytes of weights in a block of the map, and in a field of it."""
 ALIGNER: RegisterValues = {
     ("aligner_orbsyn_cnt_load_val", 0): _LOAD, ("aligner_orbsyn_cnt_snapshot", 0): _SNAPSHOT,
     ("aligner_match_pattern_val", 0): _PATTERN, ("aligner_match_mask_val", 0): 0,
@@ -90,18 +84,14 @@ class LinkError(ToolError):
 
 
 def setting_values(settings: ConcentratorSettings, spec: ConcentratorSpec) -> RegisterValues:
-    """Registers of the production chip that hold a concentrator's settings.
+    """Registers of the production chip that hold a concentrator's settings."""
+    from hw.hgcal_encoder.register_view import CORE_SETTINGS
 
-    Raises
-    ------
-    ValueError
-        If the chip's network has other weights than those that the map has room for.
-    """
     found: RegisterValues = {}
     registers = settings.registers(spec)
     widths = {(f.name, f.index): f.width for f in register_fields(Chip.PRODUCTION)}
-    for name, group in _GROUPS.items():
-        if name in registers:
+    for name, group in CORE_SETTINGS.items():
+        if name in registers and name != "weights":
             value, width = registers[name], widths[group, 0]
             elements = sum(key[0] == group for key in widths)
             for index in range(elements):

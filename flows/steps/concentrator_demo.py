@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from sim.hgcal_encoder.front_end import by_trigger_cell, pedestals
 from sim.hgcal_encoder.learning.decoder import TrainedModel
 from sim.hgcal_encoder.learning.metric import earth_movers_distance, occupancy
 from sim.hgcal_encoder.settings import Settings
-from sim.hgcal_encoder.spec import CELLS
+from sim.hgcal_encoder.spec import CELLS, HEADER_WIDTH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ def show(design: ConcentratorDesign, folder: Path, journal: Journal, options: De
         bench = ConcentratorBench(concentrator_verilog(spec))
     truth = stream.unencoded.astype(np.float64)
     hit = truth.sum(axis=1) > 0
-    found: dict[str, npt.NDArray[np.float64]] = {}
+    found: dict[str, Any] = {}
     facts: dict[str, dict[str, float]] = {}
     for number in spec.numbers:
         with_network = number is _A.AUTOENCODER
@@ -83,7 +83,7 @@ def _received(
     """What a receiver makes of the words: charges (n, 48), bits of a crossing, share of crossings truncated."""
     empty = by_trigger_cell(pedestals(front), front)
     if number is _A.AUTOENCODER:
-        return model.decode_frames(frames, empty), float(14 + model.kept_bits), 0.0
+        return model.decode_frames(frames, empty), float(HEADER_WIDTH + model.keep_mask.bit_count()), 0.0
     ways = {way.name: way for way in reconstruct_baselines(stream.charges, LINKS[number], pedestals=empty)}
     way = ways[_RECEIVERS[number]]
     return way.charges, way.bits, way.truncated

@@ -38,5 +38,5 @@ def test_one_module_through_every_algorithm(tmp_path: Path) -> None:
         assert f"{0.25 + abs(number - 2):.3f}" in row
     page = report.read_text()
     assert page.count("<svg") > 4 * 6
-    assert "least median EMD of this module" in page
+    assert "least median EMD of this module on 5 links or fewer" in page
     assert "best choice" in page
