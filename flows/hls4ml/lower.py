@@ -238,7 +238,7 @@ class _Lowering:
         """A quantiser of HGQ2: a format for each element, or one for all; elements without bits are zero."""
         source, result = self.source(node), self.result(node)
         masks = [np.broadcast_to(np.asarray(mask), (1, *source.shape)).ravel().astype(int) for mask in node.mask_kbi]
-        modes = {"rounding": Rounding(str(node.RND)), "overflow": Overflow(str(node.SAT))}
+        rounding, overflow = Rounding(str(node.RND)), Overflow(str(node.SAT))
         found: dict[tuple[int, ...], list[int]] = {}
         for place, mask in enumerate(zip(*masks, strict=True)):
             found.setdefault(mask, []).append(place)
@@ -247,7 +247,9 @@ class _Lowering:
             if width < 1:
                 continue
             try:
-                form = FixedPoint(width=width, fraction=width - integer, signed=bool(signed), **modes)
+                form = FixedPoint(
+                    width=width, fraction=width - integer, signed=bool(signed), rounding=rounding, overflow=overflow
+                )
             except ValueError as error:
                 raise _refuse(node, f"element {places[0]}: {error}") from None
             chosen = source
