@@ -45,6 +45,7 @@ import numpy as np
 import yaml
 
 from benchmarks.measured import RESULTS, kept, record
+from flows.campaign.physics import Sensitivity
 from flows.common.errors import FlowError
 from flows.common.metrics import Metric, read_metrics, write_metrics
 from flows.designs.catalogue import load_design
@@ -55,8 +56,17 @@ from flows.netlist.netlist import Netlist, read_netlist
 from flows.power.activity import Activity
 from flows.power.spef import read_spef
 from flows.power.vcd import read_vcd
+from sim.astrocyte_liquid import spec as astrocyte
+from sim.astrocyte_liquid.learning.model import TrainedLiquid
+from sim.astrocyte_liquid.liquid import Arithmetic
+from sim.astrocyte_liquid.liquid import Liquid as AstrocyteLiquid
+from sim.astrocyte_liquid.network import draw as draw_network
+from sim.astrocyte_liquid.readout import Readout as LiquidReadout
+from sim.digits import Digits, read_digits
+from sim.hgcal_encoder.algorithms.concentrator import ChipSettings, load_chip_settings
 from sim.hgcal_encoder.configuration.chip_registers import image_masks
 from sim.hgcal_encoder.configuration.image_file import load_image, save_image
+from sim.hgcal_encoder.configuration.register_maps import read_registers
 from sim.hgcal_encoder.detector.particles import TopPairs
 from sim.hgcal_encoder.detector.particles import _pool as _particle_pool
 from sim.hgcal_encoder.files import vectors
@@ -68,10 +78,18 @@ from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import ECON_T, WordOrder, load_spec
 from sim.hgcal_encoder.weights import Weights
 from sim.lsm_crossbar import spec as crossbar
+from sim.lsm_crossbar.association import spec as association
+from sim.lsm_crossbar.association.model import TrainedAssociation
+from sim.lsm_crossbar.association.projection import Projection
 from sim.lsm_crossbar.learning.model import TrainedCrossbar, shipped_models
 from sim.lsm_crossbar.macro_model.conductance_file import read_conductances
 from sim.lsm_crossbar.macro_model.device import draw
-from sim.lsm_crossbar.recordings.events import Events, read_labels, read_recording, write_nmnist
+from sim.lsm_crossbar.readout import Readout
+from sim.lsm_crossbar.recordings.audio import Clip, Cochlea, read_wav
+from sim.lsm_crossbar.recordings.events import ENCODINGS, Events, read_labels, read_recording, write_nmnist
+from sim.lsm_crossbar.recordings.speech import SpokenSpikes, read_ntidigits, read_shd, read_spoken, write_spoken
+from sim.network import spec as network
+from sim.network.weights import NetworkWeights
 
 __all__ = ["KINDS", "READERS", "Reader", "mutated", "tried"]
 
@@ -358,6 +376,131 @@ def _check_events(path: Path, events: Events) -> None:
         assert not rows or rows[-1] in [(a >> 1 & 127, 33 - (a >> 8 & 127), a & 1, t) for a, t in pairs]
 
 
+def _prophesee(path: Path) -> None:
+    events = _events()
+    rows = list(zip(events.x.tolist(), events.y.tolist(), events.on.tolist(), events.t_us.tolist(), strict=True))
+    if path.suffix == ".dat":
+        body = b"\x0c\x08" + b"".join(struct.pack("<II", t, on << 28 | y << 14 | x) for x, y, on, t in rows)
+        path.write_bytes(b"% Data file containing CD events.\n% Version 2\n" + body)
+    elif path.stem == "evt2":
+        words = [w for x, y, on, t in rows for w in (8 << 28 | t >> 6, on << 28 | (t & 63) << 22 | x << 11 | y)]
+        path.write_bytes(b"% evt 2.0\n% end\n" + struct.pack(f"<{len(words)}I", *words))
+    else:
+        words = [w for x, y, on, t in rows for w in (8 << 12 | t >> 12, 6 << 12 | t & 4095, y, 2 << 12 | on << 11 | x)]
+        path.write_bytes(b"% format EVT3;height=34;width=34\n% end\n" + struct.pack(f"<{len(words)}H", *words))
+
+
+def _check_prophesee(path: Path, events: Events) -> None:
+    rows, raw = _rows(events), path.read_bytes()
+    assert all(0 <= x < 34 and 0 <= y < 34 and t >= 0 for x, y, _, t in rows)
+    assert [row[3] for row in rows] == sorted(row[3] for row in rows)
+    if path.suffix == ".dat" and raw.startswith(b"% Data file containing CD events.\n% Version 2\n\x0c\x08"):
+        body = raw[raw.index(b"\x0c\x08") + 2 :]
+        pairs = [struct.unpack_from("<II", body, at) for at in range(0, len(body), 8)]
+        assert rows == [(a & 0x3FFF, a >> 14 & 0x3FFF, a >> 28 & 1, t) for t, a in pairs]
+
+
+# speech, digits
+
+
+def _wav(path: Path) -> None:
+    import wave
+
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2 if path.stem == "two" else 1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(np.random.default_rng(8).integers(-(1 << 15), 1 << 15, 80).astype("<i2").tobytes())
+
+
+def _check_wav(path: Path, clip: Clip) -> None:
+    import wave
+
+    assert np.isfinite(clip.samples).all()
+    try:
+        with wave.open(str(path)) as file:
+            channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
+            content = file.readframes(file.getnframes())
+    except (wave.Error, EOFError):  # a format that the standard library does not know, such as floating point
+        return
+    if width == 2 and len(content) % (2 * channels) == 0:
+        samples = np.frombuffer(content, "<i2").reshape(-1, channels)
+        assert clip.rate_hz == rate
+        assert np.allclose(clip.samples, samples.mean(axis=1))
+
+
+def _speech(path: Path) -> None:
+    import h5py
+
+    rng = np.random.default_rng(9)
+    clips = {key: rng.random(30) * 0.5 for key in ("man-im-a-7", "woman-ac-b-z")}
+    with h5py.File(path, "w") as file:
+        if path.stem == "shd":
+            kind = h5py.vlen_dtype(np.float64), h5py.vlen_dtype(np.int64)
+            for name, dtype in zip(("spikes/times", "spikes/units"), kind, strict=True):
+                file.create_dataset(name, (2,), dtype)
+            for clip, times in enumerate(clips.values()):
+                file["spikes/times"][clip], file["spikes/units"][clip] = times, rng.integers(0, 700, 30)
+            file["labels"], file["extra/speaker"] = np.array([3, 14]), np.array([0, 5])
+        else:
+            file["test_labels"] = np.array([key.encode() for key in clips])
+            for key, times in clips.items():
+                file[f"test_timestamps/{key}"], file[f"test_addresses/{key}"] = times, rng.integers(0, 64, 30)
+
+
+def _read_speech(path: Path) -> SpokenSpikes:
+    return read_shd(path, steps=20) if path.stem == "shd" else read_ntidigits(path, "test", steps=20)
+
+
+def _check_spoken(path: Path, found: SpokenSpikes) -> None:
+    assert found.spikes.dtype == np.bool_
+    assert found.spikes.ndim == 3
+    assert len(found.spikes) == len(found.labels) == len(found.speakers)
+    assert found.labels.dtype == np.int64
+    if path.suffix == ".npz":
+        with np.load(path) as stored:
+            assert np.array_equal(np.packbits(found.spikes, axis=2), stored["spikes"])
+            assert np.array_equal(found.labels, stored["labels"])
+
+
+def _spoken(path: Path) -> None:
+    rng = np.random.default_rng(10)
+    spikes = SpokenSpikes(
+        spikes=rng.random((4, 6, 16)) < 0.3, labels=np.arange(4), speakers=np.array(["a", "a", "b", "b"])
+    )
+    write_spoken(path, spikes)
+
+
+def _digits(path: Path) -> None:
+    rng = np.random.default_rng(11)
+    parts = [(rng.integers(0, 256, (n, 28, 28), np.uint8), rng.integers(0, 10, n, np.uint8)) for n in (3, 2)]
+    if path.suffix == ".npz":
+        names = ("x_train", "y_train", "x_test", "y_test")
+        np.savez(path, **dict(zip(names, [array for part in parts for array in part], strict=True)))
+        return
+    for name, (images, labels) in zip(("train", "t10k"), parts, strict=True):
+        for what, array in (("images-idx3", images), ("labels-idx1", labels)):
+            header = bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape)
+            path.with_name(f"{name}-{what}-ubyte").write_bytes(header + array.tobytes())
+
+
+def _read_digits(path: Path) -> tuple[Digits, Digits]:
+    return read_digits(path if path.suffix == ".npz" else path.parent)
+
+
+def _check_digits(path: Path, found: tuple[Digits, Digits]) -> None:
+    for digits in found:
+        assert digits.images.shape == (len(digits.labels), 28, 28)
+        assert digits.images.dtype == np.uint8
+        assert set(digits.labels.tolist()) <= set(range(10))
+    if path.suffix == ".npz":
+        with np.load(path) as stored:
+            assert np.array_equal(found[0].images, stored["x_train"])
+            assert np.array_equal(found[1].labels, stored["y_test"])
+    else:
+        assert path.read_bytes()[-len(found[0].labels) * 784 :] == found[0].images.tobytes()
+
+
 def _check_labels(path: Path, labels: Mapping[int, int]) -> None:
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     words = [line.partition("#")[0].split() for line in lines]
@@ -404,6 +547,41 @@ def _check_spec(path: Path, spec: Any) -> None:
         else:
             assert written[key] == value
             assert isinstance(written[key], float) or type(written[key]) is type(value)
+
+
+def _check_own_spec(path: Path, spec: Any) -> None:
+    """As `_check_spec`, of specs that write fields in a form of their own: numbers and names one level down."""
+    table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    written = tomllib.loads(spec.to_toml())
+    for key, value in table.items():
+        if isinstance(value, int | float | str):
+            assert written[key] == value, key
+    assert type(spec).from_toml(spec.to_toml()) == spec
+
+
+def _check_chip_settings(path: Path, found: ChipSettings) -> None:
+    content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    mux = content.get("Mux") or {}
+    mux = mux.get("Global", mux) or {}
+    assert list(found.settings.select) == [mux.get(cell, cell) for cell in range(48)]
+
+
+def _registers(path: Path) -> None:
+    path.write_text(
+        "ConfigAlgo:\n  Global:\n    alg_type: 2\nFormatterBuffer:\n  Global:\n    buff_t1: 7\n    buff_t2: 91\n"
+        "AlgoDroplsb:\n  Global:\n    drop_lsb: 3\n"
+    )
+
+
+def _check_registers(path: Path, found: tuple[Any, Mapping[tuple[str, int], int]]) -> None:
+    content = yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}
+    numbers = []
+    waiting = [content]
+    while waiting:
+        inside = waiting.pop()
+        waiting += [value for value in inside.values() if isinstance(value, dict)]
+        numbers += [value for value in inside.values() if isinstance(value, int)]
+    assert sorted(found[1].values()) == sorted(numbers)
 
 
 def _check_image_text(path: Path, weights: Weights) -> None:
@@ -453,6 +631,66 @@ def _check_model(path: Path, model: TrainedCrossbar) -> None:
         assert np.array_equal(model.readout.weights, stored["weights"])
         assert np.array_equal(model.readout.bias, stored["bias"])
         assert (model.seed, model.step_us) == (stored["seed"], stored["step_us"])
+
+
+def _check_network(path: Path, found: NetworkWeights) -> None:
+    with np.load(path) as stored:
+        for name, codes in found.weights.items():
+            assert np.array_equal(codes, stored[f"weights_{name}"])
+            assert np.array_equal(found.biases[name], stored[f"biases_{name}"])
+
+
+def _network_weights(path: Path) -> None:
+    NetworkWeights.random(network.JET_TAGGER, np.random.default_rng(12)).save(path)
+
+
+def _check_association(path: Path, model: TrainedAssociation) -> None:
+    with np.load(path) as stored:
+        assert list(model.seeds) == stored["seeds"].tolist()
+        for modality, projection in zip(association.MODALITIES, model.projections, strict=True):
+            assert np.array_equal(projection.readout.weights, stored[f"{modality}_weights"])
+            assert np.array_equal(projection.readout.bias, stored[f"{modality}_bias"])
+
+
+def _association(path: Path) -> None:
+    spec, rng = association.DIGITS_8BIT, np.random.default_rng(13)
+    projections = []
+    for chip in spec.crossbars:
+        readout = Readout(
+            chip, rng.integers(-1, 2, (chip.outputs, chip.windows, chip.neurons)), rng.integers(-1, 2, chip.outputs)
+        )
+        projections.append(Projection(spec, readout, 1))
+    TrainedAssociation(
+        spec=spec, seeds=(1, 2), conductances_sha256=("0" * 64, "1" * 64), encoding=next(iter(ENCODINGS.values())),
+        step_us=1000, cochlea=Cochlea(), projections=(projections[0], projections[1]),
+    ).save(path)  # fmt: skip
+
+
+def _liquid(path: Path) -> None:
+    spec, rng = astrocyte.NALSM_216, np.random.default_rng(14)
+    drawn = AstrocyteLiquid(draw_network(spec, 3), Arithmetic.CHIP)
+    readout = LiquidReadout(spec, rng.integers(-3, 4, (spec.outputs, spec.neurons)))
+    TrainedLiquid(spec=spec, seed=3, scale=0.5, plastic=True, weights=drawn.weights, readout=readout).save(path)
+
+
+def _check_liquid(path: Path, model: TrainedLiquid) -> None:
+    with np.load(path) as stored:
+        assert (model.seed, model.scale, model.plastic) == (stored["seed"], stored["scale"], bool(stored["plastic"]))
+        assert np.array_equal(model.weights, stored["weights"])
+        assert np.array_equal(model.readout.weights, stored["readout"])
+
+
+def _sensitivities(path: Path) -> None:
+    rng = np.random.default_rng(15)
+    names = ("emd", "emd_change", "emd_shift", "median_change", "changed", "displaced", "energy_change")
+    Sensitivity(spec=ECON_T, elinks=4, source="drawn", **{name: rng.random(7) for name in names}).save(path)
+
+
+def _check_sensitivities(path: Path, found: Sensitivity) -> None:
+    with np.load(path) as stored:
+        assert (found.elinks, found.source) == (stored["elinks"], stored["source"])
+        for name in ("emd", "emd_change", "changed", "displaced"):
+            assert np.array_equal(getattr(found, name), stored[name], equal_nan=True)
 
 
 def _shipped_encoder(path: Path) -> None:
@@ -677,6 +915,41 @@ READERS = {
         check=_check_spec,
         samples=(_made("s.toml", lambda path: path.write_text(_small_crossbar().to_toml())),),
     ),
+    "spec_network": Reader(
+        title="spec of a network, TOML",
+        read=lambda path: network.load_spec(str(path)),
+        check=_check_own_spec,
+        tries=300,
+        samples=(_made("s.toml", lambda path: path.write_text(replace(network.JET_TAGGER, name="S").to_toml())),),
+    ),
+    "spec_astrocyte": Reader(
+        title="spec of an astrocyte liquid, TOML",
+        read=lambda path: astrocyte.load_spec(str(path)),
+        check=_check_own_spec,
+        tries=300,
+        samples=(_made("s.toml", lambda path: path.write_text(replace(astrocyte.NALSM_216, name="S").to_toml())),),
+    ),
+    "spec_association": Reader(
+        title="spec of an association chip, TOML",
+        read=lambda path: association.load_association(str(path)),
+        check=_check_own_spec,
+        tries=300,
+        samples=(_made("s.toml", lambda path: path.write_text(replace(association.DIGITS_8BIT, name="S").to_toml())),),
+    ),
+    "settings_algorithms": Reader(
+        title="settings of any algorithm, YAML",
+        read=load_chip_settings,
+        check=_check_chip_settings,
+        tries=300,
+        samples=(_made("p.yaml", _registers),),
+    ),
+    "registers": Reader(
+        title="registers of the whole chip, YAML",
+        read=read_registers,
+        check=_check_registers,
+        tries=300,
+        samples=(_made("r.yaml", _registers),),
+    ),
     "design": Reader(
         title="design of a result folder, TOML",
         read=lambda path: load_design(path.parent),
@@ -743,6 +1016,31 @@ READERS = {
         check=_check_events,
         samples=(_made("r.npz", _numpy_events), _made("r.npy", _numpy_events)),
     ),
+    "recording_prophesee": Reader(
+        title="recording, DAT, EVT 2.0 and 3.0",
+        read=read_recording,
+        check=_check_prophesee,
+        samples=(_made("e.dat", _prophesee), _made("evt2.raw", _prophesee), _made("evt3.raw", _prophesee)),
+    ),
+    "sound": Reader(
+        title="sound, WAV", samples=(_made("one.wav", _wav), _made("two.wav", _wav)), read=read_wav, check=_check_wav
+    ),
+    "speech_hdf5": Reader(
+        title="spoken digits as events, HDF5",
+        samples=(_made("shd.h5", _speech), _made("ntidigits.h5", _speech)),
+        read=_read_speech,
+        check=_check_spoken,
+    ),
+    "speech_npz": Reader(
+        title="spoken words, NPZ", samples=(_made("s.npz", _spoken),), read=read_spoken, check=_check_spoken, tries=300
+    ),
+    "digits": Reader(
+        title="digits, IDX and NPZ",
+        samples=(_made("d.npz", _digits), _made("train-images-idx3-ubyte", _digits)),
+        read=_read_digits,
+        check=_check_digits,
+        tries=300,
+    ),
     "labels": Reader(title="labels, text", samples=(_file("labels.txt"),), read=read_labels, check=_check_labels),
     "conductances": Reader(
         title="conductances of a crossbar, text",
@@ -756,6 +1054,34 @@ READERS = {
         check=_check_model,
         tries=300,
         samples=(_made("m.npz", lambda path: path.write_bytes(shipped_models()["n_mnist"].read_bytes())),),
+    ),
+    "weights_network": Reader(
+        title="weights of a network, NPZ",
+        read=NetworkWeights.load,
+        check=_check_network,
+        tries=150,
+        samples=(_made("n.npz", _network_weights),),
+    ),
+    "model_association": Reader(
+        title="trained association chip, NPZ",
+        read=TrainedAssociation.load,
+        check=_check_association,
+        tries=150,
+        samples=(_made("a.npz", _association),),
+    ),
+    "model_liquid": Reader(
+        title="trained astrocyte liquid, NPZ",
+        read=TrainedLiquid.load,
+        check=_check_liquid,
+        tries=150,
+        samples=(_made("l.npz", _liquid),),
+    ),
+    "sensitivities": Reader(
+        title="sensitivities of latents, NPZ",
+        read=Sensitivity.load,
+        check=_check_sensitivities,
+        tries=300,
+        samples=(_made("s.npz", _sensitivities),),
     ),
     "liberty": Reader(title="cells, Liberty", samples=(_file("cells.lib"),), read=_library, check=_check_library),
     "lef": Reader(
@@ -897,6 +1223,9 @@ def _work(reader: Reader, numbers: range, seed: int, pipe: int) -> None:
     code = 0
     try:
         with tempfile.TemporaryDirectory(prefix="liquidcal-fuzz-") as folder:
+            # a reader that refuses all files under these limits would look faultless
+            if any(outcome(reader, sample(Path(folder)))[0] != "read" for sample in reader.samples):
+                os._exit(72)
             for number in numbers:
                 path = damaged(reader, number, seed, Path(folder))
                 what, seen = outcome(reader, path)

@@ -32,7 +32,7 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CodeType, TracebackType
 from typing import Any, NoReturn, Self
@@ -42,7 +42,7 @@ import pytest
 
 from benchmarks.measured import REPOSITORY, RESULTS, kept, record
 from flows.common.content_cache import _module_file, imported, source_hash
-from flows.common.metrics import Metric, write_metrics
+from flows.common.metrics import Metric, read_metrics, write_metrics
 
 __all__ = ["GROUPS", "Group", "Mutant", "equivalents", "find_mutants"]
 
@@ -51,6 +51,7 @@ EQUIVALENTS = Path(__file__).with_name("mutation_equivalents.toml")
 RESULT = RESULTS / "mutation_python.json"
 Line = tuple[str, int]
 """Module and number."""
+Name = tuple[str, str, str, str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +124,11 @@ GROUPS = {
     "numbers": Group(
         title="number formats, floating-point codes",
         modules=("sim/fixed_point.py", "sim/hgcal_encoder/float_code.py"),
-        tests=("tests/sim/test_fixed_point.py", "tests/sim/hgcal_encoder/test_encoder.py"),
+        tests=(
+            "tests/sim/test_fixed_point.py",
+            "tests/sim/hgcal_encoder/test_encoder.py",
+            "tests/sim/hgcal_encoder/algorithms/test_algorithms.py",
+        ),
     ),
     "formatter": Group(
         title="frame and output buffer of the encoder",
@@ -156,6 +161,8 @@ class Mutant:
         The text there before and after.
     text : str
         First of the changed lines, without space around it.
+    place : int
+        Which of the equal changes of that line, from 1.
     """
 
     module: str
@@ -166,11 +173,12 @@ class Mutant:
     was: str
     now: str
     text: str
+    place: int = 1
 
     @property
-    def name(self) -> tuple[str, str, str, str]:
-        """What stays when lines above it move: module, line, text before and after."""
-        return self.module, self.text, " ".join(self.was.split()), " ".join(self.now.split())
+    def name(self) -> Name:
+        """What stays when lines above it move: module, line, text before and after, place."""
+        return self.module, self.text, " ".join(self.was.split()), " ".join(self.now.split()), self.place
 
     def apply(self, source: bytes) -> bytes:
         """The mutated file."""
@@ -327,10 +335,15 @@ def find_mutants(module: str, source: bytes) -> list[Mutant]:
     """
     finder = _Finder(module, source)
     finder.visit(ast.parse(source))
-    return sorted(finder.found, key=lambda mutant: (mutant.start, mutant.end, mutant.now))
+    seen: Counter[tuple[int, str, str]] = Counter()
+    numbered = []
+    for mutant in sorted(finder.found, key=lambda mutant: (mutant.start, mutant.end, mutant.now)):
+        seen[change := (mutant.line, mutant.was, mutant.now)] += 1
+        numbered.append(replace(mutant, place=seen[change]))
+    return numbered
 
 
-def equivalents(path: Path = EQUIVALENTS) -> dict[tuple[str, str, str, str], str]:
+def equivalents(path: Path = EQUIVALENTS) -> dict[Name, str]:
     """Why they compute the same, by `Mutant.name`.
 
     Raises
@@ -338,11 +351,11 @@ def equivalents(path: Path = EQUIVALENTS) -> dict[tuple[str, str, str, str], str
     ValueError
         If one has no reason.
     """
-    table: dict[tuple[str, str, str, str], str] = {}
+    table: dict[Name, str] = {}
     for row in tomllib.loads(path.read_text()).get("equivalent", []):
         if len(row["reason"].split()) < 3:
             raise ValueError(f"{path}: {row['module']}: {row['was']}: expected a reason, got {row['reason']!r}")
-        table[row["module"], row["line"], row["was"], row["now"]] = row["reason"]
+        table[row["module"], row["line"], row["was"], row["now"], row.get("place", 1)] = row["reason"]
     return table
 
 
@@ -621,17 +634,44 @@ def _sample(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
     return sorted(random.Random(seed).sample(mutants, count), key=lambda mutant: mutant.start)
 
 
-def _campaign(name: str, folder: Path, sample: int, seed: int) -> list[Metric]:
+def _printed(mutant: Mutant) -> str:
+    """A mutant as the campaign prints one that survives, and as `_survived` finds it."""
+    where = f"{mutant.module}:{mutant.line}" + (f" ({mutant.place})" if mutant.place > 1 else "")
+    return f"{where}: {mutant.kind}: {' '.join(mutant.was.split())}  ->  {mutant.now}"
+
+
+def _survived(log: Path, mutants: Sequence[Mutant]) -> list[Mutant]:
+    """Those of a module that an earlier run printed; of equal changes in a line all, where it did not say which.
+
+    Raises
+    ------
+    ValueError
+        If it printed one that there is not: the module is another now, and has to be tried as a whole.
+    """
+    lines = {" ".join(line.split()) for line in log.read_text().splitlines()}
+    chosen = [m for m in mutants if " ".join(_printed(m).split()) in lines]
+    module = mutants[0].module
+    mine = {line for line in lines if line.startswith(f"{module}:")}
+    if missing := mine - {" ".join(_printed(mutant).split()) for mutant in chosen}:
+        raise ValueError(f"{log}: {sorted(missing)[0]}: no such mutant in {module} as it is now")
+    return chosen
+
+
+def _campaign(name: str, folder: Path, sample: int, seed: int, again: Path | None = None) -> list[Metric]:
+    """Try the mutants of a group; with `again` those that survived an earlier run, whose other counts are kept."""
     group, known = GROUPS[name], equivalents()
     reached = _Reached.measure(folder, group)
     preload = [name for name in reached.modules if not name.startswith(("tests.", "test_", "__main__"))]
     counts: Counter[str] = Counter()
+    if again is not None:
+        values = {metric.name: int(float(metric.value)) for metric in read_metrics(RESULT)}
+        counts.update({what: values[f"{what}__case:{name}"] for what in ("killed", "equivalent")})
     there = 0
     for module in group.modules:
         target = _Target(folder, module)
         mutants = find_mutants(module, target.source)
         there += len(mutants)
-        chosen = _sample(mutants, sample, seed)
+        chosen = _sample(mutants, sample, seed) if again is None else _survived(again, mutants)
         with _Process(folder, [module], preload) as process:
             for mutant in chosen:
                 if mutant.name in known:
@@ -640,7 +680,7 @@ def _campaign(name: str, folder: Path, sample: int, seed: int) -> list[Metric]:
                     counts["killed"] += 1
                 else:
                     counts["survived"] += 1
-                    print(f"{module}:{mutant.line}: {mutant.kind}: {mutant.was}  ->  {mutant.now}", flush=True)
+                    print(_printed(mutant), flush=True)
     decided = counts["killed"] + counts["survived"]
     score = 100 * counts["killed"] / decided if decided else 0.0
     print(f"{name}: {dict(counts)} of {there}: {score:.1f} %", flush=True)
@@ -663,6 +703,10 @@ def main() -> None:
     parser.add_argument("groups", nargs="*", choices=[*GROUPS, []], help="all if left out")
     parser.add_argument("--sample", type=int, default=50, help="mutants of a module at most")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--again", type=Path, metavar="LOG",
+        help="what an earlier run of this command printed: after tests were added, try only what survived it",
+    )  # fmt: skip
     parser.add_argument("--no-result", action="store_true", help="print only")
     options = parser.parse_args()
     chosen = options.groups or list(GROUPS)
@@ -670,7 +714,7 @@ def main() -> None:
         _copied(Path(name))
         for group in chosen:
             began = time.monotonic()
-            rows = _campaign(group, Path(name), options.sample, options.seed)
+            rows = _campaign(group, Path(name), options.sample, options.seed, options.again)
             print(f"{group}: {time.monotonic() - began:.0f} s", flush=True)
             if not options.no_result:
                 others = kept(RESULT, lambda metric, group=group: metric.name.endswith(f"__case:{group}"))

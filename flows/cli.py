@@ -8,6 +8,7 @@ on standard error that names file and field; ``--debug`` before the command adds
 from __future__ import annotations
 
 import errno
+import re
 import sys
 import traceback
 import warnings
@@ -16,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.commands.lazy import LazyGroup
+from sim.messages import MOST_SHOWN
 
 app = typer.Typer(
     cls=LazyGroup,
@@ -115,10 +117,10 @@ def main() -> None:
                 error.show()
                 sys.exit(2)
             command = error.ctx.command_path if getattr(error, "ctx", None) else "liquidcal"
-            _end(
-                f"{' '.join(error.format_message().split()).removeprefix('Invalid value: ')} ({command} --help)",
-                error.exit_code,
-            )
+            text = " ".join(error.format_message().split()).removeprefix("Invalid value: ")
+            # click repeats what was typed at full length
+            text = re.sub(rf"(\S{{{MOST_SHOWN - 3}}})\S{{4,}}", r"\1...", text)
+            _end(f"{text[:MOST_LETTERS]} ({command} --help)", error.exit_code)
         except GateError as error:
             _end(one_line(error), 1)
         except expected as error:

@@ -2,7 +2,8 @@
 
 They belong to others and are not part of liquidcal: `scripts/data.toml` has their repositories, hashes and licences.
 Each is fetched at its commit, cut to the rows that tests use, and kept only if its hash is the one written there.
-Afterwards ``LIQUIDCAL_DATA=DIR make test`` checks what it skipped before.
+Sets that no such address is known of are named with the place of their publication; what was put below DIR by hand
+is compared with its hash as well. Afterwards ``LIQUIDCAL_DATA=DIR make test`` checks what it skipped before.
 """
 
 from __future__ import annotations
@@ -60,6 +61,25 @@ def fetch(folder: Path, sources: list[dict[str, Any]], host: str = HOST) -> list
     return missing
 
 
+def digest(folder: Path, files: list[str]) -> str:
+    """SHA-256 of a set of files: of a line ``SHA-256  NAME`` for each, in the order of their names."""
+    lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in sorted(files)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def by_hand(folder: Path, elsewhere: list[dict[str, Any]]) -> list[str]:
+    """A line for each set that is not there, or is another one."""
+    missing = []
+    for found in elsewhere:
+        place = folder / found["to"]
+        names = found.get("names") or [path.name for path in place.glob("*") if path.is_file()]
+        if not names or not all((place / name).is_file() for name in names):
+            missing.append(f"{found['to']}: {found['what']}, {found['licence']}: {found['where']}")
+        elif (got := digest(place, names)) != found["sha256"]:
+            missing.append(f"{found['to']}: expected SHA-256 {found['sha256']} of {found['what']}, got {got}")
+    return missing
+
+
 def main() -> None:
     """Fetch or list."""
     parser = argparse.ArgumentParser(prog="scripts/fetch_data.py", description=(__doc__ or "").split("\n")[0])
@@ -68,16 +88,21 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="say what would be fetched, and under which licence")
     parser.add_argument("--host", default=HOST, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    sources = tomllib.loads(SOURCES.read_text())["source"]
+    content = tomllib.loads(SOURCES.read_text())
+    sources, elsewhere = content["source"], content["elsewhere"]
     if options.list:
         for source in sources:
             print(f"{source['repository']} @{source['commit'][:7]}, {source['licence']}: {len(source['files'])} files")
+        for found in elsewhere:
+            print(f"by hand: {found['to']}: {found['what']}, {found['licence']}: {found['where']}")
         return
     missing = fetch(options.to, sources, options.host)
     for line in missing:
         print(f"fetch_data: {line}", file=sys.stderr)
     count = sum(len(source["files"]) for source in sources)
     print(f"{count - len(missing)} of {count} files are in {options.to}")
+    for line in by_hand(options.to, elsewhere):
+        print(f"by hand: {line}")
     sys.exit(1 if missing else 0)
 
 

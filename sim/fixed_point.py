@@ -14,6 +14,8 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from sim.messages import shown
+
 IntArray = npt.NDArray[np.int64]
 
 
@@ -49,6 +51,10 @@ class Overflow(StrEnum):
     """Values outside the range become zero (``AP_SAT_ZERO``)."""
 
 
+MOST_FRACTION = 1000
+"""Fraction bits, of either sign, whose least code a float64 holds."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FixedPoint:
     """A fixed-point format.
@@ -58,7 +64,7 @@ class FixedPoint:
     width : int
         Total number of bits, sign included; 1 to 62.
     fraction : int
-        Number of fraction bits; may exceed `width` or be negative (a scaled integer).
+        Number of fraction bits; may exceed `width` or be negative (a scaled integer), at most `MOST_FRACTION`.
     signed : bool
         Two's complement if true.
     rounding : Rounding
@@ -69,8 +75,8 @@ class FixedPoint:
     Raises
     ------
     ValueError
-        If the width is outside 1..62: codes are held in int64 with room for one carry. If a signed format of one bit
-        is to have a symmetric range.
+        If the width is outside 1..62: codes are held in int64 with room for one carry. If the fraction is beyond what a
+        float64 can scale. If a signed format of one bit is to have a symmetric range.
     """
 
     width: int
@@ -80,8 +86,17 @@ class FixedPoint:
     overflow: Overflow = Overflow.WRAP
 
     def __post_init__(self) -> None:
+        for name, value in (("width", self.width), ("fraction", self.fraction)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise ValueError(f"{name} of a number format must be a whole number of bits, got {shown(value)}")
         if not 1 <= self.width <= 62:
-            raise ValueError(f"width of a number format must be 1 to 62 bits, got {self.width}")
+            raise ValueError(f"width of a number format must be 1 to 62 bits, got {shown(self.width)}")
+        if not -MOST_FRACTION <= self.fraction <= MOST_FRACTION:
+            raise ValueError(
+                f"fraction of a number format: expected at most {MOST_FRACTION} bits, got {shown(self.fraction)}"
+            )
+        if not isinstance(self.signed, bool | np.bool_):
+            raise ValueError(f"signed of a number format must be true or false, got {shown(self.signed)}")
         object.__setattr__(self, "rounding", Rounding(self.rounding))
         object.__setattr__(self, "overflow", Overflow(self.overflow))
         if self.overflow is Overflow.SAT_SYM and self.signed and self.width == 1:

@@ -218,6 +218,10 @@ def _array(content: bytes) -> NDArray[Any]:
     there = len(content) - file.tell()
     if count * kind.itemsize != there:
         raise ValueError(f"expected {count * kind.itemsize:,} bytes of shape {shape}, got {there:,}")
+    if kind.kind == "U" and there:
+        letters = np.frombuffer(content, np.dtype("u4").newbyteorder(kind.byteorder), offset=file.tell())
+        if letters.max() > 0x10FFFF:
+            raise ValueError("expected text, got numbers that are no letters")
     file.seek(0)
     array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
     return array

@@ -29,6 +29,27 @@ def test_hashes_are_those_of_the_data(shared_data: Path) -> None:
         assert fetch_data.wanted(content, file) == content
 
 
+def test_sets_to_be_had_by_hand_are_those_of_the_data(shared_data: Path, tmp_path: Path) -> None:
+    elsewhere = fetch_data.tomllib.loads(fetch_data.SOURCES.read_text())["elsewhere"]
+    assert fetch_data.by_hand(shared_data, elsewhere) == []
+    missing = fetch_data.by_hand(tmp_path, elsewhere)
+    assert [line.partition(":")[0] for line in missing] == [found["to"] for found in elsewhere]
+    assert all(
+        found["licence"] in line and found["where"] in line for line, found in zip(missing, elsewhere, strict=True)
+    )
+    (tmp_path / "hgcal").mkdir()
+    (tmp_path / "hgcal" / "tcRemap.csv").write_text("another")
+    assert "expected SHA-256" in next(line for line in fetch_data.by_hand(tmp_path, elsewhere) if "tcRemap" not in line
+                                      and line.startswith("hgcal"))  # fmt: skip
+
+
+def test_the_hash_of_a_set_is_that_of_sha256sum(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        (tmp_path / name).write_text(name)
+    lines = subprocess.run(["sha256sum", "a", "b"], cwd=tmp_path, capture_output=True, check=True).stdout
+    assert fetch_data.digest(tmp_path, ["b", "a"]) == hashlib.sha256(lines).hexdigest()
+
+
 def test_fetches_cuts_and_checks(tmp_path: Path) -> None:
     """A file of rows is cut, a wrong one is refused by name, one that is there stays; nothing half-written stays."""
     rows = [f"row {i}\n".encode() for i in range(5)]

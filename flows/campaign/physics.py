@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from sim.files import replacing
 from sim.fixed_point import IntArray, round_shift, wrap
+from sim.foreign_files import read_npz
 from sim.hgcal_encoder.detector.generator import Generator, ModuleImages
 from sim.hgcal_encoder.detector.particles import BunchCrossings, PileUp, TopPairs
 from sim.hgcal_encoder.learning.decoder import TrainedModel, truncate_latents
@@ -31,6 +32,7 @@ from sim.hgcal_encoder.learning.metric import earth_movers_distance
 from sim.hgcal_encoder.normalise import normalise, sum_code
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
+from sim.messages import shown
 
 __all__ = ["Sample", "Sensitivity", "flipped_latents", "physics_sample", "weight_place", "weight_sensitivity"]
 
@@ -304,19 +306,20 @@ class Sensitivity:
             If it is something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as raw:
-                fields: dict[str, Any] = {name: raw[name] for name in raw.files}
+            fields: dict[str, Any] = dict(read_npz(path))
         except FileNotFoundError:
             raise FileNotFoundError(f"no sensitivities at {path}") from None
-        except (OSError, ValueError, EOFError) as error:
-            raise ValueError(f"{path}: not a .npz of arrays ({error})") from None
         if fields.keys() != set(cls.__dataclass_fields__):
-            raise ValueError(f"{path}: expected arrays {', '.join(cls.__dataclass_fields__)}, got {', '.join(fields)}")
-        fields |= {
-            "spec": EncoderSpec.from_toml(str(fields["spec"])),
-            "elinks": int(fields["elinks"]),
-            "source": str(fields["source"]),
-        }
+            got = shown(", ".join(fields), quoted=False)
+            raise ValueError(f"{path}: expected arrays {', '.join(cls.__dataclass_fields__)}, got {got}")
+        for name, kind in {"spec": "U", "elinks": "iu", "source": "U"}.items():
+            if fields[name].dtype.kind not in kind or fields[name].ndim:
+                raise ValueError(f"{path}: {name}: got an array {fields[name].shape} of {fields[name].dtype}")
+        try:
+            spec = EncoderSpec.from_toml(str(fields["spec"]))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        fields |= {"spec": spec, "elinks": int(fields["elinks"]), "source": str(fields["source"])}
         return cls(**fields)
 
 

@@ -55,7 +55,8 @@ def campaign(
     chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, isolation=isolation, clock_gating=clock_gating)
     journal = Journal()
     options = CampaignOptions(engine=engine, limit=limit, seed=seed, scheduler=scheduler, workers=workers)
-    found = inject_faults(chosen, result_folder(out, chosen.plain), journal, options)
+    with result_folder(out, chosen.plain) as folder:
+        found = inject_faults(chosen, folder, journal, options)
     if not as_json:
         for path, summary in found.items():
             print_table(_table(summary))

@@ -11,6 +11,7 @@ import typer
 from flows.commands.options import (
     AsJson,
     ClockGating,
+    Conductances,
     Isolation,
     Library,
     LoadingOption,
@@ -40,6 +41,7 @@ def flow(
     seed: Annotated[
         int, typer.Option(help="Seed of all random choices; of a crossbar conductances, digits and camera, too.")
     ] = 1,
+    conductances: Conductances = None,
     check: Annotated[bool, typer.Option("--verify/--no-verify", help="Check the RTL, too.")] = True,
     crossings: Annotated[
         int | None,
@@ -70,13 +72,13 @@ def flow(
         isolation=isolation,
     )  # fmt: skip
     journal = Journal()
-    folder = result_folder(out, chosen)
     start = time.perf_counter()
-    options = flow_options(
-        chosen, folder, seed=seed, repair=repair, streams=streams, recordings=recordings, crossings=crossings,
-        mutants=mutants, proofs=proofs, weights=weights,
-    )  # fmt: skip
-    ran = run_chain(chosen, folder, journal, options, without=() if check else ("verify",))
+    with result_folder(out, chosen) as folder:
+        options = flow_options(
+            chosen, folder, seed=seed, repair=repair, streams=streams, recordings=recordings, crossings=crossings,
+            mutants=mutants, proofs=proofs, weights=weights, conductances=conductances,
+        )  # fmt: skip
+        ran = run_chain(chosen, folder, journal, options, without=() if check else ("verify",))
     journal.save(folder / "flow.json")
     page = write_report(folder, chosen)
     seconds = time.perf_counter() - start

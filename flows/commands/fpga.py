@@ -42,8 +42,8 @@ def fpga(
     chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading)
     options = FpgaOptions(device=device, clock_mhz=clock_mhz, seed=seed, macro_seed=macro_seed, timeout_s=timeout)
     journal = Journal()
-    folder = result_folder(out, chosen)
-    metrics = place_on_fpga(chosen, folder, journal, options)
+    with result_folder(out, chosen) as folder:
+        metrics = place_on_fpga(chosen, folder, journal, options)
     if not as_json:
         found = json.loads((folder / f"fpga-{device}" / "fpga.json").read_text())
         table = Table("resource", "used", "available", "share")
@@ -51,4 +51,4 @@ def fpga(
             of = found["available"][name]
             table.add_row(name, f"{count:,}", f"{of:,}", f"{100 * count / of:.1f} %")
         print_table(table)
-    finish(journal, {"metrics": [metric.to_dict() for metric in metrics]}, as_json)
+    finish(journal, {"metrics": [metric.to_dict() for metric in metrics]}, as_json, folder / f"fpga-{device}")

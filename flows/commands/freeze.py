@@ -46,4 +46,4 @@ def freeze(
     result: dict[str, object] = {"directory": str(folder), "latency_clocks": about["latency_clocks"]}
     if synth:
         result["metrics"] = [metric.to_dict() for metric in metrics]
-    finish(journal, result, as_json)
+    finish(journal, result, as_json, folder)

@@ -8,10 +8,8 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson, Preset, Reuse
+from flows.commands.options import AsJson, Conductances, LoadingOption, Preset, Reuse, SchemeOption
 from flows.commands.outputs import output_folder
-from hw.common.scheme import Scheme
-from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import WordOrder
 
 
@@ -28,13 +26,8 @@ def generate(
     settings: Annotated[
         Path | None, typer.Option(help="Published ECON-T settings (YAML) for the register writes.")
     ] = None,
-    scheme: Annotated[
-        Scheme | None, typer.Option(help="Encoder: write the whole chip as well, protected against upsets so.")
-    ] = None,
-    loading: Annotated[
-        Loading | None,
-        typer.Option(help="Encoder: how the chip takes settings and weights, guarded if left out; its register map."),
-    ] = None,
+    scheme: SchemeOption = None,
+    loading: LoadingOption = None,
     registers: Annotated[
         WordOrder | None,
         typer.Option(
@@ -45,6 +38,7 @@ def generate(
     ] = None,
     reuse: Reuse = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Crossbar: seed of the macro, 0 if left out.")] = None,
+    conductances: Conductances = None,
     as_json: AsJson = False,
 ) -> None:
     """Write Verilog, port list, register map, and weight image (encoder) or conductance file (crossbar)."""
@@ -53,9 +47,17 @@ def generate(
     from flows.designs.generated import FileOptions
 
     chosen = design(preset, reuse=reuse)
+    if conductances is not None and not chosen.measured_macro:
+        raise ValueError(f"--conductances are those of the macro of a crossbar; {chosen.name} takes none")
     journal = Journal()
     options = FileOptions(
-        weights=weights, settings=settings, seed=seed, scheme=scheme, loading=loading, registers=registers
+        weights=weights,
+        settings=settings,
+        seed=seed,
+        scheme=scheme,
+        loading=loading,
+        registers=registers,
+        conductances=conductances,
     )
     generated = chosen.generate(out / chosen.name, journal, options)
     if as_json:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 __all__ = ["COMMANDS", "LazyGroup", "load"]
 
@@ -20,6 +20,25 @@ COMMANDS = {
     )
 } | {"time": ("timing", "timing")}  # fmt: skip
 """Module of this room and function in it by the word of the command line; one with an ``app`` has sub-commands."""
+
+
+class _Command(TyperCommand):
+    """A command that takes its design by place, as in ``synth ECON_T``, or by name, as every command does."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Bring the value of ``--preset`` to the place of the argument."""
+        if any(isinstance(parameter, TyperArgument) and parameter.name == "preset" for parameter in self.params):
+            for number, word in enumerate(args):
+                name, equals, value = word.partition("=")
+                if word == "--":
+                    break
+                if name == "--preset":
+                    if not equals and number + 1 == len(args):
+                        raise typer.BadParameter("--preset: expected a design after it", ctx)
+                    rest = args[:number] + args[number + (1 if equals else 2) :]
+                    args = [value if equals else args[number + 1], *rest]
+                    break
+        return super().parse_args(ctx, args)
 
 
 class LazyGroup(TyperGroup):
@@ -55,7 +74,7 @@ def load(name: str, markup: Any = None) -> Any:
     sub = getattr(loaded, "app", None)
     if sub is None:
         sub = typer.Typer(add_completion=False, rich_markup_mode=markup)
-        sub.command(name)(getattr(loaded, function))
+        sub.command(name, cls=_Command)(getattr(loaded, function))
     command = typer.main.get_command(sub)
     command.name = name
     return command

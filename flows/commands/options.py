@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +22,10 @@ from sim.hgcal_encoder.spec import PRESETS
 
 Preset = Annotated[
     str,
-    typer.Argument(help=f"{', '.join(presets())}, a spec in a TOML file, or the design.toml of a folder of results."),
+    typer.Argument(
+        help=f"{', '.join(presets())}, a spec in a TOML file, or the design.toml of a folder of results; with or "
+        "without --preset in front."
+    ),
 ]
 EncoderPreset = Annotated[
     str,
@@ -49,9 +54,7 @@ SchemeOption = Annotated[
 ]
 LoadingOption = Annotated[
     Loading | None,
-    typer.Option(
-        "--loading", help="The whole encoder chip with I2C, loaded this way; direct if only --scheme is given."
-    ),
+    typer.Option("--loading", help="The whole encoder chip with I2C, loaded this way; direct if left out."),
 ]
 ClockGating = Annotated[
     bool, typer.Option("--clock-gating", help="Registers with an enable behind clock gates of the library.")
@@ -59,6 +62,10 @@ ClockGating = Annotated[
 Isolation = Annotated[
     bool | None,
     typer.Option("--isolation", help="Latches in front of an encoder's layers: fewer glitches, more area."),
+]
+Conductances = Annotated[
+    Path | None,
+    typer.Option(help="Crossbar: measured conductances in uS (.csv, .npz), or codes (.mem), instead of a seed's."),
 ]
 Scheduler = Annotated[str | None, typer.Option("--scheduler", help="Address of a Dask scheduler; else this machine.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes on this machine; else one per core.")]
@@ -68,11 +75,12 @@ Repair = Annotated[
 ]
 
 
-def result_folder(out: Path, chosen: Design) -> Path:
-    """The folder of results of a design, made if it is not there; says in ``design.toml`` what it is of."""
+@contextmanager
+def result_folder(out: Path, chosen: Design) -> Iterator[Path]:
+    """The folder of results of a design, which says in ``design.toml`` what it is of; as `Design.results`."""
     folder = out / chosen.name
-    chosen.save(folder)
-    return folder
+    with chosen.results(folder):
+        yield folder
 
 
 def synthesised(out: Path, chosen: Design) -> Path:
@@ -89,8 +97,12 @@ def synthesised(out: Path, chosen: Design) -> Path:
     return folder
 
 
-def finish(journal: Journal, result: dict[str, Any], as_json: bool) -> None:
-    """Print the result and leave with 1 if a check failed."""
+def finish(journal: Journal, result: dict[str, Any], as_json: bool, folder: Path | None = None) -> None:
+    """Print the result, say where files were written, and leave with 1 if a check failed."""
+    if folder is not None:
+        result["folder"] = str(folder)
+        if not as_json:
+            journal.console.print(f"results in {folder}", soft_wrap=True)
     result["passed"] = journal.passed
     result["checks"] = [vars(check) for check in journal.checks]
     if as_json:
@@ -102,10 +114,11 @@ def finish(journal: Journal, result: dict[str, Any], as_json: bool) -> None:
 def print_times(journal: Journal) -> None:
     """Where the time went, step by step; results that were kept count with the time of their own run."""
     total = sum(step.seconds for step in journal.steps)
-    table = Table("where the time went", "seconds", "share", "peak MB", "", title_justify="left")
+    table = Table("where the time went", "seconds", "share", "CPU s", "peak MB", "", title_justify="left")
     for step in journal.steps:
         memory = "" if step.peak_mb is None else f"{step.peak_mb:,.0f}"
+        cpu = "" if step.cpu_s is None else f"{step.cpu_s:.1f}"
         share = f"{100 * step.seconds / total:.0f} %" if total else ""
-        table.add_row(step.name, f"{step.seconds:.1f}", share, memory, "kept" if step.kept else "")
-    table.add_row("total", f"{total:.1f}", "", "", "")
+        table.add_row(step.name, f"{step.seconds:.1f}", share, cpu, memory, "kept" if step.kept else "")
+    table.add_row("total", f"{total:.1f}", "", f"{sum(step.cpu_s or 0.0 for step in journal.steps):.1f}", "", "")
     print_table(table, journal.console)

@@ -52,7 +52,6 @@ def place(
     journal = Journal()
     folder = synthesised(out, chosen)
     metrics = PLACEMENT(chosen, folder, journal, options)
-    picture = folder / "placement" / "placement.png"
-    if not as_json:
-        journal.console.print(f"picture: {picture}")
-    finish(journal, {"metrics": [metric.to_dict() for metric in metrics], "picture": str(picture)}, as_json)
+    placed = folder / "placement"
+    result = {"metrics": [metric.to_dict() for metric in metrics], "picture": str(placed / "placement.png")}
+    finish(journal, result, as_json, placed)

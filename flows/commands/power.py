@@ -90,6 +90,8 @@ def power(
         print(json.dumps(result | {"passed": enough}, indent=1))
     else:
         _print(result)
+        if preset is not None:
+            print(f"results in {folder / 'power'}")
     if not enough:
         typer.echo(
             f"only {result['annotated_nets_percent']:.1f} % of the nets are annotated, expected {min_annotated:g} %",

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson, Out, Preset, Scheduler, Workers, result_folder
+from flows.commands.options import AsJson, Out, Preset, Scheduler, Workers
 from flows.commands.tables import print_table
 
 
@@ -60,7 +60,8 @@ def sweep(
     journal = Journal()
     with journal.step(f"{count} measurements of {around.name}", count) as advance:
         rows = run(around, axes, measure, scheduler=scheduler, workers=workers, advance=advance)
-    folder = result_folder(out, around)
+    folder = out / around.name
+    around.save(folder)
     options = [*(f"--axis {shlex.quote(a)}" for a in axis), *(f"--measure {m}" for m in measure)]
     used = {point.design.library for point in found} if {"area", "energy"} & set(measure) else set()
     write_rows(rows, folder / "sweep.json", around.command("sweep", *options), libraries=sorted(used))

@@ -66,4 +66,4 @@ def synth(
             "total", "", f"{result.area_um2:,.0f}", f"{result.gate_equivalents / 1000:,.1f}", f"{result.flip_flops:,}"
         )
         print_table(table)
-    finish(journal, {"metrics": [metric.to_dict() for metric in metrics]}, as_json)
+    finish(journal, {"metrics": [metric.to_dict() for metric in metrics]}, as_json, folder / "synthesis")

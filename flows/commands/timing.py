@@ -65,7 +65,7 @@ def timing(
         for path in (*found["setup_paths"][:3], *found["static_paths"][:1]):
             journal.console.print(_line(path))
         journal.console.print(f"worst hold slack before buffers are added: {found['hold_slack_ns']:.3f} ns")
-    finish(journal, found | {"metrics": [metric.to_dict() for metric in metrics]}, as_json)
+    finish(journal, found | {"metrics": [metric.to_dict() for metric in metrics]}, as_json, folder / "timing")
 
 
 def _line(path: dict[str, Any]) -> str:

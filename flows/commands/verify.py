@@ -51,4 +51,4 @@ def verify(
     )  # fmt: skip
     journal = Journal()
     VERIFICATION(chosen, out / chosen.name, journal, options)
-    finish(journal, {"seed": seed}, as_json)
+    finish(journal, {"seed": seed}, as_json, out / chosen.name)

@@ -127,8 +127,8 @@ def module_file(module: str) -> str:
     """
     spec = find_spec(module)
     path = Path(spec.origin).resolve() if spec is not None and spec.origin is not None else Path("/")
-    # an environment in a hidden folder of the checkout holds modules of others
-    if not path.is_relative_to(ROOT) or path.relative_to(ROOT).parts[0].startswith("."):
+    # built-in modules have a name for a file; an environment in a hidden folder of the checkout holds those of others
+    if not path.is_file() or not path.is_relative_to(ROOT) or path.relative_to(ROOT).parts[0].startswith("."):
         raise FileNotFoundError(f"module {module} is not below {ROOT}")
     return str(path.relative_to(ROOT))
 

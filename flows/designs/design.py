@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
@@ -85,6 +86,8 @@ class Design(ABC):
     Names, not imports: rooms above this one are reached through `room`, and an import upwards there is none."""
     crossings: ClassVar[int] = 1
     """Clocks or steps of random stimulus in a verification of its own."""
+    measured_macro: ClassVar[bool] = False
+    """Whether its macro can hold measured conductances."""
     stimulus: ClassVar[tuple[str, ...]] = ()
     """Options of `flows.power.run.PowerOptions` that say how large the stimulus of its power is."""
     crossings_in_flow: ClassVar[int] = 1
@@ -291,6 +294,24 @@ class Design(ABC):
         with replacing(folder / DESIGN_FILE) as file:
             file.write(known.to_toml())
         return known
+
+    @contextmanager
+    def results(self, folder: Path) -> Iterator[Self]:
+        """As `save`, for the work that fills the folder: what was made here is removed if the work fails at once.
+
+        A folder that holds more than ``design.toml`` by then stays.
+        """
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        known = self.save(folder)
+        try:
+            yield known
+        except BaseException:
+            if folder in made and [path.name for path in folder.iterdir()] == [DESIGN_FILE]:
+                (folder / DESIGN_FILE).unlink()
+                with suppress(OSError):  # of another run, meanwhile
+                    for path in made:
+                        path.rmdir()
+            raise
 
     def at(self, folder: Path) -> Self:
         """The design with the library that results in a folder were made with, if it is left to choose here."""

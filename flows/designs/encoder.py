@@ -183,7 +183,7 @@ class EncoderDesign(Design):
                 image,
                 settings,
                 scheme=options.scheme,
-                loading=options.loading or Loading.GUARDED,
+                loading=options.loading or Loading.DIRECT,
                 production=production,
             )
 

@@ -32,7 +32,7 @@ def generate(
     settings: Settings | None = None,
     *,
     scheme: Scheme | None = None,
-    loading: Loading = Loading.GUARDED,
+    loading: Loading = Loading.DIRECT,
     production: Mapping[str, int] | None = None,
 ) -> Generated:
     """Write Verilog, ports, register map and, with weights, the image and the register writes that load it.

@@ -27,10 +27,12 @@ class FileOptions:
     scheme : Scheme or None
         The whole chip around an encoder as well, protected so.
     loading : Loading or None
-        Of that chip, and of an encoder's register map; `Loading.GUARDED` where left out.
+        Of that chip, and of an encoder's register map; `Loading.DIRECT` where left out.
     registers : WordOrder or None
         For which ECON-T an encoder's settings are written out: first silicon, at whose addresses the generated chip is,
         or production as well; None: as the settings file is spelled.
+    conductances : Path or None
+        Measured conductances of a crossbar, instead of those of a seed.
     """
 
     weights: Path | None = None
@@ -39,6 +41,7 @@ class FileOptions:
     scheme: Scheme | None = None
     loading: Loading | None = None
     registers: WordOrder | None = None
+    conductances: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

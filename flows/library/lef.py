@@ -80,6 +80,8 @@ def read_lef(files: Sequence[Path]) -> Lef:
             raise FileNotFoundError(f"no LEF file {path}")
         # comments end at the line's end; a statement ends with a semicolon that stands alone
         text = re.sub(r"#[^\n]*", "", unpacked(path).read_text(errors="replace"))
+        # one blank is as good as a thousand, and patterns need not look for the longest run of them
+        text = "\n".join(" ".join(words) for line in text.split("\n") if (words := line.split()))
         try:
             _read(text, state, path)
         except ValueError as error:

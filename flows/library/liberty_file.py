@@ -175,7 +175,7 @@ def _factor(text: str, base: str, exponent: int, path: Path) -> float:
     try:
         return scaled(found[1] or "1", found[2], base, exponent) if found else scaled("1", text, base, exponent)
     except ValueError as error:
-        raise LibraryError(f"{path}: unit {text!r}: {error}") from None
+        raise LibraryError(f"{path}: unit {shown(text)}: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -464,7 +464,10 @@ def _spread(box: Floats, amount: Floats, rows: int, columns: int) -> Floats:
 
 
 def draw(placement: Placement, netlist: Netlist, path: Path, *, pixels: int = 900) -> None:
-    """Picture of the placement, cells in the colour of their stage, as PNG or SVG by the file's name."""
+    """Picture of the placement, cells in the colour of their stage, as PNG or SVG by the file's name.
+
+    The eleven largest stages have colours of their own, the others are grey.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -492,7 +495,11 @@ def draw(placement: Placement, netlist: Netlist, path: Path, *, pixels: int = 90
     axes.imshow(image, origin="lower", extent=(0, placement.core_um[0], 0, placement.core_um[1]), interpolation="none")
     axes.set_xlabel("µm")
     axes.set_ylabel("µm")
-    axes.set_title(f"{netlist.top}: {netlist.cells:,} cells, {placement.area_um2 / 1e6:.3f} mm²")
-    handles = [Patch(color=colours[s].tolist(), label=f"{netlist.stages[s]}, {area[s] / 1e6:.3f} mm²") for s in shown]
+    axes.set_title(f"{netlist.top}: {netlist.cells:,} cells, core of {placement.area_um2 / 1e6:.3g} mm²")
+    named = [(colours[s].tolist(), netlist.stages[s].replace("_", " "), area[s]) for s in shown]
+    if (rest := area.sum() - area[shown].sum()) > 0:
+        named.append(([0.75] * 3, f"{len(area[area > 0]) - len(shown)} other stages", rest))
+    handles = [Patch(color=colour, label=f"{name}, {size / 1e6:.2g} mm²") for colour, name, size in named]
     axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    figure.savefig(path, dpi=110)
+    # names are as long as they are: the picture is as wide as it takes
+    figure.savefig(path, dpi=110, bbox_inches="tight")

@@ -285,22 +285,25 @@ def _times(steps: Sequence[Mapping[str, Any]]) -> Section:
     """Time and memory of every step of the journals."""
     rows = []
     for step in steps:
-        peak = step.get("peak_mb")
+        cpu, peak = step.get("cpu_s"), step.get("peak_mb")
         kept = step.get("kept", "")
         rows.append(
             [
                 step["name"],
                 f"{step['seconds']:.1f}",
+                "" if cpu is None else f"{cpu:,.1f}",
                 "" if peak is None else f"{peak:,.0f}",
                 f"kept, {kept}" * bool(kept),
             ]
         )
-    rows.append(["together", f"{sum(step['seconds'] for step in steps):,.1f}", "", ""])
+    total = sum(step["seconds"] for step in steps)
+    processor = sum(step.get("cpu_s") or 0.0 for step in steps)
+    rows.append(["together", f"{total:,.1f}", f"{processor:,.1f}", "", ""])
     return Section(
         title="Time and memory of the flow",
-        tables=(table(["step", ">seconds", ">peak memory, MB", ""], rows),),
+        tables=(table(["step", ">seconds", ">processor, s", ">peak memory, MB", ""], rows),),
         notes=(
-            "Wall clock on this machine; memory of the program and its children together, sampled.",
+            "Wall clock on this machine; processor time and memory of the program and its children together.",
             "Kept: inputs had not changed; time and memory are those of the run that made the result.",
         ),
     )
@@ -317,7 +320,7 @@ def folder_metrics(folder: Path) -> tuple[Metric, ...]:
 def _origins(metrics: Sequence[Metric]) -> Section:
     shown = [metric for metric in metrics if "__module:" not in metric.name]
     rows = [
-        [m.label, format_number(m.value), m.unit, f"{m.tool} {m.tool_version}", m.method, m.command, m.date]
+        [m.label, format_number(m.value), shown_unit(m.unit), f"{m.tool} {m.tool_version}", m.method, m.command, m.date]
         for m in shown
     ]
     libraries = sorted({(m.library, m.library_sha256) for m in metrics if m.library})
@@ -326,6 +329,12 @@ def _origins(metrics: Sequence[Metric]) -> Section:
         tables=(table(["figure", ">value", "unit", "tool", "method", "command", "date"], rows),),
         notes=tuple(f"Library {name}, SHA-256 {digest}." for name, digest in libraries),
     )
+
+
+def shown_unit(unit: str) -> str:
+    """A unit as it is printed: micro as its letter, powers raised."""
+    micro = f"µ{unit[1:]}" if unit[:2] in ("um", "uW", "uS", "us", "uA") else unit
+    return micro.replace("m2", "m²")
 
 
 def format_number(value: float | str) -> str:

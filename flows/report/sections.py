@@ -12,7 +12,7 @@ from flows.common.metrics import find, read_metrics
 from flows.estimates.carbon import die_carbon
 from flows.library.catalogue import cell_library
 from flows.report import drawing
-from flows.report.document import Picture, Section, Tile, folder_origins, origins, read_json, table
+from flows.report.document import Picture, Section, Tile, folder_origins, origins, read_json, shown_unit, table
 from flows.synthesis.result import SynthesisResult, load_result
 
 __all__ = ["implementation_sections"]
@@ -81,7 +81,7 @@ def _area(result: SynthesisResult) -> Section:
 def _placement(folder: Path) -> Section:
     metrics = {metric.name: metric for metric in read_metrics(folder / "metrics.json")}
     rows = [
-        [m.label, f"{m.value:,.4g}" if isinstance(m.value, float) else m.value, m.unit, m.method]
+        [m.label, f"{m.value:,.4g}" if isinstance(m.value, float) else m.value, shown_unit(m.unit), m.method]
         for m in metrics.values()
     ]
     data = base64.b64encode((folder / "placement.png").read_bytes()).decode()

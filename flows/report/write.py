@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from flows.designs.design import Design
-from flows.report.document import Report, Section, folder_metrics, format_number, origins, table
+from flows.report.document import Report, Section, folder_metrics, format_number, origins, shown_unit, table
 from sim.files import replacing
 
 __all__ = ["compare", "write_report"]
@@ -16,8 +16,13 @@ RESULTS = ("*.json", "*/*.json", "*.npz")
 """What steps leave in the folder of a design or below it: journals and sweeps, results of steps, arrays of a demo."""
 
 
-def compare(folder: Path, against: Path) -> Section:
-    """Metrics of two result folders side by side: those that both have, with their ratio.
+def compare(folder: Path, against: Path) -> tuple[Section, ...]:
+    """Metrics of two result folders side by side, those that both have, with their ratio.
+
+    Returns
+    -------
+    tuple of Section
+        Figures of the design; after them, if there are any, time and memory of both runs.
 
     Raises
     ------
@@ -34,6 +39,7 @@ def compare(folder: Path, against: Path) -> Section:
         sides.append(metrics)
     rows: list[list[str]] = []
     times: list[list[str]] = []
+    compared: list[str] = []
     for name, metric in sides[0].items():
         other = sides[1].get(name)
         if other is None or isinstance(metric.value, str) or isinstance(other.value, str):
@@ -41,21 +47,24 @@ def compare(folder: Path, against: Path) -> Section:
         ratio = f"{metric.value / other.value:.3f}" if other.value else ""
         # what the machine took is no property of the design
         part = times if name.startswith("flow__") else rows
-        part.append([name, format_number(metric.value), format_number(other.value), metric.unit, ratio])
-    if not rows and not times:
+        both = (format_number(side.value) for side in (metric, other))
+        part.append([metric.label, *both, shown_unit(metric.unit), ratio])
+        compared.append(name)
+    if not compared:
         raise ValueError(f"{folder} and {against} have no figure in common")
-    return Section(
-        title=f"Against {against}",
-        tables=tuple(
-            table([what, ">this", ">other", "unit", ">this / other"], part)
-            for what, part in (("figure", rows), ("time and memory of the run", times))
-            if part
-        ),
-        notes=("Ratios of figures of one tool and library only mean something if both sides used the same.",),
-        origins=tuple(
-            dict.fromkeys(line for side in sides for line in origins(side[row[0]] for row in [*rows, *times]))
-        ),
+    result = tuple(dict.fromkeys(line for side in sides for line in origins(side[name] for name in compared)))
+    parts = (
+        (f"Against {against}", rows, "Figures compare if both sides used the same tools and library."),
+        (f"Run times against {against}", times, "What the machine took, busy as it was: no property of the design."),
     )
+    return tuple(
+        Section(
+            title=title, tables=(table(["figure", ">this", ">other", "unit", ">this / other"], part),), notes=(note,),
+            origins=result,
+        )
+        for title, part, note in parts
+        if part
+    )  # fmt: skip
 
 
 def write_report(folder: Path, design: Design, *, against: Path | None = None) -> Path:
@@ -82,9 +91,9 @@ def write_report(folder: Path, design: Design, *, against: Path | None = None) -
     """
     if not any(path for pattern in RESULTS for path in folder.glob(pattern)):
         raise FileNotFoundError(f"{folder} holds no results; run liquidcal demo, verify or synth first")
-    extra = (compare(folder, against),) if against is not None else ()
+    beside = compare(folder, against) if against is not None else ()
     report: Report = design.room("report").chip_report(folder, design)
-    report = replace(report, name=design.name, sections=(*extra, *report.sections))
+    report = replace(report, name=design.name, sections=(*beside[:1], *report.sections, *beside[1:]))
     for file_name, text in (
         ("report.json", json.dumps(report.to_dict(), indent=1) + "\n"),
         ("report.md", report.to_markdown()),

@@ -43,8 +43,8 @@ def show_design(
         This kind of chip has no demo, or the design is not one that it shows.
     """
     options = options or DemoOptions()
-    design = design.save(folder)
-    design.room("demo").show(design, folder, journal, options)
-    metrics = SYNTHESIS(design, folder, journal)
+    with design.results(folder) as known:
+        known.room("demo").show(known, folder, journal, options)
+        metrics = SYNTHESIS(known, folder, journal)
     journal.save(folder / "journal.json")
     return metrics

@@ -65,7 +65,9 @@ class Step:
 
     def __call__(self, design: Design, folder: Path, journal: Journal, options: Any = None) -> tuple[Metric, ...]:
         """Do the step below a folder, which then says in ``design.toml`` what is in it; the metrics."""
-        return self.work(design.save(folder), folder, journal, self._checked(options))
+        options = self._checked(options)
+        with design.results(folder) as known:
+            return self.work(known, folder, journal, options)
 
     def keep(self, design: Design, folder: Path, journal: Journal, options: Any = None) -> bool:
         """Do the step unless its result is there and everything that it was made from is the same; whether it ran."""

@@ -12,7 +12,7 @@ from typing import Any
 from sim.fixed_point import FixedPoint, Overflow, Rounding
 from sim.messages import shown
 from sim.network.nodes import KINDS, Dense, Node, Store, Tensor, WeightedSum, exact_accumulator
-from sim.spec_file import check_integer, check_name, check_real, load_preset, parse_toml, toml_value
+from sim.spec_file import check_fields, check_integer, check_name, check_real, load_preset, parse_toml, toml_value
 
 __all__ = ["INPUT", "JET_TAGGER", "NetworkSpec", "PRESETS", "SMART_PIXEL", "load_spec"]
 
@@ -194,10 +194,13 @@ def _fields(kind: type[Any], table: Mapping[str, Any]) -> dict[str, Any]:
     found = {}
     for name, value in table.items():
         if known[name].type == "FixedPoint":
+            if not isinstance(value, Mapping):
+                raise ValueError(f"{name}: expected a number format, got {shown(value)}")
+            check_fields(value, FixedPoint, f"{name}.")
             try:
                 found[name] = FixedPoint(**value)
             except (TypeError, ValueError) as error:
-                raise ValueError(f"{name}: {error}") from None
+                raise ValueError(f"{name}: {shown(error, quoted=False)}") from None
         else:
             found[name] = _tuples(value)
     return found

@@ -10,6 +10,7 @@ import numpy as np
 
 from sim.files import replacing
 from sim.fixed_point import IntArray
+from sim.foreign_files import read_npz
 from sim.messages import shown
 from sim.network.spec import NetworkSpec
 
@@ -129,15 +130,19 @@ class NetworkWeights:
         Raises
         ------
         ValueError
-            If the file holds something else, or weights of another network.
+            If the file holds something else, or weights of another network; the message names the file.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = dict(file)
-            text = str(arrays.pop("spec"))
-        except (OSError, KeyError, ValueError, EOFError) as error:
-            raise ValueError(f"{path}: expected weights of a network (.npz): {shown(error, quoted=False)}") from None
-        found = NetworkSpec.from_toml(text)
+            arrays = dict(read_npz(path))
+        except ValueError as error:
+            cause = str(error).removeprefix(f"{path}: ")
+            raise ValueError(f"{path}: expected weights of a network (.npz): {cause}") from None
+        if "spec" not in arrays or arrays["spec"].dtype.kind != "U" or arrays["spec"].ndim:
+            raise ValueError(f"{path}: expected weights of a network (.npz): no text called spec")
+        try:
+            found = NetworkSpec.from_toml(str(arrays.pop("spec")))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
         if spec is not None and found != spec:
             raise ValueError(f"{path}: expected weights of {spec.name} as it is specified, got those of {found.name}")
         parts = {
@@ -146,7 +151,10 @@ class NetworkWeights:
             }
             for what in ("weights", "biases")
         }
-        return cls(spec=found, **parts)
+        try:
+            return cls(spec=found, **parts)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
 
     def row_codes(self, row: WeightRow) -> tuple[IntArray, int]:
         """Codes of the weights of a row, and of its bias."""

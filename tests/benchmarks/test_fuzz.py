@@ -1,6 +1,7 @@
 """Readers of foreign files on damaged ones: a short part of the campaign, and a campaign that finds what is planted."""
 
 import os
+import resource
 import signal
 import time
 from dataclasses import replace
@@ -96,6 +97,16 @@ def test_a_good_file_that_is_refused_stops_the_campaign() -> None:
 
     with pytest.raises(ValueError, match="plain: a good file is refused"):
         tried(replace(PLAIN, samples=(sample,), read=read), 1, seed=1)
+
+
+def test_a_reader_that_needs_more_than_the_limits_is_no_reader_that_refuses() -> None:
+    def read(path: Path) -> None:
+        if resource.getrlimit(resource.RLIMIT_AS)[1] != resource.RLIM_INFINITY:
+            raise ValueError(f"{path}: no")
+
+    found = tried(replace(PLAIN, samples=(sample,), read=read), 2, seed=1)
+    assert dict(found.counts) == {"crash": 2}
+    assert "exit code 72" in found.faults[0][2]
 
 
 def test_damage() -> None:

@@ -93,6 +93,16 @@ def test_saturating_formats_clip_values_beyond_int64() -> None:
     assert form.encode([1e300, -1e300]).tolist() == [127, -128]
 
 
+def test_wrapping_formats_take_values_below_2_to_the_62() -> None:
+    """Beyond, a float64 and an int64 no longer agree for certain."""
+    form = FixedPoint(width=8, fraction=1, signed=True)
+    assert form.lsb == 0.5
+    largest = math.nextafter(2.0**61, 0)
+    assert form.encode([largest, -largest]).tolist() == [exact_store(Fraction(v), form) for v in (largest, -largest)]
+    with pytest.raises(ValueError, match=r"at index \(1,\) is too large"):
+        form.encode([1.0, 2.0**61])
+
+
 def test_rejects_what_no_code_can_mean() -> None:
     form = FixedPoint(width=8, fraction=7, signed=False)
     with pytest.raises(ValueError, match=r"finite values, got nan at index \(1,\)"):
@@ -105,6 +115,18 @@ def test_rejects_what_no_code_can_mean() -> None:
         form.fit([0.5])
     with pytest.raises(ValueError, match="1 to 62 bits, got 0"):
         FixedPoint(width=0, fraction=0, signed=False)
+    for field, value, message in (
+        ("width", 63, "1 to 62 bits, got 63"), ("width", 8.0, "width of a number format must be a whole number"),
+        ("width", True, "width of a number format must be a whole number"), ("fraction", 0.5, "a whole number of bits"),
+        ("fraction", 1001, "at most 1000 bits"), ("fraction", -1001, "at most 1000 bits"),
+        ("signed", 1, "true or false"),
+        ("fraction", 10**400, "an integer of 1329 bits"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            FixedPoint(**{"width": 8, "fraction": 0, "signed": True} | {field: value})  # type: ignore[arg-type]
+    for fraction in (-1000, np.int64(1000)):
+        wide = FixedPoint(width=62, fraction=fraction, signed=np.True_)  # type: ignore[arg-type]
+        assert wide.lsb == 2.0 ** -int(fraction)
     with pytest.raises(ValueError, match="1 bit has no symmetric range"):
         FixedPoint(width=1, fraction=0, signed=True, overflow=Overflow.SAT_SYM)
     with pytest.raises(ValueError, match="too large to wrap"):

@@ -261,7 +261,7 @@ def _flat(content: Mapping[Any, Any], chip: Chip) -> Named:
                     value,
                     chip,
                 )
-            elif levels is section:
+            else:
                 yield from _fields(str(block), "", {key: value}, chip)
 
 

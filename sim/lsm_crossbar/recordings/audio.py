@@ -71,6 +71,26 @@ class Clip:
             raise ValueError(f"expected at most {MOST_SECONDS:g} s, got {len(self.samples) / self.rate_hz:.1f} s")
 
 
+def _check_chunks(raw: bytes) -> None:
+    """Whether the chunks of a RIFF file fill it as they say: the library would look for what is not there."""
+    order = {b"RIFF": "<", b"RIFX": ">"}.get(raw[:4])
+    if order is None or raw[8:12] != b"WAVE":
+        raise ValueError(f"expected it to begin with RIFF and WAVE, got {raw[:12]!r}")
+    end, at = 8 + struct.unpack_from(f"{order}I", raw, 4)[0], 12
+    if end > len(raw):
+        raise ValueError(f"expected {end:,} bytes, got {len(raw):,}")
+    names = []
+    while at + 8 <= end:
+        name, size = raw[at : at + 4], struct.unpack_from(f"{order}I", raw, at + 4)[0]
+        at += 8 + size
+        if at > end:
+            raise ValueError(f"chunk {name!r} of {size:,} bytes is longer than the rest of the file")
+        at += size % 2
+        names.append(name)
+    if (names.count(b"fmt "), names.count(b"data")) != (1, 1):
+        raise ValueError(f"expected one chunk fmt and one data, got {shown(b', '.join(names).decode('latin-1'))}")
+
+
 def read_wav(path: Path) -> Clip:
     """Read a WAV file of integers or floating-point numbers, at any rate from `RATE_HZ`; channels are averaged.
 
@@ -83,6 +103,7 @@ def read_wav(path: Path) -> Clip:
     """
     path = Path(path)
     try:
+        _check_chunks(path.read_bytes())
         with warnings.catch_warnings():
             # chunks that are no sound are skipped; an end inside the sound is an error
             warnings.filterwarnings("ignore", "Chunk", wavfile.WavFileWarning)
@@ -90,9 +111,10 @@ def read_wav(path: Path) -> Clip:
             rate, samples = wavfile.read(path)
     except FileNotFoundError:
         raise
-    except (ValueError, EOFError, OSError, struct.error, UnboundLocalError, wavfile.WavFileWarning) as error:
+    except (ValueError, EOFError, OSError, ArithmeticError, struct.error, UnboundLocalError,
+            wavfile.WavFileWarning) as error:  # fmt: skip
         # what the library raises for a file that it cannot read
-        raise ValueError(f"{path}: not a complete WAV file: {error}") from None
+        raise ValueError(f"{path}: not a complete WAV file: {shown(error, quoted=False)}") from None
     middle = 128 if samples.dtype == np.uint8 else 0
     values = samples.astype(np.float64) - middle
     try:

@@ -254,8 +254,9 @@ def _hdf5(path: Path, read: Callable[[Any], SpokenSpikes]) -> SpokenSpikes:
     try:
         with h5py.File(path) as file:
             return read(file)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from None
+    except (ValueError, OSError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        # what the library raises for a damaged file, too
+        raise ValueError(f"{path}: {shown(error, quoted=False)}") from None
 
 
 # ------------------------------------------------------------------------------------------------------ synthesised
@@ -328,8 +329,18 @@ def read_spoken(path: Path) -> SpokenSpikes:
     stored = read_npz(path)
     if missing := [name for name in ("spikes", "channels", "labels", "speakers") if name not in stored]:
         raise ValueError(f"{path}: not a set of spoken words: {', '.join(missing)} missing")
-    spikes = np.unpackbits(stored["spikes"], axis=2, count=int(stored["channels"])).view(np.bool_)
-    return SpokenSpikes(spikes=spikes, labels=stored["labels"].astype(np.int64), speakers=stored["speakers"])
+    packed, channels, labels = stored["spikes"], stored["channels"], stored["labels"]
+    bytes_ = -(-int(channels) // 8) if channels.dtype.kind in "iu" and not channels.ndim else 0
+    if packed.dtype != np.uint8 or packed.ndim != 3 or bytes_ < 1 or packed.shape[2] != bytes_:
+        raise ValueError(
+            f"{path}: spikes: expected a byte for 8 of {shown(channels.tolist())} channels, got {packed.shape} of "
+            f"{packed.dtype}"
+        )
+    for name, kinds in (("labels", "iu"), ("speakers", "U")):
+        if stored[name].shape != packed.shape[:1] or stored[name].dtype.kind not in kinds:
+            raise ValueError(f"{path}: {name}: expected one for each of {len(packed)} clips, got {stored[name].shape}")
+    spikes = np.unpackbits(packed, axis=2, count=int(channels)).view(np.bool_)
+    return SpokenSpikes(spikes=spikes, labels=labels.astype(np.int64), speakers=stored["speakers"])
 
 
 def tidigits_like() -> SpokenSpikes:

@@ -100,8 +100,19 @@ def test_code_of_a_step_is_more_than_its_own_file() -> None:
     found = set(imported(module_file("flows.synthesis.synthesise")))
     assert {"flows/tools/yosys.py", "flows/tools/_yosys_child.py", "flows/library/library.py"} <= found
     assert code_hash("flows/synthesis/synthesise.py") != code_hash("flows/tools/yosys.py")
-    with pytest.raises(FileNotFoundError, match="numpy is not below"):
-        module_file("numpy")
+    for module in ("numpy", "sys", "no_module_of_this_name"):
+        with pytest.raises(FileNotFoundError, match=f"{module} is not below"):
+            module_file(module)
+
+
+def test_what_lies_in_a_hidden_folder_is_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content_cache, "ROOT", tmp_path.resolve())
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / ".venv")
+    tree(tmp_path, {"ours_of_test/part.py": "", "ours_of_test/__init__.py": "", ".venv/theirs_of_test.py": ""})
+    assert module_file("ours_of_test.part") == "ours_of_test/part.py"
+    with pytest.raises(FileNotFoundError, match="theirs_of_test is not below"):
+        module_file("theirs_of_test")
 
 
 def test_versions_are_those_of_the_installed_tools(monkeypatch: pytest.MonkeyPatch) -> None:

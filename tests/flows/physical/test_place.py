@@ -1,11 +1,13 @@
 """Placement: legality checked here, wires and congestion against plain loops, LEF against its text, refusals."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from flows.common.errors import ToolTimeout
 from flows.library.lef import LefError, read_lef
@@ -128,6 +130,13 @@ def test_picture_and_file(placed: tuple[Netlist, Placement], tmp_path: Path) -> 
     for name in ("p.png", "p.svg"):
         draw(found, netlist, tmp_path / name)
         assert (tmp_path / name).stat().st_size > 2000
+    # however long the names of stages are, nothing is cut off at the border
+    many = tuple(f"{'stage_of_a_long_name_' * 3}{number}" for number in range(len(netlist.stages)))
+    draw(found, replace(netlist, stages=many), tmp_path / "long.png")
+    image = imread(tmp_path / "long.png")[..., :3]
+    assert image.min() < 0.5
+    assert all((edge == 1).all() for edge in (image[:3], image[-3:], image[:, :3], image[:, -3:]))
+    assert image.shape[1] > imread(tmp_path / "p.png").shape[1]
     found.save(tmp_path / "p.npz")
     again = Placement.load(tmp_path / "p.npz")
     np.testing.assert_array_equal(again.x_um, found.x_um)

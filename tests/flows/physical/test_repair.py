@@ -108,6 +108,54 @@ def test_limits_are_those_of_the_library(nangate: tuple[CellLibrary, PowerLibrar
     assert slowest == pytest.approx(0.05, rel=0.05)
 
 
+LINEAR = """
+library (linear) {
+  time_unit : "1ns"; voltage_unit : "1V"; current_unit : "1uA"; leakage_power_unit : "1nW";
+  capacitive_load_unit (1, ff);
+  nom_voltage : 1;
+  lu_table_template (t) {
+    variable_1 : input_net_transition; variable_2 : total_output_net_capacitance;
+    index_1 ("0, 1"); index_2 ("0, 50, 100");
+  }
+  cell (B) {
+    area : 1;
+    pin (A) { direction : input; capacitance : 1; }
+    pin (Y) { direction : output; function : "A";
+      timing () { related_pin : "A";
+        rise_transition (t) { values ("0, 0.5, 1", "1, 1.5, 2"); }
+        fall_transition (t) { values ("0, 0.5, 1", "1, 1.5, 2"); } }
+    }
+  }
+}
+"""
+
+
+def test_a_limit_by_transition_is_where_the_table_crosses_it(tmp_path: Path) -> None:
+    """Transition = input + load / 100 fF: at 0.8 ns, with 0.4 ns at the input, that is 40 fF; 1.5 ns lie beyond."""
+    (tmp_path / "linear.lib").write_text(LINEAR)
+    cell = read_power_library([tmp_path / "linear.lib"])["B"]
+    assert drive_limits(cell, 0.8)["Y"] == pytest.approx(40, abs=1)
+    assert drive_limits(cell, 1.9)["Y"] == pytest.approx(95, abs=1)
+    assert drive_limits(cell, None)["Y"] == np.inf
+
+
+def test_a_load_at_the_limit_is_within_it(nangate: tuple[CellLibrary, PowerLibrary]) -> None:
+    """The output port is the netlist's first net, which a cell drives as any other."""
+    cells, library = nangate
+    ports = {"y": {"direction": "output", "bits": [3]}, "a": {"direction": "input", "bits": [2]}}
+    inverter = {"type": "INV_X1", "connections": {"A": [2], "ZN": [3]}}
+    module = {"ports": ports, "cells": {"inverter": inverter}, "netnames": {}, "attributes": {"top": "1"}}
+    netlist = netlist_from_json({"modules": {"one": module}})
+    placed = at(netlist, library, 20.0)
+    placed = replace(placed, hpwl_um=np.zeros(netlist.nets))
+    limit = drive_limits(library["INV_X1"], library.max_transition_ns)["ZN"]
+    for load, kinds in ((limit, {}), (limit * 1.01, {0: "INV_X2"})):
+        options = {"ff_per_um": FF_PER_UM, "port_load_ff": load}
+        assert overloaded(netlist, library, placed, **options) == len(kinds)
+        change = plan(netlist, library, cells, placed, **options)
+        assert (dict(change.resized), change.buffers, change.left) == (kinds, (), 0)
+
+
 def test_a_larger_cell_loads_its_driver_in_the_same_round(nangate: tuple[CellLibrary, PowerLibrary]) -> None:
     """A NAND2 that is just within its limit, before an inverter that is not: what the larger inverter asks counts."""
     cells, library = nangate
@@ -133,6 +181,10 @@ def test_a_larger_cell_loads_its_driver_in_the_same_round(nangate: tuple[CellLib
     kinds = {netlist.cell_name(cell): kind for cell, kind in change.resized}
     assert kinds == {"inverter": "INV_X4", "root": "NAND2_X2"}
     assert overloaded(change.apply(netlist, library), library, placed, **options) == 0
+    # what the larger inverter asks for in addition just fits: the NAND2 stays
+    length[between] = (limit - small - 1.2 * (large - small)) / FF_PER_UM
+    change = plan(netlist, library, cells, replace(placed, hpwl_um=length), **options)
+    assert {netlist.cell_name(cell): kind for cell, kind in change.resized} == {"inverter": "INV_X4"}
 
 
 @pytest.mark.parametrize(
@@ -158,6 +210,18 @@ def test_every_net_is_within_its_drivers_limits_and_the_function_stays(
         pins = np.append(placed.pins, placed.pins[change.buffers[0].source])
         assert overloaded(mended, library, replace(placed, hpwl_um=length, pins=pins), ff_per_um=FF_PER_UM) == 0
         assert change.left == 0
+        # beside the driver; the output port goes behind it with the readers
+        (buffer,) = change.buffers
+        drivers = {}
+        for kind, pin in (("NAND2_X1", "ZN"), ("FA_X1", "S"), ("DFF_X1", "Q")):
+            if (group := netlist.groups.get(kind)) is not None:
+                drivers |= dict(zip(group.pin(pin).tolist(), group.cells.tolist(), strict=True))
+        root = drivers[buffer.source]
+        assert (buffer.x_um, buffer.y_um) == (placed.x_um[root] + 0.5, placed.y_um[root])
+        assert [port for port, _, net in change.moved_ports if net == buffer.target] == ["all"]
+    # what a port brings in is not ours to drive
+    clock = int(netlist.ports["clk"].nets[0])
+    assert clock not in {buffer.source for buffer in change.buffers}
     # 600 readers across 0.9 mm are more than the largest buffer may drive, 1500 more than placement looks at
     assert (len(change.buffers) > 1) == (readers >= 600)
     topological_levels(mended, library)
@@ -178,6 +242,56 @@ def test_a_clock_gate_gets_larger_but_no_buffer(nangate: tuple[CellLibrary, Powe
     gated = int(netlist.groups["CLKGATE_X1"].pin("GCK")[0])
     assert gated not in {buffer.source for buffer in change.buffers}
     assert not {pin for _, pin, _ in change.moved_pins} & {"CK"}
+
+
+def test_no_buffer_stands_behind_a_clock_gate_however_many_inverters_do(
+    nangate: tuple[CellLibrary, PowerLibrary],
+) -> None:
+    """Gate, inverter, 90 flip-flops; an inverter at the gate that drives nothing; 90 gates of data with buffers."""
+    cells, library = nangate
+    count = 90
+    q, d = range(100, 100 + count), range(300, 300 + count)
+    made = {
+        "cg": {"type": "CLKGATE_X1", "connections": {"CK": [2], "E": [3], "GCK": [4]}},
+        "turned": {"type": "INV_X1", "connections": {"A": [4], "ZN": [5]}},
+        "idle": {"type": "INV_X1", "connections": {"A": [4]}},
+    }
+    for k, (out, data) in enumerate(zip(q, d, strict=True)):
+        made[f"r{k}"] = {"type": "DFF_X1", "connections": {"D": [data], "CK": [5], "Q": [out]}}
+    for k, (out, data) in enumerate(zip(q, d, strict=True)):
+        made[f"x{k}"] = {"type": "NAND2_X1", "connections": {"A1": [out], "A2": [9999], "ZN": [data]}}
+    made["root"] = {"type": "NAND2_X1", "connections": {"A1": [3], "A2": [100], "ZN": [9999]}}
+    ports = {
+        "clk": {"direction": "input", "bits": [2]}, "e": {"direction": "input", "bits": [3]},
+        "y": {"direction": "output", "bits": list(q)},
+    }  # fmt: skip
+    module = {"ports": ports, "cells": made, "netnames": {}, "attributes": {"top": "1"}}
+    netlist = netlist_from_json({"modules": {"gated": module}})
+    inverters = netlist.groups["INV_X1"]
+    names = [netlist.cell_name(int(cell)) for cell in inverters.cells]
+    nets = dict(zip(names, inverters.pin("ZN").tolist(), strict=True))
+    assert nets["idle"] < 0
+    gates = netlist.groups["NAND2_X1"]
+    root = next(int(net) for cell, net in zip(gates.cells, gates.pin("ZN"), strict=True)
+                if netlist.cell_name(int(cell)) == "root")  # fmt: skip
+    assert root == netlist.nets - 1
+    change = plan(netlist, library, cells, at(netlist, library, 400.0), ff_per_um=FF_PER_UM)
+    sources = {buffer.source for buffer in change.buffers}
+    assert root in sources
+    assert nets["turned"] not in sources
+    assert not {pin for _, pin, _ in change.moved_pins} & {"CK"}
+    resized = {netlist.cell_name(cell): kind for cell, kind in change.resized}
+    assert resized["turned"].startswith("INV_X")
+
+
+def test_what_no_cell_can_drive_is_counted(nangate: tuple[CellLibrary, PowerLibrary]) -> None:
+    """Readers across 40 mm: the wire to their buffers alone is more than the largest NAND2 drives."""
+    cells, library = nangate
+    netlist = fan(readers=40)
+    change = plan(netlist, library, cells, at(netlist, library, 40_000.0), ff_per_um=FF_PER_UM)
+    assert change.left > 0
+    root = int(netlist.groups["NAND2_X1"].cells[0])
+    assert dict(change.resized)[root] == "NAND2_X4"
 
 
 def test_repaired_cells_stand_legally_in_the_same_core(
@@ -216,4 +330,5 @@ def test_a_repair_of_another_netlist_is_refused(nangate: tuple[CellLibrary, Powe
     netlist = fan(readers=3)
     with pytest.raises(ValueError, match=r"a repair of 1 cells and 2 nets is none of fan with 9"):
         Repair(cells=1, nets=2).apply(netlist, library)
+    assert Repair(cells=1, nets=2).left == 0
     assert replace(netlist).cells == Repair(cells=netlist.cells, nets=netlist.nets).apply(netlist, library).cells

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,8 @@ def test_paths_in_the_designers_terms(design: tuple[Netlist, PowerLibrary]) -> N
     assert sum(step.delay_ns for step in worst.steps) == pytest.approx(worst.delay_ns, abs=2e-4)
     assert worst.cells in (3, 4)
     assert "stage" in str(worst)
+    # ports by the designer's names, bits of a bus by their numbers
+    assert {path.start for path in report.paths if path.start_stage == "port"} == {"x[0]", "x[1]", "load"}
     # all ends have a slack: four registers and the port
     assert len(report.endpoint_slacks_ns) == 5
     assert report.endpoint_slacks_ns.min() == pytest.approx(report.setup_slack_ns, abs=2e-4)
@@ -154,6 +157,13 @@ def test_settings_are_quasi_static(design: tuple[Netlist, PowerLibrary]) -> None
     assert {path.start for path in report.static_paths} == {"s"}
     # four clocks for one NAND: what is left is almost four periods
     assert 99 < report.static_paths[0].slack_ns < 100
+    # a slow one, with one clock like all others, is still none of the data: it does not set the largest clock
+    netlist, library = design
+    wires = np.zeros(netlist.nets)
+    wires[netlist.net_names.index("s")] = 300.0
+    slow = analyse(netlist, library, replace(PLAN, static_clocks=1), wire_ff=wires)
+    assert slow.setup_slack_ns < report.setup_slack_ns - 0.1
+    assert slow.fmax_mhz == pytest.approx(report.fmax_mhz, rel=1e-3)
     strict = analyse(*design, ClockPlan(clock="clk", period_ns=25.0, resets=("rst",)))
     assert strict.static_paths == ()
     assert len(strict.paths) == len(report.paths)
@@ -244,6 +254,76 @@ def test_what_cannot_be_analysed(design: tuple[Netlist, PowerLibrary], monkeypat
     monkeypatch.setattr(opensta.shutil, "which", lambda name: None)
     with pytest.raises(OpenStaError, match="Debian's package `opensta`"):
         analyse(netlist, library, PLAN)
+
+
+def test_the_internal_clock_is_a_whole_number_of_picoseconds() -> None:
+    """25 ns / 3 = 8.333 ns; the outer clock is then 24.999 ns, so that every third edge coincides."""
+    assert ClockPlan(clock="c", period_ns=25.0).clocks == {"c": 25.0}
+    for period_ns, multiple, fast, slow in (
+        (25.0, 3, 8.333, 24.999), (25.0, 4, 6.25, 25.0), (10.0, 1, 10.0, 10.0), (32.3, 1, 32.3, 32.3),
+    ):  # fmt: skip
+        plan = ClockPlan(clock="c", internal_clock="f", multiple=multiple, period_ns=period_ns)
+        assert plan.clocks == {"c": slow, "f": fast}
+    for wrong in ({"multiple": 2}, {"multiple": 0}, {"internal_clock": "f", "multiple": 0}):
+        with pytest.raises(ValueError, match="multiple: expected at least 1, and 1 without an internal clock"):
+            ClockPlan(clock="c", period_ns=25.0, **wrong)  # type: ignore[arg-type]
+    assert ClockPlan(clock="c", period_ns=1.0, static_clocks=1).static_clocks == 1
+    for wrong_ns in (-0.1, 1.0):
+        with pytest.raises(ValueError, match="uncertainty_ns"):
+            ClockPlan(clock="c", period_ns=1.0, uncertainty_ns=wrong_ns)
+
+
+def test_paths_between_two_clocks_have_the_time_between_their_edges(tmp_path: Path) -> None:
+    """20 ns and 5 ns: a path has 5 ns, and the uncertainty of the fast clock is a quarter of the other one."""
+    need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
+    cells = library_or_skip("nangate45")
+    (tmp_path / "two.v").write_text(
+        "module two (input ck, fast, d, output q); wire a, b, n;"
+        " DFF_X1 slow (.CK(ck), .D(d), .Q(a)); INV_X1 u (.A(a), .ZN(n)); DFF_X1 quick (.CK(fast), .D(n), .Q(b));"
+        " DFF_X1 back (.CK(ck), .D(b), .Q(q)); endmodule"
+    )
+    netlist, library = read_netlist(tmp_path / "two.v", liberty=cells.liberty), read_power_library(cells.liberty)
+    plan = ClockPlan(clock="ck", internal_clock="fast", multiple=4, period_ns=20.0)
+    report = analyse(netlist, library, plan)
+    inner = {path.start: path for path in report.paths if path.start in ("a", "b")}
+    assert [inner[name].apart_ns for name in "ab"] == [5.0, 5.0]
+    worst = min(inner.values(), key=lambda path: path.slack_ns)
+    # what is left of 5 ns is left four times in 20
+    assert report.fmax_mhz == pytest.approx(50 * 5 / (5 - worst.slack_ns), rel=1e-6)
+    doubtful = analyse(netlist, library, replace(plan, uncertainty_ns=2.0, hold_uncertainty_ns=0.4))
+    later = {path.start: path for path in doubtful.paths if path.start in ("a", "b")}
+    # a is taken by the fast clock, b by the slow one
+    assert later["a"].slack_ns == pytest.approx(inner["a"].slack_ns - 0.5, abs=2e-4)
+    assert later["b"].slack_ns == pytest.approx(inner["b"].slack_ns - 2.0, abs=2e-4)
+    assert doubtful.hold_slack_ns < report.hold_slack_ns
+
+
+def test_ports_have_surroundings(design: tuple[Netlist, PowerLibrary]) -> None:
+    """Time outside, load and driver of ports count for paths through ports, and for no other."""
+    netlist, library = design
+
+    def slacks(plan: ClockPlan = PLAN, **options: object) -> dict[str, float]:
+        found = analyse(netlist, library, plan, **options).paths  # type: ignore[arg-type]
+        ends: dict[str, float] = {}
+        for path in found:
+            kind = "input" if path.start_stage == "port" else "output" if path.end_stage == "port" else "inner"
+            ends[kind] = min(ends.get(kind, 1e9), path.slack_ns)
+        return ends
+
+    bare = slacks()
+    assert bare == slacks(port_load_ff=0.0, paths=10)
+    outside = slacks(replace(PLAN, io_share=0.2))
+    assert outside["inner"] == bare["inner"]
+    assert outside["output"] == pytest.approx(bare["output"] - 5.0, abs=2e-4)
+    assert outside["input"] == pytest.approx(bare["input"] - 5.0, abs=2e-4)
+    loaded = slacks(port_load_ff=10.0)
+    assert (loaded["input"], loaded["output"] < bare["output"] - 0.005) == (bare["input"], True)
+    driven = slacks(driving_cell="INV_X1")
+    assert (driven["output"], driven["input"] < bare["input"] - 0.001) == (bare["output"], True)
+    # wires of input ports count as those inside
+    wires = np.zeros(netlist.nets)
+    wires[netlist.ports["x"].nets] = 50.0
+    assert slacks(driving_cell="INV_X1", wire_ff=wires)["input"] < driven["input"] - 0.01
 
 
 def test_version() -> None:

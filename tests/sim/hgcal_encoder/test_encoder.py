@@ -18,6 +18,7 @@ from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.example_specs import random_spec
 from sim.hgcal_encoder.files.settings_files import load_settings
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
+from sim.hgcal_encoder.frame import kept_positions
 from sim.hgcal_encoder.front_end import by_trigger_cell, front_end, pedestals, seen_charges, sent_codes
 from sim.hgcal_encoder.grid import from_grid, to_grid
 from sim.hgcal_encoder.normalise import normalise, sum_code
@@ -271,6 +272,15 @@ def test_refuses_bad_charges_settings_and_weights() -> None:
         replace(weights, kernel=weights.kernel * 0 + 32)
     with pytest.raises(ValueError, match=r"dense: ECON_T needs shape \(128, 16\), got \(16, 128\)"):
         replace(weights, dense=weights.dense.T)
+
+
+def test_a_mask_keeps_the_bits_that_it_names() -> None:
+    assert kept_positions(0, SMALL).tolist() == []
+    assert kept_positions(0b1001 << 23, SMALL).tolist() == [23, 26]
+    assert kept_positions((1 << 27) - 1, SMALL).tolist() == list(range(27))
+    for mask in (-1, 1 << 27):
+        with pytest.raises(ValueError, match="keep mask: expected at most 27 bits"):
+            kept_positions(mask, SMALL)
 
 
 def test_settings_belong_to_the_network_that_they_are_given() -> None:

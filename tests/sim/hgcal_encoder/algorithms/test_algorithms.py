@@ -15,7 +15,7 @@ from numpy.testing import assert_array_equal
 from sim.hgcal_encoder.algorithms.best_choice import CELLS_SENT, BestChoice, merge_exchange, sort_descending
 from sim.hgcal_encoder.algorithms.comparison import reconstruct_baselines
 from sim.hgcal_encoder.algorithms.concentrator import encode_words, load_chip_settings, load_concentrator
-from sim.hgcal_encoder.algorithms.output_buffer import Admission, BufferThresholds, admit
+from sim.hgcal_encoder.algorithms.output_buffer import Admission, BufferThresholds, admit, from_frames
 from sim.hgcal_encoder.algorithms.repeater import Repeater
 from sim.hgcal_encoder.algorithms.super_trigger_cell import SuperTriggerCells, SuperTriggerCellType
 from sim.hgcal_encoder.algorithms.threshold_sum import ThresholdSum
@@ -119,8 +119,20 @@ def test_codes_agree_with_the_encoder():
     assert SUM.width == 8
     with pytest.raises(ValueError, match="negative|expected"):
         CELL.encode([-1])
-    with pytest.raises(ValueError, match="exponent"):
-        FloatCode(exponent=0, mantissa=3)
+    for exponent, mantissa in ((0, 3), (6, 3), (4, 0), (4, 9)):
+        with pytest.raises(ValueError, match="expected 1 to 5 exponent and 1 to 8 mantissa bits"):
+            FloatCode(exponent=exponent, mantissa=mantissa)
+    assert FloatCode(exponent=1, mantissa=8).encode([511, 512]).tolist() == [511, 511]
+    with pytest.raises(ValueError, match="read-only"):
+        CELL.lowest[0] = 1
+    with pytest.raises(ValueError, match="expected 0 to 127, got 128"):
+        CELL.decode(128)
+
+
+def test_frames_have_13_words():
+    for shape in ((13,), (2, 12), (1, 2, 13)):
+        with pytest.raises(ValueError, match=r"expected shape \(n, 13\)"):
+            from_frames(np.zeros(shape, np.uint32), 2)
 
 
 # ---- best choice ---------------------------------------------------------------------------------------------------

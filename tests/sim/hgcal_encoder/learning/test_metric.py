@@ -156,6 +156,14 @@ def test_summary_counts_every_image_once(pairs):
     assert math.isnan(empty.median)
     with pytest.raises(ValueError, match="lowest exceeds"):
         m.summarise(emd, occupied, [(3, 2)])
+    with pytest.raises(ValueError, match="equal vectors"):
+        m.summarise(np.ones((2, 2)), np.ones((2, 2), int))
+
+
+def test_any_charge_above_zero_occupies_a_cell():
+    charges = np.zeros((2, 48))
+    charges[1, [3, 40]] = 0.25, 1.0
+    assert m.occupancy(charges).tolist() == [0, 2]
 
 
 def test_error_of_the_median_covers_it():
@@ -174,6 +182,8 @@ def test_width_is_one_standard_deviation_of_a_normal_distribution():
     # exact for a short list: quantiles of 0, 1, ..., 100 are a hundred times the probability
     short = m.summarise(np.arange(101.0), np.full(101, 5), [(1, 48)])[0]
     assert short.width == pytest.approx(50 * (scipy.stats.norm.cdf(1) - scipy.stats.norm.cdf(-1)))
+    # ranks n/2 +- sqrt(n)/2 of a median lie one standard error of a binomial count off the middle
+    assert short.median_error == pytest.approx(100 * 0.5 / math.sqrt(101))
 
 
 def test_pseudorapidity_splits_every_occupancy_bin(pairs):
@@ -211,6 +221,7 @@ def test_comparison_holds_every_quantity(pairs):
     assert tuple(tables) == m.QUANTITIES
     assert all(not s.count for table in tables.values() for s in table[::2])
     assert sum(s.count for s in tables["emd"]) == 80
+    assert [s.eta_lowest for s in found.summarise()["emd"]] == [None] * len(m.BINS)
     with pytest.raises(ValueError, match="no pseudorapidity"):
         m.compare(truth, decoded).summarise(by_eta=True)
     with pytest.raises(ValueError, match=r"occupancies: expected shape \(80,\)"):
