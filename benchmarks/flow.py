@@ -15,6 +15,9 @@ from pathlib import Path
 from benchmarks.measured import RESULTS, record
 from flows.common.metrics import write_metrics
 
+_QUANTITIES = (("runtime__total", "seconds", "s"), ("runtime__cpu", "cpu_s", "s"), ("memory", "peak_mb", "MB"))
+"""Name of the figure, its key in ``flow.json``, its unit."""
+
 
 def main() -> None:
     """Command line."""
@@ -28,7 +31,7 @@ def main() -> None:
     if not path.is_file():
         raise SystemExit(f"{path} is missing: run liquidcal flow {options.design}")
     steps = json.loads(path.read_text())["steps"]
-    total = {"name": "together", "seconds": sum(step["seconds"] for step in steps), "peak_mb": None}
+    total = {"name": "together"} | {name: sum(step[name] for step in steps) for name in ("seconds", "cpu_s")}
     total["peak_mb"] = max(step["peak_mb"] or 0 for step in steps)
     metrics = []
     # what follows the colon is shown where steps need it to differ
@@ -36,11 +39,11 @@ def main() -> None:
     for step in [*steps, total]:
         what = step["name"].partition(":")[0]
         case = re.sub(r"[^A-Za-z0-9]+", "_", step["name"] if alike[what] > 1 else what).strip("_")
-        for quantity, value, unit in (("time", step["seconds"], "s"), ("memory", step["peak_mb"], "MB")):
+        for quantity, key, unit in _QUANTITIES:
             metrics.append(
                 record(
-                    f"flow__{quantity}__case:{case}", value, unit,
-                    f"{step['name']}; wall clock and largest memory of all processes, {options.machine}",
+                    f"flow__{quantity}__case:{case}", step[key], unit,
+                    f"{step['name']}; wall clock, processor time and largest memory with children; {options.machine}",
                     command=f"liquidcal flow {options.design} {options.flags}".strip(),
                 )
             )  # fmt: skip

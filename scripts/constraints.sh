@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Writes constraints/3.X.txt from an environment of that Python: what was installed and tested together. usage: constraints.sh BIN
+# Writes constraints/3.X.txt, or FILE, from an environment of that Python: what was installed and tested together.
+# usage: constraints.sh BIN [FILE]
 set -euo pipefail
 bin=$1
 version=$("$bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-file=constraints/$version.txt
+file=${2:-constraints/$version.txt}
 {
     printf "# Versions tested together on Python %s, for pip's --constraint. Written by: make constraints\n" "$version"
     # with setuptools, which QKeras needs at run time; pip is not liquidcal's to choose

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A quick part of the tests (models, hardware, one chain) on the oldest and the newest supported Python at hand, each in an
-# environment of its own without training (.venv-3.11, ...). The whole suite has run on the Python of BIN, which is left out.
+# environment of its own without training (.venv-3.11, ...), on the oldest with the oldest numpy (constraints/quick/). The whole suite has run on the Python of BIN, which is left out.
 # LIQUIDCAL_PYTHONS chooses others (names or paths, with spaces between), and empty it switches this off.
 # usage: test_pythons.sh BIN
 set -euo pipefail
@@ -31,7 +31,8 @@ ran=
 while read -r version path; do
     venv=.venv-$version
     printf '\n== quick part on Python %s\n' "$version"
-    if ! [ -f "$venv/.quick" ] || [ pyproject.toml -nt "$venv/.quick" ] || [ "constraints/$version.txt" -nt "$venv/.quick" ]; then
+    if ! [ -f "$venv/.quick" ] ||
+        [ -n "$(find pyproject.toml constraints \( -name pyproject.toml -o -name "$version.txt" \) -newer "$venv/.quick")" ]; then
         scripts/setup.sh quick "$path" "$venv" </dev/null
     fi
     # training is not installed: what needs it is skipped, and shown

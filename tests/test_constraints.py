@@ -49,6 +49,21 @@ def test_every_dependency_has_its_tested_version(python: str) -> None:
         assert Version(versions[name]) in requirement.specifier, f"{line}, but {versions[name]} was tested"
 
 
+def test_the_quick_part_tries_the_oldest_numpy_that_is_promised() -> None:
+    """numpy's own rule for binaries: what was built for 2 runs on 1.26; it is promised, so it is tried."""
+    oldest = next(iter(FILES))
+    versions = read_constraints(REPOSITORY / "constraints" / "quick" / f"{oldest}.txt")
+    requirements = {
+        canonicalize_name(requirement.name): requirement
+        for requirement in map(Requirement, [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]])
+    }
+    assert all(Version(versions[name]) in requirement.specifier for name, requirement in requirements.items())
+    promised = re.search(r">=([\d.]+)", str(requirements["numpy"].specifier))
+    assert promised is not None
+    assert versions["numpy"].startswith(f"{promised[1]}.")
+    assert "tensorflow" not in versions
+
+
 def test_pyproject_promises_the_pythons_that_were_tested() -> None:
     kind = "Programming Language :: Python :: 3."
     told = {line.removeprefix("Programming Language :: Python :: ") for line in PROJECT["classifiers"] if kind in line}

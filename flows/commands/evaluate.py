@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from flows.commands.options import AsJson, EncoderPreset, Scheduler, Workers
+from flows.commands.options import AsJson, Conductances, EncoderPreset, Scheduler, Workers
 from flows.commands.tables import print_table
 from flows.common.journal import Journal
 from sim.hgcal_encoder.files.readers import ChargeTable
@@ -138,15 +138,20 @@ def lsm_crossbar(
     from_first_event: Annotated[
         bool, typer.Option("--from-first-event", help="Count time from each recording's first event, not from 0.")
     ] = False,
+    conductances: Conductances = None,
     as_json: AsJson = False,
 ) -> None:
     """Accuracy of the liquid and its readout on recordings, per class, with the confusion matrix."""
     from flows.learning.crossbar import evaluate_crossbar
     from sim.lsm_crossbar.learning.model import TrainedCrossbar
+    from sim.lsm_crossbar.macro_model.measured_file import read_measured
 
     chosen = TrainedCrossbar.load(model)
     journal = Journal()
-    with journal.step(f"evaluate {chosen.spec.name}, macro of seed {chosen.seed}"):
+    if conductances is not None:
+        # the readout as it was trained, on another device
+        chosen = chosen.on(read_measured(conductances, chosen.spec))
+    with journal.step(f"evaluate {chosen.spec.name}, {chosen.macro_name}"):
         result = evaluate_crossbar(chosen, events, labels, from_first_event=from_first_event)
     if as_json:
         print(json.dumps(result, indent=1))

@@ -11,6 +11,7 @@ import typer
 from flows.commands.options import (
     AsJson,
     ClockGating,
+    Conductances,
     Isolation,
     Library,
     LoadingOption,
@@ -40,6 +41,7 @@ def flow(
     seed: Annotated[
         int, typer.Option(help="Seed of all random choices; of a crossbar conductances, digits and camera, too.")
     ] = 1,
+    conductances: Conductances = None,
     check: Annotated[bool, typer.Option("--verify/--no-verify", help="Check the RTL, too.")] = True,
     crossings: Annotated[
         int | None,
@@ -74,7 +76,7 @@ def flow(
     with result_folder(out, chosen) as folder:
         options = flow_options(
             chosen, folder, seed=seed, repair=repair, streams=streams, recordings=recordings, crossings=crossings,
-            mutants=mutants, proofs=proofs, weights=weights,
+            mutants=mutants, proofs=proofs, weights=weights, conductances=conductances,
         )  # fmt: skip
         ran = run_chain(chosen, folder, journal, options, without=() if check else ("verify",))
     journal.save(folder / "flow.json")

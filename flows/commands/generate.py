@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson, LoadingOption, Preset, Reuse, SchemeOption
+from flows.commands.options import AsJson, Conductances, LoadingOption, Preset, Reuse, SchemeOption
 from flows.commands.outputs import output_folder
 from sim.hgcal_encoder.spec import WordOrder
 
@@ -38,6 +38,7 @@ def generate(
     ] = None,
     reuse: Reuse = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Crossbar: seed of the macro, 0 if left out.")] = None,
+    conductances: Conductances = None,
     as_json: AsJson = False,
 ) -> None:
     """Write Verilog, port list, register map, and weight image (encoder) or conductance file (crossbar)."""
@@ -46,9 +47,17 @@ def generate(
     from flows.designs.generated import FileOptions
 
     chosen = design(preset, reuse=reuse)
+    if conductances is not None and not chosen.measured_macro:
+        raise ValueError(f"--conductances are those of the macro of a crossbar; {chosen.name} takes none")
     journal = Journal()
     options = FileOptions(
-        weights=weights, settings=settings, seed=seed, scheme=scheme, loading=loading, registers=registers
+        weights=weights,
+        settings=settings,
+        seed=seed,
+        scheme=scheme,
+        loading=loading,
+        registers=registers,
+        conductances=conductances,
     )
     generated = chosen.generate(out / chosen.name, journal, options)
     if as_json:

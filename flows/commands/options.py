@@ -63,6 +63,10 @@ Isolation = Annotated[
     bool | None,
     typer.Option("--isolation", help="Latches in front of an encoder's layers: fewer glitches, more area."),
 ]
+Conductances = Annotated[
+    Path | None,
+    typer.Option(help="Crossbar: measured conductances in uS (.csv, .npz), or codes (.mem), instead of a seed's."),
+]
 Scheduler = Annotated[str | None, typer.Option("--scheduler", help="Address of a Dask scheduler; else this machine.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes on this machine; else one per core.")]
 Repair = Annotated[
@@ -110,10 +114,11 @@ def finish(journal: Journal, result: dict[str, Any], as_json: bool, folder: Path
 def print_times(journal: Journal) -> None:
     """Where the time went, step by step; results that were kept count with the time of their own run."""
     total = sum(step.seconds for step in journal.steps)
-    table = Table("where the time went", "seconds", "share", "peak MB", "", title_justify="left")
+    table = Table("where the time went", "seconds", "share", "CPU s", "peak MB", "", title_justify="left")
     for step in journal.steps:
         memory = "" if step.peak_mb is None else f"{step.peak_mb:,.0f}"
+        cpu = "" if step.cpu_s is None else f"{step.cpu_s:.1f}"
         share = f"{100 * step.seconds / total:.0f} %" if total else ""
-        table.add_row(step.name, f"{step.seconds:.1f}", share, memory, "kept" if step.kept else "")
-    table.add_row("total", f"{total:.1f}", "", "", "")
+        table.add_row(step.name, f"{step.seconds:.1f}", share, cpu, memory, "kept" if step.kept else "")
+    table.add_row("total", f"{total:.1f}", "", f"{sum(step.cpu_s or 0.0 for step in journal.steps):.1f}", "", "")
     print_table(table, journal.console)

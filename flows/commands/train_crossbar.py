@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson
+from flows.commands.options import AsJson, Conductances
 from flows.commands.outputs import free_file, output_folder
 from flows.common.journal import Journal
 from sim.files import replacing
@@ -44,6 +44,10 @@ def association(
     ] = None,
     seed: Seed = 0,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the larger set.")] = 40,
+    conductances: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Measured conductances of both macros, VISION AUDIO (.csv, .npz, .mem), not a seed's."),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -63,7 +67,7 @@ def association(
     trained = train_association(
         AssociationTraining(
             spec=spec, seed=seed, clips=clips, events=events, labels=labels, epochs=epochs,
-            classes=tuple(classes) if classes else None,
+            classes=tuple(classes) if classes else None, conductances=conductances,
         ),
         journal,
     )  # fmt: skip
@@ -87,6 +91,7 @@ def lsm_crossbar(
     events: EventFolder = None,
     labels: Labels = None,
     seed: Seed = 0,
+    conductances: Conductances = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -102,7 +107,8 @@ def lsm_crossbar(
     stem = spec.name.lower()
     path = free_file(out / f"{stem}.npz", overwrite)
     trained = train_on_recordings(
-        RecordingsTraining(spec=spec, seed=seed, clips=clips, events=events, labels=labels), Journal()
+        RecordingsTraining(spec=spec, seed=seed, conductances=conductances, clips=clips, events=events, labels=labels),
+        Journal(),
     )
     out.mkdir(parents=True, exist_ok=True)
     trained.model.save(path)

@@ -17,6 +17,9 @@ __all__ = ["dask_client", "map_in_order"]
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
+ANSWER_TIMEOUT_S = 20
+"""A scheduler that has not answered by then is not there."""
+
 
 @contextmanager
 def dask_client(scheduler: str | None, workers: int) -> Iterator[Any]:
@@ -32,12 +35,12 @@ def dask_client(scheduler: str | None, workers: int) -> Iterator[Any]:
     Raises
     ------
     OSError
-        If the scheduler does not answer within 20 s.
+        If the scheduler does not answer within `ANSWER_TIMEOUT_S`.
     """
     import distributed
 
     if scheduler is not None:
-        with distributed.Client(scheduler, timeout="20s") as client:
+        with distributed.Client(scheduler, timeout=ANSWER_TIMEOUT_S) as client:
             yield client
         return
     with (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 import threading
@@ -71,6 +72,9 @@ class Step:
     name : str
     seconds : float
         Wall clock.
+    cpu_s : float or None
+        Processor time of this process and of its children that have ended, which other jobs of the machine disturb
+        less; None for results that were kept since before it was recorded.
     peak_mb : float or None
         Largest memory of this process and its children together, sampled; None where the system does not tell.
     kept : str
@@ -79,6 +83,7 @@ class Step:
 
     name: str
     seconds: float
+    cpu_s: float | None = None
     peak_mb: float | None = None
     kept: str = ""
 
@@ -115,7 +120,7 @@ class Journal:
         callable
             Call it with the number of units done since the last call.
         """
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), _cpu_s()
         live = self.console.is_terminal
         if not live:
             self.console.print(f"  start {name}")
@@ -150,7 +155,8 @@ class Journal:
                 if not live:
                     heart.join()
         seconds = time.perf_counter() - start
-        self.steps.append(Step(name=name, seconds=round(seconds, 2), peak_mb=peak_mb))
+        cpu_s = round(_cpu_s() - cpu_start, 2)
+        self.steps.append(Step(name=name, seconds=round(seconds, 2), cpu_s=cpu_s, peak_mb=peak_mb))
         self.console.print(f"  [green]done[/]  {name} [dim]({seconds:.1f} s)[/]")
 
     def check(self, check: Check) -> None:
@@ -175,6 +181,11 @@ class Journal:
         with replacing(path) as file:
             json.dump(content, file, indent=1)
             file.write("\n")
+
+
+def _cpu_s() -> float:
+    """Processor time so far, with that of children that have ended."""
+    return sum(os.times()[:4])
 
 
 def _counted(done: int, total: int | None, unit: str) -> str:

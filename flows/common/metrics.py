@@ -118,7 +118,6 @@ QUANTITIES: dict[str, Quantity] = {
     # the flow itself
     "flow__runtime__cpu": Quantity("time of the processors", ("s",), "lower"),
     "flow__runtime__total": Quantity("run time", _TIME, "lower"),
-    "flow__time": Quantity("run time", _TIME, "lower"),
     "flow__memory__peak": Quantity("peak memory", ("B",), "lower"),
     "flow__memory": Quantity("peak memory", ("MB",), "lower"),
     "verification__compared": Quantity(

@@ -45,6 +45,7 @@ class CrossbarDesign(Design):
     }
     crossings: ClassVar = 2_000
     crossings_in_flow: ClassVar = 500
+    measured_macro: ClassVar = True
     stimulus: ClassVar = ("recordings", "clocks", "weights")
 
     @classmethod
@@ -82,7 +83,7 @@ class CrossbarDesign(Design):
         """Verilog, conductance file and register map: see `flows.designs.crossbar_files`."""
         from flows.designs.crossbar_files import generate
         from sim.lsm_crossbar.learning.model import TrainedCrossbar
-        from sim.lsm_crossbar.macro_model.device import draw
+        from sim.lsm_crossbar.macro_model.measured_file import macro_of
 
         if options.scheme is not None:
             raise ValueError("--scheme protects the chip around an encoder; a crossbar has none")
@@ -96,9 +97,14 @@ class CrossbarDesign(Design):
             if model.spec != self.spec:
                 raise ValueError(f"{options.weights} was trained for another spec than {self.spec.name}")
             if seed not in (None, model.seed):
-                raise ValueError(f"{options.weights} was trained on the macro of seed {model.seed}, --seed says {seed}")
-            seed, readout = model.seed, model.readout
-        with journal.step(f"{self.spec.name}: conductances of seed {seed or 0}"):
-            conductances = draw(self.spec, seed or 0)
+                raise ValueError(f"{options.weights} was trained on the {model.macro_name}, --seed says {seed}")
+            readout = model.readout
+        if options.conductances is not None and (seed is not None or readout is not None):
+            raise ValueError("--conductances say what the macro holds: expected neither --seed nor --weights")
+        with journal.step(f"{self.spec.name}: conductances"):
+            if options.weights is not None:
+                conductances = model.conductances
+            else:
+                conductances = macro_of(self.spec, seed=seed or 0, conductances=options.conductances)
         with journal.step(f"{self.spec.name}: Amaranth to Verilog"):
             return generate(self.spec, folder, conductances, readout)

@@ -86,6 +86,8 @@ class Design(ABC):
     Names, not imports: rooms above this one are reached through `room`, and an import upwards there is none."""
     crossings: ClassVar[int] = 1
     """Clocks or steps of random stimulus in a verification of its own."""
+    measured_macro: ClassVar[bool] = False
+    """Whether its macro can hold measured conductances."""
     stimulus: ClassVar[tuple[str, ...]] = ()
     """Options of `flows.power.run.PowerOptions` that say how large the stimulus of its power is."""
     crossings_in_flow: ClassVar[int] = 1

@@ -31,6 +31,8 @@ class FileOptions:
     registers : WordOrder or None
         For which ECON-T an encoder's settings are written out: first silicon, at whose addresses the generated chip is,
         or production as well; None: as the settings file is spelled.
+    conductances : Path or None
+        Measured conductances of a crossbar, instead of those of a seed.
     """
 
     weights: Path | None = None
@@ -39,6 +41,7 @@ class FileOptions:
     scheme: Scheme | None = None
     loading: Loading | None = None
     registers: WordOrder | None = None
+    conductances: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from sim.lsm_crossbar.association.model import TrainedAssociation
 from sim.lsm_crossbar.association.spec import AssociationSpec
 from sim.lsm_crossbar.association.training import Samples, TrainedProjections, TrainingOptions, both_ways, fit
 from sim.lsm_crossbar.liquid import Liquid
-from sim.lsm_crossbar.macro_model.device import draw
+from sim.lsm_crossbar.macro_model.measured_file import macro_of
 from sim.lsm_crossbar.recordings.audio import Cochlea
 
 __all__ = ["AssociationTraining", "TrainedChip", "train_association"]
@@ -42,6 +42,8 @@ class AssociationTraining:
     classes : tuple of int or None
         Classes to learn; None: all that both have.
     epochs : int
+    conductances : tuple of Path, or None
+        Files of the measured conductances of both macros, in the order of `MODALITIES`; None: drawn from the seed.
     """
 
     spec: AssociationSpec
@@ -51,6 +53,7 @@ class AssociationTraining:
     labels: Path | None = None
     classes: tuple[int, ...] | None = None
     epochs: int = TrainingOptions().epochs
+    conductances: tuple[Path, Path] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,7 +114,10 @@ def train_association(training: AssociationTraining, journal: Journal) -> Traine
         raise ValueError(f"class {lacking[0]}: expected examples in both modalities")
     if len(classes) < 2:
         raise ValueError(f"expected two or more classes that images and clips have in common, got {len(classes)}")
-    conductances = [draw(crossbar, training.seed) for crossbar in spec.crossbars]
+    conductances = [
+        macro_of(crossbar, seed=training.seed, conductances=file)
+        for crossbar, file in zip(spec.crossbars, training.conductances or (None, None), strict=True)
+    ]
     with journal.step("both liquids"):
         counts = [
             Liquid(crossbar, image).counts(parts.spikes)
@@ -128,8 +134,9 @@ def train_association(training: AssociationTraining, journal: Journal) -> Traine
     with journal.step("projections", total=training.epochs) as advance:
         result = fit(spec, samples[0], samples[1], options, advance=advance)
     test = both_ways(spec, result.projections, samples[2])
+    measured = [image if image.seed is None else None for image in conductances]
     model = TrainedAssociation(
-        spec=spec, seeds=(training.seed, training.seed),
+        spec=spec, seeds=(conductances[0].seed, conductances[1].seed), measured=(measured[0], measured[1]),
         conductances_sha256=(conductances[0].sha256, conductances[1].sha256), encoding=ENCODING, step_us=STEP_US,
         cochlea=cochlea, projections=result.projections,
     )  # fmt: skip
@@ -168,7 +175,7 @@ activation, weights of {spec.vision.readout_weight_bits} and {spec.audio.readout
 
 | | |
 |---|---|
-| seed of both macros | {training.seed} |
+| seed of both macros | {"none: measured, and stored" if training.conductances else training.seed} |
 | sha256 of the conductance images | `{model.conductances_sha256[0]}`, `{model.conductances_sha256[1]}` |
 | sha256 of the projections | `{model.sha256}` |
 | images | {parts[0].source}; {images[0]} for training, {images[1]} for validation, {images[2]} for test |
@@ -177,6 +184,6 @@ activation, weights of {spec.vision.readout_weight_bits} and {spec.audio.readout
 | the same, test, looked at once | {ways(test)} |
 | chance | {chance:.1f} % |
 
-Retrieval is top-1: right is an entry of the query's class. The conductance images are not stored: they are drawn again
-from the seed, and their hashes must agree.
+Retrieval is top-1: right is an entry of the query's class. Conductance images that were drawn are not stored: they are
+drawn again from the seed, and their hashes must agree.
 """

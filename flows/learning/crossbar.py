@@ -45,8 +45,9 @@ def evaluate_crossbar(
     Returns
     -------
     dict
-        Ready for JSON, with these keys, which stay: ``spec`` (its name), ``seed``, ``conductances_sha256``,
-        ``readout_sha256``, ``encoding``, ``step_us``; ``recordings`` scored, ``without_label`` left out; ``correct``,
+        Ready for JSON, with these keys, which stay: ``spec`` (its name), ``seed`` (null: measured),
+        ``conductances_sha256``, ``readout_sha256``, ``encoding``, ``step_us``; ``recordings`` scored,
+        ``without_label`` left out; ``correct``,
         ``accuracy`` and ``accuracy_error`` (binomial standard deviation); ``per_class``, a list with ``label``,
         ``recordings``, ``correct``, ``accuracy`` (null without recordings); ``confusion`` (row: label, column: class);
         ``wrong``, a list of index, label and class; ``input_spikes``, ``liquid_spikes`` and macro ``reads``, means

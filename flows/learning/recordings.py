@@ -16,11 +16,15 @@ from flows.learning.recorded_parts import ENCODING, STEP_US, Parts, clip_parts, 
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.learning.readout_training import Candidate, accuracy, confusion_matrix, train
 from sim.lsm_crossbar.liquid import Liquid
-from sim.lsm_crossbar.macro_model.device import draw
+from sim.lsm_crossbar.macro_model.measured_file import macro_of
 from sim.lsm_crossbar.recordings.audio import Cochlea
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 __all__ = ["RecordingsTraining", "TrainedReadoutModel", "train_on_recordings"]
+
+
+NOT_STORED = "The conductance image is not stored: it is drawn again from the seed, and its hash must agree."
+STORED = "The macro was measured; its conductance codes are in the file."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,8 @@ class RecordingsTraining:
     spec : CrossbarSpec
     seed : int
         Of the macro and the parting of the data.
+    conductances : Path or None
+        File of the macro's measured conductances; `seed` then only parts the data.
     clips : Path or None
         Folder of WAV files; None, and no events: the shipped TIDIGITS-like set.
     events, labels : Path or None
@@ -40,6 +46,7 @@ class RecordingsTraining:
 
     spec: CrossbarSpec
     seed: int = 0
+    conductances: Path | None = None
     clips: Path | None = None
     events: Path | None = None
     labels: Path | None = None
@@ -96,14 +103,15 @@ def train_on_recordings(training: RecordingsTraining, journal: Journal) -> Train
             parts = event_parts(spec, training.events, training.labels, training.seed)
     if (worst := int(parts.labels.max())) >= spec.outputs:
         raise ValueError(f"label {worst}: {spec.name} has classes 0 to {spec.outputs - 1}")
-    image = draw(spec, training.seed)
+    image = macro_of(spec, seed=training.seed, conductances=training.conductances)
     with journal.step("liquid"):
         counts = Liquid(spec, image).counts(parts.spikes)
     learn, check, test = parts.rows
     with journal.step("readout"):
         found = train(spec, counts[learn], parts.labels[learn], counts[check], parts.labels[check], methods=("ridge",))
     model = TrainedCrossbar(
-        spec=spec, seed=training.seed, conductances_sha256=image.sha256, encoding=cochlea if sound else ENCODING,
+        spec=spec, seed=image.seed, measured=image if image.seed is None else None, conductances_sha256=image.sha256,
+        encoding=cochlea if sound else ENCODING,
         step_us=0 if sound else STEP_US, readout=found.readout,
     )  # fmt: skip
     score = accuracy(found.readout, counts[test], parts.labels[test])
@@ -118,7 +126,7 @@ Readout of `{spec.name}`: {spec.neurons} neurons, {spec.windows} counting window
 | | |
 |---|---|
 | spec | stored in the file |
-| seed of the macro | {training.seed} |
+| macro | {model.macro_name} |
 | sha256 of its conductance image | `{image.sha256}` |
 | sha256 of the readout | `{model.sha256}` |
 | input | {f"front end of {cochlea.channels} gammatone channels, {spec.steps} steps" if sound else ENCODING.name} |
@@ -128,7 +136,7 @@ Readout of `{spec.name}`: {spec.neurons} neurons, {spec.windows} counting window
 | accuracy on test, looked at once | {100 * score:.1f} +- {100 * error:.1f} % |
 
 Method and penalty are chosen on validation, and the chosen readout is trained once more on training and validation
-together. The conductance image is not stored: it is drawn again from the seed, and its hash must agree.
+together. {STORED if image.seed is None else NOT_STORED}
 
 Confusion matrix of the test part (row: label, column: class):
 

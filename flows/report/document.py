@@ -285,22 +285,25 @@ def _times(steps: Sequence[Mapping[str, Any]]) -> Section:
     """Time and memory of every step of the journals."""
     rows = []
     for step in steps:
-        peak = step.get("peak_mb")
+        cpu, peak = step.get("cpu_s"), step.get("peak_mb")
         kept = step.get("kept", "")
         rows.append(
             [
                 step["name"],
                 f"{step['seconds']:.1f}",
+                "" if cpu is None else f"{cpu:,.1f}",
                 "" if peak is None else f"{peak:,.0f}",
                 f"kept, {kept}" * bool(kept),
             ]
         )
-    rows.append(["together", f"{sum(step['seconds'] for step in steps):,.1f}", "", ""])
+    total = sum(step["seconds"] for step in steps)
+    processor = sum(step.get("cpu_s") or 0.0 for step in steps)
+    rows.append(["together", f"{total:,.1f}", f"{processor:,.1f}", "", ""])
     return Section(
         title="Time and memory of the flow",
-        tables=(table(["step", ">seconds", ">peak memory, MB", ""], rows),),
+        tables=(table(["step", ">seconds", ">processor, s", ">peak memory, MB", ""], rows),),
         notes=(
-            "Wall clock on this machine; memory of the program and its children together, sampled.",
+            "Wall clock on this machine; processor time and memory of the program and its children together.",
             "Kept: inputs had not changed; time and memory are those of the run that made the result.",
         ),
     )

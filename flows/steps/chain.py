@@ -85,6 +85,7 @@ def flow_options(
     mutants: int = 0,
     proofs: bool = True,
     weights: Path | None = None,
+    conductances: Path | None = None,
 ) -> dict[str, Any]:
     """Options of every step from the few choices that a whole chain leaves: one seed, sizes, what is checked.
 
@@ -103,6 +104,8 @@ def flow_options(
         See `flows.power.run.PowerOptions`.
     weights : Path, optional
         Trained model that runs in power and verification, in place of one that an earlier step leaves.
+    conductances : Path, optional
+        Measured conductances of a crossbar, instead of those of the seed.
     crossings, mutants, proofs : optional
         See `flows.verification.options.VerificationOptions`; as many crossings as `Design.crossings_in_flow` if None.
     """
@@ -110,7 +113,9 @@ def flow_options(
     if weights is not None and made is not None:
         raise ValueError(f"weights: {design.name} makes its own, of the seed; expected none")
     weights = weights or made
-    own = design.room("steps").options(seed) if "steps" in design.rooms else {}
+    if conductances is not None and not design.measured_macro:
+        raise ValueError(f"--conductances are those of the macro of a crossbar; {design.name} takes none")
+    own = design.room("steps").options(seed, conductances) if "steps" in design.rooms else {}
     return own | {
         PLACEMENT.name: PlacementOptions(repair=repair),
         POWER.name: PowerOptions(streams=streams, recordings=recordings, seed=seed, weights=weights),

@@ -36,17 +36,22 @@ class DrawOptions:
     ----------
     seed : int
         Of conductances, digits and camera.
+    conductances : Path or None
+        File of measured conductances, instead of drawn ones.
     """
 
     seed: int = 1
+    conductances: Path | None = None
 
 
 def draw_chip(design: Design, folder: Path, journal: Journal, options: DrawOptions | None = None) -> tuple[Metric, ...]:
-    """Conductances of a seed, a readout trained for them where the chip shows digits, spikes of the RTL, energy."""
-    seed = (options or DrawOptions()).seed
+    """Conductances of a seed or a file, a readout for them where the chip shows digits, spikes of the RTL, energy."""
+    chosen = options or DrawOptions()
     # of its own, so that the report says which command the draw is from
     own = Journal(console=journal.console)
-    (run_crossbar_demo if design.trained_model(folder) else run_untrained)(own, folder, design.spec, seed=seed)
+    (run_crossbar_demo if design.trained_model(folder) else run_untrained)(
+        own, folder, design.spec, seed=chosen.seed, conductances=chosen.conductances
+    )  # fmt: skip
     own.save(folder / "journal.json")
     journal.steps += own.steps
     journal.checks += own.checks
@@ -122,12 +127,13 @@ def after(design: CrossbarDesign) -> tuple[Step, ...]:  # noqa: ARG001
     return (ENERGY_STEP,)
 
 
-def options(seed: int) -> dict[str, Any]:
-    """Options of these steps in a flow of one seed, by the name of the step."""
-    return {DRAW.name: DrawOptions(seed=seed)}
+def options(seed: int, conductances: Path | None) -> dict[str, Any]:
+    """Options of these steps in a flow of one seed, and of measured conductances, by the name of the step."""
+    return {DRAW.name: DrawOptions(seed=seed, conductances=conductances)}
 
 
 def summary(folder: Path) -> tuple[dict[str, Any], str]:
     """What came of the seed, as plain types and in words."""
     found = chain_summary(folder)
-    return found, f"Seed {found['seed']}: {summary_line(found)}"
+    origin = "Measured" if found["seed"] is None else f"Seed {found['seed']}"
+    return found, f"{origin}: {summary_line(found)}"

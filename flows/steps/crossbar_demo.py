@@ -23,7 +23,7 @@ from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.learning.readout_training import train
 from sim.lsm_crossbar.liquid import Activity, Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances, read_conductances
-from sim.lsm_crossbar.macro_model.device import draw
+from sim.lsm_crossbar.macro_model.measured_file import macro_of
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.recordings.event_camera import EventCamera, mnist_digits
 from sim.lsm_crossbar.recordings.events import ENCODINGS, encode_all
@@ -41,6 +41,8 @@ SIMULATED = 5
 """Recordings that the RTL classifies."""
 RANDOM_SAMPLES = 32
 """Samples of random spikes for a chip that shows no digits."""
+NO_SEED = -1
+"""In `LIQUID` where conductances were measured."""
 LIQUID, MACRO_ENERGY, ENERGY = "liquid.npz", "macro_energy.json", "energy.json"
 """Files that a draw leaves beside the model: what the report shows; energy of array and ADCs, of the chip."""
 
@@ -87,6 +89,7 @@ def run_crossbar_demo(
     spec: CrossbarSpec,
     *,
     seed: int = 1,
+    conductances: Path | None = None,
     sizes: tuple[int, int, int] | None = None,
     simulated: int = SIMULATED,
 ) -> None:
@@ -105,6 +108,8 @@ def run_crossbar_demo(
         With ten outputs and enough inputs for the encoding.
     seed : int
         Of conductances, digits and camera.
+    conductances : Path, optional
+        File of measured conductances, instead of those of the seed.
     sizes : (int, int, int), optional
         Recordings to train on, to choose by, and to test on (at most 1,000); `SIZES` where left out.
     simulated : int
@@ -120,7 +125,7 @@ def run_crossbar_demo(
             f"the demo shows digits: expected 10 outputs and at least {ENCODING.inputs} inputs,"
             f" {spec.name} has {spec.outputs} and {spec.inputs}"
         )
-    image = _draw(journal, out_dir, spec, seed)
+    image = _draw(journal, out_dir, spec, seed, conductances)
     training, validation, test = synthesised_parts(journal, spec, sizes or SIZES, seed)
     liquid = Liquid(spec, image, Engine.NUMBA)
     with journal.step("liquid: spike counts of all recordings"):
@@ -129,8 +134,8 @@ def run_crossbar_demo(
     with journal.step("readout: penalty chosen on validation"):
         readout = train(spec, seen, training.labels, chosen_by, validation.labels, methods=("ridge",)).readout
     TrainedCrossbar(
-        spec=spec, seed=seed, conductances_sha256=image.sha256, encoding=ENCODING, readout=readout,
-        step_us=RECORDING_US // spec.steps,
+        spec=spec, seed=image.seed, conductances_sha256=image.sha256, encoding=ENCODING, readout=readout,
+        measured=image if image.seed is None else None, step_us=RECORDING_US // spec.steps,
     ).save(out_dir / MODEL)  # fmt: skip
     _simulate(journal, out_dir, spec, image, readout, test.spikes[:simulated], activity, test.labels)
 
@@ -141,6 +146,7 @@ def run_untrained(
     spec: CrossbarSpec,
     *,
     seed: int = 1,
+    conductances: Path | None = None,
     samples: int = RANDOM_SAMPLES,
     simulated: int = SIMULATED,
 ) -> None:
@@ -149,7 +155,7 @@ def run_untrained(
     Parameters as those of `run_crossbar_demo`. Energy is that of `samples` of sparse spikes, as `liquidcal power` has
     them; the RTL is compared on silent to full steps.
     """
-    image = _draw(journal, out_dir, spec, seed)
+    image = _draw(journal, out_dir, spec, seed, conductances)
     (out_dir / MODEL).unlink(missing_ok=True)
     # the stimulus that the gates get, too (`liquidcal power`)
     stimulus = recorded_stimulus(spec, streams=samples, seed=seed)
@@ -159,10 +165,13 @@ def run_untrained(
     _simulate(journal, out_dir, spec, image, stimulus.readout, shown, activity)
 
 
-def _draw(journal: Journal, out_dir: Path, spec: CrossbarSpec, seed: int) -> Conductances:
-    """Conductances of a seed, in the folder as the only conductance file, and read from it again."""
-    with journal.step(f"electroforming: conductances of seed {seed}"):
-        image = draw(spec, seed)
+def _draw(journal: Journal, out_dir: Path, spec: CrossbarSpec, seed: int, conductances: Path | None) -> Conductances:
+    """Conductances of a seed or a file, in the folder as the only conductance file, and read from it again."""
+    title = f"electroforming: conductances of seed {seed}"
+    if conductances is not None:
+        title = f"measured conductances: {conductances.name}"
+    with journal.step(title):
+        image = macro_of(spec, seed=seed, conductances=conductances)
         for old in out_dir.glob("*.mem"):
             old.unlink()
         file = image.write(out_dir)
@@ -208,7 +217,7 @@ def _simulate(
         np.savez_compressed(
             out,
             codes=image.codes.astype(np.uint8),
-            seed=image.seed,
+            seed=NO_SEED if image.seed is None else image.seed,
             memory_file=image.file_name,
             inputs=shown[0],
             spikes=plain.spikes[0],
@@ -237,7 +246,7 @@ def chain_summary(folder: Path) -> dict[str, Any]:
     """What came of a seed: conductance file, share of right classes (None: not trained), energy of an inference."""
     energy = json.loads((folder / ENERGY).read_text())
     with np.load(folder / LIQUID, allow_pickle=False) as arrays:
-        seed = int(arrays["seed"])
+        seed = None if arrays["seed"] == NO_SEED else int(arrays["seed"])
         right = float(np.mean(arrays["labels"] == arrays["classes"])) if "labels" in arrays.files else None
     return {
         "seed": seed,

@@ -93,7 +93,7 @@ def recorded_stimulus(
             return CrossbarStimulus(
                 spec=spec, conductances=trained.conductances, readout=trained.readout,
                 spikes=trained.spikes(EventCamera(seed=seed).record_all(digits.images)),
-                source=f"model {name or f'on the macro of seed {trained.seed}'}: {streams} N-MNIST-like recordings of"
+                source=f"model {name or f'on the {trained.macro_name}'}: {streams} N-MNIST-like recordings of"
                 f" digits, seed {seed}",
             )  # fmt: skip
     if weights is not None:
@@ -121,7 +121,7 @@ def _spoken_stimulus(
     return CrossbarStimulus(
         spec=spec, conductances=trained.conductances, readout=trained.readout,
         spikes=spoken.spikes[rng.permutation(len(spoken.labels))[:streams]],
-        source=f"model {name or f'on the macro of seed {trained.seed}'}: {streams} TIDIGITS-like clips, seed {seed}",
+        source=f"model {name or f'on the {trained.macro_name}'}: {streams} TIDIGITS-like clips, seed {seed}",
     )  # fmt: skip
 
 

@@ -19,10 +19,16 @@ from sim.foreign_files import read_npz
 from sim.lsm_crossbar.association.match import best, similarities
 from sim.lsm_crossbar.association.projection import Projection
 from sim.lsm_crossbar.association.spec import MODALITIES, AssociationSpec
-from sim.lsm_crossbar.learning.model import stored_integer, stored_integers, stored_text
+from sim.lsm_crossbar.learning.model import (
+    agreed,
+    conductance_arrays,
+    stored_conductances,
+    stored_integer,
+    stored_integers,
+    stored_text,
+)
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
-from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.recordings.audio import Cochlea
 from sim.lsm_crossbar.recordings.events import ENCODINGS, Encoding
@@ -109,13 +115,15 @@ class Association:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedAssociation:
-    """A chip with its projections. Macros are drawn again from their seeds, and their hashes must agree.
+    """A chip with its projections.
+
+    Macros that were drawn are drawn again from their seeds, and their hashes must agree; measured ones are stored.
 
     Attributes
     ----------
     spec : AssociationSpec
-    seeds : tuple of int
-        Of both macros, in the order of `MODALITIES`.
+    seeds : tuple of int or None
+        Of both macros, in the order of `MODALITIES`; None: measured.
     conductances_sha256 : tuple of str
     encoding : Encoding
         Of events; one of `ENCODINGS`.
@@ -124,22 +132,29 @@ class TrainedAssociation:
     cochlea : Cochlea
         Front end of clips.
     projections : tuple of Projection
+    measured : tuple of Conductances or None
+        The macros that have no seed.
 
     Raises
     ------
     ValueError
-        An encoding or a front end with more word lines than its crossbar has.
+        An encoding or a front end with more word lines than its crossbar has; a macro with both or neither of a seed
+        and measured conductances.
     """
 
     spec: AssociationSpec
-    seeds: tuple[int, int]
+    seeds: tuple[int | None, int | None]
     conductances_sha256: tuple[str, str]
     encoding: Encoding
     step_us: int
     cochlea: Cochlea
     projections: tuple[Projection, Projection]
+    measured: tuple[Conductances | None, Conductances | None] = (None, None)
 
     def __post_init__(self) -> None:
+        for modality, seed, image in zip(MODALITIES, self.seeds, self.measured, strict=True):
+            if (seed is None) == (image is None):
+                raise ValueError(f"{modality}: expected either a seed of the macro or its measured conductances")
         for what, lines, crossbar in (
             (f"encoding {self.encoding.name}", self.encoding.inputs, self.spec.vision),
             ("the cochlea", self.cochlea.channels, self.spec.audio),
@@ -149,20 +164,21 @@ class TrainedAssociation:
 
     @cached_property
     def conductances(self) -> tuple[Conductances, Conductances]:
-        """The macros, drawn from their seeds.
+        """The macros, drawn from their seeds or as measured.
 
         Raises
         ------
         ValueError
             If a hash is not the one that the projections were trained on.
         """
-        vision, audio = (draw(c, seed) for c, seed in zip(self.spec.crossbars, self.seeds, strict=True))
-        for modality, image, expected in zip(MODALITIES, (vision, audio), self.conductances_sha256, strict=True):
-            if image.sha256 != expected:
-                raise ValueError(
-                    f"the macro of {modality} has the hash {image.sha256[:16]}..., the projections were trained on "
-                    f"{expected[:16]}..."
-                )
+        vision, audio = (
+            agreed(*macro, f"projection of {modality}")
+            for modality, macro in zip(
+                MODALITIES,
+                zip(self.spec.crossbars, self.seeds, self.measured, self.conductances_sha256, strict=True),
+                strict=True,
+            )
+        )
         return vision, audio
 
     def chip(self, engine: Engine | str = Engine.NUMBA) -> Association:
@@ -173,11 +189,13 @@ class TrainedAssociation:
         """Write a ``.npz``, complete or not at all; the same model gives the same bytes."""
         arrays = {
             "association": np.array(self.spec.to_toml()),
-            "seeds": np.array(self.seeds),
+            "seeds": np.array([-1 if seed is None else seed for seed in self.seeds]),
             "encoding": np.array(self.encoding.name),
             "step_us": np.array(self.step_us),
             "cochlea": np.array(self.cochlea.to_json()),
         }
+        for modality, image in zip(MODALITIES, self.measured, strict=True):
+            arrays |= conductance_arrays(image, f"{modality}_")
         for modality, sha256, projection in zip(MODALITIES, self.conductances_sha256, self.projections, strict=True):
             arrays |= {
                 f"{modality}_conductances_sha256": np.array(sha256),
@@ -211,9 +229,14 @@ class TrainedAssociation:
             encoding = stored_text(stored, "encoding")
             if encoding not in ENCODINGS:
                 raise ValueError(f"encoding: expected one of {', '.join(ENCODINGS)}, got {shown(encoding)}")
+            macros = [
+                stored_conductances(stored, crossbar, f"{modality}_")
+                for modality, crossbar in zip(MODALITIES, spec.crossbars, strict=True)
+            ]
             seeds = stored_integers(stored, "seeds")
-            if seeds.shape != (2,) or (seeds < 0).any():
+            if seeds.shape != (2,) or (seeds < [0 if image is None else -1 for image in macros]).any():
                 raise ValueError(f"seeds: expected two numbers of at least 0, got {shown(str(seeds.tolist()))}")
+            first, second = (None if seed < 0 else int(seed) for seed in seeds.tolist())
             projections = [
                 Projection(
                     spec,
@@ -224,7 +247,7 @@ class TrainedAssociation:
             ]
             vision, audio = (stored_text(stored, f"{m}_conductances_sha256") for m in MODALITIES)
             return cls(
-                spec=spec, seeds=(int(seeds[0]), int(seeds[1])), conductances_sha256=(vision, audio),
+                spec=spec, seeds=(first, second), measured=(macros[0], macros[1]), conductances_sha256=(vision, audio),
                 encoding=ENCODINGS[encoding], step_us=stored_integer(stored, "step_us", 1),
                 cochlea=Cochlea.from_json(stored_text(stored, "cochlea")),
                 projections=(projections[0], projections[1]),

@@ -1,10 +1,11 @@
-"""A trained chip: spec, seed of the macro, encoding of the input and the readout, as one file."""
+"""A trained chip: spec, macro (its seed, or what was measured), encoding of the input and the readout, as one file."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from sim.engine import Engine
 from sim.files import write_arrays
 from sim.fixed_point import IntArray
-from sim.foreign_files import read_npz
+from sim.foreign_files import parse_json, read_npz
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.macro_model.device import draw
@@ -27,25 +28,29 @@ from sim.lsm_crossbar.spec import CrossbarSpec
 from sim.messages import shown
 
 __all__ = [
-    "TrainedCrossbar", "shipped_models", "stored_integer", "stored_integers", "stored_text",
+    "TrainedCrossbar", "agreed", "conductance_arrays", "origin", "shipped_models", "stored_conductances",
+    "stored_integer", "stored_integers", "stored_text",
 ]  # fmt: skip
 
 Stored = Mapping[str, NDArray[Any]]
 
 DEPENDS_ON = ("../data/weights",)
 
-_FIELDS = ("spec", "seed", "conductances_sha256", "encoding", "step_us", "weights", "bias")
+_FIELDS = ("spec", "conductances_sha256", "encoding", "step_us", "weights", "bias")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedCrossbar:
-    """A chip with its readout. The macro is not stored: it is drawn again from the seed, and its hash must agree.
+    """A chip with its readout.
+
+    A macro that was drawn is not stored: it is drawn again from the seed, and its hash must agree. One that was
+    measured has no seed, and its codes are in the file.
 
     Attributes
     ----------
     spec : CrossbarSpec
-    seed : int
-        Seed of the macro.
+    seed : int or None
+        Seed of the macro; None: it was measured.
     conductances_sha256 : str
         Hash of the conductance image that the readout was trained on.
     encoding : Encoding or Cochlea
@@ -53,19 +58,23 @@ class TrainedCrossbar:
     step_us : int
         Length of a time step of events; 0 for sound, whose front end knows its own.
     readout : Readout
+    measured : Conductances or None
+        The macro where it has no seed.
 
     Raises
     ------
     ValueError
-        An encoding with more word lines than the chip has, or one that is not in `ENCODINGS`.
+        An encoding with more word lines than the chip has, or one that is not in `ENCODINGS`; both a seed and a
+        measured macro, or neither.
     """
 
     spec: CrossbarSpec
-    seed: int
+    seed: int | None
     conductances_sha256: str
     encoding: Encoding | Cochlea
     step_us: int
     readout: Readout
+    measured: Conductances | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.encoding, Encoding) and ENCODINGS.get(self.encoding.name) != self.encoding:
@@ -75,23 +84,28 @@ class TrainedCrossbar:
                 f"encoding {self.encoding.name} drives {self.encoding.inputs} word lines, "
                 f"{self.spec.name} has {self.spec.inputs}"
             )
+        if (self.seed is None) == (self.measured is None):
+            raise ValueError("expected either a seed of the macro or its measured conductances")
+
+    @property
+    def macro_name(self) -> str:
+        """Where the macro is from, in words."""
+        return origin(self.seed)
 
     @cached_property
     def conductances(self) -> Conductances:
-        """The macro, drawn from the seed.
+        """The macro, drawn from the seed or as measured.
 
         Raises
         ------
         ValueError
             If its hash is not the one that the readout was trained on.
         """
-        image = draw(self.spec, self.seed)
-        if image.sha256 != self.conductances_sha256:
-            raise ValueError(
-                f"seed {self.seed} of {self.spec.name} draws a macro with hash {image.sha256[:16]}..., "
-                f"the readout was trained on {self.conductances_sha256[:16]}..."
-            )
-        return image
+        return agreed(self.spec, self.seed, self.measured, self.conductances_sha256, "readout")
+
+    def on(self, conductances: Conductances) -> TrainedCrossbar:
+        """The same readout on another macro: a chip that was trained on one device and runs on the next."""
+        return replace(self, seed=None, measured=conductances.check(self.spec), conductances_sha256=conductances.sha256)
 
     @property
     def hears(self) -> bool:
@@ -114,7 +128,8 @@ class TrainedCrossbar:
         """Write a ``.npz``, complete or not at all; the same model gives the same bytes."""
         arrays = {
             "spec": np.array(self.spec.to_toml()),
-            "seed": np.array(self.seed),
+            **({} if self.seed is None else {"seed": np.array(self.seed)}),
+            **conductance_arrays(self.measured),
             "conductances_sha256": np.array(self.conductances_sha256),
             "encoding": np.array(self.encoding.to_json() if isinstance(self.encoding, Cochlea) else self.encoding.name),
             "step_us": np.array(self.step_us),
@@ -153,7 +168,8 @@ class TrainedCrossbar:
                 raise ValueError(f"encoding: expected one of {', '.join(ENCODINGS)}, got {shown(text)}")
             return cls(
                 spec=spec,
-                seed=stored_integer(stored, "seed", 0),
+                seed=stored_integer(stored, "seed", 0) if "seed" in stored else None,
+                measured=stored_conductances(stored, spec),
                 conductances_sha256=stored_text(stored, "conductances_sha256"),
                 encoding=encoding,
                 step_us=stored_integer(stored, "step_us", 0 if isinstance(encoding, Cochlea) else 1),
@@ -168,6 +184,51 @@ class TrainedCrossbar:
         digest = hashlib.sha256(self.readout.weights.astype("<i2").tobytes())
         digest.update(self.readout.bias.astype("<i8").tobytes())
         return digest.hexdigest()
+
+
+def origin(seed: int | None) -> str:
+    """Where a macro is from, in words."""
+    return "measured macro" if seed is None else f"macro of seed {seed}"
+
+
+def agreed(
+    spec: CrossbarSpec, seed: int | None, measured: Conductances | None, expected: str, trained: str
+) -> Conductances:
+    """The macro of a model: measured, or drawn from its seed. Raises ValueError if its hash is not the expected one."""
+    image = measured if seed is None else draw(spec, seed)
+    if image is None:
+        raise ValueError("expected either a seed of the macro or its measured conductances")
+    if image.sha256 != expected:
+        raise ValueError(
+            f"the {origin(seed)} of {spec.name} has the hash {image.sha256[:16]}..., the {trained} was trained "
+            f"on {expected[:16]}..."
+        )
+    return image
+
+
+_MEASURED = ("codes", "adc_gain", "adc_offset", "device")
+
+
+def conductance_arrays(image: Conductances | None, prefix: str = "") -> dict[str, NDArray[Any]]:
+    """A measured macro as arrays of a model file; none where there is none."""
+    if image is None:
+        return {}
+    arrays = (image.codes, image.adc_gain, image.adc_offset, np.array(json.dumps(image.device, sort_keys=True)))
+    return {f"{prefix}{name}": np.asarray(array) for name, array in zip(_MEASURED, arrays, strict=True)}
+
+
+def stored_conductances(stored: Stored, spec: CrossbarSpec, prefix: str = "") -> Conductances | None:
+    """The measured macro of a model file; None where it has none. Raises ValueError if it is none of the spec."""
+    names = [f"{prefix}{name}" for name in _MEASURED]
+    if names[0] not in stored:
+        return None
+    if missing := [name for name in names if name not in stored]:
+        raise ValueError(f"{', '.join(missing)} missing beside {names[0]}")
+    codes, gain, offset = (stored_integers(stored, name) for name in names[:3])
+    device = parse_json(stored_text(stored, names[3]), names[3])
+    if not isinstance(device, dict):
+        raise ValueError(f"{names[3]}: expected a JSON object")
+    return Conductances.of(spec, codes, seed=None, adc_gain=gain, adc_offset=offset, device=device)
 
 
 def stored_text(stored: Stored, name: str) -> str:

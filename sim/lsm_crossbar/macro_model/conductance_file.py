@@ -16,6 +16,8 @@ Header lines come in this order. One line per row of the macro follows, row 0 fi
 codes of all columns side by side, column 0 in the least significant bits, so that column ``c`` is bits
 ``(c+1)*conductance_bits-1 : c*conductance_bits`` of the word. Gains and offsets are listed ADC 0 first. The hash is
 that of the whole text without its own line. File name: ``<spec>-seed<seed>-<first 16 digits of the hash>.mem``.
+
+Conductances that were measured instead of drawn have ``// seed: none`` and ``<spec>-measured-<hash>.mem``.
 """
 
 from __future__ import annotations
@@ -38,6 +40,8 @@ from sim.lsm_crossbar.spec import CrossbarSpec
 MAGIC = "liquidcal conductance image 1"
 _SHAPE = ("rows", "columns", "conductance_bits", "columns_per_adc", "gain_fraction", "offset_bits")
 _KEYS = ("spec", "seed", "shape", "device", "adc_gain", "adc_offset", "sha256")
+_NO_SEED = "none"
+"""In the place of a seed where conductances were measured."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,8 +52,8 @@ class Conductances:
     ----------
     spec : str
         Name of the spec that it was drawn for.
-    seed : int
-        Seed of the draw.
+    seed : int or None
+        Seed of the draw; None: measured, see `sim.lsm_crossbar.macro_model.measured_file`.
     rows, columns, conductance_bits, columns_per_adc, gain_fraction, offset_bits : int
         As in `CrossbarSpec`; a spec with other numbers refuses the image.
     codes : ndarray of uint8, shape (rows, columns)
@@ -66,7 +70,7 @@ class Conductances:
     """
 
     spec: str
-    seed: int
+    seed: int | None
     rows: int
     columns: int
     conductance_bits: int
@@ -81,7 +85,7 @@ class Conductances:
     def __post_init__(self) -> None:
         if not self.spec.isidentifier():
             raise ValueError(f"spec: expected a name, got {self.spec!r}")
-        if self.seed < 0:
+        if self.seed is not None and self.seed < 0:
             raise ValueError(f"seed: expected a number of at least 0, got {self.seed}")
         if not (1 <= self.conductance_bits <= 8 and self.rows >= 1 and self.columns >= 2 and self.columns_per_adc >= 1):
             raise ValueError(f"no macro has the shape {self._shape_text()}")
@@ -113,7 +117,7 @@ class Conductances:
         spec: CrossbarSpec,
         codes: npt.ArrayLike,
         *,
-        seed: int = 0,
+        seed: int | None = 0,
         adc_gain: npt.ArrayLike | None = None,
         adc_offset: npt.ArrayLike | None = None,
         device: dict[str, Any] | None = None,
@@ -160,7 +164,7 @@ class Conductances:
         head = [
             f"// {MAGIC}",
             f"// spec: {self.spec}",
-            f"// seed: {self.seed}",
+            f"// seed: {_NO_SEED if self.seed is None else self.seed}",
             f"// shape: {self._shape_text()}",
             f"// device: {json.dumps(self.device, sort_keys=True)}",
             f"// adc_gain: {' '.join(map(str, self.adc_gain))}",
@@ -176,8 +180,9 @@ class Conductances:
 
     @property
     def file_name(self) -> str:
-        """``<spec>-seed<seed>-<first 16 digits of the hash>.mem``"""
-        return f"{self.spec}-seed{self.seed}-{self.sha256[:16]}.mem"
+        """``<spec>-seed<seed>-<first 16 digits of the hash>.mem``, ``measured`` instead of a seed."""
+        origin = "measured" if self.seed is None else f"seed{self.seed}"
+        return f"{self.spec}-{origin}-{self.sha256[:16]}.mem"
 
     def write(self, folder: Path) -> Path:
         """Write the file into `folder` under its name; returns its path."""
@@ -256,8 +261,8 @@ def parse_conductances(text: str) -> Conductances:
             f"line {first}: the hash of the text is {found[:16]}..., the file says {_show(header['sha256'][:16])}; "
             "the file was changed after it was written"
         )
-    if not re.fullmatch(r"0|[1-9]\d{0,18}", header["seed"]):
-        raise ValueError(f"line 3: expected a seed, got {_show(header['seed'])}")
+    if header["seed"] != _NO_SEED and not re.fullmatch(r"0|[1-9]\d{0,18}", header["seed"]):
+        raise ValueError(f"line 3: expected a seed or {_NO_SEED}, got {_show(header['seed'])}")
     try:
         device = json.loads(header["device"])
     except json.JSONDecodeError as error:
@@ -272,7 +277,7 @@ def parse_conductances(text: str) -> Conductances:
     try:
         return Conductances(
             spec=header["spec"],
-            seed=int(header["seed"]),
+            seed=None if header["seed"] == _NO_SEED else int(header["seed"]),
             codes=codes,
             adc_gain=_list(header["adc_gain"], 7),
             adc_offset=_list(header["adc_offset"], 8),

@@ -39,6 +39,7 @@ from flows.campaign.outcome import Effect, Outcome, uncorrected
 from flows.campaign.rtl import RtlEngine, add_hooks, chip_verilog
 from flows.campaign.store import reset_image, stored_values
 from flows.campaign.workload import Workload, make_workload
+from flows.common import cluster
 from flows.common.content_cache import imported
 from flows.designs.storage_bits import StorageBit, Stratum, chip_shell, storage_bits
 from flows.tools.rtlil import parse_rtlil
@@ -615,6 +616,7 @@ def test_a_scheduler_that_does_not_answer_is_told_before_anything_is_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "open_engine", lambda _: pytest.fail("built"))
+    monkeypatch.setattr(cluster, "ANSWER_TIMEOUT_S", 1)
     with pytest.raises(OSError, match="tcp://127.0.0.1:9"):
         run_campaign(
             Job(spec=SMALL, scheme=Scheme.NONE, loading=Loading.DIRECT), tmp_path, scheduler="tcp://127.0.0.1:9"

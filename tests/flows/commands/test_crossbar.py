@@ -5,12 +5,14 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from flows.designs.encoder_files import Generated
 from sim.lsm_crossbar.example_specs import campaign_spec
 from sim.lsm_crossbar.macro_model.conductance_file import read_conductances
 from sim.lsm_crossbar.macro_model.device import draw
+from sim.lsm_crossbar.macro_model.measured_file import write_measured
 from sim.lsm_crossbar.spec import CrossbarSpec
 from tests.flows.command_line import liquidcal, program
 from tests.flows.conftest import library_or_skip
@@ -45,6 +47,27 @@ def test_generate_writes_both_variants_and_the_conductances(spec_file: Path, tmp
     assert ports["spikes"] == SPEC.neurons
     assert ports["i_events__payload"] == SPEC.row_bits + 1
     assert json.loads((folder / "design.json").read_text())["seed"] == 3
+
+
+def test_generate_writes_measured_conductances(
+    spec_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The codes of the Verilog's memory are those of the file; what has a seed beside it is refused."""
+    measured = np.random.default_rng(2).uniform(0, SPEC.g_max_us, (SPEC.rows, SPEC.columns))
+    write_measured(tmp_path / "chip.csv", measured)
+    command = ("generate", spec_file, "--out", tmp_path, "--conductances", tmp_path / "chip.csv")
+    code, _, error = program(capsys, *command)
+    assert code == 0, error
+    folder = tmp_path / SPEC.name
+    (image,) = folder.glob("*.mem")
+    assert json.loads((folder / "design.json").read_text())["seed"] is None
+    assert f'$readmemh("{image.name}"' in (folder / f"{SPEC.name}.v").read_text()
+    step = SPEC.g_max_us / ((1 << SPEC.conductance_bits) - 1)
+    assert (read_conductances(image).codes == np.rint(measured / step)).all()
+    code, _, error = program(capsys, *command, "--seed", "1")
+    assert (code, "expected neither --seed nor --weights" in error) == (2, True)
+    code, _, error = program(capsys, "generate", "ECON_T", "--out", tmp_path, "--conductances", tmp_path / "chip.csv")
+    assert (code, "ECON_T takes none" in error) == (2, True)
 
 
 def test_seed_changes_conductances_and_nothing_else_in_the_digital_part(tmp_path: Path) -> None:

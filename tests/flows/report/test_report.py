@@ -384,17 +384,25 @@ def test_a_sweep_becomes_a_section_with_its_plots(tmp_path: Path) -> None:
 
 def test_steps_tell_time_and_memory_of_the_program_and_its_children(tmp_path: Path) -> None:
     journal = quiet()
-    program = "import time; block = bytearray(300_000_000); block[::4096] = b'x' * len(block[::4096]); time.sleep(1)"
+    program = (
+        "import time; block = bytearray(300_000_000); block[::4096] = b'x' * len(block[::4096]); time.sleep(1)\n"
+        "while time.process_time() < 0.5: pass"
+    )
     with journal.step("child takes 300 MB"):
         subprocess.run([sys.executable, "-c", program], check=True)
     with journal.step("nothing"):
         pass
     child, nothing = journal.steps
     assert child.seconds >= 1
+    # asleep it takes none, and the child's counts
+    assert child.cpu_s is not None
+    assert nothing.cpu_s is not None
+    assert 0.5 <= child.cpu_s < child.seconds - 0.5
+    assert nothing.cpu_s < 0.3
     assert child.peak_mb is not None
     assert nothing.peak_mb is not None
     assert 280 < child.peak_mb - nothing.peak_mb < 450
     journal.save(tmp_path / "journal.json")
     write_report(tmp_path, design(ECON_T))
     text = (tmp_path / "report.md").read_text()
-    assert f"| child takes 300 MB | {child.seconds:.1f} | {child.peak_mb:,.0f} |" in text
+    assert f"| child takes 300 MB | {child.seconds:.1f} | {child.cpu_s:.1f} | {child.peak_mb:,.0f} |" in text

@@ -135,5 +135,5 @@ def test_the_chain_on_a_small_encoder(
     (times,) = (s for s in report["sections"] if s["title"] == "Time and memory of the flow")
     rows = times["tables"][0]["rows"]
     assert [row[0] for row in rows][:2] == ["cell library", f"synthesis of {SMALL.name} onto nangate45"]
-    assert all(row[2] for row in rows[:-1]), "every step has its memory"
-    assert rows[1][3].startswith("kept, 2")
+    assert all(row[2] and row[3] for row in rows[:-1]), "every step has its processor time and memory"
+    assert rows[1][4].startswith("kept, 2")

@@ -185,7 +185,7 @@ def test_bad_models(tmp_path: Path) -> None:
     narrow = replace(model.spec, inputs=64)
     with pytest.raises(ValueError, match="drives 256 word lines, N_MNIST has 64"):
         replace(model, spec=narrow, encoding=ENCODINGS["centre_crop"])
-    with pytest.raises(ValueError, match="seed 9 of N_MNIST draws a macro with hash .* the readout was trained on"):
+    with pytest.raises(ValueError, match="seed 9 of N_MNIST has the hash .* the readout was trained on"):
         _ = replace(model, seed=9).conductances
 
 
