@@ -122,13 +122,6 @@ def test_settings_are_quasi_static(design: tuple[Netlist, PowerLibrary]) -> None
     assert {path.start for path in report.static_paths} == {"s"}
     # four clocks for one NAND: what is left is almost four periods
     assert 99 < report.static_paths[0].slack_ns < 100
-    # a slow one, with one clock like all others, is still none of the data: it does not set the largest clock
-    netlist, library = design
-    wires = np.zeros(netlist.nets)
-    wires[netlist.net_names.index("s")] = 300.0
-    slow = analyse(netlist, library, replace(PLAN, static_clocks=1), wire_ff=wires)
-    assert slow.setup_slack_ns < report.setup_slack_ns - 0.1
-    assert slow.fmax_mhz == pytest.approx(report.fmax_mhz, rel=1e-3)
     strict = analyse(*design, ClockPlan(clock="clk", period_ns=25.0, resets=("rst",)))
     assert strict.static_paths == ()
     assert len(strict.paths) == len(report.paths)
