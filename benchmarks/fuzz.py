@@ -84,6 +84,7 @@ from sim.lsm_crossbar.association.projection import Projection
 from sim.lsm_crossbar.learning.model import TrainedCrossbar, shipped_models
 from sim.lsm_crossbar.macro_model.conductance_file import read_conductances
 from sim.lsm_crossbar.macro_model.device import draw
+from sim.lsm_crossbar.macro_model.measured_file import read_measured, write_measured
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.recordings.audio import Clip, Cochlea, read_wav
 from sim.lsm_crossbar.recordings.events import ENCODINGS, Events, read_labels, read_recording, write_nmnist
@@ -626,6 +627,24 @@ def _check_conductances(_: Path, found: Any) -> None:
     assert found.sha256 == _conductances().sha256
 
 
+def _measured(path: Path) -> None:
+    spec = _small_crossbar()
+    write_measured(path, np.random.default_rng(16).uniform(0, spec.g_max_us, (spec.rows, spec.columns)))
+
+
+def _check_measured(path: Path, found: Any) -> None:
+    """Every code is the number of the file to half a step, or the end of the range."""
+    spec = _small_crossbar()
+    if path.suffix == ".npz":
+        with np.load(path) as stored:
+            measured = stored["conductances_us"].astype(float)
+    else:
+        lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip(" \t")]
+        measured = np.array([[float(word) for word in line.split(",")] for line in lines if line.lstrip()[:1] != "#"])
+    wanted = np.minimum(measured, spec.code_max * spec.g_lsb_us)
+    assert np.abs(found.codes * spec.g_lsb_us - wanted).max() <= spec.g_lsb_us / 2 * (1 + 1e-9)
+
+
 def _check_model(path: Path, model: TrainedCrossbar) -> None:
     with np.load(path) as stored:
         assert np.array_equal(model.readout.weights, stored["weights"])
@@ -1047,6 +1066,13 @@ READERS = {
         read=read_conductances,
         check=_check_conductances,
         samples=(_made("c.mem", _write_conductances),),
+    ),
+    "conductances_measured": Reader(
+        title="measured conductances, CSV and NPZ",
+        read=lambda path: read_measured(path, _small_crossbar()),
+        check=_check_measured,
+        tries=300,
+        samples=(_made("c.csv", _measured), _made("c.npz", _measured)),
     ),
     "model_crossbar": Reader(
         title="trained crossbar, NPZ",

@@ -86,7 +86,10 @@ def command_lines() -> dict[str, tuple[tuple[str, ...], Any]]:
     found = {}
     for name in COMMANDS:
         command = load(name)
-        found[name] = ((name,), command)
+        if any(
+            parameter.name != "help" for parameter in command.params
+        ):  # else a name for sub-commands, which shows help
+            found[name] = ((name,), command)
         for sub, inner in getattr(command, "commands", {}).items():
             found[f"{name} {sub}"] = ((name, sub), inner)
     return found
@@ -314,7 +317,7 @@ def _preload() -> None:
 def run() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("commands", nargs="*", help="all if left out")
-    parser.add_argument("--count", type=int, default=150, help="argument lists of a command")
+    parser.add_argument("--count", type=int, default=30, help="argument lists of a command")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-result", action="store_true", help="print only")
     options = parser.parse_args()
