@@ -39,7 +39,7 @@ def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> CrossbarSpec:
             spec = replace(spec, threshold=min(spec.threshold_max, 1 + spec.step_input_max // 8))
             if rng.random() < 0.5:
                 return spec
-            return replace(spec, homeostat=HomeostatParameters(samples=int(rng.integers(1, 4)), ratio=300, band=1))
+            return replace(spec, homeostat=HomeostatParameters(samples=int(rng.integers(2, 4)), ratio=300, band=1))
         except ValueError:
             continue  # an illegal draw, for instance a decay of 1: draw again
 
