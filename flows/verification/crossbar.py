@@ -48,7 +48,7 @@ from flows.verification.crossbar_stimulus import (
 from flows.verification.options import VerificationOptions
 from flows.verification.result import Advance, VerificationReport, mutation_check, proof_check
 from sim.fixed_point import IntArray
-from sim.lsm_crossbar.example_specs import campaign_spec, random_spec
+from sim.lsm_crossbar.example_specs import campaign_spec, random_spec, regulated_spec
 from sim.lsm_crossbar.learning.model import TrainedCrossbar, shipped_models
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.macro_model.device import draw
@@ -400,7 +400,7 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
         with journal.step(f"{spec.name}: {name}"):
             check = check_recordings(bench, conductances, readout, spikes, name)
         run.note(check)
-    mutated, mutants = campaign_spec(), options.mutants
+    mutated, mutants = campaign_spec() if spec.homeostat is None else regulated_spec(), options.mutants
     with journal.step(f"{mutated.name}: settings, reset, status, events in any order"):
         check = check_directed(mutated, seed)
     run.note(check)

@@ -245,7 +245,7 @@ def random_regulation(
     *,
     noise_seed: int | None = None,
 ) -> tuple[int, int] | None:
-    """Ratio and band of a homeostat for samples: a step from the balance of the first window, or far from it.
+    """Ratio and band of a homeostat for samples: a step from what the first window is in balance with, or far from it.
 
     None for a spec without homeostat; never the values after reset, which need no write.
     """
@@ -254,9 +254,12 @@ def random_regulation(
     inputs = np.asarray(spikes, bool)[: spec.homeostat.samples]
     liquid = Liquid(spec, conductances, "numpy", threshold=threshold, noise_seed=noise_seed)
     fired = int(liquid.run(inputs).spikes.sum())
-    balanced = (fired << RATIO_FRACTION) // max(1, int(inputs.sum()))
-    ratio = min((balanced, balanced, balanced + 1, RATIO_MAX, 0)[int(rng.integers(5))], RATIO_MAX)
-    band = int(rng.choice([0, 0, 1, max(1, fired // 2), 1 << int(rng.integers(24))]))
+    came = int(inputs.sum())
+    balanced = min((fired << RATIO_FRACTION) // max(1, came), RATIO_MAX)
+    ratio = int(rng.choice([balanced, rng.integers(RATIO_MAX + 1), RATIO_MAX]))
+    # the widest band that the first window leaves, and the next one: every spike and every bit of both counts
+    edge = abs((fired << RATIO_FRACTION) - ratio * came) >> RATIO_FRACTION
+    band = int(rng.choice([0, edge, edge + 1, 1 << int(rng.integers(24))]))
     if (ratio, band) == (spec.homeostat.ratio, spec.homeostat.band):
         band += 1
     return ratio, band

@@ -8,7 +8,7 @@ import numpy as np
 
 from sim.lsm_crossbar.spec import CrossbarSpec, HomeostatParameters
 
-__all__ = ["campaign_spec", "random_spec"]
+__all__ = ["campaign_spec", "random_spec", "regulated_spec"]
 
 
 def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> CrossbarSpec:
@@ -39,18 +39,21 @@ def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> CrossbarSpec:
             spec = replace(spec, threshold=min(spec.threshold_max, 1 + spec.step_input_max // 8))
             if rng.random() < 0.5:
                 return spec
-            return replace(spec, homeostat=HomeostatParameters(samples=int(rng.integers(1, 4)), ratio=300, band=1))
+            return replace(spec, homeostat=HomeostatParameters(samples=int(rng.integers(2, 4)), ratio=300, band=1))
         except ValueError:
             continue  # an illegal draw, for instance a decay of 1: draw again
 
 
 def campaign_spec() -> CrossbarSpec:
-    """A small chip with all that a chip can have, for mutation: noise, refractory steps, windows, uneven lanes,
-    a homeostat."""
+    """A small chip with all that a chip can have, for mutation: noise, refractory steps, windows, uneven lanes."""
     return CrossbarSpec(
         name="CAMPAIGN", inputs=20, neurons=10, steps=6, outputs=3, threshold=25, leak=(-3, -5, 6), refractory_steps=1,
         windows=2, readout_weight_bits=5, rows=32, columns=24, rows_per_read=4, conductance_bits=4,
         column_current_limit_ua=75.2, read_voltage_v=2.0, columns_per_adc=4, adc_bits=5, adc_shift=0, gain_fraction=4,
         offset_bits=7, noise_scale=30, settle_clocks=2, convert_clocks=2,
-        homeostat=HomeostatParameters(samples=2, ratio=55, band=2),
     )  # fmt: skip
+
+
+def regulated_spec() -> CrossbarSpec:
+    """`campaign_spec` with a homeostat."""
+    return replace(campaign_spec(), name="REGULATED", homeostat=HomeostatParameters(samples=2, ratio=55, band=2))

@@ -146,7 +146,7 @@ class HomeostatParameters:
     Attributes
     ----------
     samples : int
-        Samples of a window, after which the threshold may move by one.
+        Samples of a window, 2 or more, after which the threshold may move by one.
     ratio : int
         Liquid spikes that one input spike is to cause, in units of ``2**-RATIO_FRACTION``. Reset value of a register.
     band : int
@@ -158,7 +158,7 @@ class HomeostatParameters:
     band: int = 0
 
     def __post_init__(self) -> None:
-        for name, low, high in (("samples", 1, 1 << 12), ("ratio", 0, RATIO_MAX), ("band", 0, BAND_MAX)):
+        for name, low, high in (("samples", 2, 1 << 12), ("ratio", 0, RATIO_MAX), ("band", 0, BAND_MAX)):
             check_integer(f"homeostat.{name}", getattr(self, name), low, high)
 
 

@@ -167,6 +167,7 @@ def test_homeostat_drift_and_currents(folder: Path, tmp_path: Path) -> None:
     assert busy["threshold"] == spec.threshold + 28 // 4
     assert busy["liquid_spikes"] < off["liquid_spikes"] == pytest.approx(shipped_spikes(shipped, spikes))
     assert activity.spikes.any()
+    assert model.seed is not None
     late, weak = scored("--drift-s", "1e8"), scored("--current", "0.8")
     assert late["liquid_spikes"] < weak["liquid_spikes"] < off["liquid_spikes"]
     image = draw(replace(spec, device=replace(spec.device, drift_exponent=0.02, drift_exponent_sigma=0.01,

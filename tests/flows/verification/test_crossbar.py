@@ -23,11 +23,11 @@ from flows.verification.crossbar import check_directed, check_mutants, check_rec
 from flows.verification.crossbar_stimulus import IMAGES, make_segment, random_adcs, random_image, random_readout
 from hw.lsm_crossbar.homeostat import Homeostat
 from hw.lsm_crossbar.row_driver import RowDriver
-from sim.lsm_crossbar.example_specs import campaign_spec, random_spec
+from sim.lsm_crossbar.example_specs import campaign_spec, random_spec, regulated_spec
 from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec, HomeostatParameters
 from tests.conftest import long, need
 
-SPEC = campaign_spec()
+SPEC = regulated_spec()
 SEED = int(os.environ.get("LIQUIDCAL_SEED", "2105"))
 
 
@@ -235,7 +235,7 @@ def test_cut_state_names_registers() -> None:
 
 
 def test_mutants_are_killed() -> None:
-    check, result = check_mutants(SPEC, SEED, 48)
+    check, result = check_mutants(campaign_spec(), SEED, 48)
     assert len(result.mutants) == 48
     assert {mutant.stage for mutant in result.mutants} >= {"row_driver", "macro", "adc", "neuron", "counter", "readout"}
     assert check.passed, check.detail

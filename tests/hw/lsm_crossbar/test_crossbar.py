@@ -20,7 +20,7 @@ from hw.lsm_crossbar.counter import CounterLane
 from hw.lsm_crossbar.crossbar import STAGES, Crossbar, Image
 from hw.lsm_crossbar.macro import Macro, MacroBox
 from hw.lsm_crossbar.neuron import NeuronLane
-from sim.lsm_crossbar.example_specs import campaign_spec
+from sim.lsm_crossbar.example_specs import campaign_spec, regulated_spec
 from sim.lsm_crossbar.registers import (
     address_width,
     register_map,
@@ -168,14 +168,15 @@ def test_register_writes_refuse(values: Mapping[str, Any], text: str) -> None:
 
 
 def test_registers_of_the_homeostat() -> None:
-    writes = dict(register_writes(SPEC, homeostat_enable=True, homeostat_ratio=0xABC, homeostat_band=0x123456))
+    spec = regulated_spec()
+    writes = dict(register_writes(spec, homeostat_enable=True, homeostat_ratio=0xABC, homeostat_band=0x123456))
     assert writes == {0x14: 1, 0x16: 0xBC, 0x17: 0xA, 0x19: 0x56, 0x1A: 0x34, 0x1B: 0x12}
-    reset = {field.name: field.reset for field in register_map(SPEC)}
+    reset = {field.name: field.reset for field in register_map(spec)}
     assert (reset["homeostat_enable"], reset["homeostat_ratio"], reset["homeostat_band"]) == (0, 55, 2)
     with pytest.raises(ValueError, match="has no homeostat"):
-        register_writes(replace(SPEC, homeostat=None), homeostat_ratio=0)
+        register_writes(SPEC, homeostat_ratio=0)
     with pytest.raises(ValueError, match="homeostat ratio: expected 0 to 4095, got 4096"):
-        register_writes(SPEC, homeostat_ratio=4096)
+        register_writes(spec, homeostat_ratio=4096)
 
 
 def test_no_noise_to_set_without_noise() -> None:

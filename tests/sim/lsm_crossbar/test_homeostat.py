@@ -21,7 +21,7 @@ def _with(spec: CrossbarSpec, **fields: int) -> CrossbarSpec:
 def test_thresholds_are_the_rule_in_rationals(seed: int) -> None:
     """The scalar definition of the chip, whose threshold is moved by the sentence of the data sheet."""
     rng = np.random.default_rng(seed)
-    spec = _with(random_crossbar(rng, noise_scale=None), samples=int(rng.integers(1, 4)))
+    spec = _with(random_crossbar(rng, noise_scale=None), samples=int(rng.integers(2, 4)))
     spec = replace(spec, threshold=int(rng.integers(2, max(4, spec.adc_max))))
     image = random_image(spec, rng)
     inputs = rng.random((14, spec.steps, spec.inputs)) < rng.choice([0.2, 0.5])
@@ -67,10 +67,10 @@ def test_it_finds_the_threshold_of_scaled_currents() -> None:
 
 @pytest.mark.parametrize(("ratio", "end"), [(0, 48), (4095, 12)])
 def test_it_stops_at_half_and_twice_the_register(ratio: int, end: int) -> None:
-    spec = _with(replace(SMALL_CROSSBAR, threshold=24), samples=1)
+    spec = _with(replace(SMALL_CROSSBAR, threshold=24), samples=2)
     homeostat = Homeostat(spec, ratio=ratio)
     for _ in range(60):
-        homeostat.after(3, 3)
+        homeostat.after(6, 6, 2)
     assert homeostat.threshold == end
 
 
@@ -85,7 +85,7 @@ def test_spec_round_trip_and_bad_values() -> None:
     spec = _with(SMALL_CROSSBAR, samples=3, ratio=77, band=9)
     assert CrossbarSpec.from_toml(spec.to_toml()) == spec
     assert "homeostat" not in SMALL_CROSSBAR.to_toml()
-    for text, found in (("samples = 0", "samples"), ("ratio = 5000", "ratio"), ("x = 1", "x")):
+    for text, found in (("samples = 1", "samples"), ("ratio = 5000", "ratio"), ("x = 1", "x")):
         with pytest.raises(ValueError, match=f"homeostat.{found}"):
             CrossbarSpec.from_toml(SMALL_CROSSBAR.to_toml() + f"[homeostat]\n{text}\n")
     with pytest.raises(ValueError, match="expected a table"):
