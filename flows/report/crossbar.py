@@ -19,6 +19,11 @@ from sim.fixed_point import IntArray
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 
+def _origin(seed: int) -> str:
+    """Where conductances are from; a draw of measured ones leaves a negative seed."""
+    return "Measured conductances" if seed < 0 else f"One draw of the electroforming, seed {seed}"
+
+
 def chip_report(folder: Path, design: CrossbarDesign) -> Report:
     """Report of a crossbar."""
     spec = design.spec
@@ -47,7 +52,7 @@ def _liquid(data: dict[str, Any], spec: CrossbarSpec) -> list[Section]:
         Section(
             title="The array",
             lead=(
-                f"One draw of the electroforming, seed {int(data['seed'])}: {100 * formed:.1f} % of the cells formed."
+                f"{_origin(int(data['seed']))}: {100 * formed:.1f} % of the cells formed."
                 f" Model, RTL and FPGA memory read the same file of codes ({data['memory_file']})."
             ),
             pictures=(

@@ -9,12 +9,17 @@ import numpy as np
 import pytest
 
 from flows.common.journal import Journal
+from flows.designs.catalogue import design as find_design
+from flows.designs.crossbar import CrossbarDesign
 from flows.steps import crossbar_demo
+from flows.steps.chain import flow_options
+from flows.steps.crossbar import DRAW
 from sim.lsm_crossbar.example_specs import campaign_spec
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import read_conductances
 from sim.lsm_crossbar.macro_model.device import draw
+from sim.lsm_crossbar.macro_model.measured_file import write_measured
 from sim.lsm_crossbar.recordings.event_camera import EventCamera, mnist_digits
 from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec
 from tests.flows.command_line import call
@@ -138,3 +143,19 @@ def test_a_chip_that_shows_no_digits_goes_through_without_accuracy(
     page = (chain.folder / "report.md").read_text()
     assert "Random spikes" in page
     assert "N-MNIST-like" not in page
+
+
+def test_measured_conductances_reach_the_draw_by_content(tmp_path: Path) -> None:
+    """The step's key changes with what the file holds, not with its name; a chip without a macro takes none."""
+    design, file = CrossbarDesign(spec=SPEC), tmp_path / "chip.csv"
+    keys = []
+    for value in (1.0, 2.0):
+        write_measured(file, np.full((SPEC.rows, SPEC.columns), value))
+        options = flow_options(design, tmp_path, conductances=file)[DRAW.name]
+        assert options.conductances == file
+        keys.append(DRAW.key(design, tmp_path, options))
+    assert keys[0] != keys[1]
+    write_measured(file, np.full((SPEC.rows, SPEC.columns), 1.0))
+    assert DRAW.key(design, tmp_path, options) == keys[0]
+    with pytest.raises(ValueError, match="--conductances are those of the macro of a crossbar; ECON_T takes none"):
+        flow_options(find_design("ECON_T"), tmp_path, conductances=file)
