@@ -83,7 +83,8 @@ def pedestals(settings: Settings) -> IntArray:
     A sender that sees no charge sends code 0, which decodes to half of the step that it dropped: 1 count at low, 4 at
     high density, before calibration. A receiver that wants exact zeros takes it off; no eRx word gives less.
     """
-    return levels(settings)[0]
+    empty: IntArray = levels(settings)[0]
+    return empty
 
 
 def by_trigger_cell(values: IntArray, settings: Settings) -> IntArray:
