@@ -41,6 +41,8 @@ CHIPS = (
         spec=replace(ECON_T, reuse=4), scheme=Scheme.SECDED_WORDS, loading=Loading.DIRECT, clock_gating=True)),
     ("ours_least_energy", EncoderDesign(
         spec=ECON_T, scheme=Scheme.SECDED, loading=Loading.DIRECT, clock_gating=True)),
+    ("ours_isolated", EncoderDesign(
+        spec=ECON_T, scheme=Scheme.SECDED, loading=Loading.DIRECT, clock_gating=True, isolation=True)),
 )  # fmt: skip
 """Whole chips: rows of the table."""
 TARGET = {"area": 0.9, "energy": 0.6, "latency": 50.0}
