@@ -64,6 +64,11 @@ if ! "$path" -c 'import ensurepip, venv' 2>/dev/null; then
         fail "$path lacks the modules ensurepip and venv: choose another with PYTHON=/path/to/python"
     missing="$missing python$version-venv"
 fi
+# cocotb loads Python into the simulator; Debian keeps that library in a package of its own
+if [ "$apt" = yes ] && "$path" -c 'import ctypes.util, sys
+sys.exit(sys.base_prefix != "/usr" or ctypes.util.find_library("python%d.%d" % sys.version_info[:2]) is not None)' 2>/dev/null; then
+    missing="$missing libpython$version"
+fi
 if [ -n "$missing" ]; then
     # shellcheck disable=SC2086 # a list of words
     if [ "$apt" = yes ]; then

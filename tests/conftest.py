@@ -29,10 +29,12 @@ PUBLISHED = ("shared data at", "ECON-T vectors at", "cases at", "LIQUIDCAL_DATA"
 """What the reasons of skips hold that are for want of data of others."""
 
 
-def need(condition: bool, what: str) -> None:
-    """Skip without `what`, visibly; in CI its absence is a failure."""
+def need(condition: bool, what: str, *, optional: bool = False) -> None:
+    """Skip without `what`, visibly; in CI its absence is a failure, unless CI may lack it, too."""
     if condition:
         return
+    if optional:
+        pytest.skip(f"{OPTIONAL}{what} is missing", allow_module_level=True)
     if IN_CI:
         pytest.fail(f"{what} is missing, and CI must not skip", pytrace=False)
     pytest.skip(f"{what} is missing", allow_module_level=True)
@@ -56,9 +58,7 @@ def need_module(name: str, extra: str = "", *, optional: bool = False) -> Module
         if error.name is None or error.name.partition(".")[0] != name.partition(".")[0]:
             raise
     what = f"library {name}" + (f" (extra `{extra}`)" if extra else "")
-    if optional:
-        pytest.skip(f"{OPTIONAL}{what} is missing", allow_module_level=True)
-    need(False, what)
+    need(False, what, optional=optional)
     raise AssertionError("need() does not return")
 
 

@@ -40,13 +40,16 @@ class Machine:
         path.chmod(0o755)
         return path
 
-    def python(self, path: Path, version: str, *, venv: bool = True, prefix: str = "/opt") -> Path:
+    def python(
+        self, path: Path, version: str, *, venv: bool = True, library: bool = True, prefix: str = "/opt"
+    ) -> Path:
         """An interpreter that answers what set-up asks, and notes its pip."""
         return self.program(
             path,
             f"""
 case "$1 $2" in
 *executable*) echo "{version} $0" ;;
+*find_library*) exit {1 if library else 0} ;;
 *version_info*) echo "{version}" ;;
 *ensurepip*) exit {0 if venv else 1} ;;
 *base_prefix*) [ {prefix} = /usr ] ;;
@@ -168,6 +171,15 @@ def test_a_bare_debian_gets_its_own_python(machine: Machine, tmp_path: Path) -> 
     done = machine.setup()
     assert done.returncode == 0, done.stderr
     assert "apt-get install -y -qq python3 python3-venv" in machine.noted()
+    installed(machine, "3.13")
+
+
+def test_debians_python_gets_its_library(machine: Machine) -> None:
+    """cocotb loads it into the simulator, and Debian's python3 does without."""
+    machine.python(machine.bin / "python3.13", "3.13", library=False, prefix="/usr")
+    machine.apt()
+    assert machine.setup().returncode == 0
+    assert "apt-get install -y -qq libpython3.13" in machine.noted()
     installed(machine, "3.13")
 
 

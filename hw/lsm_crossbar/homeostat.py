@@ -73,7 +73,7 @@ class Homeostat(Component):
         spikes = Signal(spec.active_lanes.bit_length())
         last, above, below, up, down = (Signal(name=name) for name in ("last", "above", "below", "up", "down"))
         band = self.band << RATIO_FRACTION
-        most, least = Signal(spec.threshold_width), Signal(spec.threshold_width)
+        most, least = (Signal(spec.threshold_width, name=name) for name in ("most", "least"))
         m.d.comb += [
             self.moved.eq(self.threshold + offset),
             most.eq(Mux(self.threshold[-1], spec.threshold_max, self.threshold << 1)),

@@ -24,5 +24,6 @@ def library_or_skip(name: str) -> CellLibrary:
     try:
         return cell_library(name)
     except LibraryMissingError as error:
-        need(False, f"cell library {name} ({error})")
+        # Debian 13 has no package of osu018
+        need(False, f"cell library {name} ({error})", optional="Unable to locate package" in str(error))
         raise

@@ -262,7 +262,14 @@ def test_every_command_is_the_same_program(capsys: pytest.CaptureFixture[str]) -
     assert len(COMMANDS) >= 20
     for name in COMMANDS:
         words = {"export": ["--to", "x"], "sweep": ["--axis", "seed=1", "--measure", "area"]}.get(name, [])
-        if name in ("demo", "pools", "train", "encode", "convert", "evaluate"):
+        if name in ("demo", "pools", "train", "encode", "convert", "evaluate", "nir"):
             continue
-        words = [*words, *({"freeze": ["econ_t_5elinks"], "campaign": ["--scheme", "none"]}.get(name, []))]
+        words = [
+            *words,
+            *(
+                {"freeze": ["econ_t_5elinks"], "campaign": ["--scheme", "none"], "transfer": ["--out", "x"]}.get(
+                    name, []
+                )
+            ),
+        ]
         assert "NO_SUCH" in refused(capsys, name, "NO_SUCH", *words)

@@ -90,7 +90,7 @@ def test_commands_in_a_row(report: Path, monkeypatch: pytest.MonkeyPatch, capsys
     # without a placement the library's wire load stands in, and says so
     before = Mapped(folder=folder)
     estimated = before.wires()
-    assert estimated.source.startswith("wire load 5K_hvratio_1_1")
+    assert estimated.source.startswith("lengths of wire load 5K_hvratio_1_1, 0.104 fF/um")
     code, out = run(monkeypatch, capsys, "place", spec, "--out", report, "--json")
     assert code == 0
     assert json.loads(out)["passed"] is True
@@ -114,7 +114,7 @@ def test_commands_in_a_row(report: Path, monkeypatch: pytest.MonkeyPatch, capsys
                     "--glitch-clocks", "4", "--json")  # fmt: skip
     assert code == 0
     result = json.loads(out)
-    assert result["wires"].startswith("placement, 0.17")
+    assert result["wires"].startswith("placement, 0.104 fF/um")
     # what was read before the placement is as it was; read again, it has it
     assert before.placement is None
     np.testing.assert_array_equal(before.wires().ff, estimated.ff)
