@@ -733,6 +733,8 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--no-result", action="store_true", help="print only")
     options = parser.parse_args()
+    if not hasattr(sys, "monitoring"):
+        parser.error(f"expected Python 3.12 or later, which tells the lines that a test reaches, got {sys.version}")
     chosen = options.groups or list(GROUPS)
     with tempfile.TemporaryDirectory(prefix="liquidcal-mutants-") as name:
         _copied(Path(name))

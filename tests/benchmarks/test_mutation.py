@@ -1,6 +1,7 @@
 """Mutants of Python modules: where they are, that each differs, that a campaign kills what a test reaches."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from benchmarks import mutation
 from benchmarks.measured import REPOSITORY
 from benchmarks.mutation import GROUPS, equivalents, find_mutants
 from flows.common.metrics import read_metrics
+from tests.conftest import need
 
 SOURCE = b'''"""Text 1."""
 LIMIT = 0.5
@@ -120,6 +122,7 @@ def test_committed_scores_reach_the_target() -> None:
 
 def test_a_campaign_kills_what_a_test_reaches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One module, one test that checks half of it: the other half survives, and nothing outside the copy changes."""
+    need(hasattr(sys, "monitoring"), "Python 3.12 (sys.monitoring)", optional=True)
     for name in ("benchmarks", "flows", "sim"):
         (tmp_path / name).symlink_to(REPOSITORY / name)
     (tmp_path / "own.py").write_text("def f(x):\n    return x + 1\n\n\ndef g(x):\n    return x * 2\n")
