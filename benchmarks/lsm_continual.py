@@ -130,22 +130,28 @@ def write_accuracy() -> None:
                     command=f"{COMMAND} accuracy",
                 ))  # fmt: skip
     write_metrics(RESULTS / "lsm_forgetting.json", curve)
-    _plot(memory, none)
+    _plot(curve)
     print({"memory": memory[:, -1].mean(axis=1).round(1), "none": none[:, -1].mean(axis=1).round(1), "ten": both})
 
 
-def _plot(memory: NDArray[np.float64], none: NDArray[np.float64]) -> None:
-    sheet, panels = figure(1, 2, width=7.5, height=2.9)
-    after = np.arange(1, len(TASKS) + 1)
-    for panel, found, title in zip(panels[0], (memory, none), ("last task as prior", "no memory"), strict=True):
-        for task, digits in enumerate(TASKS):
-            label = f"{digits[0]} and {digits[1]}"
-            panel.plot(after[task:], found[:, task:, task].mean(axis=0), "o-", ms=3, label=label)
-        seen = [found[:, i, : i + 1].mean() for i in range(len(TASKS))]
+def _plot(curve: Sequence[Metric]) -> None:
+    """The curve of forgetting, each task from when it is learnt on."""
+    mean = {metric.name: float(metric.value) for metric in curve}
+    sheet, panels = figure(1, 2, width=7.5, height=3.4)
+    after = range(1, len(TASKS) + 1)
+    titles = (("with_prior", "last task as prior"), ("without_memory", "no memory"))
+    for panel, (case, title) in zip(panels[0], titles, strict=True):
+        lines = [
+            [mean[f"accuracy__digits_{a}_and_{b}__case:{case}_after_task_{n}"] for n in after[task:]]
+            for task, (a, b) in enumerate(TASKS)
+        ]
+        for task, (a, b) in enumerate(TASKS):
+            panel.plot(after[task:], lines[task], "o-", ms=3, label=f"{a} and {b}")
+        seen = [np.mean([line[n - 1 - task] for task, line in enumerate(lines[:n])]) for n in after]
         panel.plot(after, seen, "k--", label="mean of those learnt")
-        panel.set(title=title, xlabel="tasks learnt", xticks=after, ylim=(35, 102))
+        panel.set(title=title, xlabel="tasks learnt", xticks=after, ylim=(0, 102))
     panels[0, 0].set_ylabel("accuracy on the task, %")
-    panels[0, 1].legend(loc="lower left", ncols=2)
+    panels[0, 0].legend(loc="lower left", ncols=2)
     save(sheet, IMAGES / "forgetting.svg")
 
 
