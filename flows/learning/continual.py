@@ -153,10 +153,9 @@ def train_sequence(
             learner.learn(of(learn, sequence[number]), advance)
         readouts.append(learner.readout())
     curve = forgetting(readouts, [of(test, classes) for classes in sequence])
-    model = TrainedCrossbar(
-        spec=spec, seed=image.seed, measured=image if image.seed is None else None, conductances_sha256=image.sha256,
-        encoding=cochlea if sound else recordings.view.encoding, readout=readouts[-1],
-        step_us=0 if sound else recordings.view.step_us,
+    model = TrainedCrossbar.trained(
+        spec, image, encoding=cochlea if sound else recordings.view.encoding,
+        step_us=0 if sound else recordings.view.step_us, readout=readouts[-1],
     )  # fmt: skip
     rows = "\n".join(
         f"| after task {first + i + 1} | " + " | ".join(f"{100 * value:.1f}" for value in row) + " |"

@@ -116,9 +116,8 @@ def train_on_recordings(training: RecordingsTraining, journal: Journal) -> Train
         spec = replace(spec, homeostat=replace(spec.homeostat or HomeostatParameters(), ratio=ratio))
     with journal.step("readout"):
         found = train(spec, counts[learn], parts.labels[learn], counts[check], parts.labels[check], methods=("ridge",))
-    model = TrainedCrossbar(
-        spec=spec, seed=image.seed, measured=image if image.seed is None else None, conductances_sha256=image.sha256,
-        encoding=cochlea if sound else training.view.encoding,
+    model = TrainedCrossbar.trained(
+        spec, image, encoding=cochlea if sound else training.view.encoding,
         step_us=0 if sound else training.view.step_us, readout=found.readout,
     )  # fmt: skip
     score = accuracy(found.readout, counts[test], parts.labels[test])

@@ -133,10 +133,9 @@ def run_crossbar_demo(
         activity = liquid.run(test.spikes)
     with journal.step("readout: penalty chosen on validation"):
         readout = train(spec, seen, training.labels, chosen_by, validation.labels, methods=("ridge",)).readout
-    TrainedCrossbar(
-        spec=spec, seed=image.seed, conductances_sha256=image.sha256, encoding=ENCODING, readout=readout,
-        measured=image if image.seed is None else None, step_us=RECORDING_US // spec.steps,
-    ).save(out_dir / MODEL)  # fmt: skip
+    TrainedCrossbar.trained(spec, image, encoding=ENCODING, step_us=RECORDING_US // spec.steps, readout=readout).save(
+        out_dir / MODEL
+    )
     _simulate(journal, out_dir, spec, image, readout, test.spikes[:simulated], activity, test.labels)
 
 

@@ -102,6 +102,16 @@ class TrainedCrossbar:
         """
         return agreed(self.spec, self.seed, self.measured, self.conductances_sha256, "readout")
 
+    @classmethod
+    def trained(
+        cls, spec: CrossbarSpec, macro: Conductances, *, encoding: Encoding | Cochlea, step_us: int, readout: Readout
+    ) -> TrainedCrossbar:
+        """A readout and the macro that it was trained on: a drawn one is kept as its seed, a measured one whole."""
+        return cls(
+            spec=spec, seed=macro.seed, conductances_sha256=macro.sha256, encoding=encoding, step_us=step_us,
+            readout=readout, measured=macro if macro.seed is None else None,
+        )  # fmt: skip
+
     def on(self, conductances: Conductances) -> TrainedCrossbar:
         """The same readout on another macro: a chip that was trained on one device and runs on the next."""
         return replace(self, seed=None, measured=conductances.check(self.spec), conductances_sha256=conductances.sha256)
