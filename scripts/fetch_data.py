@@ -1,19 +1,21 @@
 """Fetch the public files that tests compare with: ``python scripts/fetch_data.py [--to DIR] [--list]``.
 
 They belong to others and are not part of liquidcal: `scripts/data.toml` has their repositories, hashes and licences.
-Each is fetched at its commit, cut to the rows that tests use, and kept only if its hash is the one written there.
-Sets that no such address is known of are named with the place of their publication; what was put below DIR by hand
-is compared with its hash as well. Afterwards ``LIQUIDCAL_DATA=DIR make test`` checks what it skipped before.
+Each is fetched at its commit, cut to the rows that tests use, and kept only if its hash is the one written there; a
+server that is silent, slow, cut off or wrong costs one line, and a second run fetches what is lacking. Sets that no
+such address is known of are named with the place of their publication; what was put below DIR by hand is compared with
+its hash as well. Afterwards ``LIQUIDCAL_DATA=DIR make test`` checks what it skipped before.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import http.client
 import os
 import sys
+import time
 import tomllib
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,10 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parent.parent
 SOURCES = Path(__file__).with_name("data.toml")
 HOST = "https://raw.githubusercontent.com"
+SILENT_S, LONGEST_S = 60.0, 600.0
+"""Seconds without a byte, and of one file."""
+MOST_BYTES = 1 << 28
+"""Bytes of one file; the largest has a few million."""
 
 
 def wanted(content: bytes, file: dict[str, Any]) -> bytes:
@@ -39,25 +45,65 @@ def wanted(content: bytes, file: dict[str, Any]) -> bytes:
     return content
 
 
-def fetch(folder: Path, sources: list[dict[str, Any]], host: str = HOST) -> list[str]:
-    """Fetch what the folder lacks; a line for each file that could not be had."""
+def download(address: str, silent_s: float = SILENT_S, longest_s: float = LONGEST_S) -> bytes:
+    """What an address answers, whole.
+
+    Raises
+    ------
+    OSError, http.client.HTTPException
+        If it cannot be reached, answers with an error, or breaks off.
+    ValueError
+        If the answer is too large, or takes too long.
+    """
+    until, content = time.monotonic() + longest_s, bytearray()
+    with urllib.request.urlopen(address, timeout=silent_s) as answer:
+        # as much as has come, so that a server that sends a byte a minute is seen
+        while part := answer.read1(1 << 16):
+            content += part
+            if len(content) > MOST_BYTES:
+                raise ValueError(f"expected at most {MOST_BYTES:,} bytes")
+            if time.monotonic() > until:
+                raise ValueError(f"not complete after {longest_s:g} s, {len(content):,} bytes came")
+        promised = answer.headers.get("Content-Length")
+    if promised is not None and len(content) < int(promised):
+        raise ValueError(f"broke off: expected {int(promised):,} bytes, got {len(content):,}")
+    return bytes(content)
+
+
+def fetch(
+    folder: Path, sources: list[dict[str, Any]], host: str = HOST, silent_s: float = SILENT_S,
+    longest_s: float = LONGEST_S,
+) -> list[str]:  # fmt: skip
+    """Fetch what the folder lacks; a line for each file that could not be had, or is there and is another one.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written: no other file could be, either.
+    """
     missing = []
     for source in sources:
         for file in source["files"]:
             target = folder / file["to"]
             if target.is_file():
+                if (got := hashlib.sha256(target.read_bytes()).hexdigest()) != file["sha256"]:
+                    missing.append(f"{file['to']}: is there, with SHA-256 {got}; expected {file['sha256']}")
                 continue
             address = f"{host}/{source['repository']}/{source['commit']}/{file['path']}"
             try:
-                with urllib.request.urlopen(address, timeout=60) as answer:
-                    content = wanted(answer.read(), file)
-            except (urllib.error.URLError, OSError, ValueError) as error:
-                missing.append(f"{file['to']}: {address}: {error}")
+                content = wanted(download(address, silent_s, longest_s), file)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                text = " ".join(str(error).split()) or type(error).__name__
+                missing.append(f"{file['to']}: {address}: {text}")
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             part = target.with_name(f".{target.name}.part")
-            part.write_bytes(content)
-            part.replace(target)
+            try:
+                part.write_bytes(content)
+                part.replace(target)
+            finally:
+                part.unlink(missing_ok=True)
+            print(f"{file['to']}: {len(content):,} bytes", flush=True)
     return missing
 
 
@@ -96,7 +142,10 @@ def main() -> None:
         for found in elsewhere:
             print(f"by hand: {found['to']}: {found['what']}, {found['licence']}: {found['where']}")
         return
-    missing = fetch(options.to, sources, options.host)
+    try:
+        missing = fetch(options.to, sources, options.host)
+    except OSError as error:
+        sys.exit(f"fetch_data: {error.filename or options.to}: {error.strerror}")
     for line in missing:
         print(f"fetch_data: {line}", file=sys.stderr)
     count = sum(len(source["files"]) for source in sources)
