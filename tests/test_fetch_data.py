@@ -141,7 +141,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def test_fetches_cuts_and_checks(host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Right files are cut and kept, also from where they have moved; of all others one line, and nothing half-written."""
+    """Right files are cut and kept, also from where they have moved; all others get one line, and no half file."""
     monkeypatch.setattr(fetch_data, "MOST_BYTES", 1 << 15)
     expected = {
         "wrong": f"expected SHA-256 {DIGEST}, got {hashlib.sha256(b'another').hexdigest()}",
