@@ -1,7 +1,8 @@
 """Power of single cells, summed up state by state in plain Python: slow, and nothing in common with the arrays of
 `flows.power.cell_power` but the numbers of the library."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from flows.library.power_library import LeakageState, PowerArc, PowerCell, Table
@@ -72,16 +73,17 @@ def leakage_nw(cell: PowerCell, states: Sequence[Bits]) -> float:
     return sum(one(group, state) for group in cell.leakage for state in states) / len(states)
 
 
-def output_energy_fj(
+def output_energies_fj(
     cell: PowerCell, pin: str, pairs: Sequence[tuple[Bits, Bits]], slew: Mapping[str, float], load: float
-) -> float:
-    """Mean energy of a toggle of an output, by what caused it in these pairs of states."""
+) -> tuple[float, float, float]:
+    """Energy of a toggle of an output: mean by what caused it in these pairs of states, of the least and of the dearest
+    arc that is a cause."""
     storage = cell.storage
     clocked = names(storage.clock) if storage else set()
     free = names(storage.clear) | names(storage.preset) if storage else set()
     function = cell.pins[pin].function
     arcs = [arc for arc in cell.power if arc.pin == pin]
-    total = 0.0
+    mean = least = most = 0.0
     for supply in {arc.supply for arc in arcs}:
         mine = [arc for arc in arcs if arc.supply == supply]
         energies = [
@@ -93,20 +95,22 @@ def output_energy_fj(
             if old[pin] == new[pin]:
                 continue
             for k, arc in enumerate(mine):
-                causes = not arc.related
+                caused = not arc.related
                 for name in arc.related:
-                    causes |= name in clocked
+                    caused |= name in clocked
                     if name not in clocked and old[name] != new[name]:
-                        causes |= name in free or (name in names(function) and any(
+                        caused |= name in free or (name in names(function) and any(
                             truth(function, {**state, name: 0}) != truth(function, {**state, name: 1})
                             for state in (old, new)))  # fmt: skip
-                if causes:
+                if caused:
                     weights[k] += truth(arc.when, old) + truth(arc.when, new)
         if not any(weights):
             weights = [int(not clocked or not arc.related or bool(set(arc.related) & clocked)) for arc in mine]
             weights = weights if any(weights) else [1] * len(mine)
-        total += sum(w * e for w, e in zip(weights, energies, strict=True)) / sum(weights)
-    return total
+        mean += sum(w * e for w, e in zip(weights, energies, strict=True)) / sum(weights)
+        causes = [e for w, e in zip(weights, energies, strict=True) if w]
+        least, most = least + min(causes), most + max(causes)
+    return mean, least, most
 
 
 def input_energy_fj(
@@ -124,3 +128,42 @@ def input_energy_fj(
             rest = [arc for arc in mine if arc.when is None][-1:]
             total += sum(arc_energy(arc, slew, 0.0) for arc in named or rest) / len(states)
     return total
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Power of a cell: leakage in nW, the rest in uW; `least` and `most` with the cheapest and the dearest arcs."""
+
+    leakage_nw: float
+    internal_uw: float
+    clock_uw: float
+    least_uw: float
+    most_uw: float
+
+
+def cell_sum(
+    cell: PowerCell, pairs: Sequence[tuple[Bits, Bits]], rates: Mapping[str, float], slews: Mapping[str, float],
+    loads: Mapping[str, float], late: Collection[str],
+) -> Sum:  # fmt: skip
+    """Power of a cell whose pins have these pairs of states, toggles per ns, transition times and loads.
+
+    The clock of a storage is high in half of all states. Data finds it high, and low at the pins `late`.
+    """
+    clocked = names(cell.storage.clock) if cell.storage else set()
+    both = [
+        (dict(old) | dict.fromkeys(clocked, value), dict(new) | dict.fromkeys(clocked, value))
+        for old, new in pairs
+        for value in (0, 1)
+    ]
+    internal = clock = least = most = 0.0
+    for pin in cell.outputs:
+        energies = [rates[pin] * energy for energy in output_energies_fj(cell, pin, both, slews, loads[pin])]
+        internal, least, most = (old + more for old, more in zip((internal, least, most), energies, strict=True))
+    for pin in cell.inputs:
+        if pin in clocked:
+            clock += rates[pin] * input_energy_fj(cell, pin, both, slews[pin], is_clock=True)
+            continue
+        seen = [pair for pair in both if all(pair[0][name] == int(pin not in late) for name in clocked)]
+        energy = rates[pin] * input_energy_fj(cell, pin, seen, slews[pin], is_clock=False)
+        internal, least, most = internal + energy, least + energy, most + energy
+    return Sum(leakage_nw(cell, [state for pair in both for state in pair]), internal, clock, least, most)
