@@ -35,7 +35,7 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from functools import cache, partial
 from pathlib import Path
@@ -53,6 +53,8 @@ from flows.designs.encoder import EncoderDesign
 from flows.library.lef import Lef, read_lef
 from flows.library.power_library import PowerLibrary, read_power_library
 from flows.netlist.netlist import Netlist, read_netlist
+from flows.physical.place import Placement
+from flows.physical.repair import Buffer, Repair, load_repairs, save_repairs
 from flows.power.activity import Activity
 from flows.power.spef import read_spef
 from flows.power.vcd import read_vcd
@@ -63,7 +65,9 @@ from sim.astrocyte_liquid.liquid import Liquid as AstrocyteLiquid
 from sim.astrocyte_liquid.network import draw as draw_network
 from sim.astrocyte_liquid.readout import Readout as LiquidReadout
 from sim.digits import Digits, read_digits
+from sim.hgcal_encoder import concentrator_spec as concentrator
 from sim.hgcal_encoder.algorithms.concentrator import ChipSettings, load_chip_settings
+from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorSettings, load_concentrator_settings
 from sim.hgcal_encoder.configuration.chip_registers import image_masks
 from sim.hgcal_encoder.configuration.image_file import load_image, save_image
 from sim.hgcal_encoder.configuration.register_maps import read_registers
@@ -74,6 +78,7 @@ from sim.hgcal_encoder.files.keras_files import read_keras_encoder
 from sim.hgcal_encoder.files.readers import ChargeTable, read_charge_table
 from sim.hgcal_encoder.files.settings_files import load_settings, save_settings
 from sim.hgcal_encoder.learning.decoder import TrainedModel
+from sim.hgcal_encoder.link_spec import LinkSpec
 from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import ECON_T, WordOrder, load_spec
 from sim.hgcal_encoder.weights import Weights
@@ -81,16 +86,19 @@ from sim.lsm_crossbar import spec as crossbar
 from sim.lsm_crossbar.association import spec as association
 from sim.lsm_crossbar.association.model import TrainedAssociation
 from sim.lsm_crossbar.association.projection import Projection
+from sim.lsm_crossbar.learning.continual import ContinualReadout
 from sim.lsm_crossbar.learning.model import TrainedCrossbar, shipped_models
 from sim.lsm_crossbar.macro_model.conductance_file import read_conductances
 from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.macro_model.measured_file import read_measured, write_measured
+from sim.lsm_crossbar.nir_graph import read_liquid
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.recordings.audio import Clip, Cochlea, read_wav
 from sim.lsm_crossbar.recordings.events import ENCODINGS, Events, read_labels, read_recording, write_nmnist
 from sim.lsm_crossbar.recordings.speech import SpokenSpikes, read_ntidigits, read_shd, read_spoken, write_spoken
 from sim.network import spec as network
 from sim.network.weights import NetworkWeights
+from sim.spec_file import load_preset
 
 __all__ = ["KINDS", "READERS", "Reader", "mutated", "tried"]
 
@@ -515,17 +523,18 @@ def _settings(path: Path, order: WordOrder, weights: bool) -> None:
     save_settings(path, Settings(), _weights() if weights else None, order)
 
 
+def _section(content: Any, name: str) -> Mapping[Any, Any]:
+    """Registers of a block, in either spelling."""
+    inside = (content or {}).get(name) or {}
+    return inside.get("Global", inside) or {}
+
+
 def _check_settings(path: Path, found: tuple[Settings, Weights | None]) -> None:
     settings, weights = found
     content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-
-    def section(name: str) -> Mapping[Any, Any]:
-        inside = content.get(name) or {}
-        return inside.get("Global", inside) or {}
-
-    assert list(settings.select) == [section("Mux").get(cell, cell) for cell in range(48)]
-    assert list(settings.factors) == [section("Cal").get(cell, 2048) for cell in range(48)]
-    buffer = section("FormatterBuffer")
+    assert list(settings.select) == [_section(content, "Mux").get(cell, cell) for cell in range(48)]
+    assert list(settings.factors) == [_section(content, "Cal").get(cell, 2048) for cell in range(48)]
+    buffer = _section(content, "FormatterBuffer")
     if "ConfigAlgo" in content:
         assert settings.keep_mask == buffer.get("keep_auto_encoder_bits", (1 << 144) - 1)
         assert settings.etx_count == buffer.get("active_etxs", 3).bit_count()
@@ -561,10 +570,17 @@ def _check_own_spec(path: Path, spec: Any) -> None:
 
 
 def _check_chip_settings(path: Path, found: ChipSettings) -> None:
-    content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    mux = content.get("Mux") or {}
-    mux = mux.get("Global", mux) or {}
+    mux = _section(yaml.safe_load(path.read_text(encoding="utf-8-sig")), "Mux")
     assert list(found.settings.select) == [mux.get(cell, cell) for cell in range(48)]
+
+
+def _check_concentrator_settings(path: Path, found: ConcentratorSettings) -> None:
+    content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    buffer = _section(content, "FormatterBuffer")
+    assert found.alg_type == _section(content, "ConfigAlgo").get("alg_type", found.alg_type)
+    assert found.drop_lsb == _section(content, "AlgoDroplsb").get("drop_lsb", found.drop_lsb)
+    for name in ("t1", "t2"):
+        assert getattr(found.buffer, name) == buffer.get(f"buff_{name}", getattr(found.buffer, name))
 
 
 def _registers(path: Path) -> None:
@@ -650,6 +666,47 @@ def _check_model(path: Path, model: TrainedCrossbar) -> None:
         assert np.array_equal(model.readout.weights, stored["weights"])
         assert np.array_equal(model.readout.bias, stored["bias"])
         assert (model.seed, model.step_us) == (stored["seed"], stored["step_us"])
+
+
+def _check_field(path: Path, found: ContinualReadout) -> None:
+    with np.load(path) as stored:
+        assert np.array_equal(found.field, stored["field"])
+        assert found.tasks == stored["tasks"]
+
+
+def _signs() -> crossbar.CrossbarSpec:
+    return replace(_small_crossbar(), readout_weight_bits=1)
+
+
+def _field(path: Path) -> None:
+    spec, rng = _signs(), np.random.default_rng(17)
+    np.savez(
+        path, field=rng.random((spec.outputs, spec.features)), mean=rng.random(spec.features), scale=2.5, tasks=3,
+    )  # fmt: skip
+
+
+def _nir(path: Path) -> None:
+    import nir
+
+    spec, rng = _small_crossbar(), np.random.default_rng(18)
+    whole = {name: np.ones(spec.neurons) for name in ("tau", "r", "v_threshold")}
+    rest = {name: np.zeros(spec.neurons) for name in ("v_leak", "v_reset")}
+    nodes = {
+        "in": nir.Input({"input": np.array([spec.inputs])}), "w": nir.Linear(rng.random((spec.neurons, spec.inputs))),
+        "lif": nir.LIF(**whole, **rest), "out": nir.Output({"output": np.array([spec.neurons])}),
+    }  # fmt: skip
+    nir.write(path, nir.NIRGraph(nodes, [("in", "w"), ("w", "lif"), ("lif", "out")]))
+
+
+def _check_nir(path: Path, found: Any) -> None:
+    import h5py
+
+    with h5py.File(path) as file:
+        (weights,) = [item[()] for item in _datasets(file) if item.name.endswith("/weight")]
+    codes = found.conductances.codes
+    assert found.spec.inputs == weights.shape[1]
+    assert codes.max() == found.spec.code_max
+    assert np.isfinite(found.spec.threshold)
 
 
 def _check_network(path: Path, found: NetworkWeights) -> None:
@@ -875,6 +932,39 @@ def _netlist_json(path: Path) -> None:
     path.write_text((SAMPLES / "chain.json").read_text())
 
 
+def _placement(path: Path) -> None:
+    rng = np.random.default_rng(19)
+    places = {name: rng.random(4) for name in ("x_um", "y_um", "width_um", "height_um")}
+    Placement(
+        **places, core_um=(9.0, 7.0), utilisation=0.5, hpwl_um=rng.random(3), pins=np.array([2, 3, 2]),
+        boxes_um=rng.random((3, 4)), seconds=1.5, peak_memory_bytes=1000,
+    ).save(path)  # fmt: skip
+
+
+def _check_placement(path: Path, found: Placement) -> None:
+    with np.load(path) as stored:
+        for name in ("x_um", "y_um", "width_um", "height_um", "core_um", "hpwl_um", "pins", "boxes_um"):
+            assert np.array_equal(getattr(found, name), stored[name], equal_nan=True), name
+
+
+def _repairs(path: Path) -> None:
+    buffers = [Buffer(type="BUF", stage=n, source=n + 2, target=n + 9, x_um=1.5, y_um=2.5) for n in range(2)]
+    save_repairs(path, [
+        Repair(cells=4, nets=9, resized=((1, "INV"),), buffers=tuple(buffers), moved_pins=((2, "A", 9),),
+               moved_ports=(("q", 0, 10),), left=1),
+    ])  # fmt: skip
+
+
+def _check_repairs(path: Path, found: Sequence[Repair]) -> None:
+    rows = json.loads(path.read_text())
+    assert [(repair.cells, repair.nets, repair.left) for repair in found] == [
+        (row["cells"], row["nets"], row["left"]) for row in rows
+    ]
+    for repair, row in zip(found, rows, strict=True):
+        assert [asdict(buffer) for buffer in repair.buffers] == row["buffers"]
+        assert [list(moved) for moved in repair.moved_pins] == row["moved_pins"]
+
+
 def _design(path: Path) -> None:
     design = EncoderDesign.of(ECON_T)
     path.write_text(design.to_toml())
@@ -968,6 +1058,41 @@ READERS = {
         check=_check_registers,
         tries=300,
         samples=(_made("r.yaml", _registers),),
+    ),
+    "spec_concentrator": Reader(
+        title="spec of a concentrator, TOML",
+        read=lambda path: concentrator.load_spec(str(path)),
+        check=_check_own_spec,
+        tries=300,
+        samples=(_made("s.toml", lambda path: path.write_text(concentrator.ECON_T_PRODUCTION.to_toml())),),
+    ),
+    "spec_links": Reader(
+        title="spec of serial links, TOML",
+        read=lambda path: load_preset(str(path), {}, LinkSpec.from_toml),
+        check=_check_own_spec,
+        tries=300,
+        samples=(_made("s.toml", lambda path: path.write_text(LinkSpec().to_toml())),),
+    ),
+    "settings_concentrator": Reader(
+        title="settings of the concentrator, YAML",
+        read=lambda path: load_concentrator_settings(path, concentrator.ECON_T_PRODUCTION),
+        check=_check_concentrator_settings,
+        tries=300,
+        samples=(_made("p.yaml", _registers),),
+    ),
+    "placement": Reader(
+        title="placement of a result folder, NPZ",
+        read=Placement.load,
+        check=_check_placement,
+        tries=300,
+        samples=(_made("p.npz", _placement),),
+    ),
+    "repairs": Reader(
+        title="repairs of a result folder, JSON",
+        read=load_repairs,
+        check=_check_repairs,
+        tries=300,
+        samples=(_made("r.json", _repairs),),
     ),
     "design": Reader(
         title="design of a result folder, TOML",
@@ -1081,6 +1206,20 @@ READERS = {
         tries=300,
         samples=(_made("m.npz", lambda path: path.write_bytes(shipped_models()["n_mnist"].read_bytes())),),
     ),
+    "readout_continual": Reader(
+        title="readout that goes on learning, NPZ",
+        read=lambda path: ContinualReadout.load(path, _signs()),
+        check=_check_field,
+        tries=300,
+        samples=(_made("f.npz", _field),),
+    ),
+    "graph_nir": Reader(
+        title="liquid of other simulators, NIR",
+        read=lambda path: read_liquid(path, _small_crossbar(), step_s=0.5, name="N"),
+        check=_check_nir,
+        tries=300,
+        samples=(_made("g.nir", _nir),),
+    ),
     "weights_network": Reader(
         title="weights of a network, NPZ",
         read=NetworkWeights.load,
@@ -1159,18 +1298,33 @@ OUTCOMES = ("read", "refused", "crash", "traceback", "hang", "memory", "wrong")
 
 @dataclass(kw_only=True)
 class Tried:
-    """What became of the inputs of one reader.
+    """What became of the inputs of one reader or command.
 
     Attributes
     ----------
     counts : Counter of str
-        By outcome (`OUTCOMES`).
-    faults : list of (int, str, str)
-        Number of the input, outcome and what was seen, of all that is neither read nor refused.
+        By outcome.
+    faults : list of (str, str, str)
+        The input, outcome and what was seen, of all that is a fault.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
-    faults: list[tuple[int, str, str]] = field(default_factory=list)
+    faults: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+def confine() -> None:
+    """Let this process, a fork, take no more than `MEMORY_BYTES` beyond what it has, and leave no core file."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + MEMORY_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def forked() -> int:
+    """`os.fork`, without the warning about threads of libraries, which a child here does not use."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def damaged(reader: Reader, number: int, seed: int, folder: Path) -> Path:
@@ -1225,9 +1379,7 @@ def tried(reader: Reader, count: int, seed: int, first: int = 0) -> Tried:
     start = first
     while start < first + count:
         ahead, behind = os.pipe()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # threads of libraries, which the child does not use
-            child = os.fork()
+        child = forked()
         if not child:
             os.close(ahead)
             _work(reader, range(start, first + count), seed, behind)
@@ -1242,10 +1394,7 @@ def _work(reader: Reader, numbers: range, seed: int, pipe: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + MEMORY_BYTES
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    confine()
     code = 0
     try:
         with tempfile.TemporaryDirectory(prefix="liquidcal-fuzz-") as folder:
@@ -1282,13 +1431,13 @@ def _watch(child: int, pipe: int, numbers: range, result: Tried) -> int:
             number, what, seen = json.loads(line)
             result.counts[what] += 1
             if what not in ("read", "refused"):
-                result.faults.append((number, what, seen))
+                result.faults.append((str(number), what, seen))
             number += 1
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     if ended or number < numbers.stop:  # a library may even end the process as if all were well
         result.counts[ended or "crash"] += 1
-        result.faults.append((number, ended or "crash", f"exit code {code}"))
+        result.faults.append((str(number), ended or "crash", f"exit code {code}"))
         number += 1
     return number
 

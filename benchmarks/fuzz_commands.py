@@ -27,25 +27,22 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchmarks.fuzz import READERS, damaged
+from benchmarks.fuzz import READERS, Tried, confine, damaged, forked
 from benchmarks.measured import RESULTS, kept, record
 from flows.cli import MOST_LETTERS, main
 from flows.commands.lazy import COMMANDS, load
 from flows.common.metrics import write_metrics
 
-__all__ = ["OUTCOMES", "Tried", "call", "command_lines", "tried"]
+__all__ = ["OUTCOMES", "call", "command_lines", "tried"]
 
 COMMAND = "python -m benchmarks.fuzz_commands"
 RESULT = RESULTS / "fuzz_commands.json"
-MEMORY_BYTES = 1 << 30
 SECONDS, CPU_SECONDS = 120.0, 3
 OUTCOMES = ("refused", "begun", "crash", "traceback", "lines", "hang", "memory", "left", "accepted")
 """Refused in one line; work began; and faults: the last is a list with a value that nothing can mean, and exit code 0.
@@ -176,22 +173,6 @@ def draw(words: Sequence[str], command: Any, inputs: dict[str, list[str]], folde
 # ---- trying ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(kw_only=True)
-class Tried:
-    """What became of the lists of one command.
-
-    Attributes
-    ----------
-    counts : Counter of str
-        By outcome (`OUTCOMES`).
-    faults : list of (str, str, str)
-        The list as text, outcome and what was seen.
-    """
-
-    counts: Counter[str] = field(default_factory=Counter)
-    faults: list[tuple[str, str, str]] = field(default_factory=list)
-
-
 def _child(words: Sequence[str], folder: Path, run: Callable[[], object]) -> NoReturn:
     """Run the program in this fork, which ends before any other program starts."""
 
@@ -205,11 +186,8 @@ def _child(words: Sequence[str], folder: Path, run: Callable[[], object]) -> NoR
             descriptor = os.open(folder.parent / name, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
             os.dup2(descriptor, number)
         sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        limit = pages * resource.getpagesize() + MEMORY_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        confine()
         signal.signal(signal.SIGXCPU, begun)
         subprocess.Popen.__init__ = begun  # type: ignore[method-assign, assignment]
         os.fork = begun
@@ -241,9 +219,7 @@ def call(line: Line, folder: Path, run: Callable[[], object] = main) -> tuple[st
         The program.
     """
     before = {path.name for path in folder.iterdir()}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads of libraries, which the child does not use
-        child = os.fork()
+    child = forked()
     if not child:
         _child(line.words, folder, run)
     end = time.monotonic() + SECONDS

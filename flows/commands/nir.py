@@ -30,13 +30,12 @@ def import_(
 ) -> None:
     """Spec (NAME.toml) and conductances (.mem) of a graph, for train, generate and flow; the contract is printed."""
     from sim.files import replacing
-    from sim.lsm_crossbar.nir_graph import import_liquid, read_graph
+    from sim.lsm_crossbar.nir_graph import read_liquid
     from sim.lsm_crossbar.spec import load_spec
 
     name = "".join(c if c.isascii() and c.isalnum() else "_" for c in graph.stem).upper()
-    found = import_liquid(
-        read_graph(graph), load_spec(preset), step_s=step, name=name if name[:1].isalpha() else f"NIR_{name}"
-    )
+    name = name if name[:1].isalpha() else f"NIR_{name}"
+    found = read_liquid(graph, load_spec(preset), step_s=step, name=name)
     out.mkdir(parents=True, exist_ok=True)
     with replacing(out / f"{found.spec.name}.toml") as file:
         file.write(found.spec.to_toml())

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,9 +104,7 @@ def read_lef(files: Sequence[Path]) -> Lef:
 def _read(text: str, state: _State, path: Path) -> None:
     if units := re.search(r"(?<!\S)DATABASE\s+MICRONS\s+(\d+)\s*;", text):
         state.units = max(state.units, int(units[1]))
-    group = r"^\s*(MACRO|SITE|LAYER)\s+(\S+)\s*\n(.*?)^\s*END\s+\2\s*$"
-    for match in re.finditer(group, text, re.MULTILINE | re.DOTALL):
-        kind, name, body = match.groups()
+    for kind, name, body in _groups(text, ("MACRO", "SITE", "LAYER")):
         if kind == "MACRO":
             state.macros[name] = _macro(name, body, path)
         elif kind == "SITE":
@@ -114,6 +113,27 @@ def _read(text: str, state: _State, path: Path) -> None:
                 state.sites[name] = (_length(size[1], f"site {name}"), _length(size[2], f"site {name}"))
         elif re.search(r"(?<!\S)TYPE\s+ROUTING\s*;", body):
             state.layers.append(_layer(name, body))
+
+
+def _groups(text: str, kinds: Collection[str]) -> Iterator[tuple[str, str, str]]:
+    """Kind, name and body of each group, from a line ``KIND NAME`` to the next ``END NAME``, not of those in a body.
+
+    A line for which there is no such end begins nothing. Time grows with the size of the text.
+    """
+    lines = text.split("\n")
+    ends: dict[str, list[int]] = {}
+    for number, line in enumerate(lines):
+        if line.startswith("END "):
+            ends.setdefault(line[4:], []).append(number)
+    after = 0
+    for number, line in enumerate(lines):
+        kind, _, name = line.partition(" ")
+        if number < after or kind not in kinds or name not in ends:
+            continue
+        if (place := bisect_right(ends[name], number)) < len(ends[name]):
+            end = ends[name][place]
+            yield kind, name, "\n".join(lines[number + 1 : end])
+            after = end + 1
 
 
 def _length(text: str, where: str) -> float:
@@ -168,15 +188,15 @@ def _macro(name: str, body: str, path: Path) -> Macro:
     where = f"macro {shown(name, quoted=False)}"
     width, height = _length(size[1], where), _length(size[2], where)
     pins: dict[str, tuple[float, float]] = {}
-    for pin in re.finditer(r"^\s*PIN\s+(\S+)\s*\n(.*?)^\s*END\s+\1\s*$", body, re.MULTILINE | re.DOTALL):
+    for _, pin, shapes in _groups(body, ("PIN",)):
         xs: list[float] = []
         ys: list[float] = []
-        for shape in re.finditer(r"(?<!\S)(RECT|POLYGON)\s+(?:MASK\s+\d+\s+)?([-\d.\s]+);", pin[2]):
-            numbers = [_number(part, f"{where}, pin {shown(pin[1], quoted=False)}") for part in shape[2].split()]
+        for shape in re.finditer(r"(?<!\S)(RECT|POLYGON)\s+(?:MASK\s+\d+\s+)?([-\d.\s]+);", shapes):
+            numbers = [_number(part, f"{where}, pin {shown(pin, quoted=False)}") for part in shape[2].split()]
             if len(numbers) % 2:
-                raise ValueError(f"{where}, pin {shown(pin[1], quoted=False)}: expected pairs of coordinates")
+                raise ValueError(f"{where}, pin {shown(pin, quoted=False)}: expected pairs of coordinates")
             xs += numbers[0::2]
             ys += numbers[1::2]
         if xs:
-            pins[pin[1]] = ((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2)
+            pins[pin] = ((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2)
     return Macro(name=name, width_um=width, height_um=height, pins=pins)

@@ -7,7 +7,6 @@ checks that it belongs to the same netlist, and appears complete or not at all.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.common.metrics import Metric, now
+from flows.common.stored import read_json, read_stored
 from flows.designs.design import INTERNAL_CLOCK
 from flows.library.catalogue import cell_library
 from flows.library.lef import Lef, read_lef
@@ -62,7 +62,7 @@ class Mapped:
         path = self.folder / "placement"
         placed = (path / "placement.npz").is_file() and (self.folder / "synthesis" / "netlist.json").is_file()
         if placed:
-            placed = json.loads((path / "placement.json").read_text())["netlist_sha256"] == self.netlist_sha256
+            placed = read_stored(path / "placement.json")["netlist_sha256"] == self.netlist_sha256
         repairs = path / "repair.json"
         object.__setattr__(self, "placement", Placement.load(path / "placement.npz") if placed else None)
         object.__setattr__(self, "_repairs", load_repairs(repairs) if placed and repairs.is_file() else ())
@@ -81,8 +81,7 @@ class Mapped:
         path = self.folder / "synthesis" / "modules.json"
         if not path.is_file():
             raise FileNotFoundError(f"{self.folder} holds no synthesis: run `liquidcal synth` first")
-        tables: dict[str, Any] = json.loads(path.read_text())
-        return tables
+        return read_stored(path)
 
     @cached_property
     def cells(self) -> CellLibrary:
@@ -119,7 +118,7 @@ class Mapped:
     def synthesised(self) -> Netlist:
         """The netlist of synthesis, flat."""
         top = self._tables["top"]
-        return netlist_from_json(json.loads((self.folder / "synthesis" / "netlist.json").read_text()), top=top)
+        return netlist_from_json(read_json(self.folder / "synthesis" / "netlist.json"), top=top)
 
     @cached_property
     def netlist(self) -> Netlist:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from math import ceil, sqrt
 from pathlib import Path
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.common.errors import FlowError
+from flows.common.stored import read_stored_arrays
 from flows.library.lef import Lef, LefError
 from flows.netlist.delays import MAX_PINS
 from flows.netlist.netlist import Netlist
@@ -129,9 +130,14 @@ class Placement:
 
     @classmethod
     def load(cls, path: Path) -> Placement:
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as data:
-            values: dict[str, Any] = {name: data[name] for name in data.files}
+        """Read what `save` wrote; ValueError names a file that is something else."""
+        values: dict[str, Any] = read_stored_arrays(path, (field.name for field in fields(cls)))
+        cells, nets = values["x_um"].shape, values["pins"].shape
+        shapes = dict.fromkeys(("x_um", "y_um", "width_um", "height_um"), cells) | {"core_um": (2,), "hpwl_um": nets}
+        shapes |= {"pins": nets, "boxes_um": (*nets, 4)}
+        for name, array in values.items():
+            if array.shape != shapes.get(name, ()):
+                raise ValueError(f"{path}: {name}: expected shape {shapes.get(name, ())}, got {array.shape}")
         values["core_um"] = tuple(map(float, values["core_um"]))
         for name in ("utilisation", "seconds"):
             values[name] = float(values[name])

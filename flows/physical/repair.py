@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from flows.common.stored import read_json
 from flows.library.liberty_file import LibraryError
 from flows.library.library import CellLibrary
 from flows.library.power_library import PowerCell, PowerLibrary
@@ -31,6 +32,7 @@ from flows.netlist.gate_simulation import topological_levels
 from flows.netlist.netlist import CellGroup, Instance, Lot, Netlist, Port, join_lots
 from flows.physical.place import Placement, wire_factor
 from sim.files import replacing
+from sim.messages import shown
 
 __all__ = ["Buffer", "Repair", "drive_limits", "load_repairs", "overloaded", "plan", "repaired", "save_repairs"]
 
@@ -159,17 +161,21 @@ def save_repairs(path: Path, repairs: Sequence[Repair]) -> None:
 
 
 def load_repairs(path: Path) -> tuple[Repair, ...]:
-    """Read what `save_repairs` wrote."""
-    return tuple(
-        Repair(
-            cells=row["cells"], nets=row["nets"], left=row["left"],
-            resized=tuple((int(cell), str(kind)) for cell, kind in row["resized"]),
-            buffers=tuple(Buffer(**buffer) for buffer in row["buffers"]),
-            moved_pins=tuple((int(cell), str(pin), int(net)) for cell, pin, net in row["moved_pins"]),
-            moved_ports=tuple((str(port), int(bit), int(net)) for port, bit, net in row["moved_ports"]),
-        )
-        for row in json.loads(path.read_text())
-    )  # fmt: skip
+    """Read what `save_repairs` wrote; ValueError names a file that is something else."""
+    content = read_json(path)
+    try:
+        return tuple(
+            Repair(
+                cells=row["cells"], nets=row["nets"], left=row["left"],
+                resized=tuple((int(cell), str(kind)) for cell, kind in row["resized"]),
+                buffers=tuple(Buffer(**buffer) for buffer in row["buffers"]),
+                moved_pins=tuple((int(cell), str(pin), int(net)) for cell, pin, net in row["moved_pins"]),
+                moved_ports=tuple((str(port), int(bit), int(net)) for port, bit, net in row["moved_ports"]),
+            )
+            for row in content
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: expected rounds of repair: {shown(error, quoted=False)}") from None
 
 
 def drive_limits(cell: PowerCell, max_transition_ns: float | None) -> dict[str, float]:

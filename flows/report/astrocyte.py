@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from flows.designs.astrocyte import AstrocyteDesign
 from flows.report.document import Picture, Report, Section, Tile, collect, read_json, table
 from flows.report.drawing import bars_svg
 from flows.report.rasters import two_rasters_svg
 from flows.report.sections import implementation_sections
+from sim.foreign_files import read_npz
 
 __all__ = ["chip_report"]
 
@@ -25,8 +24,7 @@ def chip_report(folder: Path, design: AstrocyteDesign) -> Report:
     )
     sections = []
     if (folder / "tuning.npz").is_file():
-        with np.load(folder / "tuning.npz", allow_pickle=False) as arrays:
-            sections += _tuning({name: arrays[name] for name in arrays.files}, read_json(folder / "tuning.json"))
+        sections += _tuning(dict(read_npz(folder / "tuning.npz")), read_json(folder / "tuning.json"))
     return collect(folder, design.name, lead, [*sections, *implementation_sections(folder)])
 
 

@@ -11,6 +11,7 @@ from flows.designs.concentrator import ConcentratorDesign
 from flows.report import drawing
 from flows.report.document import Picture, Report, Section, Tile, collect, read_json, table
 from flows.report.sections import implementation_sections
+from sim.foreign_files import read_npz
 from sim.hgcal_encoder.learning.metric import BINS
 
 __all__ = ["chip_report"]
@@ -30,8 +31,7 @@ def chip_report(folder: Path, design: ConcentratorDesign) -> Report:
     )
     sections = []
     if (folder / "algorithms.npz").is_file():
-        with np.load(folder / "algorithms.npz", allow_pickle=False) as arrays:
-            sections += _algorithms({name: arrays[name] for name in arrays.files}, folder)
+        sections += _algorithms(dict(read_npz(folder / "algorithms.npz")), folder)
     return collect(folder, design.name, lead, [*sections, *implementation_sections(folder)])
 
 

@@ -16,6 +16,7 @@ from flows.report.crossbar_drawing import confusion_svg, histogram_svg, map_imag
 from flows.report.document import Picture, Report, Section, Tile, collect, read_json, table
 from flows.report.sections import implementation_sections
 from sim.fixed_point import IntArray
+from sim.foreign_files import read_npz
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 
@@ -30,8 +31,7 @@ def chip_report(folder: Path, design: CrossbarDesign) -> Report:
     implementation = implementation_sections(folder)
     sections = []
     if (folder / "liquid.npz").is_file():
-        with np.load(folder / "liquid.npz", allow_pickle=False) as arrays:
-            sections += _liquid({name: arrays[name] for name in arrays.files}, spec)
+        sections += _liquid(dict(read_npz(folder / "liquid.npz")), spec)
     if energy := read_json(folder / "energy.json"):
         sections += [_energy(energy), _beside_others(energy, spec)]
     lead = (

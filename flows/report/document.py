@@ -8,7 +8,6 @@ The sections of a design are collected in `flows.report.sections` (both chips), 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata, resources
@@ -19,6 +18,8 @@ import jinja2
 from markupsafe import Markup
 
 from flows.common.metrics import Metric, now, read_metrics
+from flows.common.stored import read_json as read_any
+from flows.common.stored import read_stored
 from flows.report.drawing import STYLE
 
 __all__ = ["Column", "Key", "Picture", "Report", "Section", "Table", "Tile", "collect", "folder_origins", "origins"]
@@ -218,18 +219,12 @@ def _row(cells: Any) -> str:
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object of a result folder; empty if the step did not run. A damaged file raises ValueError."""
-    if not path.is_file():
-        return {}
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    return content
+    return read_stored(path) if path.is_file() else {}
 
 
 def collect(folder: Path, name: str, lead: str, sections: Sequence[Section]) -> Report:
     """A report from sections, the checks of all journals and the metrics of all steps of a result folder."""
-    journals = [read_json(path) for path in sorted(folder.glob("*.json"))]
+    journals = [read_any(path) for path in sorted(folder.glob("*.json"))]
     journals = [journal for journal in journals if isinstance(journal, dict) and "checks" in journal]
     ran = tuple(dict.fromkeys(j["origin"] for j in journals if j.get("origin")))
     # a journal of several steps repeats what the steps' own journals hold

@@ -16,6 +16,7 @@ from flows.report.campaign import campaign_sections
 from flows.report.document import Key, Picture, Report, Section, collect, folder_origins, read_json, table
 from flows.report.sections import implementation_sections
 from sim.files import replacing
+from sim.foreign_files import read_npz
 from sim.hgcal_encoder.learning.metric import BINS
 from sim.hgcal_encoder.spec import EncoderSpec
 
@@ -29,7 +30,7 @@ def chip_report(folder: Path, design: EncoderDesign) -> Report:
     """Report of an encoder; leaves ``events.svg`` in the folder where the demo left events."""
     spec = design.spec
     implementation = implementation_sections(folder)
-    events = dict(np.load(folder / "events.npz")) if (folder / "events.npz").is_file() else None
+    events = dict(read_npz(folder / "events.npz")) if (folder / "events.npz").is_file() else None
     power = read_json(folder / "power" / "power.json")
     sections = [_data_path(spec)]
     if events is not None:

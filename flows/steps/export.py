@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from flows.common.journal import Journal
+from flows.common.stored import read_stored
 from flows.designs.design import INTERNAL_CLOCK, Design
 from flows.physical.export import Project, export_librelane, export_openroad, static_cells
 from flows.physical.mapped import STATIC_STAGES
@@ -85,7 +85,7 @@ def _netlist(options: ExportOptions) -> str | None:
     tables = options.netlists / "synthesis" / "modules.json" if options.netlists is not None else None
     if tables is None or not tables.is_file():
         return None
-    if json.loads(tables.read_text())["library"].partition(":")[0] != options.kit:
+    if read_stored(tables)["library"].partition(":")[0] != options.kit:
         return None
     return unsigned((tables.parent / "netlist.v").read_text())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 from flows.common.errors import FlowError
 from flows.common.metrics import Metric, find, read_metrics, require_equal
+from flows.common.stored import read_stored
 from flows.library.library import CellLibrary
 
 __all__ = ["ModuleArea", "Stage", "SynthesisError", "SynthesisResult", "gate_synthesis", "load_result"]
@@ -249,7 +249,7 @@ def load_result(directory: Path) -> SynthesisResult:
     path = directory / "modules.json"
     if not path.is_file() or not (directory / "metrics.json").is_file():
         raise FileNotFoundError(f"{directory} holds no synthesis result")
-    tables = json.loads(path.read_text())
+    tables = read_stored(path)
     return SynthesisResult(
         directory=directory,
         top=tables["top"],

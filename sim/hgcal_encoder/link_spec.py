@@ -8,13 +8,12 @@ docs/decisions/0007-links-of-the-concentrator.md.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import asdict, dataclass, fields
 from enum import IntEnum
 from typing import Any
 
 from sim.messages import shown
-from sim.spec_file import check_integer, toml_value
+from sim.spec_file import check_integer, parse_toml, toml_value
 
 __all__ = [
     "ALIGNED_SELECT", "BITS_PER_COMMAND", "CODES", "COUNTED", "ERX_LINKS", "ETX_LINKS", "IDLE", "LINKS_P1",
@@ -222,11 +221,8 @@ class LinkSpec:
 
     @classmethod
     def from_toml(cls, text: str) -> LinkSpec:
-        """From the text of a file; errors as `from_table`."""
-        try:
-            return cls.from_table(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"not TOML: {error}") from None
+        """From the text of a file; errors as `from_table` and `sim.spec_file.parse_toml`."""
+        return cls.from_table(parse_toml(text))
 
     def to_toml(self) -> str:
         """All fields as TOML."""

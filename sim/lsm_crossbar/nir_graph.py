@@ -34,7 +34,15 @@ from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.spec import CrossbarSpec
 from sim.messages import shown
 
-__all__ = ["ImportedLiquid", "export_liquid", "import_liquid", "nearest_leak", "read_graph", "write_graph"]
+__all__ = [
+    "ImportedLiquid",
+    "export_liquid",
+    "import_liquid",
+    "nearest_leak",
+    "read_graph",
+    "read_liquid",
+    "write_graph",
+]
 
 Float64 = NDArray[np.float64]
 MOST_TERMS = 3
@@ -77,6 +85,15 @@ def read_graph(path: Path) -> Any:
         return _library(path).read(path)
     except (OSError, KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
         raise ValueError(f"{path}: not a NIR graph: {shown(error, quoted=False)}") from None
+
+
+def read_liquid(path: Path, base: CrossbarSpec, *, step_s: float, name: str) -> ImportedLiquid:
+    """A NIR file as a crossbar: `read_graph` and `import_liquid`, with the file's name before whatever is wrong."""
+    graph = read_graph(path)
+    try:
+        return import_liquid(graph, base, step_s=step_s, name=name)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def write_graph(path: Path, graph: Any) -> None:

@@ -16,6 +16,7 @@ from tests.conftest import REPOSITORY, need_module
 
 NEEDS = {
     "charges_parquet": "pyarrow", "charges_root": "uproot", "keras_hdf5": "h5py", "recording_aedat4": "aedat",
+    "graph_nir": "nir",
 }  # fmt: skip
 """Optional libraries of readers."""
 
@@ -24,7 +25,7 @@ NEEDS = {
 def test_a_short_part_of_the_campaign(name: str) -> None:
     """A hundredth of ``python -m benchmarks.fuzz``, with another seed: read or refused, nothing else."""
     if name in NEEDS:
-        need_module(NEEDS[name], "files")
+        need_module(NEEDS[name], "files", optional=name == "graph_nir")
     reader = READERS[name]
     count = max(3, reader.tries // 100)
     found = tried(reader, count, seed=101)

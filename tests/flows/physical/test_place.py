@@ -207,3 +207,8 @@ def test_bad_lef(tmp_path: Path) -> None:
     path.write_text("MACRO A\n  SIZE 1 BY 2 ;\nEND A\n")
     with pytest.raises(LefError, match="no SITE"):
         read_lef([path])
+    # thirty thousand macros that never end, an end without a macro, and a pin of one that is inside of another: a
+    # reader that looks for each end through all of the file would take minutes
+    path.write_text("END B\n" + "".join(f"MACRO M{k % 9}\n  PIN A\n" for k in range(30_000)) + "END A\n")
+    with pytest.raises(LefError, match="no macro"):
+        read_lef([path])

@@ -59,7 +59,8 @@ def test_spec_survives_toml_and_refuses_nonsense() -> None:
         ("select_max = 161", "select_max: expected 63 to 160, got 161"), ("etx_first_bit = 1", "expected 31 or 0"),
         ("freeze_data = 1", "freeze_data: expected true or false"), ("spare_codes = [71, 71]", "a free code with four"),
         ("spare_codes = [54]", "a free code with four ones, got 0x36"), ("spare = 1", "unknown 'spare'"),
-        ("spare_codes = 1", "expected at most 8 codes"), ("x = ", "not TOML"),
+        ("spare_codes = 1", "expected at most 8 codes"), ("x = ", "not a TOML file"),
+        (f"x = {'[' * 5000}", "not a TOML file: nested too deep"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
             LinkSpec.from_toml(text)
