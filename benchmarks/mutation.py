@@ -76,7 +76,12 @@ GROUPS = {
     "power": Group(
         title="power of cells, its sum, the clock tree",
         modules=("flows/power/cell_power.py", "flows/power/summary.py", "flows/power/clock_tree.py"),
-        tests=("tests/flows/power/test_power.py", "tests/flows/power/test_any_netlist.py"),
+        tests=(
+            "tests/flows/power/test_cell_power.py",
+            "tests/flows/power/test_summary.py",
+            "tests/flows/power/test_power.py",
+            "tests/flows/power/test_any_netlist.py",
+        ),
     ),
     "activity": Group(
         title="activity of nets, recordings (VCD), wires (SPEF)",

@@ -116,6 +116,8 @@ def test_what_cannot_be_recorded(options: dict[str, int], message: str, tmp_path
     activity = record(simulator, drive, **arguments)  # type: ignore[arg-type]
     assert (activity.clocks, activity.pairs, activity.with_delays) == (64, 64, False)
     assert activity.annotated.all()
+    # four of many clocks are kept where nothing else is asked for
+    assert record(simulator, drive, **arguments | {"clocks": 9}).pairs == 4 * 64  # type: ignore[arg-type]
 
 
 ADDER = """

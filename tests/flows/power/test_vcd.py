@@ -1,6 +1,7 @@
 """VCD files against counts made by hand and recordings of the same clocks; cut, malformed and mutated ones."""
 
 import gzip
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -171,6 +172,8 @@ def test_scope_compression_and_missing_nets(toy: tuple[Netlist, PowerLibrary], t
         (HEADER + "#0\n#1x\n", "line 18: expected # and a time"),
         (HEADER + "#\n", "line 17: expected # and a time"),
         (HEADER + "#99999999999999999999\n", "line 17: expected # and a time"),
+        (HEADER + f"#{1 << 60}\n", "line 17: expected # and a time below 2\\^60, got '#1152921504606846976'$"),
+        (HEADER + "#0\n2! 0#\n", "line 18: expected a value change, got '2!'$"),
         (HEADER + "#9\n\n#8\n", "line 19: time '#8' goes back"),
         (HEADER + BODY + "b01", "line 48: the file ends inside"),
         (HEADER + BODY + "b01 ", "line 48: the file ends inside"),
@@ -344,6 +347,51 @@ def test_every_cut_inside_of_the_last_change_is_seen(toy: tuple[Netlist, PowerLi
                 continue
             with pytest.raises(ActivityError, match=r"line \d+: (the file ends inside|expected a vector)"):
                 read_vcd(path, *toy, clock="ck")
+
+
+def test_the_last_word_may_be_as_long_as_a_chunk(
+    toy: tuple[Netlist, PowerLibrary], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is longer is refused, before it takes any memory."""
+    path = tmp_path / "a.vcd"
+    monkeypatch.setattr(vcd, "_CHUNK", 40)
+    path.write_text(HEADER + BODY + f"#{400:039}")
+    assert read_vcd(path, *toy, clock="ck").duration_ns == pytest.approx(40)
+    path.write_text(HEADER + BODY + f"#{400:040}")
+    with pytest.raises(ActivityError, match="line 48: no end of a value change in 0 MiB"):
+        read_vcd(path, *toy, clock="ck")
+
+
+def test_a_recording_may_begin_at_any_time(toy: tuple[Netlist, PowerLibrary], tmp_path: Path) -> None:
+    path = tmp_path / "a.vcd"
+    found = []
+    for start in (0, 70_000):
+        path.write_text(HEADER + re.sub(r"#(\d+)", lambda time, start=start: f"#{int(time[1]) + start}", BODY))
+        found.append(read_vcd(path, *toy, clock="ck"))
+    assert found[1].duration_ns == found[0].duration_ns == pytest.approx(30)
+    assert np.array_equal(found[0].toggles_per_ns, found[1].toggles_per_ns)
+    assert np.array_equal(found[0].duty, found[1].duty)
+    assert np.array_equal(found[0].annotated, found[1].annotated)
+
+
+def test_times_up_to_a_limit(toy: tuple[Netlist, PowerLibrary], tmp_path: Path) -> None:
+    path = tmp_path / "a.vcd"
+    path.write_text(HEADER + BODY + f"#{10**18}\n")
+    assert read_vcd(path, *toy, clock="ck").duration_ns == pytest.approx(1e17)
+
+
+def test_instants_count_where_known_values_change(toy: tuple[Netlist, PowerLibrary], tmp_path: Path) -> None:
+    """Changes at many instants of a clock are glitches, but not those from and to unknown."""
+    found = {}
+    for name, values in (("unknown", "x1"), ("known", "01")):
+        path = tmp_path / f"{name}.vcd"
+        moves = "".join(f"#{400 + k}\nb{values[k % 2]} #\n" for k in range(60))
+        path.write_text(HEADER + BODY + moves + "#500\n0!\n")
+        found[name] = read_vcd(path, *toy, clock="ck")
+    assert not found["unknown"].with_delays
+    assert found["known"].with_delays
+    # three clocks: 6 instants of the body, 60 of these
+    assert "changes at 22 instants in each clock" in found["known"].notes[0]
 
 
 def test_a_damaged_gzip_file_is_named(toy: tuple[Netlist, PowerLibrary], tmp_path: Path) -> None:
