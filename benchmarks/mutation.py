@@ -44,7 +44,7 @@ from benchmarks.measured import REPOSITORY, RESULTS, kept, record
 from flows.common.content_cache import _module_file, imported, source_hash
 from flows.common.metrics import Metric, read_metrics, write_metrics
 
-__all__ = ["GROUPS", "Group", "Mutant", "equivalents", "find_mutants"]
+__all__ = ["GROUPS", "Group", "Mutant", "copied", "equivalents", "find_mutants"]
 
 COMMAND = "python -m benchmarks.mutation"
 EQUIVALENTS = Path(__file__).with_name("mutation_equivalents.toml")
@@ -646,7 +646,7 @@ class _Target:
 # ---- the campaign ----------------------------------------------------------------------------------------------------
 
 
-def _copied(folder: Path) -> None:
+def copied(folder: Path) -> None:
     """Files that git tracks, and new ones that it does not ignore."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True).stdout.decode().split("\0")
@@ -742,7 +742,7 @@ def main() -> None:
         parser.error(f"expected Python 3.12 or later, which tells the lines that a test reaches, got {sys.version}")
     chosen = options.groups or list(GROUPS)
     with tempfile.TemporaryDirectory(prefix="liquidcal-mutants-") as name:
-        _copied(Path(name))
+        copied(Path(name))
         for group in chosen:
             began = time.monotonic()
             rows = _campaign(group, Path(name), options.sample, options.seed, options.again)

@@ -1,0 +1,128 @@
+"""Do the tests notice faults of the kinds that they once missed? ``python -m benchmarks.planted``.
+
+Nineteen faults were once planted by hand, and eight went unnoticed. ``planted.toml`` has these eight and others of the
+same kinds, each as a text of a module and what takes its place. Each is put into a copy of what git tracks, and the
+tests named there run: the first that fails has noticed it. Without a fault they all have to pass.
+
+`benchmarks.mutation` plants many small faults without asking what they mean; these here mean something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.measured import RESULTS, written_by
+from benchmarks.mutation import copied
+from sim.files import replacing
+
+__all__ = ["Planted", "planted"]
+
+COMMAND = "python -m benchmarks.planted"
+RESULT = RESULTS / "planted.json"
+FAULTS = Path(__file__).with_name("planted.toml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planted:
+    """A fault.
+
+    Attributes
+    ----------
+    kind : str
+        What it is an example of.
+    what : str
+        What the fault is, in a line.
+    module : str
+        File below the repository.
+    was, now : str
+        The text there, once, and what takes its place.
+    tests : tuple of str
+        Files of tests that are to notice it.
+    """
+
+    kind: str
+    what: str
+    module: str
+    was: str
+    now: str
+    tests: tuple[str, ...]
+
+    def apply(self, source: str) -> str:
+        """The module with the fault.
+
+        Raises
+        ------
+        ValueError
+            If the text is not there, or more than once.
+        """
+        if (count := source.count(self.was)) != 1:
+            raise ValueError(f"{self.module}: expected {self.was!r} once, found it {count} times")
+        return source.replace(self.was, self.now)
+
+
+def planted(path: Path = FAULTS) -> list[Planted]:
+    """All faults of a file."""
+    rows = tomllib.loads(path.read_text())["planted"]
+    return [Planted(**row | {"tests": tuple(row["tests"])}) for row in rows]
+
+
+def first_failed(folder: Path, tests: Sequence[str]) -> str:
+    """The first of these tests that fails in a copy of the repository; empty if all pass.
+
+    Raises
+    ------
+    RuntimeError
+        If they cannot be run.
+    """
+    environment = os.environ | {"PYTHONPATH": str(folder), "LIQUIDCAL_CACHE": str(folder / "build" / "cache")}
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "-rfE", "-p", "no:cacheprovider", *tests]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return ""
+    if found := re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE):
+        return found[1]
+    raise RuntimeError(f"pytest ended with {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--no-result", action="store_true", help="print only")
+    options = parser.parse_args()
+    faults = planted()
+    with tempfile.TemporaryDirectory(prefix="liquidcal-planted-") as name:
+        folder = Path(name)
+        copied(folder)
+        if failed := first_failed(folder, sorted({test for fault in faults for test in fault.tests})):
+            parser.error(f"{failed} fails without any fault")
+        rows = []
+        for fault in faults:
+            module = folder / fault.module
+            source = module.read_text()
+            module.write_text(fault.apply(source))
+            noticed = first_failed(folder, fault.tests)
+            module.write_text(source)
+            print(f"{fault.what}: {noticed or 'NOT NOTICED'}", flush=True)
+            rows.append([fault.kind, fault.what, f"`{fault.module}`", f"`{noticed}`" if noticed else "none"])
+    missed = sum(row[-1] == "none" for row in rows)
+    if not options.no_result:
+        table = {
+            "title": f"{len(rows)} planted faults, {len(rows) - missed} noticed",
+            "columns": ["kind", "fault", "module", "first test that fails"], "rows": rows,
+        }  # fmt: skip
+        with replacing(RESULT) as file:
+            file.write(json.dumps(written_by(COMMAND) | {"tables": [table], "notes": []}, indent=1) + "\n")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
