@@ -174,7 +174,7 @@ def load_repairs(path: Path) -> tuple[Repair, ...]:
             )
             for row in content
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{path}: expected rounds of repair: {shown(error, quoted=False)}") from None
 
 

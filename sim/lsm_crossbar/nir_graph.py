@@ -83,7 +83,7 @@ def read_graph(path: Path) -> Any:
         raise FileNotFoundError(f"no NIR file at {path}")
     try:
         return _library(path).read(path)
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, AssertionError, RuntimeError) as error:
         raise ValueError(f"{path}: not a NIR graph: {shown(error, quoted=False)}") from None
 
 

@@ -1,7 +1,9 @@
 """Mutants of Python modules: where they are, that each differs, that a campaign kills what a test reaches."""
 
 import ast
+import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,18 @@ def plain(x):
 """
     assert mutation._seen_by(source, 5, 5) == mutation._seen_by(source, 9, 9) == {12, 13, 14}
     assert mutation._seen_by(source, 13, 13) == {13}
+
+
+def test_a_test_that_runs_on_for_ever_is_ended_and_one_that_waits_is_not() -> None:
+    for run, code in ((lambda: time.sleep(0.6), 7), (lambda: [None for _ in iter(int, 1)], -1)):
+        child = os.fork()
+        if not child:
+            try:
+                os.setpgid(0, 0)
+                run()
+            finally:
+                os._exit(7)
+        assert mutation._waited(child, 0.3) == code
 
 
 def test_what_survived_is_found_again(tmp_path: Path) -> None:

@@ -79,7 +79,13 @@ def test_a_folder_with_damaged_files_is_refused_in_a_line(tmp_path: Path) -> Non
     (tmp_path / "placement" / "placement.json").write_text("{}")
     with pytest.raises(ValueError, match="placement.json: expected an entry 'netlist_sha256'"):
         Mapped(folder=tmp_path)
-    for text in ("[{}]", "[1]", "3", '[{"cells": 1, "nets": 2, "left": 0, "resized": [1]}]'):
+    for text in (
+        "[{}]",
+        "[1]",
+        "3",
+        '[{"cells": 1, "nets": 2, "left": 0, "resized": [1]}]',
+        '[{"cells": 1, "nets": 2, "left": 0, "resized": [[1e999, "x"]]}]',
+    ):
         repaired.write_text(text)
         with pytest.raises(ValueError, match=f"^{repaired}: expected rounds of repair: "):
             load_repairs(repaired)

@@ -136,7 +136,9 @@ def test_a_limit_by_transition_is_where_the_table_crosses_it(tmp_path: Path) -> 
     cell = read_power_library([tmp_path / "linear.lib"])["B"]
     assert drive_limits(cell, 0.8)["Y"] == pytest.approx(40, abs=1)
     assert drive_limits(cell, 1.9)["Y"] == pytest.approx(95, abs=1)
-    assert drive_limits(cell, None)["Y"] == np.inf
+    # beyond the table's last load, where its slope goes on, up to twice as much
+    assert drive_limits(cell, 3.0)["Y"] == pytest.approx(150, abs=2)
+    assert drive_limits(cell, 4.5)["Y"] == drive_limits(cell, None)["Y"] == np.inf
 
 
 def test_a_load_at_the_limit_is_within_it(nangate: tuple[CellLibrary, PowerLibrary]) -> None:
@@ -282,6 +284,54 @@ def test_no_buffer_stands_behind_a_clock_gate_however_many_inverters_do(
     assert not {pin for _, pin, _ in change.moved_pins} & {"CK"}
     resized = {netlist.cell_name(cell): kind for cell, kind in change.resized}
     assert resized["turned"].startswith("INV_X")
+    # across 40 mm no inverter can drive them: the largest there is, and nothing between clock and flip-flops
+    far = plan(netlist, library, cells, at(netlist, library, 40_000.0), ff_per_um=FF_PER_UM)
+    assert {netlist.cell_name(cell): kind for cell, kind in far.resized}["turned"] == "INV_X32"
+    assert nets["turned"] not in {buffer.source for buffer in far.buffers}
+    assert far.left > 0
+
+
+def _largest_buffer(cells: CellLibrary) -> float:
+    """What the library's text says that BUF_X32 may drive, in fF."""
+    body = re.split(r"\n\s*cell \(", Path(cells.liberty[0]).read_text().partition("\n  cell (BUF_X32) {")[2])[0]
+    (found,) = re.findall(r"max_capacitance\s*:\s*([\d.]+)", body)
+    return float(found)
+
+
+def test_groups_of_sinks_are_halved_until_a_largest_buffer_is_half_full(
+    nangate: tuple[CellLibrary, PowerLibrary],
+) -> None:
+    """All readers in one place: as many buffers as halvings make of their pins."""
+    cells, library = nangate
+    readers = 1500
+    netlist = fan(readers=readers)
+    change = plan(netlist, library, cells, at(netlist, library, 0.0), ff_per_um=FF_PER_UM)
+    root = int(netlist.ports["all"].nets[0])
+    count = sum(buffer.source == root for buffer in change.buffers)
+    share = readers * library["XOR2_X1"].pins["A"].capacitance_ff / (_largest_buffer(cells) / 2)
+    assert count == 2 ** int(np.ceil(np.log2(share))) == 4
+
+
+def test_a_group_of_sinks_is_no_more_than_half_of_what_a_buffer_drives(
+    nangate: tuple[CellLibrary, PowerLibrary],
+) -> None:
+    """Pins and the half-perimeter of their places, where wires weigh more than pins."""
+    cells, library = nangate
+    netlist = fan(readers=600)
+    placed = at(netlist, library, 900.0)
+    change = plan(netlist, library, cells, placed, ff_per_um=1.5)
+    root = int(netlist.ports["all"].nets[0])
+    groups: dict[int, list[int]] = {buffer.target: [] for buffer in change.buffers if buffer.source == root}
+    for cell, _, net in change.moved_pins:
+        if net in groups:
+            groups[net].append(cell)
+    assert sum(map(len, groups.values())) == 600
+    pin_ff, loads = library["XOR2_X1"].pins["A"].capacitance_ff, []
+    for found in groups.values():
+        perimeter = np.ptp(placed.x_um[found]) + np.ptp(placed.y_um[found])
+        loads.append(len(found) * pin_ff + 1.5 * perimeter)
+    assert len(groups) > 4
+    assert max(loads) <= _largest_buffer(cells) / 2
 
 
 def test_what_no_cell_can_drive_is_counted(nangate: tuple[CellLibrary, PowerLibrary]) -> None:

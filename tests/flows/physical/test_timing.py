@@ -1,6 +1,7 @@
 """Static timing: OpenSTA's delays against table look-ups of ours, paths in the designer's terms, refusals."""
 
 import math
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +109,74 @@ def test_an_exponential_step_of_a_wire(design: tuple[Netlist, PowerLibrary]) -> 
     step_ns = long.wire_ns[first] * math.log(7 / 3) / library.slew_derate
     assert long.rise_ns[first] == pytest.approx(math.hypot(short.rise_ns[first], step_ns))
     assert long.fall_ns[first] == pytest.approx(math.hypot(short.fall_ns[first], step_ns))
+
+
+def test_a_wire_has_no_resistance_where_none_is_given(design: tuple[Netlist, PowerLibrary]) -> None:
+    """At a hundred picofarads one ohm would be 50 ps."""
+    netlist, library = design
+    wires = np.zeros(netlist.nets)
+    wires[netlist.net_names.index("r")] = 1e5
+    plan = replace(PLAN, period_ns=1e4)
+    left_out, zero = (analyse(netlist, library, plan, wire_ff=wires, **ohm) for ohm in ({}, {"wire_ohm": 0.0}))  # type: ignore[arg-type]
+    assert left_out.paths[0].delay_ns == zero.paths[0].delay_ns > 100
+
+
+def test_a_clock_so_slow_that_paths_take_no_time(design: tuple[Netlist, PowerLibrary]) -> None:
+    """A millisecond: the tool's seven digits leave nothing of the paths, and no clock is too fast for them."""
+    report = analyse(*design, replace(PLAN, period_ns=1e6))
+    assert report.setup_slack_ns == pytest.approx(1e6, rel=1e-6)
+    assert 1e3 < report.fmax_mhz <= 1e7
+
+
+def test_open_outputs_have_the_delay_of_the_cell_alone(design: tuple[Netlist, PowerLibrary]) -> None:
+    netlist, library = design
+    level = topological_levels(netlist, library)
+    clock = {int(netlist.ports["clk"].nets[0]): 0.0}
+    found = propagate(netlist, library, level, wire_ff=30.0, wire_ohm=1000.0, fixed_slew_ns=clock)
+    arcs = [arc for arc in library["DFFR_X1"].timing if (arc.related, arc.pin, arc.kind) == ("CK", "QN", "rising_edge")]
+    for edge in (0, 1):
+        expected = np.mean([arc.delay[edge].at(0.0, 0.0) for arc in arcs])  # type: ignore[union-attr]
+        assert found.delays["DFFR_X1", "CK", "QN"][:, edge] == pytest.approx(expected)
+
+
+def test_wires_as_spef(design: tuple[Netlist, PowerLibrary], tmp_path: Path) -> None:
+    """IEEE 1481, by line: every net with a wire, where it begins and ends, half of it on each side of its resistance.
+
+    A port is *P with the direction of the whole design, a pin *I with its own; parts are numbered from 1.
+    """
+    netlist, library = design
+    wires = np.full(netlist.nets, 0.5)
+    wires[netlist.net_names.index("s")] = 0
+    timing.write_spef(tmp_path / "a.spef", netlist, library, wire_ff=wires, wire_ohm=200.0)
+    head, *nets = (tmp_path / "a.spef").read_text().split("*D_NET ")
+    assert "*C_UNIT 1 FF\n*R_UNIT 1 OHM\n" in head
+    assert "PIN_CAP NONE" in head
+    names = timing.net_spelling(netlist)
+    driven = {names[net] for net in np.flatnonzero(netlist.used_nets).tolist()} - {names[netlist.net_names.index("s")]}
+    assert {net.split()[0] for net in nets} == driven
+    inputs = {name for name, direction, _ in timing.port_bits(netlist) if direction == "input"}
+    for net in nets:
+        name, total = net.split()[:2]
+        connections, parts = net.partition("*CONN\n")[2].partition("*CAP\n")[::2]
+        capacitances, resistances = parts.partition("*END")[0].partition("*RES\n")[::2]
+        first, *others = connections.splitlines()
+        assert first == f"*P {name} I" if name in inputs else re.fullmatch(r"\*I c\d+:(ZN|Q|QN) O", first)
+        assert all(re.fullmatch(r"\*I c\d+:(CK|RN|D|A|A1|A2) I", line) for line in others)
+        assert float(total) == 0.5
+        begins = first.split()[1]
+        assert capacitances.splitlines() == [f"1 {begins} 0.25", f"2 {name}:1 0.25"]
+        ways = [line.split() for line in resistances.splitlines()]
+        assert [int(way[0]) for way in ways] == list(range(1, len(others) + 2))
+        assert ways[0][1:] == [begins, f"{name}:1", "200"]
+        assert [way[2] for way in ways[1:]] == [line.split()[1] for line in others]
+
+
+def test_a_port_that_the_netlist_lacks_keeps_its_name(design: tuple[Netlist, PowerLibrary]) -> None:
+    names = timing._Names(*design)
+    assert names.point("p_other_7") == ("other", "port")
+    assert names.point("p_x_1") == ("x[1]", "port")
+    assert names.point("p_load_0") == ("load", "port")
+    assert names.point("strange") == ("strange", "")
 
 
 def _longest(netlist: Netlist, own: object) -> float:

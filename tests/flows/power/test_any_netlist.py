@@ -178,6 +178,7 @@ def test_comments_of_spef_may_take_several_lines(files: Path) -> None:
         ("1 PF", "PF", r"line 5: \*C_UNIT: expected"),
         ("*1 0.025", "*1 0.0.25", r"line 8: expected \*D_NET NAME CAPACITANCE, got '\*1 0.0.25'"),
         ("*1 0.025", "*1", r"line 8: expected \*D_NET NAME CAPACITANCE"),
+        ("*1 0.025", "*1 1e999", "line 8: expected a capacitance of at least 0, got 1e999"),
         ("*1 0.025", "*7 0.025", r"line 8: \*NAME_MAP has no \*7"),
         ("*1 n", "*1", "line 7: expected an index and a name"),
         ("*CONN\n*END\n", "", "line 9: the net of line 8 has no"),
@@ -230,6 +231,27 @@ def test_a_recording_with_tabs_that_is_cut_names_its_line(files: Path, run: Call
     assert done.returncode == 2
     assert f"line {text.count(chr(10)) + 1}: the file ends inside of a value change" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+def test_names_of_spef_are_divided_as_it_says(tmp_path: Path) -> None:
+    """A net of an instance, with a divider of the file's own; comments of no letter and of a whole line."""
+    (tmp_path / "toy.lib").write_text(TOY)
+    (tmp_path / "two.v").write_text(
+        "module sub (input a, output y); wire n; INV u (.A(a), .Y(n)); INV v (.A(n), .Y(y)); endmodule\n"
+        "module two (input a, output y); sub s (.a(a), .y(y)); endmodule"
+    )
+    library = read_power_library([tmp_path / "toy.lib"])
+    netlist = read_netlist(tmp_path / "two.v", liberty=[tmp_path / "toy.lib"])
+    text = '*DESIGN_FLOW "PIN_CAP NONE"\n*DIVIDER :\n*C_UNIT 1 FF\n/**/ *D_NET s:n 3\n// *D_NET y 9\n*END\n'
+    (tmp_path / "a.spef").write_text(text)
+    wires, share = read_spef(tmp_path / "a.spef", netlist, library)
+    assert wires[netlist.net_names.index("s.n")] == 3
+    assert wires.sum() == 3
+    assert share == pytest.approx(1 / 3)
+    (tmp_path / "one.v").write_text("module one (input a); INV u (.A(a)); endmodule")
+    one = read_netlist(tmp_path / "one.v", liberty=[tmp_path / "toy.lib"])
+    (tmp_path / "a.spef").write_text("*C_UNIT 1 FF\n*D_NET a 3\n*END\n")
+    assert read_spef(tmp_path / "a.spef", one, library)[1] == 1
 
 
 def test_spef(files: Path) -> None:

@@ -394,6 +394,18 @@ def test_instants_count_where_known_values_change(toy: tuple[Netlist, PowerLibra
     assert "changes at 22 instants in each clock" in found["known"].notes[0]
 
 
+def test_one_edge_has_no_pair(toy: tuple[Netlist, PowerLibrary], tmp_path: Path) -> None:
+    """The final state stands for both; many instants around the one edge are glitches all the same."""
+    path = tmp_path / "a.vcd"
+    moves = "".join(f"#{60 + k}\nb{k % 2} #\n" for k in range(30))
+    path.write_text(HEADER + BODY[: BODY.index("#100")] + moves + "#200\n0!\n")
+    activity = read_vcd(path, *toy, clock="ck", period_ns=10)
+    assert (activity.clocks, activity.pairs, activity.with_delays) == (1, 1, True)
+    q = toy[0].ports["q"].nets
+    for states in (activity.before, activity.after):
+        assert to_lanes(states[q])[:, 0].tolist() == [True, False]
+
+
 def test_a_damaged_gzip_file_is_named(toy: tuple[Netlist, PowerLibrary], tmp_path: Path) -> None:
     packed = gzip.compress((HEADER + BODY).encode())
     for content in (b"hello", packed[:-20], packed[:40] + b"\0\0" + packed[42:]):
