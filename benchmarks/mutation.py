@@ -494,8 +494,8 @@ def _run_in_fork(request: Mapping[str, Any]) -> NoReturn:
 def _waited(child: int, timeout_s: float) -> int:
     """Exit code of a child; -1 if it was ended because it took too long.
 
-    That is processor time, its own and of programs that it ran: on a busy machine a test that waits is not one that runs
-    on for ever. One that sleeps for ever gets twenty times as long.
+    That is processor time, its own and of programs that it ran: on a busy machine a test that waits does not run on for
+    ever. One that sleeps for ever gets twenty times as long.
     """
     until = time.monotonic() + 20 * timeout_s
     while time.monotonic() < until and _processor_s(child) < timeout_s:
