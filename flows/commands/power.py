@@ -45,6 +45,9 @@ def power(
         str | None, typer.Option(help="Algorithm that the registers of a concentrator select; else its last one.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of showers or recordings, for a preset.")] = 1,
+    supply_v: Annotated[
+        float | None, typer.Option("--supply", help="Another supply in V: energy, leakage and clock there, estimated.")
+    ] = None,
     reuse: Reuse = None,
     scheme: SchemeOption = None,
     loading: LoadingOption = None,
@@ -75,12 +78,14 @@ def power(
             raise typer.BadParameter(f"--algorithm: {chosen.name} has only one")
         options = PowerOptions(
             crossings=crossings, streams=streams, recordings=recordings, clocks=clocks, weights=weights, seed=seed,
-            glitch_clocks=glitch_clocks, algorithm=algorithm,
+            glitch_clocks=glitch_clocks, algorithm=algorithm, supply_v=supply_v,
         )  # fmt: skip
         folder = synthesised(out, chosen)
         metrics = POWER(chosen, folder, Journal(), options)
         result = json.loads((folder / "power" / "power.json").read_text())
         result |= {"metrics": [metric.to_dict() for metric in metrics]} if as_json else {}
+    elif supply_v is not None:
+        raise typer.BadParameter("--supply is for a PRESET")
     elif netlist is not None and liberty and vcd is not None:
         from flows.power.any_netlist import netlist_power
 
@@ -124,6 +129,12 @@ def _print(result: dict[str, Any]) -> None:
     )
     if (clocks := result.get("clocks_per_inference", 1)) != 1:
         console.print(f"{result['energy_per_inference_pj']:,.0f} pJ per inference of {clocks:,.0f} clocks on average")
+    for row in result.get("supply", []):
+        clock = "" if row["fmax_mhz"] is None else f", clock up to {row['fmax_mhz']:.1f} MHz"
+        console.print(
+            f"at {row['supply_v']:g} V, as {row['node']}: {row['energy_per_inference_pj']:,.0f} pJ per inference, of "
+            f"which leakage {row['leakage_pj']:,.0f} pJ{clock}"
+        )
     for row in result["uncertainty"]:
         console.print(f"  {row['step']}: {row['low_uw']:,.1f} to {row['high_uw']:,.1f} uW ({row['how']})")
     for note in result["notes"]:

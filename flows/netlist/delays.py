@@ -36,6 +36,7 @@ __all__ = [
     "pin_loads",
     "propagate",
     "wire_load",
+    "wire_transition_ns",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -209,8 +210,7 @@ def propagate(
     fixed = dict(fixed_slew_ns or {})
     held = np.array(sorted(fixed), np.int64)
     wire_ns[held] = 0  # a tree of buffers is no long wire
-    low, high = library.slew_thresholds
-    spread_ns = wire_ns * np.log((1 - low) / (1 - high)) / library.slew_derate
+    spread_ns = wire_transition_ns(library, wire_ns)
     rise, fall = np.hypot(input_slew_ns, spread_ns), np.hypot(input_slew_ns, spread_ns)
     rise[held] = fall[held] = [fixed[int(net)] for net in held]
     hold = np.zeros(netlist.nets, np.bool_)
@@ -292,6 +292,13 @@ def elmore_ns(load_ff: Floats, wire_ff: npt.ArrayLike, wire_ohm: npt.ArrayLike) 
     """Elmore delay of each net's wire: its resistance times half its own capacitance and all that hangs on it."""
     ohm_ff = np.asarray(wire_ohm, float) * (load_ff - np.asarray(wire_ff, float) / 2)
     return np.broadcast_to(1e-6 * ohm_ff, load_ff.shape).copy()
+
+
+def wire_transition_ns(library: PowerLibrary, elmore: npt.ArrayLike) -> Floats:
+    """Transition time that a wire of this Elmore delay makes of a step, as the library measures it: that of an
+    exponential."""
+    low, high = library.slew_thresholds
+    return np.asarray(elmore, float) * float(np.log((1 - low) / (1 - high)) / library.slew_derate)
 
 
 def _at(table: Table, slew: Floats, load: Floats) -> Floats:

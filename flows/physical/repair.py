@@ -1,10 +1,11 @@
-"""Repair of drivers after placement: cells of the size that their loads ask for, buffers where no size is enough.
+"""Repair of drivers after placement: cells of the size that their nets ask for, buffers where no size is enough.
 
 Synthesis sees one module at a time and no wires; what leaves a small gate for thirty loads across the core is slow
-there. `plan` finds the nets whose load is more than their driver may drive, `Repair.apply` gives the netlist with
-larger cells and buffers, `flows.physical.place.legalise` makes room for them. Loads are judged by the library's own
+there. `plan` finds the nets that are more than their driver may drive, `Repair.apply` gives the netlist with
+larger cells and buffers, `flows.physical.place.legalise` makes room for them. Nets are judged by the library's own
 limits (``max_capacitance`` and ``max_transition``, Liberty User Guide 2017.06), not by paths: timing is OpenSTA's
-afterwards.
+afterwards. The transition time is that at the pins after the wire, whose resistance adds to what the driver makes
+(`flows.netlist.delays.propagate`).
 
 After clock gates cells only change their size, since buffers there belong to the clock's tree. What ports drive, clock
 and reset above all, is left alone. Nets of over `flows.netlist.delays.MAX_PINS` pins, which placement ignores, become
@@ -27,7 +28,7 @@ from flows.common.stored import read_json
 from flows.library.liberty_file import LibraryError
 from flows.library.library import CellLibrary
 from flows.library.power_library import PowerCell, PowerLibrary
-from flows.netlist.delays import MAX_PINS, net_loads
+from flows.netlist.delays import MAX_PINS, elmore_ns, net_loads, wire_transition_ns
 from flows.netlist.gate_simulation import topological_levels
 from flows.netlist.netlist import CellGroup, Instance, Lot, Netlist, Port, join_lots
 from flows.physical.place import Placement, wire_factor
@@ -38,6 +39,13 @@ __all__ = ["Buffer", "Repair", "drive_limits", "load_repairs", "overloaded", "pl
 
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int32]
+
+_MARGIN = 2.0
+"""Groups of sinks that get a buffer of their own take this part of what the largest one may drive: it stays fast."""
+_LEVELS = 12
+"""Buffers on the way to a sink, at most."""
+_WAY = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3, 0.2, 0.1)
+"""Shares of the way to the driver at which a buffer for a far sink may stand, the best first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,25 +186,58 @@ def load_repairs(path: Path) -> tuple[Repair, ...]:
         raise ValueError(f"{path}: expected rounds of repair: {shown(error, quoted=False)}") from None
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Drive:
+    """What one output of a cell may drive.
+
+    Attributes
+    ----------
+    most_ff : float
+        Its ``max_capacitance``; infinite where the library states none.
+    load_ff, transition_ns : ndarray
+        Longest transition time that it makes of loads, ascending both, for an input transition of half of the
+        library's ``max_transition``; no times where the library states none. The last load, without a time, is
+        infinite.
+    """
+
+    most_ff: float
+    load_ff: Floats
+    transition_ns: Floats
+
+    def limits(self, transition_ns: npt.ArrayLike) -> Floats:
+        """Largest loads in fF for which its transition time stays within others."""
+        first = np.searchsorted(self.transition_ns, transition_ns, side="right")
+        return np.asarray(np.minimum(self.most_ff, self.load_ff[first]))
+
+
+def _drive(cell: PowerCell, pin: str, max_transition_ns: float | None) -> _Drive:
+    most = cell.pins[pin].max_capacitance_ff
+    tables = [table for arc in cell.timing if arc.pin == pin for table in arc.transition if table is not None]
+    load = slowest = np.zeros(0)
+    if max_transition_ns is not None and tables:
+        load = np.linspace(0, 2 * max(float(table.load_ff[-1]) for table in tables), 201)
+        slew = np.full(load.shape, max_transition_ns / 2)
+        slowest = np.maximum.accumulate(np.max([table.at(slew, load) for table in tables], axis=0))
+    most = np.inf if most is None else most
+    return _Drive(most_ff=most, load_ff=np.append(load, np.inf), transition_ns=slowest)
+
+
 def drive_limits(cell: PowerCell, max_transition_ns: float | None) -> dict[str, float]:
-    """Largest load in fF that each output may have: its ``max_capacitance``, and where its transition time reaches the
-    library's ``max_transition`` for an input transition of half of that.
+    """Largest load in fF that each output may have without a wire: its ``max_capacitance``, and where its transition
+    time reaches the library's ``max_transition`` for an input transition of half of that.
 
     Infinite where the library states neither.
     """
-    found = {}
-    for pin in cell.outputs:
-        limit = cell.pins[pin].max_capacitance_ff
-        limits = [np.inf if limit is None else limit]
-        tables = [table for arc in cell.timing if arc.pin == pin for table in arc.transition if table is not None]
-        if max_transition_ns is not None:
-            for table in tables:
-                loads = np.linspace(0, 2 * float(table.load_ff[-1]), 201)
-                slow = table.at(np.full(loads.shape, max_transition_ns / 2), loads) > max_transition_ns
-                if slow.any():
-                    limits.append(float(loads[int(np.argmax(slow))]))
-        found[pin] = float(min(limits))
-    return found
+    most = np.inf if max_transition_ns is None else max_transition_ns
+    return {pin: float(_drive(cell, pin, max_transition_ns).limits(most)) for pin in cell.outputs}
+
+
+def _left_ns(max_transition_ns: float | None, wire_ns: npt.ArrayLike) -> Floats:
+    """Transition time that a driver may make before a wire that adds its own, as squares; -1 where none is left."""
+    if max_transition_ns is None:
+        return np.full(np.shape(wire_ns), np.inf)
+    square = max_transition_ns**2 - np.square(wire_ns)
+    return np.where(square > 0, np.sqrt(np.maximum(square, 0)), -1.0)
 
 
 def _family(cell: PowerCell) -> tuple[Any, ...]:
@@ -205,6 +246,14 @@ def _family(cell: PowerCell) -> tuple[Any, ...]:
         tuple(sorted(cell.inputs)), tuple(sorted((pin, repr(cell.pins[pin].function)) for pin in cell.outputs)),
         repr(cell.storage),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A net as its driver sees it: load in fF, and the transition time in ns that its wire makes."""
+
+    load_ff: float
+    wire_ns: float
 
 
 class _Sizes:
@@ -217,21 +266,25 @@ class _Sizes:
         for name in sorted(usable, key=lambda name: (library[name].area_um2, name)):
             if library[name].outputs:
                 self._by_family.setdefault(_family(library[name]), []).append(name)
-        self._limits: dict[str, dict[str, float]] = {}
+        self._drives: dict[tuple[str, str], _Drive] = {}
         self.buffers = self._by_family[_family(library[cells.buffer[0]])]
         self.buffer_pins = cells.buffer[1], cells.buffer[2]
         if not np.isfinite(self.limit(cells.buffer[0], cells.buffer[2])):
             raise LibraryError(f"library {cells.name} states no largest load of its cells: nothing to repair by")
 
-    def limit(self, kind: str, pin: str) -> float:
-        """Largest load of an output in fF."""
-        if kind not in self._limits:
-            self._limits[kind] = drive_limits(self.library[kind], self.library.max_transition_ns)
-        return self._limits[kind][pin]
+    def limit(self, kind: str, pin: str, wire_ns: float = 0.0) -> float:
+        """Largest load of an output in fF, before a wire that makes a transition time of its own."""
+        if (kind, pin) not in self._drives:
+            self._drives[kind, pin] = _drive(self.library[kind], pin, self.library.max_transition_ns)
+        return float(self._drives[kind, pin].limits(_left_ns(self.library.max_transition_ns, wire_ns)))
 
-    def smallest(self, kinds: Sequence[str], pin: str, load_ff: float) -> str | None:
-        """The smallest of some types that may drive a load."""
-        return next((kind for kind in kinds if self.limit(kind, pin) >= load_ff), None)
+    def smallest(self, kinds: Sequence[str], pin: str, piece: _Piece) -> str | None:
+        """The smallest of some types that may drive a net."""
+        return next((kind for kind in kinds if self.limit(kind, pin, piece.wire_ns) >= piece.load_ff), None)
+
+    def buffer(self, piece: _Piece) -> str | None:
+        """The smallest buffer that may drive a net."""
+        return self.smallest(self.buffers, self.buffer_pins[1], piece)
 
     def family(self, kind: str) -> Sequence[str]:
         """Types that may take the place of one, by area."""
@@ -280,15 +333,25 @@ def _gated_clocks(netlist: Netlist, cells: CellLibrary) -> npt.NDArray[np.bool_]
 
 
 def overloaded(
-    netlist: Netlist, library: PowerLibrary, placement: Placement, *, ff_per_um: float, port_load_ff: float = 0.0
+    netlist: Netlist,
+    library: PowerLibrary,
+    placement: Placement,
+    *,
+    ff_per_um: float,
+    ohm_per_um: float = 0.0,
+    port_load_ff: float = 0.0,
 ) -> int:
     """How many nets ask for more than their driving cell may drive; those of a port have none."""
+    wire_ff = placement.wire_ff(ff_per_um)
+    load = net_loads(netlist, library, wire_ff=wire_ff, port_load_ff=port_load_ff)
+    wire_ns = wire_transition_ns(library, elmore_ns(load, wire_ff, placement.wire_ohm(ohm_per_um)))
+    left_ns = _left_ns(library.max_transition_ns, wire_ns)
     limit = np.full(netlist.nets, np.inf)
     for group in netlist.groups.values():
-        for pin, most in drive_limits(library[group.type], library.max_transition_ns).items():
-            nets = group.pin(pin)
-            limit[nets[nets >= 0]] = most
-    load = net_loads(netlist, library, wire_ff=placement.wire_ff(ff_per_um), port_load_ff=port_load_ff)
+        cell = library[group.type]
+        for pin in cell.outputs:
+            nets = group.pin(pin)[group.pin(pin) >= 0]
+            limit[nets] = _drive(cell, pin, library.max_transition_ns).limits(left_ns[nets])
     return int((load > limit).sum())
 
 
@@ -307,14 +370,16 @@ class _Planner:
 
     def __init__(
         self, netlist: Netlist, library: PowerLibrary, cells: CellLibrary, placement: Placement, *, ff_per_um: float,
-        port_load_ff: float,
+        ohm_per_um: float, port_load_ff: float,
     ) -> None:  # fmt: skip
         self.netlist, self.library, self.placement = netlist, library, placement
-        self.ff_per_um, self.port_load_ff = ff_per_um, port_load_ff
+        self.ff_per_um, self.ohm_per_um, self.port_load_ff = ff_per_um, ohm_per_um, port_load_ff
         self.sizes = _Sizes(cells, library)
         self.driver, self.outputs = _drivers(netlist, library)
         self.gated = _gated_clocks(netlist, cells)
-        self.load = net_loads(netlist, library, wire_ff=placement.wire_ff(ff_per_um), port_load_ff=port_load_ff)
+        self.wire_ff, self.wire_ohm = placement.wire_ff(ff_per_um), placement.wire_ohm(ohm_per_um)
+        self.load = net_loads(netlist, library, wire_ff=self.wire_ff, port_load_ff=port_load_ff)
+        self.per_elmore = float(wire_transition_ns(library, 1.0))
         self.type: list[str] = [""] * netlist.cells
         self.inputs: list[list[tuple[str, int]]] = [[] for _ in range(netlist.cells)]
         for group in netlist.groups.values():
@@ -336,20 +401,29 @@ class _Planner:
         order = driven[np.argsort(-level[cell_of[self.driver[driven]]], kind="stable")]
         for net in order.tolist():
             cell, pin = self.outputs[self.driver[net]]
-            if self.load[net] > self.sizes.limit(self.type[cell], pin):
-                self._mend(net, cell, pin)
+            piece = self._net(net)
+            if piece.load_ff > self.sizes.limit(self.type[cell], pin, piece.wire_ns):
+                self._mend(net, cell, pin, piece)
         return self._result()
 
-    def _mend(self, net: int, cell: int, pin: str) -> None:
-        sizes, load = self.sizes, float(self.load[net])
-        larger = sizes.smallest(sizes.family(self.type[cell]), pin, load)
+    def _net(self, net: int) -> _Piece:
+        """A net as it is, with the cells that have been made larger."""
+        load = float(self.load[net])
+        return self._with_wire(load, float(self.wire_ff[net]), float(self.wire_ohm[net]))
+
+    def _with_wire(self, load_ff: float, wire_ff: float, wire_ohm: float) -> _Piece:
+        return _Piece(load_ff, self.per_elmore * 1e-6 * wire_ohm * (load_ff - wire_ff / 2))
+
+    def _mend(self, net: int, cell: int, pin: str, piece: _Piece) -> None:
+        sizes = self.sizes
+        larger = sizes.smallest(sizes.family(self.type[cell]), pin, piece)
         if self.gated[net]:
             if larger is None:
                 self.left += 1
                 larger = sizes.family(self.type[cell])[-1]
             self._resize(cell, larger)
             return
-        buffer = sizes.smallest(sizes.buffers, sizes.buffer_pins[1], load)
+        buffer = sizes.buffer(piece)
         if (larger is None and buffer is None) or self.placement.pins[net] > MAX_PINS:
             self._split(net, cell, pin)
             return
@@ -358,40 +432,81 @@ class _Planner:
             assert larger is not None
             self._resize(cell, larger)
             return
-        centre = self._centre(cell)
-        self._insert(net, cell, self._sinks(net), buffer, centre)
-        self.load[net] = sizes.input_ff(buffer)
-        self._drive(net, cell, pin)
+        self._beside(net, cell, pin, self._sinks(net), buffer)
+
+    def _beside(self, net: int, cell: int, pin: str, sinks: Sequence[_Sink], kind: str) -> None:
+        """All sinks after one buffer next to the driver."""
+        self._insert(net, cell, sinks, kind, self._centre(cell))
+        self._drive(net, cell, pin, _Piece(self.sizes.input_ff(kind), 0.0))
 
     def _split(self, net: int, cell: int, pin: str) -> None:
-        """More than any cell can drive: sinks in groups by place, a buffer for each."""
-        sizes = self.sizes
-        largest = sizes.buffers[-1]
-        most = sizes.limit(largest, sizes.buffer_pins[1])
-        groups, open_ = [], [self._sinks(net)]
-        while open_:
-            sinks = open_.pop()
-            if len(sinks) == 1 or self._estimate(sinks) <= most / 2:
-                groups.append(sinks)
-                continue
-            axis = "x_um" if _span(sinks, "x_um") >= _span(sinks, "y_um") else "y_um"
-            ordered = sorted(sinks, key=lambda sink: getattr(sink, axis))
-            open_ += [ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]]
-        heads = []
-        for sinks in groups:
-            x, y = (float(np.mean([getattr(sink, axis) for sink in sinks])) for axis in ("x_um", "y_um"))
-            kind = sizes.smallest(sizes.buffers, sizes.buffer_pins[1], self._estimate(sinks)) or largest
-            self._insert(net, cell, sinks, kind, (x, y))
-            heads.append(_Sink(at=(), load_ff=sizes.input_ff(kind), x_um=x, y_um=y))
-        x, y = self._centre(cell)
-        self.load[net] = self._estimate([*heads, _Sink(at=(), load_ff=0.0, x_um=x, y_um=y)])
-        self._drive(net, cell, pin)
+        """More than any cell can drive: sinks in groups by place with a buffer for each, these again in groups, until
+        the driver, or a buffer next to it, can drive what is left."""
+        sizes, start = self.sizes, self._centre(cell)
+        ends = self._sinks(net)
+        for _ in range(_LEVELS):
+            ends = self._heads(net, cell, ends, start)
+            piece = self._piece(ends, start)
+            if sizes.smallest(sizes.family(self.type[cell]), pin, piece) is not None:
+                break
+            if (buffer := sizes.buffer(piece)) is not None:
+                self._beside(net, cell, pin, ends, buffer)
+                return
+        self._drive(net, cell, pin, piece)
 
-    def _drive(self, net: int, cell: int, pin: str) -> None:
+    def _heads(self, net: int, cell: int, sinks: Sequence[_Sink], start: tuple[float, float]) -> list[_Sink]:
+        """What is left for a net's driver once buffers drive groups of its sinks; those alone in reach stay as they
+        are. Where no two go together, what is out of reach gets a buffer on the way."""
+        groups = self._groups(sinks)
+        alone = all(len(group) == 1 for group in groups)
+        heads: list[_Sink] = []
+        for group in groups:
+            if len(group) == 1 and not (alone and not self._reached(group, start)):
+                heads += group
+                continue
+            x, y = self._nearest(group, start)
+            kind = self.sizes.buffer(self._piece(group, (x, y))) or self.sizes.buffers[-1]
+            number = self._insert(net, cell, group, kind, (x, y))
+            heads.append(_Sink(at=("buffer", number), load_ff=self.sizes.input_ff(kind), x_um=x, y_um=y))
+        return heads
+
+    def _groups(self, sinks: Sequence[_Sink]) -> list[list[_Sink]]:
+        """Sinks by place, each group within what the largest buffer may drive, with a margin."""
+        groups, open_ = [], [list(sinks)]
+        while open_:
+            group = open_.pop()
+            if len(group) == 1 or self._reached(group, None):
+                groups.append(group)
+                continue
+            axis = "x_um" if _span(group, "x_um") >= _span(group, "y_um") else "y_um"
+            ordered = sorted(group, key=lambda sink: getattr(sink, axis))
+            open_ += [ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]]
+        return groups
+
+    def _reached(self, sinks: Sequence[_Sink], start: tuple[float, float] | None) -> bool:
+        """Whether the largest buffer drives these with half of its limits."""
+        piece = self._piece(sinks, start)
+        limit = self.sizes.limit(self.sizes.buffers[-1], self.sizes.buffer_pins[1], _MARGIN * piece.wire_ns)
+        return _MARGIN * piece.load_ff <= limit
+
+    def _nearest(self, group: Sequence[_Sink], start: tuple[float, float]) -> tuple[float, float]:
+        """Where the buffer of a group stands: at the point of its box that is nearest to the driver, a single sink's as
+        far on the way to the driver as it reaches."""
+        x, y = (
+            float(np.clip(value, min(getattr(s, axis) for s in group), max(getattr(s, axis) for s in group)))
+            for value, axis in zip(start, ("x_um", "y_um"), strict=True)
+        )
+        if len(group) > 1:
+            return x, y
+        ways = ((x + share * (start[0] - x), y + share * (start[1] - y)) for share in _WAY)
+        return next((place for place in ways if self._reached(group, place)), (x, y))
+
+    def _drive(self, net: int, cell: int, pin: str, piece: _Piece) -> None:
         """Size of a driver whose sinks are buffers now; what is left is for the next round."""
         family = self.sizes.family(self.type[cell])
-        if self.load[net] > self.sizes.limit(self.type[cell], pin):
-            fitting = self.sizes.smallest(family, pin, float(self.load[net]))
+        self.load[net], self.wire_ohm[net] = piece.load_ff, 0.0
+        if piece.load_ff > self.sizes.limit(self.type[cell], pin, piece.wire_ns):
+            fitting = self.sizes.smallest(family, pin, piece)
             self.left += fitting is None
             self._resize(cell, fitting or family[-1])
 
@@ -404,17 +519,19 @@ class _Planner:
             self.load[net] += self.library[kind].pins[pin].capacitance_ff - before.pins[pin].capacitance_ff
         self.type[cell] = self.resized[cell] = kind
 
-    def _insert(self, net: int, cell: int, sinks: Sequence[_Sink], kind: str, place: tuple[float, float]) -> None:
-        """Let a new buffer drive sinks."""
+    def _insert(self, net: int, cell: int, sinks: Sequence[_Sink], kind: str, place: tuple[float, float]) -> int:
+        """Let a new buffer drive sinks; its number."""
         target = self.netlist.nets + len(self.buffers)
         stage = int(self.netlist.cell_stage[cell])
         self.buffers.append(Buffer(type=kind, stage=stage, source=net, target=target, x_um=place[0], y_um=place[1]))
         for sink in sinks:
-            what, owner, place_ = sink.at
-            if what == "pin":
-                self.moved_pins[owner, place_] = target
+            if sink.at[0] == "buffer":
+                self.buffers[sink.at[1]] = replace(self.buffers[sink.at[1]], source=target)
+            elif sink.at[0] == "pin":
+                self.moved_pins[sink.at[1:]] = target
             else:
-                self.moved_ports[owner, place_] = target
+                self.moved_ports[sink.at[1:]] = target
+        return len(self.buffers) - 1
 
     def _centre(self, cell: int) -> tuple[float, float]:
         placed = self.placement
@@ -446,18 +563,23 @@ class _Planner:
             found.append(_Sink(at=at, load_ff=load, x_um=x, y_um=y))
         return found
 
-    def _estimate(self, sinks: Sequence[_Sink]) -> float:
-        """Load of a net to these sinks: pins and half-perimeter."""
-        length = (_span(sinks, "x_um") + _span(sinks, "y_um")) * float(wire_factor(np.array([len(sinks) + 1]))[0])
-        return sum(sink.load_ff for sink in sinks) + length * self.ff_per_um
+    def _piece(self, sinks: Sequence[_Sink], start: tuple[float, float] | None) -> _Piece:
+        """A net to these sinks, from a driver at `start` or within their box: pins and half-perimeter."""
+        length = 0.0
+        for axis, value in zip(("x_um", "y_um"), start or (None, None), strict=True):
+            values = [getattr(sink, axis) for sink in sinks] + ([] if value is None else [value])
+            length += max(values) - min(values)
+        wire_ff = length * float(wire_factor(np.array([len(sinks) + 1]))[0]) * self.ff_per_um
+        return self._with_wire(sum(sink.load_ff for sink in sinks) + wire_ff, wire_ff, length * self.ohm_per_um)
 
     def _result(self) -> Repair:
         """With buffers by stage, and nets numbered by that."""
         order = sorted(range(len(self.buffers)), key=lambda k: self.buffers[k].stage)
         number = {self.buffers[old].target: self.netlist.nets + new for new, old in enumerate(order)}
+        made = [replace(b, source=number.get(b.source, b.source), target=number[b.target]) for b in self.buffers]
         return Repair(
             cells=self.netlist.cells, nets=self.netlist.nets, resized=tuple(sorted(self.resized.items())),
-            buffers=tuple(replace(self.buffers[k], target=number[self.buffers[k].target]) for k in order),
+            buffers=tuple(made[k] for k in order),
             moved_pins=tuple((cell, pin, number[net]) for (cell, pin), net in sorted(self.moved_pins.items())),
             moved_ports=tuple((port, bit, number[net]) for (port, bit), net in sorted(self.moved_ports.items())),
             left=self.left,
@@ -476,12 +598,14 @@ def plan(
     placement: Placement,
     *,
     ff_per_um: float,
+    ohm_per_um: float = 0.0,
     port_load_ff: float = 0.0,
 ) -> Repair:
     """What it takes for every net to be within the limits of its driver.
 
-    In turn: the smallest cell of the same function that may drive the load, or a buffer beside the driver if that is
-    smaller; for more than any cell can drive, sinks in groups by place with a buffer for each.
+    In turn: the smallest cell of the same function that may drive the net, or a buffer beside the driver if that is
+    smaller; for more than any cell can drive, sinks in groups by place with a buffer for each, and on long ways buffers
+    in between.
 
     Parameters
     ----------
@@ -491,8 +615,8 @@ def plan(
         Says which types may be used, and which are buffers and clock gates.
     placement : Placement
         Of this netlist.
-    ff_per_um : float
-        Capacitance of wires.
+    ff_per_um, ohm_per_um : float
+        Capacitance and resistance of wires.
     port_load_ff : float
         Load outside each output port.
 
@@ -501,7 +625,9 @@ def plan(
     LibraryError
         The library states no largest loads.
     """
-    return _Planner(netlist, library, cells, placement, ff_per_um=ff_per_um, port_load_ff=port_load_ff).run()
+    return _Planner(
+        netlist, library, cells, placement, ff_per_um=ff_per_um, ohm_per_um=ohm_per_um, port_load_ff=port_load_ff
+    ).run()
 
 
 def repaired(netlist: Netlist, library: PowerLibrary, rounds: Sequence[Repair]) -> Netlist:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from flows.common.folder import fresh_folder
-from flows.common.metrics import Metric, package_version, write_metrics
+from flows.common.metrics import Metric, find, package_version, read_metrics, write_metrics
 from flows.designs.design import Design
+from flows.estimates.supply import Supplied, at_supply
+from flows.estimates.translation import node_of
 from flows.netlist.view import prepare
 from flows.physical.mapped import Mapped, clocks_of, mapped_metric
 from flows.power.run import PowerOptions, Run
@@ -41,12 +43,14 @@ def measure_power(
     Raises
     ------
     ValueError
-        The netlist differs from the golden model, or was made with another reuse factor.
+        The netlist differs from the golden model, or was made with another reuse factor; the library is of no node that
+        can be scaled to the supply asked for.
     """
     from contextlib import nullcontext
 
     options = options or PowerOptions()
     clocks_ = clocks_of(mapped, design.reuse)
+    supplied = supplies(mapped, options.supply_v)
 
     def stage(name: str, total: int | None = None) -> Any:
         return nullcontext(lambda _done: None) if step is None else step(name, total)
@@ -68,11 +72,45 @@ def measure_power(
         "clocks_per_inference": run.clocks_per_inference,
         "energy_per_inference_pj": summary.energy_pj * run.clocks_per_inference,
     }  # fmt: skip
+    if supplied:
+        result["supply"] = _at_supplies(mapped, summary, run.clocks_per_inference, supplied)
     metrics = power_metrics(mapped, summary, result, command)
     with fresh_folder(mapped.folder / "power", marker="power.json") as work:
         (work / "power.json").write_text(json.dumps(result, indent=1) + "\n")
         write_metrics(work / "metrics.json", metrics)
     return summary, result, metrics
+
+
+def supplies(mapped: Mapped, supply_v: float | None) -> tuple[Supplied, ...]:
+    """Ratios at another supply for each node that the library may stand for; none where no supply is asked for."""
+    if supply_v is None:
+        return ()
+    return tuple(at_supply(node.name, supply_v, mapped.library.voltage_v) for node in node_of(mapped.cells.name))
+
+
+def _at_supplies(
+    mapped: Mapped, summary: PowerSummary, clocks: float, supplied: tuple[Supplied, ...]
+) -> list[dict[str, Any]]:
+    """Energy of an inference, leakage and largest clock at another supply, for each reading of the library's node.
+
+    The clock is there where the netlist was timed after it was placed.
+    """
+    per_pj = summary.period_ns / 1000 * clocks
+    leakage = summary.kind("leakage") * per_pj
+    dynamic = summary.total_uw * per_pj - leakage
+    timing = mapped.folder / "timing" / "metrics.json"
+    before = mapped.folder / "placement" / "placement.json"
+    stale = before.is_file() and timing.is_file() and before.stat().st_mtime > timing.stat().st_mtime
+    fmax = float(find(read_metrics(timing), "timing__fmax").value) if timing.is_file() and not stale else None
+    return [
+        {
+            "supply_v": at.supply_v, "node": at.node, "energy_ratio": at.energy, "delay_ratio": at.delay,
+            "leakage_ratio": at.leakage, "dynamic_pj": dynamic * at.energy, "leakage_pj": leakage * at.leakage,
+            "energy_per_inference_pj": dynamic * at.energy + leakage * at.leakage,
+            "fmax_mhz": None if fmax is None else fmax / at.delay,
+        }
+        for at in supplied
+    ]  # fmt: skip
 
 
 def power_metrics(mapped: Mapped, summary: PowerSummary, result: dict[str, Any], command: str) -> tuple[Metric, ...]:
@@ -108,6 +146,21 @@ def power_metrics(mapped: Mapped, summary: PowerSummary, result: dict[str, Any],
     ]  # fmt: skip
     if summary.glitch_factor is not None:
         rows.append(metric("power__glitch_factor", summary.glitch_factor, "", "transitions with delays over without"))
+    for at in result.get("supply", []):
+        tag = f"node:{at['node'].replace(' ', '_')}__supply:{at['supply_v']:g}V"
+        text = f"Stillmaker-Baas, {at['node']} from {result['voltage_v']:g} to {at['supply_v']:g} V"
+        rows.append(
+            metric(
+                f"energy__per_inference__{tag}",
+                at["energy_per_inference_pj"],
+                "pJ",
+                f"{text}: dynamic x {at['energy_ratio']:.3f}, leakage x {at['leakage_ratio']:.3f}",
+            )
+        )
+        if at["fmax_mhz"] is not None:
+            rows.append(
+                metric(f"timing__fmax__{tag}", at["fmax_mhz"], "MHz", f"{text}: delay x {at['delay_ratio']:.2f}")
+            )
     for stage, kinds in summary.stages.items():
         tag = "".join(c if c.isalnum() or c in "_." else "_" for c in stage)
         rows.append(

@@ -37,6 +37,8 @@ class PowerOptions:
         Of showers or recordings.
     glitch_clocks : int
         Clocks replayed with delays; 0: no glitches.
+    supply_v : float or None
+        Another supply, at which power, leakage and clock are estimated in addition (`flows.estimates.supply`).
     """
 
     crossings: int = 24
@@ -48,6 +50,7 @@ class PowerOptions:
     algorithm: str | None = None
     seed: int = 1
     glitch_clocks: int = 16
+    supply_v: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -47,6 +47,8 @@ def _spelt(design: Design, options: PowerOptions) -> str:
     ]
     if options.glitch_clocks != PowerOptions().glitch_clocks:
         words.append(f"--glitch-clocks {options.glitch_clocks}")
+    if options.supply_v is not None:
+        words.append(f"--supply {options.supply_v:g}")
     return " ".join([*words, f"--seed {options.seed}"])
 
 

@@ -111,7 +111,7 @@ def test_commands_in_a_row(report: Path, monkeypatch: pytest.MonkeyPatch, capsys
     # an impossible clock fails the gate
     assert run(monkeypatch, capsys, "time", spec, "--out", report, "--period", "0.5")[0] == 1
     code, out = run(monkeypatch, capsys, "power", spec, "--out", report, "--streams", "64", "--crossings", "10",
-                    "--glitch-clocks", "4", "--json")  # fmt: skip
+                    "--glitch-clocks", "4", "--supply", "0.8", "--json")  # fmt: skip
     assert code == 0
     result = json.loads(out)
     assert result["wires"].startswith("placement, 0.104 fF/um")
@@ -131,6 +131,25 @@ def test_commands_in_a_row(report: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert by_stage + result["power_uw"]["clock_tree"] == pytest.approx(result["power_uw"]["total"])
     energy = find(read_metrics(folder / "power" / "metrics.json"), "energy__per_inference")
     assert energy.value == pytest.approx(result["energy_per_clock_pj"])
+    assert energy.command.endswith("--supply 0.8 --seed 1")
+    # at 0.8 in place of 1.1 V, by the published polynomials: 45 nm HP 0.5569 / 1.0439, LP 0.6930 / 1.2131 of the
+    # energy, 16.96 / 13.64 and 109.5 / 43.22 of the delay; leakage with the supply
+    rows = {row["node"]: row for row in result["supply"]}
+    assert rows.keys() == {"45nm HP", "45nm LP"}
+    leakage = result["power_uw"]["leakage"] * 25e-3
+    fastest = find(timing_metrics(folder), "timing__fmax").value
+    for node, ratio, slower in (("45nm HP", 0.5334, 16.96 / 13.64), ("45nm LP", 0.5713, 109.5 / 43.22)):
+        row = rows[node]
+        assert row["leakage_pj"] == pytest.approx(leakage * 0.8 / 1.1)
+        assert row["dynamic_pj"] == pytest.approx((result["energy_per_clock_pj"] - leakage) * ratio, rel=1e-3)
+        assert row["energy_per_inference_pj"] == pytest.approx(row["dynamic_pj"] + row["leakage_pj"])
+        assert row["fmax_mhz"] == pytest.approx(fastest / slower, rel=0.01)
+    stated = find(read_metrics(folder / "power" / "metrics.json"), "energy__per_inference__node:45nm_LP__supply:0.8V")
+    assert stated.value == rows["45nm LP"]["energy_per_inference_pj"]
+    # refused before anything is simulated
+    code, out = run(monkeypatch, capsys, "power", spec, "--out", report, "--supply", "0.2")
+    assert code == 1
+    assert "supply of 45nm HP: expected 0.5 to 1.1 V, got 0.2" in out
 
 
 def timing_metrics(folder: Path) -> tuple[object, ...]:
