@@ -117,7 +117,7 @@ class LiquidcalBackend(Backend):  # type: ignore[misc]
         from sim.network.model import Network  # numba: not at every import of hls4ml
 
         network = Network(network_of(model))
-        rows = np.asarray(x, np.float64).reshape(-1, network.spec.tensors[INPUT].size)
+        rows = x.reshape(-1, network.spec.tensors[INPUT].size)
         values = network.predict(rows).astype(x.dtype)
         sizes = [network.spec.tensors[name].size for name in network.spec.outputs]
         parts = np.split(values, np.cumsum(sizes)[:-1], axis=1)

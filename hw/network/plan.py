@@ -67,10 +67,6 @@ def plan(spec: NetworkSpec, reuse: int = 1) -> Plan:
         Clocks in which a sum is formed. Above 1 two registers more are on the way of a layer with weights: behind the
         selection of its inputs, and of the sum that grows.
     """
-    readers: dict[str, list[str]] = {}
-    for name, node in spec.nodes.items():
-        for x in node.inputs:
-            readers.setdefault(x, []).append(name)
     stages, zeros = {INPUT: 1}, {INPUT: frozenset[int]()}
     layers: list[Layer] = []
     joined: set[str] = set()
@@ -82,14 +78,13 @@ def plan(spec: NetworkSpec, reuse: int = 1) -> Plan:
             stages[name], zeros[name] = stage, _zeros(spec, node, zeros)
             continue
         stores = [_alone(node) if isinstance(node, Store) else Store(inputs=(), result=spec.tensors[name].form)]
-        last = name
-        while last not in spec.outputs and len(next_ := readers[last]) == 1:
-            follower = spec.nodes[next_[0]]
-            if not isinstance(follower, Store):
-                break
-            last = next_[0]
-            stores.append(_alone(follower))
-            joined.add(last)
+        followers = spec.stores_behind(name)
+        for follower in followers:
+            store = spec.nodes[follower]
+            assert isinstance(store, Store)
+            stores.append(_alone(store))
+        joined.update(followers)
+        last = (name, *followers)[-1]
         done = stage + (reuse + 2 if reuse > 1 and isinstance(node, WeightedSum) else 1)
         stages[last], zeros[last] = done, frozenset()
         layers.append(Layer(name=name, node=node, stores=tuple(stores), result=last, reads=stage, stage=done))

@@ -47,9 +47,9 @@ def selected(values: list[Value], slot: Value, step: int, width: int) -> list[Va
 class SerialSumNeuron(Component):
     """``store(wrap(sum(round(x * w)) + bias))`` and further stores, over some slots of `SumFormat.dot.taps` products.
 
-    The sum is kept inverted (see `hw.common.dot_product`): -1 less the sum; the first slot starts from the bias. Without
-    a slot it stays. The complete sum is there in the clock after its last slot, in which the first slot of the next sum
-    may come; `y` is its store, combinational.
+    The sum is kept inverted (see `hw.common.dot_product`): -1 less the sum; the first slot starts from the bias, and
+    without a slot it stays. The complete sum is there in the clock after its last slot, in which the first slot of the
+    next sum may come; `y` is its store, combinational.
 
     Parameters
     ----------

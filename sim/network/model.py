@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import FixedPoint, IntArray, Rounding, wrap
-from sim.network.float_model import Block, FloatLayer, store_layer, sum_layer
+from sim.network.float_model import Block, FloatLayer, encode_rows, store_layer, sum_layer
 from sim.network.nodes import Add, ArgMax, Node, Pool, Store, Tensor, WeightedSum, Wire
 from sim.network.spec import INPUT, NetworkSpec
 from sim.network.weights import NetworkWeights
@@ -54,8 +54,10 @@ class Network:
         """
         return self.spec.input.encode(self._shaped(values))
 
-    def _shaped(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        reals = np.asarray(values, np.float64)
+    def _shaped(self, values: npt.ArrayLike) -> npt.NDArray[Any]:
+        reals = np.asarray(values)
+        if reals.dtype != np.float32:
+            reals = reals.astype(np.float64, copy=False)
         size = self.spec.tensors[INPUT].size
         if reals.ndim < 1 or reals.shape[1:] not in (self.spec.input_shape, (size,)):
             raise ValueError(
@@ -90,19 +92,24 @@ class Network:
         """
         rows = self._checked(codes)
         results = np.empty((len(rows), self._outputs), np.int64)
+        buffers: dict[str, Codes] = {}
         for first in range(0, len(rows), _CHUNK):
-            self._run(rows[first : first + _CHUNK], results[first : first + _CHUNK])
+            self._run(rows[first : first + _CHUNK], results[first : first + _CHUNK], buffers)
         return results
 
     def predict(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Real values of all outputs side by side, of real input values; see `encode` and `codes`."""
         reals = self._shaped(values)
-        if not np.isfinite(reals).all():
-            self.encode(reals)  # says which
         results = np.empty((len(reals), self._outputs), np.float64)
+        buffers: dict[str, Codes] = {}
         for first in range(0, len(reals), _CHUNK):
-            codes = self.spec.input.encode(reals[first : first + _CHUNK])
-            self._run(codes, results[first : first + _CHUNK])
+            rows = reals[first : first + _CHUNK]
+            codes: Codes | None = encode_rows(rows, self.spec.input)
+            if codes is None:
+                if not np.isfinite(rows).all():
+                    self.encode(reals)  # says which
+                codes = self.spec.input.encode(rows)
+            self._run(codes, results[first : first + _CHUNK], buffers)
         fractions = [self.spec.tensors[name].form.fraction for name in self.spec.outputs]
         sizes = [self.spec.tensors[name].size for name in self.spec.outputs]
         np.ldexp(results, -np.repeat(fractions, sizes), out=results)
@@ -113,11 +120,19 @@ class Network:
         """Elements of all outputs."""
         return sum(self.spec.tensors[name].size for name in self.spec.outputs)
 
-    def _run(self, codes: IntArray, results: Codes) -> None:
-        """Results of a chunk, written into theirs."""
+    def _run(self, codes: Codes, results: Codes, buffers: dict[str, Codes]) -> None:
+        """Results of a chunk, written into theirs; buffers of layers are kept from chunk to chunk."""
         found: dict[str, Codes] = {INPUT: codes}
         for name, node in self.spec.nodes.items():
-            found[name] = self._node(name, node, found)
+            if name in self._joined:
+                continue
+            if (joined := self._joined_layers.get(name)) is not None:
+                last, layer = joined
+                if name not in buffers:
+                    buffers[name] = np.empty((len(codes), self.spec.tensors[last].size), layer.kind)
+                found[last] = layer.compute(found[node.inputs[0]], buffers[name])
+            else:
+                found[name] = self._node(name, node, found)
         np.concatenate([found[name] for name in self.spec.outputs], axis=1, out=results, casting="unsafe")
 
     def _checked(self, codes: npt.ArrayLike) -> IntArray:
@@ -150,6 +165,31 @@ class Network:
                 one = int(node.result.requantise(1, 0))
                 return np.where(np.arange(inputs[0].shape[1]) == first[:, None], one, 0)
         raise TypeError(f"{name}: expected a known kind of node, got {type(node).__name__}")
+
+    @cached_property
+    def _joined_layers(self) -> dict[str, tuple[str, FloatLayer]]:
+        """Layers and the stores behind them as one, where floating point is exact: by name that of the result, and layer."""
+        layers: dict[str, tuple[str, FloatLayer]] = {}
+        for name, node in self.spec.layers.items():
+            followers = self.spec.stores_behind(name)
+            if followers or name in self._float_layers:
+                stores = [store for follower in followers if isinstance(store := self.spec.nodes[follower], Store)]
+                form = self.spec.tensors[node.inputs[0]].form
+                layer = sum_layer(node, form, self._bounds(node), self._blocks[name], self._biases[name], stores)
+                if layer is not None:
+                    layers[name] = (name, *followers)[-1], layer
+        return layers
+
+    @cached_property
+    def _joined(self) -> set[str]:
+        """Stores that are part of a joined layer."""
+        return {store for name in self._joined_layers for store in self.spec.stores_behind(name)}
+
+    def _bounds(self, node: Node) -> tuple[int, int]:
+        """Smallest and largest code of the input of a node."""
+        before = self._float_layers.get(node.inputs[0])
+        form = self.spec.tensors[node.inputs[0]].form
+        return before.bounds if before else (form.min_code, form.max_code)
 
     @cached_property
     def _float_layers(self) -> dict[str, FloatLayer]:
