@@ -55,13 +55,14 @@ class NetworkDesign(Design):
         "power": "flows.power.network",
         "verification": "flows.verification.network",
         "report": "flows.report.network",
+        "proofs": "flows.steps.network_proofs",
     }
     crossings: ClassVar = 100_000
     crossings_in_flow: ClassVar = 20_000
     stimulus: ClassVar = ("crossings", "streams", "weights")
 
     def __post_init__(self) -> None:
-        from hw.network.network import MOST_REUSE
+        from hw.network.plan import MOST_REUSE
 
         check_integer("reuse", self.factor, 1, MOST_REUSE)
         if self.frozen and self.factor > 1:
@@ -105,6 +106,13 @@ class NetworkDesign(Design):
     def recipe(self) -> Recipe:
         """With buffers: every input of a dense layer goes to all of its neurons, and their number is the user's."""
         return BUFFERED
+
+    @property
+    def kept_modules(self) -> tuple[str, ...]:
+        """With constant weights also their tables, small enough for the mapper that finds most."""
+        from flows.designs.frozen import KEEP
+
+        return (*super().kept_modules, *(KEEP if self.frozen else ()))
 
     def weights(self) -> NetworkWeights | None:
         """Weights that are folded in; None where they are loaded.

@@ -7,6 +7,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.common.dot_product import DotProductFormat
+from hw.common.frozen_layer import FrozenFormat
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
 from hw.common.registered import described
@@ -17,8 +19,8 @@ from hw.common.voted_register import VotedRegister
 from hw.network.frozen import FrozenLayerWeights, FrozenWeightedLayer
 from hw.network.neuron import SumFormat
 from hw.network.plain_layers import PlainLayer
-from hw.network.plan import Layer, plan
-from hw.network.serial_layer import SerialWeightedLayer
+from hw.network.plan import MOST_REUSE, Layer, plan
+from hw.network.serial_layer import SerialWeightedLayer, serial_format
 from hw.network.stores import code_shape
 from hw.network.weighted_layer import WeightedLayer
 from sim.network.nodes import WeightedSum, Wire
@@ -26,10 +28,7 @@ from sim.network.spec import INPUT, NetworkSpec
 from sim.network.weights import address_bits, weight_rows
 from sim.spec_file import check_integer
 
-__all__ = ["MOST_REUSE", "PROTECTION", "Network", "output_port"]
-
-MOST_REUSE = 64
-"""Largest factor of reuse."""
+__all__ = ["PROTECTION", "Network", "output_port"]
 
 PROTECTION: dict[Scheme, dict[str, Callable[..., Component]]] = {
     Scheme.NONE: {},
@@ -120,6 +119,31 @@ class Network(Component):
         super().__init__({**inputs, **timed[0], **writes, **outputs, **timed[1]})
 
     @property
+    def dot_formats(self) -> dict[str, DotProductFormat]:
+        """Every kind of dot product that it has, by layer and taps; none with constant weights."""
+        found: dict[str, DotProductFormat] = {}
+        for layer in self._plan.layers if self._frozen is None else ():
+            if isinstance(layer.node, WeightedSum):
+                x = layer.node.inputs[0]
+                tensor, zeros = self._spec.tensors[x], self._plan.zeros[x]
+                for taps in layer.node.taps(tensor.size):
+                    count = sum(tap[0] not in zeros for tap in taps)
+                    dot = serial_format(layer.node, tensor.form, count, self._reuse).dot if count else None
+                    if dot is not None and dot not in found.values():
+                        found[f"{layer.name}_{count}"] = dot
+        return found
+
+    @property
+    def frozen_sums(self) -> dict[str, FrozenFormat]:
+        """Formulas of its layers with constant weights, by name."""
+        found = {}
+        for layer in self._plan.layers if self._frozen is not None else ():
+            if isinstance(layer.node, WeightedSum):
+                weights = self._frozen[layer.name] if self._frozen else None
+                found[layer.name] = described(FrozenWeightedLayer, weights=weights, **self._common(layer)).sums
+        return found
+
+    @property
     def latency(self) -> int:
         """Clocks from a sample at the pins to its results at the pins."""
         return self._plan.latency
@@ -198,14 +222,18 @@ class Network(Component):
         m.d.comb += part.i.eq(times[:-1])
         return times
 
-    def _serial(self, layer: Layer) -> dict[str, Any]:
-        """Parameters of a layer that reuses its multipliers."""
+    def _common(self, layer: Layer) -> dict[str, Any]:
+        """Parameters of every layer with weights."""
         (x,) = layer.node.inputs
         tensor = self._spec.tensors[x]
         return {
-            "node": layer.node, "size": tensor.size, "form": tensor.form, "stores": layer.stores, "slots": self._reuse,
-            "zeros": self._plan.zeros[x], "cell": self._cell, "register": self._register,
+            "node": layer.node, "size": tensor.size, "form": tensor.form, "stores": layer.stores,
+            "zeros": self._plan.zeros[x],
         }  # fmt: skip
+
+    def _serial(self, layer: Layer) -> dict[str, Any]:
+        """Parameters of a layer that reuses its multipliers."""
+        return self._common(layer) | {"slots": self._reuse, "cell": self._cell, "register": self._register}
 
     def _place_layer(
         self, m: Module, platform: object, layer: Layer, inputs: list[Value], rows: Value | None, columns: Value,
@@ -220,8 +248,7 @@ class Network(Component):
             )
             m.d.comb += [Value.cast(getattr(part, f"x{i}")).eq(value) for i, value in enumerate(inputs)]
             return Value.cast(part.y)
-        common = {"node": layer.node, "size": tensors[0].size, "form": tensors[0].form, "stores": layer.stores}
-        common["zeros"] = self._plan.zeros[layer.node.inputs[0]]
+        common = self._common(layer)
         if self._frozen is not None:
             weights = self._frozen[layer.name]
             part = place(m, platform, name, FrozenWeightedLayer, label=layer.name, weights=weights, **common)

@@ -5,7 +5,10 @@ from dataclasses import dataclass, replace
 from sim.network.nodes import Node, Store, WeightedSum, Wire
 from sim.network.spec import INPUT, NetworkSpec
 
-__all__ = ["Layer", "Plan", "plan"]
+__all__ = ["MOST_REUSE", "Layer", "Plan", "plan"]
+
+MOST_REUSE = 64
+"""Most multiplications of a sample that a multiplier serves."""
 
 
 @dataclass(frozen=True, kw_only=True)

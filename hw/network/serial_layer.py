@@ -15,7 +15,13 @@ from hw.network.weighted_layer import LayerRows
 from sim.fixed_point import FixedPoint
 from sim.network.nodes import Store, WeightedSum
 
-__all__ = ["SerialWeightedLayer"]
+__all__ = ["SerialWeightedLayer", "serial_format"]
+
+
+def serial_format(node: WeightedSum, x: FixedPoint, taps: int, slots: int) -> SumFormat:
+    """Arithmetic of one slot of an output with that many taps; of all of them with one slot."""
+    at_once = -(-taps // slots)
+    return SumFormat.of(node, x, at_once, at_once * slots if slots > 1 else 0)
 
 
 class SerialWeightedLayer(LayerRows):
@@ -59,9 +65,7 @@ class SerialWeightedLayer(LayerRows):
         )
 
     def _format(self, taps: int) -> SumFormat:
-        """Of one slot of an output with that many taps."""
-        at_once = -(-taps // self._slots)
-        return SumFormat.of(self._node, self._form, at_once, at_once * self._slots)
+        return serial_format(self._node, self._form, taps, self._slots)
 
     @property
     def state_bits(self) -> int:

@@ -168,7 +168,7 @@ class Network:
 
     @cached_property
     def _joined_layers(self) -> dict[str, tuple[str, FloatLayer]]:
-        """Layers and the stores behind them as one, where floating point is exact: by name that of the result, and layer."""
+        """Layers that floating point computes exactly, with the stores behind them: name of the result, and layer."""
         layers: dict[str, tuple[str, FloatLayer]] = {}
         for name, node in self.spec.layers.items():
             followers = self.spec.stores_behind(name)

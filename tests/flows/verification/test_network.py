@@ -17,6 +17,7 @@ from flows.formal.protection import prove_single_flips
 from flows.formal.solver import Status
 from flows.formal.state import cut_state
 from flows.simulation.network import NetworkBench, packed, unpacked
+from flows.steps.proofs import ProofOptions, prove_design
 from flows.steps.synthesis import SYNTHESIS
 from flows.tools.verilator import verilator_environment
 from flows.verification.network import check_mutants, check_volume, samples
@@ -106,6 +107,21 @@ def test_reuse_is_a_variant_of_the_design(tmp_path: Path) -> None:
     NetworkWeights.random(spec, np.random.default_rng(3)).save(tmp_path / "w.npz")
     with pytest.raises(ValueError, match="reuse: expected 1 with frozen weights"):
         NetworkDesign(spec=spec, frozen=str(tmp_path / "w.npz"), factor=2)
+
+
+def test_kinds_of_dot_products_are_proved_and_constant_layers(tmp_path: Path) -> None:
+    """As `liquidcal prove` and ``build(prove=True)`` do; weights that are not the formula's are refuted elsewhere."""
+    spec = campaign_spec()
+    NetworkWeights.random(spec, np.random.default_rng(3)).save(tmp_path / "w.npz")
+    for chosen, about, count in (
+        (design(spec, reuse=2), "loadable", 2),  # a convolution of 4 taps and a dense layer of 4
+        (NetworkDesign(spec=spec, frozen=str(tmp_path / "w.npz")), "frozen", 4 + 2),
+    ):
+        journal = quiet()
+        prove_design(chosen, tmp_path / about, journal, ProofOptions(about=(about,)))
+        assert [(check.passed, check.compared, check.unit) for check in journal.checks] == [(True, count, "proofs")]
+    with pytest.raises(ValueError, match="frozen: expected a file of weights of CAMPAIGN"):
+        prove_design(design(spec), tmp_path / "none", quiet(), ProofOptions(about=("frozen",)))
 
 
 def test_mutants_are_killed() -> None:
