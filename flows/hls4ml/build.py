@@ -7,6 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
+from flows.campaign.network import Harm, WeightUpsets, weight_upsets
 from flows.common.journal import Journal
 from flows.common.metrics import find, read_metrics
 from flows.designs.network import NetworkDesign
@@ -42,6 +45,9 @@ def build(
     protect: str = "none",
     reuse: int = 1,
     fpga: str = "",
+    upsets: npt.ArrayLike | None = None,
+    harm: str | Harm = "class",
+    upset_bits: int | None = None,
     library: str = "auto",
     samples: int = NetworkDesign.crossings_in_flow,
     mutants: int = 0,
@@ -75,6 +81,12 @@ def build(
         Multiplications of a sample that a multiplier serves; a graph passes the ``ReuseFactor`` of its layers.
     fpga : str
         A device, as ``liquidcal fpga --device`` takes it: place and route there, too.
+    upsets : array_like of float, shape (n, *input_shape), optional
+        Samples on which every bit of the weights is inverted in turn; see `flows.campaign.network`.
+    harm : str or callable
+        Measure of harm: ``class``, ``error``, or a function of results without and with the flip.
+    upset_bits : int, optional
+        Bits to try, drawn at random; all if left out.
     library : str
         As ``liquidcal synth --library`` takes it.
     samples, mutants : int
@@ -86,7 +98,9 @@ def build(
         ``CSynthesisReport`` with hls4ml's keys, all text, and ``AsicReport``: library, ``area_um2``, ``kge``,
         ``setup_slack_ns``, ``power_mw``, ``energy_per_sample_pj``, ``codes_compared`` on the gates,
         ``samples_compared`` on the RTL, ``proofs`` that closed, ``fpga``: device, ``logic_cells``, ``fmax_mhz``, and
-        whether all checks ``passed``. What was not asked for is not in it.
+        whether all checks ``passed``; ``upsets``: ``bits`` tried, ``mean_harm`` of a flip and its standard ``error``,
+        part of them ``harmless``, ``by_layer``, and unprotected ``per_day`` in the highest flux in HGCAL. What was not
+        asked for is not in it.
 
     Raises
     ------
@@ -126,10 +140,11 @@ def build(
     if fpga:
         place_on_fpga(design, folder, journal, FpgaOptions(device=fpga))
         done.add("fpga")
-    report = {
-        "CSynthesisReport": _schedule(design, folder, done),
-        "AsicReport": _asic(design, folder, done, journal, fpga),
-    }
+    asic = _asic(design, folder, done, journal, fpga)
+    if upsets is not None:
+        with journal.step(f"{design.name}: upsets of weights"):
+            asic["upsets"] = _upsets(weight_upsets(weights, upsets, harm, limit=upset_bits))
+    report = {"CSynthesisReport": _schedule(design, folder, done), "AsicReport": asic}
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     return report
 
@@ -152,6 +167,13 @@ def _schedule(design: NetworkDesign, folder: Path, done: set[str]) -> dict[str, 
     if SYNTHESIS.name in done:
         report["FF"] = str(load_result(folder / "synthesis").flip_flops)
     return report
+
+
+def _upsets(found: WeightUpsets) -> dict[str, Any]:
+    return {
+        "bits": len(found.harm), "mean_harm": found.mean, "error": found.error_of_mean, "harmless": found.harmless,
+        "by_layer": found.by_layer(), "per_day": found.upsets_per_day(),
+    }  # fmt: skip
 
 
 def _asic(design: NetworkDesign, folder: Path, done: set[str], journal: Journal, fpga: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from sim.network.nodes import Add, ArgMax, Node, Pool, Store, Tensor, WeightedSu
 from sim.network.spec import INPUT, NetworkSpec
 from sim.network.weights import NetworkWeights
 
-__all__ = ["Network"]
+__all__ = ["Network", "finished"]
 
 _CHUNK = 1 << 11
 """Samples at a time: what they need stays in the cache."""
@@ -237,6 +237,10 @@ class Network:
         return result
 
     def _weighted(self, name: str, node: WeightedSum, x: IntArray, tensor: Tensor) -> IntArray:
+        return finished(node, self._sums(name, node, x, tensor))
+
+    def _sums(self, name: str, node: WeightedSum, x: IntArray, tensor: Tensor) -> IntArray:
+        """Sums with bias in the accumulator's fraction bits, before they wrap."""
         form, shift = node.accumulator, node.shift(tensor.form)
         sums = np.empty((len(x), self.spec.tensors[name].size), np.int64)
         for block in self._blocks[name]:
@@ -245,8 +249,54 @@ class Network:
         if shift < 0:
             sums <<= -shift
         sums += self._biases[name]
-        # only WRAP acts here: a spec with another overflow is one in which no sum leaves the range
-        return node.result.requantise(_fit(sums, form), form.fraction)
+        return sums
+
+    def sums(self, name: str, found: dict[str, IntArray]) -> IntArray:
+        """Sums of a layer with weights before they wrap, of what `trace` found.
+
+        Parameters
+        ----------
+        name : str
+            Of the layer.
+        found : dict of str to ndarray of int64
+            Codes by node.
+        """
+        node = self.spec.layers[name]
+        x = node.inputs[0]
+        return self._sums(name, node, found[x], self.spec.tensors[x])
+
+    def after(self, name: str, codes: IntArray, found: dict[str, IntArray]) -> IntArray:
+        """Codes of all outputs side by side where one node gives other codes.
+
+        Parameters
+        ----------
+        name : str
+            Of the node.
+        codes : ndarray of int64, shape (m n, elements)
+            In its place: m times for each of the n samples, one set of samples after the other.
+        found : dict of str to ndarray of int64
+            Codes of the samples by node, from `trace`.
+        """
+        changed: dict[str, Codes] = {name: codes}
+        times = len(codes) // len(found[name])
+        for other, node in self.spec.nodes.items():
+            if other != name and any(x in changed for x in node.inputs):
+                inputs = {x: changed[x] if x in changed else np.tile(found[x], (times, 1)) for x in node.inputs}
+                changed[other] = self._node(other, node, inputs)
+        return np.concatenate(
+            [
+                _integers(changed[output]) if output in changed else np.tile(found[output], (times, 1))
+                for output in self.spec.outputs
+            ],
+            axis=1,
+        )
+
+
+def finished(node: WeightedSum, sums: IntArray) -> IntArray:
+    """Results of sums in the accumulator's fraction bits."""
+    form = node.accumulator
+    # only WRAP acts here: a spec with another overflow is one in which no sum leaves the range
+    return node.result.requantise(_fit(sums, form), form.fraction)
 
 
 def _integers(values: Codes) -> IntArray:
