@@ -185,7 +185,7 @@ def measure(name: str, python: Path, rows: Rows, folder: Path) -> None:
             raise SystemExit(f"{name}: {wrong} of {expected.size} codes of {tool}'s netlist differ")
         areas[tool] = result.gate_equivalents
         rows.add(
-            f"frozen__area__tool:{tool}__case:{name}", round(result.gate_equivalents / 1000, 1), "kGE",
+            f"frozen__area__case:{name}_{tool}", round(result.gate_equivalents / 1000, 1), "kGE",
             f"{CASES[name].about}: combinational, nangate45, recipe area; {expected.size} codes equal",
             *((tool, version) if version else ()),
         )  # fmt: skip
@@ -211,8 +211,8 @@ def main() -> None:
             except ValueError as error:
                 print(f"{name}: not compared: {error}", flush=True)
                 continue
-        old = kept(options.out, lambda metric, name=name: metric.name.endswith(f"__case:{name}"))
-        write_metrics(options.out, [*old, *rows])
+        mine = {metric.name for metric in rows}
+        write_metrics(options.out, [*kept(options.out, lambda metric, mine=mine: metric.name in mine), *rows])
 
 
 if __name__ == "__main__":

@@ -79,8 +79,8 @@ class WeightUpsets:
     def error_of_mean(self) -> float:
         """Standard error of the mean, 0 where every bit was tried."""
         tried = len(self.harm)
-        spread = float(self.harm.std(ddof=1)) / tried**0.5 if tried > 1 else 0.0
-        return spread * max(0.0, 1 - tried / self.stored) ** 0.5
+        spread = float(self.harm.std(ddof=1) / tried**0.5) if tried > 1 else 0.0
+        return spread * float(max(0.0, 1 - tried / self.stored) ** 0.5)
 
     @property
     def harmless(self) -> float:
@@ -196,8 +196,8 @@ class _Layer:
             change = self._products(seen, _inverted(old, bit, node.weight.width)) - self._products(seen, old)
         else:
             old = int(self.biases[number - len(self.weights)])
-            change = np.int64(_inverted(old, bit, node.bias.width) - old)
-            change <<= node.accumulator.fraction - node.bias.fraction
+            step = _inverted(old, bit, node.bias.width) - old
+            change = np.array(step << (node.accumulator.fraction - node.bias.fraction))
         codes[:, outputs] = finished(node, self.sums[:, outputs] + change)
         return codes
 

@@ -150,7 +150,7 @@ class _Stores:
         A limit before the rounding may come after it where it is a multiple of the step that is rounded to.
         """
         up, mode = 0, _KEPT
-        limits: list[Fraction | float] = [-inf, inf]
+        limits: list[Any] = [-inf, inf]  # fractions, once they are limits
         for step in self.steps:
             match step:
                 case ("scale", more) if mode == _KEPT:
