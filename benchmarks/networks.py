@@ -26,6 +26,7 @@ from benchmarks.baselines.vitis import compile_once, config_by_name, convert
 from benchmarks.measured import REPOSITORY, RESULTS, Rows, kept
 from flows.common.metrics import package_version, write_metrics
 from flows.learning.legacy_keras import import_qkeras, import_tensorflow, legacy_keras
+from sim.network.weights import NetworkWeights
 
 RESULT = RESULTS / "networks.json"
 SPEED_RESULT = RESULTS / "networks_speed.json"
@@ -174,6 +175,27 @@ def float_config(case: Case) -> dict[str, Any]:
     }
 
 
+def inferred(case: Case, model: Any, folder: Path) -> Any:
+    """A QKeras model as our graph, types inferred."""
+    with legacy_keras():
+        config = config_by_name(model, case.precision, auto=True)
+        source = "x" if "x" in config["LayerName"] else next(iter(config["LayerName"]))
+        config["LayerName"][source]["Precision"]["result"] = case.input
+        return convert(model, config, "Liquidcal", folder)
+
+
+def converted(name: str, folder: Path) -> NetworkWeights:
+    """A network as our hardware has it: types inferred where the model has quantisers, else one type for everything."""
+    from flows.hls4ml.backend import network_of
+
+    case = CASES[name]
+    model = case.model()
+    if case.input:
+        return network_of(inferred(case, model, folder / "hls"))
+    with legacy_keras():
+        return network_of(convert(model, float_config(case), "Liquidcal", folder / "hls"))
+
+
 def measure(name: str, case: Case, rows: Rows, options: argparse.Namespace, folder: Path) -> None:
     """All figures of one network.
 
@@ -207,12 +229,7 @@ def measure(name: str, case: Case, rows: Rows, options: argparse.Namespace, fold
     )  # fmt: skip
     add("network__codes_compared_with_vitis", found.size, "codes", "outputs compared with hls4ml's C++ (Vitis)")
     if case.input:
-        with legacy_keras():
-            config = config_by_name(model, case.precision, auto=True)
-            config["LayerName"]["x" if "x" in config["LayerName"] else next(iter(config["LayerName"]))]["Precision"][
-                "result"
-            ] = case.input
-            ours = convert(model, config, "Liquidcal", folder / "inferred")
+        ours = inferred(case, model, folder / "inferred")
         spec = network_of(ours).spec
         inputs = samples_of(spec.input_shape, spec.input, options.samples, grid=True)
         expected, found = model.predict(inputs, verbose=0), ours.predict(inputs)
@@ -284,11 +301,9 @@ def speed(rows: Rows, folder: Path, count: int) -> None:
     case = CASES["qkeras_3layer"]
     model = case.model()
     source = model.layers[0].name
+    graph = inferred(case, model, folder / "inferred")
     with legacy_keras():
-        config = config_by_name(model, case.precision, auto=True)
-        config["LayerName"][source]["Precision"]["result"] = case.input
-        inferred = convert(model, config, "Liquidcal", folder / "inferred")
-        config = explicit(inferred, config, source)
+        config = explicit(graph, config_by_name(model, case.precision, auto=True), source)
         vitis = convert(model, config, "Vitis", folder / "vitis")
         ours = convert(model, config, "Liquidcal", folder / "ours")
     compile_once(vitis, "-O3")

@@ -24,6 +24,7 @@ A name is imported when it is first used, so that ``import liquidcal`` costs not
 `StorageCell`,
 `SecdedCell`
 `prove_single_flips`       proof that no flip of one flip-flop of a component is ever seen
+`weight_upsets`            harm of upsets of a network's weights, by one's own data and measure
 `Journal`                  where steps report what they do and check
 `SYNTHESIS`, `PLACEMENT`,  steps: ``SYNTHESIS(design, folder, journal, options)`` returns metrics
 `TIMING`, `POWER`,
@@ -42,6 +43,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flows.campaign.network import weight_upsets
     from flows.common.journal import Journal
     from flows.designs.catalogue import design, load_design
     from flows.designs.generated import FileOptions
@@ -109,6 +111,7 @@ __all__ = [
     "run_bench",
     "to_verilog",
     "verilator_environment",
+    "weight_upsets",
 ]
 
 _PLACES = {
@@ -128,6 +131,7 @@ _PLACES = {
     "hw.common.voted_register": ("VotedRegister",),
     "flows.designs.catalogue": ("design", "load_design"),
     "flows.designs.generated": ("FileOptions",),
+    "flows.campaign.network": ("weight_upsets",),
     "flows.common.journal": ("Journal",),
     "flows.formal.protection": ("prove_single_flips",),
     "flows.simulation.cocotb_bench": ("get_runner", "run_bench"),

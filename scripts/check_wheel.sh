@@ -20,7 +20,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 tests='
 tests/sim/hgcal_encoder/test_encoder.py tests/hw/hgcal_encoder/test_frame.py
-tests/sim/lsm_crossbar/test_liquid.py
+tests/sim/lsm_crossbar/test_liquid.py tests/hw/lsm_crossbar/test_crossbar.py
+tests/sim/astrocyte_liquid/test_network.py
 tests/sim/network/test_model.py tests/hw/network/test_network.py
 tests/test_public.py tests/test_examples.py
 '
@@ -29,6 +30,11 @@ say "wheel and environment on Python $version"
 "$path" -m venv "$work/venv"
 "$work/venv/bin/python" -m pip wheel --quiet --no-deps --wheel-dir "$work" "$repository"
 wheel=$(ls "$work"/liquidcal-*.whl)
+packed() { "$work/venv/bin/python" -m zipfile --list "$wheel" | awk '$1 ~ /^(hw|sim|flows|liquidcal)\// { print $1 }' | sort; }
+tracked() { git -C "$repository" ls-files hw sim flows liquidcal | sort; }
+if [ -d "$repository/.git" ] || [ -f "$repository/.git" ]; then
+    diff <(tracked) <(packed) || { printf 'check_wheel: the wheel does not hold what git tracks\n' >&2; exit 1; }
+fi
 "$work/venv/bin/python" -m pip install --quiet --retries 5 --timeout 60 \
     --constraint "$repository/constraints/$version.txt" "$wheel[test]"
 

@@ -38,6 +38,15 @@ def test_a_protected_block_of_ones_own() -> None:
     assert example("protected_block").main(Path("protected_block")) == ["refuted", "proved"]
 
 
+def test_a_network_behind_a_serial_line() -> None:
+    """Two results of six samples, as the golden model says; it would have ended otherwise."""
+    assert example("uart_network").main(Path("uart_network")) == 12
+    text = Path("uart_network/UART_NETWORK.v").read_text()
+    ports = {"clk", "rst", "rx", "tx"}
+    assert all(f"({port}" in text or f", {port}" in text for port in ports)
+    assert all(f'LOCATE COMP "{port}"' in Path("uart_network/ulx3s.lpf").read_text() for port in ports)
+
+
 def test_every_example_is_here_and_in_the_list() -> None:
     scripts = {path.stem for path in EXAMPLES.glob("*.py")}
     text = Path(__file__).read_text()

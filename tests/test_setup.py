@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -285,7 +286,7 @@ def test_the_check_of_the_wheel_and_the_templates_name_what_exists() -> None:
     text = (REPOSITORY / "scripts" / "check_wheel.sh").read_text()
     names = text.partition("\ntests='")[2].partition("'")[0].split()
     assert all((REPOSITORY / name).is_file() for name in names)
-    for chip in ("hgcal_encoder", "lsm_crossbar", "network"):
+    for chip in ("hgcal_encoder", "lsm_crossbar", "astrocyte_liquid", "network"):
         assert any(f"/{chip}/" in name for name in names)
     makefile = (REPOSITORY / "Makefile").read_text()
     for file in ("github.yml", "gitlab.yml"):
@@ -298,6 +299,30 @@ def test_the_check_of_the_wheel_and_the_templates_name_what_exists() -> None:
             assert re.search(rf"^{target}:", makefile, flags=re.M), target
         for script in re.findall(r"scripts/\w+\.\w+", template):
             assert (REPOSITORY / script).is_file(), script
+
+
+def test_the_wheel_needs_nothing_that_it_leaves_behind() -> None:
+    """hatchling packs the named folders less what git ignores; whatever they import or open has to be among it."""
+    packages = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert packages == {"packages": ["hw", "sim", "flows", "liquidcal"]}
+    files = [
+        path for name in packages["packages"] for path in (REPOSITORY / name).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]  # fmt: skip
+    assert len(files) > 500
+    names = "\n".join(str(path.relative_to(REPOSITORY)) for path in files)
+    ignored = subprocess.run(
+        ["git", "check-ignore", "--stdin"], input=names, cwd=REPOSITORY, capture_output=True, text=True
+    )  # fmt: skip
+    assert ignored.stdout == ""
+    outside = re.compile(r"^\s*(?:from|import) (tests|benchmarks|examples|scripts)\b", re.M)
+    for path in files:
+        if path.suffix == ".py":
+            text = path.read_text()
+            assert not outside.search(text), path
+            # no path from a file of ours upwards ends above the folder that holds the packages
+            ups = [int(up) for up in re.findall(r"Path\(__file__\)(?:\.resolve\(\))?\.parents\[(\d+)\]", text)]
+            assert max(ups, default=0) < len(path.relative_to(REPOSITORY).parts), path
 
 
 def test_scripts_are_executable_and_keep_to_the_bash_of_macos() -> None:

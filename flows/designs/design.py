@@ -20,6 +20,7 @@ from flows.common.content_cache import module_file
 from flows.library.catalogue import cell_library
 from flows.library.library import CellLibrary
 from flows.synthesis.recipe import AREA, BUFFERED, Recipe
+from hw.common.replica import KEPT
 from sim.files import replacing
 from sim.spec_file import parse_toml, toml_value
 
@@ -201,6 +202,11 @@ class Design(ABC):
         Smallest area at one clock; with an internal clock also buffers on nets that it would otherwise miss.
         """
         return AREA if self.reuse == 1 else BUFFERED
+
+    @property
+    def kept_modules(self) -> tuple[str, ...]:
+        """Shell patterns of modules whose boundary synthesis keeps: replicas under a voter."""
+        return (KEPT,)
 
     @property
     def internal_clocks(self) -> dict[str, int]:

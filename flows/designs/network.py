@@ -10,6 +10,7 @@ from flows.designs.design import DESIGN_FILE, Design, Flops
 from flows.synthesis.recipe import BUFFERED, Recipe
 from hw.common.scheme import Scheme
 from sim.network.spec import PRESETS, NetworkSpec
+from sim.spec_file import check_integer
 
 if TYPE_CHECKING:  # slow to import
     from flows.common.journal import Journal
@@ -30,6 +31,9 @@ class NetworkDesign(Design):
         File of the weights that are folded into the logic; empty: weights are loaded.
     scheme : Scheme or None
         Protection of all registers and weights; None: none.
+    factor : int
+        Multiplications of a sample that a multiplier serves, in as many clocks. The clock of the hardware is that much
+        faster than samples come: there is one clock, so `reuse`, which counts those of a second one, stays 1.
 
     Raises
     ------
@@ -42,6 +46,7 @@ class NetworkDesign(Design):
     spec: NetworkSpec
     frozen: str = ""
     scheme: Scheme | None = None
+    factor: int = 1
 
     kind: ClassVar = "network"
     presets: ClassVar = PRESETS
@@ -50,12 +55,18 @@ class NetworkDesign(Design):
         "power": "flows.power.network",
         "verification": "flows.verification.network",
         "report": "flows.report.network",
+        "proofs": "flows.steps.network_proofs",
     }
     crossings: ClassVar = 100_000
     crossings_in_flow: ClassVar = 20_000
     stimulus: ClassVar = ("crossings", "streams", "weights")
 
     def __post_init__(self) -> None:
+        from hw.network.plan import MOST_REUSE
+
+        check_integer("reuse", self.factor, 1, MOST_REUSE)
+        if self.frozen and self.factor > 1:
+            raise ValueError(f"reuse: expected 1 with frozen weights, which have no multipliers, got {self.factor}")
         if self.frozen and not Path(self.frozen).is_file():
             raise FileNotFoundError(f"frozen: expected a file of weights, got {self.frozen}")
         if self.scheme is not None:
@@ -70,20 +81,22 @@ class NetworkDesign(Design):
 
     @classmethod
     def of(
-        cls, spec: NetworkSpec, *, scheme: Scheme | str | None = None, frozen: str = "", **common: Any
+        cls, spec: NetworkSpec, *, scheme: Scheme | str | None = None, frozen: str = "", reuse: int | None = None,
+        **common: Any,
     ) -> Self:  # fmt: skip
-        """A variant of a network; fields as of the class."""
+        """A variant of a network; fields as of the class, `reuse` being its `factor`."""
+        common |= {} if reuse is None else {"factor": reuse}
         return cls(spec=spec, scheme=cast("Scheme | None", scheme), frozen=frozen, **common)
 
     @property
     def period_ns(self) -> float:
-        return self.spec.clock_period_ns
+        return self.spec.clock_period_ns / self.factor
 
     @property
     def latency(self) -> int:
         from hw.network.plan import plan
 
-        return plan(self.spec).latency
+        return plan(self.spec, self.factor).latency
 
     @property
     def made_of_equal_parts(self) -> bool:
@@ -93,6 +106,13 @@ class NetworkDesign(Design):
     def recipe(self) -> Recipe:
         """With buffers: every input of a dense layer goes to all of its neurons, and their number is the user's."""
         return BUFFERED
+
+    @property
+    def kept_modules(self) -> tuple[str, ...]:
+        """With constant weights also their tables, small enough for the mapper that finds most."""
+        from flows.designs.frozen import KEEP
+
+        return (*super().kept_modules, *(KEEP if self.frozen else ()))
 
     def weights(self) -> NetworkWeights | None:
         """Weights that are folded in; None where they are loaded.
@@ -112,7 +132,7 @@ class NetworkDesign(Design):
 
         weights = self.weights()
         frozen = frozen_weights(weights) if weights else None
-        return Network(spec=self.spec, frozen=frozen, **PROTECTION[self.scheme or Scheme.NONE])
+        return Network(spec=self.spec, frozen=frozen, reuse=self.factor, **PROTECTION[self.scheme or Scheme.NONE])
 
     @property
     def protected(self) -> bool:
@@ -134,7 +154,8 @@ class NetworkDesign(Design):
         return Flops(bits=bits, what=str(self.scheme))
 
     def variant(self) -> dict[str, Any]:
-        return ({"scheme": str(self.scheme)} if self.scheme else {}) | super().variant()
+        found: dict[str, Any] = {"reuse": self.factor} if self.factor > 1 else {}
+        return found | ({"scheme": str(self.scheme)} if self.scheme else {}) | super().variant()
 
     def generate(self, folder: Path, journal: Journal, options: FileOptions) -> Generated:
         """Verilog, ports and, with weights, what loads them, vectors and a bench: see `flows.designs.network_files`."""
@@ -153,7 +174,8 @@ class NetworkDesign(Design):
             weights = NetworkWeights.load(options.weights, self.spec)
         with journal.step(f"{self.spec.name}: Amaranth to Verilog"):
             return generate(
-                self.spec, folder, weights, frozen=bool(self.frozen), scheme=self.scheme or Scheme.NONE
+                self.spec, folder, weights, frozen=bool(self.frozen), scheme=self.scheme or Scheme.NONE,
+                reuse=self.factor,
             )  # fmt: skip
 
     @property
@@ -163,7 +185,7 @@ class NetworkDesign(Design):
 
     @property
     def plain(self) -> Self:
-        return replace(self, frozen="", scheme=None, clock_gating=False)
+        return replace(self, frozen="", scheme=None, factor=1, clock_gating=False)
 
     def identity(self) -> dict[str, Any]:
         weights = self.weights()
@@ -173,4 +195,8 @@ class NetworkDesign(Design):
         return super().identity() | {"frozen": codes}
 
     def _name_parts(self) -> list[str]:
-        return [*(["FROZEN"] if self.frozen else []), *([str(self.scheme)] if self.scheme else [])]
+        return [
+            *(["FROZEN"] if self.frozen else []),
+            *([f"reuse{self.factor}"] if self.factor > 1 else []),
+            *([str(self.scheme)] if self.scheme else []),
+        ]

@@ -32,7 +32,7 @@ VECTORS = 256
 
 def generate(
     spec: NetworkSpec, out_dir: Path, weights: NetworkWeights | None = None, *, frozen: bool = False,
-    scheme: Scheme = Scheme.NONE, seed: int = 1,
+    scheme: Scheme = Scheme.NONE, reuse: int = 1, seed: int = 1,
 ) -> Generated:  # fmt: skip
     """Write Verilog and ports and, with weights, the weights, the writes that load them, vectors, and a bench.
 
@@ -46,6 +46,8 @@ def generate(
         Fold the weights into the logic.
     scheme : Scheme
         Protection of registers and weights.
+    reuse : int
+        Multiplications of a sample that a multiplier serves.
     seed : int
         Of the samples of the vectors, after one of each extreme.
 
@@ -58,15 +60,17 @@ def generate(
     """
     if frozen and weights is None:
         raise ValueError(f"{spec.name}: expected weights to fold in, got none")
-    component = Network(spec=spec, frozen=frozen_weights(weights) if frozen else None, **PROTECTION[scheme])
+    frozen_codes = frozen_weights(weights) if frozen else None
+    component = Network(spec=spec, frozen=frozen_codes, reuse=reuse, **PROTECTION[scheme])
     pins = ports(component)
     verilog = to_verilog(component, spec.name)
     low = address_bits(spec)[1] if spec.layers else 0
     design: dict[str, Any] = {
         "name": spec.name,
         "latency_clocks": component.latency,
-        "throughput": "one sample per clock",
-        "clock_period_ns": spec.clock_period_ns,
+        "throughput": "one sample per clock" if reuse == 1 else f"one sample per {reuse} clocks",
+        "clocks_per_sample": reuse,
+        "clock_period_ns": spec.clock_period_ns / reuse,
         "protection": scheme,
         "multiplies": spec.multiplies,
         "weight_bits": spec.weight_bits,

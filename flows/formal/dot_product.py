@@ -235,11 +235,12 @@ def _first_difference(model: NativeModel, f: DotProductFormat, inputs: list[str]
             values[key] = values.get(key, np.zeros(len(number), np.int64)) + (chosen << low_bit)
         expected = np.zeros(len(number), np.int64)
         for (name, index), value in values.items():
-            half = 1 << (widths[name] - 1)
             if name == "bias":
-                expected += (value - 2 * (value & half)) << f.bias_shift
+                expected += _signed(value, f.bias_width) << f.bias_shift
             elif name == "weight" and ("x", index) in values:
-                expected += _rounded(values["x", index] * (value - 2 * (value & half)), f)
+                x = values["x", index]
+                x = _signed(x, f.activation_width) if f.signed else x
+                expected += _rounded(x * _signed(value, f.weight_width), f)
         got = model.unpack(model.run_rows(rows))["sum"]
         wrong = np.flatnonzero((got - expected) & ((1 << f.sum_width) - 1))
         if len(wrong):
@@ -249,8 +250,14 @@ def _first_difference(model: NativeModel, f: DotProductFormat, inputs: list[str]
     return {}
 
 
+def _signed(value: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
+    """Two's complement of that many bits."""
+    return value - 2 * (value & (1 << (width - 1)))
+
+
 def _extremes(f: DotProductFormat) -> tuple[int, int]:
     x, w = np.arange(1 << f.activation_width), np.arange(-(1 << (f.weight_width - 1)), 1 << (f.weight_width - 1))
+    x = _signed(x, f.activation_width) if f.signed else x
     terms = _rounded(x[:, None] * w, f)
     bias = 1 << (f.bias_width - 1)
     low = f.taps * int(terms.min()) - (bias << f.bias_shift)

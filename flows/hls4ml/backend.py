@@ -28,14 +28,17 @@ from hls4ml.model.optimizer import layer_optimizer, model_optimizer
 
 from flows.hls4ml.lower import lower
 from flows.hls4ml.plugin import NAME
+from hw.network.plan import MOST_REUSE
 from sim.network.spec import INPUT
 from sim.network.weights import NetworkWeights
 
-__all__ = ["LiquidcalBackend", "network_of", "trace"]
+__all__ = ["LiquidcalBackend", "network_of", "reuse_of", "trace"]
 
 DROPPED_PASSES = ("merge_linear_activation",)
 """Of hls4ml's own conversion: it drops a quantiser after a layer whose result type is ``auto``."""
 _ATTRIBUTE = "liquidcal_network"
+_WEIGHTED = (Dense, Conv1D, Conv2D, BatchNormalization)
+"""Layers whose multipliers are reused."""
 
 
 class LiquidcalBackend(Backend):  # type: ignore[misc]
@@ -88,9 +91,18 @@ class LiquidcalBackend(Backend):  # type: ignore[misc]
 
     @layer_optimizer(Layer)  # type: ignore[untyped-decorator]
     def check_reuse(self, layer: Any) -> None:
-        """One factor for all layers, which is 1: nothing is shared between clocks yet."""
-        if int(layer.get_attr("reuse_factor", 1) or 1) != 1:
-            raise ValueError(f"layer {layer.name}: expected reuse factor 1, got {layer.get_attr('reuse_factor')}")
+        """One factor for all layers with weights: the first says which, `reuse_of`."""
+        if not isinstance(layer, _WEIGHTED):
+            return
+        factor = int(layer.get_attr("reuse_factor", 1) or 1)
+        if not 1 <= factor <= MOST_REUSE:
+            raise ValueError(f"layer {layer.name}: expected a reuse factor of 1 to {MOST_REUSE}, got {factor}")
+        first = next(other for other in layer.model.get_layers() if isinstance(other, _WEIGHTED))
+        if factor != (common := int(first.get_attr("reuse_factor", 1) or 1)):
+            raise ValueError(
+                f"layer {layer.name}: expected one reuse factor for all layers, that of {first.name}, {common}, "
+                f"got {factor}"
+            )
 
     @model_optimizer()  # type: ignore[untyped-decorator]
     def lower_graph(self, model: Any) -> None:
@@ -117,7 +129,7 @@ class LiquidcalBackend(Backend):  # type: ignore[misc]
         from sim.network.model import Network  # numba: not at every import of hls4ml
 
         network = Network(network_of(model))
-        rows = np.asarray(x, np.float64).reshape(-1, network.spec.tensors[INPUT].size)
+        rows = x.reshape(-1, network.spec.tensors[INPUT].size)
         values = network.predict(rows).astype(x.dtype)
         sizes = [network.spec.tensors[name].size for name in network.spec.outputs]
         parts = np.split(values, np.cumsum(sizes)[:-1], axis=1)
@@ -128,12 +140,13 @@ class LiquidcalBackend(Backend):  # type: ignore[misc]
         """Everything a chip integrator needs, in the output folder of the configuration; see `flows.hls4ml.writer`."""
         from flows.hls4ml.writer import write
 
-        write(network_of(model), Path(model.config.get_output_dir()))
+        write(network_of(model), Path(model.config.get_output_dir()), reuse=reuse_of(model))
 
     def build(self, model: Any, **options: Any) -> dict[str, Any]:
         """Synthesis, timing, power and verification; see `flows.hls4ml.build.build` for options and keys."""
         from flows.hls4ml.build import build
 
+        options.setdefault("reuse", 1 if options.get("frozen") else reuse_of(model))
         return build(network_of(model), Path(model.config.get_output_dir()), **options)
 
 
@@ -151,6 +164,12 @@ def network_of(model: Any) -> NetworkWeights:
             f"expected a graph that was converted with backend={NAME!r}, got one of {model.config.backend.name}"
         )
     return found
+
+
+def reuse_of(model: Any) -> int:
+    """The reuse factor that all layers with weights of a graph have; 1 without any."""
+    layers = [layer for layer in model.get_layers() if isinstance(layer, _WEIGHTED)]
+    return int(layers[0].get_attr("reuse_factor", 1) or 1) if layers else 1
 
 
 def trace(model: Any, x: npt.ArrayLike) -> dict[str, npt.NDArray[np.float64]]:

@@ -13,7 +13,7 @@ RTL = "rtl"
 """Folder of the files below the output folder of the configuration."""
 
 
-def write(weights: NetworkWeights, output_dir: Path) -> None:
+def write(weights: NetworkWeights, output_dir: Path, reuse: int = 1) -> None:
     """Verilog, ports, specification, weights and the writes that load them, vectors, and a bench that runs them.
 
     Parameters
@@ -21,6 +21,8 @@ def write(weights: NetworkWeights, output_dir: Path) -> None:
     weights : NetworkWeights
     output_dir : Path
         ``OutputDir`` of the configuration; the files are in its folder ``rtl``.
+    reuse : int
+        Multiplications of a sample that a multiplier serves.
     """
     output_dir.mkdir(parents=True, exist_ok=True)
-    generate(weights.spec, output_dir / RTL, weights)
+    generate(weights.spec, output_dir / RTL, weights, reuse=reuse)

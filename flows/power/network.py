@@ -81,10 +81,17 @@ def simulate(mapped: Mapped, design: NetworkDesign, options: PowerOptions, stage
         name: np.zeros((clocks, lanes, spec.tensors[name].size), np.int64) for name in spec.outputs
     }
 
+    step = design.factor
+
     def drive(sim: GateSimulator, clock: int) -> None:
-        sim.set_port("x", from_lanes(_bits(codes[clock], spec.input)))
+        sim.set_port("x", from_lanes(_bits(codes[clock // step], spec.input)))
+        if step > 1:
+            sim.set_port("start", from_lanes(np.full((1, lanes), clock % step == 0)))
 
     def watch(sim: GateSimulator, clock: int) -> None:
+        clock, slot = divmod(clock - design.latency, step)
+        if clock < 0 or slot:
+            return
         for name in spec.outputs:
             form = spec.tensors[name].form
             bits = to_lanes(sim.values[sim.netlist.ports[output_port(spec, name)].nets])[:, :lanes]
@@ -96,14 +103,16 @@ def simulate(mapped: Mapped, design: NetworkDesign, options: PowerOptions, stage
     with stage(f"gate-level simulation: {mapped.netlist.cells:,} cells, {lanes} streams"):
         simulator = GateSimulator(mapped.netlist, mapped.library, words=words, clock=("clk",))
         load_weights(simulator, weights)
-        warm_up = design.latency + 1
+        warm_up = -(-(design.latency + 1) // step) * step
         activity = record(
-            simulator, drive, clocks=clocks - warm_up, warm_up=warm_up, lanes=lanes, period_ns=design.period_ns,
+            simulator, drive, clocks=clocks * step - warm_up, warm_up=warm_up, lanes=lanes, period_ns=design.period_ns,
             source=f"random samples, every code equally likely; weights: {origin}", watch=watch,
         )  # fmt: skip
-    compared = _compare(spec, weights, codes, seen, design.latency)
+    compared = _compare(spec, weights, codes, seen, -(-design.latency // step))
     result = {"codes_compared": compared, "weights": origin}
-    return Run(simulator=simulator, activity=activity, result=result, compared=compared)
+    return Run(
+        simulator=simulator, activity=activity, result=result, compared=compared, clocks_per_inference=step
+    )  # fmt: skip
 
 
 def _weights(design: NetworkDesign, file: Path | None, rng: np.random.Generator) -> tuple[NetworkWeights, str]:
@@ -115,14 +124,12 @@ def _weights(design: NetworkDesign, file: Path | None, rng: np.random.Generator)
     return NetworkWeights.random(design.spec, rng), "random, every code equally likely"
 
 
-def _compare(
-    spec: NetworkSpec, weights: NetworkWeights, codes: IntArray, seen: dict[str, IntArray], latency: int
-) -> int:
-    """Codes compared; a difference is an error."""
-    clocks, lanes, size = codes.shape
-    sent = codes[: clocks - latency]
-    expected = Network(weights).codes(sent.reshape(-1, size)).reshape(clocks - latency, lanes, -1)
-    found = np.concatenate([seen[name][latency:] for name in spec.outputs], axis=2)
+def _compare(spec: NetworkSpec, weights: NetworkWeights, codes: IntArray, seen: dict[str, IntArray], late: int) -> int:
+    """Codes compared, but for the last samples, which are still inside; a difference is an error."""
+    count, lanes, size = codes.shape
+    count -= late
+    expected = Network(weights).codes(codes[:count].reshape(-1, size)).reshape(count, lanes, -1)
+    found = np.concatenate([seen[name][:count] for name in spec.outputs], axis=2)
     if not np.array_equal(found, expected):
         clock, lane, place = (int(i) for i in np.argwhere(found != expected)[0])
         raise ValueError(

@@ -19,14 +19,15 @@ def chip_report(folder: Path, design: NetworkDesign) -> Report:
     how = "folded into the logic" if design.frozen else "loaded through a write port"
     lead = (
         f"Network of {len(spec.nodes)} nodes: {spec.multiplies:,} multiplications, {spec.weight_bits:,} bits of "
-        f"weights {how}; a sample at every clock of {spec.clock_period_ns:g} ns, results after {design.latency} clocks."
+        f"weights {how}; a sample every {spec.clock_period_ns:g} ns, results after {design.latency} clocks of "
+        f"{design.period_ns:g} ns."
     )
-    return collect(folder, design.name, lead, [_layers(spec), *implementation_sections(folder)])
+    return collect(folder, design.name, lead, [_layers(spec, design.factor), *implementation_sections(folder)])
 
 
-def _layers(spec: NetworkSpec) -> Section:
+def _layers(spec: NetworkSpec, reuse: int) -> Section:
     rows = []
-    for layer in plan(spec).layers:
+    for layer in plan(spec, reuse).layers:
         sums = spec.layers.get(layer.name)
         multiplies = sum(map(len, sums.taps(spec.size_into(layer.name)))) if sums else 0
         tensor = spec.tensors[layer.result]
@@ -35,6 +36,8 @@ def _layers(spec: NetworkSpec) -> Section:
     return Section(
         title="Layers",
         lead="A register stands behind each layer; formats are sign, integer and fraction bits, rounding, overflow.",
-        tables=(table(("layer", "kind", ">outputs", "format", ">multiplications", ">registers"), rows),),
-        notes=("Registers: those from the pins to the result of the layer, its own included.",),
+        tables=(table(("layer", "kind", ">outputs", "format", ">multiplications", ">clock"), rows),),
+        notes=(
+            "Clock: the one in which the result of the layer is in its register; the sample is at the pins in clock 0.",
+        ),
     )

@@ -61,16 +61,20 @@ class NetworkBench:
         Text to simulate in place of what is generated.
     scheme : Scheme
         Protection of registers and weights.
+    reuse : int
+        Multiplications of a sample that a multiplier serves: clocks from sample to sample.
     timeout_s : float
         Limit of the build in seconds.
     """
 
     def __init__(
         self, spec: NetworkSpec, frozen: NetworkWeights | None = None, verilog: str = "",
-        scheme: Scheme = Scheme.NONE, timeout_s: float = 900.0,
+        scheme: Scheme = Scheme.NONE, reuse: int = 1, timeout_s: float = 900.0,
     ) -> None:  # fmt: skip
-        self.spec = spec
-        component = Network(spec=spec, frozen=frozen_weights(frozen) if frozen else None, **PROTECTION[scheme])
+        self.spec, self.reuse = spec, reuse
+        component = Network(
+            spec=spec, frozen=frozen_weights(frozen) if frozen else None, reuse=reuse, **PROTECTION[scheme]
+        )
         self.latency = component.latency
         self.loaded = bool(spec.layers) and frozen is None
         self.verilog = verilog or to_verilog(component, spec.name)
@@ -88,22 +92,38 @@ class NetworkBench:
             model.run({"write_address": address, "write_data": data, "write_enable": 1})
 
     def stream(self, model: NativeModel, codes: IntArray, advance: Callable[[int], None] | None = None) -> IntArray:
-        """Codes of all outputs for codes of samples, one sample a clock; shape (n, elements of all outputs)."""
-        rows = packed(np.concatenate([codes, np.zeros((self.latency, codes.shape[1]), np.int64)]), self.spec.input)
+        """Codes of all outputs for codes of samples, as fast as they may come; shape (n, elements of all outputs).
+
+        Where a sample takes several clocks, `x` holds other bits in those after the first.
+        """
+        rows = packed(codes, self.spec.input)
+        if self.reuse > 1:
+            rows = np.stack([rows, *[~rows] * (self.reuse - 1)], axis=1).reshape(-1, rows.shape[1])
+        rows = np.concatenate([rows, np.zeros((self.latency, rows.shape[1]), rows.dtype)])
+        start = np.zeros(len(rows), np.int64)
+        start[: len(codes) * self.reuse : self.reuse] = 1
         found: list[IntArray] = []
         for first in range(0, len(rows), ROWS_PER_CALL):
-            response = model.run({"x": rows[first : first + ROWS_PER_CALL]})
+            part = slice(first, first + ROWS_PER_CALL)
+            response = model.run({"x": rows[part], **({"start": start[part]} if self.reuse > 1 else {})})
             parts = []
             for name in self.spec.outputs:
                 tensor = self.spec.tensors[name]
                 values = response[output_port(self.spec, name)]
                 if values.ndim == 1:  # up to 62 bits
                     values = np.stack([values & 0xFFFF_FFFF, values >> 32], axis=1)
+                if self.reuse > 1:
+                    values = values[response["valid"] == 1]
                 parts.append(unpacked(values, tensor.form, tensor.size))
             found.append(np.concatenate(parts, axis=1))
             if advance is not None:
                 advance(len(found[-1]))
-        return np.concatenate(found)[self.latency :]
+        results = np.concatenate(found)
+        if self.reuse == 1:
+            return results[self.latency :]
+        if len(results) != len(codes):
+            raise ValueError(f"{self.spec.name}: expected {len(codes)} valid results, got {len(results)}")
+        return results
 
     def codes(self, codes: npt.ArrayLike, weights: NetworkWeights | None = None, seed: int = 1) -> IntArray:
         """Reset, load weights, and run samples.

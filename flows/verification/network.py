@@ -148,7 +148,7 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
     frozen = design.weights()
     weights = NetworkWeights.load(options.weights, spec) if options.weights is not None else frozen
     with journal.step(f"{design.name}: Amaranth to Verilog to simulator"):
-        bench = NetworkBench(spec, frozen, scheme=design.scheme or Scheme.NONE)
+        bench = NetworkBench(spec, frozen, scheme=design.scheme or Scheme.NONE, reuse=design.factor)
     with journal.step(f"{design.name}: random samples", total=count) as advance:
         check = check_volume(bench, weights, count, options.seed, advance)
     run.note(check)

@@ -96,6 +96,11 @@ class FrozenWeightedLayer(Component):
             }
         )
 
+    @property
+    def sums(self) -> FrozenFormat:
+        """Formula of its sums."""
+        return self._layer
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         sums = place(m, platform, "sums", FrozenLayer, label="frozen", layer=self._layer)

@@ -1,13 +1,17 @@
-"""A whole network: one sample enters at every clock, its results leave a fixed number of clocks later."""
+"""A whole network: a sample enters at every clock, or every few clocks, its results leave a fixed number later."""
 
 from collections.abc import Callable
+from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.common.dot_product import DotProductFormat
+from hw.common.frozen_layer import FrozenFormat
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
+from hw.common.registered import described
 from hw.common.scheme import Scheme
 from hw.common.storage_cell import StorageCell
 from hw.common.voted_cell import VotedCell
@@ -15,12 +19,14 @@ from hw.common.voted_register import VotedRegister
 from hw.network.frozen import FrozenLayerWeights, FrozenWeightedLayer
 from hw.network.neuron import SumFormat
 from hw.network.plain_layers import PlainLayer
-from hw.network.plan import Layer, plan
+from hw.network.plan import MOST_REUSE, Layer, plan
+from hw.network.serial_layer import SerialWeightedLayer, serial_format
 from hw.network.stores import code_shape
 from hw.network.weighted_layer import WeightedLayer
 from sim.network.nodes import WeightedSum, Wire
 from sim.network.spec import INPUT, NetworkSpec
 from sim.network.weights import address_bits, weight_rows
+from sim.spec_file import check_integer
 
 __all__ = ["PROTECTION", "Network", "output_port"]
 
@@ -42,6 +48,10 @@ class Network(Component):
     One sample per clock, no flow control. Bit for bit what `sim.network.model.Network` computes. Weights are static
     while data flows: a write shows at the data path one clock later, and samples in flight meanwhile mix old and new.
 
+    With `reuse` above 1 a multiplier serves that many multiplications of a sample, in as many clocks: `clk` is the
+    internal clock, and samples enter at least `reuse` clocks apart, each announced by `start`. Values of layers without
+    weights and of results change once for a sample.
+
     Reset is asynchronous and reaches every flip-flop: all weights and values are 0.
 
     Parameters
@@ -49,6 +59,8 @@ class Network(Component):
     spec : NetworkSpec
     frozen : mapping of str to FrozenLayerWeights, optional
         Weights that are folded into the logic: none are stored, there is no write port.
+    reuse : int
+        Multiplications of a sample that a multiplier serves, and clocks from one sample to the next.
     register : class of Component
         Pipeline register: `PipelineRegister` or a component with the same ports and constructor.
     cell : class of Component
@@ -58,26 +70,35 @@ class Network(Component):
     -------
     x : In(input.width) x elements
         Codes of a sample.
+    start : In(1)
+        With `reuse`: a sample is at `x`; not again in the next ``reuse - 1`` clocks.
     write_address : In, write_data : In(8), write_enable : In(1)
         Byte of the weight image (`sim.network.weights`), written at the next clock edge. Addresses beyond it are
         ignored. Only where weights are loaded.
     y : Out(width) x elements
         Codes of the output; of several outputs ``y_<node>`` each.
+    valid : Out(1)
+        With `reuse`: results of a sample are new; they stay until those of the next.
 
     Raises
     ------
     ValueError
-        If a layer has arithmetic that the hardware has not; the message names it.
+        If a layer has arithmetic that the hardware has not; the message names it. If constant weights are to be reused:
+        they have no multipliers.
     """
 
     clocked = True
 
     def __init__(
-        self, *, spec: NetworkSpec, frozen: dict[str, FrozenLayerWeights] | None = None,
+        self, *, spec: NetworkSpec, frozen: dict[str, FrozenLayerWeights] | None = None, reuse: int = 1,
         register: Callable[..., Component] = PipelineRegister, cell: Callable[..., Component] = StorageCell,
     ):  # fmt: skip
+        check_integer("reuse", reuse, 1, MOST_REUSE)
+        if reuse > 1 and frozen is not None:
+            raise ValueError(f"reuse: expected 1 with constant weights, which have no multipliers, got {reuse}")
         self._spec, self._frozen, self._register, self._cell = spec, frozen, register, cell
-        self._plan = plan(spec)
+        self._reuse = reuse
+        self._plan = plan(spec, reuse)
         for name, node in spec.layers.items():
             try:
                 SumFormat.of(node, spec.tensors[node.inputs[0]].form, 1)
@@ -94,7 +115,33 @@ class Network(Component):
             for name in spec.outputs
         }
         inputs = {"x": In(ArrayLayout(code_shape(spec.input), spec.tensors[INPUT].size))}
-        super().__init__({**inputs, **writes, **outputs})
+        timed = ({"start": In(1)}, {"valid": Out(1)}) if reuse > 1 else ({}, {})
+        super().__init__({**inputs, **timed[0], **writes, **outputs, **timed[1]})
+
+    @property
+    def dot_formats(self) -> dict[str, DotProductFormat]:
+        """Every kind of dot product that it has, by layer and taps; none with constant weights."""
+        found: dict[str, DotProductFormat] = {}
+        for layer in self._plan.layers if self._frozen is None else ():
+            if isinstance(layer.node, WeightedSum):
+                x = layer.node.inputs[0]
+                tensor, zeros = self._spec.tensors[x], self._plan.zeros[x]
+                for taps in layer.node.taps(tensor.size):
+                    count = sum(tap[0] not in zeros for tap in taps)
+                    dot = serial_format(layer.node, tensor.form, count, self._reuse).dot if count else None
+                    if dot is not None and dot not in found.values():
+                        found[f"{layer.name}_{count}"] = dot
+        return found
+
+    @property
+    def frozen_sums(self) -> dict[str, FrozenFormat]:
+        """Formulas of its layers with constant weights, by name."""
+        found = {}
+        for layer in self._plan.layers if self._frozen is not None else ():
+            if isinstance(layer.node, WeightedSum):
+                weights = self._frozen[layer.name] if self._frozen else None
+                found[layer.name] = described(FrozenWeightedLayer, weights=weights, **self._common(layer)).sums
+        return found
 
     @property
     def latency(self) -> int:
@@ -104,49 +151,94 @@ class Network(Component):
     @property
     def state_bits(self) -> int:
         """Bits that are stored: of values on their way, and of weights. Each is three flip-flops where it is voted."""
-        begin = {INPUT: 0, **{layer.result: layer.stage - 1 for layer in self._plan.layers}}
-        begin |= {name: self._plan.stages[name] for name, node in self._spec.nodes.items() if isinstance(node, Wire)}
-        end = dict(begin)
-        reads = [(x, layer.stage - 1) for layer in self._plan.layers for x in layer.node.inputs]
-        reads += [(x, self._plan.stages[name]) for name, node in self._spec.nodes.items()
-                  if isinstance(node, Wire) for x in node.inputs]  # fmt: skip
-        for name, stage in [*reads, *((name, self.latency) for name in self._spec.outputs)]:
-            end[name] = max(end[name], stage)
-        tensors = self._spec.tensors
-        stored = sum((end[x] - first) * tensors[x].size * tensors[x].form.width for x, first in begin.items())
-        return stored + (self._spec.weight_bits if self._loaded else 0)
+        spec, tensors = self._spec, self._spec.tensors
+        wires = {name: node for name, node in spec.nodes.items() if isinstance(node, Wire)}
+        reads = [(x, layer.reads) for layer in self._plan.layers for x in layer.node.inputs]
+        reads += [(x, self._plan.stages[name]) for name, node in wires.items() for x in node.inputs]
+        reads += [(name, self.latency) for name in spec.outputs]
+        kept: set[tuple[str, int]] = set()
+        for name, clock in [*reads, *((x, self._plan.stages[x]) for x in (INPUT, *self._results))]:
+            while clock > self._plan.stages[name] or (clock == self._plan.stages[name] and name not in wires):
+                kept.add((name, clock))
+                clock = self._before(name, clock)
+        total = sum(tensors[name].size * tensors[name].form.width for name, _ in kept)
+        if self._reuse > 1:
+            total += self.latency
+            for layer in self._plan.layers:
+                if isinstance(layer.node, WeightedSum):
+                    total += described(SerialWeightedLayer, **self._serial(layer)).state_bits
+        return total + (spec.weight_bits if self._loaded else 0)
+
+    @property
+    def _results(self) -> list[str]:
+        """Names of what the layers give."""
+        return [layer.result for layer in self._plan.layers]
+
+    def _before(self, name: str, clock: int) -> int:
+        """Clock in which a value is in the register before the one in which it is at a clock.
+
+        A value stays for as many clocks as there are between samples, so that one register may delay it by as many.
+        """
+        late = clock - self._plan.stages[name]
+        return clock - ((late % self._reuse or self._reuse) if late else 1)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         spec = self._spec
         rows, columns = self._decoded(m)
         values: dict[tuple[str, int], Value] = {}
+        times = self._times(m, platform)
 
-        def registered(name: str, stage: int) -> Value:
-            """A value behind as many registers as a stage is."""
-            if (name, stage) not in values:
-                before = registered(name, stage - 1)
-                part = place(m, platform, f"delay_{name}_{stage}", self._register, width=len(before))
-                m.d.comb += part.i.eq(before)
-                values[name, stage] = part.o
-            return values[name, stage]
+        def registered(name: str, clock: int) -> Value:
+            """A value as it is at a clock, counted from the one in which its sample is at the pins."""
+            if (name, clock) not in values:
+                before = registered(name, self._before(name, clock))
+                part = place(m, platform, f"delay_{name}_{clock}", self._register, width=len(before))
+                m.d.comb += part.i.eq(before if times is None else Mux(times[clock - 1], before, part.o))
+                values[name, clock] = part.o
+            return values[name, clock]
 
         values[INPUT, 0] = Value.cast(self.x)
         for name, node in spec.nodes.items():
             if isinstance(node, Wire):
-                stage = self._plan.stages[name]
-                values[name, stage] = self._wired(node, [registered(x, stage) for x in node.inputs])
+                clock = self._plan.stages[name]
+                values[name, clock] = self._wired(node, [registered(x, clock) for x in node.inputs])
             if layer := next((layer for layer in self._plan.layers if layer.name == name), None):
-                inputs = [registered(x, layer.stage - 1) for x in layer.node.inputs]
-                output = self._place_layer(m, platform, layer, inputs, rows.get(name), columns)
+                inputs = [registered(x, layer.reads) for x in layer.node.inputs]
+                output = self._place_layer(m, platform, layer, inputs, rows.get(name), columns, times)
                 values[layer.result, layer.stage - 1] = output
         for name in spec.outputs:
             m.d.comb += Value.cast(getattr(self, output_port(spec, name))).eq(registered(name, self.latency))
+        if times is not None:
+            m.d.comb += self.valid.eq(times[self.latency])
         return m
 
+    def _times(self, m: Module, platform: object) -> Value | None:
+        """Bit t: a sample was at the pins t clocks ago. None where a sample comes with every clock."""
+        if self._reuse == 1:
+            return None
+        part = place(m, platform, "times", self._register, width=self.latency)
+        times = Cat(self.start, part.o)
+        m.d.comb += part.i.eq(times[:-1])
+        return times
+
+    def _common(self, layer: Layer) -> dict[str, Any]:
+        """Parameters of every layer with weights."""
+        (x,) = layer.node.inputs
+        tensor = self._spec.tensors[x]
+        return {
+            "node": layer.node, "size": tensor.size, "form": tensor.form, "stores": layer.stores,
+            "zeros": self._plan.zeros[x],
+        }  # fmt: skip
+
+    def _serial(self, layer: Layer) -> dict[str, Any]:
+        """Parameters of a layer that reuses its multipliers."""
+        return self._common(layer) | {"slots": self._reuse, "cell": self._cell, "register": self._register}
+
     def _place_layer(
-        self, m: Module, platform: object, layer: Layer, inputs: list[Value], rows: Value | None, columns: Value
-    ) -> Value:
+        self, m: Module, platform: object, layer: Layer, inputs: list[Value], rows: Value | None, columns: Value,
+        times: Value | None,
+    ) -> Value:  # fmt: skip
         spec = self._spec
         name = f"layer_{layer.name}"
         tensors = tuple(spec.tensors[x] for x in layer.node.inputs)
@@ -156,17 +248,16 @@ class Network(Component):
             )
             m.d.comb += [Value.cast(getattr(part, f"x{i}")).eq(value) for i, value in enumerate(inputs)]
             return Value.cast(part.y)
-        zeros = self._plan.zeros[layer.node.inputs[0]]
+        common = self._common(layer)
         if self._frozen is not None:
-            part = place(
-                m, platform, name, FrozenWeightedLayer, label=layer.name, node=layer.node, size=tensors[0].size,
-                form=tensors[0].form, stores=layer.stores, zeros=zeros, weights=self._frozen[layer.name],
-            )  # fmt: skip
+            weights = self._frozen[layer.name]
+            part = place(m, platform, name, FrozenWeightedLayer, label=layer.name, weights=weights, **common)
         else:
-            part = place(
-                m, platform, name, WeightedLayer, label=layer.name, node=layer.node, size=tensors[0].size,
-                form=tensors[0].form, stores=layer.stores, zeros=zeros, cell=self._cell,
-            )  # fmt: skip
+            if times is None:
+                part = place(m, platform, name, WeightedLayer, label=layer.name, cell=self._cell, **common)
+            else:
+                part = place(m, platform, name, SerialWeightedLayer, label=layer.name, **self._serial(layer))
+                m.d.comb += part.slot.eq(times[layer.reads : layer.reads + self._reuse])
             m.d.comb += [part.rows.eq(rows), part.columns.eq(columns), part.data.eq(self.write_data)]
         m.d.comb += Value.cast(part.x).eq(inputs[0])
         return Value.cast(part.y)

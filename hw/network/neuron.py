@@ -42,8 +42,18 @@ class SumFormat:
     accumulator: FixedPoint
 
     @classmethod
-    def of(cls, node: WeightedSum, x: FixedPoint, taps: int) -> "SumFormat":
+    def of(cls, node: WeightedSum, x: FixedPoint, taps: int, accumulated: int = 0) -> "SumFormat":
         """Of a node whose inputs have a format.
+
+        Parameters
+        ----------
+        node : WeightedSum
+        x : FixedPoint
+            Format of the inputs.
+        taps : int
+            Products that are formed at once.
+        accumulated : int
+            Products of the whole sum, where it grows by `taps` products at a time; 0: it is formed at once.
 
         Raises
         ------
@@ -58,6 +68,7 @@ class SumFormat:
                 taps=taps, activation_width=max(x.width, shift + 1) if x.signed else x.width,
                 weight_width=node.weight.width, shift=shift, bias_width=max(1, node.bias.width - low),
                 bias_shift=max(0, products - node.bias.fraction), rounding=node.accumulator.rounding, signed=x.signed,
+                accumulated=accumulated,
             ),
             bias=node.bias, low_bias=low, fraction=products + low, accumulator=node.accumulator,
         )  # fmt: skip

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-from sim.network.nodes import Node, Store, Wire
+from sim.network.nodes import Node, Store, WeightedSum, Wire
 from sim.network.spec import INPUT, NetworkSpec
 
-__all__ = ["Layer", "Plan", "plan"]
+__all__ = ["MOST_REUSE", "Layer", "Plan", "plan"]
+
+MOST_REUSE = 64
+"""Most multiplications of a sample that a multiplier serves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +24,17 @@ class Layer:
         Result of the node, then the stores, without the names of their inputs.
     result : str
         Name of the last store: what other nodes read.
+    reads : int
+        Clock in which its inputs are there, counted from the one in which the sample is at the pins.
     stage : int
-        Registers from the pins to the result.
+        Clock in which its result is there, in a register.
     """
 
     name: str
     node: Node
     stores: tuple[Store, ...]
     result: str
+    reads: int
     stage: int
 
 
@@ -41,7 +47,7 @@ class Plan:
     layers : tuple of Layer
         Those that compute; wires are none.
     stages : dict of str to int
-        Registers behind which a value is, by name of its node; the input is behind one.
+        Clock in which a value is there, by name of its node; the input is in a register after one.
     zeros : dict of str to frozenset of int
         Elements that are constant zero, by name of the node.
     latency : int
@@ -54,12 +60,16 @@ class Plan:
     latency: int
 
 
-def plan(spec: NetworkSpec) -> Plan:
-    """Layers of a network: a register behind each, and behind the inputs."""
-    readers: dict[str, list[str]] = {}
-    for name, node in spec.nodes.items():
-        for x in node.inputs:
-            readers.setdefault(x, []).append(name)
+def plan(spec: NetworkSpec, reuse: int = 1) -> Plan:
+    """Layers of a network: a register behind each, and behind the inputs.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    reuse : int
+        Clocks in which a sum is formed. Above 1 two registers more are on the way of a layer with weights: behind the
+        selection of its inputs, and of the sum that grows.
+    """
     stages, zeros = {INPUT: 1}, {INPUT: frozenset[int]()}
     layers: list[Layer] = []
     joined: set[str] = set()
@@ -71,16 +81,16 @@ def plan(spec: NetworkSpec) -> Plan:
             stages[name], zeros[name] = stage, _zeros(spec, node, zeros)
             continue
         stores = [_alone(node) if isinstance(node, Store) else Store(inputs=(), result=spec.tensors[name].form)]
-        last = name
-        while last not in spec.outputs and len(next_ := readers[last]) == 1:
-            follower = spec.nodes[next_[0]]
-            if not isinstance(follower, Store):
-                break
-            last = next_[0]
-            stores.append(_alone(follower))
-            joined.add(last)
-        stages[last], zeros[last] = stage + 1, frozenset()
-        layers.append(Layer(name=name, node=node, stores=tuple(stores), result=last, stage=stage + 1))
+        followers = spec.stores_behind(name)
+        for follower in followers:
+            store = spec.nodes[follower]
+            assert isinstance(store, Store)
+            stores.append(_alone(store))
+        joined.update(followers)
+        last = (name, *followers)[-1]
+        done = stage + (reuse + 2 if reuse > 1 and isinstance(node, WeightedSum) else 1)
+        stages[last], zeros[last] = done, frozenset()
+        layers.append(Layer(name=name, node=node, stores=tuple(stores), result=last, reads=stage, stage=done))
     return Plan(layers=tuple(layers), stages=stages, zeros=zeros, latency=max(stages[name] for name in spec.outputs))
 
 

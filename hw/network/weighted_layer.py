@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from amaranth.hdl import Cat, Module, Value
 from amaranth.lib.data import ArrayLayout
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Member, Out
 
 from hw.common.dot_product import ActivationMultiples, ActivationOffset, WeightRecoder
 from hw.common.hierarchy import place
@@ -15,10 +15,84 @@ from hw.network.weight_row import WeightRow
 from sim.fixed_point import FixedPoint
 from sim.network.nodes import Store, WeightedSum
 
-__all__ = ["WeightedLayer"]
+__all__ = ["LayerRows", "WeightedLayer"]
 
 
-class WeightedLayer(Component):
+class LayerRows(Component):
+    """What layers with loadable weights have in common: ports, rows of weights, outputs that see only padding.
+
+    Parameters
+    ----------
+    node, size, form, stores, zeros, cell
+        As `WeightedLayer`.
+    more : dict of str to Member
+        Further ports.
+    """
+
+    def __init__(
+        self, *, node: WeightedSum, size: int, form: FixedPoint, stores: tuple[Store, ...], zeros: frozenset[int],
+        cell: Callable[..., Component], more: dict[str, Member],
+    ):  # fmt: skip
+        self._node, self._size, self._form, self._stores = node, size, form, stores
+        self._cell = cell
+        self._rows = node.rows(size)
+        self._taps = tuple(tuple(tap for tap in taps if tap[0] not in zeros) for taps in node.taps(size))
+        super().__init__(
+            {
+                "x": In(ArrayLayout(code_shape(form), size)),
+                **more,
+                "rows": In(len(self._rows)),
+                "columns": In(max(map(self.row_bytes, range(len(self._rows))))),
+                "data": In(8),
+                "y": Out(ArrayLayout(code_shape(stores[-1].result), len(self._taps))),
+            }
+        )
+
+    def row_bits(self, row: int) -> int:
+        """Bits of a row of weights."""
+        return len(self._rows[row]) * self._node.weight.width + self._node.bias.width
+
+    def row_bytes(self, row: int) -> int:
+        """Bytes of a row of weights."""
+        return -(-self.row_bits(row) // 8)
+
+    def used_rows(self) -> dict[int, list[int]]:
+        """Rows of weights, each with the outputs that use it."""
+        users: dict[int, list[int]] = {}
+        for output in range(len(self._taps)):
+            users.setdefault(self._node.bias_of(output), []).append(output)
+        return users
+
+    def own_rows(self) -> set[int]:
+        """Rows that are one output's alone, all of it: they go into its neuron."""
+        return {
+            row for row, outputs in self.used_rows().items()
+            if len(outputs) == 1 and self._rows[row] and tuple(w for _, w in self._taps[outputs[0]]) == self._rows[row]
+        }  # fmt: skip
+
+    def _place_rows(self, m: Module, platform: object, rows: list[int]) -> tuple[dict[int, Value], dict[int, Value]]:
+        """Rows that several outputs use: every weight and every bias."""
+        weights: dict[int, Value] = {}
+        biases: dict[int, Value] = {}
+        width = self._node.weight.width
+        for row in rows:
+            part = place(m, platform, f"row_{row}", WeightRow, bits=self.row_bits(row), cell=self._cell)
+            m.d.comb += [
+                part.select.eq(self.rows[row]), part.columns.eq(self.columns), part.data.eq(self.data)
+            ]  # fmt: skip
+            for at, weight in enumerate(self._rows[row]):
+                weights[weight] = part.value[at * width : (at + 1) * width]
+            biases[row] = part.value[len(self._rows[row]) * width :]
+        return weights, biases
+
+    def _of_bias(self, m: Module, bias: Value, output: int) -> Value:
+        """An output that sees nothing but padding."""
+        form = SumFormat.of(self._node, self._form, 1)
+        aligned = form.high_bias(bias).as_signed() << form.dot.bias_shift
+        return stored(m, form.total(aligned, bias), form.fraction, self._stores, f"constant_{output}")
+
+
+class WeightedLayer(LayerRows):
     """All outputs of a layer, one neuron each, with the rows of weights that they use.
 
     Taps on inputs that are constant zero (padding) cost nothing. Three times an input is formed once, pair sums and
@@ -56,39 +130,12 @@ class WeightedLayer(Component):
         self, *, node: WeightedSum, size: int, form: FixedPoint, stores: tuple[Store, ...],
         zeros: frozenset[int] = frozenset(), cell: Callable[..., Component] = StorageCell,
     ):  # fmt: skip
-        self._node, self._size, self._form, self._stores = node, size, form, stores
-        self._cell = cell
-        self._rows = node.rows(size)
-        self._taps = tuple(tuple(tap for tap in taps if tap[0] not in zeros) for taps in node.taps(size))
-        super().__init__(
-            {
-                "x": In(ArrayLayout(code_shape(form), size)),
-                "rows": In(len(self._rows)),
-                "columns": In(max(map(self.row_bytes, range(len(self._rows))))),
-                "data": In(8),
-                "y": Out(ArrayLayout(code_shape(stores[-1].result), len(self._taps))),
-            }
-        )
-
-    def row_bits(self, row: int) -> int:
-        """Bits of a row of weights."""
-        return len(self._rows[row]) * self._node.weight.width + self._node.bias.width
-
-    def row_bytes(self, row: int) -> int:
-        """Bytes of a row of weights."""
-        return -(-self.row_bits(row) // 8)
+        super().__init__(node=node, size=size, form=form, stores=stores, zeros=zeros, cell=cell, more={})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        users: dict[int, list[int]] = {}
-        for output in range(len(self._taps)):
-            users.setdefault(self._node.bias_of(output), []).append(output)
-        # a row that is one output's alone, all of it, goes into its neuron
-        own = {
-            row for row, outputs in users.items()
-            if len(outputs) == 1 and self._rows[row] and tuple(w for _, w in self._taps[outputs[0]]) == self._rows[row]
-        }  # fmt: skip
-        weights, biases = self._place_rows(m, platform, [row for row in users if row not in own])
+        own = self.own_rows()
+        weights, biases = self._place_rows(m, platform, [row for row in self.used_rows() if row not in own])
         shared = self._place_multiples(m, platform)
         recoded: dict[tuple[int, ...], Value] = {}
         offsets: dict[tuple[int, ...], tuple[Value, list[Value]]] = {}
@@ -133,21 +180,6 @@ class WeightedLayer(Component):
             m.d.comb += [neuron.select.eq(recoded[used]), neuron.bias.eq(biases[row])]
         return m
 
-    def _place_rows(self, m: Module, platform: object, rows: list[int]) -> tuple[dict[int, Value], dict[int, Value]]:
-        """Rows that several outputs use: every weight and every bias."""
-        weights: dict[int, Value] = {}
-        biases: dict[int, Value] = {}
-        width = self._node.weight.width
-        for row in rows:
-            part = place(m, platform, f"row_{row}", WeightRow, bits=self.row_bits(row), cell=self._cell)
-            m.d.comb += [
-                part.select.eq(self.rows[row]), part.columns.eq(self.columns), part.data.eq(self.data)
-            ]  # fmt: skip
-            for at, weight in enumerate(self._rows[row]):
-                weights[weight] = part.value[at * width : (at + 1) * width]
-            biases[row] = part.value[len(self._rows[row]) * width :]
-        return weights, biases
-
     def _place_multiples(self, m: Module, platform: object) -> dict[int, tuple[Value, Value]]:
         """Every input that is used, extended as the dot products need it, and three times it."""
         used = sorted({x for taps in self._taps for x, _ in taps})
@@ -174,9 +206,3 @@ class WeightedLayer(Component):
         m.d.comb += [port.eq(shared[x][0]) for port, x in zip(part.x, inputs, strict=True)]
         m.d.comb += [port.eq(pair) for port, pair in zip(part.pair, pairs, strict=True)]
         return part.offset, pairs
-
-    def _of_bias(self, m: Module, bias: Value, output: int) -> Value:
-        """An output that sees nothing but padding."""
-        form = SumFormat.of(self._node, self._form, 1)
-        aligned = form.high_bias(bias).as_signed() << form.dot.bias_shift
-        return stored(m, form.total(aligned, bias), form.fraction, self._stores, f"constant_{output}")

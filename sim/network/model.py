@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.fixed_point import FixedPoint, IntArray, Rounding, wrap
-from sim.network.float_model import Block, FloatLayer, store_layer, sum_layer
+from sim.network.float_model import Block, FloatLayer, encode_rows, store_layer, sum_layer
 from sim.network.nodes import Add, ArgMax, Node, Pool, Store, Tensor, WeightedSum, Wire
 from sim.network.spec import INPUT, NetworkSpec
 from sim.network.weights import NetworkWeights
 
-__all__ = ["Network"]
+__all__ = ["Network", "finished"]
 
 _CHUNK = 1 << 11
 """Samples at a time: what they need stays in the cache."""
@@ -54,8 +54,10 @@ class Network:
         """
         return self.spec.input.encode(self._shaped(values))
 
-    def _shaped(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        reals = np.asarray(values, np.float64)
+    def _shaped(self, values: npt.ArrayLike) -> npt.NDArray[Any]:
+        reals = np.asarray(values)
+        if reals.dtype != np.float32:
+            reals = reals.astype(np.float64, copy=False)
         size = self.spec.tensors[INPUT].size
         if reals.ndim < 1 or reals.shape[1:] not in (self.spec.input_shape, (size,)):
             raise ValueError(
@@ -90,19 +92,24 @@ class Network:
         """
         rows = self._checked(codes)
         results = np.empty((len(rows), self._outputs), np.int64)
+        buffers: dict[str, Codes] = {}
         for first in range(0, len(rows), _CHUNK):
-            self._run(rows[first : first + _CHUNK], results[first : first + _CHUNK])
+            self._run(rows[first : first + _CHUNK], results[first : first + _CHUNK], buffers)
         return results
 
     def predict(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Real values of all outputs side by side, of real input values; see `encode` and `codes`."""
         reals = self._shaped(values)
-        if not np.isfinite(reals).all():
-            self.encode(reals)  # says which
         results = np.empty((len(reals), self._outputs), np.float64)
+        buffers: dict[str, Codes] = {}
         for first in range(0, len(reals), _CHUNK):
-            codes = self.spec.input.encode(reals[first : first + _CHUNK])
-            self._run(codes, results[first : first + _CHUNK])
+            rows = reals[first : first + _CHUNK]
+            codes: Codes | None = encode_rows(rows, self.spec.input)
+            if codes is None:
+                if not np.isfinite(rows).all():
+                    self.encode(reals)  # says which
+                codes = self.spec.input.encode(rows)
+            self._run(codes, results[first : first + _CHUNK], buffers)
         fractions = [self.spec.tensors[name].form.fraction for name in self.spec.outputs]
         sizes = [self.spec.tensors[name].size for name in self.spec.outputs]
         np.ldexp(results, -np.repeat(fractions, sizes), out=results)
@@ -113,11 +120,19 @@ class Network:
         """Elements of all outputs."""
         return sum(self.spec.tensors[name].size for name in self.spec.outputs)
 
-    def _run(self, codes: IntArray, results: Codes) -> None:
-        """Results of a chunk, written into theirs."""
+    def _run(self, codes: Codes, results: Codes, buffers: dict[str, Codes]) -> None:
+        """Results of a chunk, written into theirs; buffers of layers are kept from chunk to chunk."""
         found: dict[str, Codes] = {INPUT: codes}
         for name, node in self.spec.nodes.items():
-            found[name] = self._node(name, node, found)
+            if name in self._joined:
+                continue
+            if (joined := self._joined_layers.get(name)) is not None:
+                last, layer = joined
+                if name not in buffers:
+                    buffers[name] = np.empty((len(codes), self.spec.tensors[last].size), layer.kind)
+                found[last] = layer.compute(found[node.inputs[0]], buffers[name])
+            else:
+                found[name] = self._node(name, node, found)
         np.concatenate([found[name] for name in self.spec.outputs], axis=1, out=results, casting="unsafe")
 
     def _checked(self, codes: npt.ArrayLike) -> IntArray:
@@ -150,6 +165,31 @@ class Network:
                 one = int(node.result.requantise(1, 0))
                 return np.where(np.arange(inputs[0].shape[1]) == first[:, None], one, 0)
         raise TypeError(f"{name}: expected a known kind of node, got {type(node).__name__}")
+
+    @cached_property
+    def _joined_layers(self) -> dict[str, tuple[str, FloatLayer]]:
+        """Layers that floating point computes exactly, with the stores behind them: name of the result, and layer."""
+        layers: dict[str, tuple[str, FloatLayer]] = {}
+        for name, node in self.spec.layers.items():
+            followers = self.spec.stores_behind(name)
+            if followers or name in self._float_layers:
+                stores = [store for follower in followers if isinstance(store := self.spec.nodes[follower], Store)]
+                form = self.spec.tensors[node.inputs[0]].form
+                layer = sum_layer(node, form, self._bounds(node), self._blocks[name], self._biases[name], stores)
+                if layer is not None:
+                    layers[name] = (name, *followers)[-1], layer
+        return layers
+
+    @cached_property
+    def _joined(self) -> set[str]:
+        """Stores that are part of a joined layer."""
+        return {store for name in self._joined_layers for store in self.spec.stores_behind(name)}
+
+    def _bounds(self, node: Node) -> tuple[int, int]:
+        """Smallest and largest code of the input of a node."""
+        before = self._float_layers.get(node.inputs[0])
+        form = self.spec.tensors[node.inputs[0]].form
+        return before.bounds if before else (form.min_code, form.max_code)
 
     @cached_property
     def _float_layers(self) -> dict[str, FloatLayer]:
@@ -197,6 +237,10 @@ class Network:
         return result
 
     def _weighted(self, name: str, node: WeightedSum, x: IntArray, tensor: Tensor) -> IntArray:
+        return finished(node, self._sums(name, node, x, tensor))
+
+    def _sums(self, name: str, node: WeightedSum, x: IntArray, tensor: Tensor) -> IntArray:
+        """Sums with bias in the accumulator's fraction bits, before they wrap."""
         form, shift = node.accumulator, node.shift(tensor.form)
         sums = np.empty((len(x), self.spec.tensors[name].size), np.int64)
         for block in self._blocks[name]:
@@ -205,8 +249,54 @@ class Network:
         if shift < 0:
             sums <<= -shift
         sums += self._biases[name]
-        # only WRAP acts here: a spec with another overflow is one in which no sum leaves the range
-        return node.result.requantise(_fit(sums, form), form.fraction)
+        return sums
+
+    def sums(self, name: str, found: dict[str, IntArray]) -> IntArray:
+        """Sums of a layer with weights before they wrap, of what `trace` found.
+
+        Parameters
+        ----------
+        name : str
+            Of the layer.
+        found : dict of str to ndarray of int64
+            Codes by node.
+        """
+        node = self.spec.layers[name]
+        x = node.inputs[0]
+        return self._sums(name, node, found[x], self.spec.tensors[x])
+
+    def after(self, name: str, codes: IntArray, found: dict[str, IntArray]) -> IntArray:
+        """Codes of all outputs side by side where one node gives other codes.
+
+        Parameters
+        ----------
+        name : str
+            Of the node.
+        codes : ndarray of int64, shape (m n, elements)
+            In its place: m times for each of the n samples, one set of samples after the other.
+        found : dict of str to ndarray of int64
+            Codes of the samples by node, from `trace`.
+        """
+        changed: dict[str, Codes] = {name: codes}
+        times = len(codes) // len(found[name])
+        for other, node in self.spec.nodes.items():
+            if other != name and any(x in changed for x in node.inputs):
+                inputs = {x: changed[x] if x in changed else np.tile(found[x], (times, 1)) for x in node.inputs}
+                changed[other] = self._node(other, node, inputs)
+        return np.concatenate(
+            [
+                _integers(changed[output]) if output in changed else np.tile(found[output], (times, 1))
+                for output in self.spec.outputs
+            ],
+            axis=1,
+        )
+
+
+def finished(node: WeightedSum, sums: IntArray) -> IntArray:
+    """Results of sums in the accumulator's fraction bits."""
+    form = node.accumulator
+    # only WRAP acts here: a spec with another overflow is one in which no sum leaves the range
+    return node.result.requantise(_fit(sums, form), form.fraction)
 
 
 def _integers(values: Codes) -> IntArray:

@@ -112,6 +112,25 @@ class NetworkSpec:
         """Nodes that have weights, by name."""
         return {name: node for name, node in self.nodes.items() if isinstance(node, WeightedSum)}
 
+    def stores_behind(self, name: str) -> tuple[str, ...]:
+        """Stores that follow a node and that nothing else reads: with it, they are one layer of hardware."""
+        found: list[str] = []
+        while name not in self.outputs and len(readers := self._readers.get(name, [])) == 1:
+            name = readers[0]
+            if not isinstance(self.nodes[name], Store):
+                break
+            found.append(name)
+        return tuple(found)
+
+    @cached_property
+    def _readers(self) -> dict[str, list[str]]:
+        """For each node that is read those that read it."""
+        readers: dict[str, list[str]] = {}
+        for name, node in self.nodes.items():
+            for x in node.inputs:
+                readers.setdefault(x, []).append(name)
+        return readers
+
     def size_into(self, name: str) -> int:
         """Elements that a node of one input reads."""
         return self.tensors[self.nodes[name].inputs[0]].size

@@ -143,9 +143,11 @@ def test_layers_that_are_not_exact_are_refused_by_name(hls4ml: Any, tmp_path: Pa
     )
 
     def reused(config: dict[str, Any]) -> None:
-        config["LayerName"]["fc"]["ReuseFactor"] = 2
+        config["LayerName"]["more"]["ReuseFactor"] = 2
 
-    assert "layer fc: expected reuse factor 1, got 2" in refusal(layers.Dense(4, name="fc"), edit=reused)
+    assert "layer more: expected one reuse factor for all layers, that of fc, 1, got 2" in refusal(
+        layers.Dense(4, name="fc"), layers.Dense(3, name="more"), edit=reused
+    )
 
 
 def test_the_session_of_the_guide(hls4ml: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,6 +160,12 @@ def test_the_session_of_the_guide(hls4ml: Any, tmp_path: Path, monkeypatch: pyte
     names: dict[str, Any] = {"__name__": "session"}
     exec(compile(session, "docs/guide/hls4ml.md", "exec"), names)
     graph, report, folder = names["graph"], names["report"], tmp_path / "jet_tagger"
+    found = report["AsicReport"]["upsets"]
+    assert found["bits"] == 500 or found["bits"] == network_of_graph(graph).spec.weight_bits
+    assert 0 <= found["mean_harm"] <= 1
+    # a bit of a flip-flop: cross-section of ECON-D times the highest flux in HGCAL times a day
+    bits = network_of_graph(graph).spec.weight_bits
+    assert found["per_day"] == pytest.approx(bits * 2.3e-14 * 2e7 * 86400)
     assert {"myproject.v", "writes.csv", "vectors.csv", "test_myproject.py"} <= {
         path.name for path in (folder / "rtl").iterdir()
     }
@@ -281,8 +289,12 @@ def onnx_model(hls4ml: Any, file: Path, folder: Path) -> tuple[Any, np.ndarray, 
     return ours, samples, vitis.predict(samples)
 
 
-def network_width(graph: Any) -> int:
+def network_of_graph(graph: Any) -> NetworkWeights:
     from flows.hls4ml.backend import network_of
 
-    spec = network_of(graph).spec
+    return network_of(graph)
+
+
+def network_width(graph: Any) -> int:
+    spec = network_of_graph(graph).spec
     return spec.tensors[spec.outputs[0]].form.width

@@ -17,13 +17,15 @@ from flows.formal.protection import prove_single_flips
 from flows.formal.solver import Status
 from flows.formal.state import cut_state
 from flows.simulation.network import NetworkBench, packed, unpacked
+from flows.steps.proofs import ProofOptions, prove_design
 from flows.steps.synthesis import SYNTHESIS
 from flows.tools.verilator import verilator_environment
-from flows.verification.network import check_mutants, check_volume
+from flows.verification.network import check_mutants, check_volume, samples
 from hw.common.scheme import Scheme
 from hw.network.network import PROTECTION, Network
 from sim.fixed_point import FixedPoint
 from sim.network.example_specs import campaign_spec, every_kind
+from sim.network.model import Network as GoldenNetwork
 from sim.network.nodes import Dense
 from sim.network.spec import NetworkSpec
 from sim.network.weights import NetworkWeights
@@ -50,6 +52,76 @@ def test_every_kind_of_layer_equals_the_golden_model(frozen: bool) -> None:
     check = check_volume(bench, weights, 4000, seed=1)
     assert check.passed, check.detail
     assert check.compared == 4000
+
+
+@pytest.mark.parametrize("late", [0, 2])
+def test_multipliers_that_are_reused_equal_the_golden_model(late: int) -> None:
+    """Signed and unsigned inputs, shared and own weights, taps that fill no slot; samples may come later, too."""
+    spec, reuse = campaign_spec(), 3
+    weights = NetworkWeights.random(spec, np.random.default_rng(7))
+    bench = NetworkBench(spec, reuse=reuse)
+    # by hand: input register, two layers of a register for inputs, three slots, a register for results
+    assert bench.latency == 1 + 2 * (1 + reuse + 1)
+    if not late:
+        check = check_volume(bench, weights, 2000, seed=1)
+        assert check.passed, check.detail
+        return
+    codes = samples(spec, 50, np.random.default_rng(2))
+    words = packed(codes, spec.input)
+    period = reuse + late
+    with bench.model() as model:
+        bench.load(model, weights)
+        x = np.zeros((len(codes) * period + bench.latency, words.shape[1]), words.dtype)
+        x[: len(codes) * period : period] = words
+        start = np.zeros(len(x), np.int64)
+        start[: len(codes) * period : period] = 1
+        response = model.run({"x": x, "start": start})
+    expected = GoldenNetwork(weights).codes(codes)
+    valid = np.flatnonzero(response["valid"])
+    assert valid.tolist() == (np.arange(len(codes)) * period + bench.latency).tolist()[: len(valid)]
+    assert len(valid) >= len(codes) - 1
+    for row in (0, period - 1):  # results stay until those of the next sample
+        seen = response["y"][valid[:-1] + row]
+        found = unpacked(np.stack([seen & 0xFFFF_FFFF, seen >> 32], axis=1), spec.tensors["fc"].form, 2)
+        assert np.array_equal(found, expected[: len(found)])
+
+
+def test_flip_flops_of_reused_multipliers_are_counted() -> None:
+    """What a protected network must hold is what its hardware has."""
+    for reuse in (1, 3):
+        part = Network(spec=campaign_spec(), reuse=reuse)
+        assert part.state_bits == len(cut_state(part, "CAMPAIGN").bits), reuse
+
+
+def test_reuse_is_a_variant_of_the_design(tmp_path: Path) -> None:
+    """The command line's option, name, period, latency; what has no multipliers refuses it."""
+    spec = campaign_spec()
+    chosen = design(spec, reuse=2, library="nangate45")
+    assert isinstance(chosen, NetworkDesign)
+    assert (chosen.name, chosen.options) == ("CAMPAIGN_reuse2", " --reuse 2")
+    assert (chosen.period_ns, chosen.latency, chosen.plain.period_ns) == (12.5, 9, 25.0)
+    chosen.save(tmp_path / "results")
+    assert load_design(tmp_path / "results") == chosen
+    with pytest.raises(ValueError, match="reuse: expected 1 to 64, got 65"):
+        design(spec, reuse=65)
+    NetworkWeights.random(spec, np.random.default_rng(3)).save(tmp_path / "w.npz")
+    with pytest.raises(ValueError, match="reuse: expected 1 with frozen weights"):
+        NetworkDesign(spec=spec, frozen=str(tmp_path / "w.npz"), factor=2)
+
+
+def test_kinds_of_dot_products_are_proved_and_constant_layers(tmp_path: Path) -> None:
+    """As `liquidcal prove` and ``build(prove=True)`` do; weights that are not the formula's are refuted elsewhere."""
+    spec = campaign_spec()
+    NetworkWeights.random(spec, np.random.default_rng(3)).save(tmp_path / "w.npz")
+    for chosen, about, count in (
+        (design(spec, reuse=2), "loadable", 2),  # a convolution of 4 taps and a dense layer of 4
+        (NetworkDesign(spec=spec, frozen=str(tmp_path / "w.npz")), "frozen", 4 + 2),
+    ):
+        journal = quiet()
+        prove_design(chosen, tmp_path / about, journal, ProofOptions(about=(about,)))
+        assert [(check.passed, check.compared, check.unit) for check in journal.checks] == [(True, count, "proofs")]
+    with pytest.raises(ValueError, match="frozen: expected a file of weights of CAMPAIGN"):
+        prove_design(design(spec), tmp_path / "none", quiet(), ProofOptions(about=("frozen",)))
 
 
 def test_mutants_are_killed() -> None:
