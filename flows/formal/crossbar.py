@@ -21,7 +21,15 @@ from hw.lsm_crossbar.crossbar import Crossbar
 from hw.lsm_crossbar.homeostat import Homeostat
 from hw.lsm_crossbar.neuron import NeuronLane
 from hw.lsm_crossbar.row_driver import RowDriver
-from sim.lsm_crossbar.spec import BAND_MAX, RATIO_FRACTION, RATIO_MAX, CrossbarSpec
+from hw.lsm_crossbar.threshold_step import ThresholdStep, excess_width
+from sim.lsm_crossbar.spec import (
+    BAND_MAX,
+    OFFSET_FRACTION,
+    RATE_MAX,
+    RATIO_FRACTION,
+    RATIO_MAX,
+    CrossbarSpec,
+)
 
 __all__ = [
     "proof_count",
@@ -33,6 +41,8 @@ __all__ = [
     "prove_membrane",
     "prove_readout",
     "prove_row_driver",
+    "prove_threshold_settles",
+    "prove_threshold_step",
 ]
 
 
@@ -395,6 +405,81 @@ def prove_homeostat_settles(spec: CrossbarSpec, timeout_s: float = 120.0) -> Pro
     return prove_always(f"{spec.name}_homeostat_settles", statement, claim.text(), [rtlil], timeout_s)
 
 
+def _threshold_step(claim: Claim, spec: CrossbarSpec) -> str:
+    """The step of a neuron's own threshold, from any threshold in its range, in the claim; returns its RTLIL."""
+    width, offset = spec.threshold_width, spec.offset_width + OFFSET_FRACTION
+    claim.free("threshold", width)
+    claim.free("rate", RATE_MAX.bit_length())
+    claim.free("excess", excess_width(spec), signed=True)
+    claim.free("before", offset, signed=True)
+    claim.wire("after", offset, signed=True)
+    ports = ("threshold", "rate", "excess", "before", "after")
+    claim.body.append(f"  threshold_step dut({', '.join(f'.{port}({port})' for port in ports)});")
+    # thresholds in units of 2**-OFFSET_FRACTION, in numbers that hold everything
+    wide = max(width + OFFSET_FRACTION, excess_width(spec) + RATE_MAX) + 4
+    one, reach = 1 << OFFSET_FRACTION, 1 << (spec.offset_width - 1)
+    claim.wire("base", wide, "{1'b0, threshold}", signed=True)
+    claim.wire("half", wide, "base >>> 1", signed=True)
+    claim.wire("twice", wide, f"2 * base > {spec.threshold_max} ? {spec.threshold_max} : 2 * base", signed=True)
+    claim.wire("low", wide, f"(half > base - {reach} ? half : base - {reach}) * {one}", signed=True)
+    claim.wire("high", wide, f"(twice < base + {reach - 1} ? twice : base + {reach - 1}) * {one}", signed=True)
+    claim.wire("old", wide, "before", signed=True)
+    claim.wire("new_", wide, "after", signed=True)
+    claim.wire("theta", wide, f"base * {one} + old", signed=True)
+    claim.wire("theta_after", wide, f"base * {one} + new_", signed=True)
+    claim.premises += ["theta >= low", "theta <= high"]
+    return to_rtlil(ThresholdStep(spec=spec), "threshold_step")
+
+
+def prove_threshold_step(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """A neuron's own threshold stays in its range and moves by excess / 2**rate, at most one, for every input."""
+    claim = Claim()
+    rtlil = _threshold_step(claim, spec)
+    wide = max(spec.threshold_width + OFFSET_FRACTION, excess_width(spec) + RATE_MAX) + 4
+    one, scale = 1 << OFFSET_FRACTION, OFFSET_FRACTION - RATIO_FRACTION
+    claim.wire("much", wide, "excess", signed=True)
+    # in a division of powers of two nothing is lost: 2**scale is a multiple of 2**rate
+    claim.wire("quotient", wide, " : ".join(
+        [*(f"rate == {rate} ? much * {(1 << scale) >> rate}" for rate in range(RATE_MAX)), f"much * {(1 << scale) >> RATE_MAX}"]
+    ), signed=True)  # fmt: skip
+    claim.wire("step", wide, f"quotient > {one} ? {one} : quotient < -{one} ? -{one} : quotient", signed=True)
+    claim.wire("wanted", wide, "theta + step", signed=True)
+    claim.claims += [
+        "theta_after == (wanted > high ? high : wanted < low ? low : wanted)",
+        "theta_after >= low && theta_after <= high",
+    ]
+    statement = (
+        f"a neuron's threshold moves by its excess over 2**rate, at most by one, within half and twice the register's; "
+        f"offsets of {spec.offset_width} + {OFFSET_FRACTION} bits are exact"
+    )
+    return prove_always(f"{spec.name}_threshold_step", statement, claim.text(), [rtlil], timeout_s)
+
+
+def prove_threshold_settles(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """For every neuron that spikes too often below some threshold and too seldom above it: its threshold settles.
+
+    The distance to that threshold, anywhere in the range, shrinks with every counting window that is not in balance
+    until it is below one, and never exceeds one again: whatever the rate. It asks of the neuron what
+    `prove_homeostat_settles` asks of the liquid.
+    """
+    claim = Claim()
+    rtlil = _threshold_step(claim, spec)
+    wide = max(spec.threshold_width + OFFSET_FRACTION, excess_width(spec) + RATE_MAX) + 4
+    claim.free("balanced", spec.threshold_width + OFFSET_FRACTION)
+    claim.wire("goal", wide, "{1'b0, balanced}", signed=True)
+    claim.wire("away", wide, "theta < goal ? goal - theta : theta - goal", signed=True)
+    claim.wire("away_after", wide, "theta_after < goal ? goal - theta_after : theta_after - goal", signed=True)
+    claim.premises += [
+        "goal >= low", "goal <= high", "(theta >= goal || excess >= 0)", "(theta <= goal || excess <= 0)",
+    ]  # fmt: skip
+    one = 1 << OFFSET_FRACTION
+    claim.claims += [
+        f"away_after <= (away > {one} ? away : {one})", f"(excess == 0 || away < {one} || away_after < away)",
+    ]  # fmt: skip
+    statement = "the distance to a neuron's balanced threshold shrinks while above one, and then never exceeds one"
+    return prove_always(f"{spec.name}_threshold_settles", statement, claim.text(), [rtlil], timeout_s)
+
+
 def prove_crossbar(
     spec: CrossbarSpec, *, timeout_s: float = 120.0, advance: Callable[[int], None] | None = None
 ) -> Iterator[Proof]:
@@ -411,10 +496,16 @@ def _steps(spec: CrossbarSpec, timeout_s: float) -> list[Callable[[], Proof]]:
     def reset() -> Proof:
         return prove_reset(to_rtlil(Crossbar(spec=spec), spec.name))
 
-    homeostat = [
-        lambda: prove_homeostat(spec, timeout_s),
-        lambda: prove_homeostat_settles(spec, timeout_s),
-    ]  # fmt: skip
+    if spec.own_thresholds:
+        homeostat = [
+            lambda: prove_threshold_step(spec, timeout_s),
+            lambda: prove_threshold_settles(spec, timeout_s),
+        ]  # fmt: skip
+    else:
+        homeostat = [
+            lambda: prove_homeostat(spec, timeout_s),
+            lambda: prove_homeostat_settles(spec, timeout_s),
+        ]  # fmt: skip
     return [
         lambda: prove_row_driver(spec, timeout_s),
         lambda: prove_membrane(spec, timeout_s),
