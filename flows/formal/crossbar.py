@@ -439,9 +439,8 @@ def prove_threshold_step(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     one, scale = 1 << OFFSET_FRACTION, OFFSET_FRACTION - RATIO_FRACTION
     claim.wire("much", wide, "excess", signed=True)
     # in a division of powers of two nothing is lost: 2**scale is a multiple of 2**rate
-    claim.wire("quotient", wide, " : ".join(
-        [*(f"rate == {rate} ? much * {(1 << scale) >> rate}" for rate in range(RATE_MAX)), f"much * {(1 << scale) >> RATE_MAX}"]
-    ), signed=True)  # fmt: skip
+    each = [f"rate == {rate} ? much * {(1 << scale) >> rate}" for rate in range(RATE_MAX)]
+    claim.wire("quotient", wide, " : ".join([*each, f"much * {(1 << scale) >> RATE_MAX}"]), signed=True)
     claim.wire("step", wide, f"quotient > {one} ? {one} : quotient < -{one} ? -{one} : quotient", signed=True)
     claim.wire("wanted", wide, "theta + step", signed=True)
     claim.claims += [

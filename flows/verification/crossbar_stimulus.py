@@ -283,11 +283,11 @@ def random_regulation(
     liquid = Liquid(spec, conductances, "numpy", threshold=threshold, noise_seed=noise_seed)
     if spec.own_thresholds:
         inputs = np.asarray(spikes, bool)[:2]
-        balanced = balanced_ratios(liquid.counts(inputs), int(inputs.sum()))
+        in_balance = balanced_ratios(liquid.counts(inputs), int(inputs.sum()))
         # some neurons in balance, some pushed to an end of their range, some anywhere
         far = rng.choice([0, OWN_RATIO_MAX], spec.neurons)
         anywhere = rng.integers(0, OWN_RATIO_MAX + 1, spec.neurons)
-        ratios = np.choose(rng.choice(3, spec.neurons, p=[0.5, 0.2, 0.3]), [balanced, far, anywhere])
+        ratios = np.choose(rng.choice(3, spec.neurons, p=[0.5, 0.2, 0.3]), [in_balance, far, anywhere])
         rate = int(rng.integers(RATE_MAX))
         return ratios, rate + (rate >= spec.homeostat.rate)
     inputs = np.asarray(spikes, bool)[: spec.homeostat.samples]
@@ -348,10 +348,10 @@ def make_stimulus(spec: CrossbarSpec, rng: np.random.Generator, count: int, samp
         regulation = random_regulation(spec, image, spikes, threshold, rng, noise_seed=noise)
         if number % 5 == 4:
             regulation = None
-        elif number % 8 == 0 and spec.homeostat is not None:
+        elif number % 8 == 0 and regulation is not None and spec.homeostat is not None:
             # after a reset: what the registers then hold
-            kind = spec.homeostat
-            regulation = (regulation[0], kind.rate) if spec.own_thresholds else (kind.ratio, kind.band)
+            kind, (ratio, _) = spec.homeostat, regulation
+            regulation = (kind.ratio, kind.band) if isinstance(ratio, int) else (ratio, kind.rate)
         segments.append(
             make_segment(
                 f"segment {number}", spec, image, random_readout(spec, rng, kinds[number % len(kinds)]),

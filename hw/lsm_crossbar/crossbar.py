@@ -248,16 +248,12 @@ class Crossbar(Component):
             byte_of = self.write_address[:bits]
             ours = Signal()
             m.d.comb += [
-                ours.eq(
-                    self.write_enable & (self.write_address >> bits == 1) & (byte_of < RATIO_BYTES * spec.neurons)
-                ),
+                ours.eq(self.write_enable & (self.write_address >> bits == 1) & (byte_of < RATIO_BYTES * spec.neurons)),
                 words.read_address.eq(readout.read_neuron),
-                words.read_enable.eq(readout.read),
+                words.read_enable.eq(readout.read & settings.homeostat_enable),
                 words.write_address.eq(Mux(ours, byte_of >> 1, homeostat.write_neuron)),
                 words.write_data.eq(Cat(homeostat.write_word, self.write_data.replicate(RATIO_BYTES))),
-                words.write_bytes.eq(
-                    Mux(ours, Mux(byte_of[0], 2, 1) << low, homeostat.write.replicate(low))
-                ),
+                words.write_bytes.eq(Mux(ours, Mux(byte_of[0], 2, 1) << low, homeostat.write.replicate(low))),
                 homeostat.restart.eq(self._threshold_written() | ~settings.homeostat_enable),
                 homeostat.threshold.eq(settings.threshold),
                 homeostat.rate.eq(settings.homeostat_rate),

@@ -26,7 +26,7 @@ class NeuronHomeostat(Component):
     of the input in this window, is taken from the count. One clock later the new offset is written (`ThresholdStep`),
     and, in the last window of a sample, loaded into the lane of the neuron: thresholds change between samples. One
     multiplier, whatever the number of neurons. Nothing in the memory has to be cleared: in the first window after
-    `restart` old offsets read as 0, and lanes count theirs as 0 until they have been loaded.
+    `restart` old offsets read as a half, and lanes count theirs as 0 until they have been loaded.
 
     Reset: no offset counts, asynchronous.
 
@@ -46,7 +46,7 @@ class NeuronHomeostat(Component):
     driven : In(1), row : In(spec.row_bits)
         A row is driven; rows below `spec.inputs` are spikes of the input.
     read : In(1), read_neuron : In(bits of spec.neurons)
-        The readout reads a count; the memory reads the word of the same neuron.
+        The readout reads a count; the memory reads the word of the same neuron, unless `restart` holds.
     count : In(spec.count_width)
         The count, one clock later.
     last : In(1)
@@ -113,7 +113,8 @@ class NeuronHomeostat(Component):
         with m.If(counted):
             m.d.sync += [
                 self.write_neuron.eq(neuron),
-                offset.eq(Mux(known, stored, 0)),
+                # in the middle of a step: the whole part is rounded to nearest
+                offset.eq(Mux(known, stored, 1 << (OFFSET_FRACTION - 1))),
                 excess.eq((self.count << RATIO_FRACTION) - wanted),
             ]
 

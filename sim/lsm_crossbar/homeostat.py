@@ -119,7 +119,7 @@ class NeuronHomeostat:
     Attributes
     ----------
     offsets : ndarray of int64, shape (neurons,)
-        Thresholds less that of the register, in units of ``2**-OFFSET_FRACTION``.
+        Thresholds less that of the register, in units of ``2**-OFFSET_FRACTION``; they begin with a half.
 
     Raises
     ------
@@ -144,7 +144,7 @@ class NeuronHomeostat:
         self.rate = int(check_range(spec.homeostat.rate if rate is None else rate, 0, RATE_MAX, "homeostat rate"))
         low, high = spec.homeostat_range(self._register)
         self._range = (low - self._register) << OFFSET_FRACTION, (high - self._register) << OFFSET_FRACTION
-        self.offsets = np.zeros(spec.neurons, np.int64)
+        self.offsets = np.full(spec.neurons, 1 << (OFFSET_FRACTION - 1))
 
     @property
     def threshold(self) -> IntArray:

@@ -345,9 +345,7 @@ def _run_ideal(
                 else:
                     _take(narrow_membrane.reshape(-1), membrane.reshape(-1))
                     _leak(membrane.reshape(-1), leak, leaked)
-                    _fire(
-                        leaked, wide_threshold, refractory_steps, membrane.reshape(-1), refractory, fired.reshape(-1)
-                    )
+                    _fire(leaked, wide_threshold, refractory_steps, membrane.reshape(-1), refractory, fired.reshape(-1))
                 _add(fired.reshape(-1), tally.reshape(-1))
                 for sample in range(count):
                     _pack(fired[sample : sample + 1], said[sample, step + 1 : step + 2])

@@ -18,7 +18,8 @@ from sim.register_map import Field
 __all__ = [
     "BIAS_ADDRESS", "HOMEOSTAT_BAND_ADDRESS", "HOMEOSTAT_ENABLE_ADDRESS", "HOMEOSTAT_RATIO_ADDRESS",
     "HOMEOSTAT_RATE_ADDRESS", "NOISE_ENABLE_ADDRESS", "NOISE_SEED_ADDRESS", "RATIO_BYTES", "STATUS_ADDRESS",
-    "THRESHOLD_ADDRESS", "address_width", "ratio_address", "register_map", "register_writes", "weight_address", "weight_bytes", "weight_stride",
+    "THRESHOLD_ADDRESS", "address_width", "ratio_address", "register_map", "register_writes", "weight_address",
+    "weight_bytes", "weight_stride",
 ]  # fmt: skip
 
 STATUS_ADDRESS = 0x00

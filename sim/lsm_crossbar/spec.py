@@ -735,9 +735,7 @@ FULL_MACRO = CrossbarSpec(
 N_MNIST_HOMEOSTAT = replace(N_MNIST, name="N_MNIST_HOMEOSTAT", homeostat=HomeostatParameters())
 """`N_MNIST` with a homeostat beside its liquid; training sets the ratio."""
 
-N_MNIST_OWN_THRESHOLDS = replace(
-    N_MNIST, name="N_MNIST_OWN_THRESHOLDS", homeostat=HomeostatParameters(per="neuron")
-)
+N_MNIST_OWN_THRESHOLDS = replace(N_MNIST, name="N_MNIST_OWN_THRESHOLDS", homeostat=HomeostatParameters(per="neuron"))
 """`N_MNIST` with a homeostat that moves a threshold of each neuron; training sets the ratios."""
 
 PRESETS = {
