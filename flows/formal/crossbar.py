@@ -20,7 +20,9 @@ from hw.lsm_crossbar.counter import CounterLane
 from hw.lsm_crossbar.crossbar import Crossbar
 from hw.lsm_crossbar.homeostat import Homeostat
 from hw.lsm_crossbar.neuron import NeuronLane
+from hw.lsm_crossbar.neuron_homeostat import NeuronHomeostat
 from hw.lsm_crossbar.row_driver import RowDriver
+from hw.lsm_crossbar.threshold import ThresholdLane
 from hw.lsm_crossbar.threshold_step import ThresholdStep, excess_width
 from sim.lsm_crossbar.spec import (
     BAND_MAX,
@@ -43,6 +45,7 @@ __all__ = [
     "prove_row_driver",
     "prove_threshold_settles",
     "prove_threshold_step",
+    "prove_thresholds_loaded",
 ]
 
 
@@ -239,6 +242,48 @@ def prove_loaded(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     claim.claims.append("spike_a == spike_b")
     statement = "potentials, refractory counters and counts are stored before they are read"
     return prove_always(f"{spec.name}_loaded", statement, claim.text(), [lane.rtlil, counter.rtlil], timeout_s)
+
+
+def prove_thresholds_loaded(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """A neuron's own offset is loaded before it counts: old values never matter.
+
+    Two copies of a lane hold different offsets and see the same inputs. While `own` is low both give the threshold of
+    the register; a load leaves the same in both, and what is the same stays so. `own` rises when the last neuron is
+    loaded, at the end of a pass in which the readout has named all of them, and falls with a restart.
+    """
+    claim = Claim()
+    neurons = min(spec.columns_per_adc, spec.neurons)
+    lane = cut(ThresholdLane(spec=spec, neurons=neurons), "threshold_lane")
+    homeostat = cut(NeuronHomeostat(spec=spec), "neuron_homeostat")
+    claim.free("base", spec.threshold_width)
+    claim.free("own", 1)
+    claim.free("load", 1)
+    claim.free("index", spec.select_bits)
+    claim.free("offset", spec.offset_width)
+    claim.premises.append(f"index < {neurons}")
+    pins = [f".{port}({port})" for port in ("base", "own", "load", "index", "offset")]
+    for copy in "ab":
+        claim.wire(f"threshold_{copy}", spec.threshold_width)
+        state = claim.state(lane, f"now_{{}}_{copy}", f"next_{{}}_{copy}")
+        claim.place(lane, f"lane_{copy}", [*pins, f".threshold(threshold_{copy})", *state])
+    claim.claims += ["(own || (threshold_a == base && threshold_b == base))"]
+    for neuron in range(neurons):
+        now, next_ = (f"{when}_offset_{neuron}_a == {when}_offset_{neuron}_b" for when in ("now", "next"))
+        claim.claims.append(f"(!((load && index == {neuron}) || {now}) || {next_})")
+    for port in ("restart", "last"):
+        claim.free(port, 1)
+    for port in ("write", "loads"):
+        claim.wire(port, 1)
+    claim.wire("write_neuron", max(1, (spec.neurons - 1).bit_length()))
+    named = [".restart(restart)", ".last(last)", ".write(write)", ".load(loads)", ".write_neuron(write_neuron)"]
+    claim.place(homeostat, "engine", [*named, *claim.state(homeostat)])
+    claim.claims += [
+        "loads == (write && last)",
+        f"next_own == (!restart && (now_own || (loads && write_neuron == {spec.neurons - 1})))",
+    ]
+    statement = "offsets of neurons are loaded before they count"
+    rtlil = [lane.rtlil, homeostat.rtlil]
+    return prove_always(f"{spec.name}_thresholds_loaded", statement, claim.text(), rtlil, timeout_s)
 
 
 def prove_row_driver(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
@@ -499,6 +544,7 @@ def _steps(spec: CrossbarSpec, timeout_s: float) -> list[Callable[[], Proof]]:
         homeostat = [
             lambda: prove_threshold_step(spec, timeout_s),
             lambda: prove_threshold_settles(spec, timeout_s),
+            lambda: prove_thresholds_loaded(spec, timeout_s),
         ]  # fmt: skip
     else:
         homeostat = [

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from flows.common.journal import Check, Journal
 from flows.designs.design import Design
 from flows.designs.macro_image import macro_image
-from flows.formal.crossbar import proof_count, prove_crossbar, prove_loaded
+from flows.formal.crossbar import proof_count, prove_crossbar, prove_loaded, prove_thresholds_loaded
 from flows.formal.solver import Proof, Status
 from flows.simulation.crossbar import (
     DEFAULT_FILE,
@@ -126,6 +126,16 @@ def play(spec: CrossbarSpec, stimulus: Stimulus, model: NativeModel, advance: Ad
             return text
         if text := _status(spec, model, segment, number):
             return f"{segment.name}: {text}"
+    for segment in stimulus.continued:
+        if not segment.continues:
+            model.run({"rst": [0, 1, 1, 0]})
+        if writes := segment.writes(spec):
+            load_registers(model, writes, 0)
+        if text := _first(run(segment), segment.played, spec, segment.name):
+            return text
+        moved = model.run({"read_address": [5, 6, 7]})["read_data"].tolist()
+        if moved != list(segment.moved.to_bytes(3, "little")):
+            return f"{segment.name}: status of the homeostat: expected {segment.moved:#x}, got bytes {moved}"
     if text := from_reset("reset values of a chip that was loaded"):
         return text
     return _progress(spec, model)
@@ -355,11 +365,14 @@ def check_mutants(
 def _settle_reset_values(spec: CrossbarSpec, result: mutation.CampaignResult) -> None:
     """Reset values of what is loaded before it is read are equivalent, if that is proved."""
     open_ = [m for m in result.survivors if m.port == "ARST_VALUE" and "_lane_" in m.module and m.stage in _LOADED]
-    if open_ and prove_loaded(spec).status is Status.PROVED:
+    proofs = [prove_loaded(spec)] if open_ else []
+    if any(mutant.stage == "threshold" for mutant in open_):
+        proofs.append(prove_thresholds_loaded(spec))
+    if open_ and all(proof.status is Status.PROVED for proof in proofs):
         result.outcomes |= {mutant.number: mutation.Outcome.EQUIVALENT for mutant in open_}
 
 
-_LOADED = ("neuron", "counter")
+_LOADED = ("neuron", "counter", "threshold")
 """Stages whose lanes load every state before they read it."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -145,6 +145,8 @@ class Segment:
     moved : int
         What the status bytes say of the homeostat after the last sample: the threshold of the neurons, or the sum of
         what their own have moved.
+    continues : bool
+        The homeostat goes on where the segment before left it: nothing is written but the ratios of neurons, again.
     """
 
     name: str
@@ -156,6 +158,7 @@ class Segment:
     first_sample: int = 0
     regulation: Regulation | None = None
     moved: int
+    continues: bool = False
 
     @property
     def samples(self) -> int:
@@ -164,6 +167,9 @@ class Segment:
 
     def writes(self, spec: CrossbarSpec) -> list[tuple[int, int]]:
         """Register writes of the settings."""
+        if self.continues:
+            again = self.regulation[0] if self.regulation is not None and spec.own_thresholds else None
+            return register_writes(spec, homeostat_ratio=again)
         more: dict[str, Any] = {}
         if spec.noise_scale is not None:
             more["noise_enable"] = self.noise_seed is not None
@@ -243,16 +249,23 @@ def make_segment(
     engine: str = "numpy",
     first_sample: int = 0,
     regulation: Regulation | None = None,
+    homeostat: Homeostat | NeuronHomeostat | None = None,
 ) -> Segment:
-    """A segment from the golden model; with `rng` the events of a step are shuffled and some repeated."""
+    """A segment from the golden model; with `rng` the events of a step are shuffled and some repeated.
+
+    With `homeostat` it continues the segment before.
+    """
     threshold = spec.threshold if threshold is None else threshold
     words, events = event_words(spec, spikes, rng)
     liquid = Liquid(spec, conductances, engine, threshold=threshold, noise_seed=noise_seed)
-    homeostat = None if regulation is None else _homeostat(spec, threshold, regulation)
+    continues = homeostat is not None
+    if regulation is not None and homeostat is None:
+        homeostat = _homeostat(spec, threshold, regulation)
     played = expected(liquid, readout, spikes, events, first_sample, homeostat)
     return Segment(
         name=name, readout=readout, threshold=threshold, noise_seed=noise_seed, words=words, played=played,
         first_sample=first_sample, regulation=regulation, moved=_moved(spec, threshold, homeostat),
+        continues=continues,
     )  # fmt: skip
 
 
@@ -305,11 +318,16 @@ def random_regulation(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stimulus:
-    """Everything that a mutant, and the design itself, is tried on: see `play`. All segments share one image."""
+    """Everything that a mutant, and the design itself, is tried on: see `play`. All segments share one image.
+
+    Those of `continued` are long, and the homeostat goes on from one to the next: small errors add up, and thresholds
+    come to the ends of their range.
+    """
 
     conductances: Conductances
     reset: Segment
     segments: Sequence[Segment]
+    continued: Sequence[Segment] = ()
 
 
 def make_stimulus(spec: CrossbarSpec, rng: np.random.Generator, count: int, samples: int) -> Stimulus:
@@ -360,4 +378,38 @@ def make_stimulus(spec: CrossbarSpec, rng: np.random.Generator, count: int, samp
                 regulation=regulation,
             )
         )  # fmt: skip
-    return Stimulus(conductances=image, reset=reset, segments=segments)
+    return Stimulus(
+        conductances=image, reset=reset, segments=segments,
+        continued=[] if spec.homeostat is None else _continued(spec, image, rng, 4 * samples),
+    )  # fmt: skip
+
+
+_RATES = (0, 3, RATE_MAX)
+"""As fast as it can, with fractions, as slow as it can."""
+
+
+def _continued(spec: CrossbarSpec, image: Conductances, rng: np.random.Generator, samples: int) -> list[Segment]:
+    """Pairs of segments in which a homeostat goes on, with other settings in each pair."""
+    found = []
+    for number, rate in enumerate(_RATES):
+        spikes = random_spikes(spec, rng, samples)
+        readout = random_readout(spec, rng)
+        regulation = random_regulation(spec, image, spikes, spec.threshold, rng)
+        if regulation is None:
+            return []
+        ratio = regulation[0]
+        if not isinstance(ratio, int):
+            # neurons in turn: pushed up, pushed down, near balance, where fractions of a step add up
+            kind = (np.arange(spec.neurons) + number) % 4
+            ratio = np.choose(kind, [np.zeros_like(ratio), np.full_like(ratio, OWN_RATIO_MAX), ratio, ratio // 2])
+            regulation = ratio, rate
+        homeostat = _homeostat(spec, spec.threshold, regulation)
+        for name in ("begins", "goes on"):
+            found.append(
+                make_segment(
+                    f"homeostat {number} {name}", spec, image, readout, spikes, regulation=regulation,
+                    homeostat=homeostat,
+                )
+            )  # fmt: skip
+        found[-2] = replace(found[-2], continues=False)
+    return found

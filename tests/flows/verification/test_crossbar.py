@@ -17,6 +17,7 @@ from flows.formal.crossbar import (
     prove_row_driver,
     prove_threshold_settles,
     prove_threshold_step,
+    prove_thresholds_loaded,
 )
 from flows.formal.solver import Status, prove_always
 from flows.formal.state import cut_state
@@ -233,7 +234,7 @@ class _Unlimited(ThresholdStep):
 
 def test_own_thresholds_settle(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = regulated_spec("neuron")
-    for prove in (prove_threshold_step, prove_threshold_settles):
+    for prove in (prove_threshold_step, prove_threshold_settles, prove_thresholds_loaded):
         assert prove(spec).status is Status.PROVED
     monkeypatch.setattr("flows.formal.crossbar.ThresholdStep", _Unlimited)
     for prove in (prove_threshold_step, prove_threshold_settles):
