@@ -46,6 +46,8 @@ class Surroundings:
     result : dict of str to list
         For ``spikes``, ``counts``, ``scores``, ``classes``: tuples of stream, clock and value in the order in which
         the netlist put them out; spikes are arrays.
+    thresholds : ndarray of int64, shape (streams, neurons)
+        Words of the homeostat's memory, where each neuron has a threshold of its own.
     """
 
     def __init__(self, simulator: GateSimulator, stimulus: CrossbarStimulus) -> None:
@@ -81,7 +83,7 @@ class Surroundings:
         if self._own:
             ratios = balanced_ratios(stimulus.golden.counts, int(stimulus.spikes.sum()))
             self._ratio_place = 8 * offset_bytes(spec)
-            self._thresholds = np.tile(ratios << self._ratio_place, (self.lanes, 1))
+            self.thresholds = np.tile(ratios << self._ratio_place, (self.lanes, 1))
             self._threshold_word = np.zeros(self.lanes, np.int64)
         self.result: dict[str, list[tuple[int, int, IntArray | int]]] = {
             name: [] for name in ("spikes", "counts", "scores", "classes")
@@ -148,14 +150,14 @@ class Surroundings:
         reading = np.flatnonzero(self._get(simulator, f"{box}.read_enable")[:, 0])
         if len(reading):
             address = np.minimum(self._value(simulator, f"{box}.read_address")[reading], self.spec.neurons - 1)
-            self._threshold_word[reading] = self._thresholds[reading, address]
+            self._threshold_word[reading] = self.thresholds[reading, address]
         # the homeostat writes all bytes of an offset at once; nobody loads ratios meanwhile
         writing = np.flatnonzero(self._get(simulator, f"{box}.write_bytes")[:, 0])
         if len(writing):
             address = self._value(simulator, f"{box}.write_address")[writing]
-            ratio = self._thresholds[writing, address] >> self._ratio_place << self._ratio_place
+            ratio = self.thresholds[writing, address] >> self._ratio_place << self._ratio_place
             offset = self._value(simulator, f"{box}.write_data")[writing] & (1 << self._ratio_place) - 1
-            self._thresholds[writing, address] = ratio | offset
+            self.thresholds[writing, address] = ratio | offset
 
     def _listen(self, simulator: GateSimulator, clock: int) -> None:
         for name, strobe, port in (
