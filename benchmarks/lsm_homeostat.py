@@ -2,16 +2,17 @@
 
 The readout is that of `benchmarks.lsm_sweep`: of the fresh macro, 1,500 training and 500 validation recordings, five
 draws. Then the macro drifts, or all its currents are 20 % smaller or larger, as another read voltage or temperature
-makes them (gains of the ADCs stand for it). The homeostat's ratio is that of the fresh liquid on its training
-recordings. It runs over the 500 validation recordings, whose labels nobody looks at, and goes on while the 1,000 test
-recordings are scored. Nothing is trained again. Beside it, of the drifted macro and in the model alone, what a
-threshold for each neuron would do, each moved by the same rule with a ratio of its own: the hardware has one threshold.
-Writes ``benchmarks/results/lsm_homeostat.json``, ``lsm_homeostat_change.json`` and ``docs/images/lsm_homeostat.svg``;
-scores are kept in ``build/lsm``.
+makes them (gains of the ADCs stand for it). The ratios of both homeostats, of one threshold and of a threshold for each
+neuron, are those of the fresh liquid on its training recordings. They run over the 500 validation recordings, whose
+labels they do not know, and go on while the 1,000 test recordings are scored. Nothing is trained again. What the rate
+of the second does is seen on a second pass over validation, of the drifted macro. Writes
+``benchmarks/results/lsm_homeostat.json``, ``lsm_homeostat_change.json``, ``lsm_homeostat_rate.json`` and
+``docs/images/lsm_homeostat.svg``; scores are kept in ``build/lsm``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -24,27 +25,32 @@ from benchmarks.measured import LIQUIDCAL, Rows
 from benchmarks.style import figure, save
 from flows.common.metrics import write_metrics
 from sim.liquid_health import BRANCHING_WINDOW, branching_factor
-from sim.lsm_crossbar.homeostat import Homeostat, balanced_ratio
+from sim.lsm_crossbar.homeostat import Homeostat, NeuronHomeostat, balanced_ratio, balanced_ratios
 from sim.lsm_crossbar.learning.health import recurrent_weights
 from sim.lsm_crossbar.learning.readout_training import accuracy, train
 from sim.lsm_crossbar.liquid import Activity, Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.recordings.events import encode_all
-from sim.lsm_crossbar.spec import N_MNIST_HOMEOSTAT, CrossbarSpec
+from sim.lsm_crossbar.spec import N_MNIST_HOMEOSTAT, N_MNIST_OWN_THRESHOLDS, CrossbarSpec
 
-SPEC = N_MNIST_HOMEOSTAT
-OWN_WINDOW = 16
-"""Recordings of a window of the model with a threshold for each neuron."""
+SPEC, OWN = N_MNIST_HOMEOSTAT, N_MNIST_OWN_THRESHOLDS
 CASES = ("fresh", "drift", "current_80", "current_120")
 """As trained; drifted for 1e8 s; 80 and 120 % of the current of every cell."""
-THRESHOLDS = {"one": "one threshold for all neurons", "own": "a threshold for each neuron, in the model"}
+CURRENTS = ("fresh", "current_80", "current_120")
+KINDS = ("off", "layer", "neuron")
+"""Without homeostat; with one threshold; with a threshold for each neuron."""
+RATES = range(1, 8)
 WORDS = {
     "fresh": "as trained",
     "drift": "drifted for 1e8 s",
     "current_80": "80 % of the currents",
     "current_120": "120 % of the currents",
+    "off": "no homeostat",
+    "layer": "homeostat of one threshold",
+    "neuron": "homeostat of a threshold for each neuron",
 }
+Figures = dict[str, NDArray[np.float64]]
 
 
 def changed(case: str, seed: int) -> Conductances:
@@ -85,7 +91,7 @@ class Recordings:
 
 
 def measure(recordings: Recordings, seed: int) -> dict[str, float]:
-    """Accuracy, activity, branching factor and threshold of a draw, with and without homeostat, in all cases."""
+    """Accuracy, activity, branching factor and threshold of a draw in all cases, without and with both homeostats."""
     training, validation, test = recordings.spikes
     labels = [part.labels for part in recordings.parts]
     image = draw(SPEC, seed)
@@ -95,55 +101,37 @@ def measure(recordings: Recordings, seed: int) -> dict[str, float]:
         SPEC, learned.counts, labels[0], fresh.counts(validation), labels[1], methods=("ridge",),
         ridge_penalties=PENALTIES,
     )  # fmt: skip
-    ratio = balanced_ratio(int(learned.spikes.sum()), int(training.sum()))
+    came = int(training.sum())
+    per_spike = int(learned.spikes.sum()) / came
+    ratio, ratios = balanced_ratio(int(learned.spikes.sum()), came), balanced_ratios(learned.counts, came)
     connected = recurrent_weights(SPEC, image) != 0
     found: dict[str, float] = {}
 
-    def note(name: str, activity: Activity, threshold: float) -> None:
-        spikes = float(activity.spikes.sum()) * 256 / (ratio * float(test.sum()))
+    def note(name: str, activity: Activity, thresholds: NDArray[np.int64]) -> None:
         found[f"{name} accuracy"] = 100 * accuracy(chosen.readout, activity.counts, labels[2])
-        found[f"{name} activity"] = spikes
+        found[f"{name} activity"] = float(activity.spikes.sum()) / (per_spike * float(test.sum()))
         found[f"{name} branching"] = branching_factor(activity.spikes[:100], connected, edge=BRANCHING_WINDOW)
-        found[f"{name} threshold"] = threshold
+        found[f"{name} threshold"] = float(thresholds.mean())
+        found[f"{name} spread"] = float(thresholds.mean(axis=0).std()) if thresholds.ndim == 2 else 0.0
+
+    def settled(liquid: Liquid) -> Iterator[tuple[str, Homeostat | NeuronHomeostat]]:
+        """Both homeostats, after validation."""
+        for kind, homeostat in (("layer", Homeostat(SPEC, ratio=ratio)), ("neuron", NeuronHomeostat(OWN, ratios))):
+            liquid.regulated(validation, homeostat)
+            yield kind, homeostat
 
     for case in CASES:
         liquid = Liquid(SPEC, changed(case, seed))
-        note(f"{case} off", liquid.run(test), SPEC.threshold)
-        homeostat = Homeostat(SPEC, ratio=ratio)
-        liquid.regulated(validation, homeostat)
-        activity, thresholds = liquid.regulated(test, homeostat)
-        note(f"{case} on", activity, float(thresholds.mean()))
+        note(f"{case} off", liquid.run(test), np.array([SPEC.threshold]))
+        for kind, homeostat in settled(liquid):
+            note(f"{case} {kind}", *liquid.regulated(test, homeostat))
+    liquid = Liquid(SPEC, changed("drift", seed))
+    for rate in RATES:
+        slower = NeuronHomeostat(OWN, ratios, rate=rate)
+        liquid.regulated(validation, slower)
+        activity, _ = liquid.regulated(validation, slower)
+        found[f"rate {rate}"] = 100 * accuracy(chosen.readout, activity.counts, labels[1])
     return found
-
-
-def measure_own(recordings: Recordings, seed: int) -> dict[str, float]:
-    """Accuracy of a drifted draw with a threshold for each neuron: twice over validation, then on over the test."""
-    training, validation, test = recordings.spikes
-    labels = [part.labels for part in recordings.parts]
-    fresh = Liquid(SPEC, draw(SPEC, seed))
-    learned = fresh.run(training)
-    chosen = train(
-        SPEC, learned.counts, labels[0], fresh.counts(validation), labels[1], methods=("ridge",),
-        ridge_penalties=PENALTIES,
-    )  # fmt: skip
-    ratios = learned.counts.sum(axis=(0, 1)) / training.sum()
-    liquid = Liquid(SPEC, changed("drift", seed), "numpy")
-    thresholds = np.full(SPEC.neurons, SPEC.threshold)
-
-    def regulated(spikes: NDArray[np.bool_]) -> NDArray[np.int64]:
-        counts = []
-        for first in range(0, len(spikes), OWN_WINDOW):
-            block = spikes[first : first + OWN_WINDOW]
-            # the readable engine compares with an array as with a number
-            liquid.threshold = thresholds  # type: ignore[assignment]
-            counts.append(liquid.counts(block))
-            balance = counts[-1].sum(axis=(0, 1)) - ratios * block.sum()
-            thresholds[:] = np.clip(thresholds + np.sign(balance), SPEC.threshold // 2, 2 * SPEC.threshold)
-        return np.concatenate(counts)
-
-    regulated(validation)
-    regulated(validation)
-    return {"drift own accuracy": 100 * accuracy(chosen.readout, regulated(test), labels[2])}
 
 
 def main() -> None:
@@ -151,22 +139,27 @@ def main() -> None:
     recordings = Recordings()
     found = []
     for seed in DRAWS:
-        words = f"homeostat 1 {recordings.key} {ENCODING} {SPEC.to_toml()} {seed}"
+        words = f"homeostat 2 {recordings.key} {ENCODING} {SPEC.to_toml()} {OWN.to_toml()} {seed}"
         found.append(kept(words, lambda seed=seed: measure(recordings, seed)))  # type: ignore[misc]
-        found[-1] |= kept(f"{words} own {OWN_WINDOW}", lambda seed=seed: measure_own(recordings, seed))  # type: ignore[misc]
         print(seed, {name: round(value, 2) for name, value in found[-1].items()}, flush=True)
-    write({name: np.array([one[name] for one in found]) for name in found[0]})
+    figures = {name: np.array([one[name] for one in found]) for name in found[0]}
+    write(figures)
+    plot(figures)
 
 
-def write(figures: dict[str, NDArray[np.float64]]) -> None:
-    """Results and plot."""
-    rows, change = (Rows("python -m benchmarks.lsm_homeostat", "liquidcal", LIQUIDCAL) for _ in range(2))
+def within(scores: NDArray[np.float64]) -> float:
+    """Standard deviation over the cases of a draw, of all draws together; shape of the scores: (cases, draws)."""
+    return float(np.sqrt(scores.var(axis=0, ddof=1).mean()))
+
+
+def write(figures: Figures) -> None:
+    """Results: each case; what came back; the rates."""
+    rows, change, rates = (Rows("python -m benchmarks.lsm_homeostat", "liquidcal", LIQUIDCAL) for _ in range(3))
     draws = len(figures["fresh off accuracy"])
     for case in CASES:
-        for switch in ("off", "on"):
-            about = f"{WORDS[case]}, homeostat {switch}; {draws} draws"
-            one = f"{case} {switch}"
-            key = f"case:{case}_{switch}"
+        for kind in KINDS:
+            about = f"{WORDS[case]}, {WORDS[kind]}; {draws} draws"
+            one, key = f"{case} {kind}", f"case:{case}_{kind}"
             score = figures[f"{one} accuracy"]
             rows.add(f"accuracy__mean__{key}", round(float(score.mean()), 2), "%", f"mean, {about}")
             rows.add(f"accuracy__std__{key}", round(float(score.std(ddof=1)), 2), "%", f"standard deviation, {about}")
@@ -175,33 +168,54 @@ def write(figures: dict[str, NDArray[np.float64]]) -> None:
             rows.add(f"branching_factor__{key}", round(float(figures[f"{one} branching"].mean()), 3), "",
                      f"branching factor on 100 recordings, mean, {about}")  # fmt: skip
             rows.add(f"neuron__threshold__{key}", round(float(figures[f"{one} threshold"].mean()), 1), "",
-                     f"threshold in ADC codes, mean over test recordings, {about}")  # fmt: skip
-    for switch in ("off", "on"):
-        about = f"80, 100 and 120 % of the currents, homeostat {switch}; {draws} draws"
-        cases = [f"{case} {switch}" for case in ("fresh", "current_80", "current_120")]
-        score, activity = (np.concatenate([figures[f"{c} {what}"] for c in cases]) for what in ("accuracy", "activity"))
-        key = f"case:currents_{switch}"
-        rows.add(f"accuracy__mean__{key}", round(float(score.mean()), 2), "%", f"mean, {about}")
-        rows.add(f"accuracy__std__{key}", round(float(score.std(ddof=1)), 2), "%", f"standard deviation, {about}")
+                     f"threshold in ADC codes, mean over neurons and test recordings, {about}")  # fmt: skip
+            rows.add(f"neuron__threshold_spread__{key}", round(float(figures[f"{one} spread"].mean()), 1), "",
+                     f"standard deviation of the threshold between neurons, ADC codes, {about}")  # fmt: skip
+    before = figures["fresh off accuracy"]
+    for kind in KINDS:
+        about = f"{WORDS[kind]}; {draws} draws"
+        score, activity = (
+            np.stack([figures[f"{c} {kind} {what}"] for c in CURRENTS]) for what in ("accuracy", "activity")
+        )
+        key = f"case:{kind}"
+        drifted = figures[f"drift {kind} accuracy"]
+        gain = drifted - figures["drift off accuracy"]
+        if kind != "off":
+            change.add(f"accuracy__recovered__{key}", round(float(gain.mean()), 2), "%",
+                       f"points recovered, {WORDS['drift']}, {about}")  # fmt: skip
+            change.add(f"accuracy__recovered_error__{key}", round(float(gain.std(ddof=1) / draws**0.5), 2), "%",
+                       f"standard error of the points recovered, {about}")  # fmt: skip
+        change.add(f"accuracy__mean__{key}", round(float(score.mean()), 2), "%",
+                   f"mean over 80, 100 and 120 % of the currents, {about}")  # fmt: skip
+        change.add(f"accuracy__std__{key}", round(float(score.std(ddof=1)), 2), "%",
+                   f"standard deviation over draws and 80, 100 and 120 % of the currents, {about}")  # fmt: skip
+        change.add(f"accuracy__within__{key}", round(within(score), 2), "%",
+                   f"standard deviation over 80, 100 and 120 % of the currents within a draw, {about}")  # fmt: skip
+        change.add(f"accuracy__lost__{key}", round(float((before - score[1:]).mean()), 2), "%",
+                   f"points below the fresh liquid without homeostat, mean over 80 and 120 %, {about}")  # fmt: skip
+        change.add(f"accuracy__drift_spread__{key}", round(float(drifted.std(ddof=1)), 2), "%",
+                   f"standard deviation between draws, {WORDS['drift']}, {about}")  # fmt: skip
         change.add(f"liquid__activity_spread__{key}", round(float(activity.std(ddof=1)), 3), "",
-                 f"standard deviation of liquid spikes for an input spike over those in training, {about}")  # fmt: skip
-    own = figures["drift own accuracy"]
-    about = f"{WORDS['drift']}, model of a threshold for each neuron; {draws} draws"
-    rows.add("accuracy__mean__case:drift_own", round(float(own.mean()), 2), "%", f"mean, {about}")
-    rows.add("accuracy__std__case:drift_own", round(float(own.std(ddof=1)), 2), "%", f"standard deviation, {about}")
-    for name, score in (("one", figures["drift on accuracy"]), ("own", own)):
-        gain = score - figures["drift off accuracy"]
-        change.add(f"accuracy__recovered__case:{name}", round(float(gain.mean()), 2), "%",
-                 f"points recovered, {WORDS['drift']}, {THRESHOLDS[name]}, mean of {draws} draws")  # fmt: skip
-    write_metrics(RESULTS / "lsm_homeostat.json", rows)
-    write_metrics(RESULTS / "lsm_homeostat_change.json", change)
+                   f"standard deviation of liquid spikes for an input spike over training's, {about}")  # fmt: skip
+    for rate in RATES:
+        score = figures[f"rate {rate}"]
+        rates.add(f"accuracy__validation__rate:{rate}", round(float(score.mean()), 2), "%",
+                  f"mean on validation, {WORDS['drift']}, {WORDS['neuron']}, rate {rate}; {draws} draws")  # fmt: skip
+    for name, table in (("", rows), ("_change", change), ("_rate", rates)):
+        write_metrics(RESULTS / f"lsm_homeostat{name}.json", table)
+
+
+def plot(figures: Figures) -> None:
+    """Activity and accuracy in all cases."""
     sheet, panels = figure(1, 2, width=8.0, height=2.8)
+    shown = (("off", "#b3541e", -0.18), ("layer", "#2a6f97", 0.0), ("neuron", "#2f7d4f", 0.18))
+    labels = {"off": "no homeostat", "layer": "one threshold", "neuron": "one for each neuron"}
     for panel, what, label in zip(panels.ravel(), ("activity", "accuracy"), ("activity", "accuracy, %"), strict=True):
-        for switch, color, shift in (("off", "#b3541e", -0.12), ("on", "#2a6f97", 0.12)):
-            values = [figures[f"{case} {switch} {what}"] for case in CASES]
+        for kind, color, shift in shown:
+            values = [figures[f"{case} {kind} {what}"] for case in CASES]
             panel.errorbar(
                 np.arange(len(CASES)) + shift, [v.mean() for v in values], [v.std(ddof=1) for v in values], fmt="o",
-                ms=4, capsize=2, color=color, label=f"homeostat {switch}",
+                ms=4, capsize=2, color=color, label=labels[kind],
             )  # fmt: skip
         panel.set_xticks(range(len(CASES)), ["as trained", "drift\n1e8 s", "currents\n80 %", "currents\n120 %"])
         panel.set_ylabel(label)

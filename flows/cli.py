@@ -29,8 +29,9 @@ app = typer.Typer(
 
     Start with [bold]liquidcal demo[/]: a shower becomes eLink words, and one seed a liquid that reads digits, each in
     model and RTL, with a report. PRESET is a design: of the HGCAL encoder ECON_T (the network on the chip) or TNS_2021
-    (the published network), of the LSM crossbar N_MNIST, N_MNIST_HOMEOSTAT, N_TIDIGITS, SPOKEN_DIGITS or FULL_MACRO, of
-    two of them DIGITS_8BIT, DIGITS_4BIT or DIGITS_BINARY, or a TOML file of your own.""",
+    (the published network), of the LSM crossbar N_MNIST, N_MNIST_HOMEOSTAT, N_MNIST_OWN_THRESHOLDS, N_TIDIGITS,
+    SPOKEN_DIGITS or FULL_MACRO, of two of them DIGITS_8BIT, DIGITS_4BIT or DIGITS_BINARY, or a TOML file of your
+    own.""",
 )
 
 

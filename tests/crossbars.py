@@ -106,9 +106,11 @@ class ScalarRun:
 
 
 def scalar_run(
-    spec: CrossbarSpec, image: Conductances, inputs: list[list[int]], seed: int | None, sample: int
-) -> ScalarRun:
-    """One sample, as the data sheet says it."""
+    spec: CrossbarSpec, image: Conductances, inputs: list[list[int]], seed: int | None, sample: int,
+    thresholds: list[int] | None = None,
+) -> ScalarRun:  # fmt: skip
+    """One sample, as the data sheet says it; with thresholds of the neurons instead of the spec's."""
+    threshold = thresholds or [spec.threshold] * spec.neurons
     codes = image.codes.tolist()
     gain, offset = image.adc_gain.tolist(), image.adc_offset.tolist()
     noisy = spec.noise_scale is not None and seed is not None
@@ -149,7 +151,7 @@ def scalar_run(
             run.reads.append((step, batch, converted))
         for neuron in range(spec.neurons):
             u = membrane[neuron]
-            fired[neuron] = u > spec.threshold and rest[neuron] == 0
+            fired[neuron] = u > threshold[neuron] and rest[neuron] == 0
             if fired[neuron]:
                 membrane[neuron] = 0
                 rest[neuron] = spec.refractory_steps

@@ -34,12 +34,14 @@ class AstrocyteDesign(Design):
     presets: ClassVar = PRESETS
     mark: ClassVar = "astrocyte_weight"
     rooms: ClassVar = {
+        "power": "flows.power.astrocyte",
         "verification": "flows.verification.astrocyte",
         "report": "flows.report.astrocyte",
         "demo": "flows.steps.astrocyte_demo",
     }
     crossings: ClassVar = 2_000
     crossings_in_flow: ClassVar = 500
+    stimulus: ClassVar = ("recordings", "clocks", "weights")
 
     @classmethod
     def read_spec(cls, text: str) -> AstrocyteSpec:

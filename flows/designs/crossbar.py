@@ -91,14 +91,14 @@ class CrossbarDesign(Design):
             raise ValueError("--settings are those of ECON_T; a crossbar takes --weights and --seed")
         if options.registers is not None:
             raise ValueError("--registers are those of ECON_T; a crossbar has one map")
-        seed, readout = options.seed, None
+        seed, readout, ratios = options.seed, None, None
         if options.weights is not None:
             model = TrainedCrossbar.load(options.weights)
             if model.spec != self.spec:
                 raise ValueError(f"{options.weights} was trained for another spec than {self.spec.name}")
             if seed not in (None, model.seed):
                 raise ValueError(f"{options.weights} was trained on the {model.macro_name}, --seed says {seed}")
-            readout = model.readout
+            readout, ratios = model.readout, model.ratios
         if options.conductances is not None and (seed is not None or readout is not None):
             raise ValueError("--conductances say what the macro holds: expected neither --seed nor --weights")
         with journal.step(f"{self.spec.name}: conductances"):
@@ -107,4 +107,4 @@ class CrossbarDesign(Design):
             else:
                 conductances = macro_of(self.spec, seed=seed or 0, conductances=options.conductances)
         with journal.step(f"{self.spec.name}: Amaranth to Verilog"):
-            return generate(self.spec, folder, conductances, readout)
+            return generate(self.spec, folder, conductances, readout, ratios)

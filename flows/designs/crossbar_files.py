@@ -9,10 +9,13 @@ from flows.common.folder import fresh_folder
 from flows.designs.generated import Generated
 from flows.designs.macro_image import macro_image
 from flows.designs.tables import write_ports, write_registers, write_writes
+from hw.common.black_box import BlackBox
 from hw.common.export import load_memory, ports, rtlil_to_verilog, to_rtlil, to_verilog
 from hw.lsm_crossbar.crossbar import Crossbar
 from hw.lsm_crossbar.macro import MacroBox
+from hw.lsm_crossbar.threshold_memory import ThresholdMemoryBox, threshold_word_bytes
 from hw.lsm_crossbar.weight_memory import WeightMemoryBox
+from sim.fixed_point import IntArray
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.registers import register_map, register_writes
@@ -30,15 +33,20 @@ def asic_name(spec: CrossbarSpec) -> str:
 def black_boxes(spec: CrossbarSpec) -> str:
     """Verilog modules with the ports of the black boxes, and nothing inside."""
     texts = []
-    for box, stem in ((MacroBox(spec=spec), "macro_box"), (WeightMemoryBox(spec=spec), "weight_memory_box")):
+    boxes: list[tuple[BlackBox, str]] = [(MacroBox(spec=spec), "macro_box")]
+    boxes.append((WeightMemoryBox(spec=spec), "weight_memory_box"))
+    if spec.own_thresholds:
+        boxes.append((ThresholdMemoryBox(spec=spec), "threshold_memory_box"))
+    for box, stem in boxes:
         pins = ",\n".join(f"  {way} {f'[{width - 1}:0] ' if width > 1 else ''}{pin}" for pin, way, width in ports(box))
         texts.append(f"(* blackbox *)\nmodule {asic_name(spec)}_{stem} (\n{pins}\n);\nendmodule\n")
     return "\n".join(texts)
 
 
 def generate(
-    spec: CrossbarSpec, out_dir: Path, conductances: Conductances, readout: Readout | None = None
-) -> Generated:
+    spec: CrossbarSpec, out_dir: Path, conductances: Conductances, readout: Readout | None = None,
+    ratios: IntArray | None = None,
+) -> Generated:  # fmt: skip
     """Write Verilog in both variants, ports, register map, conductance file and, with a readout, its register writes.
 
     ``<name>.v`` has a macro that loads the conductance file with ``$readmemh``: for simulation and FPGA, to be read in
@@ -54,6 +62,8 @@ def generate(
         The macro's draw; its ADCs are in the Verilog text.
     readout : Readout, optional
         Its weights and biases go into ``writes.csv``.
+    ratios : ndarray of int, shape (neurons,), optional
+        Of a homeostat with a threshold for each neuron; beside the readout's.
 
     Raises
     ------
@@ -78,6 +88,8 @@ def generate(
         "macro_bits": spec.rows * spec.columns * spec.conductance_bits,
         "weight_memory_bits": spec.features * spec.outputs * spec.readout_weight_bits,
     }
+    if spec.own_thresholds:
+        design["threshold_memory_bits"] = spec.neurons * 8 * threshold_word_bytes(spec)
     with fresh_folder(out_dir, marker="design.json") as work:
         (work / f"{spec.name}.v").write_text(verilog)
         (work / f"{asic_name(spec)}.v").write_text(asic)
@@ -87,7 +99,7 @@ def generate(
         write_ports(work, pins)
         write_registers(work, register_map(spec))
         if readout is not None:
-            writes = register_writes(spec, weights=readout.weights, bias=readout.bias)
+            writes = register_writes(spec, weights=readout.weights, bias=readout.bias, homeostat_ratio=ratios)
             write_writes(work, writes, digits=5)
         (work / "design.json").write_text(json.dumps(design, indent=1) + "\n")
     return Generated(

@@ -20,8 +20,18 @@ from hw.lsm_crossbar.counter import CounterLane
 from hw.lsm_crossbar.crossbar import Crossbar
 from hw.lsm_crossbar.homeostat import Homeostat
 from hw.lsm_crossbar.neuron import NeuronLane
+from hw.lsm_crossbar.neuron_homeostat import NeuronHomeostat
 from hw.lsm_crossbar.row_driver import RowDriver
-from sim.lsm_crossbar.spec import BAND_MAX, RATIO_FRACTION, RATIO_MAX, CrossbarSpec
+from hw.lsm_crossbar.threshold import ThresholdLane
+from hw.lsm_crossbar.threshold_step import ThresholdStep, excess_width
+from sim.lsm_crossbar.spec import (
+    BAND_MAX,
+    OFFSET_FRACTION,
+    RATE_MAX,
+    RATIO_FRACTION,
+    RATIO_MAX,
+    CrossbarSpec,
+)
 
 __all__ = [
     "proof_count",
@@ -33,6 +43,9 @@ __all__ = [
     "prove_membrane",
     "prove_readout",
     "prove_row_driver",
+    "prove_threshold_settles",
+    "prove_threshold_step",
+    "prove_thresholds_loaded",
 ]
 
 
@@ -231,6 +244,48 @@ def prove_loaded(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     return prove_always(f"{spec.name}_loaded", statement, claim.text(), [lane.rtlil, counter.rtlil], timeout_s)
 
 
+def prove_thresholds_loaded(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """A neuron's own offset is loaded before it counts: old values never matter.
+
+    Two copies of a lane hold different offsets and see the same inputs. While `own` is low both give the threshold of
+    the register; a load leaves the same in both, and what is the same stays so. `own` rises when the last neuron is
+    loaded, at the end of a pass in which the readout has named all of them, and falls with a restart.
+    """
+    claim = Claim()
+    neurons = min(spec.columns_per_adc, spec.neurons)
+    lane = cut(ThresholdLane(spec=spec, neurons=neurons), "threshold_lane")
+    homeostat = cut(NeuronHomeostat(spec=spec), "neuron_homeostat")
+    claim.free("base", spec.threshold_width)
+    claim.free("own", 1)
+    claim.free("load", 1)
+    claim.free("index", spec.select_bits)
+    claim.free("offset", spec.offset_width)
+    claim.premises.append(f"index < {neurons}")
+    pins = [f".{port}({port})" for port in ("base", "own", "load", "index", "offset")]
+    for copy in "ab":
+        claim.wire(f"threshold_{copy}", spec.threshold_width)
+        state = claim.state(lane, f"now_{{}}_{copy}", f"next_{{}}_{copy}")
+        claim.place(lane, f"lane_{copy}", [*pins, f".threshold(threshold_{copy})", *state])
+    claim.claims += ["(own || (threshold_a == base && threshold_b == base))"]
+    for neuron in range(neurons):
+        now, next_ = (f"{when}_offset_{neuron}_a == {when}_offset_{neuron}_b" for when in ("now", "next"))
+        claim.claims.append(f"(!((load && index == {neuron}) || {now}) || {next_})")
+    for port in ("restart", "last"):
+        claim.free(port, 1)
+    for port in ("write", "loads"):
+        claim.wire(port, 1)
+    claim.wire("write_neuron", max(1, (spec.neurons - 1).bit_length()))
+    named = [".restart(restart)", ".last(last)", ".write(write)", ".load(loads)", ".write_neuron(write_neuron)"]
+    claim.place(homeostat, "engine", [*named, *claim.state(homeostat)])
+    claim.claims += [
+        "loads == (write && last)",
+        f"next_own == (!restart && (now_own || (loads && write_neuron == {spec.neurons - 1})))",
+    ]
+    statement = "offsets of neurons are loaded before they count"
+    rtlil = [lane.rtlil, homeostat.rtlil]
+    return prove_always(f"{spec.name}_thresholds_loaded", statement, claim.text(), rtlil, timeout_s)
+
+
 def prove_row_driver(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     """Every active row is driven once, in ascending order, in full batches, the last one as it comes.
 
@@ -395,6 +450,80 @@ def prove_homeostat_settles(spec: CrossbarSpec, timeout_s: float = 120.0) -> Pro
     return prove_always(f"{spec.name}_homeostat_settles", statement, claim.text(), [rtlil], timeout_s)
 
 
+def _threshold_step(claim: Claim, spec: CrossbarSpec) -> str:
+    """The step of a neuron's own threshold, from any threshold in its range, in the claim; returns its RTLIL."""
+    width, offset = spec.threshold_width, spec.offset_width + OFFSET_FRACTION
+    claim.free("threshold", width)
+    claim.free("rate", RATE_MAX.bit_length())
+    claim.free("excess", excess_width(spec), signed=True)
+    claim.free("before", offset, signed=True)
+    claim.wire("after", offset, signed=True)
+    ports = ("threshold", "rate", "excess", "before", "after")
+    claim.body.append(f"  threshold_step dut({', '.join(f'.{port}({port})' for port in ports)});")
+    # thresholds in units of 2**-OFFSET_FRACTION, in numbers that hold everything
+    wide = max(width + OFFSET_FRACTION, excess_width(spec) + RATE_MAX) + 4
+    one, reach = 1 << OFFSET_FRACTION, 1 << (spec.offset_width - 1)
+    claim.wire("base", wide, "{1'b0, threshold}", signed=True)
+    claim.wire("half", wide, "base >>> 1", signed=True)
+    claim.wire("twice", wide, f"2 * base > {spec.threshold_max} ? {spec.threshold_max} : 2 * base", signed=True)
+    claim.wire("low", wide, f"(half > base - {reach} ? half : base - {reach}) * {one}", signed=True)
+    claim.wire("high", wide, f"(twice < base + {reach - 1} ? twice : base + {reach - 1}) * {one}", signed=True)
+    claim.wire("old", wide, "before", signed=True)
+    claim.wire("new_", wide, "after", signed=True)
+    claim.wire("theta", wide, f"base * {one} + old", signed=True)
+    claim.wire("theta_after", wide, f"base * {one} + new_", signed=True)
+    claim.premises += ["theta >= low", "theta <= high"]
+    return to_rtlil(ThresholdStep(spec=spec), "threshold_step")
+
+
+def prove_threshold_step(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """A neuron's own threshold stays in its range and moves by excess / 2**rate, at most one, for every input."""
+    claim = Claim()
+    rtlil = _threshold_step(claim, spec)
+    wide = max(spec.threshold_width + OFFSET_FRACTION, excess_width(spec) + RATE_MAX) + 4
+    one, scale = 1 << OFFSET_FRACTION, OFFSET_FRACTION - RATIO_FRACTION
+    claim.wire("much", wide, "excess", signed=True)
+    # in a division of powers of two nothing is lost: 2**scale is a multiple of 2**rate
+    each = [f"rate == {rate} ? much * {(1 << scale) >> rate}" for rate in range(RATE_MAX)]
+    claim.wire("quotient", wide, " : ".join([*each, f"much * {(1 << scale) >> RATE_MAX}"]), signed=True)
+    claim.wire("step", wide, f"quotient > {one} ? {one} : quotient < -{one} ? -{one} : quotient", signed=True)
+    claim.wire("wanted", wide, "theta + step", signed=True)
+    claim.claims += [
+        "theta_after == (wanted > high ? high : wanted < low ? low : wanted)",
+        "theta_after >= low && theta_after <= high",
+    ]
+    statement = (
+        f"a neuron's threshold moves by its excess over 2**rate, at most by one, within half and twice the register's; "
+        f"offsets of {spec.offset_width} + {OFFSET_FRACTION} bits are exact"
+    )
+    return prove_always(f"{spec.name}_threshold_step", statement, claim.text(), [rtlil], timeout_s)
+
+
+def prove_threshold_settles(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """For every neuron that spikes too often below some threshold and too seldom above it: its threshold settles.
+
+    The distance to that threshold, anywhere in the range, shrinks with every counting window that is not in balance
+    until it is below one, and never exceeds one again: whatever the rate. It asks of the neuron what
+    `prove_homeostat_settles` asks of the liquid.
+    """
+    claim = Claim()
+    rtlil = _threshold_step(claim, spec)
+    wide = max(spec.threshold_width + OFFSET_FRACTION, excess_width(spec) + RATE_MAX) + 4
+    claim.free("balanced", spec.threshold_width + OFFSET_FRACTION)
+    claim.wire("goal", wide, "{1'b0, balanced}", signed=True)
+    claim.wire("away", wide, "theta < goal ? goal - theta : theta - goal", signed=True)
+    claim.wire("away_after", wide, "theta_after < goal ? goal - theta_after : theta_after - goal", signed=True)
+    claim.premises += [
+        "goal >= low", "goal <= high", "(theta >= goal || excess >= 0)", "(theta <= goal || excess <= 0)",
+    ]  # fmt: skip
+    one = 1 << OFFSET_FRACTION
+    claim.claims += [
+        f"away_after <= (away > {one} ? away : {one})", f"(excess == 0 || away < {one} || away_after < away)",
+    ]  # fmt: skip
+    statement = "the distance to a neuron's balanced threshold shrinks while above one, and then never exceeds one"
+    return prove_always(f"{spec.name}_threshold_settles", statement, claim.text(), [rtlil], timeout_s)
+
+
 def prove_crossbar(
     spec: CrossbarSpec, *, timeout_s: float = 120.0, advance: Callable[[int], None] | None = None
 ) -> Iterator[Proof]:
@@ -411,10 +540,17 @@ def _steps(spec: CrossbarSpec, timeout_s: float) -> list[Callable[[], Proof]]:
     def reset() -> Proof:
         return prove_reset(to_rtlil(Crossbar(spec=spec), spec.name))
 
-    homeostat = [
-        lambda: prove_homeostat(spec, timeout_s),
-        lambda: prove_homeostat_settles(spec, timeout_s),
-    ]  # fmt: skip
+    if spec.own_thresholds:
+        homeostat = [
+            lambda: prove_threshold_step(spec, timeout_s),
+            lambda: prove_threshold_settles(spec, timeout_s),
+            lambda: prove_thresholds_loaded(spec, timeout_s),
+        ]  # fmt: skip
+    else:
+        homeostat = [
+            lambda: prove_homeostat(spec, timeout_s),
+            lambda: prove_homeostat_settles(spec, timeout_s),
+        ]  # fmt: skip
     return [
         lambda: prove_row_driver(spec, timeout_s),
         lambda: prove_membrane(spec, timeout_s),

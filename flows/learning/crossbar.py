@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from flows.learning.recorded_parts import View, warn_of_late
-from sim.lsm_crossbar.homeostat import Homeostat
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.learning.readout_training import confusion_matrix
 from sim.lsm_crossbar.liquid import Liquid
@@ -97,7 +96,8 @@ def evaluate_crossbar(
         ``accuracy`` and ``accuracy_error`` (binomial standard deviation); ``per_class``, a list with ``label``,
         ``recordings``, ``correct``, ``accuracy`` (null without recordings); ``confusion`` (row: label, column: class);
         ``wrong``, a list of index, label and class; ``input_spikes``, ``liquid_spikes`` and macro ``reads``, means
-        per recording; ``threshold``, that of the neurons after the last recording.
+        per recording; ``threshold``, that of the neurons after the last recording, a list where each
+        has its own.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def evaluate_crossbar(
         )
     view = View(from_first_event=from_first_event, sensor=sensor)
     liquid = Liquid(spec, model.conductances)
-    regulation = Homeostat(spec) if homeostat else None
+    regulation = model.homeostat() if homeostat else None
     indices = sorted(table)
     classes = np.zeros(len(indices), np.int64)
     totals = np.zeros(3)
@@ -190,5 +190,5 @@ def evaluate_crossbar(
         "input_spikes": inputs,
         "liquid_spikes": spikes_out,
         "reads": reads,
-        "threshold": spec.threshold if regulation is None else regulation.threshold,
+        "threshold": spec.threshold if regulation is None else np.asarray(regulation.threshold).tolist(),
     }

@@ -13,7 +13,7 @@ import numpy as np
 
 from flows.common.journal import Journal
 from flows.learning.recorded_parts import View, labelled_parts
-from sim.lsm_crossbar.homeostat import balanced_ratio
+from sim.lsm_crossbar.homeostat import balanced_ratio, balanced_ratios
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.learning.readout_training import Candidate, accuracy, confusion_matrix, train
 from sim.lsm_crossbar.liquid import Liquid
@@ -110,15 +110,18 @@ def train_on_recordings(training: RecordingsTraining, journal: Journal) -> Train
         activity = Liquid(spec, image).run(parts.spikes)
         counts = activity.counts
     learn, check, test = parts.rows
-    if training.homeostat or spec.homeostat is not None:
+    ratios = None
+    if spec.own_thresholds:
         # what a fresh liquid does is what the homeostat is to keep
+        ratios = balanced_ratios(counts[learn], int(parts.spikes[learn].sum()))
+    elif training.homeostat or spec.homeostat is not None:
         ratio = balanced_ratio(int(activity.spikes[learn].sum()), int(parts.spikes[learn].sum()))
         spec = replace(spec, homeostat=replace(spec.homeostat or HomeostatParameters(), ratio=ratio))
     with journal.step("readout"):
         found = train(spec, counts[learn], parts.labels[learn], counts[check], parts.labels[check], methods=("ridge",))
     model = TrainedCrossbar.trained(
         spec, image, encoding=cochlea if sound else training.view.encoding,
-        step_us=0 if sound else training.view.step_us, readout=found.readout,
+        step_us=0 if sound else training.view.step_us, readout=found.readout, ratios=ratios,
     )  # fmt: skip
     score = accuracy(found.readout, counts[test], parts.labels[test])
     matrix = confusion_matrix(parts.labels[test], found.readout.classify(counts[test]), spec.outputs)

@@ -1,6 +1,6 @@
-"""Real stimulus for a mapped crossbar chip: recordings as events, the macro and the weight memory around it, checked.
+"""Real stimulus for a mapped crossbar chip: recordings as events, the macro and the memories around it, checked.
 
-The netlist has macro and weight memory as black boxes. Their golden behaviour answers its pins here, clock by clock and
+The netlist has macro and memories as black boxes. Their golden behaviour answers its pins here, clock by clock and
 in every stream: what word lines the netlist sets decides which codes it gets back. Rules of the macro's contract
 (`hw.lsm_crossbar.macro.MacroBox`) are checked on the way. While toggles are counted, spikes, counts, scores and classes
 are compared with the golden model, spikes and classes also with the clock that `sim.lsm_crossbar.timing` promises.
@@ -21,9 +21,12 @@ from flows.physical.mapped import Mapped
 from flows.power.activity import Activity, record
 from flows.power.run import PowerOptions, Run
 from flows.stimulus.recordings import Bits, CrossbarStimulus, event_words, recorded_stimulus
+from hw.lsm_crossbar.threshold_memory import offset_bytes
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.adc import adc_of_column, convert, select_of_column
+from sim.lsm_crossbar.homeostat import balanced_ratios
 from sim.lsm_crossbar.registers import register_writes
+from sim.lsm_crossbar.spec import RATE_MAX
 
 __all__ = ["CrossbarRun", "Surroundings", "crossbar_activity", "load_settings", "simulate"]
 _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
@@ -43,6 +46,8 @@ class Surroundings:
     result : dict of str to list
         For ``spikes``, ``counts``, ``scores``, ``classes``: tuples of stream, clock and value in the order in which
         the netlist put them out; spikes are arrays.
+    thresholds : ndarray of int64, shape (streams, neurons)
+        Words of the homeostat's memory, where each neuron has a threshold of its own.
     """
 
     def __init__(self, simulator: GateSimulator, stimulus: CrossbarStimulus) -> None:
@@ -73,6 +78,13 @@ class Surroundings:
         bits = flat[:, :, None] >> np.arange(spec.readout_weight_bits) & 1
         self._weights: Bits = bits.reshape(spec.features, -1).astype(bool)
         self._word = np.zeros((self.lanes, self._weights.shape[1]), bool)
+        # words of the homeostat's memory, in each stream
+        self._own = spec.own_thresholds
+        if self._own:
+            ratios = balanced_ratios(stimulus.golden.counts, int(stimulus.spikes.sum()))
+            self._ratio_place = 8 * offset_bytes(spec)
+            self.thresholds = np.tile(ratios << self._ratio_place, (self.lanes, 1))
+            self._threshold_word = np.zeros(self.lanes, np.int64)
         self.result: dict[str, list[tuple[int, int, IntArray | int]]] = {
             name: [] for name in ("spikes", "counts", "scores", "classes")
         }
@@ -91,6 +103,9 @@ class Surroundings:
             self._put(simulator, "macro.codes", bits.reshape(self.lanes, -1))
         self._put(simulator, "macro.codes_valid", valid[:, None])
         self._put(simulator, "weight_memory.read_data", self._word)
+        if self._own:
+            width = len(simulator.netlist.ports["threshold_memory.read_data"].nets)
+            self._put(simulator, "threshold_memory.read_data", self._threshold_word[:, None] >> np.arange(width) & 1)
         self._fresh = False
 
     def watch(self, simulator: GateSimulator, clock: int) -> None:
@@ -102,6 +117,8 @@ class Surroundings:
         if len(reading):
             address = self._value(simulator, "weight_memory.read_address")[reading]
             self._word[reading] = self._weights[np.minimum(address, len(self._weights) - 1)]
+        if self._own:
+            self._threshold_memory(simulator)
         self._listen(simulator, clock)
 
     def _macro(self, simulator: GateSimulator, clock: int) -> None:
@@ -127,6 +144,20 @@ class Surroundings:
         self._lines[pins["row_clear"]] = False
         if len(lanes := np.flatnonzero(pins["row_set"])):
             self._lines[lanes, self._value(simulator, "macro.row")[lanes]] = True
+
+    def _threshold_memory(self, simulator: GateSimulator) -> None:
+        box = "threshold_memory"
+        reading = np.flatnonzero(self._get(simulator, f"{box}.read_enable")[:, 0])
+        if len(reading):
+            address = np.minimum(self._value(simulator, f"{box}.read_address")[reading], self.spec.neurons - 1)
+            self._threshold_word[reading] = self.thresholds[reading, address]
+        # the homeostat writes all bytes of an offset at once; nobody loads ratios meanwhile
+        writing = np.flatnonzero(self._get(simulator, f"{box}.write_bytes")[:, 0])
+        if len(writing):
+            address = self._value(simulator, f"{box}.write_address")[writing]
+            ratio = self.thresholds[writing, address] >> self._ratio_place << self._ratio_place
+            offset = self._value(simulator, f"{box}.write_data")[writing] & (1 << self._ratio_place) - 1
+            self.thresholds[writing, address] = ratio | offset
 
     def _listen(self, simulator: GateSimulator, clock: int) -> None:
         for name, strobe, port in (
@@ -168,7 +199,11 @@ class Surroundings:
 
 
 def load_settings(simulator: GateSimulator, stimulus: CrossbarStimulus) -> None:
-    """Reset, then threshold and bias through the write port; weights are in the memory of the surroundings."""
+    """Reset, then threshold and bias through the write port; weights are in the memory of the surroundings.
+
+    A homeostat is switched on, and as slow as it can be: no threshold moves in the samples of a run, and the golden
+    model needs none.
+    """
     ports = simulator.netlist.ports
     for port in ports.values():
         if port.direction == "input" and port.name != simulator.clock:
@@ -181,7 +216,10 @@ def load_settings(simulator: GateSimulator, stimulus: CrossbarStimulus) -> None:
     simulator.settle()
     simulator.set_port("write_enable", ones)
     spec = stimulus.spec
-    for address, byte in register_writes(spec, threshold=spec.threshold, bias=stimulus.readout.bias):
+    more: dict[str, Any] = {} if spec.homeostat is None else {"homeostat_enable": True}
+    if spec.own_thresholds:
+        more["homeostat_rate"] = RATE_MAX
+    for address, byte in register_writes(spec, threshold=spec.threshold, bias=stimulus.readout.bias, **more):
         for name, value in (("write_address", address), ("write_data", byte)):
             bits = (value >> np.arange(len(ports[name].nets)) & 1).astype(bool)
             simulator.set_port(name, np.where(bits[:, None], ones, ~ones))

@@ -67,9 +67,12 @@ def generate_chip(
     """Verilog that loads the conductance file of the draw, and the register writes of its readout, in ``rtl/``."""
     (conductances,) = folder.glob("*.mem")
     model = design.trained_model(folder)
-    readout = None if model is None else TrainedCrossbar.load(model).readout
+    trained = None if model is None else TrainedCrossbar.load(model)
     with journal.step(f"{design.spec.name}: Amaranth to Verilog"):
-        generate(design.spec, folder / "rtl", read_conductances(conductances), readout)
+        generate(
+            design.spec, folder / "rtl", read_conductances(conductances),
+            *(() if trained is None else (trained.readout, trained.ratios)),
+        )  # fmt: skip
     return ()
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from flows.common.journal import Check, Journal
 from flows.designs.design import Design
 from flows.designs.macro_image import macro_image
-from flows.formal.crossbar import proof_count, prove_crossbar, prove_loaded
+from flows.formal.crossbar import proof_count, prove_crossbar, prove_loaded, prove_thresholds_loaded
 from flows.formal.solver import Proof, Status
 from flows.simulation.crossbar import (
     DEFAULT_FILE,
@@ -126,6 +126,16 @@ def play(spec: CrossbarSpec, stimulus: Stimulus, model: NativeModel, advance: Ad
             return text
         if text := _status(spec, model, segment, number):
             return f"{segment.name}: {text}"
+    for segment in stimulus.continued:
+        if not segment.continues:
+            model.run({"rst": [0, 1, 1, 0]})
+        if writes := segment.writes(spec):
+            load_registers(model, writes, 0)
+        if text := _first(run(segment), segment.played, spec, segment.name):
+            return text
+        moved = model.run({"read_address": [5, 6, 7]})["read_data"].tolist()
+        if moved != list(segment.moved.to_bytes(3, "little")):
+            return f"{segment.name}: status of the homeostat: expected {segment.moved:#x}, got bytes {moved}"
     if text := from_reset("reset values of a chip that was loaded"):
         return text
     return _progress(spec, model)
@@ -177,7 +187,11 @@ def _first(got: Played, want: Played, spec: CrossbarSpec, where: str) -> str:
 def _decoys(spec: CrossbarSpec, seed: int) -> dict[str, IntArray]:
     more: dict[str, Any] = {} if spec.noise_scale is None else {"noise_enable": False, "noise_seed": 0}
     if spec.homeostat is not None:
-        more |= {"homeostat_enable": False, "homeostat_ratio": 0, "homeostat_band": 0}
+        more["homeostat_enable"] = False
+        if spec.own_thresholds:
+            more |= {"homeostat_ratio": np.zeros(spec.neurons, np.int64), "homeostat_rate": 0}
+        else:
+            more |= {"homeostat_ratio": 0, "homeostat_band": 0}
     writes = register_writes(spec, threshold=0, bias=np.zeros(spec.outputs, np.int64), **more)
     return decoy_writes((address for address, _ in writes), address_width(spec) - 1, seed)
 
@@ -185,13 +199,13 @@ def _decoys(spec: CrossbarSpec, seed: int) -> dict[str, IntArray]:
 def _status(spec: CrossbarSpec, model: NativeModel, segment: Segment, number: int) -> str:
     """Compare the status bytes of an idle chip, and its flag of dropped events; empty if all are right."""
     last_class = int(segment.played.classes[-1])
-    threshold = 0 if spec.homeostat is None else segment.last_threshold
+    moved = segment.moved
 
     def read() -> list[int]:
         return [int(value) for value in model.run({"read_address": np.arange(8)})["read_data"]]
 
     def want(flags: int) -> list[int]:
-        return [flags, 0, 0, last_class & 0xFF, last_class >> 8, *threshold.to_bytes(4, "little")[:3]]
+        return [flags, 0, 0, last_class & 0xFF, last_class >> 8, *moved.to_bytes(4, "little")[:3]]
 
     # rows that are inputs, and the row of an end of step, leave the flag of dropped events alone; so does any row
     # without `valid`
@@ -208,7 +222,7 @@ def _status(spec: CrossbarSpec, model: NativeModel, segment: Segment, number: in
     model.run({"i_events__payload": [row, 0], "i_events__valid": [1, 0]})
     # writes elsewhere leave the flag alone; one of them is to the lowest byte of the threshold
     model.run({"write_address": 1 << np.arange(address_width(spec)), "write_data": 0, "write_enable": 1})
-    threshold = 0 if spec.homeostat is None else segment.threshold & ~0xFF
+    moved = 0 if spec.homeostat is None or spec.own_thresholds else segment.threshold & ~0xFF
     if (got := read()) != want(4):
         return f"status with a dropped event: expected {want(4)}, got {got}"
     model.run({"write_address": 0, "write_data": 0, "write_enable": [1]})
@@ -351,11 +365,14 @@ def check_mutants(
 def _settle_reset_values(spec: CrossbarSpec, result: mutation.CampaignResult) -> None:
     """Reset values of what is loaded before it is read are equivalent, if that is proved."""
     open_ = [m for m in result.survivors if m.port == "ARST_VALUE" and "_lane_" in m.module and m.stage in _LOADED]
-    if open_ and prove_loaded(spec).status is Status.PROVED:
+    proofs = [prove_loaded(spec)] if open_ else []
+    if any(mutant.stage == "threshold" for mutant in open_):
+        proofs.append(prove_thresholds_loaded(spec))
+    if open_ and all(proof.status is Status.PROVED for proof in proofs):
         result.outcomes |= {mutant.number: mutation.Outcome.EQUIVALENT for mutant in open_}
 
 
-_LOADED = ("neuron", "counter")
+_LOADED = ("neuron", "counter", "threshold")
 """Stages whose lanes load every state before they read it."""
 
 
@@ -400,7 +417,8 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
         with journal.step(f"{spec.name}: {name}"):
             check = check_recordings(bench, conductances, readout, spikes, name)
         run.note(check)
-    mutated, mutants = campaign_spec() if spec.homeostat is None else regulated_spec(), options.mutants
+    mutated = campaign_spec() if spec.homeostat is None else regulated_spec(spec.homeostat.per)
+    mutants = options.mutants
     with journal.step(f"{mutated.name}: settings, reset, status, events in any order"):
         check = check_directed(mutated, seed)
     run.note(check)

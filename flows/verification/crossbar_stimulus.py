@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,12 @@ import numpy.typing as npt
 from flows.simulation.crossbar import Played
 from flows.stimulus.recordings import event_words, quiet_spikes, random_spikes
 from sim.fixed_point import IntArray
-from sim.lsm_crossbar.homeostat import Homeostat
+from sim.lsm_crossbar.homeostat import Homeostat, NeuronHomeostat, balanced_ratios
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.registers import register_writes
-from sim.lsm_crossbar.spec import RATIO_FRACTION, RATIO_MAX, CrossbarSpec
+from sim.lsm_crossbar.spec import OWN_RATIO_MAX, RATE_MAX, RATIO_FRACTION, RATIO_MAX, CrossbarSpec
 from sim.lsm_crossbar.timing import sample_timing
 
 __all__ = [
@@ -119,6 +119,10 @@ def random_readout(spec: CrossbarSpec, rng: np.random.Generator, kind: str = "un
     return Readout(spec, weights, bias)
 
 
+Regulation = tuple[int, int] | tuple[IntArray, int]
+"""Ratio and band of a homeostat, or ratios and rate where each neuron has a threshold of its own."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Segment:
     """Samples under one set of settings, and what the golden model expects.
@@ -136,10 +140,13 @@ class Segment:
         Expected.
     first_sample : int
         Samples since the noise seed was written; the seed is left alone if there are any.
-    regulation : (int, int) or None
-        Ratio and band of the homeostat, written unless they are those after a reset; None: off, or a spec without one.
-    last_threshold : int
-        Threshold of the neurons after the last sample.
+    regulation : Regulation or None
+        Of the homeostat, written unless it is what a reset gives; None: off, or a spec without one.
+    moved : int
+        What the status bytes say of the homeostat after the last sample: the threshold of the neurons, or the sum of
+        what their own have moved.
+    continues : bool
+        The homeostat goes on where the segment before left it: nothing is written but the ratios of neurons, again.
     """
 
     name: str
@@ -149,8 +156,9 @@ class Segment:
     words: IntArray
     played: Played
     first_sample: int = 0
-    regulation: tuple[int, int] | None = None
-    last_threshold: int
+    regulation: Regulation | None = None
+    moved: int
+    continues: bool = False
 
     @property
     def samples(self) -> int:
@@ -159,6 +167,9 @@ class Segment:
 
     def writes(self, spec: CrossbarSpec) -> list[tuple[int, int]]:
         """Register writes of the settings."""
+        if self.continues:
+            again = self.regulation[0] if self.regulation is not None and spec.own_thresholds else None
+            return register_writes(spec, homeostat_ratio=again)
         more: dict[str, Any] = {}
         if spec.noise_scale is not None:
             more["noise_enable"] = self.noise_seed is not None
@@ -166,16 +177,34 @@ class Segment:
                 more["noise_seed"] = self.noise_seed
         if spec.homeostat is not None:
             more["homeostat_enable"] = self.regulation is not None
-            if self.regulation not in (None, (spec.homeostat.ratio, spec.homeostat.band)):
-                more["homeostat_ratio"], more["homeostat_band"] = self.regulation
+            if self.regulation is not None:
+                more |= _settings(spec, self.regulation)
         return register_writes(
             spec, threshold=self.threshold, weights=self.readout.weights, bias=self.readout.bias, **more
         )
 
 
+def _settings(spec: CrossbarSpec, regulation: Regulation) -> dict[str, Any]:
+    """Registers of a homeostat that differ from their reset values, and its ratios, which have none."""
+    kind = spec.homeostat
+    if kind is None:
+        raise ValueError(f"{spec.name} has no homeostat")
+    ratio, other = regulation
+    if spec.own_thresholds:
+        return {"homeostat_ratio": ratio} | ({} if other == kind.rate else {"homeostat_rate": other})
+    return {} if regulation == (kind.ratio, kind.band) else {"homeostat_ratio": ratio, "homeostat_band": other}
+
+
+def _homeostat(spec: CrossbarSpec, threshold: int, regulation: Regulation) -> Homeostat | NeuronHomeostat:
+    ratio, other = regulation
+    if isinstance(ratio, int):
+        return Homeostat(spec, threshold=threshold, ratio=ratio, band=other)
+    return NeuronHomeostat(spec, ratio, threshold=threshold, rate=other)
+
+
 def expected(
     liquid: Liquid, readout: Readout, spikes: npt.ArrayLike, events: IntArray, first_sample: int = 0,
-    homeostat: Homeostat | None = None,
+    homeostat: Homeostat | NeuronHomeostat | None = None,
 ) -> Played:  # fmt: skip
     """What the golden model and the promised timing say about samples.
 
@@ -188,7 +217,7 @@ def expected(
         Events of each step without the end.
     first_sample : int
         Samples since the noise seed was set.
-    homeostat : Homeostat, optional
+    homeostat : Homeostat or NeuronHomeostat, optional
         Moves the threshold, and is left where it stands after the last sample.
     """
     spec = liquid.spec
@@ -219,21 +248,34 @@ def make_segment(
     rng: np.random.Generator | None = None,
     engine: str = "numpy",
     first_sample: int = 0,
-    regulation: tuple[int, int] | None = None,
+    regulation: Regulation | None = None,
+    homeostat: Homeostat | NeuronHomeostat | None = None,
 ) -> Segment:
-    """A segment from the golden model; with `rng` the events of a step are shuffled and some repeated."""
+    """A segment from the golden model; with `rng` the events of a step are shuffled and some repeated.
+
+    With `homeostat` it continues the segment before.
+    """
     threshold = spec.threshold if threshold is None else threshold
     words, events = event_words(spec, spikes, rng)
     liquid = Liquid(spec, conductances, engine, threshold=threshold, noise_seed=noise_seed)
-    homeostat = None
-    if regulation is not None:
-        homeostat = Homeostat(spec, threshold=threshold, ratio=regulation[0], band=regulation[1])
+    continues = homeostat is not None
+    if regulation is not None and homeostat is None:
+        homeostat = _homeostat(spec, threshold, regulation)
     played = expected(liquid, readout, spikes, events, first_sample, homeostat)
     return Segment(
         name=name, readout=readout, threshold=threshold, noise_seed=noise_seed, words=words, played=played,
-        first_sample=first_sample, regulation=regulation,
-        last_threshold=threshold if homeostat is None else homeostat.threshold,
+        first_sample=first_sample, regulation=regulation, moved=_moved(spec, threshold, homeostat),
+        continues=continues,
     )  # fmt: skip
+
+
+def _moved(spec: CrossbarSpec, threshold: int, homeostat: Homeostat | NeuronHomeostat | None) -> int:
+    """The status bytes of a homeostat, 24 bits."""
+    if isinstance(homeostat, NeuronHomeostat):
+        return homeostat.moved & 0xFF_FFFF
+    if homeostat is not None:
+        return homeostat.threshold
+    return threshold if spec.homeostat is not None and not spec.own_thresholds else 0
 
 
 def random_regulation(
@@ -244,15 +286,24 @@ def random_regulation(
     rng: np.random.Generator,
     *,
     noise_seed: int | None = None,
-) -> tuple[int, int] | None:
-    """Ratio and band of a homeostat for samples: a step from what the first window is in balance with, or far from it.
+) -> Regulation | None:
+    """Settings of a homeostat for samples: a step from what the first window is in balance with, or far from it.
 
-    None for a spec without homeostat; never the values after reset, which need no write.
+    None for a spec without homeostat; never the registers' values after reset, which need no write.
     """
     if spec.homeostat is None:
         return None
-    inputs = np.asarray(spikes, bool)[: spec.homeostat.samples]
     liquid = Liquid(spec, conductances, "numpy", threshold=threshold, noise_seed=noise_seed)
+    if spec.own_thresholds:
+        inputs = np.asarray(spikes, bool)[:2]
+        in_balance = balanced_ratios(liquid.counts(inputs), int(inputs.sum()))
+        # some neurons in balance, some pushed to an end of their range, some anywhere
+        far = rng.choice([0, OWN_RATIO_MAX], spec.neurons)
+        anywhere = rng.integers(0, OWN_RATIO_MAX + 1, spec.neurons)
+        ratios = np.choose(rng.choice(3, spec.neurons, p=[0.5, 0.2, 0.3]), [in_balance, far, anywhere])
+        rate = int(rng.integers(RATE_MAX))
+        return ratios, rate + (rate >= spec.homeostat.rate)
+    inputs = np.asarray(spikes, bool)[: spec.homeostat.samples]
     fired = int(liquid.run(inputs).spikes.sum())
     came = int(inputs.sum())
     balanced = min((fired << RATIO_FRACTION) // max(1, came), RATIO_MAX)
@@ -267,11 +318,16 @@ def random_regulation(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stimulus:
-    """Everything that a mutant, and the design itself, is tried on: see `play`. All segments share one image."""
+    """Everything that a mutant, and the design itself, is tried on: see `play`. All segments share one image.
+
+    Those of `continued` are long, and the homeostat goes on from one to the next: small errors add up, and thresholds
+    come to the ends of their range.
+    """
 
     conductances: Conductances
     reset: Segment
     segments: Sequence[Segment]
+    continued: Sequence[Segment] = ()
 
 
 def make_stimulus(spec: CrossbarSpec, rng: np.random.Generator, count: int, samples: int) -> Stimulus:
@@ -310,9 +366,10 @@ def make_stimulus(spec: CrossbarSpec, rng: np.random.Generator, count: int, samp
         regulation = random_regulation(spec, image, spikes, threshold, rng, noise_seed=noise)
         if number % 5 == 4:
             regulation = None
-        elif number % 8 == 0 and spec.homeostat is not None:
+        elif number % 8 == 0 and regulation is not None and spec.homeostat is not None:
             # after a reset: what the registers then hold
-            regulation = spec.homeostat.ratio, spec.homeostat.band
+            kind, (ratio, _) = spec.homeostat, regulation
+            regulation = (kind.ratio, kind.band) if isinstance(ratio, int) else (ratio, kind.rate)
         segments.append(
             make_segment(
                 f"segment {number}", spec, image, random_readout(spec, rng, kinds[number % len(kinds)]),
@@ -321,4 +378,38 @@ def make_stimulus(spec: CrossbarSpec, rng: np.random.Generator, count: int, samp
                 regulation=regulation,
             )
         )  # fmt: skip
-    return Stimulus(conductances=image, reset=reset, segments=segments)
+    return Stimulus(
+        conductances=image, reset=reset, segments=segments,
+        continued=[] if spec.homeostat is None else _continued(spec, image, rng, 4 * samples),
+    )  # fmt: skip
+
+
+_RATES = (0, 3, RATE_MAX)
+"""As fast as it can, with fractions, as slow as it can."""
+
+
+def _continued(spec: CrossbarSpec, image: Conductances, rng: np.random.Generator, samples: int) -> list[Segment]:
+    """Pairs of segments in which a homeostat goes on, with other settings in each pair."""
+    found = []
+    for number, rate in enumerate(_RATES):
+        spikes = random_spikes(spec, rng, samples)
+        readout = random_readout(spec, rng)
+        regulation = random_regulation(spec, image, spikes, spec.threshold, rng)
+        if regulation is None:
+            return []
+        ratio = regulation[0]
+        if not isinstance(ratio, int):
+            # neurons in turn: pushed up, pushed down, near balance, where fractions of a step add up
+            kind = (np.arange(spec.neurons) + number) % 4
+            ratio = np.choose(kind, [np.zeros_like(ratio), np.full_like(ratio, OWN_RATIO_MAX), ratio, ratio // 2])
+            regulation = ratio, rate
+        homeostat = _homeostat(spec, spec.threshold, regulation)
+        for name in ("begins", "goes on"):
+            found.append(
+                make_segment(
+                    f"homeostat {number} {name}", spec, image, readout, spikes, regulation=regulation,
+                    homeostat=homeostat,
+                )
+            )  # fmt: skip
+        found[-2] = replace(found[-2], continues=False)
+    return found

@@ -1,13 +1,13 @@
 """Spike counters: how often each neuron fired in the running window of a sample."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Array, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
 from hw.common.one_hot import one_of
 from sim.lsm_crossbar.spec import CrossbarSpec
 
-__all__ = ["Counter", "CounterLane"]
+__all__ = ["Counter", "CounterLane", "lane_and_select", "neuron_bits"]
 
 
 class CounterLane(Component):
@@ -114,13 +114,7 @@ class Counter(Component):
         each = spec.columns_per_adc
         index = Signal(spec.select_bits)
         read_lane = Signal(max((spec.active_lanes - 1).bit_length(), 1))
-        if each & (each - 1):
-            # no power of two: a table of quotients and remainders
-            lane_of = Array([neuron // each for neuron in range(spec.neurons)])[self.read_neuron]
-            select_of = Array([neuron % each for neuron in range(spec.neurons)])[self.read_neuron]
-        else:
-            shift = each.bit_length() - 1
-            lane_of, select_of = self.read_neuron >> shift, self.read_neuron[:shift]
+        lane_of, select_of = lane_and_select(spec, self.read_neuron)
         m.d.comb += [
             read_lane.eq(lane_of),
             index.eq(Mux(self.read, select_of, self.index)),
@@ -143,3 +137,16 @@ class Counter(Component):
 def neuron_bits(spec: CrossbarSpec) -> int:
     """Bits of the number of a neuron."""
     return max((spec.neurons - 1).bit_length(), 1)
+
+
+def lane_and_select(spec: CrossbarSpec, neuron: Value) -> tuple[Value, Value]:
+    """Lane that serves a neuron, and the select at which it does."""
+    each = spec.columns_per_adc
+    if each & (each - 1):
+        # no power of two: a table of quotients and remainders
+        return (
+            Array([number // each for number in range(spec.neurons)])[neuron],
+            Array([number % each for number in range(spec.neurons)])[neuron],
+        )
+    shift = each.bit_length() - 1
+    return neuron >> shift, neuron[:shift]

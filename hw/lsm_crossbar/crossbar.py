@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
@@ -17,21 +17,26 @@ from hw.lsm_crossbar.homeostat import Homeostat
 from hw.lsm_crossbar.input import Input, event_layout
 from hw.lsm_crossbar.macro import Macro, MacroBox
 from hw.lsm_crossbar.neuron import Neuron
+from hw.lsm_crossbar.neuron_homeostat import NeuronHomeostat
 from hw.lsm_crossbar.router import Router
 from hw.lsm_crossbar.row_driver import RowDriver
 from hw.lsm_crossbar.sequencer import Sequencer
 from hw.lsm_crossbar.status import Status
+from hw.lsm_crossbar.threshold import Threshold
+from hw.lsm_crossbar.threshold_memory import ThresholdMemory, ThresholdMemoryBox, offset_bytes
 from hw.lsm_crossbar.weight_memory import WeightMemory, WeightMemoryBox
 from sim.lsm_crossbar.registers import (
     NOISE_SEED_ADDRESS,
+    RATIO_BYTES,
     STATUS_ADDRESS,
     THRESHOLD_ADDRESS,
     address_width,
+    ratio_address,
     register_map,
     weight_bytes,
     weight_stride,
 )
-from sim.lsm_crossbar.spec import CrossbarSpec
+from sim.lsm_crossbar.spec import OFFSET_FRACTION, CrossbarSpec
 
 __all__ = ["Crossbar", "Image", "STAGES"]
 
@@ -232,7 +237,42 @@ class Crossbar(Component):
             ]
         decided = Signal()
         threshold = settings.threshold
-        if spec.homeostat is not None:
+        if spec.own_thresholds:
+            homeostat = place(m, platform, "homeostat", NeuronHomeostat, spec=spec)
+            box = ThresholdMemoryBox if image is None else ThresholdMemory
+            words = place(m, platform, "threshold_memory", box, spec=spec)
+            thresholds = place(m, platform, "threshold", Threshold, spec=spec)
+            threshold = thresholds.thresholds
+            # a host writes one byte of a ratio, while no sample runs
+            bits, low = ratio_address(spec, 0).bit_length() - 1, offset_bytes(spec)
+            byte_of = self.write_address[:bits]
+            ours = Signal()
+            m.d.comb += [
+                ours.eq(self.write_enable & (self.write_address >> bits == 1) & (byte_of < RATIO_BYTES * spec.neurons)),
+                words.read_address.eq(readout.read_neuron),
+                words.read_enable.eq(readout.read & settings.homeostat_enable),
+                words.write_address.eq(Mux(ours, byte_of >> 1, homeostat.write_neuron)),
+                words.write_data.eq(Cat(homeostat.write_word, self.write_data.replicate(RATIO_BYTES))),
+                words.write_bytes.eq(Mux(ours, Mux(byte_of[0], 2, 1) << low, homeostat.write.replicate(low))),
+                homeostat.restart.eq(self._threshold_written() | ~settings.homeostat_enable),
+                homeostat.threshold.eq(settings.threshold),
+                homeostat.rate.eq(settings.homeostat_rate),
+                homeostat.driven.eq(driver.row_set),
+                homeostat.row.eq(driver.row),
+                homeostat.read.eq(readout.read),
+                homeostat.read_neuron.eq(readout.read_neuron),
+                homeostat.count.eq(readout.count),
+                homeostat.last.eq(sequencer.last_window),
+                homeostat.word.eq(words.read_data),
+                thresholds.base.eq(settings.threshold),
+                thresholds.own.eq(homeostat.own),
+                thresholds.index.eq(adc.index),
+                thresholds.load.eq(homeostat.load),
+                thresholds.load_neuron.eq(homeostat.write_neuron),
+                thresholds.load_offset.eq(homeostat.write_word[OFFSET_FRACTION:][: spec.offset_width]),
+                status.threshold.eq(homeostat.moved),
+            ]
+        elif spec.homeostat is not None:
             homeostat = place(m, platform, "homeostat", Homeostat, spec=spec)
             threshold = homeostat.moved
             # the last lane may have fewer neurons than turns: what it decides in the others is no spike
@@ -240,9 +280,8 @@ class Crossbar(Component):
             served = neuron.spikes
             if rest:
                 served = Cat(neuron.spikes[:-1], neuron.spikes[-1] & (adc.index < rest))
-            written = (self.write_address >> 2 == THRESHOLD_ADDRESS >> 2) & self.write_enable
             m.d.comb += [
-                homeostat.restart.eq(written | ~settings.homeostat_enable),
+                homeostat.restart.eq(self._threshold_written() | ~settings.homeostat_enable),
                 homeostat.threshold.eq(settings.threshold),
                 homeostat.ratio.eq(settings.homeostat_ratio),
                 homeostat.band.eq(settings.homeostat_band),
@@ -289,3 +328,7 @@ class Crossbar(Component):
             self.class_valid.eq(readout.class_valid),
         ]
         return m
+
+    def _threshold_written(self) -> Value:
+        """Whether a byte of the threshold is written."""
+        return (self.write_address >> 2 == THRESHOLD_ADDRESS >> 2) & self.write_enable

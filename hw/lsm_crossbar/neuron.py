@@ -121,6 +121,7 @@ class Neuron(Component):
         As `NeuronLane`, for all lanes.
     differences : In(signed(spec.differential_width)) x spec.active_lanes
     threshold : In(spec.threshold_width)
+        With `spec.own_thresholds` one for each lane.
     spikes : Out(spec.active_lanes)
         Lane l in bit l: neuron l * columns_per_adc + `index`.
     """
@@ -129,6 +130,7 @@ class Neuron(Component):
 
     def __init__(self, *, spec: CrossbarSpec):
         self._spec = spec
+        width = spec.threshold_width
         super().__init__(
             {
                 "valid": In(1),
@@ -137,7 +139,7 @@ class Neuron(Component):
                 "first_batch": In(1),
                 "fire": In(1),
                 "differences": In(ArrayLayout(signed(spec.differential_width), spec.active_lanes)),
-                "threshold": In(spec.threshold_width),
+                "threshold": In(ArrayLayout(width, spec.active_lanes) if spec.own_thresholds else width),
                 "spikes": Out(spec.active_lanes),
             }
         )
@@ -155,7 +157,7 @@ class Neuron(Component):
                 lane.first_batch.eq(self.first_batch),
                 lane.fire.eq(self.fire),
                 lane.difference.eq(self.differences[number]),
-                lane.threshold.eq(self.threshold),
+                lane.threshold.eq(self.threshold[number] if spec.own_thresholds else self.threshold),
                 self.spikes[number].eq(lane.spike),
             ]
         return m

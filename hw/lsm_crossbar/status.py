@@ -1,6 +1,6 @@
 """Status bytes: what the chip is doing, for a host that reads registers."""
 
-from amaranth.hdl import Cat, Const, Module
+from amaranth.hdl import Cat, Const, Module, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from sim.lsm_crossbar.spec import CrossbarSpec
@@ -10,7 +10,8 @@ __all__ = ["Status"]
 
 class Status(Component):
     """Bytes by address: 0 flags (bit 0 running, 1 next step complete, 2 an event was dropped), 1 and 2 step, 3 and 4
-    class of the last sample; with a homeostat 5 to 7 the threshold of the neurons. Other addresses read 0.
+    class of the last sample; with a homeostat 5 to 7 the threshold of the neurons, or, where each has its own, the sum
+    of their differences from the register, two's complement. Other addresses read 0.
 
     Combinational.
 
@@ -23,7 +24,7 @@ class Status(Component):
     running, full, dropped : In(1)
     step : In(bits of spec.steps)
     class_index : In(bits of spec.outputs)
-    threshold : In(spec.threshold_width)
+    threshold : In(spec.threshold_width), or In(signed(24))
         Only with `spec.homeostat`.
     read_address : In(3)
     read_data : Out(8)
@@ -31,6 +32,7 @@ class Status(Component):
 
     def __init__(self, *, spec: CrossbarSpec):
         self._homeostat = spec.homeostat is not None
+        threshold = signed(24) if spec.own_thresholds else spec.threshold_width
         super().__init__(
             {
                 "running": In(1),
@@ -38,7 +40,7 @@ class Status(Component):
                 "dropped": In(1),
                 "step": In(max((spec.steps - 1).bit_length(), 1)),
                 "class_index": In(spec.class_bits),
-                **({"threshold": In(spec.threshold_width)} if self._homeostat else {}),
+                **({"threshold": In(threshold)} if self._homeostat else {}),
                 "read_address": In(3),
                 "read_data": Out(8),
             }

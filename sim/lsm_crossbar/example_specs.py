@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sim.lsm_crossbar.spec import CrossbarSpec, HomeostatParameters
+from sim.lsm_crossbar.spec import RATE_MAX, CrossbarSpec, HomeostatParameters
 
 __all__ = ["campaign_spec", "random_spec", "regulated_spec"]
 
@@ -39,6 +39,8 @@ def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> CrossbarSpec:
             spec = replace(spec, threshold=min(spec.threshold_max, 1 + spec.step_input_max // 8))
             if rng.random() < 0.5:
                 return spec
+            if rng.random() < 0.5:
+                return replace(spec, homeostat=HomeostatParameters(per="neuron", rate=int(rng.integers(RATE_MAX + 1))))
             return replace(spec, homeostat=HomeostatParameters(samples=int(rng.integers(2, 4)), ratio=300, band=1))
         except ValueError:
             continue  # an illegal draw, for instance a decay of 1: draw again
@@ -54,6 +56,8 @@ def campaign_spec() -> CrossbarSpec:
     )  # fmt: skip
 
 
-def regulated_spec() -> CrossbarSpec:
+def regulated_spec(per: str = "layer") -> CrossbarSpec:
     """`campaign_spec` with a homeostat."""
+    if per == "neuron":
+        return replace(campaign_spec(), name="REGULATED_EACH", homeostat=HomeostatParameters(per=per, rate=2))
     return replace(campaign_spec(), name="REGULATED", homeostat=HomeostatParameters(samples=2, ratio=55, band=2))

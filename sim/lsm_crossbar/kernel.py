@@ -102,12 +102,18 @@ def run(
     tables: Tables,
     spikes: npt.NDArray[np.uint8],
     *,
-    threshold: int,
+    threshold: int | npt.NDArray[np.int64],
     noise_seed: int | None,
     first_sample: int,
 ) -> dict[str, npt.NDArray[Any]]:
-    """The fields of `sim.lsm_crossbar.liquid.Activity` for checked input spikes of shape (n, steps, inputs)."""
+    """The fields of `sim.lsm_crossbar.liquid.Activity` for checked input spikes of shape (n, steps, inputs).
+
+    The threshold is one for all neurons, or one for each.
+    """
     n = len(spikes)
+    # what fills the last tile stays at 0, and does not fire
+    thresholds = np.zeros(tables.cells.shape[0] * TILE, np.int32)
+    thresholds[: spec.neurons] = threshold
     limit = spec.column_sum_max if spec.column_limit is None else min(spec.column_limit, spec.column_sum_max)
     # whole tiles of input channels
     words = np.ascontiguousarray(spikes)
@@ -141,7 +147,7 @@ def run(
             spec.rows_per_read,
             np.uint16(spec.adc_shift),
             leak,
-            np.int32(threshold),
+            thresholds,
             np.int16(spec.refractory_steps),
             spec.window_length,
             _ONES,
@@ -168,7 +174,7 @@ def run(
         np.uint32(spec.conversion_shift),
         np.int32(min((1 << (spec.adc_bits + spec.conversion_shift)) - 1, np.iinfo(np.int32).max)),
         leak,
-        np.int32(threshold),
+        thresholds,
         np.int16(spec.refractory_steps),
         spec.window_length,
         _ONES,
@@ -249,6 +255,13 @@ def _run_ideal(
         membrane = np.zeros((count, 0 if narrow else half), np.int32)
         narrow_leaked = np.zeros(0 if fused else count * half, np.int16)
         leaked = np.zeros(0 if narrow else count * half, np.int32)
+        # of each neuron, or of the neurons of each sample where all samples fire in one go
+        narrow_threshold = np.zeros(0 if not narrow else half if fused else count * half, np.int16)
+        wide_threshold = np.zeros(0 if narrow else count * half, np.int32)
+        for i in range(narrow_threshold.shape[0]):
+            narrow_threshold[i] = threshold[i % half]
+        for i in range(wide_threshold.shape[0]):
+            wide_threshold[i] = threshold[i % half]
         refractory = np.zeros(0 if fused else count * half, np.int16)
         fired = np.zeros((count, half), np.uint8)
         tally = np.zeros((count, half), np.uint8)
@@ -313,7 +326,7 @@ def _run_ideal(
                             narrow_membrane[sample].ctypes.data + np.uintp(2 * TILE * tile),
                             leak.ctypes.data,
                             leak.shape[0],
-                            np.int16(threshold),
+                            narrow_threshold.ctypes.data + np.uintp(2 * TILE * tile),
                             tally[sample].ctypes.data + np.uintp(TILE * tile),
                             said[sample, step + 1].ctypes.data + np.uintp(TILE // 8 * tile),
                         )
@@ -323,7 +336,7 @@ def _run_ideal(
                     _leak(narrow_membrane.reshape(-1), leak, narrow_leaked)
                     _fire(
                         narrow_leaked,
-                        np.int16(threshold),
+                        narrow_threshold,
                         refractory_steps,
                         narrow_membrane.reshape(-1),
                         refractory,
@@ -332,7 +345,7 @@ def _run_ideal(
                 else:
                     _take(narrow_membrane.reshape(-1), membrane.reshape(-1))
                     _leak(membrane.reshape(-1), leak, leaked)
-                    _fire(leaked, threshold, refractory_steps, membrane.reshape(-1), refractory, fired.reshape(-1))
+                    _fire(leaked, wide_threshold, refractory_steps, membrane.reshape(-1), refractory, fired.reshape(-1))
                 _add(fired.reshape(-1), tally.reshape(-1))
                 for sample in range(count):
                     _pack(fired[sample : sample + 1], said[sample, step + 1 : step + 2])
@@ -610,8 +623,8 @@ def _add_sums(_context: Any, cells: Any, rows: Any, plus: Any, minus: Any) -> An
 def _fire_tile(_context: Any, membrane: Any, leak: Any, terms: Any, threshold: Any, tally: Any, bits: Any) -> Any:
     """Fire a tile's neurons, whose potentials have 16 bits and which know no refractory time.
 
-    Addresses of potentials, leak terms (32 bits, their number beside), tallies (bytes), and of where to write a bit for
-    each neuron.
+    Addresses of potentials, leak terms (32 bits, their number beside), thresholds (16 bits), tallies (bytes), and of
+    where to write a bit for each neuron.
     """
 
     def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
@@ -630,13 +643,13 @@ def _fire_tile(_context: Any, membrane: Any, leak: Any, terms: Any, threshold: A
             turn = _spread(builder, builder.select(adds, ir.Constant(i16, 0), ir.Constant(i16, -1)), _CODES)
             part = builder.xor(builder.ashr(membrane, _spread(builder, places, _CODES)), turn)
             builder.store(builder.add(builder.load(leaked), builder.sub(part, turn)), leaked)
-        fired = builder.icmp_signed(">", membrane, _spread(builder, threshold, _CODES))
+        fired = builder.icmp_signed(">", membrane, _load(builder, threshold, _CODES))
         _store(builder, target, builder.select(fired, ir.Constant(_CODES, [0] * TILE), builder.load(leaked)))
         _store(builder, tally, builder.add(_load(builder, tally, _BYTES), builder.zext(fired, _BYTES)))
         _store(builder, bits, builder.bitcast(fired, ir.IntType(TILE)))
         return context.get_dummy_value()
 
-    return numba.void(numba.uintp, numba.uintp, numba.intp, numba.int16, numba.uintp, numba.uintp), generate
+    return numba.void(numba.uintp, numba.uintp, numba.intp, numba.uintp, numba.uintp, numba.uintp), generate
 
 
 @numba.njit(cache=True)
@@ -738,7 +751,7 @@ def _fire(leaked: Any, threshold: Any, refractory_steps: Any, membrane: Any, ref
     # what a choice may take is loaded before: a load that may not happen is not vectorised
     if refractory_steps:
         for i in range(fired.shape[0]):
-            fired[i] = (membrane[i] > threshold) & (refractory[i] == 0)
+            fired[i] = (membrane[i] > threshold[i]) & (refractory[i] == 0)
         for i in range(fired.shape[0]):
             rest, spike = refractory[i], fired[i]
             refractory[i] = refractory_steps if spike else rest - (rest > 0)
@@ -747,10 +760,10 @@ def _fire(leaked: Any, threshold: Any, refractory_steps: Any, membrane: Any, ref
             membrane[i] = 0 if spike else kept
     else:
         for i in range(fired.shape[0]):
-            fired[i] = membrane[i] > threshold
+            fired[i] = membrane[i] > threshold[i]
         for i in range(fired.shape[0]):
             kept = leaked[i]
-            membrane[i] = 0 if membrane[i] > threshold else kept
+            membrane[i] = 0 if membrane[i] > threshold[i] else kept
 
 
 @numba.njit(cache=True)

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.engine import Engine
-from sim.fixed_point import IntArray
-from sim.lsm_crossbar.homeostat import Homeostat
+from sim.fixed_point import IntArray, check_range
+from sim.lsm_crossbar.homeostat import Homeostat, NeuronHomeostat
 from sim.lsm_crossbar.macro import Macro
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.neuron import BoolArray, fire
@@ -88,8 +88,8 @@ class Liquid:
         An image for `spec`.
     engine : Engine
         ``numpy`` or ``numba``.
-    threshold : int, optional
-        Firing threshold instead of the spec's.
+    threshold : int or ndarray of int64, shape (neurons,), optional
+        Firing threshold instead of the spec's: of all neurons, or of each.
     noise_seed : int or None
         Seed of the read noise, 31 bits; None: no noise. Without `spec.noise_scale` there is none either.
 
@@ -105,15 +105,16 @@ class Liquid:
         conductances: Conductances,
         engine: Engine | str = Engine.NUMBA,
         *,
-        threshold: int | None = None,
+        threshold: int | IntArray | None = None,
         noise_seed: int | None = 0,
     ) -> None:
         self.spec = spec
         self.conductances = conductances.check(spec)
         self.engine = Engine(engine)
         self.threshold = spec.threshold if threshold is None else threshold
-        if not 0 <= self.threshold <= spec.threshold_max:
-            raise ValueError(f"threshold: expected 0 to {spec.threshold_max}, got {self.threshold}")
+        check_range(self.threshold, 0, spec.threshold_max, "threshold")
+        if np.shape(self.threshold) not in ((), (spec.neurons,)):
+            raise ValueError(f"threshold: expected one, or {spec.neurons}, got the shape {np.shape(self.threshold)}")
         self.noise_seed = None if spec.noise_scale is None else noise_seed
         self._macro = Macro(spec, conductances, noise_seed)
         self._tables: Tables | None = None
@@ -169,31 +170,32 @@ class Liquid:
         return result
 
     def regulated(
-        self, spikes: npt.ArrayLike, homeostat: Homeostat, first_sample: int = 0
+        self, spikes: npt.ArrayLike, homeostat: Homeostat | NeuronHomeostat, first_sample: int = 0
     ) -> tuple[Activity, IntArray]:
         """As `run`, with a homeostat that moves the threshold between samples; it goes on from where it stands.
 
         Returns
         -------
         Activity
-        ndarray of int64, shape (n,)
-            Threshold of each sample.
+        ndarray of int64, shape (n,) or (n, neurons)
+            Threshold of each sample, or thresholds of its neurons.
         """
         checked = self._check(spikes)
-        if not len(checked):
-            return self.run(checked), np.zeros(0, np.int64)
         own = self.threshold
+        thresholds = np.zeros((len(checked), *np.shape(homeostat.threshold)), np.int64)
+        if not len(checked):
+            return self.run(checked), thresholds
+        inputs = checked.reshape(len(checked), self.spec.windows, -1).sum(axis=2, dtype=np.int64)
         parts: list[Activity] = []
-        thresholds = np.zeros(len(checked), np.int64)
         done = 0
         try:
             while done < len(checked):
-                part = checked[done : done + homeostat.left]
+                part = slice(done, min(done + homeostat.left, len(checked)))
                 self.threshold = homeostat.threshold
-                thresholds[done : done + len(part)] = homeostat.threshold
-                parts.append(self.run(part, first_sample + done))
-                homeostat.after(int(parts[-1].spikes.sum()), int(part.sum()), len(part))
-                done += len(part)
+                thresholds[part] = homeostat.threshold
+                parts.append(self.run(checked[part], first_sample + done))
+                homeostat.observe(parts[-1].counts, inputs[part])
+                done = part.stop
         finally:
             self.threshold = own
         joined = {f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Activity)}

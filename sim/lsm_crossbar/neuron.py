@@ -42,7 +42,7 @@ class Fired:
     refractory: IntArray
 
 
-def fire(membrane: IntArray, refractory: IntArray, threshold: int, spec: CrossbarSpec) -> Fired:
+def fire(membrane: IntArray, refractory: IntArray, threshold: int | IntArray, spec: CrossbarSpec) -> Fired:
     """Compare, reset or leak.
 
     A neuron spikes if its potential exceeds the threshold and it is not refractory; then its potential is 0. The others
@@ -53,7 +53,7 @@ def fire(membrane: IntArray, refractory: IntArray, threshold: int, spec: Crossba
     ----------
     membrane, refractory : ndarray of int64, shape (neurons,)
         Potential after the last batch of the step; steps in which the neuron still cannot spike, 0: it can.
-    threshold : int
+    threshold : int or ndarray of int64, shape (neurons,)
     spec : CrossbarSpec
     """
     spikes = (membrane > threshold) & (refractory == 0)

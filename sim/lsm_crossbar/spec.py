@@ -137,29 +137,58 @@ RATIO_MAX = (1 << 12) - 1
 """Largest `HomeostatParameters.ratio`: 16 liquid spikes for one input spike, less a step."""
 BAND_MAX = (1 << 24) - 1
 """Largest `HomeostatParameters.band`."""
+OWN_RATIO_FRACTION = 16
+"""Fraction bits of the ratio of one neuron, where each has its own."""
+OWN_RATIO_MAX = (1 << OWN_RATIO_FRACTION) - 1
+"""Largest ratio of one neuron: one spike for one input spike, less a step."""
+OFFSET_FRACTION = 16
+"""Fraction bits of the offset of a neuron's own threshold."""
+RATE_MAX = 8
+"""Largest `HomeostatParameters.rate`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HomeostatParameters:
-    """The homeostat of `sim.lsm_crossbar.homeostat`: what keeps a fixed liquid as busy as its input says.
+    """A homeostat of `sim.lsm_crossbar.homeostat`: what keeps a fixed liquid as busy as its input says.
 
     Attributes
     ----------
+    per : str
+        ``layer``: one threshold for all neurons, moved at the end of a window of samples. ``neuron``: one for each
+        neuron, moved after every sample.
     samples : int
-        Samples of a window, 2 or more, after which the threshold may move by one.
+        Samples of a window, 2 or more, after which the threshold of the layer may move by one.
     ratio : int
-        Liquid spikes that one input spike is to cause, in units of ``2**-RATIO_FRACTION``. Reset value of a register.
+        Liquid spikes that one input spike is to cause, in units of ``2**-RATIO_FRACTION``. Reset value of a register,
+        of the layer.
     band : int
-        Liquid spikes of a window that do not matter. Reset value of a register.
+        Liquid spikes of a window that do not matter. Reset value of a register, of the layer.
+    rate : int
+        ``2**rate`` spikes too many or too few move a neuron's own threshold by one, 0 to `RATE_MAX`. Reset value of a
+        register. Ratios of neurons come with the readout, into a memory.
     """
 
+    per: str = "layer"
     samples: int = 16
     ratio: int = 1 << RATIO_FRACTION
     band: int = 0
+    rate: int = 4
 
     def __post_init__(self) -> None:
-        for name, low, high in (("samples", 2, 1 << 12), ("ratio", 0, RATIO_MAX), ("band", 0, BAND_MAX)):
+        if self.per not in ("layer", "neuron"):
+            raise ValueError(f"homeostat.per: expected 'layer' or 'neuron', got {shown(self.per)}")
+        for name, low, high in (
+            ("samples", 2, 1 << 12), ("ratio", 0, RATIO_MAX), ("band", 0, BAND_MAX), ("rate", 0, RATE_MAX),
+        ):  # fmt: skip
             check_integer(f"homeostat.{name}", getattr(self, name), low, high)
+        for f in fields(self):
+            if f.name not in self.used and getattr(self, f.name) != f.default:
+                raise ValueError(f"homeostat.{f.name}: expected none with per = '{self.per}'")
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """Names of the fields that this kind has."""
+        return ("per", "rate") if self.per == "neuron" else ("per", "samples", "ratio", "band")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -508,21 +537,46 @@ class CrossbarSpec:
 
     # --- homeostat ---
 
+    @property
+    def own_thresholds(self) -> bool:
+        """Whether the homeostat moves a threshold of each neuron."""
+        return self.homeostat is not None and self.homeostat.per == "neuron"
+
+    @property
+    def offset_width(self) -> int:
+        """Bits of a neuron's threshold less that of the register (two's complement), without its fraction.
+
+        They hold half and twice the spec's threshold; with a larger one in the register they are the limit.
+        """
+        return self.threshold.bit_length() + 1
+
     def homeostat_range(self, threshold: int) -> tuple[int, int]:
-        """Lowest and highest threshold of a homeostat whose register says `threshold`: half, and twice as much."""
-        return threshold >> 1, min(2 * threshold, self.threshold_max)
+        """Lowest and highest threshold of a homeostat whose register says `threshold`.
+
+        Half, and twice as much; of a neuron's own at most what an offset can say.
+        """
+        low, high = threshold >> 1, min(2 * threshold, self.threshold_max)
+        if not self.own_thresholds:
+            return low, high
+        reach = 1 << (self.offset_width - 1)
+        return max(low, threshold - reach), min(high, threshold + reach - 1)
 
     @property
     def balance_width(self) -> int:
-        """Bits of the homeostat's balance (two's complement); 0 without one.
+        """Bits of the balance of the layer's homeostat (two's complement); 0 without one.
 
         Its magnitude is at most that of a window in which every neuron spikes in every step, or every input with the
         largest ratio.
         """
-        if self.homeostat is None:
+        if self.homeostat is None or self.own_thresholds:
             return 0
         each = max(self.neurons << RATIO_FRACTION, self.inputs * RATIO_MAX)
         return (self.homeostat.samples * self.steps * each).bit_length() + 1
+
+    @property
+    def input_count_width(self) -> int:
+        """Bits of the number of input spikes in a counting window."""
+        return (self.inputs * self.window_length).bit_length()
 
     # --- counters and readout ---
 
@@ -617,7 +671,7 @@ class CrossbarSpec:
                 lines.append(f"{f.name} = {toml_value(getattr(self, f.name))}")
         if self.homeostat is not None:
             lines += ["", "[homeostat]"]
-            lines += [f"{f.name} = {getattr(self.homeostat, f.name)}" for f in fields(self.homeostat)]
+            lines += [f"{name} = {toml_value(getattr(self.homeostat, name))}" for name in self.homeostat.used]
         lines += ["", "[device]"]
         for f in fields(self.device):
             value = getattr(self.device, f.name)
@@ -681,7 +735,13 @@ FULL_MACRO = CrossbarSpec(
 N_MNIST_HOMEOSTAT = replace(N_MNIST, name="N_MNIST_HOMEOSTAT", homeostat=HomeostatParameters())
 """`N_MNIST` with a homeostat beside its liquid; training sets the ratio."""
 
-PRESETS = {spec.name: spec for spec in (N_MNIST, N_TIDIGITS, SPOKEN_DIGITS, FULL_MACRO, N_MNIST_HOMEOSTAT)}
+N_MNIST_OWN_THRESHOLDS = replace(N_MNIST, name="N_MNIST_OWN_THRESHOLDS", homeostat=HomeostatParameters(per="neuron"))
+"""`N_MNIST` with a homeostat that moves a threshold of each neuron; training sets the ratios."""
+
+PRESETS = {
+    spec.name: spec
+    for spec in (N_MNIST, N_TIDIGITS, SPOKEN_DIGITS, FULL_MACRO, N_MNIST_HOMEOSTAT, N_MNIST_OWN_THRESHOLDS)
+}
 
 load_spec = partial(load_preset, presets=PRESETS, from_toml=CrossbarSpec.from_toml)
 """A preset by name, or a spec from a TOML file; see `sim.spec_file.load_preset`."""

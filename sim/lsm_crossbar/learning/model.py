@@ -18,6 +18,7 @@ from sim.engine import Engine
 from sim.files import write_arrays
 from sim.fixed_point import IntArray
 from sim.foreign_files import parse_json, read_npz
+from sim.lsm_crossbar.homeostat import Homeostat, NeuronHomeostat
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.macro_model.device import draw
@@ -59,6 +60,8 @@ class TrainedCrossbar:
     readout : Readout
     measured : Conductances or None
         The macro where it has no seed.
+    ratios : ndarray of int64, shape (neurons,), or None
+        Of a homeostat with a threshold for each neuron, see `sim.lsm_crossbar.homeostat.NeuronHomeostat`.
 
     Raises
     ------
@@ -74,8 +77,11 @@ class TrainedCrossbar:
     step_us: int
     readout: Readout
     measured: Conductances | None = None
+    ratios: IntArray | None = None
 
     def __post_init__(self) -> None:
+        if self.ratios is not None:
+            NeuronHomeostat(self.spec, self.ratios)
         if isinstance(self.encoding, Encoding) and find_encoding(self.encoding.name) != self.encoding:
             raise ValueError(f"encoding: {self.encoding.name!r} is the name of another one")
         if self.encoding.inputs > self.spec.inputs:
@@ -102,14 +108,29 @@ class TrainedCrossbar:
         """
         return agreed(self.spec, self.seed, self.measured, self.conductances_sha256, "readout")
 
+    def homeostat(self) -> Homeostat | NeuronHomeostat:
+        """The chip's homeostat as after a reset.
+
+        Raises
+        ------
+        ValueError
+            If it has none, or one for each neuron whose ratios are not in the model.
+        """
+        if not self.spec.own_thresholds:
+            return Homeostat(self.spec)
+        if self.ratios is None:
+            raise ValueError(f"the model of {self.spec.name} has no ratios of a homeostat: train it again")
+        return NeuronHomeostat(self.spec, self.ratios)
+
     @classmethod
     def trained(
-        cls, spec: CrossbarSpec, macro: Conductances, *, encoding: Encoding | Cochlea, step_us: int, readout: Readout
-    ) -> TrainedCrossbar:
+        cls, spec: CrossbarSpec, macro: Conductances, *, encoding: Encoding | Cochlea, step_us: int, readout: Readout,
+        ratios: IntArray | None = None,
+    ) -> TrainedCrossbar:  # fmt: skip
         """A readout and the macro that it was trained on: a drawn one is kept as its seed, a measured one whole."""
         return cls(
             spec=spec, seed=macro.seed, conductances_sha256=macro.sha256, encoding=encoding, step_us=step_us,
-            readout=readout, measured=macro if macro.seed is None else None,
+            readout=readout, measured=macro if macro.seed is None else None, ratios=ratios,
         )  # fmt: skip
 
     def on(self, conductances: Conductances) -> TrainedCrossbar:
@@ -144,6 +165,7 @@ class TrainedCrossbar:
             "step_us": np.array(self.step_us),
             "weights": self.readout.weights.astype(np.int16),
             "bias": self.readout.bias.astype(np.int64),
+            **({} if self.ratios is None else {"ratios": self.ratios.astype(np.int64)}),
         }
         write_arrays(path, arrays)
 
@@ -181,6 +203,7 @@ class TrainedCrossbar:
                 encoding=encoding,
                 step_us=stored_integer(stored, "step_us", 0 if isinstance(encoding, Cochlea) else 1),
                 readout=Readout(spec, stored_integers(stored, "weights"), stored_integers(stored, "bias")),
+                ratios=stored_integers(stored, "ratios") if "ratios" in stored else None,
             )
         except (ValueError, TypeError) as error:
             raise ValueError(f"{file}: {error}") from None

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from sim.lsm_crossbar.homeostat import Homeostat
+from sim.lsm_crossbar.homeostat import Homeostat, balanced_ratios
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.device import draw
@@ -168,6 +168,19 @@ def test_homeostat_drift_and_currents(folder: Path, tmp_path: Path) -> None:
     assert busy["liquid_spikes"] < off["liquid_spikes"] == pytest.approx(shipped_spikes(shipped, spikes))
     assert activity.spikes.any()
     assert model.seed is not None
+    # the same with a threshold of each neuron, in balance with what the liquid does: they hardly move
+    own = replace(spec, homeostat=HomeostatParameters(per="neuron"))
+    counts = Liquid(own, model.conductances).counts(spikes)
+    kept = replace(model, spec=own, readout=Readout(own, readout.weights, readout.bias))
+    kept.save(path)
+    code, _, error = evaluate(*events, "--model", path, "--homeostat")
+    assert (code, "has no ratios of a homeostat" in error) == (2, True)
+    replace(kept, ratios=balanced_ratios(counts, int(spikes.sum()))).save(path)
+    each = scored("--homeostat")
+    assert len(each["threshold"]) == own.neurons
+    assert np.abs(np.array(each["threshold"]) - own.threshold).max() <= 4
+    assert each["liquid_spikes"] == pytest.approx(off["liquid_spikes"], rel=0.03)
+    model.save(path)
     late, weak = scored("--drift-s", "1e8"), scored("--current", "0.8")
     assert late["liquid_spikes"] < weak["liquid_spikes"] < off["liquid_spikes"]
     image = draw(replace(spec, device=replace(spec.device, drift_exponent=0.02, drift_exponent_sigma=0.01,

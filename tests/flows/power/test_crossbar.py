@@ -19,10 +19,13 @@ from flows.simulation.crossbar import CrossbarBench, crossbar_verilog
 from flows.stimulus.recordings import CrossbarStimulus, recorded_stimulus
 from flows.synthesis.synthesise import synthesise
 from hw.common.export import to_rtlil
+from hw.lsm_crossbar.threshold_memory import offset_bytes
+from sim.lsm_crossbar.homeostat import NeuronHomeostat, balanced_ratios
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.readout import Readout
+from sim.lsm_crossbar.spec import OFFSET_FRACTION, CrossbarSpec, HomeostatParameters
 from tests.crossbars import SMALL_CROSSBAR, random_image
 from tests.flows.conftest import library_or_skip
 
@@ -30,12 +33,14 @@ SPEC = SMALL_CROSSBAR
 ONES = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
-def synthesised(tmp_path_factory: pytest.TempPathFactory, *, clock_gating: bool = False) -> Mapped:
+def synthesised(
+    tmp_path_factory: pytest.TempPathFactory, *, clock_gating: bool = False, spec: CrossbarSpec = SPEC
+) -> Mapped:
     library = library_or_skip("nangate45")
-    folder = tmp_path_factory.mktemp("report") / SPEC.name
+    folder = tmp_path_factory.mktemp("report") / spec.name
     folder.mkdir()
-    rtlil = to_rtlil(design(SPEC).component(), SPEC.name)
-    synthesise(rtlil, top=SPEC.name, library=library, out_dir=folder / "synthesis", clock_gating=clock_gating)
+    rtlil = to_rtlil(design(spec).component(), spec.name)
+    synthesise(rtlil, top=spec.name, library=library, out_dir=folder / "synthesis", clock_gating=clock_gating)
     return Mapped(folder=folder)
 
 
@@ -104,6 +109,34 @@ def test_netlist_equals_rtl_clock_by_clock(
     assert run.compared["spikes"] >= 7 * 6 * SPEC.steps * SPEC.neurons
     assert run.activity.clocks == 7 * (clocks - 1)
     assert run.activity.annotated.all()
+
+
+def test_thresholds_of_neurons_in_gates(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The gates leave in the homeostat's memory what the golden model says, to the last fraction."""
+    spec = replace(SPEC, name="OWN", homeostat=HomeostatParameters(per="neuron"))
+    mapped = synthesised(tmp_path_factory, spec=spec)
+    stimulus = recorded_stimulus(spec, streams=3, seed=4)
+    spikes = np.random.default_rng(4).random(stimulus.spikes.shape) < 0.4
+    stimulus = replace(stimulus, spikes=spikes)
+    simulator = loaded(mapped, stimulus)
+    around = Surroundings(simulator, stimulus)
+    clock = 0
+    while sum(stream == 1 for stream, _, _ in around.result["classes"]) < 2:
+        around.drive(simulator, clock)
+        simulator.settle()
+        around.watch(simulator, clock)
+        simulator.step()
+        clock += 1
+        assert clock < 5_000
+    ratios = balanced_ratios(stimulus.golden.counts, int(spikes.sum()))
+    homeostat = NeuronHomeostat(spec, ratios, rate=8)
+    Liquid(spec, stimulus.conductances).regulated(spikes[[1, 2]], homeostat)
+    words = around.thresholds[1]
+    bits = spec.offset_width + OFFSET_FRACTION
+    offsets = words & ((1 << bits) - 1)
+    np.testing.assert_array_equal(offsets - ((offsets >> (bits - 1)) << bits), homeostat.offsets)
+    np.testing.assert_array_equal(words >> 8 * offset_bytes(spec), ratios)
+    assert len(set(homeostat.offsets.tolist())) > 3
 
 
 def test_a_stuck_output_is_found(mapped: Mapped, stimulus: CrossbarStimulus) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module
 
 from flows.formal.crossbar import (
     prove_crossbar,
@@ -14,6 +15,9 @@ from flows.formal.crossbar import (
     prove_membrane,
     prove_readout,
     prove_row_driver,
+    prove_threshold_settles,
+    prove_threshold_step,
+    prove_thresholds_loaded,
 )
 from flows.formal.solver import Status, prove_always
 from flows.formal.state import cut_state
@@ -23,6 +27,7 @@ from flows.verification.crossbar import check_directed, check_mutants, check_rec
 from flows.verification.crossbar_stimulus import IMAGES, make_segment, random_adcs, random_image, random_readout
 from hw.lsm_crossbar.homeostat import Homeostat
 from hw.lsm_crossbar.row_driver import RowDriver
+from hw.lsm_crossbar.threshold_step import ThresholdStep
 from sim.lsm_crossbar.example_specs import campaign_spec, random_spec, regulated_spec
 from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec, HomeostatParameters
 from tests.conftest import long, need
@@ -53,8 +58,9 @@ def test_random_specs(number: int) -> None:
     assert check.passed, check.detail
 
 
-def test_settings_reset_status() -> None:
-    check = check_directed(SPEC, SEED)
+@pytest.mark.parametrize("per", ["layer", "neuron"])
+def test_settings_reset_status(per: str) -> None:
+    check = check_directed(regulated_spec(per), SEED)
     assert check.passed, check.detail
 
 
@@ -215,6 +221,24 @@ def test_wrong_homeostats_are_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flows.formal.crossbar.Homeostat", _Hasty)
     assert prove_homeostat(spec).status is Status.REFUTED
     assert prove_homeostat_settles(spec).status is Status.REFUTED
+
+
+class _Unlimited(ThresholdStep):
+    """A step of a neuron's threshold that knows neither the range nor the limit of one."""
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.after.eq(self.before + ((self.excess << 8) >> self.rate[:3]))
+        return m
+
+
+def test_own_thresholds_settle(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = regulated_spec("neuron")
+    for prove in (prove_threshold_step, prove_threshold_settles, prove_thresholds_loaded):
+        assert prove(spec).status is Status.PROVED
+    monkeypatch.setattr("flows.formal.crossbar.ThresholdStep", _Unlimited)
+    for prove in (prove_threshold_step, prove_threshold_settles):
+        assert prove(spec).status is Status.REFUTED
 
 
 def test_proofs_of_claims() -> None:

@@ -20,6 +20,8 @@ from hw.lsm_crossbar.counter import CounterLane
 from hw.lsm_crossbar.crossbar import STAGES, Crossbar, Image
 from hw.lsm_crossbar.macro import Macro, MacroBox
 from hw.lsm_crossbar.neuron import NeuronLane
+from hw.lsm_crossbar.neuron_homeostat import NeuronHomeostat
+from hw.lsm_crossbar.threshold import ThresholdLane
 from sim.lsm_crossbar.example_specs import campaign_spec, regulated_spec
 from sim.lsm_crossbar.registers import (
     address_width,
@@ -177,6 +179,28 @@ def test_registers_of_the_homeostat() -> None:
         register_writes(SPEC, homeostat_ratio=0)
     with pytest.raises(ValueError, match="homeostat ratio: expected 0 to 4095, got 4096"):
         register_writes(spec, homeostat_ratio=4096)
+
+
+def test_ratios_of_neurons() -> None:
+    spec = regulated_spec("neuron")
+    # biases end at 0x38: ratios begin at the next power of two, two bytes each
+    writes = dict(register_writes(spec, homeostat_rate=7, homeostat_ratio=0x100 * np.arange(10) + 0x42))
+    assert writes == {0x16: 7, **{0x40 + 2 * n: 0x42 for n in range(10)}, **{0x41 + 2 * n: n for n in range(10)}}
+    assert {field.name: field.reset for field in register_map(spec)}["homeostat_rate"] == 2
+    assert max(writes) < weight_address(spec, 0)
+    for wrong, text in (
+        ({"homeostat_band": 0}, "has another kind of homeostat: homeostat_band is no register of it"),
+        ({"homeostat_ratio": np.arange(9)}, r"expected the shape \(10,\), got \(9,\)"),
+        ({"homeostat_ratio": np.full(10, 1 << 16)}, "homeostat ratio: expected 0 to 65535, got 65536"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            register_writes(spec, **wrong)
+    boxes = re.findall(r"attribute \\blackbox 1\nmodule \\(\w+)", to_rtlil(Crossbar(spec=spec), "asic"))
+    assert boxes == ["asic_macro_box", "asic_weight_memory_box", "asic_threshold_memory_box"]
+    with pytest.raises(ValueError, match="1 to 4 neurons, got 5"):
+        ThresholdLane(spec=spec, neurons=5)
+    with pytest.raises(ValueError, match="has no homeostat with a threshold for each neuron"):
+        NeuronHomeostat(spec=regulated_spec())
 
 
 def test_no_noise_to_set_without_noise() -> None:

@@ -2,18 +2,20 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from math import floor
+from typing import Any
 
 import numpy as np
 import pytest
 
-from sim.lsm_crossbar.homeostat import Homeostat, balanced_ratio
+from sim.lsm_crossbar.homeostat import Homeostat, NeuronHomeostat, balanced_ratio, balanced_ratios
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.spec import CrossbarSpec, HomeostatParameters
 from tests.crossbars import SMALL_CROSSBAR, random_crossbar, random_image, scalar_run
 
 
-def _with(spec: CrossbarSpec, **fields: int) -> CrossbarSpec:
+def _with(spec: CrossbarSpec, **fields: Any) -> CrossbarSpec:
     return replace(spec, homeostat=HomeostatParameters(**fields))
 
 
@@ -98,3 +100,91 @@ def test_spec_round_trip_and_bad_values() -> None:
         Homeostat(spec).after(0, 0, 4)
     with pytest.raises(ValueError, match="out of balance"):
         balanced_ratio(0, 10)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_own_thresholds_are_the_rule_in_rationals(seed: int) -> None:
+    """The scalar definition of the chip, each threshold moved by the sentence of the data sheet."""
+    rng = np.random.default_rng(seed)
+    rate = int(rng.integers(0, 9))
+    spec = replace(random_crossbar(rng, noise_scale=None), refractory_steps=seed % 2)
+    spec = _with(replace(spec, threshold=int(rng.integers(2, max(4, spec.adc_max)))), per="neuron", rate=rate)
+    image = random_image(spec, rng)
+    inputs = rng.random((10, spec.steps, spec.inputs)) < rng.choice([0.2, 0.5])
+    ratios = rng.integers(0, 1 << 16, spec.neurons) // rng.choice([1, 4, 16], spec.neurons)
+    # what the offsets of a chip of this spec can say: one bit of sign, the bits of the threshold
+    reach = 1 << spec.threshold.bit_length()
+    low = max(spec.threshold // 2, spec.threshold - reach)
+    high = min(2 * spec.threshold, spec.threshold + reach - 1, spec.threshold_max)
+    exact = [spec.threshold + Fraction(1, 2)] * spec.neurons
+    thresholds, spikes = [], []
+    for sample in inputs:
+        thresholds.append([floor(value) for value in exact])
+        run = scalar_run(spec, image, sample.tolist(), None, 0, thresholds[-1])
+        spikes.append(run.spikes)
+        for window, counts in enumerate(run.counts):
+            length = spec.steps // spec.windows
+            came = int(sample[window * length : (window + 1) * length].sum())
+            for neuron, count in enumerate(counts):
+                wanted = Fraction(floor(int(ratios[neuron]) * came / Fraction(256)), 256)
+                step = min(max((count - wanted) / 2**rate, Fraction(-1)), Fraction(1))
+                exact[neuron] = min(max(exact[neuron] + step, Fraction(low)), Fraction(high))
+    for engine in ("numpy", "numba"):
+        homeostat = NeuronHomeostat(spec, ratios)
+        liquid = Liquid(spec, image, engine)
+        parts = [liquid.regulated(inputs[rows], homeostat) for rows in (slice(0, 3), slice(3, None))]
+        assert np.concatenate([moved for _, moved in parts]).tolist() == thresholds
+        assert np.concatenate([activity.spikes for activity, _ in parts]).tolist() == spikes
+        assert homeostat.threshold.tolist() == [floor(value) for value in exact]
+        assert homeostat.moved == sum(floor(value) - spec.threshold for value in exact)
+
+
+def test_each_neuron_finds_its_own_threshold() -> None:
+    """Half of the neurons get half of the current, their inputs alone: those go to half the threshold, the others stay.
+
+    No neuron projects to another one, so that each has its own course.
+    """
+    chip = replace(SMALL_CROSSBAR, threshold=24, adc_bits=7, adc_shift=0, conductance_bits=5)
+    spec = _with(chip, per="neuron", rate=5)
+    rng = np.random.default_rng(8)
+    codes = 2 * rng.integers(0, 16, (spec.rows, spec.columns))
+    codes[spec.inputs :] = 0
+    inputs = rng.random((2500, spec.steps, spec.inputs)) < 0.5
+    fresh = Liquid(spec, Conductances.of(spec, codes)).counts(inputs)
+    half = np.arange(spec.neurons) % 2 == 0
+    weak = codes.copy()
+    weak[:, np.flatnonzero(np.repeat(half, 2))] //= 2
+    homeostat = NeuronHomeostat(spec, balanced_ratios(fresh, int(inputs.sum())))
+    activity, thresholds = Liquid(spec, Conductances.of(spec, weak)).regulated(inputs, homeostat)
+    busy = fresh.sum(axis=(0, 1)) > 500
+    assert (busy & half).any()
+    assert (busy & ~half).any()
+    late = thresholds[1500:].mean(axis=0)
+    assert np.abs(late[busy & half] - 12).max() <= 2
+    assert np.abs(late[busy & ~half] - 24).max() <= 1.5
+    share = activity.counts[1500:].sum(axis=(0, 1)) / fresh[1500:].sum(axis=(0, 1)).clip(1)
+    assert np.abs(share[busy] - 1).max() < 0.1
+
+
+def test_own_thresholds_refuse() -> None:
+    spec = _with(SMALL_CROSSBAR, per="neuron", rate=3)
+    assert CrossbarSpec.from_toml(spec.to_toml()) == spec
+    for text, found in (
+        ("per = 'column'", "homeostat.per: expected 'layer' or 'neuron', got 'column'"),
+        ("per = 'neuron'\nrate = 9", "homeostat.rate"),
+        ("per = 'neuron'\nband = 3", "homeostat.band: expected none with per = 'neuron'"),
+        ("rate = 3", "homeostat.rate: expected none with per = 'layer'"),
+    ):
+        with pytest.raises(ValueError, match=found):
+            CrossbarSpec.from_toml(SMALL_CROSSBAR.to_toml() + f"[homeostat]\n{text}\n")
+    ratios = np.zeros(spec.neurons, int)
+    with pytest.raises(ValueError, match="has no homeostat of one threshold"):
+        Homeostat(spec)
+    with pytest.raises(ValueError, match="has no homeostat with a threshold for each neuron"):
+        NeuronHomeostat(_with(SMALL_CROSSBAR), ratios)
+    with pytest.raises(ValueError, match=f"expected {spec.neurons}, got the shape"):
+        NeuronHomeostat(spec, ratios[1:])
+    with pytest.raises(ValueError, match="homeostat ratio: expected 0 to 65535, got 65536"):
+        NeuronHomeostat(spec, ratios + 65536)
+    with pytest.raises(ValueError, match="expected one, got 2"):
+        NeuronHomeostat(spec, ratios).observe(np.zeros((2, 1, spec.neurons), int), np.zeros((2, 1), int))

@@ -1,0 +1,374 @@
+"""Real stimulus for a mapped astrocyte liquid: digits as events, all memories around it, checked.
+
+The netlist has its memories as black boxes. Each stream tunes a liquid on a digit of its own (weights change and are
+kept, rates do not fade), from weights that 1,000 snapshots have tuned or from those of a trained model. While toggles
+are counted, every spike of every completed step is compared with the golden model, and at the end of the last one of
+each stream every stored weight. Accesses of the memories are counted by name: their energy comes from published models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flows.designs.astrocyte import AstrocyteDesign
+from flows.netlist.gate_simulation import GateSimulator, from_lanes, to_lanes
+from flows.physical.mapped import Mapped
+from flows.power.activity import record
+from flows.power.run import PowerOptions, Run
+from flows.simulation.astrocyte import event_words
+from hw.astrocyte_liquid.lane import memories
+from sim.astrocyte_liquid.lanes import lane_tables
+from sim.astrocyte_liquid.learning.images import image_events, probabilities
+from sim.astrocyte_liquid.learning.model import TrainedLiquid
+from sim.astrocyte_liquid.learning.protocol import initialise
+from sim.astrocyte_liquid.liquid import Events, Liquid
+from sim.astrocyte_liquid.network import Network, draw
+from sim.astrocyte_liquid.neuron import input_spikes
+from sim.astrocyte_liquid.registers import settings_writes
+from sim.astrocyte_liquid.spec import AstrocyteSpec
+from sim.digits import mnist_digits
+from sim.fixed_point import IntArray
+
+__all__ = ["Stimulus", "Surroundings", "simulate"]
+
+CLOCKS = 3_000
+"""Clocks of each stream where nobody says how many: about ten steps."""
+WARM_UP_STEPS = 6
+"""Steps before any clock counts: the liquid is silent at first."""
+SNAPSHOTS = 1_000
+Bits = npt.NDArray[np.bool_]
+_ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stimulus:
+    """A network with its weights, and events of a sample for each stream.
+
+    Attributes
+    ----------
+    network : Network
+    weights : ndarray of int64, shape (synapses,)
+    events : ndarray of uint8, shape (streams, steps, inputs)
+    source : str
+    """
+
+    network: Network
+    weights: IntArray
+    events: Events
+    source: str
+
+    def golden(self, stream: int, steps: int | None = None) -> tuple[npt.NDArray[np.uint8], IntArray]:
+        """Spikes of all sources, shape (steps, sources), and the stored weights afterwards, as the model tunes."""
+        events = self.events[stream, :steps]
+        liquid = Liquid(self.network, weights=self.weights)
+        _, spikes = liquid.initialise(events[None], spikes=True)
+        spec = self.network.spec
+        all_ = np.zeros((len(events), spec.sources), np.uint8)
+        all_[:, : spec.inputs], all_[:, spec.first_neuron :] = input_spikes(events, spec), spikes[0]
+        return all_, liquid.weights
+
+
+def digits_stimulus(spec: AstrocyteSpec, options: PowerOptions) -> Stimulus:
+    """Digits that ship with the package; random events where the liquid has other inputs than pixels."""
+    if options.weights is not None:
+        model = TrainedLiquid.load(options.weights)
+        if model.spec != spec:
+            raise ValueError(f"{options.weights} was trained for another spec than {spec.name}")
+        network, weights, scale, told = model.network, model.weights, model.scale, f"model {options.weights.name}"
+    else:
+        network, scale, told = draw(spec, options.seed), None, f"tuned by {SNAPSHOTS:,} snapshots"
+        weights = None
+    try:
+        images = mnist_digits().images
+        images = images[np.random.default_rng(options.seed).permutation(len(images))]
+        learned, scale = probabilities(images[options.recordings :], spec, scale)
+        chance, _ = probabilities(images[: options.recordings], spec, scale)
+        what = "digits"
+    except ValueError:
+        rng = np.random.default_rng(options.seed)
+        learned, chance = (rng.uniform(0, 0.05, (n, spec.inputs)) for n in (SNAPSHOTS, options.recordings))
+        what = "samples of random events"
+    if weights is None:
+        liquid = Liquid(network)
+        initialise(liquid, learned, SNAPSHOTS, seed=options.seed)
+        weights = liquid.weights
+    seeds = np.arange(options.recordings) + (options.seed << 20)
+    return Stimulus(
+        network=network, weights=weights, events=image_events(chance, spec.steps, seeds),
+        source=f"{told}: {options.recordings} {what}, weights plastic and kept, seed {options.seed}",
+    )  # fmt: skip
+
+
+@dataclass(kw_only=True, eq=False)
+class Store:
+    """One memory in every stream.
+
+    Attributes
+    ----------
+    data : ndarray of bool, shape (streams, words, bits)
+    word : ndarray of bool, shape (streams, bits)
+        What was read last.
+    reads, writes : int
+        Of all streams, while they are counted.
+    """
+
+    data: Bits
+    word: Bits = field(init=False)
+    reads: int = 0
+    writes: int = 0
+
+    def __post_init__(self) -> None:
+        self.word = np.zeros((len(self.data), self.data.shape[2]), bool)
+
+
+def _bits(values: npt.NDArray[Any], width: int) -> Bits:
+    """Numbers as bits, lowest first: shape (n, width)."""
+    found: Bits = (np.asarray(values, np.int64)[:, None] >> np.arange(width) & 1).astype(bool)
+    return found
+
+
+class Surroundings:
+    """Event source and memories of every stream of a gate-level simulation.
+
+    Parameters
+    ----------
+    simulator : GateSimulator
+        Of the netlist with all memories as black boxes.
+    stimulus : Stimulus
+
+    Attributes
+    ----------
+    stores : dict of str to Store
+        By the name of the instance, such as ``lane_0.weights``.
+    spikes : list of list of (int, int)
+        Of each stream: step and source, in the order in which the netlist put them out.
+    ends : list of list of int
+        Of each stream: clocks in which steps ended.
+    """
+
+    def __init__(self, simulator: GateSimulator, stimulus: Stimulus) -> None:
+        spec = self.spec = stimulus.network.spec
+        self.streams, self._width = len(stimulus.events), 64 * simulator.words
+        if self.streams > self._width:
+            raise ValueError(f"expected at most {self._width} streams, got {self.streams}")
+        words = [event_words(spec, events[None]) for events in stimulus.events]
+        self._events = np.full((self.streams, max(map(len, words)) + 1), -1, np.int64)
+        for stream, row in enumerate(words):
+            self._events[stream, : len(row)] = row
+        self._next = np.zeros(self.streams, np.int64)
+        ports = simulator.netlist.ports
+        self.stores: dict[str, Store] = {}
+        contents = self._contents(stimulus)
+        for name, (width, depth) in {
+            f"lane_{lane}.{name}": size for lane in range(spec.lanes) for name, size in memories(spec).items()
+        }.items():
+            data = np.zeros((depth, width), bool)
+            given = contents.get(name)
+            if given is not None:
+                data[: len(given)] = _bits(given, width)
+            self.stores[name] = Store(data=np.broadcast_to(data, (self.streams, depth, width)).copy())
+        enables = [name for name in self.stores if f"{name}.read_enable" in ports]
+        writers = [name for name in self.stores if f"{name}.write_enable" in ports]
+        # one look at all enables in a clock
+        self._readers, self._writers = enables, writers
+        self._enables = np.concatenate(
+            [ports[f"{name}.read_enable"].nets for name in enables]
+            + [ports[f"{name}.write_enable"].nets for name in writers]
+        )
+        self._fresh = list(self.stores)
+        self.spikes: list[list[tuple[int, int]]] = [[] for _ in range(self.streams)]
+        self.ends: list[list[int]] = [[] for _ in range(self.streams)]
+        self.kept: list[list[Bits]] = [[] for _ in range(self.streams)]
+        self.counts = False
+
+    @staticmethod
+    def _contents(stimulus: Stimulus) -> dict[str, IntArray]:
+        """What the host loads, as `sim.astrocyte_liquid.registers.network_writes` says it."""
+        spec, weights = stimulus.network.spec, stimulus.weights
+        bits = max(1, (spec.lane_synapses - 1).bit_length())
+        found: dict[str, IntArray] = {}
+        mask = (1 << spec.weight_bits) - 1
+        for lane in range(spec.lanes):
+            tables = lane_tables(stimulus.network, lane)
+            own = weights[tables.synapses].astype(np.int64) & mask
+            found |= {
+                f"lane_{lane}.weights": own | own << spec.weight_bits,
+                f"lane_{lane}.targets": tables.target,
+                f"lane_{lane}.lists": tables.first + (tables.count << bits),
+                f"lane_{lane}.back": tables.incoming_first + (tables.incoming_count << bits),
+                f"lane_{lane}.incoming": tables.incoming + (tables.incoming_source << bits),
+            }
+        return found
+
+    def drive(self, simulator: GateSimulator, clock: int) -> None:  # noqa: ARG002
+        """Set the inputs of a clock."""
+        event = self._events[np.arange(self.streams), self._next]
+        self._put(simulator, "i_events__valid", (event >= 0)[:, None])
+        width = len(simulator.netlist.ports["i_events__payload"].nets)
+        self._put(simulator, "i_events__payload", _bits(np.maximum(event, 0), width))
+        for name in self._fresh:
+            self._put(simulator, f"{name}.read_data", self.stores[name].word)
+
+    def watch(self, simulator: GateSimulator, clock: int) -> None:
+        """Take the outputs of a settled clock: what the memories do at its edge, and what the chip puts out."""
+        event = self._events[np.arange(self.streams), self._next]
+        self._next += (event >= 0) & self._get(simulator, "i_events__ready")[:, 0]
+        enabled = to_lanes(simulator.values[self._enables])[:, : self.streams].astype(bool)
+        self._fresh = []
+        for name, on in zip(self._readers, enabled, strict=False):
+            streams = np.flatnonzero(on)
+            if len(streams):
+                store = self.stores[name]
+                address = self._value(simulator, f"{name}.read_address")[streams]
+                store.word[streams] = store.data[streams, np.minimum(address, store.data.shape[1] - 1)]
+                store.reads += len(streams) * self.counts
+                self._fresh.append(name)
+        for name, on in zip(self._writers, enabled[len(self._readers) :], strict=True):
+            streams = np.flatnonzero(on)
+            if len(streams):
+                store = self.stores[name]
+                address = self._value(simulator, f"{name}.write_address")[streams]
+                store.data[streams, address] = self._get(simulator, f"{name}.write_data")[streams]
+                store.writes += len(streams) * self.counts
+        fired = np.flatnonzero(self._get(simulator, "spike_valid")[:, 0])
+        if len(fired):
+            sources = self._value(simulator, "spike")
+            for stream in fired:
+                self.spikes[stream].append((len(self.ends[stream]), int(sources[stream])))
+        for stream in np.flatnonzero(self._get(simulator, "step_valid")[:, 0]):
+            self.ends[stream].append(clock)
+            self.kept[stream] = [self.stores[f"lane_{lane}.weights"].data[stream].copy()
+                                 for lane in range(self.spec.lanes)]  # fmt: skip
+
+    def stored(self, stream: int, network: Network) -> IntArray:
+        """Stored weights of a stream when its last step ended, in the order of the network."""
+        spec = self.spec
+        found = np.zeros(len(network), np.int64)
+        for lane, words in enumerate(self.kept[stream]):
+            synapses = lane_tables(network, lane).synapses
+            code = words[: len(synapses), : spec.weight_bits] @ (1 << np.arange(spec.weight_bits, dtype=np.int64))
+            found[synapses] = code - ((code >> (spec.weight_bits - 1)) << spec.weight_bits)
+        return found
+
+    def _put(self, simulator: GateSimulator, port: str, bits: npt.NDArray[np.generic]) -> None:
+        if port in simulator.netlist.ports:
+            full = np.zeros((bits.shape[1], self._width), bool)
+            full[:, : self.streams] = bits.T
+            simulator.set_port(port, from_lanes(full))
+
+    def _get(self, simulator: GateSimulator, port: str) -> Bits:
+        """Bits of a port in all streams, shape (streams, width)."""
+        bits = to_lanes(simulator.values[simulator.netlist.ports[port].nets])
+        return np.ascontiguousarray(bits.T[: self.streams]).astype(bool)
+
+    def _value(self, simulator: GateSimulator, port: str) -> IntArray:
+        bits = self._get(simulator, port)
+        value: IntArray = bits @ (1 << np.arange(bits.shape[1], dtype=np.int64))
+        return value
+
+
+def load_settings(simulator: GateSimulator, spec: AstrocyteSpec) -> None:
+    """Reset, then the mode through the host's port: plastic and kept. Memories are those of the surroundings."""
+    ports = simulator.netlist.ports
+    for port in ports.values():
+        if port.direction == "input" and port.name != simulator.clock:
+            simulator.set_port(port.name, np.zeros((len(port.nets), simulator.words), np.uint64))
+    ones = np.full((1, simulator.words), _ALL, np.uint64)
+    simulator.set_port("rst", ones)
+    for _ in range(3):
+        simulator.step()
+    simulator.set_port("rst", ~ones)
+    simulator.set_port("write_enable", ones)
+    for address, word in zip(*settings_writes(spec, plastic=True, keep=True), strict=True):
+        for name, value in (("write_address", address), ("write_data", word)):
+            bits = (int(value) >> np.arange(len(ports[name].nets)) & 1).astype(bool)
+            simulator.set_port(name, np.where(bits[:, None], ones, ~ones))
+        simulator.step()
+    simulator.set_port("write_enable", ~ones)
+    simulator.settle()
+
+
+def compare(around: Surroundings, stimulus: Stimulus) -> tuple[int, int, int]:
+    """Spikes of all completed steps, and weights after the last of them, against the golden model.
+
+    Returns
+    -------
+    int
+        Flags of spikes that are equal.
+    int
+        Weights that are equal.
+    int
+        Of these, those that differ from the start.
+
+    Raises
+    ------
+    ValueError
+        The netlist differs, or no step has ended.
+    """
+    flags = weights = moved = 0
+    for stream, ends in enumerate(around.ends):
+        if not ends:
+            raise ValueError(f"stream {stream}: no step has ended; expected more clocks")
+        wanted, stored = stimulus.golden(stream, len(ends))
+        got = np.zeros_like(wanted)
+        for step, source in around.spikes[stream]:
+            if step < len(got):
+                got[step, source] = 1
+        if (got != wanted).any():
+            step, source = (int(place[0]) for place in np.nonzero(got != wanted))
+            raise ValueError(f"stream {stream}, step {step}, source {source}: expected spike {wanted[step, source]}")
+        found = around.stored(stream, stimulus.network)
+        if (found != stored).any():
+            place = int(np.argmax(found != stored))
+            raise ValueError(
+                f"stream {stream}, weight {place} after step {len(ends)}: expected {stored[place]}, got {found[place]}"
+            )
+        flags, weights = flags + got.size, weights + len(found)
+        moved += int((stored != stimulus.weights).sum())
+    return flags, weights, moved
+
+
+def simulate(mapped: Mapped, design: AstrocyteDesign, options: PowerOptions, stage: Callable[..., Any]) -> Run:
+    """Steps of digits while the astrocyte tunes, all memories played by their golden behaviour."""
+    spec, streams = design.spec, options.recordings
+    with stage(f"{streams} digits"):
+        stimulus = digits_stimulus(spec, options)
+    clocks = options.clocks or CLOCKS
+    with stage(f"gate-level simulation: {mapped.netlist.cells:,} cells, {streams} streams") as advance:
+        simulator = GateSimulator(mapped.netlist, mapped.library, words=-(-streams // 64))
+        load_settings(simulator, spec)
+        around = Surroundings(simulator, stimulus)
+        warm_up = WARM_UP_STEPS * (spec.groups + 40)
+
+        def drive(one: GateSimulator, clock: int) -> None:
+            around.counts = clock >= warm_up
+            around.drive(one, clock)
+
+        activity = record(
+            simulator, drive, clocks=clocks, warm_up=warm_up, lanes=streams, period_ns=design.period_ns,
+            source=stimulus.source, snapshots=32, watch=around.watch, advance=advance,
+        )  # fmt: skip
+    flags, weights, moved = compare(around, stimulus)
+    # what a step takes while clocks count, and a sample of as many steps with its readout
+    steps = sum(sum(clock >= warm_up for clock in ends) for ends in around.ends)
+    per_step = streams * clocks / steps
+    sample = spec.steps * per_step + spec.neurons + spec.outputs + 2
+    per_sample = sample / (streams * clocks)
+    accesses: dict[str, dict[str, float]] = {}
+    for name, store in around.stores.items():
+        entry = accesses.setdefault(name.partition(".")[2], {"bits": store.data.shape[2], "reads": 0.0, "writes": 0.0})
+        entry["reads"] += store.reads * per_sample
+        entry["writes"] += store.writes * per_sample
+    result = {
+        "compared": {"spikes": flags, "weights": weights, "weights_moved": moved}, "recordings": streams,
+        "seed": options.seed, "clocks_per_step": per_step,
+        "synaptic_operations": accesses["weights"]["reads"], "memory_accesses": accesses,
+    }  # fmt: skip
+    return Run(
+        simulator=simulator, activity=activity, result=result, compared=flags + weights, clocks_per_inference=sample,
+    )  # fmt: skip

@@ -1,0 +1,100 @@
+"""Memory of the homeostat: ratio and offset of every neuron's threshold."""
+
+from typing import Any
+
+from amaranth.hdl import Module
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import Component, In, Out
+
+from hw.common.black_box import BlackBox
+from sim.lsm_crossbar.registers import RATIO_BYTES
+from sim.lsm_crossbar.spec import OFFSET_FRACTION, CrossbarSpec
+
+__all__ = ["ThresholdMemory", "ThresholdMemoryBox", "offset_bytes", "threshold_word_bytes"]
+
+
+def offset_bytes(spec: CrossbarSpec) -> int:
+    """Bytes of an offset in a word."""
+    return -(-(spec.offset_width + OFFSET_FRACTION) // 8)
+
+
+def threshold_word_bytes(spec: CrossbarSpec) -> int:
+    """Bytes of a word: the offset lowest, then the ratio."""
+    return offset_bytes(spec) + RATIO_BYTES
+
+
+def _pins(spec: CrossbarSpec) -> dict[str, Any]:
+    address, bytes_ = max((spec.neurons - 1).bit_length(), 1), threshold_word_bytes(spec)
+    return {
+        "read_address": In(address),
+        "read_enable": In(1),
+        "read_data": Out(8 * bytes_),
+        "write_address": In(address),
+        "write_data": In(8 * bytes_),
+        "write_bytes": In(bytes_),
+    }
+
+
+class ThresholdMemory(Component):
+    """One port to read whole words, one to write bytes; no reset.
+
+    Throughput one read and one write per clock, latency of a read 1.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+        One with a threshold of each neuron.
+
+    Members
+    -------
+    read_address : In(bits of spec.neurons)
+    read_enable : In(1)
+        `read_data` changes in the next clock.
+    read_data : Out(bytes of a word)
+    write_address : In(bits of spec.neurons)
+    write_data : In(bytes of a word)
+    write_bytes : In(number of bytes of a word)
+        Bytes that take `write_data` at the next clock edge.
+    """
+
+    clocked = True
+    latency = 1
+
+    def __init__(self, *, spec: CrossbarSpec):
+        self._spec = spec
+        super().__init__(_pins(spec))
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        m.submodules.memory = memory = Memory(
+            shape=8 * threshold_word_bytes(self._spec), depth=self._spec.neurons, init=[]
+        )
+        write, read = memory.write_port(granularity=8), memory.read_port()
+        m.d.comb += [
+            read.addr.eq(self.read_address),
+            read.en.eq(self.read_enable),
+            self.read_data.eq(read.data),
+            write.addr.eq(self.write_address),
+            write.data.eq(self.write_data),
+            write.en.eq(self.write_bytes),
+        ]
+        return m
+
+
+class ThresholdMemoryBox(BlackBox):
+    """The same pins for a memory of an ASIC's memory compiler: two ports, byte write enables, contents undefined at
+    power-up. Timing as `ThresholdMemory`; `rst` may be left unconnected inside.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+
+    Members
+    -------
+    read_address, read_enable, read_data, write_address, write_data, write_bytes
+        As `ThresholdMemory`.
+    """
+
+    def __init__(self, *, spec: CrossbarSpec):
+        self._spec = spec
+        super().__init__(_pins(spec))

@@ -1,0 +1,68 @@
+"""A small mapped astrocyte liquid between its memories, against the golden model."""
+
+from contextlib import nullcontext
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from flows.designs.catalogue import design
+from flows.netlist.gate_simulation import GateSimulator
+from flows.physical.mapped import Mapped
+from flows.power.astrocyte import Stimulus, Surroundings, compare, digits_stimulus, load_settings, simulate
+from flows.power.run import PowerOptions
+from flows.synthesis.synthesise import synthesise
+from hw.common.export import to_rtlil
+from sim.astrocyte_liquid.example_specs import campaign_spec
+from tests.flows.conftest import library_or_skip
+
+SPEC = replace(campaign_spec(), name="POWER", inputs=9, grid=(3, 2, 2), lane_synapses=100)
+OPTIONS = PowerOptions(recordings=5, clocks=500, seed=3)
+
+
+@pytest.fixture(scope="module")
+def mapped(tmp_path_factory: pytest.TempPathFactory) -> Mapped:
+    library = library_or_skip("nangate45")
+    folder = tmp_path_factory.mktemp("report") / SPEC.name
+    folder.mkdir()
+    rtlil = to_rtlil(design(SPEC).component(), SPEC.name)
+    synthesise(rtlil, top=SPEC.name, library=library, out_dir=folder / "synthesis")
+    return Mapped(folder=folder)
+
+
+def played(mapped: Mapped, stimulus: Stimulus, clocks: int, *, stuck: str = "") -> Surroundings:
+    simulator = GateSimulator(mapped.netlist, mapped.library, words=1)
+    load_settings(simulator, SPEC)
+    if stuck:
+        nothing, all_ = np.zeros((1, 1), np.uint64), np.full((1, 1), np.uint64(0xFFFF_FFFF_FFFF_FFFF))
+        simulator.fault([int(mapped.netlist.ports[stuck].nets[2])], keep=nothing, put=all_, flip=nothing)
+    around = Surroundings(simulator, stimulus)
+    for clock in range(clocks):
+        around.drive(simulator, clock)
+        simulator.settle()
+        around.watch(simulator, clock)
+        simulator.step()
+    return around
+
+
+def test_gates_equal_the_golden_model(mapped: Mapped) -> None:
+    """Spikes and weights of whole samples in all streams; and what is counted on the way."""
+    run = simulate(mapped, design(SPEC), OPTIONS, lambda *_: nullcontext())
+    assert run.result["compared"]["weights_moved"] > 20
+    assert run.result["compared"]["spikes"] > 5 * 10 * SPEC.sources
+    accesses = run.result["memory_accesses"]
+    # no weight is written that was not read; a spike's own synapses also move a current
+    assert accesses["weights"]["reads"] >= accesses["weights"]["writes"] > 0
+    assert run.result["synaptic_operations"] == accesses["weights"]["reads"]
+    # a sweep reads and writes the state of every group in every step
+    per_sample = SPEC.steps * SPEC.groups * SPEC.lanes
+    assert accesses["states"]["writes"] == pytest.approx(per_sample, rel=0.1)
+
+
+def test_a_stuck_weight_is_found(mapped: Mapped) -> None:
+    stimulus = digits_stimulus(SPEC, OPTIONS)
+    compare(played(mapped, stimulus, 300), stimulus)
+    with pytest.raises(ValueError, match=r"stream \d, (weight|step) \d+"):
+        compare(played(mapped, stimulus, 300, stuck="lane_0.weights.write_data"), stimulus)
+    with pytest.raises(ValueError, match="no step has ended"):
+        compare(played(mapped, stimulus, 3), stimulus)
