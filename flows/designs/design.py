@@ -20,6 +20,7 @@ from flows.common.content_cache import module_file
 from flows.library.catalogue import cell_library
 from flows.library.library import CellLibrary
 from flows.synthesis.recipe import AREA, BUFFERED, Recipe
+from hw.common.replica import KEPT
 from sim.files import replacing
 from sim.spec_file import parse_toml, toml_value
 
@@ -92,6 +93,8 @@ class Design(ABC):
     """Options of `flows.power.run.PowerOptions` that say how large the stimulus of its power is."""
     serial: ClassVar[bool] = False
     """Whether its verification has a bench of the whole chip behind serial links."""
+    upsets_by: ClassVar[str] = "rtl"
+    """Engine of its fault campaign where none is chosen."""
     crossings_in_flow: ClassVar[int] = 1
     """The same where verification is one of many steps."""
 
@@ -201,6 +204,11 @@ class Design(ABC):
         Smallest area at one clock; with an internal clock also buffers on nets that it would otherwise miss.
         """
         return AREA if self.reuse == 1 else BUFFERED
+
+    @property
+    def boundaries(self) -> tuple[str, ...]:
+        """Shell patterns of the modules whose boundary synthesis keeps."""
+        return (KEPT,)
 
     @property
     def internal_clocks(self) -> dict[str, int]:

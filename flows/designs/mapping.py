@@ -9,7 +9,6 @@ from flows.library.library import CellLibrary
 from flows.synthesis.recipe import Recipe
 from flows.synthesis.result import SynthesisResult
 from flows.synthesis.synthesise import synthesise
-from hw.common.replica import KEPT
 
 __all__ = ["map_design"]
 
@@ -41,7 +40,7 @@ def map_design(
     from hw.common.export import to_rtlil
 
     return synthesise(
-        to_rtlil(part.component(), part.name), top=part.name, library=library, out_dir=out_dir, keep=(KEPT,),
+        to_rtlil(part.component(), part.name), top=part.name, library=library, out_dir=out_dir, keep=part.boundaries,
         recipe=recipe or part.recipe, clock_period_ns=part.clock_period_ns, clock_gating=part.clock_gating,
         timeout_s=timeout_s, command=command,
     )  # fmt: skip

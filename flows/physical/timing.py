@@ -50,7 +50,7 @@ class ClockPlan:
     resets : tuple of str
         Input ports whose paths do not count (asynchronous reset).
     static_stages : tuple of str
-        Stages (children of the top module) whose registers are quasi-static.
+        Instances, levels separated by a dot, whose registers are quasi-static.
     static_clocks : int
         Clocks that paths from there may take.
     io_share : float
@@ -261,7 +261,7 @@ def analyse(
     for clock in plan.clocks:
         if clock not in netlist.ports:
             raise ValueError(f"no clock port {clock!r}; ports: {', '.join(list(netlist.ports)[:8])}")
-    if unknown := sorted(set(plan.static_stages) - set(netlist.stages)):
+    if unknown := sorted(set(plan.static_stages) - {".".join(part.path) for part in netlist.instances}):
         raise ValueError(f"no stage {unknown[0]!r}; stages: {', '.join(netlist.stages)}")
     if unknown := sorted(set(plan.resets) - set(netlist.ports)):
         raise ValueError(f"no reset port {unknown[0]!r}; ports: {', '.join(list(netlist.ports)[:8])}")
@@ -325,8 +325,9 @@ class _Names:
                 self.flops[number] = next((net for net in row if net >= 0), -1)
 
     def flops_of(self, stages: Iterable[str]) -> list[int]:
-        wanted = [self.netlist.stages.index(stage) for stage in stages]
-        return [cell for cell in self.flops if self.netlist.cell_stage[cell] in wanted]
+        below = tuple(tuple(stage.split(".")) for stage in stages)
+        inside = [any(part.path[: len(path)] == path for path in below) for part in self.netlist.instances]
+        return [cell for cell in self.flops if inside[self.netlist.cell_instance[cell]]]
 
     def stage(self, cell: int) -> str:
         return str(self.netlist.stages[self.netlist.cell_stage[cell]])
