@@ -66,6 +66,7 @@ class ConcentratorDesign(Design):
     crossings_in_flow: ClassVar = 20_000
     serial: ClassVar = True
     upsets_by: ClassVar = "netlist"
+    one_source: ClassVar = True
     stimulus: ClassVar = ("crossings", "streams", "weights", "algorithm")
 
     def __post_init__(self) -> None:
@@ -147,22 +148,20 @@ class ConcentratorDesign(Design):
         return super().internal_clocks if self.loading is None else {SERIAL_CLOCK: WORD_BITS}
 
     def component(self) -> Any:
-        from hw.common.pipeline_register import PipelineRegister
-        from hw.common.storage_cell import StorageCell
         from hw.common.voted_cell import VotedCell
         from hw.common.voted_register import VotedRegister
         from hw.hgcal_encoder.concentrator import Concentrator
 
-        register, cell = (PipelineRegister, StorageCell) if self.scheme is None else (VotedRegister, VotedCell)
+        parts: dict[str, Any] = {} if self.scheme is None else {"register": VotedRegister, "cell": VotedCell}
         if self.loading is None:
-            return Concentrator(spec=self.spec, register=register, cell=cell)
+            return Concentrator(spec=self.spec, **parts)
         from hw.hgcal_encoder.concentrator_chip import ConcentratorChip
         from hw.hgcal_encoder.concentrator_core import ConcentratorCore
 
         return ConcentratorChip(
             chip=self.chip, links=LINKS_P1 if self.chip is Chip.P1 else LINKS_PRODUCTION,
             weights=self.spec.has(AlgorithmNumber.AUTOENCODER), core=ConcentratorCore, spec=self.spec,
-            register=register, cell=cell,
+            **parts,
         )  # fmt: skip
 
     @property

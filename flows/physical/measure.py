@@ -120,12 +120,18 @@ def measure_placement(
 
 
 def clock_plan(
-    mapped: Mapped, *, period_ns: float = PERIOD_NS, internal: Mapping[str, int] | None = None, io_share: float = 0.0
+    mapped: Mapped,
+    *,
+    period_ns: float = PERIOD_NS,
+    internal: Mapping[str, int] | None = None,
+    one_source: bool = False,
+    io_share: float = 0.0,
 ) -> ClockPlan:
     """Clocks, reset and quasi-static registers of our generators' designs.
 
     3 % of the period for skew and jitter at setup, a tenth of that for hold: both ends of a hold path see one edge. An
-    internal clock gets the same shares of its own period. Inputs and outputs spend `io_share` of the period outside.
+    internal clock gets the same shares of its own period, and with `one_source` so do paths between both. Inputs and
+    outputs spend `io_share` of the period outside.
     """
     ports = mapped.netlist.ports
     internal = internal or {}
@@ -136,7 +142,7 @@ def clock_plan(
         clock="clk", internal_clock=name, multiple=multiple, period_ns=period_ns,
         uncertainty_ns=0.03 * period_ns, hold_uncertainty_ns=0.003 * period_ns,
         resets=tuple(name for name in ("rst",) if name in ports),
-        static_stages=tuple(static), io_share=io_share,
+        static_stages=tuple(static), io_share=io_share, one_source=one_source,
     )  # fmt: skip
 
 
@@ -163,6 +169,7 @@ def measure_timing(
     *,
     period_ns: float = PERIOD_NS,
     internal: Mapping[str, int] | None = None,
+    one_source: bool = False,
     paths: int = 10,
     slow: Sequence[Path] = (),
     fast: Sequence[Path] = (),
@@ -182,7 +189,7 @@ def measure_timing(
     ValueError
         The netlist was made with another reuse factor, or a corner lacks one of its cells.
     """
-    plan = clock_plan(mapped, period_ns=period_ns, internal=internal, io_share=io_share)
+    plan = clock_plan(mapped, period_ns=period_ns, internal=internal, one_source=one_source, io_share=io_share)
     wires = mapped.wires()
     report = analyse(
         mapped.netlist, mapped.library, plan, wire_ff=wires.ff, wire_ohm=wires.ohm,

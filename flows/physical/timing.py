@@ -47,6 +47,8 @@ class ClockPlan:
         Skew and jitter, taken off the period; off that of the internal clock the same share of it.
     hold_uncertainty_ns : float
         Skew alone, added to hold times; likewise.
+    one_source : bool
+        Both clocks leave one source together: between them, and at outputs, the uncertainty is the internal clock's.
     resets : tuple of str
         Input ports whose paths do not count (asynchronous reset).
     static_stages : tuple of str
@@ -63,6 +65,7 @@ class ClockPlan:
     multiple: int = 1
     uncertainty_ns: float = 0.0
     hold_uncertainty_ns: float = 0.0
+    one_source: bool = False
     resets: tuple[str, ...] = ()
     static_stages: tuple[str, ...] = ()
     static_clocks: int = 8
@@ -380,6 +383,12 @@ def _constraints(netlist: Netlist, plan: ClockPlan, driving_cell: str | None, po
         for kind, value in (("setup", plan.uncertainty_ns), ("hold", plan.hold_uncertainty_ns)):
             if value:
                 lines.append(f"set_clock_uncertainty -{kind} {share * value:.6g} [get_clocks {_plain(clock)}]")
+    if plan.one_source and plan.internal_clock is not None:
+        first, fast = (_plain(clock) for clock in plan.clocks)
+        for start, end in ((first, fast), (fast, first)):
+            for kind, value in (("setup", plan.uncertainty_ns), ("hold", plan.hold_uncertainty_ns)):
+                between = f"-from [get_clocks {start}] -to [get_clocks {end}]"
+                lines.append(f"set_clock_uncertainty -{kind} {between} {value / plan.multiple:.6g}")
     outside = plan.period_ns * plan.io_share
     crossing = _plain(plan.clock)
     for port in netlist.ports.values():

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from flows.common.errors import ToolError
 from flows.designs.concentrator_files import setting_values
 from flows.simulation.chip import ChipModel
-from flows.simulation.native import FastClock, NativeModel, Words, build_native
+from flows.simulation.native import FastClock, NativeModel, Words, build_native, divided_read_port
 from flows.stimulus.link_traffic import command_bits, raw_words
 from flows.tools.verilog import Port, read_ports
 from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorSettings
@@ -400,8 +400,8 @@ def build_serial(
         f"-DCOMMAND_BIT={bit['command']}", f"-DOUT_BIT={bit['etx']}",
     )  # fmt: skip
     library, ports = build_native(
-        verilog, top, clock=_CLOCK, fast=FastClock(port=_BIT_CLOCK, ratio=WORD_BITS), harness=_HARNESS,
-        defines=defines, function_size=_FUNCTION_SIZE, trace=trace, timeout_s=timeout_s,
+        divided_read_port(verilog), top, clock=_CLOCK, fast=FastClock(port=_BIT_CLOCK, ratio=WORD_BITS),
+        harness=_HARNESS, defines=defines, function_size=_FUNCTION_SIZE, trace=trace, timeout_s=timeout_s,
     )  # fmt: skip
     words = (
         Port(name="raw", width=WORD_BITS * ERX_LINKS, output=False),
