@@ -2,7 +2,8 @@
 
 Takes the metrics that ``liquidcal place``, ``liquidcal time`` and ``liquidcal power`` left below ``report/``, adds the
 translation into 65 nm, and writes ``placement_NAME.json``, ``timing_NAME.json``, ``power_NAME.json`` (by kind) and
-``power_stages_NAME.json`` into ``benchmarks/results``. With ``--timing`` the timing alone, of any design.
+``power_stages_NAME.json`` into ``benchmarks/results``. With ``--timing`` the timing alone, of any design; with
+``--placed`` placement and timing.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("design")
     parser.add_argument("--out", type=Path, default=Path("report"))
     parser.add_argument("--timing", action="store_true", help="write the timing alone")
+    parser.add_argument("--placed", action="store_true", help="write placement and timing alone")
     options = parser.parse_args()
     folder = options.out / options.design
     if Mapped(folder=folder).placement is None:
@@ -58,6 +60,11 @@ def main() -> None:
         result = [m for m in read_metrics(folder / "timing" / "metrics.json") if m.name.startswith("timing__")]
         write_metrics(RESULTS / f"timing_{options.design}.json", result)
         print(RESULTS / f"timing_{options.design}.json")
+        return
+    if options.placed:
+        for step in ("placement", "timing"):
+            write_metrics(RESULTS / f"{step}_{options.design}.json", read_metrics(folder / step / "metrics.json"))
+            print(RESULTS / f"{step}_{options.design}.json")
         return
     extra = translated(folder, options.design)
     placement, timing, power = (

@@ -66,7 +66,7 @@ from flows.synthesis.result import load_result
 from flows.tools.rtlil import parse_rtlil
 from hw.common.scheme import Scheme
 
-__all__ = ["ChipNetlist", "NetlistEngine", "map_chip"]
+__all__ = ["ChipNetlist", "NetlistEngine", "compare_lanes", "map_chip"]
 
 Words = npt.NDArray[np.uint64]
 _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
@@ -185,7 +185,7 @@ def _flip_flop_names(netlist: Netlist, mapped: str) -> dict[Target, int]:
 
 
 @njit(cache=True, nogil=True)
-def _compare(values, states, counter):  # type: ignore[no-untyped-def]
+def compare_lanes(values, states, counter):  # type: ignore[no-untyped-def]
     """Which lanes differ from lane 0 in these flip-flops, elsewhere and in error counters."""
     width = values.shape[1]
     different = np.zeros(width, np.uint64)
@@ -435,7 +435,7 @@ class NetlistEngine(ChipEngine):
         return states
 
     def _advance(self, simulator: GateSimulator, taken: bool = False) -> tuple[Words, Words]:
-        """The edge that ends a crossing, and what the internal clock does after it: as `_compare`.
+        """The edge that ends a crossing, and what the internal clock does after it: as `compare_lanes`.
 
         Parameters
         ----------
@@ -451,7 +451,7 @@ class NetlistEngine(ChipEngine):
         for _ in range(self.workload.spec.reuse - 1 if len(self._internal) else 0):
             simulator.evaluate()
             simulator.capture(self._internal)
-        found: tuple[Words, Words] = _compare(simulator.values, self._kept_states, self._kept_counter)
+        found: tuple[Words, Words] = compare_lanes(simulator.values, self._kept_states, self._kept_counter)
         return found
 
     def _take(self, simulator: GateSimulator, settled: bool = False) -> None:

@@ -37,7 +37,7 @@ from flows.common.content_cache import (
     tool_versions,
 )
 from flows.designs.storage_bits import StorageBit, Stratum
-from flows.simulation.native import FastClock, NativeModel, build_native
+from flows.simulation.native import FastClock, NativeModel, build_native, divided_read_port
 from flows.tools.verilog import Port, separate_clock, split_modules
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.chip import Chip
@@ -120,11 +120,7 @@ def add_hooks(verilog: str, top: str, store_clock: bool = False) -> str:
         )
         if not found:
             raise ValueError(f"module {top} has no store")
-    # the read port of a large store as one expression takes the C++ compiler more memory than most machines have
-    kept = r"\g<0> /*verilator public_flat_rd*/"
-    return "".join(
-        re.sub(r"^  wire column_[0-9a-f]_\d(?=;)", kept, text, flags=re.MULTILINE) for text in modules.values()
-    )
+    return divided_read_port("".join(modules.values()))
 
 
 def _hook_flip_flops(name: str, text: str) -> str:

@@ -29,7 +29,9 @@ def campaign(
     preset: Preset,
     scheme: Annotated[Scheme, typer.Option(help="Protection of the chip.")],
     loading: LoadingOption = None,
-    engine: Annotated[str, typer.Option(help="rtl, netlist or both.")] = "rtl",
+    engine: Annotated[
+        str | None, typer.Option(help="rtl, netlist or both; rtl if left out, of a concentrator netlist.")
+    ] = None,
     clock_gating: ClockGating = False,
     isolation: Isolation = None,
     reuse: Reuse = None,
@@ -54,7 +56,9 @@ def campaign(
 
     chosen = design(preset, reuse=reuse, scheme=scheme, loading=loading, isolation=isolation, clock_gating=clock_gating)
     journal = Journal()
-    options = CampaignOptions(engine=engine, limit=limit, seed=seed, scheduler=scheduler, workers=workers)
+    options = CampaignOptions(
+        engine=engine or chosen.upsets_by, limit=limit, seed=seed, scheduler=scheduler, workers=workers
+    )
     with result_folder(out, chosen.plain) as folder:
         found = inject_faults(chosen, folder, journal, options)
     if not as_json:

@@ -54,7 +54,11 @@ SchemeOption = Annotated[
 ]
 LoadingOption = Annotated[
     Loading | None,
-    typer.Option("--loading", help="The whole encoder chip with I2C, loaded this way; direct if left out."),
+    typer.Option(
+        "--loading",
+        help="The whole chip with I2C, of a concentrator with its serial links, loaded this way; of an encoder direct "
+        "if left out.",
+    ),
 ]
 ClockGating = Annotated[
     bool, typer.Option("--clock-gating", help="Registers with an enable behind clock gates of the library.")

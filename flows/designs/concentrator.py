@@ -1,4 +1,4 @@
-"""The concentrator as a design: the data path of ECON-T with its algorithms, and its settings in registers."""
+"""The concentrator as a design: data path of ECON-T with its algorithms and settings, alone or in the whole chip."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from flows.designs.design import Design, Flops
 from flows.designs.encoder import BUNCH_CROSSING_NS
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.concentrator_spec import PRESETS, AlgorithmNumber, ConcentratorSpec
+from sim.hgcal_encoder.configuration.chip_registers import Loading
+from sim.hgcal_encoder.configuration.register_maps import Chip
+from sim.hgcal_encoder.link_spec import LINKS_P1, LINKS_PRODUCTION, WORD_BITS
+from sim.hgcal_encoder.spec import WordOrder
 from sim.messages import shown
 
 if TYPE_CHECKING:  # slow to import
@@ -17,33 +21,42 @@ if TYPE_CHECKING:  # slow to import
     from flows.common.journal import Journal
     from flows.designs.generated import FileOptions, Generated
 
-__all__ = ["ConcentratorDesign"]
+__all__ = ["SERIAL_CLOCK", "ConcentratorDesign"]
+
+SERIAL_CLOCK = "serial_clk"
+"""Port of the whole chip: 32 bits in a crossing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConcentratorDesign(Design):
     """A concentrator, plain or with all of its registers in three copies; with clock gates or without.
 
+    Without `loading` it is the data path with its settings behind a write port, between words and words.
+
     Attributes
     ----------
     spec : ConcentratorSpec
     scheme : Scheme or None
         Protection: `Scheme.TMR_REGISTERS`, of settings and of all registers but the words in the buffer; None: none.
+    loading : Loading or None
+        `Loading.DIRECT`: the whole chip from pin to pin, with links and registers behind I2C; None: the data path.
 
     Raises
     ------
     ValueError
-        If it is another scheme.
+        If it is another scheme, or another loading.
     """
 
     spec: ConcentratorSpec
     scheme: Scheme | None = None
+    loading: Loading | None = None
 
     kind: ClassVar = "concentrator"
     presets: ClassVar = PRESETS
     mark: ClassVar = "algorithms"
     rooms: ClassVar = {
         "power": "flows.power.concentrator",
+        "campaign": "flows.campaign.concentrator",
         "verification": "flows.verification.concentrator",
         "proofs": "flows.steps.concentrator_proofs",
         "demo": "flows.steps.concentrator_demo",
@@ -52,14 +65,25 @@ class ConcentratorDesign(Design):
     crossings: ClassVar = 200_000
     crossings_in_flow: ClassVar = 20_000
     serial: ClassVar = True
+    upsets_by: ClassVar = "netlist"
+    one_source: ClassVar = True
     stimulus: ClassVar = ("crossings", "streams", "weights", "algorithm")
 
     def __post_init__(self) -> None:
         if self.scheme not in (None, Scheme.TMR_REGISTERS):
             raise ValueError(f"scheme of a concentrator: expected {Scheme.TMR_REGISTERS}, got {self.scheme}")
+        if self.loading not in (None, Loading.DIRECT):
+            raise ValueError(f"loading of a concentrator: expected {Loading.DIRECT}, got {self.loading}")
 
     @classmethod
-    def of(cls, spec: ConcentratorSpec, *, scheme: Scheme | str | None = None, **common: Any) -> Self:
+    def of(
+        cls,
+        spec: ConcentratorSpec,
+        *,
+        scheme: Scheme | str | None = None,
+        loading: Loading | str | None = None,
+        **common: Any,
+    ) -> Self:
         """A variant of a concentrator.
 
         Parameters
@@ -67,22 +91,34 @@ class ConcentratorDesign(Design):
         spec : ConcentratorSpec
         scheme : optional
             ``none`` is as good as nothing.
+        loading : optional
+            The whole chip, loaded this way.
         **common
             Fields of `Design`.
 
         Raises
         ------
         ValueError
-            A scheme that a concentrator does not have.
+            A scheme or a loading that a concentrator does not have.
         """
+        if loading is not None and loading not in list(Loading):
+            raise ValueError(f"loading: expected {Loading.DIRECT}, got {shown(loading)}")
         if scheme is not None and scheme not in list(Scheme):
             raise ValueError(f"scheme: expected {Scheme.NONE} or {Scheme.TMR_REGISTERS}, got {shown(scheme)}")
         chosen = Scheme(scheme) if scheme is not None else Scheme.NONE
-        return cls(spec=spec, scheme=None if chosen is Scheme.NONE else chosen, **common)
+        return cls(
+            spec=spec, scheme=None if chosen is Scheme.NONE else chosen,
+            loading=None if loading is None else Loading(loading), **common,
+        )  # fmt: skip
 
     @classmethod
     def read_spec(cls, text: str) -> ConcentratorSpec:
         return ConcentratorSpec.from_toml(text)
+
+    @property
+    def chip(self) -> Chip:
+        """Register map of the whole chip."""
+        return Chip.P1 if self.spec.word_order is WordOrder.P1 else Chip.PRODUCTION
 
     @property
     def period_ns(self) -> float:
@@ -102,15 +138,31 @@ class ConcentratorDesign(Design):
     def made_of_equal_parts(self) -> bool:
         return True  # neurons, comparators, cells
 
-    def component(self) -> Any:
-        from hw.hgcal_encoder.concentrator import Concentrator
+    @property
+    def boundaries(self) -> tuple[str, ...]:
+        # of the whole chip the settings are inside its control: timing has to know them
+        return super().boundaries if self.loading is None else (*super().boundaries, "*_register_file_*")
 
-        if self.scheme is None:
-            return Concentrator(spec=self.spec)
+    @property
+    def internal_clocks(self) -> dict[str, int]:
+        return super().internal_clocks if self.loading is None else {SERIAL_CLOCK: WORD_BITS}
+
+    def component(self) -> Any:
         from hw.common.voted_cell import VotedCell
         from hw.common.voted_register import VotedRegister
+        from hw.hgcal_encoder.concentrator import Concentrator
 
-        return Concentrator(spec=self.spec, register=VotedRegister, cell=VotedCell)
+        parts: dict[str, Any] = {} if self.scheme is None else {"register": VotedRegister, "cell": VotedCell}
+        if self.loading is None:
+            return Concentrator(spec=self.spec, **parts)
+        from hw.hgcal_encoder.concentrator_chip import ConcentratorChip
+        from hw.hgcal_encoder.concentrator_core import ConcentratorCore
+
+        return ConcentratorChip(
+            chip=self.chip, links=LINKS_P1 if self.chip is Chip.P1 else LINKS_PRODUCTION,
+            weights=self.spec.has(AlgorithmNumber.AUTOENCODER), core=ConcentratorCore, spec=self.spec,
+            **parts,
+        )  # fmt: skip
 
     @property
     def protected(self) -> bool:
@@ -118,7 +170,7 @@ class ConcentratorDesign(Design):
 
     @property
     def verified_alone(self) -> bool:
-        return self.scheme is None
+        return self.scheme is None and self.loading is None
 
     def flip_flops(self) -> Flops | None:
         if self.scheme is None:
@@ -128,26 +180,32 @@ class ConcentratorDesign(Design):
         return Flops(bits=concentrator_bits(self), what=str(self.scheme))
 
     def variant(self) -> dict[str, Any]:
-        return ({} if self.scheme is None else {"scheme": self.scheme.value}) | super().variant()
+        chosen = {"scheme": self.scheme, "loading": self.loading}
+        return {name: value.value for name, value in chosen.items() if value is not None} | super().variant()
 
     @property
     def plain(self) -> Self:
-        return replace(self, scheme=None, clock_gating=False)
+        return replace(self, scheme=None, loading=None, clock_gating=False)
 
     def _name_parts(self) -> list[str]:
-        return [] if self.scheme is None else [self.scheme.value]
+        return [choice.value for choice in (self.scheme, self.loading) if choice is not None]
 
     def generate(self, folder: Path, journal: Journal, options: FileOptions) -> Generated:
-        """Verilog, register map and, with settings, what loads them: see `flows.designs.concentrator_files`."""
+        """Verilog, register map and, with settings, what loads them: see `flows.designs.concentrator_files`.
+
+        With `loading` those of the whole chip as well.
+        """
         from flows.designs.concentrator_files import generate
         from sim.hgcal_encoder.algorithms.concentrator_model import load_concentrator_settings
         from sim.hgcal_encoder.weights import Weights
 
         if options.seed is not None:
             raise ValueError("--seed draws the macro of a crossbar; a concentrator has none")
-        if options.loading is not None:
-            raise ValueError("--loading is that of the chip around an encoder; a concentrator has none")
         protected = type(self).of(self.spec, scheme=options.scheme or self.scheme)
+        loading = options.loading or self.loading
+        whole = None
+        if loading is not None:
+            whole = type(self).of(self.spec, scheme=options.scheme or self.scheme, loading=loading).component()
         if options.registers is not None:
             raise ValueError(f"--registers chooses the map of an encoder; {self.spec.name} has one")
         if options.weights is not None and options.settings is None:
@@ -158,4 +216,4 @@ class ConcentratorDesign(Design):
             if options.weights is not None:
                 settings = replace(settings, weights=Weights.load(options.weights, self.spec.encoder))
         with journal.step(f"{self.spec.name}: Amaranth to Verilog"):
-            return generate(self.spec, folder, settings, component=protected.component())
+            return generate(self.spec, folder, settings, component=protected.component(), whole=whole, chip=self.chip)

@@ -10,9 +10,15 @@ from flows.designs.concentrator import ConcentratorDesign
 from flows.designs.storage_bits import ShellLibrary, StorageBit, Stratum, flip_flops_of
 from hw.common.export import to_rtlil
 from sim.hgcal_encoder.configuration.concentrator_registers import concentrator_fields
+from sim.hgcal_encoder.configuration.register_maps import register_fields
+from sim.register_map import Field
 
 __all__ = ["concentrator_bits"]
 
+_WEIGHTS = ("weights", "encoder_weights")
+"""Names of the fields that hold weights, behind the write port and on the chip."""
+_CONTROL = ("control", "links", "overflow")
+"""Parts of the whole chip beside the data path."""
 _REPLICA = re.compile(r"replica_([012])")
 
 
@@ -20,11 +26,11 @@ def concentrator_bits(design: ConcentratorDesign) -> tuple[StorageBit, ...]:
     """Every flip-flop of a concentrator, found in the design itself; names are those of the Verilog."""
     top = design.spec.name
     rtlil = to_rtlil(design.component(), top, ShellLibrary(top, _combinational))
+    fields: tuple[Field, ...] = concentrator_fields(design.spec)
+    if design.loading is not None:
+        fields = register_fields(design.chip)
     weights = {
-        field.address + byte
-        for field in concentrator_fields(design.spec)
-        if field.name == "weights"
-        for byte in range(field.size)
+        field.address + byte for field in fields if field.name.startswith(_WEIGHTS) for byte in range(field.size)
     }
     return tuple(_bit(path, signal, index, weights) for path, signal, index in flip_flops_of(rtlil, top))
 
@@ -36,9 +42,11 @@ def _combinational(component: Component) -> bool:
 def _bit(path: tuple[str, ...], signal: str, index: int, weights: set[int]) -> StorageBit:
     copies = [found.group(1) for name in path if (found := _REPLICA.fullmatch(name))]
     byte = next((int(name[5:9], 16) for name in path if name.startswith("byte_")), None)
-    stored = Stratum.WEIGHT if byte in weights else Stratum.SETTING
+    stratum = Stratum.CONTROL if path[0] in _CONTROL else Stratum.DATA_PATH
+    if "registers" in path:
+        stratum = Stratum.WEIGHT if byte in weights else Stratum.SETTING
     return StorageBit(
         path=".".join((*path, signal)), bit=index, copy=int(copies[-1]) if copies else 0,
-        stratum=stored if path[0] == "registers" else Stratum.DATA_PATH,
+        stratum=stratum,
         protected=".".join((*(_REPLICA.sub("replica", name) for name in path), f"{signal}[{index}]")),
     )  # fmt: skip

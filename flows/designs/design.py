@@ -93,6 +93,10 @@ class Design(ABC):
     """Options of `flows.power.run.PowerOptions` that say how large the stimulus of its power is."""
     serial: ClassVar[bool] = False
     """Whether its verification has a bench of the whole chip behind serial links."""
+    one_source: ClassVar[bool] = False
+    """Whether its clocks leave one source together, so that paths between them see the jitter of the fastest alone."""
+    upsets_by: ClassVar[str] = "rtl"
+    """Engine of its fault campaign where none is chosen."""
     crossings_in_flow: ClassVar[int] = 1
     """The same where verification is one of many steps."""
 
@@ -204,8 +208,8 @@ class Design(ABC):
         return AREA if self.reuse == 1 else BUFFERED
 
     @property
-    def kept_modules(self) -> tuple[str, ...]:
-        """Shell patterns of modules whose boundary synthesis keeps: replicas under a voter."""
+    def boundaries(self) -> tuple[str, ...]:
+        """Shell patterns of the modules whose boundary synthesis keeps."""
         return (KEPT,)
 
     @property

@@ -40,7 +40,7 @@ def map_design(
     from hw.common.export import to_rtlil
 
     return synthesise(
-        to_rtlil(part.component(), part.name), top=part.name, library=library, out_dir=out_dir, keep=part.kept_modules,
+        to_rtlil(part.component(), part.name), top=part.name, library=library, out_dir=out_dir, keep=part.boundaries,
         recipe=recipe or part.recipe, clock_period_ns=part.clock_period_ns, clock_gating=part.clock_gating,
         timeout_s=timeout_s, command=command,
     )  # fmt: skip

@@ -108,11 +108,11 @@ class NetworkDesign(Design):
         return BUFFERED
 
     @property
-    def kept_modules(self) -> tuple[str, ...]:
+    def boundaries(self) -> tuple[str, ...]:
         """With constant weights also their tables, small enough for the mapper that finds most."""
         from flows.designs.frozen import KEEP
 
-        return (*super().kept_modules, *(KEEP if self.frozen else ()))
+        return (*super().boundaries, *(KEEP if self.frozen else ()))
 
     def weights(self) -> NetworkWeights | None:
         """Weights that are folded in; None where they are loaded.

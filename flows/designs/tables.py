@@ -11,10 +11,10 @@ from sim.register_map import Field
 __all__ = ["write_ports", "write_registers", "write_writes"]
 
 
-def write_ports(folder: Path, ports: Iterable[tuple[str, str, int]]) -> None:
-    """``ports.csv``: name, direction and width in bits of each port of a component, as `hw.common.export.ports` gives
-    them."""
-    _write(folder / "ports.csv", ("name", "direction", "width"), ports)
+def write_ports(folder: Path, ports: Iterable[tuple[str, str, int]], stem: str = "ports") -> None:
+    """``ports.csv``, or by another name: name, direction and width in bits of each port of a component, as
+    `hw.common.export.ports` gives them."""
+    _write(folder / f"{stem}.csv", ("name", "direction", "width"), ports)
 
 
 def write_registers(folder: Path, fields: Iterable[Field], stem: str = "registers") -> None:

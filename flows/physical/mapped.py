@@ -7,7 +7,7 @@ checks that it belongs to the same netlist, and appears complete or not at all.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -182,16 +182,17 @@ def mapped_metric(mapped: Mapped, tool: str, version: str, command: str) -> Call
     return metric
 
 
-def clocks_of(mapped: Mapped, reuse: int) -> tuple[str, ...]:
-    """Clock ports of a design: the crossings' first, then the internal one of a design that reuses multipliers.
+def clocks_of(mapped: Mapped, internal: Mapping[str, int]) -> tuple[str, ...]:
+    """Clock ports of a design: the crossings' first, then its internal ones (`Design.internal_clocks`).
 
     Raises
     ------
     ValueError
         The netlist was made with another factor: 1 has no internal clock, all others have.
     """
-    internal = INTERNAL_CLOCK in mapped.netlist.ports
-    if internal != (reuse > 1):
-        has = "an internal clock" if internal else "no internal clock"
-        raise ValueError(f"{mapped.folder} has {has} ({INTERNAL_CLOCK}), which does not go with a reuse of {reuse}")
-    return ("clk", INTERNAL_CLOCK) if internal else ("clk",)
+    for name in {INTERNAL_CLOCK: 1} | dict(internal):
+        if (name in mapped.netlist.ports) != (name in internal):
+            has = "no internal clock" if name in internal else "an internal clock"
+            factor = internal.get(name, 1)
+            raise ValueError(f"{mapped.folder} has {has} ({name}), which does not go with a reuse of {factor}")
+    return ("clk", *internal)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ import numpy as np
 
 from flows.common.folder import fresh_folder
 from flows.common.metrics import Metric, package_version, write_metrics
-from flows.designs.design import INTERNAL_CLOCK
 from flows.library.liberty_file import read_liberty_file
 from flows.netlist.delays import MAX_PINS
 from flows.physical.def_file import write_exchange
@@ -121,19 +120,30 @@ def measure_placement(
     return placed, busy, metrics
 
 
-def clock_plan(mapped: Mapped, *, period_ns: float = PERIOD_NS, reuse: int = 1, io_share: float = 0.0) -> ClockPlan:
+def clock_plan(
+    mapped: Mapped,
+    *,
+    period_ns: float = PERIOD_NS,
+    internal: Mapping[str, int] | None = None,
+    one_source: bool = False,
+    io_share: float = 0.0,
+) -> ClockPlan:
     """Clocks, reset and quasi-static registers of our generators' designs.
 
     3 % of the period for skew and jitter at setup, a tenth of that for hold: both ends of a hold path see one edge. An
-    internal clock gets the same shares of its own period. Inputs and outputs spend `io_share` of the period outside.
+    internal clock gets the same shares of its own period, and with `one_source` so do paths between both. Inputs and
+    outputs spend `io_share` of the period outside.
     """
     ports = mapped.netlist.ports
-    clocks_of(mapped, reuse)
+    internal = internal or {}
+    clocks_of(mapped, internal)
+    name, multiple = next(iter(internal.items()), (None, 1))
+    static = [".".join(part.path) for part in mapped.netlist.instances if part.path and part.path[-1] in STATIC_STAGES]
     return ClockPlan(
-        clock="clk", internal_clock=INTERNAL_CLOCK if reuse > 1 else None, multiple=reuse, period_ns=period_ns,
+        clock="clk", internal_clock=name, multiple=multiple, period_ns=period_ns,
         uncertainty_ns=0.03 * period_ns, hold_uncertainty_ns=0.003 * period_ns,
         resets=tuple(name for name in ("rst",) if name in ports),
-        static_stages=tuple(stage for stage in mapped.netlist.stages if stage in STATIC_STAGES), io_share=io_share,
+        static_stages=tuple(static), io_share=io_share, one_source=one_source,
     )  # fmt: skip
 
 
@@ -159,7 +169,8 @@ def measure_timing(
     mapped: Mapped,
     *,
     period_ns: float = PERIOD_NS,
-    reuse: int = 1,
+    internal: Mapping[str, int] | None = None,
+    one_source: bool = False,
     paths: int = 10,
     slow: Sequence[Path] = (),
     fast: Sequence[Path] = (),
@@ -179,7 +190,7 @@ def measure_timing(
     ValueError
         The netlist was made with another reuse factor, or a corner lacks one of its cells.
     """
-    plan = clock_plan(mapped, period_ns=period_ns, reuse=reuse, io_share=io_share)
+    plan = clock_plan(mapped, period_ns=period_ns, internal=internal, one_source=one_source, io_share=io_share)
     wires = mapped.wires()
     report = analyse(
         mapped.netlist, mapped.library, plan, wire_ff=wires.ff, wire_ohm=wires.ohm,

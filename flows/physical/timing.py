@@ -47,10 +47,12 @@ class ClockPlan:
         Skew and jitter, taken off the period; off that of the internal clock the same share of it.
     hold_uncertainty_ns : float
         Skew alone, added to hold times; likewise.
+    one_source : bool
+        Both clocks leave one source together: between them, and at outputs, the uncertainty is the internal clock's.
     resets : tuple of str
         Input ports whose paths do not count (asynchronous reset).
     static_stages : tuple of str
-        Stages (children of the top module) whose registers are quasi-static.
+        Instances, levels separated by a dot, whose registers are quasi-static.
     static_clocks : int
         Clocks that paths from there may take.
     io_share : float
@@ -63,6 +65,7 @@ class ClockPlan:
     multiple: int = 1
     uncertainty_ns: float = 0.0
     hold_uncertainty_ns: float = 0.0
+    one_source: bool = False
     resets: tuple[str, ...] = ()
     static_stages: tuple[str, ...] = ()
     static_clocks: int = 8
@@ -261,7 +264,7 @@ def analyse(
     for clock in plan.clocks:
         if clock not in netlist.ports:
             raise ValueError(f"no clock port {clock!r}; ports: {', '.join(list(netlist.ports)[:8])}")
-    if unknown := sorted(set(plan.static_stages) - set(netlist.stages)):
+    if unknown := sorted(set(plan.static_stages) - {".".join(part.path) for part in netlist.instances}):
         raise ValueError(f"no stage {unknown[0]!r}; stages: {', '.join(netlist.stages)}")
     if unknown := sorted(set(plan.resets) - set(netlist.ports)):
         raise ValueError(f"no reset port {unknown[0]!r}; ports: {', '.join(list(netlist.ports)[:8])}")
@@ -325,8 +328,9 @@ class _Names:
                 self.flops[number] = next((net for net in row if net >= 0), -1)
 
     def flops_of(self, stages: Iterable[str]) -> list[int]:
-        wanted = [self.netlist.stages.index(stage) for stage in stages]
-        return [cell for cell in self.flops if self.netlist.cell_stage[cell] in wanted]
+        below = tuple(tuple(stage.split(".")) for stage in stages)
+        inside = [any(part.path[: len(path)] == path for path in below) for part in self.netlist.instances]
+        return [cell for cell in self.flops if inside[self.netlist.cell_instance[cell]]]
 
     def stage(self, cell: int) -> str:
         return str(self.netlist.stages[self.netlist.cell_stage[cell]])
@@ -379,6 +383,12 @@ def _constraints(netlist: Netlist, plan: ClockPlan, driving_cell: str | None, po
         for kind, value in (("setup", plan.uncertainty_ns), ("hold", plan.hold_uncertainty_ns)):
             if value:
                 lines.append(f"set_clock_uncertainty -{kind} {share * value:.6g} [get_clocks {_plain(clock)}]")
+    if plan.one_source and plan.internal_clock is not None:
+        first, fast = (_plain(clock) for clock in plan.clocks)
+        for start, end in ((first, fast), (fast, first)):
+            for kind, value in (("setup", plan.uncertainty_ns), ("hold", plan.hold_uncertainty_ns)):
+                between = f"-from [get_clocks {start}] -to [get_clocks {end}]"
+                lines.append(f"set_clock_uncertainty -{kind} {between} {value / plan.multiple:.6g}")
     outside = plan.period_ns * plan.io_share
     crossing = _plain(plan.clock)
     for port in netlist.ports.values():

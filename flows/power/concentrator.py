@@ -7,7 +7,6 @@ the netlist and rest. Each stream is another module of the endcap with its own c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,71 +17,16 @@ from flows.physical.mapped import Mapped, clocks_of
 from flows.power.activity import Activity, record
 from flows.power.run import PowerOptions, Run
 from flows.power.write_port import evaluate_only, same_bits, write_through_port
-from flows.stimulus.showers import EncoderStimulus, shower_stimulus
+from flows.stimulus.concentrator import algorithm_settings, chosen_algorithm, module_showers
+from flows.stimulus.showers import EncoderStimulus
 from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorModel, ConcentratorSettings
-from sim.hgcal_encoder.algorithms.output_buffer import BufferThresholds
 from sim.hgcal_encoder.concentrator_spec import AlgorithmNumber, ConcentratorSpec
 from sim.hgcal_encoder.configuration.concentrator_registers import concentrator_writes
-from sim.hgcal_encoder.learning.decoder import TrainedModel
-from sim.hgcal_encoder.settings import Settings
-from sim.hgcal_encoder.spec import CELLS, ERX_WORDS, ETX_WORDS
+from sim.hgcal_encoder.spec import ERX_WORDS, ETX_WORDS
 from sim.hgcal_encoder.weights import Weights
 from sim.hgcal_encoder.words import bunch_crossings
 
-__all__ = ["LINKS", "algorithm_activity", "algorithm_settings", "chosen_algorithm", "showers", "simulate"]
-
-_A = AlgorithmNumber
-LINKS = {_A.THRESHOLD_SUM: 5, _A.SUPER_TRIGGER_CELL: 4, _A.BEST_CHOICE: 5, _A.REPEATER: 11, _A.AUTOENCODER: 5}
-"""Links of each algorithm: 5; as many as super trigger cells of type 3 fill; as many as all codes need."""
-_THRESHOLD = 47
-"""Counts, as in the published settings."""
-_STC_TYPE = 3
-
-
-def chosen_algorithm(spec: ConcentratorSpec, name: str | None) -> AlgorithmNumber:
-    """An algorithm of a chip by name; the last one, which is the autoencoder where the chip has it, if left out.
-
-    Raises
-    ------
-    ValueError
-        If the chip has no such algorithm.
-    """
-    names = {number.label: number for number in spec.numbers}
-    if name is None:
-        return spec.numbers[-1]
-    if name not in names:
-        raise ValueError(f"algorithm: expected one of {', '.join(names)} for {spec.name}, got {name[:200]!r}")
-    return names[name]
-
-
-def algorithm_settings(
-    spec: ConcentratorSpec, number: AlgorithmNumber, front: Settings, weights: Weights | None
-) -> ConcentratorSettings:
-    """Settings of a module that runs an algorithm on `LINKS` links, or on as many as the chip has."""
-    links = min(LINKS[number], spec.etx_links)
-    return ConcentratorSettings(
-        settings=front, alg_type=int(number), threshold=np.full(CELLS, _THRESHOLD), stc_type=_STC_TYPE, use_sum=False,
-        buffer=BufferThresholds.for_links(links), active_etxs=(1 << links) - 1, weights=weights,
-    )  # fmt: skip
-
-
-def showers(
-    spec: ConcentratorSpec, options: PowerOptions, stage: Callable[..., Any]
-) -> tuple[EncoderStimulus, Weights | None]:
-    """Words of modules over the endcap at pile-up 200, their settings, and weights where the chip has a network."""
-    lanes, crossings = 64 * -(-options.streams // 64), options.crossings
-    trained = TrainedModel.load(options.weights or options.model)
-    same = trained.spec.weight_bits == spec.encoder.weight_bits and trained.spec.grid == spec.encoder.grid
-    weights = None
-    if spec.has(_A.AUTOENCODER):
-        rng = np.random.default_rng(options.seed)
-        weights = replace(trained.weights, spec=spec.encoder) if same else Weights.random(spec.encoder, rng)
-    with stage(f"showers at pile-up 200: {lanes} modules, {crossings} crossings", crossings) as advance:
-        stimulus = shower_stimulus(
-            spec.encoder, streams=lanes, crossings=crossings, seed=options.seed,
-            select=trained.multiplexer if same else None, advance=advance,
-        )  # fmt: skip
-    return stimulus, weights
+__all__ = ["algorithm_activity", "simulate"]
 
 
 def algorithm_activity(
@@ -142,11 +86,17 @@ def simulate(mapped: Mapped, design: ConcentratorDesign, options: PowerOptions, 
     ValueError
         A frame of the netlist differs, or the chip has no such algorithm.
     """
+    if design.loading is not None:
+        raise ValueError(f"{design.name}: the stimulus is words, for the data path: leave out --loading")
     number = chosen_algorithm(design.spec, options.algorithm)
-    stimulus, weights = showers(design.spec, options, stage)
-    streams = len(stimulus.words)
+    streams = 64 * -(-options.streams // 64)
+    with stage(f"showers at pile-up 200: {streams} modules", options.crossings) as advance:
+        stimulus, weights = module_showers(
+            design.spec, streams=streams, crossings=options.crossings, seed=options.seed,
+            model=options.weights or options.model, advance=advance,
+        )  # fmt: skip
     with stage(f"gate-level simulation: {mapped.netlist.cells:,} cells, {streams} streams, {number.label}"):
-        simulator = GateSimulator(mapped.netlist, mapped.library, words=streams // 64, clock=clocks_of(mapped, 1))
+        simulator = GateSimulator(mapped.netlist, mapped.library, words=streams // 64, clock=clocks_of(mapped, {}))
         activity, compared = algorithm_activity(simulator, design, number, stimulus, weights)
     result = {"frames_compared": compared, "occupancy": stimulus.occupancy, "algorithm": number.label}
     return Run(simulator=simulator, activity=activity, result=result, compared=compared)

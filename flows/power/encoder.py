@@ -234,7 +234,7 @@ def simulate(mapped: Mapped, design: EncoderDesign, options: PowerOptions, stage
             keep_mask=trained.keep_mask if same else None, advance=advance,
         )  # fmt: skip
     with stage(f"gate-level simulation: {mapped.netlist.cells:,} cells, {64 * words} streams"):
-        clocks = clocks_of(mapped, design.reuse)
+        clocks = clocks_of(mapped, design.internal_clocks)
         simulator = GateSimulator(mapped.netlist, mapped.library, words=words, clock=clocks)
         load_registers(simulator, spec, stimulus, weights)
         activity, actual, expected = encoder_activity(

@@ -49,8 +49,8 @@ def measure_power(
     from contextlib import nullcontext
 
     options = options or PowerOptions()
-    clocks_ = clocks_of(mapped, design.reuse)
     supplied = supplies(mapped, options.supply_v)
+    clocks_ = clocks_of(mapped, design.internal_clocks)
 
     def stage(name: str, total: int | None = None) -> Any:
         return nullcontext(lambda _done: None) if step is None else step(name, total)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ from flows.tools.verilator import (
 )
 from flows.tools.verilog import Port, read_ports, separate_clock, split_modules
 
-__all__ = ["FastClock", "NativeModel", "WritePort", "build_native"]
+__all__ = ["FastClock", "NativeModel", "WritePort", "build_native", "divided_read_port"]
 
 DEPENDS_ON = ("harness.cpp",)
 _HARNESS = Path(__file__).with_name("harness.cpp")
@@ -474,6 +475,16 @@ def build_native(
         build(link, task=f"linking of {top}", directory=work, timeout_s=timeout_s)
         os.replace(work / "model.so", library)
     return library, ports
+
+
+def divided_read_port(verilog: str) -> str:
+    """Verilog with the columns of a store's read port kept as variables.
+
+    As one expression the read port of a large store takes the C++ compiler more memory than most machines have.
+    """
+    return re.sub(
+        r"^  wire column_[0-9a-f]_\d(?=;)", r"\g<0> /*verilator public_flat_rd*/", verilog, flags=re.MULTILINE
+    )
 
 
 def _enable_bit(ports: Sequence[Port], clock: str | None, write: WritePort | None) -> int:

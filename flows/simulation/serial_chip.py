@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.common.errors import ToolError
+from flows.designs.concentrator_files import setting_values
 from flows.simulation.chip import ChipModel
-from flows.simulation.native import FastClock, NativeModel, Words, build_native
+from flows.simulation.native import FastClock, NativeModel, Words, build_native, divided_read_port
 from flows.stimulus.link_traffic import command_bits, raw_words
 from flows.tools.verilog import Port, read_ports
 from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorSettings
@@ -47,7 +48,6 @@ __all__ = [
     "build_serial",
     "chip_verilog",
     "reset_mark",
-    "setting_values",
 ]
 
 DEPENDS_ON = ("serial.cpp",)
@@ -67,8 +67,6 @@ _FUNCTION_SIZE = 2000
 """Statements of a function of the simulation."""
 _HISTORY = 8
 """Words of the past that a late link still sends."""
-_BLOCK_BYTES, _PART_BYTES = 134, 16
-"""Bytes of weights in a block of the map, and in a field of it."""
 ALIGNER: RegisterValues = {
     ("aligner_orbsyn_cnt_load_val", 0): _LOAD, ("aligner_orbsyn_cnt_snapshot", 0): _SNAPSHOT,
     ("aligner_match_pattern_val", 0): _PATTERN, ("aligner_match_mask_val", 0): 0,
@@ -81,28 +79,6 @@ class LinkError(ToolError):
 
     def __init__(self, message: str) -> None:
         super().__init__("links", message)
-
-
-def setting_values(settings: ConcentratorSettings, spec: ConcentratorSpec) -> RegisterValues:
-    """Registers of the production chip that hold a concentrator's settings."""
-    from hw.hgcal_encoder.register_view import CORE_SETTINGS
-
-    found: RegisterValues = {}
-    registers = settings.registers(spec)
-    widths = {(f.name, f.index): f.width for f in register_fields(Chip.PRODUCTION)}
-    for name, group in CORE_SETTINGS.items():
-        if name in registers and name != "weights":
-            value, width = registers[name], widths[group, 0]
-            elements = sum(key[0] == group for key in widths)
-            for index in range(elements):
-                found[group, index] = value >> width * index & ((1 << width) - 1)
-    if "weights" in registers:
-        image = registers["weights"].to_bytes(-(-spec.settings["weights"] // 8), "little")
-        for block in range(-(-len(image) // _BLOCK_BYTES)):
-            own = image[_BLOCK_BYTES * block : _BLOCK_BYTES * (block + 1)]
-            for part in range(0, len(own), _PART_BYTES):
-                found[f"encoder_weights_byte{part}", block] = int.from_bytes(own[part : part + _PART_BYTES], "little")
-    return found
 
 
 @dataclass(kw_only=True)
@@ -424,8 +400,8 @@ def build_serial(
         f"-DCOMMAND_BIT={bit['command']}", f"-DOUT_BIT={bit['etx']}",
     )  # fmt: skip
     library, ports = build_native(
-        verilog, top, clock=_CLOCK, fast=FastClock(port=_BIT_CLOCK, ratio=WORD_BITS), harness=_HARNESS,
-        defines=defines, share=False, function_size=_FUNCTION_SIZE, trace=trace, timeout_s=timeout_s,
+        divided_read_port(verilog), top, clock=_CLOCK, fast=FastClock(port=_BIT_CLOCK, ratio=WORD_BITS),
+        harness=_HARNESS, defines=defines, function_size=_FUNCTION_SIZE, trace=trace, timeout_s=timeout_s,
     )  # fmt: skip
     words = (
         Port(name="raw", width=WORD_BITS * ERX_LINKS, output=False),

@@ -84,6 +84,12 @@ def inject_faults(
         The design is not protected, or clock gates are asked of the RTL, which has none.
     """
     options = options or CampaignOptions()
+    if "campaign" in design.rooms:
+        return dict(
+            design.room("campaign").inject_upsets(
+                design, folder, journal, engine=options.engine, limit=options.limit, seed=options.seed
+            )
+        )
     if not design.protected:
         raise ValueError(f"{design.name}: a campaign is for a whole chip with protected registers, see --scheme")
     if design.clock_gating and options.engine == "rtl":

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from flows.common.journal import Journal
 from flows.designs.concentrator import ConcentratorDesign
-from flows.power.concentrator import LINKS, algorithm_settings
 from flows.simulation.concentrator import ConcentratorBench, concentrator_verilog
 from flows.steps.encoder_demo import MODEL, PILE_UP, ModuleStream, compare, module_stream
+from flows.stimulus.concentrator import LINKS, algorithm_settings
 from sim.files import replacing
 from sim.hgcal_encoder.algorithms.comparison import reconstruct_baselines
 from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorModel

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flows.common.journal import Journal
 from flows.common.stored import read_stored
-from flows.designs.design import INTERNAL_CLOCK, Design
+from flows.designs.design import Design
 from flows.physical.export import Project, export_librelane, export_openroad, static_cells
 from flows.physical.mapped import STATIC_STAGES
 from flows.physical.timing import ClockPlan
@@ -66,9 +66,10 @@ def export_design(
     with journal.step(f"{design.name}: {'RTL' if netlist is None else 'netlist'} for {options.flow} on {options.kit}"):
         verilog = to_verilog(hardware, design.name) if netlist is None else netlist
         period_ns = design.period_ns
+        internal, multiple = next(iter(design.internal_clocks.items()), (None, 1))
         plan = ClockPlan(
-            clock="clk", internal_clock=INTERNAL_CLOCK if design.reuse > 1 else None, multiple=design.reuse,
-            period_ns=period_ns, uncertainty_ns=0.03 * period_ns, hold_uncertainty_ns=0.003 * period_ns,
+            clock="clk", internal_clock=internal, multiple=multiple, period_ns=period_ns,
+            uncertainty_ns=0.03 * period_ns, hold_uncertainty_ns=0.003 * period_ns,
             resets=tuple(name for name in ("rst",) if name in pins),
         )  # fmt: skip
         static = [s for s in STATIC_STAGES if netlist and re.search(rf"^\s*\S+ {s} \($", verilog, re.MULTILINE)]

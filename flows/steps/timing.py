@@ -52,8 +52,9 @@ def time_design(
     period_ns = design.period_ns if options.period_ns is None else options.period_ns
     with journal.step(f"OpenSTA on {mapped.netlist.cells:,} cells"):
         report, metrics = measure_timing(
-            mapped, period_ns=period_ns, reuse=design.reuse, paths=options.paths, slow=options.slow, fast=options.fast,
-            io_share=options.io_share, command=design.command("time", options.command(period_ns)),
+            mapped, period_ns=period_ns, internal=design.internal_clocks, one_source=design.one_source,
+            paths=options.paths, slow=options.slow, fast=options.fast, io_share=options.io_share,
+            command=design.command("time", options.command(period_ns)),
         )  # fmt: skip
     journal.check(
         Check(

@@ -112,7 +112,10 @@ class RtlilModule:
                     position += 1
                 result = [f"{token} [{bit}]" for bit in places]
             elif "'" in token:
-                result = list(reversed(token.partition("'")[2]))
+                width, _, digits = token.partition("'")
+                # digits that are left out are zeros, or all as an undefined first one
+                first = digits[0] if digits and digits[0] not in "01" else "0"
+                result = list(reversed(digits.rjust(int(width), first)))
             else:
                 result = [str(int(token) >> bit & 1) for bit in range(32)]
             while position < len(tokens) and tokens[position][0] == "[":

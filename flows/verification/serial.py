@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.common.journal import Check
-from flows.simulation.serial_chip import ALIGNER, SerialBench, SerialChip, reset_mark, setting_values
+from flows.designs.concentrator_files import setting_values
+from flows.simulation.serial_chip import ALIGNER, SerialBench, SerialChip, reset_mark
 from flows.verification.bench import Tally
 from flows.verification.concentrator_stimulus import random_concentrator_settings
 from flows.verification.result import Advance

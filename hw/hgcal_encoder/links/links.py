@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Value
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, ResetSignal, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
-from hw.common.registered import Registered
+from hw.common.registered import Registered, delayed
 from hw.hgcal_encoder.links.deserialiser import DeserialiserLogic
 from hw.hgcal_encoder.links.front import FRONT_REGISTERS, FRONT_STATUS, Front
 from hw.hgcal_encoder.links.serialiser import SerialiserLogic, ShiftOutLogic
@@ -29,11 +29,13 @@ class Links(Component):
     """Receivers, front and transmitters.
 
     Two clocks: one for crossings, 40 MHz, and one for bits, 1.28 GHz, with a rising edge at each of its edges and 31
-    between. Everything but shift registers works with the first one. What the second one's 32 shift registers hold is
-    taken at its edges as it is; a transmitter sees that a word is over by a flip-flop that changes with every crossing.
+    between. Everything but shift registers works with the first one. Between the two lies no logic: what a receiver
+    holds is taken by flip-flops of the first clock as it is, a transmitter loads what such flip-flops hold, and the tap
+    of a receiver comes from flip-flops. That a word is over a shift register sees in a flip-flop of its own that
+    changes with every crossing.
 
-    Latency: that of `Front` from the edge of the crossing clock after a word's last bit; a transmitter has the first
-    bit of a word at its pin one bit clock after the edge that takes the word.
+    Latency: one more than that of `Front` from the edge of the crossing clock after a word's last bit; a transmitter
+    has the first bit of a word at its pin one bit clock after the edge that takes the word.
 
     Parameters
     ----------
@@ -77,8 +79,15 @@ class Links(Component):
         m = Module()
         m.domains += ClockDomain(_SERIAL, async_reset=True)
         m.d.comb += [ClockSignal(_SERIAL).eq(self.serial_clk), ResetSignal(_SERIAL).eq(ResetSignal())]
-        toggle = place(m, platform, "toggle", self._register, width=1)
-        m.d.comb += toggle.i.eq(~toggle.o)
+
+        def later(name: str, value: Value) -> Value:
+            return delayed(m, platform, name, value, register=self._register, errors=[])
+
+        def toggle(name: str) -> Value:
+            found = place(m, platform, f"{name}_toggle", self._register, width=1)
+            m.d.comb += found.i.eq(~found.o)
+            bit: Value = found.o
+            return bit
 
         front = place(m, platform, "front", Front, spec=self._spec, register=self._register)
         shared = (*FRONT_STATUS, "words", "crossing", "reset_packet", "chip_sync", "error")
@@ -88,18 +97,21 @@ class Links(Component):
         def receiver(name: str, samples: Value, tap: Value, enable: Value, invert: Value) -> Any:
             found = place(m, platform, name, Registered, logic=DeserialiserLogic, domain=_SERIAL)
             m.d.comb += [
-                found.samples.eq(samples), found.tap.eq(tap), found.enable.eq(enable), found.invert.eq(invert),
-                found.toggle.eq(toggle.o),
+                found.samples.eq(samples), Cat(found.tap, found.enable, found.invert).eq(Cat(tap, enable, invert)),
+                found.toggle.eq(toggle(name)),
             ]  # fmt: skip
             return found
 
         for link in range(ERX_LINKS):
-            bits = receiver(
-                f"receiver_{link}", self.erx[link], front.taps[link], self.erx_enable[link], self.erx_invert_data[link]
-            )
-            m.d.comb += [front.raw[link].eq(bits.word), front.edges[link].eq(bits.edges)]
-        commands = receiver("commands", self.command.replicate(TAPS), Value.cast(0), Value.cast(1), Value.cast(0))
-        m.d.comb += front.command_samples.eq(commands.word)
+            name = f"receiver_{link}"
+            tap = later(f"{name}_tap", front.taps[link])
+            bits = receiver(name, self.erx[link], tap, self.erx_enable[link], self.erx_invert_data[link])
+            m.d.comb += [
+                front.raw[link].eq(later(f"{name}_word", bits.word)),
+                front.edges[link].eq(later(f"{name}_edges", bits.edges)),
+            ]
+        bits = receiver("commands", self.command.replicate(TAPS), Const(0, 4), Const(1, 1), Const(0, 1))
+        m.d.comb += front.command_samples.eq(later("commands_word", bits.word))
 
         for link in range(ETX_LINKS):
             words = place(
@@ -113,7 +125,7 @@ class Links(Component):
                 words.pattern.eq(self.formatterbuffer_etx_pattern),
                 words.invert.eq(self.etx_invert_data[link]),
                 pin.bits.eq(words.bits),
-                pin.toggle.eq(toggle.o),
+                pin.toggle.eq(toggle(f"transmitter_{link}")),
                 self.etx[link].eq(pin.pin),
             ]
         return m

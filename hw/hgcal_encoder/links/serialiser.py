@@ -18,7 +18,8 @@ _PRBS7_PATTERN = 1
 class SerialiserLogic(Component):
     """Next state and output of the part of a transmitter that works once in a crossing; for `Registered`.
 
-    Rules: `sim.hgcal_encoder.links.serialiser.Serialiser`. Latency: one clock, and as many bits as `align` says.
+    Rules: `sim.hgcal_encoder.links.serialiser.Serialiser`. Latency: one clock, and as many bits as `align` says. `bits`
+    come from flip-flops: the bit clock takes them a bit after the edge.
 
     Parameters
     ----------
@@ -39,7 +40,9 @@ class SerialiserLogic(Component):
     state : In, next_state : Out
     """
 
-    STATE: ClassVar[data.StructLayout] = data.StructLayout({"words": 3 * WORD_BITS, "pattern": _PRBS})
+    STATE: ClassVar[data.StructLayout] = data.StructLayout({
+        "words": 2 * WORD_BITS, "bits": WORD_BITS, "pattern": _PRBS,
+    })  # fmt: skip
 
     def __init__(self, *, spec: LinkSpec):
         self._reversed = spec.etx_first_bit == 0
@@ -58,13 +61,16 @@ class SerialiserLogic(Component):
         s, n = self.state, self.next_state
         sequence = advanced(s.pattern, _PRBS, WORD_BITS)
         test, new = Signal(), Signal(WORD_BITS, name="new")
+        words = Signal(3 * WORD_BITS, name="newest_words")
         ordered = Cat(reversed(self.word)) if self._reversed else self.word
         m.d.comb += [
             test.eq(self.pattern == _PRBS7_PATTERN),
             new.eq(Mux(test, sequence[:WORD_BITS], ordered)),
             n.pattern.eq(Mux(test, sequence[:_PRBS], (1 << _PRBS) - 1)),
-            n.words.eq(Cat(new, s.words)),
-            self.bits.eq((s.words >> self.align)[:WORD_BITS] ^ self.invert.replicate(WORD_BITS)),
+            words.eq(Cat(new, s.words)),
+            n.words.eq(words),
+            n.bits.eq((words >> self.align)[:WORD_BITS] ^ self.invert.replicate(WORD_BITS)),
+            self.bits.eq(s.bits),
         ]
         return m
 

@@ -38,3 +38,26 @@ def test_only_schemes_that_a_concentrator_has() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             design(SPEC, scheme=other)
+
+
+def test_the_whole_chip_has_a_clock_of_bits_and_plain_shift_registers() -> None:
+    chosen = design(SPEC, scheme="tmr_registers", loading="direct")
+    assert (chosen.name, chosen.options) == (
+        "TRIPLE_tmr_registers_direct", " --scheme tmr_registers --loading direct"
+    )  # fmt: skip
+    assert chosen.internal_clocks == {"serial_clk": 32}
+    assert design(SPEC).internal_clocks == {}
+    asked = chosen.flip_flops()
+    assert asked is not None
+    copies = Counter(bit.protected for bit in asked.bits)
+    single = [name for name, count in copies.items() if count == 1]
+    assert set(copies.values()) == {1, 3}
+    shifts = [name for name in single if ".row_" not in name]
+    # 13 receivers of 32 bits, 15 taps, the last sample and a toggle; 13 transmitters of 32 bits and a toggle
+    assert len(shifts) == 13 * (32 + 15 + 2) + 13 * 33
+    assert all(name.startswith(("links.receiver_", "links.commands", "links.transmitter_")) for name in shifts)
+    stored = [bit for bit in asked.bits if bit.stratum is Stratum.SETTING]
+    assert {bit.path.split(".")[:2] == ["control", "registers"] for bit in stored} == {True}
+    assert not any(bit.stratum is Stratum.WEIGHT for bit in asked.bits)
+    with pytest.raises(ValueError, match="expected direct, got guarded"):
+        design(SPEC, loading="guarded")

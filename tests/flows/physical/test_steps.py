@@ -293,7 +293,7 @@ def test_a_whole_chip_with_two_clocks(
     (fewer,) = copies_counted(chosen, load_result(folder / "synthesis"), -1)
     assert not fewer.passed
     assert fewer.detail.endswith(f"expected {copies['compared']}, got {copies['compared'] - 1}")
-    assert clocks_of(mapped, 2) == ("clk", "fast_clk")
+    assert clocks_of(mapped, {"fast_clk": 2}) == ("clk", "fast_clk")
     code, out = run(monkeypatch, capsys, "place", spec, *variant, "--json")
     assert code == 0
     code, out = run(monkeypatch, capsys, "time", spec, *variant, "--json")
@@ -343,4 +343,4 @@ def test_a_wrong_reuse_factor_is_refused() -> None:
         measure_power(mapped, design(SMALL))
     plain: Any = SimpleNamespace(folder="report/PLAIN", netlist=SimpleNamespace(ports={"clk": None}))
     with pytest.raises(ValueError, match="no internal clock"):
-        clocks_of(plain, 4)
+        clocks_of(plain, {"fast_clk": 4})

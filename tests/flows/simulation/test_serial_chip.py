@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from flows.designs.concentrator_files import setting_values
 from flows.simulation.native import NativeModel
-from flows.simulation.serial_chip import LinkError, SerialBench, build_serial, setting_values
+from flows.simulation.serial_chip import LinkError, SerialBench, build_serial
 from flows.verification.concentrator_stimulus import random_concentrator_settings
 from flows.verification.serial import check_serial_traffic
 from sim.hgcal_encoder.algorithms.concentrator_model import load_concentrator_settings

@@ -98,3 +98,11 @@ end
         "$whole [0]": ["\\c [0]"], "$whole [1]": ["\\c [1]"], "$whole [2]": ["\\c [2]"], "$1 [0]": ["\\d [0]"],
         "\\c [1]": ["\\d [1]"], "\\c [2]": ["\\d [2]"],
     }  # fmt: skip
+
+
+def test_constants_shorter_than_their_width() -> None:
+    """As yosys writes them: zeros in front, or the first digit where that is undefined."""
+    module = parse_rtlil("module \\m\n  wire width 6 \\y\n  connect \\y { 3'x 3'1 }\nend\n")["m"]
+    assert module.bits("{ 3'x 3'1 }") == ["1", "0", "0", "x", "x", "x"]
+    assert module.bits("4'z0") == ["0", "z", "z", "z"]
+    assert module.bits("2'10") == ["0", "1"]
