@@ -52,9 +52,9 @@ from sim.lsm_crossbar.recordings.speech import tidigits_like
 from sim.lsm_crossbar.spec import N_TIDIGITS, CrossbarSpec
 
 DRAWS = range(5)
-PAIR_DRAWS = range(1)
+PAIR_DRAWS = DRAWS
 """Draws of both macros on which all 36 pairs of unseen digits are trained, each pair a model of its own."""
-VARIANT_DRAWS = range(1)
+VARIANT_DRAWS = DRAWS
 """Draws of the variants beside the chip with 8-bit weights."""
 ENCODING = ENCODINGS["pooled_3x3_split"]
 SEEN = range(1, 8)
@@ -243,7 +243,7 @@ def anchored(
 
 ANCHORS = (1, 2, 5, 10)
 ANCHOR_DRAWS = 10
-ANCHOR_MACROS = range(2)
+ANCHOR_MACROS = DRAWS
 """Draws of both macros on which anchors are measured, 36 models each."""
 
 

@@ -30,9 +30,13 @@ class AssociationDesign(Design):
     kind: ClassVar = "association"
     presets: ClassVar = PRESETS
     mark: ClassVar = "match_lanes"
-    rooms: ClassVar = {"verification": "flows.verification.association"}
+    rooms: ClassVar = {
+        "power": "flows.power.association",
+        "verification": "flows.verification.association",
+    }
     crossings: ClassVar = 60
     crossings_in_flow: ClassVar = 24
+    stimulus: ClassVar = ("recordings", "modality", "weights")
 
     @classmethod
     def read_spec(cls, text: str) -> AssociationSpec:

@@ -11,6 +11,7 @@ give or take.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,8 @@ from sim.lsm_crossbar.energy import Estimate, InferenceEnergy, adc_area_um2, arr
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 __all__ = [
-    "GROUPS", "NODE", "Term", "area_terms", "digital_terms", "energy_document", "macro_terms", "memory_area_mm2",
-    "memory_read_pj", "split", "with_digital_part",
+    "GROUPS", "NODE", "Term", "area_terms", "digital_terms", "energy_document", "group_of", "macro_terms",
+    "memory_area_mm2", "memory_read_pj", "split", "with_digital_part",
 ]  # fmt: skip
 
 NODE = "40nm LP"
@@ -49,6 +50,11 @@ class Term:
     name: str
     estimate: Estimate
     method: str
+
+
+def group_of(stage: str) -> str:
+    """Part of the chip that a stage belongs to; with several macros a stage's name ends in its number."""
+    return GROUPS.get(re.sub(r"_\d+$", "", stage), "control")
 
 
 def memory_read_pj(spec: CrossbarSpec) -> Estimate:
@@ -91,7 +97,7 @@ def digital_terms(result: Mapping[str, Any]) -> list[Term]:
     parts: dict[str, float] = {}
     leakage = 0.0
     for stage, kinds in result["stages_uw"].items():
-        name = GROUPS.get(stage, "control")
+        name = group_of(stage)
         parts[name] = parts.get(name, 0.0) + sum(uw for kind, uw in kinds.items() if kind != "leakage") * to_pj
         leakage += kinds["leakage"] * to_pj
     parts["clock tree"] = float(result["power_uw"]["clock_tree"]) * to_pj
@@ -148,7 +154,7 @@ def area_terms(
     nand, source = NAND2_AREA_UM2[NODE]
     parts: dict[str, float] = {}
     for stage, area in stages_um2.items():
-        name = GROUPS.get(stage, "control")
+        name = group_of(stage)
         parts[name] = parts.get(name, 0.0) + area
     terms = []
     for name, area in parts.items():
@@ -162,14 +168,14 @@ def area_terms(
                 f"{utilisation:g}; other end: as in the library's own node",
             )
         )
-    array = array_area_um2(spec.rows, spec.columns, NODE_NM) * 1e-6
+    array = spec.macros * array_area_um2(spec.rows, spec.columns, NODE_NM) * 1e-6
     adcs = adc_area_um2(spec, NODE_NM) * 1e-6
     return [
         *terms,
         Term(name="cells", estimate=Estimate(low=array, nominal=array, high=array),
              method="54 F^2 per cell, without drivers"),
         Term(name="ADCs", estimate=Estimate(low=adcs / 2, nominal=adcs, high=2 * adcs),
-             method=f"{spec.adcs} ADCs by the regression on the Murmann survey, give or take a factor of two"),
+             method=f"{spec.image_adcs} ADCs by the regression on the Murmann survey, give or take a factor of two"),
         Term(name="readout weight memory", estimate=memory_area_mm2(spec), method="146 F^2 per bit, half of it cells"),
     ]  # fmt: skip
 

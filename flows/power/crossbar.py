@@ -1,9 +1,8 @@
 """Real stimulus for a mapped crossbar chip: recordings as events, the macro and the weight memory around it, checked.
 
-The netlist has macro and weight memory as black boxes. Their golden behaviour answers its pins here, clock by clock and
-in every stream: what word lines the netlist sets decides which codes it gets back. Rules of the macro's contract
-(`hw.lsm_crossbar.macro.MacroBox`) are checked on the way. While toggles are counted, spikes, counts, scores and classes
-are compared with the golden model, spikes and classes also with the clock that `sim.lsm_crossbar.timing` promises.
+The netlist has macro and weight memory as black boxes, whose golden behaviour answers its pins (`flows.power.boxes`).
+While toggles are counted, spikes, counts, scores and classes are compared with the golden model, spikes and classes
+also with the clock that `sim.lsm_crossbar.timing` promises.
 """
 
 from __future__ import annotations
@@ -13,29 +12,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from flows.designs.crossbar import CrossbarDesign
-from flows.netlist.gate_simulation import GateSimulator, from_lanes, to_lanes
+from flows.netlist.gate_simulation import GateSimulator
 from flows.physical.mapped import Mapped
 from flows.power.activity import Activity, record
+from flows.power.boxes import EventSource, MacroBehaviour, MemoryBehaviour, Streams, reset_and_write, weight_words
 from flows.power.run import PowerOptions, Run
-from flows.stimulus.recordings import Bits, CrossbarStimulus, event_words, recorded_stimulus
+from flows.stimulus.recordings import CrossbarStimulus, event_words, recorded_stimulus
 from sim.fixed_point import IntArray
-from sim.lsm_crossbar.adc import adc_of_column, convert, select_of_column
 from sim.lsm_crossbar.registers import register_writes
 
 __all__ = ["CrossbarRun", "Surroundings", "crossbar_activity", "load_settings", "simulate"]
-_ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
 class Surroundings:
-    """Event source, macro and weight memory of every stream of a gate-level simulation.
+    """Event source, macros and weight memory of every stream of a gate-level simulation.
 
     Parameters
     ----------
     simulator : GateSimulator
-        Of the netlist with both black boxes.
+        Of the netlist with the black boxes.
     stimulus : CrossbarStimulus
 
     Attributes
@@ -47,147 +44,52 @@ class Surroundings:
 
     def __init__(self, simulator: GateSimulator, stimulus: CrossbarStimulus) -> None:
         spec = self.spec = stimulus.spec
-        self.lanes = len(stimulus.spikes)
-        self._width = 64 * simulator.words
-        if self.lanes > self._width:
-            raise ValueError(f"expected at most {self._width} streams, got {self.lanes}")
-        words = [event_words(spec, np.roll(stimulus.spikes, -lane, axis=0))[0] for lane in range(self.lanes)]
-        # after its samples a stream has nothing to offer
-        self._events = np.full((self.lanes, max(map(len, words)) + 1), -1, np.int64)
-        for lane, row in enumerate(words):
-            self._events[lane, : len(row)] = row
-        self._next = np.zeros(self.lanes, np.int64)
-        self._matrix = stimulus.conductances.codes.astype(np.float64)
-        adc, self._select = adc_of_column(spec), select_of_column(spec)
-        self._gain, self._offset = stimulus.conductances.adc_gain[adc], stimulus.conductances.adc_offset[adc]
-        # columns in the order of the ADCs, for each select
-        self._columns = np.array([np.flatnonzero(self._select == k) for k in range(spec.columns_per_adc)])
-        self._lines = np.zeros((self.lanes, spec.rows), bool)
-        self._held = np.zeros((self.lanes, spec.columns), np.int64)
-        self._sampled = np.full(self.lanes, -(1 << 30))
-        self._due = np.full(self.lanes, -1)
-        self._pending = np.zeros((self.lanes, spec.adcs), np.int64)
-        self._codes = np.zeros((self.lanes, spec.adcs), np.int64)
-        codes = spec.readout_weight_codes(stimulus.readout.weights)
-        flat = codes.reshape(spec.outputs, spec.features).T
-        bits = flat[:, :, None] >> np.arange(spec.readout_weight_bits) & 1
-        self._weights: Bits = bits.reshape(spec.features, -1).astype(bool)
-        self._word = np.zeros((self.lanes, self._weights.shape[1]), bool)
+        self._streams = streams = Streams(simulator, len(stimulus.spikes))
+        self._events = EventSource(
+            streams, [event_words(spec, np.roll(stimulus.spikes, -lane, axis=0))[0] for lane in range(streams.count)]
+        )
+        names = ["macro"] if spec.macros == 1 else [f"macro_{number}" for number in range(spec.macros)]
+        self._macros = [
+            MacroBehaviour(streams, spec.one_macro, stimulus.conductances.macro(number), name)
+            for number, name in enumerate(names)
+        ]
+        self._memory = MemoryBehaviour(streams, weight_words(stimulus.readout), "weight_memory")
         self.result: dict[str, list[tuple[int, int, IntArray | int]]] = {
             name: [] for name in ("spikes", "counts", "scores", "classes")
         }
-        self._fresh = True
 
-    def drive(self, simulator: GateSimulator, clock: int) -> None:
+    def drive(self, _simulator: GateSimulator, clock: int) -> None:
         """Set the inputs of a clock."""
-        event = self._events[np.arange(self.lanes), self._next]
-        self._put(simulator, "i_events__valid", (event >= 0)[:, None])
-        width = len(simulator.netlist.ports["i_events__payload"].nets)
-        self._put(simulator, "i_events__payload", np.maximum(event, 0)[:, None] >> np.arange(width) & 1)
-        valid = self._due == clock
-        if valid.any() or self._fresh:
-            self._codes[valid] = self._pending[valid]
-            bits = self._codes[:, :, None] >> np.arange(self.spec.adc_bits) & 1
-            self._put(simulator, "macro.codes", bits.reshape(self.lanes, -1))
-        self._put(simulator, "macro.codes_valid", valid[:, None])
-        self._put(simulator, "weight_memory.read_data", self._word)
-        self._fresh = False
+        self._events.drive()
+        for macro in self._macros:
+            macro.drive(clock)
+        self._memory.drive()
 
-    def watch(self, simulator: GateSimulator, clock: int) -> None:
+    def watch(self, _simulator: GateSimulator, clock: int) -> None:
         """Take the outputs of a settled clock: what the surroundings do at its edge, and what the chip puts out."""
-        event = self._events[np.arange(self.lanes), self._next]
-        self._next += (event >= 0) & (self._get(simulator, "i_events__ready")[:, 0])
-        self._macro(simulator, clock)
-        reading = np.flatnonzero(self._get(simulator, "weight_memory.read_enable")[:, 0])
-        if len(reading):
-            address = self._value(simulator, "weight_memory.read_address")[reading]
-            self._word[reading] = self._weights[np.minimum(address, len(self._weights) - 1)]
-        self._listen(simulator, clock)
-
-    def _macro(self, simulator: GateSimulator, clock: int) -> None:
-        spec = self.spec
-        pins = {name: self._get(simulator, f"macro.{name}")[:, 0] for name in ("row_set", "row_clear", "sample",
-                                                                             "convert")}  # fmt: skip
-        if any(bits.any() for bits in pins.values()):
-            moving = (pins["row_set"] | pins["row_clear"]) & (clock - self._sampled < spec.settle_clocks)
-            self._rule(~moving | pins["sample"], clock, "word lines change while columns settle")
-            self._rule(~(pins["sample"] & (pins["row_set"] | pins["row_clear"])), clock, "word lines change at sample")
-        if len(lanes := np.flatnonzero(pins["sample"])):
-            self._held[lanes] = (self._lines[lanes] @ self._matrix).astype(np.int64)
-            self._sampled[lanes] = clock
-            few = self._lines.sum(axis=1) <= spec.rows_per_read
-            self._rule(few, clock, f"more than {spec.rows_per_read} word lines are on")
-        if len(lanes := np.flatnonzero(pins["convert"])):
-            self._rule(~pins["convert"] | (clock - self._sampled >= spec.settle_clocks), clock, "convert is too early")
-            self._rule(~pins["convert"] | (self._due <= clock), clock, "a conversion is under way")
-            select = self._value(simulator, "macro.select") if spec.columns_per_adc > 1 else np.zeros_like(self._due)
-            codes = convert(self._held[lanes], np.zeros(1, np.int64), self._gain, self._offset, spec)
-            self._pending[lanes] = np.take_along_axis(codes, self._columns[select[lanes]], axis=1)
-            self._due[lanes] = clock + spec.convert_clocks
-        self._lines[pins["row_clear"]] = False
-        if len(lanes := np.flatnonzero(pins["row_set"])):
-            self._lines[lanes, self._value(simulator, "macro.row")[lanes]] = True
-
-    def _listen(self, simulator: GateSimulator, clock: int) -> None:
+        self._events.watch()
+        for macro in self._macros:
+            macro.watch(clock)
+        self._memory.watch()
         for name, strobe, port in (
             ("spikes", "spikes_valid", "spikes"), ("counts", "count_valid", "count"),
             ("scores", "score_valid", "score"), ("classes", "class_valid", "class_index"),
         ):  # fmt: skip
-            lanes = np.flatnonzero(self._get(simulator, strobe)[:, 0])
+            lanes = np.flatnonzero(self._streams.flag(strobe))
             if not len(lanes):
                 continue
-            bits = self._get(simulator, port)
             if name == "spikes":
+                bits = self._streams.get(port)
                 self.result[name] += [(int(lane), clock, bits[lane].astype(np.int64)) for lane in lanes]
                 continue
-            values = bits @ (1 << np.arange(bits.shape[1], dtype=np.int64))
-            if name == "scores":
-                values = values - ((values >> (bits.shape[1] - 1)) << bits.shape[1])
+            values = self._streams.value(port, signed=name == "scores")
             self.result[name] += [(int(lane), clock, int(values[lane])) for lane in lanes]
-
-    @staticmethod
-    def _rule(kept: Bits, clock: int, what: str) -> None:
-        if not kept.all():
-            raise ValueError(f"stream {int(np.flatnonzero(~kept)[0])}, clock {clock}: macro contract: {what}")
-
-    def _put(self, simulator: GateSimulator, port: str, bits: npt.NDArray[np.generic]) -> None:
-        if port in simulator.netlist.ports:
-            full = np.zeros((bits.shape[1], self._width), bool)
-            full[:, : self.lanes] = bits.T
-            simulator.set_port(port, from_lanes(full))
-
-    def _get(self, simulator: GateSimulator, port: str) -> Bits:
-        """Bits of a port in all streams, shape (streams, width)."""
-        bits = to_lanes(simulator.values[simulator.netlist.ports[port].nets])
-        return np.ascontiguousarray(bits.T[: self.lanes]).astype(bool)
-
-    def _value(self, simulator: GateSimulator, port: str) -> IntArray:
-        bits = self._get(simulator, port)
-        value: IntArray = bits @ (1 << np.arange(bits.shape[1], dtype=np.int64))
-        return value
 
 
 def load_settings(simulator: GateSimulator, stimulus: CrossbarStimulus) -> None:
     """Reset, then threshold and bias through the write port; weights are in the memory of the surroundings."""
-    ports = simulator.netlist.ports
-    for port in ports.values():
-        if port.direction == "input" and port.name != simulator.clock:
-            simulator.set_port(port.name, np.zeros((len(port.nets), simulator.words), np.uint64))
-    ones = np.full((1, simulator.words), _ALL, np.uint64)
-    simulator.set_port("rst", ones)
-    for _ in range(3):
-        simulator.step()
-    simulator.set_port("rst", ~ones)
-    simulator.settle()
-    simulator.set_port("write_enable", ones)
     spec = stimulus.spec
-    for address, byte in register_writes(spec, threshold=spec.threshold, bias=stimulus.readout.bias):
-        for name, value in (("write_address", address), ("write_data", byte)):
-            bits = (value >> np.arange(len(ports[name].nets)) & 1).astype(bool)
-            simulator.set_port(name, np.where(bits[:, None], ones, ~ones))
-        simulator.step()
-    simulator.set_port("write_enable", ~ones)
-    simulator.settle()
+    reset_and_write(simulator, register_writes(spec, threshold=spec.threshold, bias=stimulus.readout.bias))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -254,7 +156,7 @@ def crossbar_activity(
     for stream in range(streams):
         spikes, counts, score = (
             np.roll(array, -stream, axis=0).reshape(-1, *shape)
-            for array, shape in ((golden.spikes, (spec.neurons,)), (golden.counts, ()), (scores, ()))
+            for array, shape in ((golden.spikes, (spec.all_neurons,)), (golden.counts, ()), (scores, ()))
         )
         timing = timings[stream]
         clock = timing.spikes.reshape(-1)

@@ -64,11 +64,11 @@ class Activity:
 
     Attributes
     ----------
-    spikes : ndarray of bool, shape (n, steps, neurons)
-    counts : ndarray of int64, shape (n, windows, neurons)
+    spikes : ndarray of bool, shape (n, steps, all neurons)
+    counts : ndarray of int64, shape (n, windows, all neurons)
     reads : ndarray of int64, shape (n,)
-        Reads of the macro.
-    row_activations : ndarray of int64, shape (n, rows)
+        Reads of all macros.
+    row_activations : ndarray of int64, shape (n, rows of the conductance image)
         How often each row was active.
     """
 
@@ -79,7 +79,7 @@ class Activity:
 
 
 class Liquid:
-    """Golden model of one macro with its neurons.
+    """Golden model of the macros with their neurons.
 
     Parameters
     ----------
@@ -115,7 +115,11 @@ class Liquid:
         if not 0 <= self.threshold <= spec.threshold_max:
             raise ValueError(f"threshold: expected 0 to {spec.threshold_max}, got {self.threshold}")
         self.noise_seed = None if spec.noise_scale is None else noise_seed
-        self._macro = Macro(spec, conductances, noise_seed)
+        self._each = [
+            Liquid(spec.one_macro, conductances.macro(number), engine, threshold=self.threshold)
+            for number in range(spec.macros if spec.macros > 1 else 0)
+        ]
+        self._macro = Macro(spec.one_macro, conductances.macro(0), noise_seed)
         self._tables: Tables | None = None
 
     def run(self, spikes: npt.ArrayLike, first_sample: int = 0) -> Activity:
@@ -136,6 +140,14 @@ class Liquid:
             If the shape is wrong or a value is neither 0 nor 1; the message names its index.
         """
         checked = self._check(spikes)
+        if self._each:
+            parts = [liquid.run(checked) for liquid in self._each]
+            return Activity(
+                spikes=np.concatenate([part.spikes for part in parts], axis=2),
+                counts=np.concatenate([part.counts for part in parts], axis=2),
+                reads=np.sum([part.reads for part in parts], axis=0, dtype=np.int64),
+                row_activations=np.concatenate([part.row_activations for part in parts], axis=1),
+            )
         if self.engine is Engine.NUMBA:
             # compiled on first use; importing numba costs a second that the NumPy engine does not need
             from sim.lsm_crossbar import kernel
@@ -211,7 +223,14 @@ class Liquid:
         spikes : array_like of 0 and 1, shape (steps, inputs)
         sample : int
             Samples since the noise seed was set.
+
+        Raises
+        ------
+        ValueError
+            A chip with several macros: trace each (`CrossbarSpec.one_macro`, `Conductances.macro`).
         """
+        if self._each:
+            raise ValueError(f"{self.spec.name} has {self.spec.macros} macros: expected one to trace")
         return self._trace(self._check(np.asarray(spikes)[None])[0], sample)
 
     def _check(self, spikes: npt.ArrayLike) -> npt.NDArray[np.uint8]:

@@ -148,7 +148,7 @@ def register_writes(
             value = values[field.name, field.index] & ((1 << field.width) - 1)
             writes += [(field.address + byte, value >> 8 * byte & 0xFF) for byte in range(field.size)]
     if weights is not None:
-        shape = (spec.outputs, spec.windows, spec.neurons)
+        shape = (spec.outputs, spec.windows, spec.all_neurons)
         table = _shaped(spec.readout_weight_codes(weights), shape, "readout weights")
         for feature, row in enumerate(table.reshape(spec.outputs, spec.features).T):
             word = sum(int(code) << output * spec.readout_weight_bits for output, code in enumerate(row))

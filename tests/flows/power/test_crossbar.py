@@ -204,3 +204,18 @@ def test_pins_of_black_boxes_are_ports() -> None:
     assert sorted(group.pin("A").tolist()) == sorted(netlist.ports["ram.q"].nets.tolist())
     assert sorted(group.pin("Y").tolist()) == sorted(netlist.ports["ram.d"].nets.tolist())
     assert netlist.ports["y"].nets[0] == netlist.ports["ram.d"].nets[1]
+
+
+def test_two_macros_on_gates(tmp_path: Path) -> None:
+    """Each macro has pins of its own; spikes, counts, scores and classes are those of both liquids."""
+    spec = replace(SPEC, name="TWO_MACROS", macros=2)
+    folder = tmp_path / spec.name
+    folder.mkdir()
+    rtlil = to_rtlil(design(spec).component(), spec.name)
+    synthesise(rtlil, top=spec.name, library=library_or_skip("nangate45"), out_dir=folder / "synthesis")
+    stimulus = recorded_stimulus(spec, streams=4)
+    run = crossbar_activity(loaded(Mapped(folder=folder), stimulus), stimulus)
+    assert min(run.compared.values()) > 0
+    assert run.compared["spikes"] >= 4 * spec.steps * 2 * SPEC.neurons
+    first, second = (stimulus.conductances.macro(number).codes for number in range(2))
+    assert (first != second).any()

@@ -23,7 +23,7 @@ from flows.verification.crossbar import check_directed, check_mutants, check_rec
 from flows.verification.crossbar_stimulus import IMAGES, make_segment, random_adcs, random_image, random_readout
 from hw.lsm_crossbar.homeostat import Homeostat
 from hw.lsm_crossbar.row_driver import RowDriver
-from sim.lsm_crossbar.example_specs import campaign_spec, random_spec, regulated_spec
+from sim.lsm_crossbar.example_specs import campaign_spec, random_spec, regulated_spec, tiled_spec
 from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec, HomeostatParameters
 from tests.conftest import long, need
 
@@ -53,8 +53,10 @@ def test_random_specs(number: int) -> None:
     assert check.passed, check.detail
 
 
-def test_settings_reset_status() -> None:
-    check = check_directed(SPEC, SEED)
+@pytest.mark.parametrize("spec", [SPEC, tiled_spec()], ids=lambda spec: spec.name)
+def test_settings_reset_status(spec: CrossbarSpec) -> None:
+    """Three macros, too, whose steps end at different times."""
+    check = check_directed(spec, SEED)
     assert check.passed, check.detail
 
 
