@@ -12,7 +12,7 @@ give or take.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from sim.lsm_crossbar.spec import CrossbarSpec
 
 __all__ = [
     "GROUPS", "NODE", "Term", "area_terms", "digital_terms", "energy_document", "group_of", "macro_terms",
-    "memory_area_mm2", "memory_read_pj", "split", "with_digital_part",
+    "memory_area_mm2", "memory_read_pj", "split", "term_rows", "with_digital_part",
 ]  # fmt: skip
 
 NODE = "40nm LP"
@@ -81,7 +81,7 @@ def macro_terms(spec: CrossbarSpec, energy: InferenceEnergy) -> list[Term]:
     ]  # fmt: skip
 
 
-def digital_terms(result: Mapping[str, Any]) -> list[Term]:
+def digital_terms(result: Mapping[str, Any], group: Callable[[str], str] = group_of) -> list[Term]:
     """The digital part in pJ per inference in 40 nm, by part, from the result of `liquidcal power`.
 
     Dynamic energy is translated: nominal by constant-field scaling, low and high the ends of all methods times the ends
@@ -91,13 +91,15 @@ def digital_terms(result: Mapping[str, Any]) -> list[Term]:
     ----------
     result : mapping
         Content of ``power/power.json`` of a crossbar.
+    group : callable
+        Part that a stage belongs to.
     """
     period_ns, clocks = float(result["period_ns"]), float(result["clocks_per_inference"])
     to_pj = period_ns * 1e-3 * clocks
     parts: dict[str, float] = {}
     leakage = 0.0
     for stage, kinds in result["stages_uw"].items():
-        name = group_of(stage)
+        name = group(stage)
         parts[name] = parts.get(name, 0.0) + sum(uw for kind, uw in kinds.items() if kind != "leakage") * to_pj
         leakage += kinds["leakage"] * to_pj
     parts["clock tree"] = float(result["power_uw"]["clock_tree"]) * to_pj
@@ -189,7 +191,7 @@ def energy_document(spec: CrossbarSpec, energy: InferenceEnergy) -> dict[str, An
         Of array and ADCs.
     """
     return {
-        "terms": _term_rows(macro_terms(spec, energy)),
+        "terms": term_rows(macro_terms(spec, energy)),
         "synaptic_operations": energy.synaptic_operations,
         "reads": energy.reads,
         "notes": [
@@ -213,13 +215,14 @@ def with_digital_part(document: Mapping[str, Any], result: Mapping[str, Any]) ->
         f"Digital part: {result['library']}, {result['activity']}; {result['wires']}; translated to 40 nm. Clocks run"
         " only during inferences."
     )
-    return {**document, "terms": [*document["terms"], *_term_rows(digital_terms(result))], "notes": notes}
+    return {**document, "terms": [*document["terms"], *term_rows(digital_terms(result))], "notes": notes}
 
 
 _WITHOUT = "Without the digital part"
 
 
-def _term_rows(terms: Sequence[Term]) -> list[dict[str, Any]]:
+def term_rows(terms: Sequence[Term]) -> list[dict[str, Any]]:
+    """Terms as plain types."""
     return [
         {"name": t.name, "low_pj": t.estimate.low, "nominal_pj": t.estimate.nominal, "high_pj": t.estimate.high}
         for t in terms

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.association.match import as_entries
-from sim.lsm_crossbar.association.model import Association, Matched, TrainedAssociation
+from sim.lsm_crossbar.association.model import Association, Matched, TrainedAssociation, trained_association
 from sim.lsm_crossbar.association.projection import Projection, quantise_projection
 from sim.lsm_crossbar.association.spec import MODALITIES, AssociationSpec
 from sim.lsm_crossbar.liquid import Activity, Liquid
@@ -84,7 +84,7 @@ def query_stimulus(
     seed : int
         Of digits and camera; without a model of macros and projections.
     weights : Path, optional
-        A trained model; random projections where left out.
+        A trained model; left out, a shipped one of this spec, else random projections.
 
     Raises
     ------
@@ -92,11 +92,7 @@ def query_stimulus(
         A model of another spec.
     """
     rng = np.random.default_rng([seed, 5])
-    model = None
-    if weights is not None:
-        model = TrainedAssociation.load(weights)
-        if model.spec != spec:
-            raise ValueError(f"{weights} was trained for another spec than {spec.name}")
+    model = trained_association(spec, weights)
     drawn = [
         _recordings(spec, number, rng, queries if number == modality else spec.entries, seed, model)
         for number in range(len(MODALITIES))
