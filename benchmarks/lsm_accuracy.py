@@ -5,7 +5,8 @@ Method and penalty of the readout are chosen on validation; each test set is sco
 readout.
 
 ``encodings`` chooses encoding and threshold on validation alone and writes ``benchmarks/results/lsm_encodings.json``,
-``protocols`` writes ``lsm_accuracy.json``, ``scaling`` ``lsm_scaling.json`` and its plot, ``health``
+``protocols`` writes ``lsm_accuracy.json``, ``scaling`` ``lsm_scaling.json`` and its plot, ``macros``
+``lsm_macros.json``, ``health``
 ``lsm_health.json``, ``ship`` the model that ships and its card. Spike counts and scores are kept in ``build/lsm``, so
 an interrupted run goes on where it stopped.
 """
@@ -14,11 +15,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve
 
 from benchmarks.lsm_data import (
     IMAGES,
@@ -39,9 +41,17 @@ from flows.common.metrics import Metric, write_metrics
 from sim.files import replacing
 from sim.lsm_crossbar.learning.health import Health, liquid_health
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
-from sim.lsm_crossbar.learning.readout_training import TrainedReadout, accuracy, confusion_matrix, train
+from sim.lsm_crossbar.learning.readout_training import (
+    LinearReadout,
+    TrainedReadout,
+    accuracy,
+    confusion_matrix,
+    quantise,
+    train,
+)
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.device import draw
+from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.recordings.events import ENCODINGS, Encoding, encode_all
 from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec
 
@@ -258,6 +268,94 @@ def write_scaling() -> None:
     save(sheet, IMAGES / "lsm_scaling.svg")
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Sums:
+    """What ridge regression needs of samples: sums over them, so that samples are added and taken away.
+
+    In single precision, and exact: counts are small integers, and no sum of their products reaches 2**24.
+    """
+
+    number: int
+    features: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    moment: NDArray[np.float32]
+    towards: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, seen: Counts, labels: NDArray[np.int64]) -> _Sums:
+        flat = seen.reshape(len(seen), -1).astype(np.float32)
+        if len(flat) * float(flat.max()) ** 2 >= 2**24:
+            raise ValueError(f"sums of {len(flat)} samples are not exact in single precision")
+        wanted = np.where(labels[:, None] == np.arange(10), 1, -1).astype(np.float32)
+        return cls(
+            number=len(flat), features=flat.sum(axis=0), targets=wanted.sum(axis=0), moment=flat.T @ flat,
+            towards=wanted.T @ flat,
+        )  # fmt: skip
+
+    def plus(self, other: _Sums, sign: int = 1) -> _Sums:
+        """With the samples of others, or without them."""
+        joined = {f.name: getattr(self, f.name) + sign * getattr(other, f.name) for f in fields(self)}
+        return _Sums(**joined)
+
+    def readout(self, spec: CrossbarSpec, penalty: float) -> Readout:
+        """As `sim.lsm_crossbar.learning.readout_training.ridge`, in the chip's integers."""
+        mean, target = self.features / self.number, self.targets / self.number
+        covariance = self.moment / self.number - np.outer(mean, mean)
+        scale = np.trace(covariance) / len(covariance)
+        covariance[np.diag_indices_from(covariance)] += np.float32(penalty) * scale
+        towards = self.towards / self.number - np.outer(target, mean)
+        weights = solve(covariance, towards.T, assume_a="pos", overwrite_a=True).T.astype(np.float64)
+        return quantise(LinearReadout(weights=weights, bias=target - weights @ mean), spec)
+
+
+MACROS = (1, 2, 3, 4)
+MACRO_PENALTIES = (1e-2, 3e-2, 1e-1)
+
+
+def side_by_side(parts: Parts, spec: CrossbarSpec, seed: int) -> dict[str, float]:
+    """Accuracy in % on real recordings of one chip with several macros.
+
+    *synthesised*: the readout learns from 7,000 synthesised recordings; the penalty is chosen on 1,000 others. *both*:
+    with this penalty also from real ones, each moved by a pixel in four directions; ten folds.
+    """
+    made = _Sums.of(*seen_by(parts.train, ENCODING, spec, seed))
+    checked = seen_by(parts.validation, ENCODING, spec, seed)
+    readouts = {penalty: made.readout(spec, penalty) for penalty in MACRO_PENALTIES}
+    penalty = max(MACRO_PENALTIES, key=lambda p: accuracy(readouts[p], *checked))
+    seen, labels = seen_by(parts.real, ENCODING, spec, seed)
+    result = {"synthesised": 100 * accuracy(readouts[penalty], seen, labels)}
+    copies = np.stack([counts(shifted(parts.real, *shift), ENCODING, spec, seed) for shift in SHIFTS], axis=1)
+    tests = [test for _, test in folds(len(labels), 10)]
+    own = [_Sums.of(copies[t].reshape(-1, *copies.shape[2:]), np.repeat(labels[t], len(SHIFTS))) for t in tests]
+    everything = made
+    for part in own:
+        everything = everything.plus(part)
+    right = 0
+    for part, test in zip(own, tests, strict=True):
+        readout = everything.plus(part, -1).readout(spec, penalty)
+        right += int((readout.classify(seen[test]) == labels[test]).sum())
+    return result | {"both": 100 * right / len(labels)}
+
+
+def write_macros() -> None:
+    """Accuracy on real recordings by macros side by side, one spec and one readout each."""
+    parts, metrics = Parts(), []
+    for number in MACROS:
+        spec = N_MNIST if number == 1 else replace(N_MNIST, name=f"N_MNIST_{number}_MACROS", macros=number)
+        draws = []
+        for seed in DRAWS:
+            words = f"macros {parts.key} {ENCODING} {spec.to_toml()} {seed} {MACRO_PENALTIES}"
+            draws.append(kept(words, lambda s=spec, d=seed: side_by_side(parts, s, d)))  # type: ignore[misc]
+            print(number, seed, draws[-1], flush=True)
+        for learnt, method in (
+            ("synthesised", "readout learnt from 7,000 synthesised recordings"),
+            ("both", "readout learnt from them and nine tenths of the real ones, ten folds"),
+        ):
+            case = f"macros_{number}_{learnt}"
+            metrics += spread(case, [draw[learnt] for draw in draws], f"{number} x 200 neurons, {method}", "macros")
+        write_metrics(RESULTS / "lsm_macros.json", metrics)
+
+
 def write_health() -> None:
     """Health of the quantised liquid of both configurations, five draws, on 300 synthesised recordings."""
     part = Parts().validation
@@ -353,6 +451,7 @@ def main() -> None:
         "encodings": write_encodings,
         "protocols": write_protocols,
         "scaling": write_scaling,
+        "macros": write_macros,
         "health": write_health,
         "ship": ship,
     }

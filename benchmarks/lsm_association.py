@@ -30,14 +30,16 @@ from numpy.typing import NDArray
 from benchmarks.lsm_data import REPOSITORY, RESULTS, STEP_US, kept, real, synthesised
 from benchmarks.measured import record
 from flows.common.metrics import Metric, write_metrics
-from sim.lsm_crossbar.association.match import anchored_entries, as_entries
+from sim.lsm_crossbar.association.anchors import ANCHORS, words_spec
+from sim.lsm_crossbar.association.match import as_entries
 from sim.lsm_crossbar.association.projection import Projection
-from sim.lsm_crossbar.association.spec import DIGITS_4BIT, DIGITS_8BIT, DIGITS_BINARY, Activation, AssociationSpec
+from sim.lsm_crossbar.association.spec import DIGITS_4BIT, DIGITS_8BIT, DIGITS_BINARY, AssociationSpec
 from sim.lsm_crossbar.association.training import (
     WITHIN_PENALTY,
     Samples,
     Scatter,
     TrainingOptions,
+    anchored_retrieval,
     both_ways,
     fit,
     fit_words,
@@ -52,9 +54,9 @@ from sim.lsm_crossbar.recordings.speech import tidigits_like
 from sim.lsm_crossbar.spec import N_TIDIGITS, CrossbarSpec
 
 DRAWS = range(5)
-PAIR_DRAWS = range(1)
+PAIR_DRAWS = DRAWS
 """Draws of both macros on which all 36 pairs of unseen digits are trained, each pair a model of its own."""
-VARIANT_DRAWS = range(1)
+VARIANT_DRAWS = DRAWS
 """Draws of the variants beside the chip with 8-bit weights."""
 ENCODING = ENCODINGS["pooled_3x3_split"]
 SEEN = range(1, 8)
@@ -78,11 +80,16 @@ class Speech:
     take: NDArray[np.int64]
 
 
+def clip_paths() -> list[Path]:
+    """The shared clips, in the order of their names."""
+    data = Path(os.environ.get("LIQUIDCAL_DATA", REPOSITORY.parent / "shared" / "data")) / "lsm" / "fsdd_3speakers"
+    return sorted(data.glob("*.wav"))
+
+
 @cache
 def speech() -> Speech:
     """The shared clips through the front end."""
-    data = Path(os.environ.get("LIQUIDCAL_DATA", REPOSITORY.parent / "shared" / "data")) / "lsm" / "fsdd_3speakers"
-    paths = sorted(data.glob("*.wav"))
+    paths = clip_paths()
     words = [path.stem.split("_") for path in paths]
     return Speech(
         spikes=Cochlea().all_spikes(map(read_wav, paths), N_TIDIGITS.steps),
@@ -167,13 +174,15 @@ def seen_figures(spec: AssociationSpec, seed: int) -> dict[str, float]:
     return result
 
 
-def figure(name: str, case: str, values: Sequence[float], method: str, words: str) -> Iterator[Metric]:
+def figure(
+    name: str, case: str, values: Sequence[float], method: str, words: str, command: str = COMMAND
+) -> Iterator[Metric]:
     """Mean and standard deviation of several values; of one, itself as the mean."""
     spread = [("std", np.std(values, ddof=1))] if len(values) > 1 else []
     for quantity, value in (("mean", np.mean(values)), *spread):
         yield record(
             f"{name}__{quantity}__case:{case}", round(float(value), 1), "%",
-            f"{quantity} of {len(values)}: {method}", command=f"{COMMAND} {words}",
+            f"{quantity} of {len(values)}: {method}", command=f"{command} {words}",
         )  # fmt: skip
 
 
@@ -204,46 +213,8 @@ def write_seen() -> None:
         write_metrics(RESULTS / "lsm_association.json", metrics)
 
 
-def anchored(
-    spec: AssociationSpec, projections: tuple[Projection, Projection], pools: Samples, test: Samples, k: int, draws: int
-) -> tuple[float, float]:
-    """Retrieval both ways of words known by k labelled pairs alone; mean over draws of the pairs.
-
-    Parameters
-    ----------
-    pools : Samples
-        The labelled examples to draw from; of classes that training never saw.
-    test : Samples
-        Queries and candidates of the same classes.
-    """
-    rng = np.random.default_rng(7)
-    own = [p.embed(c).astype(np.float64) for p, c in zip(projections, pools.counts, strict=True)]
-    found = [p.embed(c) for p, c in zip(projections, test.counts, strict=True)]
-    classes = np.unique(test.labels[0])
-    results = []
-    for _ in range(draws):
-        anchors = []
-        for embeddings, labels in zip(own, pools.labels, strict=True):
-            length = np.linalg.norm(embeddings, axis=1, keepdims=True)
-            unit = embeddings / np.where(length > 0, length, 1)
-            anchors.append(
-                np.stack(
-                    [unit[rng.choice(np.flatnonzero(labels == c), k, replace=False)].mean(axis=0) for c in classes]
-                )
-            )
-        results.append([
-            retrieval(spec, found[1], test.labels[1],
-                      anchored_entries(found[0], anchors[0], anchors[1], spec), test.labels[0]),
-            retrieval(spec, found[0], test.labels[0],
-                      anchored_entries(found[1], anchors[1], anchors[0], spec), test.labels[1]),
-        ])  # fmt: skip
-    one, two = np.mean(results, axis=0)
-    return float(one), float(two)
-
-
-ANCHORS = (1, 2, 5, 10)
 ANCHOR_DRAWS = 10
-ANCHOR_MACROS = range(2)
+ANCHOR_MACROS = DRAWS
 """Draws of both macros on which anchors are measured, 36 models each."""
 
 
@@ -276,7 +247,7 @@ def pair_figures(
     return result
 
 
-WORDS = replace(DIGITS_8BIT, name="DIGITS_LINEAR", activation=Activation.LINEAR)
+WORDS = words_spec(DIGITS_8BIT)
 """The chip whose projections `fit_words` makes."""
 
 
@@ -287,7 +258,7 @@ def anchor_figures(seed: int, pair: tuple[int, int], scatters: tuple[Scatter, Sc
     projections = fit_words(WORDS, training, seen, scatters=scatters)
     found = {}
     for k in ANCHORS:
-        ways = anchored(WORDS, projections, training.of(pair), test.of(pair), k, ANCHOR_DRAWS)
+        ways = anchored_retrieval(WORDS, projections, training.of(pair), test.of(pair), k, ANCHOR_DRAWS)
         found[f"a2i_{k}"], found[f"i2a_{k}"] = 100 * ways[0], 100 * ways[1]
     return found
 

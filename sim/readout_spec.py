@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["ReadoutSpec"]
+__all__ = ["ReadoutSizes", "ReadoutSpec"]
 
 
 class ReadoutSpec(Protocol):
@@ -49,3 +50,17 @@ class ReadoutSpec(Protocol):
     def class_bits(self) -> int:
         """Bits of the class index."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadoutSizes:
+    """A `ReadoutSpec` of its own: where one readout serves several liquids."""
+
+    neurons: int
+    outputs: int
+    features: int
+    count_width: int
+    readout_weight_bits: int
+    bias_width: int
+    score_width: int
+    class_bits: int

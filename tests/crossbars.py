@@ -78,16 +78,16 @@ def random_crossbar(rng: np.random.Generator, **fields: Any) -> CrossbarSpec:
 
 def random_image(spec: CrossbarSpec, rng: np.random.Generator, ideal: bool | None = None) -> Conductances:
     """Random codes, and ADCs with any legal gain and offset (or ideal ones)."""
-    codes = rng.integers(0, spec.code_max + 1, (spec.rows, spec.columns)) * (
-        rng.random((spec.rows, spec.columns)) < 0.6
+    codes = rng.integers(0, spec.code_max + 1, (spec.image_rows, spec.columns)) * (
+        rng.random((spec.image_rows, spec.columns)) < 0.6
     )
     if ideal if ideal is not None else rng.random() < 0.3:
         return Conductances.of(spec, codes)
     return Conductances.of(
         spec,
         codes,
-        adc_gain=rng.integers(1, spec.gain_max + 1, spec.adcs),
-        adc_offset=rng.integers(-spec.offset_max - 1, spec.offset_max + 1, spec.adcs),
+        adc_gain=rng.integers(1, spec.gain_max + 1, spec.image_adcs),
+        adc_offset=rng.integers(-spec.offset_max - 1, spec.offset_max + 1, spec.image_adcs),
     )
 
 

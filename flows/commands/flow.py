@@ -42,6 +42,13 @@ def flow(
         int, typer.Option(help="Seed of all random choices; of a crossbar conductances, digits and camera, too.")
     ] = 1,
     conductances: Conductances = None,
+    clips: Annotated[
+        Path | None, typer.Option(help="Association: folder of WAV files to learn from; else the shipped set.")
+    ] = None,
+    events: Annotated[
+        Path | None, typer.Option(help="Association: folder of event recordings; else synthesised ones.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="Association: file with the labels of --events.")] = None,
     check: Annotated[bool, typer.Option("--verify/--no-verify", help="Check the RTL, too.")] = True,
     crossings: Annotated[
         int | None,
@@ -59,14 +66,19 @@ def flow(
     Of a crossbar first what its seed makes: conductance file, readout trained for them, accuracy, Verilog that loads
     the file, spikes of the RTL against the golden model. Power and verification then run on these conductances.
 
+    Of an association chip likewise: both macros of the seed, projections learnt from clips and recordings, retrieval in
+    the RTL, energy of a query by sight and by sound.
+
     A step whose inputs have not changed since it last ran is kept, which the command says; a whole chip (--scheme) has
     no verification here, its tests and `liquidcal campaign` are elsewhere.
     """
     from flows.common.journal import Journal
     from flows.designs.catalogue import design
     from flows.report.write import write_report
+    from flows.steps.association_demo import Sources
     from flows.steps.chain import flow_options, run_chain, summary
 
+    data = Sources(clips=clips, events=events, labels=labels)
     chosen = design(
         preset, library=library, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading,
         isolation=isolation,
@@ -77,6 +89,7 @@ def flow(
         options = flow_options(
             chosen, folder, seed=seed, repair=repair, streams=streams, recordings=recordings, crossings=crossings,
             mutants=mutants, proofs=proofs, weights=weights, conductances=conductances,
+            sources=None if data == Sources() else data,
         )  # fmt: skip
         ran = run_chain(chosen, folder, journal, options, without=() if check else ("verify",))
     journal.save(folder / "flow.json")

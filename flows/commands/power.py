@@ -44,6 +44,9 @@ def power(
     algorithm: Annotated[
         str | None, typer.Option(help="Algorithm that the registers of a concentrator select; else its last one.")
     ] = None,
+    modality: Annotated[
+        str | None, typer.Option(help="What asks an association chip, audio or vision; else audio.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of showers or recordings, for a preset.")] = 1,
     supply_v: Annotated[
         float | None, typer.Option("--supply", help="Another supply in V: energy, leakage and clock there, estimated.")
@@ -76,9 +79,11 @@ def power(
             raise typer.BadParameter(f"--weights: the stimulus of {chosen.name} is of a shipped model alone")
         if algorithm is not None and "algorithm" not in chosen.stimulus:
             raise typer.BadParameter(f"--algorithm: {chosen.name} has only one")
+        if modality is not None and "modality" not in chosen.stimulus:
+            raise typer.BadParameter(f"--modality: {chosen.name} is not asked by sight or by sound")
         options = PowerOptions(
             crossings=crossings, streams=streams, recordings=recordings, clocks=clocks, weights=weights, seed=seed,
-            glitch_clocks=glitch_clocks, algorithm=algorithm, supply_v=supply_v,
+            glitch_clocks=glitch_clocks, algorithm=algorithm, modality=modality or "audio", supply_v=supply_v,
         )  # fmt: skip
         folder = synthesised(out, chosen)
         metrics = POWER(chosen, folder, Journal(), options)

@@ -13,7 +13,10 @@ if TYPE_CHECKING:  # slow to import
     from flows.common.journal import Journal
     from flows.designs.generated import FileOptions, Generated
 
-__all__ = ["AssociationDesign"]
+__all__ = ["MODEL", "AssociationDesign"]
+
+MODEL = "model.npz"
+"""Spec, seeds and projections that a draw leaves in a result folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +33,18 @@ class AssociationDesign(Design):
     kind: ClassVar = "association"
     presets: ClassVar = PRESETS
     mark: ClassVar = "match_lanes"
-    rooms: ClassVar = {"verification": "flows.verification.association"}
+    rooms: ClassVar = {
+        "demo": "flows.steps.association_demo",
+        "power": "flows.power.association",
+        "report": "flows.report.association",
+        "steps": "flows.steps.association",
+        "verification": "flows.verification.association",
+    }
     crossings: ClassVar = 60
     crossings_in_flow: ClassVar = 24
+    stimulus: ClassVar = ("recordings", "modality", "weights")
+    learns: ClassVar = True
+    area_in_demo: ClassVar = False
 
     @classmethod
     def read_spec(cls, text: str) -> AssociationSpec:
@@ -46,6 +58,9 @@ class AssociationDesign(Design):
         from hw.lsm_crossbar.association import Association
 
         return Association(spec=self.spec)
+
+    def trained_model(self, folder: Path) -> Path | None:
+        return folder / MODEL
 
     def emulation(self, seed: int | None = None) -> Any:
         """The macros are memories with the conductances of a seed, 0 if left out."""

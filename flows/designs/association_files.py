@@ -13,7 +13,7 @@ from flows.designs.macro_image import macro_image
 from flows.designs.tables import write_ports, write_registers, write_writes
 from hw.common.export import load_memory, ports, rtlil_to_verilog, to_rtlil, to_verilog
 from hw.common.hierarchy import Library
-from hw.lsm_crossbar.association import Association
+from hw.lsm_crossbar.association import Association, macro_modules
 from sim.lsm_crossbar.association.projection import Projection
 from sim.lsm_crossbar.association.registers import Part, association_registers, part_width, projection_writes
 from sim.lsm_crossbar.association.spec import MODALITIES, AssociationSpec
@@ -76,10 +76,9 @@ def generate(
     component = Association(spec=spec, images=(vision, audio))
     pins = ports(component)
     verilog = to_verilog(component, spec.name)
-    macros = [f"{spec.name}_macro", f"{spec.name}_macro_v1"]
     if spec.vision == spec.audio and vision == audio:
         raise ValueError(f"{spec.name}: both macros have one spec and equal ADCs; name the crossbars differently")
-    for module, image in zip(macros, checked, strict=True):
+    for module, image in zip(macro_modules(spec.name), checked, strict=True):
         verilog = load_memory(verilog, module, image.file_name)
     top = f"{spec.name}_asic"
     library = Library(top)

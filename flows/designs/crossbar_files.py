@@ -7,10 +7,10 @@ from pathlib import Path
 
 from flows.common.folder import fresh_folder
 from flows.designs.generated import Generated
-from flows.designs.macro_image import macro_image
+from flows.designs.macro_image import load_macros, macro_image
 from flows.designs.tables import write_ports, write_registers, write_writes
 from hw.common.black_box import BlackBox
-from hw.common.export import load_memory, ports, rtlil_to_verilog, to_rtlil, to_verilog
+from hw.common.export import ports, rtlil_to_verilog, to_rtlil, to_verilog
 from hw.lsm_crossbar.crossbar import Crossbar
 from hw.lsm_crossbar.macro import MacroBox
 from hw.lsm_crossbar.threshold_memory import ThresholdMemoryBox, threshold_word_bytes
@@ -74,7 +74,7 @@ def generate(
     """
     component = Crossbar(spec=spec, image=macro_image(conductances.check(spec)))
     pins = ports(component)
-    verilog = load_memory(to_verilog(component, spec.name), f"{spec.name}_macro", conductances.file_name)
+    verilog = load_macros(to_verilog(component, spec.name), spec, conductances.file_name)
     asic = rtlil_to_verilog(to_rtlil(Crossbar(spec=spec), asic_name(spec)))
     design = {
         "name": spec.name,
@@ -85,7 +85,7 @@ def generate(
         "silent_step_clocks": step_clocks(spec, 0),
         "fullest_step_clocks": step_clocks(spec, spec.used_rows),
         "readout_clocks": readout_clocks(spec),
-        "macro_bits": spec.rows * spec.columns * spec.conductance_bits,
+        "macro_bits": spec.image_rows * spec.columns * spec.conductance_bits,
         "weight_memory_bits": spec.features * spec.outputs * spec.readout_weight_bits,
     }
     if spec.own_thresholds:

@@ -89,6 +89,10 @@ class Design(ABC):
     """Clocks or steps of random stimulus in a verification of its own."""
     measured_macro: ClassVar[bool] = False
     """Whether its macro can hold measured conductances."""
+    learns: ClassVar[bool] = False
+    """Whether its flow learns from clips and recordings, which a user may give."""
+    area_in_demo: ClassVar[bool] = True
+    """Whether its demo synthesises, too: not where that takes longer than everything else."""
     stimulus: ClassVar[tuple[str, ...]] = ()
     """Options of `flows.power.run.PowerOptions` that say how large the stimulus of its power is."""
     serial: ClassVar[bool] = False

@@ -1,10 +1,11 @@
-"""Conductances of a crossbar as the words of its macro's memory."""
+"""Conductances of a crossbar as the words of its macros' memories, and macros that load them from their file."""
 
 from __future__ import annotations
 
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
+from sim.lsm_crossbar.spec import CrossbarSpec
 
-__all__ = ["macro_image"]
+__all__ = ["load_macros", "macro_image"]
 
 
 def macro_image(conductances: Conductances, *, words: bool = False):  # type: ignore[no-untyped-def]
@@ -16,3 +17,13 @@ def macro_image(conductances: Conductances, *, words: bool = False):  # type: ig
         gains=tuple(map(int, conductances.adc_gain)),
         offsets=tuple(map(int, conductances.adc_offset)),
     )
+
+
+def load_macros(verilog: str, spec: CrossbarSpec, file: str, *, plusarg: str = "") -> str:
+    """Verilog of a chip, top module `spec.name`, whose macros load a conductance file; see `hw.common.export`."""
+    from hw.common.export import load_memory
+    from hw.lsm_crossbar.crossbar import macro_modules
+
+    for module in macro_modules(spec, spec.name):
+        verilog = load_memory(verilog, module, file, plusarg=plusarg)
+    return verilog

@@ -11,7 +11,8 @@ give or take.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +21,8 @@ from sim.lsm_crossbar.energy import Estimate, InferenceEnergy, adc_area_um2, arr
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 __all__ = [
-    "GROUPS", "NODE", "Term", "area_terms", "digital_terms", "energy_document", "macro_terms", "memory_area_mm2",
-    "memory_read_pj", "split", "with_digital_part",
+    "GROUPS", "NODE", "Term", "area_terms", "digital_terms", "energy_document", "group_of", "macro_terms",
+    "memory_area_mm2", "memory_read_pj", "split", "term_rows", "with_digital_part",
 ]  # fmt: skip
 
 NODE = "40nm LP"
@@ -51,6 +52,11 @@ class Term:
     method: str
 
 
+def group_of(stage: str) -> str:
+    """Part of the chip that a stage belongs to; with several macros a stage's name ends in its number."""
+    return GROUPS.get(re.sub(r"_\d+$", "", stage), "control")
+
+
 def memory_read_pj(spec: CrossbarSpec) -> Estimate:
     """Energy of reading one word of readout weights, pJ, give or take a factor of two."""
     nominal = spec.outputs * spec.readout_weight_bits * SRAM_PJ_PER_BIT
@@ -75,7 +81,7 @@ def macro_terms(spec: CrossbarSpec, energy: InferenceEnergy) -> list[Term]:
     ]  # fmt: skip
 
 
-def digital_terms(result: Mapping[str, Any]) -> list[Term]:
+def digital_terms(result: Mapping[str, Any], group: Callable[[str], str] = group_of) -> list[Term]:
     """The digital part in pJ per inference in 40 nm, by part, from the result of `liquidcal power`.
 
     Dynamic energy is translated: nominal by constant-field scaling, low and high the ends of all methods times the ends
@@ -85,13 +91,15 @@ def digital_terms(result: Mapping[str, Any]) -> list[Term]:
     ----------
     result : mapping
         Content of ``power/power.json`` of a crossbar.
+    group : callable
+        Part that a stage belongs to.
     """
     period_ns, clocks = float(result["period_ns"]), float(result["clocks_per_inference"])
     to_pj = period_ns * 1e-3 * clocks
     parts: dict[str, float] = {}
     leakage = 0.0
     for stage, kinds in result["stages_uw"].items():
-        name = GROUPS.get(stage, "control")
+        name = group(stage)
         parts[name] = parts.get(name, 0.0) + sum(uw for kind, uw in kinds.items() if kind != "leakage") * to_pj
         leakage += kinds["leakage"] * to_pj
     parts["clock tree"] = float(result["power_uw"]["clock_tree"]) * to_pj
@@ -148,7 +156,7 @@ def area_terms(
     nand, source = NAND2_AREA_UM2[NODE]
     parts: dict[str, float] = {}
     for stage, area in stages_um2.items():
-        name = GROUPS.get(stage, "control")
+        name = group_of(stage)
         parts[name] = parts.get(name, 0.0) + area
     terms = []
     for name, area in parts.items():
@@ -162,14 +170,14 @@ def area_terms(
                 f"{utilisation:g}; other end: as in the library's own node",
             )
         )
-    array = array_area_um2(spec.rows, spec.columns, NODE_NM) * 1e-6
+    array = spec.macros * array_area_um2(spec.rows, spec.columns, NODE_NM) * 1e-6
     adcs = adc_area_um2(spec, NODE_NM) * 1e-6
     return [
         *terms,
         Term(name="cells", estimate=Estimate(low=array, nominal=array, high=array),
              method="54 F^2 per cell, without drivers"),
         Term(name="ADCs", estimate=Estimate(low=adcs / 2, nominal=adcs, high=2 * adcs),
-             method=f"{spec.adcs} ADCs by the regression on the Murmann survey, give or take a factor of two"),
+             method=f"{spec.image_adcs} ADCs by the regression on the Murmann survey, give or take a factor of two"),
         Term(name="readout weight memory", estimate=memory_area_mm2(spec), method="146 F^2 per bit, half of it cells"),
     ]  # fmt: skip
 
@@ -183,7 +191,7 @@ def energy_document(spec: CrossbarSpec, energy: InferenceEnergy) -> dict[str, An
         Of array and ADCs.
     """
     return {
-        "terms": _term_rows(macro_terms(spec, energy)),
+        "terms": term_rows(macro_terms(spec, energy)),
         "synaptic_operations": energy.synaptic_operations,
         "reads": energy.reads,
         "notes": [
@@ -207,13 +215,14 @@ def with_digital_part(document: Mapping[str, Any], result: Mapping[str, Any]) ->
         f"Digital part: {result['library']}, {result['activity']}; {result['wires']}; translated to 40 nm. Clocks run"
         " only during inferences."
     )
-    return {**document, "terms": [*document["terms"], *_term_rows(digital_terms(result))], "notes": notes}
+    return {**document, "terms": [*document["terms"], *term_rows(digital_terms(result))], "notes": notes}
 
 
 _WITHOUT = "Without the digital part"
 
 
-def _term_rows(terms: Sequence[Term]) -> list[dict[str, Any]]:
+def term_rows(terms: Sequence[Term]) -> list[dict[str, Any]]:
+    """Terms as plain types."""
     return [
         {"name": t.name, "low_pj": t.estimate.low, "nominal_pj": t.estimate.nominal, "high_pj": t.estimate.high}
         for t in terms

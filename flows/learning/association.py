@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from flows.common.journal import Journal
-from flows.learning.recorded_parts import ENCODING, STEP_US, Parts, clip_parts, event_parts
+from flows.learning.recorded_parts import ENCODING, STEP_US, SYNTHESISED, Parts, clip_parts, event_parts
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.association.match import as_entries
 from sim.lsm_crossbar.association.model import TrainedAssociation
@@ -44,6 +45,8 @@ class AssociationTraining:
     epochs : int
     conductances : tuple of Path, or None
         Files of the measured conductances of both macros, in the order of `MODALITIES`; None: drawn from the seed.
+    recordings : int
+        Event recordings that are synthesised where none are given.
     """
 
     spec: AssociationSpec
@@ -54,6 +57,7 @@ class AssociationTraining:
     classes: tuple[int, ...] | None = None
     epochs: int = TrainingOptions().epochs
     conductances: tuple[Path, Path] | None = None
+    recordings: int = SYNTHESISED
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,6 +76,10 @@ class TrainedChip:
     entries : tuple of ndarray of int64
         One entry per class and modality: the mean of the training samples, for a chip that names what it sees.
     classes : tuple of int
+    samples : tuple of Samples
+        Counts and labels of training, validation and test.
+    spikes : tuple of ndarray of bool
+        Input spikes of the test part, of vision and of audio.
     """
 
     model: TrainedAssociation
@@ -80,6 +88,8 @@ class TrainedChip:
     card: str
     entries: tuple[IntArray, IntArray]
     classes: tuple[int, ...]
+    samples: tuple[Samples, Samples, Samples]
+    spikes: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
 
     @property
     def label_array(self) -> IntArray:
@@ -108,7 +118,7 @@ def train_association(training: AssociationTraining, journal: Journal) -> Traine
     with journal.step("clips through the front end"):
         heard = clip_parts(spec.audio, training.clips, cochlea, training.seed)
     with journal.step("event recordings"):
-        seen = event_parts(spec.vision, training.events, training.labels, training.seed)
+        seen = event_parts(spec.vision, training.events, training.labels, training.seed, count=training.recordings)
     classes = training.classes or tuple(int(c) for c in np.intersect1d(heard.labels, seen.labels))
     if lacking := [c for c in classes if c not in heard.labels or c not in seen.labels]:
         raise ValueError(f"class {lacking[0]}: expected examples in both modalities")
@@ -146,9 +156,14 @@ def train_association(training: AssociationTraining, journal: Journal) -> Traine
         entries.append(as_entries(np.stack([embeddings[labels == c].mean(axis=0) for c in classes]), spec))
     card = _card(training, model, result, test, (seen, heard), classes, [len(s.labels[0]) for s in samples],
                  [len(s.labels[1]) for s in samples])  # fmt: skip
+    tested = [
+        parts.spikes[parts.rows[2]][np.isin(parts.labels[parts.rows[2]], np.asarray(classes))]
+        for parts in (seen, heard)
+    ]
     return TrainedChip(
-        model=model, result=result, test=test, card=card, entries=(entries[0], entries[1]), classes=classes
-    )
+        model=model, result=result, test=test, card=card, entries=(entries[0], entries[1]), classes=classes,
+        samples=(samples[0], samples[1], samples[2]), spikes=(tested[0], tested[1]),
+    )  # fmt: skip
 
 
 def _card(

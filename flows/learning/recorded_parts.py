@@ -30,6 +30,7 @@ from sim.lsm_crossbar.spec import CrossbarSpec
 __all__ = [
     "ENCODING",
     "STEP_US",
+    "SYNTHESISED",
     "Parts",
     "View",
     "clip_parts",
@@ -189,9 +190,14 @@ def warn_of_late(late: Sequence[tuple[Path, int]], recordings: int, sample_us: i
 
 
 def event_parts(
-    spec: CrossbarSpec, folder: Path | None, labels_file: Path | None, seed: int, view: View | None = None
+    spec: CrossbarSpec,
+    folder: Path | None,
+    labels_file: Path | None,
+    seed: int,
+    view: View | None = None,
+    count: int = SYNTHESISED,
 ) -> Parts:
-    """Event recordings of a folder, or synthesised ones where there is none; those need the default view.
+    """Event recordings of a folder, or `count` synthesised ones where there is none; those need the default view.
 
     Errors as `clip_parts`.
     """
@@ -214,7 +220,7 @@ def event_parts(
         if view.sensor != NMNIST_SENSOR:
             raise ValueError("--sensor is that of recordings: expected --events and --labels")
         digits = mnist_digits("rest")
-        order = np.random.default_rng((seed, 1)).permutation(len(digits))[:SYNTHESISED]
+        order = np.random.default_rng((seed, 1)).permutation(len(digits))[:count]
         events = EventCamera(seed=seed).record_all(digits.images[order])
         labels = digits.labels[order].astype(np.int64)
         source = f"{len(labels)} N-MNIST-like recordings of MNIST digits"

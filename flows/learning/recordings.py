@@ -129,8 +129,8 @@ def train_on_recordings(training: RecordingsTraining, journal: Journal) -> Train
     chosen = found.chosen
     card = f"""# {spec.name.lower()}
 
-Readout of `{spec.name}`: {spec.neurons} neurons, {spec.windows} counting windows, {spec.outputs} classes, weights of
-{spec.readout_weight_bits} bits.
+Readout of `{spec.name}`: {spec.all_neurons} neurons, {spec.windows} counting windows, {spec.outputs} classes, weights
+of {spec.readout_weight_bits} bits.
 
 | | |
 |---|---|

@@ -109,6 +109,8 @@ class Netlist:
     cells: int
     nets: int
     left_out: Mapping[str, int] = field(default_factory=dict)
+    split: tuple[str, ...] = ()
+    """Children of the top module whose own children are stages, named ``child.grandchild``: chips within a chip."""
 
     @cached_property
     def cell_instance(self) -> Ids:
@@ -119,16 +121,23 @@ class Netlist:
     @cached_property
     def stages(self) -> tuple[str, ...]:
         """Names of the stages: direct children of the top module, and last the top's own cells under its name."""
-        found = dict.fromkeys(instance.path[0] for instance in self.instances if instance.path)
+        found = dict.fromkeys(self._stage_of(instance) for instance in self.instances if instance.path)
         return (*found, self.top)
 
     @cached_property
     def cell_stage(self) -> Ids:
         """Index into `stages` for each cell."""
         number = {name: index for index, name in enumerate(self.stages)}
-        own = len(self.stages) - 1
-        stage = np.array([number[i.path[0]] if i.path else own for i in self.instances], np.int32)
+        stage = np.array([number[self._stage_of(instance)] for instance in self.instances], np.int32)
         return np.asarray(stage[self.cell_instance], np.int32)
+
+    def _stage_of(self, instance: Instance) -> str:
+        """Stage of an instance; what was flattened into its parent has names with dots of its own."""
+        if not instance.path:
+            return self.top
+        if instance.path[0] in self.split and len(instance.path) > 1:
+            return f"{instance.path[0]}.{instance.path[1].partition('.')[0]}"
+        return instance.path[0]
 
     def cell_name(self, cell: int) -> str:
         """Hierarchical name, levels separated by a dot."""

@@ -25,9 +25,10 @@ def measure_power(
     options: PowerOptions | None = None,
     *,
     command: str = "",
+    into: str = "power",
     step: Callable[[str, int | None], Any] | None = None,
 ) -> tuple[PowerSummary, dict[str, Any], tuple[Metric, ...]]:
-    """Simulate real stimulus on the netlist and leave ``power/``: power by stage and kind, metrics.
+    """Simulate real stimulus on the netlist and leave a folder ``power``: power by stage and kind, metrics.
 
     Parameters
     ----------
@@ -37,6 +38,8 @@ def measure_power(
     options : PowerOptions, optional
     command : str
         What to run to obtain the figures again.
+    into : str
+        Name of the folder, where a chip has several kinds of stimulus.
     step : callable, optional
         ``step(name, total)`` gives a context manager that yields a progress callback (`Journal.step`).
 
@@ -75,7 +78,7 @@ def measure_power(
     if supplied:
         result["supply"] = _at_supplies(mapped, summary, run.clocks_per_inference, supplied)
     metrics = power_metrics(mapped, summary, result, command)
-    with fresh_folder(mapped.folder / "power", marker="power.json") as work:
+    with fresh_folder(mapped.folder / into, marker="power.json") as work:
         (work / "power.json").write_text(json.dumps(result, indent=1) + "\n")
         write_metrics(work / "metrics.json", metrics)
     return summary, result, metrics

@@ -33,6 +33,8 @@ class PowerOptions:
         Encoder: shipped weights, decoder and multiplexer; random weights where the network has another shape.
     algorithm : str or None
         Concentrator: the algorithm that its registers select, by its name in the spec; None: the last one that it has.
+    modality : str
+        Association: what asks, ``audio`` or ``vision``; the other liquid is idle.
     seed : int
         Of showers or recordings.
     glitch_clocks : int
@@ -48,6 +50,7 @@ class PowerOptions:
     weights: Path | None = None
     model: str = "econ_t_5elinks"
     algorithm: str | None = None
+    modality: str = "audio"
     seed: int = 1
     glitch_clocks: int = 16
     supply_v: float | None = None

@@ -35,13 +35,17 @@ def chip_report(folder: Path, design: CrossbarDesign) -> Report:
     if energy := read_json(folder / "energy.json"):
         sections += [_energy(energy), _beside_others(energy, spec)]
     lead = (
-        f"Liquid state machine on a resistive-memory macro of {spec.rows} x {spec.columns} cells: {spec.inputs} inputs,"
-        f" {spec.neurons} leaky integrate-and-fire neurons, {spec.steps} steps, {spec.outputs} classes."
+        f"Liquid state machine on {_macros(spec)} of {spec.rows} x {spec.columns} cells: {spec.inputs} inputs,"
+        f" {spec.all_neurons} leaky integrate-and-fire neurons, {spec.steps} steps, {spec.outputs} classes."
     )
     # the demo leaves both files and the journal that says how it ran
     result = tuple(filter(None, (read_json(folder / "journal.json").get("origin"),)))
     sections = [replace(section, origins=result) for section in sections]
     return collect(folder, spec.name, lead, [*sections, *implementation])
+
+
+def _macros(spec: CrossbarSpec) -> str:
+    return "a resistive-memory macro" if spec.macros == 1 else f"{spec.macros} resistive-memory macros side by side"
 
 
 def _liquid(data: dict[str, Any], spec: CrossbarSpec) -> list[Section]:

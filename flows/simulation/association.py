@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -19,20 +21,25 @@ from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 
 __all__ = ["AssociationBench", "Looked", "association_verilog", "chip_words", "load_writes"]
 
+PLUSARG = "conductances"
+"""Simulations load the macro of a modality from the file that ``+conductances=FILE`` names, with a dot and its name."""
+
 STROBES = ("vision_component_valid", "audio_component_valid", "similarity_valid", "match_valid")
 """Outputs that say that another one is to be read."""
 
 
 def association_verilog(spec: AssociationSpec, conductances: Sequence[Conductances]) -> str:
-    """Verilog of the chip whose macros hold conductances, vision and audio, from the start."""
-    from hw.common.export import to_verilog
-    from hw.lsm_crossbar.association import Association
+    """Verilog of the chip with the ADCs of both macros; what these hold is loaded from `PLUSARG`."""
+    from hw.common.export import load_memory, to_verilog
+    from hw.lsm_crossbar.association import Association, macro_modules
 
-    images = tuple(
-        macro_image(image.check(crossbar), words=True)
-        for image, crossbar in zip(conductances, spec.crossbars, strict=True)
+    vision, audio = (
+        macro_image(image.check(crossbar)) for image, crossbar in zip(conductances, spec.crossbars, strict=True)
     )
-    return to_verilog(Association(spec=spec, images=images), spec.name)
+    text = to_verilog(Association(spec=spec, images=(vision, audio)), spec.name)
+    for modality, module in zip(MODALITIES, macro_modules(spec.name), strict=True):
+        text = load_memory(text, module, f"{modality}.mem", plusarg=PLUSARG, suffix=f".{modality}")
+    return text
 
 
 def chip_words(spec: AssociationSpec, queries: Sequence[tuple[int, npt.ArrayLike]]) -> IntArray:
@@ -101,19 +108,25 @@ class AssociationBench:
     Parameters
     ----------
     spec : AssociationSpec
-    verilog : str
-        As of `association_verilog`.
+    conductances : sequence of Conductances
+        Of vision, of audio. Chips whose ADCs are equal share a build.
     timeout_s : float
         Limit of the build in seconds.
     """
 
-    def __init__(self, spec: AssociationSpec, verilog: str, timeout_s: float = 900.0) -> None:
+    def __init__(self, spec: AssociationSpec, conductances: Sequence[Conductances], timeout_s: float = 900.0) -> None:
         self.spec = spec
+        verilog = association_verilog(spec, conductances)
         self.library, self.ports = build_native(verilog, spec.name, clock="clk", timeout_s=timeout_s)
+        # gone with the bench
+        self._folder = tempfile.TemporaryDirectory(prefix="liquidcal-")
+        self._stem = Path(self._folder.name) / "macro"
+        for modality, image in zip(MODALITIES, conductances, strict=True):
+            image.write(Path(self._folder.name)).rename(f"{self._stem}.{modality}")
 
     def model(self, seed: int = 1) -> NativeModel:
         """A fresh model, before reset."""
-        return NativeModel(self.library, self.ports, "clk", seed)
+        return NativeModel(self.library, self.ports, "clk", seed, f"+{PLUSARG}={self._stem}")
 
     def run(
         self, writes: Sequence[tuple[int, int]], words: IntArray, samples: Sequence[int], used: Sequence[int]

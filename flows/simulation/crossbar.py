@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from flows.designs.macro_image import macro_image
+from flows.designs.macro_image import load_macros, macro_image
 from flows.simulation.native import NativeModel, Values, build_native
 from flows.stimulus.recordings import event_words
 from sim.fixed_point import IntArray
@@ -63,14 +63,14 @@ class CrossbarVerilog:
 
 def crossbar_verilog(spec: CrossbarSpec, conductances: Conductances) -> CrossbarVerilog:
     """Generate the Verilog of the chip of `spec` with the ADCs of an image."""
-    from hw.common.export import load_memory, to_verilog
+    from hw.common.export import to_verilog
     from hw.lsm_crossbar.crossbar import Crossbar
 
     image = macro_image(conductances.check(spec))
     text = to_verilog(Crossbar(spec=spec, image=image), spec.name)
     return CrossbarVerilog(
-        spec=spec, verilog=load_memory(text, f"{spec.name}_macro", DEFAULT_FILE, plusarg=PLUSARG),
-        top=spec.name, gains=image.gains, offsets=image.offsets,
+        spec=spec, verilog=load_macros(text, spec, DEFAULT_FILE, plusarg=PLUSARG), top=spec.name,
+        gains=image.gains, offsets=image.offsets,
     )  # fmt: skip
 
 
@@ -196,7 +196,7 @@ def play_events(model: NativeModel, spec: CrossbarSpec, words: IntArray, samples
         chosen: Values = kept[name][kept[strobe] == 1]
         return chosen
 
-    spikes = _bits_of(at("spikes_valid", "spikes"), spec.neurons)
+    spikes = _bits_of(at("spikes_valid", "spikes"), spec.all_neurons)
     scores = at("score_valid", "score")
     return Played(
         spikes=spikes, spike_clocks=times[kept["spikes_valid"] == 1], counts=at("count_valid", "count"),

@@ -86,6 +86,7 @@ def flow_options(
     proofs: bool = True,
     weights: Path | None = None,
     conductances: Path | None = None,
+    sources: Any = None,
 ) -> dict[str, Any]:
     """Options of every step from the few choices that a whole chain leaves: one seed, sizes, what is checked.
 
@@ -106,6 +107,8 @@ def flow_options(
         Trained model that runs in power and verification, in place of one that an earlier step leaves.
     conductances : Path, optional
         Measured conductances of a crossbar, instead of those of the seed.
+    sources : flows.steps.association_demo.Sources, optional
+        Clips and recordings to learn from, of a design that learns.
     crossings, mutants, proofs : optional
         See `flows.verification.options.VerificationOptions`; as many crossings as `Design.crossings_in_flow` if None.
     """
@@ -115,10 +118,16 @@ def flow_options(
     weights = weights or made
     if conductances is not None and not design.measured_macro:
         raise ValueError(f"--conductances are those of the macro of a crossbar; {design.name} takes none")
-    own = design.room("steps").options(seed, conductances) if "steps" in design.rooms else {}
+    if sources is not None and not design.learns:
+        raise ValueError(f"--clips, --events and --labels are those of a chip that learns; {design.name} does not")
+    power = PowerOptions(streams=streams, recordings=recordings, seed=seed, weights=weights)
+    own: dict[str, Any] = {}
+    if "steps" in design.rooms:
+        more = {"sources": sources, "power": power} if design.learns else {}
+        own = design.room("steps").options(seed, conductances, **more)
     return own | {
         PLACEMENT.name: PlacementOptions(repair=repair),
-        POWER.name: PowerOptions(streams=streams, recordings=recordings, seed=seed, weights=weights),
+        POWER.name: power,
         VERIFICATION.name: VerificationOptions(
             crossings=crossings or design.crossings_in_flow, mutants=mutants, random_specs=0, seed=seed, proofs=proofs,
             weights=weights,

@@ -22,7 +22,7 @@ class DemoOptions:
     crossings : int
         Encoder: bunch crossings that the module sees.
     recordings : int
-        Crossbar: recordings of digits that are classified.
+        Crossbar: recordings of digits that are classified. Association: recordings to learn and to find.
     seed : int
         Of particles, or of conductances, digits and camera.
     """
@@ -35,7 +35,7 @@ class DemoOptions:
 def show_design(
     design: Design, folder: Path, journal: Journal, options: DemoOptions | None = None
 ) -> tuple[Metric, ...]:
-    """Run the demo of a kind of chip (`Design.room`), then synthesise; metrics of the netlist.
+    """Run the demo of a kind of chip (`Design.room`), then synthesise (`Design.area_in_demo`); metrics of the netlist.
 
     Raises
     ------
@@ -45,6 +45,6 @@ def show_design(
     options = options or DemoOptions()
     with design.results(folder) as known:
         known.room("demo").show(known, folder, journal, options)
-        metrics = SYNTHESIS(known, folder, journal)
+        metrics = SYNTHESIS(known, folder, journal) if known.area_in_demo else ()
     journal.save(folder / "journal.json")
     return metrics

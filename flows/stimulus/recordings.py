@@ -20,7 +20,7 @@ from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.recordings.event_camera import EventCamera, mnist_digits
 from sim.lsm_crossbar.recordings.speech import tidigits_like
 from sim.lsm_crossbar.spec import CrossbarSpec
-from sim.lsm_crossbar.timing import Timing, sample_timing
+from sim.lsm_crossbar.timing import Timing, driven_rows, sample_timing
 
 __all__ = ["CrossbarStimulus", "event_words", "quiet_spikes", "random_spikes", "recorded_stimulus"]
 
@@ -56,10 +56,7 @@ class CrossbarStimulus:
     def timing(self, stream: int) -> Timing:
         """Clocks of a stream that runs all samples from its own on."""
         spikes, own = (np.roll(array, -stream, axis=0) for array in (self.spikes, self.golden.spikes))
-        events = spikes.sum(axis=2)
-        rows = events.copy()
-        rows[:, 1:] += own[:, :-1].sum(axis=2)
-        return sample_timing(self.spec, events, rows)
+        return sample_timing(self.spec, spikes.sum(axis=2), driven_rows(self.spec, spikes, own))
 
 
 def recorded_stimulus(
@@ -98,7 +95,7 @@ def recorded_stimulus(
             )  # fmt: skip
     if weights is not None:
         raise ValueError(f"{weights} was trained for another spec than {spec.name}")
-    codes = rng.integers(0, 1 << spec.readout_weight_bits, (spec.outputs, spec.windows, spec.neurons))
+    codes = rng.integers(0, 1 << spec.readout_weight_bits, (spec.outputs, spec.windows, spec.all_neurons))
     return CrossbarStimulus(
         spec=spec, conductances=draw(spec, seed),
         readout=Readout(spec, spec.readout_weights_of(codes), np.zeros(spec.outputs, np.int64)),

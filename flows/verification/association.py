@@ -18,7 +18,7 @@ from flows.designs.design import Design
 from flows.designs.macro_image import macro_image
 from flows.formal.association import proof_count, prove_association
 from flows.formal.solver import Proof
-from flows.simulation.association import AssociationBench, Looked, association_verilog, chip_words, load_writes, play
+from flows.simulation.association import AssociationBench, Looked, chip_words, load_writes, play
 from flows.simulation.native import NativeModel
 from flows.stimulus.recordings import random_spikes
 from flows.verification import mutation
@@ -28,7 +28,7 @@ from flows.verification.options import VerificationOptions
 from flows.verification.result import Advance, VerificationReport, mutation_check, proof_check
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.association.example_specs import small_binary, small_chip
-from sim.lsm_crossbar.association.model import Association, Matched, TrainedAssociation, shipped_associations
+from sim.lsm_crossbar.association.model import Association, Matched, trained_association
 from sim.lsm_crossbar.association.projection import Projection
 from sim.lsm_crossbar.association.registers import setting_writes
 from sim.lsm_crossbar.association.spec import MODALITIES, SHIFT_BITS, AssociationSpec
@@ -267,7 +267,7 @@ def small_conductances(spec: AssociationSpec, seed: int) -> tuple[Conductances, 
 def check_directed(spec: AssociationSpec, seed: int, *, queries: int = 3) -> Check:
     """Run the stimulus of the mutation campaign on the design itself."""
     conductances = small_conductances(spec, seed)
-    bench = AssociationBench(spec, association_verilog(spec, conductances))
+    bench = AssociationBench(spec, conductances)
     tally = Tally()
     with bench.model() as model:
         text = directed(spec, make_stimulus(spec, conductances, seed, queries), model, tally)
@@ -326,23 +326,6 @@ def check_proofs(spec: AssociationSpec, *, advance: Advance | None = None) -> tu
     return proof_check(spec.name, proofs), proofs
 
 
-def trained_association(spec: AssociationSpec, weights: str | None) -> TrainedAssociation | None:
-    """The model that weights name, or a shipped one of this spec; None without.
-
-    Raises
-    ------
-    ValueError
-        A model of another spec.
-    """
-    if weights is not None:
-        model = TrainedAssociation.load(weights)
-        if model.spec != spec:
-            raise ValueError(f"{weights} was trained for another spec than {spec.name}")
-        return model
-    models = (TrainedAssociation.load(path) for path in shipped_associations().values())
-    return next((model for model in models if model.spec == spec), None)
-
-
 def verify_design(design: Design, journal: Journal, options: VerificationOptions) -> VerificationReport:
     """Verify the generated hardware of an association chip.
 
@@ -366,14 +349,14 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
         raise ValueError(f"published vectors are for an encoder; {spec.name} is none")
     if options.recordings is not None:
         raise ValueError(f"--recordings are those of one crossbar; {spec.name} has two")
-    model = trained_association(spec, None if options.weights is None else str(options.weights))
+    model = trained_association(spec, options.weights)
     conductances: Sequence[Conductances]
     conductances = [draw(crossbar, seed) for crossbar in spec.crossbars] if model is None else model.conductances
     run = VerificationRun(spec, seed, journal)
     if options.proofs:
         run.prove(proof_count(spec), lambda advance: check_proofs(spec, advance=advance))
     with journal.step(f"{spec.name}: Amaranth to Verilog to simulator"):
-        bench = AssociationBench(spec, association_verilog(spec, conductances))
+        bench = AssociationBench(spec, conductances)
     with journal.step(f"{spec.name}: random projections and entries", total=queries) as advance:
         check = check_volume(bench, conductances, seed, queries, advance=advance)
     run.note(check)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from flows.common.journal import Check, Journal
 from flows.designs.design import Design
-from flows.designs.macro_image import macro_image
+from flows.designs.macro_image import load_macros, macro_image
 from flows.formal.crossbar import proof_count, prove_crossbar, prove_loaded, prove_thresholds_loaded
 from flows.formal.solver import Proof, Status
 from flows.simulation.crossbar import (
@@ -48,7 +48,7 @@ from flows.verification.crossbar_stimulus import (
 from flows.verification.options import VerificationOptions
 from flows.verification.result import Advance, VerificationReport, mutation_check, proof_check
 from sim.fixed_point import IntArray
-from sim.lsm_crossbar.example_specs import campaign_spec, random_spec, regulated_spec
+from sim.lsm_crossbar.example_specs import campaign_spec, random_spec, regulated_spec, tiled_spec
 from sim.lsm_crossbar.learning.model import TrainedCrossbar, shipped_models
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.macro_model.device import draw
@@ -345,7 +345,7 @@ def check_mutants(
     spec: CrossbarSpec, seed: int, count: int, *, threads: int = 2, advance: Advance | None = None
 ) -> tuple[Check, mutation.CampaignResult]:
     """Mutate the chip `count` times and run `play` on every mutant."""
-    from hw.common.export import load_memory, to_rtlil
+    from hw.common.export import to_rtlil
     from hw.lsm_crossbar.crossbar import Crossbar
 
     rng = np.random.default_rng(seed)
@@ -356,7 +356,7 @@ def check_mutants(
         result = mutation.run_campaign(
             to_rtlil(component, spec.name), spec.name, lambda model: not play(spec, stimulus, model), count=count,
             rng=rng, clock="clk", threads=threads, advance=advance, plusarg=f"+{PLUSARG}={path}",
-            prepare=lambda text: load_memory(text, f"{spec.name}_macro", DEFAULT_FILE, plusarg=PLUSARG),
+            prepare=lambda text: load_macros(text, spec, DEFAULT_FILE, plusarg=PLUSARG),
         )  # fmt: skip
     _settle_reset_values(spec, result)
     return mutation_check(spec.name, seed, count, result), result
@@ -364,7 +364,11 @@ def check_mutants(
 
 def _settle_reset_values(spec: CrossbarSpec, result: mutation.CampaignResult) -> None:
     """Reset values of what is loaded before it is read are equivalent, if that is proved."""
-    open_ = [m for m in result.survivors if m.port == "ARST_VALUE" and "_lane_" in m.module and m.stage in _LOADED]
+    open_ = [
+        m
+        for m in result.survivors
+        if m.port == "ARST_VALUE" and "_lane_" in m.module and m.stage.rstrip("_0123456789") in _LOADED
+    ]
     proofs = [prove_loaded(spec)] if open_ else []
     if any(mutant.stage == "threshold" for mutant in open_):
         proofs.append(prove_thresholds_loaded(spec))
@@ -417,8 +421,11 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
         with journal.step(f"{spec.name}: {name}"):
             check = check_recordings(bench, conductances, readout, spikes, name)
         run.note(check)
-    mutated = campaign_spec() if spec.homeostat is None else regulated_spec(spec.homeostat.per)
     mutants = options.mutants
+    if spec.homeostat is not None:
+        mutated = regulated_spec(spec.homeostat.per)
+    else:
+        mutated = campaign_spec() if spec.macros == 1 else tiled_spec()
     with journal.step(f"{mutated.name}: settings, reset, status, events in any order"):
         check = check_directed(mutated, seed)
     run.note(check)

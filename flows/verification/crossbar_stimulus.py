@@ -18,7 +18,7 @@ from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.registers import register_writes
 from sim.lsm_crossbar.spec import OWN_RATIO_MAX, RATE_MAX, RATIO_FRACTION, RATIO_MAX, CrossbarSpec
-from sim.lsm_crossbar.timing import sample_timing
+from sim.lsm_crossbar.timing import driven_rows, sample_timing
 
 __all__ = [
     "IMAGES",
@@ -43,8 +43,8 @@ def random_adcs(spec: CrossbarSpec, rng: np.random.Generator) -> dict[str, Any]:
     ideal = 1 << spec.gain_fraction
     spread = max(1, ideal // 4)
     return {
-        "adc_gain": rng.integers(ideal - spread, ideal + spread, spec.adcs),
-        "adc_offset": rng.integers(-(1 << (spec.offset_bits - 1)), 1 << (spec.offset_bits - 1), spec.adcs) // 4,
+        "adc_gain": rng.integers(ideal - spread, ideal + spread, spec.image_adcs),
+        "adc_offset": rng.integers(-(1 << (spec.offset_bits - 1)), 1 << (spec.offset_bits - 1), spec.image_adcs) // 4,
     }
 
 
@@ -64,7 +64,7 @@ def random_image(
     adcs : dict, optional
         Of `random_adcs`; ideal ADCs if left out.
     """
-    shape, top = (spec.rows, spec.columns), spec.code_max
+    shape, top = (spec.image_rows, spec.columns), spec.code_max
     codes = np.zeros(shape, np.int64)
     match kind:
         case "uniform":
@@ -74,7 +74,7 @@ def random_image(
             codes = np.where(rng.random(shape) < 0.5, formed, 0)
         case "mixed":
             codes = rng.integers(0, top + 1, shape)
-            order = rng.permutation(spec.rows)
+            order = rng.permutation(spec.image_rows)
             codes[order[0::4], 0::2] = top
             codes[order[0::4], 1::2] = 0
             codes[order[1::8], 1::2] = top
@@ -99,7 +99,8 @@ def random_image(
 
 def random_readout(spec: CrossbarSpec, rng: np.random.Generator, kind: str = "uniform") -> Readout:
     """Readout by kind: ``uniform``; ``lowest``, ``highest``: all weights and biases there; ``equal``: ties."""
-    low, high, shape = spec.readout_weight_min, spec.readout_weight_max, (spec.outputs, spec.windows, spec.neurons)
+    low, high = spec.readout_weight_min, spec.readout_weight_max
+    shape = (spec.outputs, spec.windows, spec.all_neurons)
     codes = 1 << spec.readout_weight_bits
     match kind:
         case "uniform":
@@ -226,11 +227,9 @@ def expected(
         activity = liquid.run(inputs, first_sample)
     else:
         activity, _ = liquid.regulated(inputs, homeostat, first_sample)
-    before = np.zeros_like(activity.spikes)
-    before[:, 1:] = activity.spikes[:, :-1]
-    timing = sample_timing(spec, events, inputs.sum(axis=2) + before.sum(axis=2))
+    timing = sample_timing(spec, events, driven_rows(spec, inputs, activity.spikes))
     return Played(
-        spikes=activity.spikes.reshape(-1, spec.neurons), spike_clocks=timing.spikes.ravel(),
+        spikes=activity.spikes.reshape(-1, spec.all_neurons), spike_clocks=timing.spikes.ravel(),
         counts=activity.counts.ravel(), scores=readout.scores(activity.counts).ravel(),
         classes=readout.classify(activity.counts), class_clocks=timing.classes, clocks=0,
     )  # fmt: skip
@@ -339,7 +338,9 @@ def make_stimulus(spec: CrossbarSpec, rng: np.random.Generator, count: int, samp
     image = random_image(spec, rng, "mixed", random_adcs(spec, rng))
     noisy = spec.noise_scale is not None
     # after reset: settings at their reset values, biases 0; weights are not reset, so these scores mean nothing
-    silent = Readout(spec, np.zeros((spec.outputs, spec.windows, spec.neurons), np.int64), np.zeros(spec.outputs, int))
+    silent = Readout(
+        spec, np.zeros((spec.outputs, spec.windows, spec.all_neurons), np.int64), np.zeros(spec.outputs, int)
+    )
     reset = make_segment(
         "reset values", spec, image, silent, random_spikes(spec, rng, samples), noise_seed=0 if noisy else None
     )

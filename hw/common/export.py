@@ -136,7 +136,7 @@ def rtlil_to_verilog(text: str) -> str:
         return keep_replicas(written.read_text().partition("\n")[2])
 
 
-def load_memory(verilog: str, module: str, file: str, *, plusarg: str = "") -> str:
+def load_memory(verilog: str, module: str, file: str, *, plusarg: str = "", suffix: str = "") -> str:
     """Verilog text in which the memory of a module is loaded from a file by ``$readmemh``.
 
     Parameters
@@ -149,6 +149,8 @@ def load_memory(verilog: str, module: str, file: str, *, plusarg: str = "") -> s
         Name of the file, as simulator or synthesis tool will find it.
     plusarg : str
         For simulation: a file named by ``+<plusarg>=<file>`` is loaded instead.
+    suffix : str
+        What is added to that name, where several memories hang on one plusarg.
 
     Raises
     ------
@@ -166,9 +168,13 @@ def load_memory(verilog: str, module: str, file: str, *, plusarg: str = "") -> s
     memory = memories[0][1]
     load = f'  initial $readmemh("{file}", {memory});\n'
     if plusarg:
+        name = f"{memory}_file"
+        found_ = f"$readmemh({name}, {memory});"
+        if suffix:
+            found_ = f'begin $sformat({name}, "%0s{suffix}", {name}); {found_} end'
         load = (
-            f"  reg [{8 * 1024 - 1}:0] {memory}_file;\n"
-            f'  initial if ($value$plusargs("{plusarg}=%s", {memory}_file)) $readmemh({memory}_file, {memory});\n'
+            f"  reg [{8 * 1024 - 1}:0] {name};\n"
+            f'  initial if ($value$plusargs("{plusarg}=%s", {name})) {found_}\n'
             f'    else $readmemh("{file}", {memory});\n'
         )
     end = found.start() + memories[0].end()

@@ -25,12 +25,17 @@ from sim.lsm_crossbar.association.registers import (
 from sim.lsm_crossbar.association.spec import MODALITIES, SHIFT_BITS, AssociationSpec
 from sim.lsm_crossbar.registers import address_width as crossbar_address_width
 
-__all__ = ["Association", "association_event"]
+__all__ = ["Association", "association_event", "macro_modules"]
 
 
 def association_event(spec: AssociationSpec) -> StructLayout:
     """An event: word line of the macro in the low bits, then the modality, and the end of its step in the highest."""
     return StructLayout({"row": max(crossbar.row_bits for crossbar in spec.crossbars), "modality": 1, "end": 1})
+
+
+def macro_modules(top: str) -> tuple[str, str]:
+    """Modules of the behavioural macros of vision and audio in the Verilog of a chip."""
+    return f"{top}_macro", f"{top}_macro_v1"
 
 
 class Association(Component):

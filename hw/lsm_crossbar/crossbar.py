@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.hierarchy import place
+from hw.common.one_hot import one_of
 from hw.common.readout import Readout
 from hw.common.register_file import RegisterFile
 from hw.common.storage_cell import StorageCell
@@ -38,7 +40,7 @@ from sim.lsm_crossbar.registers import (
 )
 from sim.lsm_crossbar.spec import OFFSET_FRACTION, CrossbarSpec
 
-__all__ = ["Crossbar", "Image", "STAGES"]
+__all__ = ["Crossbar", "Image", "STAGES", "macro_modules"]
 
 STAGES = ("input", "row_driver", "macro", "adc", "neuron", "router", "counter", "readout")
 """Stages in the order of the data path."""
@@ -61,8 +63,17 @@ class Image:
     offsets: tuple[int, ...]
 
 
+def macro_modules(spec: CrossbarSpec, top: str) -> list[str]:
+    """Modules of the behavioural macros in the Verilog of a chip, macro 0 first."""
+    return [f"{top}_macro"] if spec.macros == 1 else [f"{top}_macro_{number}" for number in range(spec.macros)]
+
+
 class Crossbar(Component):
-    """Liquid state machine around one resistive-memory macro.
+    """Liquid state machine around one resistive-memory macro, or several that run side by side.
+
+    With several macros each has a row driver, ADC control, neurons, router and counters of its own; all load the same
+    input rows and start a step together, and the step has ended when the last of them has decided. Names of these
+    instances then end in ``_0``, ``_1`` and so on.
 
     Events of a step enter at any time, one per clock, up to an event with `end`; the step runs as soon as the one
     before has ended, while the events of the next one are collected. At the end of each of the `spec.windows` windows
@@ -96,7 +107,7 @@ class Crossbar(Component):
     read_address : In(3)
         Status byte, see `hw.lsm_crossbar.status.Status`.
     read_data : Out(8)
-    spikes : Out(spec.neurons)
+    spikes : Out(spec.all_neurons)
         Neuron j in bit j: the spikes of the step that ended last.
     spikes_valid : Out(1)
         For one clock when a step has ended.
@@ -124,7 +135,7 @@ class Crossbar(Component):
                 "write_enable": In(1),
                 "read_address": In(3),
                 "read_data": Out(8),
-                "spikes": Out(spec.neurons),
+                "spikes": Out(spec.all_neurons),
                 "spikes_valid": Out(1),
                 "count": Out(spec.count_width),
                 "count_valid": Out(1),
@@ -158,20 +169,10 @@ class Crossbar(Component):
         status = place(m, platform, "status", Status, spec=spec)
         sequencer = place(m, platform, "sequencer", Sequencer, spec=spec)
         events = place(m, platform, "input", Input, spec=spec)
-        driver = place(m, platform, "row_driver", RowDriver, spec=spec)
-        if image is None:
-            macro = place(m, platform, "macro", MacroBox, spec=spec)
-            memory = place(m, platform, "weight_memory", WeightMemoryBox, spec=spec)
-        else:
-            macro = place(
-                m, platform, "macro", Macro, spec=spec, words=image.words, gains=image.gains, offsets=image.offsets
-            )
-            memory = place(m, platform, "weight_memory", WeightMemory, spec=spec)
-        adc = place(m, platform, "adc", Adc, spec=spec)
-        neuron = place(m, platform, "neuron", Neuron, spec=spec)
-        router = place(m, platform, "router", Router, spec=spec)
-        counter = place(m, platform, "counter", Counter, spec=spec)
-        readout = place(m, platform, "readout", Readout, spec=spec)
+        fronts = [self._front(m, platform, number) for number in range(spec.macros)]
+        memory = place(m, platform, "weight_memory", WeightMemoryBox if image is None else WeightMemory, spec=spec)
+        tiles = [self._tile(m, platform, number, *front) for number, front in enumerate(fronts)]
+        readout = place(m, platform, "readout", Readout, spec=spec.readout_sizes)
 
         # settings and weights: the highest address bit tells them apart
         stride = (weight_stride(spec) - 1).bit_length()
@@ -198,6 +199,7 @@ class Crossbar(Component):
             self.read_data.eq(status.read_data),
         ]
 
+        done = tiles[0].router.done if spec.macros == 1 else self._all_done(m, tiles)
         m.d.comb += [
             events.i_events.payload.eq(self.i_events.payload),
             events.i_events.valid.eq(self.i_events.valid),
@@ -205,13 +207,91 @@ class Crossbar(Component):
             events.take.eq(sequencer.start),
             events.forget.eq(self.write_enable & (self.write_address == STATUS_ADDRESS)),
             sequencer.full.eq(events.full),
-            sequencer.done.eq(router.done),
+            sequencer.done.eq(done),
             sequencer.read_out.eq(readout.done),
         ]
+        for tile in tiles:
+            self._drive(m, tile, events, sequencer)
+            if noise:
+                seed = (self.write_address >> 2 == NOISE_SEED_ADDRESS >> 2) & self.write_enable
+                m.d.comb += [
+                    tile.macro.noise_enable.eq(settings.noise_enable),
+                    tile.macro.noise_seed.eq(settings.noise_seed),
+                    tile.macro.noise_restart.eq(seed),
+                    tile.macro.noise_start.eq(sequencer.start & sequencer.first_step),
+                ]
+        threshold = settings.threshold
+        if spec.homeostat is not None:
+            regulate = self._own_thresholds if spec.own_thresholds else self._homeostat
+            threshold = regulate(m, platform, tiles[0], settings, sequencer, readout, status)
+        for number, tile in enumerate(tiles):
+            self._decide(m, tile, number, sequencer, readout, threshold)
+        m.d.comb += [
+            readout.start.eq(sequencer.read),
+            readout.first.eq(sequencer.first_window),
+            readout.last.eq(sequencer.last_window),
+            readout.bias.eq(settings.bias),
+            readout.read_count.eq(
+                tiles[0].counter.count
+                if spec.macros == 1
+                else one_of(
+                    [tile.counter.count for tile in tiles],
+                    [self._is_of(readout.read_neuron, number) for number in range(spec.macros)],
+                )
+            ),
+            readout.weights.eq(memory.read_data),
+        ]
+        m.d.comb += [
+            self.spikes.eq(Cat(tile.router.spikes for tile in tiles)),
+            self.spikes_valid.eq(done),
+            self.count.eq(readout.count),
+            self.count_valid.eq(readout.count_valid),
+            self.score.eq(readout.score),
+            self.score_valid.eq(readout.score_valid),
+            self.class_index.eq(readout.class_index),
+            self.class_valid.eq(readout.class_valid),
+        ]
+        return m
+
+    def _tail(self, number: int) -> str:
+        """What names of the stages of a macro end in."""
+        return "" if self._spec.macros == 1 else f"_{number}"
+
+    def _front(self, m: Module, platform: object, number: int) -> tuple[Any, Any]:
+        """Row driver and macro."""
+        spec, image, tail = self._spec, self._image, self._tail(number)
+        driver = place(m, platform, f"row_driver{tail}", RowDriver, spec=spec)
+        if image is None:
+            return driver, place(m, platform, f"macro{tail}", MacroBox, spec=spec)
+        rows, adcs = (slice(number * size, (number + 1) * size) for size in (spec.rows, spec.adcs))
+        which: dict[str, Any] = {} if spec.macros == 1 else {"number": number}
+        macro = place(
+            m, platform, f"macro{tail}", Macro, spec=spec, words=image.words[rows], gains=image.gains[adcs],
+            offsets=image.offsets[adcs], **which,
+        )  # fmt: skip
+        return driver, macro
+
+    def _tile(self, m: Module, platform: object, number: int, driver: Any, macro: Any) -> "_Tile":
+        """The stages of a macro, with those that follow it."""
+        spec, tail = self._spec, self._tail(number)
+        return _Tile(
+            driver=driver,
+            macro=macro,
+            adc=place(m, platform, f"adc{tail}", Adc, spec=spec),
+            neuron=place(m, platform, f"neuron{tail}", Neuron, spec=spec),
+            router=place(m, platform, f"router{tail}", Router, spec=spec),
+            counter=place(m, platform, f"counter{tail}", Counter, spec=spec),
+            decided=Signal(name=f"decided{tail}"),
+        )
+
+    def _drive(self, m: Module, tile: "_Tile", events: Any, sequencer: Any) -> None:
+        """Wires of a macro, from the rows of a step to its codes."""
+        spec = self._spec
+        driver, macro, adc = tile.driver, tile.macro, tile.adc
         m.d.comb += [
             driver.inputs.eq(events.rows),
             # nobody fired before the first step
-            driver.spikes.eq(router.spikes & (~sequencer.first_step).replicate(spec.neurons)),
+            driver.spikes.eq(tile.router.spikes & (~sequencer.first_step).replicate(spec.neurons)),
             driver.start.eq(sequencer.start),
             driver.take.eq(adc.take),
             adc.ready.eq(driver.ready),
@@ -227,71 +307,15 @@ class Crossbar(Component):
             adc.codes.eq(macro.codes.as_value()[: 2 * spec.active_lanes * spec.adc_bits]),
             adc.codes_valid.eq(macro.codes_valid),
         ]
-        if noise:
-            seed = (self.write_address >> 2 == NOISE_SEED_ADDRESS >> 2) & self.write_enable
-            m.d.comb += [
-                macro.noise_enable.eq(settings.noise_enable),
-                macro.noise_seed.eq(settings.noise_seed),
-                macro.noise_restart.eq(seed),
-                macro.noise_start.eq(sequencer.start & sequencer.first_step),
-            ]
-        decided = Signal()
-        threshold = settings.threshold
-        if spec.own_thresholds:
-            homeostat = place(m, platform, "homeostat", NeuronHomeostat, spec=spec)
-            box = ThresholdMemoryBox if image is None else ThresholdMemory
-            words = place(m, platform, "threshold_memory", box, spec=spec)
-            thresholds = place(m, platform, "threshold", Threshold, spec=spec)
-            threshold = thresholds.thresholds
-            # a host writes one byte of a ratio, while no sample runs
-            bits, low = ratio_address(spec, 0).bit_length() - 1, offset_bytes(spec)
-            byte_of = self.write_address[:bits]
-            ours = Signal()
-            m.d.comb += [
-                ours.eq(self.write_enable & (self.write_address >> bits == 1) & (byte_of < RATIO_BYTES * spec.neurons)),
-                words.read_address.eq(readout.read_neuron),
-                words.read_enable.eq(readout.read & settings.homeostat_enable),
-                words.write_address.eq(Mux(ours, byte_of >> 1, homeostat.write_neuron)),
-                words.write_data.eq(Cat(homeostat.write_word, self.write_data.replicate(RATIO_BYTES))),
-                words.write_bytes.eq(Mux(ours, Mux(byte_of[0], 2, 1) << low, homeostat.write.replicate(low))),
-                homeostat.restart.eq(self._threshold_written() | ~settings.homeostat_enable),
-                homeostat.threshold.eq(settings.threshold),
-                homeostat.rate.eq(settings.homeostat_rate),
-                homeostat.driven.eq(driver.row_set),
-                homeostat.row.eq(driver.row),
-                homeostat.read.eq(readout.read),
-                homeostat.read_neuron.eq(readout.read_neuron),
-                homeostat.count.eq(readout.count),
-                homeostat.last.eq(sequencer.last_window),
-                homeostat.word.eq(words.read_data),
-                thresholds.base.eq(settings.threshold),
-                thresholds.own.eq(homeostat.own),
-                thresholds.index.eq(adc.index),
-                thresholds.load.eq(homeostat.load),
-                thresholds.load_neuron.eq(homeostat.write_neuron),
-                thresholds.load_offset.eq(homeostat.write_word[OFFSET_FRACTION:][: spec.offset_width]),
-                status.threshold.eq(homeostat.moved),
-            ]
-        elif spec.homeostat is not None:
-            homeostat = place(m, platform, "homeostat", Homeostat, spec=spec)
-            threshold = homeostat.moved
-            # the last lane may have fewer neurons than turns: what it decides in the others is no spike
-            rest = spec.neurons % spec.columns_per_adc
-            served = neuron.spikes
-            if rest:
-                served = Cat(neuron.spikes[:-1], neuron.spikes[-1] & (adc.index < rest))
-            m.d.comb += [
-                homeostat.restart.eq(self._threshold_written() | ~settings.homeostat_enable),
-                homeostat.threshold.eq(settings.threshold),
-                homeostat.ratio.eq(settings.homeostat_ratio),
-                homeostat.band.eq(settings.homeostat_band),
-                homeostat.driven.eq(driver.row_set),
-                homeostat.row.eq(driver.row),
-                homeostat.decided.eq(decided),
-                homeostat.lanes.eq(served),
-                homeostat.sample.eq(readout.done & sequencer.last_window),
-                status.threshold.eq(homeostat.moved),
-            ]
+
+    def _decide(self, m: Module, tile: "_Tile", number: int, sequencer: Any, readout: Any, threshold: Any) -> None:
+        """Wires of a macro's neurons, and of all that sees their spikes."""
+        spec = self._spec
+        adc, neuron, router, counter, decided = tile.adc, tile.neuron, tile.router, tile.counter, tile.decided
+        read_neuron = readout.read_neuron
+        if spec.macros > 1:
+            own = self._is_of(readout.read_neuron, number)
+            read_neuron = Mux(own, readout.read_neuron - number * spec.neurons, 0)
         m.d.comb += [
             decided.eq(adc.valid & adc.fire),
             neuron.valid.eq(adc.valid),
@@ -309,26 +333,100 @@ class Crossbar(Component):
             counter.index.eq(adc.index),
             counter.lanes.eq(neuron.spikes),
             counter.read.eq(readout.read),
-            counter.read_neuron.eq(readout.read_neuron),
-            readout.start.eq(sequencer.read),
-            readout.first.eq(sequencer.first_window),
-            readout.last.eq(sequencer.last_window),
-            readout.bias.eq(settings.bias),
-            readout.read_count.eq(counter.count),
-            readout.weights.eq(memory.read_data),
+            counter.read_neuron.eq(read_neuron),
         ]
+
+    def _is_of(self, neuron: Any, number: int) -> Any:
+        """Whether a neuron of the chip is one of a macro."""
+        first = number * self._spec.neurons
+        return (neuron >= first) & (neuron < first + self._spec.neurons)
+
+    def _all_done(self, m: Module, tiles: "list[_Tile]") -> Signal:
+        """For one clock: the last of the macros has decided in this step."""
+        ended, done = Signal(len(tiles)), Signal()
+        over = Cat(tile.router.done | ended[number] for number, tile in enumerate(tiles))
+        m.d.comb += done.eq(over.all())
+        m.d.sync += ended.eq(Mux(done, 0, over))
+        return done
+
+    def _homeostat(
+        self, m: Module, platform: object, tile: "_Tile", settings: Any, sequencer: Any, readout: Any, status: Any
+    ) -> Any:
+        """The homeostat beside the liquid of the only macro; returns the threshold that it moved."""
+        spec = self._spec
+        homeostat = place(m, platform, "homeostat", Homeostat, spec=spec)
+        # the last lane may have fewer neurons than turns: what it decides in the others is no spike
+        rest = spec.neurons % spec.columns_per_adc
+        served = tile.neuron.spikes
+        if rest:
+            served = Cat(tile.neuron.spikes[:-1], tile.neuron.spikes[-1] & (tile.adc.index < rest))
         m.d.comb += [
-            self.spikes.eq(router.spikes),
-            self.spikes_valid.eq(router.done),
-            self.count.eq(readout.count),
-            self.count_valid.eq(readout.count_valid),
-            self.score.eq(readout.score),
-            self.score_valid.eq(readout.score_valid),
-            self.class_index.eq(readout.class_index),
-            self.class_valid.eq(readout.class_valid),
+            homeostat.restart.eq(self._threshold_written() | ~settings.homeostat_enable),
+            homeostat.threshold.eq(settings.threshold),
+            homeostat.ratio.eq(settings.homeostat_ratio),
+            homeostat.band.eq(settings.homeostat_band),
+            homeostat.driven.eq(tile.driver.row_set),
+            homeostat.row.eq(tile.driver.row),
+            homeostat.decided.eq(tile.decided),
+            homeostat.lanes.eq(served),
+            homeostat.sample.eq(readout.done & sequencer.last_window),
+            status.threshold.eq(homeostat.moved),
         ]
-        return m
+        return homeostat.moved
+
+    def _own_thresholds(
+        self, m: Module, platform: object, tile: "_Tile", settings: Any, sequencer: Any, readout: Any, status: Any
+    ) -> Any:
+        """The homeostat of the neurons of the only macro, with its memory; returns a threshold for each lane."""
+        spec = self._spec
+        homeostat = place(m, platform, "homeostat", NeuronHomeostat, spec=spec)
+        box = ThresholdMemoryBox if self._image is None else ThresholdMemory
+        words = place(m, platform, "threshold_memory", box, spec=spec)
+        thresholds = place(m, platform, "threshold", Threshold, spec=spec)
+        # a host writes one byte of a ratio, while no sample runs
+        bits, low = ratio_address(spec, 0).bit_length() - 1, offset_bytes(spec)
+        byte_of = self.write_address[:bits]
+        ours = Signal()
+        m.d.comb += [
+            ours.eq(self.write_enable & (self.write_address >> bits == 1) & (byte_of < RATIO_BYTES * spec.neurons)),
+            words.read_address.eq(readout.read_neuron),
+            words.read_enable.eq(readout.read & settings.homeostat_enable),
+            words.write_address.eq(Mux(ours, byte_of >> 1, homeostat.write_neuron)),
+            words.write_data.eq(Cat(homeostat.write_word, self.write_data.replicate(RATIO_BYTES))),
+            words.write_bytes.eq(Mux(ours, Mux(byte_of[0], 2, 1) << low, homeostat.write.replicate(low))),
+            homeostat.restart.eq(self._threshold_written() | ~settings.homeostat_enable),
+            homeostat.threshold.eq(settings.threshold),
+            homeostat.rate.eq(settings.homeostat_rate),
+            homeostat.driven.eq(tile.driver.row_set),
+            homeostat.row.eq(tile.driver.row),
+            homeostat.read.eq(readout.read),
+            homeostat.read_neuron.eq(readout.read_neuron),
+            homeostat.count.eq(readout.count),
+            homeostat.last.eq(sequencer.last_window),
+            homeostat.word.eq(words.read_data),
+            thresholds.base.eq(settings.threshold),
+            thresholds.own.eq(homeostat.own),
+            thresholds.index.eq(tile.adc.index),
+            thresholds.load.eq(homeostat.load),
+            thresholds.load_neuron.eq(homeostat.write_neuron),
+            thresholds.load_offset.eq(homeostat.write_word[OFFSET_FRACTION:][: spec.offset_width]),
+            status.threshold.eq(homeostat.moved),
+        ]
+        return thresholds.thresholds
 
     def _threshold_written(self) -> Value:
         """Whether a byte of the threshold is written."""
         return (self.write_address >> 2 == THRESHOLD_ADDRESS >> 2) & self.write_enable
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tile:
+    """Ports of the stages of one macro."""
+
+    driver: Any
+    macro: Any
+    adc: Any
+    neuron: Any
+    router: Any
+    counter: Any
+    decided: Signal

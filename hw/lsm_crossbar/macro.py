@@ -94,6 +94,10 @@ class Macro(Component):
     gains, offsets : tuple of int
         Of each ADC.
 
+    number : int
+        Of several macros, which one: without words its memory holds the image of all, and it reads its own part, so
+        that all load one file.
+
     Members
     -------
     row, row_set, row_clear, sample, select, convert, codes, codes_valid
@@ -114,12 +118,21 @@ class Macro(Component):
 
     clocked = True
 
-    def __init__(self, *, spec: CrossbarSpec, words: tuple[int, ...], gains: tuple[int, ...], offsets: tuple[int, ...]):
+    def __init__(
+        self,
+        *,
+        spec: CrossbarSpec,
+        words: tuple[int, ...],
+        gains: tuple[int, ...],
+        offsets: tuple[int, ...],
+        number: int = 0,
+    ):
         lists = {"words": (words or range(spec.rows), spec.rows), "gains": (gains, spec.adcs)}
         for name, (values, count) in (lists | {"offsets": (offsets, spec.adcs)}).items():
             if len(values) != count:
                 raise ValueError(f"{spec.name}: expected {count} {name}, got {len(values)}")
         self._spec, self._words, self._gains, self._offsets = spec, words, gains, offsets
+        self._number = number
         pins = macro_pins(spec)
         if spec.noise_scale is not None:
             pins |= {
@@ -134,10 +147,11 @@ class Macro(Component):
         spec = self._spec
         m = Module()
         width = spec.columns * spec.conductance_bits
-        m.submodules.memory = memory = Memory(shape=width, depth=spec.rows, init=self._words)
+        depth, first = (spec.rows, 0) if self._words else (spec.image_rows, self._number * spec.rows)
+        m.submodules.memory = memory = Memory(shape=width, depth=depth, init=self._words)
         port = memory.read_port()
         adding, clearing = Signal(), Signal(name="clearing")
-        m.d.comb += [port.addr.eq(self.row), port.en.eq(self.row_set)]
+        m.d.comb += [port.addr.eq(self.row + first if first else self.row), port.en.eq(self.row_set)]
         m.d.sync += [adding.eq(self.row_set), clearing.eq(self.row_clear)]
 
         # the sums have settled at the end of the clock in which `hold` is set

@@ -8,7 +8,7 @@ import numpy as np
 
 from sim.lsm_crossbar.spec import RATE_MAX, CrossbarSpec, HomeostatParameters
 
-__all__ = ["campaign_spec", "random_spec", "regulated_spec"]
+__all__ = ["campaign_spec", "random_spec", "regulated_spec", "tiled_spec"]
 
 
 def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> CrossbarSpec:
@@ -61,3 +61,8 @@ def regulated_spec(per: str = "layer") -> CrossbarSpec:
     if per == "neuron":
         return replace(campaign_spec(), name="REGULATED_EACH", homeostat=HomeostatParameters(per=per, rate=2))
     return replace(campaign_spec(), name="REGULATED", homeostat=HomeostatParameters(samples=2, ratio=55, band=2))
+
+
+def tiled_spec() -> CrossbarSpec:
+    """`campaign_spec` with three macros, which have no noise."""
+    return replace(campaign_spec(), name="TILED", macros=3, noise_scale=None)

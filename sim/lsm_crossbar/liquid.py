@@ -64,11 +64,11 @@ class Activity:
 
     Attributes
     ----------
-    spikes : ndarray of bool, shape (n, steps, neurons)
-    counts : ndarray of int64, shape (n, windows, neurons)
+    spikes : ndarray of bool, shape (n, steps, all neurons)
+    counts : ndarray of int64, shape (n, windows, all neurons)
     reads : ndarray of int64, shape (n,)
-        Reads of the macro.
-    row_activations : ndarray of int64, shape (n, rows)
+        Reads of all macros.
+    row_activations : ndarray of int64, shape (n, rows of the conductance image)
         How often each row was active.
     """
 
@@ -79,7 +79,7 @@ class Activity:
 
 
 class Liquid:
-    """Golden model of one macro with its neurons.
+    """Golden model of the macros with their neurons.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class Liquid:
         An image for `spec`.
     engine : Engine
         ``numpy`` or ``numba``.
-    threshold : int or ndarray of int64, shape (neurons,), optional
+    threshold : int or ndarray of int64, shape (all neurons,), optional
         Firing threshold instead of the spec's: of all neurons, or of each.
     noise_seed : int or None
         Seed of the read noise, 31 bits; None: no noise. Without `spec.noise_scale` there is none either.
@@ -113,10 +113,17 @@ class Liquid:
         self.engine = Engine(engine)
         self.threshold = spec.threshold if threshold is None else threshold
         check_range(self.threshold, 0, spec.threshold_max, "threshold")
-        if np.shape(self.threshold) not in ((), (spec.neurons,)):
-            raise ValueError(f"threshold: expected one, or {spec.neurons}, got the shape {np.shape(self.threshold)}")
+        if np.shape(self.threshold) not in ((), (spec.all_neurons,)):
+            raise ValueError(
+                f"threshold: expected one, or {spec.all_neurons}, got the shape {np.shape(self.threshold)}"
+            )
         self.noise_seed = None if spec.noise_scale is None else noise_seed
-        self._macro = Macro(spec, conductances, noise_seed)
+        thresholds = np.broadcast_to(self.threshold, spec.all_neurons).reshape(spec.macros, spec.neurons)
+        self._each = [
+            Liquid(spec.one_macro, conductances.macro(number), engine, threshold=thresholds[number])
+            for number in range(spec.macros if spec.macros > 1 else 0)
+        ]
+        self._macro = Macro(spec.one_macro, conductances.macro(0), noise_seed)
         self._tables: Tables | None = None
 
     def run(self, spikes: npt.ArrayLike, first_sample: int = 0) -> Activity:
@@ -137,6 +144,14 @@ class Liquid:
             If the shape is wrong or a value is neither 0 nor 1; the message names its index.
         """
         checked = self._check(spikes)
+        if self._each:
+            parts = [liquid.run(checked) for liquid in self._each]
+            return Activity(
+                spikes=np.concatenate([part.spikes for part in parts], axis=2),
+                counts=np.concatenate([part.counts for part in parts], axis=2),
+                reads=np.sum([part.reads for part in parts], axis=0, dtype=np.int64),
+                row_activations=np.concatenate([part.row_activations for part in parts], axis=1),
+            )
         if self.engine is Engine.NUMBA:
             # compiled on first use; importing numba costs a second that the NumPy engine does not need
             from sim.lsm_crossbar import kernel
@@ -213,7 +228,14 @@ class Liquid:
         spikes : array_like of 0 and 1, shape (steps, inputs)
         sample : int
             Samples since the noise seed was set.
+
+        Raises
+        ------
+        ValueError
+            A chip with several macros: trace each (`CrossbarSpec.one_macro`, `Conductances.macro`).
         """
+        if self._each:
+            raise ValueError(f"{self.spec.name} has {self.spec.macros} macros: expected one to trace")
         return self._trace(self._check(np.asarray(spikes)[None])[0], sample)
 
     def _check(self, spikes: npt.ArrayLike) -> npt.NDArray[np.uint8]:

@@ -242,6 +242,8 @@ def export_liquid(spec: CrossbarSpec, conductances: Conductances, step_s: float)
     ValueError
         Refractory steps, which LIF has not; conductances of another spec; a step that is not positive.
     """
+    if spec.macros > 1:
+        raise ValueError(f"{spec.name}: macros: expected one liquid to export, got {spec.macros}")
     if spec.refractory_steps:
         raise ValueError(f"{spec.name}: refractory_steps: NIR's LIF has none, got {spec.refractory_steps}")
     if not step_s > 0:

@@ -15,7 +15,7 @@ class Readout:
     Parameters
     ----------
     spec : CrossbarSpec
-    weights : array_like of int, shape (outputs, windows, neurons)
+    weights : array_like of int, shape (outputs, windows, all neurons)
         Two's complement, `spec.readout_weight_bits` bits; with 1 bit -1 and 1.
     bias : array_like of int, shape (outputs,)
         Two's complement, `spec.bias_width` bits, in the units of the products.
@@ -33,7 +33,7 @@ class Readout:
         self.weights = spec.checked_readout_weights(weights)
         self.bias = check_range(bias, -spec.bias_max - 1, spec.bias_max, "readout bias")
         for name, array, shape in (
-            ("readout weights", self.weights, (spec.outputs, spec.windows, spec.neurons)),
+            ("readout weights", self.weights, (spec.outputs, spec.windows, spec.all_neurons)),
             ("readout bias", self.bias, (spec.outputs,)),
         ):
             if array.shape != shape:
@@ -49,12 +49,14 @@ class Readout:
         """
         spec = self.spec
         checked = check_range(counts, 0, spec.count_max, "spike count")
-        if checked.ndim != 3 or checked.shape[1:] != (spec.windows, spec.neurons):
+        if checked.ndim != 3 or checked.shape[1:] != (spec.windows, spec.all_neurons):
             raise ValueError(
-                f"spike counts: expected the shape (n, {spec.windows}, {spec.neurons}), got {checked.shape}"
+                f"spike counts: expected the shape (n, {spec.windows}, {spec.all_neurons}), got {checked.shape}"
             )
-        flat = checked.reshape(len(checked), spec.features)
-        scores: IntArray = self.bias + flat @ self.weights.reshape(spec.outputs, spec.features).T
+        flat = checked.reshape(len(checked), spec.features).astype(np.float64)
+        # exact in double precision, which BLAS is fast in: every sum fits in `bias_width` bits, far below 2**53
+        weighted = flat @ self.weights.reshape(spec.outputs, spec.features).T.astype(np.float64)
+        scores: IntArray = self.bias + weighted.astype(np.int64)
         return scores
 
     def classify(self, counts: npt.ArrayLike) -> IntArray:

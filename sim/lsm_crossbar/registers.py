@@ -190,7 +190,7 @@ def register_writes(
             for byte in range(RATIO_BYTES)
         ]
     if weights is not None:
-        shape = (spec.outputs, spec.windows, spec.neurons)
+        shape = (spec.outputs, spec.windows, spec.all_neurons)
         table = _shaped(spec.readout_weight_codes(weights), shape, "readout weights")
         for feature, row in enumerate(table.reshape(spec.outputs, spec.features).T):
             word = sum(int(code) << output * spec.readout_weight_bits for output, code in enumerate(row))

@@ -6,6 +6,8 @@ Numbering, for every reader:
   of the previous step. Rows beyond are never driven.
 - Columns (bit lines) come in differential pairs: pair ``j`` is column ``2*j`` (plus) and ``2*j + 1`` (minus).
   Neuron ``j`` is pair ``j``.
+- Macros: with ``macros`` above 1 all that is written here is of each macro. All macros see the inputs, and each the
+  spikes of its own neurons; neuron ``j`` of macro ``m`` is neuron ``m*neurons + j`` of the chip.
 - ADCs: ``columns_per_adc`` neighbouring pairs take turns on one pair of ADCs, a *lane*. Lane ``l`` reads pair
   ``l*columns_per_adc + k`` while `select` is ``k``. ADC ``2*l`` is the plus, ``2*l + 1`` the minus ADC of lane ``l``.
 """
@@ -22,6 +24,7 @@ import numpy.typing as npt
 
 from sim.fixed_point import IntArray, check_range
 from sim.messages import shown
+from sim.readout_spec import ReadoutSizes, ReadoutSpec
 from sim.spec_file import check_fields, check_integer, check_name, check_real, load_preset, parse_toml, toml_value
 
 NOISE_STATE_WIDTH = 31
@@ -35,6 +38,9 @@ NOISE_UNIT = 30
 NOISE_FRACTION = 6
 """Fraction bits of `CrossbarSpec.noise_scale`."""
 
+
+_ALONE = {"macros": 1}
+"""Fields that a spec file leaves out where they have this value."""
 
 TINY, HUGE = 1e-15, 1e15
 """What a positive physical quantity is between, so that no arithmetic on it overflows."""
@@ -248,6 +254,9 @@ class CrossbarSpec:
         Clocks of one conversion.
     homeostat : HomeostatParameters or None
         A homeostat beside the liquid, off until a register says otherwise; None: the chip has none.
+    macros : int
+        Macros side by side: independent liquids of `neurons` neurons each that see the same inputs, and one readout of
+        all their counts. With more than one there is neither read noise nor a homeostat of any kind.
     device : DeviceParameters
         What the cells are like.
 
@@ -286,6 +295,7 @@ class CrossbarSpec:
     settle_clocks: int = 1
     convert_clocks: int = 8
     homeostat: HomeostatParameters | None = None
+    macros: int = 1
     device: DeviceParameters = field(default_factory=DeviceParameters)
 
     def __post_init__(self) -> None:
@@ -316,6 +326,7 @@ class CrossbarSpec:
             ("offset_bits", 1, 24),
             ("settle_clocks", 1, 1 << 10),
             ("convert_clocks", 1, 1 << 10),
+            ("macros", 1, 16),
         ):
             check_integer(name, getattr(self, name), low, high)
         for name in ("g_max_us", "read_voltage_v", "clock_period_ns"):
@@ -328,6 +339,10 @@ class CrossbarSpec:
             check_real("column_current_limit_ua", self.column_current_limit_ua, TINY, HUGE, _POSITIVE)
         if self.noise_scale is not None:
             check_integer("noise_scale", self.noise_scale, 1, 255)
+        if self.macros > 1:
+            for name in ("noise_scale", "homeostat"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name}: expected none of any kind with {self.macros} macros")
         if self.inputs + self.neurons > self.rows:
             raise ValueError(
                 f"{self.inputs} inputs and {self.neurons} recurrent rows do not fit the {self.rows} rows of the macro"
@@ -359,6 +374,30 @@ class CrossbarSpec:
         check_integer("threshold", self.threshold, 0, self.threshold_max)
 
     # --- geometry ---
+
+    @property
+    def all_neurons(self) -> int:
+        """Neurons of all macros."""
+        return self.macros * self.neurons
+
+    @property
+    def image_rows(self) -> int:
+        """Rows of a conductance image: those of macro 0, then those of macro 1, and so on."""
+        return self.macros * self.rows
+
+    @property
+    def image_adcs(self) -> int:
+        """ADCs of all macros, in the same order."""
+        return self.macros * self.adcs
+
+    @property
+    def one_macro(self) -> CrossbarSpec:
+        """The spec of each macro on its own."""
+        return self if self.macros == 1 else replace(self, macros=1)
+
+    def macro_seed(self, seed: int, macro: int) -> int:
+        """Seed of one macro of a chip of a seed; those of different chips differ."""
+        return self.macros * seed + macro
 
     @property
     def pairs(self) -> int:
@@ -407,8 +446,19 @@ class CrossbarSpec:
 
     @property
     def features(self) -> int:
-        """Counts that the readout sees; index = window * neurons + neuron."""
-        return self.windows * self.neurons
+        """Counts that the readout sees; index = window * all_neurons + neuron."""
+        return self.windows * self.all_neurons
+
+    @property
+    def readout_sizes(self) -> ReadoutSpec:
+        """What the readout has to know: the spec itself with one macro, else one liquid of all neurons."""
+        if self.macros == 1:
+            return self
+        return ReadoutSizes(
+            neurons=self.all_neurons, outputs=self.outputs, features=self.features, count_width=self.count_width,
+            readout_weight_bits=self.readout_weight_bits, bias_width=self.bias_width, score_width=self.score_width,
+            class_bits=self.class_bits,
+        )  # fmt: skip
 
     # --- conductances ---
 
@@ -667,7 +717,8 @@ class CrossbarSpec:
         """The spec as TOML text that `from_toml` reads back to an equal spec; ideal (None) fields are left out."""
         lines = []
         for f in fields(self):
-            if f.name not in ("device", "homeostat") and getattr(self, f.name) is not None:
+            # one macro goes without saying: files from before there were more say the same
+            if f.name not in ("device", "homeostat") and getattr(self, f.name) not in (None, _ALONE.get(f.name)):
                 lines.append(f"{f.name} = {toml_value(getattr(self, f.name))}")
         if self.homeostat is not None:
             lines += ["", "[homeostat]"]
@@ -721,6 +772,9 @@ N_MNIST = CrossbarSpec(
 Threshold and windows are chosen on validation (docs/results/lsm_accuracy.md); the paper counts spikes in one window.
 """
 
+N_MNIST_4_MACROS = replace(N_MNIST, name="N_MNIST_4_MACROS", macros=4)
+"""`N_MNIST` with four macros side by side: 800 neurons, one readout."""
+
 N_TIDIGITS = CrossbarSpec(name="N_TIDIGITS", inputs=64, neurons=200, steps=129, outputs=11, threshold=26, leak=(-5,))
 """Spoken digits of arXiv 2307.00771: 64 cochlea channels, decay 0.97 as 0.96875."""
 
@@ -740,7 +794,15 @@ N_MNIST_OWN_THRESHOLDS = replace(N_MNIST, name="N_MNIST_OWN_THRESHOLDS", homeost
 
 PRESETS = {
     spec.name: spec
-    for spec in (N_MNIST, N_TIDIGITS, SPOKEN_DIGITS, FULL_MACRO, N_MNIST_HOMEOSTAT, N_MNIST_OWN_THRESHOLDS)
+    for spec in (
+        N_MNIST,
+        N_MNIST_4_MACROS,
+        N_TIDIGITS,
+        SPOKEN_DIGITS,
+        FULL_MACRO,
+        N_MNIST_HOMEOSTAT,
+        N_MNIST_OWN_THRESHOLDS,
+    )
 }
 
 load_spec = partial(load_preset, presets=PRESETS, from_toml=CrossbarSpec.from_toml)

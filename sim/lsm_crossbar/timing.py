@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.spec import CrossbarSpec
 
-__all__ = ["Timing", "readout_clocks", "sample_timing", "step_clocks"]
+__all__ = ["Timing", "driven_rows", "readout_clocks", "sample_timing", "step_clocks"]
 
 
 def step_clocks(spec: CrossbarSpec, rows: int) -> int:
@@ -25,7 +25,7 @@ def step_clocks(spec: CrossbarSpec, rows: int) -> int:
     ----------
     spec : CrossbarSpec
     rows : int
-        Active rows of the step.
+        Active rows of the step; of several macros those of the one with the most.
     """
     if rows == 0:
         return spec.columns_per_adc + 3
@@ -38,7 +38,27 @@ def step_clocks(spec: CrossbarSpec, rows: int) -> int:
 
 def readout_clocks(spec: CrossbarSpec, *, last: bool = True) -> int:
     """Clocks from the spikes of the last step of a window to the end of its readout; for the last window, the class."""
-    return spec.neurons + 2 + (spec.outputs if last else 0)
+    return spec.all_neurons + 2 + (spec.outputs if last else 0)
+
+
+def driven_rows(spec: CrossbarSpec, inputs: npt.ArrayLike, spikes: npt.ArrayLike) -> IntArray:
+    """Active rows of each step: inputs, and spikes of the step before; of several macros the most that one has.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+    inputs : array_like of bool, shape (n, steps, inputs)
+    spikes : array_like of bool, shape (n, steps, all neurons)
+        Of the liquid.
+
+    Returns
+    -------
+    ndarray of int64, shape (n, steps)
+    """
+    own = np.asarray(spikes, bool).reshape(-1, spec.steps, spec.macros, spec.neurons).sum(axis=3).max(axis=2)
+    rows: IntArray = np.asarray(inputs, bool).sum(axis=2)
+    rows[:, 1:] += own[:, :-1]
+    return rows
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,7 +86,7 @@ def sample_timing(spec: CrossbarSpec, events: npt.ArrayLike, rows: Sequence[IntA
     events : array_like of int, shape (n, steps)
         Events of each step, without the end of step.
     rows : array_like of int, shape (n, steps)
-        Active rows of each step, inputs and spikes of the step before.
+        Active rows of each step, as `driven_rows` counts them.
     """
     offered, active = np.asarray(events, np.int64), np.asarray(rows, np.int64)
     if offered.shape != active.shape or offered.ndim != 2 or offered.shape[1] != spec.steps:

@@ -34,7 +34,7 @@ from sim.lsm_crossbar.recordings.audio import Cochlea
 from sim.lsm_crossbar.recordings.events import Encoding, find_encoding
 from sim.messages import shown
 
-__all__ = ["Association", "Matched", "TrainedAssociation", "shipped_associations"]
+__all__ = ["Association", "Matched", "TrainedAssociation", "shipped_associations", "trained_association"]
 
 DEPENDS_ON = ("../data/weights",)
 
@@ -54,6 +54,12 @@ class Matched:
     embeddings: IntArray
     similarities: IntArray
     entries: IntArray
+
+    def first(self, count: int) -> Matched:
+        """Of the first queries alone."""
+        return Matched(
+            embeddings=self.embeddings[:count], similarities=self.similarities[:count], entries=self.entries[:count]
+        )
 
 
 class Association:
@@ -268,3 +274,20 @@ def shipped_associations() -> dict[str, Path]:
     """Association models that ship with the package, by name."""
     folder = Path(str(resources.files("sim.lsm_crossbar"))) / "data" / "weights" / "association"
     return {path.stem: path for path in sorted(folder.glob("*.npz"))}
+
+
+def trained_association(spec: AssociationSpec, weights: Path | None = None) -> TrainedAssociation | None:
+    """The model of a file, or a shipped one of this spec; None without.
+
+    Raises
+    ------
+    ValueError
+        A model of another spec.
+    """
+    if weights is not None:
+        model = TrainedAssociation.load(weights)
+        if model.spec != spec:
+            raise ValueError(f"{weights} was trained for another spec than {spec.name}")
+        return model
+    models = (TrainedAssociation.load(path) for path in shipped_associations().values())
+    return next((model for model in models if model.spec == spec), None)

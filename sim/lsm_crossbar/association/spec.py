@@ -106,6 +106,8 @@ class AssociationSpec:
                 raise ValueError(f"{modality}: expected the spec of a crossbar, got {shown(spec)}")
             if spec.noise_scale is not None:
                 raise ValueError(f"{modality}.noise_scale: the association chip has no registers for read noise")
+            if spec.macros > 1:
+                raise ValueError(f"{modality}.macros: expected 1, the association chip has one macro of each kind")
             if spec.steps < 2:
                 # the events of the next sample wait at its second step while an embedding is matched
                 raise ValueError(f"{modality}.steps: expected at least 2, got {spec.steps}")

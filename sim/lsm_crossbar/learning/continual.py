@@ -168,7 +168,7 @@ class ContinualReadout:
         spec = self.spec
         weights = np.where(self.field < 0, -1, 1).astype(np.int64)
         bias = np.clip(np.rint(-weights @ self._mean), -spec.bias_max - 1, spec.bias_max).astype(np.int64)
-        return Readout(spec, weights.reshape(spec.outputs, spec.windows, spec.neurons), bias)
+        return Readout(spec, weights.reshape(spec.outputs, spec.windows, spec.all_neurons), bias)
 
     def save(self, path: Path) -> None:
         """Write fields, mean and scale, so that another session goes on with the next task."""

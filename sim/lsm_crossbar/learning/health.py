@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 
 from sim.liquid_health import (
     BRANCHING_WINDOW,
@@ -37,14 +38,18 @@ __all__ = [
 
 
 def recurrent_weights(spec: CrossbarSpec, conductances: Conductances) -> NDArray[np.float64]:
-    """Recurrent weights in units of the threshold; shape (neurons, neurons), to, from.
+    """Recurrent weights in units of the threshold; shape (all neurons, all neurons), to, from.
 
     A spike of neuron k moves the potential of neuron j by ``(plus - minus code) / 2**adc_shift`` ADC steps, if it is
     alone in its read and the ADCs are ideal; this is that, over the threshold.
     """
     conductances.check(spec)
-    codes = conductances.codes[spec.inputs : spec.used_rows, : 2 * spec.neurons].astype(np.float64)
-    differential: NDArray[np.float64] = (codes[:, 0::2] - codes[:, 1::2]).T
+    blocks = []
+    for number in range(spec.macros):
+        own = conductances.macro(number).codes[spec.inputs : spec.used_rows, : 2 * spec.neurons].astype(np.float64)
+        blocks.append((own[:, 0::2] - own[:, 1::2]).T)
+    # no neuron sees the spikes of another macro
+    differential: NDArray[np.float64] = block_diag(*blocks)
     weights: NDArray[np.float64] = differential / (2**spec.adc_shift * max(spec.threshold, 1))
     return weights
 

@@ -189,7 +189,7 @@ def quantise(linear: LinearReadout, spec: CrossbarSpec) -> Readout:
         integers = np.rint(weights * scale).astype(np.int64)
     return Readout(
         spec,
-        integers.reshape(spec.outputs, spec.windows, spec.neurons),
+        integers.reshape(spec.outputs, spec.windows, spec.all_neurons),
         np.clip(np.rint(bias * scale), -spec.bias_max - 1, spec.bias_max).astype(np.int64),
     )
 

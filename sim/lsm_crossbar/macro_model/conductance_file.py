@@ -17,6 +17,9 @@ codes of all columns side by side, column 0 in the least significant bits, so th
 ``(c+1)*conductance_bits-1 : c*conductance_bits`` of the word. Gains and offsets are listed ADC 0 first. The hash is
 that of the whole text without its own line. File name: ``<spec>-seed<seed>-<first 16 digits of the hash>.mem``.
 
+A chip with several macros has one image: the line of shape ends in `` macros=M``, the rows of macro 0 come first, then
+those of macro 1, and so on; gains and offsets likewise.
+
 Conductances that were measured instead of drawn have ``// seed: none`` and ``<spec>-measured-<hash>.mem``.
 """
 
@@ -25,7 +28,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -56,9 +59,11 @@ class Conductances:
         Seed of the draw; None: measured, see `sim.lsm_crossbar.macro_model.measured_file`.
     rows, columns, conductance_bits, columns_per_adc, gain_fraction, offset_bits : int
         As in `CrossbarSpec`; a spec with other numbers refuses the image.
-    codes : ndarray of uint8, shape (rows, columns)
+    macros : int
+        Macros of the chip.
+    codes : ndarray of uint8, shape (macros * rows, columns)
         Conductance codes, 0 .. 2**conductance_bits - 1.
-    adc_gain, adc_offset : ndarray of int64, shape (columns // columns_per_adc,)
+    adc_gain, adc_offset : ndarray of int64, shape (macros * columns // columns_per_adc,)
         Of ADC ``2*lane`` (plus) and ``2*lane + 1`` (minus).
     device : dict
         Physical parameters of the draw, for the record.
@@ -81,13 +86,20 @@ class Conductances:
     adc_gain: IntArray
     adc_offset: IntArray
     device: dict[str, Any]
+    macros: int = 1
 
     def __post_init__(self) -> None:
         if not self.spec.isidentifier():
             raise ValueError(f"spec: expected a name, got {self.spec!r}")
         if self.seed is not None and self.seed < 0:
             raise ValueError(f"seed: expected a number of at least 0, got {self.seed}")
-        if not (1 <= self.conductance_bits <= 8 and self.rows >= 1 and self.columns >= 2 and self.columns_per_adc >= 1):
+        if not (
+            1 <= self.conductance_bits <= 8
+            and self.macros >= 1
+            and self.rows >= 1
+            and self.columns >= 2
+            and self.columns_per_adc >= 1
+        ):
             raise ValueError(f"no macro has the shape {self._shape_text()}")
         if self.columns % (2 * self.columns_per_adc):
             raise ValueError(f"{self.columns_per_adc} pairs per ADC do not divide {self.columns} columns")
@@ -95,9 +107,9 @@ class Conductances:
         gain = check_range(self.adc_gain, 1, (2 << self.gain_fraction) - 1, "ADC gain")
         half = 1 << (self.offset_bits - 1)
         offset = check_range(self.adc_offset, -half, half - 1, "ADC offset")
-        adcs = self.columns // self.columns_per_adc
+        adcs = self.macros * self.columns // self.columns_per_adc
         for name, array, shape in (
-            ("codes", codes, (self.rows, self.columns)),
+            ("codes", codes, (self.macros * self.rows, self.columns)),
             ("adc_gain", gain, (adcs,)),
             ("adc_offset", offset, (adcs,)),
         ):
@@ -127,11 +139,24 @@ class Conductances:
             spec=spec.name,
             seed=seed,
             codes=np.asarray(codes),
-            adc_gain=np.asarray(np.full(spec.adcs, 1 << spec.gain_fraction) if adc_gain is None else adc_gain),
-            adc_offset=np.asarray(np.zeros(spec.adcs, np.int64) if adc_offset is None else adc_offset),
+            adc_gain=np.asarray(np.full(spec.image_adcs, 1 << spec.gain_fraction) if adc_gain is None else adc_gain),
+            adc_offset=np.asarray(np.zeros(spec.image_adcs, np.int64) if adc_offset is None else adc_offset),
             device=device or {},
+            macros=spec.macros,
             **{name: getattr(spec, name) for name in _SHAPE},
         )
+
+    def macro(self, number: int) -> Conductances:
+        """One of several macros on its own."""
+        if self.macros == 1 and number == 0:
+            return self
+        adcs = self.columns // self.columns_per_adc
+        return replace(
+            self, macros=1, seed=None if self.seed is None else self.macros * self.seed + number,
+            codes=self.codes[number * self.rows : (number + 1) * self.rows],
+            adc_gain=self.adc_gain[number * adcs : (number + 1) * adcs],
+            adc_offset=self.adc_offset[number * adcs : (number + 1) * adcs],
+        )  # fmt: skip
 
     def check(self, spec: CrossbarSpec) -> Conductances:
         """Return itself if it is an image for `spec`.
@@ -141,7 +166,7 @@ class Conductances:
         ValueError
             If the spec's macro has another shape.
         """
-        wrong = [name for name in _SHAPE if getattr(self, name) != getattr(spec, name)]
+        wrong = [name for name in (*_SHAPE, "macros") if getattr(self, name) != getattr(spec, name)]
         if wrong:
             raise ValueError(
                 f"the conductance image is not one for {spec.name}: "
@@ -150,13 +175,14 @@ class Conductances:
         return self
 
     def _shape_text(self) -> str:
-        return " ".join(f"{name}={getattr(self, name)}" for name in _SHAPE)
+        names = (*_SHAPE, "macros") if self.macros > 1 else _SHAPE
+        return " ".join(f"{name}={getattr(self, name)}" for name in names)
 
     @cached_property
     def row_words(self) -> tuple[int, ...]:
         """One memory word per row: column ``c`` in bits ``c*conductance_bits`` and up."""
         bits = np.unpackbits(self.codes[:, :, None], axis=2, bitorder="little")[:, :, : self.conductance_bits]
-        packed = np.packbits(bits.reshape(self.rows, -1), axis=1, bitorder="little")
+        packed = np.packbits(bits.reshape(len(self.codes), -1), axis=1, bitorder="little")
         return tuple(int.from_bytes(row.tobytes(), "little") for row in packed)
 
     def _text(self) -> tuple[list[str], list[str]]:
@@ -233,16 +259,28 @@ def parse_conductances(text: str) -> Conductances:
         header[key] = line[len(prefix) :]
     first = len(_KEYS) + 1
     shape = dict(re.findall(r"(\w+)=(\d{1,6})(?= |$)", header["shape"]))
-    if tuple(shape) != _SHAPE or " ".join(f"{k}={v}" for k, v in shape.items()) != header["shape"]:
+    if (
+        tuple(shape) not in (_SHAPE, (*_SHAPE, "macros"))
+        or " ".join(f"{k}={v}" for k, v in shape.items()) != header["shape"]
+    ):
         raise ValueError(f"line 4: expected {'=N '.join(_SHAPE)}=N, got {_show(header['shape'])}")
     numbers = {name: int(value) for name, value in shape.items()}
+    macros = numbers.get("macros", 1)
     rows, columns, bits = numbers["rows"], numbers["columns"], numbers["conductance_bits"]
-    if not 1 <= bits <= 8 or not rows or not columns or numbers["gain_fraction"] > 10 or numbers["offset_bits"] > 24:
+    if (
+        not 1 <= bits <= 8
+        or not rows
+        or not columns
+        or not macros
+        or numbers["gain_fraction"] > 10
+        or numbers["offset_bits"] > 24
+    ):
         raise ValueError(f"line 4: no macro has the shape {header['shape']}")
     if numbers["offset_bits"] < 1:
         raise ValueError("line 4: offset_bits must be at least 1")
     digits = -(-columns * bits // 4)
     words = lines[first:]
+    rows *= macros
     if len(words) != rows:
         raise ValueError(f"expected {rows} rows after the header, got {len(words)} (line {first + len(words)} is last)")
     for number, word in enumerate(words, start=first + 1):

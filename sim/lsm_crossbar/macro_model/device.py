@@ -322,7 +322,9 @@ def _used(g: FloatArray, spec: CrossbarSpec, stream: dict[str, np.random.Generat
 
 
 def draw(spec: CrossbarSpec, seed: int) -> Conductances:
-    """One macro from one seed: conductance codes and the ADCs' gains and offsets.
+    """The macro of one seed, or all macros of a chip: conductance codes and the ADCs' gains and offsets.
+
+    Macro m of a chip with several is the macro of the seed `CrossbarSpec.macro_seed` says.
 
     Parameters
     ----------
@@ -337,6 +339,13 @@ def draw(spec: CrossbarSpec, seed: int) -> Conductances:
     """
     if seed < 0:
         raise ValueError(f"seed: expected a number of at least 0, got {seed}")
+    if spec.macros > 1:
+        each = [draw(spec.one_macro, spec.macro_seed(seed, macro)) for macro in range(spec.macros)]
+        return Conductances.of(
+            spec, np.concatenate([image.codes for image in each]), seed=seed, device=each[0].device,
+            adc_gain=np.concatenate([image.adc_gain for image in each]),
+            adc_offset=np.concatenate([image.adc_offset for image in each]),
+        )  # fmt: skip
     stream, ideal = _streams(seed), 1 << spec.gain_fraction
     gain = np.full(spec.adcs, ideal, np.int64)
     offset = np.zeros(spec.adcs, np.int64)

@@ -8,6 +8,7 @@ columns even, minus columns odd (neuron ``n`` has the columns ``2 n`` and ``2 n 
 - ``.npz``: an array ``conductances_us`` of shape (rows, columns), in uS; and if the converters were measured, too,
   ``adc_gain`` of shape (ADCs,), over the ideal gain, and ``adc_offset_codes`` of the same shape, in codes. ADC
   ``2 * lane`` converts the plus columns of a lane, ``2 * lane + 1`` the minus columns.
+  Several macros: the rows and ADCs of macro 0, then those of macro 1, and so on, in every file.
 - ``.mem``: a conductance image of codes as `Conductances.write` leaves it.
 
 Every conductance becomes a code of `CrossbarSpec.g_lsb_us`; what is above the range of the codes has the largest one.
@@ -108,14 +109,14 @@ def image_of(
         Another shape, a number that is not finite or out of range, or conductances that are all below half a code;
         the message names the index.
     """
-    measured = _numbers("conductances_us", conductances_us, (spec.rows, spec.columns), 0, LARGEST_US)
+    measured = _numbers("conductances_us", conductances_us, (spec.image_rows, spec.columns), 0, LARGEST_US)
     codes = quantise(measured, spec)
     if measured.any() and not codes.any():
         raise ValueError(
             f"conductances_us: the largest is {measured.max():g} uS, less than half of one code of {spec.name}, "
             f"{spec.g_lsb_us:.3g} uS; the unit is uS"
         )
-    shape = (spec.adcs,)
+    shape = (spec.image_adcs,)
     ideal, step = 1 << spec.gain_fraction, 1 << spec.conversion_shift
     gain, offset = np.full(shape, ideal), np.zeros(shape, np.int64)
     if adc_gain is not None:

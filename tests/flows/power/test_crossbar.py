@@ -19,7 +19,7 @@ from flows.simulation.crossbar import CrossbarBench, crossbar_verilog
 from flows.stimulus.recordings import CrossbarStimulus, recorded_stimulus
 from flows.synthesis.synthesise import synthesise
 from hw.common.export import to_rtlil
-from hw.lsm_crossbar.threshold_memory import offset_bytes
+from hw.lsm_crossbar.threshold_memory import offset_bytes, threshold_word_bytes
 from sim.lsm_crossbar.homeostat import NeuronHomeostat, balanced_ratios
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.liquid import Liquid
@@ -131,7 +131,7 @@ def test_thresholds_of_neurons_in_gates(tmp_path_factory: pytest.TempPathFactory
     ratios = balanced_ratios(stimulus.golden.counts, int(spikes.sum()))
     homeostat = NeuronHomeostat(spec, ratios, rate=8)
     Liquid(spec, stimulus.conductances).regulated(spikes[[1, 2]], homeostat)
-    words = around.thresholds[1]
+    words = around.thresholds.words[1] @ (1 << np.arange(8 * threshold_word_bytes(spec)))
     bits = spec.offset_width + OFFSET_FRACTION
     offsets = words & ((1 << bits) - 1)
     np.testing.assert_array_equal(offsets - ((offsets >> (bits - 1)) << bits), homeostat.offsets)
@@ -237,3 +237,18 @@ def test_pins_of_black_boxes_are_ports() -> None:
     assert sorted(group.pin("A").tolist()) == sorted(netlist.ports["ram.q"].nets.tolist())
     assert sorted(group.pin("Y").tolist()) == sorted(netlist.ports["ram.d"].nets.tolist())
     assert netlist.ports["y"].nets[0] == netlist.ports["ram.d"].nets[1]
+
+
+def test_two_macros_on_gates(tmp_path: Path) -> None:
+    """Each macro has pins of its own; spikes, counts, scores and classes are those of both liquids."""
+    spec = replace(SPEC, name="TWO_MACROS", macros=2)
+    folder = tmp_path / spec.name
+    folder.mkdir()
+    rtlil = to_rtlil(design(spec).component(), spec.name)
+    synthesise(rtlil, top=spec.name, library=library_or_skip("nangate45"), out_dir=folder / "synthesis")
+    stimulus = recorded_stimulus(spec, streams=4)
+    run = crossbar_activity(loaded(Mapped(folder=folder), stimulus), stimulus)
+    assert min(run.compared.values()) > 0
+    assert run.compared["spikes"] >= 4 * spec.steps * 2 * SPEC.neurons
+    first, second = (stimulus.conductances.macro(number).codes for number in range(2))
+    assert (first != second).any()

@@ -7,7 +7,7 @@ import pytest
 
 from flows.formal.association import proof_count, prove_association
 from flows.formal.solver import Status
-from flows.simulation.association import AssociationBench, association_verilog, chip_words
+from flows.simulation.association import AssociationBench, chip_words
 from flows.verification.association import (
     check_mutants,
     check_volume,
@@ -27,7 +27,7 @@ SEED = 1
 @pytest.fixture(scope="module", params=[small_chip(), small_binary()], ids=lambda spec: spec.name)
 def bench(request: pytest.FixtureRequest) -> AssociationBench:
     spec: AssociationSpec = request.param
-    return AssociationBench(spec, association_verilog(spec, small_conductances(spec, SEED)))
+    return AssociationBench(spec, small_conductances(spec, SEED))
 
 
 def test_loads_reset_status_and_order_of_matches(bench: AssociationBench) -> None:
