@@ -73,7 +73,8 @@ def test_report_of_a_draw(tmp_path: Path) -> None:
     np.savez(tmp_path / "queries.npz", **arrays)
     term = {"name": "cells", "low_pj": 1e3, "nominal_pj": 2e5, "high_pj": 3e5}
     whole = {
-        "terms": [term], "entries": 128, "digital_native_pj": 5e5, "library": "nangate45", "clocks": 9000.0, "activity": "32 queries",
+        "terms": [term], "entries": 128, "digital_native_pj": 5e5, "library": "nangate45", "clocks": 9000.0,
+        "activity": "32 queries",
     }  # fmt: skip
     (tmp_path / "energy.json").write_text(
         json.dumps({"queries": {"audio": whole, "vision": {"terms": [term], "entries": 60}}})
