@@ -37,7 +37,7 @@ from hw.common.export import to_rtlil
 from hw.common.readout import Readout
 from sim.lsm_crossbar.learning.continual import ContinualReadout, FieldOptions, Task, forgetting, task_of
 from sim.lsm_crossbar.learning.readout_training import accuracy, train
-from sim.lsm_crossbar.spec import N_MNIST
+from sim.lsm_crossbar.spec import N_MNIST, N_MNIST_4_MACROS, CrossbarSpec
 
 COMMAND = "python -m benchmarks.lsm_continual"
 DRAWS = range(5)
@@ -45,6 +45,8 @@ TASKS = ((0, 1), (2, 3), (4, 5), (6, 7), (8, 9))
 SIGNS = replace(N_MNIST, readout_weight_bits=1)
 SPLIT = replace(SIGNS, outputs=2)
 OPTIONS = FieldOptions()
+OPTIONS_FOUR = FieldOptions()
+"""Of a chip with four macros."""
 TOGETHER = replace(OPTIONS, updates=1000)
 """All recordings at once: five times the updates of a task."""
 
@@ -61,10 +63,10 @@ def ten_classes(seed: int) -> dict[str, float]:
     }
 
 
-def split(seed: int, options: FieldOptions) -> dict[str, float]:
+def split(seed: int, options: FieldOptions, chip: CrossbarSpec = N_MNIST) -> dict[str, float]:
     """Accuracy in % on every task after every task, as ``after_i_task_j``; numbers from 1."""
-    parts = images(N_MNIST, seed)
-    learner, readouts = ContinualReadout(SPLIT, options), []
+    parts = images(chip, seed)
+    learner, readouts = ContinualReadout(replace(chip, readout_weight_bits=1, outputs=2), options), []
     for classes in TASKS:
         learner.learn(task_of(*parts["train"], classes))
         readouts.append(learner.readout())
@@ -94,6 +96,14 @@ def curves(name: str, options: FieldOptions) -> NDArray[np.float64]:
     return np.array(found)
 
 
+def of_four(seed: int) -> float:
+    """Mean accuracy in % over the tasks after the last one, of a chip with four macros."""
+    chip, size = N_MNIST_4_MACROS, len(TASKS)
+    words = f"continual memory {chip.to_toml()} {seed} {OPTIONS_FOUR} {TASKS} 1"
+    found = kept(words, lambda: split(seed, OPTIONS_FOUR, chip))
+    return float(np.mean([found[f"after_{size}_task_{task + 1}"] for task in range(size)]))
+
+
 def spread(quantity: str, case: str, values: Sequence[float], method: str) -> list[Metric]:
     """Mean and standard deviation over the draws."""
     return [
@@ -115,6 +125,7 @@ def write_accuracy() -> None:
     for values, case in (
         (memory[:, -1].mean(axis=1), "split_with_the_last_task_as_prior"),
         (none[:, -1].mean(axis=1), "split_without_memory"),
+        (np.array([of_four(seed) for seed in DRAWS]), "split_with_the_last_task_as_prior_four_macros"),
         (np.array(bound), "all_five_tasks_together"),
     ):
         metrics += spread("accuracy", case, values.tolist(), method)

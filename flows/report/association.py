@@ -134,7 +134,8 @@ def _energy(queries: dict[str, Any]) -> Section:
         total = {end: sum(term[end] for term in document["terms"]) for end in ENDS}
         rows = [[name, *(_nj(sums[end]) for end in ENDS)] for name, sums in query_split(document["terms"]).items()]
         rows.append(["together", *(_nj(total[end]) for end in ENDS)])
-        tables.append(table([f"{NAMES[modality]} query, 40 nm", ">low, nJ", ">nominal, nJ", ">high, nJ"], rows))
+        title = f"{NAMES[modality]} query among {document['entries']} entries, 40 nm"
+        tables.append(table([title, ">low, nJ", ">nominal, nJ", ">high, nJ"], rows))
         rows = [[term["name"], *(_nj(term[end]) for end in ENDS)] for term in document["terms"]]
         tables.append(table(["in detail", ">low, nJ", ">nominal, nJ", ">high, nJ"], rows))
         native = document.get("digital_native_pj")

@@ -151,3 +151,15 @@ def test_a_wrong_spec_is_one_line_before_any_work(
     code, out, error = program(capsys, "generate", tmp_path / "s.toml", "--out", tmp_path / "out")
     assert (code, out, error) == (2, "", f"liquidcal: {tmp_path / 's.toml'}: {message}\n")
     assert not (tmp_path / "out").exists()
+
+
+def test_options_of_an_association_chip_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, message in (
+        (["power", "N_MNIST", "--modality", "vision"], "--modality: N_MNIST is not asked by sight or by sound"),
+        (["flow", "N_MNIST", "--clips", str(tmp_path)], "those of a chip that learns; N_MNIST does not"),
+        (["flow", "DIGITS_8BIT", "--conductances", "x.csv"], "--conductances are those of the macro of a crossbar"),
+    ):
+        code, _, err = program(capsys, *arguments, "--out", str(tmp_path / "out"))
+        assert code == 2
+        assert message in err
+    assert not (tmp_path / "out").exists()
