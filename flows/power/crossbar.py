@@ -156,7 +156,7 @@ class Surroundings:
         if len(writing):
             address = self._value(simulator, f"{box}.write_address")[writing]
             ratio = self.thresholds[writing, address] >> self._ratio_place << self._ratio_place
-            offset = self._value(simulator, f"{box}.write_data")[writing] & (1 << self._ratio_place) - 1
+            offset = self._value(simulator, f"{box}.write_offset")[writing]
             self.thresholds[writing, address] = ratio | offset
 
     def _listen(self, simulator: GateSimulator, clock: int) -> None:
