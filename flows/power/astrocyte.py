@@ -91,7 +91,7 @@ def digits_stimulus(spec: AstrocyteSpec, options: PowerOptions) -> Stimulus:
         what = "digits"
     except ValueError:
         rng = np.random.default_rng(options.seed)
-        learned, chance = (rng.uniform(0, 0.05, (n, spec.inputs)) for n in (SNAPSHOTS, options.recordings))
+        learned, chance = (rng.uniform(0, 0.2, (n, spec.inputs)) for n in (SNAPSHOTS, options.recordings))
         what = "samples of random events"
     if weights is None:
         liquid = Liquid(network)
@@ -126,6 +126,11 @@ class Store:
         self.word = np.zeros((len(self.data), self.data.shape[2]), bool)
 
 
+def _instance(lane: int, name: str) -> str:
+    """Name of a memory's instance."""
+    return f"lane_{lane}.{name}_memory"
+
+
 def _bits(values: npt.NDArray[Any], width: int) -> Bits:
     """Numbers as bits, lowest first: shape (n, width)."""
     found: Bits = (np.asarray(values, np.int64)[:, None] >> np.arange(width) & 1).astype(bool)
@@ -144,7 +149,7 @@ class Surroundings:
     Attributes
     ----------
     stores : dict of str to Store
-        By the name of the instance, such as ``lane_0.weights``.
+        By the name of the instance, such as ``lane_0.weights_memory``.
     spikes : list of list of (int, int)
         Of each stream: step and source, in the order in which the netlist put them out.
     ends : list of list of int
@@ -165,14 +170,16 @@ class Surroundings:
         self.stores: dict[str, Store] = {}
         contents = self._contents(stimulus)
         for name, (width, depth) in {
-            f"lane_{lane}.{name}": size for lane in range(spec.lanes) for name, size in memories(spec).items()
+            _instance(lane, name): size for lane in range(spec.lanes) for name, size in memories(spec).items()
         }.items():
+            if f"{name}.read_data" not in ports:
+                raise ValueError(f"{simulator.netlist.top}: expected the memory {name} with all pins that it reads by")
             data = np.zeros((depth, width), bool)
             given = contents.get(name)
             if given is not None:
                 data[: len(given)] = _bits(given, width)
             self.stores[name] = Store(data=np.broadcast_to(data, (self.streams, depth, width)).copy())
-        enables = [name for name in self.stores if f"{name}.read_enable" in ports]
+        enables = list(self.stores)
         writers = [name for name in self.stores if f"{name}.write_enable" in ports]
         # one look at all enables in a clock
         self._readers, self._writers = enables, writers
@@ -197,11 +204,11 @@ class Surroundings:
             tables = lane_tables(stimulus.network, lane)
             own = weights[tables.synapses].astype(np.int64) & mask
             found |= {
-                f"lane_{lane}.weights": own | own << spec.weight_bits,
-                f"lane_{lane}.targets": tables.target,
-                f"lane_{lane}.lists": tables.first + (tables.count << bits),
-                f"lane_{lane}.back": tables.incoming_first + (tables.incoming_count << bits),
-                f"lane_{lane}.incoming": tables.incoming + (tables.incoming_source << bits),
+                _instance(lane, "weights"): own | own << spec.weight_bits,
+                _instance(lane, "targets"): tables.target,
+                _instance(lane, "lists"): tables.first + (tables.count << bits),
+                _instance(lane, "back"): tables.incoming_first + (tables.incoming_count << bits),
+                _instance(lane, "incoming"): tables.incoming + (tables.incoming_source << bits),
             }
         return found
 
@@ -242,8 +249,9 @@ class Surroundings:
                 self.spikes[stream].append((len(self.ends[stream]), int(sources[stream])))
         for stream in np.flatnonzero(self._get(simulator, "step_valid")[:, 0]):
             self.ends[stream].append(clock)
-            self.kept[stream] = [self.stores[f"lane_{lane}.weights"].data[stream].copy()
-                                 for lane in range(self.spec.lanes)]  # fmt: skip
+            self.kept[stream] = [
+                self.stores[_instance(lane, "weights")].data[stream].copy() for lane in range(self.spec.lanes)
+            ]
 
     def stored(self, stream: int, network: Network) -> IntArray:
         """Stored weights of a stream when its last step ended, in the order of the network."""
@@ -361,7 +369,8 @@ def simulate(mapped: Mapped, design: AstrocyteDesign, options: PowerOptions, sta
     per_sample = sample / (streams * clocks)
     accesses: dict[str, dict[str, float]] = {}
     for name, store in around.stores.items():
-        entry = accesses.setdefault(name.partition(".")[2], {"bits": store.data.shape[2], "reads": 0.0, "writes": 0.0})
+        short = name.partition(".")[2].removesuffix("_memory")
+        entry = accesses.setdefault(short, {"bits": store.data.shape[2], "reads": 0.0, "writes": 0.0})
         entry["reads"] += store.reads * per_sample
         entry["writes"] += store.writes * per_sample
     result = {

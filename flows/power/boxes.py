@@ -17,10 +17,11 @@ from sim.fixed_point import IntArray
 from sim.lsm_crossbar.adc import adc_of_column, convert, select_of_column
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.readout import Readout
+from sim.lsm_crossbar.registers import RATIO_BYTES
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 __all__ = [
-    "Bits", "ByteMemoryBehaviour", "EventSource", "MacroBehaviour", "MemoryBehaviour", "Streams", "reset_and_write",
+    "Bits", "EventSource", "MacroBehaviour", "MemoryBehaviour", "Streams", "ThresholdMemoryBehaviour", "reset_and_write",
     "weight_words", "words_of_codes",
 ]  # fmt: skip
 
@@ -213,8 +214,10 @@ class MemoryBehaviour:
         return self._words[address]
 
 
-class ByteMemoryBehaviour(MemoryBehaviour):
-    """A memory that the netlist also writes, byte by byte; a read in the clock of a write gives the old word.
+class ThresholdMemoryBehaviour(MemoryBehaviour):
+    """The memory of a homeostat of neurons (`hw.lsm_crossbar.threshold_memory`), which the netlist also writes.
+
+    A read in the clock of a write gives the old word.
 
     Parameters
     ----------
@@ -238,7 +241,8 @@ class ByteMemoryBehaviour(MemoryBehaviour):
         writing = np.flatnonzero(enables.any(axis=1))
         if len(writing):
             address = self._streams.value(f"{self._name}.write_address")[writing]
-            data = self._streams.get(f"{self._name}.write_data")[writing]
+            offset, byte = (self._streams.get(f"{self._name}.{pin}")[writing] for pin in ("write_offset", "write_data"))
+            data = np.concatenate([offset, np.tile(byte, RATIO_BYTES)], axis=1)
             chosen = np.repeat(enables[writing], 8, axis=1)
             self.words[writing, address] = np.where(chosen, data, self.words[writing, address])
 

@@ -18,11 +18,11 @@ from flows.netlist.gate_simulation import GateSimulator
 from flows.physical.mapped import Mapped
 from flows.power.activity import Activity, record
 from flows.power.boxes import (
-    ByteMemoryBehaviour,
     EventSource,
     MacroBehaviour,
     MemoryBehaviour,
     Streams,
+    ThresholdMemoryBehaviour,
     reset_and_write,
     weight_words,
     words_of_codes,
@@ -52,7 +52,7 @@ class Surroundings:
     result : dict of str to list
         For ``spikes``, ``counts``, ``scores``, ``classes``: tuples of stream, clock and value in the order in which
         the netlist put them out; spikes are arrays.
-    thresholds : ByteMemoryBehaviour
+    thresholds : ThresholdMemoryBehaviour
         The homeostat's memory, where each neuron has a threshold of its own.
     """
 
@@ -71,7 +71,7 @@ class Surroundings:
         if spec.own_thresholds:
             ratios = balanced_ratios(stimulus.golden.counts, int(stimulus.spikes.sum()))
             words = words_of_codes(ratios[:, None] << 8 * offset_bytes(spec), 8 * threshold_word_bytes(spec))
-            self.thresholds = ByteMemoryBehaviour(streams, words, "threshold_memory")
+            self.thresholds = ThresholdMemoryBehaviour(streams, words, "threshold_memory")
             self._memories.append(self.thresholds)
         self.result: dict[str, list[tuple[int, int, IntArray | int]]] = {
             name: [] for name in ("spikes", "counts", "scores", "classes")

@@ -144,7 +144,8 @@ class Lane(Component):
             return "" if self._boxes else name
 
         stores = {
-            name: place(m, platform, name, kind, label=label(name), width=width, depth=depth)
+            # not by the name alone: the lane has a port of one of these names
+            name: place(m, platform, f"{name}_memory", kind, label=label(name), width=width, depth=depth)
             for name, (width, depth) in memories(spec).items()
         }
         queue = place(m, platform, "queue", Queue, width=spec.source_bits, depth=QUEUE_DEPTH)

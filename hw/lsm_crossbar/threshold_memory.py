@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
@@ -30,7 +30,8 @@ def _pins(spec: CrossbarSpec) -> dict[str, Any]:
         "read_enable": In(1),
         "read_data": Out(8 * bytes_),
         "write_address": In(address),
-        "write_data": In(8 * bytes_),
+        "write_offset": In(8 * offset_bytes(spec)),
+        "write_data": In(8),
         "write_bytes": In(bytes_),
     }
 
@@ -52,9 +53,11 @@ class ThresholdMemory(Component):
         `read_data` changes in the next clock.
     read_data : Out(bytes of a word)
     write_address : In(bits of spec.neurons)
-    write_data : In(bytes of a word)
+    write_offset : In(bytes of an offset)
+    write_data : In(8)
     write_bytes : In(number of bytes of a word)
-        Bytes that take `write_data` at the next clock edge.
+        Bytes that change at the next clock edge: those of the offset take theirs of `write_offset`, those of the ratio
+        take `write_data`.
     """
 
     clocked = True
@@ -75,7 +78,7 @@ class ThresholdMemory(Component):
             read.en.eq(self.read_enable),
             self.read_data.eq(read.data),
             write.addr.eq(self.write_address),
-            write.data.eq(self.write_data),
+            write.data.eq(Cat(self.write_offset, self.write_data.replicate(RATIO_BYTES))),
             write.en.eq(self.write_bytes),
         ]
         return m
@@ -91,7 +94,7 @@ class ThresholdMemoryBox(BlackBox):
 
     Members
     -------
-    read_address, read_enable, read_data, write_address, write_data, write_bytes
+    read_address, read_enable, read_data, write_address, write_offset, write_data, write_bytes
         As `ThresholdMemory`.
     """
 
