@@ -21,8 +21,8 @@ from sim.lsm_crossbar.registers import RATIO_BYTES
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 __all__ = [
-    "Bits", "EventSource", "MacroBehaviour", "MemoryBehaviour", "Streams", "ThresholdMemoryBehaviour", "reset_and_write",
-    "weight_words", "words_of_codes",
+    "Bits", "EventSource", "MacroBehaviour", "MemoryBehaviour", "Streams", "ThresholdMemoryBehaviour",
+    "reset_and_write", "weight_words", "words_of_codes",
 ]  # fmt: skip
 
 Bits = npt.NDArray[np.bool_]
@@ -192,7 +192,6 @@ class MemoryBehaviour:
 
     def __init__(self, streams: Streams, words: Bits, name: str) -> None:
         self._streams, self._words, self._name = streams, words, name
-        self._depth = len(words)
         self._word = np.zeros((streams.count, words.shape[1]), bool)
         self._changed = True
 
@@ -207,7 +206,7 @@ class MemoryBehaviour:
         reading = np.flatnonzero(self._streams.flag(f"{self._name}.read_enable"))
         if len(reading):
             address = self._streams.value(f"{self._name}.read_address")[reading]
-            self._word[reading] = self._read(reading, np.minimum(address, self._depth - 1))
+            self._word[reading] = self._read(reading, np.minimum(address, len(self._words) - 1))
             self._changed = True
 
     def _read(self, _lanes: IntArray, address: IntArray) -> Bits:
