@@ -1,7 +1,7 @@
 """What the published protocol of 1,000 neurons takes: ``python -m benchmarks.astrocyte_protocol``.
 
 Nothing of it runs whole. Tuning is timed on snapshots of a liquid that others have tuned before, samples and the
-readout on some hundred digits, each in processor time of one core; the protocol has 50,000 snapshots, one after
+readout on some digits, each in processor time of one core; the protocol has 50,000 snapshots, one after
 another, and 70,000 plastic samples that share the cores. Writes ``benchmarks/results/astrocyte_protocol.json``.
 """
 
@@ -24,7 +24,7 @@ from sim.digits import mnist_digits
 
 SNAPSHOTS, SAMPLES = 50_000, 70_000
 """Of the published protocol."""
-WARM, TIMED, DIGITS = 2_000, 1_000, 300
+WARM, TIMED, DIGITS = 1_000, 300, 80
 """Snapshots before the clock starts, snapshots and digits that are timed."""
 PASSES = 20
 CORES = 2
@@ -60,7 +60,7 @@ def main() -> None:
             counts = liquid.run(events).counts
             labels = digits.labels[:DIGITS].astype(np.int64)
 
-            def learn(counts: np.ndarray = counts, labels: np.ndarray = labels) -> object:  # type: ignore[type-arg]
+            def learn(counts: np.ndarray = counts, labels: np.ndarray = labels) -> object:
                 return train_readout(counts, labels, counts, labels, NALSM_1000.outputs, passes=PASSES,
                                      patience=PASSES)  # fmt: skip
 
