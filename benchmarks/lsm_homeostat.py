@@ -6,7 +6,7 @@ makes them (gains of the ADCs stand for it). The ratios of both homeostats, of o
 neuron, are those of the fresh liquid on its training recordings. They run over the 500 validation recordings, whose
 labels they do not know, and go on while the 1,000 test recordings are scored. Nothing is trained again. What the rate
 of the second does is seen on a second pass over validation, of the drifted macro. Writes
-``benchmarks/results/lsm_homeostat.json``, ``lsm_homeostat_change.json``, ``lsm_homeostat_rate.json`` and
+``benchmarks/results/lsm_homeostat.json``, with the same first words ``_change``, ``_currents`` and ``_rate``, and
 ``docs/images/lsm_homeostat.svg``; scores are kept in ``build/lsm``.
 """
 
@@ -153,8 +153,10 @@ def within(scores: NDArray[np.float64]) -> float:
 
 
 def write(figures: Figures) -> None:
-    """Results: each case; what came back; the rates."""
-    rows, change, rates = (Rows("python -m benchmarks.lsm_homeostat", "liquidcal", LIQUIDCAL) for _ in range(3))
+    """Results: each case; what came back after drift; what other currents do; the rates."""
+    rows, change, currents, rates = (
+        Rows("python -m benchmarks.lsm_homeostat", "liquidcal", LIQUIDCAL) for _ in range(4)
+    )
     draws = len(figures["fresh off accuracy"])
     for case in CASES:
         for kind in KINDS:
@@ -185,23 +187,23 @@ def write(figures: Figures) -> None:
                        f"points recovered, {WORDS['drift']}, {about}")  # fmt: skip
             change.add(f"accuracy__recovered_error__{key}", round(float(gain.std(ddof=1) / draws**0.5), 2), "%",
                        f"standard error of the points recovered, {about}")  # fmt: skip
-        change.add(f"accuracy__mean__{key}", round(float(score.mean()), 2), "%",
+        currents.add(f"accuracy__mean__{key}", round(float(score.mean()), 2), "%",
                    f"mean over 80, 100 and 120 % of the currents, {about}")  # fmt: skip
-        change.add(f"accuracy__std__{key}", round(float(score.std(ddof=1)), 2), "%",
+        currents.add(f"accuracy__std__{key}", round(float(score.std(ddof=1)), 2), "%",
                    f"standard deviation over draws and 80, 100 and 120 % of the currents, {about}")  # fmt: skip
-        change.add(f"accuracy__within__{key}", round(within(score), 2), "%",
+        currents.add(f"accuracy__within__{key}", round(within(score), 2), "%",
                    f"standard deviation over 80, 100 and 120 % of the currents within a draw, {about}")  # fmt: skip
-        change.add(f"accuracy__lost__{key}", round(float((before - score[1:]).mean()), 2), "%",
+        currents.add(f"accuracy__lost__{key}", round(float((before - score[1:]).mean()), 2), "%",
                    f"points below the fresh liquid without homeostat, mean over 80 and 120 %, {about}")  # fmt: skip
         change.add(f"accuracy__drift_spread__{key}", round(float(drifted.std(ddof=1)), 2), "%",
                    f"standard deviation between draws, {WORDS['drift']}, {about}")  # fmt: skip
-        change.add(f"liquid__activity_spread__{key}", round(float(activity.std(ddof=1)), 3), "",
+        currents.add(f"liquid__activity_spread__{key}", round(float(activity.std(ddof=1)), 3), "",
                    f"standard deviation of liquid spikes for an input spike over training's, {about}")  # fmt: skip
     for rate in RATES:
         score = figures[f"rate {rate}"]
         rates.add(f"accuracy__validation__rate:{rate}", round(float(score.mean()), 2), "%",
                   f"mean on validation, {WORDS['drift']}, {WORDS['neuron']}, rate {rate}; {draws} draws")  # fmt: skip
-    for name, table in (("", rows), ("_change", change), ("_rate", rates)):
+    for name, table in (("", rows), ("_change", change), ("_currents", currents), ("_rate", rates)):
         write_metrics(RESULTS / f"lsm_homeostat{name}.json", table)
 
 
