@@ -171,8 +171,6 @@ def write(figures: Figures) -> None:
                      f"branching factor on 100 recordings, mean, {about}")  # fmt: skip
             rows.add(f"neuron__threshold__{key}", round(float(figures[f"{one} threshold"].mean()), 1), "",
                      f"threshold in ADC codes, mean over neurons and test recordings, {about}")  # fmt: skip
-            rows.add(f"neuron__threshold_spread__{key}", round(float(figures[f"{one} spread"].mean()), 1), "",
-                     f"standard deviation of the threshold between neurons, ADC codes, {about}")  # fmt: skip
     before = figures["fresh off accuracy"]
     for kind in KINDS:
         about = f"{WORDS[kind]}; {draws} draws"
@@ -195,6 +193,9 @@ def write(figures: Figures) -> None:
                    f"standard deviation over 80, 100 and 120 % of the currents within a draw, {about}")  # fmt: skip
         currents.add(f"accuracy__lost__{key}", round(float((before - score[1:]).mean()), 2), "%",
                    f"points below the fresh liquid without homeostat, mean over 80 and 120 %, {about}")  # fmt: skip
+        change.add(f"neuron__threshold_spread__{key}", round(float(figures[f"drift {kind} spread"].mean()), 1), "",
+                   "standard deviation of the threshold between neurons, ADC codes, "
+                   f"{WORDS['drift']}, {about}")  # fmt: skip
         change.add(f"accuracy__drift_spread__{key}", round(float(drifted.std(ddof=1)), 2), "%",
                    f"standard deviation between draws, {WORDS['drift']}, {about}")  # fmt: skip
         currents.add(f"liquid__activity_spread__{key}", round(float(activity.std(ddof=1)), 3), "",
