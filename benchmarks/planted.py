@@ -82,7 +82,7 @@ def planted(path: Path = FAULTS) -> list[Planted]:
 
 
 def first_failed(folder: Path, tests: Sequence[str]) -> str:
-    """The first of these tests that fails in a copy of the repository; empty if all pass.
+    """The first of these tests that fails in a copy of the repository, without its parameters; empty if all pass.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def first_failed(folder: Path, tests: Sequence[str]) -> str:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return ""
-    if found := re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE):
+    if found := re.search(r"^(?:FAILED|ERROR) ([^\s\[]+)", done.stdout, re.MULTILINE):
         return found[1]
     raise RuntimeError(f"pytest ended with {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}")
 
