@@ -47,7 +47,7 @@ class Planted:
     was, now : str
         The text there, once, and what takes its place.
     tests : tuple of str
-        Files of tests that are to notice it.
+        Tests that are to notice it, as pytest names them.
     """
 
     kind: str
@@ -56,6 +56,11 @@ class Planted:
     was: str
     now: str
     tests: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """Kind and fault."""
+        return f"{self.kind}: {self.what}"
 
     def apply(self, source: str) -> str:
         """The module with the fault.
@@ -77,7 +82,7 @@ def planted(path: Path = FAULTS) -> list[Planted]:
 
 
 def first_failed(folder: Path, tests: Sequence[str]) -> str:
-    """The first of these tests that fails in a copy of the repository; empty if all pass.
+    """The first of these tests that fails in a copy of the repository, without its parameters; empty if all pass.
 
     Raises
     ------
@@ -89,16 +94,19 @@ def first_failed(folder: Path, tests: Sequence[str]) -> str:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return ""
-    if found := re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE):
+    if found := re.search(r"^(?:FAILED|ERROR) ([^\s\[]+)", done.stdout, re.MULTILINE):
         return found[1]
     raise RuntimeError(f"pytest ended with {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "words", nargs="*", help="only faults in whose kind or text one of these stands; all if left out"
+    )
     parser.add_argument("--no-result", action="store_true", help="print only")
     options = parser.parse_args()
-    faults = planted()
+    faults = [fault for fault in planted() if not options.words or any(word in fault.text for word in options.words)]
     with tempfile.TemporaryDirectory(prefix="liquidcal-planted-") as name:
         folder = Path(name)
         copied(folder)
@@ -113,15 +121,25 @@ def main() -> None:
             module.write_text(source)
             print(f"{fault.what}: {noticed or 'NOT NOTICED'}", flush=True)
             rows.append([fault.kind, fault.what, f"`{fault.module}`", f"`{noticed}`" if noticed else "none"])
-    missed = sum(row[-1] == "none" for row in rows)
     if not options.no_result:
-        table = {
-            "title": f"{len(rows)} planted faults, {len(rows) - missed} noticed",
-            "columns": ["kind", "fault", "module", "first test that fails"], "rows": rows,
-        }  # fmt: skip
-        with replacing(RESULT) as file:
-            file.write(json.dumps(written_by(COMMAND) | {"tables": [table], "notes": []}, indent=1) + "\n")
-    sys.exit(1 if missed else 0)
+        write(rows)
+    sys.exit(1 if any(row[-1] == "none" for row in rows) else 0)
+
+
+def write(rows: Sequence[Sequence[str]]) -> None:
+    """Write results; those of an earlier run stay where a fault was not tried again."""
+    found = {tuple(row[:3]): list(row) for row in rows}
+    if RESULT.is_file():
+        (earlier,) = json.loads(RESULT.read_text())["tables"]
+        found = {tuple(row[:3]): row for row in earlier["rows"]} | found
+    kept = [found[key] for fault in planted() if (key := (fault.kind, fault.what, f"`{fault.module}`")) in found]
+    noticed = sum(row[-1] != "none" for row in kept)
+    table = {
+        "title": f"{len(kept)} planted faults, {noticed} noticed",
+        "columns": ["kind", "fault", "module", "first test that fails"], "rows": kept,
+    }  # fmt: skip
+    with replacing(RESULT) as file:
+        file.write(json.dumps(written_by(COMMAND) | {"tables": [table], "notes": []}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
