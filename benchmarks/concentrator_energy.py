@@ -72,7 +72,7 @@ def measure(folder: Path, chosen: ConcentratorDesign, options: PowerOptions, row
             f"wires: {wires.source}; {compared:,} words equal the golden model"
         )
         per_pj = found.period_ns / 1000
-        rows.add(f"energy__case:{case}", round(found.energy_pj, 1), "pJ", how)
+        rows.add(f"per_crossing__case:{case}", round(found.energy_pj, 1), "pJ", how)
         for kind in KINDS:
             rows.add(f"{kind}__case:{case}", round(found.kind(kind) * per_pj, 1), "pJ", how)
         rows.add(f"clock_tree__case:{case}", round(found.clock_tree_uw * per_pj, 1), "pJ", how)

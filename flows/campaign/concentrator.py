@@ -29,7 +29,6 @@ from flows.designs.concentrator_bits import concentrator_bits
 from flows.designs.storage_bits import StorageBit, Stratum
 from flows.netlist.gate_simulation import GateSimulator, to_lanes
 from flows.stimulus.concentrator import algorithm_settings, module_showers
-from hw.common.register_file import places_of
 from sim.files import replacing
 from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorModel, ConcentratorSettings
 from sim.hgcal_encoder.concentrator_spec import AlgorithmNumber, ConcentratorSpec
@@ -46,6 +45,7 @@ _FIRST, _TIMES = 40, 8
 _SECONDS_OF_DAY = 86400
 _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _ONE = np.uint64(1)
+_ROWS = "buffer words"
 _GROUPS = {
     "words": "front end", "words_tags": "front end", "charges": "front end", "charges_tags": "front end",
     "packet": "formatter", "codes": "cell codes", "codes_of_best_choice": "cell codes", "frames": "eTx words",
@@ -60,7 +60,7 @@ def group_of(bit: StorageBit) -> str:
         return bit.stratum.value
     block = bit.path.split(".")[1].removesuffix("_register")
     if block == "output_buffer":
-        return "buffer words" if ".row_" in bit.path else "buffer control"
+        return _ROWS if ".row_" in bit.path else "buffer control"
     if block.startswith("tags_"):
         return "front end"
     return _GROUPS.get(block, block.replace("_", " "))
@@ -77,7 +77,7 @@ class Upsets:
     words, crossings : ndarray of int64
         Wrong words of the links, and crossings with one.
     kept : ndarray of bool
-        A flip-flop was still wrong at the end.
+        A flip-flop was still wrong at the end, words in the buffer left out.
     """
 
     bits: tuple[StorageBit, ...]
@@ -133,6 +133,9 @@ class ConcentratorEngine:
         shared = {chip.names[bit.path, bit.bit]: bit for bit in bits if (bit.path, bit.bit) in chip.names}
         self.bits = tuple(shared.values())
         self._storage = {(bit.path, bit.bit): place[cell] for cell, bit in shared.items()}
+        # words that were sent lie in the buffer until others take their places
+        self._sent = np.zeros(one.storages, np.bool_)
+        self._sent[[self._storage[bit.path, bit.bit] for bit in self.bits if group_of(bit) == _ROWS]] = True
         stimulus, weights = module_showers(spec, streams=1, crossings=_FIRST + _TIMES + WATCHED, seed=seed)
         settings = algorithm_settings(spec, number, stimulus.settings[0], weights)
         self.source = stimulus.source
@@ -170,13 +173,13 @@ class ConcentratorEngine:
         image = dict(concentrator_writes(spec, settings.registers(spec)))
         used: dict[int, list[int]] = {}
         for field in concentrator_fields(spec):
-            for address, position in places_of(field):
-                used.setdefault(address, []).append(position)
-        for bit in self.bits:
-            if bit.path.startswith("registers."):
-                address = int(bit.path.partition("byte_")[2][:4], 16)
-                value = image[address] >> sorted(used[address])[bit.bit] & 1
-                states[self._storage[bit.path, bit.bit]] = _ALL if value else 0
+            for bit in range(field.lsb, field.lsb + field.width):
+                used.setdefault(field.address + bit // 8, []).append(bit % 8)
+        for stored in self.bits:
+            if stored.path.startswith("registers."):
+                address = int(stored.path.partition("byte_")[2][:4], 16)
+                value = image[address] >> sorted(used[address])[stored.bit] & 1
+                states[self._storage[stored.path, stored.bit]] = _ALL if value else 0
         one.state = states
         one.lower_clocks()
         kept = {}
@@ -237,7 +240,6 @@ class ConcentratorEngine:
         sim.set_port("rst", np.zeros((1, 1), np.uint64))
         sim.lower_clocks()
         words, crossings = (np.zeros(64 * sim.words, np.int64) for _ in range(2))
-        no_counter = np.zeros(sim.storages, np.bool_)
         for crossing in range(clock, clock + WATCHED):
             self._drive(sim, crossing)
             sim.evaluate()
@@ -249,8 +251,8 @@ class ConcentratorEngine:
                 words += wrong.sum(axis=0)
                 crossings += wrong.any(axis=0)
             sim.capture()
-            different, _ = compare_lanes(sim.values, sim.state_rows, no_counter)
-            if not different.any():
+            different, in_rows = compare_lanes(sim.values, sim.state_rows, self._sent)
+            if not (different.any() or in_rows.any()):
                 break
         return words, crossings, to_lanes(different[None])[0]
 
@@ -335,8 +337,9 @@ def inject_upsets(
             file, algorithm=np.concatenate([np.full(len(found.bits), int(number)) for number, found in outcomes]),
             path=[bit.path for _, found in outcomes for bit in found.bits],
             bit=[bit.bit for _, found in outcomes for bit in found.bits],
-            **{name: np.concatenate([getattr(found, name) for _, found in outcomes])
-               for name in ("words", "crossings", "kept")},
+            words=np.concatenate([found.words for _, found in outcomes]),
+            crossings=np.concatenate([found.crossings for _, found in outcomes]),
+            kept=np.concatenate([found.kept for _, found in outcomes]),
         )  # fmt: skip
     return {path: summary}
 
@@ -359,19 +362,19 @@ def _by_group(bits: Sequence[StorageBit]) -> dict[str, list[int]]:
 def _row(
     number: AlgorithmNumber, group: str, flip_flops: int, found: Upsets, places: npt.NDArray[np.int64]
 ) -> dict[str, Any]:
-    """Counts of a group, and its wrong words in a day at the highest flux of HGCAL."""
+    """Counts of a group, and its wrong words in a day at the highest flux of HGCAL, those of settings left out."""
     words, kept = found.words[places], found.kept[places]
     shows = words > 0
     interval = clopper_pearson(int(shows.sum()), len(places))
     upsets = Beam().rates_hz[0] * _SECONDS_OF_DAY * flip_flops
-    gone = float(np.where(kept, 0, words).mean())
+    # what stays in a setting is no matter of so many words: how many there are tells how long it was watched
+    passing = group not in (Stratum.SETTING, Stratum.WEIGHT)
     return {
         "kind": "flip", "stratum": f"{number.label}: {group}", "algorithm": number.label, "group": group,
         "population": flip_flops, "faults": len(places), "masked": int((~shows).sum()), "corrected": 0,
         "corrupted": int(shows.sum()), "hang": 0,
         "persistent": int(kept.sum()), "shown": interval.value, "shown_low": interval.low, "shown_high": interval.high,
-        "words_per_upset": gone, "words_worst": int(np.where(kept, 0, words).max()),
-        "crossings_per_upset": float(np.where(kept, 0, found.crossings[places]).mean()),
-        "upsets_per_day": upsets, "words_per_day": upsets * gone,
-        "persistent_per_day": upsets * float(kept.mean()),
+        "words_per_upset": float(words.mean()), "words_worst": int(words.max()),
+        "crossings_per_upset": float(found.crossings[places].mean()), "upsets_per_day": upsets,
+        "words_per_day": upsets * float(words.mean()) if passing else 0.0,
     }  # fmt: skip

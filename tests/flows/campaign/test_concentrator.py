@@ -32,6 +32,7 @@ from sim.hgcal_encoder.configuration.concentrator_registers import concentrator_
 from tests.flows.conftest import library_or_skip
 
 SPEC = ConcentratorSpec(name="TRIPLE", algorithms=("repeater",), etx_links=1, buffer_words=64)
+FIELDS = [field for field in concentrator_fields(SPEC) if field.name in ("mux", "alg_type")]
 QUICK = Recipe(name="quick", abc=("strash", "&get -n", "&nf", "&put"))
 
 
@@ -82,7 +83,7 @@ class Passing(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         registers = place(
-            m, platform, "registers", RegisterFile, fields=concentrator_fields(SPEC), address_width=16, cell=VotedCell
+            m, platform, "registers", RegisterFile, fields=FIELDS, address_width=16, cell=VotedCell
         )  # fmt: skip
         core = place(m, platform, "core", Core)
         own: Any = self
