@@ -148,7 +148,7 @@ def test_commands_in_a_row(report: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert stated.value == rows["45nm LP"]["energy_per_inference_pj"]
     # refused before anything is simulated
     code, out = run(monkeypatch, capsys, "power", spec, "--out", report, "--supply", "0.2")
-    assert code == 1
+    assert code == 2
     assert "supply of 45nm HP: expected 0.5 to 1.1 V, got 0.2" in out
 
 
