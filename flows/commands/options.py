@@ -47,7 +47,7 @@ Library = Annotated[
 ]
 Reuse = Annotated[
     int | None,
-    typer.Option("--reuse", help="Multiplications of an encoder's multiplier in a bunch crossing; else the spec's."),
+    typer.Option("--reuse", help="Multiplications of a crossing or sample that a multiplier serves; else the spec's."),
 ]
 SchemeOption = Annotated[
     Scheme | None, typer.Option("--scheme", help="The whole encoder chip with I2C, protected by this scheme.")

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson, Isolation, Out, Preset, finish
+from flows.commands.options import AsJson, Isolation, Out, Preset, Reuse, finish
 
 
 def verify(
     preset: Preset,
     out: Out = Path("report"),
     isolation: Isolation = None,
+    reuse: Reuse = None,
     crossings: Annotated[
         int | None,
         typer.Option(
@@ -47,7 +48,7 @@ def verify(
     files = [path for path in (words, settings, frames) if path is not None]
     if len(files) not in (0, 3):
         raise typer.BadParameter("published vectors need all of --words, --settings and --frames")
-    chosen = design(preset, isolation=isolation)
+    chosen = design(preset, isolation=isolation, reuse=reuse)
     if serial and not chosen.serial:
         raise typer.BadParameter(f"--serial: {chosen.name} has no serial links")
     options = VerificationOptions(

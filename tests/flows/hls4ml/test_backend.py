@@ -153,7 +153,10 @@ def test_layers_that_are_not_exact_are_refused_by_name(hls4ml: Any, tmp_path: Pa
 def test_the_session_of_the_guide(hls4ml: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The guide's own lines, with fewer units and samples: written, built, reported."""
     (session,) = re.findall(r"^```py\n(.*?)^```", (REPOSITORY / "docs/guide/hls4ml.md").read_text(), re.M | re.S)
-    for full, small in (("(16,)", "(3,)"), ("(64, 32, 32)", "(3,)"), ("QDense(5,", "QDense(2,"), ("=1000", "=400")):
+    for full, small in (
+        ("(16,)", "(3,)"), ("(200, 16)", "(40, 3)"), ("(64, 32, 32)", "(3,)"), ("QDense(5,", "QDense(2,"),
+        ("=1000", "=400"),
+    ):  # fmt: skip
         assert full in session
         session = session.replace(full, small)
     monkeypatch.chdir(tmp_path)
@@ -161,10 +164,10 @@ def test_the_session_of_the_guide(hls4ml: Any, tmp_path: Path, monkeypatch: pyte
     exec(compile(session, "docs/guide/hls4ml.md", "exec"), names)
     graph, report, folder = names["graph"], names["report"], tmp_path / "jet_tagger"
     found = report["AsicReport"]["upsets"]
-    assert found["bits"] == 500 or found["bits"] == network_of_graph(graph).spec.weight_bits
-    assert 0 <= found["mean_harm"] <= 1
-    # a bit of a flip-flop: cross-section of ECON-D times the highest flux in HGCAL times a day
     bits = network_of_graph(graph).spec.weight_bits
+    assert found["bits"] == bits < 500
+    assert 0 <= found["mean_harm"] <= 1
+    # of a flip-flop: cross-section of ECON-D times the highest flux in HGCAL times a day
     assert found["per_day"] == pytest.approx(bits * 2.3e-14 * 2e7 * 86400)
     assert {"myproject.v", "writes.csv", "vectors.csv", "test_myproject.py"} <= {
         path.name for path in (folder / "rtl").iterdir()
