@@ -1,9 +1,10 @@
 """What frames hold: decoding by search against the decoder network, ``python -m benchmarks.search``.
 
 Simulated modules that no model was trained on, by occupancy: median EMD of the words themselves, of the network,
-of the search with its share in the answer (`Search.trust`) and of the search alone, with the misfit of its states.
-Where states fit the latents and still lie far from the truth, the encoder answers alike to unlike modules, and no
-decoder can tell them apart. Also the EMD for more and fewer moves. Writes ``benchmarks/results/search.json``.
+of the search (`Search.trust` mixes its two halves) with many and with few moves, and of either half: sampling in the
+linear model, annealing in exact arithmetic, with the misfit of annealing's states. Where states fit the latents and
+still lie far from the truth, the encoder answers alike to unlike modules, and no decoder can tell them apart.
+Writes ``benchmarks/results/search.json``.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from sim.hgcal_encoder.normalise import sum_code
 COMMAND = "python -m benchmarks.search"
 BINS = ((1, 3), (4, 7), (8, 11), (12, 15), (16, 23), (24, 48))
 LINKS = (3, 5)
-MOVES = (3_000, 12_000, 48_000)
+MOVES = (1_000, 4_000)
 SEED = 7
 
 
@@ -57,14 +58,16 @@ def figures(modules: int) -> Iterator[Metric]:
                 decoded = model.reconstruct_by_search(seen, table.levels, Search(moves=moves))
                 yield figure(f"search_{moves}__case:{case}", median(decoded), f"median EMD, search of {moves} moves")
             how = Search()
-            found, misfits, cells = search(
-                sent_latents(model, seen), sum_code(seen.sum(axis=1)), np.rint(known).astype(np.int64), table.levels,
-                weights=model.weights, kept_bits=model.kept_bits, multiplexer=model.multiplexer, how=how,
+            found = search(
+                sent_latents(model, seen), sum_code(seen.sum(axis=1)), known, table.levels, weights=model.weights,
+                kept_bits=model.kept_bits, multiplexer=model.multiplexer, odds=model.search_odds, how=how,
             )  # fmt: skip
-            alone = np.where(found.any(axis=1, keepdims=True), found, known)
-            yield figure(f"states__case:{case}", median(alone), f"median EMD of the last states of {how.moves} moves")
-            yield figure(f"misfit__case:{case}", np.median(misfits), "median misfit of these states, steps of a latent")
-            yield figure(f"occupied__case:{case}", np.median(cells), "median of their occupied cells")
+            for half, charges in (("sampling", found.sampled), ("annealing", found.annealed)):
+                alone = np.where(charges.any(axis=1, keepdims=True), charges, known)
+                yield figure(f"{half}__case:{case}", median(alone), f"median EMD of {half} alone, {how.moves} moves")
+            misfit = np.median(found.misfits)
+            yield figure(f"misfit__case:{case}", misfit, "median misfit of annealing's states, steps of a latent")
+            yield figure(f"occupied__case:{case}", np.median(found.cells), "median of their occupied cells")
 
 
 def main() -> None:

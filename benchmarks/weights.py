@@ -4,7 +4,8 @@ Medians by occupancy, and means weighted by module energy, in exact chip arithme
 words, and what is decoded is compared with them. Those of whole files stand in the model cards; here busy modules of
 simulated pile-up 200 are added, events of their own with the shower library of the training, and the spread between
 trainings with different seeds where a card states it. On a part of each file `ECON_T` is decoded by search, too
-(`sim.hgcal_encoder.learning.search`). Writes ``benchmarks/results/weights.json``, and
+(`sim.hgcal_encoder.learning.search`); `--search` measures these figures alone anew and keeps the others.
+Writes ``benchmarks/results/weights.json``, and
 ``benchmarks/results/emd_from_words.json``, where the other algorithms on as many links stand in the same rows.
 """
 
@@ -14,13 +15,14 @@ import argparse
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.measured import RESULTS, record, written_by
-from flows.common.metrics import Metric, package_version, write_metrics
+from flows.common.metrics import Metric, now, package_version, read_metrics, write_metrics
 from flows.learning.encoder import evaluate_model
 from sim.files import replacing
 from sim.hgcal_encoder.detector.generator import Generator, ModuleImages
@@ -149,18 +151,52 @@ def evaluated(name: str, model: TrainedModel, samples: dict[str, ChargeTable], p
     return result
 
 
+def search_again(links: int, samples: dict[str, ChargeTable], command: str) -> None:
+    """Replace what the results have of the search of `ECON_T` on so many links, and the best of each row."""
+    name = f"econ_t_{links}elinks"
+    model, path = TrainedModel.load(name), RESULTS / "emd_from_words.json"
+    found = json.loads(path.read_text())
+    rows = read_metrics(RESULT)
+    for data, sample in samples.items():
+        (entry,) = evaluate_model(model, {data: sample}, search=Search())["data"]
+        (table,) = (table for table in found["tables"] if table["title"] == data)
+        columns = table["columns"]
+        for measured in entry["search"]["bins"]:
+            low, high = measured["occupancy"]
+            rows = [
+                replace(row, value=round(measured["emd"]["median"], 5), command=command, date=now())
+                if row.name == f"{data}_search__cells:{low}-{high}__case:{name}"
+                else row
+                for row in rows
+            ]
+            (line,) = (line for line in table["rows"] if line[:2] == [str(links), f"{low}-{high}"])
+            line[columns.index("ECON_T search")] = _shown(measured["emd"])
+            medians = {
+                column: float(cell.split()[0])
+                for column, cell in zip(columns, line, strict=True)
+                if column.replace(" ", "_") in COLUMNS and cell
+            }
+            line[columns.index("best")] = min(medians, key=medians.__getitem__)
+    write_metrics(RESULT, rows)
+    with replacing(path) as file:
+        json.dump(found | written_by(command), file, indent=1)
+        file.write("\n")
+
+
 def main() -> None:
     """Evaluate all shipped models and write the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.weights", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("files", nargs="*", metavar="NAME=FILE", help="charges, beside the busy sample")
     parser.add_argument("--parts", type=Path, help="folder that keeps what was found for each model; found ones stay")
     parser.add_argument("--only", action="append", help="evaluate these models into --parts, and write nothing else")
+    parser.add_argument("--search", type=int, action="append", help="search on so many links alone, in the results")
     options = parser.parse_args()
     words, parts = options.files, options.parts
     if options.only and parts is None:
         parser.error("--only needs --parts")
     samples: dict[str, ChargeTable] = {}
-    if parts is None or any(not (parts / f"{name}.json").is_file() for name in options.only or shipped_models()):
+    found = parts is not None and all((parts / f"{name}.json").is_file() for name in options.only or shipped_models())
+    if options.search or not found:
         samples = {name: thinned(read_charge_table(path)) for name, _, path in (word.partition("=") for word in words)}
         samples["busy"] = busy_sample()
     command = " ".join(["python -m benchmarks.weights", *(f"{w.partition('=')[0]}={Path(w).name}" for w in words)])
@@ -199,6 +235,10 @@ def main() -> None:
                 method = "largest difference of a median between trainings with different seeds, from the model card"
                 yield metric("spread", spread, method)
 
+    if options.search:
+        for links in options.search:
+            search_again(links, samples, command)
+        return
     if options.only:
         for name in options.only:
             evaluated(name, TrainedModel.load(name), samples, parts)
