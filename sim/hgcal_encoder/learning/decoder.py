@@ -329,11 +329,6 @@ def _charges(shares: Float64, sum_codes: ArrayLike, pedestals: ArrayLike) -> Flo
     return out
 
 
-def _shares_or(charges: Float64, known: Float64) -> Float64:
-    """Shares of charges, or of the known ones where there are none."""
-    return _to_shares(np.where(charges.any(axis=1, keepdims=True), charges, known))
-
-
 def _by_cell(pedestals: ArrayLike, rows: int) -> Float64:
     """Pedestals of each cell of each row."""
     array = np.asarray(pedestals, dtype=np.float64)
@@ -536,9 +531,8 @@ class TrainedModel:
             odds=self.search_odds,
             how=how,
         )
-        trust = how.trust(found.misfits, found.cells, self.kept_bits * self.spec.latents)[:, None]
-        shares = trust * _shares_or(found.annealed, known) + (1.0 - trust) * _shares_or(found.sampled, known)
-        return _charges(shares, sum_codes, pedestals)
+        trust = how.trust(found.misfits, found.cells, self.kept_bits * self.spec.latents)
+        return _charges(found.shares(known, trust), sum_codes, pedestals)
 
     @cached_property
     def search_odds(self) -> Float64:

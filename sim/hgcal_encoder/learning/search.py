@@ -106,6 +106,19 @@ class Found:
     misfits: Float64
     cells: Float64
 
+    def shares(self, known: Float64, trust: Float64) -> Float64:
+        """Shares of the module's charge in each cell: annealing's by `trust` (n,), sampling's for the rest.
+
+        Where either found no charge, `known` (n, 48) stands for it.
+        """
+        annealed, sampled = (
+            np.where(charges.any(axis=1, keepdims=True), charges, known) for charges in (self.annealed, self.sampled)
+        )
+        part = trust[:, None]
+        out: Float64 = part * annealed / annealed.sum(axis=1, keepdims=True)
+        out += (1.0 - part) * sampled / sampled.sum(axis=1, keepdims=True)
+        return out
+
 
 def search(
     latents: IntArray,
