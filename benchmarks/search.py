@@ -70,7 +70,7 @@ def figures(modules: int) -> Iterator[Metric]:
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(prog=COMMAND, description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--modules", type=int, default=60, help="modules of each occupancy")
+    parser.add_argument("--modules", type=int, default=24, help="modules of each occupancy")
     write_metrics(RESULTS / "search.json", list(figures(parser.parse_args().modules)))
 
 

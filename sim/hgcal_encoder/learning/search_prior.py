@@ -105,12 +105,12 @@ def odds(known: Float64, charges: Float64, levels: IntArray) -> Float64:
     spread = np.exp(-0.5 * ((steps[:, None] - steps) / _BLUR) ** 2)
     # code 0 is no charge, which is like no other
     spread[0, 1:] = spread[1:, 0] = 0.0
-    counts = (counts @ (spread / spread.sum(axis=1, keepdims=True))).reshape(_OWN, _BESIDE, -1, CODES)
-    widest = counts.sum(axis=(1, 2)) + 1.0 / CODES
+    alike = (counts @ (spread / spread.sum(axis=1, keepdims=True))).reshape(_OWN, _BESIDE, -1, CODES)
+    widest = alike.sum(axis=(1, 2)) + 1.0 / CODES
     widest /= widest.sum(axis=1, keepdims=True)
-    wide = counts.sum(axis=2) + _LEAN * widest[:, None]
+    wide = alike.sum(axis=2) + _LEAN * widest[:, None]
     wide /= wide.sum(axis=2, keepdims=True)
-    out = counts + _LEAN * wide[:, :, None]
+    out = alike + _LEAN * wide[:, :, None]
     out /= out.sum(axis=3, keepdims=True)
     prices: Float64 = -np.log(np.maximum(out, _RARE)).reshape(KINDS, CODES)
     return prices
