@@ -1,9 +1,10 @@
 """What frames hold: decoding by search against the decoder network, ``python -m benchmarks.search``.
 
 Simulated modules that no model was trained on, by occupancy: median EMD of the words themselves, of the network,
-of the search with its share in the answer (`Search.trust`) and of the search alone, with the misfit of its states.
-Where states fit the latents and still lie far from the truth, the encoder answers alike to unlike modules, and no
-decoder can tell them apart. Also the EMD for more and fewer moves. Writes ``benchmarks/results/search.json``.
+of the search, whose two halves `Search.trust` mixes, and of either half: sampling in the linear model, annealing in
+exact arithmetic, with the misfit of annealing's states. Where states fit the latents and
+still lie far from the truth, the encoder answers alike to unlike modules, and no decoder can tell them apart.
+Writes ``benchmarks/results/search.json``.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from sim.hgcal_encoder.normalise import sum_code
 COMMAND = "python -m benchmarks.search"
 BINS = ((1, 3), (4, 7), (8, 11), (12, 15), (16, 23), (24, 48))
 LINKS = (3, 5)
-MOVES = (3_000, 12_000, 48_000)
 SEED = 7
 
 
@@ -38,7 +38,7 @@ def figures(modules: int) -> Iterator[Metric]:
     """Medians by links and occupancy."""
     table = seen_table(evaluation_sample())
     assert table.levels is not None
-    hits = occupancy(table.charges)
+    hits, how = occupancy(table.charges), Search()
     for links in LINKS:
         model = TrainedModel.load(f"econ_t_{links}elinks")
         for low, high in BINS:
@@ -53,24 +53,24 @@ def figures(modules: int) -> Iterator[Metric]:
             yield figure(f"words__case:{case}", median(sent_words(table)[rows]), "median EMD of the words themselves")
             known = model.reconstruct(seen, table.pedestals)
             yield figure(f"network__case:{case}", median(known), "median EMD, decoder network")
-            for moves in MOVES:
-                decoded = model.reconstruct_by_search(seen, table.levels, Search(moves=moves))
-                yield figure(f"search_{moves}__case:{case}", median(decoded), f"median EMD, search of {moves} moves")
-            how = Search()
-            found, misfits, cells = search(
-                sent_latents(model, seen), sum_code(seen.sum(axis=1)), np.rint(known).astype(np.int64), table.levels,
-                weights=model.weights, kept_bits=model.kept_bits, multiplexer=model.multiplexer, how=how,
+            found = search(
+                sent_latents(model, seen), sum_code(seen.sum(axis=1)), known, table.levels, weights=model.weights,
+                kept_bits=model.kept_bits, multiplexer=model.multiplexer, odds=model.search_odds, how=how,
             )  # fmt: skip
-            alone = np.where(found.any(axis=1, keepdims=True), found, known)
-            yield figure(f"states__case:{case}", median(alone), f"median EMD of the last states of {how.moves} moves")
-            yield figure(f"misfit__case:{case}", np.median(misfits), "median misfit of these states, steps of a latent")
-            yield figure(f"occupied__case:{case}", np.median(cells), "median of their occupied cells")
+            trust = how.trust(found.misfits, found.cells, model.kept_bits * model.spec.latents)
+            yield figure(f"search__case:{case}", median(found.shares(known, trust)), "median EMD, search")
+            for half, charges in (("sampling", found.sampled), ("annealing", found.annealed)):
+                alone = np.where(charges.any(axis=1, keepdims=True), charges, known)
+                yield figure(f"{half}__case:{case}", median(alone), f"median EMD of {half} alone")
+            misfit = np.median(found.misfits)
+            yield figure(f"misfit__case:{case}", misfit, "median misfit of annealing's states, steps of a latent")
+            yield figure(f"occupied__case:{case}", np.median(found.cells), "median of their occupied cells")
 
 
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(prog=COMMAND, description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--modules", type=int, default=60, help="modules of each occupancy")
+    parser.add_argument("--modules", type=int, default=24, help="modules of each occupancy")
     write_metrics(RESULTS / "search.json", list(figures(parser.parse_args().modules)))
 
 

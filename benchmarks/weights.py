@@ -4,7 +4,8 @@ Medians by occupancy, and means weighted by module energy, in exact chip arithme
 words, and what is decoded is compared with them. Those of whole files stand in the model cards; here busy modules of
 simulated pile-up 200 are added, events of their own with the shower library of the training, and the spread between
 trainings with different seeds where a card states it. On a part of each file `ECON_T` is decoded by search, too
-(`sim.hgcal_encoder.learning.search`). Writes ``benchmarks/results/weights.json``, and
+(`sim.hgcal_encoder.learning.search`); `--search` measures these figures alone anew and keeps the others.
+Writes ``benchmarks/results/weights.json``, and
 ``benchmarks/results/emd_from_words.json``, where the other algorithms on as many links stand in the same rows.
 """
 
@@ -14,13 +15,14 @@ import argparse
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.measured import RESULTS, record, written_by
-from flows.common.metrics import Metric, package_version, write_metrics
+from flows.common.metrics import Metric, now, package_version, read_metrics, write_metrics
 from flows.learning.encoder import evaluate_model
 from sim.files import replacing
 from sim.hgcal_encoder.detector.generator import Generator, ModuleImages
@@ -29,7 +31,7 @@ from sim.hgcal_encoder.files.readers import ChargeTable, read_charge_table
 from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
 from sim.hgcal_encoder.learning.metric import BINS, occupancy
 from sim.hgcal_encoder.learning.search import Search
-from sim.hgcal_encoder.spec import ECON_T
+from sim.hgcal_encoder.spec import CELLS, ECON_T
 
 RESULT = RESULTS / "weights.json"
 BUSY_SEED, BUSY_CROSSINGS = 20_261_129, 2
@@ -149,20 +151,65 @@ def evaluated(name: str, model: TrainedModel, samples: dict[str, ChargeTable], p
     return result
 
 
+def search_again(links: int, samples: dict[str, ChargeTable], cells: str | None) -> None:
+    """Replace what the results have of the search of `ECON_T` on so many links, and the best of each row.
+
+    `cells`: of these modules alone, as in ``8-48``. What is written is what the whole command gives.
+    """
+    name = f"econ_t_{links}elinks"
+    model, path = TrainedModel.load(name), RESULTS / "emd_from_words.json"
+    found = json.loads(path.read_text())
+    rows = read_metrics(RESULT)
+    for data, sample in samples.items():
+        low, high = map(int, (cells or f"0-{CELLS}").split("-"))
+        hits = occupancy(sample.charges)
+        inside = ChargeTable(charges=sample.charges[(hits >= low) & (hits <= high)], etas=None)
+        (entry,) = evaluate_model(model, {data: inside}, search=Search())["data"]
+        (table,) = (table for table in found["tables"] if table["title"] == data)
+        columns = table["columns"]
+        for measured in entry["search"]["bins"]:
+            if not measured["images"]:
+                continue
+            low, high = measured["occupancy"]
+            rows = [
+                replace(row, value=round(measured["emd"]["median"], 5), date=now())
+                if row.name == f"{data}_search__cells:{low}-{high}__case:{name}"
+                else row
+                for row in rows
+            ]
+            (line,) = (line for line in table["rows"] if line[:2] == [str(links), f"{low}-{high}"])
+            line[columns.index("ECON T search")] = _shown(measured["emd"])
+            medians = {
+                column: float(cell.split()[0])
+                for column, cell in zip(columns, line, strict=True)
+                if column.replace(" ", "_") in COLUMNS and cell
+            }
+            line[columns.index("best")] = min(medians, key=medians.__getitem__)
+    write_metrics(RESULT, rows)
+    with replacing(path) as file:
+        json.dump(found | {"date": now()}, file, indent=1)
+        file.write("\n")
+
+
 def main() -> None:
     """Evaluate all shipped models and write the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.weights", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("files", nargs="*", metavar="NAME=FILE", help="charges, beside the busy sample")
     parser.add_argument("--parts", type=Path, help="folder that keeps what was found for each model; found ones stay")
     parser.add_argument("--only", action="append", help="evaluate these models into --parts, and write nothing else")
+    parser.add_argument("--search", type=int, action="append", help="search on so many links alone, in the results")
+    parser.add_argument("--cells", choices=[f"{low}-{high}" for low, high in BINS], help="only these, with --search")
+    parser.add_argument("--no-busy", action="store_true", help="without the busy sample, with --search")
     options = parser.parse_args()
     words, parts = options.files, options.parts
     if options.only and parts is None:
         parser.error("--only needs --parts")
     samples: dict[str, ChargeTable] = {}
-    if parts is None or any(not (parts / f"{name}.json").is_file() for name in options.only or shipped_models()):
+    found = parts is not None and all((parts / f"{name}.json").is_file() for name in options.only or shipped_models())
+    if options.search or not found:
         samples = {name: thinned(read_charge_table(path)) for name, _, path in (word.partition("=") for word in words)}
-        samples["busy"] = busy_sample()
+        if not options.no_busy:
+            samples["busy"] = busy_sample()
     command = " ".join(["python -m benchmarks.weights", *(f"{w.partition('=')[0]}={Path(w).name}" for w in words)])
     tool = f"liquidcal (numpy {package_version('numpy')}, POT {package_version('POT')})"
     results: list[dict[str, Any]] = []
@@ -199,6 +246,10 @@ def main() -> None:
                 method = "largest difference of a median between trainings with different seeds, from the model card"
                 yield metric("spread", spread, method)
 
+    if options.search:
+        for links in options.search:
+            search_again(links, samples, options.cells)
+        return
     if options.only:
         for name in options.only:
             evaluated(name, TrainedModel.load(name), samples, parts)

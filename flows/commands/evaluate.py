@@ -65,7 +65,7 @@ def hgcal_encoder(
     baselines: Annotated[bool, typer.Option(help="Also the other algorithms, and the words themselves.")] = True,
     search: Annotated[
         int | None,
-        typer.Option(min=1, help="Decode by search, too, with so many moves a module; 12000 take about 5 ms."),
+        typer.Option(min=1, help="Decode by search, too, with so many moves a module; 4000 take about 25 ms."),
     ] = None,
     scheduler: Scheduler = None,
     workers: Workers = None,

@@ -81,6 +81,9 @@ def train(
     scale: Annotated[
         float | None, typer.Option(help="Size of the simulated set, 1 for 2.7 million images; 0.5, to fine-tune 0.2.")
     ] = None,
+    busy: Annotated[
+        float, typer.Option(help="On the number of simulated images with pile-up: more for busy modules.")
+    ] = 1.0,
     loss: Annotated[Loss, typer.Option(help="Earth Mover's Distance, or the published one.")] = Loss.EMD,
     decoder: Annotated[DecoderKind, typer.Option(help="Layers over latents and sum, or the published one.")] = (
         DecoderKind.MLP
@@ -139,6 +142,7 @@ def train(
         charges=tuple(charges or ()),
         ideal_charges=ideal_charges,
         scale=scale,
+        busy=busy,
         loss=loss.value,
         decoder=decoder.value,
         units=tuple(units) if units else (384, 384, 384),

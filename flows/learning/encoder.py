@@ -340,6 +340,9 @@ def evaluate_model(
         ``response`` (decoded over true module sum; its ``width`` is the resolution); ``shift_mm`` (length of the
         displacement of the mean position).  ``images`` counts those with a defined EMD; a measure without any is null.
     """
+    if search is not None:
+        # once, not in every process
+        _ = model.search_odds
     data = []
     for name, sample in samples.items():
         pieces = [sample] if isinstance(sample, ChargeTable) else sample

@@ -124,6 +124,8 @@ class Training:
         Take the charges of files as the chip's, without encoding.
     scale : float or None
         Size of the simulated set, 1 for about 2.7 million images; None: 0.5 for random weights, 0.2 for given ones.
+    busy : float
+        On the number of images with pile-up, see `sim.hgcal_encoder.learning.training_images.simulate_images`.
     loss, decoder, units
         As in `sim.hgcal_encoder.learning.training.TrainingPlan`.
     batch : int or None
@@ -149,6 +151,7 @@ class Training:
     charges: Sequence[str] = ()
     ideal_charges: bool = False
     scale: float | None = None
+    busy: float = 1.0
     loss: str = "emd"
     decoder: str = "mlp"
     units: tuple[int, ...] = (384, 384, 384)
@@ -165,6 +168,8 @@ class Training:
             raise ValueError(f"minutes: expected a positive time, got {self.minutes}")
         if self.scale is not None and not self.scale > 0:
             raise ValueError(f"scale: expected a positive size, got {self.scale}")
+        if not self.busy > 0:
+            raise ValueError(f"busy: expected a positive number, got {self.busy}")
         if self.freeze_encoder and self.source is None:
             raise ValueError("freeze_encoder: random weights are no encoder to keep; name weights with --fine-tune")
         if self.start_decoder is not None and not self.freeze_encoder:
@@ -225,7 +230,18 @@ class Training:
         """The command line that does this; files by name only, their folders differ from machine to machine."""
         words = [f"liquidcal train --preset {Path(self.preset).name} --elinks {self.elinks} --seed {self.seed}"]
         default = Training()
-        for name in ("steps", "minutes", "fine_tune", "scale", "loss", "decoder", "batch", "learning_rate", "repeats"):
+        for name in (
+            "steps",
+            "minutes",
+            "fine_tune",
+            "scale",
+            "busy",
+            "loss",
+            "decoder",
+            "batch",
+            "learning_rate",
+            "repeats",
+        ):
             value = getattr(self, name)
             if value != getattr(default, name):
                 words.append(f"--{name.replace('_', '-')} {Path(value).name if name == 'fine_tune' else value}")
@@ -300,7 +316,7 @@ class Trained:
 
 def _simulated_images(training: Training, seed: int, journal: Journal) -> tuple[Images, dict[str, int]]:
     with journal.step(f"simulate showers, seed {seed}"):
-        images = simulate_images(seed=seed, scale=training.images_scale)
+        images = simulate_images(seed=seed, scale=training.images_scale, busy=training.busy)
     return images.images, images.origin
 
 

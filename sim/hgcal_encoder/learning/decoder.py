@@ -16,6 +16,7 @@ of it is pedestal, but the middle of a code's interval lies above its mean charg
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,8 @@ Int64 = NDArray[np.int64]
 DECODER_KINDS = ("mlp", "published")
 #: Values that `sum_features` adds to the latents.
 SUM_FEATURES = 4
+#: Simulated modules from which a search learns what to expect: seed, size and share of busy ones.
+_ODDS_SEED, _ODDS_SCALE, _ODDS_BUSY = 20_262, 0.01, 6.0
 #: Multiple of its pedestal below which a decoded cell counts as empty; chosen on simulated showers.
 LEAST = 0.5
 
@@ -517,20 +520,31 @@ class TrainedModel:
         how = Search() if how is None else how
         pedestals = levels[..., 0]
         known = self.decoder.charges(latents, sum_codes, pedestals)
-        found, misfits, _ = search(
+        found = search(
             latents,
             sum_codes,
-            np.rint(known).astype(np.int64),
+            known,
             levels,
             weights=self.weights,
             kept_bits=self.kept_bits,
             multiplexer=np.asarray(self.multiplexer),
+            odds=self.search_odds,
             how=how,
         )
-        taken = (known > (levels[..., 0] + levels[..., 1]) / 2.0).sum(axis=1)
-        trust = np.where(found.any(axis=1), how.trust(misfits, taken), 0.0)[:, None]
-        shares = trust * found / np.maximum(found.sum(axis=1, keepdims=True), 1e-9)
-        return _charges(shares + (1.0 - trust) * _to_shares(known), sum_codes, pedestals)
+        trust = how.trust(found.misfits, found.cells, self.kept_bits * self.spec.latents)
+        return _charges(found.shares(known, trust), sum_codes, pedestals)
+
+    @cached_property
+    def search_odds(self) -> Float64:
+        """What a search with this model expects in a cell, from simulated modules (a few seconds, once)."""
+        from sim.hgcal_encoder.front_end import by_trigger_cell, levels
+        from sim.hgcal_encoder.learning.search_prior import odds
+        from sim.hgcal_encoder.learning.training_images import PLAIN, simulate_images
+
+        images = simulate_images(seed=_ODDS_SEED, scale=_ODDS_SCALE, plain=1.0, busy=_ODDS_BUSY).images
+        table = by_trigger_cell(levels(PLAIN), PLAIN).T
+        known = self.reconstruct(images.seen, table[:, 0])
+        return odds(known, images.charges.astype(np.float64), table[None])
 
     def decode_frames(self, frames: ArrayLike, pedestals: ArrayLike = 0) -> Float64:
         """Decode the chip's output words, sent with this model's keep mask on its number of links.

@@ -177,7 +177,12 @@ class SimulatedImages:
 
 
 def simulate_images(
-    *, seed: int, scale: float = 1.0, plain: float = 0.6, progress: Callable[[str], None] | None = None
+    *,
+    seed: int,
+    scale: float = 1.0,
+    plain: float = 0.6,
+    busy: float = 1.0,
+    progress: Callable[[str], None] | None = None,
 ) -> SimulatedImages:
     """Simulated module images from all `recipes`, each as a chip sees it.
 
@@ -191,6 +196,9 @@ def simulate_images(
         On the number of crossings of every recipe; 1 gives about 2.7 million images.
     plain : float, optional
         Share of modules with settings `PLAIN`.
+    busy : float, optional
+        On the images that are taken of each crossing with pile-up: more of them for a network that is to decode busy
+        modules well.
     progress : callable, optional
         Told a line of text per recipe.
 
@@ -200,6 +208,8 @@ def simulate_images(
     """
     if not scale > 0:
         raise ValueError(f"scale must be positive, got {scale}")
+    if not busy > 0:
+        raise ValueError(f"busy must be positive, got {busy}")
     if not 0.0 <= plain <= 1.0:
         raise ValueError(f"plain must be a share between 0 and 1, got {plain}")
     detector = Detector()
@@ -214,10 +224,11 @@ def simulate_images(
             digitisation=Digitisation(leakage=recipe.leakage),
         )
         count = 0
+        most = round(recipe.images_per_crossing * (busy if recipe.leakage else 1.0))
         for modules in generator.stream(max(round(recipe.crossings * scale), 1)):
             rows = np.flatnonzero((modules.codes > 0).any(axis=1))
-            if len(rows) > recipe.images_per_crossing:
-                rows = rng.choice(rows, recipe.images_per_crossing, replace=False)
+            if len(rows) > most:
+                rows = rng.choice(rows, most, replace=False)
             chosen = modules[rows]
             filed = rng.random(len(rows)) < plain
             counts = chosen.unencoded.astype(np.int64)

@@ -192,6 +192,14 @@ def test_simulated_charges_are_what_words_give(simulated):
         assert off.mean() > 0.3
     with pytest.raises(ValueError, match="plain"):
         simulate_images(seed=4, plain=1.5)
+    with pytest.raises(ValueError, match="busy"):
+        simulate_images(seed=4, busy=0.0)
+
+
+def test_busy_takes_more_of_each_crossing_with_pile_up():
+    one, three = (simulate_images(seed=4, scale=0.001, plain=1.0, busy=busy).origin for busy in (1.0, 3.0))
+    assert {name for name in one if one[name] != three[name]} == {name for name in one if "pile-up" in name}
+    assert three["top pairs in pile-up 200"] > 2 * one["top pairs in pile-up 200"]
 
 
 def test_batches_hold_the_mix(simulated):
