@@ -1,8 +1,8 @@
-"""Do the tests notice faults of the kinds that they once missed? ``python -m benchmarks.planted``.
+"""Do the tests detect faults of the kinds that they once missed? ``python -m benchmarks.planted``.
 
-Nineteen faults were once planted by hand, and eight went unnoticed. ``planted.toml`` has these eight and others of the
-same kinds, each as a text of a module and what takes its place. Each is put into a copy of what git tracks, and the
-tests named there run: the first that fails has noticed it. Without a fault they all have to pass.
+Nineteen faults were once planted by hand, and eight were not detected. ``planted.toml`` has these eight and others
+of the same kinds, each as a text of a module and what takes its place. Each is put into a copy of what git tracks, the
+tests named there run: the first that fails has detected it. Without a fault they all have to pass.
 
 `benchmarks.mutation` plants many small faults without asking what they mean; these here mean something.
 """
@@ -47,7 +47,7 @@ class Planted:
     was, now : str
         The text there, once, and what takes its place.
     tests : tuple of str
-        Tests that are to notice it, as pytest names them.
+        Tests that are to detect it, as pytest names them.
     """
 
     kind: str
@@ -117,10 +117,10 @@ def main() -> None:
             module = folder / fault.module
             source = module.read_text()
             module.write_text(fault.apply(source))
-            noticed = first_failed(folder, fault.tests)
+            detected = first_failed(folder, fault.tests)
             module.write_text(source)
-            print(f"{fault.what}: {noticed or 'NOT NOTICED'}", flush=True)
-            rows.append([fault.kind, fault.what, f"`{fault.module}`", f"`{noticed}`" if noticed else "none"])
+            print(f"{fault.what}: {detected or 'NOT DETECTED'}", flush=True)
+            rows.append([fault.kind, fault.what, f"`{fault.module}`", f"`{detected}`" if detected else "none"])
     if not options.no_result:
         write(rows)
     sys.exit(1 if any(row[-1] == "none" for row in rows) else 0)
@@ -133,9 +133,9 @@ def write(rows: Sequence[Sequence[str]]) -> None:
         (earlier,) = json.loads(RESULT.read_text())["tables"]
         found = {tuple(row[:3]): row for row in earlier["rows"]} | found
     kept = [found[key] for fault in planted() if (key := (fault.kind, fault.what, f"`{fault.module}`")) in found]
-    noticed = sum(row[-1] != "none" for row in kept)
+    detected = sum(row[-1] != "none" for row in kept)
     table = {
-        "title": f"{len(kept)} planted faults, {noticed} noticed",
+        "title": f"{len(kept)} planted faults, {detected} detected",
         "columns": ["kind", "fault", "module", "first test that fails"], "rows": kept,
     }  # fmt: skip
     with replacing(RESULT) as file:

@@ -1,4 +1,4 @@
-"""Planted faults: each still fits its module, and the committed run noticed them all."""
+"""Planted faults: each still fits its module, and the committed run detected them all."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_every_fault_fits_its_module_and_names_tests() -> None:
             assert f"def {name}(" in (REPOSITORY / file).read_text(), test
 
 
-def test_the_committed_run_noticed_every_fault() -> None:
+def test_the_committed_run_detected_every_fault() -> None:
     """Of each kind at least one; a fault that was not tried yet has no row."""
     (table,) = json.loads(planted.RESULT.read_text())["tables"]
     known = {(fault.kind, fault.what, f"`{fault.module}`"): fault for fault in FAULTS}
