@@ -4,6 +4,7 @@ The data path is a small one of this file, with the ports of a concentrator, so 
 what it gets a clock later, through three copies, or through words that are there once.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,8 @@ from amaranth.hdl import Cat, Module, Value
 from amaranth.lib.wiring import Component, In, Out
 
 from flows.campaign import concentrator as campaign
-from flows.campaign.concentrator import ConcentratorEngine, Upsets, group_of, inject_upsets
-from flows.campaign.engine import EngineError
+from flows.campaign.concentrator import ConcentratorEngine, Upsets, group_of
 from flows.campaign.netlist import ChipNetlist
-from flows.common.journal import Journal
 from flows.designs.concentrator import ConcentratorDesign
 from flows.designs.mapping import map_design
 from flows.synthesis.recipe import Recipe
@@ -32,7 +31,7 @@ from sim.hgcal_encoder.configuration.concentrator_registers import concentrator_
 from tests.flows.conftest import library_or_skip
 
 SPEC = ConcentratorSpec(name="TRIPLE", algorithms=("repeater",), etx_links=1, buffer_words=64)
-FIELDS = [field for field in concentrator_fields(SPEC) if field.name in ("mux", "alg_type")]
+FIELDS = tuple(field for field in concentrator_fields(SPEC) if field.name in ("mux", "alg_type"))
 QUICK = Recipe(name="quick", abc=("strash", "&get -n", "&nf", "&put"))
 
 
@@ -127,9 +126,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def passing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(campaign, "ConcentratorModel", Model)
+@pytest.fixture(autouse=True, scope="module")
+def passing() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(campaign, "ConcentratorModel", Model)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +138,7 @@ def chip(results: Path) -> ChipNetlist:
     return ChipNetlist.load(results / DESIGN.name / "synthesis")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def engine(chip: ChipNetlist) -> ConcentratorEngine:
     return ConcentratorEngine(chip, DESIGN, AlgorithmNumber.REPEATER, words=4)
 
@@ -163,47 +164,3 @@ def test_what_is_there_once_is_sent_wrong_once(engine: ConcentratorEngine) -> No
     assert (found.words == 1).all()
     assert (found.crossings == 1).all()
     assert not found.kept.any()
-
-
-def test_a_chip_that_does_not_do_what_the_model_says_is_no_chip_to_upset(
-    chip: ChipNetlist, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Model, "frames", lambda _, words: np.zeros((len(words), 13), np.uint32))
-    with pytest.raises(EngineError, match="differ from the golden model"):
-        ConcentratorEngine(chip, DESIGN, AlgorithmNumber.REPEATER)
-
-
-def test_two_copies_of_a_bit_outvote_the_third(engine: ConcentratorEngine) -> None:
-    """The engine sees what stays wrong: with one copy inverted already, a second one is stored for good."""
-    first, second = (
-        engine._storage[bit.path, bit.bit]
-        for bit in engine.bits
-        if bit.path.startswith("registers.byte_049f") and bit.bit == 0 and bit.copy < 2
-    )
-    right = engine._states[40].copy()
-    try:
-        engine._states[40][first] ^= np.uint64(0xFFFF_FFFF_FFFF_FFFE)  # lane 0 stays without fault
-        _, _, kept = engine._batch([second], 40)
-    finally:
-        engine._states[40] = right
-    assert kept[1]
-    assert not kept[2:].any()
-
-
-def test_the_summary_says_what_was_corrected(results: Path) -> None:
-    journal = Journal()
-    (path, summary), *_ = inject_upsets(
-        DESIGN, results / SPEC.name, journal, engine="netlist", limit=600, seed=2
-    ).items()  # fmt: skip
-    assert path.is_file()
-    assert path.with_suffix(".npz").is_file()
-    assert [check.passed for check in journal.checks] == [True]
-    assert summary["uncorrected_single"] == 0
-    assert 0 < summary["protected"] < sum(row["faults"] for row in summary["rows"]) == 600
-    (words,) = (row for row in summary["rows"] if row["group"] == "buffer words")
-    # 2e7 hadrons per cm2 and s on 2.3e-14 cm2, 86,400 s a day, 64 bits
-    assert words["upsets_per_day"] == pytest.approx(64 * 2e7 * 2.3e-14 * 86400)
-    with pytest.raises(ValueError, match="expected netlist"):
-        inject_upsets(DESIGN, results / SPEC.name, journal, engine="rtl", limit=1, seed=1)
-    with pytest.raises(FileNotFoundError, match="liquidcal synth"):
-        inject_upsets(DESIGN, results / "other" / SPEC.name, journal, engine="netlist", limit=1, seed=1)
