@@ -148,8 +148,6 @@ QUANTITIES: dict[str, Quantity] = {
     "network__rtl_samples_frozen": Quantity("samples on the RTL", ("samples",), "higher"),
     "network__latency": Quantity("latency", ("ns",), "lower"),
     "network__synthesis_memory": Quantity("peak memory of synthesis", ("GB",), "lower"),
-    "frozen__area": Quantity("area, weights frozen", ("kGE",), "lower"),
-    "frozen__area_over_da4ml": Quantity("area over da4ml's", ("",), "lower"),
     "liquid__throughput": Quantity("throughput of the liquid", ("samples/s",), "higher"),
     "liquid__speedup": Quantity("speed-up of the liquid", ("x",), "higher"),
     "liquid__spikes_differing": Quantity("spikes that differ", ("%",), "lower"),
