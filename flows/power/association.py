@@ -18,16 +18,9 @@ from flows.designs.association import AssociationDesign
 from flows.netlist.gate_simulation import GateSimulator
 from flows.physical.mapped import Mapped
 from flows.power.activity import Activity, record
-from flows.power.boxes import (
-    Bits,
-    EventSource,
-    MacroBehaviour,
-    MemoryBehaviour,
-    Streams,
-    reset_and_write,
-    weight_words,
-)
+from flows.power.boxes import MacroBehaviour, weight_words
 from flows.power.run import PowerOptions, Run
+from flows.power.streams import Bits, EventSource, MemoryBehaviour, Streams, reset_and_write
 from flows.simulation.association import chip_words
 from flows.stimulus.queries import QueryStimulus, query_stimulus
 from sim.fixed_point import IntArray

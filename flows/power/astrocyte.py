@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.designs.astrocyte import AstrocyteDesign
-from flows.netlist.gate_simulation import GateSimulator, from_lanes, to_lanes
+from flows.netlist.gate_simulation import GateSimulator, to_lanes
 from flows.physical.mapped import Mapped
 from flows.power.activity import record
 from flows.power.run import PowerOptions, Run
+from flows.power.streams import Bits, EventSource, Streams, reset_and_write
 from flows.simulation.astrocyte import event_words
 from hw.astrocyte_liquid.lane import memories
 from sim.astrocyte_liquid.lanes import lane_tables
@@ -41,8 +42,6 @@ CLOCKS = 3_000
 WARM_UP_STEPS = 6
 """Steps before any clock counts: the liquid is silent at first."""
 SNAPSHOTS = 1_000
-Bits = npt.NDArray[np.bool_]
-_ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -158,14 +157,9 @@ class Surroundings:
 
     def __init__(self, simulator: GateSimulator, stimulus: Stimulus) -> None:
         spec = self.spec = stimulus.network.spec
-        self.streams, self._width = len(stimulus.events), 64 * simulator.words
-        if self.streams > self._width:
-            raise ValueError(f"expected at most {self._width} streams, got {self.streams}")
+        self._streams = Streams(simulator, len(stimulus.events))
         words = [event_words(spec, events[None]) for events in stimulus.events]
-        self._events = np.full((self.streams, max(map(len, words)) + 1), -1, np.int64)
-        for stream, row in enumerate(words):
-            self._events[stream, : len(row)] = row
-        self._next = np.zeros(self.streams, np.int64)
+        self._events = EventSource(self._streams, words)
         ports = simulator.netlist.ports
         self.stores: dict[str, Store] = {}
         contents = self._contents(stimulus)
@@ -178,7 +172,7 @@ class Surroundings:
             given = contents.get(name)
             if given is not None:
                 data[: len(given)] = _bits(given, width)
-            self.stores[name] = Store(data=np.broadcast_to(data, (self.streams, depth, width)).copy())
+            self.stores[name] = Store(data=np.broadcast_to(data, (self._streams.count, depth, width)).copy())
         enables = list(self.stores)
         writers = [name for name in self.stores if f"{name}.write_enable" in ports]
         # one look at all enables in a clock
@@ -188,9 +182,9 @@ class Surroundings:
             + [ports[f"{name}.write_enable"].nets for name in writers]
         )
         self._fresh = list(self.stores)
-        self.spikes: list[list[tuple[int, int]]] = [[] for _ in range(self.streams)]
-        self.ends: list[list[int]] = [[] for _ in range(self.streams)]
-        self.kept: list[list[Bits]] = [[] for _ in range(self.streams)]
+        self.spikes: list[list[tuple[int, int]]] = [[] for _ in range(self._streams.count)]
+        self.ends: list[list[int]] = [[] for _ in range(self._streams.count)]
+        self.kept: list[list[Bits]] = [[] for _ in range(self._streams.count)]
         self.counts = False
 
     @staticmethod
@@ -212,26 +206,22 @@ class Surroundings:
             }
         return found
 
-    def drive(self, simulator: GateSimulator, clock: int) -> None:  # noqa: ARG002
+    def drive(self) -> None:
         """Set the inputs of a clock."""
-        event = self._events[np.arange(self.streams), self._next]
-        self._put(simulator, "i_events__valid", (event >= 0)[:, None])
-        width = len(simulator.netlist.ports["i_events__payload"].nets)
-        self._put(simulator, "i_events__payload", _bits(np.maximum(event, 0), width))
+        self._events.drive()
         for name in self._fresh:
-            self._put(simulator, f"{name}.read_data", self.stores[name].word)
+            self._streams.put(f"{name}.read_data", self.stores[name].word)
 
     def watch(self, simulator: GateSimulator, clock: int) -> None:
         """Take the outputs of a settled clock: what the memories do at its edge, and what the chip puts out."""
-        event = self._events[np.arange(self.streams), self._next]
-        self._next += (event >= 0) & self._get(simulator, "i_events__ready")[:, 0]
-        enabled = to_lanes(simulator.values[self._enables])[:, : self.streams].astype(bool)
+        self._events.watch()
+        enabled = to_lanes(simulator.values[self._enables])[:, : self._streams.count].astype(bool)
         self._fresh = []
         for name, on in zip(self._readers, enabled, strict=False):
             streams = np.flatnonzero(on)
             if len(streams):
                 store = self.stores[name]
-                address = self._value(simulator, f"{name}.read_address")[streams]
+                address = self._streams.value(f"{name}.read_address")[streams]
                 store.word[streams] = store.data[streams, np.minimum(address, store.data.shape[1] - 1)]
                 store.reads += len(streams) * self.counts
                 self._fresh.append(name)
@@ -239,15 +229,15 @@ class Surroundings:
             streams = np.flatnonzero(on)
             if len(streams):
                 store = self.stores[name]
-                address = self._value(simulator, f"{name}.write_address")[streams]
-                store.data[streams, address] = self._get(simulator, f"{name}.write_data")[streams]
+                address = self._streams.value(f"{name}.write_address")[streams]
+                store.data[streams, address] = self._streams.get(f"{name}.write_data")[streams]
                 store.writes += len(streams) * self.counts
-        fired = np.flatnonzero(self._get(simulator, "spike_valid")[:, 0])
+        fired = np.flatnonzero(self._streams.flag("spike_valid"))
         if len(fired):
-            sources = self._value(simulator, "spike")
+            sources = self._streams.value("spike")
             for stream in fired:
                 self.spikes[stream].append((len(self.ends[stream]), int(sources[stream])))
-        for stream in np.flatnonzero(self._get(simulator, "step_valid")[:, 0]):
+        for stream in np.flatnonzero(self._streams.flag("step_valid")):
             self.ends[stream].append(clock)
             self.kept[stream] = [
                 self.stores[_instance(lane, "weights")].data[stream].copy() for lane in range(self.spec.lanes)
@@ -263,42 +253,11 @@ class Surroundings:
             found[synapses] = code - ((code >> (spec.weight_bits - 1)) << spec.weight_bits)
         return found
 
-    def _put(self, simulator: GateSimulator, port: str, bits: npt.NDArray[np.generic]) -> None:
-        if port in simulator.netlist.ports:
-            full = np.zeros((bits.shape[1], self._width), bool)
-            full[:, : self.streams] = bits.T
-            simulator.set_port(port, from_lanes(full))
-
-    def _get(self, simulator: GateSimulator, port: str) -> Bits:
-        """Bits of a port in all streams, shape (streams, width)."""
-        bits = to_lanes(simulator.values[simulator.netlist.ports[port].nets])
-        return np.ascontiguousarray(bits.T[: self.streams]).astype(bool)
-
-    def _value(self, simulator: GateSimulator, port: str) -> IntArray:
-        bits = self._get(simulator, port)
-        value: IntArray = bits @ (1 << np.arange(bits.shape[1], dtype=np.int64))
-        return value
-
 
 def load_settings(simulator: GateSimulator, spec: AstrocyteSpec) -> None:
     """Reset, then the mode through the host's port: plastic and kept. Memories are those of the surroundings."""
-    ports = simulator.netlist.ports
-    for port in ports.values():
-        if port.direction == "input" and port.name != simulator.clock:
-            simulator.set_port(port.name, np.zeros((len(port.nets), simulator.words), np.uint64))
-    ones = np.full((1, simulator.words), _ALL, np.uint64)
-    simulator.set_port("rst", ones)
-    for _ in range(3):
-        simulator.step()
-    simulator.set_port("rst", ~ones)
-    simulator.set_port("write_enable", ones)
-    for address, word in zip(*settings_writes(spec, plastic=True, keep=True), strict=True):
-        for name, value in (("write_address", address), ("write_data", word)):
-            bits = (int(value) >> np.arange(len(ports[name].nets)) & 1).astype(bool)
-            simulator.set_port(name, np.where(bits[:, None], ones, ~ones))
-        simulator.step()
-    simulator.set_port("write_enable", ~ones)
-    simulator.settle()
+    writes = zip(*settings_writes(spec, plastic=True, keep=True), strict=True)
+    reset_and_write(simulator, [(int(address), int(word)) for address, word in writes])
 
 
 def compare(around: Surroundings, stimulus: Stimulus) -> tuple[int, int, int]:
@@ -353,9 +312,9 @@ def simulate(mapped: Mapped, design: AstrocyteDesign, options: PowerOptions, sta
         around = Surroundings(simulator, stimulus)
         warm_up = WARM_UP_STEPS * (spec.groups + 40)
 
-        def drive(one: GateSimulator, clock: int) -> None:
+        def drive(_simulator: GateSimulator, clock: int) -> None:
             around.counts = clock >= warm_up
-            around.drive(one, clock)
+            around.drive()
 
         activity = record(
             simulator, drive, clocks=clocks, warm_up=warm_up, lanes=streams, period_ns=design.period_ns,

@@ -17,17 +17,9 @@ from flows.designs.crossbar import CrossbarDesign
 from flows.netlist.gate_simulation import GateSimulator
 from flows.physical.mapped import Mapped
 from flows.power.activity import Activity, record
-from flows.power.boxes import (
-    EventSource,
-    MacroBehaviour,
-    MemoryBehaviour,
-    Streams,
-    ThresholdMemoryBehaviour,
-    reset_and_write,
-    weight_words,
-    words_of_codes,
-)
+from flows.power.boxes import MacroBehaviour, ThresholdMemoryBehaviour, weight_words
 from flows.power.run import PowerOptions, Run
+from flows.power.streams import EventSource, MemoryBehaviour, Streams, reset_and_write, words_of_codes
 from flows.stimulus.recordings import CrossbarStimulus, event_words, recorded_stimulus
 from hw.lsm_crossbar.threshold_memory import offset_bytes, threshold_word_bytes
 from sim.fixed_point import IntArray

@@ -454,8 +454,8 @@ def build_native(
         flags = (*flags, "--trace")
         compile_flags.append("-DVM_TRACE=1")
     key = text_hash(
-        *modules.values(), wrapper, around, *flags, *LANGUAGE, *compile_flags, optimise, verilator_version(),
-        compiler_version(),
+        *modules.values(), wrapper, around, *flags, *LANGUAGE, *compile_flags, *(() if share else ("unshared",)),
+        optimise, verilator_version(), compiler_version(),
     )  # fmt: skip
     folder = cache_directory() / "native"
     library = folder / f"{top}-{key}.so"

@@ -49,7 +49,7 @@ def played(mapped: Mapped, stimulus: Stimulus, clocks: int, *, stuck: str = "") 
         simulator.fault([int(mapped.netlist.ports[stuck].nets[2])], keep=nothing, put=all_, flip=nothing)
     around = Surroundings(simulator, stimulus)
     for clock in range(clocks):
-        around.drive(simulator, clock)
+        around.drive()
         simulator.settle()
         around.watch(simulator, clock)
         simulator.step()
