@@ -14,7 +14,6 @@ from sim.fixed_point import IntArray
 from sim.lsm_crossbar.adc import adc_of_column, convert, select_of_column
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.readout import Readout
-from sim.lsm_crossbar.registers import RATIO_BYTES
 from sim.lsm_crossbar.spec import CrossbarSpec
 
 __all__ = ["MacroBehaviour", "ThresholdMemoryBehaviour", "weight_words"]
@@ -115,14 +114,12 @@ class ThresholdMemoryBehaviour(MemoryBehaviour):
     def watch(self) -> None:
         """Read, then write."""
         super().watch()
-        enables = self._streams.get(f"{self._name}.write_bytes")
-        writing = np.flatnonzero(enables.any(axis=1))
+        # the homeostat writes all bytes of an offset at once; nobody loads ratios meanwhile
+        writing = np.flatnonzero(self._streams.get(f"{self._name}.write_bytes")[:, 0])
         if len(writing):
             address = self._streams.value(f"{self._name}.write_address")[writing]
-            offset, byte = (self._streams.get(f"{self._name}.{pin}")[writing] for pin in ("write_offset", "write_data"))
-            data = np.concatenate([offset, np.tile(byte, RATIO_BYTES)], axis=1)
-            chosen = np.repeat(enables[writing], 8, axis=1)
-            self.words[writing, address] = np.where(chosen, data, self.words[writing, address])
+            offset = self._streams.get(f"{self._name}.write_offset")[writing]
+            self.words[writing, address, : offset.shape[1]] = offset
 
     def _read(self, lanes: IntArray, address: IntArray) -> Bits:
         return self.words[lanes, address]

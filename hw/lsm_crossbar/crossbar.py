@@ -343,7 +343,7 @@ class Crossbar(Component):
 
     def _all_done(self, m: Module, tiles: "list[_Tile]") -> Signal:
         """For one clock: the last of the macros has decided in this step."""
-        ended, done = Signal(len(tiles)), Signal()
+        ended, done = Signal(len(tiles), name="ended"), Signal(name="done")
         over = Cat(tile.router.done | ended[number] for number, tile in enumerate(tiles))
         m.d.comb += done.eq(over.all())
         m.d.sync += ended.eq(Mux(done, 0, over))

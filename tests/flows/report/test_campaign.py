@@ -149,9 +149,9 @@ def test_nothing_is_shown_of_steps_that_did_not_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("campaign-rtl-none-direct.json", '{"rows": [{"kind": "flip"}]}', "damaged, or of another version"),
-        ("campaign-rtl-none-direct.json", '{"rows": ', "campaign-rtl-none-direct.json: Expecting value"),
-        ("sensitivity.json", '{"bits": 3}', "sensitivity.json: damaged"),
+        ("campaign-rtl-none-direct.json", '{"rows": [{"kind": "flip"}]}', "expected an entry 'scheme'"),
+        ("campaign-rtl-none-direct.json", '{"rows": ', "campaign-rtl-none-direct.json: not a JSON file: Expecting value"),
+        ("sensitivity.json", '{"bits": 3}', "sensitivity.json: expected an entry 'places'"),
     ],
 )
 def test_a_damaged_result_is_named(name: str, text: str, message: str, results: Path, tmp_path: Path) -> None:
