@@ -27,14 +27,15 @@ Activations in two's complement (`DotProductFormat.signed`) cost nothing more: a
 The carries below `shift` are as before, because no top bit is among the bits that are dropped.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, signed, unsigned
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Member, Out
 
 from hw.common.carry_save import balanced_sum, column_carries
+from hw.common.hierarchy import place
 from sim.fixed_point import FixedPoint, Rounding
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "DotProduct",
     "DotProductFormat",
     "DotProductRow",
+    "PartialDotProduct",
     "WeightRecoder",
 ]
 
@@ -448,49 +450,18 @@ def _inversion_constant(f: DotProductFormat) -> int:
     return -1 - all_ones
 
 
-class DotProduct(Component):
-    """Exact sum of individually rounded products, plus bias; see the module's docstring for the structure.
-
-    Combinational: no registers. ``sum = sum(round(x[i] * w[i] / 2**shift)) + (bias << bias_shift)`` where `select`
-    comes from a `WeightRecoder`, `triple` and `pair` from `ActivationMultiples` and `offset` from an
-    `ActivationOffset` of the same format and the same activations. The width of `sum` follows from the extremes,
-    ``taps * round(-2**(weight_width - 1) * (2**activation_width - 1) / 2**shift)`` and its positive counterpart with
-    the extreme biases, so it cannot overflow, unless the format gives a smaller `width`: then the sum wraps. Rounding
-    modes other than `TRN` are right, not small.
+class _Rows(Component):
+    """What a dot product and a part of one have in common: rows picked by `select`, inverted, ready to be added.
 
     Parameters
     ----------
     dot_format : DotProductFormat
-        Widths and arithmetic.
-
-    Members
-    -------
-    x : In(activation_width) * taps
-        Activations, unsigned.
-    triple : In(activation_width + 2) * taps
-        3x.
-    pair : In(activation_width + 1) * pairs
-        ``x[2i] + x[2i + 1]``.
-    select : In(3) * len(rows)
-        Recoded weights.
-    bias : In(bias_width)
-        Bias, two's complement; not in a format that accumulates.
-    partial : In(sum_width)
-        The sum so far with the bias in it, inverted; in a format that accumulates only.
-    offset : In(sum_width)
-        Shared offset.
-    sum : Out(signed(sum_width))
-        Result.
-
-    Attributes
-    ----------
-    latency : int
-        0.
+        Of the taps that the component has.
+    members : dict
+        Its ports beside those of the taps.
     """
 
-    latency = 0
-
-    def __init__(self, *, dot_format: DotProductFormat):
+    def __init__(self, dot_format: DotProductFormat, members: dict[str, Member]):
         self._format = dot_format
         super().__init__(
             {
@@ -498,13 +469,7 @@ class DotProduct(Component):
                 "triple": In(dot_format.shape(dot_format.activation_width + 2)).array(dot_format.taps),
                 "pair": In(dot_format.shape(dot_format.activation_width + 1)).array(dot_format.pairs),
                 "select": In(3).array(len(dot_format.rows)),
-                **(
-                    {"partial": In(dot_format.sum_width)}
-                    if dot_format.accumulated
-                    else {"bias": In(dot_format.bias_width)}
-                ),
-                "offset": In(dot_format.sum_width),
-                "sum": Out(signed(dot_format.sum_width)),
+                **members,
             }
         )
 
@@ -513,9 +478,9 @@ class DotProduct(Component):
         """Widths and arithmetic."""
         return self._format
 
-    def elaborate(self, _platform: object) -> Module:
+    def _terms(self, m: Module) -> list[Value]:
+        """Rows and carries, unsigned, whose sum is short of -1 less the products by `_inversion_constant`."""
         f = self._format
-        m = Module()
         terms: list[Value] = []
         low: list[list[list[Value]]] = [[[] for _ in range(f.shift)] for _ in range(f.taps)]
         whole: list[list[Value]] = [[] for _ in range(f.taps)]
@@ -538,11 +503,7 @@ class DotProduct(Component):
                 inverted = Signal(name=f"carry_{tap}_{number}_n")
                 m.d.comb += inverted.eq(~carry)
                 terms.append(inverted)
-        terms.append(self.partial if f.accumulated else _at(Cat(~self.bias[:-1], self.bias[-1]), f.bias_shift))
-        terms.append(self.offset)
-        total = Signal(f.sum_width)
-        m.d.comb += [total.eq(balanced_sum(terms)), self.sum.eq((~total).as_signed())]
-        return m
+        return terms
 
     def _row(self, m: Module, index: int, row: DotProductRow) -> Signal:
         f = self._format
@@ -571,3 +532,132 @@ class DotProduct(Component):
         up = half & (kept[0] | below.any())
         m.d.comb += [exact.eq(product), rounded.eq(kept + up)]
         return rounded
+
+
+class PartialDotProduct(_Rows):
+    """The products of a few neighbouring taps, added up: rows inverted, without offset and bias.
+
+    Combinational. Its one sum is all that leaves it, so that a placer finds the same taps of all neurons a place of
+    their own, where the wires of their activations are short.
+
+    Parameters
+    ----------
+    dot_format : DotProductFormat
+        Of these taps alone.
+
+    Members
+    -------
+    x, triple, pair, select
+        As `DotProduct`, of these taps.
+    sum : Out(width)
+        Sum of the inverted rows and carries, exact.
+    """
+
+    latency = 0
+
+    def __init__(self, *, dot_format: DotProductFormat):
+        super().__init__(dot_format, {"sum": Out(_partial_width(dot_format))})
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.sum.eq(balanced_sum(self._terms(m)))
+        return m
+
+
+def _partial_width(f: DotProductFormat) -> int:
+    """Bits of the sum of all rows and carries, each at its largest."""
+    if f.rounding == Rounding.RND_CONV and f.shift:
+        return (f.taps * ((1 << (f.activation_width + f.offset_bits - f.shift)) - 1)).bit_length()
+    most = f.taps * _carry_count(f)
+    for row in f.rows:
+        first, column = _kept_bits(f, row)
+        most += ((1 << max(0, f.row_width(row) - first)) - 1) << column
+    return most.bit_length()
+
+
+class DotProduct(_Rows):
+    """Exact sum of individually rounded products, plus bias; see the module's docstring for the structure.
+
+    Combinational: no registers. ``sum = sum(round(x[i] * w[i] / 2**shift)) + (bias << bias_shift)`` where `select`
+    comes from a `WeightRecoder`, `triple` and `pair` from `ActivationMultiples` and `offset` from an
+    `ActivationOffset` of the same format and the same activations. The width of `sum` follows from the extremes,
+    ``taps * round(-2**(weight_width - 1) * (2**activation_width - 1) / 2**shift)`` and its positive counterpart with
+    the extreme biases, so it cannot overflow, unless the format gives a smaller `width`: then the sum wraps. Rounding
+    modes other than `TRN` are right, not small.
+
+    Parameters
+    ----------
+    dot_format : DotProductFormat
+        Widths and arithmetic.
+    group : int
+        Taps that are added up in a module of their own (`PartialDotProduct`), an even number of neighbours; 0: all in
+        one tree.
+
+    Raises
+    ------
+    ValueError
+        If `group` is odd or negative.
+
+    Members
+    -------
+    x : In(activation_width) * taps
+        Activations, unsigned.
+    triple : In(activation_width + 2) * taps
+        3x.
+    pair : In(activation_width + 1) * pairs
+        ``x[2i] + x[2i + 1]``.
+    select : In(3) * len(rows)
+        Recoded weights.
+    bias : In(bias_width)
+        Bias, two's complement; not in a format that accumulates.
+    partial : In(sum_width)
+        The sum so far with the bias in it, inverted; in a format that accumulates only.
+    offset : In(sum_width)
+        Shared offset.
+    sum : Out(signed(sum_width))
+        Result.
+
+    Attributes
+    ----------
+    latency : int
+        0.
+    """
+
+    latency = 0
+
+    def __init__(self, *, dot_format: DotProductFormat, group: int = 0):
+        if group < 0 or group % 2:
+            raise ValueError(f"group: expected an even number of taps, or 0, got {group}")
+        self._group = group
+        first = {"partial": In(dot_format.sum_width)} if dot_format.accumulated else {"bias": In(dot_format.bias_width)}
+        super().__init__(
+            dot_format,
+            {**first, "offset": In(dot_format.sum_width), "sum": Out(signed(dot_format.sum_width))},
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        f = self._format
+        m = Module()
+        terms = self._parts(m, platform) if self._group else self._terms(m)
+        terms.append(self.partial if f.accumulated else _at(Cat(~self.bias[:-1], self.bias[-1]), f.bias_shift))
+        terms.append(self.offset)
+        total = Signal(f.sum_width)
+        m.d.comb += [total.eq(balanced_sum(terms)), self.sum.eq((~total).as_signed())]
+        return m
+
+    def _parts(self, m: Module, platform: object) -> list[Value]:
+        """A sum for each group of taps."""
+        f = self._format
+        index = {(row.taps, row.bit): number for number, row in enumerate(f.rows)}
+        sums: list[Value] = []
+        for first in range(0, f.taps, self._group):
+            own = replace(f, taps=min(self._group, f.taps - first), accumulated=0)
+            part = place(m, platform, f"taps_{first}", PartialDotProduct, dot_format=own)
+            m.d.comb += [part.x[tap].eq(self.x[first + tap]) for tap in range(own.taps)]
+            m.d.comb += [part.triple[tap].eq(self.triple[first + tap]) for tap in range(own.taps)]
+            m.d.comb += [part.pair[pair].eq(self.pair[first // 2 + pair]) for pair in range(own.pairs)]
+            for number, row in enumerate(own.rows):
+                taps = tuple(first + tap for tap in row.taps)
+                m.d.comb += part.select[number].eq(self.select[index[taps, row.bit]])
+            sums.append(part.sum)
+        return sums

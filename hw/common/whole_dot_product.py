@@ -16,8 +16,9 @@ from hw.common.dot_product import (
 class WholeDotProduct(Component):
     """A dot product with everything that neurons share, from activations, weights and bias to the sum."""
 
-    def __init__(self, *, dot_format: DotProductFormat):
+    def __init__(self, *, dot_format: DotProductFormat, group: int = 0):
         self._format = dot_format
+        self._group = group
         super().__init__({
             "x": In(ArrayLayout(dot_format.activation_shape, dot_format.taps)),
             "weight": In(ArrayLayout(dot_format.weight_width, dot_format.taps)),
@@ -33,7 +34,7 @@ class WholeDotProduct(Component):
         )
         m.submodules.offset = offset = ActivationOffset(dot_format=f)
         m.submodules.recoder = recoder = WeightRecoder(dot_format=f)
-        m.submodules.dot = dot = DotProduct(dot_format=f)
+        m.submodules.dot = dot = DotProduct(dot_format=f, group=self._group)
         for i in range(f.taps):
             m.d.comb += [part.x[i].eq(self.x[i]) for part in (multiples, offset, dot)]
             m.d.comb += [dot.triple[i].eq(multiples.triple[i]), recoder.weight[i].eq(self.weight[i])]

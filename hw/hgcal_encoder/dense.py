@@ -14,6 +14,11 @@ from sim.hgcal_encoder.spec import EncoderSpec
 __all__ = ["Dense", "dense_format"]
 
 
+_TOGETHER = 8
+"""Taps whose products are added up in one place where activations are held back: the wires to all neurons, which are
+what moves there, stay short."""
+
+
 def dense_format(spec: EncoderSpec) -> DotProductFormat:
     """Dot product of a dense neuron."""
     return DotProductFormat.of_layer(
@@ -94,6 +99,7 @@ class Dense(Component):
             triple[index] = still(f"triple_{index}", triple[index])
         pair = [still(f"pair_{i}", value) for i, value in enumerate(multiples.pair)]
         shared_offset = still("offset", offset.offset)
+        together = {"group": _TOGETHER} if self._isolated else {}
         for latent in range(spec.latents):
             neuron = place(
                 m,
@@ -105,6 +111,7 @@ class Dense(Component):
                 fraction=spec.dense_product_fraction,
                 output=spec.latent,
                 own_weights=True,
+                **together,
             )
             if dot_format.pairs:
                 m.d.comb += neuron.pair.eq(Cat(pair))

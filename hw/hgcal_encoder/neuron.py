@@ -27,6 +27,8 @@ class Neuron(Component):
         Unsigned format of the result.
     own_weights : bool
         The weights belong to this neuron alone: it recodes them itself.
+    group : int
+        Taps that are added up in a module of their own, as of `hw.common.dot_product.DotProduct`.
 
     Members
     -------
@@ -50,11 +52,20 @@ class Neuron(Component):
 
     latency = 0
 
-    def __init__(self, *, dot_format: DotProductFormat, fraction: int, output: FixedPoint, own_weights: bool = False):
+    def __init__(
+        self,
+        *,
+        dot_format: DotProductFormat,
+        fraction: int,
+        output: FixedPoint,
+        own_weights: bool = False,
+        group: int = 0,
+    ):
         self._format = dot_format
         self._fraction = fraction
         self._output = output
         self._own_weights = own_weights
+        self._group = group
         # a port of width 0 is no legal Verilog
         pairs = {"pair": In(ArrayLayout(dot_format.activation_width + 1, dot_format.pairs))} if dot_format.pairs else {}
         weights = (
@@ -76,7 +87,7 @@ class Neuron(Component):
 
     def elaborate(self, _platform: object) -> Module:
         m = Module()
-        m.submodules.dot_product = dot = DotProduct(dot_format=self._format)
+        m.submodules.dot_product = dot = DotProduct(dot_format=self._format, group=self._group)
         for name in ("x", "triple", *(["pair"] if self._format.pairs else [])):
             m.d.comb += [port.eq(getattr(self, name)[i]) for i, port in enumerate(getattr(dot, name))]
         if self._own_weights:

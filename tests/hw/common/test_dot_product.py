@@ -10,9 +10,7 @@ from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.common.dot_product import (
-    DotProductFormat,
-)
+from hw.common.dot_product import DotProduct, DotProductFormat
 from hw.common.whole_dot_product import WholeDotProduct
 from sim.fixed_point import Rounding
 from sim.hgcal_encoder.spec import ROUNDINGS
@@ -33,9 +31,9 @@ def exact(xs: list[int], ws: list[int], bias: int, f: DotProductFormat) -> int:
     return int(total)
 
 
-def simulate(f: DotProductFormat, cases: list[tuple[list[int], list[int], int]]) -> list[int]:
+def simulate(f: DotProductFormat, cases: list[tuple[list[int], list[int], int]], group: int = 0) -> list[int]:
     """Results of the hardware for (activations, weights, bias)."""
-    whole = WholeDotProduct(dot_format=f)
+    whole = WholeDotProduct(dot_format=f, group=group)
     results = []
 
     async def bench(ctx):
@@ -79,24 +77,28 @@ def draw(f: DotProductFormat, rng: random.Random) -> tuple[list[int], list[int],
         rounding=st.sampled_from(ROUNDINGS),
     ),
     signed=st.booleans(),
+    group=st.sampled_from((0, 2, 4)),
     seed=st.integers(0, 1 << 30),
 )
-def test_any_format(dot_format: DotProductFormat, signed: bool, seed: int) -> None:
+def test_any_format(dot_format: DotProductFormat, signed: bool, group: int, seed: int) -> None:
     rng = random.Random(seed)
     if signed:
         width = max(dot_format.activation_width, dot_format.shift + 1)
         dot_format = replace(dot_format, activation_width=width, signed=True)
     cases = [draw(dot_format, rng) for _ in range(20)]
-    assert simulate(dot_format, cases) == [exact(*case, dot_format) for case in cases]
+    assert simulate(dot_format, cases, group) == [exact(*case, dot_format) for case in cases]
 
 
-@pytest.mark.parametrize(("taps", "shift", "bias_shift"), [(9, 5, 2), (6, 5, 2), (4, 5, 2), (16, 4, 3), (5, 4, 3)])
-def test_encoder_formats(taps: int, shift: int, bias_shift: int) -> None:
+@pytest.mark.parametrize(
+    ("taps", "shift", "bias_shift", "group"),
+    [(9, 5, 2, 0), (6, 5, 2, 0), (4, 5, 2, 0), (16, 4, 3, 0), (5, 4, 3, 0), (19, 4, 3, 8)],
+)
+def test_encoder_formats(taps: int, shift: int, bias_shift: int, group: int) -> None:
     rng = random.Random(taps)
     f = DotProductFormat(taps=taps, shift=shift, bias_shift=bias_shift)
     cases = [draw(f, rng) for _ in range(25)]
     cases += [([x] * taps, [w] * taps, b) for x in (0, 1, 255) for w in (-32, -1, 0, 31) for b in (-32, 31)]
-    assert simulate(f, cases) == [exact(*case, f) for case in cases]
+    assert simulate(f, cases, group) == [exact(*case, f) for case in cases]
 
 
 def test_sum_width_is_needed_and_enough() -> None:
@@ -132,6 +134,12 @@ def test_every_weight(shift: int) -> None:
 def test_counts_below_one_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} of a dot product must be at least 1, got 0"):
         DotProductFormat(**{"taps": 2, "shift": 4, name: 0})
+
+
+@pytest.mark.parametrize("group", [3, -2])
+def test_groups_hold_pairs(group: int) -> None:
+    with pytest.raises(ValueError, match=f"group: expected an even number of taps, or 0, got {group}"):
+        DotProduct(dot_format=DotProductFormat(taps=8, shift=4), group=group)
 
 
 def test_signed_activations_that_lose_their_sign_are_refused() -> None:
