@@ -99,7 +99,7 @@ class NeuronHomeostat(Component):
         known = Signal()
         counted = Signal()
         neuron = Signal(neuron_bits(spec))
-        offset, excess = Signal(signed(width)), Signal(signed(excess_width(spec)))
+        offset, excess = Signal(signed(width)), Signal(signed(excess_width(spec)), name="excess")
         whole = Signal(signed(spec.offset_width))
         end = Signal()
 

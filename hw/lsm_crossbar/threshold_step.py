@@ -59,9 +59,9 @@ class ThresholdStep(Component):
         shifted = Signal(signed(len(self.excess) + RATE_MAX))
         moved = Signal(signed(width + 1))
         # how far down and up the threshold may be
-        half, room = (self.threshold + 1) >> 1, Signal(spec.threshold_width)
-        down, up = Signal(range(reach + 1)), Signal(range(reach))
-        low, high = Signal(signed(width + 1)), Signal(signed(width + 1))
+        half, room = (self.threshold + 1) >> 1, Signal(spec.threshold_width, name="room")
+        down, up = Signal(range(reach + 1)), Signal(range(reach), name="up")
+        low, high = Signal(signed(width + 1)), Signal(signed(width + 1), name="high")
         m.d.comb += [
             shifted.eq(Mux(self.rate[3], self.excess, ((self.excess << RATE_MAX) >> self.rate[:3]))),
             step.eq(Mux(shifted > one, one, Mux(shifted < -one, -one, shifted))),

@@ -26,7 +26,13 @@ def test_it_is_known_by_name_and_file(tmp_path: Path) -> None:
     path.write_text(SPEC.to_toml())
     small = design(str(path))
     assert small.spec == SPEC
-    assert [step.name for step in chain(small) if not step.skipped(small)] == ["synth", "place", "time", "power", "verify"]
+    assert [step.name for step in chain(small) if not step.skipped(small)] == [
+        "synth",
+        "place",
+        "time",
+        "power",
+        "verify",
+    ]
 
 
 def test_files_hold_hardware_and_the_words_that_load_it(tmp_path: Path) -> None:

@@ -150,7 +150,11 @@ def test_nothing_is_shown_of_steps_that_did_not_run(tmp_path: Path) -> None:
     ("name", "text", "message"),
     [
         ("campaign-rtl-none-direct.json", '{"rows": [{"kind": "flip"}]}', "expected an entry 'scheme'"),
-        ("campaign-rtl-none-direct.json", '{"rows": ', "campaign-rtl-none-direct.json: not a JSON file: Expecting value"),
+        (
+            "campaign-rtl-none-direct.json",
+            '{"rows": ',
+            "campaign-rtl-none-direct.json: not a JSON file: Expecting value",
+        ),
         ("sensitivity.json", '{"bits": 3}', "sensitivity.json: expected an entry 'places'"),
     ],
 )
