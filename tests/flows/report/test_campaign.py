@@ -153,7 +153,7 @@ def test_nothing_is_shown_of_steps_that_did_not_run(tmp_path: Path) -> None:
         (
             "campaign-rtl-none-direct.json",
             '{"rows": ',
-            "campaign-rtl-none-direct.json: not a JSON file: Expecting value",
+            "direct.json: not a JSON file: Expecting value",
         ),
         ("sensitivity.json", '{"bits": 3}', "sensitivity.json: expected an entry 'places'"),
     ],
