@@ -18,7 +18,7 @@ from flows.designs.association import AssociationDesign
 from flows.netlist.gate_simulation import GateSimulator
 from flows.physical.mapped import Mapped
 from flows.power.activity import Activity, record
-from flows.power.boxes import MacroBehaviour, weight_words
+from flows.power.boxes import Boxes, MacroBehaviour, weight_words
 from flows.power.run import PowerOptions, Run
 from flows.power.streams import Bits, EventSource, MemoryBehaviour, Streams, reset_and_write
 from flows.simulation.association import chip_words
@@ -33,7 +33,7 @@ from sim.lsm_crossbar.timing import driven_rows, sample_timing
 __all__ = ["Surroundings", "load_settings", "match_due", "queried", "simulate"]
 
 
-class Surroundings:
+class Surroundings(Boxes):
     """Event source, macros and memories of every stream.
 
     Parameters
@@ -53,35 +53,24 @@ class Surroundings:
         self._streams = streams = Streams(simulator, len(stimulus.spikes))
         orders = [np.roll(stimulus.spikes, -lane, axis=0) for lane in range(streams.count)]
         words = [chip_words(spec, [(modality, query) for query in queries]) for queries in orders]
-        self._events = EventSource(streams, words)
-        self._macros = [
+        events = EventSource(streams, words)
+        macros = [
             MacroBehaviour(streams, crossbar, image, f"{name}.macro")
             for name, crossbar, image in zip(MODALITIES, spec.crossbars, stimulus.conductances, strict=True)
         ]
-        self._memories = [
+        memories: list[MemoryBehaviour] = [
             MemoryBehaviour(streams, weight_words(projection.readout), f"{name}.weight_memory")
             for name, projection in zip(MODALITIES, stimulus.projections, strict=True)
         ]
-        self._memories.append(MemoryBehaviour(streams, _embedding_words(stimulus), "embedding_memory"))
+        memories.append(MemoryBehaviour(streams, _embedding_words(stimulus), "embedding_memory"))
+        super().__init__(events, macros, memories)
         self.result: dict[str, list[tuple[int, int, int]]] = {
             name: [] for name in ("components", "similarities", "entries")
         }
 
-    def drive(self, _simulator: GateSimulator, clock: int) -> None:
-        """Set the inputs of a clock."""
-        self._events.drive()
-        for macro in self._macros:
-            macro.drive(clock)
-        for memory in self._memories:
-            memory.drive()
-
-    def watch(self, _simulator: GateSimulator, clock: int) -> None:
+    def watch(self, simulator: GateSimulator, clock: int) -> None:
         """Take the outputs of a settled clock."""
-        self._events.watch()
-        for macro in self._macros:
-            macro.watch(clock)
-        for memory in self._memories:
-            memory.watch()
+        super().watch(simulator, clock)
         for name, strobe, port, signed in (
             ("components", f"{self._name}_component_valid", f"{self._name}_component", True),
             ("similarities", "similarity_valid", "similarity", True),

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from flows.power.streams import Bits, MemoryBehaviour, Streams, words_of_codes
+from flows.netlist.gate_simulation import GateSimulator
+from flows.power.streams import Bits, EventSource, MemoryBehaviour, Streams, words_of_codes
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.adc import adc_of_column, convert, select_of_column
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.spec import CrossbarSpec
 
-__all__ = ["MacroBehaviour", "ThresholdMemoryBehaviour", "weight_words"]
+__all__ = ["Boxes", "MacroBehaviour", "ThresholdMemoryBehaviour", "weight_words"]
 
 
 class MacroBehaviour:
@@ -123,6 +124,36 @@ class ThresholdMemoryBehaviour(MemoryBehaviour):
 
     def _read(self, lanes: IntArray, address: IntArray) -> Bits:
         return self.words[lanes, address]
+
+
+class Boxes:
+    """All that stands around a netlist of crossbars: events, macros, memories.
+
+    Parameters
+    ----------
+    events : EventSource
+    macros : list of MacroBehaviour
+    memories : list of MemoryBehaviour
+    """
+
+    def __init__(self, events: EventSource, macros: list[MacroBehaviour], memories: list[MemoryBehaviour]) -> None:
+        self._events, self._macros, self._memories = events, macros, memories
+
+    def drive(self, _simulator: GateSimulator, clock: int) -> None:
+        """Set what the netlist reads in a clock."""
+        self._events.drive()
+        for macro in self._macros:
+            macro.drive(clock)
+        for memory in self._memories:
+            memory.drive()
+
+    def watch(self, _simulator: GateSimulator, clock: int) -> None:
+        """Take what the settled netlist puts out in it. Raises ValueError where a macro's contract is broken."""
+        self._events.watch()
+        for macro in self._macros:
+            macro.watch(clock)
+        for memory in self._memories:
+            memory.watch()
 
 
 def weight_words(readout: Readout) -> Bits:

@@ -17,7 +17,7 @@ from flows.designs.crossbar import CrossbarDesign
 from flows.netlist.gate_simulation import GateSimulator
 from flows.physical.mapped import Mapped
 from flows.power.activity import Activity, record
-from flows.power.boxes import MacroBehaviour, ThresholdMemoryBehaviour, weight_words
+from flows.power.boxes import Boxes, MacroBehaviour, ThresholdMemoryBehaviour, weight_words
 from flows.power.run import PowerOptions, Run
 from flows.power.streams import EventSource, MemoryBehaviour, Streams, reset_and_write, words_of_codes
 from flows.stimulus.recordings import CrossbarStimulus, event_words, recorded_stimulus
@@ -30,7 +30,7 @@ from sim.lsm_crossbar.spec import RATE_MAX
 __all__ = ["CrossbarRun", "Surroundings", "crossbar_activity", "load_settings", "simulate"]
 
 
-class Surroundings:
+class Surroundings(Boxes):
     """Event source, macros and memories of every stream of a gate-level simulation.
 
     Parameters
@@ -51,39 +51,28 @@ class Surroundings:
     def __init__(self, simulator: GateSimulator, stimulus: CrossbarStimulus) -> None:
         spec = self.spec = stimulus.spec
         self._streams = streams = Streams(simulator, len(stimulus.spikes))
-        self._events = EventSource(
+        events = EventSource(
             streams, [event_words(spec, np.roll(stimulus.spikes, -lane, axis=0))[0] for lane in range(streams.count)]
         )
         names = ["macro"] if spec.macros == 1 else [f"macro_{number}" for number in range(spec.macros)]
-        self._macros = [
+        macros = [
             MacroBehaviour(streams, spec.one_macro, stimulus.conductances.macro(number), name)
             for number, name in enumerate(names)
         ]
-        self._memories = [MemoryBehaviour(streams, weight_words(stimulus.readout), "weight_memory")]
+        memories: list[MemoryBehaviour] = [MemoryBehaviour(streams, weight_words(stimulus.readout), "weight_memory")]
         if spec.own_thresholds:
             ratios = balanced_ratios(stimulus.golden.counts, int(stimulus.spikes.sum()))
             words = words_of_codes(ratios[:, None] << 8 * offset_bytes(spec), 8 * threshold_word_bytes(spec))
             self.thresholds = ThresholdMemoryBehaviour(streams, words, "threshold_memory")
-            self._memories.append(self.thresholds)
+            memories.append(self.thresholds)
+        super().__init__(events, macros, memories)
         self.result: dict[str, list[tuple[int, int, IntArray | int]]] = {
             name: [] for name in ("spikes", "counts", "scores", "classes")
         }
 
-    def drive(self, _simulator: GateSimulator, clock: int) -> None:
-        """Set the inputs of a clock."""
-        self._events.drive()
-        for macro in self._macros:
-            macro.drive(clock)
-        for memory in self._memories:
-            memory.drive()
-
-    def watch(self, _simulator: GateSimulator, clock: int) -> None:
+    def watch(self, simulator: GateSimulator, clock: int) -> None:
         """Take the outputs of a settled clock: what the surroundings do at its edge, and what the chip puts out."""
-        self._events.watch()
-        for macro in self._macros:
-            macro.watch(clock)
-        for memory in self._memories:
-            memory.watch()
+        super().watch(simulator, clock)
         for name, strobe, port in (
             ("spikes", "spikes_valid", "spikes"), ("counts", "count_valid", "count"),
             ("scores", "score_valid", "score"), ("classes", "class_valid", "class_index"),

@@ -3,10 +3,10 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.black_box import BlackBox
+from hw.lsm_crossbar.weight_memory import loaded_memory
 from sim.lsm_crossbar.registers import RATIO_BYTES
 from sim.lsm_crossbar.spec import OFFSET_FRACTION, CrossbarSpec
 
@@ -68,20 +68,10 @@ class ThresholdMemory(Component):
         super().__init__(_pins(spec))
 
     def elaborate(self, _platform: object) -> Module:
-        m = Module()
-        m.submodules.memory = memory = Memory(
-            shape=8 * threshold_word_bytes(self._spec), depth=self._spec.neurons, init=[]
-        )
-        write, read = memory.write_port(granularity=8), memory.read_port()
-        m.d.comb += [
-            read.addr.eq(self.read_address),
-            read.en.eq(self.read_enable),
-            self.read_data.eq(read.data),
-            write.addr.eq(self.write_address),
-            write.data.eq(Cat(self.write_offset, self.write_data.replicate(RATIO_BYTES))),
-            write.en.eq(self.write_bytes),
-        ]
-        return m
+        return loaded_memory(
+            self, bytes_=threshold_word_bytes(self._spec), depth=self._spec.neurons,
+            data=Cat(self.write_offset, self.write_data.replicate(RATIO_BYTES)),
+        )  # fmt: skip
 
 
 class ThresholdMemoryBox(BlackBox):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Value
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
@@ -62,8 +62,11 @@ class WeightMemory(Component):
         return loaded_memory(self, bytes_=weight_bytes(self._spec), depth=self._spec.features)
 
 
-def loaded_memory(pins: Any, *, bytes_: int, depth: int) -> Module:
-    """Inside of a memory with the pins of `WeightMemory`, for `depth` words of `bytes_` bytes."""
+def loaded_memory(pins: Any, *, bytes_: int, depth: int, data: Value | None = None) -> Module:
+    """Inside of a memory with the pins of `WeightMemory`, for `depth` words of `bytes_` bytes.
+
+    What a write offers to all bytes is `data`, or ``write_data`` to each of them.
+    """
     m = Module()
     m.submodules.memory = memory = Memory(shape=8 * bytes_, depth=depth, init=[])
     write, read = memory.write_port(granularity=8), memory.read_port()
@@ -72,7 +75,7 @@ def loaded_memory(pins: Any, *, bytes_: int, depth: int) -> Module:
         read.en.eq(pins.read_enable),
         pins.read_data.eq(read.data),
         write.addr.eq(pins.write_address),
-        write.data.eq(pins.write_data.replicate(bytes_)),
+        write.data.eq(pins.write_data.replicate(bytes_) if data is None else data),
         write.en.eq(pins.write_bytes),
     ]
     return m
