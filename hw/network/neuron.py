@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth.hdl import Cat, Module, Value
 from amaranth.lib.data import ArrayLayout
@@ -15,7 +16,7 @@ from hw.network.weight_row import WeightRow
 from sim.fixed_point import FixedPoint, Overflow
 from sim.network.nodes import Store, WeightedSum
 
-__all__ = ["SumFormat", "SumNeuron"]
+__all__ = ["SumFormat", "SumNeuron", "neuron_ports", "wired_dot_product"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +98,50 @@ class SumFormat:
         return bias[self.low_bias :] if self.low_bias < len(bias) else bias[-1]
 
 
+def neuron_ports(form: SumFormat, *, own: bool, bits: int) -> dict[str, Any]:
+    """Inputs that every kind of neuron has; `bits` are those of its weights and bias."""
+    dot = form.dot
+    # a port of width 0 is no legal Verilog
+    pairs = {"pair": In(ArrayLayout(dot.shape(dot.activation_width + 1), dot.pairs))} if dot.pairs else {}
+    weights: dict[str, object] = (
+        {"row": In(1), "columns": In(-(-bits // 8)), "data": In(8)}
+        if own
+        else {"select": In(ArrayLayout(3, len(dot.rows))), "bias": In(form.bias.width)}
+    )
+    return {
+        "x": In(ArrayLayout(dot.activation_shape, dot.taps)),
+        "triple": In(ArrayLayout(dot.shape(dot.activation_width + 2), dot.taps)),
+        **pairs,
+        **weights,
+        "offset": In(dot.sum_width),
+    }
+
+
+def wired_dot_product(
+    m: Module, platform: object, pins: Any, form: SumFormat, *, own: bool, bits: int, taps: int,
+    cell: Callable[..., Component], choose: Callable[[list[Value]], list[Value]] | None = None,
+) -> tuple[DotProduct, Value]:  # fmt: skip
+    """A dot product with activations and weights of the ports of `neuron_ports`, and the bias.
+
+    Of the `taps` weights of an own row, `choose` takes those of the dot product; all are taken where it is left out.
+    """
+    f = form.dot
+    m.submodules.dot_product = dot = DotProduct(dot_format=f)
+    for name in ("x", "triple", *(["pair"] if f.pairs else [])):
+        m.d.comb += [port.eq(getattr(pins, name)[i]) for i, port in enumerate(getattr(dot, name))]
+    if not own:
+        m.d.comb += [port.eq(pins.select[i]) for i, port in enumerate(dot.select)]
+        return dot, pins.bias
+    row = place(m, platform, "weights", WeightRow, bits=bits, cell=cell)
+    m.submodules.recoder = recoder = WeightRecoder(dot_format=f)
+    m.d.comb += [row.select.eq(pins.row), row.columns.eq(pins.columns), row.data.eq(pins.data)]
+    weights: list[Value] = [row.value[i * f.weight_width : (i + 1) * f.weight_width] for i in range(taps)]
+    chosen = weights if choose is None else choose(weights)
+    m.d.comb += [port.eq(weight) for port, weight in zip(recoder.weight, chosen, strict=True)]
+    m.d.comb += [port.eq(select) for port, select in zip(dot.select, recoder.select, strict=True)]
+    return dot, row.value[taps * f.weight_width :]
+
+
 class SumNeuron(Component):
     """``store(wrap(sum(round(x * w)) + bias))`` and further stores. Combinational, but for its own weights.
 
@@ -130,20 +175,9 @@ class SumNeuron(Component):
         dot = form.dot
         self._form, self._stores, self._own, self._cell = form, stores, own, cell
         self._bits = dot.taps * dot.weight_width + form.bias.width
-        # a port of width 0 is no legal Verilog
-        pairs = {"pair": In(ArrayLayout(dot.shape(dot.activation_width + 1), dot.pairs))} if dot.pairs else {}
-        weights: dict[str, object] = (
-            {"row": In(1), "columns": In(-(-self._bits // 8)), "data": In(8)}
-            if own
-            else {"select": In(ArrayLayout(3, len(dot.rows))), "bias": In(form.bias.width)}
-        )
         super().__init__(
             {
-                "x": In(ArrayLayout(dot.activation_shape, dot.taps)),
-                "triple": In(ArrayLayout(dot.shape(dot.activation_width + 2), dot.taps)),
-                **pairs,
-                **weights,
-                "offset": In(dot.sum_width),
+                **neuron_ports(form, own=own, bits=self._bits),
                 "y": Out(code_shape(stores[-1].result)),
             }
         )
@@ -155,23 +189,9 @@ class SumNeuron(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        f = self._form.dot
-        m.submodules.dot_product = dot = DotProduct(dot_format=f)
-        for name in ("x", "triple", *(["pair"] if f.pairs else [])):
-            m.d.comb += [port.eq(getattr(self, name)[i]) for i, port in enumerate(getattr(dot, name))]
-        if self._own:
-            row = place(m, platform, "weights", WeightRow, bits=self._bits, cell=self._cell)
-            m.submodules.recoder = recoder = WeightRecoder(dot_format=f)
-            m.d.comb += [row.select.eq(self.row), row.columns.eq(self.columns), row.data.eq(self.data)]
-            m.d.comb += [
-                port.eq(row.value[i * f.weight_width : (i + 1) * f.weight_width])
-                for i, port in enumerate(recoder.weight)
-            ]
-            m.d.comb += [port.eq(select) for port, select in zip(dot.select, recoder.select, strict=True)]
-            bias: Value = row.value[f.taps * f.weight_width :]
-        else:
-            m.d.comb += [port.eq(self.select[i]) for i, port in enumerate(dot.select)]
-            bias = self.bias
+        dot, bias = wired_dot_product(
+            m, platform, self, self._form, own=self._own, bits=self._bits, taps=self._form.dot.taps, cell=self._cell
+        )
         total = self._form.total(dot.sum, bias)
         m.d.comb += [
             dot.bias.eq(self._form.high_bias(bias)),

@@ -3,16 +3,13 @@
 from collections.abc import Callable
 
 from amaranth.hdl import Cat, Const, Module, Mux, Value
-from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
-from hw.common.dot_product import DotProduct, WeightRecoder
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
 from hw.common.storage_cell import StorageCell
-from hw.network.neuron import SumFormat
+from hw.network.neuron import SumFormat, neuron_ports, wired_dot_product
 from hw.network.stores import code_shape, stored
-from hw.network.weight_row import WeightRow
 from sim.network.nodes import Store
 
 __all__ = ["SerialSumNeuron", "selected"]
@@ -89,19 +86,9 @@ class SerialSumNeuron(Component):
         self._form, self._stores, self._slots, self._taps, self._own = form, stores, slots, taps, own
         self._cell, self._register = cell, register
         self._bits = taps * dot.weight_width + form.bias.width
-        pairs = {"pair": In(ArrayLayout(dot.shape(dot.activation_width + 1), dot.pairs))} if dot.pairs else {}
-        weights: dict[str, object] = (
-            {"row": In(1), "columns": In(-(-self._bits // 8)), "data": In(8)}
-            if own
-            else {"select": In(ArrayLayout(3, len(dot.rows))), "bias": In(form.bias.width)}
-        )
         super().__init__(
             {
-                "x": In(ArrayLayout(dot.activation_shape, dot.taps)),
-                "triple": In(ArrayLayout(dot.shape(dot.activation_width + 2), dot.taps)),
-                **pairs,
-                **weights,
-                "offset": In(dot.sum_width),
+                **neuron_ports(form, own=own, bits=self._bits),
                 "next_slot": In(slots),
                 "y": Out(code_shape(stores[-1].result)),
             }
@@ -117,22 +104,11 @@ class SerialSumNeuron(Component):
         f = self._form.dot
         slots = place(m, platform, "slot_register", self._register, width=self._slots)
         partial = place(m, platform, "sum_register", self._register, width=f.sum_width)
-        m.submodules.dot_product = dot = DotProduct(dot_format=f)
         m.d.comb += slots.i.eq(self.next_slot)
-        for name in ("x", "triple", *(["pair"] if f.pairs else [])):
-            m.d.comb += [port.eq(getattr(self, name)[i]) for i, port in enumerate(getattr(dot, name))]
-        if self._own:
-            row = place(m, platform, "weights", WeightRow, bits=self._bits, cell=self._cell)
-            m.submodules.recoder = recoder = WeightRecoder(dot_format=f)
-            m.d.comb += [row.select.eq(self.row), row.columns.eq(self.columns), row.data.eq(self.data)]
-            weights = [row.value[i * f.weight_width : (i + 1) * f.weight_width] for i in range(self._taps)]
-            chosen = selected(weights, slots.o, f.taps, f.weight_width)
-            m.d.comb += [port.eq(weight) for port, weight in zip(recoder.weight, chosen, strict=True)]
-            m.d.comb += [port.eq(select) for port, select in zip(dot.select, recoder.select, strict=True)]
-            bias: Value = row.value[self._taps * f.weight_width :]
-        else:
-            m.d.comb += [port.eq(self.select[i]) for i, port in enumerate(dot.select)]
-            bias = self.bias
+        dot, bias = wired_dot_product(
+            m, platform, self, self._form, own=self._own, bits=self._bits, taps=self._taps, cell=self._cell,
+            choose=lambda weights: selected(weights, slots.o, f.taps, f.weight_width),
+        )  # fmt: skip
         high = Cat(Const(0, f.bias_shift), self._form.high_bias(bias))
         start = ~Cat(high, high[-1].replicate(f.sum_width - len(high)))
         total = self._form.total((~partial.o).as_signed(), bias)
