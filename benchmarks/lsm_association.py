@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations
@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.lsm_data import REPOSITORY, RESULTS, STEP_US, kept, real, synthesised
+from benchmarks.lsm_data import REPOSITORY, RESULTS, STEP_US, Part, kept, kept_array, real, synthesised
 from benchmarks.measured import record
 from flows.common.metrics import Metric, write_metrics
 from sim.lsm_crossbar.association.anchors import ANCHORS, words_spec
@@ -91,40 +91,66 @@ def speech() -> Speech:
     """The shared clips through the front end."""
     paths = clip_paths()
     words = [path.stem.split("_") for path in paths]
+    front_end = Cochlea()
+    spikes = kept_array(
+        f"speech {front_end} {[path.name for path in paths]}",
+        lambda: np.packbits(front_end.all_spikes(map(read_wav, paths), N_TIDIGITS.steps), axis=2),
+    )
     return Speech(
-        spikes=Cochlea().all_spikes(map(read_wav, paths), N_TIDIGITS.steps),
+        spikes=np.unpackbits(spikes, axis=2, count=front_end.channels).view(np.bool_),
         digit=np.array([int(word[0]) for word in words]), speaker=np.array([word[1] for word in words]),
         take=np.array([int(word[2]) for word in words]),
     )  # fmt: skip
 
 
-@cache
 def clips(spec: CrossbarSpec, seed: int) -> Counts:
     """Spike counts of all clips."""
-    return Liquid(spec, draw(spec, seed)).counts(speech().spikes)
+
+    def made(macro: int) -> NDArray[np.uint8]:
+        return Liquid(spec.one_macro, draw(spec.one_macro, macro)).counts(speech().spikes).astype(np.uint8)
+
+    return side_by_side(spec, seed, f"clips {Cochlea()}", made)
 
 
-@cache
 def images(spec: CrossbarSpec, seed: int) -> dict[str, tuple[Counts, NDArray[np.int64]]]:
     """Spike counts and labels of training (3,000), validation and real recordings."""
-    liquid = Liquid(spec, draw(spec, seed))
+
+    def made(macro: int) -> NDArray[np.uint8]:
+        liquid = Liquid(spec.one_macro, draw(spec.one_macro, macro))
+        spikes = image_spikes(spec.steps, spec.inputs)
+        return np.concatenate([liquid.counts(one) for one in spikes.values()]).astype(np.uint8)
+
+    parts = image_parts()
+    counts = side_by_side(spec, seed, f"images {ENCODING} {STEP_US} {[part.name for part in parts.values()]}", made)
+    ends = np.cumsum([len(part.labels) for part in parts.values()])
     return {
-        name: (liquid.counts(spikes), labels)
-        for name, (spikes, labels) in image_spikes(spec.steps, spec.inputs).items()
+        name: (rows, part.labels) for (name, part), rows in zip(parts.items(), np.split(counts, ends[:-1]), strict=True)
     }
 
 
+def side_by_side(spec: CrossbarSpec, seed: int, words: str, made: Callable[[int], NDArray[np.uint8]]) -> Counts:
+    """Counts of a chip, those of each macro kept: chips with more macros have them in common."""
+    seeds = [spec.macro_seed(seed, macro) for macro in range(spec.macros)]
+    parts = [kept_array(f"{words} {spec.one_macro.to_toml()} {macro}", lambda k=macro: made(k)) for macro in seeds]  # type: ignore[misc]
+    return np.concatenate(parts, axis=2).astype(np.int64)
+
+
 @cache
-def image_spikes(steps: int, inputs: int) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.int64]]]:
-    """Input spikes and labels of the recordings."""
-    parts = {
+def image_parts() -> dict[str, Part]:
+    """Recordings of training, validation and test."""
+    return {
         "train": synthesised("train", slice(0, 3000), seed=1),
         "validation": synthesised("validation", slice(7000, 8000), seed=2),
         "real": real(),
     }
+
+
+@cache
+def image_spikes(steps: int, inputs: int) -> dict[str, NDArray[np.bool_]]:
+    """Their input spikes."""
     return {
-        name: (encode_all(part.events, ENCODING, steps=steps, step_us=STEP_US, inputs=inputs), part.labels)
-        for name, part in parts.items()
+        name: encode_all(part.events, ENCODING, steps=steps, step_us=STEP_US, inputs=inputs)
+        for name, part in image_parts().items()
     }
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.lsm_association import SEEN, image_spikes, known_speakers, speech
+from benchmarks.lsm_association import SEEN, image_parts, image_spikes, known_speakers, speech
 from benchmarks.lsm_data import RESULTS
 from benchmarks.measured import record
 from flows.common.metrics import Metric, write_metrics
@@ -39,8 +39,8 @@ def document(modality: int) -> dict[str, Any]:
     if MODALITIES[modality] == "audio":
         spikes = speech().spikes[test][[digit in SEEN for digit in speech().digit[test]]]
     else:
-        spikes, labels = image_spikes(DIGITS_8BIT.vision.steps, DIGITS_8BIT.vision.inputs)["real"]
-        spikes = spikes[[label in SEEN for label in labels]]
+        spikes = image_spikes(DIGITS_8BIT.vision.steps, DIGITS_8BIT.vision.inputs)["real"]
+        spikes = spikes[[label in SEEN for label in image_parts()["real"].labels]]
     crossbar = DIGITS_8BIT.crossbars[modality]
     image = draw(crossbar, 0)
     activity = Liquid(crossbar, image).run(spikes[:QUERIES])

@@ -257,9 +257,9 @@ def small_conductances(spec: AssociationSpec, seed: int) -> tuple[Conductances, 
     rng = np.random.default_rng(seed)
     images = []
     for crossbar in spec.crossbars:
-        gain = rng.integers(1, crossbar.gain_max + 1, crossbar.adcs)
-        offset = rng.integers(-crossbar.offset_max - 1, crossbar.offset_max + 1, crossbar.adcs)
-        codes = rng.integers(0, crossbar.code_max + 1, (crossbar.rows, crossbar.columns))
+        gain = rng.integers(1, crossbar.gain_max + 1, crossbar.image_adcs)
+        offset = rng.integers(-crossbar.offset_max - 1, crossbar.offset_max + 1, crossbar.image_adcs)
+        codes = rng.integers(0, crossbar.code_max + 1, (crossbar.image_rows, crossbar.columns))
         images.append(Conductances.of(crossbar, codes, adc_gain=gain, adc_offset=offset))
     return images[0], images[1]
 

@@ -7,6 +7,7 @@ kernel; never from hardware.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from flows.common.journal import Check, Journal
 from flows.designs.design import Design
-from flows.formal.astrocyte import proof_count, prove_liquid
+from flows.formal.astrocyte import loaded_stages, proof_count, prove_liquid, prove_stage_loaded
 from flows.formal.solver import Proof
 from flows.simulation.astrocyte import (
     AstrocyteBench,
@@ -384,7 +385,16 @@ def check_mutants(
         lambda model: not play(network, weights, readout, segments, model), count=count, rng=rng, clock="clk",
         threads=threads, advance=advance,
     )  # fmt: skip
+    _settle_reset_values(spec, result)
     return mutation_check(spec.name, seed, count, result), result
+
+
+def _settle_reset_values(spec: AstrocyteSpec, result: mutation.CampaignResult) -> None:
+    """Reset values of what is loaded before it counts are equivalent, if that is proved of the stage."""
+    for stage, (_, loaded) in loaded_stages(spec).items():
+        mutation.settle_reset_values(
+            result, spec.name, stage, loaded.registers, partial(prove_stage_loaded, spec, stage)
+        )
 
 
 def check_proofs(spec: AstrocyteSpec, *, advance: Advance | None = None) -> tuple[Check, tuple[Proof, ...]]:

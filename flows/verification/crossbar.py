@@ -18,6 +18,7 @@ from flows.common.journal import Check, Journal
 from flows.designs.design import Design
 from flows.designs.macro_image import load_macros, macro_image
 from flows.formal.crossbar import proof_count, prove_crossbar, prove_loaded, prove_thresholds_loaded
+from flows.formal.loaded import prove_readout_loaded, readout_loaded
 from flows.formal.solver import Proof, Status
 from flows.simulation.crossbar import (
     DEFAULT_FILE,
@@ -364,6 +365,10 @@ def check_mutants(
 
 def _settle_reset_values(spec: CrossbarSpec, result: mutation.CampaignResult) -> None:
     """Reset values of what is loaded before it is read are equivalent, if that is proved."""
+    sizes = spec.readout_sizes
+    mutation.settle_reset_values(
+        result, spec.name, "readout", readout_loaded(sizes).registers, lambda: prove_readout_loaded(spec.name, sizes)
+    )
     open_ = [
         m
         for m in result.survivors

@@ -24,6 +24,7 @@ from typing import Any, cast
 import numpy as np
 
 from flows.common.errors import ToolTimeout
+from flows.formal.solver import Proof, Status
 from flows.simulation.native import NativeModel, build_native
 from flows.tools.rtlil import Cell, RtlilModule, Wire, constant, parse_rtlil, sigspec
 from flows.tools.verilog import append_to_modules
@@ -31,7 +32,7 @@ from flows.tools.yosys import YosysError, run_yosys
 
 __all__ = [
     "CampaignResult", "Kind", "Mutant", "Outcome", "elaborate", "find_mutants", "module_equivalent",
-    "module_equivalent_from_reset", "mutate", "run_campaign", "schemata", "stages",
+    "module_equivalent_from_reset", "mutate", "run_campaign", "schemata", "settle_reset_values", "stages",
 ]  # fmt: skip
 
 
@@ -543,6 +544,32 @@ def _cut(module: RtlilModule, mutant: Mutant, at_reset: bool) -> RtlilModule:
             if pin not in ("Q", "CLK"):
                 result.connections.append((port(f"{name}_{pin}", len(module.bits(spec)), True), spec))
     return result
+
+
+def settle_reset_values(
+    result: CampaignResult, top: str, stage: str, registers: Collection[str], prove: Callable[[], Proof]
+) -> None:
+    """Survivors that flip a reset value of a register are equivalent where a proof says that it does not matter.
+
+    Parameters
+    ----------
+    result : CampaignResult
+        Its outcomes change.
+    top, stage : str
+        Of the modules whose names begin so.
+    registers : collection of str
+        Of the stage that are loaded before they count; those of `hw.common.readout.ReadoutLane` as of ``lane_0``.
+    prove : callable
+        Proves that of all of them; called if there is such a survivor.
+    """
+
+    def concerns(mutant: Mutant) -> bool:
+        lane = "lane_0." if mutant.module == f"{top}_readout_lane" else ""
+        return mutant.module.startswith(f"{top}_{stage}") and lane + mutant.net in registers
+
+    open_ = [mutant for mutant in result.survivors if mutant.port == "ARST_VALUE" and concerns(mutant)]
+    if open_ and prove().status is Status.PROVED:
+        result.outcomes |= {mutant.number: Outcome.EQUIVALENT for mutant in open_}
 
 
 def run_campaign(
