@@ -1,9 +1,9 @@
 """Area and energy of the astrocyte liquid beside published chips: ``python -m benchmarks.astrocyte_energy``.
 
 Takes what ``liquidcal synth NALSM_216`` and ``liquidcal power NALSM_216``, both also with ``--clock-gating``, left
-below ``--out`` (``report``). Logic is as measured on its netlist in the node of its library. Memories are black boxes: their
-accesses are those that the same simulation counted, 0.16 pJ a bit after M. Horowitz, ISSCC 2014, give or take a factor
-of two, their area 146 squares of the feature size a bit in 0.7, 0.5 or 0.3 of it (see
+below ``--out`` (``report``). Logic is as measured on its netlist in the node of its library. Memories are black boxes:
+their accesses are those that the same simulation counted, 0.16 pJ a bit after M. Horowitz, ISSCC 2014, give or take a
+factor of two, their area 146 squares of the feature size a bit in 0.7, 0.5 or 0.3 of it (see
 `flows.estimates.crossbar_energy`). A synaptic operation is a synapse that is read, changed and written, or read alone
 where nothing is to change. Writes ``benchmarks/results/astrocyte_energy.json`` and ``astrocyte_published.json``.
 """

@@ -335,7 +335,7 @@ def _nowhere(spec: AstrocyteSpec, rng: np.random.Generator) -> Writes:
 
 def check_volume(
     spec: AstrocyteSpec, seed: int, steps: int, *, network: Network | None = None, weights: IntArray | None = None,
-    readout: Readout | None = None, advance: Advance | None = None,
+    readout: Readout | None = None, samples: int | None = None, advance: Advance | None = None,
 ) -> Check:  # fmt: skip
     """Compare hardware and golden model over at least `steps` steps, spike for spike and weight for weight.
 
@@ -346,6 +346,8 @@ def check_volume(
     steps : int
     network, weights, readout : optional
         Of a trained model; drawn from the seed where left out.
+    samples : int, optional
+        Of each mode, instead of as many as there are densities of events, or `steps` asks for.
     advance : callable, optional
     """
     rng = np.random.default_rng(seed)
@@ -354,7 +356,7 @@ def check_volume(
     readout = readout or random_readout(spec, rng)
     engine = Engine.NUMPY if spec.sources * spec.neurons <= 20_000 else Engine.NUMBA
     each = sum(_steps(spec, name) for name in MODES)
-    samples = max(len(DENSITIES), -(-steps // each))
+    samples = samples or max(len(DENSITIES), -(-steps // each))
     small = engine is Engine.NUMPY
     segments = make_segments(network, weights, rng, samples, engine, single=len(SINGLE) if small else 2)
     tally = Tally(advance)
@@ -384,17 +386,12 @@ def check_mutants(
         to_rtlil(AstrocyteLiquid(spec=spec, boxes=False), spec.name), spec.name,
         lambda model: not play(network, weights, readout, segments, model), count=count, rng=rng, clock="clk",
         threads=threads, advance=advance,
+        loaded=[
+            mutation.Loaded(stage, what.registers, partial(prove_stage_loaded, spec, stage))
+            for stage, (_, what) in loaded_stages(spec).items()
+        ],
     )  # fmt: skip
-    _settle_reset_values(spec, result)
     return mutation_check(spec.name, seed, count, result), result
-
-
-def _settle_reset_values(spec: AstrocyteSpec, result: mutation.CampaignResult) -> None:
-    """Reset values of what is loaded before it counts are equivalent, if that is proved of the stage."""
-    for stage, (_, loaded) in loaded_stages(spec).items():
-        mutation.settle_reset_values(
-            result, spec.name, stage, loaded.registers, partial(prove_stage_loaded, spec, stage)
-        )
 
 
 def check_proofs(spec: AstrocyteSpec, *, advance: Advance | None = None) -> tuple[Check, tuple[Proof, ...]]:

@@ -8,7 +8,7 @@ import pytest
 
 from flows.common.journal import Journal
 from flows.common.metrics import write_metrics
-from flows.formal.association import proof_count, prove_association
+from flows.formal.association import loaded_stages, proof_count, prove_association, prove_stage_loaded
 from flows.formal.solver import Status
 from flows.simulation.association import AssociationBench, chip_words
 from flows.verification.association import (
@@ -79,6 +79,14 @@ def test_proofs(spec: AssociationSpec) -> None:
     proofs = list(prove_association(spec))
     assert len(proofs) == proof_count(spec) == 4
     assert [proof.status for proof in proofs] == [Status.PROVED] * 4
+
+
+def test_reset_values_of_what_is_loaded_first_do_not_matter() -> None:
+    spec = small_chip()
+    for stage in loaded_stages(spec):
+        proof = prove_stage_loaded(spec, stage)
+        assert proof.status is Status.PROVED, f"{proof.name}: {proof.counterexample}"
+    assert not loaded_stages(small_binary())
 
 
 @long
