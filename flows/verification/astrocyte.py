@@ -112,8 +112,8 @@ def random_weights(network: Network, rng: np.random.Generator) -> IntArray:
 def other_weights(network: Network, rng: np.random.Generator, number: int) -> IntArray:
     """Weights of another kind in turn, so that A- goes both ways.
 
-    As `random_weights`; away from the limits; at the lower limit but into one neuron, so that the inputs outnumber the
-    liquid; small.
+    As `random_weights`; away from the limits; at the lower limit but into one neuron, whose weights a negative A- moves
+    as the inputs outnumber the liquid; small.
     """
     low, high = network.limits
     limit = network.spec.weight_code_max
@@ -125,7 +125,7 @@ def other_weights(network: Network, rng: np.random.Generator, number: int) -> In
         drawn = np.where(rng.random(len(network)) < 0.7, np.abs(drawn), drawn)
         drawn = np.where(high == 0, -np.abs(drawn) // 2, drawn)
     if number % 4 == 2:
-        drawn[np.isin(network.target, rng.integers(0, network.spec.neurons, 1))] = limit
+        drawn[np.isin(network.target, rng.integers(0, network.spec.neurons, 1))] = limit // 2
     clipped: IntArray = np.clip(drawn, low * limit, high * limit)
     return clipped
 
@@ -237,6 +237,10 @@ def difference(got: Played, want: Segment, readout: Readout) -> str:
         if (values != expected).any():
             place = int(np.argmax(values != expected))
             return f"{want.name}: {name}[{place}]: expected {expected[place]}, got {values[place]}"
+    if not (got.status & 1).all():
+        return (
+            f"{want.name}: sample {int(np.argmin(got.status & 1))}: expected a chip that runs until the class is known"
+        )
     return ""
 
 

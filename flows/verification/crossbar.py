@@ -18,7 +18,14 @@ import numpy.typing as npt
 from flows.common.journal import Check, Journal
 from flows.designs.design import Design
 from flows.designs.macro_image import load_macros, macro_image
-from flows.formal.crossbar import proof_count, prove_crossbar, prove_loaded, prove_thresholds_loaded
+from flows.formal.crossbar import (
+    NEURON_HOMEOSTAT,
+    proof_count,
+    prove_crossbar,
+    prove_homeostat_loaded,
+    prove_loaded,
+    prove_thresholds_loaded,
+)
 from flows.formal.loaded import prove_readout_loaded, readout_loaded
 from flows.formal.solver import Proof
 from flows.simulation.crossbar import (
@@ -369,7 +376,10 @@ def _loaded(spec: CrossbarSpec) -> list[mutation.Loaded]:
     lanes = cache(partial(prove_loaded, spec))
     found = [mutation.Loaded(stage, None, lanes) for stage in ("neuron_lane", "counter_lane")]
     if spec.own_thresholds:
-        found.append(mutation.Loaded("threshold_lane", None, partial(prove_thresholds_loaded, spec)))
+        found += [
+            mutation.Loaded("threshold_lane", None, partial(prove_thresholds_loaded, spec)),
+            mutation.Loaded("neuron_homeostat", NEURON_HOMEOSTAT.registers, partial(prove_homeostat_loaded, spec)),
+        ]
     readout = partial(prove_readout_loaded, spec.name, sizes)
     return [*found, mutation.Loaded("readout", readout_loaded(sizes).registers, readout)]
 
