@@ -11,7 +11,8 @@ takes 0 to 4 are validation and the rest training; mean over the three choices. 
 projection for unseen speakers learns from two voices.
 
 ``speech`` writes ``lsm_speech.json``, ``seen`` ``lsm_association.json``, ``pairs`` ``lsm_unseen_pairs.json``,
-``anchors`` ``lsm_anchors.json``.
+``anchors`` ``lsm_anchors.json``, ``macros`` ``lsm_association_macros.json``: known speakers, each liquid on one, two
+and four macros, on validation, too.
 """
 
 from __future__ import annotations
@@ -239,6 +240,39 @@ def write_seen() -> None:
         write_metrics(RESULTS / "lsm_association.json", metrics)
 
 
+MACROS = (1, 2, 4)
+
+
+def macro_figures(spec: AssociationSpec, seed: int) -> dict[str, float]:
+    """Retrieval among digits 1 to 7 in %, both ways, for known speakers, on validation and on test."""
+    training, validation, test = parts_of(spec, seed, known_speakers())
+    trained = fit(spec, training.of(SEEN), validation.of(SEEN), OPTIONS)
+    ways = {"validation": trained.validation, "known": both_ways(spec, trained.projections, test.of(SEEN))}
+    return {
+        f"{part}_{way}": 100 * v for part, both in ways.items() for way, v in zip(("a2i", "i2a"), both, strict=True)
+    }
+
+
+def write_macros() -> None:
+    """Retrieval by macros of each liquid."""
+    metrics: list[Metric] = []
+    for number in MACROS:
+        vision, audio = (replace(crossbar, macros=number) for crossbar in DIGITS_8BIT.crossbars)
+        spec = replace(DIGITS_8BIT, vision=vision, audio=audio)
+        draws = [kept(words_of(spec, seed, "macros"), lambda s=spec, k=seed: macro_figures(s, k)) for seed in DRAWS]  # type: ignore[misc]
+        print(number, {key: np.round([draw[key] for draw in draws], 1).tolist() for key in draws[0]}, flush=True)
+        for key, method in (
+            ("validation_a2i", "validation: spoken query, images as entries"),
+            ("validation_i2a", "validation: seen query, clips as entries"),
+            ("known_a2i", "test: spoken query, images as entries"),
+            ("known_i2a", "test: seen query, clips as entries"),
+        ):
+            words = f"known speakers, {method}, {number} macros of 200 neurons for each liquid"
+            name = key.replace("a2i", "audio_to_image").replace("i2a", "image_to_audio")
+            metrics += figure(f"retrieval__{name}", f"macros_{number}", [d[key] for d in draws], words, "macros")
+        write_metrics(RESULTS / "lsm_association_macros.json", metrics)
+
+
 ANCHOR_DRAWS = 10
 ANCHOR_MACROS = DRAWS
 """Draws of both macros on which anchors are measured, 36 models each."""
@@ -407,7 +441,10 @@ def write_speech() -> None:
 def main() -> None:
     """Run the named parts, all without names."""
     parser = argparse.ArgumentParser(prog=COMMAND, description=(__doc__ or "").split("\n")[0])
-    jobs = {"speech": write_speech, "seen": write_seen, "pairs": write_pairs, "anchors": write_anchors}
+    jobs = {
+        "speech": write_speech, "seen": write_seen, "macros": write_macros, "pairs": write_pairs,
+        "anchors": write_anchors,
+    }  # fmt: skip
     parser.add_argument("parts", nargs="*", choices=[[], *jobs], metavar="PART", help=", ".join(jobs))
     for name in parser.parse_args().parts or jobs:
         jobs[name]()
