@@ -139,6 +139,9 @@ def test_what_an_algorithm_does_not_have_is_refused(
 ) -> None:
     out, lacking = tmp_path / "o.csv", tmp_path / "lacking.toml"
     lacking.write_text(ConcentratorSpec(name="LACKING", algorithms=("repeater",)).to_toml())
+    bare = tmp_path / "bare.yaml"
+    table = production_table(None) | {"ConfigAlgo": {"Global": {"alg_high_density": 0, "alg_type": 4}}}
+    bare.write_text(yaml.safe_dump(table))
     words = ["encode", "--words", inputs / "words.csv", "--out", out]
     for options, message in (
         (["--settings", inputs / "2.yaml", "--weights", inputs / "w.hex"], "selects best choice, which has none"),
@@ -148,6 +151,7 @@ def test_what_an_algorithm_does_not_have_is_refused(
         (["--settings", inputs / "2.yaml", "--engine", "rtl", "--chip", "ECON_T"], "expected a concentrator"),
         (["--settings", inputs / "2.yaml", "--engine", "rtl", "--chip", lacking], "expected best_choice and words"),
         (["--settings", inputs / "4.yaml", "--engine", "rtl", "--chip", lacking], "expected autoencoder and words"),
+        (["--settings", bare, "--engine", "rtl", "--level", "serial"], "carries no weights; add --weights"),
     ):
         code, printed, error = program(capsys, *words, *options)
         assert (code, printed) == (2, "")
