@@ -1,9 +1,9 @@
-"""What a concentrator was checked with: ``python -m benchmarks.concentrator_checks serial``, ``words``, ``mutants``.
+"""What a concentrator was checked with: ``python -m benchmarks.concentrator_checks serial``, and so on.
 
 `serial`: the whole chip with all five algorithms from serial bits to serial bits, on every published set below
-``LIQUIDCAL_DATA``, each on a fresh chip behind links of random length, and how fast it runs. `words`: the data path
-from words to words on the same sets. `mutants`: kill rate of the random crossings. All write
-``concentrator_checks.json``; what the others found stays.
+``LIQUIDCAL_DATA``, each on a fresh chip behind links of random length, and how fast it runs. `traffic`: the same chip
+with commands, bit errors, wrong headers and slips. `words`: the data path from words to words on the published sets.
+`mutants`: kill rate of the random crossings. All write ``concentrator_checks.json``; what the others found stays.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def published(spec: ConcentratorSpec) -> Iterator[_Set]:
 
 def level_of(name: str) -> str:
     """Which part of this program writes a row."""
-    return next((part for part in ("words", "mutants") if name.startswith(part)), "serial")
+    return next((part for part in ("traffic", "words", "mutants") if name.startswith(part)), "serial")
 
 
 class _Count:
@@ -112,7 +112,7 @@ def add_build(rows: Rows, prefix: str, library: Path, started: float) -> None:
 
 
 def serial(rows: Rows, spec: ConcentratorSpec) -> None:
-    """All published sets of the algorithms of a chip, traffic, and speeds, serial to serial."""
+    """All published sets of the algorithms of a chip, and speeds, serial to serial."""
     started = time.time()
     bench = SerialBench(spec)
     add_build(rows, "", bench.library, started)
@@ -133,7 +133,11 @@ def serial(rows: Rows, spec: ConcentratorSpec) -> None:
         rows, "", f"{spec.name}: published sets, each on a fresh chip, loaded over I2C, aligned",
         "the whole chip, serial bits in and out",
     )  # fmt: skip
-    check = check_serial_traffic(bench, SEED, TRAFFIC)
+
+
+def traffic(rows: Rows, spec: ConcentratorSpec) -> None:
+    """Commands, errors and slips, for every algorithm of a chip."""
+    check = check_serial_traffic(SerialBench(spec), SEED, TRAFFIC)
     rows.add("traffic__compared", check.compared, "", check.name)
     rows.add("traffic__passed", int(check.passed), "", check.detail or "no difference")
 
@@ -177,7 +181,7 @@ def mutants(rows: Rows, count: int) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("what", choices=("serial", "words", "mutants"))
+    parser.add_argument("what", choices=("serial", "traffic", "words", "mutants"))
     parser.add_argument("--count", type=int, default=200, help="mutants")
     parser.add_argument("--without-network", action="store_true", help="the chip without its autoencoder")
     options = parser.parse_args()
@@ -185,6 +189,8 @@ def main() -> None:
     spec = FOUR if options.without_network else ECON_T_PRODUCTION
     if options.what == "serial":
         serial(rows, spec)
+    elif options.what == "traffic":
+        traffic(rows, spec)
     elif options.what == "words":
         words(rows, spec)
     else:
