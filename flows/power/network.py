@@ -72,6 +72,8 @@ def simulate(mapped: Mapped, design: NetworkDesign, options: PowerOptions, stage
         A code of the netlist differs.
     """
     spec, clocks = design.spec, options.crossings
+    if design.loading is not None:
+        raise ValueError(f"{spec.name}: power is that of a network with a write port; expected no --loading")
     words = -(-options.streams // 64)
     lanes = 64 * words
     rng = np.random.default_rng(options.seed)
