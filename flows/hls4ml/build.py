@@ -23,6 +23,7 @@ from flows.steps.timing import TIMING
 from flows.steps.verification import VERIFICATION, VerificationOptions
 from flows.synthesis.result import load_result
 from hw.common.scheme import Scheme
+from sim.chip_registers import Loading
 from sim.network.weights import NetworkWeights
 
 __all__ = ["ASIC", "build"]
@@ -43,6 +44,7 @@ def build(
     prove: bool = False,
     frozen: bool = False,
     protect: str = "none",
+    loading: str = "",
     reuse: int = 1,
     fpga: str = "",
     upsets: npt.ArrayLike | None = None,
@@ -76,7 +78,9 @@ def build(
         Fold the weights into the logic; otherwise they are loaded.
     protect : str
         Scheme of protection against upsets: ``none``, or ``tmr_registers``, three copies and a voter of every register
-        and of every stored weight.
+        and of every stored weight; with `loading` also ``secded``, code words of weights.
+    loading : str
+        The chip with I2C, which takes weights ``direct`` or ``guarded``; without `power`, `frozen`, `reuse`.
     reuse : int
         Multiplications of a sample that a multiplier serves; a graph passes the ``ReuseFactor`` of its layers.
     fpga : str
@@ -104,9 +108,13 @@ def build(
 
     Raises
     ------
+    ValueError
+        If `loading` comes with what it cannot be had with.
     LibraryError, SimulatorError and errors of other tools
         If one is missing or fails.
     """
+    if loading and power:
+        raise ValueError(f"power: expected power=False with loading={loading!r}, of which no power is measured")
     results = output_dir / ASIC
     if reset:
         shutil.rmtree(results, ignore_errors=True)
@@ -119,6 +127,7 @@ def build(
         frozen=str(file) if frozen else "",
         library=library,
         scheme=Scheme(protect),
+        loading=Loading(loading) if loading else None,
         factor=reuse,
     )
     folder, journal = results / design.name, Journal()

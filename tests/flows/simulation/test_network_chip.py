@@ -5,18 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.designs.catalogue import design
+from flows.designs.catalogue import design, load_design
 from flows.designs.network import NetworkDesign
+from flows.formal.state import cut_state
 from flows.simulation.network_chip import NetworkChipBench
 from flows.verification.network import check_loading
 from hw.common.scheme import Scheme
 from hw.network.network_chip import NetworkChip
 from sim.chip_driver import LoadError
 from sim.chip_registers import LOAD_BEGIN, Loading, image_checksum
+from sim.fixed_point import FixedPoint
 from sim.network.example_specs import campaign_spec
 from sim.network.model import Network
+from sim.network.nodes import Dense
 from sim.network.registers import ERROR_COUNTERS, chip_fields
-from sim.network.spec import PRESETS
+from sim.network.spec import PRESETS, NetworkSpec
 from sim.network.weights import NetworkWeights
 
 SPEC = campaign_spec()
@@ -86,11 +89,29 @@ def test_the_map_is_that_of_the_image(images: tuple[NetworkWeights, NetworkWeigh
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("scheme", "loading"), [(Scheme.SECDED, Loading.GUARDED), (Scheme.TMR_REGISTERS, Loading.DIRECT)]
+)
+def test_every_flip_flop_is_counted(scheme: Scheme, loading: Loading) -> None:
+    """What a netlist must hold is what the hardware has."""
+    form = FixedPoint(width=2, fraction=0, signed=True)
+    node = Dense(inputs=("input",), units=1, weight=form, bias=form, accumulator=form, result=form)
+    spec = NetworkSpec(name="TINY", input_shape=(5,), input=form, nodes={"fc": node}, outputs=("fc",))
+    chosen = NetworkDesign(spec=spec, scheme=scheme, loading=loading, library="nangate45")
+    asked = chosen.flip_flops()
+    assert asked is not None
+    assert len(asked.bits) == len(cut_state(chosen.component(), "CHIP").bits)
+
+
 def test_a_design_of_it(tmp_path: Path) -> None:
     chosen = design("SMART_PIXEL", scheme="secded", loading="guarded")
     assert isinstance(chosen, NetworkDesign)
     assert chosen.name == "SMART_PIXEL_secded_guarded"
-    assert isinstance(chosen.component(), NetworkChip)
+    part = chosen.component()
+    part._MustUse__silence = True
+    assert isinstance(part, NetworkChip)
+    chosen.save(tmp_path)
+    assert load_design(tmp_path) == chosen
     with pytest.raises(ValueError, match="expected none or tmr_registers for a network with a write port, got secded"):
         NetworkDesign(spec=PRESETS["SMART_PIXEL"], scheme=Scheme.SECDED)
     with pytest.raises(ValueError, match="reuse: expected 1 for a network behind I2C, got 2"):
