@@ -84,7 +84,7 @@ def build(
     reuse : int
         Multiplications of a sample that a multiplier serves; a graph passes the ``ReuseFactor`` of its layers.
     fpga : str
-        A device, as ``liquidcal fpga --device`` takes it: place and route there, too.
+        A device or ``auto``, as ``liquidcal fpga --device`` takes it: place and route there, too.
     upsets : array_like of float, shape (n, *input_shape), optional
         Samples on which every bit of the weights is inverted in turn; see `flows.campaign.network`.
     harm : str or callable
@@ -212,7 +212,7 @@ def _asic(design: NetworkDesign, folder: Path, done: set[str], journal: Journal,
         report["proofs"] = sum(check.compared for check in journal.checks if check.unit == "proofs")
     if "fpga" in done:
         found = json.loads((folder / f"fpga-{fpga}" / "fpga.json").read_text())
-        logic = found["used"][DEVICES[fpga].logic]
-        report["fpga"] = {"device": fpga, "logic_cells": logic, "fmax_mhz": found["fmax_mhz"]}
+        logic = found["used"][DEVICES[found["device"]].logic]
+        report["fpga"] = {"device": found["device"], "logic_cells": logic, "fmax_mhz": found["fmax_mhz"]}
     report["passed"] = journal.passed
     return report
