@@ -80,7 +80,7 @@ def build(
         Scheme of protection against upsets: ``none``, or ``tmr_registers``, three copies and a voter of every register
         and of every stored weight; with `loading` also ``secded``, code words of weights.
     loading : str
-        The chip with I2C, which takes weights ``direct`` or ``guarded``; without `power`, `frozen`, `reuse`.
+        The chip with I2C, which takes weights ``direct`` or ``guarded``; not with `frozen` or `reuse`.
     reuse : int
         Multiplications of a sample that a multiplier serves; a graph passes the ``ReuseFactor`` of its layers.
     fpga : str
@@ -109,12 +109,10 @@ def build(
     Raises
     ------
     ValueError
-        If `loading` comes with what it cannot be had with.
+        If `loading` comes with what it cannot be had with, or `protect` without it.
     LibraryError, SimulatorError and errors of other tools
         If one is missing or fails.
     """
-    if loading and power:
-        raise ValueError(f"power: expected power=False with loading={loading!r}, of which no power is measured")
     results = output_dir / ASIC
     if reset:
         shutil.rmtree(results, ignore_errors=True)
