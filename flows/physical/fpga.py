@@ -249,8 +249,9 @@ def place_and_route(
     if target_mhz <= 0:
         raise ValueError(f"target_mhz must be positive, got {target_mhz}")
     start = time.perf_counter()
+    candidates = (device,) if isinstance(device, Device) else tuple(device)
+    _program(candidates[0], candidates[0].nextpnr)  # before minutes of yosys
     with fresh_folder(out_dir, marker="fpga.json") as work:
-        candidates = (device,) if isinstance(device, Device) else tuple(device)
         needed = _mapped(rtlil, top, candidates[0], work, flatten=flatten, timeout_s=timeout_s)
         device = candidates[0] if len(candidates) == 1 else _chosen(needed, candidates)
         if needed > device.logic_cells:  # nextpnr would only find out much later
@@ -346,13 +347,17 @@ def _hint(needed: int, device: Device) -> str:
     return f"; the smallest with room is {found[0].name}" if found else "; no device of its family has room"
 
 
-def _tool(device: Device, arguments: list[str], work: Path, timeout_s: float) -> None:
-    beside = Path(sys.executable).parent / arguments[0]
-    program = str(beside) if beside.is_file() else shutil.which(arguments[0])
+def _program(device: Device, name: str) -> str:
+    beside = Path(sys.executable).parent / name
+    program = str(beside) if beside.is_file() else shutil.which(name)
     if program is None:
-        raise FpgaError(f"{arguments[0]} is missing: install liquidcal's extra fpga ({device.distribution})")
+        raise FpgaError(f"{name} is missing: install liquidcal's extra fpga ({device.distribution})")
+    return program
+
+
+def _tool(device: Device, arguments: list[str], work: Path, timeout_s: float) -> None:
     done = run_process(
-        [program, *arguments[1:]], tool=arguments[0], directory=work, timeout_s=timeout_s,
+        [_program(device, arguments[0]), *arguments[1:]], tool=arguments[0], directory=work, timeout_s=timeout_s,
         log=work / f"{arguments[0]}.log",
     )  # fmt: skip
     if done.status:

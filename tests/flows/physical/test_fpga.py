@@ -90,7 +90,7 @@ def test_two_clocks_are_one_figure(tmp_path: Path) -> None:
 
 
 def test_a_netlist_without_room_is_refused_before_it_is_placed(tmp_path: Path) -> None:
-    tiny = replace(DEVICES["ecp5-25k"], logic_cells=20, nextpnr="nextpnr-none")
+    tiny = replace(DEVICES["ecp5-25k"], logic_cells=20, arguments=("--no-such-option",))
     # 12 bits of carry chain are six cells of two
     with pytest.raises(SizeError, match=r"does not fit ecp5-25k: \d+ of 20 logic cells") as caught:
         place_and_route(design(12), top="TOP", device=tiny, out_dir=tmp_path / "o", command="test")

@@ -1,5 +1,6 @@
 """A network behind I2C: images, guarded swap, error counters; the flow around it."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from flows.designs.catalogue import design, load_design
 from flows.designs.network import NetworkDesign
 from flows.formal.state import cut_state
 from flows.simulation.network_chip import NetworkChipBench
+from flows.steps.power import POWER, PowerOptions
+from flows.steps.synthesis import SYNTHESIS
 from flows.verification.network import check_loading
 from hw.common.scheme import Scheme
 from hw.network.network_chip import NetworkChip
@@ -21,6 +24,7 @@ from sim.network.nodes import Dense
 from sim.network.registers import ERROR_COUNTERS, chip_fields
 from sim.network.spec import PRESETS, NetworkSpec
 from sim.network.weights import NetworkWeights
+from tests.flows.conftest import quiet
 
 SPEC = campaign_spec()
 
@@ -89,18 +93,32 @@ def test_the_map_is_that_of_the_image(images: tuple[NetworkWeights, NetworkWeigh
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("scheme", "loading"), [(Scheme.SECDED, Loading.GUARDED), (Scheme.TMR_REGISTERS, Loading.DIRECT)]
-)
-def test_every_flip_flop_is_counted(scheme: Scheme, loading: Loading) -> None:
-    """What a netlist must hold is what the hardware has."""
+def tiny(scheme: Scheme, loading: Loading) -> NetworkDesign:
+    """One output of five inputs."""
     form = FixedPoint(width=2, fraction=0, signed=True)
     node = Dense(inputs=("input",), units=1, weight=form, bias=form, accumulator=form, result=form)
     spec = NetworkSpec(name="TINY", input_shape=(5,), input=form, nodes={"fc": node}, outputs=("fc",))
-    chosen = NetworkDesign(spec=spec, scheme=scheme, loading=loading, library="nangate45")
+    return NetworkDesign(spec=spec, scheme=scheme, loading=loading, library="nangate45")
+
+
+def test_every_flip_flop_is_counted() -> None:
+    """What a netlist must hold is what the hardware has."""
+    chosen = tiny(Scheme.TMR_REGISTERS, Loading.DIRECT)
     asked = chosen.flip_flops()
     assert asked is not None
     assert len(asked.bits) == len(cut_state(chosen.component(), "CHIP").bits)
+
+
+def test_its_netlist_holds_them_and_computes_what_it_was_loaded_with(tmp_path: Path) -> None:
+    """Code words of weights and a shadow bank on the gates; power compares every result with the golden model."""
+    chosen = tiny(Scheme.SECDED, Loading.GUARDED)
+    journal = quiet()
+    SYNTHESIS(chosen, tmp_path, journal)
+    assert journal.passed
+    assert [check.name.split(":")[0] for check in journal.checks if check.unit == "flip-flops"] == ["secded, guarded"]
+    POWER(chosen, tmp_path, journal, PowerOptions(crossings=12, streams=64))
+    assert journal.passed
+    assert json.loads((tmp_path / "power" / "power.json").read_text())["codes_compared"] == (12 - 2) * 64
 
 
 def test_a_design_of_it(tmp_path: Path) -> None:
