@@ -72,13 +72,12 @@ def generate(
         if loading is not None
         else Network(spec=spec, frozen=frozen_codes, reuse=reuse, **PROTECTION[scheme])
     )
-    latency = component.latency
     pins = ports(component)
     verilog = to_verilog(component, spec.name)
     low = address_bits(spec)[1] if spec.layers else 0
     design: dict[str, Any] = {
         "name": spec.name,
-        "latency_clocks": latency,
+        "latency_clocks": component.latency,
         "throughput": "one sample per clock" if reuse == 1 else f"one sample per {reuse} clocks",
         "clocks_per_sample": reuse,
         "clock_period_ns": spec.clock_period_ns / reuse,
@@ -109,7 +108,7 @@ def generate(
             (work / "registers.h").write_text(c_header(spec.name, fields, loading))
         (work / "design.json").write_text(json.dumps(design, indent=1) + "\n")
     return Generated(
-        directory=out_dir, files=tuple(sorted(out_dir.iterdir())), latency=latency,
+        directory=out_dir, files=tuple(sorted(out_dir.iterdir())), latency=component.latency,
         lines=verilog.count("\n"),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Control of the chip: I2C target, control registers, error counters, loader, scrubber."""
+"""Control of a chip: I2C target, control registers, error counters, loader, scrubber."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
