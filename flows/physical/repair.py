@@ -44,7 +44,7 @@ _MARGIN = 2.0
 """Groups of sinks that get a buffer of their own take this part of what the largest one may drive: it stays fast."""
 _LEVELS = 12
 """Buffers on the way to a sink, at most."""
-_WAY = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3, 0.2, 0.1)
+_WAY = (0.8, 0.65, 0.5, 0.4, 0.3, 0.2, 0.1)
 """Shares of the way to the driver at which a buffer for a far sink may stand, the best first."""
 
 

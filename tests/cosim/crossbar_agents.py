@@ -10,12 +10,13 @@ from cocotb.handle import SimHandleBase
 from cocotb.task import Task
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge, Timer
 
-from sim.lsm_crossbar.liquid import Liquid
+from sim.lsm_crossbar.liquid import Liquid, Trace
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.registers import register_writes
 from sim.lsm_crossbar.spec import CrossbarSpec
 from tests.cosim.agents import Scoreboard
+from tests.cosim.crossbar_coverage import chip_coverage, region
 
 KINDS = ("spikes", "count", "score", "class_index")
 """Outputs, each with a strobe of its own."""
@@ -40,8 +41,8 @@ class Model:
         self.samples = 0
         self.liquid = Liquid(self.spec, self.conductances, "numpy", threshold=threshold, noise_seed=noise_seed)
 
-    def sample(self, spikes: np.ndarray) -> None:
-        """A whole sample, shape (steps, inputs), has been offered."""
+    def sample(self, spikes: np.ndarray) -> Trace:
+        """A whole sample, shape (steps, inputs), is being offered; what the liquid makes of it."""
         trace = self.liquid.trace(spikes, self.samples)
         for step, fired in enumerate(trace.spikes):
             value = sum(int(bit) << neuron for neuron, bit in enumerate(fired))
@@ -53,6 +54,7 @@ class Model:
                 self.expect("score", f"sample {self.samples}, output {output}", int(score))
             self.expect("class_index", f"sample {self.samples}", int(self.readout.classify(trace.counts[None])[0]))
         self.samples += 1
+        return trace
 
 
 class Driver:
@@ -62,10 +64,14 @@ class Driver:
         self.dut: Any = dut
         self.rng = rng
         self.stalls = 0
+        self.offered: Callable[[int, int], None] = lambda pauses, waited: None
+        self.written: Callable[[int], None] = lambda address: None
 
     async def event(self, word: int, pause: float) -> None:
         """One event; before it, pauses in which the payload means nothing."""
+        pauses, stalls = 0, self.stalls
         while self.rng.random() < pause:
+            pauses += 1
             await FallingEdge(self.dut.clk)
             self.dut.i_events__valid.value = 0
             self.dut.i_events__payload.value = int(self.rng.integers(1 << len(self.dut.i_events__payload)))
@@ -77,6 +83,7 @@ class Driver:
             self.stalls += 1
             await FallingEdge(self.dut.clk)
             await Timer(1, "ns")
+        self.offered(pauses, self.stalls - stalls)
 
     async def idle(self, clocks: int) -> None:
         """No events."""
@@ -89,6 +96,7 @@ class Driver:
         for address, data in writes:
             await FallingEdge(self.dut.clk)
             self.dut.write_address.value, self.dut.write_data.value, self.dut.write_enable.value = address, data, 1
+            self.written(address)
         await FallingEdge(self.dut.clk)
         self.dut.write_enable.value = 0
 
@@ -124,6 +132,10 @@ class Bench:
         self.boards = {kind: Scoreboard() for kind in KINDS}
         self.model = Model(spec, conductances, lambda kind, name, value: self.boards[kind].expect(name, (value,)))
         self.driver = Driver(dut, rng)
+        self.coverage = chip_coverage(spec)
+        self.driver.offered = self.coverage["event"].sample
+        self.driver.written = lambda address: self.coverage["write"].sample(address, self.running)
+        self._writes: list[tuple[int, int]] = []
         self._tasks: list[Task[None]] = []
 
     async def start(self) -> None:
@@ -132,11 +144,17 @@ class Bench:
             getattr(self.dut, name).value = 0
         self.dut.read_address.value = 0
         self.dut.rst.value = 1
+        self.coverage["reset"].sample("power up")
         cocotb.start_soon(Clock(self.dut.clk, 10, unit="ns").start())
         await FallingEdge(self.dut.clk)
         await FallingEdge(self.dut.clk)
         self.dut.rst.value = 0
         self._monitor()
+
+    @property
+    def running(self) -> bool:
+        """Whether spikes are still to come."""
+        return bool(self.boards["spikes"].expected)
 
     def _monitor(self) -> None:
         for kind in KINDS:
@@ -155,6 +173,9 @@ class Bench:
 
     async def reset(self) -> None:
         """Asynchronous reset between clock edges, in the middle of whatever runs."""
+        self.coverage["reset"].sample("of a loaded chip" if self.model.readout is not None else "of a fresh chip")
+        if self.driver.stalls:
+            self.coverage["reset"].sample("in a sample")
         await RisingEdge(self.dut.clk)
         await Timer(3, "ns")
         self.quiet()
@@ -178,20 +199,27 @@ class Bench:
         writes = register_writes(
             self.spec, threshold=threshold, weights=readout.weights, bias=readout.bias, **noise
         )  # fmt: skip
-        await self.driver.write([writes[i] for i in self.rng.permutation(len(writes))])
+        self._writes = [writes[i] for i in self.rng.permutation(len(writes))]
+        await self.driver.write(self._writes)
         self.model.configure(threshold, readout, noise_seed)
         self.quiet()
         self._monitor()
+
+    async def load_again(self) -> None:
+        """What the registers hold already, but for the seed, which starts the count of samples anew."""
+        await self.driver.write([w for w in self._writes if region(self.spec, w[0]) != "noise_seed"])
 
     async def send(self, spikes: np.ndarray, *, pause: float = 0.0) -> None:
         """Samples of shape (n, steps, inputs): rows in any order, some twice."""
         end = 1 << self.spec.row_bits
         for sample in spikes:
-            self.model.sample(sample)
-            for step in sample:
+            trace = self.model.sample(sample)
+            self.coverage["sample"].sample(trace.counts, self.model.readout is not None)
+            for step, fired in zip(sample, trace.spikes, strict=True):
                 rows = np.flatnonzero(step)
                 if len(rows):
                     rows = self.rng.permutation(np.append(rows, self.rng.choice(rows, len(rows) // 3)))
+                self.coverage["step"].sample(rows.tolist(), fired)
                 for row in rows:
                     await self.driver.event(int(row), pause)
                 await self.driver.event(end, pause)

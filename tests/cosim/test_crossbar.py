@@ -39,6 +39,7 @@ def variables(spec: CrossbarSpec, image: Path, folder: Path) -> dict[str, str]:
     return {
         "LIQUIDCAL_SPEC": str(folder / "spec.toml"), "LIQUIDCAL_CONDUCTANCES": str(image),
         "LIQUIDCAL_SEED": str(SEED), "LIQUIDCAL_SAMPLES": "3", "LIQUIDCAL_ROUNDS": "40",
+        "LIQUIDCAL_EMPTY_BINS": str(folder / "empty.json"),
     }  # fmt: skip
 
 
@@ -65,7 +66,7 @@ def test_stages(spec: CrossbarSpec, tmp_path: Path) -> None:
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 @pytest.mark.timeout(600)
 def test_chip(spec: CrossbarSpec, tmp_path: Path) -> None:
-    found = images(spec)
+    found, empty = images(spec), []
     design = crossbar_verilog(spec, found[0])
     ports = read_ports(design.verilog, design.top)
     for number, image in enumerate(found):
@@ -76,4 +77,6 @@ def test_chip(spec: CrossbarSpec, tmp_path: Path) -> None:
             design.verilog, design.top, ports, "tests.cosim.bench_crossbar", variables(spec, path, folder), folder,
             plusargs=[f"+{PLUSARG}={path}"],
         )  # fmt: skip
-        demand(results, 4, skipped=0)
+        demand(results, 5, skipped=0)
+        empty.append(set(json.loads((folder / "empty.json").read_text())))
+    assert not set.intersection(*empty), "cover bins that no run of the chip has hit"
