@@ -122,6 +122,9 @@ def _threshold_sum() -> Stage:
         for number in range(count):
             charges, use_sum = _charges(rng, number), int(rng.integers(2))
             threshold = np.where(rng.random(CELLS) < 0.3, charges + rng.integers(0, 2, CELLS), _charges(rng, 7))
+            if number % 50 == 2:
+                # just above every cell
+                threshold = charges + 1
             threshold = np.minimum(threshold, (1 << CHARGE_WIDTH) - 1)
             above = charges >= threshold
             total = int(charges.sum())

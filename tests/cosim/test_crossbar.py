@@ -26,10 +26,10 @@ SPECS = [campaign_spec(), *(random_spec(np.random.default_rng((SEED, i)), f"RAND
 
 
 def images(spec: CrossbarSpec) -> list[Conductances]:
-    """An image with rows of every kind, one of largest codes and one of a single column; the same ADCs."""
+    """Images with rows of every kind, with the largest codes in all plus columns, and in one column; the same ADCs."""
     rng = np.random.default_rng((SEED, 99))
     adcs = random_adcs(spec, rng)
-    return [random_image(spec, rng, kind, adcs) for kind in ("mixed", "max", "column")]
+    return [random_image(spec, rng, kind, adcs) for kind in ("mixed", "plus", "column")]
 
 
 def variables(spec: CrossbarSpec, image: Path, folder: Path) -> dict[str, str]:
