@@ -504,7 +504,6 @@ class _Planner:
     def _drive(self, net: int, cell: int, pin: str, piece: _Piece) -> None:
         """Size of a driver whose sinks are buffers now; what is left is for the next round."""
         family = self.sizes.family(self.type[cell])
-        self.load[net], self.wire_ohm[net] = piece.load_ff, 0.0
         if piece.load_ff > self.sizes.limit(self.type[cell], pin, piece.wire_ns):
             fitting = self.sizes.smallest(family, pin, piece)
             self.left += fitting is None

@@ -163,6 +163,15 @@ def test_a_load_at_the_limit_is_within_it(nangate: tuple[CellLibrary, PowerLibra
         assert overloaded(netlist, library, placed, **options) == len(kinds)
         change = plan(netlist, library, cells, placed, **options)
         assert (dict(change.resized), change.buffers, change.left) == (kinds, (), 0)
+    # the last load was too much; a size that is not to be used is left out
+    without = replace(cells, dont_use=(*cells.dont_use, "INV_X2"))
+    assert dict(plan(netlist, library, without, placed, **options).resized) == {0: "INV_X4"}
+    # a wire alone: outside of the port there is nothing unless said
+    net = int(netlist.ports["y"].nets[0])
+    for load, bad in ((limit - 0.5, 0), (limit + 0.5, 1)):
+        wired = replace(placed, hpwl_um=np.eye(netlist.nets)[net] * load / FF_PER_UM)
+        assert overloaded(netlist, library, wired, ff_per_um=FF_PER_UM) == bad
+        assert len(plan(netlist, library, cells, wired, ff_per_um=FF_PER_UM).resized) == bad
 
 
 def test_a_larger_cell_loads_its_driver_in_the_same_round(nangate: tuple[CellLibrary, PowerLibrary]) -> None:
@@ -435,6 +444,12 @@ def test_a_far_sink_has_its_buffer_as_far_away_as_that_reaches(nangate: tuple[Ce
         (last,) = {net for _, _, net in change.moved_pins}
         (buffer,) = (buffer for buffer in change.buffers if buffer.target == last)
         assert way + 0.5 - buffer.x_um == pytest.approx(share * way, rel=1e-6)
+    # two on either side are more than the cell drives, and each has one
+    netlist, way = inverters(4, readers=2), reach / (1.04 * 0.8)
+    change = plan(netlist, library, cells, apart(netlist, way, -way), **WIRE)
+    targets = {net for _, _, net in change.moved_pins}
+    places = sorted(buffer.x_um - 0.5 for buffer in change.buffers if buffer.target in targets)
+    assert places == pytest.approx([-0.2 * way, 0.2 * way], rel=1e-6)
 
 
 def test_far_sinks_share_a_buffer_and_a_near_one_needs_none(nangate: tuple[CellLibrary, PowerLibrary]) -> None:
@@ -461,6 +476,28 @@ def test_a_port_is_taken_to_be_in_the_middle_of_its_net(nangate: tuple[CellLibra
     for buffer in change.buffers:
         assert 0.5 < buffer.x_um < 1500
         assert (buffer.x_um - 0.5) / 1499.5 == pytest.approx(buffer.y_um / 500)
+
+
+def test_without_a_largest_transition_time_the_load_alone_counts(nangate: tuple[CellLibrary, PowerLibrary]) -> None:
+    """INV_X4 drives 243 fF, whatever a wire of high resistance makes of it: 2.3 mm."""
+    _, library = nangate
+    netlist, free = inverters(4), replace(library, max_transition_ns=None)
+    assert [overloaded(netlist, free, apart(netlist, um), **WIRE) for um in (2200.0, 2400.0)] == [0, 1]
+
+
+def test_a_gated_clock_that_no_gate_drives_is_one_net_left(nangate: tuple[CellLibrary, PowerLibrary]) -> None:
+    cells, library = nangate
+    made = {"cg": {"type": "CLKGATE_X1", "connections": {"CK": [2], "E": [3], "GCK": [4]}}}
+    made |= {f"r{k}": {"type": "DFF_X1", "connections": {"D": [3], "CK": [4], "Q": [5 + k]}} for k in range(2)}
+    ports = {"clk": {"direction": "input", "bits": [2]}, "e": {"direction": "input", "bits": [3]},
+             "y": {"direction": "output", "bits": [5, 6]}}  # fmt: skip
+    module = {"ports": ports, "cells": made, "netnames": {}, "attributes": {"top": "1"}}
+    netlist = netlist_from_json({"modules": {"gated": module}})
+    where = {"cg": 0.0, "r0": -20_000.0, "r1": 20_000.0}
+    placed = geometry(netlist, [where[netlist.cell_name(cell)] for cell in range(3)], [0.0] * 3)
+    change = plan(netlist, library, cells, placed, **WIRE)
+    assert {netlist.cell_name(cell): kind for cell, kind in change.resized} == {"cg": "CLKGATE_X8"}
+    assert (change.left, change.buffers) == (1, ())
 
 
 def test_what_is_largest_already_is_no_change(nangate: tuple[CellLibrary, PowerLibrary]) -> None:
