@@ -102,23 +102,24 @@ class Driver:
 
 
 class Monitor:
-    """Samples one output whenever its strobe is high, and hands it on."""
+    """Samples outputs whenever their strobes are high, and hands them on; one task wakes for all of them."""
 
-    def __init__(self, dut: SimHandleBase, kind: str, observed: Callable[[int], None]) -> None:
+    def __init__(self, dut: SimHandleBase, kinds: Sequence[str], observed: Callable[[str, int], None]) -> None:
         self.dut: Any = dut
-        self.kind, self.observed = kind, observed
+        self.kinds, self.observed = kinds, observed
 
     async def run(self) -> None:
         """Run for ever."""
-        strobe, port = getattr(self.dut, STROBES[self.kind]), getattr(self.dut, self.kind)
-        width = len(port)
+        ports = [(kind, getattr(self.dut, STROBES[kind]), getattr(self.dut, kind)) for kind in self.kinds]
+        edge, settled = FallingEdge(self.dut.clk), ReadOnly()
         while True:
-            await FallingEdge(self.dut.clk)
-            await ReadOnly()
-            if int(strobe.value):
-                value = int(port.value)
-                signed = self.kind == "score" and value >> (width - 1)
-                self.observed(value - (1 << width) if signed else value)
+            await edge
+            await settled
+            for kind, strobe, port in ports:
+                if strobe.value:
+                    value, width = int(port.value), len(port)
+                    signed = kind == "score" and value >> (width - 1)
+                    self.observed(kind, value - (1 << width) if signed else value)
 
 
 class Bench:
@@ -136,7 +137,7 @@ class Bench:
         self.driver.offered = self.coverage["event"].sample
         self.driver.written = lambda address: self.coverage["write"].sample(address, self.running)
         self._writes: list[tuple[int, int]] = []
-        self._tasks: list[Task[None]] = []
+        self._task: Task[None] | None = None
 
     async def start(self) -> None:
         """Clock of 10 ns, all inputs 0, reset, monitors on."""
@@ -157,19 +158,16 @@ class Bench:
         return bool(self.boards["spikes"].expected)
 
     def _monitor(self) -> None:
-        for kind in KINDS:
-            # without known weights nothing is expected of the readout
-            if kind in ("score", "class_index") and self.model.readout is None:
-                continue
-            board = self.boards[kind]
-            monitor = Monitor(self.dut, kind, lambda value, board=board: board.observe((value,)))
-            self._tasks.append(cocotb.start_soon(monitor.run()))
+        # without known weights nothing is expected of the readout
+        kinds = KINDS if self.model.readout is not None else ("spikes", "count")
+        monitor = Monitor(self.dut, kinds, lambda kind, value: self.boards[kind].observe((value,)))
+        self._task = cocotb.start_soon(monitor.run())
 
     def quiet(self) -> None:
         """Monitors off: what comes from here on is not looked at."""
-        for task in self._tasks:
-            task.cancel()
-        self._tasks = []
+        if self._task is not None:
+            self._task.cancel()
+        self._task = None
 
     async def reset(self) -> None:
         """Asynchronous reset between clock edges, in the middle of whatever runs."""
