@@ -33,7 +33,7 @@ from flows.physical.timing import net_spelling
 from flows.power.activity import record as record_activity
 from flows.power.cell_power import cell_power
 
-BLOCKS = ("calibrate_cell", "normalise")
+BLOCKS = ("calibrate_cell", "neuron_9_taps_7_dot_product", "normalise")
 LAYERS = 6
 UTILISATION = 0.6
 TIMEOUT_S = 600.0
@@ -51,14 +51,28 @@ exit
 """
 
 
-def one_track_line(text: str, lef: Lef) -> str:
-    """A DEF with tracks along each layer alone: qrouter takes the last line of a layer for its only one."""
+def for_qrouter(text: str, lef: Lef) -> str:
+    """A DEF as qrouter reads it: tracks along each layer alone, since it takes the last line of a layer for its only
+    one, and ports where tracks of the second and third layer cross, since it crashes on those outside of its grid."""
     along = {layer.name: "Y" if layer.horizontal else "X" for layer in lef.layers}
-    return "\n".join(
-        line
-        for line in text.split("\n")
-        if not (found := re.match(r"TRACKS (\w) .* LAYER (\w+) ;", line)) or along[found[2]] == found[1]
-    )
+    pitch = {layer.horizontal: round(layer.pitch_um * lef.units_per_um) for layer in lef.layers[2:0:-1]}
+    size = re.search(r"DIEAREA \( 0 0 \) \( (\d+) (\d+) \)", text)
+    assert size is not None
+
+    def on_track(place: str, step: int, most: str) -> int:
+        return step // 2 + step * min(max(0, int(place) // step), int(most) // step - 1)
+
+    def moved(line: str) -> str:
+        x, y = re.search(r"PLACED \( (\d+) (\d+) \) N", line).groups()  # type: ignore[union-attr]
+        place = f"{on_track(x, pitch[False], size[1])} {on_track(y, pitch[True], size[2])}"  # type: ignore[index]
+        return re.sub(r"PLACED \( \d+ \d+ \) N", f"PLACED ( {place} ) N", line)
+
+    lines = []
+    for line in text.split("\n"):
+        track = re.match(r"TRACKS (\w) .* LAYER (\w+) ;", line)
+        if track is None or along[track[2]] == track[1]:
+            lines.append(moved(line) if line.startswith("- p_") and "PLACED" in line else line)
+    return "\n".join(lines)
 
 
 def route(folder: Path, qrouter: Path, lef_files: tuple[Path, ...]) -> tuple[dict[str, float], int, int, float]:
@@ -84,7 +98,7 @@ def measure(mapped: Mapped, block: str, qrouter: Path) -> list[Metric]:
         folder = Path(temporary)
         write_def(folder / "placed.def", netlist, placement, lef)
         text = (folder / "placed.def").read_text()
-        (folder / "placed.def").write_text(one_track_line(text, lef))
+        (folder / "placed.def").write_text(for_qrouter(text, lef))
         lengths, failed, nets, seconds = route(folder, qrouter, mapped.cells.lef)
     spelling = net_spelling(netlist)
     routed = placement.wire_um.copy()
