@@ -152,7 +152,7 @@ class ConcentratorModel:
     @property
     def _variable(self) -> ThresholdSum | None:
         """The algorithm whose packets differ in length, if it is selected."""
-        if self.algorithm is not AlgorithmNumber.THRESHOLD_SUM:
+        if self.algorithm is not AlgorithmNumber.THRESHOLD_SUM or not self._links:
             return None
         return ThresholdSum(
             etx_count=len(self._links), thresholds=self.settings.threshold, drop=self.settings.drop_lsb,
