@@ -9,7 +9,7 @@ import pytest
 from flows.designs.catalogue import design, load_design
 from flows.designs.network import NetworkDesign
 from flows.formal.state import cut_state
-from flows.simulation.network_chip import NetworkChipBench
+from flows.simulation.network_chip import NetworkChipBench, NetworkChipModel
 from flows.steps.power import POWER, PowerOptions
 from flows.steps.synthesis import SYNTHESIS
 from flows.verification.network import check_loading
@@ -17,7 +17,7 @@ from hw.common.scheme import Scheme
 from hw.network.network_chip import NetworkChip
 from sim.chip_driver import LoadError
 from sim.chip_registers import LOAD_BEGIN, Loading, image_checksum
-from sim.fixed_point import FixedPoint
+from sim.fixed_point import FixedPoint, IntArray
 from sim.network.example_specs import campaign_spec
 from sim.network.model import Network
 from sim.network.nodes import Dense
@@ -46,10 +46,16 @@ def test_every_sample_sees_one_image_as_a_whole(bench: NetworkChipBench) -> None
     assert check.compared > 10_000
 
 
-def test_a_swap_at_once_in_all_layers_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check is one that can fail: layers that all swap in one clock mix images for the samples in between."""
-    monkeypatch.setattr(NetworkChip, "parts", property(lambda self: (0,) * self._spec.weight_bits))
-    check = check_loading(NetworkChipBench(SPEC, Scheme.NONE, Loading.GUARDED), None, 3)
+def test_one_wrong_sample_during_a_load_is_found(bench: NetworkChipBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    streamed = NetworkChipModel.streamed
+
+    def wrong(self: NetworkChipModel) -> tuple[IntArray, IntArray]:
+        numbers, seen = streamed(self)
+        seen[3 * len(seen) // 4, 0] ^= 1  # while the second image arrives
+        return numbers, seen
+
+    monkeypatch.setattr(NetworkChipModel, "streamed", wrong)
+    check = check_loading(bench, None, 3)
     assert not check.passed
     assert "the result of neither image" in check.detail
 
