@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measured import RESULTS, record
+from benchmarks.measured import RESULTS, kept, record
 from benchmarks.placement import netlist_of
 from flows.common.metrics import Metric, write_metrics
 from flows.common.process import run_process
@@ -169,7 +169,8 @@ def main() -> None:
         parser.error(f"no qrouternullg in {options.qrouter}: install Debian's package qrouter")
     mapped = Mapped(folder=options.design)
     rows = [row for block in options.blocks or BLOCKS for row in measure(mapped, block, options.qrouter.resolve())]
-    write_metrics(RESULTS / "routed.json", rows)
+    path, names = RESULTS / "routed.json", {row.name for row in rows}
+    write_metrics(path, [*rows, *kept(path, lambda metric: metric.name in names)])
 
 
 if __name__ == "__main__":
