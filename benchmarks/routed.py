@@ -13,12 +13,12 @@ import argparse
 import os
 import re
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measured import RESULTS, record
+from benchmarks.measured import RESULTS, kept, record
 from benchmarks.placement import netlist_of
 from flows.common.metrics import Metric, write_metrics
 from flows.common.process import run_process
@@ -75,8 +75,19 @@ def for_qrouter(text: str, lef: Lef) -> str:
     return "\n".join(lines)
 
 
-def route(folder: Path, qrouter: Path, lef_files: tuple[Path, ...]) -> tuple[dict[str, float], int, int, float]:
-    """Lengths of routed nets in um, nets that are not whole, all nets, and seconds, of ``placed.def`` in a folder."""
+@dataclass(frozen=True, kw_only=True)
+class Routed:
+    """What qrouter made of a block: length in um of each net that is whole, how many are not, all nets."""
+
+    lengths: dict[str, float]
+    failed: int
+    nets: int
+    seconds: float
+    version: str
+
+
+def route(folder: Path, qrouter: Path, lef_files: tuple[Path, ...]) -> Routed:
+    """Route ``placed.def`` in a folder."""
     lef = "\n".join(f"read_lef {path}" for path in lef_files)
     (folder / "route.tcl").write_text(SCRIPT.format(folder=qrouter, lef=lef, layers=LAYERS))
     done = run_process(
@@ -87,7 +98,11 @@ def route(folder: Path, qrouter: Path, lef_files: tuple[Path, ...]) -> tuple[dic
         raise SystemExit(f"qrouter ended with status {done.status}: {done.log[-200:].strip()}")
     failing = set(re.findall(r"^ (n\d+|p_\w+)\s*$", done.log, re.MULTILINE))
     lengths = routed_um((folder / "routed.def").read_text())
-    return {name: um for name, um in lengths.items() if name not in failing}, int(said[1]), int(said[2]), done.wall_s
+    version = re.search(r"router version ([\d.]+\d)", done.log)
+    return Routed(
+        lengths={name: um for name, um in lengths.items() if name not in failing}, failed=int(said[1]),
+        nets=int(said[2]), seconds=done.wall_s, version=version[1] if version else "unknown",
+    )  # fmt: skip
 
 
 def measure(mapped: Mapped, block: str, qrouter: Path) -> list[Metric]:
@@ -99,13 +114,13 @@ def measure(mapped: Mapped, block: str, qrouter: Path) -> list[Metric]:
         write_def(folder / "placed.def", netlist, placement, lef)
         text = (folder / "placed.def").read_text()
         (folder / "placed.def").write_text(for_qrouter(text, lef))
-        lengths, failed, nets, seconds = route(folder, qrouter, mapped.cells.lef)
+        result = route(folder, qrouter, mapped.cells.lef)
     spelling = net_spelling(netlist)
     routed = placement.wire_um.copy()
     known = np.zeros(netlist.nets, np.bool_)
     for net, name in enumerate(spelling):
-        if name in lengths:
-            routed[net], known[net] = lengths[name], True
+        if name in result.lengths:
+            routed[net], known[net] = result.lengths[name], True
     estimate, length = placement.wire_um[known], routed[known]
     long = estimate > np.median(estimate)
     simulator = GateSimulator(netlist, mapped.library, words=4)
@@ -132,12 +147,12 @@ def measure(mapped: Mapped, block: str, qrouter: Path) -> list[Metric]:
         power = cell_power(simulator, activity, view.timing)
         energy.append(25e-3 * float(power.internal_uw.sum() + power.switching_uw[power.driver >= 0].sum()))
     how = (
-        f"{netlist.cells:,} cells at {100 * UTILISATION:g} %, {len(estimate):,} of {nets:,} nets with routed wires, "
-        f"qrouter 1.4.71, {LAYERS} layers, {seconds:.0f} s"
+        f"{netlist.cells:,} cells at {100 * UTILISATION:g} %, {len(estimate):,} of {result.nets:,} nets with routed "
+        f"wires, qrouter {result.version}, {LAYERS} layers, {result.seconds:.0f} s"
     )
     found = (
-        ("nets", nets, "", f"nets; {how}"),
-        ("nets_failed", failed, "", f"nets that qrouter left open; {how}"),
+        ("nets", result.nets, "", f"nets; {how}"),
+        ("nets_failed", result.failed, "", f"nets that qrouter left open; {how}"),
         ("wire_estimated", float(estimate.sum()) / 1000, "mm", f"estimate of the nets that are routed; {how}"),
         ("wire_routed", float(length.sum()) / 1000, "mm", f"routed, vias without length; {how}"),
         ("wire_error", 100 * float(length.sum() / estimate.sum() - 1), "%", "routed over estimated, less one"),
@@ -153,7 +168,7 @@ def measure(mapped: Mapped, block: str, qrouter: Path) -> list[Metric]:
         print(f"{block:>16} {name:>18} {value:10.3f} {unit_:3} {method}", flush=True)
     return [
         record(f"{name}__case:{block}", value, unit_, method, command="python -m benchmarks.routed", tool="qrouter",
-               version="1.4.71", library=mapped.cells)
+               version=result.version, library=mapped.cells)
         for name, value, unit_, method in found
     ]  # fmt: skip
 
@@ -169,7 +184,8 @@ def main() -> None:
         parser.error(f"no qrouternullg in {options.qrouter}: install Debian's package qrouter")
     mapped = Mapped(folder=options.design)
     rows = [row for block in options.blocks or BLOCKS for row in measure(mapped, block, options.qrouter.resolve())]
-    write_metrics(RESULTS / "routed.json", rows)
+    path, names = RESULTS / "routed.json", {row.name for row in rows}
+    write_metrics(path, [*rows, *kept(path, lambda metric: metric.name in names)])
 
 
 if __name__ == "__main__":
