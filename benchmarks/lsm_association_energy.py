@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.lsm_association import SEEN, image_parts, image_spikes, known_speakers, speech
-from benchmarks.lsm_data import RESULTS
+from benchmarks.lsm_association import ENCODING, SEEN, known_speakers, speech
+from benchmarks.lsm_data import RESULTS, STEP_US, real
 from benchmarks.measured import record
 from flows.common.metrics import Metric, write_metrics
 from flows.designs.association import AssociationDesign
@@ -29,6 +29,7 @@ from sim.lsm_crossbar.association.spec import DIGITS_8BIT, MODALITIES
 from sim.lsm_crossbar.energy import inference_energy
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.device import draw
+from sim.lsm_crossbar.recordings.events import encode_all
 
 COMMAND = "python -m benchmarks.lsm_association_energy"
 QUERIES = 105
@@ -41,8 +42,9 @@ def document(modality: int) -> dict[str, Any]:
     if MODALITIES[modality] == "audio":
         spikes = speech().spikes[test][[digit in SEEN for digit in speech().digit[test]]]
     else:
-        spikes = image_spikes(DIGITS_8BIT.vision.steps, DIGITS_8BIT.vision.inputs)["real"]
-        spikes = spikes[[label in SEEN for label in image_parts()["real"].labels]]
+        part, vision = real(), DIGITS_8BIT.vision
+        spikes = encode_all(part.events, ENCODING, steps=vision.steps, step_us=STEP_US, inputs=vision.inputs)
+        spikes = spikes[[label in SEEN for label in part.labels]]
     crossbar = DIGITS_8BIT.crossbars[modality]
     image = draw(crossbar, 0)
     activity = Liquid(crossbar, image).run(spikes[:QUERIES])
