@@ -122,7 +122,10 @@ QUANTITIES: dict[str, Quantity] = {
     "flow__memory": Quantity("peak memory", ("MB",), "lower"),
     "verification__compared": Quantity(
         "compared",
-        ("bunch crossings", "cells", "codes", "flip-flops", "frames", "mutants", "proofs", "samples", "steps", ""),
+        (
+            "bunch crossings", "cells", "codes", "flip-flops", "frames", "mutants", "proofs", "queries", "samples",
+            "steps", "",
+        ),
         "higher",
     ),
     # models

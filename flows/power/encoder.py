@@ -148,6 +148,7 @@ def encoder_activity(
     latency: int,
     period_ns: float,
     snapshots: int = 4,
+    clock_high: float = 0.5,
     advance: Callable[[int], None] | None = None,
 ) -> tuple[Activity, npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
     """Activity of a loaded netlist of encoder or chip, and its frames beside those of the golden model.
@@ -158,6 +159,8 @@ def encoder_activity(
         After `load_registers`.
     latency : int
         Clocks from words to frames.
+    clock_high : float
+        Share of its period that the fastest clock is high.
 
     Returns
     -------
@@ -183,7 +186,8 @@ def encoder_activity(
     warm_up = latency + 1
     activity = record(
         simulator, drive, clocks=crossings - warm_up, warm_up=warm_up, lanes=min(streams, lanes), period_ns=period_ns,
-        source=stimulus.source, snapshots=snapshots, pulses=spec.reuse, watch=watch, advance=advance,
+        source=stimulus.source, snapshots=snapshots, pulses=spec.reuse, clock_high=clock_high, watch=watch,
+        advance=advance,
     )  # fmt: skip
     expected = np.stack([
         Encoder(spec, weights, settings).frames(stimulus.words[stream])
@@ -218,8 +222,9 @@ def simulate(mapped: Mapped, design: EncoderDesign, options: PowerOptions, stage
         simulator = GateSimulator(mapped.netlist, mapped.library, words=words, clock=clocks)
         load_registers(simulator, spec, stimulus, weights)
         activity, actual, expected = encoder_activity(
-            simulator, spec, stimulus, weights, latency=design.latency, period_ns=design.period_ns, snapshots=2
-        )
+            simulator, spec, stimulus, weights, latency=design.latency, period_ns=design.period_ns, snapshots=2,
+            clock_high=design.clock_high,
+        )  # fmt: skip
     if not np.array_equal(actual, expected):
         stream, crossing, word = (int(i) for i in np.argwhere(actual != expected)[0])
         raise ValueError(

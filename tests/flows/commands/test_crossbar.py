@@ -98,11 +98,13 @@ def test_seed_changes_conductances_and_nothing_else_in_the_digital_part(tmp_path
         (("synth", "NOTHING"), "no preset and no TOML file named 'NOTHING'"),
     ],
 )
-def test_bad_input_ends_with_2(arguments: tuple[str, ...], text: str, tmp_path: Path) -> None:
-    done = liquidcal(*arguments, "--out", tmp_path)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert text in " ".join(done.stderr.split())
-    assert "Traceback" not in done.stderr
+def test_bad_input_ends_with_2(
+    arguments: tuple[str, ...], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, error = program(capsys, *arguments, "--out", tmp_path)
+    assert code == 2, out + error
+    assert text in " ".join(error.split())
+    assert "Traceback" not in error
 
 
 def test_verify_reports_every_check(spec_file: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from flows.library.liberty_file import LibraryError
 from flows.library.power_library import PowerLibrary, read_power_library
 from flows.netlist.netlist import Netlist, read_netlist
 from flows.netlist.view import Wires
-from flows.physical.def_file import write_def, write_exchange
+from flows.physical.def_file import routed_um, write_def, write_exchange
 from flows.physical.gds_file import layout_of, records, write_gds
 from flows.physical.place import Placement, place
 from tests.flows.conftest import library_or_skip
@@ -95,6 +95,25 @@ def test_nets_are_those_of_the_netlist(placed: tuple[Netlist, PowerLibrary, Plac
         x, y = map(int, re.search(r"PLACED \( (-?\d+) (-?\d+) \) N", joined).groups())  # type: ignore[union-attr]
         assert x in (0, width) or y in (0, height)
         assert re.search(r"LAYER (\S+) ", joined)[1] in {layer.name for layer in lef.layers[1:]}  # type: ignore[index]
+
+
+def test_length_of_routed_wires() -> None:
+    """Three nets by hand: 2000 units are a micrometre, a star repeats a coordinate, a via has no length."""
+    text = """VERSION 5.8 ;
+UNITS DISTANCE MICRONS 2000 ;
+NETS 3 ;
+- n2 ( c1 A ) ( c2 ZN ) + USE SIGNAL
++ ROUTED metal1 ( 1000 500 ) via1_4
+  NEW metal2 ( 1000 500 ) ( * 4500 ) via2_8
+  NEW metal3 ( 1000 4500 ) ( 7000 * ) ( * 4400 ) via2_8 ;
+- n3 ( c1 B ) ( PIN p_a_0 ) + USE SIGNAL ;
+- p_b_1 ( c4 A ) ( PIN p_b_1 )
++ ROUTED metal2 ( 0 0 70 ) ( 0 600 0 ) ;
+END NETS
+"""
+    assert routed_um(text) == {"n2": pytest.approx((4000 + 6000 + 100) / 2000), "p_b_1": pytest.approx(0.3)}
+    with pytest.raises(ValueError, match="expected a DEF file"):
+        routed_um(text.replace("UNITS", "UNIT"))
 
 
 def test_three_files_of_one_spelling(placed: tuple[Netlist, PowerLibrary, Placement, Lef, str], tmp_path: Path) -> None:
