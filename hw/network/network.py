@@ -34,7 +34,7 @@ PROTECTION: dict[Scheme, dict[str, Any]] = {
     Scheme.NONE: {},
     Scheme.TMR_REGISTERS: {"register": VotedRegister, "cell": VotedCell},
 }
-"""Parameters of a `Network` by scheme. Code words need a walk that corrects what is stored, which a network has not."""
+"""Parameters of a `Network` by scheme. Code words need a walk that corrects what is stored: `NetworkChip` has one."""
 
 
 def output_port(spec: NetworkSpec, name: str) -> str:
