@@ -15,6 +15,7 @@ from flows.common.metrics import Metric, package_version, write_metrics
 from flows.library.liberty_file import read_liberty_file
 from flows.netlist.delays import MAX_PINS
 from flows.physical.def_file import write_exchange
+from flows.physical.gds_file import layout_of, write_gds
 from flows.physical.mapped import (
     PERIOD_NS,
     STATIC_STAGES,
@@ -51,7 +52,8 @@ def measure_placement(
 
     With `repair` cells get the size that their loads ask for, or buffers, in the same core (`flows.physical.repair`);
     the changes are ``repair.json`` there, and in the netlist of `Mapped.with_placement`. With `exchange` netlist,
-    placement and wires are there for other tools, too (`flows.physical.def_file`).
+    placement and wires are there for other tools, too (`flows.physical.def_file`), and GDSII where the library has its
+    cells drawn (`flows.physical.gds_file`).
 
     Raises
     ------
@@ -114,6 +116,8 @@ def measure_placement(
             save_repairs(work / "repair.json", rounds)
         if exchange:
             write_exchange(work, netlist, mapped.library, placed, mapped.lef, mapped.wires(placed))
+            if (drawn := layout_of(mapped.cells)) is not None:
+                write_gds(work / "flat.gds", netlist, placed, drawn, row_um=mapped.lef.site_um[1])
         about = {"netlist_sha256": mapped.netlist_sha256, "core_um": placed.core_um, "effort": effort}
         (work / "placement.json").write_text(json.dumps(about, indent=1) + "\n")
         write_metrics(work / "metrics.json", metrics)
