@@ -33,7 +33,7 @@ from flows.physical.timing import net_spelling
 from flows.power.activity import record as record_activity
 from flows.power.cell_power import cell_power
 
-BLOCKS = ("calibrate_cell", "neuron_9_taps_7_dot_product", "normalise")
+BLOCKS = ("calibrate_cell", "neuron_9_taps_7_dot_product")
 LAYERS = 6
 UTILISATION = 0.6
 TIMEOUT_S = 600.0

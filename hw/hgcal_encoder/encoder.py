@@ -27,7 +27,7 @@ from hw.hgcal_encoder.words import Words
 from sim.hgcal_encoder.configuration.registers import ADDRESS_WIDTH, register_map
 from sim.hgcal_encoder.spec import ERX_WORDS, ETX_WORDS, EncoderSpec
 
-__all__ = ["Encoder", "REGISTERS_AFTER", "STAGES", "check_isolation", "path_latency", "place_data_path", "swap_parts"]
+__all__ = ["Encoder", "REGISTERS_AFTER", "STAGES", "path_latency", "place_data_path", "swap_parts"]
 
 STAGES = ("words", "multiplex", "decode", "calibrate", "normalise", "convolution", "dense", "frame")
 """Stages in the order of the data path; the grid is wiring."""
@@ -99,8 +99,9 @@ class Encoder(Component):
         frozen: FrozenWeights | None = None,
         isolation: bool = False,
     ):
-        check_isolation(spec, isolation, frozen)
         if frozen is not None:
+            if isolation:
+                raise ValueError(f"isolation: expected weights that are loaded, but those of {spec.name} are folded in")
             frozen.check(spec)
             if spec.reuse > 1:
                 raise ValueError(f"{spec.name} reuses multipliers {spec.reuse} times; frozen weights leave none")
@@ -182,18 +183,6 @@ class Encoder(Component):
         )
         m.d.comb += self.frames.eq(frames)
         return m
-
-
-def check_isolation(spec: EncoderSpec, isolation: bool, frozen: FrozenWeights | None) -> None:
-    """Latches stand in front of layers that multiply by weights that are loaded.
-
-    Raises
-    ------
-    ValueError
-        The weights are folded in.
-    """
-    if isolation and frozen is not None:
-        raise ValueError(f"isolation: expected weights that are loaded, but those of {spec.name} are folded in")
 
 
 def path_latency(spec: EncoderSpec, registers_after: Collection[str]) -> int:
