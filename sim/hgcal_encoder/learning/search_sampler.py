@@ -38,6 +38,19 @@ _LEAST_ODDS = 14.0
 """Minus the logarithm of the odds from which an octave is not considered."""
 _WIDER = 1.3
 """On the variance of an octave, so that neighbouring ones overlap."""
+_TURNS, _LEAST_TURNS, _LIKELY = 8, 1, 4.0
+"""Turns of a cell that likely holds charge, which make one draw a sweep, and of the least likely one; turns grow with
+the odds of charge, times the last. Gibbs sampling may choose cells with any odds that stay as they are."""
+
+
+@numba.njit(cache=True)
+def _turns(price, kinds):  # type: ignore[no-untyped-def]
+    """Each cell as often as it has turns in a sweep."""
+    counts = np.empty(CELLS, np.int64)
+    for cell in range(CELLS):
+        charged = 1.0 - math.exp(-price[kinds[cell], 0])
+        counts[cell] = max(int(_TURNS * min(_LIKELY * charged, 1.0)), _LEAST_TURNS)
+    return np.repeat(np.arange(CELLS), counts)
 
 
 def octaves() -> IntArray:
@@ -73,13 +86,15 @@ def _rank_one(inverse, vector, factor):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True)
 def _times(inverse, vector, out):  # type: ignore[no-untyped-def]
     """Product of a symmetric matrix with a vector; returns the quadratic form."""
+    # row by row into all outputs: sums that wait for nothing
+    out[:] = 0.0
+    for m in range(vector.size):
+        factor = vector[m]
+        for k in range(out.size):
+            out[k] += factor * inverse[m, k]
     square = 0.0
     for k in range(vector.size):
-        value = 0.0
-        for m in range(vector.size):
-            value += inverse[k, m] * vector[m]
-        out[k] = value
-        square += value * vector[k]
+        square += out[k] * vector[k]
     return square
 
 
@@ -102,12 +117,12 @@ def _settle(cell, sign, cover, places, losses, covers, out):  # type: ignore[no-
 
 
 @numba.njit(cache=True)
-def _draw(word, logs):  # type: ignore[no-untyped-def]
-    """An index by odds whose logarithms are given; they are overwritten."""
+def _draw(word, logs, scales):  # type: ignore[no-untyped-def]
+    """An index by odds, scales times what has the given logarithms; these are overwritten."""
     top = logs.max()
     total = 0.0
     for k in range(logs.size):
-        logs[k] = math.exp(logs[k] - top) if logs[k] > top - 25.0 else 0.0
+        logs[k] = scales[k] * math.exp(logs[k] - top) if logs[k] > top - 25.0 else 0.0
         total += logs[k]
     pick, drawn = uniform(word) * total, 0
     for k in range(logs.size):
@@ -131,13 +146,13 @@ def _rest(octave, centres, slopes, places, losses, covers, cover, own, rest):  #
 
 
 @numba.njit(cache=True)
-def _sweep(word, octave, model, terms, price, kinds, inverse, rest, cover, work):  # type: ignore[no-untyped-def]
-    """Draw the octave of as many cells, at random, as there are."""
+def _sweep(word, octave, model, terms, price, kinds, turns, inverse, rest, cover, work):  # type: ignore[no-untyped-def]
+    """Draw the octaves of cells taken at random from `turns`, once for `_TURNS` of them."""
     slopes, places, losses, covers = model
     centres, variances = terms
-    product, own, logs = work
-    for _ in range(CELLS):
-        cell = int(uniform(word) * CELLS)
+    product, own, fixed_part, logs, scales = work
+    for _ in range(turns.size // _TURNS):
+        cell = turns[int(uniform(word) * turns.size)]
         slope, was = slopes[cell], octave[cell]
         square = _times(inverse, slope, product)
         if was:
@@ -151,24 +166,23 @@ def _sweep(word, octave, model, terms, price, kinds, inverse, rest, cover, work)
             square /= left
         else:
             _settle(cell, 0, cover, places, losses, covers, own)
+        _times(inverse, own, fixed_part)
         along, fixed = 0.0, 0.0
         for k in range(rest.size):
             along += (rest[k] - own[k]) * product[k]
-            value = 0.0
-            for m in range(rest.size):
-                value += inverse[k, m] * (rest[m] - 0.5 * own[m])
-            fixed += own[k] * value
+            fixed += (rest[k] - 0.5 * own[k]) * fixed_part[k]
         for k in range(logs.size):
             if price[kinds[cell], k] > _LEAST_ODDS:
                 logs[k] = -1e30
                 continue
-            logs[k] = -price[kinds[cell], k]
+            logs[k], scales[k] = -price[kinds[cell], k], 1.0
             if k:
                 centre, variance = centres[cell, k], variances[cell, k]
                 free = 1.0 + variance * square
-                logs[k] += fixed + centre * along - 0.5 * centre * centre * square - 0.5 * math.log(free)
+                logs[k] += fixed + centre * along - 0.5 * centre * centre * square
                 logs[k] += 0.5 * variance * (along - centre * square) ** 2 / free
-        now = _draw(word, logs)
+                scales[k] = 1.0 / math.sqrt(free)
+        now = _draw(word, logs, scales)
         octave[cell] = now
         if now:
             _rank_one(inverse, product, -variances[cell, now] / (1.0 + variances[cell, now] * square))
@@ -190,6 +204,7 @@ def sample(  # type: ignore[no-untyped-def]
     pixel_slopes, losses, covers = model
     latents, size, count = lows.shape[1], lows.shape[1] + 1, bounds.shape[0]
     lack, rest, own, product, sigmas = np.empty(size), np.empty(size), np.empty(size), np.empty(size), np.empty(size)
+    fixed_part, scales = np.empty(size), np.empty(count)
     slopes, inverse, logs = pixel_slopes.copy(), np.empty((size, size)), np.empty(count)
     centres, variances, charges = np.empty((CELLS, count)), np.empty((CELLS, count)), np.empty(CELLS)
     cover, octave_of = np.zeros(outputs, np.int64), np.empty(chips.shape[2], np.int64)
@@ -209,6 +224,7 @@ def sample(  # type: ignore[no-untyped-def]
                 centres[cell, k] = (0.5 * (first + last) - levels[cell, 0]) / unit
                 variances[cell, k] = max(width * width, 1e-12) / 12.0 * _WIDER
         seed(word, lows[row])
+        turns = _turns(price, kinds)
         sums, totals = first_sums(conv_layer, dense_layer, outputs)
         codes, pixels, octave = np.zeros(CELLS, np.int64), np.zeros(CELLS, np.int64), np.zeros(CELLS, np.int64)
         network, state = (shift, levels, places, conv_layer, dense_layer), (codes, pixels, sums, totals)
@@ -254,8 +270,8 @@ def sample(  # type: ignore[no-untyped-def]
             inverse[:] = np.linalg.inv(inverse)
             _rest(octave, centres, slopes, places, losses, covers, cover, own, rest)
             _sweep(
-                word, octave, (slopes, places, losses, covers), (centres, variances), price, kinds, inverse, rest,
-                cover, (product, own, logs),
+                word, octave, (slopes, places, losses, covers), (centres, variances), price, kinds, turns, inverse,
+                rest, cover, (product, own, fixed_part, logs, scales),
             )  # fmt: skip
             # mean charges of these octaves, and the state for the next sweep
             _times(inverse, rest, product)
