@@ -319,8 +319,10 @@ class Trained:
 
 def _simulated_images(training: Training, seed: int, journal: Journal) -> tuple[Images, dict[str, int]]:
     """Simulated images, kept in the cache: other networks, and a training that is resumed, take the same."""
-    chosen = {"seed": seed, "scale": training.images_scale, "busy": training.busy}
-    key = content_key(code=code_hash(module_file(simulate_images.__module__)), tools=tool_versions("numpy"), **chosen)
+    key = content_key(
+        seed=seed, scale=training.images_scale, busy=training.busy, tools=tool_versions("numba", "numpy"),
+        code=code_hash(module_file(simulate_images.__module__)),
+    )  # fmt: skip
     kept = cache_directory() / "training-images" / f"{key}.npz"
     with suppress(OSError, ValueError, KeyError):  # absent, or damaged, which counts as absent
         arrays = read_npz(kept)
@@ -329,7 +331,7 @@ def _simulated_images(training: Training, seed: int, journal: Journal) -> tuple[
         journal.console.print(f"  kept  showers, seed {seed}")
         return found, origin
     with journal.step(f"simulate showers, seed {seed}"):
-        simulated = simulate_images(**chosen)
+        simulated = simulate_images(seed=seed, scale=training.images_scale, busy=training.busy)
     found = simulated.images
     kept.parent.mkdir(parents=True, exist_ok=True)
     with replacing(kept, "wb") as file:
@@ -414,9 +416,9 @@ def run_training(
     start = load_start(training.source, training.spec) if training.source is not None else None
     if start is not None and training.start_decoder is not None:
         start = _with_decoder(start, training.start_decoder)
-    samples = {"simulated": evaluation_sample().charges}
-    samples |= {name: read_charges(path) for name, path in (evaluate or {}).items()}
+    files = {name: read_charges(path) for name, path in (evaluate or {}).items()}
     own = _own_images(training) if training.charges else None
+    samples = {"simulated": evaluation_sample().charges} | files
     device = training_device()
     out.mkdir(parents=True, exist_ok=True)
     journal.console.print(

@@ -114,6 +114,19 @@ def _repair(word, first, second, lack, slopes, norms, unit, codes, levels, price
     return chosen, new_codes[chosen]
 
 
+@numba.njit(cache=True)
+def _copy(state, kept):  # type: ignore[no-untyped-def]
+    """A state into another one; loops, as assignments to slices cost more than the moves."""
+    codes, pixels, sums, totals = state
+    to_codes, to_pixels, to_sums, to_totals = kept
+    for cell in range(codes.size):
+        to_codes[cell], to_pixels[cell] = codes[cell], pixels[cell]
+    for k in range(sums.size):
+        to_sums[k] = sums[k]
+    for k in range(totals.size):
+        to_totals[k] = totals[k]
+
+
 @numba.njit(cache=True, nogil=True)
 def anneal(  # type: ignore[no-untyped-def]
     starts, targets, shifts, chips, near, tables, pixel_slopes, prices, all_kinds, moves, mean, misfits, occupied,
@@ -146,13 +159,13 @@ def anneal(  # type: ignore[no-untyped-def]
             change(cell, nearest(starts[row, cell], levels[cell]), network, state)
             charge += levels[cell, codes[cell]]
             price += prices[kinds[cell], codes[cell]]
-        kept_codes, kept_pixels, kept_sums, kept_totals = codes.copy(), pixels.copy(), sums.copy(), totals.copy()
+        kept = (codes.copy(), pixels.copy(), sums.copy(), totals.copy())
         misfit, weight = residual(totals, charge, target, dense_layer, lack), _FIRST_WEIGHT
         for move in range(moves):
             weight = weight * growth if move < cooling else _WEIGHT
             a, code_a, b, code_b = _propose(word, codes, levels, near)
             if a >= 0 and (code_a != codes[a] or b >= 0):
-                kept_codes[:], kept_pixels[:], kept_sums[:], kept_totals[:] = codes, pixels, sums, totals
+                _copy(state, kept)
                 new_charge = charge + levels[a, code_a] - levels[a, codes[a]]
                 new_price = price + prices[kinds[a], code_a] - prices[kinds[a], codes[a]]
                 change(a, code_a, network, state)
@@ -178,7 +191,7 @@ def anneal(  # type: ignore[no-untyped-def]
                 if rise <= 0 or uniform(word) < math.exp(-rise):
                     misfit, charge, price = new, new_charge, new_price
                 else:
-                    codes[:], pixels[:], sums[:], totals[:] = kept_codes, kept_pixels, kept_sums, kept_totals
+                    _copy(kept, state)
             if move >= cooling:
                 misfits[row] += misfit
                 for cell in range(CELLS):

@@ -34,23 +34,12 @@ _FIRST_SIGMA, _SIGMA = 30.0, 2.0
 """Steps of a latent, one standard deviation, by which latents may lie beside the model at first and at the end."""
 _COOLING = 0.4
 """Share of the sweeps in which it narrows."""
+_HELD = 4
+"""Sweeps between which it narrows, and after which the inverse is computed anew."""
 _LEAST_ODDS = 14.0
 """Minus the logarithm of the odds from which an octave is not considered."""
 _WIDER = 1.3
 """On the variance of an octave, so that neighbouring ones overlap."""
-_TURNS, _LEAST_TURNS, _LIKELY = 8, 1, 4.0
-"""Turns of a cell that likely holds charge, which make one draw a sweep, and of the least likely one; turns grow with
-the odds of charge, times the last. Gibbs sampling may choose cells with any odds that stay as they are."""
-
-
-@numba.njit(cache=True)
-def _turns(price, kinds):  # type: ignore[no-untyped-def]
-    """Each cell as often as it has turns in a sweep."""
-    counts = np.empty(CELLS, np.int64)
-    for cell in range(CELLS):
-        charged = 1.0 - math.exp(-price[kinds[cell], 0])
-        counts[cell] = max(int(_TURNS * min(_LIKELY * charged, 1.0)), _LEAST_TURNS)
-    return np.repeat(np.arange(CELLS), counts)
 
 
 def octaves() -> IntArray:
@@ -146,13 +135,13 @@ def _rest(octave, centres, slopes, places, losses, covers, cover, own, rest):  #
 
 
 @numba.njit(cache=True)
-def _sweep(word, octave, model, terms, price, kinds, turns, inverse, rest, cover, work):  # type: ignore[no-untyped-def]
-    """Draw the octaves of cells taken at random from `turns`, once for `_TURNS` of them."""
+def _sweep(word, octave, model, terms, price, kinds, inverse, rest, cover, work):  # type: ignore[no-untyped-def]
+    """Draw the octave of as many cells, at random, as there are."""
     slopes, places, losses, covers = model
     centres, variances = terms
     product, own, fixed_part, logs, scales = work
-    for _ in range(turns.size // _TURNS):
-        cell = turns[int(uniform(word) * turns.size)]
+    for _ in range(CELLS):
+        cell = int(uniform(word) * CELLS)
         slope, was = slopes[cell], octave[cell]
         square = _times(inverse, slope, product)
         if was:
@@ -224,16 +213,17 @@ def sample(  # type: ignore[no-untyped-def]
                 centres[cell, k] = (0.5 * (first + last) - levels[cell, 0]) / unit
                 variances[cell, k] = max(width * width, 1e-12) / 12.0 * _WIDER
         seed(word, lows[row])
-        turns = _turns(price, kinds)
         sums, totals = first_sums(conv_layer, dense_layer, outputs)
         codes, pixels, octave = np.zeros(CELLS, np.int64), np.zeros(CELLS, np.int64), np.zeros(CELLS, np.int64)
         network, state = (shift, levels, places, conv_layer, dense_layer), (codes, pixels, sums, totals)
         for cell in range(CELLS):
             change(cell, nearest(starts[row, cell], levels[cell]), network, state)
             octave[cell] = octave_of[codes[cell]]
-        least = 1e30
+        least, sigma = 1e30, _FIRST_SIGMA
         for sweep in range(sweeps):
-            sigma = _FIRST_SIGMA * (_SIGMA / _FIRST_SIGMA) ** min(sweep / cooling, 1.0)
+            anew = sweep % _HELD == 0
+            if anew:
+                sigma = _FIRST_SIGMA * (_SIGMA / _FIRST_SIGMA) ** min(sweep / cooling, 1.0)
             charge = 0
             for cell in range(CELLS):
                 charge += levels[cell, codes[cell]]
@@ -261,17 +251,18 @@ def sample(  # type: ignore[no-untyped-def]
                     _settle(cell, 1, cover, places, losses, covers, own)
                     for k in range(size):
                         rest[k] += own[k] + (levels[cell, codes[cell]] - levels[cell, 0]) / unit * slopes[cell, k]
-            inverse[:] = 0.0
-            for k in range(size):
-                inverse[k, k] = sigmas[k]
-            for cell in range(CELLS):
-                if octave[cell]:
-                    _rank_one(inverse, slopes[cell], variances[cell, octave[cell]])
-            inverse[:] = np.linalg.inv(inverse)
+            if anew:
+                inverse[:] = 0.0
+                for k in range(size):
+                    inverse[k, k] = sigmas[k]
+                for cell in range(CELLS):
+                    if octave[cell]:
+                        _rank_one(inverse, slopes[cell], variances[cell, octave[cell]])
+                inverse[:] = np.linalg.inv(inverse)
             _rest(octave, centres, slopes, places, losses, covers, cover, own, rest)
             _sweep(
-                word, octave, (slopes, places, losses, covers), (centres, variances), price, kinds, turns, inverse,
-                rest, cover, (product, own, fixed_part, logs, scales),
+                word, octave, (slopes, places, losses, covers), (centres, variances), price, kinds, inverse, rest,
+                cover, (product, own, fixed_part, logs, scales),
             )  # fmt: skip
             # mean charges of these octaves, and the state for the next sweep
             _times(inverse, rest, product)

@@ -55,6 +55,12 @@ def images() -> np.ndarray:
     return simulate_images(seed=11, scale=0.001, plain=1.0).images.charges[::4].astype(np.int64)
 
 
+@pytest.fixture(autouse=True)
+def small_sample(monkeypatch: pytest.MonkeyPatch, images: np.ndarray) -> None:
+    """Cards of these tests have few simulated rows; `test_simulated_sample_is_fixed` is about the real ones."""
+    monkeypatch.setattr(training_module, "evaluation_sample", lambda: ChargeTable(charges=images, etas=None))
+
+
 @pytest.fixture
 def model() -> TrainedModel:
     rng = np.random.default_rng(2)

@@ -152,11 +152,10 @@ def test_one_cell_is_drawn_with_its_odds():
     octave = np.zeros(CELLS, np.int64)
     inverse, rest = np.diag(1.0 / sigmas), target.copy()
     work = (np.empty(size), np.empty(size), np.empty(size), np.empty(count), np.empty(count))
-    turns = np.repeat(np.arange(CELLS), search_sampler._TURNS)
     model = (slopes, places, losses, np.zeros((1, size)))
     for _ in range(3000):
         search_sampler._sweep(
-            word, octave, model, (centres, variances), price, kinds, turns, inverse, rest, np.zeros(1, np.int64), work
+            word, octave, model, (centres, variances), price, kinds, inverse, rest, np.zeros(1, np.int64), work
         )
         drawn[octave[7]] += 1
     # what the sampler carries along is what it would be anew
@@ -170,15 +169,6 @@ def test_one_cell_is_drawn_with_its_odds():
         weights.append(0.25 * multivariate_normal(own + centres[7, k] * slope, spread).pdf(target))
     # correlated draws: the cell is drawn about once in a sweep
     np.testing.assert_allclose(drawn[[0, 4, 5]] / 3000, np.array(weights) / sum(weights), atol=0.05)
-
-
-def test_every_cell_has_its_turn_and_likely_ones_more():
-    price = -np.log(np.array([[0.999, 0.001], [0.9, 0.1], [0.5, 0.5]]))
-    kinds = np.zeros(CELLS, np.int64)
-    kinds[3], kinds[40] = 1, 2
-    counts = np.bincount(search_sampler._turns(price, kinds), minlength=CELLS)
-    assert counts[[0, 3, 40]].tolist() == [1, 3, 8]
-    assert (np.delete(counts, [3, 40]) == 1).all()
 
 
 def test_nearest_code_is_found_from_any_code():
