@@ -43,7 +43,8 @@ from sim.hgcal_encoder.files.readers import read_charges
 from sim.hgcal_encoder.float_code import CELL
 from sim.hgcal_encoder.front_end import by_trigger_cell, levels
 from sim.hgcal_encoder.learning.conservation import conserve, relative_covariance
-from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models, sum_of_code
+from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
+from sim.hgcal_encoder.learning.features import sum_of_code
 from sim.hgcal_encoder.learning.metric import ETA_BINS, Comparison, compare, occupancy, summarise
 from sim.hgcal_encoder.learning.training_images import PLAIN
 from sim.hgcal_encoder.normalise import sum_code

@@ -19,9 +19,11 @@ PROJECT = "net"
 
 def hls4ml_with_backend() -> Any:
     """hls4ml, which knows our backend also where liquidcal was installed before it had one."""
-    from flows.hls4ml.plugin import NAME, register
+    from flows.hls4ml.plugin import register
 
     found = import_hls4ml()
+    from flows.hls4ml.backend import NAME
+
     if NAME.lower() not in found.backends.get_available_backends():
         from hls4ml.backends import register_backend
         from hls4ml.writer.writers import register_writer

@@ -25,7 +25,6 @@ from flows.campaign.netlist import ChipNetlist, compare_lanes
 from flows.campaign.statistics import clopper_pearson
 from flows.common.journal import Check, Journal, origin
 from flows.designs.concentrator import ConcentratorDesign
-from flows.designs.concentrator_bits import concentrator_bits
 from flows.designs.storage_bits import StorageBit, Stratum
 from flows.netlist.gate_simulation import GateSimulator, to_lanes
 from flows.stimulus.concentrator import algorithm_settings, module_showers
@@ -121,7 +120,7 @@ class ConcentratorEngine:
     ) -> None:
         spec = design.spec
         self.chip, self.design, self._latency = chip, design, design.latency_of(number)
-        bits = concentrator_bits(design)
+        bits = design.storage_bits()
         one = GateSimulator(chip.netlist, chip.library, words=1, clock=("clk",))
         if one.latches.any():
             raise ValueError("upsets of a concentrator need a netlist without clock gates")

@@ -24,7 +24,8 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from flows.campaign.physics import Sample, _Layers
 from sim.fixed_point import IntArray
-from sim.hgcal_encoder.learning.decoder import TrainedModel, sum_features, truncate_latents
+from sim.hgcal_encoder.learning.decoder import TrainedModel, truncate_latents
+from sim.hgcal_encoder.learning.features import sum_features
 from sim.hgcal_encoder.learning.metric import telescoping_matrices
 from sim.hgcal_encoder.normalise import sum_code
 from sim.hgcal_encoder.spec import EncoderSpec

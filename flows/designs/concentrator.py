@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # slow to import
 
     from flows.common.journal import Journal
     from flows.designs.generated import FileOptions, Generated
+    from flows.designs.storage_bits import StorageBit
 
 __all__ = ["SERIAL_CLOCK", "ConcentratorDesign"]
 
@@ -173,11 +174,16 @@ class ConcentratorDesign(Design):
         return self.scheme is None and self.loading is None
 
     def flip_flops(self) -> Flops | None:
-        if self.scheme is None:
-            return None
-        from flows.designs.concentrator_bits import concentrator_bits
+        return None if self.scheme is None else Flops(bits=self.storage_bits(), what=str(self.scheme))
 
-        return Flops(bits=concentrator_bits(self), what=str(self.scheme))
+    def storage_bits(self) -> tuple[StorageBit, ...]:
+        """Every flip-flop by name, with the copies of each bit."""
+        from flows.designs.concentrator_bits import concentrator_bits
+        from sim.hgcal_encoder.configuration.concentrator_registers import concentrator_fields
+        from sim.hgcal_encoder.configuration.register_maps import register_fields
+
+        fields = concentrator_fields(self.spec) if self.loading is None else register_fields(self.chip)
+        return concentrator_bits(self.component(), self.spec.name, fields)
 
     def variant(self) -> dict[str, Any]:
         chosen = {"scheme": self.scheme, "loading": self.loading}

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from amaranth.lib.wiring import Component
 
-from flows.designs.concentrator import ConcentratorDesign
 from flows.designs.storage_bits import ShellLibrary, StorageBit, Stratum, flip_flops_of
 from hw.common.export import to_rtlil
-from sim.hgcal_encoder.configuration.concentrator_registers import concentrator_fields
-from sim.hgcal_encoder.configuration.register_maps import register_fields
 from sim.register_map import Field
 
 __all__ = ["concentrator_bits"]
@@ -22,13 +20,19 @@ _CONTROL = ("control", "links", "overflow")
 _REPLICA = re.compile(r"replica_([012])")
 
 
-def concentrator_bits(design: ConcentratorDesign) -> tuple[StorageBit, ...]:
-    """Every flip-flop of a concentrator, found in the design itself; names are those of the Verilog."""
-    top = design.spec.name
-    rtlil = to_rtlil(design.component(), top, ShellLibrary(top, _combinational))
-    fields: tuple[Field, ...] = concentrator_fields(design.spec)
-    if design.loading is not None:
-        fields = register_fields(design.chip)
+def concentrator_bits(component: Component, top: str, fields: Iterable[Field]) -> tuple[StorageBit, ...]:
+    """Every flip-flop of a concentrator, found in the design itself; names are those of the Verilog.
+
+    Parameters
+    ----------
+    component : Component
+        The concentrator, or the chip around it.
+    top : str
+        Its name in the Verilog.
+    fields : iterable of Field
+        Its register map, which tells weights from settings.
+    """
+    rtlil = to_rtlil(component, top, ShellLibrary(top, _combinational))
     weights = {
         field.address + byte for field in fields if field.name.startswith(_WEIGHTS) for byte in range(field.size)
     }

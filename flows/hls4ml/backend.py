@@ -27,12 +27,14 @@ from hls4ml.model.layers import (
 from hls4ml.model.optimizer import layer_optimizer, model_optimizer
 
 from flows.hls4ml.lower import lower
-from flows.hls4ml.plugin import NAME
 from hw.network.plan import MOST_REUSE
 from sim.network.spec import INPUT
 from sim.network.weights import NetworkWeights
 
-__all__ = ["LiquidcalBackend", "network_of", "reuse_of", "trace"]
+__all__ = ["NAME", "LiquidcalBackend", "network_of", "reuse_of", "trace"]
+
+NAME = "Liquidcal"
+"""What ``backend=`` of hls4ml's converters takes, in any case of letters."""
 
 DROPPED_PASSES = ("merge_linear_activation",)
 """Of hls4ml's own conversion: it drops a quantiser after a layer whose result type is ``auto``."""

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["NAME", "register"]
-
-NAME = "Liquidcal"
-"""What ``backend=`` of hls4ml's converters takes, in any case of letters."""
+__all__ = ["register"]
 
 
 def register(register_backend: Callable[[str, Any], None], register_writer: Callable[[str, Any], None]) -> None:  # noqa: ARG001
@@ -16,6 +13,6 @@ def register(register_backend: Callable[[str, Any], None], register_writer: Call
 
     The backend writes its files itself, so no writer is registered.
     """
-    from flows.hls4ml.backend import LiquidcalBackend
+    from flows.hls4ml.backend import NAME, LiquidcalBackend
 
     register_backend(NAME, LiquidcalBackend)

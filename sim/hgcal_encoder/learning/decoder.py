@@ -5,8 +5,9 @@ The decoder runs off the detector in floating point, so its size costs the chip 
 * ``published``: Dense 16 -> 128, ReLU, reshaped to 4 x 4 x 8; transposed convolution to 8 channels, 3 x 3, stride 2,
   ReLU; transposed convolution to 1 channel, 3 x 3; sigmoid (the decoder of arXiv 2105.01683 for the 8 x 8 input);
 * ``mlp``: fully connected layers with ReLU over the latents, the module sum that every frame carries, and how much of
-  it is pedestal (`sum_features`), ending in a softmax over the 48 trigger cells.  Layers of equal width pass their
-  input on beside what they make of it (K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016).
+  it is pedestal (`sim.hgcal_encoder.learning.features`), ending in a softmax over the 48 trigger cells.  Layers of
+  equal width pass their input on beside what they make of it (K. He et al., "Deep Residual Learning for Image
+  Recognition", CVPR 2016).
 
 Either output is a share of the module's charge per trigger cell.  The sum travels in the frame.  It holds the pedestal
 of every empty cell (`sim.hgcal_encoder.front_end.pedestals`), which the decoder knows from the chip's settings and
@@ -27,8 +28,8 @@ from numpy.typing import ArrayLike, NDArray
 from sim.fixed_point import check_range
 from sim.foreign_files import read_npz
 from sim.hgcal_encoder.detector.geometry import N_TRIGGER_CELLS, image_8x8
-from sim.hgcal_encoder.float_code import WIDE_SUM
 from sim.hgcal_encoder.frame import COUNTER_WIDTH, SUM_CODE_WIDTH, kept_positions
+from sim.hgcal_encoder.learning.features import SUM_FEATURES, sum_features, sum_of_code
 from sim.hgcal_encoder.settings import keep_mask
 from sim.hgcal_encoder.spec import ETX_WORDS, HEADER_WIDTH, PRESETS, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
@@ -44,8 +45,6 @@ __all__ = [
     "TrainedModel",
     "read_frames",
     "shipped_models",
-    "sum_features",
-    "sum_of_code",
     "truncate_latents",
 ]
 
@@ -57,8 +56,6 @@ Int64 = NDArray[np.int64]
 
 #: Kinds of decoder, see the module's text.
 DECODER_KINDS = ("mlp", "published")
-#: Values that `sum_features` adds to the latents.
-SUM_FEATURES = 4
 #: Simulated modules from which a search learns what to expect: seed, size and share of busy ones.
 _ODDS_SEED, _ODDS_SCALE, _ODDS_BUSY = 20_262, 0.01, 6.0
 #: Multiple of its pedestal below which a decoded cell counts as empty; chosen on simulated showers.
@@ -124,51 +121,6 @@ def read_frames(frames: ArrayLike, spec: EncoderSpec, mask: int, etx_count: int)
         latent, bit = divmod(position, spec.latent.width)
         latents[:, latent] |= bits[:, HEADER_WIDTH + capacity - 1 - place] << bit
     return sum_codes, latents
-
-
-def sum_of_code(codes: ArrayLike) -> Float64:
-    """Module sum that a 5E4M code stands for: the middle of its interval, exact below 32.
-
-    Parameters
-    ----------
-    codes : array_like of int
-        9-bit codes of `sim.hgcal_encoder.normalise.sum_code`.
-
-    Raises
-    ------
-    ValueError
-        If a code does not fit 9 bits.
-    """
-    return WIDE_SUM.decode(codes, name="sum codes")
-
-
-def sum_features(codes: ArrayLike, pedestals: ArrayLike = 0) -> Float32:
-    """What the decoder receives about the module sum and the pedestal in it.
-
-    Parameters
-    ----------
-    codes : array_like of int, shape (n,)
-        9-bit sum codes.
-    pedestals : array_like, scalar or shape (n,), optional
-        Sum of the pedestals of all 48 cells of the module.
-
-    Returns
-    -------
-    ndarray of float32, shape (n, 4)
-        Sum over the largest power of two not above it, minus 1 (0 ... 1); its binary exponent over 16; share of the
-        pedestals in it (0 ... 1); binary logarithm of what is left without them, at least one count, over 16.
-    """
-    total = np.maximum(sum_of_code(codes), 1.0)
-    empty = np.broadcast_to(np.asarray(pedestals, dtype=np.float64), total.shape)
-    fraction, exponent = np.frexp(total)
-    features = (
-        2.0 * fraction - 1.0,
-        (exponent - 1) / 16.0,
-        np.minimum(empty / total, 1.0),
-        np.log2(np.maximum(total - empty, 1.0)) / 16.0,
-    )
-    out: Float32 = np.stack(features, axis=1).astype(np.float32)
-    return out
 
 
 def _relu(x: Float32) -> Float32:

@@ -12,7 +12,8 @@ import numpy as np
 
 from sim.fixed_point import Overflow, Rounding
 from sim.hgcal_encoder.detector.geometry import N_TRIGGER_CELLS, image_8x8
-from sim.hgcal_encoder.learning.decoder import SUM_FEATURES, Decoder, TrainedModel
+from sim.hgcal_encoder.learning.decoder import Decoder, TrainedModel
+from sim.hgcal_encoder.learning.features import SUM_FEATURES
 from sim.hgcal_encoder.learning.training_images import Float64, Int64, physics_multiplexer
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights

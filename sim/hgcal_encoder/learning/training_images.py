@@ -23,7 +23,7 @@ from sim.hgcal_encoder.detector.particles import (
     TopPairs,
 )
 from sim.hgcal_encoder.front_end import pedestals, seen_charges, sent_codes
-from sim.hgcal_encoder.learning.decoder import sum_features
+from sim.hgcal_encoder.learning.features import sum_features
 from sim.hgcal_encoder.normalise import normalise, sum_code
 from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import EncoderSpec
@@ -329,7 +329,7 @@ class TrainingSet:
         inputs : ndarray of float32, shape (size, 48) or (size, latents)
             Integer codes of ``spec.pixel`` on the network's inputs, or what `encode` made of the charges.
         sums : ndarray of float32, shape (size, 4)
-            `decoder.sum_features`.
+            `sim.hgcal_encoder.learning.features.sum_features`.
         shares : ndarray of float32, shape (size, 48)
             Trigger cell order.
         """

@@ -16,13 +16,16 @@ import numpy as np
 import pytest
 
 from benchmarks.baselines.vitis import compile_once, config_by_name, convert, hls4ml_with_backend
-from flows.hls4ml.plugin import NAME, register
+from flows.hls4ml.plugin import register
 from flows.learning.legacy_keras import import_qkeras, import_tensorflow, legacy_keras
 from sim.fixed_point import FixedPoint
 from sim.network.model import Network
 from sim.network.weights import NetworkWeights
 from tests.conftest import REPOSITORY, need, need_module
 from tests.sim.test_fixed_point import exact_store
+
+NAME = "Liquidcal"
+"""What users write: ``backend="Liquidcal"``."""
 
 
 @pytest.fixture(scope="module")

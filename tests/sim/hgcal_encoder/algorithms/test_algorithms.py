@@ -24,7 +24,7 @@ from sim.hgcal_encoder.decode import decode
 from sim.hgcal_encoder.files.settings_files import load_settings
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
 from sim.hgcal_encoder.float_code import CELL, SUM, WIDE_SUM, FloatCode
-from sim.hgcal_encoder.learning.decoder import sum_of_code
+from sim.hgcal_encoder.learning.features import sum_of_code
 from sim.hgcal_encoder.learning.metric import earth_movers_distance
 from sim.hgcal_encoder.multiplex import multiplex
 from sim.hgcal_encoder.normalise import sum_code

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sim.hgcal_encoder.learning import conservation
 from sim.hgcal_encoder.learning.conservation import conserve, relative_covariance, sum_variance
-from sim.hgcal_encoder.learning.decoder import sum_of_code
+from sim.hgcal_encoder.learning.features import sum_of_code
 from sim.hgcal_encoder.normalise import sum_code
 
 

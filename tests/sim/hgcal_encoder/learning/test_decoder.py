@@ -13,6 +13,7 @@ from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.frame import frame, kept_positions
 from sim.hgcal_encoder.front_end import pedestals, seen_charges
 from sim.hgcal_encoder.learning import decoder as d
+from sim.hgcal_encoder.learning.features import sum_features, sum_of_code
 from sim.hgcal_encoder.learning.metric import earth_movers_distance, occupancy, summarise
 from sim.hgcal_encoder.normalise import sum_code
 from sim.hgcal_encoder.settings import Settings, keep_mask
@@ -49,7 +50,7 @@ def test_sum_code_round_trip():
     """The decoded sum lies in the interval of sums with the same code and in its middle."""
     sums = np.concatenate([np.arange(1, 5000), 2 ** np.arange(13, 28), 2 ** np.arange(13, 28) - 1])
     codes = sum_code(sums)
-    decoded = d.sum_of_code(codes)
+    decoded = sum_of_code(codes)
     assert np.array_equal(decoded[sums < 32], sums[sums < 32])
     assert (np.abs(decoded - sums) <= sums / 32).all()
     for code in np.unique(codes[:4000]):
@@ -58,11 +59,11 @@ def test_sum_code_round_trip():
         if len(inside) and inside.max() < 3900:
             assert decoded[sums == inside[0]][0] == (inside.min() + inside.max()) / 2
     with pytest.raises(ValueError, match=r"sum codes: expected 0 to 511, got 512 at index \(1,\)"):
-        d.sum_of_code([3, 512])
+        sum_of_code([3, 512])
 
 
 def test_features_of_the_sum():
-    features = d.sum_features(sum_code(np.array([1, 3, 24, 1 << 20])), [0, 0, 8, 9])
+    features = sum_features(sum_code(np.array([1, 3, 24, 1 << 20])), [0, 0, 8, 9])
     assert features.tolist() == [
         [0.0, 0.0, 0.0, 0.0],
         [0.5, 1 / 16, 0.0, pytest.approx(np.log2(3) / 16)],
@@ -70,7 +71,7 @@ def test_features_of_the_sum():
         [pytest.approx(1 / 32, abs=1e-4), 20 / 16, pytest.approx(0, abs=1e-5), pytest.approx(20 / 16, abs=0.01)],
     ]
     # nothing but pedestals, of which the code loses some
-    assert d.sum_features(sum_code([48]), 60)[0, 2:].tolist() == [1.0, 0.0]
+    assert sum_features(sum_code([48]), 60)[0, 2:].tolist() == [1.0, 0.0]
 
 
 @pytest.mark.parametrize("kept", [1, 3, 5, 7, 9])
@@ -94,7 +95,7 @@ def test_shares_are_a_softmax():
     shares = decoder.shares(latents, sums)
     assert np.allclose(shares.sum(axis=1), 1)
     for i in range(20):  # scalar arithmetic
-        x = [*(latents[i] / 256).tolist(), *d.sum_features(sums[i : i + 1])[0].tolist()]
+        x = [*(latents[i] / 256).tolist(), *sum_features(sums[i : i + 1])[0].tolist()]
         for layer in range(3):
             w, b = decoder.arrays[f"weight{layer}"], decoder.arrays[f"bias{layer}"]
             x = [sum(xi * float(w[j, k]) for j, xi in enumerate(x)) + float(b[k]) for k in range(w.shape[1])]
@@ -103,7 +104,7 @@ def test_shares_are_a_softmax():
         e = np.exp(x)
         assert np.allclose(e / e.sum(), shares[i], rtol=1e-4)
     total = decoder.charges(latents, sums).sum(axis=1)
-    assert np.allclose(total, d.sum_of_code(sums))
+    assert np.allclose(total, sum_of_code(sums))
 
 
 def test_layers_of_equal_width_pass_their_input_on():
@@ -111,7 +112,7 @@ def test_layers_of_equal_width_pass_their_input_on():
     decoder = _mlp(rng, (7, 7))
     a = decoder.arrays
     latents, sums = rng.integers(0, 512, (20, 16)), rng.integers(20, 400, 20)
-    x = np.concatenate([latents / 256, d.sum_features(sums)], axis=1)
+    x = np.concatenate([latents / 256, sum_features(sums)], axis=1)
     one = np.maximum(x @ a["weight0"] + a["bias0"], 0)
     two = one + np.maximum(one @ a["weight1"] + a["bias1"], 0)
     e = np.exp(two @ a["weight2"] + a["bias2"])
@@ -129,7 +130,7 @@ def test_charges_without_the_pedestals():
     found = decoder.charges(latents, sums, pedestals)
     left_out = 0
     for row in range(60):
-        total = d.sum_of_code(sums[row])
+        total = sum_of_code(sums[row])
         charge = max(total - pedestals[row].sum(), 1.0)
         least = min(shares[row].max() * charge, np.inf)
         empty = (shares[row] * charge < 0.5 * pedestals[row]) & (shares[row] * charge < least)
