@@ -454,7 +454,7 @@ def conservation(sample: Sample, links: int = 3) -> list[Metric]:
 def main() -> None:
     """Compare, write results, draw."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("--per-bin", type=int, default=300, help="images per occupancy bin")
+    parser.add_argument("--per-bin", type=int, default=150, help="images per occupancy bin")
     parser.add_argument("--crossings", type=int, default=24, help="simulated crossings")
     parser.add_argument("--out", type=Path, default=REPOSITORY)
     options = parser.parse_args()

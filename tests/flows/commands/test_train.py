@@ -524,8 +524,8 @@ def test_branches_of_a_tree_by_prefix(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "expected one set of columns of charges, got other_CALQ, wafer_CALQ" in error
 
 
-def test_evaluation_in_pieces_is_that_of_the_whole(model: TrainedModel) -> None:
-    """Also by two processes; a baseline's output buffer alone starts empty with each piece."""
+def test_evaluation_in_pieces_is_that_of_the_whole(model: TrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by two workers; a baseline's output buffer alone starts empty with each piece."""
     rng = np.random.default_rng(4)
     charges = rng.integers(0, 300, (300, 48)) * (rng.random((300, 48)) < rng.random((300, 1)))
     etas = rng.uniform(1.6, 2.9, 300)
@@ -535,6 +535,9 @@ def test_evaluation_in_pieces_is_that_of_the_whole(model: TrainedModel) -> None:
     expected = e.evaluate_model(model, {"some": whole}, workers=1)
     assert e.evaluate_model(model, {"some": iter(pieces)}, workers=1, advance=done.append) == expected
     assert done == [100, 100, 100]
+    # in threads, which need not start and import; sweeps are tested with processes of the same function
+    started = distributed.LocalCluster
+    monkeypatch.setattr(distributed, "LocalCluster", lambda **chosen: started(**(chosen | {"processes": False})))
     assert e.evaluate_model(model, {"some": iter(pieces)}, workers=2) == expected
     with_baselines = e.evaluate_model(model, {"some": iter(pieces)}, baselines=True, workers=1)["data"][0]
     alone = [e.evaluate_model(model, {"some": piece}, baselines=True)["data"][0]["baselines"] for piece in pieces]
