@@ -1,5 +1,7 @@
 """The table of targets says what the figures say, from figures made up so that it is known."""
 
+import re
+
 from benchmarks.encoder_targets import COLUMNS, rows
 
 ALGORITHMS = ["words", "ECON T", "ECON T search", "best choice", "best choice rest", "threshold sum", "repeater"]
@@ -20,7 +22,7 @@ def test_a_target_is_reached_by_the_network_by_search_or_not() -> None:
     ]
     found = list(rows(tables))
     assert all(len(row) == len(COLUMNS) for row in found)
-    reached = {(row[0], row[1], row[2], row[3]): row[-1] for row in found}
+    reached = {(*re.findall(r"(\w+), (\d) eLinks, (\S+) cells", row[0])[0], row[1]): row[-1] for row in found}
     assert reached == {
         ("ttbar", "5", "1-3", "0.30"): "**no**", ("ttbar", "5", "4-7", "0.45"): "search",
         ("ttbar", "5", "8-48", "0.52"): "network",
