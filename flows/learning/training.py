@@ -8,7 +8,9 @@ for.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.common.content_cache import cache_directory, code_hash, content_key, module_file, tool_versions
 from flows.common.journal import Journal
 from flows.common.metrics import package_version
 from flows.designs.catalogue import encoder_spec
@@ -315,9 +318,28 @@ class Trained:
 
 
 def _simulated_images(training: Training, seed: int, journal: Journal) -> tuple[Images, dict[str, int]]:
+    """Simulated images, kept in the cache: other networks, and a training that is resumed, take the same."""
+    key = content_key(
+        seed=seed, scale=training.images_scale, busy=training.busy, tools=tool_versions("numba", "numpy"),
+        code=code_hash(module_file(simulate_images.__module__)),
+    )  # fmt: skip
+    kept = cache_directory() / "training-images" / f"{key}.npz"
+    with suppress(OSError, ValueError, KeyError):  # absent, or damaged, which counts as absent
+        arrays = read_npz(kept)
+        found = Images(**{name: arrays[name] for name in ("charges", "seen", "pedestals")})
+        origin = json.loads(str(arrays["origin"]))
+        journal.console.print(f"  kept  showers, seed {seed}")
+        return found, origin
     with journal.step(f"simulate showers, seed {seed}"):
-        images = simulate_images(seed=seed, scale=training.images_scale, busy=training.busy)
-    return images.images, images.origin
+        simulated = simulate_images(seed=seed, scale=training.images_scale, busy=training.busy)
+    found = simulated.images
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(kept, "wb") as file:
+        np.savez_compressed(
+            file, charges=found.charges, seen=found.seen, pedestals=found.pedestals,
+            origin=np.array(json.dumps(simulated.origin)),
+        )  # fmt: skip
+    return found, simulated.origin
 
 
 def _own_images(training: Training) -> tuple[Images, dict[str, int]]:
@@ -394,9 +416,9 @@ def run_training(
     start = load_start(training.source, training.spec) if training.source is not None else None
     if start is not None and training.start_decoder is not None:
         start = _with_decoder(start, training.start_decoder)
-    samples = {"simulated": evaluation_sample().charges}
-    samples |= {name: read_charges(path) for name, path in (evaluate or {}).items()}
+    files = {name: read_charges(path) for name, path in (evaluate or {}).items()}
     own = _own_images(training) if training.charges else None
+    samples = {"simulated": evaluation_sample().charges} | files
     device = training_device()
     out.mkdir(parents=True, exist_ok=True)
     journal.console.print(

@@ -17,7 +17,7 @@ of it is pedestal, but the middle of a code's interval lies above its mean charg
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,7 @@ from sim.messages import shown
 
 if TYPE_CHECKING:
     from sim.hgcal_encoder.learning.search import Search
+    from sim.hgcal_encoder.learning.training_images import Images
 
 __all__ = [
     "DECODER_KINDS",
@@ -491,9 +492,9 @@ class TrainedModel:
         """What a search with this model expects in a cell, from simulated modules (a few seconds, once)."""
         from sim.hgcal_encoder.front_end import by_trigger_cell, levels
         from sim.hgcal_encoder.learning.search_prior import odds
-        from sim.hgcal_encoder.learning.training_images import PLAIN, simulate_images
+        from sim.hgcal_encoder.learning.training_images import PLAIN
 
-        images = simulate_images(seed=_ODDS_SEED, scale=_ODDS_SCALE, plain=1.0, busy=_ODDS_BUSY).images
+        images = _odds_images()
         table = by_trigger_cell(levels(PLAIN), PLAIN).T
         known = self.reconstruct(images.seen, table[:, 0])
         return odds(known, images.charges.astype(np.float64), table[None])
@@ -536,6 +537,14 @@ class TrainedModel:
         """
         sum_codes, latents = read_frames(frames, self.spec, self.keep_mask, self.elinks)
         return self._searched(latents, sum_codes, np.asarray(levels, np.int64), how)
+
+
+@cache
+def _odds_images() -> "Images":
+    """Simulated modules from which the odds of a search are counted, the same for every model."""
+    from sim.hgcal_encoder.learning.training_images import simulate_images
+
+    return simulate_images(seed=_ODDS_SEED, scale=_ODDS_SCALE, plain=1.0, busy=_ODDS_BUSY).images
 
 
 def _spec_of(arrays: Mapping[str, Any]) -> EncoderSpec:

@@ -16,7 +16,15 @@ import math
 import numba
 import numpy as np
 
-from sim.hgcal_encoder.learning.search_network import change, first_sums, nearest, residual, seed, uniform
+from sim.hgcal_encoder.learning.search_network import (
+    change,
+    first_sums,
+    nearest,
+    nearest_from,
+    residual,
+    seed,
+    uniform,
+)
 from sim.hgcal_encoder.spec import CELLS
 
 __all__ = ["anneal"]
@@ -64,20 +72,23 @@ def _propose(word, codes, levels, near):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True)
 def _repair(word, first, second, lack, slopes, norms, unit, codes, levels, prices, kinds, weight, work):  # type: ignore[no-untyped-def]
     """A cell, and its new code, that brings latents nearer to what arrived, or -1; not the two that moved first."""
-    logs, new_codes = work
+    logs, new_codes, alongs = work
+    alongs[:] = 0.0
+    for k in range(lack.size):
+        if lack[k] != 0.0:
+            for cell in range(CELLS):
+                alongs[cell] += slopes[k, cell] * lack[k]
     top = -1e30
     for cell in range(CELLS):
         logs[cell] = -1e30
         if cell in (first, second):
             continue
-        along = 0.0
-        for k in range(lack.size):
-            along += slopes[cell, k] * lack[k]
+        along = alongs[cell]
         steps = round(along / norms[cell])
         code = codes[cell]
         if steps == 0.0 or (steps < 0.0 and code == 0):
             continue
-        new = nearest(levels[cell, code] + steps * unit, levels[cell])
+        new = nearest_from(levels[cell, code] + steps * unit, levels[cell], code)
         if new == code:
             new += 1 if steps > 0 else -1
         if new < 0 or new >= levels.shape[1]:
@@ -103,6 +114,19 @@ def _repair(word, first, second, lack, slopes, norms, unit, codes, levels, price
     return chosen, new_codes[chosen]
 
 
+@numba.njit(cache=True)
+def _copy(state, kept):  # type: ignore[no-untyped-def]
+    """A state into another one; loops, as assignments to slices cost more than the moves."""
+    codes, pixels, sums, totals = state
+    to_codes, to_pixels, to_sums, to_totals = kept
+    for cell in range(codes.size):
+        to_codes[cell], to_pixels[cell] = codes[cell], pixels[cell]
+    for k in range(sums.size):
+        to_sums[k] = sums[k]
+    for k in range(totals.size):
+        to_totals[k] = totals[k]
+
+
 @numba.njit(cache=True, nogil=True)
 def anneal(  # type: ignore[no-untyped-def]
     starts, targets, shifts, chips, near, tables, pixel_slopes, prices, all_kinds, moves, mean, misfits, occupied,
@@ -115,7 +139,8 @@ def anneal(  # type: ignore[no-untyped-def]
     places, conv_layer, dense_layer, outputs, _ = tables
     latents = lows.shape[1]
     cooling = max(int(_COOLING * moves), 1)
-    slopes, norms, work = pixel_slopes.copy(), np.empty(CELLS), (np.empty(CELLS), np.empty(CELLS, np.int64))
+    slopes, norms = pixel_slopes.T.copy(), np.empty(CELLS)
+    work = np.empty(CELLS), np.empty(CELLS, np.int64), np.empty(CELLS)
     lack, word = np.empty(latents + 1), np.empty(1, np.uint64)
     growth = (_WEIGHT / _FIRST_WEIGHT) ** (1.0 / cooling)
     for row in range(len(starts)):
@@ -123,8 +148,8 @@ def anneal(  # type: ignore[no-untyped-def]
         unit = 2.0**shift
         target = (lows[row], highs[row], sum_lows[row], sum_highs[row], steps[row])
         for cell in range(CELLS):
-            slopes[cell, latents] = unit / steps[row]
-            norms[cell] = (slopes[cell] ** 2).sum()
+            slopes[latents, cell] = unit / steps[row]
+            norms[cell] = (slopes[:, cell] ** 2).sum()
         seed(word, lows[row])
         sums, totals = first_sums(conv_layer, dense_layer, outputs)
         codes, pixels = np.zeros(CELLS, np.int64), np.zeros(CELLS, np.int64)
@@ -134,13 +159,13 @@ def anneal(  # type: ignore[no-untyped-def]
             change(cell, nearest(starts[row, cell], levels[cell]), network, state)
             charge += levels[cell, codes[cell]]
             price += prices[kinds[cell], codes[cell]]
-        kept_codes, kept_pixels, kept_sums, kept_totals = codes.copy(), pixels.copy(), sums.copy(), totals.copy()
+        kept = (codes.copy(), pixels.copy(), sums.copy(), totals.copy())
         misfit, weight = residual(totals, charge, target, dense_layer, lack), _FIRST_WEIGHT
         for move in range(moves):
             weight = weight * growth if move < cooling else _WEIGHT
             a, code_a, b, code_b = _propose(word, codes, levels, near)
             if a >= 0 and (code_a != codes[a] or b >= 0):
-                kept_codes[:], kept_pixels[:], kept_sums[:], kept_totals[:] = codes, pixels, sums, totals
+                _copy(state, kept)
                 new_charge = charge + levels[a, code_a] - levels[a, codes[a]]
                 new_price = price + prices[kinds[a], code_a] - prices[kinds[a], codes[a]]
                 change(a, code_a, network, state)
@@ -166,7 +191,7 @@ def anneal(  # type: ignore[no-untyped-def]
                 if rise <= 0 or uniform(word) < math.exp(-rise):
                     misfit, charge, price = new, new_charge, new_price
                 else:
-                    codes[:], pixels[:], sums[:], totals[:] = kept_codes, kept_pixels, kept_sums, kept_totals
+                    _copy(kept, state)
             if move >= cooling:
                 misfits[row] += misfit
                 for cell in range(CELLS):

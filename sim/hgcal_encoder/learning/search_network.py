@@ -26,6 +26,7 @@ __all__ = [
     "layers",
     "linear",
     "nearest",
+    "nearest_from",
     "places",
     "residual",
     "seed",
@@ -143,6 +144,18 @@ def _lost(weights: IntArray, drop: int, rounding: object) -> Float64:
 def nearest(charge, levels):  # type: ignore[no-untyped-def]
     """Code whose charge is nearest, the lower of two."""
     above = min(np.searchsorted(levels, charge), levels.size - 1)
+    below = max(above - 1, 0)
+    return below if charge - levels[below] <= levels[above] - charge else above
+
+
+@numba.njit(cache=True, inline="always")
+def nearest_from(charge, levels, code):  # type: ignore[no-untyped-def]
+    """As `nearest`, sought from a code that is not far."""
+    above = code
+    while above < levels.size - 1 and levels[above] < charge:
+        above += 1
+    while above > 0 and levels[above - 1] >= charge:
+        above -= 1
     below = max(above - 1, 0)
     return below if charge - levels[below] <= levels[above] - charge else above
 

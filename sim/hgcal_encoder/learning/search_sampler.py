@@ -34,6 +34,8 @@ _FIRST_SIGMA, _SIGMA = 30.0, 2.0
 """Steps of a latent, one standard deviation, by which latents may lie beside the model at first and at the end."""
 _COOLING = 0.4
 """Share of the sweeps in which it narrows."""
+_HELD = 4
+"""Sweeps between which it narrows, and after which the inverse is computed anew."""
 _LEAST_ODDS = 14.0
 """Minus the logarithm of the odds from which an octave is not considered."""
 _WIDER = 1.3
@@ -73,13 +75,15 @@ def _rank_one(inverse, vector, factor):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True)
 def _times(inverse, vector, out):  # type: ignore[no-untyped-def]
     """Product of a symmetric matrix with a vector; returns the quadratic form."""
+    # row by row into all outputs: sums that wait for nothing
+    out[:] = 0.0
+    for m in range(vector.size):
+        factor = vector[m]
+        for k in range(out.size):
+            out[k] += factor * inverse[m, k]
     square = 0.0
     for k in range(vector.size):
-        value = 0.0
-        for m in range(vector.size):
-            value += inverse[k, m] * vector[m]
-        out[k] = value
-        square += value * vector[k]
+        square += out[k] * vector[k]
     return square
 
 
@@ -102,12 +106,12 @@ def _settle(cell, sign, cover, places, losses, covers, out):  # type: ignore[no-
 
 
 @numba.njit(cache=True)
-def _draw(word, logs):  # type: ignore[no-untyped-def]
-    """An index by odds whose logarithms are given; they are overwritten."""
+def _draw(word, logs, scales):  # type: ignore[no-untyped-def]
+    """An index by odds, scales times what has the given logarithms; these are overwritten."""
     top = logs.max()
     total = 0.0
     for k in range(logs.size):
-        logs[k] = math.exp(logs[k] - top) if logs[k] > top - 25.0 else 0.0
+        logs[k] = scales[k] * math.exp(logs[k] - top) if logs[k] > top - 25.0 else 0.0
         total += logs[k]
     pick, drawn = uniform(word) * total, 0
     for k in range(logs.size):
@@ -135,7 +139,7 @@ def _sweep(word, octave, model, terms, price, kinds, inverse, rest, cover, work)
     """Draw the octave of as many cells, at random, as there are."""
     slopes, places, losses, covers = model
     centres, variances = terms
-    product, own, logs = work
+    product, own, fixed_part, logs, scales = work
     for _ in range(CELLS):
         cell = int(uniform(word) * CELLS)
         slope, was = slopes[cell], octave[cell]
@@ -151,24 +155,23 @@ def _sweep(word, octave, model, terms, price, kinds, inverse, rest, cover, work)
             square /= left
         else:
             _settle(cell, 0, cover, places, losses, covers, own)
+        _times(inverse, own, fixed_part)
         along, fixed = 0.0, 0.0
         for k in range(rest.size):
             along += (rest[k] - own[k]) * product[k]
-            value = 0.0
-            for m in range(rest.size):
-                value += inverse[k, m] * (rest[m] - 0.5 * own[m])
-            fixed += own[k] * value
+            fixed += (rest[k] - 0.5 * own[k]) * fixed_part[k]
         for k in range(logs.size):
             if price[kinds[cell], k] > _LEAST_ODDS:
                 logs[k] = -1e30
                 continue
-            logs[k] = -price[kinds[cell], k]
+            logs[k], scales[k] = -price[kinds[cell], k], 1.0
             if k:
                 centre, variance = centres[cell, k], variances[cell, k]
                 free = 1.0 + variance * square
-                logs[k] += fixed + centre * along - 0.5 * centre * centre * square - 0.5 * math.log(free)
+                logs[k] += fixed + centre * along - 0.5 * centre * centre * square
                 logs[k] += 0.5 * variance * (along - centre * square) ** 2 / free
-        now = _draw(word, logs)
+                scales[k] = 1.0 / math.sqrt(free)
+        now = _draw(word, logs, scales)
         octave[cell] = now
         if now:
             _rank_one(inverse, product, -variances[cell, now] / (1.0 + variances[cell, now] * square))
@@ -190,6 +193,7 @@ def sample(  # type: ignore[no-untyped-def]
     pixel_slopes, losses, covers = model
     latents, size, count = lows.shape[1], lows.shape[1] + 1, bounds.shape[0]
     lack, rest, own, product, sigmas = np.empty(size), np.empty(size), np.empty(size), np.empty(size), np.empty(size)
+    fixed_part, scales = np.empty(size), np.empty(count)
     slopes, inverse, logs = pixel_slopes.copy(), np.empty((size, size)), np.empty(count)
     centres, variances, charges = np.empty((CELLS, count)), np.empty((CELLS, count)), np.empty(CELLS)
     cover, octave_of = np.zeros(outputs, np.int64), np.empty(chips.shape[2], np.int64)
@@ -215,9 +219,11 @@ def sample(  # type: ignore[no-untyped-def]
         for cell in range(CELLS):
             change(cell, nearest(starts[row, cell], levels[cell]), network, state)
             octave[cell] = octave_of[codes[cell]]
-        least = 1e30
+        least, sigma = 1e30, _FIRST_SIGMA
         for sweep in range(sweeps):
-            sigma = _FIRST_SIGMA * (_SIGMA / _FIRST_SIGMA) ** min(sweep / cooling, 1.0)
+            anew = sweep % _HELD == 0
+            if anew:
+                sigma = _FIRST_SIGMA * (_SIGMA / _FIRST_SIGMA) ** min(sweep / cooling, 1.0)
             charge = 0
             for cell in range(CELLS):
                 charge += levels[cell, codes[cell]]
@@ -245,17 +251,18 @@ def sample(  # type: ignore[no-untyped-def]
                     _settle(cell, 1, cover, places, losses, covers, own)
                     for k in range(size):
                         rest[k] += own[k] + (levels[cell, codes[cell]] - levels[cell, 0]) / unit * slopes[cell, k]
-            inverse[:] = 0.0
-            for k in range(size):
-                inverse[k, k] = sigmas[k]
-            for cell in range(CELLS):
-                if octave[cell]:
-                    _rank_one(inverse, slopes[cell], variances[cell, octave[cell]])
-            inverse[:] = np.linalg.inv(inverse)
+            if anew:
+                inverse[:] = 0.0
+                for k in range(size):
+                    inverse[k, k] = sigmas[k]
+                for cell in range(CELLS):
+                    if octave[cell]:
+                        _rank_one(inverse, slopes[cell], variances[cell, octave[cell]])
+                inverse[:] = np.linalg.inv(inverse)
             _rest(octave, centres, slopes, places, losses, covers, cover, own, rest)
             _sweep(
                 word, octave, (slopes, places, losses, covers), (centres, variances), price, kinds, inverse, rest,
-                cover, (product, own, logs),
+                cover, (product, own, fixed_part, logs, scales),
             )  # fmt: skip
             # mean charges of these octaves, and the state for the next sweep
             _times(inverse, rest, product)

@@ -258,6 +258,7 @@ def test_ntuple_of_a_stranger_to_a_table(
     code, out, error = program(capsys, *EVALUATE, tmp_path / "tc_ntuple.root")
     assert code == 0, error
     assert "tc_ntuple: ECON_T on 5 eLinks" in out
+    assert "\nEMD in low-density cells: less is better." in out
     bins = {(1, 3), (4, 7), (8, 48)}
     for low, high in bins:
         count = sum(low <= occupancy <= high for occupancy in occupancies)

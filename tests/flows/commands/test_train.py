@@ -7,11 +7,14 @@ import shlex
 import sys
 from pathlib import Path
 
+import distributed
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
+from flows.common import cluster
+from flows.common.journal import Journal
 from flows.learning import encoder as e
 from flows.learning import training as training_module
 from flows.learning.training import Trained, Training, load_start
@@ -23,7 +26,7 @@ from sim.hgcal_encoder.files.vectors import read_frames, write_words
 from sim.hgcal_encoder.front_end import seen_charges, sent_codes
 from sim.hgcal_encoder.learning.decoder import Decoder, TrainedModel, shipped_models
 from sim.hgcal_encoder.learning.metric import earth_movers_distance, occupancy, position_shift, telescoping_distance
-from sim.hgcal_encoder.learning.training_images import physics_multiplexer, simulate_images
+from sim.hgcal_encoder.learning.training_images import SimulatedImages, physics_multiplexer, simulate_images
 from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import ECON_T, TNS_2021, WordOrder
 from sim.hgcal_encoder.weights import Weights
@@ -50,6 +53,12 @@ def write_charges(path: Path, charges: np.ndarray) -> None:
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
     return simulate_images(seed=11, scale=0.001, plain=1.0).images.charges[::4].astype(np.int64)
+
+
+@pytest.fixture(autouse=True)
+def small_sample(monkeypatch: pytest.MonkeyPatch, images: np.ndarray) -> None:
+    """Cards of these tests have few simulated rows; `test_simulated_sample_is_fixed` is about the real ones."""
+    monkeypatch.setattr(training_module, "evaluation_sample", lambda: ChargeTable(charges=images, etas=None))
 
 
 @pytest.fixture
@@ -266,6 +275,32 @@ def test_interrupted_command_resumes(images: np.ndarray, tmp_path: Path, monkeyp
     code, _, error = liquidcal(*words, "--out", tmp_path / "part", "--resume")
     assert code == 2
     assert "nothing to resume: no checkpoint" in error
+
+
+def test_showers_are_simulated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another network of the same seed and size takes the images of the first; a damaged file is made anew."""
+    monkeypatch.setenv("LIQUIDCAL_CACHE", str(tmp_path))
+    expected = simulate_images(seed=3, scale=0.0005)
+    calls: list[int] = []
+
+    def simulate(**chosen: float) -> SimulatedImages:
+        calls.append(int(chosen["seed"]))
+        return expected
+
+    simulate.__module__ = simulate_images.__module__
+    monkeypatch.setattr(training_module, "simulate_images", simulate)
+    for changed in ({}, {"preset": "TNS_2021", "elinks": 3}, {"scale": 0.001}, {"busy": 2.0}, {}):
+        training = Training(**({"scale": 0.0005} | changed))  # type: ignore[arg-type]
+        images, origin = training_module._simulated_images(training, 3, Journal())
+        assert origin == expected.origin
+        for name in ("charges", "seen", "pedestals"):
+            assert np.array_equal(getattr(images, name), getattr(expected.images, name))
+    assert calls == [3, 3, 3]
+    for file in (tmp_path / "training-images").iterdir():
+        file.write_bytes(file.read_bytes()[:-200])
+    training_module._simulated_images(Training(scale=0.0005), 3, Journal())
+    training_module._simulated_images(Training(scale=0.0005), 3, Journal())
+    assert calls == [3] * 4
 
 
 def test_nothing_is_replaced_unless_asked(
@@ -489,8 +524,8 @@ def test_branches_of_a_tree_by_prefix(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "expected one set of columns of charges, got other_CALQ, wafer_CALQ" in error
 
 
-def test_evaluation_in_pieces_is_that_of_the_whole(model: TrainedModel) -> None:
-    """Also by two processes; a baseline's output buffer alone starts empty with each piece."""
+def test_evaluation_in_pieces_is_that_of_the_whole(model: TrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by two workers; a baseline's output buffer alone starts empty with each piece."""
     rng = np.random.default_rng(4)
     charges = rng.integers(0, 300, (300, 48)) * (rng.random((300, 48)) < rng.random((300, 1)))
     etas = rng.uniform(1.6, 2.9, 300)
@@ -500,6 +535,9 @@ def test_evaluation_in_pieces_is_that_of_the_whole(model: TrainedModel) -> None:
     expected = e.evaluate_model(model, {"some": whole}, workers=1)
     assert e.evaluate_model(model, {"some": iter(pieces)}, workers=1, advance=done.append) == expected
     assert done == [100, 100, 100]
+    # in threads, which need not start and import; sweeps are tested with processes of the same function
+    started = distributed.LocalCluster
+    monkeypatch.setattr(distributed, "LocalCluster", lambda **chosen: started(**(chosen | {"processes": False})))
     assert e.evaluate_model(model, {"some": iter(pieces)}, workers=2) == expected
     with_baselines = e.evaluate_model(model, {"some": iter(pieces)}, baselines=True, workers=1)["data"][0]
     alone = [e.evaluate_model(model, {"some": piece}, baselines=True)["data"][0]["baselines"] for piece in pieces]
@@ -507,6 +545,43 @@ def test_evaluation_in_pieces_is_that_of_the_whole(model: TrainedModel) -> None:
         assert baseline["bits"] == pytest.approx(np.mean([piece[number]["bits"] for piece in alone]))
         for place, entry in enumerate(baseline["bins"]):
             assert entry["images"] == sum(piece[number]["bins"][place]["images"] for piece in alone)
+
+
+def test_evaluation_on_a_cluster_is_that_of_this_process(
+    images: np.ndarray, model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers that a scheduler knows by its address; one that does not answer is one line."""
+    charges = images[:240]
+    write_charges(tmp_path / "own.csv", charges)
+    model.save(tmp_path / "model.npz")
+    words = (
+        "evaluate", "hgcal_encoder", "--elinks", 3, "--weights", tmp_path / "model.npz", "--charges",
+        tmp_path / "own.csv", "--json",
+    )  # fmt: skip
+    code, expected, error = liquidcal(*words, "--workers", 1)
+    assert code == 0, error
+    # threads behind sockets: everything travels as between machines, without processes to start
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None,
+        silence_logs=40,
+    ) as local:  # fmt: skip
+        code, out, error = liquidcal(*words, "--scheduler", local.scheduler_address)
+        assert (code, out) == (0, expected), error
+        pieces = (ChargeTable(charges=charges[i : i + 40], etas=None) for i in range(0, 240, 40))
+        done: list[int] = []
+        # as the shipped format keeps it
+        model = TrainedModel.load(tmp_path / "model.npz")
+        spread = e.evaluate_model(model, {"own": pieces}, scheduler=local.scheduler_address, advance=done.append)
+        assert done == [40] * 6
+        assert spread["data"][0]["bins"] == json.loads(expected)["data"][0]["bins"]
+        assert local.scheduler.transition_counter > 0
+        workers = [worker.state.executed_count for worker in local.workers.values()]
+        assert sum(workers) == 7
+        assert min(workers) > 0
+    monkeypatch.setattr(cluster, "ANSWER_TIMEOUT_S", 1)
+    code, out, error = liquidcal(*words, "--scheduler", "tcp://127.0.0.1:9")
+    assert (code, out) == (2, "")
+    assert "tcp://127.0.0.1:9" in error
 
 
 def test_evaluation_of_a_perfect_and_of_an_empty_module(model: TrainedModel) -> None:

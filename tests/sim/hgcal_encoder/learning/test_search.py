@@ -151,7 +151,7 @@ def test_one_cell_is_drawn_with_its_odds():
     drawn = np.zeros(count)
     octave = np.zeros(CELLS, np.int64)
     inverse, rest = np.diag(1.0 / sigmas), target.copy()
-    work = (np.empty(size), np.empty(size), np.empty(count))
+    work = (np.empty(size), np.empty(size), np.empty(size), np.empty(count), np.empty(count))
     model = (slopes, places, losses, np.zeros((1, size)))
     for _ in range(3000):
         search_sampler._sweep(
@@ -169,6 +169,16 @@ def test_one_cell_is_drawn_with_its_odds():
         weights.append(0.25 * multivariate_normal(own + centres[7, k] * slope, spread).pdf(target))
     # correlated draws: the cell is drawn about once in a sweep
     np.testing.assert_allclose(drawn[[0, 4, 5]] / 3000, np.array(weights) / sum(weights), atol=0.05)
+
+
+def test_nearest_code_is_found_from_any_code():
+    table = LEVELS[0]
+    charges = np.concatenate([table, (table[1:] + table[:-1]) / 2, [-5.0, 0.0, 1e9]])
+    for charge in charges[::3]:
+        distances = np.abs(table - charge)
+        expected = int(distances.argmin())  # the lower of two
+        assert search_network.nearest(charge, table) == expected
+        assert {search_network.nearest_from(charge, table, code) for code in (0, 5, 60, 127)} == {expected}
 
 
 def test_octaves_are_the_exponents_of_the_codes():
