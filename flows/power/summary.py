@@ -143,7 +143,7 @@ def summarise(
     netlist, library = simulator.netlist, simulator.library
     volt = library.voltage_v if voltage_v is None else voltage_v
     trees = _modelled_trees(simulator, activity, view, usable, volt)
-    arrival = arrivals(simulator, view.timing, activity.period_ns)
+    arrival = arrivals(simulator, view.timing, activity.opens_ns)
     power = cell_power(
         simulator, activity, view.timing, modelled_clocks=trees.trees, voltage_v=volt, arrival_ns=arrival
     )
