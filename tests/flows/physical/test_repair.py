@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -460,6 +461,24 @@ def test_far_sinks_share_a_buffer_and_a_near_one_needs_none(nangate: tuple[CellL
     assert sorted(netlist.cell_name(cell) for cell, _, _ in change.moved_pins) == ["1", "2"]
     (net,) = {net for _, _, net in change.moved_pins}
     assert [buffer.x_um for buffer in change.buffers if buffer.target == net] == [3000.5]
+
+
+def test_sinks_are_halved_along_the_longer_side(nangate: tuple[CellLibrary, PowerLibrary]) -> None:
+    """Readers in a row of 2 mm, 10 um high and far from the origin: those of a buffer are neighbours in the row."""
+    cells, library = nangate
+    netlist = inverters(4, readers=40)
+    x = np.array([0.0] * netlist.cells)
+    for cell in range(netlist.cells):
+        if (name := netlist.cell_name(cell)) != "root":
+            x[cell] = 50.0 * int(name)
+    y = 5000 + np.random.default_rng(3).uniform(0, 10, netlist.cells)
+    change = plan(netlist, library, cells, geometry(netlist, x, y), **WIRE)
+    groups: dict[int, list[float]] = {}
+    for cell, _, net in change.moved_pins:
+        groups.setdefault(net, []).append(float(x[cell]))
+    spans = sorted((min(found), max(found)) for found in groups.values())
+    assert len(spans) >= 3
+    assert all(left[1] < right[0] for left, right in pairwise(spans))
 
 
 def test_a_port_is_taken_to_be_in_the_middle_of_its_net(nangate: tuple[CellLibrary, PowerLibrary]) -> None:

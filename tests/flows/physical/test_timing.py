@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from flows.library.power_library import PowerLibrary, read_power_library
-from flows.netlist.delays import propagate
+from flows.netlist.delays import propagate, wire_transition_ns
 from flows.netlist.gate_simulation import topological_levels
-from flows.netlist.netlist import Netlist, read_netlist
+from flows.netlist.netlist import Netlist, netlist_from_json, read_netlist
 from flows.physical import timing
 from flows.physical.timing import ClockPlan, TimingPath, analyse, flat_verilog
 from flows.tools import opensta
@@ -468,3 +468,61 @@ def test_a_report_of_the_tool_is_read(design: tuple[Netlist, PowerLibrary]) -> N
 def test_version() -> None:
     need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
     assert sta_version().count(".") == 2
+
+
+EDGES = """
+library (edges) {
+  time_unit : "1ns"; voltage_unit : "1V"; current_unit : "1uA"; leakage_power_unit : "1nW";
+  capacitive_load_unit (1, ff); nom_voltage : 1; slew_derate_from_library : 0.5;
+  slew_lower_threshold_pct_rise : 20; slew_upper_threshold_pct_rise : 80;
+  slew_lower_threshold_pct_fall : 20; slew_upper_threshold_pct_fall : 80;
+  lu_table_template (t) {
+    variable_1 : input_net_transition; variable_2 : total_output_net_capacitance;
+    index_1 ("0, 1"); index_2 ("0, 100");
+  }
+  cell (B) {
+    area : 1; pin (A) { direction : input; capacitance : 1; }
+    pin (Y) { direction : output; function : "A";
+      timing () { related_pin : "A"; timing_sense : positive_unate;
+        cell_rise (t) { values ("0, 0", "0, 0"); } cell_fall (t) { values ("0, 0", "0, 0"); }
+        rise_transition (t) { values ("0.4, 0.4", "0.4, 0.4"); }
+        fall_transition (t) { values ("0.1, 0.1", "0.1, 0.1"); } }
+    }
+  }
+  cell (X) {
+    area : 1; pin (A) { direction : input; capacitance : 1; } pin (C) { direction : input; capacitance : 1; }
+    pin (Y) { direction : output; function : "A ^ C";
+      timing () { related_pin : "A"; timing_sense : non_unate;
+        cell_rise (t) { values ("0, 0", "1, 1"); } cell_fall (t) { values ("0, 0", "1, 1"); }
+        rise_transition (t) { values ("0, 0", "0, 0"); } fall_transition (t) { values ("0, 0", "0, 0"); } }
+      timing () { related_pin : "C"; timing_sense : positive_unate;
+        cell_rise (t) { values ("0, 0", "1, 1"); } cell_fall (t) { values ("0, 0", "1, 1"); }
+        rise_transition (t) { values ("0, 0", "0, 0"); } fall_transition (t) { values ("0, 0", "0, 0"); } }
+    }
+  }
+}
+"""
+
+
+def test_an_arc_of_both_senses_takes_the_slower_edge(tmp_path: Path) -> None:
+    """A cell whose delay is the transition time at its input, after a buffer that rises in 0.4 and falls in 0.1 ns.
+
+    At a port the transition time is 0.05 ns unless said.
+    """
+    (tmp_path / "edges.lib").write_text(EDGES)
+    library = read_power_library([tmp_path / "edges.lib"])
+    cells = {
+        "b": {"type": "B", "connections": {"A": [2], "Y": [3]}},
+        "x": {"type": "X", "connections": {"A": [3], "C": [3], "Y": [4]}},
+        "first": {"type": "X", "connections": {"A": [2], "C": [2], "Y": [5]}},
+    }
+    ports = {"a": {"direction": "input", "bits": [2]}, "y": {"direction": "output", "bits": [4, 5]}}
+    module = {"ports": ports, "cells": cells, "netnames": {}, "attributes": {"top": "1"}}
+    netlist = netlist_from_json({"modules": {"edges": module}})
+    found = propagate(netlist, library, topological_levels(netlist, library)).delays
+    rows = [netlist.cell_name(int(cell)) for cell in netlist.groups["X"].cells]
+    both = {pin: dict(zip(rows, found["X", pin, "Y"].tolist(), strict=True)) for pin in "AC"}
+    assert both["A"] == {"x": pytest.approx([0.4, 0.4]), "first": pytest.approx([0.05, 0.05])}
+    assert both["C"] == {"x": pytest.approx([0.4, 0.1]), "first": pytest.approx([0.05, 0.05])}
+    # an exponential of 1 ns goes from 20 to 80 % in 1.39 ns, of which this library writes twice as much
+    assert float(wire_transition_ns(library, 1.0)) == pytest.approx(2 * 1.3863, rel=1e-4)
