@@ -1,8 +1,9 @@
-"""What a concentrator was checked with: ``python -m benchmarks.concentrator_checks serial`` and ``mutants``.
+"""What a concentrator was checked with: ``python -m benchmarks.concentrator_checks serial``, and so on.
 
 `serial`: the whole chip with all five algorithms from serial bits to serial bits, on every published set below
-``LIQUIDCAL_DATA``, each on a fresh chip behind links of random length, and how fast it runs. `mutants`: kill rate of
-the random crossings. Both write ``concentrator_checks.json``; what the other one found stays.
+``LIQUIDCAL_DATA``, each on a fresh chip behind links of random length, and how fast it runs. `traffic`: the same chip
+with commands, bit errors, wrong headers and slips. `words`: the data path from words to words on the published sets.
+`mutants`: kill rate of the random crossings. All write ``concentrator_checks.json``; what the others found stays.
 """
 
 from __future__ import annotations
@@ -11,23 +12,27 @@ import argparse
 import os
 import resource
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.measured import LIQUIDCAL, RESULTS, Rows, kept
 from flows.common.metrics import write_metrics
 from flows.designs.concentrator_files import setting_values
+from flows.simulation.concentrator import ConcentratorBench, concentrator_verilog
 from flows.simulation.serial_chip import SerialBench
 from flows.tools.verilator import verilator_version
 from flows.verification.concentrator import check_mutants
 from flows.verification.concentrator_stimulus import CAMPAIGN
 from flows.verification.mutation import Outcome
 from flows.verification.serial import check_serial_traffic, random_delays
-from sim.hgcal_encoder.algorithms.concentrator_model import load_concentrator_settings
+from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorSettings, load_concentrator_settings
 from sim.hgcal_encoder.concentrator_spec import ECON_T_PRODUCTION, ConcentratorSpec
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
+from sim.hgcal_encoder.words import ORBIT_LENGTH
 
 COMMAND = "python -m benchmarks.concentrator_checks"
 SEED = 1
@@ -41,49 +46,124 @@ FOUR = replace(ECON_T_PRODUCTION, name="FOUR_ALGORITHMS", algorithms=ECON_T_PROD
 """Without the network: a chip that compiles in a third of the time."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Set:
+    """A published set: what goes in, and what has to come out."""
+
+    name: str
+    settings: ConcentratorSettings
+    words: npt.NDArray[np.int64]
+    frames: npt.NDArray[np.uint32]
+
+    @property
+    def repeated(self) -> npt.NDArray[np.int64]:
+        """The words so often that a run of them takes seconds."""
+        return np.tile(self.words, (REPEATS, 1))
+
+
+def published(spec: ConcentratorSpec) -> Iterator[_Set]:
+    """Published sets of the algorithms of a chip."""
+    root = Path(os.environ["LIQUIDCAL_DATA"]) / "hgcal" / "econt_vectors"
+    for path in sorted(root.rglob("init.yaml")):
+        settings = load_concentrator_settings(path, ECON_T_PRODUCTION)
+        if settings.alg_type in spec.numbers:
+            yield _Set(
+                name=str(path.parent.relative_to(root)), settings=settings,
+                words=read_words(path.parent.parent / "testInput_bx0000-1781.csv"),
+                frames=read_frames(path.parent / "testOutput_bx0000-1781.csv").astype(np.uint32),
+            )  # fmt: skip
+
+
+def level_of(name: str) -> str:
+    """Which part of this program writes a row."""
+    return next((part for part in ("traffic", "words", "mutants") if name.startswith(part)), "serial")
+
+
+class _Count:
+    """Sets, their crossings, and those with a wrong bit; speeds by algorithm."""
+
+    def __init__(self) -> None:
+        self.sets = self.compared = self.wrong = 0
+        self.fastest: dict[str, int] = {}
+
+    def add(self, one: _Set, got: npt.NDArray[np.uint32]) -> None:
+        """Compare a set."""
+        different = int((got != one.frames).any(axis=1).sum())
+        print(f"{one.name}: {different} of {len(got)} crossings wrong", flush=True)
+        self.sets, self.compared, self.wrong = self.sets + 1, self.compared + len(got), self.wrong + different
+
+    def write(self, rows: Rows, prefix: str, sets: str, speed: str) -> None:
+        """Rows of a level; what stands in front of their names, what was done with each set, what was timed."""
+        rows.add(f"{prefix}sets__count", self.sets, "", sets)
+        rows.add(f"{prefix}crossings__compared", self.compared, "", "crossings of these sets, all transmitters")
+        rows.add(f"{prefix}crossings__wrong", self.wrong, "", "of them with a bit that differs from the published one")
+        for label, rate in self.fastest.items():
+            rows.add(f"{prefix}speed__case:{label}", rate, "1/min",
+                     f"crossings of {speed}, in a minute of processor time of one core; {REPEATS} times the words of a "
+                     "set")  # fmt: skip
+
+
+def add_build(rows: Rows, prefix: str, library: Path, started: float) -> None:
+    """Memory of the build, if there was one since then."""
+    if library.stat().st_mtime >= started:
+        built = resource.getrusage(resource.RUSAGE_CHILDREN)
+        rows.add(f"{prefix}build__memory", round(built.ru_maxrss / 1024), "MB", "largest process of the build")
+        rows.add(f"{prefix}build__cpu", round(built.ru_utime + built.ru_stime), "s", "processor time of the build")
+
+
 def serial(rows: Rows, spec: ConcentratorSpec) -> None:
-    """All published sets of the algorithms of a chip, traffic, and speeds."""
-    folder = Path(os.environ["LIQUIDCAL_DATA"]) / "hgcal" / "econt_vectors"
+    """All published sets of the algorithms of a chip, and speeds, serial to serial."""
+    started = time.time()
     bench = SerialBench(spec)
-    built = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if built.ru_utime:
-        rows.add("build__memory", round(built.ru_maxrss / 1024), "MB", "largest compiler process of the simulation")
-    chosen = {path.parent: load_concentrator_settings(path, ECON_T_PRODUCTION) for path in folder.rglob("init.yaml")}
-    sets = sorted(path for path, settings in chosen.items() if settings.alg_type < len(spec.numbers))
-    wrong = compared = 0
-    fastest: dict[str, float] = {}
-    for number, found in enumerate(sets):
-        settings = chosen[found]
-        words = read_words(found.parent / "testInput_bx0000-1781.csv")
+    add_build(rows, "", bench.library, started)
+    count = _Count()
+    for number, one in enumerate(published(spec)):
         delays = random_delays(np.random.default_rng((SEED, number))).tolist()
-        expected = read_frames(found / "testOutput_bx0000-1781.csv")
-        got = bench.frames(words, settings, delays=delays, seed=1 + number)
-        different = int((got != expected).any(axis=1).sum())
-        print(f"{found.relative_to(folder)}: {different} of {len(got)} crossings wrong", flush=True)
-        wrong, compared = wrong + different, compared + len(got)
-        label = spec.numbers[settings.alg_type].label
-        if label not in fastest:
+        count.add(one, bench.frames(one.words, one.settings, delays=delays, seed=1 + number))
+        label = spec.numbers[one.settings.alg_type].label
+        if label not in count.fastest:
             with bench.chip(delays) as chip:
-                chip.load(setting_values(settings, spec))
+                chip.load(setting_values(one.settings, spec))
                 chip.align(ask=False)
-                raw, commands = chip.line.carry(REPEATS * len(words), np.tile(words, (REPEATS, 1)), {})
+                raw, commands = chip.line.carry(REPEATS * len(one.words), one.repeated, {})
                 start = time.process_time()
                 chip.model.run({"raw": raw, "command_samples": commands, "scl": 1, "sda": 1})
-                fastest[label] = 60 * len(raw) / (time.process_time() - start)
-    rows.add(
-        "sets__count", len(sets), "", f"{spec.name}: published sets, each on a fresh chip, loaded over I2C, aligned"
-    )
-    rows.add("crossings__compared", compared, "", "crossings of these sets, all transmitters")
-    rows.add("crossings__wrong", wrong, "", "of them with a bit that differs from the published one")
-    for label, rate in fastest.items():
-        rows.add(
-            f"speed__case:{label}", int(rate), "1/min",
-            f"crossings of the whole chip, serial bits in and out, in a minute of processor time of one core; "
-            f"{REPEATS} times the words of a set",
-        )  # fmt: skip
-    check = check_serial_traffic(bench, SEED, TRAFFIC)
+                count.fastest[label] = int(60 * len(raw) / (time.process_time() - start))
+    count.write(
+        rows, "", f"{spec.name}: published sets, each on a fresh chip, loaded over I2C, aligned",
+        "the whole chip, serial bits in and out",
+    )  # fmt: skip
+
+
+def traffic(rows: Rows, spec: ConcentratorSpec) -> None:
+    """Commands, errors and slips, for every algorithm of a chip."""
+    check = check_serial_traffic(SerialBench(spec), SEED, TRAFFIC)
     rows.add("traffic__compared", check.compared, "", check.name)
     rows.add("traffic__passed", int(check.passed), "", check.detail or "no difference")
+
+
+def words(rows: Rows, spec: ConcentratorSpec) -> None:
+    """All published sets of the algorithms of a chip, and speeds, from words to words."""
+    started = time.time()
+    bench = ConcentratorBench(concentrator_verilog(spec))
+    add_build(rows, "words_", bench.library, started)
+    count = _Count()
+    for one in published(spec):
+        registers = one.settings.registers(spec)
+        count.add(one, bench.frames(one.words, registers))
+        label = spec.numbers[one.settings.alg_type].label
+        if label not in count.fastest:
+            with bench.model() as model:
+                bench.load(model, registers)
+                given = one.repeated
+                number = np.arange(len(given)) % ORBIT_LENGTH
+                start = time.process_time()
+                model.run({"words": given, "bx": number, "run": 1})
+                count.fastest[label] = int(60 * len(given) / (time.process_time() - start))
+    count.write(
+        rows, "words_", f"{spec.name}: published sets, each on a fresh data path, loaded through its write port",
+        "the data path, words in and out",
+    )  # fmt: skip
 
 
 def mutants(rows: Rows, count: int) -> None:
@@ -101,17 +181,22 @@ def mutants(rows: Rows, count: int) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("what", choices=("serial", "mutants"))
+    parser.add_argument("what", choices=("serial", "traffic", "words", "mutants"))
     parser.add_argument("--count", type=int, default=200, help="mutants")
     parser.add_argument("--without-network", action="store_true", help="the chip without its autoencoder")
     options = parser.parse_args()
     rows = Rows(f"{COMMAND} {options.what}", version=f"{LIQUIDCAL}, Verilator {verilator_version()}")
+    spec = FOUR if options.without_network else ECON_T_PRODUCTION
     if options.what == "serial":
-        serial(rows, FOUR if options.without_network else ECON_T_PRODUCTION)
+        serial(rows, spec)
+    elif options.what == "traffic":
+        traffic(rows, spec)
+    elif options.what == "words":
+        words(rows, spec)
     else:
         mutants(rows, options.count)
     path = RESULTS / "concentrator_checks.json"
-    old = kept(path, lambda metric: metric.name.startswith("mutants") == (options.what == "mutants"))
+    old = kept(path, lambda metric: level_of(metric.name) == options.what)
     write_metrics(path, [*old, *rows])
 
 

@@ -86,15 +86,13 @@ class Upsets:
 
 
 class ConcentratorEngine:
-    """A mapped data path at work with one algorithm.
+    """A mapped data path at work with one algorithm after the other, see `select`.
 
     Parameters
     ----------
     chip : ChipNetlist
     design : ConcentratorDesign
         Without clock gates.
-    number : AlgorithmNumber
-        What is selected.
     seed : int
         Of the module and its showers.
     words : int
@@ -104,22 +102,19 @@ class ConcentratorEngine:
     ----------
     bits : tuple of StorageBit
         All flip-flops of the netlist.
+    source : str
+        What the module and its showers are.
     compared : int
-        Words of the run without fault that equal the golden model.
+        Words of the last run without fault that equal the golden model.
 
     Raises
     ------
-    EngineError
-        If the chip without fault does not do what the golden model says.
     ValueError
         If a flip-flop of the design is not in the netlist.
     """
 
-    def __init__(
-        self, chip: ChipNetlist, design: ConcentratorDesign, number: AlgorithmNumber, *, seed: int = 1, words: int = 8
-    ) -> None:
-        spec = design.spec
-        self.chip, self.design, self._latency = chip, design, design.latency_of(number)
+    def __init__(self, chip: ChipNetlist, design: ConcentratorDesign, *, seed: int = 1, words: int = 8) -> None:
+        self.chip, self.design = chip, design
         bits = design.storage_bits()
         one = GateSimulator(chip.netlist, chip.library, words=1, clock=("clk",))
         if one.latches.any():
@@ -135,12 +130,29 @@ class ConcentratorEngine:
         # words that were sent lie in the buffer until others take their places
         self._sent = np.zeros(one.storages, np.bool_)
         self._sent[[self._storage[bit.path, bit.bit] for bit in self.bits if group_of(bit) == _ROWS]] = True
-        stimulus, weights = module_showers(spec, streams=1, crossings=_FIRST + _TIMES + WATCHED, seed=seed)
-        settings = algorithm_settings(spec, number, stimulus.settings[0], weights)
-        self.source = stimulus.source
-        self._stimulus(spec, settings, stimulus.words[0])
-        self._states = self._run(one, spec, settings)
-        self._wide = one.widened(words)
+        self._module, self._weights = module_showers(
+            design.spec, streams=1, crossings=_FIRST + _TIMES + WATCHED, seed=seed
+        )
+        self.source = self._module.source
+        self.compared = 0
+        self._frame_nets = chip.netlist.ports["frames"].nets
+        self._one, self._lane_words = one, words
+
+    def select(self, number: AlgorithmNumber) -> None:
+        """Run one algorithm without fault, and keep its states for what `run` does.
+
+        Raises
+        ------
+        EngineError
+            If the chip without fault does not do what the golden model says.
+        """
+        spec = self.design.spec
+        settings = algorithm_settings(spec, number, self._module.settings[0], self._weights)
+        self._latency = self.design.latency_of(number)
+        self._stimulus(spec, settings, self._module.words[0])
+        self._states = self._run(self._one, spec, settings)
+        # its ports stand as the run left them
+        self._wide = self._one.widened(self._lane_words)
 
     def _stimulus(self, spec: ConcentratorSpec, settings: ConcentratorSettings, words: npt.NDArray[np.uint32]) -> None:
         """Masks over all lanes by crossing: words, number, and expected words of the links."""
@@ -155,7 +167,6 @@ class ConcentratorEngine:
         pins = np.zeros((len(words), ETX_WORDS), np.uint32)
         pins[self._latency :] = ConcentratorModel(spec, settings).frames(words)[: len(words) - self._latency]
         self._frames = masks(pins, 32)
-        self._frame_nets = self.chip.netlist.ports["frames"].nets
 
     def _run(
         self, one: GateSimulator, spec: ConcentratorSpec, settings: ConcentratorSettings
@@ -206,7 +217,7 @@ class ConcentratorEngine:
     def run(
         self, bits: Sequence[StorageBit], *, seed: int = 1, advance: Callable[[int], None] = lambda _: None
     ) -> Upsets:
-        """Invert these flip-flops, each in a chip without any other fault.
+        """Invert these flip-flops, each in a chip without any other fault, with the selected algorithm at work.
 
         Parameters
         ----------
@@ -268,7 +279,8 @@ def inject_upsets(
     folder : Path
         Result folder of the plain design; the netlist lies beside it.
     journal : Journal
-        Receives the verdict: a protected design corrects every upset of what is there three times.
+        Receives what was compared, and the verdict: a protected design corrects every upset of what is there three
+        times.
     engine : str
         ``netlist``.
     limit : int or None
@@ -296,25 +308,32 @@ def inject_upsets(
     if not (synthesis / "modules.json").is_file():
         raise FileNotFoundError(f"{synthesis} holds no netlist: run `{design.command('synth')}` first")
     with journal.step(f"{design.name}: netlist with the names of its flip-flops"):
-        chip = ChipNetlist.load(synthesis)
+        running = ConcentratorEngine(ChipNetlist.load(synthesis), design, seed=seed)
+    bits = _chosen(running.bits, limit, seed)
+    population = _by_group(running.bits)
+    copied = {bit.protected for bit in running.bits if bit.copy == 1}
     rows: list[dict[str, Any]] = []
     outcomes: list[tuple[AlgorithmNumber, Upsets]] = []
-    uncorrected = protected = 0
+    uncorrected = protected = compared = 0
     for number in design.spec.numbers:
         with journal.step(f"{number.label}: run without fault"):
-            running = ConcentratorEngine(chip, design, number, seed=seed)
-        bits = _chosen(running.bits, limit, seed)
+            running.select(number)
+        compared += running.compared
         with journal.step(f"{number.label}: {len(bits):,} upsets", total=len(bits)) as advance:
             found = running.run(bits, seed=seed, advance=advance)
         outcomes.append((number, found))
-        population = _by_group(running.bits)
         for group, places in _by_group(bits).items():
             rows.append(_row(number, group, len(population[group]), found, np.array(places)))
-        copied = {bit.protected for bit in running.bits if bit.copy == 1}
         for place, bit in enumerate(bits):
             if bit.protected in copied:
                 protected += 1
                 uncorrected += bool(found.words[place] or found.kept[place])
+    journal.check(
+        Check(
+            name=f"{design.name}: netlist without fault against the golden model, {len(outcomes)} algorithms",
+            passed=compared > 0, compared=compared, unit="eTx words",
+        )
+    )  # fmt: skip
     if design.protected:
         journal.check(
             Check(
@@ -324,7 +343,7 @@ def inject_upsets(
             )
         )  # fmt: skip
     summary = {
-        "design": design.name, "netlist_sha256": chip.digest, "source": running.source, "watched": WATCHED,
+        "design": design.name, "netlist_sha256": running.chip.digest, "source": running.source, "watched": WATCHED,
         "protected": protected, "uncorrected_single": uncorrected, "rows": rows, "origin": origin(),
     }  # fmt: skip
     path = folder / f"campaign-netlist-{design.scheme or 'none'}{'' if limit is None else f'-{limit}'}.json"

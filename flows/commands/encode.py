@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sim.fixed_point import IntArray
     from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorSettings
     from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
+    from sim.hgcal_encoder.weights import Weights
 
 
 class EncodeEngine(StrEnum):
@@ -70,6 +71,13 @@ def encode(
     level: Annotated[
         Level, typer.Option(help="RTL: the data path on aligned words, or the whole chip on serial bits.")
     ] = Level.WORD,
+    chip: Annotated[
+        str | None,
+        typer.Option(
+            help="RTL: the concentrator that encodes, ECON_T_PRODUCTION or a spec in a TOML file; else one that has "
+            "the selected algorithm alone, which builds faster."
+        ),
+    ] = None,
     waves: Annotated[
         Path | None, typer.Option(help="With --level serial: every signal of the chip while the words pass, as VCD.")
     ] = None,
@@ -90,10 +98,13 @@ def encode(
     Charges: --charges FILE --weights IMAGE --out FILE.csv. The multiplexer of --settings, else the one that a
     trained model (.npz) carries, brings trigger cells onto the grid; without either, column i is grid cell i.
     """
-    from flows.designs.catalogue import encoder_spec
+    from flows.designs.catalogue import concentrator_spec, encoder_spec
 
     output_file(out, (words, settings, charges, weights, preset))
     spec = encoder_spec(preset)
+    whole = None if chip is None else concentrator_spec(chip)
+    if whole is not None and (engine is not EncodeEngine.RTL or words is None):
+        raise typer.BadParameter("--chip is a concentrator in RTL: use --words, --settings and --engine rtl")
     journal = Journal()
     if level is Level.SERIAL and (engine is not EncodeEngine.RTL or words is None):
         raise typer.BadParameter("--level serial is the whole chip in RTL: use --words, --settings and --engine rtl")
@@ -103,8 +114,8 @@ def encode(
         output_file(waves, (words, settings, charges, weights, preset, out))
     if words is not None and settings is not None and charges is None:
         stream = _Stream(
-            words=words, settings=settings, weights=weights, spec=spec, engine=engine, level=level, waves=waves,
-            first_bx=first_bx,
+            words=words, settings=settings, weights=weights, spec=spec, engine=engine, level=level, whole=whole,
+            waves=waves, first_bx=first_bx,
         )  # fmt: skip
         result = stream.encode(out, journal)
     elif charges is not None and weights is not None and words is None:
@@ -133,6 +144,7 @@ class _Stream:
     spec: EncoderSpec
     engine: EncodeEngine
     level: Level
+    whole: ConcentratorSpec | None
     waves: Path | None
     first_bx: int
 
@@ -157,7 +169,7 @@ class _Stream:
             )
         if self.level is Level.SERIAL:
             frames: Any = self._serial(rows, chip, journal)
-        elif chip.algorithm is not None and self.engine is EncodeEngine.RTL:
+        elif self.whole is not None or (chip.algorithm is not None and self.engine is EncodeEngine.RTL):
             frames = self._concentrator(rows, chip, journal)
         elif chip.algorithm is not None:
             frames = encode_words(chip.algorithm, chip.settings, rows, self.first_bx)
@@ -170,45 +182,58 @@ class _Stream:
         }  # fmt: skip
 
     def _concentrator(self, rows: IntArray, chip: Any, journal: Journal) -> Any:
-        """By the RTL of a concentrator that has the selected algorithm alone: it builds in a minute."""
+        """By the RTL of a concentrator."""
         from flows.simulation.concentrator import simulate_concentrator
 
-        spec, settings = self._alone(chip)
+        spec, settings = self._configured(chip)
         with journal.step(f"RTL: {len(rows):,} bunch crossings", len(rows)) as advance:
             return simulate_concentrator(
                 spec, rows, settings.registers(spec), first_bx=self.first_bx, advance=advance
             )  # fmt: skip
 
     def _serial(self, rows: IntArray, chip: Any, journal: Journal) -> Any:
-        """By the RTL of the whole chip with the selected algorithm alone."""
+        """By the RTL of the whole chip."""
         from flows.simulation.serial_chip import SerialBench
-        from sim.hgcal_encoder.weights import Weights
 
-        spec, settings = self._alone(chip)
-        if self.weights is not None:
-            settings = replace(settings, weights=Weights.load(self.weights, spec.encoder))
+        spec, settings = self._configured(chip)
         with journal.step("RTL of the whole chip: Amaranth to Verilog to simulator"):
             bench = SerialBench(spec, trace=self.waves is not None)
         with journal.step(f"RTL, serial to serial: {len(rows):,} bunch crossings"):
             return bench.frames(rows, settings, first_bx=self.first_bx, waves=self.waves)
 
-    def _alone(self, chip: Any) -> tuple[ConcentratorSpec, ConcentratorSettings]:
-        """A concentrator that has the selected algorithm alone, and its settings."""
+    def _configured(self, chip: Any) -> tuple[ConcentratorSpec, ConcentratorSettings]:
+        """The chip of ``--chip``, or one that has the selected algorithm alone and builds in a minute; its settings."""
         from sim.hgcal_encoder.algorithms.concentrator_model import load_concentrator_settings
         from sim.hgcal_encoder.concentrator_spec import ECON_T_PRODUCTION, AlgorithmNumber, ConcentratorSpec
 
-        settings = load_concentrator_settings(self.settings, ECON_T_PRODUCTION)
-        label = AlgorithmNumber(settings.alg_type).label
+        settings = load_concentrator_settings(self.settings, self.whole or ECON_T_PRODUCTION)
+        number = AlgorithmNumber(settings.alg_type)
         order = chip.settings.word_order
-        return ConcentratorSpec(name=f"ONLY_{label}", algorithms=(label,), word_order=order), settings
+        spec = self.whole or ConcentratorSpec(
+            name=f"ONLY_{number.label}", algorithms=(number.label,), word_order=order
+        )  # fmt: skip
+        if not spec.has(number) or spec.word_order is not order:
+            raise typer.BadParameter(
+                f"--chip {spec.name}: expected {number.label} and words as of {order.value}, which {self.settings} "
+                f"selects; it has {', '.join(spec.algorithms)}, and words as of {spec.word_order.value}"
+            )
+        if number is AlgorithmNumber.AUTOENCODER:
+            settings = replace(settings, weights=self._image(settings.weights, spec.encoder))
+        return spec, settings
+
+    def _image(self, own: Weights | None, spec: EncoderSpec) -> Weights:
+        """Weights of ``--weights``, else those of the settings."""
+        from sim.hgcal_encoder.weights import Weights
+
+        image = Weights.load(self.weights, spec) if self.weights is not None else own
+        if image is None:
+            raise typer.BadParameter(f"{self.settings} carries no weights; add --weights IMAGE")
+        return image
 
     def _autoencoder(self, rows: IntArray, chip: Any, journal: Journal) -> Any:
         from sim.hgcal_encoder.encoder import Encoder
-        from sim.hgcal_encoder.weights import Weights
 
-        image = Weights.load(self.weights, self.spec) if self.weights is not None else chip.weights
-        if image is None:
-            raise typer.BadParameter(f"{self.settings} carries no weights; add --weights IMAGE")
+        image = self._image(chip.weights, self.spec)
         if self.engine is not EncodeEngine.RTL:
             return Encoder(self.spec, image, chip.settings, self.engine.value).frames(rows, self.first_bx)
         from flows.simulation.encoder import simulate_encoder

@@ -15,11 +15,12 @@ from flows.designs.crossbar import CrossbarDesign
 from flows.designs.design import DESIGN_FILE, Design
 from flows.designs.encoder import EncoderDesign
 from flows.designs.network import NetworkDesign
+from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.messages import shown
 from sim.spec_file import load_preset, parse_toml
 
-__all__ = ["KINDS", "design", "encoder_spec", "load_design", "presets"]
+__all__ = ["KINDS", "concentrator_spec", "design", "encoder_spec", "load_design", "presets"]
 
 KINDS: dict[str, type[Design]] = {
     kind.kind: kind
@@ -86,10 +87,21 @@ def encoder_spec(chosen: str) -> EncoderSpec:
     ValueError
         As `design`, and if it is another kind of chip.
     """
+    spec: EncoderSpec = _spec_of(chosen, EncoderDesign)
+    return spec
+
+
+def concentrator_spec(chosen: str) -> ConcentratorSpec:
+    """The spec of a concentrator that `design` finds by name or file; errors as of `encoder_spec`."""
+    spec: ConcentratorSpec = _spec_of(chosen, ConcentratorDesign)
+    return spec
+
+
+def _spec_of(chosen: str, kind: type[Design]) -> Any:
     found = design(chosen)
-    if not isinstance(found, EncoderDesign):
+    if not isinstance(found, kind):
         raise ValueError(
-            f"{chosen} is of the kind {found.kind}; expected an encoder: {', '.join(EncoderDesign.presets)}"
+            f"{chosen} is of the kind {found.kind}; expected {_article(kind.kind)}: {', '.join(kind.presets)}"
         )
     return found.spec
 

@@ -20,7 +20,7 @@ from flows.simulation.chip import ChipModel
 from flows.simulation.native import FastClock, NativeModel, Words, build_native, divided_read_port
 from flows.stimulus.link_traffic import command_bits, raw_words
 from flows.tools.verilog import Port, read_ports
-from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorSettings
+from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorModel, ConcentratorSettings
 from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
 from sim.hgcal_encoder.configuration.register_maps import (
     Chip,
@@ -29,6 +29,7 @@ from sim.hgcal_encoder.configuration.register_maps import (
     register_bytes,
     register_fields,
 )
+from sim.hgcal_encoder.front_end import pedestals
 from sim.hgcal_encoder.link_spec import (
     ERX_LINKS,
     ETX_LINKS,
@@ -367,7 +368,21 @@ class SerialBench:
         seed: int = 1,
         waves: Path | None = None,
     ) -> Words:
-        """Reset, load over I2C, align, reset the links, and run words; see `SerialChip.encode`."""
+        """Reset, load over I2C, align, reset the links, and run words; see `SerialChip.encode`.
+
+        Raises
+        ------
+        LinkError
+            If packets of a module without charge are longer than what leaves in a crossing: they wait in the buffer,
+            and no receiver can tell where words of a link reset begin behind them.
+        """
+        empty = int(ConcentratorModel(self.spec, settings).lengths(pedestals(settings.settings)[None])[0])
+        leaving = 2 * (settings.active_etxs & ((1 << self.spec.etx_links) - 1)).bit_count()
+        if empty > leaving:
+            raise LinkError(
+                f"packet of an empty module: expected at most {leaving} words, which leave in a crossing, got {empty}; "
+                "raise thresholds above the pedestals of the cells"
+            )
         with self.chip(delays, seed) as chip:
             chip.load(setting_values(settings, self.spec))
             chip.align()

@@ -193,7 +193,7 @@ def _shared_modules(modules: Mapping[str, str]) -> list[str]:
     chosen = []
     for name in modules:
         text = "".join(modules[part] for part in closure(modules, name))
-        large = (count[name] - 1) * len(text) > _SHARED_BYTES and "posedge" not in text
+        large = len(text) > _CALL_BYTES and (count[name] - 1) * len(text) > _SHARED_BYTES and "posedge" not in text
         if large and len(read_ports(text, name)) <= _SHARED_PORTS:
             chosen.append(name)
     nested = {part for name in chosen for part in closure(modules, name)[1:]}
@@ -202,6 +202,9 @@ def _shared_modules(modules: Mapping[str, str]) -> list[str]:
 
 _SHARED_BYTES = 100_000
 """Text that sharing a module must save: a library of its own costs seconds of compilation."""
+_CALL_BYTES = 2000
+"""Text of a shared module at least: the call at an instance takes a tenth of a microsecond, longer than what a
+comparator does."""
 _SHARED_PORTS = 64
 """Ports of a shared module at most: each is an argument of the call at every instance, in code that grows with both."""
 

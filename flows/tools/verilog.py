@@ -128,9 +128,14 @@ def separate_clock(verilog: str, top: str, *, instances: str, clock: str, new: s
 
 
 def _short(verilog: str) -> str:
-    """Write a bit that is repeated as ``{8{bit}}``: yosys spells it out, and Verilator would shift every copy."""
-    return re.sub(
-        r"\{ (\w+(?:\[\d+\])?)((?:, \1)+) \}",
-        lambda found: f"{{{1 + found.group(2).count(',')}{{{found.group(1)}}}}}",
-        verilog,
-    )
+    """Write a bit that is repeated as ``{8{bit}}``: yosys spells it out, and Verilator would shift every copy.
+
+    Within a longer concatenation, only where it comes four times or more: masks of a word, signs.
+    """
+    verilog = _ALONE.sub(lambda found: f"{{{1 + found[2].count(',')}{{{found[1]}}}}}", verilog)
+    return _WITHIN.sub(lambda found: f"{{{1 + found[2].count(',')}{{{found[1]}}}}}", verilog)
+
+
+_BIT = r"(\w+(?:\[\d+\])?)"
+_ALONE = re.compile(rf"\{{ {_BIT}((?:, \1)+) \}}")
+_WITHIN = re.compile(rf"(?<=[{{,] ){_BIT}((?:, \1){{3,}})(?=,| \}})")

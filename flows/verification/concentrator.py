@@ -139,7 +139,10 @@ def _idle(spec: ConcentratorSpec, segment: ConcentratorSegment) -> npt.NDArray[n
 def check_mutants(
     seed: int, count: int, *, rows: int = 96, threads: int = 2, advance: Advance | None = None
 ) -> tuple[Check, mutation.CampaignResult]:
-    """Mutate the core of `CAMPAIGN` `count` times and run `play` on every mutant."""
+    """Mutate the core of `CAMPAIGN` `count` times and run `play` on every mutant.
+
+    What does not show is proved equivalent in its module or stage, or survives: the kill rate is a lower bound.
+    """
     from hw.common.export import to_rtlil
     from hw.hgcal_encoder.concentrator_core import ConcentratorCore
 
@@ -148,7 +151,7 @@ def check_mutants(
     result = mutation.run_campaign(
         to_rtlil(ConcentratorCore(spec=CAMPAIGN), CAMPAIGN.name), CAMPAIGN.name,
         lambda model: not play(CAMPAIGN, segments, model), count=count, rng=rng, clock="clk", threads=threads,
-        advance=advance,
+        advance=advance, prove_whole=False,
     )  # fmt: skip
     return mutation_check(CAMPAIGN.name, seed, count, result), result
 

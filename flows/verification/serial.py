@@ -24,6 +24,7 @@ from sim.hgcal_encoder.algorithms.concentrator_model import (
     load_concentrator_settings,
 )
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
+from sim.hgcal_encoder.front_end import pedestals
 from sim.hgcal_encoder.link_spec import CODES, ERX_LINKS, ETX_LINKS, LinkSpec
 from sim.hgcal_encoder.links.front import Front, FrontRegisters
 
@@ -93,7 +94,7 @@ def check_serial_traffic(bench: SerialBench, seed: int, crossings: int, *, advan
     for turn, number in enumerate(numbers):
         settings = random_concentrator_settings(bench.spec, rng, number, 1 + int(rng.integers(bench.spec.etx_links)))
         # an empty module has to be an empty packet: the link reset is looked for in a buffer that nothing waits in
-        settings = replace(settings, threshold=np.maximum(settings.threshold, 1))
+        settings = replace(settings, threshold=np.maximum(settings.threshold, 1 + pedestals(settings.settings)))
         got, expected = traffic(bench, rng, settings, rows, seed=1 + turn)
         tally.add(len(got), *_difference(got, expected, f"alg_type {number}, links {settings.active_etxs:#x}"))
     return tally.check(

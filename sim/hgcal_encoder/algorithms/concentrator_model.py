@@ -145,6 +145,25 @@ class ConcentratorModel:
         chosen = AlgorithmNumber(number) if number <= AlgorithmNumber.AUTOENCODER else AlgorithmNumber.REPEATER
         return chosen if self.spec.has(chosen) else None
 
+    @property
+    def _thresholds(self) -> BufferThresholds:
+        return replace(self.settings.buffer, t1=min(self.settings.buffer.t1, self.spec.buffer_words))
+
+    @property
+    def _variable(self) -> ThresholdSum | None:
+        """The algorithm whose packets differ in length, if it is selected."""
+        if self.algorithm is not AlgorithmNumber.THRESHOLD_SUM or not self._links:
+            return None
+        return ThresholdSum(
+            etx_count=len(self._links), thresholds=self.settings.threshold, drop=self.settings.drop_lsb,
+            full_sum=self.settings.use_sum, buffer=self._thresholds,
+        )  # fmt: skip
+
+    def lengths(self, charges: IntArray) -> IntArray:
+        """16-bit words of each crossing's full packet, shape (n,), from calibrated charges of shape (n, 48)."""
+        variable = self._variable
+        return np.full(len(charges), 2 * len(self._links)) if variable is None else variable.words(charges)
+
     def frames(
         self,
         words: npt.ArrayLike,
@@ -174,17 +193,9 @@ class ConcentratorModel:
         out = np.zeros((len(crossing), ETX_WORDS), np.uint32)
         if not self._links:
             return out
-        count = len(self._links)
+        count, variable = len(self._links), self._variable
         reset = np.zeros(len(crossing), np.bool_) if link_reset is None else np.asarray(link_reset, dtype=np.bool_)
-        thresholds = replace(self.settings.buffer, t1=min(self.settings.buffer.t1, self.spec.buffer_words))
-        variable = None
-        if self.algorithm is AlgorithmNumber.THRESHOLD_SUM:
-            variable = ThresholdSum(
-                etx_count=count, thresholds=self.settings.threshold, drop=self.settings.drop_lsb,
-                full_sum=self.settings.use_sum, buffer=thresholds,
-            )  # fmt: skip
-        lengths = np.full(len(crossing), 2 * count) if variable is None else variable.words(seen.charges)
-        admissions, _ = admit(np.where(reset, 2 * count, lengths), thresholds, count)
+        admissions, _ = admit(np.where(reset, 2 * count, self.lengths(seen.charges)), self._thresholds, count)
         if variable is not None:
             packets: Sequence[Packet] = variable.packets(seen.charges, crossing, admissions)
         else:

@@ -140,7 +140,9 @@ def chip(results: Path) -> ChipNetlist:
 
 @pytest.fixture(scope="module")
 def engine(chip: ChipNetlist) -> ConcentratorEngine:
-    return ConcentratorEngine(chip, DESIGN, AlgorithmNumber.REPEATER, words=4)
+    engine = ConcentratorEngine(chip, DESIGN, words=4)
+    engine.select(AlgorithmNumber.REPEATER)
+    return engine
 
 
 def flipped(engine: ConcentratorEngine, group: str) -> Upsets:

@@ -90,6 +90,8 @@ def test_seed_changes_conductances_and_nothing_else_in_the_digital_part(tmp_path
         (("verify", "N_MNIST", *(f"--{name}=x" for name in ("words", "settings", "frames"))), "are for an encoder"),
         (("verify", "ECON_T", "--words", "x.csv"), "published vectors need all of --words"),
         (("verify", "ECON_T", "--recordings", "x"), "are for a crossbar"),
+        (("verify", "ECON_T", "--scheme", "secded"), "ECON_T_secded_direct has no bench of its own here"),
+        (("verify", "SMART_PIXEL", "--loading", "direct", "--reuse", "2"), "expected 1 for a network behind I2C"),
         (("verify", "N_MNIST", "--recordings", "no_such_folder"), "no_such_folder"),
         (("fpga", "ECON_T", "--macro-seed", "1"), "ECON_T: no macro is emulated on an FPGA"),
         (("flow", "N_MNIST", "--seed=-1"), "seed: expected a number of at least 0, got -1"),

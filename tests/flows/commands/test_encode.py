@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from sim.hgcal_encoder.algorithms.concentrator import encode_words, load_chip_settings
+from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
 from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.files import vectors
 from sim.hgcal_encoder.files.settings_files import load_settings
@@ -136,12 +137,21 @@ def test_the_rtl_of_another_algorithm(inputs: Path, tmp_path: Path, capsys: pyte
 def test_what_an_algorithm_does_not_have_is_refused(
     inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "o.csv"
+    out, lacking = tmp_path / "o.csv", tmp_path / "lacking.toml"
+    lacking.write_text(ConcentratorSpec(name="LACKING", algorithms=("repeater",)).to_toml())
+    bare = tmp_path / "bare.yaml"
+    table = production_table(None) | {"ConfigAlgo": {"Global": {"alg_high_density": 0, "alg_type": 4}}}
+    bare.write_text(yaml.safe_dump(table))
     words = ["encode", "--words", inputs / "words.csv", "--out", out]
     for options, message in (
         (["--settings", inputs / "2.yaml", "--weights", inputs / "w.hex"], "selects best choice, which has none"),
         (["--settings", inputs / "2.yaml", "--level", "serial"], "use --words, --settings and --engine rtl"),
         (["--settings", inputs / "2.yaml", "--waves", tmp_path / "w.vcd"], "expected --level serial"),
+        (["--settings", inputs / "2.yaml", "--chip", "ECON_T_PRODUCTION"], "use --words, --settings and --engine rtl"),
+        (["--settings", inputs / "2.yaml", "--engine", "rtl", "--chip", "ECON_T"], "expected a concentrator"),
+        (["--settings", inputs / "2.yaml", "--engine", "rtl", "--chip", lacking], "expected best_choice and words"),
+        (["--settings", inputs / "4.yaml", "--engine", "rtl", "--chip", lacking], "expected autoencoder and words"),
+        (["--settings", bare, "--engine", "rtl", "--level", "serial"], "carries no weights; add --weights"),
     ):
         code, printed, error = program(capsys, *words, *options)
         assert (code, printed) == (2, "")

@@ -54,6 +54,15 @@ def test_published_frames_from_serial_bits_to_serial_bits(bench: SerialBench, ec
 
 
 @long
+def test_packets_that_wait_before_a_link_reset_are_refused(bench: SerialBench) -> None:
+    """All 48 cells above threshold: 16 bits in front, a map of 48, 48 codes of 7 make 25 words; 6 leave on 3 links."""
+    settings = random_concentrator_settings(SPEC, np.random.default_rng(5), 0, 3)
+    settings = replace(settings, threshold=np.zeros(48, np.int64), active_etxs=0b111)
+    with pytest.raises(LinkError, match=r"expected at most 6 words, which leave in a crossing, got 25;"):
+        bench.frames(np.zeros((4, 12), np.int64), settings)
+
+
+@long
 @pytest.mark.timeout(1800)
 def test_commands_bit_errors_wrong_headers_and_slips(bench: SerialBench) -> None:
     check = check_serial_traffic(bench, 3, 1500)

@@ -46,3 +46,18 @@ def test_some_instances_get_a_clock_of_their_own() -> None:
     assert separate_clock(top, "top", instances="nowhere", clock="clk", new="slow")[1] == 0
     with pytest.raises(ValueError, match="module 'bottom' has no list of ports"):
         separate_clock(top, "bottom", instances="other", clock="clk", new="slow")
+
+
+def test_a_bit_that_is_repeated_is_written_once() -> None:
+    def written(text: str) -> str:
+        return split_modules(TEXT.replace("{ clk, clk, clk }", text))["inner"]
+
+    for spelled, short in (
+        ("{ clk, clk }", "{2{clk}}"),
+        ("{ m[3], m[3], m[3], m[3], a, b, b, b, b, b }", "{ {4{m[3]}}, a, {5{b}} }"),
+        ("{ ab, b, b, b, b, bc }", "{ ab, {4{b}}, bc }"),
+        ("{ a, a, a, b }", "{ a, a, a, b }"),
+        ("{ a, a[1], a[1], a[1], a[1], a[1:0] }", "{ a, {4{a[1]}}, a[1:0] }"),
+        ("{ 1'h0, 1'h0, 1'h0, 1'h0, a }", "{ 1'h0, 1'h0, 1'h0, 1'h0, a }"),
+    ):
+        assert written(spelled) == split_modules(TEXT)["inner"].replace("{3{clk}}", short)
