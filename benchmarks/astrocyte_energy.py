@@ -1,9 +1,9 @@
 """Area and energy of the astrocyte liquid beside published chips: ``python -m benchmarks.astrocyte_energy``.
 
-Takes what ``liquidcal synth NALSM_216`` and ``liquidcal power NALSM_216``, both also with ``--clock-gating``, left
-below ``--out`` (``report``). Logic is as measured on its netlist in the node of its library. Memories are black boxes:
-their accesses are those that the same simulation counted, 0.16 pJ a bit after M. Horowitz, ISSCC 2014, give or take a
-factor of two, their area 146 squares of the feature size a bit in 0.7, 0.5 or 0.3 of it (see
+Takes what ``liquidcal synth NALSM_216`` and ``liquidcal power NALSM_216``, with ``--clock-gating`` or without or both,
+left below ``--out`` (``report``). Logic is as measured on its netlist in the node of its library. Memories are black
+boxes: their accesses are those that the same simulation counted, 0.16 pJ a bit after M. Horowitz, ISSCC 2014, give or
+take a factor of two, their area 146 squares of the feature size a bit in 0.7, 0.5 or 0.3 of it (see
 `flows.estimates.crossbar_energy`). A synaptic operation is a synapse that is read, changed and written, or read alone
 where nothing is to change. Writes ``benchmarks/results/astrocyte_energy.json`` and ``astrocyte_published.json``.
 """
@@ -70,8 +70,11 @@ def main() -> None:
     out = parser.parse_args().out
     rows, others = (Rows(COMMAND, "liquidcal", LIQUIDCAL) for _ in range(2))
     for gated in (False, True):
-        design = AstrocyteDesign(spec=SPEC, clock_gating=gated)
-        add_variant(rows, out / design.name, "gated" if gated else "plain")
+        folder = out / AstrocyteDesign(spec=SPEC, clock_gating=gated).name
+        if (folder / "power" / "power.json").is_file():
+            add_variant(rows, folder, "gated" if gated else "plain")
+    if not rows:
+        raise SystemExit(f"{out} holds no power of {SPEC.name}: run liquidcal synth and power {SPEC.name}")
     cells = memory_bits(SPEC) * SRAM_CELL_F2 * (NODE_NM * 1e-3) ** 2 * 1e-6
     for end, part in (("low", 0.7), ("nominal", 0.5), ("high", 0.3)):
         rows.add(
