@@ -11,14 +11,15 @@ takes 0 to 4 are validation and the rest training; mean over the three choices. 
 projection for unseen speakers learns from two voices.
 
 ``speech`` writes ``lsm_speech.json``, ``seen`` ``lsm_association.json``, ``pairs`` ``lsm_unseen_pairs.json``,
-``anchors`` ``lsm_anchors.json``.
+``anchors`` ``lsm_anchors.json``, ``macros`` ``lsm_association_macros.json``: known speakers, each liquid on one, two
+and four macros, on validation, too.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations
@@ -27,7 +28,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.lsm_data import REPOSITORY, RESULTS, STEP_US, kept, real, synthesised
+from benchmarks.lsm_data import REPOSITORY, RESULTS, STEP_US, Part, kept, kept_array, real, synthesised
 from benchmarks.measured import record
 from flows.common.metrics import Metric, write_metrics
 from sim.lsm_crossbar.association.anchors import ANCHORS, words_spec
@@ -91,40 +92,66 @@ def speech() -> Speech:
     """The shared clips through the front end."""
     paths = clip_paths()
     words = [path.stem.split("_") for path in paths]
+    front_end = Cochlea()
+    spikes = kept_array(
+        f"speech {front_end} {[path.name for path in paths]}",
+        lambda: np.packbits(front_end.all_spikes(map(read_wav, paths), N_TIDIGITS.steps), axis=2),
+    )
     return Speech(
-        spikes=Cochlea().all_spikes(map(read_wav, paths), N_TIDIGITS.steps),
+        spikes=np.unpackbits(spikes, axis=2, count=front_end.channels).view(np.bool_),
         digit=np.array([int(word[0]) for word in words]), speaker=np.array([word[1] for word in words]),
         take=np.array([int(word[2]) for word in words]),
     )  # fmt: skip
 
 
-@cache
 def clips(spec: CrossbarSpec, seed: int) -> Counts:
     """Spike counts of all clips."""
-    return Liquid(spec, draw(spec, seed)).counts(speech().spikes)
+
+    def made(macro: int) -> NDArray[np.uint8]:
+        return Liquid(spec.one_macro, draw(spec.one_macro, macro)).counts(speech().spikes).astype(np.uint8)
+
+    return side_by_side(spec, seed, f"clips {Cochlea()}", made)
 
 
-@cache
 def images(spec: CrossbarSpec, seed: int) -> dict[str, tuple[Counts, NDArray[np.int64]]]:
     """Spike counts and labels of training (3,000), validation and real recordings."""
-    liquid = Liquid(spec, draw(spec, seed))
+
+    def made(macro: int) -> NDArray[np.uint8]:
+        liquid = Liquid(spec.one_macro, draw(spec.one_macro, macro))
+        spikes = image_spikes(spec.steps, spec.inputs)
+        return np.concatenate([liquid.counts(one) for one in spikes.values()]).astype(np.uint8)
+
+    parts = image_parts()
+    counts = side_by_side(spec, seed, f"images {ENCODING} {STEP_US} {[part.name for part in parts.values()]}", made)
+    ends = np.cumsum([len(part.labels) for part in parts.values()])
     return {
-        name: (liquid.counts(spikes), labels)
-        for name, (spikes, labels) in image_spikes(spec.steps, spec.inputs).items()
+        name: (rows, part.labels) for (name, part), rows in zip(parts.items(), np.split(counts, ends[:-1]), strict=True)
     }
 
 
+def side_by_side(spec: CrossbarSpec, seed: int, words: str, made: Callable[[int], NDArray[np.uint8]]) -> Counts:
+    """Counts of a chip, those of each macro kept: chips with more macros have them in common."""
+    seeds = [spec.macro_seed(seed, macro) for macro in range(spec.macros)]
+    parts = [kept_array(f"{words} {spec.one_macro.to_toml()} {macro}", lambda k=macro: made(k)) for macro in seeds]  # type: ignore[misc]
+    return np.concatenate(parts, axis=2).astype(np.int64)
+
+
 @cache
-def image_spikes(steps: int, inputs: int) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.int64]]]:
-    """Input spikes and labels of the recordings."""
-    parts = {
+def image_parts() -> dict[str, Part]:
+    """Recordings of training, validation and test."""
+    return {
         "train": synthesised("train", slice(0, 3000), seed=1),
         "validation": synthesised("validation", slice(7000, 8000), seed=2),
         "real": real(),
     }
+
+
+@cache
+def image_spikes(steps: int, inputs: int) -> dict[str, NDArray[np.bool_]]:
+    """Their input spikes."""
     return {
-        name: (encode_all(part.events, ENCODING, steps=steps, step_us=STEP_US, inputs=inputs), part.labels)
-        for name, part in parts.items()
+        name: encode_all(part.events, ENCODING, steps=steps, step_us=STEP_US, inputs=inputs)
+        for name, part in image_parts().items()
     }
 
 
@@ -211,6 +238,39 @@ def write_seen() -> None:
         for key, (quantity, method) in WAYS.items():
             metrics += figure(f"retrieval__{quantity}", name, [draw[key] for draw in draws], method, "seen")
         write_metrics(RESULTS / "lsm_association.json", metrics)
+
+
+MACROS = (1, 2, 4)
+
+
+def macro_figures(spec: AssociationSpec, seed: int) -> dict[str, float]:
+    """Retrieval among digits 1 to 7 in %, both ways, for known speakers, on validation and on test."""
+    training, validation, test = parts_of(spec, seed, known_speakers())
+    trained = fit(spec, training.of(SEEN), validation.of(SEEN), OPTIONS)
+    ways = {"validation": trained.validation, "known": both_ways(spec, trained.projections, test.of(SEEN))}
+    return {
+        f"{part}_{way}": 100 * v for part, both in ways.items() for way, v in zip(("a2i", "i2a"), both, strict=True)
+    }
+
+
+def write_macros() -> None:
+    """Retrieval by macros of each liquid."""
+    metrics: list[Metric] = []
+    for number in MACROS:
+        vision, audio = (replace(crossbar, macros=number) for crossbar in DIGITS_8BIT.crossbars)
+        spec = replace(DIGITS_8BIT, vision=vision, audio=audio)
+        draws = [kept(words_of(spec, seed, "macros"), lambda s=spec, k=seed: macro_figures(s, k)) for seed in DRAWS]  # type: ignore[misc]
+        print(number, {key: np.round([draw[key] for draw in draws], 1).tolist() for key in draws[0]}, flush=True)
+        for key, method in (
+            ("validation_a2i", "validation: spoken query, images as entries"),
+            ("validation_i2a", "validation: seen query, clips as entries"),
+            ("known_a2i", "test: spoken query, images as entries"),
+            ("known_i2a", "test: seen query, clips as entries"),
+        ):
+            words = f"known speakers, {method}, {number} macros of 200 neurons for each liquid"
+            name = key.replace("a2i", "audio_to_image").replace("i2a", "image_to_audio")
+            metrics += figure(f"retrieval__{name}", f"macros_{number}", [d[key] for d in draws], words, "macros")
+        write_metrics(RESULTS / "lsm_association_macros.json", metrics)
 
 
 ANCHOR_DRAWS = 10
@@ -381,7 +441,10 @@ def write_speech() -> None:
 def main() -> None:
     """Run the named parts, all without names."""
     parser = argparse.ArgumentParser(prog=COMMAND, description=(__doc__ or "").split("\n")[0])
-    jobs = {"speech": write_speech, "seen": write_seen, "pairs": write_pairs, "anchors": write_anchors}
+    jobs = {
+        "speech": write_speech, "seen": write_seen, "macros": write_macros, "pairs": write_pairs,
+        "anchors": write_anchors,
+    }  # fmt: skip
     parser.add_argument("parts", nargs="*", choices=[[], *jobs], metavar="PART", help=", ".join(jobs))
     for name in parser.parse_args().parts or jobs:
         jobs[name]()

@@ -4,7 +4,8 @@ Array, ADCs and memories of `DIGITS_8BIT` at 40 nm by published models, on 105 s
 seen ones (real N-MNIST), one draw of both macros, all 128 entries in use. The digital part is what
 ``liquidcal flow DIGITS_8BIT`` (or ``synth`` and ``power``) left below ``--out``: measured on the netlist of the whole
 chip, in its own node, and translated to 40 nm. Writes ``benchmarks/results/lsm_association_energy.json`` (by part),
-``lsm_association_query.json`` (digital part in its own node, and the whole chip at 40 nm).
+``lsm_association_query.json`` (digital part in its own node, and the whole chip at 40 nm); with ``--clock-gating``
+``lsm_association_gated_energy.json`` and ``lsm_association_gated_query.json``.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.lsm_association import SEEN, image_spikes, known_speakers, speech
+from benchmarks.lsm_association import SEEN, image_parts, image_spikes, known_speakers, speech
 from benchmarks.lsm_data import RESULTS
 from benchmarks.measured import record
 from flows.common.metrics import Metric, write_metrics
+from flows.designs.association import AssociationDesign
 from flows.estimates.association_energy import chip_area, query_document, query_split, with_digital_part
 from flows.library.catalogue import cell_library
 from flows.steps.association_demo import POWER
@@ -39,8 +41,8 @@ def document(modality: int) -> dict[str, Any]:
     if MODALITIES[modality] == "audio":
         spikes = speech().spikes[test][[digit in SEEN for digit in speech().digit[test]]]
     else:
-        spikes, labels = image_spikes(DIGITS_8BIT.vision.steps, DIGITS_8BIT.vision.inputs)["real"]
-        spikes = spikes[[label in SEEN for label in labels]]
+        spikes = image_spikes(DIGITS_8BIT.vision.steps, DIGITS_8BIT.vision.inputs)["real"]
+        spikes = spikes[[label in SEEN for label in image_parts()["real"].labels]]
     crossbar = DIGITS_8BIT.crossbars[modality]
     image = draw(crossbar, 0)
     activity = Liquid(crossbar, image).run(spikes[:QUERIES])
@@ -64,7 +66,10 @@ def main() -> None:
     """Write the figures."""
     parser = argparse.ArgumentParser(prog=COMMAND, description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("report"))
-    folder = parser.parse_args().out / DIGITS_8BIT.name
+    parser.add_argument("--clock-gating", action="store_true", help="the variant with clock gates")
+    options = parser.parse_args()
+    folder = options.out / AssociationDesign(spec=DIGITS_8BIT, clock_gating=options.clock_gating).name
+    stem = "lsm_association_gated" if options.clock_gating else "lsm_association"
     metrics: list[Metric] = []
     chip: list[Metric] = []
     for modality, name in enumerate(MODALITIES):
@@ -82,7 +87,7 @@ def main() -> None:
                     command=COMMAND, library=library,
                 ))  # fmt: skip
         metrics += parts(name, content)
-    write_metrics(RESULTS / "lsm_association_energy.json", metrics)
+    write_metrics(RESULTS / f"{stem}_energy.json", metrics)
     if (folder / "synthesis" / "modules.json").is_file():
         result = load_result(folder / "synthesis")
         library = cell_library(result.library)
@@ -101,7 +106,7 @@ def main() -> None:
                 command=COMMAND,
             ))  # fmt: skip
     if chip:
-        write_metrics(RESULTS / "lsm_association_query.json", chip)
+        write_metrics(RESULTS / f"{stem}_query.json", chip)
     print([(m.name, m.value) for m in (*metrics, *chip) if "low" not in m.name and "high" not in m.name])
 
 

@@ -116,6 +116,19 @@ def counts(
     return found
 
 
+def kept_array(name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """An array that `name` names with all that it depends on: of an earlier run, or made now."""
+    path = CACHE / f"array-{_hash(name)}.npy"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = make()
+        temporary = path.with_suffix(".tmp.npy")
+        np.save(temporary, made)
+        temporary.replace(path)
+    found: NDArray[Any] = np.load(path)
+    return found
+
+
 _ENCODED: dict[tuple[str, str, int, int], list[NDArray[np.uint8]]] = {}
 
 

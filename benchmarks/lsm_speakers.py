@@ -29,7 +29,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.signal import resample
 
 from benchmarks.lsm_association import DRAWS, clip_paths, figure, speech
-from benchmarks.lsm_data import CACHE, RESULTS, kept
+from benchmarks.lsm_data import RESULTS, kept, kept_array
 from flows.common.metrics import Metric, write_metrics
 from sim.lsm_crossbar.learning.readout_training import quantise, ridge
 from sim.lsm_crossbar.liquid import Liquid
@@ -49,19 +49,6 @@ COEFFICIENTS, PARTS, BANDS = 13, 20, 26
 Floats = NDArray[np.float64]
 
 
-def _kept_array(name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """An array of an earlier run, or made now."""
-    path = CACHE / f"speakers-{name}.npy"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made = make()
-        temporary = path.with_suffix(".tmp.npy")
-        np.save(temporary, made)
-        temporary.replace(path)
-    found: NDArray[Any] = np.load(path)
-    return found
-
-
 def _clips(speed: float) -> list[Clip]:
     """All clips, played at a speed."""
     found = []
@@ -75,8 +62,9 @@ def _clips(speed: float) -> list[Clip]:
 
 def spikes(speed: float) -> NDArray[np.bool_]:
     """Input spikes of all clips, shape (clips, steps, channels)."""
-    packed = _kept_array(
-        f"spikes-{speed}", lambda: np.packbits(Cochlea().all_spikes(_clips(speed), SPEC.steps), axis=2)
+    packed = kept_array(
+        f"speakers spikes {speed} {Cochlea()}",
+        lambda: np.packbits(Cochlea().all_spikes(_clips(speed), SPEC.steps), axis=2),
     )
     return np.unpackbits(packed.astype(np.uint8), axis=2, count=SPEC.inputs).view(np.bool_)
 
@@ -112,7 +100,9 @@ def mel_cepstra(clip: Clip) -> Floats:
 
 def cepstra(speed: float) -> Floats:
     """Of all clips, shape (clips, features)."""
-    return _kept_array(f"cepstra-{speed}", lambda: np.stack([mel_cepstra(c) for c in _clips(speed)])).astype(np.float64)
+    return kept_array(f"speakers cepstra {speed}", lambda: np.stack([mel_cepstra(c) for c in _clips(speed)])).astype(
+        np.float64
+    )
 
 
 def counts(seed: int, speed: float) -> NDArray[np.int64]:
@@ -122,7 +112,7 @@ def counts(seed: int, speed: float) -> NDArray[np.int64]:
         found = Liquid(SPEC, draw(SPEC, seed)).counts(spikes(speed))
         return found.reshape(len(found), -1).astype(np.uint8)
 
-    return _kept_array(f"counts-{seed}-{speed}", made).astype(np.int64)
+    return kept_array(f"speakers counts {seed} {speed} {Cochlea()} {SPEC.to_toml()}", made).astype(np.int64)
 
 
 Table = NDArray[Any]

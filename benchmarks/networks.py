@@ -26,6 +26,8 @@ from benchmarks.baselines.vitis import compile_once, config_by_name, convert
 from benchmarks.measured import REPOSITORY, RESULTS, Rows, kept
 from flows.common.metrics import package_version, write_metrics
 from flows.learning.legacy_keras import import_qkeras, import_tensorflow, legacy_keras
+from flows.simulation.network import NetworkBench
+from flows.verification.network import check_volume
 from sim.network.weights import NetworkWeights
 
 RESULT = RESULTS / "networks.json"
@@ -271,6 +273,25 @@ def implement(
         rows.add(what + case_, value, unit, f"{case.about}: {how} weights, {LIBRARY}: {method}")
 
 
+def simulate(name: str, how: str, rows: Rows, samples: int, folder: Path) -> None:
+    """The RTL against the golden model alone.
+
+    Raises
+    ------
+    SystemExit
+        If a sample differs.
+    """
+    weights, case = converted(name, folder), CASES[name]
+    bench = NetworkBench(weights.spec, weights if how == "frozen" else None)
+    check = check_volume(bench, weights, samples, seed=1)
+    if not check.passed:
+        raise SystemExit(f"{name}: {check.detail}")
+    rows.add(
+        f"network__rtl_samples_{how}__case:{name}", check.compared, "samples",
+        f"{case.about}: {how} weights: RTL equals golden model in native simulation, 0 differ",
+    )  # fmt: skip
+
+
 def explicit(graph: Any, config: dict[str, Any], source: str) -> dict[str, Any]:
     """A configuration with the types that were inferred, which hls4ml's own flow then keeps, too."""
     from flows.hls4ml.backend import network_of
@@ -336,6 +357,7 @@ def main() -> None:
     parser.add_argument("--weights", nargs="*", choices=("frozen", "loaded"), default=["frozen", "loaded"])
     parser.add_argument("--samples", type=int, default=2000, help="compared with C++ and QKeras")
     parser.add_argument("--rtl-samples", type=int, default=100_000)
+    parser.add_argument("--rtl", action="store_true", help="only the RTL against the golden model; the rest stays")
     parser.add_argument("--speed", action="store_true", help="only the speed of the golden model beside C++")
     parser.add_argument("--out", type=Path, default=None)
     options = parser.parse_args()
@@ -347,10 +369,20 @@ def main() -> None:
         return
     options.out = options.out or RESULT
     for name in options.models:
-        rows = Rows(f"{COMMAND} {name}")
+        rows = Rows(f"{COMMAND} {name}" + (" --rtl" if options.rtl else ""))
         with tempfile.TemporaryDirectory(prefix="liquidcal-networks-") as scratch:
-            measure(name, CASES[name], rows, options, Path(scratch))
-        old = kept(options.out, lambda metric, name=name: metric.name.endswith(f"__case:{name}"))
+            if options.rtl:
+                for how in options.weights:
+                    simulate(name, how, rows, options.rtl_samples, Path(scratch))
+            else:
+                measure(name, CASES[name], rows, options, Path(scratch))
+        mine = {metric.name for metric in rows}
+        old = kept(
+            options.out,
+            lambda metric, name=name, mine=mine: (
+                metric.name in mine if options.rtl else metric.name.endswith(f"__case:{name}")
+            ),
+        )
         write_metrics(options.out, [*old, *rows])
 
 

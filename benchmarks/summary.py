@@ -76,7 +76,7 @@ def rows(files: Files) -> Iterator[Row]:
         alternative=other("econ_t_earlier", "area_mm2"), ours=(ours("target", "area__case:ours_smallest"),),
         target=ours("target", "area__case:target"), note="smallest chip, multipliers used four times a crossing",
     )  # fmt: skip
-    for case, note in (("ours_smallest", "the same smallest chip"), ("ours_least_energy", "chip of least energy")):
+    for case, note in (("ours_smallest", "the same smallest chip"), ("ours_isolated", "chip of least energy")):
         yield Row(
             what="HGCAL encoder: energy per inference", published=other("econ_t", "energy_nj"),
             alternative=other("memristive_vae", "energy_nj"), ours=(ours("target", f"energy__case:{case}"),),

@@ -1,8 +1,8 @@
 """Energy of the whole chips at the lowest supply that keeps their clock: ``python -m benchmarks.supply``.
 
-Reads energy and slack of ``target.json`` and writes ``supply.json`` beside it. Everything is in 65 nm LP terms by the
-less favourable method: the longest path is that of NanGate 45, as slow as 65 nm LP may be over it; it is slowed further
-by an assumed slow corner and keeps a margin (`flows.estimates.supply`).
+Reads energy and least period of ``target.json`` and writes ``supply.json`` beside it. Everything is in 65 nm LP terms
+by the less favourable method: the longest path is that of NanGate 45, as slow as 65 nm LP may be over it; it is slowed
+further by an assumed slow corner and keeps a margin (`flows.estimates.supply`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from benchmarks.measured import RESULTS, Rows
 from benchmarks.target import CHIPS
 from flows.common.metrics import Metric, find, read_metrics, write_metrics
-from flows.designs.encoder import EncoderDesign
 from flows.estimates.supply import MARGIN, SLOW, at_supply, delay_ratio, lowest_supply
 from flows.estimates.translation import node_of
 
@@ -22,24 +21,17 @@ NATIVE_V = 1.1
 SLOW_CORNERS = (1.0, SLOW)
 
 
-def least_period_ns(design: EncoderDesign, slack_ns: float) -> float:
-    """Period of the chip's clock at which its worst path just fits: edges lie closer where multipliers are reused, and
-    half a clock apart where latches open in its middle."""
-    apart_ns = design.period_ns / design.reuse / (2 if design.isolation else 1)
-    return design.period_ns * (1 - slack_ns / apart_ns)
-
-
 def supplies(target: Sequence[Metric]) -> list[Metric]:
-    """Rows of each chip that has energy and slack: at the nominal supply, and at the lowest, with and without the slow
-    corner."""
+    """Rows of each chip that has energy and least period: at the nominal supply, and at the lowest, with and without
+    the slow corner."""
     rows = Rows("python -m benchmarks.supply")
     names = {metric.name for metric in target}
     for case, design in CHIPS:
-        if not {f"energy__case:{case}", f"setup_slack__case:{case}"} <= names:
-            print(f"no energy and slack of {case} in target.json: python -m benchmarks.target")
+        if not {f"energy__case:{case}", f"least_period__case:{case}"} <= names:
+            print(f"no energy and least period of {case} in target.json: python -m benchmarks.target")
             continue
         energy = find(target, f"energy__case:{case}")
-        native_ns = least_period_ns(design, float(find(target, f"setup_slack__case:{case}").value))
+        native_ns = float(find(target, f"least_period__case:{case}").value)
         slower = max(delay_ratio(node.name, NATIVE_V, NODE) for node in node_of(energy.library))
         rows.add(f"supply__case:{case}_nominal", at_supply(NODE, 1.2).supply_v, "V", "nominal supply of 65 nm LP")
         rows.add(f"energy__case:{case}_nominal", float(energy.value), "nJ", f"target.json: {energy.method}")

@@ -12,6 +12,8 @@ import re
 import sys
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -82,6 +84,16 @@ def _late_errors() -> tuple[type[BaseException], ...]:
     return tuple(getattr(sys.modules[module], name) for module, name in places.items() if module in sys.modules)
 
 
+@contextmanager
+def _quiet_end() -> Iterator[None]:
+    """What an interrupted generation of hardware leaves unused is no news to the user, whenever Python drops it."""
+    try:
+        yield
+    finally:
+        if (hdl := sys.modules.get("amaranth.hdl")) is not None:
+            warnings.simplefilter("ignore", hdl.UnusedElaboratable)
+
+
 def _end(text: str, code: int) -> None:
     if _debug:
         traceback.print_exc()
@@ -107,7 +119,7 @@ def main() -> None:
     global _debug
     _debug = False
     code: Any = 0
-    with ended_by_signals(), scratch_folder(), warnings.catch_warnings():
+    with _quiet_end(), ended_by_signals(), scratch_folder(), warnings.catch_warnings():
         warnings.showwarning = show
         try:
             code = app(prog_name="liquidcal", standalone_mode=False)

@@ -15,6 +15,9 @@ A name is imported when it is first used, so that ``import liquidcal`` costs not
 `NetworkWeights`,          weights of a network; its golden model
 `Network`
 `NetworkHardware`          the hardware of a network, an Amaranth component
+`NetworkChip`,             the same behind I2C; its driver; protection, and how it takes weights
+`NetworkDriver`,
+`Scheme`, `Loading`
 `draw`, `Liquid`           one macro from one seed; the golden model of its liquid
 `design`, `load_design`    a design by preset, file or spec; the design of a folder of results
 `FileOptions`              options of ``design.generate(folder, journal, options)``
@@ -57,15 +60,19 @@ if TYPE_CHECKING:
     from flows.tools.verilator import verilator_environment
     from hw.common.export import to_verilog
     from hw.common.pipeline_register import PipelineRegister
+    from hw.common.scheme import Scheme
     from hw.common.secded_cell import SecdedCell
     from hw.common.storage_cell import StorageCell
     from hw.common.voted_register import VotedRegister
     from hw.network.network import Network as NetworkHardware
+    from hw.network.network_chip import NetworkChip
+    from sim.chip_registers import Loading
     from sim.fixed_point import FixedPoint, Overflow, Rounding
     from sim.hgcal_encoder.spec import EncoderSpec
     from sim.lsm_crossbar.liquid import Liquid
     from sim.lsm_crossbar.macro_model.device import draw
     from sim.lsm_crossbar.spec import CrossbarSpec
+    from sim.network.driver import NetworkDriver
     from sim.network.model import Network
     from sim.network.nodes import Add, ArgMax, Convolution, Dense, Pool, Scale, Store, Wire
     from sim.network.spec import NetworkSpec
@@ -87,7 +94,10 @@ __all__ = [
     "FixedPoint",
     "Journal",
     "Liquid",
+    "Loading",
     "Network",
+    "NetworkChip",
+    "NetworkDriver",
     "NetworkHardware",
     "NetworkSpec",
     "NetworkWeights",
@@ -97,6 +107,7 @@ __all__ = [
     "PowerOptions",
     "Rounding",
     "Scale",
+    "Scheme",
     "SecdedCell",
     "StorageCell",
     "Store",
@@ -124,11 +135,15 @@ _PLACES = {
     "sim.network.nodes": ("Add", "ArgMax", "Convolution", "Dense", "Pool", "Scale", "Store", "Wire"),
     "sim.network.weights": ("NetworkWeights",),
     "sim.network.model": ("Network",),
+    "sim.network.driver": ("NetworkDriver",),
+    "sim.chip_registers": ("Loading",),
     "hw.common.export": ("to_verilog",),
     "hw.common.pipeline_register": ("PipelineRegister",),
+    "hw.common.scheme": ("Scheme",),
     "hw.common.secded_cell": ("SecdedCell",),
     "hw.common.storage_cell": ("StorageCell",),
     "hw.common.voted_register": ("VotedRegister",),
+    "hw.network.network_chip": ("NetworkChip",),
     "flows.designs.catalogue": ("design", "load_design"),
     "flows.designs.generated": ("FileOptions",),
     "flows.campaign.network": ("weight_upsets",),

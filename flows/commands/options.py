@@ -50,14 +50,14 @@ Reuse = Annotated[
     typer.Option("--reuse", help="Multiplications of a crossing or sample that a multiplier serves; else the spec's."),
 ]
 SchemeOption = Annotated[
-    Scheme | None, typer.Option("--scheme", help="The whole encoder chip with I2C, protected by this scheme.")
+    Scheme | None, typer.Option("--scheme", help="Protected by this scheme; of an encoder the whole chip with I2C.")
 ]
 LoadingOption = Annotated[
     Loading | None,
     typer.Option(
         "--loading",
         help="The whole chip with I2C, of a concentrator with its serial links, loaded this way; of an encoder direct "
-        "if left out.",
+        "if left out, of a network a write port.",
     ),
 ]
 ClockGating = Annotated[

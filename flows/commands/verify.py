@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson, Isolation, Out, Preset, Reuse, finish
+from flows.commands.options import AsJson, Isolation, LoadingOption, Out, Preset, Reuse, SchemeOption, finish
 
 
 def verify(
@@ -15,6 +15,8 @@ def verify(
     out: Out = Path("report"),
     isolation: Isolation = None,
     reuse: Reuse = None,
+    scheme: SchemeOption = None,
+    loading: LoadingOption = None,
     crossings: Annotated[
         int | None,
         typer.Option(
@@ -48,7 +50,9 @@ def verify(
     files = [path for path in (words, settings, frames) if path is not None]
     if len(files) not in (0, 3):
         raise typer.BadParameter("published vectors need all of --words, --settings and --frames")
-    chosen = design(preset, isolation=isolation, reuse=reuse)
+    chosen = design(preset, isolation=isolation, reuse=reuse, scheme=scheme, loading=loading)
+    if reason := VERIFICATION.skipped(chosen):
+        raise typer.BadParameter(reason)
     if serial and not chosen.serial:
         raise typer.BadParameter(f"--serial: {chosen.name} has no serial links")
     options = VerificationOptions(

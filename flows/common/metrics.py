@@ -122,7 +122,10 @@ QUANTITIES: dict[str, Quantity] = {
     "flow__memory": Quantity("peak memory", ("MB",), "lower"),
     "verification__compared": Quantity(
         "compared",
-        ("bunch crossings", "cells", "codes", "flip-flops", "frames", "mutants", "proofs", "samples", "steps", ""),
+        (
+            "bunch crossings", "cells", "codes", "flip-flops", "frames", "mutants", "proofs", "queries", "samples",
+            "steps", "",
+        ),
         "higher",
     ),
     # models
@@ -146,8 +149,15 @@ QUANTITIES: dict[str, Quantity] = {
     "network__area_per_multiply_frozen": Quantity("of it for a multiplication, frozen", ("GE",), "lower"),
     "network__slack_frozen": Quantity("slack, frozen", ("ns",), "higher"),
     "network__rtl_samples_frozen": Quantity("samples on the RTL", ("samples",), "higher"),
+    "network__area_placed": Quantity("area, placed and repaired", ("kGE",), "lower"),
+    "network__area_per_multiply_placed": Quantity("of it for a multiplication, placed", ("GE",), "lower"),
+    "network__slack_placed": Quantity("slack, placed and repaired", ("ns",), "higher"),
+    "network__synthesis_time_loaded": Quantity("time of synthesis", ("s",), "lower"),
     "network__latency": Quantity("latency", ("ns",), "lower"),
     "network__synthesis_memory": Quantity("peak memory of synthesis", ("GB",), "lower"),
+    "frozen__area_da4ml": Quantity("area, da4ml", ("kGE",), "lower"),
+    "frozen__area_liquidcal": Quantity("area, liquidcal", ("kGE",), "lower"),
+    "frozen__area_over_da4ml": Quantity("area over da4ml's", ("",), "lower"),
     "liquid__throughput": Quantity("throughput of the liquid", ("samples/s",), "higher"),
     "liquid__speedup": Quantity("speed-up of the liquid", ("x",), "higher"),
     "liquid__spikes_differing": Quantity("spikes that differ", ("%",), "lower"),

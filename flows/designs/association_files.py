@@ -78,8 +78,9 @@ def generate(
     verilog = to_verilog(component, spec.name)
     if spec.vision == spec.audio and vision == audio:
         raise ValueError(f"{spec.name}: both macros have one spec and equal ADCs; name the crossbars differently")
-    for module, image in zip(macro_modules(spec.name), checked, strict=True):
-        verilog = load_memory(verilog, module, image.file_name)
+    for modules, image in zip(macro_modules(spec, spec.name), checked, strict=True):
+        for module in modules:
+            verilog = load_memory(verilog, module, image.file_name)
     top = f"{spec.name}_asic"
     library = Library(top)
     asic = rtlil_to_verilog(to_rtlil(Association(spec=spec), top, library))

@@ -222,6 +222,11 @@ class Design(ABC):
         return {INTERNAL_CLOCK: self.reuse} if self.reuse > 1 else {}
 
     @property
+    def clock_high(self) -> float:
+        """Share of its period that the fastest clock is high; latches that are open while it is low open then."""
+        return 0.5
+
+    @property
     def cells(self) -> CellLibrary:
         """The cell library; see `flows.library.catalogue.cell_library` for errors."""
         return cell_library(self.library)

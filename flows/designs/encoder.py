@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from flows.designs.design import Design, Flops
 from hw.common.scheme import Scheme
+from hw.hgcal_encoder.schedule import CLOCK_HIGH
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.spec import PRESETS, EncoderSpec, WordOrder
 
@@ -38,7 +39,7 @@ class EncoderDesign(Design):
     Raises
     ------
     ValueError
-        Scheme without loading, or loading without scheme; isolation of a spec that reuses multipliers.
+        Scheme without loading, or loading without scheme.
     """
 
     spec: EncoderSpec
@@ -66,8 +67,6 @@ class EncoderDesign(Design):
     def __post_init__(self) -> None:
         if (self.scheme is None) != (self.loading is None):
             raise ValueError(f"a whole chip has a scheme and a loading, got {self.scheme} and {self.loading}")
-        if self.isolation and self.reuse > 1:
-            raise ValueError(f"isolation: expected a multiplier for each product, got a reuse of {self.reuse}")
 
     @classmethod
     def read_spec(cls, text: str) -> EncoderSpec:
@@ -120,6 +119,10 @@ class EncoderDesign(Design):
     @property
     def reuse(self) -> int:
         return self.spec.reuse
+
+    @property
+    def clock_high(self) -> float:
+        return CLOCK_HIGH if self.isolation else super().clock_high
 
     @property
     def latency(self) -> int:

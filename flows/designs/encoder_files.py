@@ -15,7 +15,7 @@ from hw.common.export import ports, to_verilog
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.chip import Chip
 from hw.hgcal_encoder.encoder import Encoder
-from sim.hgcal_encoder.configuration.chip_registers import Loading, image_bytes
+from sim.hgcal_encoder.configuration.chip_registers import Loading, chip_fields, image_bytes
 from sim.hgcal_encoder.configuration.image_file import save_image
 from sim.hgcal_encoder.configuration.production_registers import BLOCK_BITS, production_map, production_writes
 from sim.hgcal_encoder.configuration.registers import register_map, register_writes
@@ -86,8 +86,8 @@ def generate(
         (work / "spec.toml").write_text(spec.to_toml())
         write_ports(work, pins)
         write_registers(work, register_map(spec))
-        (work / "registers.md").write_text(register_table(spec, loading))
-        (work / "registers.h").write_text(c_header(spec, loading))
+        (work / "registers.md").write_text(register_table(chip_fields(spec, loading)))
+        (work / "registers.h").write_text(c_header(spec.name, chip_fields(spec, loading), loading))
         if chip:
             (work / f"{top}.v").write_text(chip)
         if weights is not None and settings is not None:

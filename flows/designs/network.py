@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from flows.designs.design import DESIGN_FILE, Design, Flops
 from flows.synthesis.recipe import BUFFERED, Recipe
 from hw.common.scheme import Scheme
+from sim.chip_registers import Loading
 from sim.network.spec import PRESETS, NetworkSpec
 from sim.spec_file import check_integer
 
@@ -31,6 +32,8 @@ class NetworkDesign(Design):
         File of the weights that are folded into the logic; empty: weights are loaded.
     scheme : Scheme or None
         Protection of all registers and weights; None: none.
+    loading : Loading or None
+        The chip with I2C, and how it takes weights; None: they come through a write port.
     factor : int
         Multiplications of a sample that a multiplier serves, in as many clocks. The clock of the hardware is that much
         faster than samples come: there is one clock, so `reuse`, which counts those of a second one, stays 1.
@@ -46,6 +49,7 @@ class NetworkDesign(Design):
     spec: NetworkSpec
     frozen: str = ""
     scheme: Scheme | None = None
+    loading: Loading | None = None
     factor: int = 1
 
     kind: ClassVar = "network"
@@ -69,10 +73,17 @@ class NetworkDesign(Design):
             raise ValueError(f"reuse: expected 1 with frozen weights, which have no multipliers, got {self.factor}")
         if self.frozen and not Path(self.frozen).is_file():
             raise FileNotFoundError(f"frozen: expected a file of weights, got {self.frozen}")
+        if self.loading is not None:
+            object.__setattr__(self, "loading", Loading(self.loading))
+            if self.frozen:
+                raise ValueError(f"loading: expected none with frozen weights, got {self.loading}")
+            if self.factor > 1:
+                raise ValueError(f"reuse: expected 1 for a network behind I2C, got {self.factor}")
         if self.scheme is not None:
-            known = (Scheme.NONE, Scheme.TMR_REGISTERS)
+            known = [Scheme.NONE, Scheme.TMR_REGISTERS, *([Scheme.SECDED] if self.loading else [])]
             if self.scheme not in known:
-                raise ValueError(f"scheme: expected {' or '.join(known)} for a network, got {self.scheme}")
+                what = "a network behind I2C" if self.loading else "a network with a write port"
+                raise ValueError(f"scheme: expected {' or '.join(known)} for {what}, got {self.scheme}")
             object.__setattr__(self, "scheme", None if self.scheme == Scheme.NONE else Scheme(self.scheme))
 
     @classmethod
@@ -81,12 +92,15 @@ class NetworkDesign(Design):
 
     @classmethod
     def of(
-        cls, spec: NetworkSpec, *, scheme: Scheme | str | None = None, frozen: str = "", reuse: int | None = None,
-        **common: Any,
+        cls, spec: NetworkSpec, *, scheme: Scheme | str | None = None, loading: Loading | str | None = None,
+        frozen: str = "", reuse: int | None = None, **common: Any,
     ) -> Self:  # fmt: skip
         """A variant of a network; fields as of the class, `reuse` being its `factor`."""
         common |= {} if reuse is None else {"factor": reuse}
-        return cls(spec=spec, scheme=cast("Scheme | None", scheme), frozen=frozen, **common)
+        return cls(
+            spec=spec, scheme=cast("Scheme | None", scheme), loading=cast("Loading | None", loading), frozen=frozen,
+            **common,
+        )  # fmt: skip
 
     @property
     def period_ns(self) -> float:
@@ -129,7 +143,10 @@ class NetworkDesign(Design):
     def component(self) -> Any:
         from hw.network.frozen import frozen_weights
         from hw.network.network import PROTECTION, Network
+        from hw.network.network_chip import NetworkChip
 
+        if self.loading is not None:
+            return NetworkChip(spec=self.spec, scheme=self.scheme or Scheme.NONE, loading=self.loading)
         weights = self.weights()
         frozen = frozen_weights(weights) if weights else None
         return Network(spec=self.spec, frozen=frozen, reuse=self.factor, **PROTECTION[self.scheme or Scheme.NONE])
@@ -139,34 +156,50 @@ class NetworkDesign(Design):
         return self.scheme is not None
 
     def flip_flops(self) -> Flops | None:
-        """Three copies of each bit; the netlist has to hold as many."""
+        """Three copies of each bit, or check bits, and a parity bit for each byte of a shadow bank."""
         if self.scheme is None:
             return None
         from flows.designs.storage_bits import StorageBit, Stratum
+        from hw.common.secded_cell import check_bits
+        from sim.network.weights import weight_rows
 
         part = self.component()
         part._MustUse__silence = True  # only asked, never elaborated
+        stored = part.state_bits
+        if self.loading is None:
+            groups = [(Stratum.DATA_PATH, stored, 3)]
+        else:
+            groups = [(Stratum.DATA_PATH, stored["registers"], 3), (Stratum.SHADOW, stored["shadow"], 1)]
+            if self.scheme is Scheme.SECDED:
+                widths = [min(8, row.bits - first) for row in weight_rows(self.spec) for first in range(0, row.bits, 8)]
+                groups.append((Stratum.WEIGHT, sum(width + check_bits(width) for width in widths), 1))
+            else:
+                groups.append((Stratum.WEIGHT, stored["weights"], 3))
         bits = tuple(
-            StorageBit(path=f"bit_{number}", bit=0, stratum=Stratum.DATA_PATH, copy=copy, protected=f"bit_{number}")
-            for number in range(part.state_bits)
-            for copy in range(3)
+            StorageBit(path=f"{stratum}_{number}", bit=0, stratum=stratum, copy=copy, protected=f"{stratum}_{number}")
+            for stratum, count, copies in groups
+            for number in range(count)
+            for copy in range(copies)
         )
-        return Flops(bits=bits, what=str(self.scheme))
+        return Flops(bits=bits, what=", ".join(filter(None, [str(self.scheme), str(self.loading or "")])))
 
     def variant(self) -> dict[str, Any]:
         found: dict[str, Any] = {"reuse": self.factor} if self.factor > 1 else {}
-        return found | ({"scheme": str(self.scheme)} if self.scheme else {}) | super().variant()
+        found |= {"scheme": str(self.scheme)} if self.scheme else {}
+        found |= {"loading": str(self.loading)} if self.loading else {}
+        return found | super().variant()
 
     def generate(self, folder: Path, journal: Journal, options: FileOptions) -> Generated:
         """Verilog, ports and, with weights, what loads them, vectors and a bench: see `flows.designs.network_files`."""
         from flows.designs.network_files import generate
         from sim.network.weights import NetworkWeights
 
-        for name in ("settings", "loading", "registers", "seed"):
+        for name in ("settings", "registers", "seed"):
             if getattr(options, name) is not None:
                 raise ValueError(f"--{name} is for other chips; a network takes --weights")
-        if options.scheme is not None:
-            return replace(self, scheme=options.scheme).generate(folder, journal, replace(options, scheme=None))
+        if options.scheme is not None or options.loading is not None:
+            chosen = replace(self, scheme=options.scheme or self.scheme, loading=options.loading or self.loading)
+            return chosen.generate(folder, journal, replace(options, scheme=None, loading=None))
         weights = self.weights()
         if options.weights is not None:
             if weights is not None:
@@ -175,7 +208,7 @@ class NetworkDesign(Design):
         with journal.step(f"{self.spec.name}: Amaranth to Verilog"):
             return generate(
                 self.spec, folder, weights, frozen=bool(self.frozen), scheme=self.scheme or Scheme.NONE,
-                reuse=self.factor,
+                reuse=self.factor, loading=self.loading,
             )  # fmt: skip
 
     @property
@@ -185,7 +218,7 @@ class NetworkDesign(Design):
 
     @property
     def plain(self) -> Self:
-        return replace(self, frozen="", scheme=None, factor=1, clock_gating=False)
+        return replace(self, frozen="", scheme=None, loading=None, factor=1, clock_gating=False)
 
     def identity(self) -> dict[str, Any]:
         weights = self.weights()
@@ -199,4 +232,5 @@ class NetworkDesign(Design):
             *(["FROZEN"] if self.frozen else []),
             *([f"reuse{self.factor}"] if self.factor > 1 else []),
             *([str(self.scheme)] if self.scheme else []),
+            *([str(self.loading)] if self.loading else []),
         ]

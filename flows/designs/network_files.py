@@ -11,13 +11,17 @@ import numpy as np
 
 from flows.common.folder import fresh_folder
 from flows.designs.generated import Generated
+from flows.designs.register_documents import c_header, register_table
 from flows.designs.tables import write_ports, write_writes
 from hw.common.export import ports, to_verilog
 from hw.common.scheme import Scheme
 from hw.network.frozen import frozen_weights
 from hw.network.network import PROTECTION, Network, output_port
+from hw.network.network_chip import NetworkChip, error_counters
+from sim.chip_registers import Loading
 from sim.fixed_point import FixedPoint, IntArray
 from sim.network.model import Network as GoldenNetwork
+from sim.network.registers import chip_fields
 from sim.network.spec import INPUT, NetworkSpec
 from sim.network.weights import NetworkWeights, address_bits, weight_rows
 
@@ -32,7 +36,7 @@ VECTORS = 256
 
 def generate(
     spec: NetworkSpec, out_dir: Path, weights: NetworkWeights | None = None, *, frozen: bool = False,
-    scheme: Scheme = Scheme.NONE, reuse: int = 1, seed: int = 1,
+    scheme: Scheme = Scheme.NONE, reuse: int = 1, loading: Loading | None = None, seed: int = 1,
 ) -> Generated:  # fmt: skip
     """Write Verilog and ports and, with weights, the weights, the writes that load them, vectors, and a bench.
 
@@ -48,6 +52,8 @@ def generate(
         Protection of registers and weights.
     reuse : int
         Multiplications of a sample that a multiplier serves.
+    loading : Loading, optional
+        The chip with I2C: its register map as well, and no bench, which drives a write port.
     seed : int
         Of the samples of the vectors, after one of each extreme.
 
@@ -61,7 +67,11 @@ def generate(
     if frozen and weights is None:
         raise ValueError(f"{spec.name}: expected weights to fold in, got none")
     frozen_codes = frozen_weights(weights) if frozen else None
-    component = Network(spec=spec, frozen=frozen_codes, reuse=reuse, **PROTECTION[scheme])
+    component: Any = (
+        NetworkChip(spec=spec, scheme=scheme, loading=loading)
+        if loading is not None
+        else Network(spec=spec, frozen=frozen_codes, reuse=reuse, **PROTECTION[scheme])
+    )
     pins = ports(component)
     verilog = to_verilog(component, spec.name)
     low = address_bits(spec)[1] if spec.layers else 0
@@ -74,7 +84,7 @@ def generate(
         "protection": scheme,
         "multiplies": spec.multiplies,
         "weight_bits": spec.weight_bits,
-        "weights": "folded into the logic" if frozen else "loaded" if spec.layers else "none",
+        "weights": _origin(spec, frozen=frozen, loading=loading),
         "input": {"port": "x", **_of_port(spec, INPUT)},
         "outputs": [{"port": output_port(spec, name), **_of_port(spec, name)} for name in spec.outputs],
         "weight_rows": [
@@ -90,12 +100,26 @@ def generate(
             weights.save(work / "weights.npz")
             write_writes(work, [] if frozen else weights.writes(), digits=4)
             _write_vectors(work, weights, seed)
-            shutil.copy(Path(__file__).with_name(BENCH), work / f"test_{spec.name.lower()}.py")
+            if loading is None:
+                shutil.copy(Path(__file__).with_name(BENCH), work / f"test_{spec.name.lower()}.py")
+        if loading is not None:
+            fields = chip_fields(spec, loading, error_counters(scheme))
+            (work / "registers.md").write_text(register_table(fields))
+            (work / "registers.h").write_text(c_header(spec.name, fields, loading))
         (work / "design.json").write_text(json.dumps(design, indent=1) + "\n")
     return Generated(
         directory=out_dir, files=tuple(sorted(out_dir.iterdir())), latency=component.latency,
         lines=verilog.count("\n"),
     )  # fmt: skip
+
+
+def _origin(spec: NetworkSpec, *, frozen: bool, loading: Loading | None) -> str:
+    """Where weights come from, in words."""
+    if frozen:
+        return "folded into the logic"
+    if loading is not None:
+        return f"over I2C, {loading}"
+    return "loaded" if spec.layers else "none"
 
 
 def _of_port(spec: NetworkSpec, name: str) -> dict[str, Any]:

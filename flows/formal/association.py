@@ -8,14 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from flows.formal.claim import Claim, cut
+from flows.formal.loaded import Loaded, prove_reset_values
 from flows.formal.solver import Proof, prove_always, prove_reset, run_proofs
 from hw.common.export import to_rtlil
 from hw.lsm_crossbar.association import Association
-from hw.lsm_crossbar.match import HammingMatch, MatchLane
+from hw.lsm_crossbar.match import HammingMatch, Match, MatchLane
 from hw.lsm_crossbar.projection import Projection
 from sim.lsm_crossbar.association.spec import LEAK_SHIFT, MODALITIES, SHIFT_BITS, Activation, AssociationSpec
 
-__all__ = ["proof_count", "prove_association", "prove_match", "prove_projection"]
+__all__ = [
+    "loaded_stages",
+    "proof_count",
+    "prove_association",
+    "prove_match",
+    "prove_projection",
+    "prove_stage_loaded",
+]
 
 
 def prove_projection(spec: AssociationSpec, modality: int, timeout_s: float = 120.0) -> Proof:
@@ -99,6 +107,57 @@ def prove_match(spec: AssociationSpec, timeout_s: float = 120.0) -> Proof:
     ]  # fmt: skip
     statement = f"similarities of {width} bits hold {spec.dimensions} products of {bits} bits exactly"
     return prove_always(f"{spec.name}_match", statement, claim.text(), [design.rtlil], timeout_s)
+
+
+def loaded_stages(spec: AssociationSpec) -> dict[str, Loaded]:
+    """Which registers of the stages with multipliers count when; none of a chip of signs."""
+    if spec.binary:
+        return {}
+    # the first lane's ports have given the common registers their names
+    held, add, first = "lane_0__component", "{lane_0__add}", "{lane_0__first}"
+    runs = f"({{read}} || {add} || {{draining}} || {{telling}})"
+    summed = f"({{summed}} || ({add} && {first}))"
+    return {
+        "projection": Loaded(
+            registers={
+                **{f"buffer_{d}": f"{{full}} || {{index}} > {d}" for d in range(spec.dimensions)},
+                "component": "{component_valid}",
+            },
+            outputs={"component": "{component_valid}", "read_component": "{full}"},
+            premises=("!(score_valid && {full})", f"read_index < {spec.dimensions}"),
+            invariants=("!{full} || {index} == 0", f"{{index}} < {spec.dimensions}"),
+        ),
+        "match": Loaded(
+            registers={
+                **dict.fromkeys(("read_address", "entry"), "{begun}"),
+                held: add,
+                "place_": "{telling}",
+                **{f"lane_{number}.similarity": "{summed}" for number in range(spec.match_lanes)},
+            },
+            inputs={"component": "{read}"},
+            outputs={"read_address": "{read}"},
+            flags={"begun": "{begun} || (start && used != 0)", "summed": summed},
+            premises=(f"!(start && {runs})",),
+            invariants=(
+                f"!{runs} || {{begun}}",
+                f"!{add} || {first} || {{summed}}",
+                f"{{read_index}} == 0 || {summed}",
+                f"!{{draining}} || {summed}",
+                "!{telling} || {summed}",
+            ),
+        ),
+    }
+
+
+def prove_stage_loaded(spec: AssociationSpec, stage: str, timeout_s: float = 120.0) -> Proof:
+    """No reset value of a register of a stage matters that is loaded before it counts."""
+    if stage == "match":
+        component: Match | Projection = Match(spec=spec)
+    else:
+        component = Projection(spec=spec, score_width=spec.vision.score_width)
+    statement = "registers are loaded before they count, whatever a reset leaves in them"
+    name = f"{spec.name}_{stage}_loaded"
+    return prove_reset_values(name, statement, component, loaded_stages(spec)[stage], timeout_s)
 
 
 def prove_association(

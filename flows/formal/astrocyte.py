@@ -9,17 +9,34 @@ spec.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
+from amaranth.lib.wiring import Component
+
+from flows.formal.loaded import Loaded, prove_reset_values, readout_loaded
 from flows.formal.solver import Proof, prove_claims, prove_reset, run_proofs
 from flows.formal.state import CutState, cut_state
 from hw.astrocyte_liquid.astrocyte import Astrocyte
 from hw.astrocyte_liquid.astrocyte_liquid import AstrocyteLiquid
+from hw.astrocyte_liquid.lane import QUEUE_DEPTH
 from hw.astrocyte_liquid.neuron import Neuron, state_layout
+from hw.astrocyte_liquid.queue import Queue
+from hw.astrocyte_liquid.sequencer import Sequencer
 from hw.astrocyte_liquid.synapse import Synapse
+from hw.astrocyte_liquid.walker import Walker
 from hw.common.export import to_rtlil
+from hw.common.readout import Readout
 from sim.astrocyte_liquid.spec import AstrocyteSpec
 
-__all__ = ["proof_count", "prove_astrocyte", "prove_liquid", "prove_neuron", "prove_synapse"]
+__all__ = [
+    "loaded_stages",
+    "proof_count",
+    "prove_astrocyte",
+    "prove_liquid",
+    "prove_neuron",
+    "prove_stage_loaded",
+    "prove_synapse",
+]
 
 
 def _rounded(value: str, shift: int) -> str:
@@ -169,6 +186,99 @@ def prove_astrocyte(spec: AstrocyteSpec, timeout_s: float = 300.0) -> Proof:
     )  # fmt: skip
 
 
+_FORWARD, _RESTORE = "{own_state} == 2", "{own_state} == 6"
+# states of the walker: 0 idle, 1 find, 2 forward, 3 find back, 4 backward, 5 drain, 6 restore
+WALKER = Loaded(
+    registers={
+        "target_address": f"{_FORWARD} || {{own_state}} == 4 || {_RESTORE}",
+        "left": f"{_FORWARD} || {{own_state}} == 4",
+        "walked_source": "({own_state} >= 1 && {own_state} <= 4) || ({one} && !{fill_one}) || ({two} && !{fill_two})",
+        # forward it is loaded in the clock after the list was found
+        "own_potentiation": f"!{{ready}} && (({_FORWARD} && !{{found}}) || "
+        "({one} && !{back_one} && !{fill_one}) || ({two} && !{back_two} && !{fill_two}))",
+        "at_one": "{one}", "back_one": "{clocked}", "fill_one": "{clocked}",
+        **dict.fromkeys(
+            ("weight_write_address", "weight_one", "current_write_address", "source_two", "back_two", "fill_two"),
+            "{two}",
+        ),
+    },
+    inputs={"source": "valid"},
+    outputs={
+        "list_address": "list_enable", "back_address": "back_enable", "target_address": "target_enable",
+        "incoming_address": "incoming_enable", "weight_address": "weight_enable", "neuron_address": "neuron_enable",
+        "group_address": "group_enable", "weight_write_address": "weight_write", "weight_write_data": "weight_write",
+        "current_write_address": "current_write", "current_write_data": "current_write",
+    },
+    flags={"clocked": "1'b1"},
+    invariants=(
+        "{own_state} <= 6", "{clocked} || ({own_state} == 0 && !{one})", "{found} == ({own_state} == 1)",
+        "!{ready} || {own_state} == 2 || {own_state} == 3 || {own_state} == 5", "!{ready} || (!{one} && !{two})",
+        "{own_state} != 0 || !{one}", "{own_state} != 1 || (!{one} && !{two})",
+        "!({one} && {back_one} && {fill_one})", "!({two} && {back_two} && {fill_two})",
+        f"!({_RESTORE}) || ((!{{one}} || {{fill_one}}) && (!{{two}} || {{fill_two}}))",
+    ),
+)  # fmt: skip
+NEURON = Loaded(
+    registers=dict.fromkeys(("write_group", "is_input", "new_state", "new_current"), "{write}"),
+    outputs=dict.fromkeys(
+        ("write_group", "is_input", "new_state", "new_current", "effect", "potentiation", "fires"), "{write}"
+    ),
+    split=True,
+)
+ASTROCYTE = Loaded(
+    registers={
+        **dict.fromkeys(("difference", "potentiation", "depression", "weight", "bias"), "{started}"),
+        "product": "{multiplied}",
+    },
+    outputs=dict.fromkeys(("potentiation", "depression"), "{started}"),
+    flags={"started": "{started} || start"},
+    premises=("!update || {started}",),
+    invariants=("!{multiplied} || {started}",),
+    split=True,
+)
+SEQUENCER = Loaded(
+    registers={},
+    flags={"started": "{started} || begin_"},
+    invariants=("{started} || ({own_state} == 0 && {step} == 0)",),
+    claims=("!(sweep || update) || {started}",),
+)
+
+
+def queue_loaded(depth: int) -> Loaded:
+    """A word of the queue counts while the queue is that long."""
+    words = ["o", *(f"word_{place}" for place in range(1, depth))]
+    return Loaded(
+        registers={word: f"{{count}} > {place}" for place, word in enumerate(words)},
+        outputs={"o": "{count} != 0"},
+        premises=(f"!(push && {{count}} == {depth})", "!(pop && {count} == 0)"), invariants=(f"{{count}} <= {depth}",),
+    )  # fmt: skip
+
+
+def loaded_stages(spec: AstrocyteSpec) -> dict[str, tuple[Callable[[], Component], Loaded]]:
+    """By name of a stage how to make it, and which of its registers count when."""
+    return {
+        "sequencer": (lambda: Sequencer(spec=spec), SEQUENCER),
+        "queue": (lambda: Queue(width=spec.source_bits, depth=QUEUE_DEPTH), queue_loaded(QUEUE_DEPTH)),
+        "walker": (lambda: Walker(spec=spec, lane=0), WALKER),
+        "neuron": (lambda: Neuron(spec=spec), NEURON),
+        "astrocyte": (lambda: Astrocyte(spec=spec), ASTROCYTE),
+        "readout": (lambda: Readout(spec=spec), readout_loaded(spec)),
+    }
+
+
+def prove_stage_loaded(spec: AstrocyteSpec, stage: str, timeout_s: float = 120.0) -> Proof:
+    """No reset value of a register of a stage matters that is loaded before it counts.
+
+    What the proof of one stage asks of those around it (`Loaded.premises`, `Loaded.inputs`), theirs say, or their
+    docstrings: rates are used from the start of the first sample on, a queue names its source together with `valid`.
+    """
+    make, loaded = loaded_stages(spec)[stage]
+    statement = "registers are loaded before they count, whatever a reset leaves in them"
+    if not loaded.registers:
+        statement = "no neuron is swept before a sample has begun, so that rates are loaded before they count"
+    return prove_reset_values(f"{spec.name}_{stage}_loaded", statement, make(), loaded, timeout_s)
+
+
 def _dut(design: CutState, inputs: Mapping[str, int]) -> str:
     """The hardware, its inputs by their own names; `after` is its next state."""
     pins = ", ".join(f".{name}({name})" for name in inputs)
@@ -207,5 +317,6 @@ def _steps(spec: AstrocyteSpec, timeout_s: float) -> list[Callable[[], Proof]]:
         lambda: prove_synapse(spec, timeout_s),
         lambda: prove_neuron(spec, timeout_s),
         lambda: prove_astrocyte(spec, timeout_s),
+        *(partial(prove_stage_loaded, spec, stage, timeout_s) for stage in loaded_stages(spec)),
         reset,
     ]

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from flows.formal.claim import Claim, cut, state_pins
+from flows.formal.loaded import Loaded, prove_reset_values
 from flows.formal.solver import Proof, prove_always, prove_reset, run_proofs
 from hw.common.export import to_rtlil
 from hw.common.readout import ReadoutLane
@@ -34,11 +35,13 @@ from sim.lsm_crossbar.spec import (
 )
 
 __all__ = [
+    "NEURON_HOMEOSTAT",
     "proof_count",
     "prove_counter",
     "prove_crossbar",
     "prove_homeostat",
     "prove_homeostat_settles",
+    "prove_homeostat_loaded",
     "prove_loaded",
     "prove_membrane",
     "prove_readout",
@@ -284,6 +287,20 @@ def prove_thresholds_loaded(spec: CrossbarSpec, timeout_s: float = 120.0) -> Pro
     statement = "offsets of neurons are loaded before they count"
     rtlil = [lane.rtlil, homeostat.rtlil]
     return prove_always(f"{spec.name}_thresholds_loaded", statement, claim.text(), rtlil, timeout_s)
+
+
+NEURON_HOMEOSTAT = Loaded(
+    registers={"neuron": "{counted}", "write_neuron": "{write}", "excess": "{write}"},
+    outputs={"write_neuron": "{write}", "write_word": "{write}"},
+)
+"""Registers of the homeostat of neurons that a reading loads on its way through."""
+
+
+def prove_homeostat_loaded(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """What a reset leaves in the pipeline of the homeostat of neurons is never written."""
+    statement = "the homeostat of neurons loads what it writes, whatever a reset leaves in it"
+    name = f"{spec.name}_homeostat_loaded"
+    return prove_reset_values(name, statement, NeuronHomeostat(spec=spec), NEURON_HOMEOSTAT, timeout_s)
 
 
 def prove_row_driver(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
@@ -545,6 +562,7 @@ def _steps(spec: CrossbarSpec, timeout_s: float) -> list[Callable[[], Proof]]:
             lambda: prove_threshold_step(spec, timeout_s),
             lambda: prove_threshold_settles(spec, timeout_s),
             lambda: prove_thresholds_loaded(spec, timeout_s),
+            lambda: prove_homeostat_loaded(spec, timeout_s),
         ]  # fmt: skip
     else:
         homeostat = [

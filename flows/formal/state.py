@@ -27,7 +27,8 @@ class CutState:
         there are clock gates.
     name : str
     bits : tuple of str
-        Flip-flops in the order of `state`: instances and signal, joined by dots, and the bit.
+        Flip-flops in the order of `state`: instances and signal, joined by dots, and the bit. A signal that is called
+        as one of the new ports has ``own_`` before its name.
     resets : str
         Value that the asynchronous reset gives each of them, ``0`` or ``1``; ``-`` where there is no such reset.
     gates : int
@@ -123,7 +124,9 @@ def _flattened(component: Component, name: str, *, gates: bool) -> RtlilModule:
             + "flatten -noscopeinfo\nwrite_rtlil flat.il\n",
             directory=work,
         )
-        return parse_rtlil((work / "flat.il").read_text())[name]
+        # a signal may have the name of a port that is made below
+        text = re.sub(r"\\(state|next_state|upset)(?=\s)", r"\\own_\1", (work / "flat.il").read_text())
+        return parse_rtlil(text)[name]
 
 
 def _gated(module: RtlilModule, flip_flops: Cell, number: int) -> list[str]:

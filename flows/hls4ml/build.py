@@ -23,6 +23,7 @@ from flows.steps.timing import TIMING
 from flows.steps.verification import VERIFICATION, VerificationOptions
 from flows.synthesis.result import load_result
 from hw.common.scheme import Scheme
+from sim.chip_registers import Loading
 from sim.network.weights import NetworkWeights
 
 __all__ = ["ASIC", "build"]
@@ -43,6 +44,7 @@ def build(
     prove: bool = False,
     frozen: bool = False,
     protect: str = "none",
+    loading: str = "",
     reuse: int = 1,
     fpga: str = "",
     upsets: npt.ArrayLike | None = None,
@@ -76,11 +78,13 @@ def build(
         Fold the weights into the logic; otherwise they are loaded.
     protect : str
         Scheme of protection against upsets: ``none``, or ``tmr_registers``, three copies and a voter of every register
-        and of every stored weight.
+        and of every stored weight; with `loading` also ``secded``, code words of weights.
+    loading : str
+        The chip with I2C, which takes weights ``direct`` or ``guarded``; not with `frozen` or `reuse`.
     reuse : int
         Multiplications of a sample that a multiplier serves; a graph passes the ``ReuseFactor`` of its layers.
     fpga : str
-        A device, as ``liquidcal fpga --device`` takes it: place and route there, too.
+        A device or ``auto``, as ``liquidcal fpga --device`` takes it: place and route there, too.
     upsets : array_like of float, shape (n, *input_shape), optional
         Samples on which every bit of the weights is inverted in turn; see `flows.campaign.network`.
     harm : str or callable
@@ -104,6 +108,8 @@ def build(
 
     Raises
     ------
+    ValueError
+        If `loading` comes with what it cannot be had with, or `protect` without it.
     LibraryError, SimulatorError and errors of other tools
         If one is missing or fails.
     """
@@ -119,6 +125,7 @@ def build(
         frozen=str(file) if frozen else "",
         library=library,
         scheme=Scheme(protect),
+        loading=Loading(loading) if loading else None,
         factor=reuse,
     )
     folder, journal = results / design.name, Journal()
@@ -203,7 +210,7 @@ def _asic(design: NetworkDesign, folder: Path, done: set[str], journal: Journal,
         report["proofs"] = sum(check.compared for check in journal.checks if check.unit == "proofs")
     if "fpga" in done:
         found = json.loads((folder / f"fpga-{fpga}" / "fpga.json").read_text())
-        logic = found["used"][DEVICES[fpga].logic]
-        report["fpga"] = {"device": fpga, "logic_cells": logic, "fmax_mhz": found["fmax_mhz"]}
+        logic = found["used"][DEVICES[found["device"]].logic]
+        report["fpga"] = {"device": found["device"], "logic_cells": logic, "fmax_mhz": found["fmax_mhz"]}
     report["passed"] = journal.passed
     return report

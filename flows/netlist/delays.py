@@ -262,11 +262,11 @@ def _in_order(netlist: Netlist, level: Ids) -> list[tuple[CellGroup, npt.NDArray
     return [(group, part) for _, group, part in work]
 
 
-def arrivals(simulator: GateSimulator, timing: NetTiming, period_ns: float) -> Floats:
+def arrivals(simulator: GateSimulator, timing: NetTiming, opens_ns: float) -> Floats:
     """When each net has come to rest after the edge of its clock at the latest, in ns, shape (nets,).
 
-    Input ports change at the edge, flip-flops after their delay; a latch that opens in the middle of the clock lets
-    through what came until then. Asynchronous inputs do not count.
+    Input ports change at the edge, flip-flops after their delay; a latch that opens within the clock, `opens_ns` after
+    its edge, lets through what came until then. Asynchronous inputs do not count.
     """
     netlist, library = simulator.netlist, simulator.library
     arrival = np.zeros(netlist.nets)
@@ -277,7 +277,7 @@ def arrivals(simulator: GateSimulator, timing: NetTiming, period_ns: float) -> F
         arcs[name].append((related, pin, delay))
     for group, part in _in_order(netlist, simulator.level):
         storage = library[group.type].storage
-        opens = np.where(low_latches[group.cells[part]], period_ns / 2, 0.0)
+        opens = np.where(low_latches[group.cells[part]], opens_ns, 0.0)
         clocked = set() if storage is None else set(pins_of(storage.clock))
         for related, pin, delay in arcs[group.type]:
             target, source = group.pin(pin)[part], group.pin(related)[part]
@@ -417,8 +417,8 @@ class DelaySimulator:
         Relative standard deviation of a random factor on each gate's delay: 0 is the library's own.
     seed : int
         Of the random factors.
-    period_ns : float
-        Of the clock whose second half opens latches (`GateSimulator.low_latches`).
+    opens_ns : float
+        From the edge of a clock to its fall, which opens latches (`GateSimulator.low_latches`).
     """
 
     def __init__(
@@ -428,7 +428,7 @@ class DelaySimulator:
         *,
         scatter: float = 0.0,
         seed: int = 1,
-        period_ns: float = 0.0,
+        opens_ns: float = 0.0,
     ) -> None:
         netlist, library = simulator.netlist, simulator.library
         self.simulator = simulator
@@ -446,10 +446,10 @@ class DelaySimulator:
                 used = tuple(name for name in pins_of(function) if name in cell.pins)
                 opens = np.zeros(len(group.cells))
                 if cell.storage is not None and bool(low_latches[group.cells].all()):
-                    # a latch that opens in the middle of the clock: a buffer whose output waits until then
+                    # a latch that opens within the clock: a buffer whose output waits until then
                     data = cell.storage.data
                     function, used = data if function == cell.storage.state else ("!", data), pins_of(data)
-                    opens += period_ns / 2
+                    opens += opens_ns
                     for related in pins_of(cell.storage.clock):
                         opens += timing.delays.get((group.type, related, pin), np.zeros((1, 2))).max(1)
                 elif cell.storage is not None and len(used) != len(pins_of(function)):

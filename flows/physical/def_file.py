@@ -8,7 +8,9 @@ routing layer above that of the cells which runs across it. Constants have nets 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ from flows.physical.place import Placement, port_places
 from flows.physical.timing import flat_verilog, net_spelling, port_bits, write_spef
 from sim.files import replacing
 
-__all__ = ["write_def", "write_exchange"]
+__all__ = ["routed_um", "write_def", "write_exchange"]
 
 
 def write_exchange(
@@ -55,6 +57,39 @@ def write_def(path: Path, netlist: Netlist, placement: Placement, lef: Lef) -> N
     with replacing(path, "w") as file:
         for line in _lines(netlist, placement, lef):
             file.write(line + "\n")
+
+
+def routed_um(text: str) -> dict[str, float]:
+    """Length in um of the wires of each net in a routed DEF, vias without length.
+
+    Parameters
+    ----------
+    text : str
+        Contents of the file, wires as ``+ ROUTED layer ( x y ) ( x * ) via NEW ...``; nets without any are left out.
+
+    Raises
+    ------
+    ValueError
+        No section of nets, or no unit.
+    """
+    unit = re.search(r"^\s*UNITS DISTANCE MICRONS (\d+)\s*;", text, re.MULTILINE)
+    nets = re.search(r"^NETS \d+ ;(.*?)^END NETS", text, re.MULTILINE | re.DOTALL)
+    if unit is None or nets is None:
+        raise ValueError("expected a DEF file with UNITS and NETS")
+    found: dict[str, float] = {}
+    for net in re.split(r"^\s*- ", nets[1], flags=re.MULTILINE)[1:]:
+        name, _, wires = net.partition("+ ROUTED")
+        if not wires:
+            continue
+        length = 0
+        for piece in re.split(r"\bNEW\b", wires.partition("+")[0]):
+            points: list[tuple[int, int]] = []
+            for x, y in re.findall(r"\( (\S+) (\S+)(?: \S+)? \)", piece):
+                # a star repeats the coordinate before
+                points.append((points[-1][0] if x == "*" else int(x), points[-1][1] if y == "*" else int(y)))
+            length += sum(abs(x - u) + abs(y - v) for (u, v), (x, y) in pairwise(points))
+        found[name.split()[0]] = length / int(unit[1])
+    return found
 
 
 def _lines(netlist: Netlist, placement: Placement, lef: Lef) -> Iterator[str]:

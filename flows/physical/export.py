@@ -178,8 +178,9 @@ def sdc(ports: Ports, plan: ClockPlan, *, static_pattern: str = "") -> str:
             continue
         if name not in ports:
             raise ValueError(f"no clock port {name!r}; ports: {', '.join(ports)}")
+        period_ns = plan.period_ns / share
         lines += [
-            f"create_clock -name {name} -period {plan.period_ns / share:g} [get_ports {name}]",
+            f"create_clock -name {name} -period {period_ns:g}{plan.waveform(name, period_ns)} [get_ports {name}]",
             f"set_clock_uncertainty -setup {plan.uncertainty_ns / share:g} [get_clocks {name}]",
             f"set_clock_uncertainty -hold {plan.hold_uncertainty_ns / share:g} [get_clocks {name}]",
         ]

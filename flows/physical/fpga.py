@@ -11,8 +11,9 @@ import json
 import re
 import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ from flows.common.metrics import Metric, now, package_version, write_metrics
 from flows.common.process import run_process
 from flows.tools.yosys import run_yosys, yosys_version
 
-__all__ = ["DEVICES", "Device", "SizeError", "FpgaError", "FpgaResult", "place_and_route"]
+__all__ = [
+    "DEVICES", "FILL", "Device", "SizeError", "FpgaError", "FpgaResult", "logic_cells", "place_and_route", "with_room",
+]  # fmt: skip
 
 TIMEOUT_S = 3600.0
 
@@ -43,8 +46,8 @@ class SizeError(FpgaError):
     needed, available : int
     """
 
-    def __init__(self, device: str, needed: int, available: int) -> None:
-        super().__init__(f"does not fit {device}: {needed:,} of {available:,} logic cells")
+    def __init__(self, device: str, needed: int, available: int, hint: str = "") -> None:
+        super().__init__(f"does not fit {device}: {needed:,} of {available:,} logic cells{hint}")
         self.needed, self.available = needed, available
 
 
@@ -120,6 +123,13 @@ DEVICES = {
             arguments=("--um5g-85k", "--package", "CABGA756", "--speed", "8", *_ECP5_OPTIONS),
         ),
         _ECP5_25K,
+        replace(
+            _ECP5_25K,
+            name="ecp5-45k",
+            description="Lattice LFE5U-45F, CABGA256, speed grade 6",
+            logic_cells=43_848,
+            arguments=("--45k", "--package", "CABGA256", "--speed", "6", *_ECP5_OPTIONS),
+        ),
         Device(
             name="ice40-hx8k",
             description="Lattice iCE40 HX8K, CT256",
@@ -158,6 +168,8 @@ DEVICES = {
     )
 }
 """Devices by name."""
+FILL = 0.9
+"""Part of the logic cells that a device with room is left to have taken: beyond it routing seldom ends."""
 
 
 _ABC9 = "+&scorr;&sweep;&dc2;&dch,-f;&ps;&if,{W},-a,-v"
@@ -192,7 +204,7 @@ def place_and_route(
     rtlil: str,
     *,
     top: str,
-    device: Device,
+    device: Device | Sequence[Device],
     out_dir: Path,
     clocks: Mapping[str, int] | None = None,
     flatten: bool = True,
@@ -209,7 +221,8 @@ def place_and_route(
         A `hw.common.serial_boundary.SerialBoundary` with the design inside.
     top : str
         Top module.
-    device : Device
+    device : Device or sequence of Device
+        Several of one family: the smallest that has room (`with_room`) is taken.
     out_dir : Path
         Appears when everything is complete; an earlier result of this step is replaced.
     clocks : mapping of str to int, optional
@@ -236,17 +249,13 @@ def place_and_route(
     if target_mhz <= 0:
         raise ValueError(f"target_mhz must be positive, got {target_mhz}")
     start = time.perf_counter()
+    candidates = (device,) if isinstance(device, Device) else tuple(device)
+    _program(candidates[0], candidates[0].nextpnr)  # before minutes of yosys
     with fresh_folder(out_dir, marker="fpga.json") as work:
-        (work / "source.il").write_text(rtlil)
-        # aliases such as x[0] of a part of a bus trip abc9
-        script = ["read_rtlil source.il", f"hierarchy -check -top {top}", "rename -hide */w:*[*]"]
-        synth = device.synth
-        if not flatten:
-            synth += " -noflatten"
-            script.append(f'scratchpad -set abc9.script "{_ABC9}"')
-        script += [f"{synth} -top {top} -json netlist.json", f"tee -q -o stat.json stat -json -top {top}"]
-        run_yosys("\n".join(script) + "\n", directory=work, name="synth", timeout_s=timeout_s)
-        _check_size(json.loads((work / "stat.json").read_text()), device)
+        needed = _mapped(rtlil, top, candidates[0], work, flatten=flatten, timeout_s=timeout_s)
+        device = candidates[0] if len(candidates) == 1 else _chosen(needed, candidates)
+        if needed > device.logic_cells:  # nextpnr would only find out much later
+            raise SizeError(device.name, needed, device.logic_cells, _hint(needed, device))
         if device.pins:
             (work / "pins.cst").write_text("".join(f'IO_LOC "{port}" {pin};\n' for port, pin in device.pins.items()))
         constraints = []
@@ -288,21 +297,67 @@ def place_and_route(
     )
 
 
-def _check_size(stat: dict[str, Any], device: Device) -> None:
-    """Raise SizeError if the netlist takes more logic cells than there are: nextpnr would only find out much later."""
-    types = stat["design"]["num_cells_by_type"]
-    needed = sum(factor * types.get(name, 0) for name, factor in device.cells.items())
-    if needed > device.logic_cells:
-        raise SizeError(device.name, needed, device.logic_cells)
+def logic_cells(rtlil: str, *, top: str, device: Device, flatten: bool = True, timeout_s: float = TIMEOUT_S) -> int:
+    """Logic cells that a design takes at least on the family of a device: those of yosys' netlist, nothing is placed.
+
+    Parameters
+    ----------
+    rtlil, top, flatten, timeout_s
+        As `place_and_route`.
+    device : Device
+
+    Raises
+    ------
+    YosysError
+        If yosys fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="liquidcal-fpga-") as scratch:
+        return _mapped(rtlil, top, device, Path(scratch), flatten=flatten, timeout_s=timeout_s)
+
+
+def with_room(needed: int, like: Device) -> list[Device]:
+    """Devices of a family that a netlist of that many logic cells fits with room for routing, the smallest first."""
+    family = sorted((d for d in DEVICES.values() if d.synth == like.synth), key=lambda d: d.logic_cells)
+    return [device for device in family if needed <= FILL * device.logic_cells]
+
+
+def _mapped(rtlil: str, top: str, device: Device, work: Path, *, flatten: bool, timeout_s: float) -> int:
+    """``netlist.json`` for the family of a device; logic cells that it takes at least."""
+    (work / "source.il").write_text(rtlil)
+    # aliases such as x[0] of a part of a bus trip abc9
+    script = ["read_rtlil source.il", f"hierarchy -check -top {top}", "rename -hide */w:*[*]"]
+    synth = device.synth
+    if not flatten:
+        synth += " -noflatten"
+        script.append(f'scratchpad -set abc9.script "{_ABC9}"')
+    script += [f"{synth} -top {top} -json netlist.json", f"tee -q -o stat.json stat -json -top {top}"]
+    run_yosys("\n".join(script) + "\n", directory=work, name="synth", timeout_s=timeout_s)
+    types = json.loads((work / "stat.json").read_text())["design"]["num_cells_by_type"]
+    return sum(factor * types.get(name, 0) for name, factor in device.cells.items())
+
+
+def _chosen(needed: int, candidates: Sequence[Device]) -> Device:
+    """The smallest with room, or else the largest."""
+    ordered = sorted(candidates, key=lambda device: device.logic_cells)
+    return next((device for device in ordered if needed <= FILL * device.logic_cells), ordered[-1])
+
+
+def _hint(needed: int, device: Device) -> str:
+    found = with_room(needed, device)
+    return f"; the smallest with room is {found[0].name}" if found else "; no device of its family has room"
+
+
+def _program(device: Device, name: str) -> str:
+    beside = Path(sys.executable).parent / name
+    program = str(beside) if beside.is_file() else shutil.which(name)
+    if program is None:
+        raise FpgaError(f"{name} is missing: install liquidcal's extra fpga ({device.distribution})")
+    return program
 
 
 def _tool(device: Device, arguments: list[str], work: Path, timeout_s: float) -> None:
-    beside = Path(sys.executable).parent / arguments[0]
-    program = str(beside) if beside.is_file() else shutil.which(arguments[0])
-    if program is None:
-        raise FpgaError(f"{arguments[0]} is missing: install liquidcal's extra fpga ({device.distribution})")
     done = run_process(
-        [program, *arguments[1:]], tool=arguments[0], directory=work, timeout_s=timeout_s,
+        [_program(device, arguments[0]), *arguments[1:]], tool=arguments[0], directory=work, timeout_s=timeout_s,
         log=work / f"{arguments[0]}.log",
     )  # fmt: skip
     if done.status:

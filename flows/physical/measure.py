@@ -15,6 +15,7 @@ from flows.common.metrics import Metric, package_version, write_metrics
 from flows.library.liberty_file import read_liberty_file
 from flows.netlist.delays import MAX_PINS
 from flows.physical.def_file import write_exchange
+from flows.physical.gds_file import layout_of, write_gds
 from flows.physical.mapped import (
     PERIOD_NS,
     STATIC_STAGES,
@@ -51,7 +52,8 @@ def measure_placement(
 
     With `repair` cells get the size that their loads ask for, or buffers, in the same core (`flows.physical.repair`);
     the changes are ``repair.json`` there, and in the netlist of `Mapped.with_placement`. With `exchange` netlist,
-    placement and wires are there for other tools, too (`flows.physical.def_file`).
+    placement and wires are there for other tools, too (`flows.physical.def_file`), and GDSII where the library has its
+    cells drawn (`flows.physical.gds_file`).
 
     Raises
     ------
@@ -114,6 +116,8 @@ def measure_placement(
             save_repairs(work / "repair.json", rounds)
         if exchange:
             write_exchange(work, netlist, mapped.library, placed, mapped.lef, mapped.wires(placed))
+            if (drawn := layout_of(mapped.cells)) is not None:
+                write_gds(work / "flat.gds", netlist, placed, drawn, row_um=mapped.lef.site_um[1])
         about = {"netlist_sha256": mapped.netlist_sha256, "core_um": placed.core_um, "effort": effort}
         (work / "placement.json").write_text(json.dumps(about, indent=1) + "\n")
         write_metrics(work / "metrics.json", metrics)
@@ -126,13 +130,14 @@ def clock_plan(
     period_ns: float = PERIOD_NS,
     internal: Mapping[str, int] | None = None,
     one_source: bool = False,
+    clock_high: float = 0.5,
     io_share: float = 0.0,
 ) -> ClockPlan:
     """Clocks, reset and quasi-static registers of our generators' designs.
 
     3 % of the period for skew and jitter at setup, a tenth of that for hold: both ends of a hold path see one edge. An
-    internal clock gets the same shares of its own period, and with `one_source` so do paths between both. Inputs and
-    outputs spend `io_share` of the period outside.
+    internal clock gets the same shares of its own period, and with `one_source` so do paths between both. The fastest
+    clock is high for `clock_high` of its period. Inputs and outputs spend `io_share` of the period outside.
     """
     ports = mapped.netlist.ports
     internal = internal or {}
@@ -143,7 +148,7 @@ def clock_plan(
         clock="clk", internal_clock=name, multiple=multiple, period_ns=period_ns,
         uncertainty_ns=0.03 * period_ns, hold_uncertainty_ns=0.003 * period_ns,
         resets=tuple(name for name in ("rst",) if name in ports),
-        static_stages=tuple(static), io_share=io_share, one_source=one_source,
+        static_stages=tuple(static), io_share=io_share, one_source=one_source, clock_high=clock_high,
     )  # fmt: skip
 
 
@@ -171,6 +176,7 @@ def measure_timing(
     period_ns: float = PERIOD_NS,
     internal: Mapping[str, int] | None = None,
     one_source: bool = False,
+    clock_high: float = 0.5,
     paths: int = 10,
     slow: Sequence[Path] = (),
     fast: Sequence[Path] = (),
@@ -190,7 +196,9 @@ def measure_timing(
     ValueError
         The netlist was made with another reuse factor, or a corner lacks one of its cells.
     """
-    plan = clock_plan(mapped, period_ns=period_ns, internal=internal, one_source=one_source, io_share=io_share)
+    plan = clock_plan(
+        mapped, period_ns=period_ns, internal=internal, one_source=one_source, clock_high=clock_high, io_share=io_share
+    )
     wires = mapped.wires()
     report = analyse(
         mapped.netlist, mapped.library, plan, wire_ff=wires.ff, wire_ohm=wires.ohm,
@@ -199,6 +207,8 @@ def measure_timing(
     )  # fmt: skip
     metric = mapped_metric(mapped, "OpenSTA", sta_version(), command or "flows.physical.measure.measure_timing")
     outside = f"{100 * io_share:g} % of the period outside of inputs and outputs"
+    if clock_high != 0.5:
+        outside += f", fastest clock high for {100 * clock_high:g} % of its period"
     corner = f"{report.setup_library}, {outside}, wires: {wires.source}"
     metrics = (
         metric("timing__setup__ws", report.setup_slack_ns, "ns",

@@ -44,7 +44,7 @@ _MARGIN = 2.0
 """Groups of sinks that get a buffer of their own take this part of what the largest one may drive: it stays fast."""
 _LEVELS = 12
 """Buffers on the way to a sink, at most."""
-_WAY = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3, 0.2, 0.1)
+_WAY = (0.8, 0.65, 0.5, 0.4, 0.3, 0.2, 0.1)
 """Shares of the way to the driver at which a buffer for a far sink may stand, the best first."""
 
 
@@ -437,7 +437,7 @@ class _Planner:
     def _beside(self, net: int, cell: int, pin: str, sinks: Sequence[_Sink], kind: str) -> None:
         """All sinks after one buffer next to the driver."""
         self._insert(net, cell, sinks, kind, self._centre(cell))
-        self._drive(net, cell, pin, _Piece(self.sizes.input_ff(kind), 0.0))
+        self._drive(cell, pin, _Piece(self.sizes.input_ff(kind), 0.0))
 
     def _split(self, net: int, cell: int, pin: str) -> None:
         """More than any cell can drive: sinks in groups by place with a buffer for each, these again in groups, until
@@ -452,7 +452,7 @@ class _Planner:
             if (buffer := sizes.buffer(piece)) is not None:
                 self._beside(net, cell, pin, ends, buffer)
                 return
-        self._drive(net, cell, pin, piece)
+        self._drive(cell, pin, piece)
 
     def _heads(self, net: int, cell: int, sinks: Sequence[_Sink], start: tuple[float, float]) -> list[_Sink]:
         """What is left for a net's driver once buffers drive groups of its sinks; those alone in reach stay as they
@@ -501,10 +501,9 @@ class _Planner:
         ways = ((x + share * (start[0] - x), y + share * (start[1] - y)) for share in _WAY)
         return next((place for place in ways if self._reached(group, place)), (x, y))
 
-    def _drive(self, net: int, cell: int, pin: str, piece: _Piece) -> None:
+    def _drive(self, cell: int, pin: str, piece: _Piece) -> None:
         """Size of a driver whose sinks are buffers now; what is left is for the next round."""
         family = self.sizes.family(self.type[cell])
-        self.load[net], self.wire_ohm[net] = piece.load_ff, 0.0
         if piece.load_ff > self.sizes.limit(self.type[cell], pin, piece.wire_ns):
             fitting = self.sizes.smallest(family, pin, piece)
             self.left += fitting is None

@@ -55,6 +55,8 @@ class ClockPlan:
         Instances, levels separated by a dot, whose registers are quasi-static.
     static_clocks : int
         Clocks that paths from there may take.
+    clock_high : float
+        Share of its period that the fastest clock is high; the other is high for half of its own.
     io_share : float
         Share of the period that inputs and outputs spend outside.
     """
@@ -69,6 +71,7 @@ class ClockPlan:
     resets: tuple[str, ...] = ()
     static_stages: tuple[str, ...] = ()
     static_clocks: int = 8
+    clock_high: float = 0.5
     io_share: float = 0.0
 
     def __post_init__(self) -> None:
@@ -78,6 +81,8 @@ class ClockPlan:
             raise ValueError(f"uncertainty_ns: expected 0 to the period, got {self.uncertainty_ns}")
         if not 0 <= self.io_share < 1:
             raise ValueError(f"io_share: expected 0 to below 1, got {self.io_share}")
+        if not 0 < self.clock_high < 1:
+            raise ValueError(f"clock_high: expected above 0 and below 1, got {self.clock_high}")
         if self.static_clocks < 1:
             raise ValueError(f"static_clocks: expected at least 1, got {self.static_clocks}")
         if self.multiple < 1 or (self.internal_clock is None and self.multiple != 1):
@@ -91,6 +96,12 @@ class ClockPlan:
             return {self.clock: self.period_ns}
         fast = math.floor(1000 * self.period_ns / self.multiple + 1e-9) / 1000
         return {self.clock: round(fast * self.multiple, 3), self.internal_clock: fast}
+
+    def waveform(self, clock: str, period_ns: float) -> str:
+        """Option of SDC's ``create_clock`` for a clock that is not high for half of its period; empty otherwise."""
+        if self.clock_high == 0.5 or clock != (self.internal_clock or self.clock):
+            return ""
+        return f" -waveform {{0 {round(self.clock_high * period_ns, 3):g}}}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -379,7 +390,8 @@ def _constraints(netlist: Netlist, plan: ClockPlan, driving_cell: str | None, po
     lines = []
     for clock, period_ns in plan.clocks.items():
         share = period_ns / plan.period_ns
-        lines.append(f"create_clock -name {_plain(clock)} -period {period_ns} [get_ports p_{_plain(clock)}_0]")
+        wave = plan.waveform(clock, period_ns)
+        lines.append(f"create_clock -name {_plain(clock)} -period {period_ns}{wave} [get_ports p_{_plain(clock)}_0]")
         for kind, value in (("setup", plan.uncertainty_ns), ("hold", plan.hold_uncertainty_ns)):
             if value:
                 lines.append(f"set_clock_uncertainty -{kind} {share * value:.6g} [get_clocks {_plain(clock)}]")

@@ -47,6 +47,8 @@ class Activity:
     clock : int or None
         Net of the clock port.
     period_ns : float
+    high_ns : float or None
+        How long the fastest clock is high in each of its periods; None: half of `period_ns`.
     clocks : int
         Clocks recorded, over all streams.
     duration_ns : float
@@ -70,6 +72,12 @@ class Activity:
     source: str
     notes: tuple[str, ...] = ()
     with_delays: bool = False
+    high_ns: float | None = None
+
+    @property
+    def opens_ns(self) -> float:
+        """From a clock's edge to its fall, when latches open that were closed."""
+        return self.period_ns / 2 if self.high_ns is None else self.high_ns
 
     @property
     def pairs(self) -> int:
@@ -116,6 +124,7 @@ def record(
     source: str,
     snapshots: int = 4,
     pulses: int = 1,
+    clock_high: float = 0.5,
     watch: Callable[[GateSimulator, int], None] | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Activity:
@@ -143,6 +152,8 @@ def record(
         Clocks of which the states of all lanes are kept, one pair for each pulse.
     pulses : int
         Edges of the simulator's further clocks in each period of the first.
+    clock_high : float
+        Share of its period that the fastest clock is high.
     watch : callable, optional
         Called as `drive` at the end of each clock, settled before its last edge (for a scoreboard).
     advance : callable, optional
@@ -190,6 +201,7 @@ def record(
         toggles_per_ns=rate, duty=duty, annotated=annotated, before=np.concatenate(befores, 1),
         after=np.concatenate(afters, 1), mask=np.tile(counter.mask, len(befores)), clock=net, period_ns=period_ns,
         clocks=counter.cycles // pulses, duration_ns=counter.cycles * period_ns / pulses, source=source,
+        high_ns=clock_high * period_ns / pulses,
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from flows.designs.association import AssociationDesign
 from flows.netlist.gate_simulation import GateSimulator
 from flows.physical.mapped import Mapped
 from flows.power.activity import Activity, record
-from flows.power.boxes import Boxes, MacroBehaviour, weight_words
+from flows.power.boxes import Boxes, macros_of, weight_words
 from flows.power.run import PowerOptions, Run
 from flows.power.streams import Bits, EventSource, MemoryBehaviour, Streams, reset_and_write
 from flows.simulation.association import chip_words
@@ -55,8 +55,9 @@ class Surroundings(Boxes):
         words = [chip_words(spec, [(modality, query) for query in queries]) for queries in orders]
         events = EventSource(streams, words)
         macros = [
-            MacroBehaviour(streams, crossbar, image, f"{name}.macro")
+            macro
             for name, crossbar, image in zip(MODALITIES, spec.crossbars, stimulus.conductances, strict=True)
+            for macro in macros_of(streams, crossbar, image, f"{name}.")
         ]
         memories: list[MemoryBehaviour] = [
             MemoryBehaviour(streams, weight_words(projection.readout), f"{name}.weight_memory")

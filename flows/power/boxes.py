@@ -17,7 +17,7 @@ from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.spec import CrossbarSpec
 
-__all__ = ["Boxes", "MacroBehaviour", "ThresholdMemoryBehaviour", "weight_words"]
+__all__ = ["Boxes", "MacroBehaviour", "ThresholdMemoryBehaviour", "macros_of", "weight_words"]
 
 
 class MacroBehaviour:
@@ -90,6 +90,17 @@ class MacroBehaviour:
     def _rule(kept: Bits, clock: int, what: str) -> None:
         if not kept.all():
             raise ValueError(f"stream {int(np.flatnonzero(~kept)[0])}, clock {clock}: macro contract: {what}")
+
+
+def macros_of(
+    streams: Streams, spec: CrossbarSpec, conductances: Conductances, prefix: str = ""
+) -> list[MacroBehaviour]:
+    """All macros of a crossbar, whose boxes have the names of `hw.lsm_crossbar.crossbar.Crossbar` after a prefix."""
+    names = ["macro"] if spec.macros == 1 else [f"macro_{number}" for number in range(spec.macros)]
+    return [
+        MacroBehaviour(streams, spec.one_macro, conductances.macro(number), prefix + name)
+        for number, name in enumerate(names)
+    ]
 
 
 class ThresholdMemoryBehaviour(MemoryBehaviour):

@@ -92,7 +92,7 @@ def cell_power(
     # over a period a clock is high half the time: half of the kept states see it high
     half = np.full(activity.before.shape[1], _HALF)
     before, after = (simulator.with_clocks(states, half) for states in (activity.before, activity.after))
-    phases = _Phases(simulator, activity, arrivals(simulator, timing, activity.period_ns)
+    phases = _Phases(simulator, activity, arrivals(simulator, timing, activity.opens_ns)
                      if arrival_ns is None else arrival_ns)  # fmt: skip
     leakage, internal, clock_pin = np.zeros(netlist.cells), np.zeros(netlist.cells), np.zeros(netlist.cells)
     driver = np.full(netlist.nets, -1, np.int32)

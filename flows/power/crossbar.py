@@ -17,7 +17,7 @@ from flows.designs.crossbar import CrossbarDesign
 from flows.netlist.gate_simulation import GateSimulator
 from flows.physical.mapped import Mapped
 from flows.power.activity import Activity, record
-from flows.power.boxes import Boxes, MacroBehaviour, ThresholdMemoryBehaviour, weight_words
+from flows.power.boxes import Boxes, ThresholdMemoryBehaviour, macros_of, weight_words
 from flows.power.run import PowerOptions, Run
 from flows.power.streams import EventSource, MemoryBehaviour, Streams, reset_and_write, words_of_codes
 from flows.stimulus.recordings import CrossbarStimulus, event_words, recorded_stimulus
@@ -54,11 +54,7 @@ class Surroundings(Boxes):
         events = EventSource(
             streams, [event_words(spec, np.roll(stimulus.spikes, -lane, axis=0))[0] for lane in range(streams.count)]
         )
-        names = ["macro"] if spec.macros == 1 else [f"macro_{number}" for number in range(spec.macros)]
-        macros = [
-            MacroBehaviour(streams, spec.one_macro, stimulus.conductances.macro(number), name)
-            for number, name in enumerate(names)
-        ]
+        macros = macros_of(streams, spec, stimulus.conductances)
         memories: list[MemoryBehaviour] = [MemoryBehaviour(streams, weight_words(stimulus.readout), "weight_memory")]
         if spec.own_thresholds:
             ratios = balanced_ratios(stimulus.golden.counts, int(stimulus.spikes.sum()))

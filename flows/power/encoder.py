@@ -7,7 +7,7 @@ the frames that the netlist sends are compared with the golden model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,20 @@ import numpy.typing as npt
 
 from flows.designs.encoder import EncoderDesign
 from flows.netlist.gate_simulation import GateSimulator, from_lanes, to_lanes
-from flows.netlist.netlist import Instance, Netlist
 from flows.physical.mapped import Mapped, clocks_of
 from flows.power.activity import Activity, record
 from flows.power.run import PowerOptions, Run
-from flows.power.write_port import Words, evaluate_only, same_bits, write_through_port
+from flows.power.write_port import (
+    Words,
+    banks_of,
+    evaluate_only,
+    free_ports,
+    hold_ports,
+    same_bits,
+    swap_all,
+    write_into_banks,
+    write_through_port,
+)
 from flows.stimulus.i2c import waveform
 from flows.stimulus.showers import EncoderStimulus, shower_stimulus
 from hw.hgcal_encoder.coded_words import WordMap
@@ -72,7 +81,7 @@ def load_registers(
         for _ in range(8):
             simulator.step()
     simulator.settle()
-    bank = "shadow" if _instances(netlist, "shadow") else "registers"
+    bank = "shadow" if banks_of(netlist, "shadow") else "registers"
     write = _write_through_banks(simulator, spec, bank) if chip else write_through_port(simulator)
     evaluate_only(simulator, bank)
     for number, address in enumerate(addresses):
@@ -80,11 +89,10 @@ def load_registers(
         if advance is not None:
             advance(1)
     if bank == "shadow":
-        _swap(simulator)
+        swap_all(simulator)
     simulator.restrict(None)
     if chip:
-        nothing = np.zeros((0, simulator.words), np.uint64)
-        simulator.fault([], keep=nothing, put=nothing, flip=nothing)
+        free_ports(simulator)
         _run_over_i2c(simulator, spec)
     else:
         simulator.set_port("write_enable", zeros)
@@ -92,57 +100,29 @@ def load_registers(
     simulator.settle()
 
 
-def _instances(netlist: Netlist, prefix: str) -> list[Instance]:
-    """Children of the top module by the beginning of their names."""
-    return [i for i in netlist.instances if len(i.path) == 1 and i.path[0].startswith(prefix)]
-
-
-def _hold(simulator: GateSimulator, banks: Sequence[Instance], **values: Words) -> None:
-    """One clock with these ports of all banks held from outside, as copies of a bank need it."""
-    held = [(name, bank.names[name]) for bank in banks for name in values]
-    nets, first = np.unique(np.concatenate([found for _, found in held]), return_index=True)
-    put = np.concatenate([values[name] for name, _ in held])[first]
-    none = np.zeros((len(nets), simulator.words), np.uint64)
-    simulator.fault(nets.tolist(), keep=none, put=put, flip=none)
-    simulator.step()
-
-
 def _write_through_banks(simulator: GateSimulator, spec: EncoderSpec, prefix: str) -> Callable[[int, Words], None]:
     """Writing a byte at the ports of the banks inside a chip, all copies at once.
 
     A store of long code words takes a byte into each word that has bits of it, one word in a clock.
     """
-    banks = _instances(simulator.netlist, prefix)
+    banks = banks_of(simulator.netlist, prefix)
     if not banks:
         raise ValueError(f"{simulator.netlist.top} has no bank of registers")
-    coded = "merge" in banks[0].names
-    ports = ("word", "address", "merge", "value") if coded else ("write_address", "write_enable", "write_data")
-    if missing := [name for name in ports if name not in banks[0].names]:
-        raise ValueError(f"bank {banks[0].path[0]} has no port {missing[0]}")
+    if "merge" not in banks[0].names:
+        return write_into_banks(simulator, banks)
+    words = WordMap(spec=spec)
     words_of: dict[int, list[int]] = {}
-    if coded:
-        words = WordMap(spec=spec)
-        for number, word in enumerate(words.words):
-            for byte in sorted({bit // 8 for bit in word.image_bits}):
-                words_of.setdefault(words.addresses[byte], []).append(number)
+    for number, word in enumerate(words.words):
+        for byte in sorted({bit // 8 for bit in word.image_bits}):
+            words_of.setdefault(words.addresses[byte], []).append(number)
 
     def write(address: int, data: Words) -> None:
         place, on = same_bits(address, 16, simulator.words), same_bits(1, 1, simulator.words)
-        if not coded:
-            _hold(simulator, banks, write_address=place, write_enable=on, write_data=data)
         for number in words_of.get(address, ()):
             word = same_bits(number, len(banks[0].names["word"]), simulator.words)
-            _hold(simulator, banks, word=word, address=place, merge=on, value=data)
+            hold_ports(simulator, banks, word=word, address=place, merge=on, value=data)
 
     return write
-
-
-def _swap(simulator: GateSimulator) -> None:
-    """All parts of the shadow bank into the banks, in one clock: no crossing is on its way."""
-    banks = _instances(simulator.netlist, "registers")
-    parts = len(banks[0].names["swap"])
-    evaluate_only(simulator, "registers")
-    _hold(simulator, banks, swap=same_bits((1 << parts) - 1, parts, simulator.words))
 
 
 def _run_over_i2c(simulator: GateSimulator, spec: EncoderSpec) -> None:
@@ -168,6 +148,7 @@ def encoder_activity(
     latency: int,
     period_ns: float,
     snapshots: int = 4,
+    clock_high: float = 0.5,
     advance: Callable[[int], None] | None = None,
 ) -> tuple[Activity, npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
     """Activity of a loaded netlist of encoder or chip, and its frames beside those of the golden model.
@@ -178,6 +159,8 @@ def encoder_activity(
         After `load_registers`.
     latency : int
         Clocks from words to frames.
+    clock_high : float
+        Share of its period that the fastest clock is high.
 
     Returns
     -------
@@ -203,7 +186,8 @@ def encoder_activity(
     warm_up = latency + 1
     activity = record(
         simulator, drive, clocks=crossings - warm_up, warm_up=warm_up, lanes=min(streams, lanes), period_ns=period_ns,
-        source=stimulus.source, snapshots=snapshots, pulses=spec.reuse, watch=watch, advance=advance,
+        source=stimulus.source, snapshots=snapshots, pulses=spec.reuse, clock_high=clock_high, watch=watch,
+        advance=advance,
     )  # fmt: skip
     expected = np.stack([
         Encoder(spec, weights, settings).frames(stimulus.words[stream])
@@ -238,8 +222,9 @@ def simulate(mapped: Mapped, design: EncoderDesign, options: PowerOptions, stage
         simulator = GateSimulator(mapped.netlist, mapped.library, words=words, clock=clocks)
         load_registers(simulator, spec, stimulus, weights)
         activity, actual, expected = encoder_activity(
-            simulator, spec, stimulus, weights, latency=design.latency, period_ns=design.period_ns, snapshots=2
-        )
+            simulator, spec, stimulus, weights, latency=design.latency, period_ns=design.period_ns, snapshots=2,
+            clock_high=design.clock_high,
+        )  # fmt: skip
     if not np.array_equal(actual, expected):
         stream, crossing, word = (int(i) for i in np.argwhere(actual != expected)[0])
         raise ValueError(

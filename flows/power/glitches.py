@@ -51,7 +51,7 @@ def glitches(
     seed : int
         Of the scatter.
     """
-    replay = DelaySimulator(simulator, timing, scatter=scatter, seed=seed, period_ns=activity.period_ns)
+    replay = DelaySimulator(simulator, timing, scatter=scatter, seed=seed, opens_ns=activity.opens_ns)
     lanes = np.flatnonzero(to_lanes(activity.mask))
     chosen = lanes[np.linspace(0, len(lanes) - 1, min(clocks, len(lanes))).astype(int)]
     delayed, settled = np.zeros(simulator.rows, np.int64), np.zeros(simulator.rows, np.int64)

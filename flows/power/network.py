@@ -14,6 +14,7 @@ from flows.netlist.gate_simulation import GateSimulator, from_lanes, to_lanes
 from flows.physical.mapped import Mapped
 from flows.power.activity import record
 from flows.power.run import PowerOptions, Run
+from flows.power.write_port import banks_of, evaluate_only, free_ports, same_bits, swap_all, write_into_banks
 from hw.network.network import output_port
 from sim.fixed_point import FixedPoint, IntArray
 from sim.network.model import Network
@@ -30,7 +31,7 @@ def _bits(codes: IntArray, form: FixedPoint) -> npt.NDArray[np.bool_]:
 
 
 def load_weights(simulator: GateSimulator, weights: NetworkWeights) -> None:
-    """Reset the netlist and write all weights through its port, the same in all streams."""
+    """Reset the netlist, write all weights, the same in all streams: through its port, or into the banks of a chip."""
     lanes = 64 * simulator.words
 
     def put(port: str, value: int) -> None:
@@ -41,11 +42,17 @@ def load_weights(simulator: GateSimulator, weights: NetworkWeights) -> None:
     for name, port in simulator.netlist.ports.items():
         if port.direction == "input" and name not in simulator.clocks:
             put(name, 0)
+    chip = "scl" in simulator.netlist.ports
+    for line in ("scl", "sda") if chip else ():
+        put(line, 1)
     put("rst", 1)
     for _ in range(3):
         simulator.step()
     put("rst", 0)
     simulator.settle()
+    if chip:
+        _write_into_chip(simulator, weights)
+        return
     if "write_enable" not in simulator.netlist.ports:
         return
     stages = simulator.netlist.cell_stage[simulator.storage_cells]
@@ -58,6 +65,20 @@ def load_weights(simulator: GateSimulator, weights: NetworkWeights) -> None:
         simulator.step()
     simulator.restrict(None)
     put("write_enable", 0)
+    simulator.settle()
+
+
+def _write_into_chip(simulator: GateSimulator, weights: NetworkWeights) -> None:
+    """Every byte into the bank that the bus writes; a shadow bank is then swapped in."""
+    bank = "shadow" if banks_of(simulator.netlist, "shadow") else "registers"
+    write = write_into_banks(simulator, banks_of(simulator.netlist, bank))
+    evaluate_only(simulator, bank)
+    for address, data in weights.writes():
+        write(address, same_bits(data, 8, simulator.words))
+    if bank == "shadow":
+        swap_all(simulator)
+    simulator.restrict(None)
+    free_ports(simulator)
     simulator.settle()
 
 

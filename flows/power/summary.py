@@ -143,7 +143,7 @@ def summarise(
     netlist, library = simulator.netlist, simulator.library
     volt = library.voltage_v if voltage_v is None else voltage_v
     trees = _modelled_trees(simulator, activity, view, usable, volt)
-    arrival = arrivals(simulator, view.timing, activity.period_ns)
+    arrival = arrivals(simulator, view.timing, activity.opens_ns)
     power = cell_power(
         simulator, activity, view.timing, modelled_clocks=trees.trees, voltage_v=volt, arrival_ns=arrival
     )
@@ -317,11 +317,13 @@ def _glitches_by_stage(
 
 def _stimulus_steps(total_uw: float, activity: Activity, power: CellPower, dynamic_uw: float) -> list[dict[str, Any]]:
     """What a stimulus of finite length, and the unknown causes of its toggles, leave open."""
-    statistics = 2 / sqrt(max(activity.clocks, 1))
+    # logic without a clock: periods of the one that was asked for
+    clocks = activity.clocks or max(round(activity.duration_ns / activity.period_ns), 1)
+    statistics = min(2 / sqrt(clocks), 1.0)
     internal_uw = float(power.internal_uw.sum())
     return [
         _step("stimulus statistics", total_uw, -statistics * dynamic_uw, statistics * dynamic_uw,
-              f"2/sqrt({activity.clocks} clocks) of dynamic power: streams are independent"),
+              f"2/sqrt({clocks:,} clocks) of dynamic power: streams are independent"),
         _step("internal energy by cause", total_uw, power.low_uw - internal_uw, power.high_uw - internal_uw,
               "every output toggles by its cheapest or dearest arc"),
     ]  # fmt: skip

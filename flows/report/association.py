@@ -28,9 +28,9 @@ def chip_report(folder: Path, design: AssociationDesign) -> Report:
     """Report of an association chip."""
     spec = design.spec
     lead = (
-        f"Association of seen and spoken words: two liquids on resistive-memory macros, {spec.vision.neurons} and "
-        f"{spec.audio.neurons} neurons, projected into {spec.dimensions} dimensions, {spec.entries} stored entries of "
-        "either kind."
+        f"Association of seen and spoken words: two liquids on resistive-memory macros, {spec.vision.all_neurons} and "
+        f"{spec.audio.all_neurons} neurons, projected into {spec.dimensions} dimensions, {spec.entries} stored entries "
+        "of either kind."
     )
     sections = []
     found = read_json(folder / "retrieval.json")

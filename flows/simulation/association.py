@@ -22,14 +22,14 @@ from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 __all__ = ["AssociationBench", "Looked", "association_verilog", "chip_words", "load_writes"]
 
 PLUSARG = "conductances"
-"""Simulations load the macro of a modality from the file that ``+conductances=FILE`` names, with a dot and its name."""
+"""Macros of a modality are loaded from the file that ``+conductances=FILE`` names, with a dot and the modality."""
 
 STROBES = ("vision_component_valid", "audio_component_valid", "similarity_valid", "match_valid")
 """Outputs that say that another one is to be read."""
 
 
 def association_verilog(spec: AssociationSpec, conductances: Sequence[Conductances]) -> str:
-    """Verilog of the chip with the ADCs of both macros; what these hold is loaded from `PLUSARG`."""
+    """Verilog of the chip with the ADCs of its macros; what these hold is loaded from `PLUSARG`."""
     from hw.common.export import load_memory, to_verilog
     from hw.lsm_crossbar.association import Association, macro_modules
 
@@ -37,8 +37,9 @@ def association_verilog(spec: AssociationSpec, conductances: Sequence[Conductanc
         macro_image(image.check(crossbar)) for image, crossbar in zip(conductances, spec.crossbars, strict=True)
     )
     text = to_verilog(Association(spec=spec, images=(vision, audio)), spec.name)
-    for modality, module in zip(MODALITIES, macro_modules(spec.name), strict=True):
-        text = load_memory(text, module, f"{modality}.mem", plusarg=PLUSARG, suffix=f".{modality}")
+    for modality, modules in zip(MODALITIES, macro_modules(spec, spec.name), strict=True):
+        for module in modules:
+            text = load_memory(text, module, f"{modality}.mem", plusarg=PLUSARG, suffix=f".{modality}")
     return text
 
 

@@ -49,6 +49,8 @@ class Played:
     scores : ndarray of int64, shape (samples * outputs,)
     classes, class_clocks : ndarray of int64, shape (samples,)
         Clocks count from the first event.
+    status : ndarray of int64, shape (samples,)
+        What the host's port reads in the clock of `class_clocks`.
     """
 
     spikes: npt.NDArray[np.uint8]
@@ -57,6 +59,7 @@ class Played:
     scores: IntArray
     classes: IntArray
     class_clocks: IntArray
+    status: IntArray
 
 
 def astrocyte_verilog(spec: AstrocyteSpec) -> str:
@@ -183,5 +186,5 @@ def play_events(
         spikes=raster[:, spec.first_neuron :], input_spikes=raster[:, : spec.inputs],
         counts=kept["count"][kept["count_valid"] == 1],
         scores=scores - ((scores >> (spec.score_width - 1)) << spec.score_width),
-        classes=kept["class_index"][told], class_clocks=times[told],
+        classes=kept["class_index"][told], class_clocks=times[told], status=kept["read_data"][told],
     )  # fmt: skip

@@ -1,7 +1,6 @@
 """The whole chip in native simulation: bunch crossings stream while the I2C bus works.
 
-Every I2C transfer becomes levels of SCL and SDA, one pair per clock, at the shortest times of Fast-mode Plus; crossings
-go in and frames come out in every clock meanwhile.
+Crossings go in and frames come out in every clock, whatever the bus does (`flows.simulation.i2c_bus`).
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from flows.simulation.i2c_bus import SimulatedBus
 from flows.simulation.native import FastClock, NativeModel, Words, build_native
-from flows.stimulus.i2c import waveform
 from flows.tools.verilog import Port
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.configuration.chip_registers import Loading
@@ -24,8 +23,8 @@ from sim.hgcal_encoder.spec import ERX_WORDS, EncoderSpec
 __all__ = ["ChipBench", "ChipModel"]
 
 
-class ChipModel:
-    """A simulated chip with its bus: an `sim.hgcal_encoder.configuration.driver.I2cBus`.
+class ChipModel(SimulatedBus):
+    """A simulated chip with its bus.
 
     Parameters
     ----------
@@ -64,35 +63,6 @@ class ChipModel:
         self.sent.append(words)
         self.frames.append(seen["frames"].astype(np.uint32))
         return seen["sda_low"]
-
-    def idle(self, clocks: int) -> None:
-        """Leave the bus alone."""
-        self.run(np.ones(clocks, np.int64), np.ones(clocks, np.int64))
-
-    def transfer(self, *messages: tuple[bytes, int]) -> list[int]:
-        """Run a transfer; what the controller saw on SDA at each bit."""
-        wave = waveform(*messages)
-        pulled = self.run(wave.scl, wave.sda)
-        return [int(bit) for bit in wave.sda[wave.looks] & (1 - pulled[wave.looks])]
-
-    def write(self, device: int, data: bytes) -> None:
-        """As `I2cBus.write`."""
-        seen = self.transfer((bytes([device << 1]) + data, 0))
-        self._acknowledged(seen[8::9], device)
-
-    def write_read(self, device: int, data: bytes, count: int) -> bytes:
-        """As `I2cBus.write_read`."""
-        seen = self.transfer((bytes([device << 1]) + data, 0), (bytes([device << 1 | 1]), count))
-        start = 9 * (len(data) + 2)
-        self._acknowledged(seen[8:start:9], device)
-        return bytes(
-            sum(bit << (7 - place) for place, bit in enumerate(seen[first : first + 8]))
-            for first in range(start, len(seen), 9)
-        )
-
-    def _acknowledged(self, answers: list[int], device: int) -> None:
-        if any(answers):
-            raise OSError(f"I2C device {device:#04x} does not acknowledge byte {answers.index(1)}")
 
     def streamed(self) -> tuple[Words, Words]:
         """Words so far and their frames, the latency taken out; the last words, whose frames are to come, left out."""

@@ -70,7 +70,7 @@ def export_design(
         plan = ClockPlan(
             clock="clk", internal_clock=internal, multiple=multiple, period_ns=period_ns,
             uncertainty_ns=0.03 * period_ns, hold_uncertainty_ns=0.003 * period_ns,
-            resets=tuple(name for name in ("rst",) if name in pins),
+            resets=tuple(name for name in ("rst",) if name in pins), clock_high=design.clock_high,
         )  # fmt: skip
         static = [s for s in STATIC_STAGES if netlist and re.search(rf"^\s*\S+ {s} \($", verilog, re.MULTILINE)]
         project = Project(

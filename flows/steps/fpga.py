@@ -8,11 +8,14 @@ from pathlib import Path
 from flows.common.journal import Check, Journal
 from flows.common.metrics import Metric
 from flows.designs.design import Design
-from flows.physical.fpga import DEVICES, place_and_route
+from flows.physical.fpga import DEVICES, Device, logic_cells, place_and_route, with_room
 from hw.common.export import to_rtlil
 from hw.common.serial_boundary import SerialBoundary
 
-__all__ = ["FpgaOptions", "place_on_fpga"]
+__all__ = ["AUTO", "FpgaOptions", "FpgaSize", "place_on_fpga", "size_on_fpga"]
+
+AUTO = "auto"
+_ECP5 = tuple(device for device in DEVICES.values() if device.synth == "synth_ecp5")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +25,7 @@ class FpgaOptions:
     Attributes
     ----------
     device : str
-        Of `flows.physical.fpga.DEVICES`.
+        Of `flows.physical.fpga.DEVICES`, or ``auto``: the smallest ECP5 with room.
     clock_mhz : float
         Clock that place and route work towards.
     seed : int
@@ -45,8 +48,13 @@ class FpgaOptions:
     timeout_s: float = 3600.0
 
     def __post_init__(self) -> None:
-        if self.device not in DEVICES:
-            raise ValueError(f"no FPGA named {self.device!r}; there are {', '.join(DEVICES)}")
+        if self.device not in (AUTO, *DEVICES):
+            raise ValueError(f"no FPGA named {self.device!r}; there are {', '.join((AUTO, *DEVICES))}")
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """Those that may be taken."""
+        return _ECP5 if self.device == AUTO else (DEVICES[self.device],)
 
 
 def place_on_fpga(
@@ -62,13 +70,14 @@ def place_on_fpga(
         A seed for a design that emulates nothing.
     """
     options = options or FpgaOptions()
-    device, clocks = DEVICES[options.device], design.internal_clocks
+    clocks, devices = design.internal_clocks, options.devices
     part = design.emulation(options.macro_seed)
     chosen = f"--device {options.device} --clock-mhz {options.clock_mhz:g} --seed {options.seed}"
     macro = "" if options.macro_seed is None else f"--macro-seed {options.macro_seed}"
-    with journal.step(f"{design.name} on {device.description}: yosys, nextpnr"):
+    where = devices[0].description if len(devices) == 1 else "the smallest ECP5 with room"
+    with journal.step(f"{design.name} on {where}: yosys, nextpnr"):
         result = place_and_route(
-            to_rtlil(SerialBoundary(component=part, clocks=clocks), design.name), top=design.name, device=device,
+            to_rtlil(SerialBoundary(component=part, clocks=clocks), design.name), top=design.name, device=devices,
             out_dir=folder / f"fpga-{options.device}", clocks=clocks, flatten=not design.made_of_equal_parts,
             target_mhz=options.clock_mhz, seed=options.seed, command=design.command("fpga", chosen, macro),
             timeout_s=options.timeout_s,
@@ -81,3 +90,51 @@ def place_on_fpga(
         )
     )  # fmt: skip
     return result.metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class FpgaSize:
+    """What a design takes of a family of FPGAs.
+
+    Attributes
+    ----------
+    logic_cells : int
+        Of yosys' netlist with shift chains: tables and carries, the least that placing takes.
+    family : dict of str to int
+        Logic cells by device.
+    with_room : tuple of str
+        Devices that it fits with room for routing, the smallest first.
+    """
+
+    logic_cells: int
+    family: dict[str, int]
+    with_room: tuple[str, ...]
+
+
+def size_on_fpga(design: Design, journal: Journal, options: FpgaOptions | None = None) -> FpgaSize:
+    """Map a design and say which devices have room, without placing it: minutes in place of up to an hour.
+
+    Raises
+    ------
+    YosysError
+        If yosys fails.
+    ValueError
+        A seed for a design that emulates nothing.
+    """
+    options = options or FpgaOptions()
+    device = options.devices[0]
+    part = design.emulation(options.macro_seed)
+    with journal.step(f"{design.name}: yosys, {device.synth}"):
+        text = to_rtlil(SerialBoundary(component=part, clocks=design.internal_clocks), design.name)
+        needed = logic_cells(
+            text, top=design.name, device=device, flatten=not design.made_of_equal_parts, timeout_s=options.timeout_s
+        )
+    family = {other.name: other.logic_cells for other in DEVICES.values() if other.synth == device.synth}
+    found = tuple(other.name for other in with_room(needed, device))
+    journal.check(
+        Check(
+            name=f"{design.name} has room on an FPGA of the family", passed=bool(found), compared=len(family),
+            unit="devices", detail=f"{needed:,} logic cells; " + (f"smallest: {found[0]}" if found else "none has"),
+        )
+    )  # fmt: skip
+    return FpgaSize(logic_cells=needed, family=family, with_room=found)

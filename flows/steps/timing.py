@@ -53,6 +53,7 @@ def time_design(
     with journal.step(f"OpenSTA on {mapped.netlist.cells:,} cells"):
         report, metrics = measure_timing(
             mapped, period_ns=period_ns, internal=design.internal_clocks, one_source=design.one_source,
+            clock_high=design.clock_high,
             paths=options.paths, slow=options.slow, fast=options.fast, io_share=options.io_share,
             command=design.command("time", options.command(period_ns)),
         )  # fmt: skip

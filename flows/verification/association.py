@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from flows.common.journal import Check, Journal
 from flows.designs.design import Design
 from flows.designs.macro_image import macro_image
-from flows.formal.association import proof_count, prove_association
+from flows.formal.association import loaded_stages, proof_count, prove_association, prove_stage_loaded
 from flows.formal.solver import Proof
 from flows.simulation.association import AssociationBench, Looked, chip_words, load_writes, play
 from flows.simulation.native import NativeModel
@@ -257,9 +258,9 @@ def small_conductances(spec: AssociationSpec, seed: int) -> tuple[Conductances, 
     rng = np.random.default_rng(seed)
     images = []
     for crossbar in spec.crossbars:
-        gain = rng.integers(1, crossbar.gain_max + 1, crossbar.adcs)
-        offset = rng.integers(-crossbar.offset_max - 1, crossbar.offset_max + 1, crossbar.adcs)
-        codes = rng.integers(0, crossbar.code_max + 1, (crossbar.rows, crossbar.columns))
+        gain = rng.integers(1, crossbar.gain_max + 1, crossbar.image_adcs)
+        offset = rng.integers(-crossbar.offset_max - 1, crossbar.offset_max + 1, crossbar.image_adcs)
+        codes = rng.integers(0, crossbar.code_max + 1, (crossbar.image_rows, crossbar.columns))
         images.append(Conductances.of(crossbar, codes, adc_gain=gain, adc_offset=offset))
     return images[0], images[1]
 
@@ -316,6 +317,10 @@ def check_mutants(
         to_rtlil(Hardware(spec=spec, images=images), spec.name), spec.name,
         lambda model: not directed(spec, stimulus, model), count=count, rng=rng, clock="clk", threads=threads,
         advance=advance, skip=[f"crossbar_{modality}" for modality in MODALITIES],
+        loaded=[
+            mutation.Loaded(stage, loaded.registers, partial(prove_stage_loaded, spec, stage))
+            for stage, loaded in loaded_stages(spec).items()
+        ],
     )  # fmt: skip
     return mutation_check(spec.name, seed, count, result), result
 

@@ -7,6 +7,7 @@ kernel; never from hardware.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from flows.common.journal import Check, Journal
 from flows.designs.design import Design
-from flows.formal.astrocyte import proof_count, prove_liquid
+from flows.formal.astrocyte import loaded_stages, proof_count, prove_liquid, prove_stage_loaded
 from flows.formal.solver import Proof
 from flows.simulation.astrocyte import (
     AstrocyteBench,
@@ -111,8 +112,8 @@ def random_weights(network: Network, rng: np.random.Generator) -> IntArray:
 def other_weights(network: Network, rng: np.random.Generator, number: int) -> IntArray:
     """Weights of another kind in turn, so that A- goes both ways.
 
-    As `random_weights`; away from the limits; at the lower limit but into one neuron, so that the inputs outnumber the
-    liquid; small.
+    As `random_weights`; away from the limits; at the lower limit but into one neuron, whose weights a negative A- moves
+    as the inputs outnumber the liquid; small.
     """
     low, high = network.limits
     limit = network.spec.weight_code_max
@@ -124,7 +125,7 @@ def other_weights(network: Network, rng: np.random.Generator, number: int) -> In
         drawn = np.where(rng.random(len(network)) < 0.7, np.abs(drawn), drawn)
         drawn = np.where(high == 0, -np.abs(drawn) // 2, drawn)
     if number % 4 == 2:
-        drawn[np.isin(network.target, rng.integers(0, network.spec.neurons, 1))] = limit
+        drawn[np.isin(network.target, rng.integers(0, network.spec.neurons, 1))] = limit // 2
     clipped: IntArray = np.clip(drawn, low * limit, high * limit)
     return clipped
 
@@ -236,6 +237,10 @@ def difference(got: Played, want: Segment, readout: Readout) -> str:
         if (values != expected).any():
             place = int(np.argmax(values != expected))
             return f"{want.name}: {name}[{place}]: expected {expected[place]}, got {values[place]}"
+    if not (got.status & 1).all():
+        return (
+            f"{want.name}: sample {int(np.argmin(got.status & 1))}: expected a chip that runs until the class is known"
+        )
     return ""
 
 
@@ -334,7 +339,7 @@ def _nowhere(spec: AstrocyteSpec, rng: np.random.Generator) -> Writes:
 
 def check_volume(
     spec: AstrocyteSpec, seed: int, steps: int, *, network: Network | None = None, weights: IntArray | None = None,
-    readout: Readout | None = None, advance: Advance | None = None,
+    readout: Readout | None = None, samples: int | None = None, advance: Advance | None = None,
 ) -> Check:  # fmt: skip
     """Compare hardware and golden model over at least `steps` steps, spike for spike and weight for weight.
 
@@ -345,6 +350,8 @@ def check_volume(
     steps : int
     network, weights, readout : optional
         Of a trained model; drawn from the seed where left out.
+    samples : int, optional
+        Of each mode, instead of as many as there are densities of events, or `steps` asks for.
     advance : callable, optional
     """
     rng = np.random.default_rng(seed)
@@ -353,7 +360,7 @@ def check_volume(
     readout = readout or random_readout(spec, rng)
     engine = Engine.NUMPY if spec.sources * spec.neurons <= 20_000 else Engine.NUMBA
     each = sum(_steps(spec, name) for name in MODES)
-    samples = max(len(DENSITIES), -(-steps // each))
+    samples = samples or max(len(DENSITIES), -(-steps // each))
     small = engine is Engine.NUMPY
     segments = make_segments(network, weights, rng, samples, engine, single=len(SINGLE) if small else 2)
     tally = Tally(advance)
@@ -383,6 +390,10 @@ def check_mutants(
         to_rtlil(AstrocyteLiquid(spec=spec, boxes=False), spec.name), spec.name,
         lambda model: not play(network, weights, readout, segments, model), count=count, rng=rng, clock="clk",
         threads=threads, advance=advance,
+        loaded=[
+            mutation.Loaded(stage, what.registers, partial(prove_stage_loaded, spec, stage))
+            for stage, (_, what) in loaded_stages(spec).items()
+        ],
     )  # fmt: skip
     return mutation_check(spec.name, seed, count, result), result
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,16 @@ import numpy.typing as npt
 from flows.common.journal import Check, Journal
 from flows.designs.design import Design
 from flows.designs.macro_image import load_macros, macro_image
-from flows.formal.crossbar import proof_count, prove_crossbar, prove_loaded, prove_thresholds_loaded
-from flows.formal.solver import Proof, Status
+from flows.formal.crossbar import (
+    NEURON_HOMEOSTAT,
+    proof_count,
+    prove_crossbar,
+    prove_homeostat_loaded,
+    prove_loaded,
+    prove_thresholds_loaded,
+)
+from flows.formal.loaded import prove_readout_loaded, readout_loaded
+from flows.formal.solver import Proof
 from flows.simulation.crossbar import (
     DEFAULT_FILE,
     PLUSARG,
@@ -356,28 +365,23 @@ def check_mutants(
         result = mutation.run_campaign(
             to_rtlil(component, spec.name), spec.name, lambda model: not play(spec, stimulus, model), count=count,
             rng=rng, clock="clk", threads=threads, advance=advance, plusarg=f"+{PLUSARG}={path}",
-            prepare=lambda text: load_macros(text, spec, DEFAULT_FILE, plusarg=PLUSARG),
+            prepare=lambda text: load_macros(text, spec, DEFAULT_FILE, plusarg=PLUSARG), loaded=_loaded(spec),
         )  # fmt: skip
-    _settle_reset_values(spec, result)
     return mutation_check(spec.name, seed, count, result), result
 
 
-def _settle_reset_values(spec: CrossbarSpec, result: mutation.CampaignResult) -> None:
-    """Reset values of what is loaded before it is read are equivalent, if that is proved."""
-    open_ = [
-        m
-        for m in result.survivors
-        if m.port == "ARST_VALUE" and "_lane_" in m.module and m.stage.rstrip("_0123456789") in _LOADED
-    ]
-    proofs = [prove_loaded(spec)] if open_ else []
-    if any(mutant.stage == "threshold" for mutant in open_):
-        proofs.append(prove_thresholds_loaded(spec))
-    if open_ and all(proof.status is Status.PROVED for proof in proofs):
-        result.outcomes |= {mutant.number: mutation.Outcome.EQUIVALENT for mutant in open_}
-
-
-_LOADED = ("neuron", "counter", "threshold")
-"""Stages whose lanes load every state before they read it."""
+def _loaded(spec: CrossbarSpec) -> list[mutation.Loaded]:
+    """Stages whose registers are loaded before they are read; lanes load every one of theirs."""
+    sizes = spec.readout_sizes
+    lanes = cache(partial(prove_loaded, spec))
+    found = [mutation.Loaded(stage, None, lanes) for stage in ("neuron_lane", "counter_lane")]
+    if spec.own_thresholds:
+        found += [
+            mutation.Loaded("threshold_lane", None, partial(prove_thresholds_loaded, spec)),
+            mutation.Loaded("neuron_homeostat", NEURON_HOMEOSTAT.registers, partial(prove_homeostat_loaded, spec)),
+        ]
+    readout = partial(prove_readout_loaded, spec.name, sizes)
+    return [*found, mutation.Loaded("readout", readout_loaded(sizes).registers, readout)]
 
 
 def check_proofs(spec: CrossbarSpec, *, advance: Advance | None = None) -> tuple[Check, tuple[Proof, ...]]:

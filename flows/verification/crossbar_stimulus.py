@@ -385,8 +385,8 @@ def make_stimulus(spec: CrossbarSpec, rng: np.random.Generator, count: int, samp
     )  # fmt: skip
 
 
-_RATES = (0, 3, RATE_MAX)
-"""As fast as it can, with fractions, as slow as it can."""
+_RATES = (0, 3, RATE_MAX - 1, RATE_MAX)
+"""As fast as it can, with fractions, as far as the shifter goes, as slow as it can."""
 
 
 def _continued(spec: CrossbarSpec, image: Conductances, rng: np.random.Generator, samples: int) -> list[Segment]:

@@ -19,18 +19,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from threading import Lock
 from typing import Any, cast
 
 import numpy as np
 
 from flows.common.errors import ToolTimeout
+from flows.formal.solver import Proof, Status
 from flows.simulation.native import NativeModel, build_native
 from flows.tools.rtlil import Cell, RtlilModule, Wire, constant, parse_rtlil, sigspec
 from flows.tools.verilog import append_to_modules
 from flows.tools.yosys import YosysError, run_yosys
 
 __all__ = [
-    "CampaignResult", "Kind", "Mutant", "Outcome", "elaborate", "find_mutants", "module_equivalent",
+    "CampaignResult", "Kind", "Loaded", "Mutant", "Outcome", "elaborate", "find_mutants", "module_equivalent",
     "module_equivalent_from_reset", "mutate", "run_campaign", "schemata", "stages",
 ]  # fmt: skip
 
@@ -545,6 +547,37 @@ def _cut(module: RtlilModule, mutant: Mutant, at_reset: bool) -> RtlilModule:
     return result
 
 
+class Loaded:
+    """Registers of a stage that are loaded before they count: flipping a bit of their reset value changes nothing.
+
+    Parameters
+    ----------
+    stage : str
+        Of the modules whose names begin so after that of the top module.
+    registers : collection of str or None
+        None: all of them. Those of `hw.common.readout.ReadoutLane` as of ``lane_0``.
+    prove : callable
+        Proves that of all of them; called once, for the first mutant of theirs that survives.
+    """
+
+    def __init__(self, stage: str, registers: Collection[str] | None, prove: Callable[[], Proof]) -> None:
+        self._stage, self._registers = stage, None if registers is None else frozenset(registers)
+        self._prove, self._lock = prove, Lock()
+        self._proved: bool | None = None
+
+    def covers(self, mutant: Mutant, top: str) -> bool:
+        """Whether the proof says that a mutant is equivalent."""
+        lane = "lane_0." if mutant.module == f"{top}_readout_lane" else ""
+        own = mutant.module.startswith(f"{top}_{self._stage}")
+        named = self._registers is None or lane + mutant.net in self._registers
+        if mutant.port != "ARST_VALUE" or not own or not named:
+            return False
+        with self._lock:
+            if self._proved is None:
+                self._proved = self._prove().status is Status.PROVED
+        return self._proved
+
+
 def run_campaign(
     rtlil: str,
     top: str,
@@ -559,6 +592,7 @@ def run_campaign(
     prepare: Callable[[str], str] = str,
     plusarg: str = "",
     skip: Collection[str] = (),
+    loaded: Collection[Loaded] = (),
     prove_whole: bool = True,
 ) -> CampaignResult:
     """Build all mutants at once and run the check on each.
@@ -589,6 +623,8 @@ def run_campaign(
         Argument of the simulation, as of `NativeModel`.
     skip : collection of str
         Stages without mutants: those that have a campaign of their own.
+    loaded : collection of Loaded
+        What is proved of reset values; asked before anything else is tried on a mutant that the check does not kill.
     prove_whole : bool
         Look for a proof of equivalence in the whole design, too, where none was found in module and stage: minutes
         for each survivor of a large design. Without it, more survivors count that are none.
@@ -608,6 +644,8 @@ def run_campaign(
         return name if name in modules else mutant.module
 
     def equivalent(mutant: Mutant) -> bool:
+        if any(one.covers(mutant, top) for one in loaded):
+            return True
         if module_equivalent(modules, mutant):
             return True
         if stage_root(mutant) != mutant.module and module_equivalent(modules, mutant, root=stage_root(mutant)):

@@ -12,23 +12,29 @@ from flows.designs.design import Design
 from flows.designs.network import NetworkDesign
 from flows.simulation.native import NativeModel
 from flows.simulation.network import NetworkBench
+from flows.simulation.network_chip import NetworkChipBench
 from flows.verification import mutation
 from flows.verification.bench import Tally, VerificationRun, decoy_writes, load_registers
 from flows.verification.options import VerificationOptions
 from flows.verification.result import Advance, VerificationReport, mutation_check
 from hw.common.export import to_rtlil
+from hw.common.loader import LoadStatus
 from hw.common.scheme import Scheme
 from hw.network.network import Network
+from sim.chip_driver import LoadError
+from sim.chip_registers import LOAD_BEGIN, Loading
 from sim.fixed_point import IntArray
 from sim.network.example_specs import campaign_spec
 from sim.network.model import Network as GoldenNetwork
 from sim.network.spec import INPUT, NetworkSpec
 from sim.network.weights import NetworkWeights
 
-__all__ = ["LOADS", "check_mutants", "check_volume", "samples", "verify_design"]
+__all__ = ["LOADS", "check_loading", "check_mutants", "check_volume", "samples", "verify_design"]
 
 LOADS = 4
 """Sets of weights that share the samples."""
+_TURNS = 251
+"""Samples that come in turn while an image is loaded: a prime, so that the bus meets them in every phase."""
 
 
 def samples(spec: NetworkSpec, count: int, rng: np.random.Generator) -> IntArray:
@@ -97,6 +103,50 @@ def check_volume(
     return tally.check(f"{name}: random samples, against the golden model", f"samples__spec:{name}", "samples", count)
 
 
+def check_loading(bench: NetworkChipBench, weights: NetworkWeights | None, seed: int) -> Check:
+    """Two images over I2C while samples stream: each sample sees one of them as a whole, a bad image changes nothing.
+
+    With direct loading samples may see a mix while bytes are written, and are compared before and after.
+    """
+    spec, rng = bench.spec, np.random.default_rng(seed)
+    codes = samples(spec, _TURNS, rng)
+    first, second = (weights or NetworkWeights.random(spec, rng)), NetworkWeights.random(spec, rng)
+    guarded = bench.loading is Loading.GUARDED
+    wrong: list[str] = []
+    with bench.model(codes, seed) as model:
+        driver = model.driver()
+        driver.load(first)
+        loaded = model.clocks
+        if guarded:
+            driver.write("load_command", LOAD_BEGIN)
+            driver.write_bytes(dict(second.writes()))
+            try:
+                driver.commit(0)
+                wrong.append("an image with a wrong checksum was taken")
+            except LoadError as error:
+                if error.status != LoadStatus.CHECKSUM:
+                    wrong.append(f"an image with a wrong checksum: {error}")
+        model.idle(_TURNS)
+        before = model.clocks
+        driver.load(second)
+        after = model.clocks
+        model.idle(_TURNS + bench.latency)
+        numbers, seen = model.streamed()
+    old, new = ((seen == GoldenNetwork(image).codes(codes)[numbers]).all(axis=1) for image in (first, second))
+    clock = np.arange(len(seen))
+    same = np.where(clock < before, old, new) | (clock < loaded) | ((clock >= before) & (clock < after))
+    if guarded:
+        during = np.flatnonzero((clock >= before) & (clock < after))
+        switch = int(np.argmin(old[during])) if not old[during].all() else len(during)
+        same[during] = np.where(np.arange(len(during)) < switch, old[during], new[during])
+    if not same.all():
+        wrong.append(f"sample of clock {int(np.argmin(same))}: the result of neither image, or of the other one")
+    return Check(
+        name=f"{spec.name}: images over I2C, {bench.loading} loading, samples against the golden model",
+        passed=not wrong, compared=int((clock >= loaded).sum()), unit="samples", detail="; ".join(wrong),
+    )  # fmt: skip
+
+
 def check_mutants(
     seed: int, count: int, *, threads: int = 2, advance: Advance | None = None
 ) -> tuple[Check, mutation.CampaignResult]:
@@ -147,6 +197,13 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
     assert isinstance(design, NetworkDesign)
     frozen = design.weights()
     weights = NetworkWeights.load(options.weights, spec) if options.weights is not None else frozen
+    if design.loading is not None:
+        with journal.step(f"{design.name}: Amaranth to Verilog to simulator"):
+            chip = NetworkChipBench(spec, design.scheme or Scheme.NONE, design.loading)
+        with journal.step(f"{design.name}: images over I2C while samples stream"):
+            check = check_loading(chip, weights, options.seed)
+        run.note(check)
+        return run.report()
     with journal.step(f"{design.name}: Amaranth to Verilog to simulator"):
         bench = NetworkBench(spec, frozen, scheme=design.scheme or Scheme.NONE, reuse=design.factor)
     with journal.step(f"{design.name}: random samples", total=count) as advance:

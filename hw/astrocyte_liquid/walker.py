@@ -146,7 +146,7 @@ class Walker(Component):
         state = Signal(_State)
         place_ = Signal(address_bits(spec))
         left = Signal(len(self.list_data.count))
-        source = Signal(spec.source_bits)
+        source = Signal(spec.source_bits, name="walked_source")
         group = Signal(group_bits(spec))
         own = Signal()
         excitatory = Signal()
@@ -231,7 +231,7 @@ class Walker(Component):
             known.eq(Mux(back_one, entry.synapse, at_one)),
             # forward and restore: read with the number; backward: once the entry is there
             self.weight_address.eq(Mux(back_one, entry.synapse, place_)),
-            self.weight_enable.eq(back_one | (issue & ~backward)),
+            self.weight_enable.eq((one & back_one) | (issue & ~backward)),
         ]
         with m.If(issue):
             m.d.sync += at_one.eq(place_)
@@ -245,7 +245,7 @@ class Walker(Component):
             self.neuron_enable.eq(one & ~back_one & ~fill_one),
             # the group of the source whose list is walked, once; backward that of each synapse
             self.group_address.eq(Mux(back_one, entry.source >> lane_bits, group)),
-            self.group_enable.eq(back_one | found),
+            self.group_enable.eq((one & back_one) | found),
         ]
         with m.If(one):
             m.d.sync += [

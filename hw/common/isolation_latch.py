@@ -9,7 +9,7 @@ __all__ = ["IsolationLatch", "isolated"]
 
 
 class IsolationLatch(Component):
-    """A word that moves only in the second half of the clock: closed while the clock is 1, transparent while it is 0.
+    """A word that moves only after the clock has fallen: closed while the clock is 1, transparent while it is 0.
 
     Where signals of one crossing arrive at logic at different times, that logic toggles for each of them. Behind
     latches they arrive together, and what they do before the clock falls stays in front (operand isolation, as the

@@ -234,7 +234,11 @@ class WordStore(Component):
             )
         )
         added = code.syndrome(m, "changed", {bit: changed[bit] for bit in data}, None)
-        m.d.comb += [written.eq(seen ^ wrong ^ Cat(changed, added.bits)), change.eq(single | write.any())]
+        # the wires to all flip-flops of the store move in the clocks only in which one word takes them
+        m.d.comb += [
+            written.eq((seen ^ wrong ^ Cat(changed, added.bits)) & change.replicate(len(written))),
+            change.eq(single | write.any()),
+        ]
         return m
 
     def _hits(self, m: Module, reached: Value) -> list[tuple[int, int, Value]]:

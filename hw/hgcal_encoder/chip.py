@@ -27,7 +27,6 @@ from hw.hgcal_encoder.control import ControlLogic
 from hw.hgcal_encoder.encoder import (
     REGISTERS_AFTER,
     STAGES,
-    check_isolation,
     path_latency,
     place_data_path,
     swap_parts,
@@ -93,8 +92,7 @@ class Chip(Component):
     ------
     ValueError
         If a name in `registers_after` is not a stage, the device address is reserved, or `Scheme.SECDED_WORDS` is asked
-        for with guarded loading, or with a spec that does not reuse multipliers or has too many words for the bus; if
-        isolation is asked for with a spec that reuses multipliers.
+        for with guarded loading, or with a spec that does not reuse multipliers or has too many words for the bus.
     """
 
     clocked = True
@@ -109,7 +107,6 @@ class Chip(Component):
         device_address: int = DEVICE_ADDRESS,
         isolation: bool = False,
     ):
-        check_isolation(spec, isolation)
         self._isolation = isolation
         self._spec, self._scheme, self._loading = spec, Scheme(scheme), Loading(loading)
         if registers_after is None:
@@ -264,7 +261,7 @@ class Chip(Component):
         frames, errors = place_data_path(
             m, platform, spec=spec, registers_after=self._cuts, register=VotedRegister, words=self.words,
             settings=settings, running=control.run & (settings.algorithm == AUTOENCODER), fast_clk=self.fast_clk,
-            coded=True,
+            coded=True, isolation=self._isolation,
         )  # fmt: skip
         m.d.comb += [
             self.frames.eq(frames),

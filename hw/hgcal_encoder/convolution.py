@@ -51,8 +51,8 @@ class Convolution(Component):
     ----------
     spec : EncoderSpec
     isolated : bool
-        Latches stand in front of the neurons: pixels, their multiples, pair sums and offsets reach them together, in
-        the second half of the clock (`hw.common.isolation_latch.IsolationLatch`).
+        Latches stand in front of the neurons: pixels, their multiples, pair sums and offsets reach them together, when
+        the clock falls (`hw.common.isolation_latch.IsolationLatch`).
 
     Members
     -------

@@ -84,7 +84,7 @@ class Encoder(Component):
     ------
     ValueError
         If a name in `registers_after` is not a stage; if weights to be folded in do not fit the spec, or it reuses
-        multipliers, of which none are left; if isolation is asked for with either.
+        multipliers, of which none are left, or isolation is asked for with them.
     """
 
     clocked = True
@@ -184,17 +184,16 @@ class Encoder(Component):
         return m
 
 
-def check_isolation(spec: EncoderSpec, isolation: bool, frozen: FrozenWeights | None = None) -> None:
-    """Latches stand in front of layers that multiply all at once by weights that are loaded.
+def check_isolation(spec: EncoderSpec, isolation: bool, frozen: FrozenWeights | None) -> None:
+    """Latches stand in front of layers that multiply by weights that are loaded.
 
     Raises
     ------
     ValueError
-        The spec reuses multipliers, whose operands have registers of their own, or the weights are folded in.
+        The weights are folded in.
     """
-    if isolation and (spec.reuse > 1 or frozen is not None):
-        why = "folds its weights in" if frozen is not None else f"reuses multipliers {spec.reuse} times"
-        raise ValueError(f"isolation: expected a multiplier for each product, but {spec.name} {why}")
+    if isolation and frozen is not None:
+        raise ValueError(f"isolation: expected weights that are loaded, but those of {spec.name} are folded in")
 
 
 def path_latency(spec: EncoderSpec, registers_after: Collection[str]) -> int:
@@ -355,8 +354,9 @@ def place_data_path(
         if fast_clk is None:
             raise ValueError(f"{spec.name} reuses multipliers {spec.reuse} times and needs the internal clock")
         network = place_serial_network(
-            m, platform, spec=spec, register=register, fast_clk=fast_clk, exchange=exchange, coded=coded
-        )
+            m, platform, spec=spec, register=register, fast_clk=fast_clk, exchange=exchange, coded=coded,
+            latched=isolation,
+        )  # fmt: skip
         if hasattr(network, "error"):
             errors.append(network.error)
         m.d.comb += [

@@ -5,7 +5,11 @@ from functools import cached_property
 
 from sim.hgcal_encoder.spec import EncoderSpec
 
-__all__ = ["Schedule"]
+__all__ = ["CLOCK_HIGH", "Schedule"]
+
+CLOCK_HIGH = 0.25
+"""Share of its period that the clock of the layers is high where latches stand in front of them. They open when it
+falls: by then what selects, multiplies and adds before them is done, and three quarters are left to the neurons."""
 
 
 @dataclass(frozen=True, kw_only=True)

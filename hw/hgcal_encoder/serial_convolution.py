@@ -1,11 +1,12 @@
 """Stage 7, slot by slot: the convolution of a few positions at a time."""
 
-from amaranth.hdl import Cat, Const, Module
+from amaranth.hdl import Cat, Const, Module, Value
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.dot_product import ActivationOffset, WeightRecoder
 from hw.common.hierarchy import place
+from hw.common.isolation_latch import isolated
 from hw.common.requantise import rectify
 from hw.hgcal_encoder.neuron import Neuron
 from hw.hgcal_encoder.schedule import Schedule
@@ -24,6 +25,8 @@ class SerialConvolution(Component):
     Parameters
     ----------
     spec : EncoderSpec
+    latched : bool
+        Latches stand in front of the neurons, as in `hw.hgcal_encoder.convolution.Convolution`.
 
     Members
     -------
@@ -39,8 +42,9 @@ class SerialConvolution(Component):
 
     latency = 0
 
-    def __init__(self, *, spec: EncoderSpec):
+    def __init__(self, *, spec: EncoderSpec, latched: bool = False):
         self._spec = spec
+        self._latched = self.clocked = latched
         self._schedule = Schedule(spec=spec)
         widths = [window_widths(spec, unit) for unit in range(len(self._schedule.units))]
         weight = spec.weight.width
@@ -58,6 +62,10 @@ class SerialConvolution(Component):
     def elaborate(self, platform: object) -> Module:
         spec = self._spec
         m = Module()
+
+        def still(name: str, value: Value) -> Value:
+            return isolated(m, platform, name, value) if self._latched and len(value) else value
+
         recoded = {}
         starts = [0, 0, 0]
         for unit, taps in enumerate(self._schedule.unit_taps):
@@ -82,6 +90,10 @@ class SerialConvolution(Component):
                 m, platform, f"offset_{unit}", ActivationOffset, label=f"{len(taps)}_taps", dot_format=dot_format
             )
             m.d.comb += [Cat(offset.x).eq(x), Cat(offset.pair).eq(pair)]
+            shared_offset = still(f"offset_{unit}", offset.offset)
+            x, triple, pair = (
+                still(f"{name}_{unit}", value) for name, value in (("x", x), ("triple", triple), ("pair", pair))
+            )
             for filter_, output in enumerate(outputs):
                 if (taps, filter_) not in recoded:
                     recoder = place(
@@ -101,7 +113,7 @@ class SerialConvolution(Component):
                     neuron.triple.eq(triple),
                     neuron.select.eq(recoded[taps, filter_]),
                     neuron.bias.eq(self.bias[filter_]),
-                    neuron.offset.eq(offset.offset),
+                    neuron.offset.eq(shared_offset),
                     output.eq(neuron.y),
                 ]
         return m

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.dot_product import ActivationMultiples, ActivationOffset
 from hw.common.hierarchy import place
+from hw.common.isolation_latch import isolated
 from hw.common.pipeline_register import PipelineRegister
 from hw.common.registered import delayed, watched
 from hw.hgcal_encoder.coded_words import DenseWords
@@ -80,6 +81,9 @@ class SerialNetwork(Component):
         Weights may change while crossings flow.
     coded : bool
         Dense weights come as code words (`DenseWords`), and there are few registers (`serial_registers`).
+    latched : bool
+        Latches stand in front of the neurons of both layers, where no registers do: pixels, activations, multiples,
+        pair sums and offsets reach them together when the internal clock falls, after `CLOCK_HIGH` of its period.
 
     Members
     -------
@@ -108,6 +112,7 @@ class SerialNetwork(Component):
         register: Callable[..., Component] = PipelineRegister,
         exchange: bool = False,
         coded: bool = False,
+        latched: bool = False,
     ):
         if spec.reuse < 2:
             raise ValueError(f"a serial network needs a reuse factor of at least 2, got {spec.reuse}")
@@ -115,6 +120,7 @@ class SerialNetwork(Component):
         self._register = register
         self._exchange = exchange
         self._coded = coded
+        self._latched = latched
         self._watched = watched(register)
         weight = spec.weight.width
         super().__init__(
@@ -169,7 +175,7 @@ class SerialNetwork(Component):
         m.d.comb += [window.pixels.eq(self.pixels), window.slot.eq(slots.slot[depth])]
         x, triple, pair = cut("window", *(wires(window, name) for name in ("x", "triple", "pair")))
 
-        convolution = place(m, platform, "convolution", SerialConvolution, spec=spec)
+        convolution = place(m, platform, "convolution", SerialConvolution, spec=spec, latched=self._latched)
         connect(m, convolution, x=x, triple=triple, pair=pair)
         kernel = Cat(self.kernel.as_value(), self.kernel_bias.as_value())
         if self._exchange and depth:
@@ -190,6 +196,11 @@ class SerialNetwork(Component):
         x, triple, pair, excess = cut(
             "multiples", activations, Cat(multiples.triple), Cat(multiples.pair), offset.offset
         )
+        if self._latched and "multiples" not in stages:
+            x, triple, pair, excess = (
+                isolated(m, platform, name, value) if len(value) else value
+                for name, value in (("x", x), ("triple", triple), ("pair", pair), ("excess", excess))
+            )
 
         # neurons hold the slot in a register of their own, where there is a register to take over
         ahead = depth > 0
@@ -225,6 +236,7 @@ def place_serial_network(
     fast_clk: Value,
     exchange: bool = False,
     coded: bool = False,
+    latched: bool = False,
 ) -> Any:
     """Add a `SerialNetwork` to a module of the crossing clock, with its clock domain and the toggle that it follows.
 
@@ -237,7 +249,7 @@ def place_serial_network(
         For all registers.
     fast_clk : Value
         Internal clock: ``spec.reuse`` rising edges in a period of the crossing clock, one with each of its edges.
-    exchange, coded : bool
+    exchange, coded, latched : bool
         As `SerialNetwork` takes them.
 
     Returns
@@ -249,8 +261,9 @@ def place_serial_network(
     m.domains += domain
     toggle = place(m, platform, "toggle", register, width=1)
     network = place(
-        m, platform, "network", SerialNetwork, domain=FAST, spec=spec, register=register, exchange=exchange, coded=coded
-    )
+        m, platform, "network", SerialNetwork, domain=FAST, spec=spec, register=register, exchange=exchange,
+        coded=coded, latched=latched,
+    )  # fmt: skip
     m.d.comb += [
         ClockSignal(FAST).eq(fast_clk),
         ResetSignal(FAST).eq(ResetSignal()),

@@ -11,6 +11,7 @@ from hw.common.hierarchy import place
 from hw.common.register_file import RegisterFile
 from hw.common.storage_cell import StorageCell
 from hw.lsm_crossbar.crossbar import Crossbar, Image
+from hw.lsm_crossbar.crossbar import macro_modules as crossbar_modules
 from hw.lsm_crossbar.embedding_memory import EmbeddingMemory, EmbeddingMemoryBox
 from hw.lsm_crossbar.match import HammingMatch, Match
 from hw.lsm_crossbar.projection import Projection
@@ -33,9 +34,11 @@ def association_event(spec: AssociationSpec) -> StructLayout:
     return StructLayout({"row": max(crossbar.row_bits for crossbar in spec.crossbars), "modality": 1, "end": 1})
 
 
-def macro_modules(top: str) -> tuple[str, str]:
-    """Modules of the behavioural macros of vision and audio in the Verilog of a chip."""
-    return f"{top}_macro", f"{top}_macro_v1"
+def macro_modules(spec: AssociationSpec, top: str) -> tuple[list[str], list[str]]:
+    """Modules of the behavioural macros of vision, and of audio, in the Verilog of a chip; macro 0 first."""
+    vision, audio = (crossbar_modules(crossbar, top) for crossbar in spec.crossbars)
+    # of two different modules of one name the later one is marked, see `hw.common.hierarchy`
+    return vision, [f"{name}_v1" if name in vision else name for name in audio]
 
 
 class Association(Component):

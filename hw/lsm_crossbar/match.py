@@ -125,7 +125,7 @@ class Match(Component):
     def elaborate(self, platform: object) -> Module:
         spec = self._spec
         m = Module()
-        add, first, draining, telling = Signal(), Signal(), Signal(), Signal(name="telling")
+        add, first, draining, telling = (Signal(name=name) for name in ("add", "first", "draining", "telling"))
         held = Signal(signed(spec.embedding_bits))
         place_ = Signal(max((spec.match_lanes - 1).bit_length(), 1))
         entry = Signal(spec.used_bits)

@@ -30,7 +30,7 @@ from sim.spec_file import check_integer
 
 __all__ = ["PROTECTION", "Network", "output_port"]
 
-PROTECTION: dict[Scheme, dict[str, Callable[..., Component]]] = {
+PROTECTION: dict[Scheme, dict[str, Any]] = {
     Scheme.NONE: {},
     Scheme.TMR_REGISTERS: {"register": VotedRegister, "cell": VotedCell},
 }
@@ -65,6 +65,8 @@ class Network(Component):
         Pipeline register: `PipelineRegister` or a component with the same ports and constructor.
     cell : class of Component
         Storage of one byte of weights: `StorageCell` or a component with its ports and its constructor.
+    outside : bool
+        Weights are stored elsewhere (`hw.network.network_chip.NetworkChip`), and come through the port `weights`.
 
     Members
     -------
@@ -75,6 +77,8 @@ class Network(Component):
     write_address : In, write_data : In(8), write_enable : In(1)
         Byte of the weight image (`sim.network.weights`), written at the next clock edge. Addresses beyond it are
         ignored. Only where weights are loaded.
+    weights : In(spec.weight_bits)
+        With `outside`, in place of the three: rows of the weight image side by side, without the bits that fill bytes.
     y : Out(width) x elements
         Codes of the output; of several outputs ``y_<node>`` each.
     valid : Out(1)
@@ -92,24 +96,23 @@ class Network(Component):
     def __init__(
         self, *, spec: NetworkSpec, frozen: dict[str, FrozenLayerWeights] | None = None, reuse: int = 1,
         register: Callable[..., Component] = PipelineRegister, cell: Callable[..., Component] = StorageCell,
+        outside: bool = False,
     ):  # fmt: skip
         check_integer("reuse", reuse, 1, MOST_REUSE)
         if reuse > 1 and frozen is not None:
             raise ValueError(f"reuse: expected 1 with constant weights, which have no multipliers, got {reuse}")
         self._spec, self._frozen, self._register, self._cell = spec, frozen, register, cell
-        self._reuse = reuse
+        self._reuse, self._outside = reuse, outside
         self._plan = plan(spec, reuse)
         for name, node in spec.layers.items():
             try:
                 SumFormat.of(node, spec.tensors[node.inputs[0]].form, 1)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
-        self._loaded = bool(spec.layers) and frozen is None
-        writes = (
-            {"write_address": In(sum(address_bits(spec))), "write_data": In(8), "write_enable": In(1)}
-            if self._loaded
-            else {}
-        )
+        self._loaded = bool(spec.layers) and frozen is None and not outside
+        writes: dict[str, Any] = {"weights": In(spec.weight_bits)} if outside else {}
+        if self._loaded:
+            writes = {"write_address": In(sum(address_bits(spec))), "write_data": In(8), "write_enable": In(1)}
         outputs = {
             output_port(spec, name): Out(ArrayLayout(code_shape(spec.tensors[name].form), spec.tensors[name].size))
             for name in spec.outputs
@@ -208,7 +211,7 @@ class Network(Component):
                 output = self._place_layer(m, platform, layer, inputs, rows.get(name), columns, times)
                 values[layer.result, layer.stage - 1] = output
         for name in spec.outputs:
-            m.d.comb += Value.cast(getattr(self, output_port(spec, name))).eq(registered(name, self.latency))
+            m.d.comb += Value.cast(getattr(self, output_port(spec, name))).eq(registered(name, self._plan.latency))
         if times is not None:
             m.d.comb += self.valid.eq(times[self.latency])
         return m
@@ -233,7 +236,11 @@ class Network(Component):
 
     def _serial(self, layer: Layer) -> dict[str, Any]:
         """Parameters of a layer that reuses its multipliers."""
-        return self._common(layer) | {"slots": self._reuse, "cell": self._cell, "register": self._register}
+        return self._stored(layer) | {"slots": self._reuse, "register": self._register}
+
+    def _stored(self, layer: Layer) -> dict[str, Any]:
+        """Parameters of every layer with weights that are no constants."""
+        return self._common(layer) | {"cell": self._cell} | ({"outside": True} if self._outside else {})
 
     def _place_layer(
         self, m: Module, platform: object, layer: Layer, inputs: list[Value], rows: Value | None, columns: Value,
@@ -248,17 +255,23 @@ class Network(Component):
             )
             m.d.comb += [Value.cast(getattr(part, f"x{i}")).eq(value) for i, value in enumerate(inputs)]
             return Value.cast(part.y)
-        common = self._common(layer)
         if self._frozen is not None:
-            weights = self._frozen[layer.name]
-            part = place(m, platform, name, FrozenWeightedLayer, label=layer.name, weights=weights, **common)
+            part = place(
+                m, platform, name, FrozenWeightedLayer, label=layer.name, weights=self._frozen[layer.name],
+                **self._common(layer),
+            )  # fmt: skip
         else:
             if times is None:
-                part = place(m, platform, name, WeightedLayer, label=layer.name, cell=self._cell, **common)
+                part = place(m, platform, name, WeightedLayer, label=layer.name, **self._stored(layer))
             else:
                 part = place(m, platform, name, SerialWeightedLayer, label=layer.name, **self._serial(layer))
                 m.d.comb += part.slot.eq(times[layer.reads : layer.reads + self._reuse])
-            m.d.comb += [part.rows.eq(rows), part.columns.eq(columns), part.data.eq(self.write_data)]
+            if self._outside:
+                rows_of = [row for row in weight_rows(spec) if row.layer == layer.name]
+                first = sum(row.bits for row in weight_rows(spec)[: weight_rows(spec).index(rows_of[0])])
+                m.d.comb += part.weights.eq(self.weights[first : first + sum(row.bits for row in rows_of)])
+            else:
+                m.d.comb += [part.rows.eq(rows), part.columns.eq(columns), part.data.eq(self.write_data)]
         m.d.comb += Value.cast(part.x).eq(inputs[0])
         return Value.cast(part.y)
 

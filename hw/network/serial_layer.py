@@ -34,7 +34,7 @@ class SerialWeightedLayer(LayerRows):
 
     Parameters
     ----------
-    node, size, form, stores, zeros, cell
+    node, size, form, stores, zeros, cell, outside
         As `hw.network.weighted_layer.WeightedLayer`.
     slots : int
         At least 2.
@@ -47,7 +47,7 @@ class SerialWeightedLayer(LayerRows):
         Stays for all slots.
     slot : In(slots)
         One-hot; all 0 without a sample.
-    rows, columns, data : In
+    weights : In, or rows, columns, data : In
         As of `hw.network.weighted_layer.WeightedLayer`.
     y : Out x outputs
     """
@@ -57,12 +57,13 @@ class SerialWeightedLayer(LayerRows):
     def __init__(
         self, *, node: WeightedSum, size: int, form: FixedPoint, stores: tuple[Store, ...], slots: int,
         zeros: frozenset[int] = frozenset(), cell: Callable[..., Component] = StorageCell,
-        register: Callable[..., Component] = PipelineRegister,
+        outside: bool = False, register: Callable[..., Component] = PipelineRegister,
     ):  # fmt: skip
         self._slots, self._register = slots, register
         super().__init__(
-            node=node, size=size, form=form, stores=stores, zeros=zeros, cell=cell, more={"slot": In(slots)}
-        )
+            node=node, size=size, form=form, stores=stores, zeros=zeros, cell=cell, outside=outside,
+            more={"slot": In(slots)},
+        )  # fmt: skip
 
     def _format(self, taps: int) -> SumFormat:
         return serial_format(self._node, self._form, taps, self._slots)

@@ -23,7 +23,7 @@ class LayerRows(Component):
 
     Parameters
     ----------
-    node, size, form, stores, zeros, cell
+    node, size, form, stores, zeros, cell, outside
         As `WeightedLayer`.
     more : dict of str to Member
         Further ports.
@@ -31,22 +31,26 @@ class LayerRows(Component):
 
     def __init__(
         self, *, node: WeightedSum, size: int, form: FixedPoint, stores: tuple[Store, ...], zeros: frozenset[int],
-        cell: Callable[..., Component], more: dict[str, Member],
+        cell: Callable[..., Component], outside: bool, more: dict[str, Member],
     ):  # fmt: skip
         self._node, self._size, self._form, self._stores = node, size, form, stores
-        self._cell = cell
+        self._cell, self._outside = cell, outside
         self._rows = node.rows(size)
         self._taps = tuple(tuple(tap for tap in taps if tap[0] not in zeros) for taps in node.taps(size))
         super().__init__(
             {
                 "x": In(ArrayLayout(code_shape(form), size)),
                 **more,
-                "rows": In(len(self._rows)),
-                "columns": In(max(map(self.row_bytes, range(len(self._rows))))),
-                "data": In(8),
+                **self._weight_ports(),
                 "y": Out(ArrayLayout(code_shape(stores[-1].result), len(self._taps))),
             }
         )
+
+    def _weight_ports(self) -> dict[str, Member]:
+        rows = range(len(self._rows))
+        if self._outside:
+            return {"weights": In(sum(map(self.row_bits, rows)))}
+        return {"rows": In(len(rows)), "columns": In(max(map(self.row_bytes, rows))), "data": In(8)}
 
     def row_bits(self, row: int) -> int:
         """Bits of a row of weights."""
@@ -65,6 +69,8 @@ class LayerRows(Component):
 
     def own_rows(self) -> set[int]:
         """Rows that are one output's alone, all of it: they go into its neuron."""
+        if self._outside:
+            return set()
         return {
             row for row, outputs in self.used_rows().items()
             if len(outputs) == 1 and self._rows[row] and tuple(w for _, w in self._taps[outputs[0]]) == self._rows[row]
@@ -76,14 +82,21 @@ class LayerRows(Component):
         biases: dict[int, Value] = {}
         width = self._node.weight.width
         for row in rows:
-            part = place(m, platform, f"row_{row}", WeightRow, bits=self.row_bits(row), cell=self._cell)
-            m.d.comb += [
-                part.select.eq(self.rows[row]), part.columns.eq(self.columns), part.data.eq(self.data)
-            ]  # fmt: skip
+            value = self._row_value(m, platform, row)
             for at, weight in enumerate(self._rows[row]):
-                weights[weight] = part.value[at * width : (at + 1) * width]
-            biases[row] = part.value[len(self._rows[row]) * width :]
+                weights[weight] = value[at * width : (at + 1) * width]
+            biases[row] = value[len(self._rows[row]) * width :]
         return weights, biases
+
+    def _row_value(self, m: Module, platform: object, row: int) -> Value:
+        """Weights and bias of a row, from where they are stored."""
+        bits = self.row_bits(row)
+        if self._outside:
+            first = sum(map(self.row_bits, range(row)))
+            return self.weights[first : first + bits]
+        part = place(m, platform, f"row_{row}", WeightRow, bits=bits, cell=self._cell)
+        m.d.comb += [part.select.eq(self.rows[row]), part.columns.eq(self.columns), part.data.eq(self.data)]
+        return Value.cast(part.value)
 
     def _of_bias(self, m: Module, bias: Value, output: int) -> Value:
         """An output that sees nothing but padding."""
@@ -112,10 +125,14 @@ class WeightedLayer(LayerRows):
         Inputs that are constant zero.
     cell : class of Component
         Storage of one byte.
+    outside : bool
+        Weights are stored elsewhere, and come through the port `weights`.
 
     Members
     -------
     x : In(form.width) x size
+    weights : In(bits of all rows)
+        With `outside`, in place of the next three: rows side by side, each its weights and its bias.
     rows : In(rows)
         Row that is written, one-hot; none: no write.
     columns : In(bytes of the longest row)
@@ -124,13 +141,18 @@ class WeightedLayer(LayerRows):
     y : Out x outputs
     """
 
-    latency = 1
-
     def __init__(
         self, *, node: WeightedSum, size: int, form: FixedPoint, stores: tuple[Store, ...],
-        zeros: frozenset[int] = frozenset(), cell: Callable[..., Component] = StorageCell,
+        zeros: frozenset[int] = frozenset(), cell: Callable[..., Component] = StorageCell, outside: bool = False,
     ):  # fmt: skip
-        super().__init__(node=node, size=size, form=form, stores=stores, zeros=zeros, cell=cell, more={})
+        super().__init__(
+            node=node, size=size, form=form, stores=stores, zeros=zeros, cell=cell, outside=outside, more={}
+        )  # fmt: skip
+
+    @property
+    def latency(self) -> int:
+        """Of a write, where the layer has its weights; its data path is combinational."""
+        return int(not self._outside)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

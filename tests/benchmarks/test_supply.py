@@ -1,22 +1,28 @@
-"""Lowest supplies of the whole chips: periods by hand, and the committed figures as today's code gives them."""
+"""Lowest supplies of the whole chips: what they depend on, and the committed figures as today's code gives them."""
+
+from dataclasses import replace
 
 import pytest
 
-from benchmarks.measured import RESULTS
-from benchmarks.supply import least_period_ns, supplies
-from benchmarks.target import CHIPS
+from benchmarks.measured import RESULTS, record
+from benchmarks.supply import supplies
 from flows.common.metrics import find, read_metrics
-from flows.designs.encoder import EncoderDesign
-from sim.hgcal_encoder.spec import ECON_T
+from flows.library.catalogue import cell_library
 
 
-def test_periods_by_hand() -> None:
-    designs = dict(CHIPS)
-    # 7.72 of 25 ns between registers; 4.26 of 6.25 ns of the internal clock, which is a quarter of the chip's
-    assert least_period_ns(designs["ours_least_energy"], 17.28) == pytest.approx(7.72)
-    assert least_period_ns(designs["ours_smallest"], 1.99) == pytest.approx(25 * 4.26 / 6.25)
-    # latches open in the middle: 4.65 of 12.5 ns
-    assert least_period_ns(EncoderDesign(spec=ECON_T, isolation=True), 7.85) == pytest.approx(25 * 4.65 / 12.5)
+def test_a_faster_chip_takes_a_lower_supply() -> None:
+    """Energy goes with the polynomial of 65 nm LP (3.755, -4.398, 1.975 of Stillmaker and Baas, 2017)."""
+    rows = [
+        record(f"{name}__case:ours_isolated", value, unit, "m", command="c", library=cell_library("nangate45"))
+        for name, value, unit in (("energy", 2.0, "nJ"), ("least_period", 7.0, "ns"))
+    ]
+    slower = [replace(row, value=9.0) if row.name.startswith("least") else row for row in rows]
+    (fast, late) = ({m.name: float(m.value) for m in supplies(r)} for r in (rows, slower))
+    case = "__case:ours_isolated_slow"
+    assert fast[f"supply{case}"] < late[f"supply{case}"]
+    for found in (fast, late):
+        at, most = ((3.755 * v - 4.398) * v + 1.975 for v in (found[f"supply{case}"], 1.2))
+        assert found[f"energy{case}"] == pytest.approx(2.0 * at / most)
 
 
 def test_committed_supplies_are_todays() -> None:

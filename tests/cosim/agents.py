@@ -16,7 +16,7 @@ from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import EncoderSpec
 from sim.hgcal_encoder.weights import Weights
-from tests.cosim.coverage import crossing_coverage
+from tests.cosim.encoder_coverage import crossing_coverage
 
 Row = tuple[int, ...]
 

@@ -21,7 +21,7 @@ from sim.hgcal_encoder.files.vectors import read_frames, read_words
 from sim.hgcal_encoder.spec import CELLS, ETX_WORDS, EncoderSpec
 from sim.hgcal_encoder.words import pack
 from tests.cosim.agents import Bench
-from tests.cosim.coverage import crossing_coverage
+from tests.cosim.encoder_coverage import crossing_coverage
 
 SPEC = EncoderSpec.from_toml(Path(os.environ["LIQUIDCAL_SPEC"]).read_text())
 LATENCY = int(os.environ["LIQUIDCAL_LATENCY"])

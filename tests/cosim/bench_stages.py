@@ -9,7 +9,7 @@ from cocotb.handle import SimHandleBase
 
 from hw.hgcal_encoder.encoder import STAGES
 from sim.hgcal_encoder.spec import EncoderSpec
-from tests.cosim.coverage import stage_coverage
+from tests.cosim.encoder_coverage import stage_coverage
 from tests.cosim.stages import StageBench
 
 SPEC = EncoderSpec.from_toml(Path(os.environ["LIQUIDCAL_SPEC"]).read_text())

@@ -22,6 +22,7 @@ from sim.hgcal_encoder.concentrator_spec import AlgorithmNumber, ConcentratorSpe
 from sim.hgcal_encoder.float_code import CELL, SUM
 from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH, ETX_WORDS
 from tests.cosim.agents import Row, Scoreboard, to_int
+from tests.cosim.concentrator_coverage import stage_coverage
 
 WRAPPER = "concentrator_stages"
 STAGES = (
@@ -75,7 +76,8 @@ class Stage:
         Bits of an element of each input that is an array.
     outputs : dict of str to (width, count)
     rows : callable
-        Generator and number of rows to inputs with what must come out of them, by output.
+        Generator and number of rows to inputs with what must come out of them, by output; more than outputs is for
+        the coverage.
     latency : int
         Clocks from a row to its outputs.
     """
@@ -120,6 +122,9 @@ def _threshold_sum() -> Stage:
         for number in range(count):
             charges, use_sum = _charges(rng, number), int(rng.integers(2))
             threshold = np.where(rng.random(CELLS) < 0.3, charges + rng.integers(0, 2, CELLS), _charges(rng, 7))
+            if number % 50 == 2:
+                # just above every cell
+                threshold = charges + 1
             threshold = np.minimum(threshold, (1 << CHARGE_WIDTH) - 1)
             above = charges >= threshold
             total = int(charges.sum())
@@ -139,7 +144,7 @@ def _best_choice() -> Stage:
         for number in range(count):
             # settings stay for some crossings: they are static
             if number % 8 == 0:
-                links, use_sum = int(rng.integers(1, ETX_WORDS + 1)), int(rng.integers(2))
+                links, use_sum = 1 + number // 8 % ETX_WORDS, int(rng.integers(2))
             dropped = _dropped(_charges(rng, number), 0)
             model = BestChoice(etx_count=links, drop=0, full_sum=bool(use_sum))
             sent = model.sent(dropped[None])[0]
@@ -155,7 +160,7 @@ def _super_trigger_cells() -> Stage:
     def rows(rng: np.random.Generator, count: int) -> Iterator[tuple[Inputs, dict[str, Any]]]:
         for number in range(count):
             charges, drop = _charges(rng, number), int(rng.integers(8))
-            kind, links = int(rng.integers(8)), int(rng.integers(1, 7) if number % 4 else rng.integers(1, 14))
+            kind, links = number % 8, 1 + number // 8 % ETX_WORDS
             bits = ""
             if kind <= SuperTriggerCellType.CTC4_5E4M:
                 model = SuperTriggerCells(kind=SuperTriggerCellType(kind), etx_count=links, drop=drop)
@@ -205,7 +210,7 @@ def _formatter(spec: ConcentratorSpec) -> Stage:
             links = int(rng.integers(1, ETX_WORDS + 1))
             cells = CELLS_SENT[links - 1]
             if chosen is AlgorithmNumber.THRESHOLD_SUM:
-                cells = int(rng.choice([rng.integers(0, 10), rng.integers(0, CELLS + 1)]))
+                cells = int(rng.choice([0, rng.integers(0, 10), rng.integers(0, CELLS + 1)]))
             given: Inputs = {
                 "counter": int(rng.choice([31, *range(16)])), "link_reset": int(rng.random() < 0.1), "links": links,
                 "selected": 0 if chosen is None else 1 << chosen, "link_reset_pattern": int(rng.integers(1 << 11)),
@@ -248,7 +253,7 @@ def _output_buffer(depth: int) -> Stage:
         for number in range(count):
             if number % 300 == 0:
                 # at the limits: T1 of one packet, of the depth and beyond it, of 12 crossings; both rules of T2 and T3
-                links = int(rng.choice([1, 2, 5, 7, 12, 13]))
+                links = (1, 2, 5, 7, 12, 13)[number // 300 % 6]
                 t1 = int(rng.choice([0, 26, depth - 1, depth, 511, 24 * links]))
                 t2, t3 = int(rng.choice([0, 40, t1 // 2, 511])), int(rng.integers(0, 32))
                 pattern, density = int(rng.integers(1 << 11)), float(rng.choice([0.1, 0.5, 1.0]))
@@ -256,27 +261,30 @@ def _output_buffer(depth: int) -> Stage:
             run = int(rng.random() > 0.02)
             packet, truncated = rng.integers(0, 1 << 16, 26), int(rng.integers(1 << 16)) & ~(1 << 8)
             counter, mark = int(rng.choice([31, *range(16)])), int(rng.integers(2))
-            words = packet[:length].tolist()
+            words, kept = packet[:length].tolist(), "whole" if run else "not running"
             if len(queue) + length > min(t1, depth):
-                words = [truncated]
+                words, kept = [truncated], "no room"
             elif len(queue) > t2 and length <= t3:
-                words = [truncated | mark << 8]
+                words, kept = [truncated | mark << 8], "early"
             if run:
                 queue.extend(words)
             assert len(queue) <= depth
-            sent = [queue.popleft() if queue else counter << 11 | pattern for _ in range(2 * links)]
+            most = 2 * links
+            carried = ("idle words", "all words", "as many as they can")[(len(queue) >= most) + (len(queue) > most)]
+            sent = [queue.popleft() if queue else counter << 11 | pattern for _ in range(most)]
             yield {
                 "packet": packet, "length": length, "truncated": truncated, "early_mark": mark, "counter": counter,
                 "run": run, "links": links, "t1": t1, "t2": t2, "t3": t3, "idle_pattern": pattern,
-            }, {"words": sent + [0] * (26 - 2 * links)}  # fmt: skip
+            }, {"words": sent + [0] * (26 - most), "kept": kept, "carried": carried}  # fmt: skip
 
     return Stage(widths={"packet": 16}, outputs={"words": (16, 26)}, rows=rows, latency=1)
 
 
 def _etx_words(links: int) -> Stage:
     def rows(rng: np.random.Generator, count: int) -> Iterator[tuple[Inputs, dict[str, Any]]]:
-        for _ in range(count):
-            active, words = int(rng.integers(1 << ETX_WORDS)), rng.integers(0, 1 << 16, 26)
+        for number in range(count):
+            active = to_int(rng.permutation(ETX_WORDS) < number % (ETX_WORDS + 1), 1)
+            words = rng.integers(0, 1 << 16, 26)
             pairs = iter((int(words[2 * k]) << 16) + int(words[2 * k + 1]) for k in range(ETX_WORDS))
             on = [link < links and bool(active >> link & 1) for link in range(ETX_WORDS)]
             frames = [next(pairs) if up else 0 for up in on]
@@ -312,9 +320,10 @@ class StageBench:
         self.dut: Any = dut
         self.name, self.stage = name, stage_of(name, spec)
         self.scoreboard = Scoreboard()
+        self.coverage = stage_coverage(name, spec)
 
     async def run(self, rng: np.random.Generator, rows: int) -> None:
-        """Reset, apply `rows` rows, compare every one, close the books."""
+        """Reset, apply `rows` rows, compare every one, close the books; no cover bin is left empty."""
         cocotb.start_soon(Clock(self.dut.clk, 10, unit="ns").start())
         # an asynchronous reset is seen at its edge
         self.dut.rst.value = 0
@@ -324,6 +333,7 @@ class StageBench:
         self.dut.rst.value = 0
         waiting: deque[dict[str, Any]] = deque()
         for inputs, expected in self.stage.rows(rng, rows):
+            self.coverage.sample(inputs, expected)
             await FallingEdge(self.dut.clk)
             # the outputs of an earlier row, whose settings still stand
             self._compare(waiting, self.stage.latency)
@@ -339,6 +349,7 @@ class StageBench:
             await FallingEdge(self.dut.clk)
             self._compare(waiting, self.stage.latency)
         self.scoreboard.finish(rows)
+        self.coverage.close()
 
     def _compare(self, waiting: deque[dict[str, Any]], latency: int) -> None:
         if not waiting or len(waiting) < latency:
@@ -349,7 +360,7 @@ class StageBench:
             # of a packet only the words count that it has
             places = min(count, len(expected[port]))
             got[port] = [value >> (width * i) & ((1 << width) - 1) for i in range(places)]
-        self.scoreboard.expect(self.name, _row(expected))
+        self.scoreboard.expect(self.name, _row({port: expected[port] for port in self.stage.outputs}))
         self.scoreboard.observe(_row(got))
 
 

@@ -15,9 +15,11 @@ from hw.lsm_crossbar.crossbar import STAGES
 from sim.lsm_crossbar.macro import Macro
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.neuron import fire
+from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.row_driver import active_rows, batches
 from sim.lsm_crossbar.spec import CrossbarSpec
 from tests.cosim.agents import Scoreboard, to_int
+from tests.cosim.crossbar_coverage import stage_coverage
 
 WRAPPER = "crossbar_stages"
 
@@ -72,6 +74,7 @@ class StageBench:
         self.inputs = tuple(inputs)
         self.stage, self.spec, self.conductances = stage, spec, conductances
         self.scoreboard = Scoreboard()
+        self.coverage = stage_coverage(stage, spec)
         self.clocks = 0
 
     async def start(self, **inputs: int) -> None:
@@ -107,8 +110,10 @@ class StageBench:
 async def _input(bench: StageBench, rng: np.random.Generator, rounds: int) -> None:
     spec, end = bench.spec, 1 << bench.spec.row_bits
     await bench.start()
-    for _ in range(rounds):
+    for number in range(rounds):
         rows = rng.integers(0, spec.inputs, int(rng.integers(0, 2 * spec.inputs)))
+        if number < 2:
+            rows = np.arange(number * spec.inputs)
         wrong = rng.random() < 0.3 and spec.inputs < end
         words = [*rows.tolist(), *([int(rng.integers(spec.inputs, end))] if wrong else [])]
         for word in rng.permutation(words).astype(int):
@@ -124,6 +129,7 @@ async def _input(bench: StageBench, rng: np.random.Generator, rounds: int) -> No
             # a closed step takes nothing in
             await bench.clock(i_events__payload=int(rng.integers(spec.inputs)), i_events__valid=1, take=0)
             assert bench.get("i_events__ready") == 0
+        bench.coverage.sample(rows.tolist(), wrong)
         seen = bench.elements("rows", 1, spec.inputs)
         bench.scoreboard.observe((bench.get("full"), bench.get("dropped"), *seen.tolist()))
         await bench.clock(i_events__valid=0, take=1, forget=1)
@@ -132,12 +138,21 @@ async def _input(bench: StageBench, rng: np.random.Generator, rounds: int) -> No
         bench.scoreboard.observe((bench.get("full"), bench.get("dropped"), bench.get("rows")))
 
 
+def _drawn(rng: np.random.Generator, count: int, density: float) -> np.ndarray:
+    """So many bits; at a density between 0 and 1 neither none nor all, where there are two."""
+    bits = rng.random(count) < density
+    if 0 < density < 1 and count > 1:
+        bits[rng.permutation(count)[:2]] = False, True
+    return bits
+
+
 async def _row_driver(bench: StageBench, rng: np.random.Generator, rounds: int) -> None:
     spec = bench.spec
     await bench.start()
+    densities = (0.0, 0.05, 0.5, 1.0)
     for number in range(rounds):
-        density = rng.choice([0.0, 0.05, 0.5, 1.0])
-        inputs, spikes = rng.random(spec.inputs) < density, rng.random(spec.neurons) < density
+        inputs = _drawn(rng, spec.inputs, densities[number % 4])
+        spikes = _drawn(rng, spec.neurons, densities[number // 4 % 4])
         rows = active_rows(inputs, spikes, spec)
         parts = batches(rows, spec.rows_per_read)
         for part in parts:
@@ -146,7 +161,7 @@ async def _row_driver(bench: StageBench, rng: np.random.Generator, rounds: int) 
             bench.scoreboard.expect(f"step {number}", (1, 1))
         await bench.clock(inputs=to_int(inputs, 1), spikes=to_int(spikes, 1), start=1, take=0)
         first = bench.clocks
-        last = False
+        last, waits = False, set()
         while not last:
             await bench.clock(start=0, take=0, inputs=int(rng.integers(1 << min(30, spec.inputs))))
             row: list[int] = []
@@ -157,7 +172,9 @@ async def _row_driver(bench: StageBench, rng: np.random.Generator, rounds: int) 
                 await bench.clock()
             # one row per clock from the clock after `start`, or `settle_clocks` after `take`, on
             assert bench.clocks - first == max(len(row), 0) + 1
-            for _ in range(int(rng.integers(0, 3))):
+            wait = int(rng.integers(0, 3))
+            waits.add(wait)
+            for _ in range(wait):
                 await bench.clock()
                 assert bench.get("ready"), "a batch waits until it is taken"
                 assert not bench.get("row_set")
@@ -165,6 +182,7 @@ async def _row_driver(bench: StageBench, rng: np.random.Generator, rounds: int) 
             bench.scoreboard.observe((int(last), bench.get("empty"), *row))
             await bench.clock(take=1)
             first = bench.clocks + spec.settle_clocks - 1
+        bench.coverage.sample(inputs, spikes, parts, waits)
         await bench.clock(take=0)
         assert not bench.get("ready")
         assert not bench.get("row_set")
@@ -183,8 +201,9 @@ async def _macro(bench: StageBench, rng: np.random.Generator, rounds: int) -> No
         if noisy:
             await bench.clock(noise_restart=0, noise_start=1)
             await bench.clock(noise_start=0)
-        for _ in range(rounds):
+        for number in range(rounds):
             rows = rng.permutation(spec.rows)[: rng.integers(1, min(spec.rows_per_read, spec.used_rows) + 1)]
+            bench.coverage.sample(rows.tolist(), number)
             codes = model.read(np.sort(rows)).codes.reshape(spec.lanes, spec.columns_per_adc, 2)
             for place, row in enumerate(rows.tolist()):
                 await bench.clock(row=row, row_set=1, row_clear=place == 0, sample=0)
@@ -210,8 +229,8 @@ async def _adc(bench: StageBench, rng: np.random.Generator, rounds: int) -> None
     lanes, top = spec.active_lanes, 1 << spec.adc_bits
     await bench.start()
     fresh = True
-    for _ in range(rounds):
-        last, empty = bool(rng.integers(2)), fresh and rng.random() < 0.2
+    for number in range(rounds):
+        last, empty = bool(rng.integers(2)), fresh and (number == 0 or rng.random() < 0.2)
         last = last or empty
         await bench.clock(ready=1, last=last, empty=empty, codes_valid=0)
         assert bench.get("take") == 1
@@ -230,11 +249,13 @@ async def _adc(bench: StageBench, rng: np.random.Generator, rounds: int) -> None
                 assert bench.clocks == taken + spec.settle_clocks + converted * spec.convert_clocks
                 new = rng.choice([0, top - 1], 2 * lanes) if rng.random() < 0.3 else rng.integers(0, top, 2 * lanes)
                 due[bench.clocks + spec.convert_clocks] = new
+                bench.coverage.sample(fresh, last, empty, new)
                 wanted = new[0::2] - new[1::2]
                 bench.scoreboard.expect("differences", (converted, int(fresh), int(last), *wanted.tolist()))
                 converted += 1
             if bench.get("valid"):
                 if empty:
+                    bench.coverage.sample(fresh, last, empty, np.zeros(0, np.int64))
                     bench.scoreboard.expect("empty batch", (observed, int(fresh), 1, *[0] * lanes))
                 got = bench.elements("differences", spec.differential_width, lanes, signed=True)
                 flags = (bench.get("index"), bench.get("first_batch"), bench.get("fire"))
@@ -246,20 +267,31 @@ async def _adc(bench: StageBench, rng: np.random.Generator, rounds: int) -> None
 async def _neuron(bench: StageBench, rng: np.random.Generator, rounds: int) -> None:
     spec = bench.spec
     lanes, each, most = spec.active_lanes, spec.columns_per_adc, spec.adc_max
-    threshold = min(spec.threshold_max, 2 * most)
+    # the reads of one step can exceed it
+    threshold = min(2 * most, most * (spec.batches_per_step - 1) or most // 2)
     await bench.start(threshold=threshold)
     membrane, refractory = np.zeros(spec.neurons, np.int64), np.zeros(spec.neurons, np.int64)
     for step in range(rounds):
-        first = rng.random() < 0.15 or step == 0
+        # all fire, none that fired may fire again, all are pushed far below 0; then at random
+        extreme = {0: most, 1: most, 2: -most}.get(step % 8)
+        first = step % 8 == 0 or (extreme is None and rng.random() < 0.15)
         if first:
             membrane, refractory = np.zeros_like(membrane), np.zeros_like(refractory)
         bias = int(rng.integers(-most, most + 1))
-        count = int(rng.integers(1, spec.batches_per_step + 1))
+        count = int(rng.integers(1, spec.batches_per_step + 1)) if extreme is None else spec.batches_per_step
+        if step % 8 == 3:
+            count = 1
         for batch in range(count):
             noise = rng.integers(-most, most + 1, lanes * each)
             given = np.clip(bias + noise, -most, most) if rng.random() < 0.7 else np.full(lanes * each, bias)
-            membrane = membrane + given[: spec.neurons]
             final = batch == count - 1
+            if extreme is not None:
+                given = np.full(lanes * each, extreme)
+            elif final and rng.random() < 0.5:
+                # at the threshold, or one above, who can get there
+                missing = threshold + rng.integers(0, 2, spec.neurons) - membrane
+                given[: spec.neurons] = np.where(np.abs(missing) <= most, missing, given[: spec.neurons])
+            membrane = membrane + given[: spec.neurons]
             if final:
                 fired = fire(membrane, refractory, threshold, spec)
             for select in range(each):
@@ -277,6 +309,7 @@ async def _neuron(bench: StageBench, rng: np.random.Generator, rounds: int) -> N
                     spikes[: spec.neurons] = fired.spikes
                 bench.scoreboard.expect(f"step {step}", tuple(spikes.reshape(lanes, each)[:, select].tolist()))
                 bench.scoreboard.observe(tuple(bench.elements("spikes", 1, lanes).tolist()))
+        bench.coverage.sample(first, count, membrane, refractory, threshold, fired.spikes)
         membrane, refractory = fired.membrane, fired.refractory
 
 
@@ -285,15 +318,19 @@ async def _router(bench: StageBench, rng: np.random.Generator, rounds: int) -> N
     lanes, each = spec.active_lanes, spec.columns_per_adc
     await bench.start()
     for step in range(rounds):
-        spikes = (rng.random((lanes, each)) < rng.choice([0.05, 0.5, 1.0])).astype(np.int64)
+        spikes = np.zeros((lanes, each), np.int64)
+        spikes.ravel()[: spec.neurons] = _drawn(rng, spec.neurons, (0.0, 0.05, 0.5, 1.0)[step % 4])
+        pauses = 0
         for select in range(each):
             while rng.random() < 0.3:
+                pauses += 1
                 await bench.clock(valid=0, index=int(rng.integers(each)), lanes=int(rng.integers(1 << lanes)))
                 assert not bench.get("done")
             await bench.clock(valid=1, index=select, lanes=to_int(spikes[:, select], 1))
         await bench.clock(valid=0)
         bench.scoreboard.expect(f"step {step}", (1, *spikes.ravel()[: spec.neurons].tolist()))
         bench.scoreboard.observe((bench.get("done"), *bench.elements("spikes", 1, spec.neurons).tolist()))
+        bench.coverage.sample(spikes, pauses)
 
 
 async def _counter(bench: StageBench, rng: np.random.Generator, rounds: int) -> None:
@@ -302,7 +339,7 @@ async def _counter(bench: StageBench, rng: np.random.Generator, rounds: int) -> 
     await bench.start()
     for window in range(max(2, rounds // 4)):
         counts = np.zeros(lanes * each, np.int64)
-        density = rng.choice([0.3, 0.9])
+        density = {0: 0.0, 1: 1.0}.get(window, float(rng.choice([0.3, 0.9])))
         refractory = np.zeros(lanes * each, np.int64)
         for step in range(spec.window_length):
             spikes = (rng.random(lanes * each) < density) & (refractory == 0)
@@ -313,6 +350,7 @@ async def _counter(bench: StageBench, rng: np.random.Generator, rounds: int) -> 
                 await bench.clock(valid=1, fresh=step == 0, index=select, lanes=to_int(column, 1), read=0)
                 if rng.random() < 0.2:
                     await bench.clock(valid=0, index=int(rng.integers(each)), lanes=(1 << lanes) - 1)
+        bench.coverage.sample(counts[: spec.neurons])
         for neuron in rng.permutation(spec.neurons):
             await bench.clock(valid=0, read=1, read_neuron=int(neuron), index=0)
             bench.scoreboard.expect(f"window {window}", (int(counts[neuron]),))
@@ -323,13 +361,20 @@ async def _readout(bench: StageBench, rng: np.random.Generator, rounds: int) -> 
     spec = bench.spec
     await bench.start()
     kinds = ("uniform", "equal", "lowest", "highest")
-    for number in range(max(4, rounds // 8)):
+    for number in range(max(4 * spec.outputs, rounds // 8)):
         readout = random_readout(spec, rng, kinds[number % 4])
         counts = rng.integers(0, spec.count_max + 1, (1, spec.windows, spec.neurons))
         if number % 4 > 1:
             counts[:] = spec.count_max
+        if number % 4 == 0:
+            # every output in turn has the best score
+            scores, wanted = readout.scores(counts)[0], number // 4 % spec.outputs
+            bias = readout.bias.copy()
+            bias[wanted] = min(bias[wanted] + scores.max() - scores[wanted] + 1, spec.bias_max)
+            readout = Readout(spec, readout.weights, bias)
         flat, weights = counts.ravel(), readout.weights.reshape(spec.outputs, spec.features)
         scores, winner = readout.scores(counts)[0], int(readout.classify(counts)[0])
+        bench.coverage.sample(kinds[number % 4], counts, scores, winner)
         waiting = [int(score) for score in scores]
         for window in range(spec.windows):
             part = flat[window * spec.neurons : (window + 1) * spec.neurons]

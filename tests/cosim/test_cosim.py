@@ -18,7 +18,8 @@ from hw.hgcal_encoder.encoder import STAGES
 from sim.hgcal_encoder.example_specs import random_spec
 from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
 from tests.conftest import long
-from tests.cosim.coverage import Coverage, formats_coverage
+from tests.cosim.coverage import Coverage
+from tests.cosim.encoder_coverage import formats_coverage
 from tests.cosim.runner import Results, build_bench, demand, run_bench
 from tests.cosim.stages import WRAPPER, wrap_stages, wrapper_ports
 from tests.specs import SMALL

@@ -26,10 +26,10 @@ SPECS = [campaign_spec(), *(random_spec(np.random.default_rng((SEED, i)), f"RAND
 
 
 def images(spec: CrossbarSpec) -> list[Conductances]:
-    """An image with rows of every kind, one of largest codes and one of a single column; the same ADCs."""
+    """Images with rows of every kind, with the largest codes in all plus columns, and in one column; the same ADCs."""
     rng = np.random.default_rng((SEED, 99))
     adcs = random_adcs(spec, rng)
-    return [random_image(spec, rng, kind, adcs) for kind in ("mixed", "max", "column")]
+    return [random_image(spec, rng, kind, adcs) for kind in ("mixed", "plus", "column")]
 
 
 def variables(spec: CrossbarSpec, image: Path, folder: Path) -> dict[str, str]:
@@ -39,6 +39,7 @@ def variables(spec: CrossbarSpec, image: Path, folder: Path) -> dict[str, str]:
     return {
         "LIQUIDCAL_SPEC": str(folder / "spec.toml"), "LIQUIDCAL_CONDUCTANCES": str(image),
         "LIQUIDCAL_SEED": str(SEED), "LIQUIDCAL_SAMPLES": "3", "LIQUIDCAL_ROUNDS": "40",
+        "LIQUIDCAL_EMPTY_BINS": str(folder / "empty.json"),
     }  # fmt: skip
 
 
@@ -65,7 +66,7 @@ def test_stages(spec: CrossbarSpec, tmp_path: Path) -> None:
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 @pytest.mark.timeout(600)
 def test_chip(spec: CrossbarSpec, tmp_path: Path) -> None:
-    found = images(spec)
+    found, empty = images(spec), []
     design = crossbar_verilog(spec, found[0])
     ports = read_ports(design.verilog, design.top)
     for number, image in enumerate(found):
@@ -76,4 +77,6 @@ def test_chip(spec: CrossbarSpec, tmp_path: Path) -> None:
             design.verilog, design.top, ports, "tests.cosim.bench_crossbar", variables(spec, path, folder), folder,
             plusargs=[f"+{PLUSARG}={path}"],
         )  # fmt: skip
-        demand(results, 4, skipped=0)
+        demand(results, 5, skipped=0)
+        empty.append(set(json.loads((folder / "empty.json").read_text())))
+    assert not set.intersection(*empty), "cover bins that no run of the chip has hit"

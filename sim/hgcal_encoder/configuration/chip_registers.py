@@ -7,11 +7,20 @@ register map has the register (cmantill/econt_sw @e403a79); what the chip does n
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from enum import StrEnum
+from dataclasses import fields, replace
 
+from sim.chip_registers import (
+    DEVICE_ADDRESS,
+    LOAD_BEGIN,
+    LOAD_COMMIT,
+    LOAD_STATUS,
+    Access,
+    ChipField,
+    Loading,
+    guarded_fields,
+    image_checksum,
+    masks_of,
+)
 from sim.hgcal_encoder.configuration.registers import register_map, register_writes
 from sim.hgcal_encoder.settings import AUTOENCODER, Settings
 from sim.hgcal_encoder.spec import EncoderSpec
@@ -23,61 +32,8 @@ __all__ = [
     "chip_fields", "error_counters", "image_bytes", "image_checksum", "image_fields", "image_masks",
 ]  # fmt: skip
 
-DEVICE_ADDRESS = 0x20
-"""7-bit I2C address of ECON-T."""
 _CONTROL_ADDRESS = 0x0BEC
 """First register of the control block on ECON-T; everything after it keeps its distance."""
-LOAD_BEGIN, LOAD_COMMIT = 1, 2
-"""Bits of the register `load_command`."""
-LOAD_STATUS = {
-    0x00: "nothing was loaded since reset",
-    0x01: "bytes are being written",
-    0x02: "the image is being checked, swapped in or read back",
-    0x03: "the image is in use",
-    0x81: "refused: the image is incomplete",
-    0x82: "refused: the checksum is wrong",
-    0x83: "refused: a byte of the shadow bank changed by an upset",
-    0x84: "swapped in, but the image reads back wrong: load again",
-}
-"""Meaning of the register `load_status`."""
-
-
-class Loading(StrEnum):
-    """How settings and weights reach the data path."""
-
-    DIRECT = "direct"
-    """A byte acts when it is written, as on ECON-T."""
-    GUARDED = "guarded"
-    """Bytes go to a shadow bank, which is checked and swapped in between two bunch crossings."""
-
-
-class Access(StrEnum):
-    """What the bus may do with a field."""
-
-    READ_WRITE = "rw"
-    READ_ONLY = "ro"
-    COMMAND = "wo"
-    """Writing acts at once; reads as 0."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChipField(Field):
-    """A field with what users need to know.
-
-    Attributes
-    ----------
-    access : Access
-    image : bool
-        Belongs to the image that is loaded as a whole.
-    about : str
-        One sentence.
-    """
-
-    access: Access = Access.READ_WRITE
-    image: bool = False
-    about: str = ""
-
-
 _ABOUT = {
     "etx_count": "Active eTx links, 1 to 13; 0, 14 and 15 count as 13.",
     "keep_mask": "One bit per latent bit: 1 keeps it in the frame.",
@@ -170,22 +126,7 @@ def chip_fields(spec: EncoderSpec, loading: Loading) -> tuple[ChipField, ...]:
         about = f"{what}: {where.replace('_', ' ')}; stops at 255."
         control.append(ChipField(name=name, address=address, width=8, access=Access.READ_ONLY, about=about))
     if loading is Loading.GUARDED:
-        control += [
-            ChipField(
-                name="load_command", address=0x0C80, width=2, access=Access.COMMAND,
-                about="1: begin an image, all bytes count as missing; 2: check and swap in.",
-            ),
-            ChipField(name="read_shadow", address=0x0C81, width=1, about="Reads return the shadow bank."),
-            ChipField(name="load_checksum", address=0x0C84, width=32, about="CRC-32 that the image must have."),
-            ChipField(
-                name="load_status", address=0x0C88, width=8, access=Access.READ_ONLY,
-                about="; ".join(f"{code:#04x} {text}" for code, text in LOAD_STATUS.items()) + ".",
-            ),
-            ChipField(
-                name="load_dropped", address=0x0C89, width=1, access=Access.READ_ONLY,
-                about="A write or command came while an image was being checked, and was dropped.",
-            ),
-        ]  # fmt: skip
+        control += guarded_fields(0x0C80)
     control = [replace(field, address=field.address + offset) for field in control]
     if max(field.address + field.size for field in control) > 1 << 16:
         raise ValueError(f"{spec.name}: control registers do not fit the 16-bit address space after the image")
@@ -194,12 +135,7 @@ def chip_fields(spec: EncoderSpec, loading: Loading) -> tuple[ChipField, ...]:
 
 def image_masks(spec: EncoderSpec) -> dict[int, int]:
     """Bits in use of every byte of the image, ascending by address."""
-    masks: dict[int, int] = {}
-    for field in image_fields(spec):
-        for byte in range(field.size):
-            bits = (((1 << field.width) - 1) << field.lsb) >> (8 * byte) & 0xFF
-            masks[field.address + byte] = masks.get(field.address + byte, 0) | bits
-    return dict(sorted(masks.items()))
+    return masks_of(image_fields(spec))
 
 
 def image_bytes(
@@ -227,8 +163,3 @@ def image_bytes(
     for name, value in (("algorithm", algorithm), ("drop_lsb", drop_lsb)):
         image[by_name[name].address] |= value << by_name[name].lsb
     return image
-
-
-def image_checksum(image: Mapping[int, int]) -> int:
-    """CRC-32 (IEEE 802.3) of the bytes of an image, ascending by address: the checksum that the chip forms."""
-    return zlib.crc32(bytes(image[address] for address in sorted(image)))

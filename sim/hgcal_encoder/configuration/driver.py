@@ -1,28 +1,19 @@
-"""Driver of the chip over I2C: loads settings and weights, reads them back, reads status and error counters.
-
-It needs a bus that can write bytes to a device, and write then read with a repeated START: any I2C adapter does (with
-`smbus2`: two messages of one ``i2c_rdwr``), and so does the simulated chip (`flows.simulation.chip`).
-"""
+"""Driver of the encoder's chip over I2C: settings and weights, status and error counters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Protocol
+from collections.abc import Mapping
 
 import numpy as np
 
+from sim.chip_driver import I2cBus, LoadError, RegisterDriver
 from sim.hgcal_encoder.configuration.chip_registers import (
     DEVICE_ADDRESS,
-    LOAD_BEGIN,
-    LOAD_COMMIT,
-    LOAD_STATUS,
-    Access,
     ChipField,
     Loading,
     chip_fields,
     error_counters,
     image_bytes,
-    image_checksum,
     image_fields,
     image_masks,
 )
@@ -31,28 +22,6 @@ from sim.hgcal_encoder.spec import CELLS, EncoderSpec
 from sim.hgcal_encoder.weights import Weights
 
 __all__ = ["ChipDriver", "I2cBus", "LoadError", "settings_and_weights"]
-
-_CHECKING, _APPLIED = 0x02, 0x03
-_POLLS = 1000
-"""Times that the status is read at most: a load is judged within the time of a few bytes on the bus."""
-
-
-class LoadError(RuntimeError):
-    """The chip refused an image, or holds another than was written. `status` is its code, None without one."""
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class I2cBus(Protocol):
-    """What the driver needs of an I2C adapter. A device that does not answer is an `OSError`."""
-
-    def write(self, device: int, data: bytes) -> None:
-        """START, device address with W, `data`, STOP."""
-
-    def write_read(self, device: int, data: bytes, count: int) -> bytes:
-        """START, device address with W, `data`, repeated START, device address with R, `count` bytes, STOP."""
 
 
 def settings_and_weights(spec: EncoderSpec, image: Mapping[int, int]) -> tuple[Settings, Weights]:
@@ -82,7 +51,7 @@ def settings_and_weights(spec: EncoderSpec, image: Mapping[int, int]) -> tuple[S
     return settings, Weights.from_image(total.to_bytes(-(-bits // 8), "little"), spec)
 
 
-class ChipDriver:
+class ChipDriver(RegisterDriver):
     """Registers of one chip by name.
 
     Parameters
@@ -103,80 +72,11 @@ class ChipDriver:
     """
 
     def __init__(
-        self,
-        bus: I2cBus,
-        spec: EncoderSpec,
-        loading: Loading,
-        *,
-        device_address: int = DEVICE_ADDRESS,
+        self, bus: I2cBus, spec: EncoderSpec, loading: Loading, *, device_address: int = DEVICE_ADDRESS,
         burst: int = 32,
-    ) -> None:
-        if burst < 1:
-            raise ValueError(f"burst: expected at least 1 byte, got {burst}")
-        self.bus, self.spec, self.loading = bus, spec, loading
-        self._device, self._burst = device_address, burst
-        self._fields = {(field.name, field.index): field for field in chip_fields(spec, loading)}
-
-    def field(self, name: str, index: int = 0) -> ChipField:
-        """A field by name.
-
-        Raises
-        ------
-        ValueError
-            If there is none.
-        """
-        if (name, index) not in self._fields:
-            raise ValueError(
-                f"no register {name}[{index}]; there are {', '.join(sorted({n for n, _ in self._fields}))}"
-            )
-        return self._fields[name, index]
-
-    def write_bytes(self, values: Mapping[int, int]) -> None:
-        """Write bytes by address, neighbours in one transfer."""
-        for address, data in self._runs(values):
-            self.bus.write(self._device, address.to_bytes(2, "big") + data)
-
-    def read_bytes(self, address: int, count: int) -> bytes:
-        """Read bytes from an address upwards."""
-        found = b""
-        for first in range(address, address + count, self._burst):
-            size = min(self._burst, address + count - first)
-            found += self.bus.write_read(self._device, first.to_bytes(2, "big"), size)
-        return found
-
-    def read(self, name: str, index: int = 0) -> int:
-        """Value of a field.
-
-        Raises
-        ------
-        ValueError
-            If there is no such field, or it cannot be read.
-        """
-        field = self.field(name, index)
-        if field.access is Access.COMMAND:
-            raise ValueError(f"{name} is a command and cannot be read")
-        data = self.read_bytes(field.address, field.size)
-        return int.from_bytes(data, "little") >> field.lsb & ((1 << field.width) - 1)
-
-    def write(self, name: str, value: int, index: int = 0) -> None:
-        """Set a field; other fields in its bytes keep their values.
-
-        Raises
-        ------
-        ValueError
-            If there is no such field, it cannot be written, or the value does not fit. Nothing is written then.
-        """
-        field = self.field(name, index)
-        if field.access is Access.READ_ONLY:
-            raise ValueError(f"{name} cannot be written")
-        if not 0 <= value < 1 << field.width:
-            raise ValueError(f"{name}: expected 0 to {(1 << field.width) - 1:#x}, got {value:#x}")
-        old = 0
-        mask = ((1 << field.width) - 1) << field.lsb
-        if field.access is Access.READ_WRITE and mask != (1 << 8 * field.size) - 1:
-            old = int.from_bytes(self.read_bytes(field.address, field.size), "little") & ~mask
-        data = (old | value << field.lsb).to_bytes(field.size, "little")
-        self.write_bytes({field.address + i: byte for i, byte in enumerate(data)})
+    ) -> None:  # fmt: skip
+        super().__init__(bus, chip_fields(spec, loading), device_address=device_address, burst=burst)
+        self.spec, self.loading = spec, loading
 
     def load(
         self,
@@ -207,70 +107,13 @@ class ChipDriver:
             then, unless the message says so.
         """
         image = image_bytes(self.spec, settings, weights, algorithm=algorithm, drop_lsb=drop_lsb)
-        if self.loading is Loading.GUARDED:
-            self.write("load_command", LOAD_BEGIN)
-            self.write_bytes(image)
-            self.commit(image_checksum(image))
-        else:
-            self.write_bytes(image)
-        held = self.read_image()
-        if wrong := [address for address, byte in image.items() if held[address] != byte]:
-            raise LoadError(
-                f"{len(wrong)} bytes read back wrong, the first at {wrong[0]:#06x}: "
-                f"expected {image[wrong[0]]:#04x}, got {held[wrong[0]]:#04x}"
-            )
+        self.load_image(image)
         if start:
             self.write("run", 1)
-
-    def commit(self, checksum: int) -> None:
-        """Have the image in the shadow bank checked and swapped in.
-
-        Raises
-        ------
-        LoadError
-            If the chip refuses it.
-        """
-        self.write("load_checksum", checksum)
-        self.write("load_command", LOAD_COMMIT)
-        for _ in range(_POLLS):
-            status = self.read("load_status")
-            if status != _CHECKING:
-                break
-        if status != _APPLIED:
-            raise LoadError(f"load status {status:#04x}: {LOAD_STATUS.get(status, 'unknown')}", status)
-
-    def read_image(self, *, shadow: bool = False) -> dict[int, int]:
-        """Every byte of the image that is in use, or of the shadow bank."""
-        if shadow:
-            self.write("read_shadow", 1)
-        found: dict[int, int] = {}
-        for address, data in self._runs(image_masks(self.spec)):
-            found |= {address + i: byte for i, byte in enumerate(self.read_bytes(address, len(data)))}
-        if shadow:
-            self.write("read_shadow", 0)
-        return found
 
     def errors(self) -> dict[str, int]:
         """Error counters by name."""
         return {name: self.read(name) for name, _ in error_counters()}
-
-    def clear_errors(self) -> None:
-        """Set all error counters to 0."""
-        self.write("clear_errors", 1)
-        self.write("clear_errors", 0)
-
-    def _runs(self, values: Mapping[int, int]) -> Iterator[tuple[int, bytes]]:
-        """Neighbouring bytes, `burst` at most."""
-        address, data = 0, b""
-        for here in sorted(values):
-            if data and (here != address + len(data) or len(data) == self._burst):
-                yield address, data
-                data = b""
-            if not data:
-                address = here
-            data += bytes([values[here]])
-        if data:
-            yield address, data
 
 
 def _get(image: Mapping[int, int], field: ChipField) -> int:

@@ -22,16 +22,16 @@ _AUDIO = replace(
 
 
 def small_chip() -> AssociationSpec:
-    """Liquids of different sizes, leaky activation, an odd number of dimensions and of lanes, several passes."""
+    """Liquids of different sizes, one on two macros, leaky activation, odd dimensions and lanes, several passes."""
     return AssociationSpec(
-        name="SMALL_CHIP", vision=_VISION, audio=_AUDIO, activation=Activation.LEAKY, embedding_bits=5, entries=9,
-        match_lanes=3,
+        name="SMALL_CHIP", vision=_VISION, audio=replace(_AUDIO, macros=2), activation=Activation.LEAKY,
+        embedding_bits=5, entries=9, match_lanes=3,
     )  # fmt: skip
 
 
 def small_binary() -> AssociationSpec:
-    """The same liquids with embeddings of signs."""
+    """Each liquid on several macros, and embeddings of signs."""
     return AssociationSpec(
-        name="SMALL_BINARY", vision=_VISION, audio=_AUDIO, activation=Activation.LINEAR, embedding_bits=1, entries=6,
-        match_lanes=1,
+        name="SMALL_BINARY", vision=replace(_VISION, macros=3), audio=replace(_AUDIO, macros=2),
+        activation=Activation.LINEAR, embedding_bits=1, entries=6, match_lanes=1,
     )  # fmt: skip

@@ -107,7 +107,7 @@ def quantise_projection(
     integers = np.where(weights < 0, low, top) if signs else np.clip(np.rint(weights * scale), low, top)
     readout = Readout(
         crossbar,
-        integers.astype(np.int64).reshape(-1, crossbar.windows, crossbar.neurons),
+        integers.astype(np.int64).reshape(-1, crossbar.windows, crossbar.all_neurons),
         np.clip(np.rint(bias * scale), -crossbar.bias_max - 1, crossbar.bias_max).astype(np.int64),
     )
     if spec.binary:

@@ -67,7 +67,7 @@ class Activation(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class AssociationSpec:
-    """Two macros on one chip, their projections, and the memory that they are matched in.
+    """Two crossbars on one chip, their projections, and the memory that they are matched in.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class AssociationSpec:
         Name of the design; also the stem of generated file names.
     vision, audio : CrossbarSpec
         The liquids. `outputs` is the number of dimensions, the same in both; `readout_weight_bits` is the width of a
-        projection's weights. They run on one clock.
+        projection's weights. Each may have several macros. They run on one clock.
     activation : Activation
     embedding_bits : int
         Bits of a component of an embedding, two's complement; 1: the sign alone.
@@ -106,8 +106,6 @@ class AssociationSpec:
                 raise ValueError(f"{modality}: expected the spec of a crossbar, got {shown(spec)}")
             if spec.noise_scale is not None:
                 raise ValueError(f"{modality}.noise_scale: the association chip has no registers for read noise")
-            if spec.macros > 1:
-                raise ValueError(f"{modality}.macros: expected 1, the association chip has one macro of each kind")
             if spec.steps < 2:
                 # the events of the next sample wait at its second step while an embedding is matched
                 raise ValueError(f"{modality}.steps: expected at least 2, got {spec.steps}")

@@ -4,12 +4,14 @@ import errno
 import os
 import subprocess
 import sys
+import warnings
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from amaranth.hdl import UnusedElaboratable
 
 from flows.cli import one_line
 from flows.commands.lazy import COMMANDS
@@ -181,6 +183,16 @@ def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         (["evaluate", "hgcal_encoder", "--search", "9", "--ideal-charges"], "--search needs words or charges sent as"),
     ):
         assert message in refused(capsys, *words)
+
+
+def test_hardware_that_an_interrupted_run_left_unused_is_no_news(capsys: pytest.CaptureFixture[str]) -> None:
+    """Amaranth warns of it when Python drops it, which is after the command has ended."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        warnings.warn("a part", UnusedElaboratable, stacklevel=1)
+        program(capsys, "--version")
+        warnings.warn("a part", UnusedElaboratable, stacklevel=1)
+    assert len(seen) == 1
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.cli import one_line
 from flows.common.folder import fresh_folder
 from flows.common.scratch import scratch_folder
 from sim.files import replacing
@@ -99,3 +100,19 @@ def test_programs_that_a_run_starts_use_its_folder() -> None:
         assert tempfile.gettempdir() == str(folder)
     assert tempfile.gettempdir() == before
     assert not folder.exists()
+
+
+def test_a_full_disk_is_said_of_the_result_and_leaves_no_folder(tmp_path: Path) -> None:
+    """/dev/full is a disk without room."""
+    (tmp_path / "mine").mkdir()
+    out = tmp_path / "mine" / "new" / "result"
+
+    def run() -> None:
+        with fresh_folder(out, marker="m") as work:
+            (work / "m").symlink_to("/dev/full")
+            (work / "m").write_text("x")
+
+    with pytest.raises(OSError, match="No space left") as error:
+        run()
+    assert one_line(error.value) == f"{out}: the disk is full"
+    assert _left(tmp_path) == ["mine"]

@@ -28,7 +28,7 @@ from hw.common.word_store import WordStore
 from hw.hgcal_encoder import word_selector
 from hw.hgcal_encoder.chip import Chip
 from hw.hgcal_encoder.coded_words import WordMap
-from sim.hgcal_encoder.configuration.chip_registers import Loading, image_masks
+from sim.hgcal_encoder.configuration.chip_registers import Loading, chip_fields, image_masks
 from sim.hgcal_encoder.spec import ECON_T
 from tests.broken_chips import (
     Asleep,
@@ -218,6 +218,9 @@ def test_documented_bounds() -> None:
     assert f"within {logic.clocks:,} clocks of a commit" in page
     assert f"N = {rows.period} clocks (ECON_T)" in page
     assert f"{logic.clocks:,} clocks of 25 ns" in (REPOSITORY / "docs" / "chips" / "registers.md").read_text()
-    assert register_table(ECON_T, Loading.GUARDED) in (REPOSITORY / "docs" / "chips" / "registers.md").read_text()
+    assert (
+        register_table(chip_fields(ECON_T, Loading.GUARDED))
+        in (REPOSITORY / "docs" / "chips" / "registers.md").read_text()
+    )
     assert (addresses[0], addresses[-1]) == (0x03B0, 0x0BE2)
     assert max(chip.parts) + 1 == 4

@@ -1,6 +1,7 @@
-"""DEF of a placed netlist, read back by a reader of its grammar that knows nothing of ours: geometry and nets."""
+"""DEF and GDSII of a placed netlist, read back by readers that know nothing of ours: geometry and nets."""
 
 import re
+import struct
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 
 from flows.library.lef import Lef, read_lef
+from flows.library.liberty_file import LibraryError
 from flows.library.power_library import PowerLibrary, read_power_library
 from flows.netlist.netlist import Netlist, read_netlist
 from flows.netlist.view import Wires
-from flows.physical.def_file import write_def, write_exchange
+from flows.physical.def_file import routed_um, write_def, write_exchange
+from flows.physical.gds_file import layout_of, records, write_gds
 from flows.physical.place import Placement, place
 from tests.flows.conftest import library_or_skip
 
@@ -94,6 +97,25 @@ def test_nets_are_those_of_the_netlist(placed: tuple[Netlist, PowerLibrary, Plac
         assert re.search(r"LAYER (\S+) ", joined)[1] in {layer.name for layer in lef.layers[1:]}  # type: ignore[index]
 
 
+def test_length_of_routed_wires() -> None:
+    """Three nets by hand: 2000 units are a micrometre, a star repeats a coordinate, a via has no length."""
+    text = """VERSION 5.8 ;
+UNITS DISTANCE MICRONS 2000 ;
+NETS 3 ;
+- n2 ( c1 A ) ( c2 ZN ) + USE SIGNAL
++ ROUTED metal1 ( 1000 500 ) via1_4
+  NEW metal2 ( 1000 500 ) ( * 4500 ) via2_8
+  NEW metal3 ( 1000 4500 ) ( 7000 * ) ( * 4400 ) via2_8 ;
+- n3 ( c1 B ) ( PIN p_a_0 ) + USE SIGNAL ;
+- p_b_1 ( c4 A ) ( PIN p_b_1 )
++ ROUTED metal2 ( 0 0 70 ) ( 0 600 0 ) ;
+END NETS
+"""
+    assert routed_um(text) == {"n2": pytest.approx((4000 + 6000 + 100) / 2000), "p_b_1": pytest.approx(0.3)}
+    with pytest.raises(ValueError, match="expected a DEF file"):
+        routed_um(text.replace("UNITS", "UNIT"))
+
+
 def test_three_files_of_one_spelling(placed: tuple[Netlist, PowerLibrary, Placement, Lef, str], tmp_path: Path) -> None:
     netlist, library, placement, lef, text = placed
     wires = Wires(ff=placement.wire_ff(0.1), ohm=placement.wire_ohm(2.5), ff_per_um=0.1, core_um2=1.0, source="")
@@ -113,3 +135,36 @@ def test_three_files_of_one_spelling(placed: tuple[Netlist, PowerLibrary, Placem
 def _shorter(placement: Placement) -> Placement:
     values = {name: value for name, value in vars(placement).items() if name not in ("wire_um", "overlaps")}
     return Placement(**{**values, "x_um": np.delete(placement.x_um, 0)})
+
+
+def test_cells_of_the_library_stand_in_the_gds_as_in_the_def(
+    placed: tuple[Netlist, PowerLibrary, Placement, Lef, str], tmp_path: Path
+) -> None:
+    """References by the manual's rule: mirrored about the axis of x first, then moved; a unit of NanGate is 0.1 nm."""
+    netlist, _, placement, lef, text = placed
+    drawn = layout_of(library_or_skip("nangate45"))
+    assert drawn is not None
+    write_gds(tmp_path / "d.gds", netlist, placement, drawn, row_um=lef.site_um[1])
+    data = (tmp_path / "d.gds").read_bytes()
+    top = data.rindex(struct.pack(">HH", 28, 0x0502))
+    assert data[:top] + struct.pack(">HH", 4, 0x0400) == drawn.read_bytes()[: top + 4]
+    found, element = [], {}
+    for kind, content, at in records(data):
+        if at < top:
+            continue
+        element[kind] = content
+        if kind == 0x1100 and 0x0A00 in element:
+            x, y = struct.unpack(">2i", element[0x1003])
+            found.append((element[0x1206].rstrip(b"\0").decode(), x, y, element.get(0x1A01) == b"\x80\0"))
+        element = {} if kind == 0x1100 else element
+    unit = int(re.search(r"^UNITS DISTANCE MICRONS (\d+) ;$", text, re.MULTILINE)[1])  # type: ignore[index]
+    scale, row = 10_000 // unit, round(lef.site_um[1] * 10_000)
+    expected = [
+        (words[2], scale * int(words[6]), scale * int(words[7]) + (row if words[9] == "FS" else 0), words[9] == "FS")
+        for words in section(text, "COMPONENTS")
+    ]
+    assert sorted(found) == sorted(expected)
+    (tmp_path / "none.gds").write_bytes(data[:200])
+    with pytest.raises(LibraryError, match=r"none.gds: expected GDSII with units and an end"):
+        write_gds(tmp_path / "x.gds", netlist, placement, tmp_path / "none.gds", row_um=lef.site_um[1])
+    assert not (tmp_path / "x.gds").exists()

@@ -9,7 +9,7 @@ from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib.wiring import Component, In, Out
 
 from flows.common.metrics import read_metrics
-from flows.physical.fpga import DEVICES, FpgaError, SizeError, place_and_route
+from flows.physical.fpga import DEVICES, FpgaError, SizeError, logic_cells, place_and_route, with_room
 from hw.common.export import to_rtlil
 from hw.common.serial_boundary import SerialBoundary
 
@@ -33,12 +33,16 @@ def design(width: int) -> str:
     return to_rtlil(SerialBoundary(component=Accumulator(width)), "TOP")
 
 
-@pytest.mark.parametrize(("device", "flip_flops"), [("ice40-hx8k", "ICESTORM_LC"), ("ecp5-25k", "TRELLIS_FF")])
+@pytest.mark.parametrize(("device", "flip_flops"), [("ice40-hx8k", "ICESTORM_LC"), ("ecp5-45k", "TRELLIS_FF")])
 def test_an_accumulator_is_placed_and_routed(device: str, flip_flops: str, tmp_path: Path) -> None:
-    width = 12
+    """Of several devices on the smallest with room: a full one is left out, and nextpnr agrees on the size."""
+    width, chosen = 12, DEVICES[device]
     result = place_and_route(
-        design(width), top="TOP", device=DEVICES[device], out_dir=tmp_path / "o", command="test", target_mhz=40
-    )
+        design(width), top="TOP", device=(replace(chosen, name="full", logic_cells=20), chosen),
+        out_dir=tmp_path / "o", command="test", target_mhz=40,
+    )  # fmt: skip
+    assert json.loads((tmp_path / "o" / "fpga.json").read_text())["device"] == device
+    assert result.available[chosen.logic] == chosen.logic_cells
     # three chains and the sum; an iCE40 logic cell holds flip-flop and table together, carries may need cells alone
     assert 4 * width <= result.used[flip_flops] <= 6 * width
     assert 40 < result.fmax_mhz < 1000
@@ -86,12 +90,30 @@ def test_two_clocks_are_one_figure(tmp_path: Path) -> None:
 
 
 def test_a_netlist_without_room_is_refused_before_it_is_placed(tmp_path: Path) -> None:
-    tiny = replace(DEVICES["ecp5-25k"], logic_cells=20, nextpnr="nextpnr-none")
+    tiny = replace(DEVICES["ecp5-25k"], logic_cells=20, arguments=("--no-such-option",))
     # 12 bits of carry chain are six cells of two
     with pytest.raises(SizeError, match=r"does not fit ecp5-25k: \d+ of 20 logic cells") as caught:
         place_and_route(design(12), top="TOP", device=tiny, out_dir=tmp_path / "o", command="test")
     assert caught.value.needed > 20
     assert not (tmp_path / "o").exists()
+
+
+def test_the_smallest_device_with_room() -> None:
+    """Nine tenths of 24,288 are 21,859, of 83,640 are 75,276."""
+    names = {
+        needed: [device.name for device in with_room(needed, DEVICES["ecp5-85k"])]
+        for needed in (21_859, 21_860, 75_276, 75_277)
+    }
+    assert names == {
+        21_859: ["ecp5-25k", "ecp5-45k", "ecp5-85k"], 21_860: ["ecp5-45k", "ecp5-85k"], 75_276: ["ecp5-85k"],
+        75_277: [],
+    }  # fmt: skip
+
+
+def test_the_size_is_known_without_placing() -> None:
+    """A carry chain of 12 bits is six cells of two; each bit of the chain behind it chooses in a table."""
+    device = replace(DEVICES["ecp5-25k"], nextpnr="nextpnr-none")
+    assert 12 + 12 <= logic_cells(design(12), top="TOP", device=device) <= 30
 
 
 def test_a_design_that_is_too_large_names_the_resource(tmp_path: Path) -> None:

@@ -220,7 +220,7 @@ def test_energy_of_5000_cells_summed_by_hand(report: Path) -> None:
                        toggles_per_ns=rates)  # fmt: skip
     view = prepare(netlist, library, simulator.level, mapped.wires(), trees=("clk",), port_load_ff=5.0)
     power = cell_power(simulator, activity, view.timing)
-    arrival = arrivals(simulator, view.timing, activity.period_ns)
+    arrival = arrivals(simulator, view.timing, activity.opens_ns)
     load = dict.fromkeys(range(netlist.nets), 0.0) | dict(enumerate(view.wires.ff.tolist()))
     for group in netlist.groups.values():
         for pin in library[group.type].inputs:

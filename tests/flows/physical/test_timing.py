@@ -14,7 +14,7 @@ from flows.netlist.delays import propagate
 from flows.netlist.gate_simulation import topological_levels
 from flows.netlist.netlist import Netlist, read_netlist
 from flows.physical import timing
-from flows.physical.timing import ClockPlan, analyse, flat_verilog
+from flows.physical.timing import ClockPlan, TimingPath, analyse, flat_verilog
 from flows.tools import opensta
 from flows.tools.opensta import OpenStaError, sta_version
 from tests.conftest import need
@@ -250,6 +250,28 @@ def test_wires_slow_it_down_and_uncertainty_counts(design: tuple[Netlist, PowerL
     )
     assert uncertain.setup_slack_ns == pytest.approx(bare.setup_slack_ns - 0.5, abs=2e-4)
     assert uncertain.hold_slack_ns == pytest.approx(bare.hold_slack_ns - 0.2, abs=2e-4)
+
+
+def test_a_latch_has_what_its_clock_leaves_it(tmp_path: Path) -> None:
+    """A latch that is open while the clock is low: a path from it has three quarters of a period where the clock is
+    high for a quarter, and half where it is high for half."""
+    need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
+    cells = library_or_skip("nangate45")
+    text = """module top (input clk, input rst, input x, output y); wire a, b, c;
+      DFFR_X1 f (.CK(clk), .RN(rst), .D(x), .Q(a)); DLL_X1 l (.D(a), .GN(clk), .Q(b)); INV_X1 i (.A(b), .ZN(c));
+      DFFR_X1 g (.CK(clk), .RN(rst), .D(c), .Q(y)); endmodule"""
+    (tmp_path / "top.v").write_text(text)
+    netlist, library = read_netlist(tmp_path / "top.v", liberty=cells.liberty), read_power_library(cells.liberty)
+
+    def worst(high: float) -> TimingPath:
+        report = analyse(netlist, library, ClockPlan(clock="clk", period_ns=8.0, resets=("rst",), clock_high=high))
+        return next(path for path in report.paths if (path.start, path.end) == ("b", "y"))
+
+    half, quarter = worst(0.5), worst(0.25)
+    assert (half.apart_ns, quarter.apart_ns) == (pytest.approx(4.0), pytest.approx(6.0))
+    assert quarter.slack_ns == pytest.approx(half.slack_ns + 2.0, abs=2e-3)
+    with pytest.raises(ValueError, match="clock_high: expected above 0 and below 1, got 1"):
+        ClockPlan(clock="clk", period_ns=8.0, clock_high=1.0)
 
 
 def test_inputs_and_outputs_leave_time_to_the_surroundings(design: tuple[Netlist, PowerLibrary]) -> None:

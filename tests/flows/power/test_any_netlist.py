@@ -67,7 +67,7 @@ def run(files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 FILES = ("power", "--netlist", "chain.v", "--liberty", "toy.lib", "--vcd", "chain.vcd")
 
 
-def test_figures_by_hand_through_the_command(run: Callable[..., Done]) -> None:
+def test_figures_by_hand_through_the_command(files: Path, run: Callable[..., Done]) -> None:
     done = run(*FILES, "--period", "10", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -86,6 +86,17 @@ def test_figures_by_hand_through_the_command(run: Callable[..., Done]) -> None:
     assert result["stages_uw"].keys() == {"chain"}
     assert result["wires"].startswith("none")
     assert result["passed"] is True
+    # no clock, but 1000 ns of 10 ns each: a fifth of what depends on the stimulus
+    (steps,) = (step for step in result["uncertainty"] if step["step"] == "stimulus statistics")
+    moves, total = internal * rate + 0.5 * 2 * rate, result["power_uw"]["total"]
+    assert (steps["low_uw"], steps["high_uw"]) == pytest.approx((total - moves / 5, total + moves / 5), rel=1e-3)
+    assert steps["how"].startswith("2/sqrt(100 clocks)")
+    (files / "chain.vcd").write_text(vcd(1))
+    (steps,) = (
+        step for step in json.loads(run(*FILES, "--period", "10", "--json").stdout)["uncertainty"]
+        if step["step"] == "stimulus statistics"
+    )  # fmt: skip
+    assert steps["low_uw"] == pytest.approx(2 * 2.5e-3, rel=1e-3), "what does not depend on the stimulus stays"
 
 
 def test_every_key_is_documented(files: Path) -> None:

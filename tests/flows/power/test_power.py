@@ -428,13 +428,13 @@ def test_when_registers_and_latches_let_go(tmp_path: Path) -> None:
     nets = {name: int(netlist.ports[name].nets[0]) for name in ("x", "q", "p", "y")}
     wires[nets["q"]] = 6000.0
     timing = propagate(netlist, library, sim.level, wire_ff=wires, input_slew_ns=0.0)
-    found = arrivals(sim, timing, 20.0)
+    found = arrivals(sim, timing, 10.0)
     assert found[nets["p"]] == pytest.approx(10.0 + 0.07)
     # table of the flip-flop: 50 ps, and 20 ps more for each 100 fF
     first = 0.05 + 0.02 * (6000.0 + 2.0) / 100
     second = timing.delays["INV", "A", "Y"][list(netlist.groups["INV"].pin("Y")).index(nets["y"])]
     assert found[nets["q"]] == pytest.approx(first)
-    replay = DelaySimulator(sim, timing, period_ns=20.0)
+    replay = DelaySimulator(sim, timing, opens_ns=10.0)
 
     def states(x: int, q: int) -> np.ndarray:
         sim.set_port("x", np.full((1, 1), x, np.uint64))
@@ -493,7 +493,7 @@ def test_latches_hold_a_hazard_back(tmp_path: Path) -> None:
         wires = np.zeros(netlist.nets)
         wires[int(netlist.ports["n"].nets[0])] = 200.0
         timing = propagate(netlist, library, sim.level, wire_ff=wires, input_slew_ns=0.0)
-        replay = DelaySimulator(sim, timing, period_ns=25.0)
+        replay = DelaySimulator(sim, timing, opens_ns=12.5)
         sim.set_port("b", np.ones((1, 1), np.uint64))
         states = []
         for value in (0, 1):

@@ -67,7 +67,7 @@ def test_report_of_a_draw(tmp_path: Path) -> None:
     for name, crossbar in (("vision", spec.vision), ("audio", spec.audio)):
         arrays |= {
             f"{name}_inputs": rng.random((crossbar.steps, crossbar.inputs)) < 0.1,
-            f"{name}_spikes": rng.random((crossbar.steps, crossbar.neurons)) < 0.1,
+            f"{name}_spikes": rng.random((crossbar.steps, crossbar.all_neurons)) < 0.1,
             f"{name}_labels": np.arange(10), f"{name}_places": rng.normal(size=(10, 2)),
         }  # fmt: skip
     np.savez(tmp_path / "queries.npz", **arrays)

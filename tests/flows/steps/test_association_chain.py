@@ -138,7 +138,7 @@ def test_anchors_of_words_that_are_apart_are_found() -> None:
     def of(labels: np.ndarray) -> Samples:
         counts = []
         for crossbar in SPEC.crossbars:
-            own = rng.integers(0, 2, (len(labels), crossbar.windows, crossbar.neurons))
+            own = rng.integers(0, 2, (len(labels), crossbar.windows, crossbar.all_neurons))
             for row, label in zip(own, labels, strict=True):
                 row[:, 4 * label : 4 * label + 4] += 4
             counts.append(own)

@@ -1,11 +1,19 @@
 """The astrocyte liquid in the native harness against its golden model, its proofs, and whether mutants are killed."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from flows.formal.astrocyte import prove_astrocyte, prove_neuron, prove_synapse
+from flows.formal.astrocyte import (
+    loaded_stages,
+    prove_astrocyte,
+    prove_neuron,
+    prove_stage_loaded,
+    prove_synapse,
+)
+from flows.formal.loaded import prove_reset_values
 from flows.formal.solver import Status, prove_reset
 from flows.simulation.astrocyte import AstrocyteBench
 from flows.verification.astrocyte import (
@@ -88,6 +96,26 @@ def test_proofs() -> None:
     assert prove_reset(to_rtlil(AstrocyteLiquid(spec=SPEC), SPEC.name)).status is Status.PROVED
 
 
+def test_reset_values_of_what_is_loaded_first_do_not_matter() -> None:
+    for stage in loaded_stages(SPEC):
+        proof = prove_stage_loaded(SPEC, stage)
+        assert proof.status is Status.PROVED, f"{proof.name}: {proof.counterexample}"
+
+
+def test_a_reset_value_that_matters_is_refuted() -> None:
+    """The length of a list decides when its walk ends; rates that were never loaded reach the neurons."""
+    make, loaded = loaded_stages(SPEC)["walker"]
+    never = replace(loaded, registers={**loaded.registers, "left": "1'b0"})
+    assert prove_reset_values("x", "x", make(), never).status is Status.REFUTED
+    make, loaded = loaded_stages(SPEC)["astrocyte"]
+    always = replace(loaded, outputs={}, split=False)
+    assert prove_reset_values("x", "x", make(), always).status is Status.REFUTED
+    with pytest.raises(ValueError, match="expected registers of"):
+        prove_reset_values("x", "x", make(), replace(loaded, registers={"none": "1'b1"}))
+    with pytest.raises(ValueError, match="expected a condition of"):
+        prove_reset_values("x", "x", make(), replace(loaded, invariants=("{none}",)))
+
+
 def test_a_trace_without_its_invariant_is_refuted() -> None:
     """A proof can fail: one bit less for the current, and the ranges do not hold."""
 
@@ -121,5 +149,7 @@ def test_mutants_are_killed() -> None:
 @long
 @pytest.mark.timeout(3600)
 def test_the_published_size() -> None:
-    check = check_volume(NALSM_1000, SEED, 600)
+    """Whole samples in every mode, busy and with an event of every input; small specs see the other densities."""
+    check = check_volume(NALSM_1000, SEED, 600, samples=2)
     assert check.passed, check.detail
+    assert check.compared >= 2 * NALSM_1000.steps * 3

@@ -11,6 +11,7 @@ from amaranth.hdl import Module
 from flows.formal.crossbar import (
     prove_crossbar,
     prove_homeostat,
+    prove_homeostat_loaded,
     prove_homeostat_settles,
     prove_membrane,
     prove_readout,
@@ -237,7 +238,7 @@ class _Unlimited(ThresholdStep):
 
 def test_own_thresholds_settle(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = regulated_spec("neuron")
-    for prove in (prove_threshold_step, prove_threshold_settles, prove_thresholds_loaded):
+    for prove in (prove_threshold_step, prove_threshold_settles, prove_thresholds_loaded, prove_homeostat_loaded):
         assert prove(spec).status is Status.PROVED
     monkeypatch.setattr("flows.formal.crossbar.ThresholdStep", _Unlimited)
     for prove in (prove_threshold_step, prove_threshold_settles):

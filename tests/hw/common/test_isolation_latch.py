@@ -1,13 +1,13 @@
 """Latches against glitches: what they are, and where they are refused."""
 
-from dataclasses import replace
-
+import numpy as np
 import pytest
 
 from hw.common.export import to_verilog
 from hw.common.isolation_latch import IsolationLatch
-from hw.hgcal_encoder.chip import Chip
 from hw.hgcal_encoder.encoder import Encoder
+from hw.hgcal_encoder.frozen_network import FrozenWeights
+from sim.hgcal_encoder.weights import Weights
 from tests.specs import SMALL
 
 
@@ -21,7 +21,7 @@ def test_a_latch_has_a_width() -> None:
         IsolationLatch(width=0)
 
 
-@pytest.mark.parametrize("part", [Encoder, Chip])
-def test_refused_where_multipliers_are_reused(part: type) -> None:
-    with pytest.raises(ValueError, match="reuses multipliers 2 times"):
-        part(spec=replace(SMALL, reuse=2), isolation=True)
+def test_refused_where_no_weights_are_loaded() -> None:
+    frozen = FrozenWeights.of(Weights.random(SMALL, np.random.default_rng(1)))
+    with pytest.raises(ValueError, match="expected weights that are loaded"):
+        Encoder(spec=SMALL, frozen=frozen, isolation=True)

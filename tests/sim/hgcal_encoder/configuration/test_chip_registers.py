@@ -213,7 +213,7 @@ def test_settings_out_of_range_make_no_image() -> None:
 
 
 def test_c_header_compiles_and_says_the_same(tmp_path: Path) -> None:
-    header = c_header(ECON_T, Loading.GUARDED)
+    header = c_header("ECON_T", chip_fields(ECON_T, Loading.GUARDED), Loading.GUARDED)
     (tmp_path / "registers.h").write_text(header)
     (tmp_path / "main.c").write_text("""
 #include <stdio.h>
@@ -247,7 +247,7 @@ int main(void) {
 
 
 def test_table_has_every_field_once() -> None:
-    table = register_table(ECON_T, Loading.GUARDED)
+    table = register_table(chip_fields(ECON_T, Loading.GUARDED))
     names = {field.name for field in chip_fields(ECON_T, Loading.GUARDED)}
     for name in names:
         assert table.count(f"| `{name}` |") == 1

@@ -168,7 +168,7 @@ def test_specs_are_written_and_read_and_refused() -> None:
 def test_quantised_projection_uses_the_range_and_saturates_rarely() -> None:
     rng = np.random.default_rng(6)
     crossbar = DIGITS_8BIT.vision
-    counts = rng.integers(0, 4, (200, crossbar.windows, crossbar.neurons))
+    counts = rng.integers(0, 4, (200, crossbar.windows, crossbar.all_neurons))
     weights = rng.normal(size=(64, crossbar.features)) / 30
     bias = -weights @ counts.reshape(200, -1).mean(0)
     made = quantise_projection(weights, bias, counts, 0, DIGITS_8BIT)
@@ -209,7 +209,8 @@ def toy(n: int, seed: int) -> Samples:
     """Counts of both modalities for three classes that lines can tell apart."""
     rng = np.random.default_rng(seed)
     centres = [
-        np.random.default_rng(8 + m).uniform(0, 2.5, (3, c.windows, c.neurons)) for m, c in enumerate(SMALL.crossbars)
+        np.random.default_rng(8 + m).uniform(0, 2.5, (3, c.windows, c.all_neurons))
+        for m, c in enumerate(SMALL.crossbars)
     ]
     labels = [rng.integers(0, 3, n), rng.integers(0, 3, n)]
     counts = [
@@ -249,7 +250,7 @@ def test_model_file_is_read_as_written_and_refused_when_damaged(tmp_path: Path) 
     projections = [
         Projection(
             SMALL,
-            Readout(c, rng.integers(-8, 8, (5, c.windows, c.neurons)), rng.integers(-50, 50, 5)), 3 + m,
+            Readout(c, rng.integers(-8, 8, (5, c.windows, c.all_neurons)), rng.integers(-50, 50, 5)), 3 + m,
         )
         for m, c in enumerate(SMALL.crossbars)
     ]  # fmt: skip
@@ -306,7 +307,7 @@ def test_words_are_told_apart_by_what_takes_do_not_vary_in() -> None:
     """Counts vary most where takes do; the projection turns to where classes differ, new ones too."""
     rng = np.random.default_rng(8)
     spec = replace(small_chip(), name="WORDS", activation=Activation.LINEAR, embedding_bits=8)
-    sizes = [(c.windows, c.neurons, c.count_max) for c in spec.crossbars]
+    sizes = [(c.windows, c.all_neurons, c.count_max) for c in spec.crossbars]
     labels = np.repeat(np.arange(6), 60)
     counts = []
     for windows, neurons, most in sizes:

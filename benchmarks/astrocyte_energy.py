@@ -1,0 +1,90 @@
+"""Area and energy of the astrocyte liquid beside published chips: ``python -m benchmarks.astrocyte_energy``.
+
+Takes what ``liquidcal synth NALSM_216`` and ``liquidcal power NALSM_216``, both also with ``--clock-gating``, left
+below ``--out`` (``report``). Logic is as measured on its netlist in the node of its library. Memories are black boxes:
+their accesses are those that the same simulation counted, 0.16 pJ a bit after M. Horowitz, ISSCC 2014, give or take a
+factor of two, their area 146 squares of the feature size a bit in 0.7, 0.5 or 0.3 of it (see
+`flows.estimates.crossbar_energy`). A synaptic operation is a synapse that is read, changed and written, or read alone
+where nothing is to change. Writes ``benchmarks/results/astrocyte_energy.json`` and ``astrocyte_published.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from benchmarks.measured import LIQUIDCAL, RESULTS, Rows
+from flows.common.metrics import find, read_metrics, write_metrics
+from flows.designs.astrocyte import AstrocyteDesign
+from flows.designs.astrocyte_files import memory_bits
+from flows.estimates.crossbar_energy import SRAM_CELL_F2, SRAM_PJ_PER_BIT
+from flows.estimates.published import systems
+from sim.astrocyte_liquid.spec import NALSM_216
+
+COMMAND = "python -m benchmarks.astrocyte_energy"
+SPEC = NALSM_216
+NODE_NM = 45.0
+"""Feature size of the library, which the memories are taken to have, too."""
+OTHERS = ("lsmcore", "spire", "odin", "reckon")
+FIGURES = {
+    "pj_per_synaptic_operation": ("energy__operation", "pJ"),
+    "area_mm2": ("area__chip", "mm2"),
+    "power_w": ("power__chip", "W"),
+}
+"""What of other chips stands beside ours: name and unit here."""
+
+
+def add_variant(rows: Rows, folder: Path, case: str) -> None:
+    """Figures of the netlist of one variant."""
+    area = float(find(read_metrics(folder / "synthesis" / "metrics.json"), "design__instance__area").value)
+    result = json.loads((folder / "power" / "power.json").read_text())
+    metrics = read_metrics(folder / "power" / "metrics.json")
+    operations, clocks = float(result["synaptic_operations"]), float(result["clocks_per_inference"])
+    energy = {
+        "low": float(find(metrics, "energy__per_inference__bound:low").value),
+        "nominal": float(result["energy_per_inference_pj"]),
+        "high": float(find(metrics, "energy__per_inference__bound:high").value),
+    }
+    bits = sum(one["bits"] * (one["reads"] + one["writes"]) for one in result["memory_accesses"].values())
+    how = f"{result['activity']}; {result['library']}"
+    rows.add(f"area__logic__case:{case}", round(area * 1e-6, 4), "mm2", f"cells, {result['library']}")
+    rows.add(f"operations__clock__case:{case}", round(operations / clocks, 2), "",
+             f"synaptic operations in a clock of {SPEC.clock_period_ns:g} ns; {how}")  # fmt: skip
+    rows.add(f"time__sample__case:{case}", round(clocks * SPEC.clock_period_ns * 1e-6, 3), "ms",
+             f"{SPEC.steps} steps, {clocks:,.0f} clocks; {how}")  # fmt: skip
+    rows.add(f"power__logic__case:{case}", round(float(find(metrics, "power__total").value), 3), "mW", how)
+    for end, value in energy.items():
+        rows.add(f"energy__operation__part:logic__bound:{end}__case:{case}", round(value / operations, 3), "pJ",
+                 f"logic, for a synaptic operation; {how}")  # fmt: skip
+    for end, factor in (("low", 0.5), ("nominal", 1.0), ("high", 2.0)):
+        value = factor * bits * SRAM_PJ_PER_BIT / operations
+        rows.add(f"energy__operation__part:memories__bound:{end}__case:{case}", round(value, 3), "pJ",
+                 f"memories, for a synaptic operation: {bits / operations:,.0f} bits of all")  # fmt: skip
+
+
+def main() -> None:
+    """Read results, add up, write."""
+    parser = argparse.ArgumentParser(prog=COMMAND, description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("report"))
+    out = parser.parse_args().out
+    rows, others = (Rows(COMMAND, "liquidcal", LIQUIDCAL) for _ in range(2))
+    for gated in (False, True):
+        design = AstrocyteDesign(spec=SPEC, clock_gating=gated)
+        add_variant(rows, out / design.name, "gated" if gated else "plain")
+    cells = memory_bits(SPEC) * SRAM_CELL_F2 * (NODE_NM * 1e-3) ** 2 * 1e-6
+    for end, part in (("low", 0.7), ("nominal", 0.5), ("high", 0.3)):
+        rows.add(
+            f"area__memories__bound:{end}", round(cells / part, 3), "mm2", f"{memory_bits(SPEC):,} bits, by the model"
+        )
+    for name in OTHERS:
+        one = systems()[name]
+        for figure, (quantity, unit) in FIGURES.items():
+            if figure in one.figures:
+                others.add(f"{quantity}__case:{name}", one.figures[figure], unit, f"{one.name}, {one.node}, {one.kind}")
+    write_metrics(RESULTS / "astrocyte_energy.json", rows)
+    write_metrics(RESULTS / "astrocyte_published.json", others)
+
+
+if __name__ == "__main__":
+    main()
