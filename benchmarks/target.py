@@ -38,7 +38,8 @@ FRONT_END_CLOCKS = 3
 FACTORS = (1, 2, 4, 8)
 CHIPS = (
     ("ours_smallest", EncoderDesign(
-        spec=replace(ECON_T, reuse=4), scheme=Scheme.SECDED_WORDS, loading=Loading.DIRECT, clock_gating=True)),
+        spec=replace(ECON_T, reuse=4), scheme=Scheme.SECDED_WORDS, loading=Loading.DIRECT, clock_gating=True,
+        isolation=True)),
     ("ours_isolated", EncoderDesign(
         spec=ECON_T, scheme=Scheme.SECDED, loading=Loading.DIRECT, clock_gating=True, isolation=True)),
 )  # fmt: skip

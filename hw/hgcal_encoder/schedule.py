@@ -8,8 +8,8 @@ from sim.hgcal_encoder.spec import EncoderSpec
 __all__ = ["CLOCK_HIGH", "Schedule"]
 
 CLOCK_HIGH = 0.25
-"""Share of its period that the clock of the layers is high where latches stand in front of them. They open when it
-falls: by then what selects, multiplies and adds before them is done, and three quarters are left to the neurons."""
+"""Share of its period that the internal clock is high where latches stand in front of the layers. They open when it
+falls: the neurons have three quarters of the short period, which half of it would not be."""
 
 
 @dataclass(frozen=True, kw_only=True)
