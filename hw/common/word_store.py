@@ -234,9 +234,11 @@ class WordStore(Component):
             )
         )
         added = code.syndrome(m, "changed", {bit: changed[bit] for bit in data}, None)
-        # the wires to all flip-flops of the store move in the clocks only in which one word takes them
+        # the wires to all flip-flops of the store move only in clocks in which a word may take them
+        moving = Signal()
         m.d.comb += [
-            written.eq((seen ^ wrong ^ Cat(changed, added.bits)) & change.replicate(len(written))),
+            moving.eq(single | (self.merge & self.found.any())),
+            written.eq((seen ^ wrong ^ Cat(changed, added.bits)) & moving.replicate(len(written))),
             change.eq(single | write.any()),
         ]
         return m

@@ -4,19 +4,17 @@ The area of all of ECON_T takes a minute or two and is measured with CI=true; a 
 `python -m benchmarks.comparison --measure` runs everything again.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.comparison import PUBLISHED_VECTORS
-from flows.common.content_cache import cache_directory, code_hash, content_key, module_file, tool_versions
 from flows.common.metrics import find, read_metrics
 from flows.designs.catalogue import design
 from flows.designs.mapping import map_design
 from flows.formal import crossbar as crossbar_proofs
 from flows.formal import encoder as encoder_proofs
-from flows.synthesis.result import load_result
 from flows.synthesis.synthesise import synthesise
 from hw.common.export import to_rtlil
 from hw.hgcal_encoder.encoder import Encoder
@@ -72,23 +70,9 @@ def test_area_of_a_stage(tmp_path: Path) -> None:
 
 @long
 @pytest.mark.timeout(900)
-def test_area_of_the_whole_encoder() -> None:
-    """With the recipe and at the clock of the design, as `liquidcal synth` maps it.
-
-    A netlist is kept as long as hardware, library, recipe, sources of the synthesis and yosys are the same.
-    """
-    chosen, library = design(ECON_T), library_or_skip("nangate45")
-    key = content_key(
-        hardware=to_rtlil(chosen.component(), chosen.name), library=library.sha256, recipe=asdict(chosen.recipe),
-        sources=code_hash(module_file("flows.designs.mapping"), module_file("flows.designs.encoder")),
-        tools=tool_versions("pyosys"),
-    )  # fmt: skip
-    folder = cache_directory() / "fresh" / f"ECON_T-{key[:16]}"
-    if not (folder / "metrics.json").is_file():
-        map_design(chosen, library, folder)
-        for path in [*folder.glob("*.il"), *folder.glob("netlist.*"), *folder.glob("*.log")]:
-            path.unlink()
-    result = load_result(folder)
+def test_area_of_the_whole_encoder(tmp_path: Path) -> None:
+    """With the recipe and at the clock of the design, as `liquidcal synth` maps it."""
+    result = map_design(design(ECON_T), library_or_skip("nangate45"), tmp_path)
     for name in ("design__instance__count", "design__instance__count__class:flip_flop"):
         assert result.values[name] == stored("area_ECON_T", name), name
     area = "design__instance__area"
