@@ -19,8 +19,9 @@ from sim.chip_registers import (
     image_checksum,
     masks_of,
 )
+from sim.register_map import Field
 
-__all__ = ["I2cBus", "LoadError", "RegisterDriver"]
+__all__ = ["I2cBus", "LoadError", "RegisterBytes", "RegisterDriver"]
 
 _CHECKING, _APPLIED = 0x02, 0x03
 _POLLS = 1000
@@ -45,7 +46,71 @@ class I2cBus(Protocol):
         """START, device address with W, `data`, repeated START, device address with R, `count` bytes, STOP."""
 
 
-class RegisterDriver:
+class RegisterBytes:
+    """Bytes of one chip's registers, and the fields in them.
+
+    Parameters
+    ----------
+    bus : I2cBus
+    device_address : int
+        7 bits.
+    burst : int
+        Bytes of one transfer at most.
+
+    Raises
+    ------
+    ValueError
+        If `burst` is below 1.
+    """
+
+    def __init__(self, bus: I2cBus, *, device_address: int = DEVICE_ADDRESS, burst: int = 32) -> None:
+        if burst < 1:
+            raise ValueError(f"burst: expected at least 1 byte, got {burst}")
+        self.bus = bus
+        self._device, self._burst = device_address, burst
+
+    def write_bytes(self, values: Mapping[int, int]) -> None:
+        """Write bytes by address, neighbours in one transfer."""
+        for address, data in self._runs(values):
+            self.bus.write(self._device, address.to_bytes(2, "big") + data)
+
+    def read_bytes(self, address: int, count: int) -> bytes:
+        """Read bytes from an address upwards."""
+        found = b""
+        for first in range(address, address + count, self._burst):
+            size = min(self._burst, address + count - first)
+            found += self.bus.write_read(self._device, first.to_bytes(2, "big"), size)
+        return found
+
+    def _read_field(self, field: Field) -> int:
+        """Value of a field."""
+        data = self.read_bytes(field.address, field.size)
+        return int.from_bytes(data, "little") >> field.lsb & ((1 << field.width) - 1)
+
+    def _write_field(self, field: Field, value: int, *, keep: bool) -> None:
+        """Set a field; with `keep`, other fields in its bytes are read before, and keep their values."""
+        old = 0
+        mask = ((1 << field.width) - 1) << field.lsb
+        if keep and mask != (1 << 8 * field.size) - 1:
+            old = int.from_bytes(self.read_bytes(field.address, field.size), "little") & ~mask
+        data = (old | value << field.lsb).to_bytes(field.size, "little")
+        self.write_bytes({field.address + i: byte for i, byte in enumerate(data)})
+
+    def _runs(self, values: Mapping[int, int]) -> Iterator[tuple[int, bytes]]:
+        """Neighbouring bytes, `burst` at most."""
+        address, data = 0, b""
+        for here in sorted(values):
+            if data and (here != address + len(data) or len(data) == self._burst):
+                yield address, data
+                data = b""
+            if not data:
+                address = here
+            data += bytes([values[here]])
+        if data:
+            yield address, data
+
+
+class RegisterDriver(RegisterBytes):
     """Registers of one chip by name.
 
     Parameters
@@ -72,10 +137,7 @@ class RegisterDriver:
         device_address: int = DEVICE_ADDRESS,
         burst: int = 32,
     ) -> None:
-        if burst < 1:
-            raise ValueError(f"burst: expected at least 1 byte, got {burst}")
-        self.bus = bus
-        self._device, self._burst = device_address, burst
+        super().__init__(bus, device_address=device_address, burst=burst)
         self._fields = {(field.name, field.index): field for field in fields}
         self._image = masks_of(field for field in fields if field.image)
 
@@ -93,19 +155,6 @@ class RegisterDriver:
             )
         return self._fields[name, index]
 
-    def write_bytes(self, values: Mapping[int, int]) -> None:
-        """Write bytes by address, neighbours in one transfer."""
-        for address, data in self._runs(values):
-            self.bus.write(self._device, address.to_bytes(2, "big") + data)
-
-    def read_bytes(self, address: int, count: int) -> bytes:
-        """Read bytes from an address upwards."""
-        found = b""
-        for first in range(address, address + count, self._burst):
-            size = min(self._burst, address + count - first)
-            found += self.bus.write_read(self._device, first.to_bytes(2, "big"), size)
-        return found
-
     def read(self, name: str, index: int = 0) -> int:
         """Value of a field.
 
@@ -117,8 +166,7 @@ class RegisterDriver:
         field = self.field(name, index)
         if field.access is Access.COMMAND:
             raise ValueError(f"{name} is a command and cannot be read")
-        data = self.read_bytes(field.address, field.size)
-        return int.from_bytes(data, "little") >> field.lsb & ((1 << field.width) - 1)
+        return self._read_field(field)
 
     def write(self, name: str, value: int, index: int = 0) -> None:
         """Set a field; other fields in its bytes keep their values.
@@ -133,12 +181,7 @@ class RegisterDriver:
             raise ValueError(f"{name} cannot be written")
         if not 0 <= value < 1 << field.width:
             raise ValueError(f"{name}: expected 0 to {(1 << field.width) - 1:#x}, got {value:#x}")
-        old = 0
-        mask = ((1 << field.width) - 1) << field.lsb
-        if field.access is Access.READ_WRITE and mask != (1 << 8 * field.size) - 1:
-            old = int.from_bytes(self.read_bytes(field.address, field.size), "little") & ~mask
-        data = (old | value << field.lsb).to_bytes(field.size, "little")
-        self.write_bytes({field.address + i: byte for i, byte in enumerate(data)})
+        self._write_field(field, value, keep=field.access is Access.READ_WRITE)
 
     def load_image(self, image: Mapping[int, int]) -> None:
         """Load every byte of an image, have it applied where loading is guarded, and read it back.
@@ -194,16 +237,3 @@ class RegisterDriver:
         """Set all error counters to 0."""
         self.write("clear_errors", 1)
         self.write("clear_errors", 0)
-
-    def _runs(self, values: Mapping[int, int]) -> Iterator[tuple[int, bytes]]:
-        """Neighbouring bytes, `burst` at most."""
-        address, data = 0, b""
-        for here in sorted(values):
-            if data and (here != address + len(data) or len(data) == self._burst):
-                yield address, data
-                data = b""
-            if not data:
-                address = here
-            data += bytes([values[here]])
-        if data:
-            yield address, data

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -41,18 +39,10 @@ class ChipModel(SimulatedBus):
     """
 
     def __init__(self, model: NativeModel, latency: int, feed: Callable[[int], Words] | None = None) -> None:
-        self.model, self.latency, self.feed = model, latency, feed
+        super().__init__(model)
+        self.latency, self.feed = latency, feed
         self.sent: list[Words] = []
         self.frames: list[Words] = []
-        model.run({"rst": [1, 1, 1], "scl": 1, "sda": 1})
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.model.close()
 
     def run(self, scl: npt.ArrayLike, sda: npt.ArrayLike, words: Words | None = None) -> npt.NDArray[np.int64]:
         """Run clocks with these levels of the lines; SDA as the target pulls it (1: low)."""

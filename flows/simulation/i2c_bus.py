@@ -6,17 +6,38 @@ They have the shortest times of Fast-mode Plus; what else the chip does goes on 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from flows.simulation.native import NativeModel
 from flows.stimulus.i2c import waveform
 
 __all__ = ["SimulatedBus"]
 
 
 class SimulatedBus(ABC):
-    """A `sim.chip_driver.I2cBus` over a simulation that runs clock by clock."""
+    """A `sim.chip_driver.I2cBus` over a simulation that runs clock by clock; a context that closes it.
+
+    Parameters
+    ----------
+    model : NativeModel
+        It is reset.
+    """
+
+    def __init__(self, model: NativeModel) -> None:
+        self.model = model
+        model.run({"rst": [1, 1, 1], "scl": 1, "sda": 1})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.model.close()
 
     @abstractmethod
     def run(self, scl: npt.ArrayLike, sda: npt.ArrayLike) -> npt.NDArray[np.int64]:

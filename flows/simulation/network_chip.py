@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 import numpy as np
 import numpy.typing as npt
 
@@ -40,19 +37,11 @@ class NetworkChipModel(SimulatedBus):
     """
 
     def __init__(self, model: NativeModel, bench: NetworkChipBench, samples: IntArray) -> None:
-        self.model, self.bench = model, bench
+        super().__init__(model)
+        self.bench = bench
         self._rows = packed(samples, bench.spec.input)
         self.fed: list[IntArray] = []
         self.seen: list[IntArray] = []
-        model.run({"rst": [1, 1, 1], "scl": 1, "sda": 1})
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.model.close()
 
     @property
     def clocks(self) -> int:

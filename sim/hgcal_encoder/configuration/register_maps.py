@@ -19,9 +19,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sim.chip_driver import I2cBus, RegisterBytes
 from sim.foreign_files import read_yaml
 from sim.hgcal_encoder.configuration.chip_registers import DEVICE_ADDRESS, Access
-from sim.hgcal_encoder.configuration.driver import I2cBus
 from sim.messages import shown
 from sim.register_map import Field
 
@@ -341,8 +341,8 @@ def _parameters(spelling: str, by_spelling: Mapping[str, list[MapField]]) -> dic
     return {s.rpartition("/")[2]: fields for s, fields in by_spelling.items() if s.startswith(f"{spelling}/")}
 
 
-class ConcentratorDriver:
-    """Registers of a concentrator by name, over any I2C adapter (`sim.hgcal_encoder.configuration.driver.I2cBus`).
+class ConcentratorDriver(RegisterBytes):
+    """Registers of a concentrator by name, over any I2C adapter (`sim.chip_driver.I2cBus`).
 
     Parameters
     ----------
@@ -360,10 +360,8 @@ class ConcentratorDriver:
     """
 
     def __init__(self, bus: I2cBus, chip: Chip, *, device_address: int = DEVICE_ADDRESS, burst: int = 32) -> None:
-        if burst < 1:
-            raise ValueError(f"burst: expected at least 1 byte, got {burst}")
-        self.bus, self.chip = bus, chip
-        self._device, self._burst = device_address, burst
+        super().__init__(bus, device_address=device_address, burst=burst)
+        self.chip = chip
         self._fields = {(field.name, field.index): field for field in register_fields(chip)}
 
     def read(self, name: str, index: int = 0) -> int:
@@ -379,8 +377,7 @@ class ConcentratorDriver:
         field = self._fields[name, index]
         if field.access is Access.COMMAND:
             raise ValueError(f"{field.label} is a command and cannot be read")
-        data = self.read_bytes(field.address, field.size)
-        return int.from_bytes(data, "little") >> field.lsb & ((1 << field.width) - 1)
+        return self._read_field(field)
 
     def write(self, name: str, value: int, index: int = 0) -> None:
         """Set a field; other fields in its bytes keep their values.
@@ -391,32 +388,8 @@ class ConcentratorDriver:
             If there is no such field, it cannot be written, or the value does not fit. Nothing is written then.
         """
         field = _check(self._fields, (name, index), value)
-        mask = (1 << field.width) - 1 << field.lsb
-        old = 0
-        if field.access is Access.READ_WRITE and mask != (1 << 8 * field.size) - 1:
-            old = int.from_bytes(self.read_bytes(field.address, field.size), "little") & ~mask
-        data = (old | value << field.lsb).to_bytes(field.size, "little")
-        self.write_bytes({field.address + byte: bits for byte, bits in enumerate(data)})
+        self._write_field(field, value, keep=field.access is Access.READ_WRITE)
 
     def load(self, values: Mapping[tuple[str, int], int]) -> None:
         """Set many fields; bytes that they share with others get the reset values of those; errors as `write`."""
         self.write_bytes(register_bytes(self.chip, values))
-
-    def write_bytes(self, values: Mapping[int, int]) -> None:
-        """Write bytes by address, neighbours in one transfer."""
-        addresses = sorted(values)
-        start = 0
-        for place in range(1, len(addresses) + 1):
-            ends = place == len(addresses) or addresses[place] != addresses[place - 1] + 1
-            if ends or place - start == self._burst:
-                data = bytes(values[address] for address in addresses[start:place])
-                self.bus.write(self._device, addresses[start].to_bytes(2, "big") + data)
-                start = place
-
-    def read_bytes(self, address: int, count: int) -> bytes:
-        """Read bytes from an address upwards."""
-        found = b""
-        for first in range(address, address + count, self._burst):
-            size = min(self._burst, address + count - first)
-            found += self.bus.write_read(self._device, first.to_bytes(2, "big"), size)
-        return found
