@@ -52,8 +52,7 @@ def write_def(path: Path, netlist: Netlist, placement: Placement, lef: Lef) -> N
     ValueError
         The placement is of another netlist.
     """
-    if len(placement.x_um) != netlist.cells:
-        raise ValueError(f"expected a placement of {netlist.cells:,} cells, got one of {len(placement.x_um):,}")
+    placement.check(netlist)
     with replacing(path, "w") as file:
         for line in _lines(netlist, placement, lef):
             file.write(line + "\n")

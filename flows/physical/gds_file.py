@@ -80,8 +80,7 @@ def write_gds(path: Path, netlist: Netlist, placement: Placement, cells_gds: Pat
     LibraryError
         The file is no GDSII, or has no structure for a cell.
     """
-    if len(placement.x_um) != netlist.cells:
-        raise ValueError(f"expected a placement of {netlist.cells:,} cells, got one of {len(placement.x_um):,}")
+    placement.check(netlist)
     library = cells_gds.read_bytes()
     try:
         found = list(records(library))

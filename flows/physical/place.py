@@ -121,6 +121,11 @@ class Placement:
         half-perimeter."""
         return self.hpwl_um * ohm_per_um
 
+    def check(self, netlist: Netlist) -> None:
+        """ValueError if this is the placement of another netlist."""
+        if len(self.x_um) != netlist.cells:
+            raise ValueError(f"expected a placement of {netlist.cells:,} cells, got one of {len(self.x_um):,}")
+
     def save(self, path: Path) -> None:
         """Write everything as ``.npz``."""
         from sim.files import replacing
