@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterator
 from flows.formal.claim import Claim, cut, state_pins
 from flows.formal.loaded import Loaded, prove_reset_values
 from flows.formal.solver import Proof, prove_always, prove_reset, run_proofs
+from flows.formal.state import cut_state
 from hw.common.export import to_rtlil
 from hw.common.readout import ReadoutLane
+from hw.lsm_crossbar.adc import Adc
 from hw.lsm_crossbar.counter import CounterLane
 from hw.lsm_crossbar.crossbar import Crossbar
 from hw.lsm_crossbar.homeostat import Homeostat
@@ -39,6 +41,7 @@ __all__ = [
     "proof_count",
     "prove_counter",
     "prove_crossbar",
+    "prove_fetch",
     "prove_homeostat",
     "prove_homeostat_settles",
     "prove_homeostat_loaded",
@@ -57,19 +60,21 @@ def _lane(claim: Claim, spec: CrossbarSpec, neurons: int) -> str:
     design = cut(NeuronLane(spec=spec, neurons=neurons), "neuron_lane")
     wide = spec.membrane_width + 10
     width, refractory = spec.membrane_width, max(spec.refractory_width, 1)
-    for name in ("valid", "first_step", "first_batch", "fire"):
+    for name in ("fetch", "valid", "first_step", "first_batch", "fire"):
         claim.free(name, 1)
+    claim.free("fetch_index", spec.select_bits)
     claim.free("index", spec.select_bits)
     claim.free("difference", spec.differential_width, signed=True)
     claim.free("threshold", spec.threshold_width)
     claim.wire("spike", 1)
     pins = [f".{p}({p})" for p in (
-        "valid", "first_step", "first_batch", "fire", "index", "difference", "threshold", "spike",
+        "fetch", "fetch_index", "valid", "first_step", "first_batch", "fire", "index", "difference", "threshold",
+        "spike",
     )]  # fmt: skip
     # batches that the neuron has seen in this step
     claim.free("batches", 16)
     claim.premises += [
-        f"index < {neurons}", f"batches < {spec.batches_per_step}",
+        f"index < {neurons}", f"fetch_index < {neurons}", f"batches < {spec.batches_per_step}",
         f"difference <= {spec.adc_max}", f"difference >= -{spec.adc_max}",
     ]  # fmt: skip
     rest, each = spec.membrane_rest_max, spec.adc_max
@@ -83,20 +88,35 @@ def _lane(claim: Claim, spec: CrossbarSpec, neurons: int) -> str:
     expected = {f"potential_{i}": (f"u{i}", f"v{i}") for i in range(neurons)}
     if spec.refractory_steps:
         expected |= {f"refractory_{i}": (f"r{i}", f"q{i}") for i in range(neurons)}
+    if spec.columns_per_adc > 1:
+        # what was fetched in the clock before; `prove_fetch` has that the neuron was not stored since
+        claim.wire("held_next", width, signed=True)
+        claim.premises += ["(!valid || held == u)", "!(valid && fetch && index == fetch_index)"]
+        claim.free("held", width, signed=True)
+        expected["potential"] = ("held", "held_next")
+        if spec.refractory_steps:
+            claim.wire("waits_next", refractory)
+            claim.premises.append("(!valid || waits == left)")
+            claim.free("waits", refractory)
+            expected["refractory"] = ("waits", "waits_next")
     if set(design.registers) != set(expected):
         raise ValueError(f"expected the registers {sorted(expected)} in a lane, got {sorted(design.registers)}")
     claim.place(design, "dut", [*pins, *state_pins(design, expected)])
 
-    def chosen(letter: str) -> str:
+    def chosen(letter: str, index: str = "index") -> str:
         text = f"{letter}0"
         for i in range(1, neurons):
-            text = f"(index == {i} ? {letter}{i} : {text})"
+            text = f"({index} == {i} ? {letter}{i} : {text})"
         return text
 
     claim.wire("u", wide, chosen("u"), signed=True)
     claim.wire("v", wide, chosen("v"), signed=True)
-    claim.wire("r", refractory, f"first_step ? 0 : {chosen('r')}" if spec.refractory_steps else "0")
+    claim.wire("left", refractory, chosen("r") if spec.refractory_steps else "0")
+    claim.wire("r", refractory, "first_step ? 0 : left")
     claim.wire("q", refractory, chosen("q") if spec.refractory_steps else "0")
+    claim.wire("fetched", width, chosen("v", "fetch_index"), signed=True)
+    if spec.refractory_steps:
+        claim.wire("fetched_left", refractory, chosen("q", "fetch_index"))
     claim.wire("d", wide, "difference", signed=True)
     claim.wire("t", wide, "(first_step && first_batch ? 0 : u) + d", signed=True)
     claim.wire("limit", wide, f"{rest} + batches * {each}", signed=True)
@@ -116,7 +136,8 @@ def prove_membrane(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     Invariant: a potential that has seen b batches of the running step lies within V + b * D of 0, with
     V = `spec.membrane_rest_max` and D = `spec.adc_max`. Shown for every neuron of a lane, every state within the
     invariant, every threshold, and every difference of codes within D, up to `spec.batches_per_step` batches: what is
-    stored equals the formula in arithmetic that cannot overflow, the spike too, and the invariant holds again.
+    stored equals the formula in arithmetic that cannot overflow, the spike too, and the invariant holds again. What the
+    lane fetched a clock before is what the neuron has (`prove_fetch`).
     """
     claim = Claim()
     neurons = min(spec.columns_per_adc, spec.neurons)
@@ -133,11 +154,47 @@ def prove_membrane(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
             f"(!(valid && fire) || q == (fires ? {spec.refractory_steps} : (r == 0 ? 0 : r - 1)))",
             *(f"((valid && fire && index == {i}) || q{i} == r{i})" for i in range(neurons)),
         ]
+    if spec.columns_per_adc > 1:
+        claim.claims.append("held_next == (fetch ? fetched : held)")
+        if spec.refractory_steps:
+            claim.claims.append("waits_next == (fetch ? fetched_left : waits)")
     statement = (
         f"membrane potentials of {spec.membrane_width} bits hold u + difference and its leak exactly, with "
         f"|u| <= {rest} + {each} per batch, kept by every clock"
     )
     return prove_always(f"{spec.name}_membrane", statement, claim.text(), [lane], timeout_s)
+
+
+def prove_fetch(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
+    """Differences come one clock behind the fetch of their neurons, and no neuron is stored in the clock of its fetch.
+
+    Invariant: while differences are there, the select that is fetched next is the one after theirs. With one select per
+    lane it is theirs again, and lanes have no register in front of the adder.
+    """
+    claim = Claim()
+    design = cut_state(Adc(spec=spec), "adc")
+    for name in ("ready", "last", "empty", "codes_valid"):
+        claim.free(name, 1)
+    codes = 2 * spec.active_lanes * spec.adc_bits
+    claim.free("codes", codes)
+    pins = [f".{p}({p})" for p in ("ready", "last", "empty", "codes_valid", "codes")]
+    pins += claim.state(design)
+    claim.wire("fetch", 1)
+    claim.place(design, "dut", [*pins, ".fetch(fetch)"])
+    top = spec.columns_per_adc - 1
+
+    def follows(when: str) -> str:
+        return f"({when}_fetch_index == ({when}_index == {top} ? 0 : {when}_index + 1) && {when}_index <= {top})"
+
+    claim.premises += [f"now_fetch_index <= {top}", f"(!now_valid || {follows('now')})"]
+    claim.claims += [
+        "next_valid == fetch", "(!fetch || next_index == now_fetch_index)", f"next_fetch_index <= {top}",
+        f"(!next_valid || {follows('next')})",
+    ]  # fmt: skip
+    if top:
+        claim.claims.append("!(now_valid && fetch && now_index == now_fetch_index)")
+    statement = "differences follow the fetch of their neurons by one clock, none of which is stored meanwhile"
+    return prove_always(f"{spec.name}_fetch", statement, claim.text(), [design.rtlil], timeout_s)
 
 
 def prove_counter(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
@@ -221,13 +278,15 @@ def prove_loaded(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     neurons = min(spec.columns_per_adc, spec.neurons)
     lane = cut(NeuronLane(spec=spec, neurons=neurons), "neuron_lane")
     counter = cut(CounterLane(spec=spec, neurons=neurons), "counter_lane")
+    claim.free("fetch", 1)
     claim.free("fire", 1)
     claim.free("spike", 1)
     claim.free("index", spec.select_bits)
     claim.free("difference", spec.differential_width)
     claim.free("threshold", spec.threshold_width)
     claim.premises.append(f"index < {neurons}")
-    neuron_pins = ".valid(1'b1), .first_step(1'b1), .first_batch(1'b1), .fire(fire), .difference(difference)"
+    neuron_pins = ".fetch(fetch), .fetch_index(index), .valid(1'b1), .fire(fire), .difference(difference)"
+    neuron_pins += ", .first_step(1'b1), .first_batch(1'b1)"
     for design, inputs, spike in (
         (lane, f"{neuron_pins}, .threshold(threshold)", True),
         (counter, ".valid(1'b1), .fresh(1'b1), .spike(spike)", False),
@@ -239,6 +298,8 @@ def prove_loaded(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
             claim.place(design, f"{design.name}_{copy}", pins)
         for register in design.registers:
             number = register.rpartition("_")[2]
+            if not number.isdecimal():
+                continue  # fetched, from what the neurons have
             # a refractory counter is read and stored with `fire` only
             served = f"index == {number}" + (" && fire" if register.startswith("refractory") else "")
             claim.claims.append(f"(!({served}) || next_{register}_a == next_{register}_b)")
@@ -571,6 +632,7 @@ def _steps(spec: CrossbarSpec, timeout_s: float) -> list[Callable[[], Proof]]:
         ]  # fmt: skip
     return [
         lambda: prove_row_driver(spec, timeout_s),
+        lambda: prove_fetch(spec, timeout_s),
         lambda: prove_membrane(spec, timeout_s),
         lambda: prove_counter(spec, timeout_s),
         *(homeostat if spec.homeostat is not None else ()),

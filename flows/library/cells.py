@@ -38,6 +38,8 @@ class Pin:
         Largest load of an output, in femtofarad.
     clock : bool
         True on a clock pin.
+    gate_role : str or None
+        Of a clock gate: ``clock``, ``enable``, ``test`` or ``out``.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Pin:
     stated_capacitance_ff: float | None
     max_capacitance_ff: float | None
     clock: bool
+    gate_role: str | None = None
 
     @cached_property
     def function(self) -> Expression | None:
@@ -107,10 +110,12 @@ def _pin(name: str, group: Group, file: LibertyFile) -> Pin:
         default = file.library.number("default_input_pin_cap") or 0.0 if direction == "input" else 0.0
         rise = fall = default if stated is None else stated
     unit = file.units.capacitance_ff
+    roles = (role for role in ("clock", "enable", "test", "out") if group.text(f"clock_gate_{role}_pin") == "true")
     return Pin(
         name=name, direction=direction, text=group.text("function"), capacitance_ff=(rise + fall) / 2 * unit,
         stated_capacitance_ff=None if stated is None else stated * unit,
         max_capacitance_ff=None if most is None else most * unit, clock=group.text("clock") == "true",
+        gate_role=next(roles, None),
     )  # fmt: skip
 
 

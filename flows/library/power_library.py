@@ -14,7 +14,7 @@ What is settled here, once:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from flows.library.cells import LibertyCell, cell_of_group, pin_names
+from flows.library.cells import LibertyCell, Pin, cell_of_group, pin_names
 from flows.library.functions import Expression, parse_function
 from flows.library.liberty_file import Group, LibertyFile, LibraryError, read_liberty_file
 from sim.messages import shown
@@ -387,7 +387,7 @@ def _storage(group: Group) -> Storage | None:
     return None
 
 
-def _clock_gate(group: Group) -> tuple[Storage, str, str] | None:
+def _clock_gate(group: Group, pins: Iterable[Pin]) -> tuple[Storage, str, str] | None:
     """The latch of an integrated clock gate, its output pin and the function of that; None for other cells.
 
     Liberty names the kind of a clock gate and the role of its pins, and leaves its logic to the manual.
@@ -395,11 +395,7 @@ def _clock_gate(group: Group) -> tuple[Storage, str, str] | None:
     gate = group.text("clock_gating_integrated_cell")
     if gate is None or not gate.startswith(("latch_posedge", "latch_negedge")):
         return None
-    roles: dict[str, str] = {}
-    for pin in group.groups("pin"):
-        for role in ("clock", "enable", "test", "out"):
-            if pin.text(f"clock_gate_{role}_pin") == "true":
-                roles[role] = pin_names(pin)[-1]
+    roles = {pin.gate_role: pin.name for pin in pins if pin.gate_role is not None}
     if not {"clock", "enable", "out"} <= roles.keys():
         return None
     clock, enable = roles["clock"], roles["enable"]
@@ -427,7 +423,7 @@ def _cell(group: Group, tables: _Tables) -> PowerCell:
                 power += _arcs(pin, name, tables)
                 timing += _delays(pin, name, tables)
     storage = _storage(group)
-    if storage is None and (gate := _clock_gate(group)) is not None:
+    if storage is None and (gate := _clock_gate(group, cell.pins.values())) is not None:
         storage, output, function = gate
         pins[output] = replace(pins[output], text=function)
     leakage_nw = tables.file.units.leakage_nw

@@ -25,6 +25,7 @@ from flows.common.folder import fresh_folder
 from flows.common.metrics import write_metrics
 from flows.common.process import Finished
 from flows.library.library import CellLibrary
+from flows.synthesis.clock_gates import nest_clock_gates
 from flows.synthesis.equivalence import read_command, read_library
 from flows.synthesis.measure import Counts, count, synthesis_metrics
 from flows.synthesis.merge import merge_identical_modules
@@ -79,7 +80,8 @@ def synthesise(
     min_keep_cells : int
         Repeated modules below this rough size (in word-level cell bits, a multiplier bit counts 8) are flattened.
     clock_gating : bool
-        Turn groups of at least 4 flip-flops with a common enable into a clock gate of the library and plain flip-flops.
+        Turn groups of at least 4 flip-flops with a common enable into a clock gate of the library and plain flip-flops,
+        and put gates in front of such gates (`flows.synthesis.clock_gates`).
     timeout_s : float
         Limit of each of the yosys runs in seconds.
     command : str
@@ -133,7 +135,7 @@ def synthesise(
             command=command,
         )
         _write_tables(task, counts)
-        for scratch in ("elaborated.json", "mapped.json", "read.il"):
+        for scratch in ("elaborated.json", "mapped.json", "gated.json", "read.il"):
             (work / scratch).unlink(missing_ok=True)
         write_metrics(work / "metrics.json", metrics)
     return load_result(out_dir)
@@ -235,13 +237,13 @@ def _choose_cells(task: _Task) -> None:
     tie = ""
     if library.tie_low is not None and library.tie_high is not None:
         tie = f"hilomap -singleton -locell {' '.join(library.tie_low)} -hicell {' '.join(library.tie_high)}"
+    cells = _script("cells", partial=_half_used(task, modules))
     task.run(
         "netlist",
         _script(
             "netlist",
             top=f"\\{task.top}",
-            partial=_half_used(task, modules),
-            clock_gates=f"clockgate {liberty} {unused} -min_net_size 4" if task.clock_gating else "",
+            source=_gated(task, cells, liberty, unused) if task.clock_gating else cells,
             liberty=liberty,
             unused=unused,
             abc=_abc(task, modules, f"{liberty} {unused}"),
@@ -249,6 +251,15 @@ def _choose_cells(task: _Task) -> None:
             read_library=read_library(library),
         ),
     )
+
+
+def _gated(task: _Task, cells: str, liberty: str, unused: str) -> str:
+    """Clock gates in front of registers with an enable, and of those; the commands that read what they gave."""
+    task.run("gates", f"{cells}clockgate {liberty} {unused} -min_net_size 4\nwrite_json gated.json\n")
+    netlist = json.loads((task.work / "gated.json").read_text())
+    nest_clock_gates(netlist["modules"], task.library.cells)
+    (task.work / "gated.json").write_text(json.dumps(netlist))
+    return "read_json gated.json"
 
 
 def _half_used(task: _Task, modules: Mapping[str, Any]) -> str:

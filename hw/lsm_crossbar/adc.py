@@ -15,7 +15,8 @@ class Adc(Component):
     As soon as a batch is `ready` and the converters are free, `sample` makes the macro hold the sums of all columns.
     `spec.settle_clocks` later they have settled, and the `spec.columns_per_adc` pairs of each lane are converted one
     after another, one every `spec.convert_clocks`. Their codes come `spec.convert_clocks` later; the difference is
-    registered once. A batch without rows is not converted: its differences are 0, one select per clock.
+    registered once, in the clock of `fetch`, in which the neurons register what it will be added to. A batch without
+    rows is not converted: its differences are 0, one select per clock.
 
     Throughput one batch in `spec.read_clocks`. Reset: idle; asynchronous.
 
@@ -37,6 +38,10 @@ class Adc(Component):
     codes : In(spec.adc_bits) x 2 * spec.active_lanes
         Code of the plus column of lane l at index 2 * l, of the minus column at 2 * l + 1.
     codes_valid : In(1)
+    fetch : Out(1)
+        Differences of the select `fetch_index` are there in the next clock.
+    fetch_index : Out(bits of spec.columns_per_adc)
+        Never `index` in a clock with `valid`, unless that is the only select.
     valid : Out(1)
         Differences of one select are there.
     index : Out(bits of spec.columns_per_adc)
@@ -64,6 +69,8 @@ class Adc(Component):
                 "convert": Out(1),
                 "codes": In(ArrayLayout(spec.adc_bits, 2 * spec.active_lanes)),
                 "codes_valid": In(1),
+                "fetch": Out(1),
+                "fetch_index": Out(spec.select_bits),
                 "valid": Out(1),
                 "index": Out(spec.select_bits),
                 "first_batch": Out(1),
@@ -80,17 +87,15 @@ class Adc(Component):
         passing = Signal()
         settle = Signal(max((spec.settle_clocks - 1).bit_length(), 1))
         phase = Signal(max((spec.convert_clocks - 1).bit_length(), 1))
-        received = Signal(len(self.select))
         # of the batch that is converted: first of its step, last of its step
         first_batch, fire = Signal(), Signal(name="fire")
         # the next batch to be taken is the first of its step
         fresh = Signal(init=1)
-        arrived = Signal()
         m.d.comb += [
             self.take.eq(self.ready & ~busy),
             self.sample.eq(self.take & ~self.empty),
             self.convert.eq(busy & ~passing & (settle == 0) & (phase == 0)),
-            arrived.eq(self.codes_valid | passing),
+            self.fetch.eq(self.codes_valid | passing),
         ]
         with m.If(self.take):
             m.d.sync += [
@@ -112,13 +117,13 @@ class Adc(Component):
                     m.d.sync += [busy.eq(0), passing.eq(0), self.select.eq(0)]
             with m.Else():
                 m.d.sync += phase.eq(phase + 1)
-        with m.If(arrived):
-            m.d.sync += received.eq(Mux(received == top, 0, received + 1))
-        m.d.sync += self.valid.eq(arrived)
+        with m.If(self.fetch):
+            m.d.sync += self.fetch_index.eq(Mux(self.fetch_index == top, 0, self.fetch_index + 1))
+        m.d.sync += self.valid.eq(self.fetch)
         codes = [code & (~passing).replicate(spec.adc_bits) for code in self.codes]
-        with m.If(arrived):
+        with m.If(self.fetch):
             m.d.sync += [
-                self.index.eq(received),
+                self.index.eq(self.fetch_index),
                 self.first_batch.eq(first_batch),
                 self.fire.eq(fire),
                 self.differences.eq(

@@ -57,7 +57,8 @@ class CounterLane(Component):
         for neuron in range(self._neurons):
             counter, hit = Signal(spec.count_width, name=f"counter_{neuron}"), Signal(name=f"hit_{neuron}")
             m.d.comb += hit.eq(self.index == neuron)
-            with m.If(self.valid & hit):
+            # what stays is not clocked again
+            with m.If(self.valid & hit & (self.fresh | self.spike)):
                 m.d.sync += counter.eq(after)
             counters.append(counter)
             hits.append(hit)

@@ -318,6 +318,8 @@ class Crossbar(Component):
             read_neuron = Mux(own, readout.read_neuron - number * spec.neurons, 0)
         m.d.comb += [
             decided.eq(adc.valid & adc.fire),
+            neuron.fetch.eq(adc.fetch),
+            neuron.fetch_index.eq(adc.fetch_index),
             neuron.valid.eq(adc.valid),
             neuron.index.eq(adc.index),
             neuron.first_step.eq(sequencer.first_step),

@@ -1,5 +1,7 @@
 """Leaky integrate-and-fire neurons: lanes that serve the neurons of one pair of converters in turns."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
@@ -14,6 +16,9 @@ __all__ = ["Neuron", "NeuronLane"]
 
 class NeuronLane(Component):
     """The neurons of one lane: one adder, comparator and leak; a membrane potential of its own for each.
+
+    `fetch` puts the potential of neuron `fetch_index` into a register in front of the adder, so that the lane evaluates
+    once for a difference and not again when the sum is stored. `valid` for that neuron follows in the next clock.
 
     With `valid`, the membrane potential of neuron `index` becomes u + difference. With `fire` as well, the neuron
     spikes if the sum is above the threshold and it is not refractory; what is stored is then 0, else the sum after its
@@ -34,6 +39,9 @@ class NeuronLane(Component):
 
     Members
     -------
+    fetch : In(1)
+    fetch_index : In(bits of spec.columns_per_adc)
+        Not `index` in a clock with `valid`, unless the lane has one select.
     valid : In(1)
     index : In(bits of spec.columns_per_adc)
     first_step : In(1)
@@ -56,6 +64,8 @@ class NeuronLane(Component):
         self._spec, self._neurons = spec, neurons
         super().__init__(
             {
+                "fetch": In(1),
+                "fetch_index": In(spec.select_bits),
                 "valid": In(1),
                 "index": In(spec.select_bits),
                 "first_step": In(1),
@@ -72,36 +82,50 @@ class NeuronLane(Component):
         width = spec.membrane_width
         m = Module()
         potentials = [Signal(signed(width), name=f"potential_{i}") for i in range(self._neurons)]
+        counters = [Signal(spec.refractory_width, name=f"refractory_{i}") for i in range(self._neurons)]
         hit = Signal(self._neurons)
         m.d.comb += hit.eq(Cat(self.index == i for i in range(self._neurons)))
-        before, total, stored = (Signal(signed(width), name=name) for name in ("before", "total", "stored"))
-        start = Signal()
+        potential, before, total, due, stored = (
+            Signal(signed(width), name=name) for name in ("potential", "before", "total", "due", "stored")
+        )
+        able, start = Signal(), Signal(name="start")
         m.d.comb += [
             start.eq(self.first_step & self.first_batch),
-            before.eq(one_of(potentials, hit & (~start).replicate(self._neurons))),
+            before.eq(Mux(start, 0, potential)),
             total.eq(before + self.difference),
+            # comparator and leak stand still until the last batch
+            due.eq(Mux(self.fire, total, 0)),
+            self.spike.eq(self.valid & self.fire & able & (due > self.threshold)),
         ]
-        able = Signal()
-        m.d.comb += self.spike.eq(self.valid & self.fire & able & (total > self.threshold))
-        leaked = balanced_sum([total, *((total >> s) if s > 0 else -(total >> -s) for s in spec.leak)])
+        leaked = balanced_sum([due, *((due >> s) if s > 0 else -(due >> -s) for s in spec.leak)])
         m.d.comb += stored.eq(Mux(self.fire, Mux(self.spike, 0, leaked), total))
-        for i, potential in enumerate(potentials):
+        for i, own in enumerate(potentials):
             with m.If(self.valid & hit[i]):
-                m.d.sync += potential.eq(stored)
+                m.d.sync += own.eq(stored)
+        self._fetched(m, potential, potentials)
         if not spec.refractory_steps:
             m.d.comb += able.eq(1)
             return m
-        counters = [Signal(spec.refractory_width, name=f"refractory_{i}") for i in range(self._neurons)]
-        left, after = (Signal(spec.refractory_width, name=name) for name in ("left", "after"))
+        refractory, left, after = (Signal(spec.refractory_width, name=name) for name in ("refractory", "left", "after"))
         m.d.comb += [
-            left.eq(one_of(counters, hit & (~self.first_step).replicate(self._neurons))),
+            left.eq(Mux(self.first_step, 0, refractory)),
             able.eq(left == 0),
             after.eq(Mux(self.spike, spec.refractory_steps, Mux(able, 0, left - 1))),
         ]
         for i, counter in enumerate(counters):
             with m.If(self.valid & self.fire & hit[i]):
                 m.d.sync += counter.eq(after)
+        self._fetched(m, refractory, counters)
         return m
+
+    def _fetched(self, m: Module, register: Signal, values: Sequence[Signal]) -> None:
+        """What `register` holds of one of the values, from a fetch until the next."""
+        if self._spec.columns_per_adc == 1:
+            # the neuron may follow itself: its value may be stored in the clock of the fetch
+            m.d.comb += register.eq(values[0])
+            return
+        with m.If(self.fetch):
+            m.d.sync += register.eq(one_of(values, [self.fetch_index == i for i in range(self._neurons)]))
 
 
 class Neuron(Component):
@@ -116,8 +140,8 @@ class Neuron(Component):
 
     Members
     -------
-    valid, first_step, first_batch, fire : In(1)
-    index : In(bits of spec.columns_per_adc)
+    fetch, valid, first_step, first_batch, fire : In(1)
+    fetch_index, index : In(bits of spec.columns_per_adc)
         As `NeuronLane`, for all lanes.
     differences : In(signed(spec.differential_width)) x spec.active_lanes
     threshold : In(spec.threshold_width)
@@ -133,6 +157,8 @@ class Neuron(Component):
         width = spec.threshold_width
         super().__init__(
             {
+                "fetch": In(1),
+                "fetch_index": In(spec.select_bits),
                 "valid": In(1),
                 "index": In(spec.select_bits),
                 "first_step": In(1),
@@ -151,6 +177,8 @@ class Neuron(Component):
             neurons = min(spec.columns_per_adc, spec.neurons - number * spec.columns_per_adc)
             lane = place(m, platform, f"lane_{number}", NeuronLane, spec=spec, neurons=neurons)
             m.d.comb += [
+                lane.fetch.eq(self.fetch),
+                lane.fetch_index.eq(self.fetch_index),
                 lane.valid.eq(self.valid),
                 lane.index.eq(self.index),
                 lane.first_step.eq(self.first_step),

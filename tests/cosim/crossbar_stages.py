@@ -295,13 +295,22 @@ async def _neuron(bench: StageBench, rng: np.random.Generator, rounds: int) -> N
             if final:
                 fired = fire(membrane, refractory, threshold, spec)
             for select in range(each):
-                while rng.random() < 0.2:
-                    # without `valid` nothing counts
-                    await bench.clock(valid=0, fire=rng.integers(2), first_batch=rng.integers(2), index=select)
+                pauses = 1 if batch == select == 0 else int(rng.geometric(0.8)) - 1
+                if not pauses:
+                    # in the clock of the neuron before
+                    bench.dut.neuron_fetch.value = 1
+                    bench.dut.neuron_fetch_index.value = select
+                for pause in range(pauses):
+                    # without `valid` nothing counts, and the last fetch
+                    last = pause == pauses - 1
+                    await bench.clock(
+                        valid=0, fire=rng.integers(2), first_batch=rng.integers(2), index=select,
+                        fetch=last or rng.integers(2), fetch_index=select if last else rng.integers(each),
+                    )  # fmt: skip
                     assert not bench.get("spikes")
                 chosen = given.reshape(lanes, each)[:, select]
                 await bench.clock(
-                    valid=1, index=select, first_step=first, first_batch=batch == 0, fire=final,
+                    valid=1, index=select, first_step=first, first_batch=batch == 0, fire=final, fetch=0,
                     differences=to_int(chosen, spec.differential_width),
                 )  # fmt: skip
                 spikes = np.zeros(lanes * each, np.int64)
