@@ -12,7 +12,7 @@ from sim.fixed_point import FixedPoint, Overflow, Rounding
 from sim.hgcal_encoder.example_specs import random_spec
 from sim.hgcal_encoder.spec import ECON_T, PRESETS, EncoderSpec
 
-__all__ = ["SMALL", "published_variants", "random_spec", "scalar_latents", "scalar_round", "scalar_store"]
+__all__ = ["MINI", "SMALL", "published_variants", "random_spec", "scalar_latents", "scalar_round", "scalar_store"]
 
 SMALL = EncoderSpec(
     name="SMALL",
@@ -31,6 +31,9 @@ SMALL = EncoderSpec(
     latent=ECON_T.latent,
 )
 """A network that builds in seconds."""
+
+MINI = replace(SMALL, name="MINI", grid=(2, 2, 1), cell_map=tuple(range(4)), filters=1, latents=2)
+"""As few cells and weights as a network can have, for whole chips through synthesis and what follows."""
 
 
 def published_variants() -> list[EncoderSpec]:

@@ -31,7 +31,7 @@ from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.spec import ECON_T
 from tests.flows.conftest import library_or_skip
-from tests.specs import SMALL
+from tests.specs import MINI
 
 SPEC = replace(ECON_T, name="TINY", filters=1, latents=1)
 """All 48 cells with their settings, and 27 weights."""
@@ -80,14 +80,14 @@ def flips(bits: Sequence[StorageBit], prefix: str, clock: int, stratum: str = ""
 def test_a_campaign_has_the_netlist_that_synthesis_makes(reuse: int, tmp_path: Path) -> None:
     """Whatever the design's recipe and clock: area, timing and power are of the netlist that gets the faults."""
     library = library_or_skip("nangate45")
-    design = EncoderDesign(spec=replace(SMALL, reuse=reuse), scheme=Scheme.NONE, loading=Loading.DIRECT)
+    design = EncoderDesign(spec=replace(MINI, reuse=reuse), scheme=Scheme.NONE, loading=Loading.DIRECT)
     synthesise_design(design, tmp_path, Journal(console=Console(file=io.StringIO())))
     mapped = Mapped(folder=tmp_path)
     assert ChipNetlist.load(map_chip(design, library)).digest == mapped.netlist_sha256
     recipe = json.loads((tmp_path / "synthesis" / "modules.json").read_text())["recipe"]
     assert recipe["name"] == design.recipe.name == ("area" if reuse == 1 else "buffered")
-    with pytest.raises(ValueError, match="SMALL is no whole chip"):
-        map_chip(EncoderDesign(spec=SMALL), library)
+    with pytest.raises(ValueError, match="MINI is no whole chip"):
+        map_chip(EncoderDesign(spec=MINI), library)
 
 
 def test_every_flip_flop_has_its_name(chip: ChipNetlist, bits: tuple[StorageBit, ...]) -> None:

@@ -39,7 +39,7 @@ from sim.hgcal_encoder.weights import Weights
 from tests.conftest import need
 from tests.flows.conftest import library_or_skip
 from tests.flows.power import by_hand
-from tests.specs import SMALL
+from tests.specs import MINI, SMALL
 
 
 @pytest.fixture(scope="module")
@@ -277,14 +277,14 @@ def test_a_whole_chip_with_two_clocks(
     """Protected, guarded loading, multipliers reused, store behind clock gates: four commands with the same options."""
     library_or_skip("nangate45")
     need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
-    spec = tmp_path / "small.toml"
-    spec.write_text(SMALL.to_toml())
+    spec = tmp_path / "mini.toml"
+    spec.write_text(MINI.to_toml())
     variant = ("--reuse", "2", "--scheme", "tmr_registers", "--loading", "guarded", "--clock-gating", "--out", tmp_path)
     code, out = run(monkeypatch, capsys, "synth", spec, *variant, "--json")
     assert code == 0
     result = json.loads(out)
     (copies,) = (check for check in result["checks"] if "every copy of every bit" in check["name"])
-    folder = tmp_path / "SMALL_reuse2_tmr_registers_guarded_gated"
+    folder = tmp_path / "MINI_reuse2_tmr_registers_guarded_gated"
     mapped = Mapped(folder=folder)
     assert copies["passed"]
     assert copies["compared"] == load_result(folder / "synthesis").flip_flops
@@ -321,8 +321,8 @@ def test_a_chip_with_long_code_words_runs_on_its_gates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     library_or_skip("nangate45")
-    spec = tmp_path / "small.toml"
-    spec.write_text(SMALL.to_toml())
+    spec = tmp_path / "mini.toml"
+    spec.write_text(MINI.to_toml())
     variant = ("--reuse", "2", "--scheme", "secded_words", "--clock-gating", "--out", tmp_path)
     assert run(monkeypatch, capsys, "synth", spec, *variant, "--json")[0] == 0
     code, out = run(monkeypatch, capsys, "power", spec, *variant, "--streams", "64", "--crossings", "10",

@@ -229,9 +229,7 @@ def test_another_device_address_is_left_alone() -> None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    "reuse", [4, pytest.param(2, marks=long), pytest.param(3, marks=long), pytest.param(7, marks=long)]
-)
+@pytest.mark.parametrize("reuse", [4, pytest.param(7, marks=long)])
 def test_frames_of_a_chip_with_code_words(reuse: int) -> None:
     """Loaded over I2C, read back, frames of the golden model; loaded once more over what is there."""
     spec = replace(SMALL, name=f"SMALL_WORDS_{reuse}", reuse=reuse)
