@@ -444,7 +444,7 @@ def document(parts: Sequence[Part]) -> dict[str, Any]:
 STEPS = (
     "liquidcal synth ECON_T --library nangate45",
     "liquidcal synth N_MNIST --library nangate45",
-    "liquidcal place N_MNIST",
+    "liquidcal place N_MNIST --repair",
     "liquidcal power N_MNIST --glitch-clocks 96",
     "python -m flows.report.protection_cost ECON_T --clock-gating --result benchmarks/results/protection.json",
     "python -m benchmarks.target",
