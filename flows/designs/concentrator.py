@@ -22,10 +22,17 @@ if TYPE_CHECKING:  # slow to import
     from flows.designs.generated import FileOptions, Generated
     from flows.designs.storage_bits import StorageBit
 
-__all__ = ["SERIAL_CLOCK", "ConcentratorDesign"]
+__all__ = ["LINKS", "SERIAL_CLOCK", "ConcentratorDesign", "chip_of"]
 
 SERIAL_CLOCK = "serial_clk"
 """Port of the whole chip: 32 bits in a crossing."""
+LINKS = {Chip.P1: LINKS_P1, Chip.PRODUCTION: LINKS_PRODUCTION}
+"""Links of each version of the chip."""
+
+
+def chip_of(spec: ConcentratorSpec) -> Chip:
+    """The version of the chip that has the word order of a spec: its register map is that of the whole chip."""
+    return Chip.P1 if spec.word_order is WordOrder.P1 else Chip.PRODUCTION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +126,7 @@ class ConcentratorDesign(Design):
     @property
     def chip(self) -> Chip:
         """Register map of the whole chip."""
-        return Chip.P1 if self.spec.word_order is WordOrder.P1 else Chip.PRODUCTION
+        return chip_of(self.spec)
 
     @property
     def period_ns(self) -> float:
@@ -160,7 +167,7 @@ class ConcentratorDesign(Design):
         from hw.hgcal_encoder.concentrator_core import ConcentratorCore
 
         return ConcentratorChip(
-            chip=self.chip, links=LINKS_P1 if self.chip is Chip.P1 else LINKS_PRODUCTION,
+            chip=self.chip, links=LINKS[self.chip],
             weights=self.spec.has(AlgorithmNumber.AUTOENCODER), core=ConcentratorCore, spec=self.spec,
             **parts,
         )  # fmt: skip
@@ -222,4 +229,4 @@ class ConcentratorDesign(Design):
             if options.weights is not None:
                 settings = replace(settings, weights=Weights.load(options.weights, self.spec.encoder))
         with journal.step(f"{self.spec.name}: Amaranth to Verilog"):
-            return generate(self.spec, folder, settings, component=protected.component(), whole=whole, chip=self.chip)
+            return generate(self.spec, folder, settings, component=protected.component(), whole=whole)

@@ -25,6 +25,7 @@ from sim.hgcal_encoder.algorithms.concentrator_model import (
 )
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
 from sim.hgcal_encoder.front_end import pedestals
+from sim.hgcal_encoder.configuration.register_maps import Chip
 from sim.hgcal_encoder.link_spec import CODES, ERX_LINKS, ETX_LINKS, LinkSpec
 from sim.hgcal_encoder.links.front import Front, FrontRegisters
 
@@ -71,6 +72,8 @@ def expected_frames(
     changed = {name.removeprefix("aligner_"): value for (name, _), value in ALIGNER.items()}
     orbit = {name: value for name, value in changed.items() if name.startswith("orbsyn")}
     match = {name: value for name, value in changed.items() if name.startswith("match")}
+    if bench.version is Chip.P1:
+        match |= {"freeze_output_enable": 0, "freeze_output_enable_all_channels_locked": 0}
     registers = replace(registers, orbit=replace(registers.orbit, **orbit), aligner=replace(registers.aligner, **match))
     front = Front(bench.links)
     steps = [front.step(row, int(code), registers) for row, code in zip(raw.tolist(), commands.tolist(), strict=True)]
@@ -93,6 +96,8 @@ def check_serial_traffic(bench: SerialBench, seed: int, crossings: int, *, advan
     rows = -(-crossings // len(numbers))
     for turn, number in enumerate(numbers):
         settings = random_concentrator_settings(bench.spec, rng, number, 1 + int(rng.integers(bench.spec.etx_links)))
+        if bench.version is Chip.P1:
+            settings = _on_first_silicon(settings)
         # an empty module has to be an empty packet: the link reset is looked for in a buffer that nothing waits in
         settings = replace(settings, threshold=np.maximum(settings.threshold, 1 + pedestals(settings.settings)))
         got, expected = traffic(bench, rng, settings, rows, seed=1 + turn)
@@ -103,11 +108,21 @@ def check_serial_traffic(bench: SerialBench, seed: int, crossings: int, *, advan
     )  # fmt: skip
 
 
+def _on_first_silicon(settings: ConcentratorSettings) -> ConcentratorSettings:
+    """The nearest settings that first silicon has registers for."""
+    return replace(
+        settings, active_etxs=(1 << settings.active_etxs.bit_count()) - 1, idle_pattern=settings.link_reset_pattern,
+        stc_type=settings.stc_type % 4,
+    )  # fmt: skip
+
+
 def traffic(
     bench: SerialBench, rng: np.random.Generator, settings: ConcentratorSettings, rows: int, *, seed: int
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
     """Words that a chip sent, and those expected, over a link reset and `rows` crossings of traffic."""
     align = {("formatterbuffer_align_serializer", k): int(rng.integers(64)) for k in range(ETX_LINKS)}
+    if bench.version is Chip.P1:
+        align = {("pll_phase_of_enable_1g28", 0): int(rng.integers(32))}
     with bench.chip(random_delays(rng).tolist(), seed) as chip:
         chip.load(setting_values(settings, bench.spec) | align)
         first = chip.line.row
