@@ -63,7 +63,9 @@ def _of_first_silicon(values: RegisterValues) -> RegisterValues:
 
     idle, reset, active, keep = map(taken, ("idle_pattern", "link_reset_pattern", "active_etxs",
                                             "keep_auto_encoder_bits"))  # fmt: skip
-    assert idle is not None and reset is not None and active is not None  # every chip has them
+    assert idle is not None  # every chip has this and the next two
+    assert reset is not None
+    assert active is not None
     if idle != reset:
         raise ValueError(
             f"idle_pattern: expected {reset:#x} as link_reset_pattern, since first silicon has one word for both, "

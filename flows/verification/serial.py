@@ -23,9 +23,9 @@ from sim.hgcal_encoder.algorithms.concentrator_model import (
     ConcentratorSettings,
     load_concentrator_settings,
 )
+from sim.hgcal_encoder.configuration.register_maps import Chip
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
 from sim.hgcal_encoder.front_end import pedestals
-from sim.hgcal_encoder.configuration.register_maps import Chip
 from sim.hgcal_encoder.link_spec import CODES, ERX_LINKS, ETX_LINKS, LinkSpec
 from sim.hgcal_encoder.links.front import Front, FrontRegisters
 
