@@ -11,7 +11,7 @@ from hw.common.scheme import Scheme
 from sim.hgcal_encoder.concentrator_spec import PRESETS, AlgorithmNumber, ConcentratorSpec
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.configuration.register_maps import Chip
-from sim.hgcal_encoder.link_spec import LINKS_P1, LINKS_PRODUCTION, WORD_BITS
+from sim.hgcal_encoder.link_spec import WORD_BITS
 from sim.hgcal_encoder.spec import WordOrder
 from sim.messages import shown
 
@@ -22,12 +22,10 @@ if TYPE_CHECKING:  # slow to import
     from flows.designs.generated import FileOptions, Generated
     from flows.designs.storage_bits import StorageBit
 
-__all__ = ["LINKS", "SERIAL_CLOCK", "ConcentratorDesign", "chip_of"]
+__all__ = ["SERIAL_CLOCK", "ConcentratorDesign", "chip_of"]
 
 SERIAL_CLOCK = "serial_clk"
 """Port of the whole chip: 32 bits in a crossing."""
-LINKS = {Chip.P1: LINKS_P1, Chip.PRODUCTION: LINKS_PRODUCTION}
-"""Links of each version of the chip."""
 
 
 def chip_of(spec: ConcentratorSpec) -> Chip:
@@ -75,6 +73,7 @@ class ConcentratorDesign(Design):
     serial: ClassVar = True
     upsets_by: ClassVar = "netlist"
     one_source: ClassVar = True
+    area_in_demo: ClassVar = False
     stimulus: ClassVar = ("crossings", "streams", "weights", "algorithm")
 
     def __post_init__(self) -> None:
@@ -167,7 +166,7 @@ class ConcentratorDesign(Design):
         from hw.hgcal_encoder.concentrator_core import ConcentratorCore
 
         return ConcentratorChip(
-            chip=self.chip, links=LINKS[self.chip],
+            chip=self.chip, links=self.spec.link_spec,
             weights=self.spec.has(AlgorithmNumber.AUTOENCODER), core=ConcentratorCore, spec=self.spec,
             **parts,
         )  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.common.errors import ToolError
-from flows.designs.concentrator import LINKS, ConcentratorDesign, chip_of
+from flows.designs.concentrator import ConcentratorDesign, chip_of
 from flows.designs.concentrator_files import setting_values
 from flows.simulation.chip import ChipModel
 from flows.simulation.native import FastClock, NativeModel, Words, build_native, divided_read_port
@@ -38,7 +38,6 @@ from sim.hgcal_encoder.link_spec import (
     TAPS,
     WORD_BITS,
     Command,
-    LinkSpec,
 )
 from sim.hgcal_encoder.words import ORBIT_LENGTH, bunch_crossings, check_words
 
@@ -353,7 +352,6 @@ class SerialBench:
 
     def __init__(self, spec: ConcentratorSpec, trace: bool = False, timeout_s: float = 3600.0) -> None:
         self.spec, self.version = spec, chip_of(spec)
-        self.links: LinkSpec = LINKS[self.version]
         top = f"{spec.name}_CHIP"
         self.library, self.ports = build_serial(chip_verilog(spec), top, trace=trace, timeout_s=timeout_s)
 

@@ -1,6 +1,8 @@
-"""cocotb benches of the stages of a concentrator, on Verilator. ``LIQUIDCAL_SEED`` repeats a run; it is printed.
+"""cocotb benches of the stages of a concentrator, and of a whole one at its pins, on Verilator. ``LIQUIDCAL_SEED``
+repeats a run; it is printed.
 
-The chip is one without the autoencoder, whose stages have benches of their own (test_cosim.py): it builds in a minute.
+The stages are those of a chip without the autoencoder, whose own have benches in test_cosim.py. The whole chip has the
+two smallest algorithms: what leaves it in a crossing has a variable length, and a fixed one.
 """
 
 import os
@@ -8,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from flows.simulation.native import divided_read_port
+from flows.tools.verilog import read_ports
 from hw.common.export import to_verilog
 from hw.hgcal_encoder.concentrator_core import ConcentratorCore
 from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
+from tests.cosim.chip_agents import ChipOnBus
 from tests.cosim.concentrator_stages import STAGES, WRAPPER, wrap_stages, wrapper_ports
 from tests.cosim.runner import demand, run_bench
 
@@ -37,3 +42,17 @@ def test_stages(tmp_path: Path) -> None:
         "tests.cosim.bench_concentrator_stages", variables, tmp_path,
     )  # fmt: skip
     demand(results, len(STAGES), skipped=0)
+
+
+def test_whole_chip_at_its_pins(tmp_path: Path) -> None:
+    spec = ConcentratorSpec(
+        name="PINS", algorithms=("threshold_sum", "repeater"), etx_links=5, buffer_words=128
+    )  # fmt: skip
+    (tmp_path / "spec.toml").write_text(spec.to_toml())
+    verilog = divided_read_port(to_verilog(ChipOnBus(spec=spec), "chip_on_bus"))
+    variables = {"LIQUIDCAL_SPEC": str(tmp_path / "spec.toml"), "LIQUIDCAL_SEED": str(SEED)}
+    results = run_bench(
+        verilog, "chip_on_bus", read_ports(verilog, "chip_on_bus"), "tests.cosim.bench_concentrator", variables,
+        tmp_path,
+    )  # fmt: skip
+    demand(results, 4, skipped=0)
