@@ -9,10 +9,16 @@ from dataclasses import replace
 from fractions import Fraction
 
 from sim.fixed_point import FixedPoint, Overflow, Rounding
+from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
 from sim.hgcal_encoder.example_specs import random_spec
 from sim.hgcal_encoder.spec import ECON_T, PRESETS, EncoderSpec
 
-__all__ = ["SMALL", "published_variants", "random_spec", "scalar_latents", "scalar_round", "scalar_store"]
+__all__ = ["FEW_LINKS", "SMALL", "published_variants", "random_spec", "scalar_latents", "scalar_round", "scalar_store"]
+
+FEW_LINKS = ConcentratorSpec(
+    name="FEW_LINKS", algorithms=("threshold_sum", "repeater"), etx_links=5, buffer_words=128
+)  # fmt: skip
+"""A concentrator with the two smallest algorithms: whoever needs a whole chip takes this one, which is written once."""
 
 SMALL = EncoderSpec(
     name="SMALL",

@@ -217,7 +217,7 @@ class ConcentratorDesign(Design):
         loading = options.loading or self.loading
         whole = None
         if loading is not None:
-            whole = type(self).of(self.spec, scheme=options.scheme or self.scheme, loading=loading).component()
+            whole = type(self).of(self.spec, scheme=options.scheme or self.scheme, loading=loading)
         if options.registers is not None:
             raise ValueError(f"--registers chooses the map of an encoder; {self.spec.name} has one")
         if options.weights is not None and options.settings is None:

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+from flows.common.content_cache import (
+    ContentCache,
+    cache_directory,
+    code_hash,
+    content_key,
+    module_file,
+    tool_versions,
+)
 from flows.common.folder import fresh_folder
-from flows.designs.concentrator import chip_of
+from flows.designs.concentrator import ConcentratorDesign, chip_of
 from flows.designs.generated import Generated
 from flows.designs.tables import write_ports, write_registers, write_writes
 from hw.common.export import ports, to_verilog
 from hw.hgcal_encoder.concentrator import Concentrator
-from hw.hgcal_encoder.concentrator_chip import ConcentratorChip
 from hw.hgcal_encoder.register_view import CORE_SETTINGS
 from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorSettings
 from sim.hgcal_encoder.concentrator_spec import SETTINGS, ConcentratorSpec
+from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.configuration.concentrator_registers import concentrator_fields, concentrator_writes
 from sim.hgcal_encoder.configuration.register_maps import Chip, RegisterValues, register_bytes, register_fields
 
-__all__ = ["generate", "setting_values"]
+__all__ = ["chip_verilog", "generate", "setting_values"]
 
 _BLOCK_BYTES, _PART_BYTES = 134, 16
 """Bytes of weights in a block of the map, and in a field of it."""
@@ -81,13 +90,28 @@ def _of_first_silicon(values: RegisterValues) -> RegisterValues:
     return found
 
 
+def chip_verilog(design: ConcentratorDesign) -> str:
+    """Verilog of a whole chip, its top ``<name>_CHIP``; kept by content, since it takes half a minute to write."""
+    cache = ContentCache(cache_directory() / "concentrator-chips")
+    key = content_key(
+        spec=design.spec.to_toml(), scheme=design.scheme, sources=code_hash(module_file(__name__)),
+        tools=tool_versions("amaranth", "pyosys"),
+    )  # fmt: skip
+    found = cache.get(key)
+    if found is None:
+        whole = replace(design, loading=Loading.DIRECT)
+        found = {"verilog": to_verilog(whole.component(), f"{design.spec.name}_CHIP")}
+        cache.put(key, found)
+    return str(found["verilog"])
+
+
 def generate(
     spec: ConcentratorSpec,
     out_dir: Path,
     settings: ConcentratorSettings | None = None,
     *,
     component: Concentrator | None = None,
-    whole: ConcentratorChip | None = None,
+    whole: ConcentratorDesign | None = None,
 ) -> Generated:
     """Write Verilog, ports, register map and, with settings, the register writes that load them.
 
@@ -99,7 +123,7 @@ def generate(
     settings : ConcentratorSettings, optional
     component : Concentrator, optional
         A protected one of this spec; the plain one if left out.
-    whole : ConcentratorChip, optional
+    whole : ConcentratorDesign, optional
         The whole chip around it, as well: ``<name>_CHIP.v``, and ``chip_ports.csv``, ``chip_registers.csv``,
         ``chip_writes.csv`` (over I2C).
 
@@ -128,9 +152,8 @@ def generate(
             write_writes(work, concentrator_writes(spec, settings.registers(spec)), digits=4)
         if whole is not None:
             top = f"{spec.name}_CHIP"
-            pins = ports(whole)
-            (work / f"{top}.v").write_text(to_verilog(whole, top))
-            write_ports(work, pins, stem="chip_ports")
+            (work / f"{top}.v").write_text(chip_verilog(whole))
+            write_ports(work, ports(whole.component()), stem="chip_ports")
             write_registers(work, register_fields(chip_of(spec)), stem="chip_registers")
             if settings is not None:
                 loaded = register_bytes(chip_of(spec), setting_values(settings, spec))

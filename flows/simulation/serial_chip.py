@@ -16,14 +16,13 @@ import numpy.typing as npt
 
 from flows.common.errors import ToolError
 from flows.designs.concentrator import ConcentratorDesign, chip_of
-from flows.designs.concentrator_files import setting_values
+from flows.designs.concentrator_files import chip_verilog, setting_values
 from flows.simulation.chip import ChipModel
 from flows.simulation.native import FastClock, NativeModel, Words, build_native, divided_read_port
 from flows.stimulus.link_traffic import command_bits, raw_words
 from flows.tools.verilog import Port, read_ports
 from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorModel, ConcentratorSettings
 from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
-from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.configuration.register_maps import (
     Chip,
     ConcentratorDriver,
@@ -47,7 +46,6 @@ __all__ = [
     "SerialBench",
     "SerialChip",
     "build_serial",
-    "chip_verilog",
     "reset_mark",
 ]
 
@@ -353,7 +351,9 @@ class SerialBench:
     def __init__(self, spec: ConcentratorSpec, trace: bool = False, timeout_s: float = 3600.0) -> None:
         self.spec, self.version = spec, chip_of(spec)
         top = f"{spec.name}_CHIP"
-        self.library, self.ports = build_serial(chip_verilog(spec), top, trace=trace, timeout_s=timeout_s)
+        self.library, self.ports = build_serial(
+            chip_verilog(ConcentratorDesign.of(spec)), top, trace=trace, timeout_s=timeout_s,
+        )  # fmt: skip
 
     def chip(self, delays: Sequence[int] = (0,) * ERX_LINKS, seed: int = 1) -> SerialChip:
         """A fresh chip after its reset."""
@@ -425,10 +425,3 @@ def build_serial(
         Port(name="received", width=WORD_BITS * ETX_LINKS, output=True),
     )
     return library, (*ports, *words)
-
-
-def chip_verilog(spec: ConcentratorSpec) -> str:
-    """Verilog of the whole chip around a core, plain; its top is ``<name>_CHIP``."""
-    from hw.common.export import to_verilog
-
-    return to_verilog(ConcentratorDesign.of(spec, loading=Loading.DIRECT).component(), f"{spec.name}_CHIP")

@@ -8,16 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Module
-from amaranth.lib.data import ArrayLayout
-from amaranth.lib.wiring import Component, In, Out
 from cocotb.handle import SimHandleBase
 from cocotbext.i2c import I2cMaster
 
 from flows.verification.serial import expected_frames, front_registers
-from hw.common.hierarchy import place
-from hw.hgcal_encoder.concentrator_chip import ConcentratorChip
-from hw.hgcal_encoder.concentrator_core import ConcentratorCore
 from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorModel, ConcentratorSettings
 from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
 from sim.hgcal_encoder.configuration.chip_registers import DEVICE_ADDRESS, Access
@@ -31,40 +25,36 @@ _SCL_HZ = 2_000_000
 """What the library calls speed: its bits are twice as long, so this is Fast-mode Plus."""
 
 
-class ChipOnBus(Component):
-    """The whole chip of a spec, its I2C lines as a bus: a line is low if anyone pulls it low.
+TOP = "chip_on_bus"
+_BUS = f"""module {TOP}(clk, rst, serial_clk, erx, command, etx, error, scl_1, sda_1, scl, sda);
+  input clk;
+  input rst;
+  input serial_clk;
+  input [{TAPS * ERX_LINKS - 1}:0] erx;
+  input command;
+  output [{ETX_LINKS - 1}:0] etx;
+  output error;
+  input scl_1;
+  input sda_1;
+  output scl;
+  output sda;
+  wire sda_low;
+  assign scl = scl_1;
+  assign sda = sda_1 & ~sda_low;
+  CHIP chip(
+    .clk(clk), .rst(rst), .serial_clk(serial_clk), .erx(erx), .command(command), .etx(etx), .error(error), .scl(scl),
+    .sda(sda), .sda_low(sda_low)
+  );
+endmodule
+"""
 
-    Members
-    -------
-    serial_clk, erx, command, etx, error
-        Those of the chip.
-    scl_1, sda_1 : In(1)
-        What the controller drives; 1 is released.
-    scl, sda : Out(1)
-        The lines.
+
+def on_bus(verilog: str, chip: str) -> str:
+    """The Verilog of a whole chip and, as `TOP`, its I2C lines as a bus: a line is low if anyone pulls it low.
+
+    A controller drives ``scl_1`` and ``sda_1`` (1 is released), and sees ``scl`` and ``sda``.
     """
-
-    clocked = True
-
-    def __init__(self, *, spec: ConcentratorSpec) -> None:
-        self._spec = spec
-        super().__init__({
-            "serial_clk": In(1), "erx": In(ArrayLayout(TAPS, ERX_LINKS)), "command": In(1), "etx": Out(ETX_LINKS),
-            "error": Out(1), "scl_1": In(1), "sda_1": In(1), "scl": Out(1), "sda": Out(1),
-        })  # fmt: skip
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        chip = place(
-            m, platform, "chip", ConcentratorChip, chip=Chip.PRODUCTION, weights=False, links=LINKS_PRODUCTION,
-            core=ConcentratorCore, spec=self._spec,
-        )  # fmt: skip
-        m.d.comb += [
-            chip.serial_clk.eq(self.serial_clk), chip.erx.eq(self.erx), chip.command.eq(self.command),
-            self.etx.eq(chip.etx), self.error.eq(chip.error), self.scl.eq(self.scl_1),
-            self.sda.eq(self.sda_1 & ~chip.sda_low), chip.scl.eq(self.scl), chip.sda.eq(self.sda),
-        ]  # fmt: skip
-        return m
+    return verilog + _BUS.replace("CHIP chip", f"{chip} chip")
 
 
 class RegisterAgent:

@@ -10,14 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from flows.designs.concentrator import ConcentratorDesign
+from flows.designs.concentrator_files import chip_verilog
 from flows.simulation.native import divided_read_port
 from flows.tools.verilog import read_ports
 from hw.common.export import to_verilog
 from hw.hgcal_encoder.concentrator_core import ConcentratorCore
 from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
-from tests.cosim.chip_agents import ChipOnBus
+from tests.cosim.chip_agents import TOP, on_bus
 from tests.cosim.concentrator_stages import STAGES, WRAPPER, wrap_stages, wrapper_ports
 from tests.cosim.runner import demand, run_bench
+from tests.specs import FEW_LINKS
 
 SEED = int(os.environ.get("LIQUIDCAL_SEED", "2105"))
 SPEC = ConcentratorSpec(
@@ -45,14 +48,9 @@ def test_stages(tmp_path: Path) -> None:
 
 
 def test_whole_chip_at_its_pins(tmp_path: Path) -> None:
-    spec = ConcentratorSpec(
-        name="PINS", algorithms=("threshold_sum", "repeater"), etx_links=5, buffer_words=128
-    )  # fmt: skip
-    (tmp_path / "spec.toml").write_text(spec.to_toml())
-    verilog = divided_read_port(to_verilog(ChipOnBus(spec=spec), "chip_on_bus"))
+    (tmp_path / "spec.toml").write_text(FEW_LINKS.to_toml())
+    chip = chip_verilog(ConcentratorDesign.of(FEW_LINKS))
+    verilog = on_bus(divided_read_port(chip), f"{FEW_LINKS.name}_CHIP")
     variables = {"LIQUIDCAL_SPEC": str(tmp_path / "spec.toml"), "LIQUIDCAL_SEED": str(SEED)}
-    results = run_bench(
-        verilog, "chip_on_bus", read_ports(verilog, "chip_on_bus"), "tests.cosim.bench_concentrator", variables,
-        tmp_path,
-    )  # fmt: skip
+    results = run_bench(verilog, TOP, read_ports(verilog, TOP), "tests.cosim.bench_concentrator", variables, tmp_path)
     demand(results, 4, skipped=0)

@@ -11,6 +11,7 @@ from flows.designs.catalogue import design
 from flows.designs.generated import FileOptions
 from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
 from sim.hgcal_encoder.configuration.chip_registers import Loading
+from tests.specs import FEW_LINKS
 
 SPEC = ConcentratorSpec(name="REPEATER_ONLY", algorithms=("repeater",), etx_links=2, buffer_words=64)
 
@@ -43,11 +44,11 @@ def test_files_of_the_whole_chip(tmp_path: Path) -> None:
     settings.write_text("ConfigAlgo: {alg_type: 3}\nFormatterBuffer: {active_etxs: 3, idle_pattern: 0x155}\n")
     out = tmp_path / "out"
     options = FileOptions(settings=settings, loading=Loading.DIRECT)
-    generated = design(SPEC).generate(out, Journal(), options)
+    generated = design(FEW_LINKS).generate(out, Journal(), options)
     assert {file.name for file in generated.files} > {
-        "REPEATER_ONLY.v", "REPEATER_ONLY_CHIP.v", "chip_ports.csv", "chip_registers.csv", "chip_writes.csv",
+        "FEW_LINKS.v", "FEW_LINKS_CHIP.v", "chip_ports.csv", "chip_registers.csv", "chip_writes.csv",
     }  # fmt: skip
-    assert "module REPEATER_ONLY_CHIP(" in (out / "REPEATER_ONLY_CHIP.v").read_text()
+    assert "module FEW_LINKS_CHIP(" in (out / "FEW_LINKS_CHIP.v").read_text()
     with (out / "chip_ports.csv").open() as file:
         ports = {row["name"]: (row["direction"], int(row["width"])) for row in csv.DictReader(file)}
     assert ports["erx"] == ("input", 180)
