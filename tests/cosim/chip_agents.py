@@ -74,17 +74,20 @@ class RegisterAgent:
         self._mirror = register_bytes(Chip.PRODUCTION, stored)
 
     async def write(self, values: RegisterValues) -> None:
-        """Write fields with the bytes that they lie in, neighbours in one burst; bytes that have their value stay."""
+        """Write fields with the bytes that they lie in, neighbours in one burst; fields that have their value stay."""
         wanted: dict[int, int] = {}
         for key, value in values.items():
             field = self.fields[key]
-            self._seen(field, "write")
+            own = {}
             for number in range(field.size):
                 address = field.address + number
                 byte = wanted.get(address, self._mirror.get(address, 0))
                 mask = ((1 << field.width) - 1) << field.lsb >> 8 * number & 0xFF
-                wanted[address] = byte & ~mask | (value << field.lsb >> 8 * number & mask)
-        changed = sorted(a for a, byte in wanted.items() if self._mirror.get(a) != byte)
+                own[address] = byte & ~mask | (value << field.lsb >> 8 * number & mask)
+            if any(self._mirror.get(address) != byte for address, byte in own.items()):
+                self._seen(field, "write")
+                wanted |= own
+        changed = sorted(wanted)
         while changed:
             length = next((n for n, a in enumerate(changed) if a != changed[0] + n), len(changed))
             run, changed = changed[:length], changed[length:]

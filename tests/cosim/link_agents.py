@@ -34,7 +34,7 @@ CROSSING_PS = WORD_BITS * BIT_PS
 ORBIT = 290
 FIRST = 70
 """Row of the first crossing 0: by then the phases are trained."""
-_LOAD, _RUN_UP, _IDLE_WORD, _TRAINING = 41, 20, 0xCCCCCCC, FIRST - 40
+_LOAD, _RUN_UP, _IDLE_WORD, _TRAINING = 41, 20, 0xCCCCCCC, FIRST - 16
 _SNAPSHOT = _LOAD + _RUN_UP + 128 // WORD_BITS
 ALIGNED = FIRST + _SNAPSHOT - _LOAD - _RUN_UP + SNAPSHOT_BITS + 64
 """Rows until the search is over, and data has passed for a while."""
@@ -298,7 +298,8 @@ def code_of(number: int) -> int:
 def feed_alignment(pins: Pins, rng: random.Random, delays: Sequence[int]) -> int:
     """Everything that ROCs and command line send until all links are aligned; rows that this takes.
 
-    Row `FIRST` is the first crossing 0, in the middle of the idle words that LinkReset ROC-T asks for; data follows.
+    Row `FIRST` is the first crossing 0, among the idle words that LinkReset ROC-T asks for; data follows. That command
+    comes after a BCR: until then the orbit counter stands anywhere, and may take a snapshot too early.
     """
     pins.delay(delays)
     for row in range(ALIGNED):

@@ -52,5 +52,8 @@ def test_whole_chip_at_its_pins(tmp_path: Path) -> None:
     chip = chip_verilog(ConcentratorDesign.of(FEW_LINKS))
     verilog = on_bus(divided_read_port(chip), f"{FEW_LINKS.name}_CHIP")
     variables = {"LIQUIDCAL_SPEC": str(tmp_path / "spec.toml"), "LIQUIDCAL_SEED": str(SEED)}
-    results = run_bench(verilog, TOP, read_ports(verilog, TOP), "tests.cosim.bench_concentrator", variables, tmp_path)
+    results = run_bench(
+        verilog, TOP, read_ports(verilog, TOP), "tests.cosim.bench_concentrator", variables, tmp_path, optimise="-O1",
+        function_size=2000,
+    )  # fmt: skip
     demand(results, 4, skipped=0)
