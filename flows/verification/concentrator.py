@@ -34,7 +34,7 @@ from hw.hgcal_encoder.formatter import COUNT_WIDTH
 from sim.hgcal_encoder.algorithms.concentrator_model import load_concentrator_settings
 from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
-from sim.hgcal_encoder.spec import ETX_WORDS
+from sim.hgcal_encoder.spec import ERX_WORDS, ETX_WORDS
 
 __all__ = ["check_mutants", "check_proofs", "check_vectors", "check_volume", "play", "verify_design"]
 
@@ -123,8 +123,8 @@ def play(
         if cleared["frames"][-1].any() or np.any(cleared["overflow"][-1]):
             return f"{segment.name}: what is sent in reset"
         # words on the pins that do not run: nothing of them may come out, nor of what the reset left in the pipeline
-        idle = {name: values[: 2 * latency] for name, values in static.items()}
-        resting = model.run({"words": segment.words[: 2 * latency], **idle})
+        idle = {name: np.resize(values, (2 * latency, *values.shape[1:])) for name, values in static.items()}
+        resting = model.run({"words": np.resize(segment.words, (2 * latency, ERX_WORDS)), **idle})
         sent = resting["frames"].astype(np.uint32)
         if (sent[-1] != _idle(spec, segment, 31)).any() or np.any(resting["overflow"]):
             return f"{segment.name}: what is sent while nothing runs"

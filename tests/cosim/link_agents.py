@@ -34,9 +34,9 @@ CROSSING_PS = WORD_BITS * BIT_PS
 ORBIT = 290
 FIRST = 70
 """Row of the first crossing 0: by then the phases are trained."""
-_LOAD, _RUN_UP, _IDLE_WORD, _TRAINING = 41, 20, 0xCCCCCCC, FIRST - 16
+_LOAD, _RUN_UP, _IDLE_WORD, _IDLE_WORDS, _TRAINING = 41, 20, 0xCCCCCCC, 64, FIRST - 16
 _SNAPSHOT = _LOAD + _RUN_UP + 128 // WORD_BITS
-ALIGNED = FIRST + _SNAPSHOT - _LOAD - _RUN_UP + SNAPSHOT_BITS + 64
+ALIGNED = FIRST + _SNAPSHOT - _LOAD - _RUN_UP + SNAPSHOT_BITS + 90
 """Rows until the search is over, and data has passed for a while."""
 REGISTERS = {
     "aligner_orbsyn_cnt_max_val": ORBIT - 1, "aligner_orbsyn_cnt_load_val": _LOAD,
@@ -304,7 +304,7 @@ def feed_alignment(pins: Pins, rng: random.Random, delays: Sequence[int]) -> int
     pins.delay(delays)
     for row in range(ALIGNED):
         number = row - FIRST
-        idle = _TRAINING <= row < _TRAINING + 256
+        idle = _TRAINING <= row < _TRAINING + _IDLE_WORDS
         pins.send([_header(number) | _IDLE_WORD] * ERX_LINKS if idle else random_words(rng, number))
         pins.command(Command.LINK_RESET_ROC_T if row == _TRAINING - 2 else code_of(number))
     return ALIGNED

@@ -6,6 +6,7 @@ two smallest algorithms: what leaves it in a crossing has a variable length, and
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from flows.tools.verilog import read_ports
 from hw.common.export import to_verilog
 from hw.hgcal_encoder.concentrator_core import ConcentratorCore
 from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
+from sim.hgcal_encoder.spec import WordOrder
+from tests.conftest import longer
 from tests.cosim.chip_agents import TOP, on_bus
 from tests.cosim.concentrator_stages import STAGES, WRAPPER, wrap_stages, wrapper_ports
 from tests.cosim.runner import demand, run_bench
@@ -47,10 +50,17 @@ def test_stages(tmp_path: Path) -> None:
     demand(results, len(STAGES), skipped=0)
 
 
+PINS = replace(
+    FEW_LINKS, name="PINS", algorithms=("threshold_sum", "repeater"), word_order=WordOrder.PRODUCTION
+)  # fmt: skip
+
+
+@longer
+@pytest.mark.timeout(900)
 def test_whole_chip_at_its_pins(tmp_path: Path) -> None:
-    (tmp_path / "spec.toml").write_text(FEW_LINKS.to_toml())
-    chip = chip_verilog(ConcentratorDesign.of(FEW_LINKS))
-    verilog = on_bus(divided_read_port(chip), f"{FEW_LINKS.name}_CHIP")
+    """In CI the same agents are at the pins of the links, and a whole chip is in native simulation."""
+    (tmp_path / "spec.toml").write_text(PINS.to_toml())
+    verilog = on_bus(divided_read_port(chip_verilog(ConcentratorDesign.of(PINS))), f"{PINS.name}_CHIP")
     variables = {"LIQUIDCAL_SPEC": str(tmp_path / "spec.toml"), "LIQUIDCAL_SEED": str(SEED)}
     results = run_bench(
         verilog, TOP, read_ports(verilog, TOP), "tests.cosim.bench_concentrator", variables, tmp_path, optimise="-O1",

@@ -41,7 +41,10 @@ def test_files_of_a_chip_from_toml(tmp_path: Path) -> None:
 
 def test_files_of_the_whole_chip(tmp_path: Path) -> None:
     settings = tmp_path / "settings.yaml"
-    settings.write_text("ConfigAlgo: {alg_type: 3}\nFormatterBuffer: {active_etxs: 3, idle_pattern: 0x155}\n")
+    settings.write_text(
+        "Algorithm: {Global: {select: 0, density: 1}}\n"
+        "FormatterBuffer: {Global: {active_etxs: 3, link_reset_pattern: 0x155}}\n"
+    )
     out = tmp_path / "out"
     options = FileOptions(settings=settings, loading=Loading.DIRECT)
     generated = design(FEW_LINKS).generate(out, Journal(), options)
@@ -55,4 +58,5 @@ def test_files_of_the_whole_chip(tmp_path: Path) -> None:
     assert ports["etx"] == ("output", 13)
     with (out / "chip_writes.csv").open() as file:
         writes = {int(row["address"], 16): int(row["data"], 16) for row in csv.DictReader(file)}
-    assert (writes[0x049F] & 7, writes[0x0547], writes[0x0548] & 7) == (3, 0x55, 1)
+    # first silicon: select and density, word of idle and link reset over two bytes, number of links in bits 7:4
+    assert (writes[0x0454] & 15, writes[0x03A9], writes[0x03AA], writes[0x03B0] >> 4) == (8, 0x55, 1, 3)

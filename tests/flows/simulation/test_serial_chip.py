@@ -13,17 +13,14 @@ from flows.simulation.serial_chip import LinkError, SerialBench, build_serial
 from flows.verification.concentrator_stimulus import random_concentrator_settings
 from flows.verification.serial import check_serial_traffic
 from sim.hgcal_encoder.algorithms.concentrator_model import load_concentrator_settings
-from sim.hgcal_encoder.concentrator_spec import ECON_T_P1, ECON_T_PRODUCTION, ConcentratorSpec
+from sim.hgcal_encoder.concentrator_spec import ECON_T_P1, ECON_T_PRODUCTION
 from sim.hgcal_encoder.configuration.concentrator_registers import concentrator_fields, concentrator_writes
 from sim.hgcal_encoder.configuration.register_maps import Chip, read_registers, register_bytes
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
-from sim.hgcal_encoder.spec import WordOrder
 from tests.conftest import long
+from tests.specs import FEW_LINKS
 
-SPEC = ConcentratorSpec(
-    name="SERIAL", algorithms=("threshold_sum",), etx_links=5, buffer_words=128, word_order=WordOrder.P1
-)
-"""First silicon, whose settings the published files are; the chip of production has a bench in tests/cosim."""
+SPEC = FEW_LINKS
 
 
 @pytest.mark.parametrize("number", range(5))
