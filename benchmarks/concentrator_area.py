@@ -1,6 +1,7 @@
 """Area of each block of a concentrator, synthesised alone: ``python -m benchmarks.concentrator_area``.
 
-Writes ``concentrator_area.json``; with names of blocks, these alone, and the others stay.
+Writes ``concentrator_area.json``; with names of blocks, these alone, and the others stay. With ``--protected`` those
+that have registers of their own, in three copies.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from flows.common.metrics import write_metrics
 from flows.library.catalogue import cell_library
 from flows.synthesis.synthesise import synthesise
 from flows.tools.yosys import yosys_version
+from hw.common.scheme import Scheme
 from sim.hgcal_encoder.concentrator_spec import ECON_T_PRODUCTION, AlgorithmNumber, ConcentratorSpec
 
 COMMAND = "python -m benchmarks.concentrator_area"
@@ -57,27 +59,41 @@ def blocks(spec: ConcentratorSpec) -> dict[str, tuple[Callable[[], Any], str]]:
     }
 
 
-def areas(chosen: list[str]) -> None:
+REGISTERED = ("best_choice", "autoencoder")
+"""Blocks of one algorithm with registers inside."""
+
+
+def areas(chosen: list[str], protected: bool) -> None:
     """Area of each block, synthesised alone."""
     from hw.common.export import to_rtlil
+    from hw.common.replica import KEPT
+    from hw.common.voted_register import VotedRegister
 
     library = cell_library("nangate45")
     path = RESULTS / "concentrator_area.json"
     rows = Rows(COMMAND, tool="yosys")
     found = blocks(SPEC)
-    names = chosen or list(found)
-    rows.extend(kept(path, lambda metric: metric.name.partition("__case:")[2] in names))
-    for name in names:
+    names = chosen or list(REGISTERED if protected else found)
+    cases = {name: f"{name}_{Scheme.TMR_REGISTERS}" if protected else name for name in names}
+    rows.extend(kept(path, lambda metric: metric.name.partition("__case:")[2] in cases.values()))
+    for name, case in cases.items():
         component, users = found[name]
+        if protected:
+            component = partial(component, register=VotedRegister)
         with tempfile.TemporaryDirectory(prefix="liquidcal-block-") as folder:
             result = synthesise(
-                to_rtlil(component(), name), top=name, library=library, out_dir=Path(folder) / "synthesis"
+                to_rtlil(component(), name),
+                top=name,
+                library=library,
+                out_dir=Path(folder) / "synthesis",
+                keep=(KEPT,) if protected else (),
             )
             area = result.values["design__instance__area"]
             flops = result.values["design__instance__count__class:flip_flop"]
         how = f"synthesised alone on {library.name}; used by {users}"
-        rows.add(f"area__case:{name}", round(float(area)), "um2", how, version=yosys_version())
-        rows.add(f"flip_flops__case:{name}", int(flops), "", how, version=yosys_version())
+        how += "; registers in three copies with voters" * protected
+        rows.add(f"area__case:{case}", round(float(area)), "um2", how, version=yosys_version())
+        rows.add(f"flip_flops__case:{case}", int(flops), "", how, version=yosys_version())
         write_metrics(path, rows)
 
 
@@ -85,7 +101,9 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("blocks", nargs="*", help="blocks to synthesise; all if left out")
-    areas(parser.parse_args().blocks)
+    parser.add_argument("--protected", action="store_true", help="registers in three copies")
+    options = parser.parse_args()
+    areas(options.blocks, options.protected)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """What a concentrator was checked with: ``python -m benchmarks.concentrator_checks serial``, and so on.
 
 `serial`: the whole chip with all five algorithms from serial bits to serial bits, on every published set below
-``LIQUIDCAL_DATA``, each on a fresh chip behind links of random length, and how fast it runs. `traffic`: the same chip
-with commands, bit errors, wrong headers and slips. `words`: the data path from words to words on the published sets.
-`mutants`: kill rate of the random crossings. All write ``concentrator_checks.json``; what the others found stays.
+``LIQUIDCAL_DATA``, each on a fresh chip behind links of random length, and how fast it runs. `alone`: the same with
+best choice, the slowest one to simulate, alone in a chip of first silicon, as ``encode --level serial`` builds it.
+`traffic`: the whole chip with commands, bit errors, wrong headers and slips. `words`: the data path from words to
+words on the published sets. `mutants`: kill rate of the random crossings. All write ``concentrator_checks.json``; what
+the others found stays.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from flows.verification.serial import check_serial_traffic, random_delays
 from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorSettings, load_concentrator_settings
 from sim.hgcal_encoder.concentrator_spec import ECON_T_PRODUCTION, ConcentratorSpec
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
+from sim.hgcal_encoder.spec import WordOrder
 from sim.hgcal_encoder.words import ORBIT_LENGTH
 
 COMMAND = "python -m benchmarks.concentrator_checks"
@@ -44,6 +47,9 @@ TRAFFIC = 5000
 
 FOUR = replace(ECON_T_PRODUCTION, name="FOUR_ALGORITHMS", algorithms=ECON_T_PRODUCTION.algorithms[:-1])
 """Without the network: a chip that compiles in a third of the time."""
+
+
+ALONE = ConcentratorSpec(name="ONLY_best_choice", algorithms=("best_choice",), word_order=WordOrder.P1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +82,7 @@ def published(spec: ConcentratorSpec) -> Iterator[_Set]:
 
 def level_of(name: str) -> str:
     """Which part of this program writes a row."""
-    return next((part for part in ("traffic", "words", "mutants") if name.startswith(part)), "serial")
+    return next((part for part in ("traffic", "words", "mutants", "alone") if name.startswith(part)), "serial")
 
 
 class _Count:
@@ -111,11 +117,11 @@ def add_build(rows: Rows, prefix: str, library: Path, started: float) -> None:
         rows.add(f"{prefix}build__cpu", round(built.ru_utime + built.ru_stime), "s", "processor time of the build")
 
 
-def serial(rows: Rows, spec: ConcentratorSpec) -> None:
+def serial(rows: Rows, spec: ConcentratorSpec, prefix: str = "") -> None:
     """All published sets of the algorithms of a chip, and speeds, serial to serial."""
     started = time.time()
     bench = SerialBench(spec)
-    add_build(rows, "", bench.library, started)
+    add_build(rows, prefix, bench.library, started)
     count = _Count()
     for number, one in enumerate(published(spec)):
         delays = random_delays(np.random.default_rng((SEED, number))).tolist()
@@ -130,7 +136,7 @@ def serial(rows: Rows, spec: ConcentratorSpec) -> None:
                 chip.model.run({"raw": raw, "command_samples": commands, "scl": 1, "sda": 1})
                 count.fastest[label] = int(60 * len(raw) / (time.process_time() - start))
     count.write(
-        rows, "", f"{spec.name}: published sets, each on a fresh chip, loaded over I2C, aligned",
+        rows, prefix, f"{spec.name}: published sets, each on a fresh chip, loaded over I2C, aligned",
         "the whole chip, serial bits in and out",
     )  # fmt: skip
 
@@ -181,7 +187,7 @@ def mutants(rows: Rows, count: int) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("what", choices=("serial", "traffic", "words", "mutants"))
+    parser.add_argument("what", choices=("serial", "alone", "traffic", "words", "mutants"))
     parser.add_argument("--count", type=int, default=200, help="mutants")
     parser.add_argument("--without-network", action="store_true", help="the chip without its autoencoder")
     options = parser.parse_args()
@@ -189,6 +195,8 @@ def main() -> None:
     spec = FOUR if options.without_network else ECON_T_PRODUCTION
     if options.what == "serial":
         serial(rows, spec)
+    elif options.what == "alone":
+        serial(rows, ALONE, "alone_")
     elif options.what == "traffic":
         traffic(rows, spec)
     elif options.what == "words":

@@ -63,6 +63,10 @@ def collect(folder: Path) -> Rows:
             raise SystemExit(f"{case}: areas of {len(areas)} blocks measured, expected {len(blocks)}")
         rows.add(f"area__case:{case}", round(sum(float(area.value) for area in areas)), "um2",
                  "blocks that no other algorithm has, each synthesised alone on nangate45")  # fmt: skip
+        protected = _protected(results, number, areas)
+        if protected is not None:
+            rows.add(f"area_protected__case:{case}", round(protected), "um2",
+                     "the same with the registers inside in three copies")  # fmt: skip
         rows.add(f"latency__case:{case}", algorithm_latency(number), "clocks",
                  "from words to the eTx words sent in their crossing")  # fmt: skip
         rows.add(f"links__case:{case}", links, "", "of energy and payload")
@@ -76,6 +80,18 @@ def collect(folder: Path) -> Rows:
         _copy(results, rows, case, wanted | _seen(distance, links))
     _copy(results, rows, f"{_A.THRESHOLD_SUM.label}_tuned", _seen("threshold_sum_tuned", LINKS[_A.THRESHOLD_SUM]))
     return rows
+
+
+def _protected(results: _Results, number: AlgorithmNumber, areas: list[Metric]) -> float | None:
+    """Area of an algorithm's blocks with their registers in three copies; None if that was not measured."""
+    registered = {_A.BEST_CHOICE: "best_choice", _A.AUTOENCODER: "autoencoder"}.get(number)
+    if registered is None:
+        return sum(float(area.value) for area in areas)
+    found = results.find("concentrator_area", f"area__case:{registered}_{_SCHEME}")
+    if found is None:
+        return None
+    frame = float(areas[0].value) if number is _A.AUTOENCODER else 0.0
+    return float(found.value) + frame
 
 
 def _seen(name: str, links: int) -> dict[str, tuple[str, str]]:

@@ -9,10 +9,26 @@ from dataclasses import replace
 from fractions import Fraction
 
 from sim.fixed_point import FixedPoint, Overflow, Rounding
+from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
 from sim.hgcal_encoder.example_specs import random_spec
-from sim.hgcal_encoder.spec import ECON_T, PRESETS, EncoderSpec
+from sim.hgcal_encoder.spec import ECON_T, PRESETS, EncoderSpec, WordOrder
 
-__all__ = ["MINI", "SMALL", "published_variants", "random_spec", "scalar_latents", "scalar_round", "scalar_store"]
+__all__ = [
+    "FEW_LINKS",
+    "MINI",
+    "SMALL",
+    "published_variants",
+    "random_spec",
+    "scalar_latents",
+    "scalar_round",
+    "scalar_store",
+]
+
+FEW_LINKS = ConcentratorSpec(
+    name="FEW_LINKS", algorithms=("threshold_sum",), etx_links=5, buffer_words=128, word_order=WordOrder.P1
+)
+"""A concentrator with the smallest algorithm: whoever needs a whole chip takes this one, whose Verilog is written once.
+First silicon, whose settings most of the published files are."""
 
 SMALL = EncoderSpec(
     name="SMALL",

@@ -26,8 +26,6 @@ SHOWN = {
     Chip.HGCAL_ENCODER: "ECON_T", Chip.LSM_CROSSBAR: "N_MNIST", Chip.ASTROCYTE_LIQUID: "NALSM_216",
     Chip.ASSOCIATION: "DIGITS_8BIT", Chip.HGCAL_CONCENTRATOR: "ECON_T_PRODUCTION",
 }  # fmt: skip
-_ALONE = (Chip.HGCAL_CONCENTRATOR,)
-"""Shown when asked for by name: it takes ten minutes."""
 
 
 def demo(
@@ -47,7 +45,7 @@ def demo(
 
     Encoder: showers become eLink words. Crossbar: one seed becomes conductances, accuracy, spikes and energy. Astrocyte
     liquid: a small one is tuned, before and after. Association: seen and spoken digits find each other, without RTL and
-    netlist, which `flow` has. Concentrator (only by its name): one module, five algorithms.
+    netlist, which `flow` has. Concentrator: one module, five algorithms.
     """
     from flows.common.journal import Journal
     from flows.designs.catalogue import design
@@ -61,7 +59,7 @@ def demo(
     drawn: dict[str, Any] = {}
     lines: list[str] = []
     for name, preset in SHOWN.items():
-        if chip is not name and (chip is not Chip.ALL or name in _ALONE):
+        if chip not in (name, Chip.ALL):
             continue
         chosen = design(preset, library=library)
         journal = Journal(console=whole.console)

@@ -74,8 +74,8 @@ def encode(
     chip: Annotated[
         str | None,
         typer.Option(
-            help="RTL: the concentrator that encodes, ECON_T_PRODUCTION or a spec in a TOML file; else one that has "
-            "the selected algorithm alone, which builds faster."
+            help="RTL: the concentrator that encodes, ECON_T_P1 or ECON_T_PRODUCTION, as the settings are spelled, or "
+            "a spec in a TOML file; else one that has the selected algorithm alone, which builds faster."
         ),
     ] = None,
     waves: Annotated[

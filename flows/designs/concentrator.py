@@ -11,7 +11,7 @@ from hw.common.scheme import Scheme
 from sim.hgcal_encoder.concentrator_spec import PRESETS, AlgorithmNumber, ConcentratorSpec
 from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.configuration.register_maps import Chip
-from sim.hgcal_encoder.link_spec import LINKS_P1, LINKS_PRODUCTION, WORD_BITS
+from sim.hgcal_encoder.link_spec import WORD_BITS
 from sim.hgcal_encoder.spec import WordOrder
 from sim.messages import shown
 
@@ -22,10 +22,15 @@ if TYPE_CHECKING:  # slow to import
     from flows.designs.generated import FileOptions, Generated
     from flows.designs.storage_bits import StorageBit
 
-__all__ = ["SERIAL_CLOCK", "ConcentratorDesign"]
+__all__ = ["SERIAL_CLOCK", "ConcentratorDesign", "chip_of"]
 
 SERIAL_CLOCK = "serial_clk"
 """Port of the whole chip: 32 bits in a crossing."""
+
+
+def chip_of(spec: ConcentratorSpec) -> Chip:
+    """The version of the chip that has the word order of a spec: its register map is that of the whole chip."""
+    return Chip.P1 if spec.word_order is WordOrder.P1 else Chip.PRODUCTION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +73,7 @@ class ConcentratorDesign(Design):
     serial: ClassVar = True
     upsets_by: ClassVar = "netlist"
     one_source: ClassVar = True
+    area_in_demo: ClassVar = False
     stimulus: ClassVar = ("crossings", "streams", "weights", "algorithm")
 
     def __post_init__(self) -> None:
@@ -119,7 +125,7 @@ class ConcentratorDesign(Design):
     @property
     def chip(self) -> Chip:
         """Register map of the whole chip."""
-        return Chip.P1 if self.spec.word_order is WordOrder.P1 else Chip.PRODUCTION
+        return chip_of(self.spec)
 
     @property
     def period_ns(self) -> float:
@@ -160,7 +166,7 @@ class ConcentratorDesign(Design):
         from hw.hgcal_encoder.concentrator_core import ConcentratorCore
 
         return ConcentratorChip(
-            chip=self.chip, links=LINKS_P1 if self.chip is Chip.P1 else LINKS_PRODUCTION,
+            chip=self.chip, links=self.spec.link_spec,
             weights=self.spec.has(AlgorithmNumber.AUTOENCODER), core=ConcentratorCore, spec=self.spec,
             **parts,
         )  # fmt: skip
@@ -211,7 +217,7 @@ class ConcentratorDesign(Design):
         loading = options.loading or self.loading
         whole = None
         if loading is not None:
-            whole = type(self).of(self.spec, scheme=options.scheme or self.scheme, loading=loading).component()
+            whole = type(self).of(self.spec, scheme=options.scheme or self.scheme, loading=loading)
         if options.registers is not None:
             raise ValueError(f"--registers chooses the map of an encoder; {self.spec.name} has one")
         if options.weights is not None and options.settings is None:
@@ -222,4 +228,4 @@ class ConcentratorDesign(Design):
             if options.weights is not None:
                 settings = replace(settings, weights=Weights.load(options.weights, self.spec.encoder))
         with journal.step(f"{self.spec.name}: Amaranth to Verilog"):
-            return generate(self.spec, folder, settings, component=protected.component(), whole=whole, chip=self.chip)
+            return generate(self.spec, folder, settings, component=protected.component(), whole=whole)

@@ -3,44 +3,106 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+from flows.common.content_cache import (
+    ContentCache,
+    cache_directory,
+    code_hash,
+    content_key,
+    module_file,
+    tool_versions,
+)
 from flows.common.folder import fresh_folder
+from flows.designs.concentrator import ConcentratorDesign, chip_of
 from flows.designs.generated import Generated
 from flows.designs.tables import write_ports, write_registers, write_writes
 from hw.common.export import ports, to_verilog
 from hw.hgcal_encoder.concentrator import Concentrator
-from hw.hgcal_encoder.concentrator_chip import ConcentratorChip
 from hw.hgcal_encoder.register_view import CORE_SETTINGS
 from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorSettings
-from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
+from sim.hgcal_encoder.concentrator_spec import SETTINGS, ConcentratorSpec
+from sim.hgcal_encoder.configuration.chip_registers import Loading
 from sim.hgcal_encoder.configuration.concentrator_registers import concentrator_fields, concentrator_writes
 from sim.hgcal_encoder.configuration.register_maps import Chip, RegisterValues, register_bytes, register_fields
 
-__all__ = ["generate", "setting_values"]
+__all__ = ["chip_verilog", "generate", "setting_values"]
 
 _BLOCK_BYTES, _PART_BYTES = 134, 16
 """Bytes of weights in a block of the map, and in a field of it."""
+_P1_NAMES = {"configalgo_alg_type": "algorithm_select", "configalgo_alg_high_density": "algorithm_density"}
+_MASK_BITS = 128
+"""Bits of the first register of the mask on first silicon."""
 
 
 def setting_values(settings: ConcentratorSettings, spec: ConcentratorSpec) -> RegisterValues:
-    """Registers of the production chip that hold a concentrator's settings."""
+    """Registers that hold a concentrator's settings, on the chip that has the word order of its spec.
+
+    Raises
+    ------
+    ValueError
+        If first silicon cannot be set so: it has one word for idle and link reset, and a number of links.
+    """
     found: RegisterValues = {}
     registers = settings.registers(spec)
-    widths = {(f.name, f.index): f.width for f in register_fields(Chip.PRODUCTION)}
-    for name, group in CORE_SETTINGS.items():
-        if name in registers and name != "weights":
-            value, width = registers[name], widths[group, 0]
-            elements = sum(key[0] == group for key in widths)
-            for index in range(elements):
-                found[group, index] = value >> width * index & ((1 << width) - 1)
-    if "weights" in registers:
-        image = registers["weights"].to_bytes(-(-spec.settings["weights"] // 8), "little")
+    weights = registers.pop("weights", None)
+    for name, value in registers.items():
+        count = SETTINGS[name].count
+        width = spec.settings[name] // count
+        for index in range(count):
+            found[CORE_SETTINGS[name], index] = value >> width * index & ((1 << width) - 1)
+    if chip_of(spec) is Chip.P1:
+        found = _of_first_silicon(found)
+    if weights is not None:
+        image = weights.to_bytes(-(-spec.settings["weights"] // 8), "little")
         for block in range(-(-len(image) // _BLOCK_BYTES)):
             own = image[_BLOCK_BYTES * block : _BLOCK_BYTES * (block + 1)]
             for part in range(0, len(own), _PART_BYTES):
                 found[f"encoder_weights_byte{part}", block] = int.from_bytes(own[part : part + _PART_BYTES], "little")
     return found
+
+
+def _of_first_silicon(values: RegisterValues) -> RegisterValues:
+    """Settings under the names of production, as first silicon has them."""
+    found = {(_P1_NAMES.get(name, name), index): value for (name, index), value in values.items()}
+
+    def taken(name: str) -> int | None:
+        return found.pop((f"formatterbuffer_{name}", 0), None)
+
+    idle, reset, active, keep = map(taken, ("idle_pattern", "link_reset_pattern", "active_etxs",
+                                            "keep_auto_encoder_bits"))  # fmt: skip
+    assert idle is not None  # every chip has this and the next two
+    assert reset is not None
+    assert active is not None
+    if idle != reset:
+        raise ValueError(
+            f"idle_pattern: expected {reset:#x} as link_reset_pattern, since first silicon has one word for both, "
+            f"got {idle:#x}"
+        )
+    if active & active + 1:
+        raise ValueError(f"active_etxs: expected the first links, of which first silicon has a number, got {active:#x}")
+    found["formatterbuffer_tx_sync_word", 0] = reset
+    found["formatterbuffer_eporttx_numen", 0] = active.bit_length()
+    if keep is not None:
+        found["formatterbuffer_mask_ae", 0] = keep & ((1 << _MASK_BITS) - 1)
+        found["formatterbuffer_mask_ae2", 0] = keep >> _MASK_BITS
+    return found
+
+
+def chip_verilog(design: ConcentratorDesign) -> str:
+    """Verilog of a whole chip, its top ``<name>_CHIP``; kept by content, since it takes half a minute to write."""
+    cache = ContentCache(cache_directory() / "concentrator-chips")
+    key = content_key(
+        spec=design.spec.to_toml(), scheme=design.scheme, sources=code_hash(module_file(__name__)),
+        tools=tool_versions("amaranth", "pyosys"),
+    )  # fmt: skip
+    found = cache.get(key)
+    if found is None:
+        whole = replace(design, loading=Loading.DIRECT)
+        found = {"verilog": to_verilog(whole.component(), f"{design.spec.name}_CHIP")}
+        cache.put(key, found)
+    return str(found["verilog"])
 
 
 def generate(
@@ -49,8 +111,7 @@ def generate(
     settings: ConcentratorSettings | None = None,
     *,
     component: Concentrator | None = None,
-    whole: ConcentratorChip | None = None,
-    chip: Chip = Chip.PRODUCTION,
+    whole: ConcentratorDesign | None = None,
 ) -> Generated:
     """Write Verilog, ports, register map and, with settings, the register writes that load them.
 
@@ -62,11 +123,9 @@ def generate(
     settings : ConcentratorSettings, optional
     component : Concentrator, optional
         A protected one of this spec; the plain one if left out.
-    whole : ConcentratorChip, optional
+    whole : ConcentratorDesign, optional
         The whole chip around it, as well: ``<name>_CHIP.v``, and ``chip_ports.csv``, ``chip_registers.csv``,
         ``chip_writes.csv`` (over I2C).
-    chip : Chip
-        Register map of the whole chip. Writes are for that of production.
 
     Raises
     ------
@@ -93,12 +152,11 @@ def generate(
             write_writes(work, concentrator_writes(spec, settings.registers(spec)), digits=4)
         if whole is not None:
             top = f"{spec.name}_CHIP"
-            pins = ports(whole)
-            (work / f"{top}.v").write_text(to_verilog(whole, top))
-            write_ports(work, pins, stem="chip_ports")
-            write_registers(work, register_fields(chip), stem="chip_registers")
-            if settings is not None and chip is Chip.PRODUCTION:
-                loaded = register_bytes(chip, setting_values(settings, spec))
+            (work / f"{top}.v").write_text(chip_verilog(whole))
+            write_ports(work, ports(whole.component()), stem="chip_ports")
+            write_registers(work, register_fields(chip_of(spec)), stem="chip_registers")
+            if settings is not None:
+                loaded = register_bytes(chip_of(spec), setting_values(settings, spec))
                 write_writes(work, loaded.items(), digits=4, stem="chip_writes")
         (work / "design.json").write_text(json.dumps(design, indent=1) + "\n")
     return Generated(

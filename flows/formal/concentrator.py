@@ -30,7 +30,9 @@ from hw.hgcal_encoder.super_trigger_cell import LargestOf
 from sim.hgcal_encoder.concentrator_spec import AlgorithmNumber, ConcentratorSpec
 from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH
 
-__all__ = ["comparators_of", "proof_count", "prove_concentrator", "sorts_by_passes"]
+__all__ = [
+    "comparators_of", "control_width", "proof_count", "prove_concentrator", "prove_quiet", "sorts_by_passes",
+]  # fmt: skip
 
 _A = AlgorithmNumber
 
@@ -263,6 +265,37 @@ def prove_packer(timeout_s: float, width: int = 16) -> Proof:
     )  # fmt: skip
 
 
+def _place_width(rows: int) -> int:
+    return max((rows - 1).bit_length(), 1) + 5
+
+
+def control_width(rows: int) -> int:
+    """Bits of the state of the buffer's control: words that wait, two places, words that leave."""
+    return 10 + 2 * _place_width(rows) + 5
+
+
+def prove_quiet(spec: ConcentratorSpec, timeout_s: float) -> Proof:
+    """While `run` is 0 the control of the buffer does the same whatever the packet is, and lets nothing in."""
+    inputs = {"state": control_width(spec.buffer_rows), "length": 5, "other": 5, "links": 4, "t1": 9, "t2": 9, "t3": 5}
+    gate = ""
+    for side, length in (("a", "length"), ("b", "other")):
+        pins = {name: name for name in inputs if name not in ("length", "other")}
+        outputs = ("next_state", "no_room", "early", "overflow", "accepted", "leaving")
+        pins |= {"length": length, "run": "1'd0"} | {name: f"{name}_{side}" for name in outputs}
+        gate += f"  wire [{inputs['state'] - 1}:0] next_state_{side}; wire no_room_{side}, early_{side};\n"
+        gate += f"  wire overflow_{side}; wire [4:0] accepted_{side}, leaving_{side};\n"
+        gate += instance("control_hardware", f"dut_{side}", **pins)
+    gate += """
+  assign same = next_state_a == next_state_b && leaving_a == leaving_b;
+  assign quiet = accepted_a == 0 && accepted_b == 0 && !overflow_a && !overflow_b;
+"""
+    return prove_claims(
+        "quiet", "while run is 0 nothing is let in and no packet changes what the buffer does", inputs,
+        ["same", "quiet"], gate, [to_rtlil(BufferControl(rows=spec.buffer_rows), "control_hardware")],
+        timeout_s=timeout_s,
+    )  # fmt: skip
+
+
 def prove_buffer(spec: ConcentratorSpec, timeout_s: float) -> Proof:
     """Control of the buffer: every word that is let in leaves once, and the depth is never exceeded.
 
@@ -271,9 +304,8 @@ def prove_buffer(spec: ConcentratorSpec, timeout_s: float) -> Proof:
     """
     rows = spec.buffer_rows
     control = BufferControl(rows=rows)
-    row_width = max((rows - 1).bit_length(), 1)
-    place, depth = row_width + 5, 32 * rows
-    state_width = 10 + 2 * place + 5
+    place, depth = _place_width(rows), 32 * rows
+    state_width = control_width(rows)
     inputs = {"state": state_width, "length": 5, "run": 1, "links": 4, "t1": 9, "t2": 9, "t3": 5}
     pins = {name: name for name in inputs} | {
         name: name for name in ("next_state", "no_room", "early", "overflow", "accepted", "leaving")
@@ -337,7 +369,7 @@ def _steps(spec: ConcentratorSpec, timeout_s: float) -> list[Callable[[], Proof]
                   partial(prove_code, 24, 4, 3, timeout_s), partial(prove_largest, timeout_s)]  # fmt: skip
     if spec.has(_A.BEST_CHOICE):
         steps += [partial(prove_comparator, timeout_s), prove_sorter]
-    steps.append(partial(prove_buffer, spec, timeout_s))
+    steps += [partial(prove_buffer, spec, timeout_s), partial(prove_quiet, spec, timeout_s)]
 
     def reset() -> Proof:
         return prove_reset(to_rtlil(ConcentratorCore(spec=spec), spec.name))

@@ -293,13 +293,14 @@ def _times(steps: Sequence[Mapping[str, Any]]) -> Section:
         )
     total = sum(step["seconds"] for step in steps)
     processor = sum(step.get("cpu_s") or 0.0 for step in steps)
+    any_kept = any(step.get("kept") for step in steps)
     rows.append(["together", f"{total:,.1f}", f"{processor:,.1f}", "", ""])
     return Section(
         title="Time and memory of the flow",
         tables=(table(["step", ">seconds", ">processor, s", ">peak memory, MB", ""], rows),),
         notes=(
             "Wall clock on this machine; processor time and memory of the program and its children together.",
-            "Kept: inputs had not changed; time and memory are those of the run that made the result.",
+            *["Kept: inputs had not changed; time and memory are those of the run that made the result."] * any_kept,
         ),
     )
 

@@ -121,15 +121,20 @@ def get_runner(optimise: str = "-O0") -> VerilatorRunner:
     return VerilatorRunner()
 
 
-def build_bench(verilog: str, top: str, ports: Iterable[Port], optimise: str, timeout_s: float = 1800.0) -> Path:
+def build_bench(
+    verilog: str, top: str, ports: Iterable[Port], optimise: str, timeout_s: float = 1800.0, function_size: int = 0
+) -> Path:
     """Simulation of `top` for cocotb, from the cache or new; the folder with the program.
 
     As cocotb's own runner builds it, but only the ports of the top are visible, Verilator's runtime is compiled once
     and not for every design, and large modules with several instances are Verilated once. The program names no folder
-    of cocotb, since the next checkout to take it from the cache has an environment of its own.
+    of cocotb, since the next checkout to take it from the cache has an environment of its own. `function_size` as in
+    `flows.simulation.native.build_native`.
     """
     control = "`verilator_config\n" + "".join(f'public_flat_rw -module "{top}" -var "{port.name}"\n' for port in ports)
     flags = ["--cc", "--vpi", "--timescale", "1ns/1ps", "-O3", *WARNINGS]
+    if function_size:
+        flags += ["--output-split-cfuncs", str(function_size), "--output-split", str(10 * function_size)]
     parts = (verilog, control, verilator_version(), cocotb.__version__, *flags, optimise)
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     folder = cache_directory() / "cocotb"
@@ -170,6 +175,7 @@ def run_bench(
     environment: Mapping[str, str] | None = None,
     optimise: str = "-O0",
     plusargs: Sequence[str] = (),
+    function_size: int = 0,
 ) -> Results:
     """Build the simulation of a module, or take it from the cache, and run a bench of cocotb.
 
@@ -190,6 +196,8 @@ def run_bench(
         Of the C++ compiler: small designs run for less time than an optimising compiler takes.
     plusargs : sequence of str
         Of the simulation.
+    function_size : int
+        As for `build_bench`.
 
     Raises
     ------
@@ -197,7 +205,9 @@ def run_bench(
         If the design cannot be built.
     """
     runner = Verilator()
-    runner.build_dir = build_bench(verilog, top, read_ports(verilog, top) if ports is None else ports, optimise)
+    runner.build_dir = build_bench(
+        verilog, top, read_ports(verilog, top) if ports is None else ports, optimise, function_size=function_size
+    )  # fmt: skip
     runner.timescale = ("1ns", "1ps")
     results = folder.resolve() / "results.xml"
     results.unlink(missing_ok=True)

@@ -135,6 +135,7 @@ def stream(
     run: npt.ArrayLike | None = None,
     static: Mapping[str, npt.ArrayLike] | None = None,
     advance: Callable[[int], None] | None = None,
+    overflow: npt.NDArray[np.bool_] | None = None,
 ) -> Words:
     """eTx words of consecutive crossings of a loaded model; row i is sent in crossing i: the latency is taken out.
 
@@ -153,6 +154,8 @@ def stream(
         Further inputs with one row for each clock, n + `latency` of them: the settings of a core.
     advance : callable, optional
         Called with the number of rows done since the last call.
+    overflow : ndarray of bool, shape (n,), optional
+        Takes what the port of this name shows with the words of each crossing.
     """
     array = np.asarray(words, dtype=np.int64)
     rows = len(array)
@@ -165,8 +168,12 @@ def stream(
     frames = np.empty((rows + latency, ETX_WORDS), np.uint32)
     for first in range(0, rows + latency, ROWS_PER_CALL):
         chunk = slice(first, first + ROWS_PER_CALL)
-        part = model.run({name: values[chunk] for name, values in given.items()})["frames"]
+        seen = model.run({name: values[chunk] for name, values in given.items()})
+        part = seen["frames"]
         frames[chunk] = part
+        if overflow is not None:
+            at = np.arange(rows + latency)[chunk] - latency
+            overflow[at[at >= 0]] = np.asarray(seen["overflow"]).reshape(-1)[at >= 0] != 0
         if advance is not None:
             advance(len(part))
     return frames[latency:]

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.common.errors import ToolError
-from flows.designs.concentrator_files import setting_values
+from flows.designs.concentrator import ConcentratorDesign, chip_of
+from flows.designs.concentrator_files import chip_verilog, setting_values
 from flows.simulation.chip import ChipModel
 from flows.simulation.native import FastClock, NativeModel, Words, build_native, divided_read_port
 from flows.stimulus.link_traffic import command_bits, raw_words
@@ -33,11 +34,9 @@ from sim.hgcal_encoder.front_end import pedestals
 from sim.hgcal_encoder.link_spec import (
     ERX_LINKS,
     ETX_LINKS,
-    LINKS_PRODUCTION,
     TAPS,
     WORD_BITS,
     Command,
-    LinkSpec,
 )
 from sim.hgcal_encoder.words import ORBIT_LENGTH, bunch_crossings, check_words
 
@@ -47,7 +46,6 @@ __all__ = [
     "SerialBench",
     "SerialChip",
     "build_serial",
-    "chip_verilog",
     "reset_mark",
 ]
 
@@ -72,7 +70,10 @@ ALIGNER: RegisterValues = {
     ("aligner_orbsyn_cnt_load_val", 0): _LOAD, ("aligner_orbsyn_cnt_snapshot", 0): _SNAPSHOT,
     ("aligner_match_pattern_val", 0): _PATTERN, ("aligner_match_mask_val", 0): 0,
 }  # fmt: skip
-"""Registers of the orbit-synchronous alignment; all others of the links stay at their reset values."""
+"""Registers of the orbit-synchronous alignment; all others of the links stay at their reset values, but those that
+enable the channels of first silicon."""
+_RUN = {Chip.PRODUCTION: "clocksandresets_pusm_run", Chip.P1: "misc_run"}
+"""Register that sets a chip running."""
 
 
 class LinkError(ToolError):
@@ -150,6 +151,8 @@ class SerialChip(ChipModel):
         Of `SerialBench`.
     delays : sequence of int
         Bits by which each of the 12 links is late, 0 to 128 and within 96 of each other.
+    version : Chip
+        Its register map.
 
     Attributes
     ----------
@@ -164,13 +167,13 @@ class SerialChip(ChipModel):
         Bits seen at the transmitters, 32 in a crossing, oldest in bit 31.
     """
 
-    def __init__(self, model: NativeModel, delays: Sequence[int]) -> None:
+    def __init__(self, model: NativeModel, delays: Sequence[int], version: Chip = Chip.PRODUCTION) -> None:
         self.line = _Line(delays=np.asarray(delays, np.int64))
         self.received: list[Words] = []
         self.raw: list[npt.NDArray[np.int64]] = []
         self.commands: list[npt.NDArray[np.int64]] = []
         self.reset_row = 0
-        self.driver = ConcentratorDriver(self, Chip.PRODUCTION)
+        self.driver = ConcentratorDriver(self, version)
         super().__init__(model, 0)
 
     def run(
@@ -209,15 +212,14 @@ class SerialChip(ChipModel):
 
     def load(self, values: RegisterValues) -> None:
         """Write the bytes in which registers differ from their reset values, and set the chip running."""
-        wanted = register_bytes(Chip.PRODUCTION, values | ALIGNER)
-        resets = {
-            (f.name, f.index): f.reset
-            for f in register_fields(Chip.PRODUCTION)
-            if (f.name, f.index) in values | ALIGNER
-        }
-        held = register_bytes(Chip.PRODUCTION, resets)
+        chip = self.driver.chip
+        enabled = {("chaligner_per_ch_align_en", link): 1 for link in range(ERX_LINKS)}
+        values = values | ALIGNER | enabled
+        wanted = register_bytes(chip, values)
+        resets = {(f.name, f.index): f.reset for f in register_fields(chip) if (f.name, f.index) in values}
+        held = register_bytes(chip, resets)
         self.driver.write_bytes({address: byte for address, byte in wanted.items() if held[address] != byte})
-        self.driver.write("clocksandresets_pusm_run", 1)
+        self.driver.write(_RUN[chip], 1)
 
     def align(self, *, ask: bool = True) -> None:
         """The orbit-synchronous procedure on all receivers.
@@ -339,24 +341,23 @@ class SerialBench:
     Parameters
     ----------
     spec : ConcentratorSpec
-        Of production word order; the register map is that of the production chip.
-    links : LinkSpec
+        Its word order says whose registers and links the chip has.
     trace : bool
         With code that records waves.
     timeout_s : float
         Limit of the build in seconds.
     """
 
-    def __init__(
-        self, spec: ConcentratorSpec, links: LinkSpec = LINKS_PRODUCTION, trace: bool = False, timeout_s: float = 3600.0
-    ) -> None:
-        self.spec, self.links = spec, links
+    def __init__(self, spec: ConcentratorSpec, trace: bool = False, timeout_s: float = 3600.0) -> None:
+        self.spec, self.version = spec, chip_of(spec)
         top = f"{spec.name}_CHIP"
-        self.library, self.ports = build_serial(chip_verilog(spec, links), top, trace=trace, timeout_s=timeout_s)
+        self.library, self.ports = build_serial(
+            chip_verilog(ConcentratorDesign.of(spec)), top, trace=trace, timeout_s=timeout_s,
+        )  # fmt: skip
 
     def chip(self, delays: Sequence[int] = (0,) * ERX_LINKS, seed: int = 1) -> SerialChip:
         """A fresh chip after its reset."""
-        return SerialChip(NativeModel(self.library, self.ports, _CLOCK, seed), delays)
+        return SerialChip(NativeModel(self.library, self.ports, _CLOCK, seed), delays, self.version)
 
     def frames(
         self,
@@ -424,19 +425,3 @@ def build_serial(
         Port(name="received", width=WORD_BITS * ETX_LINKS, output=True),
     )
     return library, (*ports, *words)
-
-
-def chip_verilog(spec: ConcentratorSpec, links: LinkSpec = LINKS_PRODUCTION) -> str:
-    """Verilog of the whole production chip around a core; its top is ``<name>_CHIP``."""
-    from hw.common.export import to_verilog
-    from hw.hgcal_encoder.concentrator_chip import ConcentratorChip
-    from hw.hgcal_encoder.concentrator_core import ConcentratorCore
-    from sim.hgcal_encoder.concentrator_spec import AlgorithmNumber
-
-    return to_verilog(
-        ConcentratorChip(
-            chip=Chip.PRODUCTION, weights=spec.has(AlgorithmNumber.AUTOENCODER), links=links, core=ConcentratorCore,
-            spec=spec,
-        ),
-        f"{spec.name}_CHIP",
-    )  # fmt: skip

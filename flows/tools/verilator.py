@@ -192,11 +192,15 @@ def _shared_modules(modules: Mapping[str, str]) -> list[str]:
         pending += children[name]
     chosen = []
     for name in modules:
-        text = "".join(modules[part] for part in closure(modules, name))
-        large = len(text) > _CALL_BYTES and (count[name] - 1) * len(text) > _SHARED_BYTES and "posedge" not in text
-        if large and len(read_ports(text, name)) <= _SHARED_PORTS:
+        if count[name] < 2 or "posedge" in modules[name]:
+            continue
+        parts = closure(modules, name, children)
+        size = sum(len(modules[part]) for part in parts)
+        large = size > _CALL_BYTES and (count[name] - 1) * size > _SHARED_BYTES
+        combinational = large and not any("posedge" in modules[part] for part in parts)
+        if combinational and len(read_ports(modules[name], name)) <= _SHARED_PORTS:
             chosen.append(name)
-    nested = {part for name in chosen for part in closure(modules, name)[1:]}
+    nested = {part for name in chosen for part in closure(modules, name, children)[1:]}
     return sorted(set(chosen) - nested)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +12,13 @@ import numpy.typing as npt
 from flows.verification.encoder_stimulus import random_settings, random_weights, random_words
 from sim.fixed_point import IntArray
 from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorModel, ConcentratorSettings
-from sim.hgcal_encoder.algorithms.output_buffer import BufferThresholds
+from sim.hgcal_encoder.algorithms.output_buffer import Admission, BufferThresholds, admit
+from sim.hgcal_encoder.algorithms.super_trigger_cell import MOST_LINKS, SuperTriggerCellType
 from sim.hgcal_encoder.concentrator_spec import BUFFER_ROW, AlgorithmNumber, ConcentratorSpec
-from sim.hgcal_encoder.spec import CELLS, ETX_WORDS, WordOrder
-from sim.hgcal_encoder.words import ORBIT_LENGTH
+from sim.hgcal_encoder.front_end import front_end
+from sim.hgcal_encoder.settings import Settings
+from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH, ETX_WORDS, WordOrder
+from sim.hgcal_encoder.words import ORBIT_LENGTH, pack
 
 __all__ = [
     "CAMPAIGN",
@@ -25,6 +29,7 @@ __all__ = [
     "random_spec",
 ]
 
+_A = AlgorithmNumber
 _WEIGHTS = ("uniform", "small", "sparse", "few")
 
 CAMPAIGN = ConcentratorSpec(
@@ -48,6 +53,8 @@ class ConcentratorSegment:
     bx : ndarray of int64, shape (n,)
     link_reset : ndarray of bool, shape (n,)
     frames : ndarray of uint32, shape (n, 13)
+    overflow : ndarray of bool, shape (n,)
+        Crossings that the depth of the buffer alone truncates.
     """
 
     name: str
@@ -56,6 +63,7 @@ class ConcentratorSegment:
     bx: IntArray
     link_reset: npt.NDArray[np.bool_]
     frames: npt.NDArray[np.uint32]
+    overflow: npt.NDArray[np.bool_]
 
 
 def random_spec(rng: np.random.Generator, name: str) -> ConcentratorSpec:
@@ -107,15 +115,30 @@ def _segment(
     for start in range(0, rows, 32):
         if rng.random() < 0.5:
             words[start : start + 32] &= int(rng.choice([0xF000_0000, 0xF001_0180, 0xF01F_FFFF]))
+    return _of_words(spec, rng, settings, words)
+
+
+def _of_words(
+    spec: ConcentratorSpec, rng: np.random.Generator, settings: ConcentratorSettings, words: IntArray
+) -> ConcentratorSegment:
+    rows = len(words)
     # the orbit starts within the rows
     bx = (ORBIT_LENGTH - rows // 3 + np.arange(rows)) % ORBIT_LENGTH
     link_reset = np.zeros(rows, np.bool_)
     if rng.random() < 0.5:
         start = int(rng.integers(rows))
         link_reset[start : start + int(rng.integers(1, 40))] = True
-    frames = ConcentratorModel(spec, settings).frames(words, bx=bx, link_reset=link_reset)
+    model = ConcentratorModel(spec, settings)
+    frames = model.frames(words, bx=bx, link_reset=link_reset)
+    overflow = np.zeros(rows, np.bool_)
+    if links := (settings.active_etxs & ((1 << spec.etx_links) - 1)).bit_count():
+        lengths = np.where(link_reset, 2 * links, model.lengths(front_end(words, settings.settings, 0).charges))
+        thresholds = replace(settings.buffer, t1=min(settings.buffer.t1, spec.buffer_words))
+        taken, waiting = admit(lengths, thresholds, links)
+        overflow = (taken == Admission.NO_ROOM) & (waiting + lengths <= settings.buffer.t1)
     name = f"alg_type {settings.alg_type}, links {settings.active_etxs:#x}, {settings.buffer}"
-    return ConcentratorSegment(name=name, settings=settings, words=words, bx=bx, link_reset=link_reset, frames=frames)
+    return ConcentratorSegment(name=name, settings=settings, words=words, bx=bx, link_reset=link_reset, frames=frames,
+                               overflow=overflow)  # fmt: skip
 
 
 def concentrator_segments(
@@ -144,4 +167,51 @@ def campaign_segments(spec: ConcentratorSpec, rng: np.random.Generator, rows: in
                 chosen = random_concentrator_settings(spec, rng, AlgorithmNumber.SUPER_TRIGGER_CELL, links)
                 found.append(_segment(spec, rng, replace(chosen, stc_type=kind), rows // 2))
     found += [_segment(spec, rng, random_concentrator_settings(spec, rng, number, 3), rows // 2) for number in range(8)]
-    return found
+    return [*found, *_directed_segments(spec, rng, rows)]
+
+
+def _directed_segments(spec: ConcentratorSpec, rng: np.random.Generator, rows: int) -> Iterator[ConcentratorSegment]:
+    """Where random settings rarely are: charges at their thresholds and of all their bits, every `drop_lsb`, masks with
+    gaps, sums to which every rank counts."""
+
+    def words(count: int, lowest: int, highest: int = 127) -> IntArray:
+        codes = rng.integers(lowest, highest + 1, (count, CELLS))
+        found: IntArray = pack(codes, spec.word_order).astype(np.int64)
+        return found
+
+    def settings(number: AlgorithmNumber, links: int, **changes: Any) -> ConcentratorSettings:
+        front = Settings(
+            spec=spec.encoder, factors=np.full(CELLS, 4095), high_density=bool(rng.integers(2)), etx_count=links
+        )  # fmt: skip
+        plain = ConcentratorSettings(
+            settings=front, alg_type=int(number), buffer=BufferThresholds(t1=24 * links, t2=511, t3=0),
+            active_etxs=(1 << links) - 1, idle_pattern=int(rng.integers(1 << 11)), link_reset_pattern=0x122,
+        )  # fmt: skip
+        return replace(plain, **changes)
+
+    if spec.has(_A.THRESHOLD_SUM):
+        for turn in range(6):
+            given, chosen = words(rows // 2, 100 if turn % 2 else 0), settings(_A.THRESHOLD_SUM, spec.etx_links)
+            charges = front_end(given, chosen.settings, 0).charges
+            at = charges[rng.integers(0, len(charges), CELLS), np.arange(CELLS)] + rng.integers(0, 2, CELLS)
+            anywhere = rng.integers(0, 1 + charges.max(), CELLS)
+            chosen = replace(chosen, threshold=np.minimum(at if turn < 4 else anywhere, (1 << CHARGE_WIDTH) - 1))
+            yield _of_words(spec, rng, chosen, given)
+    for number in (_A.THRESHOLD_SUM, _A.SUPER_TRIGGER_CELL, _A.BEST_CHOICE):
+        for drop in range(8) if spec.has(number) else ():
+            kind = int(rng.integers(4))
+            links = 1 + (drop % min(MOST_LINKS[SuperTriggerCellType(kind)], spec.etx_links))
+            chosen = settings(number, links, drop_lsb=drop, stc_type=kind, threshold=np.full(CELLS, 1 << 16))
+            yield _of_words(spec, rng, chosen, words(rows // 8, 0))
+    if spec.has(_A.REPEATER):
+        for _ in range(40):
+            mask = int(rng.integers(1, 1 << spec.etx_links)) & int(rng.integers(1, 1 << 13) | 1 << rng.integers(13))
+            chosen = settings(_A.REPEATER, spec.etx_links, active_etxs=mask or 1, drop_lsb=int(rng.integers(8)))
+            yield _of_words(spec, rng, chosen, words(6, 1))
+    if spec.has(_A.BEST_CHOICE):
+        for turn in range(8):
+            chosen = settings(
+                _A.BEST_CHOICE, 1 + turn % min(5, spec.etx_links), use_sum=turn % 2 == 0, drop_lsb=turn % 4
+            )
+            low = (0, 60, 90, 110)[turn // 2]
+            yield _of_words(spec, rng, chosen, words(rows // 2, low, min(127, low + 40)))

@@ -33,7 +33,7 @@ from flows.tools.yosys import YosysError, run_yosys
 
 __all__ = [
     "CampaignResult", "Kind", "Loaded", "Mutant", "Outcome", "elaborate", "find_mutants", "module_equivalent",
-    "module_equivalent_from_reset", "mutate", "run_campaign", "schemata", "stages",
+    "module_equivalent_from_reset", "mutate", "run_campaign", "schemata", "stages", "without_unread",
 ]  # fmt: skip
 
 
@@ -243,6 +243,45 @@ def find_mutants(
                 chosen.append(_details(modules[name], cell, kind, stage, len(chosen) + 1, uses[name], rng))
         turn += 1
     return tuple(chosen)
+
+
+def without_unread(modules: Mapping[str, RtlilModule], top: str) -> dict[str, RtlilModule]:
+    """The same design without outputs that no module above reads: what only they show is no difference.
+
+    Stages that several chips share have such outputs.
+    """
+    read: dict[str, set[str]] = {name: set() for name in modules}
+    for module in modules.values():
+        used = {f"{w.name} [{bit}]" for w in module.wires.values() if w.output for bit in range(w.width)}
+        for _, right in module.connections:
+            used.update(module.bits(right))
+        instances = []
+        for cell in module.cells:
+            child = modules.get(cell.type.removeprefix("\\"))
+            inner = set() if child is None else {w.name.removeprefix("\\") for w in child.wires.values() if w.input}
+            for port, spec in cell.connections.items():
+                if port in inner if child is not None else port != _RESULT.get(cell.type):
+                    used.update(module.bits(spec))
+            if child is not None:
+                instances.append((child.name, cell))
+        for name, cell in instances:
+            read[name] |= {port for port, spec in cell.connections.items() if used.intersection(module.bits(spec))}
+    found = {}
+    for name, module in modules.items():
+        wires = {
+            wire.name: replace(wire, output=wire.output and (name == top or wire.name.removeprefix("\\") in read[name]))
+            for wire in module.wires.values()
+        }
+        cells = []
+        for cell in module.cells:
+            child = modules.get(cell.type.removeprefix("\\"))
+            if child is not None:
+                inner = {w.name.removeprefix("\\") for w in child.wires.values() if w.input}
+                kept = {port: spec for port, spec in cell.connections.items() if port in inner | read[child.name]}
+                cell = replace(cell, connections=kept)
+            cells.append(cell)
+        found[name] = replace(module, wires=wires, cells=cells, connections=list(module.connections))
+    return found
 
 
 def _details(
@@ -643,14 +682,16 @@ def run_campaign(
         name = f"{top}_{mutant.stage}"
         return name if name in modules else mutant.module
 
+    shown = without_unread(modules, top)
+
     def equivalent(mutant: Mutant) -> bool:
         if any(one.covers(mutant, top) for one in loaded):
             return True
-        if module_equivalent(modules, mutant):
+        if module_equivalent(shown, mutant):
             return True
-        if stage_root(mutant) != mutant.module and module_equivalent(modules, mutant, root=stage_root(mutant)):
+        if stage_root(mutant) != mutant.module and module_equivalent(shown, mutant, root=stage_root(mutant)):
             return True
-        if module_equivalent_from_reset(modules, mutant, root=stage_root(mutant)):
+        if module_equivalent_from_reset(shown, mutant, root=stage_root(mutant)):
             return True
         if not prove_whole:
             return False

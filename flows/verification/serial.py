@@ -6,6 +6,7 @@ with the very bits that the chip got.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,12 +24,13 @@ from sim.hgcal_encoder.algorithms.concentrator_model import (
     ConcentratorSettings,
     load_concentrator_settings,
 )
+from sim.hgcal_encoder.configuration.register_maps import Chip
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
 from sim.hgcal_encoder.front_end import pedestals
 from sim.hgcal_encoder.link_spec import CODES, ERX_LINKS, ETX_LINKS, LinkSpec
-from sim.hgcal_encoder.links.front import Front, FrontRegisters
+from sim.hgcal_encoder.links.front import Front, FrontOutput, FrontRegisters
 
-__all__ = ["check_serial_traffic", "check_serial_vectors", "expected_frames", "random_delays"]
+__all__ = ["check_serial_traffic", "check_serial_vectors", "expected_frames", "front_registers", "random_delays"]
 
 _LATEST, _SKEW = 128, 96
 _PHASE = 64
@@ -62,23 +64,31 @@ def check_serial_vectors(bench: SerialBench, words: Path, settings: Path, frames
     )  # fmt: skip
 
 
-def expected_frames(
-    chip: SerialChip, first: int, settings: ConcentratorSettings, bench: SerialBench
-) -> npt.NDArray[np.uint32]:
-    """eTx words by the golden models, for everything that a chip's pins got from row `first` on."""
-    raw, commands = (np.concatenate(part)[first:] for part in (chip.raw, chip.commands))
+def front_registers(version: Chip, values: Mapping[str, int]) -> FrontRegisters:
+    """Registers of the golden front: reset values of a chip, and of the block Aligner what was written."""
+    changed = {name.removeprefix("aligner_"): value for name, value in values.items()}
+    orbit = {name: value for name, value in changed.items() if name.startswith("orbsyn_cnt")}
+    rest = {name: value for name, value in changed.items() if name not in orbit}
+    if version is Chip.P1:
+        rest |= {"freeze_output_enable": 0, "freeze_output_enable_all_channels_locked": 0}
     registers = FrontRegisters()
-    changed = {name.removeprefix("aligner_"): value for (name, _), value in ALIGNER.items()}
-    orbit = {name: value for name, value in changed.items() if name.startswith("orbsyn")}
-    match = {name: value for name, value in changed.items() if name.startswith("match")}
-    registers = replace(registers, orbit=replace(registers.orbit, **orbit), aligner=replace(registers.aligner, **match))
-    front = Front(bench.links)
+    return replace(registers, orbit=replace(registers.orbit, **orbit), aligner=replace(registers.aligner, **rest))
+
+
+def expected_frames(
+    raw: npt.NDArray[np.int64],
+    commands: npt.NDArray[np.int64],
+    front: Front,
+    registers: FrontRegisters,
+    model: ConcentratorModel,
+) -> tuple[npt.NDArray[np.uint32], list[FrontOutput]]:
+    """eTx words by the golden models of front and core for bits that pins got, and what the front showed."""
     steps = [front.step(row, int(code), registers) for row, code in zip(raw.tolist(), commands.tolist(), strict=True)]
-    words = np.array([step.words for step in steps], np.int64)
-    frames: npt.NDArray[np.uint32] = ConcentratorModel(bench.spec, settings).frames(
-        words, bx=[step.crossing for step in steps], link_reset=[step.reset_packet for step in steps]
-    )
-    return frames
+    frames: npt.NDArray[np.uint32] = model.frames(
+        np.array([step.words for step in steps], np.int64), bx=[step.crossing for step in steps],
+        link_reset=[step.reset_packet for step in steps],
+    )  # fmt: skip
+    return frames, steps
 
 
 def check_serial_traffic(bench: SerialBench, seed: int, crossings: int, *, advance: Advance | None = None) -> Check:
@@ -93,6 +103,8 @@ def check_serial_traffic(bench: SerialBench, seed: int, crossings: int, *, advan
     rows = -(-crossings // len(numbers))
     for turn, number in enumerate(numbers):
         settings = random_concentrator_settings(bench.spec, rng, number, 1 + int(rng.integers(bench.spec.etx_links)))
+        if bench.version is Chip.P1:
+            settings = _on_first_silicon(settings)
         # an empty module has to be an empty packet: the link reset is looked for in a buffer that nothing waits in
         settings = replace(settings, threshold=np.maximum(settings.threshold, 1 + pedestals(settings.settings)))
         got, expected = traffic(bench, rng, settings, rows, seed=1 + turn)
@@ -103,20 +115,33 @@ def check_serial_traffic(bench: SerialBench, seed: int, crossings: int, *, advan
     )  # fmt: skip
 
 
+def _on_first_silicon(settings: ConcentratorSettings) -> ConcentratorSettings:
+    """The nearest settings that first silicon has registers for."""
+    return replace(
+        settings, active_etxs=(1 << settings.active_etxs.bit_count()) - 1, idle_pattern=settings.link_reset_pattern,
+        stc_type=settings.stc_type % 4,
+    )  # fmt: skip
+
+
 def traffic(
     bench: SerialBench, rng: np.random.Generator, settings: ConcentratorSettings, rows: int, *, seed: int
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
     """Words that a chip sent, and those expected, over a link reset and `rows` crossings of traffic."""
     align = {("formatterbuffer_align_serializer", k): int(rng.integers(64)) for k in range(ETX_LINKS)}
+    if bench.version is Chip.P1:
+        align = {("pll_phase_of_enable_1g28", 0): int(rng.integers(32))}
     with bench.chip(random_delays(rng).tolist(), seed) as chip:
         chip.load(setting_values(settings, bench.spec) | align)
         first = chip.line.row
         chip.align(ask=False)
         bits, late = chip.find_words(settings.active_etxs, settings.link_reset_pattern)
         start = chip.line.row
-        send_traffic(chip, rng, rows, bench.links)
+        send_traffic(chip, rng, rows, bench.spec.link_spec)
         chip.send(None, 64)
-        expected = expected_frames(chip, first, settings, bench)
+        raw, commands = (np.concatenate(part)[first:] for part in (chip.raw, chip.commands))
+        registers = front_registers(bench.version, {name: value for (name, _), value in ALIGNER.items()})
+        model = ConcentratorModel(bench.spec, settings)
+        expected, _ = expected_frames(raw, commands, Front(bench.spec.link_spec), registers, model)
         # the models' rows are those of the pins; their words of the link reset say how many rows later words are sent
         link = next(k for k in range(ETX_LINKS) if settings.active_etxs >> k & 1)
         reset = chip.reset_row - first

@@ -39,6 +39,7 @@ from enum import IntEnum
 from functools import cached_property, partial
 from typing import Any
 
+from sim.hgcal_encoder.link_spec import LINKS_P1, LINKS_PRODUCTION, LinkSpec
 from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH, ETX_WORDS, EncoderSpec, WordOrder
 from sim.hgcal_encoder.spec import PRESETS as NETWORKS
 from sim.messages import shown
@@ -139,6 +140,9 @@ class ConcentratorSpec:
     buffer_words : int
         16-bit words of the output buffer, in rows of 32: at least 2 rows, and for 24 words of T1 per link. The depth of
         ECON-T is not public (400 in its emulator); 512 holds whatever a T1 of 9 bits admits.
+    links : LinkSpec, optional
+        What stands around the core in the whole chip, see `link_spec`. In TOML a table ``[links]`` with the fields that
+        differ from those of the version.
 
     Raises
     ------
@@ -152,6 +156,7 @@ class ConcentratorSpec:
     word_order: WordOrder = WordOrder.PRODUCTION
     etx_links: int = ETX_WORDS
     buffer_words: int = BUFFER_ROW * MOST_ROWS
+    links: LinkSpec | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -174,6 +179,19 @@ class ConcentratorSpec:
                 f"buffer_words: expected a multiple of {BUFFER_ROW}, at least 24 for each of {self.etx_links} links, "
                 f"got {self.buffer_words}"
             )
+        if self.links is not None and not isinstance(self.links, LinkSpec):
+            raise ValueError(f"links: expected a table, got {shown(self.links)}")
+        for name in ("seed_bits", "serializer_bits"):
+            own, given = getattr(_links_of(self.word_order), name), getattr(self.link_spec, name)
+            if own != given:
+                raise ValueError(
+                    f"links.{name}: expected {own} as in the registers of {self.word_order.value}, got {given}"
+                )
+
+    @property
+    def link_spec(self) -> LinkSpec:
+        """Links of the whole chip: those of the version with these words, if the spec does not say others."""
+        return self.links or _links_of(self.word_order)
 
     @property
     def numbers(self) -> tuple[AlgorithmNumber, ...]:
@@ -206,7 +224,8 @@ class ConcentratorSpec:
 
     def to_toml(self) -> str:
         """The spec as TOML text that `from_toml` reads back to an equal spec."""
-        return "".join(f"{f.name} = {toml_value(getattr(self, f.name))}\n" for f in fields(self))
+        text = "".join(f"{f.name} = {toml_value(getattr(self, f.name))}\n" for f in fields(self) if f.name != "links")
+        return text if self.links is None else f"{text}\n[links]\n{self.links.to_toml()}"
 
     @classmethod
     def from_toml(cls, text: str) -> ConcentratorSpec:
@@ -221,9 +240,15 @@ class ConcentratorSpec:
         check_fields(table, cls)
         values: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in table.items()}
         try:
+            if isinstance(links := values.get("links"), dict):
+                values["links"] = _links_of(values.get("word_order")).changed(links)
             return cls(**values)
         except TypeError as error:
             raise ValueError(f"not a concentrator spec: {error}") from None
+
+
+def _links_of(order: object) -> LinkSpec:
+    return LINKS_P1 if order == WordOrder.P1 else LINKS_PRODUCTION
 
 
 ECON_T_PRODUCTION = ConcentratorSpec(name="ECON_T_PRODUCTION")

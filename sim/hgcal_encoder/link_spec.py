@@ -8,7 +8,7 @@ docs/decisions/0007-links-of-the-concentrator.md.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import IntEnum
 from typing import Any
 
@@ -204,25 +204,24 @@ class LinkSpec:
             if code.bit_count() != 4 or code in CODES or codes.index(code) != number:
                 raise ValueError(f"spare_codes[{number}]: expected a free code with four ones, got {code:#04x}")
 
-    @classmethod
-    def from_table(cls, table: dict[str, Any]) -> LinkSpec:
-        """From a table of TOML; what it leaves out has the value of production.
+    def changed(self, table: dict[str, Any]) -> LinkSpec:
+        """With what a table of TOML says; what it leaves out stays.
 
         Raises
         ------
         ValueError
             If a name is unknown or a value is out of range.
         """
-        known = {field.name for field in fields(cls)}
+        known = {field.name for field in fields(self)}
         if unknown := sorted(set(table) - known):
             raise ValueError(f"links: unknown {shown(unknown[0])}; expected {', '.join(sorted(known))}")
         values: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in table.items()}
-        return cls(**values)
+        return replace(self, **values)
 
     @classmethod
     def from_toml(cls, text: str) -> LinkSpec:
-        """From the text of a file; errors as `from_table` and `sim.spec_file.parse_toml`."""
-        return cls.from_table(parse_toml(text))
+        """From the text of a file, what it leaves out as on production; errors as `changed` and `parse_toml`."""
+        return cls().changed(parse_toml(text))
 
     def to_toml(self) -> str:
         """All fields as TOML."""

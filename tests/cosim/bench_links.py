@@ -9,18 +9,19 @@ from cocotb.handle import SimHandleBase
 from cocotb_coverage.coverage import CoverPoint, coverage_db
 
 from sim.hgcal_encoder.link_spec import ERX_LINKS, ETX_LINKS, Command
-from tests.cosim.link_agents import LinkScoreboard, Pins, random_words
+from tests.cosim.link_agents import (
+    FIRST,
+    ORBIT,
+    REGISTERS,
+    LinkScoreboard,
+    Pins,
+    code_of,
+    feed_alignment,
+    random_words,
+)  # fmt: skip
 
 SEED = int(os.environ["LIQUIDCAL_SEED"])
 FOLDER = Path(os.environ["LIQUIDCAL_FOLDER"])
-ORBIT, LOAD, RUN_UP, IDLE_WORD = 290, 41, 20, 0xCCCCCCC
-FIRST = 40
-SNAPSHOT = LOAD + RUN_UP + 128 // 32
-REGISTERS = {
-    "aligner_orbsyn_cnt_max_val": ORBIT - 1, "aligner_orbsyn_cnt_load_val": LOAD,
-    "aligner_orbsyn_cnt_snapshot": SNAPSHOT, "aligner_match_pattern_val": 0xACCCCCCC9CCCCCCC,
-    "erx_enable": (1 << ERX_LINKS) - 1,
-}  # fmt: skip
 
 
 @CoverPoint("links.offset", xf=lambda delay, phase: delay % 32 // 4, bins=list(range(8)))
@@ -39,17 +40,8 @@ def seen(name: str) -> None:
 async def align(dut: SimHandleBase, rng: random.Random, delays: list[int], phases: list[int]) -> tuple[Pins, int]:
     """Train the phases, align, and send data for a while; the pins and the number of the next row."""
     pins = Pins(dut, phases)
-    rows = FIRST + ORBIT + 320
-    training = FIRST + ORBIT - 50
-    await pins.start(REGISTERS | {"eprxgrptop_track_mode": 1})
-    pins.delay(delays)
-    for row in range(rows):
-        number = row - FIRST
-        idle = training <= row < training + 256
-        header = 0x9 if number % ORBIT == 0 else 0xA
-        pins.send([header << 28 | IDLE_WORD] * ERX_LINKS if idle else random_words(rng, number, ORBIT))
-        bcr, reset = (number + RUN_UP) % ORBIT == 0, row == training - 2
-        pins.command(Command.BCR if bcr else Command.LINK_RESET_ROC_T if reset else Command.IDLE)
+    await pins.start(REGISTERS | {"eprxgrptop_track_mode": 1, "erx_enable": (1 << ERX_LINKS) - 1})
+    rows = feed_alignment(pins, rng, delays)
     await pins.crossings(4)
     dut.cheprxgrp_train_channel.value = (1 << ERX_LINKS) - 1
     # some words stay to be sent: a line that runs dry slips
@@ -100,14 +92,13 @@ async def what_goes_wrong_is_seen_and_what_is_asked_for_is_done(dut: SimHandleBa
     async def send(count: int, code: int = Command.IDLE, wrong: dict[int, int] | None = None, slip: int = -1) -> None:
         nonlocal rows
         for turn in range(count):
-            words = random_words(rng, rows - FIRST, ORBIT)
+            words = random_words(rng, rows - FIRST)
             for link, mask in (wrong or {}).items() if turn == 0 else ():
                 words[link] ^= mask
             pins.send(words)
             if slip >= 0 and turn == 0:
                 pins.links[slip].append(0)
-            bcr = (rows - FIRST + RUN_UP) % ORBIT == 0
-            pins.command(code if turn == 0 else Command.BCR if bcr else Command.IDLE)
+            pins.command(code if turn == 0 else code_of(rows - FIRST))
             rows += 1
         await pins.crossings(count)
 
@@ -128,7 +119,7 @@ async def what_goes_wrong_is_seen_and_what_is_asked_for_is_done(dut: SimHandleBa
     seen("slip")
     # the reset packet is told by bit 12 of the last transmitter, for 256 crossings
     await send(300, code=Command.LINK_RESET_ECON_T)
-    text = "".join(map(str, pins.sent[ETX_LINKS - 1]))
+    text = pins.sent(ETX_LINKS - 1)
     assert sum(f"{1 << 12 | number:032b}" in text for number in range(ORBIT)) >= 250
     seen("link reset")
     dut.formatterbuffer_align_serializer.value = 13
@@ -142,7 +133,7 @@ async def what_goes_wrong_is_seen_and_what_is_asked_for_is_done(dut: SimHandleBa
     seen("inverted")
     dut.formatterbuffer_etx_pattern.value = 1
     await send(20)
-    bits = pins.sent[9][-400:]
+    bits = [int(bit) for bit in pins.sent(9)[-400:]]
     assert all(a ^ b == c for a, b, c in zip(bits, bits[1:], bits[7:], strict=False))
     assert len(set(bits)) == 2
     seen("prbs7")

@@ -1,4 +1,4 @@
-"""Functional coverage of the stages of a concentrator."""
+"""Functional coverage of the stages of a concentrator, and of the whole chip at its pins."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 
 from sim.hgcal_encoder.algorithms.best_choice import CELLS_SENT
+from sim.hgcal_encoder.algorithms.output_buffer import Admission
 from sim.hgcal_encoder.algorithms.super_trigger_cell import SuperTriggerCellType
 from sim.hgcal_encoder.concentrator_spec import AlgorithmNumber, ConcentratorSpec
+from sim.hgcal_encoder.configuration.register_maps import Chip, MapField, register_fields
+from sim.hgcal_encoder.link_spec import CODES, LINKS_PRODUCTION, Command
 from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH, ETX_WORDS
 from tests.cosim.coverage import ENDS, OCCUPANCIES, Coverage, Point, ends, occupancy, share, shares
 
-__all__ = ["stage_coverage"]
+__all__ = ["chip_coverage", "chip_fields", "stage_coverage"]
 
 Values = Mapping[str, Any]
 _COUNTERS = (31, *range(16))
@@ -107,3 +110,59 @@ def stage_coverage(name: str, spec: ConcentratorSpec) -> Coverage:
         "etx_words": {"active": (lambda _, out: [out["count"][0]], range(spec.etx_links + 1))},
     }  # fmt: skip
     return Coverage(f"concentrator_stage.{name}", groups[name])
+
+
+def _command(code: int) -> str:
+    """A fast command by name; of codes that no one assigned, whether they are codes at all."""
+    if code in CODES:
+        return Command(code).name
+    if code in LINKS_PRODUCTION.spare_codes:
+        return f"SPARE_{LINKS_PRODUCTION.spare_codes.index(code)}"
+    return "unassigned" if code.bit_count() == 4 else "not four ones"
+
+
+def _burst(count: int) -> str:
+    return "none" if not count else "one byte" if count == 1 else "some" if count < 32 else "many"
+
+
+def chip_fields() -> dict[tuple[str, int], MapField]:
+    """Registers of a production chip without autoencoder, by name and index."""
+    fields = register_fields(Chip.PRODUCTION)
+    return {(field.name, field.index): field for field in fields if field.block != "Encoder"}
+
+
+def chip_coverage() -> dict[str, Coverage]:
+    """Cover groups of the whole chip by name.
+
+    ``register`` is sampled with ``write`` or ``read``, bytes of a transfer or 0, and a field or None; ``link`` with the
+    bits by which an aligned link is late; ``command`` with a code of the command line; ``crossing`` with cells above
+    threshold, what the buffer took, whether it is of a link reset, and the headers of its words.
+    """
+    ways = {"rw": ("write", "read"), "ro": ("read",), "wo": ("write",)}
+    accesses = dict.fromkeys((f.block, f.access.value) for f in chip_fields().values())
+    codes = [*CODES, *LINKS_PRODUCTION.spare_codes, 0x17, 0x01]
+    return {
+        "register": Coverage("concentrator.register", {
+            "field": (
+                lambda way, _, field: [] if field is None else [(field.block, field.access.value, way)],
+                [(block, access, way) for block, access in accesses for way in ways[access]],
+            ),
+            "burst": (
+                lambda way, count, _: [(way, _burst(count))],
+                [(way, burst) for way in ("write", "read") for burst in ("one byte", "some", "many")],
+            ),
+        }),
+        "link": Coverage("concentrator.link", {
+            "offset": (lambda delay: [delay % 32 // 4], range(8)), "skew": (lambda delay: [delay // 32], range(4)),
+        }),
+        "command": Coverage("concentrator.command", {"code": (lambda code: [_command(code)], map(_command, codes))}),
+        "crossing": Coverage("concentrator.crossing", {
+            "cells": (lambda cells, *_: [occupancy(cells)], OCCUPANCIES),
+            "packet": (lambda _, taken, *__: [Admission(taken).name], [one.name for one in Admission]),
+            "link_reset": (lambda _, __, reset, ___: [bool(reset)], _NO_YES),
+            "headers": (
+                lambda _, __, ___, found: {{9: "orbit", 10: "crossing"}.get(header, "wrong") for header in found},
+                ("orbit", "crossing", "wrong"),
+            ),
+        }),
+    }  # fmt: skip

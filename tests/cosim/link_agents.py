@@ -9,18 +9,41 @@ import cocotb
 from amaranth.hdl import Module
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
+from cocotb.clock import Clock
 from cocotb.handle import SimHandleBase
-from cocotb.task import Task
-from cocotb.triggers import FallingEdge, Timer
+from cocotb.triggers import Event, FallingEdge, Timer
 
 from hw.common.hierarchy import place
 from hw.hgcal_encoder.links.links import LINK_REGISTERS, Links
-from sim.hgcal_encoder.link_spec import ERX_LINKS, ETX_LINKS, IDLE, SAMPLES_PER_COMMAND_BIT, TAPS, WORD_BITS, LinkSpec
+from sim.hgcal_encoder.link_spec import (
+    ERX_LINKS,
+    ETX_LINKS,
+    IDLE,
+    SAMPLES_PER_COMMAND_BIT,
+    SNAPSHOT_BITS,
+    TAPS,
+    WORD_BITS,
+    Command,
+    LinkSpec,
+)
 from tests.cosim.words_through import WordsThrough
 
 BIT_PS = 780
 """1.28 GHz, rounded to whole ps: a crossing of 32 bits is 24.96 ns."""
 CROSSING_PS = WORD_BITS * BIT_PS
+ORBIT = 290
+FIRST = 70
+"""Row of the first crossing 0: by then the phases are trained."""
+_LOAD, _RUN_UP, _IDLE_WORD, _IDLE_WORDS, _TRAINING = 41, 20, 0xCCCCCCC, 64, FIRST - 16
+_SNAPSHOT = _LOAD + _RUN_UP + 128 // WORD_BITS
+ALIGNED = FIRST + _SNAPSHOT - _LOAD - _RUN_UP + SNAPSHOT_BITS + 90
+"""Rows until the search is over, and data has passed for a while."""
+REGISTERS = {
+    "aligner_orbsyn_cnt_max_val": ORBIT - 1, "aligner_orbsyn_cnt_load_val": _LOAD,
+    "aligner_orbsyn_cnt_snapshot": _SNAPSHOT, "aligner_match_pattern_val": 0xACCCCCCC9CCCCCCC,
+    "aligner_match_mask_val": 0,
+}  # fmt: skip
+"""Of the orbit-synchronous alignment."""
 
 
 class LinkLoop(Component):
@@ -87,23 +110,34 @@ class Pins:
     """Both clocks, and what is driven in each bit; one task for all lines, since they share the bit clock.
 
     A receiver's line begins its bits behind one of the taps (`phases`): taps before it still see the bit before.
+
+    Attributes
+    ----------
+    words : list of list of int
+        Words sent to each receiver.
+    raw, commands : list
+        Monitor of the inputs: bits of each receiver, and samples of the command line, by crossing, oldest highest.
     """
 
     def __init__(self, dut: SimHandleBase, phases: Sequence[int]) -> None:
         self.dut: Any = dut
         self.links: list[deque[int]] = [deque() for _ in range(ERX_LINKS)]
-        self.commands: deque[int] = deque()
-        self.sent: list[list[int]] = [[] for _ in range(ETX_LINKS)]
-        """Monitor of the transmitters: every bit since the start."""
+        self.samples: deque[int] = deque()
         self.words: list[list[int]] = [[] for _ in range(ERX_LINKS)]
-        self._low = [(1 << phase) - 1 for phase in phases]
+        self.raw: list[list[int]] = []
+        self.commands: list[int] = []
+        self._sent: list[int] = []
+        full = (1 << TAPS) - 1
+        self._shapes = [
+            [(last * full & low | bit * full & ~low) << TAPS * link for last in (0, 1) for bit in (0, 1)]
+            for link, low in enumerate((1 << phase) - 1 for phase in phases)
+        ]
         self._last = [0] * ERX_LINKS
-        self._task: Task[None] | None = None
+        self._resume: Event | None = None
+        self._rests = Event()
 
-    async def start(self, registers: dict[str, int]) -> None:
-        """Reset with registers in place, then clocks."""
-        for name in LinkLoop.DRIVEN:
-            getattr(self.dut, name).value = registers.get(name, 0)
+    async def reset(self) -> None:
+        """Lines low, asynchronous reset, no clock yet."""
         self.dut.serial_clk.value = 0
         self.dut.clk.value = 0
         self.dut.erx.value = 0
@@ -112,7 +146,28 @@ class Pins:
         await Timer(CROSSING_PS, "ps")
         self.dut.rst.value = 0
         await Timer(CROSSING_PS, "ps")
-        self._task = cocotb.start_soon(self._run())
+
+    async def start(self, registers: dict[str, int]) -> None:
+        """Reset with registers of `LinkLoop` in place, then clocks."""
+        for name in LinkLoop.DRIVEN:
+            getattr(self.dut, name).value = registers.get(name, 0)
+        await self.reset()
+        self.run()
+
+    def run(self) -> None:
+        """Both clocks from now on."""
+        cocotb.start_soon(self._run())
+
+    async def rest(self) -> None:
+        """Stop the bit clock after this crossing; the crossing clock goes on, of which a bus needs thousands."""
+        self._rests.clear()
+        self._resume = Event()
+        await self._rests.wait()
+
+    def resume(self) -> None:
+        """Start the bit clock again with the next crossing."""
+        assert self._resume is not None
+        self._resume.set()
 
     def delay(self, bits: Sequence[int]) -> None:
         """Lines are late by so many bits: zeros until they begin."""
@@ -128,37 +183,61 @@ class Pins:
     def command(self, code: int = IDLE) -> None:
         """A fast command."""
         for number in range(7, -1, -1):
-            self.commands.extend([code >> number & 1] * SAMPLES_PER_COMMAND_BIT)
+            self.samples.extend([code >> number & 1] * SAMPLES_PER_COMMAND_BIT)
 
     async def crossings(self, count: int) -> None:
         """Let crossings pass."""
         for _ in range(count):
             await FallingEdge(self.dut.clk)
 
+    def sent(self, link: int) -> str:
+        """Monitor of the transmitters: every bit of one since the start, as text."""
+        return "".join("1" if pins >> link & 1 else "0" for pins in self._sent)
+
     async def _run(self) -> None:
-        full = (1 << TAPS) - 1
-        tick = 0
+        dut, first, second = self.dut, Timer(BIT_PS // 2, "ps"), Timer(BIT_PS - BIT_PS // 2, "ps")
+        serial, clock, erx, command = dut.serial_clk, dut.clk, dut.erx, dut.command
         while True:
-            value = 0
-            for link, line in enumerate(self.links):
-                bit = full if line and line.popleft() else 0
-                low = self._low[link]
-                value |= ((self._last[link] & low) | (bit & ~low)) << TAPS * link
-                self._last[link] = bit
-            self.dut.erx.value = value
-            self.dut.command.value = self.commands.popleft() if self.commands else 0
-            await Timer(BIT_PS // 2, "ps")
-            pins = int(self.dut.etx.value)
-            for link, log in enumerate(self.sent):
-                log.append(pins >> link & 1)
-            self.dut.serial_clk.value = 1
-            if tick % WORD_BITS == 0:
-                self.dut.clk.value = 1
-            elif tick % WORD_BITS == WORD_BITS // 2:
-                self.dut.clk.value = 0
-            await Timer(BIT_PS - BIT_PS // 2, "ps")
-            self.dut.serial_clk.value = 0
-            tick += 1
+            if self._resume is not None:
+                await self._resting(self._resume)
+                self._resume = None
+            for tick, (taps, sample) in enumerate(zip(*self._crossing(), strict=True)):
+                erx.value = taps
+                command.value = sample
+                await first
+                self._sent.append(int(dut.etx.value))
+                serial.value = 1
+                if tick == 0:
+                    clock.value = 1
+                elif tick == WORD_BITS // 2:
+                    clock.value = 0
+                await second
+                serial.value = 0
+
+    async def _resting(self, resume: Event) -> None:
+        """The crossing clock alone."""
+        own = Clock(self.dut.clk, CROSSING_PS, "ps", impl="gpi")
+        own.start(start_high=False)
+        self._rests.set()
+        await resume.wait()
+        await FallingEdge(self.dut.clk)
+        own.stop()
+
+    def _crossing(self) -> tuple[list[int], list[int]]:
+        """What the pins show in each bit of the next crossing."""
+        taps, rows = [0] * WORD_BITS, []
+        for link, (line, shapes) in enumerate(zip(self.links, self._shapes, strict=True)):
+            word, last = 0, self._last[link]
+            for tick in range(WORD_BITS):
+                bit = line.popleft() if line else 0
+                taps[tick] |= shapes[2 * last + bit]
+                word, last = word << 1 | bit, bit
+            self._last[link] = last
+            rows.append(word)
+        samples = [self.samples.popleft() if self.samples else 0 for _ in range(WORD_BITS)]
+        self.raw.append(rows)
+        self.commands.append(int("".join(map(str, samples)), 2))
+        return taps, samples
 
 
 class LinkScoreboard:
@@ -176,7 +255,7 @@ class LinkScoreboard:
         AssertionError
             If they were not sent, or twice.
         """
-        text = "".join(map(str, self.pins.sent[link]))
+        text = self.pins.sent(link)
         wanted = "".join(f"{word:032b}" for word in words)
         first = text.find(wanted)
         assert first >= 0, f"transmitter {link} never sent {words[0]:08x} and what follows"
@@ -192,15 +271,46 @@ class LinkScoreboard:
         AssertionError
             If not.
         """
-        wanted = [word >> bit & 1 for word in words for bit in range(WORD_BITS - 1, -1, -1)]
-        assert self.pins.sent[link][first : first + len(wanted)] == wanted, f"transmitter {link}, bit {first}"
+        text = self.pins.sent(link)
+        for number, word in enumerate(words):
+            at = first + WORD_BITS * number
+            got = text[at : at + WORD_BITS]
+            assert got == f"{word:032b}", (
+                f"transmitter {link}, word {number}: expected {word:08x}, got {int(got, 2):08x}"
+            )
         self.compared += len(words)
 
 
-def random_words(rng: random.Random, number: int, orbit: int) -> list[int]:
+def random_words(rng: random.Random, number: int) -> list[int]:
     """Words of a crossing."""
-    header = 0x9 if number % orbit == 0 else 0xA
-    return [header << 28 | rng.getrandbits(28) for _ in range(ERX_LINKS)]
+    return [_header(number) | rng.getrandbits(28) for _ in range(ERX_LINKS)]
 
 
-__all__ = ["CROSSING_PS", "LinkLoop", "LinkScoreboard", "Pins", "random_words"]
+def _header(number: int) -> int:
+    return (0x9 if number % ORBIT == 0 else 0xA) << 28
+
+
+def code_of(number: int) -> int:
+    """The command that goes with a crossing when nothing else is asked for: BCR once in an orbit."""
+    return int(Command.BCR if (number + _RUN_UP) % ORBIT == 0 else Command.IDLE)
+
+
+def feed_alignment(pins: Pins, rng: random.Random, delays: Sequence[int]) -> int:
+    """Everything that ROCs and command line send until all links are aligned; rows that this takes.
+
+    Row `FIRST` is the first crossing 0, among the idle words that LinkReset ROC-T asks for; data follows. That command
+    comes after a BCR: until then the orbit counter stands anywhere, and may take a snapshot too early.
+    """
+    pins.delay(delays)
+    for row in range(ALIGNED):
+        number = row - FIRST
+        idle = _TRAINING <= row < _TRAINING + _IDLE_WORDS
+        pins.send([_header(number) | _IDLE_WORD] * ERX_LINKS if idle else random_words(rng, number))
+        pins.command(Command.LINK_RESET_ROC_T if row == _TRAINING - 2 else code_of(number))
+    return ALIGNED
+
+
+__all__ = [
+    "ALIGNED", "CROSSING_PS", "FIRST", "ORBIT", "REGISTERS", "LinkLoop", "LinkScoreboard", "Pins", "code_of",
+    "feed_alignment", "random_words",
+]  # fmt: skip

@@ -12,11 +12,19 @@ __all__ = ["Results", "build_bench", "demand", "run_bench"]
 
 def run_bench(
     verilog: str, top: str, ports: Iterable[Port], module: str, environment: dict[str, str], folder: Path,
-    optimise: str = "-O0", plusargs: Sequence[str] = (),
+    optimise: str = "-O0", plusargs: Sequence[str] = (), function_size: int = 0,
 ) -> Results:  # fmt: skip
     """A bench that sees the given ports."""
     return cocotb_bench.run_bench(
-        verilog, top, module, folder, ports=ports, environment=environment, optimise=optimise, plusargs=plusargs
+        verilog,
+        top,
+        module,
+        folder,
+        ports=ports,
+        environment=environment,
+        optimise=optimise,
+        plusargs=plusargs,
+        function_size=function_size,
     )
 
 

@@ -13,13 +13,14 @@ from flows.simulation.serial_chip import LinkError, SerialBench, build_serial
 from flows.verification.concentrator_stimulus import random_concentrator_settings
 from flows.verification.serial import check_serial_traffic
 from sim.hgcal_encoder.algorithms.concentrator_model import load_concentrator_settings
-from sim.hgcal_encoder.concentrator_spec import ECON_T_PRODUCTION, ConcentratorSpec
+from sim.hgcal_encoder.concentrator_spec import ECON_T_P1, ECON_T_PRODUCTION
 from sim.hgcal_encoder.configuration.concentrator_registers import concentrator_fields, concentrator_writes
-from sim.hgcal_encoder.configuration.register_maps import Chip, register_bytes
+from sim.hgcal_encoder.configuration.register_maps import Chip, read_registers, register_bytes
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
 from tests.conftest import long
+from tests.specs import FEW_LINKS
 
-SPEC = ConcentratorSpec(name="SERIAL", algorithms=("threshold_sum",), etx_links=5, buffer_words=128)
+SPEC = FEW_LINKS
 
 
 @pytest.mark.parametrize("number", range(5))
@@ -34,6 +35,30 @@ def test_settings_land_at_the_addresses_of_production(number: int) -> None:
             masks[field.address + byte] = masks.get(field.address + byte, 0) | mask
     written = dict(concentrator_writes(spec, settings.registers(spec)))
     assert {address: held[address] & masks[address] for address in masks} == written
+
+
+def test_published_settings_land_where_their_own_map_says(econt_vectors: Path) -> None:
+    """What a register map makes of a published file, register by register, is what its settings are loaded as."""
+    seen = set()
+    for path in sorted(econt_vectors.rglob("init.yaml")):
+        chip, published = read_registers(path)
+        spec = ECON_T_P1 if chip is Chip.P1 else ECON_T_PRODUCTION
+        loaded = setting_values(load_concentrator_settings(path, spec), spec)
+        assert {place: loaded.get(place) for place in published} == published, path
+        assert register_bytes(chip, loaded)
+        assert len(published) > 100
+        seen.add(chip)
+    assert seen == set(Chip)
+
+
+def test_what_first_silicon_has_no_registers_for_is_refused() -> None:
+    settings = random_concentrator_settings(ECON_T_P1, np.random.default_rng(5), 0, 3)
+    settings = replace(settings, active_etxs=0b111, idle_pattern=5, link_reset_pattern=5)
+    assert setting_values(settings, ECON_T_P1)["formatterbuffer_eporttx_numen", 0] == 3
+    with pytest.raises(ValueError, match="active_etxs: expected the first links, of which .* got 0x5"):
+        setting_values(replace(settings, active_etxs=0b101), ECON_T_P1)
+    with pytest.raises(ValueError, match="idle_pattern: expected 0x5 as link_reset_pattern, .* got 0x6"):
+        setting_values(replace(settings, idle_pattern=6), ECON_T_P1)
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +99,13 @@ def test_commands_bit_errors_wrong_headers_and_slips(bench: SerialBench) -> None
 @pytest.mark.timeout(1800)
 def test_registers_read_back_and_a_link_without_its_pattern_is_told(bench: SerialBench) -> None:
     settings = random_concentrator_settings(SPEC, np.random.default_rng(5), 0, 3)
-    values = setting_values(replace(settings, active_etxs=0b111), SPEC)
+    settings = replace(settings, active_etxs=0b111, idle_pattern=settings.link_reset_pattern)
+    values = setting_values(settings, SPEC)
     with bench.chip() as chip:
         chip.load({key: value for key, value in values.items() if key[0].startswith("formatterbuffer")})
-        for name in ("formatterbuffer_buff_t1", "formatterbuffer_idle_pattern", "formatterbuffer_active_etxs"):
+        for name in ("formatterbuffer_buff_t1", "formatterbuffer_tx_sync_word", "formatterbuffer_eporttx_numen"):
             assert chip.driver.read(name) == values[name, 0]
-        assert chip.driver.read("clocksandresets_pusm_state") == 8
+        assert chip.driver.read("misc_pusm_state") == 9
         chip.driver.write("erx_enable", 0, 4)
         with pytest.raises(LinkError, match="no pattern on links 4"):
             chip.align()

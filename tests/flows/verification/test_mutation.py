@@ -17,6 +17,7 @@ from flows.verification.mutation import (
     module_equivalent_from_reset,
     run_campaign,
     stages,
+    without_unread,
 )
 from hw.common.export import to_rtlil
 from hw.hgcal_encoder.counter import Counter
@@ -180,3 +181,47 @@ def test_rtlil_bits() -> None:
         module.bits("\\b")
     with pytest.raises(ValueError, match="not understood"):
         parse_rtlil("module \\m\n  process $p\n")
+
+
+_UNREAD = r"""autoidx 10
+module \child
+  wire input 1 \a
+  wire output 2 \shown
+  wire output 3 \unread
+  cell $not $1
+    parameter \A_SIGNED 0
+    parameter \A_WIDTH 1
+    parameter \Y_WIDTH 1
+    connect \A \a
+    connect \Y \shown
+  end
+  cell $not $2
+    parameter \A_SIGNED 0
+    parameter \A_WIDTH 1
+    parameter \Y_WIDTH 1
+    connect \A \a
+    connect \Y \unread
+  end
+end
+module \top
+  wire input 1 \a
+  wire output 2 \y
+  wire \z
+  cell \child \part
+    connect \a \a
+    connect \shown \y
+    connect \unread \z
+  end
+end
+"""
+
+
+def test_what_nothing_above_reads_is_no_difference() -> None:
+    modules = parse_rtlil(_UNREAD)
+    inverted = {
+        m.cell: m for m in find_mutants(modules, "top", 99, np.random.default_rng(1)) if m.kind is Kind.INVERTED
+    }
+    shown = without_unread(modules, "top")
+    assert module_equivalent(shown, inverted["$2"])
+    assert not module_equivalent(shown, inverted["$1"])
+    assert not module_equivalent(modules, inverted["$2"]), "alone the module shows it"

@@ -18,13 +18,17 @@ from sim.hgcal_encoder.configuration.concentrator_registers import (
     reset_registers,
 )
 from sim.hgcal_encoder.configuration.production_registers import production_map, production_writes
+from sim.hgcal_encoder.link_spec import LINKS_P1, LinkSpec
 from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import WordOrder
 
 TWO = ConcentratorSpec(name="TWO", algorithms=("autoencoder", "best_choice"), etx_links=5, buffer_words=128)
 
 
-@pytest.mark.parametrize("spec", [*PRESETS.values(), TWO], ids=lambda spec: spec.name)
+OTHER_LINKS = replace(TWO, name="OTHER_LINKS", word_order="P1", links=replace(LINKS_P1, etx_first_bit=0))
+
+
+@pytest.mark.parametrize("spec", [*PRESETS.values(), TWO, OTHER_LINKS], ids=lambda spec: spec.name)
 def test_toml_reads_back(spec: ConcentratorSpec, tmp_path) -> None:
     assert ConcentratorSpec.from_toml(spec.to_toml()) == spec
     path = tmp_path / "spec.toml"
@@ -38,6 +42,20 @@ def test_a_chip_with_two_algorithms_is_one_toml_away() -> None:
     assert "threshold" not in spec.settings
     assert "stc_type" not in spec.settings
     assert {"weights", "drop_lsb", "use_sum"} <= set(spec.settings)
+
+
+def test_choices_about_links_are_fields() -> None:
+    head = 'name = "SMALL"\nalgorithms = ["repeater"]\nword_order = "P1"\n'
+    assert ConcentratorSpec.from_toml(head).link_spec == LINKS_P1
+    spec = ConcentratorSpec.from_toml(f"{head}[links]\netx_first_bit = 0\nspare_codes = [71]\n")
+    # what the table leaves out is as on that version: 16 bits of the seed, where production has 14
+    assert spec.link_spec == LinkSpec(etx_first_bit=0, spare_codes=(0x47,), seed_bits=16, serializer_bits=5)
+    with pytest.raises(ValueError, match="links: unknown 'first_bit'; expected command_loss, "):
+        ConcentratorSpec.from_toml(f"{head}[links]\nfirst_bit = 0\n")
+    with pytest.raises(ValueError, match="links.seed_bits: expected 16 as in the registers of P1, got 14"):
+        ConcentratorSpec.from_toml(f"{head}[links]\nseed_bits = 14\n")
+    with pytest.raises(ValueError, match="links: expected a table, got 3"):
+        ConcentratorSpec.from_toml(f"{head}links = 3\n")
 
 
 def test_presets() -> None:
