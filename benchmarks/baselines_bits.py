@@ -43,12 +43,12 @@ from sim.hgcal_encoder.files.readers import read_charges
 from sim.hgcal_encoder.float_code import CELL
 from sim.hgcal_encoder.front_end import by_trigger_cell, levels
 from sim.hgcal_encoder.learning.conservation import conserve, relative_covariance
-from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
+from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_name
 from sim.hgcal_encoder.learning.features import sum_of_code
 from sim.hgcal_encoder.learning.metric import ETA_BINS, Comparison, compare, occupancy, summarise
 from sim.hgcal_encoder.learning.training_images import PLAIN
 from sim.hgcal_encoder.normalise import sum_code
-from sim.hgcal_encoder.spec import CELLS
+from sim.hgcal_encoder.spec import CELLS, ECON_T, TNS_2021
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 COMMAND = "python -m benchmarks.baselines_bits"
@@ -199,12 +199,11 @@ def comparisons(sample: Sample, links: int, known: dict[str, Comparison]) -> dic
     truth, seen, pedestals = sample.truth[sample.rows], sample.charges[sample.rows], sample.pedestals[sample.rows]
     etas = None if sample.etas is None else sample.etas[sample.rows]
     found: dict[str, Comparison] = {}
-    for path in shipped_models().values():
-        model = TrainedModel.load(path)
-        if model.elinks == links:
-            name = "autoencoder" if model.spec.name == "ECON_T" else "autoencoder_4x4x3"
+    for spec, name in ((ECON_T, "autoencoder"), (TNS_2021, "autoencoder_4x4x3")):
+        if shipped := shipped_name(spec, links):
+            model = TrainedModel.load(shipped)
             found[name] = compare(truth, model.reconstruct(seen, pedestals), etas=etas)
-            if name == "autoencoder":
+            if spec is ECON_T:
                 found[SLOW] = compare(truth, model.reconstruct_by_search(seen, sample.levels), etas=etas)
     if "words" not in known:
         known["words"] = compare(truth, np.where(seen > pedestals, seen, 0), etas=etas)
@@ -402,7 +401,7 @@ def conservation(sample: Sample, links: int = 3) -> list[Metric]:
     rng = np.random.default_rng(SEED)
     rows = sample.rows[rng.permutation(len(sample.rows))]
     half = len(rows) // 2
-    model = TrainedModel.load(f"econ_t_{links}elinks")
+    model = TrainedModel.load(str(shipped_name(ECON_T, links)))
     learn, test = rows[:half], rows[half:]
     known = model.reconstruct(sample.charges[learn], sample.pedestals[learn])
     learned = relative_covariance(sample.truth[learn], known)

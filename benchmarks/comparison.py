@@ -261,7 +261,7 @@ def _encoder_decoded(files: Files) -> Iterator[Row]:
         yield Row(
             what=f"median EMD, CMS top pairs, {name} cells, 5 eLinks",
             published=(other("econ_t_float", f"emd_ttbar_{key}"), *baseline),
-            ours=(ours("weights", f"ttbar__cells:{name}__case:econ_t_5elinks"),),
+            ours=(ours("weights", f"ttbar__cells:{name}__case:econ_t_5elinks_words"),),
             node="from words, exact chip arithmetic, off-detector decoder; published from ideal charges",
         )  # fmt: skip
     case = "pu200_3_links_cells_13-19"

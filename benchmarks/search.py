@@ -13,15 +13,20 @@ import argparse
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.measured import RESULTS, record
 from flows.common.metrics import Metric, write_metrics
 from flows.learning.encoder import evaluation_sample, seen_table, sent_words
-from sim.hgcal_encoder.learning.decoder import TrainedModel
+from sim.fixed_point import IntArray
+from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_name
 from sim.hgcal_encoder.learning.metric import earth_movers_distance, occupancy
-from sim.hgcal_encoder.learning.search import Search, search
+from sim.hgcal_encoder.learning.search import Found, Search, search
 from sim.hgcal_encoder.learning.training import sent_latents
 from sim.hgcal_encoder.normalise import sum_code
+from sim.hgcal_encoder.spec import ECON_T
+
+Floats = npt.NDArray[np.float64]
 
 COMMAND = "python -m benchmarks.search"
 BINS = ((1, 3), (4, 7), (8, 11), (12, 15), (16, 23), (24, 48))
@@ -34,13 +39,26 @@ def figure(name: str, value: float, method: str) -> Metric:
     return record(name, round(float(value), 4), "", method, command=COMMAND)
 
 
+def searched(
+    model: TrainedModel, seen: IntArray, known: Floats, levels: IntArray, odds: Floats
+) -> tuple[Found, Floats]:  # fmt: skip
+    """What a search with these odds finds for charges (n, 48) that the chip sees, and the shares it answers with."""
+    how = Search()
+    found = search(
+        sent_latents(model, seen), sum_code(seen.sum(axis=1)), known, levels, weights=model.weights,
+        kept_bits=model.kept_bits, multiplexer=model.multiplexer, odds=odds, how=how,
+    )  # fmt: skip
+    trust = how.trust(found.misfits, found.cells, model.kept_bits * model.spec.latents)
+    return found, found.shares(known, trust)
+
+
 def figures(modules: int) -> Iterator[Metric]:
     """Medians by links and occupancy."""
     table = seen_table(evaluation_sample())
     assert table.levels is not None
-    hits, how = occupancy(table.charges), Search()
+    hits = occupancy(table.charges)
     for links in LINKS:
-        model = TrainedModel.load(f"econ_t_{links}elinks")
+        model = TrainedModel.load(str(shipped_name(ECON_T, links)))
         for low, high in BINS:
             inside = np.flatnonzero((hits >= low) & (hits <= high))
             rows = np.random.default_rng(SEED).permutation(inside)[:modules]
@@ -53,12 +71,8 @@ def figures(modules: int) -> Iterator[Metric]:
             yield figure(f"words__case:{case}", median(sent_words(table)[rows]), "median EMD of the words themselves")
             known = model.reconstruct(seen, table.pedestals)
             yield figure(f"network__case:{case}", median(known), "median EMD, decoder network")
-            found = search(
-                sent_latents(model, seen), sum_code(seen.sum(axis=1)), known, table.levels, weights=model.weights,
-                kept_bits=model.kept_bits, multiplexer=model.multiplexer, odds=model.search_odds, how=how,
-            )  # fmt: skip
-            trust = how.trust(found.misfits, found.cells, model.kept_bits * model.spec.latents)
-            yield figure(f"search__case:{case}", median(found.shares(known, trust)), "median EMD, search")
+            found, shares = searched(model, seen, known, table.levels, model.search_odds)
+            yield figure(f"search__case:{case}", median(shares), "median EMD, search")
             for half, charges in (("sampling", found.sampled), ("annealing", found.annealed)):
                 alone = np.where(charges.any(axis=1, keepdims=True), charges, known)
                 yield figure(f"{half}__case:{case}", median(alone), f"median EMD of {half} alone")

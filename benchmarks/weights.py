@@ -3,8 +3,9 @@
 Medians by occupancy, and means weighted by module energy, in exact chip arithmetic: charges are sent to the chip in
 words, and what is decoded is compared with them. Those of whole files stand in the model cards; here busy modules of
 simulated pile-up 200 are added, events of their own with the shower library of the training, and the spread between
-trainings with different seeds where a card states it. On a part of each file `ECON_T` is decoded by search, too
-(`sim.hgcal_encoder.learning.search`); `--search` measures these figures alone anew and keeps the others.
+trainings with different seeds where a card states it. On a part of each file `ECON_T`, and `TNS_2021` on 5 links,
+are decoded by search, too (`sim.hgcal_encoder.learning.search`); `--search` measures those of `ECON_T` alone anew and
+keeps the others.
 Writes ``benchmarks/results/weights.json``, and
 ``benchmarks/results/emd_from_words.json``, where the other algorithms on as many links stand in the same rows.
 """
@@ -28,7 +29,7 @@ from sim.files import replacing
 from sim.hgcal_encoder.detector.generator import Generator, ModuleImages
 from sim.hgcal_encoder.detector.particles import BunchCrossings, PileUp, TopPairs
 from sim.hgcal_encoder.files.readers import ChargeTable, read_charge_table
-from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
+from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models, shipped_name
 from sim.hgcal_encoder.learning.metric import BINS, occupancy
 from sim.hgcal_encoder.learning.search import Search
 from sim.hgcal_encoder.spec import CELLS, ECON_T
@@ -39,8 +40,8 @@ BUSY_SEED, BUSY_CROSSINGS = 20_261_129, 2
 PER_BIN = 300
 """Modules of each occupancy bin on which algorithms are compared."""
 COLUMNS = (
-    "ECON_T", "ECON_T_search", "TNS_2021", "best_choice", "best_choice_rest", "threshold_sum", "super_trigger_cells",
-    "repeater",
+    "ECON_T", "ECON_T_search", "TNS_2021", "TNS_2021_search", "best_choice", "best_choice_rest", "threshold_sum",
+    "super_trigger_cells", "repeater",
 )  # fmt: skip
 """Algorithms in the order of the table."""
 _CARD = re.compile(r"^\| (\w+) \| (\d+)-(\d+) \| \d+ \| ([\d.]+) \| [\d.]+ \| [\d.]+ \| ([\d.]+) \|", re.MULTILINE)
@@ -142,8 +143,11 @@ def evaluated(name: str, model: TrainedModel, samples: dict[str, ChargeTable], p
     if part is not None and part.is_file():
         return dict(json.loads(part.read_text()))
     # the other algorithms do not depend on the network: once for each number of links; the search takes minutes
-    chosen = model.spec == ECON_T
-    result = evaluate_model(model, samples, baselines=chosen, search=Search() if chosen else None)
+    current = name == shipped_name(model.spec, model.elinks)
+    searched = current and (model.spec == ECON_T or model.elinks == 5)
+    result = evaluate_model(
+        model, samples, baselines=current and model.spec == ECON_T, search=Search() if searched else None
+    )
     if part is not None:
         part.parent.mkdir(parents=True, exist_ok=True)
         with replacing(part) as file:
@@ -156,7 +160,8 @@ def search_again(links: int, samples: dict[str, ChargeTable], cells: str | None)
 
     `cells`: of these modules alone, as in ``8-48``. What is written is what the whole command gives.
     """
-    name = f"econ_t_{links}elinks"
+    name = shipped_name(ECON_T, links)
+    assert name is not None
     model, path = TrainedModel.load(name), RESULTS / "emd_from_words.json"
     found = json.loads(path.read_text())
     rows = read_metrics(RESULT)
@@ -218,7 +223,8 @@ def main() -> None:
         for name, path in sorted(shipped_models().items()):
             model, card = TrainedModel.load(name), path.with_suffix(".md").read_text()
             result = evaluated(name, model, samples, parts)
-            results.append(result)
+            if name == shipped_name(model.spec, model.elinks):
+                results.append(result)
             print(name, flush=True)
 
             def metric(quantity: str, value: float, method: str, case: str = name) -> Metric:

@@ -36,7 +36,11 @@ def verify(
         Path | None, typer.Option(help="Crossbar: a folder of event-camera recordings (k.bin, k.bs2) to run, too.")
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="Crossbar: the trained model (.npz) that sees them; a shipped one if left out.")
+        Path | None,
+        typer.Option(
+            help="Encoder: weights of your own (.npz, hex) that showers run through, too. "
+            "Other chips: the trained model (.npz) that sees the recordings; a shipped one if left out."
+        ),
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Crossbar: recordings to run.")] = 10,
     seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 1,

@@ -24,12 +24,12 @@ from sim.hgcal_encoder.algorithms.concentrator import load_chip_settings
 from sim.hgcal_encoder.files.readers import ChargeTable
 from sim.hgcal_encoder.float_code import CELL
 from sim.hgcal_encoder.front_end import by_trigger_cell, front_end, levels, pedestals, seen_charges
-from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
+from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models, shipped_name
 from sim.hgcal_encoder.learning.metric import BINS, FINE_BINS, BinSummary, Comparison, compare
 from sim.hgcal_encoder.learning.streamed_metric import StreamedComparison
 from sim.hgcal_encoder.learning.training_images import PLAIN, simulate_images
 from sim.hgcal_encoder.settings import Settings
-from sim.hgcal_encoder.spec import CELLS, HEADER_WIDTH, PRESETS, EncoderSpec
+from sim.hgcal_encoder.spec import CELLS, HEADER_WIDTH, EncoderSpec
 
 if TYPE_CHECKING:
     from sim.hgcal_encoder.learning.search import Search
@@ -40,7 +40,6 @@ __all__ = [
     "evaluate_model",
     "evaluation_sample",
     "find_model",
-    "is_shipped",
     "model_name",
     "seen_by_chip",
     "seen_table",
@@ -160,8 +159,8 @@ def find_model(*, preset: str, elinks: int, weights: str | None = None) -> Train
     """
     spec = encoder_spec(preset)
     if weights is None:
-        name = model_name(spec, elinks)
-        if not is_shipped(spec, elinks):
+        name = shipped_name(spec, elinks)
+        if name is None:
             raise FileNotFoundError(
                 f"no model is shipped for {spec.name} on {elinks} eLinks; there are {', '.join(shipped_models())};"
                 " another one is named with --weights"
@@ -184,14 +183,8 @@ def find_model(*, preset: str, elinks: int, weights: str | None = None) -> Train
 
 
 def model_name(spec: EncoderSpec, elinks: int) -> str:
-    """Name of a model's files: ``econ_t_3elinks``."""
+    """Name of a trained model's files: ``econ_t_3elinks``."""
     return f"{spec.name.lower()}_{elinks}elinks"
-
-
-def is_shipped(spec: EncoderSpec, elinks: int) -> bool:
-    """Whether weights of exactly this network come with liquidcal."""
-    known = PRESETS.get(spec.name)
-    return known is not None and spec.same_network(known) and model_name(spec, elinks) in shipped_models()
 
 
 def chip_settings(path: Path, model: TrainedModel) -> Settings:

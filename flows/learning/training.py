@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +18,7 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +27,12 @@ from flows.common.content_cache import cache_directory, code_hash, content_key, 
 from flows.common.journal import Journal
 from flows.common.metrics import package_version
 from flows.designs.catalogue import encoder_spec
-from flows.learning.encoder import evaluation_sample, is_shipped, model_name, seen_by_chip
+from flows.learning.encoder import evaluation_sample, model_name, seen_by_chip
 from sim.files import replacing
 from sim.foreign_files import read_npz
 from sim.hgcal_encoder.files.readers import read_charges
 from sim.hgcal_encoder.front_end import sent_codes
-from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models
+from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models, shipped_name
 from sim.hgcal_encoder.learning.metric import BINS, FINE_BINS, BinSummary, earth_movers_distance, occupancy, summarise
 from sim.hgcal_encoder.learning.training import History, TrainingPlan, train, training_device
 from sim.hgcal_encoder.learning.training_images import PLAIN, Images, simulate_images
@@ -188,7 +190,7 @@ class Training:
         """What training starts from, None for random weights."""
         if self.fine_tune is not None:
             return None if self.fine_tune == "none" else self.fine_tune
-        return model_name(self.spec, 5) if self.elinks < 5 and is_shipped(self.spec, 5) else None
+        return shipped_name(self.spec, 5) if self.elinks < 5 else None
 
     @property
     def images_scale(self) -> float:
@@ -324,8 +326,8 @@ def _simulated_images(training: Training, seed: int, journal: Journal) -> tuple[
         code=code_hash(module_file(simulate_images.__module__)),
     )  # fmt: skip
     kept = cache_directory() / "training-images" / f"{key}.npz"
-    with suppress(OSError, ValueError, KeyError):  # absent, or damaged, which counts as absent
-        arrays = read_npz(kept)
+    # absent, or damaged, which counts as absent; a file of ours, which may be larger than foreign ones
+    with suppress(OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error), np.load(kept) as arrays:
         found = Images(**{name: arrays[name] for name in ("charges", "seen", "pedestals")})
         origin = json.loads(str(arrays["origin"]))
         journal.console.print(f"  kept  showers, seed {seed}")

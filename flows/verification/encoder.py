@@ -6,6 +6,7 @@ the bench that users run. Expected values come from the golden model or from pub
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from flows.common.journal import Check, Journal
 from flows.designs.design import Design
 from flows.formal.encoder import proof_count, prove_encoder
 from flows.formal.solver import Proof
+from flows.learning.training import load_start
 from flows.simulation.encoder import EncoderBench, EncoderVerilog, encoder_verilog
 from flows.simulation.native import NativeModel
 from flows.verification import mutation
@@ -28,8 +30,13 @@ from sim.hgcal_encoder.encoder import Encoder
 from sim.hgcal_encoder.example_specs import campaign_spec, random_spec
 from sim.hgcal_encoder.files.settings_files import load_settings
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
+from sim.hgcal_encoder.front_end import sent_codes
+from sim.hgcal_encoder.learning.decoder import TrainedModel
+from sim.hgcal_encoder.learning.training_images import PLAIN, simulate_images
+from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import EncoderSpec
-from sim.hgcal_encoder.words import HEADER
+from sim.hgcal_encoder.weights import Weights
+from sim.hgcal_encoder.words import HEADER, pack
 
 __all__ = [
     "check_directed",
@@ -37,11 +44,14 @@ __all__ = [
     "check_proofs",
     "check_vectors",
     "check_volume",
+    "check_weights",
     "play",
     "verify_design",
 ]
 
 CROSSINGS = "bunch crossings"
+SHOWERS = 0.001
+"""Size of the simulated set that runs through weights of one's own, some thousand modules."""
 
 
 def _difference(got: npt.NDArray[np.uint32], expected: npt.NDArray[np.uint32], where: str) -> tuple[int, str]:
@@ -97,6 +107,43 @@ def check_vectors(bench: EncoderBench, words: Path, settings: Path, frames: Path
     return tally.check(
         f"published vectors: {frames.parent.name}/{frames.name}", f"published_vectors__file:{frames.stem}", CROSSINGS
     )
+
+
+def check_weights(
+    bench: EncoderBench, name: str, weights: TrainedModel | Weights, seed: int, *, threads: int = 2,
+    advance: Advance | None = None,
+) -> Check:  # fmt: skip
+    """Compare hardware and golden model on simulated modules, with weights of one's own.
+
+    Parameters
+    ----------
+    bench : EncoderBench
+    name : str
+        Of the weights, for the check.
+    weights : TrainedModel or Weights
+        Of the bench's network. A model brings its multiplexer, links and sent bits.
+    seed : int
+        Of showers and their order.
+    """
+    spec = bench.design.spec
+    settings = Settings(spec=spec, high_density=PLAIN.high_density)
+    if isinstance(weights, TrainedModel):
+        settings = replace(
+            settings, select=weights.multiplexer, etx_count=weights.elinks, keep_mask=weights.keep_mask
+        )  # fmt: skip
+        weights = weights.weights
+    # multipliers that are shared change no result, and a model may be of a spec without
+    weights = replace(weights, spec=spec)
+    charges = simulate_images(seed=seed, scale=SHOWERS, plain=1.0).images.charges.astype(np.int64)
+    words = pack(sent_codes(np.random.default_rng(seed).permutation(charges), settings), spec.word_order)
+    frames = Encoder(spec, weights, settings, engine="numba").frames(words)
+    tally = Tally()
+    got = bench.frames(words, settings, weights, threads=threads, seed=seed, advance=advance)
+    tally.add(len(words), *_difference(got, frames, name))
+    return tally.check(
+        f"{spec.name}: showers with the weights of {name} against the golden model (seed {seed})",
+        f"own_weights__spec:{spec.name}", CROSSINGS,
+    )  # fmt: skip
 
 
 def play(design: EncoderVerilog, stimulus: Stimulus, model: NativeModel, advance: Advance | None = None) -> str:
@@ -223,11 +270,12 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
     Raises
     ------
     ValueError
-        If an option is for a crossbar.
+        If an option is for a crossbar, or the weights are of another network.
     """
     spec, seed, crossings = design.spec, options.seed, options.crossings or design.crossings
-    if options.recordings is not None or options.weights is not None:
-        raise ValueError(f"recordings and weights to verify with are for a crossbar; {spec.name} is none")
+    if options.recordings is not None:
+        raise ValueError(f"recordings to verify with are for a crossbar; {spec.name} is none")
+    own = load_start(str(options.weights), spec) if options.weights is not None else None
     isolation = bool(design.variant().get("isolation"))
     run = VerificationRun(spec, seed, journal)
 
@@ -246,6 +294,10 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
     with journal.step(f"{spec.name}: directed crossings") as advance:
         check = check_directed(bench, seed, advance=advance)
     run.note(check)
+    if own is not None and options.weights is not None:
+        with journal.step(f"{spec.name}: showers with the weights of {options.weights.name}") as advance:
+            check = check_weights(bench, options.weights.name, own, seed, advance=advance)
+        run.note(check)
     for words, settings, frames in options.vectors:
         with journal.step(f"{frames.name}: published vectors"):
             check = check_vectors(bench, words, settings, frames)

@@ -32,7 +32,8 @@ class VerificationOptions:
     recordings : Path or None
         Crossbar: folder of recordings to run.
     weights : Path or None
-        Crossbar: trained model that sees them; None: the shipped one.
+        Encoder: weights, or a model of its network, that showers run through, too. Crossbar: trained model that sees
+        the recordings; None: the shipped one.
     count : int
         Crossbar: recordings to run at most.
     """

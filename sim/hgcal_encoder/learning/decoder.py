@@ -45,6 +45,7 @@ __all__ = [
     "TrainedModel",
     "read_frames",
     "shipped_models",
+    "shipped_name",
     "truncate_latents",
 ]
 
@@ -574,3 +575,15 @@ def shipped_models() -> dict[str, Path]:
     """Models in the package, by name."""
     folder = Path(str(resources.files("sim.hgcal_encoder") / "data" / "weights"))
     return {path.stem: path for path in sorted(folder.glob("*.npz"))}
+
+
+def shipped_name(spec: EncoderSpec, elinks: int) -> str | None:
+    """Name of the model that comes for exactly this network on so many links, None if there is none.
+
+    Where two come, the one that was trained from words.
+    """
+    known = PRESETS.get(spec.name)
+    if known is None or not spec.same_network(known):
+        return None
+    name = f"{spec.name.lower()}_{elinks}elinks"
+    return next((found for found in (f"{name}_words", name) if found in shipped_models()), None)

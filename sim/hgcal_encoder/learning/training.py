@@ -66,6 +66,9 @@ __all__ = [
     "verify_latents",
 ]
 
+APART = 10
+"""Least steps from one validation to the next: a few steps are too few to tell that training gains nothing more."""
+
 
 # ---------------------------------------------------------------------------------------------------- training
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +126,7 @@ class TrainingPlan:
     max_seconds : float or None
         The decay is shortened so that training ends in about this time; the result then depends on the machine.
     validations : int
-        Number of validations, evenly spread.
+        Number of validations, evenly spread; fewer where they would be less than `APART` steps apart.
     patience : int or None
         Training stops after this many validations in a row that do not lower the score by 0.1 %; None: never.
 
@@ -177,6 +180,11 @@ class TrainingPlan:
     def kept_bits(self) -> int:
         """Bits of each latent that are sent."""
         return bits_per_latent(self.spec, self.elinks)
+
+    @property
+    def scores(self) -> int:
+        """Number of validations that there are steps for."""
+        return max(1, min(self.validations, self.steps // APART))
 
     def kind(self, done: float) -> str:
         """Loss at the share `done` of the training."""
@@ -270,7 +278,7 @@ def train(
             run.step(inputs, sums, shares, write)
             run.elapsed = time.monotonic() - begin
             run.done = max(run.number / plan.steps, run.elapsed / plan.max_seconds if plan.max_seconds else 0.0)
-            due = run.done * plan.validations >= len(run.records) + 1 or run.done >= 1.0
+            due = run.done * plan.scores >= len(run.records) + 1 or run.done >= 1.0
             if due:
                 line = run.validate(write)
                 if progress is not None:

@@ -19,7 +19,7 @@ from flows.campaign.physics import (
 from flows.report.campaign_plots import sensitivity_svg
 from sim.fixed_point import Overflow, Rounding
 from sim.hgcal_encoder.encoder import Encoder
-from sim.hgcal_encoder.learning.decoder import Decoder, TrainedModel, truncate_latents
+from sim.hgcal_encoder.learning.decoder import Decoder, TrainedModel, shipped_name, truncate_latents
 from sim.hgcal_encoder.learning.metric import earth_movers_distance, telescoping_distance
 from sim.hgcal_encoder.normalise import sum_code
 from sim.hgcal_encoder.spec import ECON_T, ECON_T_EXACT, TNS_2021, EncoderSpec
@@ -151,7 +151,7 @@ def tiny_model() -> TrainedModel:
 
 
 def test_loss_is_the_telescoping_distance_of_the_chip(sample: Sample) -> None:
-    model = TrainedModel.load("econ_t_3elinks")
+    model = TrainedModel.load(str(shipped_name(ECON_T, 3)))
     sums = sample.charges.sum(1, keepdims=True)
     encoder = Encoder(model.spec, model.weights)
     latents = truncate_latents(encoder.latents(sample.charges[:, model.multiplexer]), model.kept_bits)

@@ -100,6 +100,20 @@ def test_sensitivity(mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert json.loads(out)["bits"] == MINE.weight_bits
 
 
+def test_verified(mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Showers run through the hardware with the trained weights, beside random words with random ones."""
+    words = ["verify", mine / "mine.toml", "--weights", mine / "mine_2elinks.npz", "--out", tmp_path]
+    code, out, error = program(
+        capsys, *words, "--crossings", 200, "--mutants", 0, "--random-specs", 0, "--no-proofs", "--json"
+    )
+    assert code == 0, error
+    checks = {check["key"]: check for check in json.loads(out)["checks"]}
+    own = checks["own_weights__spec:MINE"]
+    assert own["passed"]
+    assert own["compared"] > 1000
+    assert "mine_2elinks.npz" in own["name"]
+
+
 def test_what_does_not_fit_is_said(mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One line: no shipped weights, another kind of chip, a model of another network of the same name."""
     model = mine / "mine_2elinks.npz"
@@ -115,6 +129,8 @@ def test_what_does_not_fit_is_said(mine: Path, tmp_path: Path, capsys: pytest.Ca
         ([*evaluate, "--preset", as_econ_t, "--elinks", 5], "no model is shipped for ECON_T on 5 eLinks"),
         ([*evaluate, "--preset", "N_MNIST"], "N_MNIST is of the kind crossbar; expected an encoder"),
         ([*evaluate, "--preset", other, "--elinks", 2, "--weights", model], "a model of another MINE"),
+        (["verify", "TNS_2021", "--weights", model], "mine_2elinks.npz: weights of MINE, but the encoder is TNS_2021"),
+        (["verify", "ECON_T", "--recordings", mine], "recordings to verify with are for a crossbar; ECON_T is none"),
         (["sensitivity", "N_MNIST"], "N_MNIST is of the kind crossbar; expected an encoder"),
         (["train", "--preset", "no.toml", "--out", tmp_path / "t"], "no preset and no TOML file named 'no.toml'"),
     ):

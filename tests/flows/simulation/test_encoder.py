@@ -10,10 +10,15 @@ from flows.simulation.encoder import EncoderBench, encoder_verilog
 from flows.simulation.native import NativeModel, WritePort, build_native
 from flows.tools.verilator import SimulatorError
 from flows.tools.verilog import read_ports
-from flows.verification.encoder import check_vectors, check_volume
+from flows.verification import encoder as verification
+from flows.verification.encoder import check_vectors, check_volume, check_weights
 from flows.verification.encoder_stimulus import random_settings, random_weights, random_words
 from sim.hgcal_encoder.encoder import Encoder
+from sim.hgcal_encoder.learning.decoder import Decoder, TrainedModel
+from sim.hgcal_encoder.learning.training_images import Images, SimulatedImages
+from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import ECON_T, TNS_2021
+from sim.hgcal_encoder.weights import Weights
 from tests.specs import SMALL
 
 ACCUMULATOR = """
@@ -198,6 +203,41 @@ def test_volume_check_counts_and_detects(small_bench: EncoderBench, monkeypatch:
     bad = check_volume(small_bench, 3, 2000)
     assert not bad.passed
     assert "crossing 17, eTx 0" in bad.detail
+
+
+def test_showers_run_through_weights_of_ones_own(small_bench: EncoderBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model with its multiplexer, links and sent bits, and a bare image; hardware with another weight fails."""
+    rng = np.random.default_rng(4)
+    weights = random_weights(SMALL, rng, "uniform")
+    arrays = {"weight0": np.zeros((SMALL.latents + 4, 48), np.float32), "bias0": np.zeros(48, np.float32)}
+    model = TrainedModel(
+        weights=weights, decoder=Decoder(kind="mlp", arrays=arrays), elinks=2, kept_bits=5,
+        multiplexer=rng.permutation(48),
+    )  # fmt: skip
+    images = Images.of_charges(rng.integers(0, 2000, (600, 48)) * (rng.random((600, 48)) < rng.random((600, 1))))
+    showers = SimulatedImages(images=images, etas=np.ones(600), origin={})
+    monkeypatch.setattr(verification, "simulate_images", lambda **_: showers)
+    loaded: list[Settings] = []
+    right = small_bench.frames
+
+    def watched(words, settings, weights, **options):  # type: ignore[no-untyped-def]
+        loaded.append(settings)
+        return right(words, settings, weights, **options)
+
+    monkeypatch.setattr(small_bench, "frames", watched)
+    for own in (model, weights):
+        check = check_weights(small_bench, "mine.npz", own, 3)
+        assert check.passed, check.detail
+        assert check.compared == 600
+    assert loaded[0].select.tolist() == model.multiplexer.tolist()
+    assert (loaded[0].etx_count, loaded[0].keep_mask) == (2, model.keep_mask)
+    codes = weights.to_codes()
+    codes[-1] ^= 4
+    other = Weights.from_codes(codes, SMALL)
+    monkeypatch.setattr(small_bench, "frames", lambda words, settings, _, **options: right(words, settings, other))
+    check = check_weights(small_bench, "mine.npz", weights, 3)
+    assert not check.passed
+    assert "mine.npz: crossing 0, eTx" in check.detail
 
 
 @pytest.mark.timeout(1200)

@@ -15,7 +15,7 @@ from sim.hgcal_encoder.frame import counter, frame
 from sim.hgcal_encoder.front_end import by_trigger_cell, levels, pedestals, seen_charges
 from sim.hgcal_encoder.grid import to_grid
 from sim.hgcal_encoder.learning import search_network, search_prior, search_sampler
-from sim.hgcal_encoder.learning.decoder import TrainedModel
+from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_name
 from sim.hgcal_encoder.learning.search import Search, search
 from sim.hgcal_encoder.learning.training_images import PLAIN
 from sim.hgcal_encoder.normalise import leading_one, normalise
@@ -205,7 +205,7 @@ def test_odds_are_counted():
 
 
 def test_a_frame_decodes_alike_in_any_company():
-    model = TrainedModel.load("econ_t_3elinks")
+    model = TrainedModel.load(str(shipped_name(ECON_T, 3)))
     seen = seen_charges(modules(9, 6, seed=3), PLAIN)
     how = Search(moves=500)
     whole = model.reconstruct_by_search(seen, LEVELS, how)

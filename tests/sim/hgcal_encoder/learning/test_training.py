@@ -167,17 +167,27 @@ def test_simulated_charges(simulated):
     hits = occupancy(images.charges)
     assert (hits <= 3).mean() > 0.3
     assert (hits >= 16).mean() > 0.02
-    again = simulate_images(seed=3, scale=0.006)
-    assert np.array_equal(images.seen, again.images.seen)
-    assert np.array_equal(images.charges, again.images.charges)
-    assert again.etas.shape == images.charges.shape[:1]
-    assert again.etas.min() > 1.4
-    assert again.etas.max() < 3.2
+    assert simulated.etas.shape == images.charges.shape[:1]
+    assert simulated.etas.min() > 1.4
+    assert simulated.etas.max() < 3.2
 
 
-def test_simulated_charges_are_what_words_give(simulated):
+@pytest.fixture(scope="module")
+def few():
+    """Modules that all reach the chip as charges of a file do."""
+    return simulate_images(seed=4, scale=0.001, plain=1.0)
+
+
+def test_simulated_charges_follow_from_the_seed(few):
+    again = simulate_images(seed=4, scale=0.001, plain=1.0)
+    assert np.array_equal(few.images.seen, again.images.seen)
+    assert np.array_equal(few.images.charges, again.images.charges)
+    assert np.array_equal(few.etas, again.etas)
+
+
+def test_simulated_charges_are_what_words_give(simulated, few):
     """A quarter of a step of 4E3M and a count of calibration at most beside the charge; in empty cells the pedestal."""
-    plain = simulate_images(seed=4, scale=0.001, plain=1.0).images
+    plain = few.images
     assert (plain.pedestals == 48).all()
     assert (plain.seen[plain.charges < 2] == 1).all()
     assert (plain.charges == np.rint(plain.charges)).all()
@@ -196,8 +206,8 @@ def test_simulated_charges_are_what_words_give(simulated):
         simulate_images(seed=4, busy=0.0)
 
 
-def test_busy_takes_more_of_each_crossing_with_pile_up():
-    one, three = (simulate_images(seed=4, scale=0.001, plain=1.0, busy=busy).origin for busy in (1.0, 3.0))
+def test_busy_takes_more_of_each_crossing_with_pile_up(few):
+    one, three = few.origin, simulate_images(seed=4, scale=0.001, plain=1.0, busy=3.0).origin
     assert {name for name in one if one[name] != three[name]} == {name for name in one if "pile-up" in name}
     assert three["top pairs in pile-up 200"] > 2 * one["top pairs in pile-up 200"]
 
@@ -342,13 +352,19 @@ def test_checkpoints_of_another_training_are_refused(simulated, tmp_path):
 
 
 def test_training_stops_when_validation_does_not_improve(simulated):
-    """A vanishing learning rate improves nothing: the first validation is the best, `patience` more follow it."""
+    """A vanishing learning rate improves nothing: the first validation is the best, `patience` more follow it.
+
+    Of few steps all are taken: validations are at least ten steps apart.
+    """
     plan = t.TrainingPlan(
         spec=ECON_T, elinks=5, steps=60, seed=2, units=(8,), batch=16, validations=20, patience=3, learning_rate=1e-9
     )
     _, history = t.train(simulated.images, plan)
     assert history.stopped
-    assert history.step == (3, 6, 9, 12)
+    assert history.step == (10, 20, 30, 40)
+    _, history = t.train(simulated.images, replace(plan, steps=25, validations=40, patience=8))
+    assert not history.stopped
+    assert history.step == (13, 25)
 
 
 def test_time_limit_ends_the_schedule(simulated):
