@@ -51,17 +51,20 @@ class FrontEnd:
         What it is imported as, and installed as.
     about : str
         Network, and what it is compared with.
+    samples : int
+        That are compared.
     compare : callable
-        Converts it into a folder.
+        Converts it into a folder, and computes as many samples.
     """
 
     module: str
     distribution: str
     about: str
-    compare: Callable[[Path], Compared]
+    samples: int
+    compare: Callable[[Path, int], Compared]
 
 
-def hgq(folder: Path) -> Compared:
+def hgq(folder: Path, count: int) -> Compared:
     """Two layers of Keras 3 with a format for each activation and weight."""
     hls4ml = hls4ml_with_backend()
     import keras
@@ -75,7 +78,7 @@ def hgq(folder: Path) -> Compared:
         LayerConfigScope(enable_ebops=True, beta0=1e-5),
     ):
         model = keras.Sequential([keras.layers.Input((6,)), QDense(8, activation="relu"), QDense(3)])
-    samples = np.random.default_rng(1).normal(0, 1, (500, 6)).astype(np.float32)
+    samples = np.random.default_rng(1).normal(0, 1, (count, 6)).astype(np.float32)
     model(samples[:10])
     trace_minmax(model, samples)
     graph = hls4ml.converters.convert_from_keras_model(
@@ -85,7 +88,7 @@ def hgq(folder: Path) -> Compared:
     return graph, samples, np.asarray(model(samples))
 
 
-def qonnx(folder: Path) -> Compared:
+def qonnx(folder: Path, count: int) -> Compared:
     """Two layers whose inputs, weights and activations stand behind QONNX's node `Quant`, by the nodes alone."""
     from onnx import TensorProto, helper, numpy_helper
     from qonnx.core.modelwrapper import ModelWrapper
@@ -134,13 +137,13 @@ def qonnx(folder: Path) -> Compared:
     ours = hls4ml.converters.convert_from_onnx_model(
         model, hls_config=config, backend=NAME, output_dir=str(folder), project_name="net"
     )
-    samples = form.decode(rng.integers(form.min_code, form.max_code + 1, (200, 6))).astype(np.float32)
+    samples = form.decode(rng.integers(form.min_code, form.max_code + 1, (count, 6))).astype(np.float32)
     source, result = model.graph.input[0].name, model.graph.output[0].name
     expected = [execute_onnx(model, {source: row[None]})[result] for row in samples]
     return ours, samples, np.concatenate(expected)
 
 
-def onnx(folder: Path) -> Compared:
+def onnx(folder: Path, count: int) -> Compared:
     """hls4ml's example, cleaned as its documentation says, every type given; results of Vitis' C++."""
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.transformation.gemm_to_matmul import GemmToMatMul
@@ -164,11 +167,11 @@ def onnx(folder: Path) -> Compared:
         for backend, more in ((NAME, {}), ("Vitis", {"io_type": "io_parallel"}))
     )
     compile_once(vitis)
-    samples = np.random.default_rng(3).normal(0, 1.5, (1000, 16)).astype(np.float32)
+    samples = np.random.default_rng(3).normal(0, 1.5, (count, 16)).astype(np.float32)
     return ours, samples, vitis.predict(samples)
 
 
-def pytorch(folder: Path) -> Compared:
+def pytorch(folder: Path, count: int) -> Compared:
     """A convolution, pooling, two dense layers, channels first; weights and inputs on a grid, so that all is exact."""
     import hls4ml
     import torch
@@ -195,26 +198,26 @@ def pytorch(folder: Path) -> Compared:
     graph = hls4ml.converters.convert_from_pytorch_model(
         model, hls_config=config, backend=NAME, output_dir=str(folder), project_name="net"
     )
-    samples = form.decode(rng.integers(form.min_code, form.max_code + 1, (500, 2, 6, 6)))
+    samples = form.decode(rng.integers(form.min_code, form.max_code + 1, (count, 2, 6, 6)))
     with torch.no_grad():
         return graph, samples, model(torch.from_numpy(samples)).numpy()
 
 
 FRONT_ENDS = {
     "hgq2": FrontEnd(
-        module="hgq", distribution="HGQ2", compare=hgq,
+        module="hgq", distribution="HGQ2", compare=hgq, samples=500,
         about="two dense layers of Keras 3, a format for each element, against HGQ2's own layers",
     ),
     "qonnx": FrontEnd(
-        module="qonnx", distribution="qonnx", compare=qonnx,
+        module="qonnx", distribution="qonnx", compare=qonnx, samples=200,
         about="two dense layers of nodes Quant, MatMul, Relu, against QONNX's executor",
     ),
     "onnx": FrontEnd(
-        module="qonnx", distribution="qonnx", compare=onnx,
+        module="qonnx", distribution="qonnx", compare=onnx, samples=1000,
         about="hls4ml's three_layer_keras.onnx in fixed<16,6>, against C++ of hls4ml's backend Vitis",
     ),
     "pytorch": FrontEnd(
-        module="torch", distribution="torch", compare=pytorch,
+        module="torch", distribution="torch", compare=pytorch, samples=500,
         about="convolution, ReLU, max pooling, two dense layers, against PyTorch in double precision",
     ),
 }  # fmt: skip
@@ -227,15 +230,15 @@ def available(front_end: FrontEnd) -> bool:
     return importlib.util.find_spec(front_end.module) is not None
 
 
-def codes_off(front_end: FrontEnd, folder: Path) -> tuple[int, int]:
-    """Codes that differ, and how many were compared.
+def codes_off(front_end: FrontEnd, folder: Path, count: int = 0) -> tuple[int, int]:
+    """Codes that differ, and how many were compared, of its samples or of fewer.
 
     Raises
     ------
     ValueError
         If the expected results say too little.
     """
-    graph, samples, expected = front_end.compare(folder)
+    graph, samples, expected = front_end.compare(folder, count or front_end.samples)
     different = len(np.unique(expected))
     if different < LEAST_DIFFERENT:
         raise ValueError(f"{front_end.module}: expected at least {LEAST_DIFFERENT} different results, got {different}")
