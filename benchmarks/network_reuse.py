@@ -1,9 +1,10 @@
-"""Area and slack of networks against their reuse factor: ``python -m benchmarks.network_reuse``.
+"""Area, slack and energy of networks against their reuse factor: ``python -m benchmarks.network_reuse``.
 
 Loaded weights, NanGate 45; OpenSTA, typical corner, at the clock that gives one sample every 25 ns: 40 MHz times the
-factor. First as synthesised, without wires; with ``--placed`` again after ``place --repair``: wires, buffers, sizes.
-OpenSTA takes about 4 GB for ``WIDE``, which was therefore synthesised alone (``--no-timing``). Cases that are not asked
-for stay in the results.
+factor. First as synthesised, without wires, and with random samples under random weights on the gates, every code
+compared with the golden model; with ``--placed`` timed again after ``place --repair``: wires, buffers, sizes.
+OpenSTA takes about 4 GB for ``WIDE``, which was therefore synthesised alone (``--no-timing --no-energy``). Cases that
+are not asked for stay in the results.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from flows.common.journal import Journal
 from flows.common.metrics import find, read_metrics, write_metrics
 from flows.designs.network import NetworkDesign
 from flows.steps.placement import PLACEMENT, PlacementOptions
+from flows.steps.power import POWER, PowerOptions
 from flows.steps.synthesis import SYNTHESIS
 from flows.steps.timing import TIMING
 from flows.synthesis.result import SynthesisResult, load_result
@@ -45,8 +47,8 @@ SPECS = PRESETS | {
 CASES = [f"{name}:{factor}" for name in ("SMART_PIXEL", "JET_TAGGER") for factor in (1, 2, 4, 8)] + ["WIDE:1"]
 
 
-def measure(case: str, rows: Rows, folder: Path, *, timing: bool, placed: bool) -> None:
-    """Synthesise and time one factor of one network; place, repair and time it again."""
+def measure(case: str, rows: Rows, folder: Path, *, timing: bool, energy: bool, placed: bool) -> None:
+    """Synthesise, time and play one factor of one network; place, repair and time it again."""
     name, factor = case.split(":")
     spec = SPECS[name]
     design = NetworkDesign(spec=spec, factor=int(factor), library="nangate45")
@@ -57,6 +59,10 @@ def measure(case: str, rows: Rows, folder: Path, *, timing: bool, placed: bool) 
         slack = timed(design, folder, journal)
         method = f"of {design.period_ns:g} ns, OpenSTA, typical, no wires"
         add(rows, case, "network__slack_loaded", round(slack, 2), "ns", method)
+    if energy:
+        POWER(design, folder, journal, PowerOptions(streams=64))
+        found = find(read_metrics(folder / "power" / "metrics.json"), "energy__per_inference")
+        add(rows, case, "network__energy", round(float(found.value)), "pJ", found.method)
     if placed:
         PLACEMENT(design, folder, journal, PlacementOptions(repair=True))
         slack = timed(design, folder, journal)
@@ -105,14 +111,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
     parser.add_argument("--placed", action="store_true", help="place and repair, too")
-    parser.add_argument("--no-timing", dest="timing", action="store_false", help="synthesis alone")
+    parser.add_argument("--no-timing", dest="timing", action="store_false", help="no slack before placement")
+    parser.add_argument("--no-energy", dest="energy", action="store_false")
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     for case in options.cases:
         chosen = (" --placed" if options.placed else "") + ("" if options.timing else " --no-timing")
+        chosen += "" if options.energy else " --no-energy"
         rows = Rows(f"python -m benchmarks.network_reuse --cases {case}{chosen}")
         with tempfile.TemporaryDirectory(prefix="liquidcal-reuse-") as scratch:
-            measure(case, rows, Path(scratch), timing=options.timing, placed=options.placed)
+            measure(
+                case, rows, Path(scratch), timing=options.timing, energy=options.energy, placed=options.placed
+            )  # fmt: skip
         mine = {metric.name for metric in rows}
         write_metrics(options.out, [*kept(options.out, lambda metric, mine=mine: metric.name in mine), *rows])
 

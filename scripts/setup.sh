@@ -101,4 +101,13 @@ if [ "$stage" = full ] && pip show --quiet tensorflow-cpu 2>/dev/null; then
 fi
 pip install --quiet --retries 5 --timeout 60 --constraint "$pinned" --editable ".$extras" ||
     fail "pip could not install .$extras on Python $version"
+if [ "$stage" = full ]; then
+    # front ends of hls4ml: beside the environment, where HGQ2 cannot overwrite QKeras
+    front_ends=$venv/front-ends
+    rm -rf "$front_ends"
+    pip install --quiet --retries 5 --timeout 60 --no-deps --target "$front_ends" \
+        --requirement benchmarks/baselines/front-ends-requirements.txt ||
+        fail "pip could not install what benchmarks/baselines/front-ends-requirements.txt names"
+    rm -rf "$front_ends/qkeras"
+fi
 touch "$venv/.$stage"

@@ -47,7 +47,9 @@ def trace(network):  # type: ignore[no-untyped-def]
             case "sum":
                 found[name] = weighted(inputs[0], node)
             case "store":
-                found[name] = stored(inputs[0].relu() if node["relu"] else inputs[0], node["result"])
+                value = inputs[0].relu() if node["relu"] else inputs[0]
+                value = value if node["most"] is None else np.minimum(value, float(node["most"]))
+                found[name] = stored(value, node["result"])
             case "wire":
                 zero = FixedVariable.from_const(0.0, HARDWARE, 1)
                 every = [value for values in inputs for value in values] + [zero]

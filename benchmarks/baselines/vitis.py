@@ -12,24 +12,27 @@ from typing import Any
 from flows.common.content_cache import cache_directory
 from flows.learning.legacy_keras import import_hls4ml, legacy_keras
 
-__all__ = ["compile_once", "config_by_name", "convert", "hls4ml_with_backend"]
+__all__ = ["compile_once", "config_by_name", "convert", "hls4ml_with_backend", "with_backend"]
 
 PROJECT = "net"
 
 
 def hls4ml_with_backend() -> Any:
-    """hls4ml, which knows our backend also where liquidcal was installed before it had one."""
+    """hls4ml beside QKeras, which knows our backend also where liquidcal was installed before it had one."""
+    return with_backend(import_hls4ml())
+
+
+def with_backend(hls4ml: Any) -> Any:
+    """An imported hls4ml that knows our backend."""
+    from flows.hls4ml.backend import NAME
     from flows.hls4ml.plugin import register
 
-    found = import_hls4ml()
-    from flows.hls4ml.backend import NAME
-
-    if NAME.lower() not in found.backends.get_available_backends():
+    if NAME.lower() not in hls4ml.backends.get_available_backends():
         from hls4ml.backends import register_backend
         from hls4ml.writer.writers import register_writer
 
         register(register_backend, register_writer)
-    return found
+    return hls4ml
 
 
 def config_by_name(model: Any, precision: str, *, auto: bool = False) -> dict[str, Any]:

@@ -165,16 +165,13 @@ class NetworkDesign(Design):
 
         part = self.component()
         part._MustUse__silence = True  # only asked, never elaborated
-        stored = part.state_bits
-        if self.loading is None:
-            groups = [(Stratum.DATA_PATH, stored, 3)]
+        stored = part.stored_bits
+        groups = [(Stratum.DATA_PATH, stored["registers"], 3), (Stratum.SHADOW, stored.get("shadow", 0), 1)]
+        if self.scheme is Scheme.SECDED:
+            widths = [min(8, row.bits - first) for row in weight_rows(self.spec) for first in range(0, row.bits, 8)]
+            groups.append((Stratum.WEIGHT, sum(width + check_bits(width) for width in widths), 1))
         else:
-            groups = [(Stratum.DATA_PATH, stored["registers"], 3), (Stratum.SHADOW, stored["shadow"], 1)]
-            if self.scheme is Scheme.SECDED:
-                widths = [min(8, row.bits - first) for row in weight_rows(self.spec) for first in range(0, row.bits, 8)]
-                groups.append((Stratum.WEIGHT, sum(width + check_bits(width) for width in widths), 1))
-            else:
-                groups.append((Stratum.WEIGHT, stored["weights"], 3))
+            groups.append((Stratum.WEIGHT, stored["weights"], 3))
         bits = tuple(
             StorageBit(path=f"{stratum}_{number}", bit=0, stratum=stratum, copy=copy, protected=f"{stratum}_{number}")
             for stratum, count, copies in groups

@@ -152,8 +152,11 @@ class Network(Component):
         return self._plan.latency
 
     @property
-    def state_bits(self) -> int:
-        """Bits that are stored: of values on their way, and of weights. Each is three flip-flops where it is voted."""
+    def stored_bits(self) -> dict[str, int]:
+        """Bits that are stored, in ``registers`` (values on their way) and of ``weights``.
+
+        Each is three flip-flops where it is voted.
+        """
         spec, tensors = self._spec, self._spec.tensors
         wires = {name: node for name, node in spec.nodes.items() if isinstance(node, Wire)}
         reads = [(x, layer.reads) for layer in self._plan.layers for x in layer.node.inputs]
@@ -170,7 +173,7 @@ class Network(Component):
             for layer in self._plan.layers:
                 if isinstance(layer.node, WeightedSum):
                     total += described(SerialWeightedLayer, **self._serial(layer)).state_bits
-        return total + (spec.weight_bits if self._loaded else 0)
+        return {"registers": total, "weights": spec.weight_bits if self._loaded else 0}
 
     @property
     def _results(self) -> list[str]:

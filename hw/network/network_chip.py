@@ -132,7 +132,7 @@ class NetworkChip(Component):
         }  # fmt: skip
 
     @property
-    def state_bits(self) -> dict[str, int]:
+    def stored_bits(self) -> dict[str, int]:
         """Bits that are stored: in ``registers`` of data path and control, of ``weights``, and of the ``shadow`` bank.
 
         A shadow bank has a parity bit for each byte, and code words of weights check bits, which are not counted here.
@@ -141,7 +141,8 @@ class NetworkChip(Component):
         control = described(ChipControlLogic, **self._control())
         weights = self._spec.weight_bits
         shadow = weights + sum(field.size for field in weight_fields(self._spec)) if self._guarded else 0
-        return {"registers": network.state_bits + len(plain(control.state)), "weights": weights, "shadow": shadow}
+        registers = network.stored_bits["registers"] + len(plain(control.state))
+        return {"registers": registers, "weights": weights, "shadow": shadow}
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from benchmarks.baselines.vitis import compile_once, config_by_name, convert, hls4ml_with_backend
+from benchmarks.front_ends import FRONT_ENDS, available, codes_off
 from flows.hls4ml.plugin import register
 from flows.learning.legacy_keras import import_qkeras, import_tensorflow, legacy_keras
 from sim.fixed_point import FixedPoint
@@ -233,66 +234,12 @@ def test_formats_of_single_elements(hls4ml: Any) -> None:
         assert len(set(expected)) > 5
 
 
-@pytest.mark.parametrize("name", ["hgq", "qonnx"])
-def test_front_ends_of_environments_of_their_own(hls4ml: Any, tmp_path: Path, shared_data: Path, name: str) -> None:
-    """HGQ2's codes are the trained model's; of ONNX those of Vitis' C++. Neither is part of an extra."""
-    need_module(name, optional=True)
-    if name == "hgq":
-        network, samples, expected = hgq_model()
-        graph = hls4ml.converters.convert_from_keras_model(
-            network, backend=NAME, output_dir=str(tmp_path), project_name="net",
-            hls_config={"Model": {"Precision": "fixed<1,0>", "ReuseFactor": 1}},
-        )  # fmt: skip
-    else:
-        graph, samples, expected = onnx_model(hls4ml, shared_data / "models" / "three_layer_keras.onnx", tmp_path)
-    found = graph.predict(samples)
-    assert len(np.unique(expected)) > 50
-    assert np.array_equal(found, expected.reshape(found.shape))
-
-
-def hgq_model() -> tuple[Any, np.ndarray, np.ndarray]:
-    """Two layers of Keras 3 with a format for each activation and weight."""
-    import keras
-    from hgq.config import LayerConfigScope, QuantizerConfigScope
-    from hgq.layers import QDense
-    from hgq.utils import trace_minmax
-
-    with (
-        QuantizerConfigScope(place="all", default_q_type="kbi", overflow_mode="SAT_SYM"),
-        QuantizerConfigScope(place="datalane", default_q_type="kif", overflow_mode="WRAP", heterogeneous_axis=(1,)),
-        LayerConfigScope(enable_ebops=True, beta0=1e-5),
-    ):
-        model = keras.Sequential([keras.layers.Input((6,)), QDense(8, activation="relu"), QDense(3)])
-    samples = np.random.default_rng(1).normal(0, 1, (500, 6)).astype(np.float32)
-    model(samples[:10])
-    trace_minmax(model, samples)
-    return model, samples, np.asarray(model(samples))
-
-
-def onnx_model(hls4ml: Any, file: Path, folder: Path) -> tuple[Any, np.ndarray, np.ndarray]:
-    """hls4ml's example, cleaned as its documentation says, every type given; results of Vitis' C++."""
-    from qonnx.core.modelwrapper import ModelWrapper
-    from qonnx.transformation.gemm_to_matmul import GemmToMatMul
-    from qonnx.util.cleanup import cleanup_model
-
-    need(file.is_file(), f"public model {file.name} below LIQUIDCAL_DATA/models")
-    model = cleanup_model(cleanup_model(ModelWrapper(str(file))).transform(GemmToMatMul()))
-    config = hls4ml.utils.config_from_onnx_model(
-        model, granularity="name", default_precision="fixed<16,6>", backend="Vitis"
-    )
-    for name, layer in config["LayerName"].items():
-        layer |= {"Skip": True} if "Softmax" in name else {}
-        for role, found in layer["Precision"].items():
-            layer["Precision"][role] = "fixed<16,6>" if found == "auto" else found
-    ours, vitis = (
-        hls4ml.converters.convert_from_onnx_model(
-            model, hls_config=config, backend=backend, output_dir=str(folder / backend), project_name="net", **more
-        )
-        for backend, more in ((NAME, {}), ("Vitis", {"io_type": "io_parallel"}))
-    )
-    compile_once(vitis)
-    samples = np.random.default_rng(3).normal(0, 1.5, (1000, 16)).astype(np.float32)
-    return ours, samples, vitis.predict(samples)
+@pytest.mark.parametrize("name", ["hgq2", "qonnx", "pytorch"])
+def test_front_ends_beside_keras(tmp_path: Path, name: str) -> None:
+    """Codes are those of the trained model by its own library. PyTorch is in no environment of the project."""
+    front_end = FRONT_ENDS[name]
+    need(available(front_end), f"library {front_end.module}", optional=name == "pytorch")
+    assert codes_off(front_end, tmp_path, count=60) == (0, 180)
 
 
 def network_of_graph(graph: Any) -> NetworkWeights:
