@@ -32,7 +32,7 @@ from flows.verification.concentrator_stimulus import CAMPAIGN
 from flows.verification.mutation import Outcome
 from flows.verification.serial import check_serial_traffic, random_delays
 from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorSettings, load_concentrator_settings
-from sim.hgcal_encoder.concentrator_spec import ECON_T_PRODUCTION, ConcentratorSpec
+from sim.hgcal_encoder.concentrator_spec import ECON_T_PRODUCTION, AlgorithmNumber, ConcentratorSpec
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
 from sim.hgcal_encoder.spec import WordOrder
 from sim.hgcal_encoder.words import ORBIT_LENGTH
@@ -126,7 +126,7 @@ def serial(rows: Rows, spec: ConcentratorSpec, prefix: str = "") -> None:
     for number, one in enumerate(published(spec)):
         delays = random_delays(np.random.default_rng((SEED, number))).tolist()
         count.add(one, bench.frames(one.words, one.settings, delays=delays, seed=1 + number))
-        label = spec.numbers[one.settings.alg_type].label
+        label = AlgorithmNumber(one.settings.alg_type).label
         if label not in count.fastest:
             with bench.chip(delays) as chip:
                 chip.load(setting_values(one.settings, spec))
@@ -157,7 +157,7 @@ def words(rows: Rows, spec: ConcentratorSpec) -> None:
     for one in published(spec):
         registers = one.settings.registers(spec)
         count.add(one, bench.frames(one.words, registers))
-        label = spec.numbers[one.settings.alg_type].label
+        label = AlgorithmNumber(one.settings.alg_type).label
         if label not in count.fastest:
             with bench.model() as model:
                 bench.load(model, registers)
