@@ -100,6 +100,7 @@ def test_sensitivity(mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert json.loads(out)["bits"] == MINE.weight_bits
 
 
+@long
 def test_verified(mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Showers run through the hardware with the trained weights, beside random words with random ones."""
     words = ["verify", mine / "mine.toml", "--weights", mine / "mine_2elinks.npz", "--out", tmp_path]

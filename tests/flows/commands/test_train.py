@@ -230,7 +230,7 @@ def test_case_30(tmp_path: Path) -> None:
         lines.append(",".join(f"{(9 if number == 0 else 10) << 28 | field:08x}" for field in fields))
     (tmp_path / "words.csv").write_text("\n".join(lines) + "\n")
     write_charges(tmp_path / "truth.csv", charges)
-    model = TrainedModel.load("econ_t_5elinks")
+    model = TrainedModel.load("econ_t_5elinks_words")
     chip = Settings(select=model.multiplexer, high_density=False, keep_mask=model.keep_mask)
     save_settings(tmp_path / "settings.yaml", chip, None, WordOrder.PRODUCTION)
     evaluate = ["evaluate", "hgcal_encoder", "--elinks", 5, "--no-baselines", "--json"]
@@ -242,7 +242,7 @@ def test_case_30(tmp_path: Path) -> None:
     found = json.loads(out)["data"][0]["bins"][0]["emd"]["median"]
     code_, _, error = liquidcal(
         "encode", "--words", tmp_path / "words.csv", "--settings", tmp_path / "settings.yaml", "--weights",
-        shipped_models()["econ_t_5elinks"], "--out", tmp_path / "frames.csv",
+        shipped_models()["econ_t_5elinks_words"], "--out", tmp_path / "frames.csv",
     )  # fmt: skip
     assert code_ == 0, error
     decoded = model.decode_frames(read_frames(tmp_path / "frames.csv"), 1)
