@@ -1,7 +1,7 @@
 """Electrons of many cells on few links, where best choice leads: ``python -m benchmarks.electrons [NAME=FILE ...]``.
 
 Modules of at least 8 cells, of simulated single electrons that no model was trained on and of the given files: median
-EMD of best choice, of the network of `ECON_T`, of the search, and of a search that is told beforehand that all modules
+EMD of best choice, of the network of `ECON_T`, of the search, and of a search that knows beforehand that all modules
 are of electrons, whose odds are counted on electrons alone. Where that gains nothing the frame itself does not hold
 more. Beside them the share of a module's charge in the cells that best choice sends. Writes
 ``benchmarks/results/electrons.json``.
@@ -49,7 +49,7 @@ def figures(samples: dict[str, SeenTable]) -> Iterator[Metric]:
     for links in LINKS:
         model = TrainedModel.load(str(shipped_name(ECON_T, links)))
         known = model.reconstruct(learned.seen, learned.pedestals)
-        told = odds(known, learned.charges.astype(np.float64), learned.levels[None])
+        informed = odds(known, learned.charges.astype(np.float64), learned.levels[None])
         for name, sample in samples.items():
             case = f"{name}_{links}_links"
             rows = np.random.default_rng(SEED).permutation(np.flatnonzero(occupancy(sample.charges) >= LEAST_CELLS))
@@ -72,7 +72,7 @@ def figures(samples: dict[str, SeenTable]) -> Iterator[Metric]:
                 ("best_choice", best, "best choice"),
                 ("network", known, "decoder network"),
                 ("search", searched(model, seen, known, sample.levels, model.search_odds)[1], "search"),
-                ("told", searched(model, seen, known, sample.levels, told)[1], "search that expects electrons"),
+                ("informed", searched(model, seen, known, sample.levels, informed)[1], "search that expects electrons"),
             ):
                 yield figure(what, np.median(earth_movers_distance(truth, decoded)), f"median EMD, {method}")
 

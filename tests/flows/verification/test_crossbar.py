@@ -153,7 +153,7 @@ def test_recordings_on_the_preset(recordings: Path) -> None:
 
 def test_proofs() -> None:
     proofs = list(prove_crossbar(SPEC))
-    assert len(proofs) == 8
+    assert len(proofs) == 9
     for proof in proofs:
         assert proof.status is Status.PROVED, (proof.name, proof.counterexample)
 
