@@ -44,7 +44,10 @@ def blocks(spec: ConcentratorSpec) -> dict[str, tuple[Callable[[], Any], str]]:
     own = {number: number.label for number in AlgorithmNumber}
     return {
         "threshold_sum": (ThresholdSum, own[AlgorithmNumber.THRESHOLD_SUM]),
-        "super_trigger_cells": (SuperTriggerCells, own[AlgorithmNumber.SUPER_TRIGGER_CELL]),
+        "super_trigger_cells": (
+            partial(SuperTriggerCells, equal=spec.equal_largest),
+            own[AlgorithmNumber.SUPER_TRIGGER_CELL],
+        ),
         "best_choice": (BestChoice, own[AlgorithmNumber.BEST_CHOICE]),
         "autoencoder": (partial(Autoencoder, spec=spec.encoder), own[AlgorithmNumber.AUTOENCODER]),
         "frame": (partial(Frame, spec=spec.encoder), own[AlgorithmNumber.AUTOENCODER]),
@@ -55,7 +58,7 @@ def blocks(spec: ConcentratorSpec) -> dict[str, tuple[Callable[[], Any], str]]:
         "calibrate": (Calibrate, "all"),
         "formatter": (partial(Formatter, spec=spec), "all, with its cell packer"),
         "output_buffer": (partial(OutputBuffer, rows=spec.buffer_rows), "all"),
-        "etx_words": (partial(EtxWords, links=spec.etx_links), "all"),
+        "etx_words": (partial(EtxWords, links=spec.etx_links, gaps=spec.mask_gaps), "all"),
     }
 
 

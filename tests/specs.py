@@ -9,13 +9,20 @@ from dataclasses import replace
 from fractions import Fraction
 
 from sim.fixed_point import FixedPoint, Overflow, Rounding
-from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
+from sim.hgcal_encoder.concentrator_spec import (
+    ConcentratorSpec,
+    EqualLargest,
+    MaskGaps,
+    SpareAlgTypes,
+    TruncatedFixed,
+)
 from sim.hgcal_encoder.example_specs import random_spec
 from sim.hgcal_encoder.spec import ECON_T, PRESETS, EncoderSpec, WordOrder
 
 __all__ = [
     "FEW_LINKS",
     "MINI",
+    "OTHER_RULES",
     "SMALL",
     "published_variants",
     "random_spec",
@@ -29,6 +36,13 @@ FEW_LINKS = ConcentratorSpec(
 )
 """A concentrator with the smallest algorithm: whoever needs a whole chip takes this one, whose Verilog is written once.
 First silicon, whose settings most of the published files are."""
+
+OTHER_RULES = ConcentratorSpec(
+    name="OTHER_RULES", algorithms=("super_trigger_cell", "repeater"), etx_links=4, buffer_words=96,
+    mask_gaps=MaskGaps.KEPT, truncated_fixed=TruncatedFixed.MARKED, spare_alg_types=SpareAlgTypes.ZEROS,
+    equal_largest=EqualLargest.LOWEST, latent_overflow=Overflow.WRAP,
+)  # fmt: skip
+"""A concentrator in which nothing that no public source decides is as in the presets."""
 
 SMALL = EncoderSpec(
     name="SMALL",

@@ -27,7 +27,7 @@ from hw.hgcal_encoder.frame import Compact, CompactControl
 from hw.hgcal_encoder.merge_exchange import CompareExchange, MergeExchange
 from hw.hgcal_encoder.output_buffer import BufferControl
 from hw.hgcal_encoder.super_trigger_cell import LargestOf
-from sim.hgcal_encoder.concentrator_spec import AlgorithmNumber, ConcentratorSpec
+from sim.hgcal_encoder.concentrator_spec import AlgorithmNumber, ConcentratorSpec, EqualLargest
 from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH
 
 __all__ = [
@@ -85,23 +85,25 @@ def prove_cell_code(timeout_s: float) -> Proof:
     )  # fmt: skip
 
 
-def prove_largest(timeout_s: float) -> Proof:
-    """The largest of four; of equal ones the highest."""
+def prove_largest(timeout_s: float, equal: EqualLargest = EqualLargest.HIGHEST) -> Proof:
+    """The largest of four; of equal ones the highest or the lowest."""
+    lowest = equal is EqualLargest.LOWEST
     width = CHARGE_WIDTH
     values = [f"values[{width * i} +: {width}]" for i in range(4)]
 
     def above(i: int) -> str:
-        """Not below any other; above those at higher places."""
-        return " && ".join(f"{values[i]} {'>' if j > i else '>='} {values[j]}" for j in range(4) if j != i)
+        """Not below any other; above those that come before it among equal ones."""
+        before = [j < i if lowest else j > i for j in range(4)]
+        return " && ".join(f"{values[i]} {'>' if before[j] else '>='} {values[j]}" for j in range(4) if j != i)
 
     rows = "".join(f"  wire is_{i} = {above(i)};\n" for i in range(4))
     formula = rows + f"""
   assign position = is_3 ? 2'd3 : is_2 ? 2'd2 : is_1 ? 2'd1 : 2'd0;
   assign largest = values[{width} * position +: {width}];
 """  # fmt: skip
-    component = LargestOf()
+    component = LargestOf(equal=equal)
     return prove_module(
-        "largest_of_four", "largest of four charges, the highest place of equal ones", ports(component), formula,
+        "largest_of_four", f"largest of four charges, the {equal} place of equal ones", ports(component), formula,
         instance("largest_hardware", "dut", **{name: name for name, _, _ in ports(component)}),
         [to_rtlil(component, "largest_hardware")], timeout_s=timeout_s,
     )  # fmt: skip
@@ -366,7 +368,8 @@ def _steps(spec: ConcentratorSpec, timeout_s: float) -> list[Callable[[], Proof]
                   partial(prove_packer, timeout_s)]  # fmt: skip
     if spec.has(_A.SUPER_TRIGGER_CELL):
         steps += [partial(prove_code, 24, 5, 4, timeout_s), partial(prove_code, 26, 5, 4, timeout_s),
-                  partial(prove_code, 24, 4, 3, timeout_s), partial(prove_largest, timeout_s)]  # fmt: skip
+                  partial(prove_code, 24, 4, 3, timeout_s),
+                  partial(prove_largest, timeout_s, spec.equal_largest)]  # fmt: skip
     if spec.has(_A.BEST_CHOICE):
         steps += [partial(prove_comparator, timeout_s), prove_sorter]
     steps += [partial(prove_buffer, spec, timeout_s), partial(prove_quiet, spec, timeout_s)]

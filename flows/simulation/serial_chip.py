@@ -378,7 +378,7 @@ class SerialBench:
             and no receiver can tell where words of a link reset begin behind them.
         """
         empty = int(ConcentratorModel(self.spec, settings).lengths(pedestals(settings.settings)[None])[0])
-        leaving = 2 * (settings.active_etxs & ((1 << self.spec.etx_links) - 1)).bit_count()
+        leaving = 2 * self.spec.word_pairs(settings.active_etxs)
         if empty > leaving:
             raise LinkError(
                 f"packet of an empty module: expected at most {leaving} words, which leave in a crossing, got {empty}; "

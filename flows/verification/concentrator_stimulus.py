@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,15 @@ from sim.fixed_point import IntArray
 from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorModel, ConcentratorSettings
 from sim.hgcal_encoder.algorithms.output_buffer import Admission, BufferThresholds, admit
 from sim.hgcal_encoder.algorithms.super_trigger_cell import MOST_LINKS, SuperTriggerCellType
-from sim.hgcal_encoder.concentrator_spec import BUFFER_ROW, AlgorithmNumber, ConcentratorSpec
+from sim.hgcal_encoder.concentrator_spec import (
+    BUFFER_ROW,
+    AlgorithmNumber,
+    ConcentratorSpec,
+    EqualLargest,
+    MaskGaps,
+    SpareAlgTypes,
+    TruncatedFixed,
+)
 from sim.hgcal_encoder.front_end import front_end
 from sim.hgcal_encoder.settings import Settings
 from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH, ETX_WORDS, WordOrder
@@ -29,6 +38,7 @@ __all__ = [
     "random_spec",
 ]
 
+Rule = TypeVar("Rule", bound=StrEnum)
 _A = AlgorithmNumber
 _WEIGHTS = ("uniform", "small", "sparse", "few")
 
@@ -67,17 +77,25 @@ class ConcentratorSegment:
 
 
 def random_spec(rng: np.random.Generator, name: str) -> ConcentratorSpec:
-    """A chip with some of the algorithms, without the network, on some links."""
+    """A chip with some of the algorithms, without the network, on some links, by any of the rules that are fields."""
     labels = [number.label for number in AlgorithmNumber if number is not AlgorithmNumber.AUTOENCODER]
     links = int(rng.integers(1, ETX_WORDS + 1))
     least = max(-(-24 * links // BUFFER_ROW), 2)
     return ConcentratorSpec(
         name=name,
         algorithms=tuple(rng.choice(labels, int(rng.integers(1, len(labels) + 1)), replace=False).tolist()),
-        word_order=list(WordOrder)[int(rng.integers(2))],
+        word_order=_one_of(rng, WordOrder),
         etx_links=links,
         buffer_words=BUFFER_ROW * int(rng.integers(least, 17)),
+        mask_gaps=_one_of(rng, MaskGaps),
+        truncated_fixed=_one_of(rng, TruncatedFixed),
+        spare_alg_types=_one_of(rng, SpareAlgTypes),
+        equal_largest=_one_of(rng, EqualLargest),
     )
+
+
+def _one_of(rng: np.random.Generator, rules: type[Rule]) -> Rule:
+    return list(rules)[int(rng.integers(len(rules)))]
 
 
 def random_concentrator_settings(
@@ -131,7 +149,7 @@ def _of_words(
     model = ConcentratorModel(spec, settings)
     frames = model.frames(words, bx=bx, link_reset=link_reset)
     overflow = np.zeros(rows, np.bool_)
-    if links := (settings.active_etxs & ((1 << spec.etx_links) - 1)).bit_count():
+    if links := spec.word_pairs(settings.active_etxs):
         lengths = np.where(link_reset, 2 * links, model.lengths(front_end(words, settings.settings, 0).charges))
         thresholds = replace(settings.buffer, t1=min(settings.buffer.t1, spec.buffer_words))
         taken, waiting = admit(lengths, thresholds, links)

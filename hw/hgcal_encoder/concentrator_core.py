@@ -24,7 +24,7 @@ from hw.hgcal_encoder.output_buffer import OutputBuffer
 from hw.hgcal_encoder.super_trigger_cell import SuperTriggerCells
 from hw.hgcal_encoder.threshold_sum import ThresholdSum
 from hw.hgcal_encoder.words import Words
-from sim.hgcal_encoder.concentrator_spec import AlgorithmNumber, ConcentratorSpec
+from sim.hgcal_encoder.concentrator_spec import AlgorithmNumber, ConcentratorSpec, SpareAlgTypes
 from sim.hgcal_encoder.spec import CELLS, ERX_WORDS, ETX_WORDS
 
 __all__ = ["ConcentratorCore", "algorithm_latency"]
@@ -107,7 +107,7 @@ class ConcentratorCore(Component):
             for number, chosen in zip(_A, selected, strict=True)
             if spec.has(number)
         ]
-        etx = place(m, platform, "etx_words", EtxWords, links=spec.etx_links)
+        etx = place(m, platform, "etx_words", EtxWords, links=spec.etx_links, gaps=spec.mask_gaps)
         m.d.comb += etx.active.eq(self.active_etxs)
         links = etx.count
 
@@ -157,10 +157,10 @@ class ConcentratorCore(Component):
         ]
         return m
 
-    @staticmethod
-    def _repeats(number: Value) -> Value:
-        """Numbers 5 to 7 act as the repeater."""
-        return (number == _A.REPEATER) | (number > _A.AUTOENCODER)
+    def _repeats(self, number: Value) -> Value:
+        """Whether a number in `alg_type` selects the repeater."""
+        own = number == _A.REPEATER
+        return own | (number > _A.AUTOENCODER) if self._spec.spare_alg_types is SpareAlgTypes.REPEATER else own
 
     def _front_end(self, m: Module, platform: object, later: Callable[[str, Value], Value]) -> tuple[Value, Value]:
         """Calibrated charges; counter, link reset and run of their crossing."""
@@ -233,7 +233,7 @@ class ConcentratorCore(Component):
         if found:
             m.d.comb += Cat(formatter.sent, formatter.sum_code).eq(any_of(found))
         if spec.has(_A.SUPER_TRIGGER_CELL):
-            stc = place(m, platform, "super_trigger_cells", SuperTriggerCells)
+            stc = place(m, platform, "super_trigger_cells", SuperTriggerCells, equal=spec.equal_largest)
             m.d.comb += [
                 stc.charges.eq(isolated(charges, selected[_A.SUPER_TRIGGER_CELL])),
                 stc.drop.eq(self.drop_lsb),

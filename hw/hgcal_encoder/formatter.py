@@ -15,7 +15,7 @@ from hw.hgcal_encoder.frame import frame_words
 from hw.hgcal_encoder.held_register import isolated
 from hw.hgcal_encoder.super_trigger_cell import BODY_WIDTH
 from hw.hgcal_encoder.threshold_sum import SUM_CODE_WIDTH
-from sim.hgcal_encoder.concentrator_spec import AlgorithmNumber, ConcentratorSpec
+from sim.hgcal_encoder.concentrator_spec import AlgorithmNumber, ConcentratorSpec, TruncatedFixed
 from sim.hgcal_encoder.spec import CELLS, ETX_WORDS
 
 __all__ = ["COUNT_WIDTH", "LENGTH_WIDTH", "PACKET_WORDS", "WORD_WIDTH", "Formatter", "best_choice_cells"]
@@ -39,8 +39,8 @@ class Formatter(Component):
     """Packet of a crossing in the format of the selected algorithm.
 
     Formats: `sim.hgcal_encoder.algorithms`, one file each. A packet of threshold sum has as many words as it needs, all
-    others 2 n on n links, with zeros behind what they carry. In a link reset every packet is 2 n words of counter and
-    `link_reset_pattern`, whatever the algorithm.
+    others 2 n on n links, with zeros behind what they carry; `TruncatedFixed` is the word for those that are truncated.
+    In a link reset every packet is 2 n words of counter and `link_reset_pattern`, whatever the algorithm.
 
     Combinational, one crossing per clock; no flow control: fixed rate.
 
@@ -155,6 +155,12 @@ class Formatter(Component):
             length = Mux(chosen, words, fixed)
             truncated = isolated(Cat(self.total_code, Const(_NO_ROOM, 3), self.counter), chosen)
             early = chosen
+        if spec.truncated_fixed is TruncatedFixed.MARKED:
+            total: Value = Const(0, SUM_CODE_WIDTH)
+            if spec.has(_A.THRESHOLD_SUM):
+                total = isolated(self.total_code, self.selected[_A.THRESHOLD_SUM])
+            truncated = Cat(total, Const(_NO_ROOM, 3), self.counter)
+            early = Const(1, 1)
         if spec.has(_A.BEST_CHOICE):
             head = [short, self.sum_code]
             few_links = [n for n in range(1, ETX_WORDS + 1) if best_choice_cells(n) <= NUMBERED]

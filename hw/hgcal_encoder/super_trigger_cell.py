@@ -13,6 +13,7 @@ from hw.common.hierarchy import place
 from hw.common.one_hot import any_of
 from hw.hgcal_encoder.cell_codes import DropBits
 from hw.hgcal_encoder.float_encode import FloatEncode
+from sim.hgcal_encoder.concentrator_spec import EqualLargest
 from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH
 
 __all__ = ["BODY_WIDTH", "TYPES", "SuperTriggerCellType", "SuperTriggerCells"]
@@ -59,7 +60,12 @@ TYPES = (
 
 
 class LargestOf(Component):
-    """The largest of four values and its number; of equal ones the highest. Combinational.
+    """The largest of four values and its number. Combinational.
+
+    Parameters
+    ----------
+    equal : EqualLargest
+        Which number it is of equal ones.
 
     Members
     -------
@@ -70,22 +76,27 @@ class LargestOf(Component):
 
     latency = 0
 
-    def __init__(self) -> None:
+    def __init__(self, *, equal: EqualLargest = EqualLargest.HIGHEST) -> None:
+        self._equal = equal
         super().__init__({"values": In(ArrayLayout(CHARGE_WIDTH, 4)), "largest": Out(CHARGE_WIDTH), "position": Out(2)})
 
     def elaborate(self, _platform: object) -> Module:
         m = Module()
+
+        def wins(high: Value, low: Value) -> Value:
+            return high > low if self._equal is EqualLargest.LOWEST else high >= low
+
         larger, upper = [], []
         for pair in range(2):
             low, high = self.values[2 * pair], self.values[2 * pair + 1]
             second = Signal(name=f"second_{pair}")
             value = Signal(CHARGE_WIDTH, name=f"larger_{pair}")
-            m.d.comb += [second.eq(high >= low), value.eq(Mux(second, high, low))]
+            m.d.comb += [second.eq(wins(high, low)), value.eq(Mux(second, high, low))]
             upper.append(second)
             larger.append(value)
         last = Signal()
         m.d.comb += [
-            last.eq(larger[1] >= larger[0]),
+            last.eq(wins(larger[1], larger[0])),
             self.largest.eq(Mux(last, larger[1], larger[0])),
             self.position.eq(Cat(Mux(last, upper[1], upper[0]), last)),
         ]
@@ -99,6 +110,11 @@ class SuperTriggerCells(Component):
     of their sums (5E4M of the sum, or 4E3M of the sum without dropped bits), then zeros. As many are sent as fit.
 
     Combinational, one crossing per clock; no flow control: fixed rate.
+
+    Parameters
+    ----------
+    equal : EqualLargest
+        Which of equal largest charges gives a position.
 
     Members
     -------
@@ -117,7 +133,8 @@ class SuperTriggerCells(Component):
 
     latency = 0
 
-    def __init__(self) -> None:
+    def __init__(self, *, equal: EqualLargest = EqualLargest.HIGHEST) -> None:
+        self._equal = equal
         super().__init__({
             "charges": In(ArrayLayout(CHARGE_WIDTH, CELLS)), "drop": In(3), "kind": In(3), "links": In(4),
             "body": Out(BODY_WIDTH), "some": Out(1),
@@ -161,7 +178,7 @@ class SuperTriggerCells(Component):
         return m
 
     def _largest(self, m: Module, platform: object, name: str, values: Sequence[Value]) -> Any:
-        part = place(m, platform, name, LargestOf)
+        part = place(m, platform, name, LargestOf, equal=self._equal)
         m.d.comb += [part.values[i].eq(value) for i, value in enumerate(values)]
         return part
 

@@ -21,26 +21,28 @@ overflow            1          a packet that T1 would admit did not fit the buff
 (drives `idle_pattern` and `link_reset_pattern`), a number of links n (drives `active_etxs` with n ones) and
 ``mask_ae``, ``mask_ae2`` (the low 128 and the high 16 bits of `keep_auto_encoder_bits`).
 
-What no public source decides, and is decided here:
+Where no public source decides, the rule is a field of the spec with a value for each rule (`MaskGaps`,
+`TruncatedFixed`, `SpareAlgTypes`, `EqualLargest`, `latent_overflow`); reasons, and choices to which there is no second
+sensible rule, in docs/chips/concentrator.md. These hold in every chip:
 
-* A link that is not active sends zeros. The k-th active link carries words 2 k and 2 k + 1 of a crossing, so a mask
-  with gaps loses nothing.
-* Selected algorithms that the chip lacks send 2 n zero words for every crossing; `alg_type` 5 to 7 act as the repeater.
+* A link that is not active sends zeros.
+* Selected algorithms that the chip lacks send 2 n zero words for every crossing.
 * Super trigger cells of types 5 to 7 send zeros, as types on more links than they have.
-* Fixed formats are 2 n words long on n links, zero-padded; a crossing of theirs that the buffer truncates is one zero
-  word.
+* Fixed formats are 2 n words long on n links, zero-padded.
 * A packet that does not fit the buffer is truncated, and `overflow` tells it: no word is ever lost.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from functools import cached_property, partial
 from typing import Any
 
+from sim.fixed_point import Overflow
 from sim.hgcal_encoder.link_spec import LINKS_P1, LINKS_PRODUCTION, LinkSpec
-from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH, ETX_WORDS, EncoderSpec, WordOrder
+from sim.hgcal_encoder.spec import CELLS, CHARGE_WIDTH, ETX_WORDS, OVERFLOWS, EncoderSpec, WordOrder
 from sim.hgcal_encoder.spec import PRESETS as NETWORKS
 from sim.messages import shown
 from sim.spec_file import check_fields, check_integer, check_name, load_preset, parse_toml, toml_value
@@ -53,7 +55,11 @@ __all__ = [
     "SETTINGS",
     "AlgorithmNumber",
     "ConcentratorSpec",
+    "EqualLargest",
+    "MaskGaps",
     "Setting",
+    "SpareAlgTypes",
+    "TruncatedFixed",
     "load_spec",
 ]
 
@@ -76,6 +82,40 @@ class AlgorithmNumber(IntEnum):
     def label(self) -> str:
         """Name in spec files."""
         return self.name.lower()
+
+
+class MaskGaps(StrEnum):
+    """Words of a crossing where the mask `active_etxs` has gaps."""
+
+    CLOSED = "closed"
+    """The k-th active link carries words 2 k and 2 k + 1, and n is the number of active links: nothing is lost."""
+    KEPT = "kept"
+    """Link k carries words 2 k and 2 k + 1, and n counts from link 0 to the last active one: words of a link in a gap
+    are lost, and no word changes its link."""
+
+
+class TruncatedFixed(StrEnum):
+    """The word that stands for a crossing of a fixed format that the buffer truncates."""
+
+    ZERO = "zero"
+    """All bits 0."""
+    MARKED = "marked"
+    """That of threshold sum with a sum of 0: 5 bits counter, type 110 or 111, 8 zeros."""
+
+
+class SpareAlgTypes(StrEnum):
+    """What `alg_type` 5 to 7 do."""
+
+    REPEATER = "repeater"
+    ZEROS = "zeros"
+    """As an algorithm that the chip lacks."""
+
+
+class EqualLargest(StrEnum):
+    """Which of equal largest charges gives the position of a super trigger cell."""
+
+    HIGHEST = "highest"
+    LOWEST = "lowest"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +160,13 @@ SETTINGS = {
 for (`EncoderSpec.keep_bits`, `EncoderSpec.weight_bits`)."""
 
 
+_RULES: dict[str, Iterable[StrEnum]] = {
+    "word_order": WordOrder, "mask_gaps": MaskGaps, "truncated_fixed": TruncatedFixed,
+    "spare_alg_types": SpareAlgTypes, "equal_largest": EqualLargest, "latent_overflow": OVERFLOWS,
+}  # fmt: skip
+"""Fields that name one of several rules."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ConcentratorSpec:
     """A concentrator with some or all of the five algorithms.
@@ -140,6 +187,12 @@ class ConcentratorSpec:
     buffer_words : int
         16-bit words of the output buffer, in rows of 32: at least 2 rows, and for 24 words of T1 per link. The depth of
         ECON-T is not public (400 in its emulator); 512 holds whatever a T1 of 9 bits admits.
+    mask_gaps : MaskGaps
+    truncated_fixed : TruncatedFixed
+    spare_alg_types : SpareAlgTypes
+    equal_largest : EqualLargest
+    latent_overflow : Overflow
+        Latents of the autoencoder beyond their bits: ``SAT`` or ``WRAP``.
     links : LinkSpec, optional
         What stands around the core in the whole chip, see `link_spec`. In TOML a table ``[links]`` with the fields that
         differ from those of the version.
@@ -156,6 +209,11 @@ class ConcentratorSpec:
     word_order: WordOrder = WordOrder.PRODUCTION
     etx_links: int = ETX_WORDS
     buffer_words: int = BUFFER_ROW * MOST_ROWS
+    mask_gaps: MaskGaps = MaskGaps.CLOSED
+    truncated_fixed: TruncatedFixed = TruncatedFixed.ZERO
+    spare_alg_types: SpareAlgTypes = SpareAlgTypes.REPEATER
+    equal_largest: EqualLargest = EqualLargest.HIGHEST
+    latent_overflow: Overflow = Overflow.SAT
     links: LinkSpec | None = None
 
     def __post_init__(self) -> None:
@@ -169,9 +227,12 @@ class ConcentratorSpec:
         object.__setattr__(self, "algorithms", tuple(name for name in labels if name in given))
         if self.network not in NETWORKS:
             raise ValueError(f"network: expected one of {', '.join(NETWORKS)}, got {shown(self.network)}")
-        if self.word_order not in list(WordOrder):
-            raise ValueError(f"word_order: expected {' or '.join(WordOrder)}, got {shown(self.word_order)}")
-        object.__setattr__(self, "word_order", WordOrder(self.word_order))
+        for name, rules in _RULES.items():
+            value = getattr(self, name)
+            chosen = [rule for rule in rules if rule == value]
+            if not chosen:
+                raise ValueError(f"{name}: expected {' or '.join(rules)}, got {shown(value)}")
+            object.__setattr__(self, name, chosen[0])
         check_integer("etx_links", self.etx_links, 1, ETX_WORDS)
         check_integer("buffer_words", self.buffer_words, 2 * BUFFER_ROW, BUFFER_ROW * MOST_ROWS)
         if self.buffer_words % BUFFER_ROW or self.buffer_words < 24 * self.etx_links:
@@ -204,8 +265,19 @@ class ConcentratorSpec:
 
     @property
     def encoder(self) -> EncoderSpec:
-        """Network of the autoencoder, with the order of cells in a word of this chip."""
-        return replace(NETWORKS[self.network], word_order=self.word_order)
+        """Network of the autoencoder, with the order of cells in a word and the overflow of latents of this chip."""
+        network = NETWORKS[self.network]
+        latent = replace(network.latent, overflow=self.latent_overflow)
+        return replace(network, word_order=self.word_order, latent=latent)
+
+    def active_links(self, mask: int) -> tuple[int, ...]:
+        """Links that a mask (`active_etxs`) activates and the chip has, ascending."""
+        return tuple(link for link in range(self.etx_links) if mask >> link & 1)
+
+    def word_pairs(self, mask: int) -> int:
+        """n of a mask: pairs of words that leave the buffer in a crossing."""
+        active = self.active_links(mask)
+        return active[-1] + 1 if active and self.mask_gaps is MaskGaps.KEPT else len(active)
 
     @property
     def buffer_rows(self) -> int:

@@ -28,8 +28,14 @@ from sim.hgcal_encoder.algorithms.output_buffer import (
 )
 from sim.hgcal_encoder.algorithms.repeater import Repeater
 from sim.hgcal_encoder.algorithms.super_trigger_cell import SuperTriggerCells, SuperTriggerCellType
-from sim.hgcal_encoder.algorithms.threshold_sum import ThresholdSum
-from sim.hgcal_encoder.concentrator_spec import AlgorithmNumber, ConcentratorSpec
+from sim.hgcal_encoder.algorithms.threshold_sum import EARLY, NO_ROOM, ThresholdSum
+from sim.hgcal_encoder.concentrator_spec import (
+    AlgorithmNumber,
+    ConcentratorSpec,
+    MaskGaps,
+    SpareAlgTypes,
+    TruncatedFixed,
+)
 from sim.hgcal_encoder.files.settings_files import (
     array,
     autoencoder_settings,
@@ -39,6 +45,7 @@ from sim.hgcal_encoder.files.settings_files import (
     read_table,
     section,
 )
+from sim.hgcal_encoder.float_code import SUM
 from sim.hgcal_encoder.frame import counter, frame
 from sim.hgcal_encoder.front_end import front_end as charges_of
 from sim.hgcal_encoder.normalise import sum_code
@@ -135,15 +142,18 @@ class ConcentratorModel:
 
     def __init__(self, spec: ConcentratorSpec, settings: ConcentratorSettings) -> None:
         self.spec, self.settings = spec, settings
-        mask = settings.active_etxs & ((1 << spec.etx_links) - 1)
-        self._links = [link for link in range(ETX_WORDS) if mask >> link & 1]
+        self._links = list(spec.active_links(settings.active_etxs))
+        self._pairs = spec.word_pairs(settings.active_etxs)
 
     @property
     def algorithm(self) -> AlgorithmNumber | None:
-        """What the chip runs; None: an algorithm that it lacks."""
+        """What the chip runs; None: nothing, which sends zeros."""
         number = self.settings.alg_type
-        chosen = AlgorithmNumber(number) if number <= AlgorithmNumber.AUTOENCODER else AlgorithmNumber.REPEATER
-        return chosen if self.spec.has(chosen) else None
+        if number > AlgorithmNumber.AUTOENCODER:
+            if self.spec.spare_alg_types is SpareAlgTypes.ZEROS:
+                return None
+            number = AlgorithmNumber.REPEATER
+        return AlgorithmNumber(number) if self.spec.has(AlgorithmNumber(number)) else None
 
     @property
     def _thresholds(self) -> BufferThresholds:
@@ -155,14 +165,14 @@ class ConcentratorModel:
         if self.algorithm is not AlgorithmNumber.THRESHOLD_SUM or not self._links:
             return None
         return ThresholdSum(
-            etx_count=len(self._links), thresholds=self.settings.threshold, drop=self.settings.drop_lsb,
+            etx_count=self._pairs, thresholds=self.settings.threshold, drop=self.settings.drop_lsb,
             full_sum=self.settings.use_sum, buffer=self._thresholds,
         )  # fmt: skip
 
     def lengths(self, charges: IntArray) -> IntArray:
         """16-bit words of each crossing's full packet, shape (n,), from calibrated charges of shape (n, 48)."""
         variable = self._variable
-        return np.full(len(charges), 2 * len(self._links)) if variable is None else variable.words(charges)
+        return np.full(len(charges), 2 * self._pairs) if variable is None else variable.words(charges)
 
     def frames(
         self,
@@ -193,7 +203,7 @@ class ConcentratorModel:
         out = np.zeros((len(crossing), ETX_WORDS), np.uint32)
         if not self._links:
             return out
-        count, variable = len(self._links), self._variable
+        count, variable = self._pairs, self._variable
         reset = np.zeros(len(crossing), np.bool_) if link_reset is None else np.asarray(link_reset, dtype=np.bool_)
         admissions, _ = admit(np.where(reset, 2 * count, self.lengths(seen.charges)), self._thresholds, count)
         if variable is not None:
@@ -206,22 +216,28 @@ class ConcentratorModel:
             (np.full(2 * count, mark, np.uint16) if admission == Admission.FULL else blank) if resets else packet
             for packet, admission, resets, mark in zip(packets, admissions, reset, marks, strict=True)
         ]
-        out[:, self._links] = transmit(sent, crossing, count, self.settings.idle_pattern)[:, :count]
+        pairs = self._links if self.spec.mask_gaps is MaskGaps.KEPT else list(range(count))
+        out[:, self._links] = transmit(sent, crossing, count, self.settings.idle_pattern)[:, pairs]
         return out
 
     def _fixed(self, charges: IntArray, bx: IntArray, admissions: IntArray) -> list[Packet]:
-        """Packets of the formats with 2 n words; one zero word where the buffer truncates."""
-        frames = self._frames(charges, bx)[:, : len(self._links)].astype(np.int64)
+        """Packets of the formats with 2 n words; one word where the buffer truncates."""
+        frames = self._frames(charges, bx)[:, : self._pairs].astype(np.int64)
         halves = np.stack([frames >> 16, frames & 0xFFFF], axis=2).reshape(len(frames), -1).astype(np.uint16)
-        return [row if admission == Admission.FULL else row[:1] * np.uint16(0)
-                for row, admission in zip(halves, admissions, strict=True)]  # fmt: skip
+        instead = np.zeros(len(frames), np.uint16)
+        if self.spec.truncated_fixed is TruncatedFixed.MARKED:
+            kind = np.where(admissions == Admission.EARLY, EARLY, NO_ROOM)
+            instead = (counter(bx) << SYNC_WIDTH | kind << SUM.width).astype(np.uint16)
+        return [row if admission == Admission.FULL else instead[number : number + 1]
+                for number, (row, admission) in enumerate(zip(halves, admissions, strict=True))]  # fmt: skip
 
     def _frames(self, charges: IntArray, bx: IntArray) -> Frames:
-        chosen, count, drop = self.settings, len(self._links), self.settings.drop_lsb
+        chosen, count, drop = self.settings, self._pairs, self.settings.drop_lsb
         match self.algorithm:
             case AlgorithmNumber.SUPER_TRIGGER_CELL if chosen.stc_type in list(SuperTriggerCellType):
                 kind = SuperTriggerCellType(chosen.stc_type)
-                return SuperTriggerCells(kind=kind, etx_count=count, drop=drop).frames(charges, bx)
+                equal = self.spec.equal_largest
+                return SuperTriggerCells(kind=kind, etx_count=count, drop=drop, equal=equal).frames(charges, bx)
             case AlgorithmNumber.BEST_CHOICE:
                 return BestChoice(etx_count=count, drop=drop, full_sum=chosen.use_sum).frames(charges, bx)
             case AlgorithmNumber.REPEATER:
@@ -241,7 +257,7 @@ class ConcentratorModel:
         codes = sum_code(charges.sum(axis=1))
         latents = kernel.encode(charges, weights)
         keep = self.settings.settings.of(network).keep_mask
-        return frame(bx, codes, latents, keep, len(self._links), network)
+        return frame(bx, codes, latents, keep, self._pairs, network)
 
 
 def load_concentrator_settings(path: Path, spec: ConcentratorSpec) -> ConcentratorSettings:

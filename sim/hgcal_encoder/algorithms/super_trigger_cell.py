@@ -15,7 +15,8 @@ type         cells  position of the largest    sum
 Frame, most significant bit of eTx 0 first, zero-padded: 4 bits counter (15 at crossing 0, else the crossing modulo 8),
 the positions of all super trigger cells sent, then their sums. As many are sent as fit the links, from number 0 on; the
 rest is lost. On more links than 5, 2, 3, 4, 4 for types 0 to 4 (`MOST_LINKS`) the chip sends zeros. Among equal largest
-charges the highest position is sent.
+charges the highest position is sent, as the emulator and the vectors have it; the code for the beam test of September
+2024 (indra-ehep/hgcal-tpg-fe @e71914d) expects the lowest, which is `EqualLargest.LOWEST`.
 
 Type 3 on 3 links is checked bit for bit against the vectors ``STC_type3_eTx3`` (low density, drop 1). No vectors exist
 for the others; their layout follows the emulator, and their number per link the bits that fit, which gives the
@@ -36,6 +37,7 @@ import numpy.typing as npt
 from sim.fixed_point import IntArray
 from sim.hgcal_encoder.algorithms.algorithm import FixedFrame
 from sim.hgcal_encoder.algorithms.output_buffer import Bits, fields, from_frames, numbers
+from sim.hgcal_encoder.concentrator_spec import EqualLargest
 from sim.hgcal_encoder.float_code import CELL, WIDE_SUM, FloatCode
 from sim.hgcal_encoder.normalise import check_charges
 from sim.hgcal_encoder.spec import CELLS
@@ -66,13 +68,17 @@ class SuperTriggerCells(FixedFrame):
     Attributes
     ----------
     kind : SuperTriggerCellType
+    equal : EqualLargest
+        Which of equal largest charges gives a position.
     """
 
     kind: SuperTriggerCellType
+    equal: EqualLargest = EqualLargest.HIGHEST
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "kind", SuperTriggerCellType(self.kind))
+        object.__setattr__(self, "equal", EqualLargest(self.equal))
 
     @property
     def size(self) -> int:
@@ -114,7 +120,10 @@ class SuperTriggerCells(FixedFrame):
     def _encode(self, charges: npt.ArrayLike) -> tuple[IntArray, IntArray]:
         """Positions and sum codes of the super trigger cells sent, both (n, sums)."""
         groups = check_charges(charges).reshape(-1, CELLS // self.size, self.size)[:, : self.sums]
-        position = self.size - 1 - groups[:, :, ::-1].argmax(axis=2)
+        if self.equal is EqualLargest.LOWEST:
+            position = groups.argmax(axis=2)
+        else:
+            position = self.size - 1 - groups[:, :, ::-1].argmax(axis=2)
         return position, self.code.encode(groups.sum(axis=2), self._drop)
 
     def _counter(self, bx: IntArray) -> Bits:

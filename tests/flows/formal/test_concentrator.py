@@ -1,5 +1,7 @@
 """Proofs of a concentrator, and that they would notice."""
 
+from functools import partial
+
 import pytest
 
 from flows.formal.concentrator import (
@@ -14,10 +16,12 @@ from flows.formal.concentrator import (
 )
 from flows.formal.solver import Status
 from hw.hgcal_encoder.merge_exchange import layers
-from sim.hgcal_encoder.concentrator_spec import ECON_T_PRODUCTION
+from sim.hgcal_encoder.concentrator_spec import ECON_T_PRODUCTION, EqualLargest
 
 
-@pytest.mark.parametrize("proof", [prove_cell_code, prove_comparator, prove_largest])
+@pytest.mark.parametrize(
+    "proof", [prove_cell_code, prove_comparator, prove_largest, partial(prove_largest, equal=EqualLargest.LOWEST)]
+)
 def test_cells(proof) -> None:
     found = proof(120.0)
     assert found.status is Status.PROVED, found.counterexample

@@ -4,16 +4,25 @@ toggle. One build serves all."""
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from flows.simulation.concentrator import ConcentratorBench, concentrator_verilog, stream
+from flows.simulation.concentrator import ConcentratorBench, ConcentratorVerilog, concentrator_verilog, stream
 from flows.verification.concentrator import check_volume
-from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorModel, load_concentrator_settings
+from sim.hgcal_encoder.algorithms.concentrator_model import (
+    ConcentratorModel,
+    ConcentratorSettings,
+    load_concentrator_settings,
+)
+from sim.hgcal_encoder.algorithms.output_buffer import BufferThresholds
 from sim.hgcal_encoder.concentrator_spec import ECON_T_PRODUCTION, AlgorithmNumber
 from sim.hgcal_encoder.files.vectors import read_frames, read_words
+from sim.hgcal_encoder.settings import Settings
+from sim.hgcal_encoder.words import pack
+from tests.specs import OTHER_RULES
 
 pytestmark = pytest.mark.timeout(1800)
 SPEC = ECON_T_PRODUCTION
@@ -125,9 +134,58 @@ def test_an_algorithm_that_is_not_selected_does_not_toggle(bench: ConcentratorBe
             assert number in users or toggles == 0
 
 
-def test_a_chip_lacks_what_its_spec_lacks() -> None:
-    text = concentrator_verilog(replace(SPEC, name="TWO", algorithms=("best_choice", "repeater"))).verilog
-    assert "TWO_merge_exchange" in text
-    for absent in ("threshold_sum", "super_trigger_cells", "autoencoder", "convolution", "frame"):
-        assert f"module TWO_{absent}" not in text
-    assert "threshold" not in re.findall(r"^module TWO_concentrator_core\w*\((.*?)\);", text, re.M | re.S)[0]
+@pytest.fixture(scope="module")
+def other() -> ConcentratorVerilog:
+    """A chip with two of the algorithms, by other rules than the presets."""
+    return concentrator_verilog(OTHER_RULES)
+
+
+def test_every_rule_the_other_way(other: ConcentratorVerilog) -> None:
+    """A chip by the second rule of each field: as its golden model, as the rule says, and not as by the first one."""
+    bench = ConcentratorBench(other)
+    check = check_volume(bench, 5, 12 * 512)
+    assert check.passed, check.detail
+    words = pack(np.random.default_rng(4).integers(0, 128, (40, 48)), OTHER_RULES.word_order)
+    equal = pack(np.full((40, 48), 77), OTHER_RULES.word_order)
+    chosen = ConcentratorSettings(
+        settings=Settings(word_order=OTHER_RULES.word_order), alg_type=3, active_etxs=0b1111, stc_type=3,
+        buffer=BufferThresholds(t1=96, t2=511, t3=0), idle_pattern=0x5AA,
+    )  # fmt: skip
+
+    def by_rule(field: str, given: np.ndarray, **changes: Any) -> np.ndarray:
+        settings = replace(chosen, **changes)
+        got = bench.frames(given, settings.registers(OTHER_RULES))
+        assert_array_equal(got, ConcentratorModel(OTHER_RULES, settings).frames(given))
+        first = replace(OTHER_RULES, **{field: getattr(SPEC, field)})
+        assert (got != ConcentratorModel(first, settings).frames(given)).any(axis=1).all()
+        return got
+
+    # words of links 0 and 2, which stand in gaps, are lost
+    gaps = by_rule("mask_gaps", words, active_etxs=0b1010)
+    everything = bench.frames(words, chosen.registers(OTHER_RULES))
+    assert_array_equal(gaps, np.where(np.isin(np.arange(13), [1, 3]), everything, 0))
+    # two links, of whose four words T1 admits three: one word of type 110, three idle ones
+    counter = np.array([31, *range(1, 16), *range(16), *range(8)])
+    idle = counter << 11 | 0x5AA
+    marked = by_rule("truncated_fixed", words, active_etxs=0b11, buffer=replace(chosen.buffer, t1=3))
+    assert_array_equal(marked[:, :2], np.stack([counter << 27 | 0b110 << 24 | idle, idle << 16 | idle], 1))
+    assert not by_rule("spare_alg_types", words, alg_type=6).any()
+    # behind four bits of counter the positions of twelve super trigger cells
+    lowest = by_rule("equal_largest", equal, alg_type=1)
+    assert (lowest[:, 0] & 0x0FFF_FFF0 == 0).all()
+
+
+def test_a_chip_lacks_what_its_spec_lacks(other: ConcentratorVerilog) -> None:
+    text = other.verilog
+    assert "module OTHER_RULES_super_trigger_cells" in text
+    for absent in (
+        "threshold_sum",
+        "best_choice",
+        "merge_exchange",
+        "cell_packer",
+        "autoencoder",
+        "convolution",
+        "frame",
+    ):
+        assert f"module OTHER_RULES_{absent}" not in text
+    assert "threshold" not in re.findall(r"^module OTHER_RULES_concentrator_core\w*\((.*?)\);", text, re.M | re.S)[0]

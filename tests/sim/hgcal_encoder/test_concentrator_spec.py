@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from sim.fixed_point import Overflow
 from sim.hgcal_encoder.concentrator_spec import (
     ECON_T_P1,
     ECON_T_PRODUCTION,
@@ -20,7 +21,8 @@ from sim.hgcal_encoder.configuration.concentrator_registers import (
 from sim.hgcal_encoder.configuration.production_registers import production_map, production_writes
 from sim.hgcal_encoder.link_spec import LINKS_P1, LinkSpec
 from sim.hgcal_encoder.settings import Settings
-from sim.hgcal_encoder.spec import WordOrder
+from sim.hgcal_encoder.spec import ECON_T, WordOrder
+from tests.specs import OTHER_RULES
 
 TWO = ConcentratorSpec(name="TWO", algorithms=("autoencoder", "best_choice"), etx_links=5, buffer_words=128)
 
@@ -28,7 +30,7 @@ TWO = ConcentratorSpec(name="TWO", algorithms=("autoencoder", "best_choice"), et
 OTHER_LINKS = replace(TWO, name="OTHER_LINKS", word_order="P1", links=replace(LINKS_P1, etx_first_bit=0))
 
 
-@pytest.mark.parametrize("spec", [*PRESETS.values(), TWO, OTHER_LINKS], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [*PRESETS.values(), TWO, OTHER_LINKS, OTHER_RULES], ids=lambda spec: spec.name)
 def test_toml_reads_back(spec: ConcentratorSpec, tmp_path) -> None:
     assert ConcentratorSpec.from_toml(spec.to_toml()) == spec
     path = tmp_path / "spec.toml"
@@ -58,6 +60,24 @@ def test_choices_about_links_are_fields() -> None:
         ConcentratorSpec.from_toml(f"{head}links = 3\n")
 
 
+def test_rules_are_fields() -> None:
+    text = 'name = "OTHER_RULES"\nalgorithms = ["repeater", "super_trigger_cell"]\netx_links = 4\nbuffer_words = 96\n'
+    assert ConcentratorSpec.from_toml(text) == replace(TWO, name="OTHER_RULES", etx_links=4, buffer_words=96,
+                                                       algorithms=OTHER_RULES.algorithms)  # fmt: skip
+    rules = 'mask_gaps = "kept"\ntruncated_fixed = "marked"\nspare_alg_types = "zeros"\nequal_largest = "lowest"\n'
+    assert ConcentratorSpec.from_toml(f'{text}{rules}latent_overflow = "WRAP"\n') == OTHER_RULES
+    wrapping = replace(ECON_T, latent=replace(ECON_T.latent, overflow=Overflow.WRAP))
+    assert OTHER_RULES.encoder == wrapping
+    assert TWO.encoder == ECON_T
+
+
+def test_links_of_a_mask() -> None:
+    assert TWO.active_links(0b11_0110) == (1, 2, 4)
+    assert [TWO.word_pairs(mask) for mask in (0, 0b1, 0b1_0010, 0b11_0110)] == [0, 1, 2, 3]
+    kept = replace(TWO, mask_gaps="kept")
+    assert [kept.word_pairs(mask) for mask in (0, 0b1, 0b1_0010, 0b11_0110)] == [0, 1, 5, 5]
+
+
 def test_presets() -> None:
     assert ECON_T_P1.word_order is WordOrder.P1
     assert ECON_T_P1.encoder.word_order is WordOrder.P1
@@ -81,6 +101,11 @@ def test_presets() -> None:
         ({"buffer_words": 300}, "buffer_words: expected a multiple of 32, at least 24 for each of 13 links, got 300"),
         ({"buffer_words": 288}, "at least 24 for each of 13 links, got 288"),
         ({"buffer_words": 32}, "buffer_words: expected 64 to 512, got 32"),
+        ({"mask_gaps": "open"}, "mask_gaps: expected closed or kept, got 'open'"),
+        ({"truncated_fixed": 0}, "truncated_fixed: expected zero or marked, got 0"),
+        ({"spare_alg_types": "5"}, "spare_alg_types: expected repeater or zeros, got '5'"),
+        ({"equal_largest": ["lowest"]}, "equal_largest: expected highest or lowest, got "),
+        ({"latent_overflow": "SAT_SYM"}, "latent_overflow: expected WRAP or SAT, got 'SAT_SYM'"),
         ({"name": "2"}, "name must be an identifier"),
     ],
 )
