@@ -53,7 +53,7 @@ __all__ = [
 Int64 = NDArray[np.int64]
 
 #: Steps from random weights, of a decoder alone (which starts from random weights, too), and from a given network.
-SCRATCH_STEPS, DECODER_STEPS, TUNE_STEPS = 16000, 8000, 800
+SCRATCH_STEPS, DECODER_STEPS, TUNE_STEPS = 16000, 16000, 800
 #: Steps of a decoder that starts from that of a similar network.
 STARTED_STEPS = 800
 #: Occupancy bins of a model card.
