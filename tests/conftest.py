@@ -23,10 +23,6 @@ long = pytest.mark.skipif(not LONG, reason="builds for a minute or more: runs wi
 """Mark of the tests that only CI and ``LIQUIDCAL_LONG=1`` run."""
 OPTIONAL = "optional, also in CI: "
 """How the reason of a skip begins that CI accepts."""
-longer = pytest.mark.skipif(
-    os.environ.get("LIQUIDCAL_LONG", "") != "1", reason=f"{OPTIONAL}LIQUIDCAL_LONG=1, since it builds for two minutes"
-)
-"""Mark of the tests that only ``LIQUIDCAL_LONG=1`` runs."""
 
 
 PUBLISHED = ("shared data at", "ECON-T vectors at", "cases at", "LIQUIDCAL_DATA")

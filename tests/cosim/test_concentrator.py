@@ -19,7 +19,7 @@ from hw.common.export import to_verilog
 from hw.hgcal_encoder.concentrator_core import ConcentratorCore
 from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
 from sim.hgcal_encoder.spec import WordOrder
-from tests.conftest import longer
+from tests.conftest import long
 from tests.cosim.chip_agents import TOP, on_bus
 from tests.cosim.concentrator_stages import STAGES, WRAPPER, wrap_stages, wrapper_ports
 from tests.cosim.runner import demand, run_bench
@@ -55,10 +55,9 @@ PINS = replace(
 )  # fmt: skip
 
 
-@longer
+@long
 @pytest.mark.timeout(900)
 def test_whole_chip_at_its_pins(tmp_path: Path) -> None:
-    """In CI the same agents are at the pins of the links, and a whole chip is in native simulation."""
     (tmp_path / "spec.toml").write_text(PINS.to_toml())
     verilog = on_bus(divided_read_port(chip_verilog(ConcentratorDesign.of(PINS))), f"{PINS.name}_CHIP")
     variables = {"LIQUIDCAL_SPEC": str(tmp_path / "spec.toml"), "LIQUIDCAL_SEED": str(SEED)}
