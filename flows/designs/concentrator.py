@@ -10,9 +10,9 @@ from flows.designs.encoder import BUNCH_CROSSING_NS
 from hw.common.scheme import Scheme
 from sim.hgcal_encoder.concentrator_spec import PRESETS, AlgorithmNumber, ConcentratorSpec
 from sim.hgcal_encoder.configuration.chip_registers import Loading
+from sim.hgcal_encoder.configuration.concentrator_registers import chip_of
 from sim.hgcal_encoder.configuration.register_maps import Chip
 from sim.hgcal_encoder.link_spec import WORD_BITS
-from sim.hgcal_encoder.spec import WordOrder
 from sim.messages import shown
 
 if TYPE_CHECKING:  # slow to import
@@ -22,15 +22,10 @@ if TYPE_CHECKING:  # slow to import
     from flows.designs.generated import FileOptions, Generated
     from flows.designs.storage_bits import StorageBit
 
-__all__ = ["SERIAL_CLOCK", "ConcentratorDesign", "chip_of"]
+__all__ = ["SERIAL_CLOCK", "ConcentratorDesign"]
 
 SERIAL_CLOCK = "serial_clk"
 """Port of the whole chip: 32 bits in a crossing."""
-
-
-def chip_of(spec: ConcentratorSpec) -> Chip:
-    """The version of the chip that has the word order of a spec: its register map is that of the whole chip."""
-    return Chip.P1 if spec.word_order is WordOrder.P1 else Chip.PRODUCTION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +166,12 @@ class ConcentratorDesign(Design):
             **parts,
         )  # fmt: skip
 
+    def chip_verilog(self) -> str:
+        """Verilog of the whole chip, see `flows.designs.concentrator_files.chip_verilog`."""
+        from flows.designs.concentrator_files import chip_verilog
+
+        return chip_verilog(self.spec, self.scheme, replace(self, loading=Loading.DIRECT).component)
+
     @property
     def protected(self) -> bool:
         return self.scheme is not None
@@ -215,9 +216,7 @@ class ConcentratorDesign(Design):
             raise ValueError("--seed draws the macro of a crossbar; a concentrator has none")
         protected = type(self).of(self.spec, scheme=options.scheme or self.scheme)
         loading = options.loading or self.loading
-        whole = None
-        if loading is not None:
-            whole = type(self).of(self.spec, scheme=options.scheme or self.scheme, loading=loading)
+        whole = None if loading is None else replace(protected, loading=loading).component
         if options.registers is not None:
             raise ValueError(f"--registers chooses the map of an encoder; {self.spec.name} has one")
         if options.weights is not None and options.settings is None:
@@ -228,4 +227,6 @@ class ConcentratorDesign(Design):
             if options.weights is not None:
                 settings = replace(settings, weights=Weights.load(options.weights, self.spec.encoder))
         with journal.step(f"{self.spec.name}: Amaranth to Verilog"):
-            return generate(self.spec, folder, settings, component=protected.component(), whole=whole)
+            return generate(
+                self.spec, folder, settings, component=protected.component(), whole=whole, scheme=protected.scheme
+            )

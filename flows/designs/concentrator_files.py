@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 from flows.common.content_cache import (
@@ -15,16 +15,16 @@ from flows.common.content_cache import (
     tool_versions,
 )
 from flows.common.folder import fresh_folder
-from flows.designs.concentrator import ConcentratorDesign, chip_of
 from flows.designs.generated import Generated
 from flows.designs.tables import write_ports, write_registers, write_writes
 from hw.common.export import ports, to_verilog
+from hw.common.scheme import Scheme
 from hw.hgcal_encoder.concentrator import Concentrator
+from hw.hgcal_encoder.concentrator_chip import ConcentratorChip
 from hw.hgcal_encoder.register_view import CORE_SETTINGS
 from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorSettings
 from sim.hgcal_encoder.concentrator_spec import SETTINGS, ConcentratorSpec
-from sim.hgcal_encoder.configuration.chip_registers import Loading
-from sim.hgcal_encoder.configuration.concentrator_registers import concentrator_fields, concentrator_writes
+from sim.hgcal_encoder.configuration.concentrator_registers import chip_of, concentrator_fields, concentrator_writes
 from sim.hgcal_encoder.configuration.register_maps import Chip, RegisterValues, register_bytes, register_fields
 
 __all__ = ["chip_verilog", "generate", "setting_values"]
@@ -90,17 +90,26 @@ def _of_first_silicon(values: RegisterValues) -> RegisterValues:
     return found
 
 
-def chip_verilog(design: ConcentratorDesign) -> str:
-    """Verilog of a whole chip, its top ``<name>_CHIP``; kept by content, since it takes half a minute to write."""
+def chip_verilog(spec: ConcentratorSpec, scheme: Scheme | None, component: Callable[[], ConcentratorChip]) -> str:
+    """Verilog of a whole chip, its top ``<name>_CHIP``; kept by content, since it takes half a minute to write.
+
+    Parameters
+    ----------
+    spec : ConcentratorSpec
+    scheme : Scheme or None
+        Of its protection.
+    component : callable
+        Makes the chip of this spec and scheme.
+    """
     cache = ContentCache(cache_directory() / "concentrator-chips")
+    modules = (__name__, "hw.hgcal_encoder.concentrator_core", "hw.common.voted_cell", "hw.common.voted_register")
     key = content_key(
-        spec=design.spec.to_toml(), scheme=design.scheme, sources=code_hash(module_file(__name__)),
+        spec=spec.to_toml(), scheme=scheme, sources=code_hash(*map(module_file, modules)),
         tools=tool_versions("amaranth", "pyosys"),
     )  # fmt: skip
     found = cache.get(key)
     if found is None:
-        whole = replace(design, loading=Loading.DIRECT)
-        found = {"verilog": to_verilog(whole.component(), f"{design.spec.name}_CHIP")}
+        found = {"verilog": to_verilog(component(), f"{spec.name}_CHIP")}
         cache.put(key, found)
     return str(found["verilog"])
 
@@ -111,7 +120,8 @@ def generate(
     settings: ConcentratorSettings | None = None,
     *,
     component: Concentrator | None = None,
-    whole: ConcentratorDesign | None = None,
+    whole: Callable[[], ConcentratorChip] | None = None,
+    scheme: Scheme | None = None,
 ) -> Generated:
     """Write Verilog, ports, register map and, with settings, the register writes that load them.
 
@@ -123,9 +133,11 @@ def generate(
     settings : ConcentratorSettings, optional
     component : Concentrator, optional
         A protected one of this spec; the plain one if left out.
-    whole : ConcentratorDesign, optional
-        The whole chip around it, as well: ``<name>_CHIP.v``, and ``chip_ports.csv``, ``chip_registers.csv``,
-        ``chip_writes.csv`` (over I2C).
+    whole : callable, optional
+        Makes the whole chip around it, which is written as well: ``<name>_CHIP.v``, and ``chip_ports.csv``,
+        ``chip_registers.csv``, ``chip_writes.csv`` (over I2C).
+    scheme : Scheme, optional
+        Of the protection of the whole chip.
 
     Raises
     ------
@@ -152,8 +164,8 @@ def generate(
             write_writes(work, concentrator_writes(spec, settings.registers(spec)), digits=4)
         if whole is not None:
             top = f"{spec.name}_CHIP"
-            (work / f"{top}.v").write_text(chip_verilog(whole))
-            write_ports(work, ports(whole.component()), stem="chip_ports")
+            (work / f"{top}.v").write_text(chip_verilog(spec, scheme, whole))
+            write_ports(work, ports(whole()), stem="chip_ports")
             write_registers(work, register_fields(chip_of(spec)), stem="chip_registers")
             if settings is not None:
                 loaded = register_bytes(chip_of(spec), setting_values(settings, spec))

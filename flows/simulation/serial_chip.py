@@ -15,14 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.common.errors import ToolError
-from flows.designs.concentrator import ConcentratorDesign, chip_of
-from flows.designs.concentrator_files import chip_verilog, setting_values
+from flows.designs.concentrator import ConcentratorDesign
+from flows.designs.concentrator_files import setting_values
 from flows.simulation.chip import ChipModel
 from flows.simulation.native import FastClock, NativeModel, Words, build_native, divided_read_port
 from flows.stimulus.link_traffic import command_bits, raw_words
 from flows.tools.verilog import Port, read_ports
 from sim.hgcal_encoder.algorithms.concentrator_model import ConcentratorModel, ConcentratorSettings
 from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
+from sim.hgcal_encoder.configuration.concentrator_registers import chip_of
 from sim.hgcal_encoder.configuration.register_maps import (
     Chip,
     ConcentratorDriver,
@@ -352,7 +353,7 @@ class SerialBench:
         self.spec, self.version = spec, chip_of(spec)
         top = f"{spec.name}_CHIP"
         self.library, self.ports = build_serial(
-            chip_verilog(ConcentratorDesign.of(spec)), top, trace=trace, timeout_s=timeout_s,
+            ConcentratorDesign.of(spec).chip_verilog(), top, trace=trace, timeout_s=timeout_s,
         )  # fmt: skip
 
     def chip(self, delays: Sequence[int] = (0,) * ERX_LINKS, seed: int = 1) -> SerialChip:

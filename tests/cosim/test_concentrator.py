@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from flows.designs.concentrator import ConcentratorDesign
-from flows.designs.concentrator_files import chip_verilog
 from flows.simulation.native import divided_read_port
 from flows.tools.verilog import read_ports
 from hw.common.export import to_verilog
@@ -59,7 +58,7 @@ PINS = replace(
 @pytest.mark.timeout(900)
 def test_whole_chip_at_its_pins(tmp_path: Path) -> None:
     (tmp_path / "spec.toml").write_text(PINS.to_toml())
-    verilog = on_bus(divided_read_port(chip_verilog(ConcentratorDesign.of(PINS))), f"{PINS.name}_CHIP")
+    verilog = on_bus(divided_read_port(ConcentratorDesign.of(PINS).chip_verilog()), f"{PINS.name}_CHIP")
     variables = {"LIQUIDCAL_SPEC": str(tmp_path / "spec.toml"), "LIQUIDCAL_SEED": str(SEED)}
     results = run_bench(
         verilog, TOP, read_ports(verilog, TOP), "tests.cosim.bench_concentrator", variables, tmp_path, optimise="-O1",

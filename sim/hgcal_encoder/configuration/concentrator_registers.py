@@ -12,10 +12,17 @@ from dataclasses import replace
 
 from sim.hgcal_encoder.concentrator_spec import ConcentratorSpec
 from sim.hgcal_encoder.configuration.production_registers import production_map
+from sim.hgcal_encoder.configuration.register_maps import Chip
+from sim.hgcal_encoder.spec import WordOrder
 from sim.hgcal_encoder.weights import BLOCKS
 from sim.register_map import Field
 
-__all__ = ["concentrator_fields", "concentrator_writes", "reset_registers"]
+__all__ = ["chip_of", "concentrator_fields", "concentrator_writes", "reset_registers"]
+
+
+def chip_of(spec: ConcentratorSpec) -> Chip:
+    """The version of the chip that has the word order of a spec: its register map is that of the whole chip."""
+    return Chip.P1 if spec.word_order is WordOrder.P1 else Chip.PRODUCTION
 
 
 def concentrator_fields(spec: ConcentratorSpec) -> tuple[Field, ...]:
