@@ -86,12 +86,12 @@ def hooked_chip(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> str:
         spec=spec.to_toml(), scheme=scheme, loading=loading, sources=code_hash(module_file("flows.campaign.rtl")),
         tools=tool_versions("amaranth", "pyosys"),
     )  # fmt: skip
-    found = cache.get(key)
-    if found is None:
+
+    def hooked() -> dict[str, str]:
         text = chip_verilog(spec, scheme, loading)
-        found = {"verilog": add_hooks(text, f"{spec.name}_CHIP", has_store_clock(scheme, loading))}
-        cache.put(key, found)
-    return str(found["verilog"])
+        return {"verilog": add_hooks(text, f"{spec.name}_CHIP", has_store_clock(scheme, loading))}
+
+    return str(cache.kept(key, hooked)["verilog"])
 
 
 def add_hooks(verilog: str, top: str, store_clock: bool = False) -> str:

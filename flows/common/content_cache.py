@@ -11,7 +11,7 @@ import ast
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
@@ -206,6 +206,14 @@ class ContentCache:
         except (OSError, ValueError):
             return None
         return content if isinstance(content, dict) else None
+
+    def kept(self, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The result of a key, made and kept where there is none."""
+        found = self.get(key)
+        if found is None:
+            found = make()
+            self.put(key, found)
+        return found
 
     def put(self, key: str, result: dict[str, Any]) -> None:
         """Keep a result, complete or not at all."""

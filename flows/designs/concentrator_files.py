@@ -107,10 +107,7 @@ def chip_verilog(spec: ConcentratorSpec, scheme: Scheme | None, component: Calla
         spec=spec.to_toml(), scheme=scheme, sources=code_hash(*map(module_file, modules)),
         tools=tool_versions("amaranth", "pyosys"),
     )  # fmt: skip
-    found = cache.get(key)
-    if found is None:
-        found = {"verilog": to_verilog(component(), f"{spec.name}_CHIP")}
-        cache.put(key, found)
+    found = cache.kept(key, lambda: {"verilog": to_verilog(component(), f"{spec.name}_CHIP")})
     return str(found["verilog"])
 
 

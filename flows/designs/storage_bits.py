@@ -201,11 +201,9 @@ def chip_bits(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> tuple[Stor
         spec=spec.to_toml(), scheme=scheme, loading=loading, code=code_hash(module_file(__name__)),
         tools=tool_versions("amaranth", "pyosys"),
     )  # fmt: skip
-    found = cache.get(key)
-    if found is None:
-        bits = storage_bits(spec, scheme, loading)
-        cache.put(key, {"bits": [list(asdict(bit).values()) for bit in bits]})
-        return bits
+    found = cache.kept(
+        key, lambda: {"bits": [list(asdict(bit).values()) for bit in storage_bits(spec, scheme, loading)]}
+    )
     return tuple(
         StorageBit(path=path, bit=bit, stratum=Stratum(stratum), copy=copy, protected=protected)
         for path, bit, stratum, copy, protected in found["bits"]

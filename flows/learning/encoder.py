@@ -29,7 +29,7 @@ from sim.hgcal_encoder.learning.metric import BINS, FINE_BINS, BinSummary, Compa
 from sim.hgcal_encoder.learning.streamed_metric import StreamedComparison
 from sim.hgcal_encoder.learning.training_images import PLAIN, simulate_images
 from sim.hgcal_encoder.settings import Settings
-from sim.hgcal_encoder.spec import CELLS, HEADER_WIDTH, EncoderSpec
+from sim.hgcal_encoder.spec import CELLS, HEADER_WIDTH
 
 if TYPE_CHECKING:
     from sim.hgcal_encoder.learning.search import Search
@@ -40,7 +40,6 @@ __all__ = [
     "evaluate_model",
     "evaluation_sample",
     "find_model",
-    "model_name",
     "seen_by_chip",
     "seen_table",
     "sent_words",
@@ -180,11 +179,6 @@ def find_model(*, preset: str, elinks: int, weights: str | None = None) -> Train
     if not model.spec.same_network(spec):
         raise ValueError(f"{weights}: a model of another {spec.name} than that of {preset}: their specs differ")
     return model
-
-
-def model_name(spec: EncoderSpec, elinks: int) -> str:
-    """Name of a trained model's files: ``econ_t_3elinks``."""
-    return f"{spec.name.lower()}_{elinks}elinks"
 
 
 def chip_settings(path: Path, model: TrainedModel) -> Settings:

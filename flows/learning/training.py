@@ -27,12 +27,12 @@ from flows.common.content_cache import cache_directory, code_hash, content_key, 
 from flows.common.journal import Journal
 from flows.common.metrics import package_version
 from flows.designs.catalogue import encoder_spec
-from flows.learning.encoder import evaluation_sample, model_name, seen_by_chip
+from flows.learning.encoder import evaluation_sample, seen_by_chip
 from sim.files import replacing
 from sim.foreign_files import read_npz
 from sim.hgcal_encoder.files.readers import read_charges
 from sim.hgcal_encoder.front_end import sent_codes
-from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models, shipped_name
+from sim.hgcal_encoder.learning.decoder import TrainedModel, model_name, shipped_models, shipped_name
 from sim.hgcal_encoder.learning.metric import BINS, FINE_BINS, BinSummary, earth_movers_distance, occupancy, summarise
 from sim.hgcal_encoder.learning.training import History, TrainingPlan, train, training_device
 from sim.hgcal_encoder.learning.training_images import PLAIN, Images, simulate_images
@@ -46,7 +46,6 @@ __all__ = [
     "Training",
     "load_start",
     "model_card",
-    "model_name",
     "run_training",
 ]
 

@@ -8,7 +8,8 @@ another holds its enable while the clock is high, and both open for the same clo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import count
 from math import ceil
 from typing import Any
 
@@ -49,36 +50,40 @@ def nest_clock_gates(modules: Mapping[str, dict[str, Any]], cells: Mapping[str, 
             pins = roles.get(gate["type"], {})
             if {"clock", "enable", "out"} <= pins.keys():
                 groups[gate["type"], str(gate["connections"][pins["clock"]])].append(gate)
-        for (kind, _), gates in groups.items():
-            if len(gates) < FEWEST:
-                continue
+        large = [(kind, gates) for (kind, _), gates in groups.items() if len(gates) >= FEWEST]
+        if not large:
+            continue
+        free = count(_free_net(body))
+        for kind, gates in large:
             parts = ceil(len(gates) / MOST)
             for number in range(parts):
                 children = gates[number * len(gates) // parts : (number + 1) * len(gates) // parts]
-                _put_in_front(body, roles[kind], children)
+                _put_in_front(body, roles[kind], children, free)
                 added += 1
     return added
 
 
-def _put_in_front(body: dict[str, Any], pins: Mapping[str, str], children: list[dict[str, Any]]) -> None:
+def _put_in_front(
+    body: dict[str, Any], pins: Mapping[str, str], children: list[dict[str, Any]], free: Iterator[int]
+) -> None:
     """A gate in front of some of a module, with the OR of their enables."""
-    first = 1 + max((bit for bit in _bits(body) if isinstance(bit, int)), default=1)
+    enable, clock = next(free), next(free)
     enables = [gate["connections"][pins["enable"]][0] for gate in children]
     connections = {pin: list(bits) for pin, bits in children[0]["connections"].items()}
-    connections |= {pins["enable"]: [first], pins["out"]: [first + 1]}
+    connections |= {pins["enable"]: [enable], pins["out"]: [clock]}
     name = f"$nested_clock_gate${len(body['cells'])}"
     body["cells"][name] = {**children[0], "connections": connections, "attributes": {}}
     body["cells"][f"{name}$any"] = {
         "hide_name": 1, "type": "$reduce_or", "attributes": {},
         "parameters": {"A_SIGNED": f"{0:032b}", "A_WIDTH": f"{len(enables):032b}", "Y_WIDTH": f"{1:032b}"},
-        "port_directions": {"A": "input", "Y": "output"}, "connections": {"A": enables, "Y": [first]},
+        "port_directions": {"A": "input", "Y": "output"}, "connections": {"A": enables, "Y": [enable]},
     }  # fmt: skip
     for gate in children:
-        gate["connections"][pins["clock"]] = [first + 1]
+        gate["connections"][pins["clock"]] = [clock]
 
 
-def _bits(body: dict[str, Any]) -> list[int | str]:
-    """Bits of a module, with repetitions."""
+def _free_net(body: dict[str, Any]) -> int:
+    """The number from which on a module has no net."""
     nets = [net["bits"] for net in (*body["ports"].values(), *body["netnames"].values())]
     nets += [bits for cell in body["cells"].values() for bits in cell["connections"].values()]
-    return [bit for bits in nets for bit in bits]
+    return 1 + max((bit for bits in nets for bit in bits if isinstance(bit, int)), default=1)

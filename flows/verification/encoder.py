@@ -275,7 +275,7 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
     spec, seed, crossings = design.spec, options.seed, options.crossings or design.crossings
     if options.recordings is not None:
         raise ValueError(f"recordings to verify with are for a crossbar; {spec.name} is none")
-    own = load_start(str(options.weights), spec) if options.weights is not None else None
+    own = {} if options.weights is None else {options.weights.name: load_start(str(options.weights), spec)}
     isolation = bool(design.variant().get("isolation"))
     run = VerificationRun(spec, seed, journal)
 
@@ -294,9 +294,9 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
     with journal.step(f"{spec.name}: directed crossings") as advance:
         check = check_directed(bench, seed, advance=advance)
     run.note(check)
-    if own is not None and options.weights is not None:
-        with journal.step(f"{spec.name}: showers with the weights of {options.weights.name}") as advance:
-            check = check_weights(bench, options.weights.name, own, seed, advance=advance)
+    for name, weights in own.items():
+        with journal.step(f"{spec.name}: showers with the weights of {name}") as advance:
+            check = check_weights(bench, name, weights, seed, advance=advance)
         run.note(check)
     for words, settings, frames in options.vectors:
         with journal.step(f"{frames.name}: published vectors"):

@@ -245,12 +245,18 @@ def find_mutants(
     return tuple(chosen)
 
 
+def _inputs(module: RtlilModule) -> set[str]:
+    """Names of the input ports."""
+    return {wire.name.removeprefix("\\") for wire in module.wires.values() if wire.input}
+
+
 def without_unread(modules: Mapping[str, RtlilModule], top: str) -> dict[str, RtlilModule]:
     """The same design without outputs that no module above reads: what only they show is no difference.
 
     Stages that several chips share have such outputs.
     """
     read: dict[str, set[str]] = {name: set() for name in modules}
+    inputs = {name: _inputs(module) for name, module in modules.items()}
     for module in modules.values():
         used = {f"{w.name} [{bit}]" for w in module.wires.values() if w.output for bit in range(w.width)}
         for _, right in module.connections:
@@ -258,9 +264,8 @@ def without_unread(modules: Mapping[str, RtlilModule], top: str) -> dict[str, Rt
         instances = []
         for cell in module.cells:
             child = modules.get(cell.type.removeprefix("\\"))
-            inner = set() if child is None else {w.name.removeprefix("\\") for w in child.wires.values() if w.input}
             for port, spec in cell.connections.items():
-                if port in inner if child is not None else port != _RESULT.get(cell.type):
+                if port in inputs[child.name] if child is not None else port != _RESULT.get(cell.type):
                     used.update(module.bits(spec))
             if child is not None:
                 instances.append((child.name, cell))
@@ -276,8 +281,8 @@ def without_unread(modules: Mapping[str, RtlilModule], top: str) -> dict[str, Rt
         for cell in module.cells:
             child = modules.get(cell.type.removeprefix("\\"))
             if child is not None:
-                inner = {w.name.removeprefix("\\") for w in child.wires.values() if w.input}
-                kept = {port: spec for port, spec in cell.connections.items() if port in inner | read[child.name]}
+                known = inputs[child.name] | read[child.name]
+                kept = {port: spec for port, spec in cell.connections.items() if port in known}
                 cell = replace(cell, connections=kept)
             cells.append(cell)
         found[name] = replace(module, wires=wires, cells=cells, connections=list(module.connections))
@@ -496,7 +501,7 @@ def module_equivalent_from_reset(
         False means "not proved"; always where the module has memories or no reset.
     """
     root = root or mutant.module
-    if reset not in {wire.name.removeprefix("\\") for wire in modules[root].wires.values() if wire.input}:
+    if reset not in _inputs(modules[root]):
         return False
     with tempfile.TemporaryDirectory(prefix="liquidcal-mutation-") as folder:
         work = Path(folder)

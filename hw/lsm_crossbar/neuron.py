@@ -82,7 +82,6 @@ class NeuronLane(Component):
         width = spec.membrane_width
         m = Module()
         potentials = [Signal(signed(width), name=f"potential_{i}") for i in range(self._neurons)]
-        counters = [Signal(spec.refractory_width, name=f"refractory_{i}") for i in range(self._neurons)]
         hit = Signal(self._neurons)
         m.d.comb += hit.eq(Cat(self.index == i for i in range(self._neurons)))
         potential, before, total, due, stored = (
@@ -106,6 +105,7 @@ class NeuronLane(Component):
         if not spec.refractory_steps:
             m.d.comb += able.eq(1)
             return m
+        counters = [Signal(spec.refractory_width, name=f"refractory_{i}") for i in range(self._neurons)]
         refractory, left, after = (Signal(spec.refractory_width, name=name) for name in ("refractory", "left", "after"))
         m.d.comb += [
             left.eq(Mux(self.first_step, 0, refractory)),

@@ -45,6 +45,7 @@ __all__ = [
     "TrainedModel",
     "read_frames",
     "shipped_models",
+    "model_name",
     "shipped_name",
     "truncate_latents",
 ]
@@ -577,6 +578,11 @@ def shipped_models() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.npz"))}
 
 
+def model_name(spec: EncoderSpec, elinks: int) -> str:
+    """Name of a trained model's files: ``econ_t_3elinks``."""
+    return f"{spec.name.lower()}_{elinks}elinks"
+
+
 def shipped_name(spec: EncoderSpec, elinks: int) -> str | None:
     """Name of the model that comes for exactly this network on so many links, None if there is none.
 
@@ -585,5 +591,5 @@ def shipped_name(spec: EncoderSpec, elinks: int) -> str | None:
     known = PRESETS.get(spec.name)
     if known is None or not spec.same_network(known):
         return None
-    name = f"{spec.name.lower()}_{elinks}elinks"
+    name = model_name(spec, elinks)
     return next((found for found in (f"{name}_words", name) if found in shipped_models()), None)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from flows.learning import encoder
-from flows.learning.encoder import evaluate_model, evaluation_sample, find_model, model_name, seen_by_chip
+from flows.learning.encoder import evaluate_model, evaluation_sample, find_model, seen_by_chip
 from flows.learning.training import Training
 from sim.hgcal_encoder.files.readers import ChargeTable
-from sim.hgcal_encoder.learning.decoder import TrainedModel, shipped_models, shipped_name
+from sim.hgcal_encoder.learning.decoder import TrainedModel, model_name, shipped_models, shipped_name
 from sim.hgcal_encoder.learning.metric import BINS, earth_movers_distance, occupancy
 from sim.hgcal_encoder.learning.search import Search
 from sim.hgcal_encoder.learning.training_images import PLAIN
