@@ -41,6 +41,10 @@ _TABLE_BITS = 5
 every bit more."""
 
 
+_TRIES = 8
+"""Orders in which pairs of equal worth are taken: the smallest graph is about 0.7 % below the first one."""
+
+
 class Tables(Component):
     """Functions of the low bits of inputs, as gates. Combinational.
 
@@ -270,8 +274,6 @@ class FrozenLayer(Component):
     ----------
     layer : FrozenFormat
         Arithmetic and constants.
-    seed : int
-        Of `share`.
 
     Members
     -------
@@ -282,9 +284,8 @@ class FrozenLayer(Component):
 
     latency = 0
 
-    def __init__(self, *, layer: FrozenFormat, seed: int = 0):
+    def __init__(self, *, layer: FrozenFormat):
         self._layer = layer
-        self._seed = seed
         super().__init__(
             {
                 "x": In(ArrayLayout(layer.width, len(layer.ranges))),
@@ -346,7 +347,7 @@ class FrozenLayer(Component):
                 for number, kind in enumerate(functions[source]):
                     m.d.comb += signals[numbers[source, kind]].eq(getattr(part, f"t_{index}_{number}"))
 
-        graph = share(limits, matrix, seed=self._seed)
+        graph = min((share(limits, matrix, seed=seed) for seed in range(_TRIES)), key=lambda found: found.bits)
         words = _shared_sums(m, graph, signals, "sum_")
         for number, terms in enumerate(graph.outputs):
             low, high = layer.bounds(number)
