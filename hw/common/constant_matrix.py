@@ -284,11 +284,14 @@ def share(inputs: Sequence[int], matrix: Sequence[Sequence[tuple[int, int]]], *,
 _MOST_LEVELS = 10
 """Outputs in a row of which each is formed from the one before: each takes the time of an addition."""
 _NEARNESS = (0.0, 0.9, 1.0)
-_TRIES = 4
+_TRIES = (4, 24)
+"""Orders of equal pairs that are tried, fewest and most: as many as there is time for."""
+_DIGITS = 25_000
+"""Signed digits of all tries together, as long as more than the fewest are tried."""
 
 
 def smallest_graph(inputs: Sequence[int], matrix: Sequence[Sequence[tuple[int, int]]], widths: Sequence[int]) -> Graph:
-    """The smallest of several graphs for a matrix: with and without outputs formed from others, pairs in four orders.
+    """The smallest of several graphs for a matrix: with and without outputs formed from others, pairs in several orders.
 
     Parameters
     ----------
@@ -301,6 +304,7 @@ def smallest_graph(inputs: Sequence[int], matrix: Sequence[Sequence[tuple[int, i
     for number, row in enumerate(matrix):
         for source, constant in row:
             constants[number, source] += constant
+    tries = min(max(_DIGITS // max(int(_digits(constants).sum()), 1), _TRIES[0]), _TRIES[1])
     cells = np.array([high.bit_length() for high in inputs], np.int64)
     trees = {_nearest(constants, cells, np.array(widths, np.int64), nearness) for nearness in _NEARNESS}
     found: list[Graph] = []
@@ -311,7 +315,7 @@ def smallest_graph(inputs: Sequence[int], matrix: Sequence[Sequence[tuple[int, i
             if parent:
                 row -= (-1 if parent.negative else 1) * constants[parent.output]
             rows.append([(int(source), int(row[source])) for source in np.flatnonzero(row)])
-        found += [replace(share(inputs, rows, seed=seed), parents=parents) for seed in range(_TRIES)]
+        found += [replace(share(inputs, rows, seed=seed), parents=parents) for seed in range(tries)]
     return min(found, key=lambda graph: graph.bits(widths))
 
 
