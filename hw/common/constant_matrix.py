@@ -291,7 +291,7 @@ _DIGITS = 25_000
 
 
 def smallest_graph(inputs: Sequence[int], matrix: Sequence[Sequence[tuple[int, int]]], widths: Sequence[int]) -> Graph:
-    """The smallest of several graphs for a matrix: with and without outputs formed from others, pairs in several orders.
+    """The smallest of several graphs for a matrix: with and without outputs formed from others, pairs in other orders.
 
     Parameters
     ----------
