@@ -403,7 +403,7 @@ def check_mutants(
     network = draw(spec, seed)
     weights, readout = random_weights(network, rng), random_readout(spec, rng)
     segments = make_segments(network, weights, rng, len(DENSITIES), Engine.NUMPY, single=300)
-    full = full_list(network)
+    full = network if spec.seeded else full_list(network)
     other = rng.spawn(1)[0]  # `rng` goes on as if there were no second network: it chooses the mutants
     limits = random_weights(full, other)
     few = make_segments(full, limits, other, 1, Engine.NUMPY)

@@ -29,8 +29,9 @@ from flows.verification.astrocyte import (
 )
 from hw.astrocyte_liquid.astrocyte_liquid import AstrocyteLiquid
 from hw.common.export import to_rtlil
-from sim.astrocyte_liquid.example_specs import campaign_spec, random_spec
-from sim.astrocyte_liquid.network import draw
+from sim.astrocyte_liquid.example_specs import campaign_spec, random_spec, seeded_spec
+from sim.astrocyte_liquid.lanes import lane_contents
+from sim.astrocyte_liquid.network import Network, draw
 from sim.astrocyte_liquid.spec import NALSM_1000
 from sim.engine import Engine
 from tests.conftest import long
@@ -102,6 +103,36 @@ def test_working_weights_that_no_sample_walks_stay() -> None:
     assert check.passed, check.detail
 
 
+def test_regenerated_connectivity_spike_for_spike_and_weight_for_weight() -> None:
+    """Inputs in three blocks, slots without synapse, and what a slot leads to beyond the last neuron."""
+    spec = seeded_spec()
+    assert spec.input_blocks == 3
+    assert spec.neuron_groups < 1 << spec.ring_bits
+    check = check_volume(spec, SEED, 400)
+    assert check.passed, check.detail
+
+
+@pytest.mark.parametrize(
+    ("memory", "word", "bit"), [("slots", 0, 0), ("slots", 30, 0), ("slots", 30, 4), ("lists", 0, 6)]
+)
+def test_another_word_of_a_slot_is_detected(memory: str, word: int, bit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One bit of an offset, of a step, of what is left of it below a group, and of the length of a list."""
+    spec = seeded_spec()
+    rng = np.random.default_rng(4)
+    network = draw(spec, 4)
+    weights, readout = random_weights(network, rng), random_readout(spec, rng)
+    segments = make_segments(network, weights, rng, 2, Engine.NUMPY)[:2]
+
+    def wrong(network: Network, lane: int) -> dict[str, np.ndarray]:
+        contents = lane_contents(network, lane)
+        contents[memory][word] ^= 1 << bit
+        return contents
+
+    monkeypatch.setattr("sim.astrocyte_liquid.registers.lane_contents", wrong)
+    with AstrocyteBench(spec).model() as model:
+        assert "expected" in play(network, weights, readout, segments, model)
+
+
 def test_proofs() -> None:
     for prove in (prove_synapse, prove_neuron, prove_astrocyte):
         proof = prove(SPEC)
@@ -110,8 +141,9 @@ def test_proofs() -> None:
 
 
 def test_reset_values_of_what_is_loaded_first_do_not_matter() -> None:
-    for stage in loaded_stages(SPEC):
-        proof = prove_stage_loaded(SPEC, stage)
+    stages = [(SPEC, stage) for stage in loaded_stages(SPEC)]
+    for spec, stage in [*stages, (seeded_spec(), "walker")]:
+        proof = prove_stage_loaded(spec, stage)
         assert proof.status is Status.PROVED, f"{proof.name}: {proof.counterexample}"
 
 
