@@ -29,7 +29,7 @@ from flows.verification.crossbar_stimulus import IMAGES, make_segment, random_ad
 from hw.lsm_crossbar.homeostat import Homeostat
 from hw.lsm_crossbar.row_driver import RowDriver
 from hw.lsm_crossbar.threshold_step import ThresholdStep
-from sim.lsm_crossbar.example_specs import campaign_spec, random_spec, regulated_spec, tiled_spec
+from sim.lsm_crossbar.example_specs import campaign_spec, random_spec, regulated_spec, stacked_spec, tiled_spec
 from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec, HomeostatParameters
 from tests.conftest import long, need
 
@@ -60,10 +60,12 @@ def test_random_specs(number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", [regulated_spec("layer"), regulated_spec("neuron"), tiled_spec()], ids=lambda spec: spec.name
+    "spec",
+    [regulated_spec("layer"), regulated_spec("neuron"), tiled_spec(), stacked_spec()],
+    ids=lambda spec: spec.name,
 )
 def test_settings_reset_status(spec: CrossbarSpec) -> None:
-    """Three macros, too, whose steps end at different times."""
+    """Three macros, too, whose steps end at different times; and a tile, whose reads end with each macro."""
     check = check_directed(spec, SEED)
     assert check.passed, check.detail
 

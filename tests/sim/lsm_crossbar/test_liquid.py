@@ -201,6 +201,8 @@ def test_a_tile_reads_each_of_its_macros_by_itself(ideal: bool) -> None:
         found = Liquid(spec, image, engine).run(inputs)
         assert found.spikes.tolist() == [run.spikes for run in runs]
         assert found.reads.tolist() == [len(run.reads) for run in runs]
+    with pytest.raises(ValueError, match="expected ideal ADCs in a tile of macros"):
+        Liquid(spec, random_image(spec, rng, ideal=False))
     one = Liquid(replace(spec, macro_rows=None), image).run(inputs)
     assert (one.spikes != found.spikes).any()
     assert (one.reads < found.reads).any()
