@@ -27,14 +27,14 @@ def step_clocks(spec: CrossbarSpec, rows: npt.ArrayLike) -> int:
     rows : int or array_like of int, shape (macros of a column of the tile,)
         Active rows of the step; of several macros those of the one with the most, of a tile those of each macro.
     """
-    batches = [
+    batches: list[int] = [
         min(spec.rows_per_read, count - first)
         for count in np.atleast_1d(np.asarray(rows, np.int64)).tolist()
         for first in range(0, count, spec.rows_per_read)
     ]
     if not batches:
         return spec.columns_per_adc + 3
-    sample = 1 + batches[0]
+    sample: int = 1 + batches[0]
     for batch in batches[1:]:
         sample += max(spec.read_clocks, spec.settle_clocks + batch)
     return sample + spec.read_clocks + 2

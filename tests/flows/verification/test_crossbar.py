@@ -205,6 +205,19 @@ def test_a_row_driver_with_short_batches_is_refuted(monkeypatch: pytest.MonkeyPa
     assert prove_row_driver(SPEC).status is Status.REFUTED
 
 
+class _Wide(RowDriver):
+    """A row driver that takes two macros of a tile for one."""
+
+    def __init__(self, *, spec: CrossbarSpec) -> None:
+        super().__init__(spec=replace(spec, macro_rows=2 * spec.macro_rows))
+
+
+def test_the_row_driver_of_a_tile_keeps_macros_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert prove_row_driver(stacked_spec()).status is Status.PROVED
+    monkeypatch.setattr("flows.formal.crossbar.RowDriver", _Wide)
+    assert prove_row_driver(stacked_spec()).status is Status.REFUTED
+
+
 class _Hasty(Homeostat):
     """A homeostat that moves after a sample less than the specification says."""
 
