@@ -101,7 +101,7 @@ class AstrocyteSpec:
     lanes : int
         Synapses that the chip updates at once.
     lane_synapses : int
-        Synapses that the memories of a lane hold.
+        Synapses that the memories of a lane hold; of a seeded chip at least a word for each slot and neuron.
     readout_weight_bits : int
         Bits of a readout weight, two's complement.
     clock_period_ns : float

@@ -32,7 +32,7 @@ from hw.common.export import to_rtlil
 from sim.astrocyte_liquid.example_specs import campaign_spec, random_spec, seeded_spec
 from sim.astrocyte_liquid.lanes import lane_contents
 from sim.astrocyte_liquid.network import Network, draw
-from sim.astrocyte_liquid.spec import NALSM_1000
+from sim.astrocyte_liquid.spec import NALSM_1000, NALSM_1000_SEEDED, AstrocyteSpec
 from sim.engine import Engine
 from tests.conftest import long
 
@@ -193,8 +193,9 @@ def test_mutants_are_killed() -> None:
 
 @long
 @pytest.mark.timeout(3600)
-def test_the_published_size() -> None:
+@pytest.mark.parametrize("spec", [NALSM_1000, NALSM_1000_SEEDED], ids=lambda spec: spec.name)
+def test_the_published_size(spec: AstrocyteSpec) -> None:
     """Whole samples in every mode, busy and with an event of every input; small specs see the other densities."""
-    check = check_volume(NALSM_1000, SEED, 600, samples=2)
+    check = check_volume(spec, SEED, 600, samples=2)
     assert check.passed, check.detail
-    assert check.compared >= 2 * NALSM_1000.steps * 3
+    assert check.compared >= 2 * spec.steps * 3
