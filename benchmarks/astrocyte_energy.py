@@ -1,11 +1,13 @@
 """Area and energy of the astrocyte liquid beside published chips: ``python -m benchmarks.astrocyte_energy``.
 
 Takes what ``liquidcal synth NALSM_216`` and ``liquidcal power NALSM_216``, with ``--clock-gating`` or without or both,
-left below ``--out`` (``report``). Logic is as measured on its netlist in the node of its library. Memories are black
-boxes: their accesses are those that the same simulation counted, 0.16 pJ a bit after M. Horowitz, ISSCC 2014, give or
-take a factor of two, their area 146 squares of the feature size a bit in 0.7, 0.5 or 0.3 of it (see
+and the same of ``NALSM_216_SEEDED`` with ``--clock-gating``, left below ``--out`` (``report``); rows of what is not
+there stay as they are. Logic is as measured on its netlist in the node of its library. Memories are black boxes: their
+accesses are those that the same simulation counted, 0.16 pJ a bit after M. Horowitz, ISSCC 2014, give or take a factor
+of two, their area 146 squares of the feature size a bit in 0.7, 0.5 or 0.3 of it (see
 `flows.estimates.crossbar_energy`). A synaptic operation is a synapse that is read, changed and written, or read alone
-where nothing is to change. Writes ``benchmarks/results/astrocyte_energy.json`` and ``astrocyte_published.json``.
+where nothing is to change; a slot without synapse, which a seeded chip reads too, is none. Writes
+``benchmarks/results/astrocyte_energy.json`` and ``astrocyte_published.json``.
 """
 
 from __future__ import annotations
@@ -14,16 +16,17 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks.measured import LIQUIDCAL, RESULTS, Rows
+from benchmarks.measured import LIQUIDCAL, RESULTS, Rows, kept
 from flows.common.metrics import find, read_metrics, write_metrics
 from flows.designs.astrocyte import AstrocyteDesign
 from flows.designs.astrocyte_files import memory_bits
 from flows.estimates.crossbar_energy import SRAM_CELL_F2, SRAM_PJ_PER_BIT
 from flows.estimates.published import systems
-from sim.astrocyte_liquid.spec import NALSM_216
+from sim.astrocyte_liquid.spec import NALSM_216, NALSM_216_SEEDED, AstrocyteSpec
 
 COMMAND = "python -m benchmarks.astrocyte_energy"
-SPEC = NALSM_216
+CASES = {"plain": (NALSM_216, False), "gated": (NALSM_216, True), "seeded_gated": (NALSM_216_SEEDED, True)}
+"""Spec, and whether it has clock gates."""
 NODE_NM = 45.0
 """Feature size of the library, which the memories are taken to have, too."""
 OTHERS = ("lsmcore", "spire", "odin", "reckon")
@@ -35,7 +38,7 @@ FIGURES = {
 """What of other chips stands beside ours: name and unit here."""
 
 
-def add_variant(rows: Rows, folder: Path, case: str) -> None:
+def add_variant(rows: Rows, folder: Path, case: str, spec: AstrocyteSpec) -> None:
     """Figures of the netlist of one variant."""
     area = float(find(read_metrics(folder / "synthesis" / "metrics.json"), "design__instance__area").value)
     result = json.loads((folder / "power" / "power.json").read_text())
@@ -50,9 +53,9 @@ def add_variant(rows: Rows, folder: Path, case: str) -> None:
     how = f"{result['activity']}; {result['library']}"
     rows.add(f"area__logic__case:{case}", round(area * 1e-6, 4), "mm2", f"cells, {result['library']}")
     rows.add(f"operations__clock__case:{case}", round(operations / clocks, 2), "",
-             f"synaptic operations in a clock of {SPEC.clock_period_ns:g} ns; {how}")  # fmt: skip
-    rows.add(f"time__sample__case:{case}", round(clocks * SPEC.clock_period_ns * 1e-6, 3), "ms",
-             f"{SPEC.steps} steps, {clocks:,.0f} clocks; {how}")  # fmt: skip
+             f"synaptic operations in a clock of {spec.clock_period_ns:g} ns; {how}")  # fmt: skip
+    rows.add(f"time__sample__case:{case}", round(clocks * spec.clock_period_ns * 1e-6, 3), "ms",
+             f"{spec.steps} steps, {clocks:,.0f} clocks; {how}")  # fmt: skip
     rows.add(f"power__logic__case:{case}", round(float(find(metrics, "power__total").value), 3), "mW", how)
     for end, value in energy.items():
         rows.add(f"energy__operation__part:logic__bound:{end}__case:{case}", round(value / operations, 3), "pJ",
@@ -69,23 +72,25 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("report"))
     out = parser.parse_args().out
     rows, others = (Rows(COMMAND, "liquidcal", LIQUIDCAL) for _ in range(2))
-    for gated in (False, True):
-        folder = out / AstrocyteDesign(spec=SPEC, clock_gating=gated).name
-        if (folder / "power" / "power.json").is_file():
-            add_variant(rows, folder, "gated" if gated else "plain")
-    if not rows:
-        raise SystemExit(f"{out} holds no power of {SPEC.name}: run liquidcal synth and power {SPEC.name}")
-    cells = memory_bits(SPEC) * SRAM_CELL_F2 * (NODE_NM * 1e-3) ** 2 * 1e-6
-    for end, part in (("low", 0.7), ("nominal", 0.5), ("high", 0.3)):
-        rows.add(
-            f"area__memories__bound:{end}", round(cells / part, 3), "mm2", f"{memory_bits(SPEC):,} bits, by the model"
-        )
+    path = RESULTS / "astrocyte_energy.json"
+    folders = {case: out / AstrocyteDesign(spec=spec, clock_gating=gated).name for case, (spec, gated) in CASES.items()}
+    measured = [case for case, folder in folders.items() if (folder / "power" / "power.json").is_file()]
+    if not measured:
+        raise SystemExit(f"{out} holds no power of {NALSM_216.name}: run liquidcal synth and power {NALSM_216.name}")
+    rows.extend(kept(path, lambda metric: metric.name.partition("__case:")[2] in ("", *measured)))
+    for case in measured:
+        add_variant(rows, folders[case], case, CASES[case][0])
+    for kind, spec in (("", NALSM_216), ("_seeded", NALSM_216_SEEDED)):
+        cells = memory_bits(spec) * SRAM_CELL_F2 * (NODE_NM * 1e-3) ** 2 * 1e-6
+        for end, part in (("low", 0.7), ("nominal", 0.5), ("high", 0.3)):
+            rows.add(f"area__memories{kind}__bound:{end}", round(cells / part, 3), "mm2",
+                     f"{memory_bits(spec):,} bits, by the model")  # fmt: skip
     for name in OTHERS:
         one = systems()[name]
         for figure, (quantity, unit) in FIGURES.items():
             if figure in one.figures:
                 others.add(f"{quantity}__case:{name}", one.figures[figure], unit, f"{one.name}, {one.node}, {one.kind}")
-    write_metrics(RESULTS / "astrocyte_energy.json", rows)
+    write_metrics(path, rows)
     write_metrics(RESULTS / "astrocyte_published.json", others)
 
 

@@ -127,7 +127,10 @@ def scalar_run(
         rows = [row for row in range(spec.inputs) if inputs[step][row]]
         rows += [spec.inputs + neuron for neuron in range(spec.neurons) if fired[neuron]]
         while rows:
-            batch, rows = rows[: spec.rows_per_read], rows[spec.rows_per_read :]
+            # of a tile, rows of one macro alone
+            macro = rows[0] // (spec.macro_rows or spec.rows)
+            here = [row for row in rows if row // (spec.macro_rows or spec.rows) == macro][: spec.rows_per_read]
+            batch, rows = here, rows[len(here) :]
             converted = [0] * spec.columns
             for select in range(spec.columns_per_adc):
                 for adc in range(spec.adcs):

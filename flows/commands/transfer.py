@@ -38,11 +38,12 @@ def transfer(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what --out holds.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a tuned astrocyte liquid into one macro of the crossbar, train the readout there, and score it.
+    """Write a tuned astrocyte liquid into a macro of the crossbar, or a tile of them, train the readout, and score it.
 
     Leaves NAME.toml, the crossbar's spec with the threshold that validation chose; NAME.npz, the conductances in uS
     that `generate`, `train`, `evaluate` and `flow` take as --conductances; and NAME_readout.npz, weights and biases.
     """
+    from flows.learning.astrocyte_crossbar import chip_spec
     from flows.learning.astrocyte_crossbar import transfer as written
     from flows.learning.crossbar import ASSUMED_DRIFT
     from sim.astrocyte_liquid.learning.model import TrainedLiquid
@@ -50,7 +51,7 @@ def transfer(
     from sim.lsm_crossbar.spec import DeviceParameters
 
     chosen = TrainedLiquid.load(model)
-    stem = f"{chosen.spec.name}_MACRO"
+    stem = chip_spec(chosen.spec).name
     names = [free_file(out / name, overwrite) for name in (f"{stem}.toml", f"{stem}.npz", f"{stem}_readout.npz")]
     drift = {} if drift_s is None else {**ASSUMED_DRIFT, "drift_time_s": drift_s}
     device = DeviceParameters(

@@ -9,6 +9,7 @@ spec.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 
 from amaranth.lib.wiring import Component
@@ -218,6 +219,23 @@ WALKER = Loaded(
         f"!({_RESTORE}) || ((!{{one}} || {{fill_one}}) && (!{{two}} || {{fill_two}}))",
     ),
 )  # fmt: skip
+# its registers and ports have other names where numbers are computed from slots, and it holds no weight in stage 1
+SLOT_WALKER = replace(
+    WALKER,
+    registers={
+        **{name: when for name, when in WALKER.registers.items() if name not in ("target_address", "weight_one")},
+        "place_": WALKER.registers["target_address"], "slot_address": f"{_FORWARD} || {{own_state}} == 4",
+        # computed of the source, which does not count while weights are restored
+        **dict.fromkeys(("current_write_address", "source_two", "inside_two"), "{two} && !{fill_two}"),
+    },
+    outputs={
+        **{
+            name: when for name, when in WALKER.outputs.items()
+            if not name.startswith(("back_", "target_", "incoming_"))
+        },
+        "slot_address": "slot_enable",
+    },
+)  # fmt: skip
 NEURON = Loaded(
     registers=dict.fromkeys(("write_group", "is_input", "new_state", "new_current"), "{write}"),
     outputs=dict.fromkeys(
@@ -259,7 +277,7 @@ def loaded_stages(spec: AstrocyteSpec) -> dict[str, tuple[Callable[[], Component
     return {
         "sequencer": (lambda: Sequencer(spec=spec), SEQUENCER),
         "queue": (lambda: Queue(width=spec.source_bits, depth=QUEUE_DEPTH), queue_loaded(QUEUE_DEPTH)),
-        "walker": (lambda: Walker(spec=spec, lane=0), WALKER),
+        "walker": (lambda: Walker(spec=spec, lane=0), SLOT_WALKER if spec.seeded else WALKER),
         "neuron": (lambda: Neuron(spec=spec), NEURON),
         "astrocyte": (lambda: Astrocyte(spec=spec), ASTROCYTE),
         "readout": (lambda: Readout(spec=spec), readout_loaded(spec)),

@@ -377,7 +377,8 @@ def prove_row_driver(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     state = design.registers
     size, limit = spec.used_rows, spec.rows_per_read
     groups = sorted((name for name in state if name.startswith("pending_")), key=lambda name: int(name[8:]))
-    if set(state) != {*groups, "busy", "count", "settle"} or sum(state[name] for name in groups) != size:
+    tile = {"macro"} if len(spec.tile_rows) > 1 else set()
+    if set(state) != {*groups, *tile, "busy", "count", "settle"} or sum(state[name] for name in groups) != size:
         raise ValueError(f"expected other registers in the row driver, got {sorted(state)}")
     claim.free("inputs", spec.inputs)
     claim.free("spikes", spec.neurons)
@@ -404,7 +405,8 @@ def prove_row_driver(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     for (i = 0; i < {size}; i = i + 1) if (row_set && i == lowest) rest[i] = 1'b0;
   end
   wire left = |now_pending;
-  wire full = now_count == {limit};
+  wire [31:0] macro_left = lowest / {spec.macro_rows or spec.rows};
+  wire full = now_count == {limit} || ({"left && now_count != 0 && macro_left != now_macro" if tile else "1'b0"});
   wire free_ = now_settle == 0;""")
     # the protocol: start while idle, take while ready; and what keeps the counter in its range
     claim.premises += [
@@ -417,6 +419,7 @@ def prove_row_driver(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
         "next_pending == (start ? {spikes, inputs} : rest)",
         "ready == (now_busy && free_ && (full || !left))", "(!ready || last == !left)",
         "(!ready || empty == (now_count == 0))",
+        *["next_macro == (row_set ? macro_left : now_macro)" for _ in tile],
         "next_count == (take ? 0 : now_count + row_set)", f"next_count <= {limit}",
         "next_busy == (start || (now_busy && !(take && last)))", "(next_busy || next_count == 0)",
         f"next_settle == (take ? {spec.settle_clocks - 1} : (now_settle == 0 ? 0 : now_settle - 1))",

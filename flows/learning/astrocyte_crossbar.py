@@ -1,4 +1,4 @@
-"""A tuned liquid in the crossbar: its frozen weights are written once into the cells of a macro.
+"""A tuned liquid in the crossbar: its frozen weights are written once into the cells of a macro, or of a tile of them.
 
 What ``liquidcal transfer`` does. The neurons of the two chips differ, and the map between them is this:
 
@@ -9,6 +9,9 @@ What ``liquidcal transfer`` does. The neurons of the two chips differ, and the m
 - A current of the liquid fades by 5/8 a step, so that a spike brings ``8/5 w`` in all; the crossbar has no current, a
   spike moves the potential at once. The threshold is ``spike_threshold * 5/8`` in ADC codes of one weight, times a
   factor that validation chooses, as for any liquid. Leak and steps of rest are the liquid's.
+- A liquid of more than 256 neurons, or of more than 512 inputs and neurons, takes a tile of macros of 512 x 512 cells:
+  its neurons are split over macros beside each other, its sources over macros below each other, whose codes are added
+  in the neurons (`sim.lsm_crossbar.spec.CrossbarSpec.macro_rows`).
 """
 
 from __future__ import annotations
@@ -43,12 +46,14 @@ FACTORS = (0.5, 0.8, 1.25, 2.0, 3.2)
 """Of the threshold, tried on validation."""
 PENALTIES = (1e-2, 3e-2, 1e-1, 3e-1)
 BLOCK = 250
+MACRO = 512
+"""Rows and columns of a macro."""
 
 
 def chip_spec(
     liquid: AstrocyteSpec, device: DeviceParameters | None = None, *, read_noise: float | None = None
 ) -> CrossbarSpec:
-    """The crossbar for a liquid: one macro of 512 x 512 cells.
+    """The crossbar for a liquid: one macro of 512 x 512 cells, or as many as it takes.
 
     Parameters
     ----------
@@ -56,15 +61,17 @@ def chip_spec(
     device : DeviceParameters, optional
         Programming error, drift and the rest; cells without any of them where left out.
     read_noise : float, optional
-        Of a cell, relative.
+        Of a cell, relative; not in a tile.
 
     Raises
     ------
     ValueError
-        If the liquid does not fit one macro.
+        If the liquid takes more than 8 macros below or beside each other, or a tile is to have read noise.
     """
+    rows, columns = -(-(liquid.inputs + liquid.neurons) // MACRO) * MACRO, -(-2 * liquid.neurons // MACRO) * MACRO
     spec = CrossbarSpec(
-        name=f"{liquid.name}_MACRO", inputs=liquid.inputs, neurons=liquid.neurons, steps=liquid.steps,
+        name=f"{liquid.name}_{'MACRO' if rows == columns == MACRO else 'TILE'}", rows=rows, columns=columns,
+        macro_rows=MACRO if rows > MACRO else None, inputs=liquid.inputs, neurons=liquid.neurons, steps=liquid.steps,
         outputs=liquid.outputs, threshold=1, leak=(-liquid.leak_shift,), refractory_steps=liquid.refractory_steps,
         device=device or DeviceParameters(pristine_resistance_mohm=None),
     )  # fmt: skip
@@ -214,7 +221,7 @@ def transfer(
     model: TrainedLiquid, device: DeviceParameters, journal: Journal, *, seed: int = 0, read_noise: float | None = None,
     digits: Path | None = None, sizes: tuple[int, int, int] = (1_500, 500, 1_000),
 ) -> Transfer:  # fmt: skip
-    """Write a tuned liquid into a macro, train the readout there, and score it.
+    """Write a tuned liquid into a macro or a tile, train the readout there, and score it.
 
     Parameters
     ----------
@@ -230,7 +237,7 @@ def transfer(
     Raises
     ------
     ValueError
-        If the liquid does not fit one macro, or there are too few digits.
+        As of `chip_spec`, or there are too few digits.
     """
     spec = chip_spec(model.spec, device, read_noise=read_noise)
     targets = target_conductances_us(model.network, model.weights, spec)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flows.common.errors import ToolError
 from flows.common.folder import fresh_folder
@@ -25,7 +25,8 @@ from flows.common.process import run_process
 from flows.tools.yosys import run_yosys, yosys_version
 
 __all__ = [
-    "DEVICES", "FILL", "Device", "SizeError", "FpgaError", "FpgaResult", "logic_cells", "place_and_route", "with_room",
+    "DEVICES", "FILL", "Device", "FpgaError", "FpgaResult", "NetlistSize", "SizeError", "netlist_size",
+    "place_and_route", "with_room",
 ]  # fmt: skip
 
 TIMEOUT_S = 3600.0
@@ -49,6 +50,13 @@ class SizeError(FpgaError):
     def __init__(self, device: str, needed: int, available: int, hint: str = "") -> None:
         super().__init__(f"does not fit {device}: {needed:,} of {available:,} logic cells{hint}")
         self.needed, self.available = needed, available
+
+
+class NetlistSize(NamedTuple):
+    """Logic cells, and blocks of memory."""
+
+    logic_cells: int
+    memory_blocks: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +86,10 @@ class Device:
         How many of them there are.
     cells : dict of str to int
         Logic cells that cells of yosys' netlist take at least, by type.
+    blocks : tuple of str
+        Types of cells of yosys' netlist that take a block of memory.
+    memory_blocks : int
+        How many of them there are.
     pins : dict of str to str
         Pin by port of the boundary, for families whose nextpnr places no pins itself; Gowin's ``IO_LOC``.
     """
@@ -93,6 +105,8 @@ class Device:
     logic: str
     logic_cells: int
     cells: Mapping[str, int]
+    blocks: tuple[str, ...]
+    memory_blocks: int
     pins: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -110,6 +124,8 @@ _ECP5_25K = Device(
     logic="TRELLIS_COMB",
     logic_cells=24_288,
     cells={"LUT4": 1, "CCU2C": 2},
+    blocks=("DP16KD",),
+    memory_blocks=56,
 )
 
 DEVICES = {
@@ -120,6 +136,7 @@ DEVICES = {
             name="ecp5-85k",
             description="Lattice LFE5UM5G-85F, CABGA756, speed grade 8",
             logic_cells=83_640,
+            memory_blocks=208,
             arguments=("--um5g-85k", "--package", "CABGA756", "--speed", "8", *_ECP5_OPTIONS),
         ),
         _ECP5_25K,
@@ -128,6 +145,7 @@ DEVICES = {
             name="ecp5-45k",
             description="Lattice LFE5U-45F, CABGA256, speed grade 6",
             logic_cells=43_848,
+            memory_blocks=108,
             arguments=("--45k", "--package", "CABGA256", "--speed", "6", *_ECP5_OPTIONS),
         ),
         Device(
@@ -142,6 +160,8 @@ DEVICES = {
             logic="ICESTORM_LC",
             logic_cells=7_680,
             cells={"SB_LUT4": 1},
+            blocks=("SB_RAM40_4K",),
+            memory_blocks=32,
         ),
         Device(
             name="gw2a-18",
@@ -155,6 +175,8 @@ DEVICES = {
             logic="LUT4",
             logic_cells=20_736,
             cells={"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1},
+            blocks=("DPB", "DPX9B", "SDPB", "SDPX9B", "SP", "SPX9", "pROM", "pROMX9"),
+            memory_blocks=46,
             pins={
                 "clk": "H11",
                 "rst": "T10",
@@ -252,7 +274,7 @@ def place_and_route(
     candidates = (device,) if isinstance(device, Device) else tuple(device)
     _program(candidates[0], candidates[0].nextpnr)  # before minutes of yosys
     with fresh_folder(out_dir, marker="fpga.json") as work:
-        needed = _mapped(rtlil, top, candidates[0], work, flatten=flatten, timeout_s=timeout_s)
+        needed, _ = _mapped(rtlil, top, candidates[0], work, flatten=flatten, timeout_s=timeout_s)
         device = candidates[0] if len(candidates) == 1 else _chosen(needed, candidates)
         if needed > device.logic_cells:  # nextpnr would only find out much later
             raise SizeError(device.name, needed, device.logic_cells, _hint(needed, device))
@@ -297,8 +319,10 @@ def place_and_route(
     )
 
 
-def logic_cells(rtlil: str, *, top: str, device: Device, flatten: bool = True, timeout_s: float = TIMEOUT_S) -> int:
-    """Logic cells that a design takes at least on the family of a device: those of yosys' netlist, nothing is placed.
+def netlist_size(
+    rtlil: str, *, top: str, device: Device, flatten: bool = True, timeout_s: float = TIMEOUT_S
+) -> NetlistSize:
+    """What a design takes at least on the family of a device: yosys' netlist, nothing is placed.
 
     Parameters
     ----------
@@ -315,14 +339,22 @@ def logic_cells(rtlil: str, *, top: str, device: Device, flatten: bool = True, t
         return _mapped(rtlil, top, device, Path(scratch), flatten=flatten, timeout_s=timeout_s)
 
 
-def with_room(needed: int, like: Device) -> list[Device]:
-    """Devices of a family that a netlist of that many logic cells fits with room for routing, the smallest first."""
+def with_room(needed: int, like: Device, blocks: int = 0) -> list[Device]:
+    """Devices of a family that a netlist fits with room for routing, the smallest first.
+
+    Parameters
+    ----------
+    needed, blocks : int
+        Logic cells and blocks of memory of the netlist.
+    like : Device
+        Of the family.
+    """
     family = sorted((d for d in DEVICES.values() if d.synth == like.synth), key=lambda d: d.logic_cells)
-    return [device for device in family if needed <= FILL * device.logic_cells]
+    return [device for device in family if needed <= FILL * device.logic_cells and blocks <= device.memory_blocks]
 
 
-def _mapped(rtlil: str, top: str, device: Device, work: Path, *, flatten: bool, timeout_s: float) -> int:
-    """``netlist.json`` for the family of a device; logic cells that it takes at least."""
+def _mapped(rtlil: str, top: str, device: Device, work: Path, *, flatten: bool, timeout_s: float) -> NetlistSize:
+    """``netlist.json`` for the family of a device, and what it takes at least."""
     (work / "source.il").write_text(rtlil)
     # aliases such as x[0] of a part of a bus trip abc9
     script = ["read_rtlil source.il", f"hierarchy -check -top {top}", "rename -hide */w:*[*]"]
@@ -333,7 +365,10 @@ def _mapped(rtlil: str, top: str, device: Device, work: Path, *, flatten: bool, 
     script += [f"{synth} -top {top} -json netlist.json", f"tee -q -o stat.json stat -json -top {top}"]
     run_yosys("\n".join(script) + "\n", directory=work, name="synth", timeout_s=timeout_s)
     types = json.loads((work / "stat.json").read_text())["design"]["num_cells_by_type"]
-    return sum(factor * types.get(name, 0) for name, factor in device.cells.items())
+    return NetlistSize(
+        logic_cells=sum(factor * types.get(name, 0) for name, factor in device.cells.items()),
+        memory_blocks=sum(types.get(name, 0) for name in device.blocks),
+    )
 
 
 def _chosen(needed: int, candidates: Sequence[Device]) -> Device:

@@ -23,7 +23,7 @@ from flows.power.run import PowerOptions, Run
 from flows.power.streams import Bits, EventSource, Streams, reset_and_write
 from flows.simulation.astrocyte import event_words
 from hw.astrocyte_liquid.lane import memories
-from sim.astrocyte_liquid.lanes import lane_tables
+from sim.astrocyte_liquid.lanes import lane_contents, lane_places, lane_weights
 from sim.astrocyte_liquid.learning.images import image_events, probabilities
 from sim.astrocyte_liquid.learning.model import TrainedLiquid
 from sim.astrocyte_liquid.learning.protocol import initialise
@@ -112,14 +112,15 @@ class Store:
     data : ndarray of bool, shape (streams, words, bits)
     word : ndarray of bool, shape (streams, bits)
         What was read last.
-    reads, writes : int
-        Of all streams, while they are counted.
+    reads, writes, absent : int
+        Of all streams, while they are counted; `absent` reads of weights of slots that have no synapse.
     """
 
     data: Bits
     word: Bits = field(init=False)
     reads: int = 0
     writes: int = 0
+    absent: int = 0
 
     def __post_init__(self) -> None:
         self.word = np.zeros((len(self.data), self.data.shape[2]), bool)
@@ -191,19 +192,12 @@ class Surroundings:
     def _contents(stimulus: Stimulus) -> dict[str, IntArray]:
         """What the host loads, as `sim.astrocyte_liquid.registers.network_writes` says it."""
         spec, weights = stimulus.network.spec, stimulus.weights
-        bits = max(1, (spec.lane_synapses - 1).bit_length())
         found: dict[str, IntArray] = {}
         mask = (1 << spec.weight_bits) - 1
         for lane in range(spec.lanes):
-            tables = lane_tables(stimulus.network, lane)
-            own = weights[tables.synapses].astype(np.int64) & mask
-            found |= {
-                _instance(lane, "weights"): own | own << spec.weight_bits,
-                _instance(lane, "targets"): tables.target,
-                _instance(lane, "lists"): tables.first + (tables.count << bits),
-                _instance(lane, "back"): tables.incoming_first + (tables.incoming_count << bits),
-                _instance(lane, "incoming"): tables.incoming + (tables.incoming_source << bits),
-            }
+            own = lane_weights(stimulus.network, weights, lane) & mask
+            found[_instance(lane, "weights")] = own | own << spec.weight_bits
+            found |= {_instance(lane, name): words for name, words in lane_contents(stimulus.network, lane).items()}
         return found
 
     def drive(self) -> None:
@@ -224,6 +218,9 @@ class Surroundings:
                 address = self._streams.value(f"{name}.read_address")[streams]
                 store.word[streams] = store.data[streams, np.minimum(address, store.data.shape[1] - 1)]
                 store.reads += len(streams) * self.counts
+                if self.spec.seeded and name.endswith("weights_memory"):
+                    stored = store.word[streams, : self.spec.weight_bits]
+                    store.absent += int((stored[:, -1] & ~stored[:, :-1].any(axis=1)).sum()) * self.counts
                 self._fresh.append(name)
         for name, on in zip(self._writers, enabled[len(self._readers) :], strict=True):
             streams = np.flatnonzero(on)
@@ -248,8 +245,8 @@ class Surroundings:
         spec = self.spec
         found = np.zeros(len(network), np.int64)
         for lane, words in enumerate(self.kept[stream]):
-            synapses = lane_tables(network, lane).synapses
-            code = words[: len(synapses), : spec.weight_bits] @ (1 << np.arange(spec.weight_bits, dtype=np.int64))
+            synapses, places = lane_places(network, lane)
+            code = words[places, : spec.weight_bits] @ (1 << np.arange(spec.weight_bits, dtype=np.int64))
             found[synapses] = code - ((code >> (spec.weight_bits - 1)) << spec.weight_bits)
         return found
 
@@ -327,15 +324,17 @@ def simulate(mapped: Mapped, design: AstrocyteDesign, options: PowerOptions, sta
     sample = spec.steps * per_step + spec.neurons + spec.outputs + 2
     per_sample = sample / (streams * clocks)
     accesses: dict[str, dict[str, float]] = {}
+    absent = 0.0
     for name, store in around.stores.items():
         short = name.partition(".")[2].removesuffix("_memory")
         entry = accesses.setdefault(short, {"bits": store.data.shape[2], "reads": 0.0, "writes": 0.0})
+        absent += store.absent * per_sample
         entry["reads"] += store.reads * per_sample
         entry["writes"] += store.writes * per_sample
     result = {
         "compared": {"spikes": flags, "weights": weights, "weights_moved": moved}, "recordings": streams,
         "seed": options.seed, "clocks_per_step": per_step,
-        "synaptic_operations": accesses["weights"]["reads"], "memory_accesses": accesses,
+        "synaptic_operations": accesses["weights"]["reads"] - absent, "memory_accesses": accesses,
     }  # fmt: skip
     return Run(
         simulator=simulator, activity=activity, result=result, compared=flags + weights, clocks_per_inference=sample,

@@ -8,7 +8,7 @@ from pathlib import Path
 from flows.common.journal import Check, Journal
 from flows.common.metrics import Metric
 from flows.designs.design import Design
-from flows.physical.fpga import DEVICES, Device, logic_cells, place_and_route, with_room
+from flows.physical.fpga import DEVICES, Device, netlist_size, place_and_route, with_room
 from hw.common.export import to_rtlil
 from hw.common.serial_boundary import SerialBoundary
 
@@ -100,6 +100,8 @@ class FpgaSize:
     ----------
     logic_cells : int
         Of yosys' netlist with shift chains: tables and carries, the least that placing takes.
+    memory_blocks : int
+        Of the same.
     family : dict of str to int
         Logic cells by device.
     with_room : tuple of str
@@ -107,6 +109,7 @@ class FpgaSize:
     """
 
     logic_cells: int
+    memory_blocks: int
     family: dict[str, int]
     with_room: tuple[str, ...]
 
@@ -126,15 +129,17 @@ def size_on_fpga(design: Design, journal: Journal, options: FpgaOptions | None =
     part = design.emulation(options.macro_seed)
     with journal.step(f"{design.name}: yosys, {device.synth}"):
         text = to_rtlil(SerialBoundary(component=part, clocks=design.internal_clocks), design.name)
-        needed = logic_cells(
+        needed, blocks = netlist_size(
             text, top=design.name, device=device, flatten=not design.made_of_equal_parts, timeout_s=options.timeout_s
         )
     family = {other.name: other.logic_cells for other in DEVICES.values() if other.synth == device.synth}
-    found = tuple(other.name for other in with_room(needed, device))
+    found = tuple(other.name for other in with_room(needed, device, blocks))
     journal.check(
         Check(
             name=f"{design.name} has room on an FPGA of the family", passed=bool(found), compared=len(family),
-            unit="devices", detail=f"{needed:,} logic cells; " + (f"smallest: {found[0]}" if found else "none has"),
+            unit="devices",
+            detail=f"{needed:,} logic cells, {blocks:,} memory blocks; "
+            + (f"smallest: {found[0]}" if found else "none has"),
         )
     )  # fmt: skip
-    return FpgaSize(logic_cells=needed, family=family, with_room=found)
+    return FpgaSize(logic_cells=needed, memory_blocks=blocks, family=family, with_room=found)

@@ -6,7 +6,7 @@ kernel; never from hardware.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -52,7 +52,7 @@ from sim.astrocyte_liquid.spec import AstrocyteSpec
 from sim.engine import Engine
 from sim.fixed_point import IntArray
 
-__all__ = ["MODES", "Segment", "check_mutants", "check_volume", "make_segments", "play", "verify_design"]
+__all__ = ["MODES", "Segment", "check_mutants", "check_volume", "full_list", "make_segments", "play", "verify_design"]
 
 MODES = ("initialise", "plastic", "frozen", "plastic again", "initialise again")
 """Segments of a run, in this order: a mode follows each other one, with the memories as that left them."""
@@ -128,6 +128,23 @@ def other_weights(network: Network, rng: np.random.Generator, number: int) -> In
         drawn[np.isin(network.target, rng.integers(0, network.spec.neurons, 1))] = limit // 2
     clipped: IntArray = np.clip(drawn, low * limit, high * limit)
     return clipped
+
+
+def full_list(network: Network) -> Network:
+    """The same network, but that one neuron has as many synapses as the spec allows, or there are sources.
+
+    That list, as chips count it down, has every bit that a length can have.
+    """
+    spec = network.spec
+    neuron = int(network.target[-1])
+    others = np.setdiff1d(np.r_[: spec.inputs, spec.first_neuron : spec.sources], spec.first_neuron + neuron)
+    there = network.target == neuron
+    added = np.setdiff1d(others, network.source[there])[: max(0, spec.fan_in_max - int(there.sum()))]
+    source = np.concatenate([network.source, added]).astype(np.int32)
+    target = np.concatenate([network.target, np.full(len(added), neuron)]).astype(np.int32)
+    sign = np.concatenate([network.sign, np.where(added >= spec.first_neuron + spec.excitatory, -1, 1)])
+    order = np.lexsort((target, source))
+    return replace(network, source=source[order], target=target[order], sign=sign[order].astype(np.int8))
 
 
 def untidy_words(spec: AstrocyteSpec, events: Events, rng: np.random.Generator) -> IntArray:
@@ -386,10 +403,17 @@ def check_mutants(
     network = draw(spec, seed)
     weights, readout = random_weights(network, rng), random_readout(spec, rng)
     segments = make_segments(network, weights, rng, len(DENSITIES), Engine.NUMPY, single=300)
+    full = network if spec.seeded else full_list(network)
+    other = rng.spawn(1)[0]  # `rng` goes on as if there were no second network: it chooses the mutants
+    limits = random_weights(full, other)
+    few = make_segments(full, limits, other, 1, Engine.NUMPY)
+
+    def check(model: NativeModel) -> bool:
+        return not play(network, weights, readout, segments, model) and not play(full, limits, readout, few, model)
+
     result = mutation.run_campaign(
-        to_rtlil(AstrocyteLiquid(spec=spec, boxes=False), spec.name), spec.name,
-        lambda model: not play(network, weights, readout, segments, model), count=count, rng=rng, clock="clk",
-        threads=threads, advance=advance,
+        to_rtlil(AstrocyteLiquid(spec=spec, boxes=False), spec.name), spec.name, check, count=count, rng=rng,
+        clock="clk", threads=threads, advance=advance,
         loaded=[
             mutation.Loaded(stage, what.registers, partial(prove_stage_loaded, spec, stage))
             for stage, (_, what) in loaded_stages(spec).items()

@@ -39,7 +39,9 @@ IMAGES = ("uniform", "formed", "mixed", "zero", "max", "column", "plus", "minus"
 
 
 def random_adcs(spec: CrossbarSpec, rng: np.random.Generator) -> dict[str, Any]:
-    """Gains and offsets around the ideal ones, as keyword arguments of `Conductances.of`."""
+    """Gains and offsets around the ideal ones, as keyword arguments of `Conductances.of`; a tile has ideal ADCs."""
+    if spec.macro_rows is not None:
+        return {}
     ideal = 1 << spec.gain_fraction
     spread = max(1, ideal // 4)
     return {

@@ -10,9 +10,9 @@ from hw.astrocyte_liquid.input import group_bits
 from hw.astrocyte_liquid.memory import Memory, MemoryBox
 from hw.astrocyte_liquid.neuron import Neuron, effect_layout, local_bits, potentiation_layout, state_layout
 from hw.astrocyte_liquid.queue import Queue
-from hw.astrocyte_liquid.walker import Walker, incoming_layout, range_layout, weight_layout
+from hw.astrocyte_liquid.walker import Walker, incoming_layout, range_layout, slot_layout, weight_layout
 from hw.common.hierarchy import place
-from sim.astrocyte_liquid.registers import Region, index_bits
+from sim.astrocyte_liquid.registers import REGIONS, Region, index_bits
 from sim.astrocyte_liquid.spec import AstrocyteSpec
 
 __all__ = ["QUEUE_DEPTH", "Lane", "memories"]
@@ -20,16 +20,26 @@ __all__ = ["QUEUE_DEPTH", "Lane", "memories"]
 QUEUE_DEPTH = 8
 """Sources that may wait for a lane: 54 spike in a step, and lists differ in length by half."""
 
+_PORTS = {"targets": "target", "slots": "slot", "lists": "list", "back": "back", "incoming": "incoming"}
+"""What the walker calls the memories that tell it numbers."""
+
 
 def memories(spec: AstrocyteSpec) -> Mapping[str, tuple[int, int]]:
     """Memories of a lane: bits of a word and words, by name."""
     current = signed(spec.current_bits)
-    return {
-        "weights": (weight_layout(spec).size, spec.lane_synapses),
+    lists = {
         "targets": (local_bits(spec), spec.lane_synapses),
         "lists": (range_layout(spec).size, spec.groups * spec.lanes),
         "back": (range_layout(spec).size, spec.neuron_groups),
         "incoming": (incoming_layout(spec).size, spec.lane_synapses),
+    }
+    slots = {
+        "slots": (slot_layout(spec).size, spec.slots),
+        "lists": (range_layout(spec).size, spec.input_blocks + spec.lanes),
+    }
+    return {
+        "weights": (weight_layout(spec).size, spec.lane_synapses),
+        **(slots if spec.seeded else lists),
         "states": (state_layout(spec).size, spec.groups),
         "currents": (current.width, spec.neuron_groups),
         "effects": (effect_layout(spec).size, spec.neuron_groups),
@@ -164,15 +174,15 @@ class Lane(Component):
             walker.keep.eq(self.keep),
         ]
         # --- what the host loads ----------------------------------------------------------------------------------
-        for region, name in (
-            (Region.TARGETS, "targets"), (Region.LISTS, "lists"), (Region.BACK, "back"), (Region.INCOMING, "incoming"),
-        ):  # fmt: skip
+        numbers = [name for name in REGIONS if name in stores]
+        for name in numbers:
             m.d.comb += [
                 stores[name].write_address.eq(self.host_index),
                 stores[name].write_data.eq(self.host_data),
-                stores[name].write_enable.eq(self.host_enable & (self.host_region == region)),
+                stores[name].write_enable.eq(self.host_enable & (self.host_region == REGIONS[name])),
             ]
-        for name, port in (("targets", "target"), ("lists", "list"), ("back", "back"), ("incoming", "incoming")):
+        for name in numbers:
+            port = _PORTS[name]
             m.d.comb += [
                 stores[name].read_address.eq(getattr(walker, f"{port}_address")),
                 stores[name].read_enable.eq(getattr(walker, f"{port}_enable")),

@@ -8,7 +8,10 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.black_box import BlackBox
 
-__all__ = ["Memory", "MemoryBox"]
+__all__ = ["TABLE_BITS", "Memory", "MemoryBox"]
+
+TABLE_BITS = 2_304
+"""An FPGA keeps memories of at most so many bits, an eighth of a block, in tables of its logic."""
 
 
 def _pins(width: int, depth: int) -> dict[str, Any]:
@@ -56,7 +59,9 @@ class Memory(Component):
 
     def elaborate(self, _platform: object) -> Module:
         m = Module()
-        m.submodules.store = store = Store(shape=self._width, depth=self._depth, init=[])
+        small = self._width * self._depth <= TABLE_BITS
+        style = {"ram_style": "distributed" if small else "block"}
+        m.submodules.store = store = Store(shape=self._width, depth=self._depth, init=[], attrs=style)
         write, read = store.write_port(), store.read_port()
         m.d.comb += [
             read.addr.eq(self.read_address),

@@ -1,6 +1,8 @@
 """Synapse walker of a lane: all synapses of a source that fires, and all that enter a neuron of the lane that fires."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from typing import Any
+
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib.data import ArrayLayout, StructLayout
 from amaranth.lib.enum import Enum
 from amaranth.lib.wiring import Component, In, Out
@@ -9,9 +11,10 @@ from hw.astrocyte_liquid.input import group_bits
 from hw.astrocyte_liquid.neuron import effect_layout, local_bits, potentiation_layout
 from hw.astrocyte_liquid.synapse import Synapse
 from hw.common.hierarchy import place
+from sim.astrocyte_liquid.lanes import slot_high_bits
 from sim.astrocyte_liquid.spec import AstrocyteSpec
 
-__all__ = ["Walker", "address_bits", "incoming_layout", "range_layout", "weight_layout"]
+__all__ = ["Walker", "address_bits", "incoming_layout", "range_layout", "slot_layout", "weight_layout"]
 
 
 def address_bits(spec: AstrocyteSpec) -> int:
@@ -20,8 +23,23 @@ def address_bits(spec: AstrocyteSpec) -> int:
 
 
 def range_layout(spec: AstrocyteSpec) -> StructLayout:
-    """A list of synapses: its first, and how many."""
+    """A list of synapses, or of slots: its first, and how many."""
+    if spec.seeded:
+        return StructLayout({"first": slot_bits(spec), "count": spec.slots.bit_length()})
     return StructLayout({"first": address_bits(spec), "count": max(spec.fan_in_max, spec.neuron_groups).bit_length()})
+
+
+def slot_bits(spec: AstrocyteSpec) -> int:
+    """Bits of the number of a slot."""
+    return max(1, (spec.slots - 1).bit_length())
+
+
+def slot_layout(spec: AstrocyteSpec) -> StructLayout:
+    """What a slot leads to, see `sim.astrocyte_liquid.slots`.
+
+    Of inputs the offset and the block; of neurons the step, in groups of lanes and what is left below a group.
+    """
+    return StructLayout({"offset": spec.ring_bits, "high": slot_high_bits(spec), "liquid": 1})
 
 
 def weight_layout(spec: AstrocyteSpec) -> StructLayout:
@@ -55,6 +73,9 @@ class Walker(Component):
     One synapse per clock, in three stages: numbers, operands, results. A list begins when the one before has left them.
     `restore` walks all weights of the lane and makes the working one the stored one.
 
+    In a seeded chip a list is one of slots, from which the neuron or the source of each synapse is computed; backward
+    all slots are walked. A slot without synapse costs its clock and changes nothing.
+
     Reset: idle, asynchronous.
 
     Parameters
@@ -76,7 +97,9 @@ class Walker(Component):
     plastic, keep : In(1)
         Weights change; changes stay in the stored weights. Without `plastic`, or with `keep`, stored weights are used.
     list_address, list_enable, list_data
-        Memory of `range_layout` by source.
+        Memory of `range_layout` by source; of a seeded chip by block of inputs, then by the lane of a neuron.
+    slot_address, slot_enable, slot_data
+        Memory of `slot_layout`, of a seeded chip alone; the next three are of the other one alone.
     back_address, back_enable, back_data
         Memory of `range_layout` by neuron of the lane.
     target_address, target_enable, target_data
@@ -99,6 +122,29 @@ class Walker(Component):
     def __init__(self, *, spec: AstrocyteSpec, lane: int):
         self._spec, self._lane = spec, lane
         address, local = address_bits(spec), local_bits(spec)
+        numbers: dict[str, Any] = {
+            "list_address": Out(spec.source_bits),
+            "list_enable": Out(1),
+            "list_data": In(range_layout(spec)),
+            "back_address": Out(local),
+            "back_enable": Out(1),
+            "back_data": In(range_layout(spec)),
+            "target_address": Out(address),
+            "target_enable": Out(1),
+            "target_data": In(local),
+            "incoming_address": Out(address),
+            "incoming_enable": Out(1),
+            "incoming_data": In(incoming_layout(spec)),
+        }
+        if spec.seeded:
+            numbers = {
+                "list_address": Out(max(1, (spec.input_blocks + spec.lanes - 1).bit_length())),
+                "list_enable": Out(1),
+                "list_data": In(range_layout(spec)),
+                "slot_address": Out(slot_bits(spec)),
+                "slot_enable": Out(1),
+                "slot_data": In(slot_layout(spec)),
+            }
         super().__init__(
             {
                 "source": In(spec.source_bits),
@@ -108,18 +154,7 @@ class Walker(Component):
                 "busy": Out(1),
                 "plastic": In(1),
                 "keep": In(1),
-                "list_address": Out(spec.source_bits),
-                "list_enable": Out(1),
-                "list_data": In(range_layout(spec)),
-                "back_address": Out(local),
-                "back_enable": Out(1),
-                "back_data": In(range_layout(spec)),
-                "target_address": Out(address),
-                "target_enable": Out(1),
-                "target_data": In(local),
-                "incoming_address": Out(address),
-                "incoming_enable": Out(1),
-                "incoming_data": In(incoming_layout(spec)),
+                **numbers,
                 "weight_address": Out(address),
                 "weight_enable": Out(1),
                 "weight_data": In(weight_layout(spec)),
@@ -155,14 +190,9 @@ class Walker(Component):
         found = Signal()
 
         # --- which list ------------------------------------------------------------------------------------------
-        m.d.comb += [
-            self.pop.eq((state == _State.IDLE) & self.valid & ~self.restore),
-            self.list_address.eq(self.source),
-            self.list_enable.eq(self.pop),
-            self.back_address.eq((self.source >> lane_bits) - spec.input_groups),
-            self.back_enable.eq(self.pop),
-            group.eq(source >> lane_bits),
-        ]
+        m.d.comb += self.pop.eq((state == _State.IDLE) & self.valid & ~self.restore)
+        first, stride, back_first, back_count = self._lists(m)
+        m.d.comb += group.eq(source >> lane_bits)
         after_forward = Mux(own & self.plastic, _State.FIND_BACK, _State.DRAIN)
         # stage 1 holds a synapse whose numbers are known, stage 2 one whose operands are known
         issue = Signal()
@@ -180,24 +210,24 @@ class Walker(Component):
                     m.d.sync += [state.eq(_State.FIND), source.eq(self.source), found.eq(1)]
             with m.Case(_State.FIND):
                 m.d.sync += [
-                    place_.eq(self.list_data.first),
+                    place_.eq(first),
                     left.eq(self.list_data.count),
                     state.eq(Mux(self.list_data.count == 0, after_forward, _State.FORWARD)),
                     found.eq(0),
                 ]
             with m.Case(_State.FORWARD):
-                m.d.sync += [place_.eq(place_ + 1), left.eq(left - 1)]
+                m.d.sync += [place_.eq(place_ + stride), left.eq(left - 1)]
                 with m.If(left == 1):
                     m.d.sync += state.eq(after_forward)
             with m.Case(_State.FIND_BACK):
                 # the list of the neuron was read with the other one
                 m.d.sync += [
-                    place_.eq(self.back_data.first),
-                    left.eq(self.back_data.count),
-                    state.eq(Mux(self.back_data.count == 0, _State.DRAIN, _State.BACKWARD)),
+                    place_.eq(back_first),
+                    left.eq(back_count),
+                    state.eq(Mux(back_count == 0, _State.DRAIN, _State.BACKWARD)),
                 ]
             with m.Case(_State.BACKWARD):
-                m.d.sync += [place_.eq(place_ + 1), left.eq(left - 1)]
+                m.d.sync += [place_.eq(place_ + stride), left.eq(left - 1)]
                 with m.If(left == 1):
                     m.d.sync += state.eq(_State.DRAIN)
             with m.Case(_State.RESTORE):
@@ -221,18 +251,39 @@ class Walker(Component):
         # --- stage 0 to 1: numbers --------------------------------------------------------------------------------
         at_one = Signal(address_bits(spec))
         at_two = Signal(address_bits(spec))
-        entry = self.incoming_data
         known = Signal(address_bits(spec))
-        m.d.comb += [
-            self.target_address.eq(place_),
-            self.target_enable.eq(state == _State.FORWARD),
-            self.incoming_address.eq(place_),
-            self.incoming_enable.eq(backward),
-            known.eq(Mux(back_one, entry.synapse, at_one)),
-            # forward and restore: read with the number; backward: once the entry is there
-            self.weight_address.eq(Mux(back_one, entry.synapse, place_)),
-            self.weight_enable.eq((one & back_one) | (issue & ~backward)),
-        ]
+        inside: Value = C(1)
+        if spec.seeded:
+            slot = Signal(slot_bits(spec))
+            local = Signal(local_bits(spec))
+            m.d.comb += [
+                local.eq(group - spec.input_groups),
+                self.slot_address.eq(slot),
+                self.slot_enable.eq((state == _State.FORWARD) | backward),
+            ]
+            with m.If(self.slot_enable | (state == _State.FIND) | (state == _State.FIND_BACK)):
+                following = Mux(state == _State.FIND, self.list_data.first, 0)
+                m.d.sync += slot.eq(Mux(self.slot_enable, slot + 1, following))
+            target, origin = self._slot_ends(source, local)
+            inside = target < spec.neuron_groups
+            m.d.comb += [
+                # where the slot begins, and the neuron in it; restoring goes from word to word
+                known.eq(at_one + Mux(fill_one, 0, Mux(back_one, local, target))),
+                self.weight_address.eq(known),
+                self.weight_enable.eq(one & (back_one | fill_one | inside)),
+            ]
+        else:
+            target, origin = self.target_data, self.incoming_data.source
+            m.d.comb += [
+                self.target_address.eq(place_),
+                self.target_enable.eq(state == _State.FORWARD),
+                self.incoming_address.eq(place_),
+                self.incoming_enable.eq(backward),
+                known.eq(Mux(back_one, self.incoming_data.synapse, at_one)),
+                # forward and restore: read with the number; backward: once the entry is there
+                self.weight_address.eq(Mux(back_one, self.incoming_data.synapse, place_)),
+                self.weight_enable.eq((one & back_one) | (issue & ~backward)),
+            ]
         with m.If(issue):
             m.d.sync += at_one.eq(place_)
 
@@ -240,20 +291,23 @@ class Walker(Component):
         weight_one = Signal(weight_layout(spec))
         target_two = Signal(local_bits(spec))
         source_two = Signal(spec.source_bits)
+        inside_two = Signal()
         m.d.comb += [
-            self.neuron_address.eq(self.target_data),
+            self.neuron_address.eq(target),
             self.neuron_enable.eq(one & ~back_one & ~fill_one),
             # the group of the source whose list is walked, once; backward that of each synapse
-            self.group_address.eq(Mux(back_one, entry.source >> lane_bits, group)),
+            self.group_address.eq(Mux(back_one, origin >> lane_bits, group)),
             self.group_enable.eq((one & back_one) | found),
         ]
-        with m.If(one):
-            m.d.sync += [
-                at_two.eq(known), weight_one.eq(self.weight_data), target_two.eq(self.target_data),
-                source_two.eq(entry.source),
-            ]  # fmt: skip
         read_two = Signal(weight_layout(spec))
-        m.d.comb += read_two.eq(Mux(back_two, self.weight_data.as_value(), weight_one.as_value()))
+        with m.If(one):
+            m.d.sync += at_two.eq(known)
+            m.d.sync += inside_two.eq(back_one | inside) if spec.seeded else weight_one.eq(self.weight_data)
+            m.d.sync += [target_two.eq(target), source_two.eq(origin)]
+        if spec.seeded:
+            m.d.comb += read_two.eq(self.weight_data)
+        else:
+            m.d.comb += read_two.eq(Mux(back_two, self.weight_data.as_value(), weight_one.as_value()))
 
         # potentiation of the source: forward it was read when the list was found
         ready = Signal()
@@ -271,6 +325,12 @@ class Walker(Component):
         # --- stage 2: results -------------------------------------------------------------------------------------
         rule = place(m, platform, "synapse", Synapse, spec=spec)
         used = Signal(signed(spec.weight_bits))
+        changes = self.plastic & ~(back_two & here.fired)
+        adds = two & ~back_two & ~fill_two
+        if spec.seeded:
+            # a slot may have no synapse of this neuron, and lead to a neuron that there is not
+            present = inside_two & (used != spec.absent_code)
+            changes, adds = changes & present, adds & present
         m.d.comb += [
             used.eq(Mux(self.plastic & ~self.keep, read_two.working, read_two.stored)),
             rule.weight.eq(used),
@@ -278,15 +338,52 @@ class Walker(Component):
             rule.inhibitory.eq(inhibitory),
             rule.potentiation.eq(Mux(back_two, here.potentiation, Mux(self.effect_data.fired, own_potentiation, 0))),
             rule.depression.eq(Mux(back_two, 0, self.effect_data.depression)),
-            self.weight_write.eq(two & (fill_two | (self.plastic & ~(back_two & here.fired)))),
+            self.weight_write.eq(two & (fill_two | changes)),
             self.weight_write_address.eq(at_two),
             self.weight_write_data.working.eq(Mux(fill_two, read_two.stored, rule.changed)),
             self.weight_write_data.stored.eq(Mux(self.keep & ~fill_two, rule.changed, read_two.stored)),
-            self.current_write.eq(two & ~back_two & ~fill_two),
+            self.current_write.eq(adds),
             self.current_write_address.eq(target_two),
             self.current_write_data.eq(self.current_data + used),
         ]
         return m
+
+    def _lists(self, m: Module) -> tuple[Value, int, Value, Value]:
+        """Reads what there is to walk of a source. A clock later: where its list begins, the distance of two synapses,
+        where the list of the neuron begins, and how long that is."""
+        spec = self._spec
+        lane_bits = (spec.lanes - 1).bit_length()
+        if spec.seeded:
+            number = Mux(
+                self.source < spec.first_neuron, self.source >> spec.ring_bits,
+                spec.input_blocks + self.source[:lane_bits],
+            )  # fmt: skip
+            m.d.comb += [self.list_address.eq(number), self.list_enable.eq(self.pop)]
+            return self.list_data.first * spec.neuron_groups, spec.neuron_groups, C(0), C(spec.slots)
+        m.d.comb += [
+            self.list_address.eq(self.source),
+            self.list_enable.eq(self.pop),
+            self.back_address.eq((self.source >> lane_bits) - spec.input_groups),
+            self.back_enable.eq(self.pop),
+        ]
+        return self.list_data.first, 1, self.back_data.first, self.back_data.count
+
+    def _slot_ends(self, source: Value, local: Value) -> tuple[Value, Value]:
+        """What the slot that was read leads to: the neuron of the lane that a source projects to, and the source that
+        projects to neuron `local` of the lane."""
+        spec, slot = self._spec, self.slot_data
+        lane_bits, groups = (spec.lanes - 1).bit_length(), spec.neuron_groups
+        to_input = (source[: spec.ring_bits][::-1] + slot.offset)[: spec.ring_bits]
+        up = local + slot.offset + (self._lane < source[:lane_bits])
+        to_liquid = Mux(up >= groups, up - groups, up)[: len(local)]
+        from_input = Cat((local - slot.offset)[: spec.ring_bits][::-1], slot.high)
+        rest = slot.high[:lane_bits]
+        down = local - slot.offset - (self._lane < rest)
+        from_liquid = Cat((self._lane - rest)[:lane_bits], (Mux(down < 0, down + groups, down) + spec.input_groups))
+        return (
+            Mux(slot.liquid, to_liquid, to_input),
+            Mux(slot.liquid, from_liquid, from_input)[: spec.source_bits],
+        )
 
     def _member(self, source: Signal):  # type: ignore[no-untyped-def]
         """What the group that was read says of one source."""

@@ -51,6 +51,9 @@ class MacroBox(BlackBox):
 
     `rst`, asynchronous, turns all word lines off and forgets conversions under way.
 
+    A tile of macros (`spec.macro_rows`) is one box: the highest bits of `row` name a macro of each column of macros, a
+    read has rows of one of them, and `codes` are those of the macros that were read.
+
     Parameters
     ----------
     spec : CrossbarSpec

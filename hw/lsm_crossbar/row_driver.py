@@ -1,6 +1,6 @@
 """Row driver: finds the active rows of a step in ascending order, one per clock, in batches of word lines."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.one_hot import encode, lowest, one_of
@@ -20,6 +20,8 @@ class RowDriver(Component):
     `spec.rows_per_read` rows or none is left. Then the batch is `ready`; it stays so until `take`. Its word lines stay
     on until the columns have settled, and the next batch starts `spec.settle_clocks` after `take`: the search overlaps
     with the conversion of the batch before.
+
+    In a tile of macros (`spec.macro_rows`) a batch also ends before the first row of another macro.
 
     A step without active row is one batch that is `empty`.
 
@@ -90,8 +92,18 @@ class RowDriver(Component):
         member = lowest(m, chosen, "member")
 
         filling = Signal()
+        fits: Value = count != spec.rows_per_read
+        if spec.macro_rows is not None:
+            row = Cat(encode(member), encode(group))
+            macro = Signal(range(len(spec.tile_rows)))
+            next_macro = Signal.like(macro, name="next_macro")
+            starts = range(spec.macro_rows, spec.used_rows, spec.macro_rows)
+            m.d.comb += next_macro.eq(sum((row >= start for start in starts), Const(0, 1)))
+            with m.If(filling):
+                m.d.sync += macro.eq(next_macro)
+            fits = fits & ((count == 0) | (next_macro == macro))
         m.d.comb += [
-            filling.eq(busy & (settle == 0) & some.any() & (count != spec.rows_per_read)),
+            filling.eq(busy & (settle == 0) & some.any() & fits),
             self.row_set.eq(filling),
             self.row_clear.eq(filling & (count == 0)),
             self.row.eq(Mux(filling, Cat(encode(member), encode(group)), 0)),

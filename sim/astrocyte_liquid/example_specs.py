@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from sim.astrocyte_liquid.spec import AstrocyteSpec
 
-__all__ = ["campaign_spec", "random_spec"]
+__all__ = ["campaign_spec", "random_spec", "seeded_spec"]
 
 
 def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> AstrocyteSpec:
@@ -31,10 +33,21 @@ def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> AstrocyteSpec
 
 
 def campaign_spec() -> AstrocyteSpec:
-    """A small liquid for mutation: strong coupling and fast plasticity, so that weights reach all their limits."""
+    """A small liquid for mutation: strong coupling and fast plasticity, so that weights reach all their limits.
+
+    A neuron may have all sources but itself, so that a list reaches the highest bit of its length.
+    """
     return AstrocyteSpec(
         name="CAMPAIGN", grid=(3, 3, 2), inputs=13, outputs=3, steps=31, excitatory_fraction=0.6, input_density=0.5,
         leak_shift=4, astrocyte_weight=1.0, potentiation=0.9, astrocyte_bias=0.8, weight_fraction=5, membrane_bits=12,
-        trace_fraction=9, rate_fraction=14, rate_bits=17, rate_guard=3, fan_in_max=32, lanes=2, lane_synapses=150,
+        trace_fraction=9, rate_fraction=14, rate_bits=17, rate_guard=3, fan_in_max=30, lanes=2, lane_synapses=150,
         readout_weight_bits=5,
     )  # fmt: skip
+
+
+def seeded_spec(name: str = "SEEDED", lanes: int = 2) -> AstrocyteSpec:
+    """The same with slots: inputs in several blocks, the last of them and the ring filled in part."""
+    groups = 18 // lanes
+    spec = replace(campaign_spec(), name=name, inputs=37, lanes=lanes, fan_in_max=60)
+    most = replace(spec, lane_synapses=100 * groups, connectivity="seeded")
+    return replace(most, lane_synapses=most.slots * groups)

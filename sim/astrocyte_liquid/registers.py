@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sim.astrocyte_liquid.lanes import lane_tables
+from sim.astrocyte_liquid.lanes import lane_contents, lane_places, lane_weights
 from sim.astrocyte_liquid.network import Network
 from sim.astrocyte_liquid.readout import Readout
 from sim.astrocyte_liquid.spec import AstrocyteSpec
@@ -20,8 +20,9 @@ from sim.fixed_point import IntArray
 from sim.register_map import Field
 
 __all__ = [
-    "MODE_ADDRESS", "STEPS_ADDRESS", "Region", "Writes", "address", "address_width", "decode_weights", "index_bits",
-    "network_writes", "readout_parts", "readout_writes", "register_map", "settings_writes", "weight_reads",
+    "MODE_ADDRESS", "REGIONS", "STEPS_ADDRESS", "Region", "Writes", "address", "address_width", "decode_weights",
+    "index_bits", "network_writes", "readout_parts", "readout_writes", "register_map", "settings_writes",
+    "weight_reads",
 ]  # fmt: skip
 
 MODE_ADDRESS = 0
@@ -37,18 +38,25 @@ class Region(IntEnum):
     SETTINGS = 0
     """`MODE_ADDRESS`, `STEPS_ADDRESS`; reading: the status, bit 0 running, from bit 1 on the class."""
     WEIGHTS = 1
-    """Synapses of a lane. Writing: a weight, stored and working; reading: stored in bits 15-0, working in 31-16, both
-    two's complement, extended by their sign."""
+    """Synapses of a lane, or of its slots one after another. Writing: a weight, stored and working; reading: stored in
+    bits 15-0, working in 31-16, both two's complement, extended by their sign."""
     TARGETS = 2
-    """The neuron that each synapse of a lane enters, by its number within the lane."""
+    """The neuron that each synapse of a lane enters, by its number within the lane; of a seeded chip its slots."""
     LISTS = 3
-    """First synapse of each source in the low bits, above it how many."""
+    """First synapse of each source in the low bits, above it how many; of a seeded chip first slot and how many."""
     BACK = 4
-    """The same of each neuron of the lane, in the next region."""
+    """The same of each neuron of the lane, in the next region; not in a seeded chip."""
     INCOMING = 5
-    """Synapses by neuron: number within the lane in the low bits, source above it."""
+    """Synapses by neuron: number within the lane in the low bits, source above it; not in a seeded chip."""
     READOUT = 6
     """Readout weights of a neuron in parts of 32 bits, output 0 lowest; writing the last part stores the word."""
+
+
+REGIONS = {
+    "targets": Region.TARGETS, "slots": Region.TARGETS, "lists": Region.LISTS, "back": Region.BACK,
+    "incoming": Region.INCOMING,
+}  # fmt: skip
+"""Region of each memory of a lane that the host loads beside the weights."""
 
 
 class Writes(NamedTuple):
@@ -114,18 +122,11 @@ def settings_writes(spec: AstrocyteSpec, *, plastic: bool, keep: bool, steps: in
 def network_writes(network: Network, weights: npt.NDArray[np.integer]) -> Writes:
     """Words that load a network and its weights (codes, shape (synapses,)) into the memories of all lanes."""
     spec = network.spec
-    bits = (spec.lane_synapses - 1).bit_length() or 1
     parts: list[tuple[IntArray, IntArray]] = []
     for lane in range(spec.lanes):
-        tables = lane_tables(network, lane)
-        for region, data in (
-            (Region.WEIGHTS, weights[tables.synapses].astype(np.int64) & 0xFFFF),
-            (Region.TARGETS, tables.target),
-            (Region.LISTS, tables.first + (tables.count << bits)),
-            (Region.BACK, tables.incoming_first + (tables.incoming_count << bits)),
-            (Region.INCOMING, tables.incoming + (tables.incoming_source << bits)),
-        ):
-            parts.append((address(spec, region, lane, np.arange(len(data))), data))
+        data = {Region.WEIGHTS: lane_weights(network, weights, lane) & 0xFFFF}
+        data |= {REGIONS[name]: words for name, words in lane_contents(network, lane).items()}
+        parts += [(address(spec, region, lane, np.arange(len(words))), words) for region, words in data.items()]
     return Writes(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -147,8 +148,8 @@ def weight_reads(network: Network) -> IntArray:
     """Addresses whose words are the weights of a network, in the order of `Network.source`."""
     found = np.zeros(len(network), np.int64)
     for lane in range(network.spec.lanes):
-        synapses = lane_tables(network, lane).synapses
-        found[synapses] = address(network.spec, Region.WEIGHTS, lane, np.arange(len(synapses)))
+        synapses, places = lane_places(network, lane)
+        found[synapses] = address(network.spec, Region.WEIGHTS, lane, places)
     return found
 
 

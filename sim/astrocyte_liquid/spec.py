@@ -15,21 +15,29 @@ combra-lab/NALSM. docs/chips/astrocyte_liquid.md lists where the two differ and 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from sim.messages import shown
 from sim.spec_file import check_fields, check_integer, check_name, check_real, load_preset, parse_toml, toml_value
 
 __all__ = [
+    "CONNECTIVITIES",
     "CURRENT_DECAY",
     "NALSM_1000",
+    "NALSM_1000_SEEDED",
     "NALSM_216",
+    "NALSM_216_SEEDED",
     "NALSM_8000",
     "PRESETS",
     "RATE_DECAY",
     "TRACE_DECAY",
     "AstrocyteSpec",
+    "grid_steps",
     "load_spec",
 ]
 
@@ -39,6 +47,8 @@ TRACE_DECAY = (3, 5)
 """1 - exp(-1/10) as 3 / 2**5."""
 RATE_DECAY = (5, 9)
 """1/100, of the astrocyte's time constant and of the fading of all rates in a sample, as 5 / 2**9."""
+CONNECTIVITIES = ("lists", "seeded")
+"""Values of `AstrocyteSpec.connectivity`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,11 +101,14 @@ class AstrocyteSpec:
     lanes : int
         Synapses that the chip updates at once.
     lane_synapses : int
-        Synapses that the memories of a lane hold.
+        Synapses that the memories of a lane hold; of a seeded chip at least a word for each slot and neuron.
     readout_weight_bits : int
         Bits of a readout weight, two's complement.
     clock_period_ns : float
         Clock of the chip, ns.
+    connectivity : str
+        ``lists``: every pair is drawn by itself, and the chip keeps both lists of every synapse. ``seeded``: the chip
+        regenerates them (`sim.astrocyte_liquid.slots`).
 
     Raises
     ------
@@ -134,6 +147,8 @@ class AstrocyteSpec:
     lane_synapses: int = 17_536
     readout_weight_bits: int = 8
     clock_period_ns: float = 10.0
+    # not in the text of a spec that has lists: it stays what it was before there was a choice
+    connectivity: str = field(default="lists", repr=False)
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -185,6 +200,18 @@ class AstrocyteSpec:
             raise ValueError(
                 f"rate_bits: {self.rate_bits} bits do not hold the rates at {self.rate_fraction} fraction bits"
             )
+        if self.connectivity not in CONNECTIVITIES:
+            raise ValueError(f"connectivity: expected {' or '.join(CONNECTIVITIES)}, got {shown(self.connectivity)}")
+        if self.seeded:
+            if self.neurons % self.lanes:
+                raise ValueError(
+                    f"lanes: {self.neurons} neurons are no multiple of {self.lanes} lanes, as seeded ones have to be"
+                )
+            if self.lane_synapses < self.slots * self.neuron_groups:
+                raise ValueError(
+                    f"lane_synapses: expected at least {self.slots * self.neuron_groups:,}, {self.slots} slots of "
+                    f"{self.neuron_groups} neurons, got {self.lane_synapses:,}"
+                )
 
     # --- geometry ---
 
@@ -227,6 +254,43 @@ class AstrocyteSpec:
     def groups(self) -> int:
         """All groups, those of the inputs first."""
         return self.input_groups + self.neuron_groups
+
+    # --- regenerated connectivity: see `sim.astrocyte_liquid.slots` ---
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the chip regenerates who projects to whom."""
+        return self.connectivity == "seeded"
+
+    @property
+    def ring_bits(self) -> int:
+        """Bits of the ring: the smallest power of two with room for the neurons of a lane."""
+        return max(1, (self.neuron_groups - 1).bit_length())
+
+    @property
+    def input_blocks(self) -> int:
+        """Blocks of inputs, as many as the ring each; the last may be filled in part."""
+        return -(-self.inputs // (1 << self.ring_bits))
+
+    @property
+    def input_slots(self) -> int:
+        """Slots of each block: neurons of a lane that an input projects to."""
+        return max(1, round(self.input_density * (1 << self.ring_bits)))
+
+    @cached_property
+    def recurrent_slots(self) -> int:
+        """Slots of recurrent synapses: the expected number of steps on an endless grid, rounded up."""
+        return math.ceil(grid_steps(self)[1].sum())
+
+    @property
+    def slots(self) -> int:
+        """Slots of a lane."""
+        return self.input_blocks * self.input_slots + self.recurrent_slots
+
+    @property
+    def absent_code(self) -> int:
+        """What stands in place of a weight where a slot has no synapse: no weight has that code."""
+        return -1 << (self.weight_bits - 1)
 
     @property
     def windows(self) -> int:
@@ -386,7 +450,8 @@ class AstrocyteSpec:
 
     def to_toml(self) -> str:
         """The spec as TOML text that `from_toml` reads back to an equal spec."""
-        return "".join(f"{f.name} = {toml_value(getattr(self, f.name))}\n" for f in fields(self))
+        named = [f.name for f in fields(self) if f.name != "connectivity" or self.seeded]
+        return "".join(f"{name} = {toml_value(getattr(self, name))}\n" for name in named)
 
     @classmethod
     def from_toml(cls, text: str) -> AstrocyteSpec:
@@ -403,6 +468,16 @@ class AstrocyteSpec:
             return cls(**table)
         except TypeError as error:
             raise ValueError(f"not a spec of an astrocyte liquid: {error}") from None
+
+
+def grid_steps(spec: AstrocyteSpec) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """All steps on the grid, shape (n, 3), and the largest probability of any pair of classes to connect at each."""
+    axes = [np.arange(1 - length, length) for length in spec.grid]
+    moves = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    moves = moves[moves.any(axis=1)]
+    largest = max(spec.connect_ee, spec.connect_ei, spec.connect_ie, spec.connect_ii)
+    chance: npt.NDArray[Any] = largest * np.exp(-(moves**2).sum(axis=1) / spec.reach**2)
+    return moves, chance
 
 
 def decayed(value: int, decay: tuple[int, int]) -> int:
@@ -429,7 +504,13 @@ NALSM_216 = AstrocyteSpec(
 )  # fmt: skip
 """A small liquid for digits of 14 x 14 pixels, for demonstrations."""
 
-PRESETS = {spec.name: spec for spec in (NALSM_1000, NALSM_8000, NALSM_216)}
+NALSM_1000_SEEDED = replace(NALSM_1000, name="NALSM_1000_SEEDED", connectivity="seeded", lane_synapses=22_250)
+"""`NALSM_1000` whose connectivity is regenerated."""
+
+NALSM_216_SEEDED = replace(NALSM_216, name="NALSM_216_SEEDED", connectivity="seeded", lane_synapses=6_480)
+"""`NALSM_216` whose connectivity is regenerated."""
+
+PRESETS = {spec.name: spec for spec in (NALSM_1000, NALSM_8000, NALSM_216, NALSM_1000_SEEDED, NALSM_216_SEEDED)}
 
 load_spec = partial(load_preset, presets=PRESETS, from_toml=AstrocyteSpec.from_toml)
 """A preset by name, or a spec from a TOML file; see `sim.spec_file.load_preset`."""

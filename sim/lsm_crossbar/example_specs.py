@@ -8,7 +8,7 @@ import numpy as np
 
 from sim.lsm_crossbar.spec import RATE_MAX, CrossbarSpec, HomeostatParameters
 
-__all__ = ["campaign_spec", "random_spec", "regulated_spec", "tiled_spec"]
+__all__ = ["campaign_spec", "random_spec", "regulated_spec", "stacked_spec", "tiled_spec"]
 
 
 def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> CrossbarSpec:
@@ -66,3 +66,8 @@ def regulated_spec(per: str = "layer") -> CrossbarSpec:
 def tiled_spec() -> CrossbarSpec:
     """`campaign_spec` with three macros, which have no noise."""
     return replace(campaign_spec(), name="TILED", macros=3, noise_scale=None)
+
+
+def stacked_spec() -> CrossbarSpec:
+    """`campaign_spec` as a tile whose rows lie in four macros, in two of which both inputs and neurons have some."""
+    return replace(campaign_spec(), name="STACKED", macro_rows=8, noise_scale=None)

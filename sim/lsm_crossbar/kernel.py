@@ -131,6 +131,8 @@ def run(
     for name in ("counts", "reads", "row_activations"):
         result[name][...] = 0
     leak = np.array(spec.leak, np.int32)
+    # a macro of a tile begins every so many places; one macro never ends
+    macro_places = np.int64(PLACE * (spec.macro_rows or 1 << 16))
     written = (result["spikes"].view(np.uint8), result["counts"], result["reads"], result["row_activations"])
     if tables.ideal and noise_seed is None:
         # every core has the same number of blocks
@@ -145,6 +147,8 @@ def run(
             # a cut sum, converted, is the converted sum cut
             np.uint16(min(spec.adc_max, limit >> spec.adc_shift, np.iinfo(np.int16).max)),
             spec.rows_per_read,
+            spec.batches_per_step,
+            macro_places,
             np.uint16(spec.adc_shift),
             leak,
             thresholds,
@@ -171,6 +175,7 @@ def run(
         spec.columns_per_adc,
         np.int32(limit),
         spec.rows_per_read,
+        macro_places,
         np.uint32(spec.conversion_shift),
         np.int32(min((1 << (spec.adc_bits + spec.conversion_shift)) - 1, np.iinfo(np.int32).max)),
         leak,
@@ -219,6 +224,18 @@ def _ones() -> npt.NDArray[np.uint8]:
 _ONES = _ones()
 
 
+@numba.njit(cache=True)
+def _of_one_macro(active: Any, start: int, length: int, macro_places: int) -> int:
+    """How many of the next `length` active rows are of the same macro as the first of them."""
+    end = (np.int64(active[start]) // macro_places + 1) * macro_places
+    if active[start + length - 1] < end:
+        return length
+    for i in range(1, length):
+        if active[start + i] >= end:
+            return i
+    return length
+
+
 @numba.njit(parallel=True, cache=True)
 def _run_ideal(
     inputs: Any,
@@ -228,6 +245,8 @@ def _run_ideal(
     narrow: bool,
     top: Any,
     rows_per_read: int,
+    reads_per_step: int,
+    macro_places: int,
     shift: Any,
     leak: Any,
     threshold: Any,
@@ -243,8 +262,7 @@ def _run_ideal(
     tiles = cells.shape[0]
     half = tiles * TILE
     nothing = np.uint16((cells.shape[1] - 1) * PLACE)
-    reads_per_step = -(-(channels + neurons) // rows_per_read)
-    gaps = rows_per_read % 4 != 0
+    gaps = rows_per_read % 4 != 0 or (channels + neurons) * PLACE > macro_places
     width = -(-rows_per_read // 4) * 4
     fused = narrow and refractory_steps == 0
     for number in numba.prange(-(-n // block)):
@@ -297,8 +315,11 @@ def _run_ideal(
                 if not gaps:
                     for i in range(4):
                         rows[place + found + i] = nothing
-                for start in range(0, found, rows_per_read):
+                start = 0
+                while start < found:
                     length = min(found - start, rows_per_read)
+                    if gaps:
+                        length = _of_one_macro(active, start, length, macro_places)
                     quads = (length + 3) // 4
                     if gaps:
                         for i in range(4 * quads):
@@ -307,6 +328,7 @@ def _run_ideal(
                     reads[quads, sizes[quads], 1] = potentials
                     sizes[quads] += 1
                     place += 4 * quads
+                    start += length
                     out_reads[first + sample] += 1
             for tile in range(tiles):
                 codes = cells[tile].ctypes.data
@@ -379,6 +401,7 @@ def _run(
     columns_per_adc: int,
     limit: Any,
     rows_per_read: int,
+    macro_places: int,
     shift: Any,
     top: Any,
     leak: Any,
@@ -423,8 +446,9 @@ def _run(
                 ones.ctypes.data,
                 target + np.uintp(2 * found),
             )
-            for start in range(0, found, rows_per_read):
-                length = min(found - start, rows_per_read)
+            start = 0
+            while start < found:
+                length = _of_one_macro(active, start, min(found - start, rows_per_read), macro_places)
                 for i in range(rows.shape[0]):
                     rows[i] = active[start + i] if i < length else nothing
                 if noise_scale:
@@ -438,6 +462,7 @@ def _run(
                     _limit(sums, limit)
                     _convert(sums, noise, gain, offset, shift, top, codes)
                 _integrate(codes, membrane)
+                start += length
                 out_reads[sample] += 1
             _leak(membrane, leak, leaked)
             _fire(leaked, threshold, refractory_steps, membrane, refractory, fired.reshape(-1))

@@ -261,7 +261,7 @@ class Liquid:
         counts = np.zeros((spec.windows, spec.neurons), np.int64)
         read_step, read_rows, reads, differentials, steps = [], [], [], [], []
         for step in range(spec.steps):
-            for rows in batches(active_rows(inputs[step], spikes, spec), spec.rows_per_read):
+            for rows in batches(active_rows(inputs[step], spikes, spec), spec):
                 read = macro.read(rows)
                 differential = (read.codes[0::2] - read.codes[1::2])[: spec.neurons]
                 membrane = membrane + differential

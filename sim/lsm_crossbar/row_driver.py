@@ -28,6 +28,12 @@ def active_rows(inputs: npt.ArrayLike, spikes: npt.ArrayLike, spec: CrossbarSpec
     return rows
 
 
-def batches(rows: IntArray, rows_per_read: int) -> list[IntArray]:
-    """Cut ascending active rows into reads of at most `rows_per_read`, in order; no row, no read."""
-    return [rows[first : first + rows_per_read] for first in range(0, len(rows), rows_per_read)]
+def batches(rows: IntArray, spec: CrossbarSpec) -> list[IntArray]:
+    """Cut ascending active rows into reads of at most `rows_per_read`, in order; no row, no read.
+
+    No read has rows of two macros of a tile.
+    """
+    found: list[IntArray] = []
+    for part in np.split(rows, np.searchsorted(rows, np.cumsum(spec.tile_rows)[:-1])):
+        found += [part[first : first + spec.rows_per_read] for first in range(0, len(part), spec.rows_per_read)]
+    return found

@@ -257,6 +257,10 @@ class CrossbarSpec:
     macros : int
         Macros side by side: independent liquids of `neurons` neurons each that see the same inputs, and one readout of
         all their counts. With more than one there is neither read noise nor a homeostat of any kind.
+    macro_rows : int or None
+        Rows of one macro of a tile: the cells are those of several macros below and beside each other, each with ADCs
+        of its own; no read drives word lines of two macros of a column of them, and their codes are added in the
+        neurons. None: all rows are one macro's. A tile has ideal ADCs, neither read noise nor a homeostat.
     device : DeviceParameters
         What the cells are like.
 
@@ -296,6 +300,7 @@ class CrossbarSpec:
     convert_clocks: int = 8
     homeostat: HomeostatParameters | None = None
     macros: int = 1
+    macro_rows: int | None = None
     device: DeviceParameters = field(default_factory=DeviceParameters)
 
     def __post_init__(self) -> None:
@@ -343,6 +348,18 @@ class CrossbarSpec:
             for name in ("noise_scale", "homeostat"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"{name}: expected none of any kind with {self.macros} macros")
+        if self.macro_rows is not None:
+            check_integer("macro_rows", self.macro_rows, 1, self.rows)
+            if self.rows % self.macro_rows or self.rows_per_read > self.macro_rows:
+                raise ValueError(
+                    f"macro_rows: expected a part of the {self.rows} rows, at least rows_per_read "
+                    f"{self.rows_per_read}, got {self.macro_rows}"
+                )
+            for name in ("noise_scale", "homeostat", "gain_spread", "offset_spread"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name}: expected none in a tile of macros")
+            if self.macros > 1:
+                raise ValueError(f"macros: expected 1 in a tile of macros, got {self.macros}")
         if self.inputs + self.neurons > self.rows:
             raise ValueError(
                 f"{self.inputs} inputs and {self.neurons} recurrent rows do not fit the {self.rows} rows of the macro"
@@ -435,9 +452,15 @@ class CrossbarSpec:
         return self.inputs + self.neurons
 
     @property
+    def tile_rows(self) -> tuple[int, ...]:
+        """Used rows of each macro of a column of macros; with one macro all used rows."""
+        each = self.rows if self.macro_rows is None else self.macro_rows
+        return tuple(min(each, self.used_rows - first) for first in range(0, self.used_rows, each))
+
+    @property
     def batches_per_step(self) -> int:
         """Most reads of one step: all used rows active."""
-        return -(-self.used_rows // self.rows_per_read)
+        return sum(-(-rows // self.rows_per_read) for rows in self.tile_rows)
 
     @property
     def window_length(self) -> int:

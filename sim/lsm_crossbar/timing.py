@@ -14,7 +14,7 @@ from sim.lsm_crossbar.spec import CrossbarSpec
 __all__ = ["Timing", "driven_rows", "readout_clocks", "sample_timing", "step_clocks"]
 
 
-def step_clocks(spec: CrossbarSpec, rows: int) -> int:
+def step_clocks(spec: CrossbarSpec, rows: npt.ArrayLike) -> int:
     """Clocks from the start of a step to its spikes.
 
     The rows of the first batch are set one per clock; a read takes `spec.read_clocks`; meanwhile the rows of the next
@@ -24,14 +24,18 @@ def step_clocks(spec: CrossbarSpec, rows: int) -> int:
     Parameters
     ----------
     spec : CrossbarSpec
-    rows : int
-        Active rows of the step; of several macros those of the one with the most.
+    rows : int or array_like of int, shape (macros of a column of the tile,)
+        Active rows of the step; of several macros those of the one with the most, of a tile those of each macro.
     """
-    if rows == 0:
+    batches: list[int] = [
+        min(spec.rows_per_read, count - first)
+        for count in np.atleast_1d(np.asarray(rows, np.int64)).tolist()
+        for first in range(0, count, spec.rows_per_read)
+    ]
+    if not batches:
         return spec.columns_per_adc + 3
-    sample = 1 + min(rows, spec.rows_per_read)
-    for first in range(spec.rows_per_read, rows, spec.rows_per_read):
-        batch = min(spec.rows_per_read, rows - first)
+    sample: int = 1 + batches[0]
+    for batch in batches[1:]:
         sample += max(spec.read_clocks, spec.settle_clocks + batch)
     return sample + spec.read_clocks + 2
 
@@ -53,8 +57,14 @@ def driven_rows(spec: CrossbarSpec, inputs: npt.ArrayLike, spikes: npt.ArrayLike
 
     Returns
     -------
-    ndarray of int64, shape (n, steps)
+    ndarray of int64, shape (n, steps), or of a tile (n, steps, macros of a column of it)
     """
+    if spec.macro_rows is not None:
+        quiet = np.zeros((len(np.asarray(spikes)), 1, spec.neurons), bool)
+        before = np.concatenate([quiet, np.asarray(spikes, bool)[:, :-1]], axis=1)
+        active = np.concatenate([np.asarray(inputs, bool), before], axis=2)
+        starts = np.arange(len(spec.tile_rows)) * spec.macro_rows
+        return np.add.reduceat(active, starts, axis=2, dtype=np.int64)
     own = np.asarray(spikes, bool).reshape(-1, spec.steps, spec.macros, spec.neurons).sum(axis=3).max(axis=2)
     rows: IntArray = np.asarray(inputs, bool).sum(axis=2)
     rows[:, 1:] += own[:, :-1]
@@ -85,11 +95,11 @@ def sample_timing(spec: CrossbarSpec, events: npt.ArrayLike, rows: Sequence[IntA
     spec : CrossbarSpec
     events : array_like of int, shape (n, steps)
         Events of each step, without the end of step.
-    rows : array_like of int, shape (n, steps)
+    rows : array_like of int, shape (n, steps) or (n, steps, macros of a column of a tile)
         Active rows of each step, as `driven_rows` counts them.
     """
     offered, active = np.asarray(events, np.int64), np.asarray(rows, np.int64)
-    if offered.shape != active.shape or offered.ndim != 2 or offered.shape[1] != spec.steps:
+    if offered.shape != active.shape[:2] or offered.ndim != 2 or offered.shape[1] != spec.steps:
         raise ValueError(f"expected two arrays of shape (n, {spec.steps}), got {offered.shape} and {active.shape}")
     spikes = np.zeros(offered.shape, np.int64)
     classes = np.zeros(len(offered), np.int64)
@@ -98,7 +108,7 @@ def sample_timing(spec: CrossbarSpec, events: npt.ArrayLike, rows: Sequence[IntA
         for step in range(spec.steps):
             # events enter one per clock from `open_` on, the last one is the end of the step
             start = max(open_ + int(offered[sample, step]) + 1, free)
-            done = start + step_clocks(spec, int(active[sample, step]))
+            done = start + step_clocks(spec, active[sample, step])
             spikes[sample, step] = done
             open_, free = start + 1, done + 1
             if (step + 1) % spec.window_length == 0:

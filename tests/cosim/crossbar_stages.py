@@ -154,7 +154,7 @@ async def _row_driver(bench: StageBench, rng: np.random.Generator, rounds: int) 
         inputs = _drawn(rng, spec.inputs, densities[number % 4])
         spikes = _drawn(rng, spec.neurons, densities[number // 4 % 4])
         rows = active_rows(inputs, spikes, spec)
-        parts = batches(rows, spec.rows_per_read)
+        parts = batches(rows, spec)
         for part in parts:
             bench.scoreboard.expect(f"step {number}", (int(part is parts[-1]), 0, *part.tolist()))
         if not parts:

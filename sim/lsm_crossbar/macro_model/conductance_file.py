@@ -164,13 +164,18 @@ class Conductances:
         Raises
         ------
         ValueError
-            If the spec's macro has another shape.
+            If the spec's macro has another shape, or the spec is a tile of macros and ADCs are not ideal: an image
+            has those of one macro.
         """
         wrong = [name for name in (*_SHAPE, "macros") if getattr(self, name) != getattr(spec, name)]
         if wrong:
             raise ValueError(
                 f"the conductance image is not one for {spec.name}: "
                 + ", ".join(f"{name} is {getattr(self, name)}, expected {getattr(spec, name)}" for name in wrong)
+            )
+        if spec.macro_rows is not None and ((self.adc_gain != 1 << spec.gain_fraction) | (self.adc_offset != 0)).any():
+            raise ValueError(
+                f"the conductance image is not one for {spec.name}: expected ideal ADCs in a tile of macros"
             )
         return self
 

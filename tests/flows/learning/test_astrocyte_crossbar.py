@@ -78,8 +78,35 @@ def test_what_is_written_has_the_errors_of_the_device() -> None:
         written(np.full(targets.shape, 21.0), spec, 0)
     with pytest.raises(ValueError, match="expected the shape"):
         written(targets[1:], spec, 0)
-    with pytest.raises(ValueError, match="784 inputs and 1000 recurrent rows do not fit the 512 rows"):
-        chip_spec(NALSM_1000)
+
+
+def test_a_liquid_that_no_macro_holds_takes_a_tile() -> None:
+    """1,784 sources on 4 x 512 rows, 1,000 neurons on 4 x 256 pairs; a weight is read in the macro of its source."""
+    assert (chip_spec(SMALL).name, chip_spec(SMALL).macro_rows) == ("SMALL_MACRO", None)
+    tile = chip_spec(NALSM_1000)
+    assert (tile.name, tile.rows, tile.columns, tile.macro_rows) == ("NALSM_1000_TILE", 2048, 2048, 512)
+    assert tile.tile_rows == (512, 512, 512, 248)
+    with pytest.raises(ValueError, match="noise_scale: expected none in a tile of macros"):
+        chip_spec(NALSM_1000, read_noise=0.02)
+    with pytest.raises(ValueError, match="rows: expected 1 to 4096"):
+        chip_spec(replace(NALSM_1000, grid=(15, 15, 15), lane_synapses=100_000))
+    # two sources in two macros: the code of each is rounded by itself, in one macro the sum
+    wide = replace(NALSM_1000, name="WIDE", grid=(3, 3, 3), steps=20, lane_synapses=10_000)
+    network = draw(wide, 1)
+    neuron = int(network.target[0])
+    own = network.target == neuron
+    below = int(network.source[own][0])
+    above = int(network.source[own & (network.source >= 512) & (network.source < 784)][0])
+    weights = np.where(np.isin(network.source, (below, above)), 40, 0)
+    spec = chip_spec(wide)
+    assert below < 512 == spec.macro_rows
+    spikes = np.zeros((1, wide.steps, 784), bool)
+    spikes[0, 0, [below, above]] = True
+    image = written(target_conductances_us(network, weights, spec), spec, 0)
+    code = round(63 * 40 / 192)
+    assert Liquid(spec, image).trace(spikes[0]).membrane[0, neuron] == 2 * (code >> 3) == 2
+    single = replace(spec, macro_rows=None)
+    assert Liquid(single, image).trace(spikes[0]).membrane[0, neuron] == 2 * code >> 3 == 3
 
 
 def test_no_digit_is_in_two_parts_and_no_test_digit_is_trained_on() -> None:

@@ -9,7 +9,8 @@ from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib.wiring import Component, In, Out
 
 from flows.common.metrics import read_metrics
-from flows.physical.fpga import DEVICES, FpgaError, SizeError, logic_cells, place_and_route, with_room
+from flows.physical.fpga import DEVICES, FpgaError, SizeError, netlist_size, place_and_route, with_room
+from hw.astrocyte_liquid.memory import Memory
 from hw.common.export import to_rtlil
 from hw.common.serial_boundary import SerialBoundary
 
@@ -108,12 +109,24 @@ def test_the_smallest_device_with_room() -> None:
         21_859: ["ecp5-25k", "ecp5-45k", "ecp5-85k"], 21_860: ["ecp5-45k", "ecp5-85k"], 75_276: ["ecp5-85k"],
         75_277: [],
     }  # fmt: skip
+    blocks = {count: [device.name for device in with_room(100, DEVICES["ecp5-85k"], count)] for count in (56, 57, 209)}
+    assert blocks == {56: ["ecp5-25k", "ecp5-45k", "ecp5-85k"], 57: ["ecp5-45k", "ecp5-85k"], 209: []}
 
 
 def test_the_size_is_known_without_placing() -> None:
     """A carry chain of 12 bits is six cells of two; each bit of the chain behind it chooses in a table."""
     device = replace(DEVICES["ecp5-25k"], nextpnr="nextpnr-none")
-    assert 12 + 12 <= logic_cells(design(12), top="TOP", device=device) <= 30
+    found = netlist_size(design(12), top="TOP", device=device)
+    assert 12 + 12 <= found.logic_cells <= 30
+    assert found.memory_blocks == 0
+
+
+def test_small_memories_of_a_liquid_are_tables() -> None:
+    """Up to an eighth of a block, which has 1,024 words of 18 bits."""
+    device = DEVICES["ecp5-85k"]
+    for depth, width, blocks in ((128, 18, 0), (129, 18, 1)):
+        part = to_rtlil(Memory(width=width, depth=depth), "TOP")
+        assert netlist_size(part, top="TOP", device=device).memory_blocks == blocks, (depth, width)
 
 
 def test_a_design_that_is_too_large_names_the_resource(tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ from flows.power.run import PowerOptions
 from flows.synthesis.synthesise import synthesise
 from flows.verification.astrocyte import random_weights
 from hw.common.export import to_rtlil
-from sim.astrocyte_liquid.example_specs import campaign_spec
+from sim.astrocyte_liquid.example_specs import seeded_spec
 from sim.astrocyte_liquid.network import draw
 from tests.flows.conftest import library_or_skip
 
-SPEC = replace(campaign_spec(), name="POWER", inputs=9, grid=(3, 2, 2), lane_synapses=100)
+SPEC = replace(seeded_spec(), name="POWER", inputs=9, grid=(3, 2, 2))
+"""Slots, of which some have no synapse; the words of lists are those that `flows.verification` loads."""
 OPTIONS = PowerOptions(recordings=5, clocks=400, seed=3)
 
 
@@ -48,6 +49,7 @@ def played(mapped: Mapped, stimulus: Stimulus, clocks: int, *, stuck: str = "") 
         nothing, all_ = np.zeros((1, 1), np.uint64), np.full((1, 1), np.uint64(0xFFFF_FFFF_FFFF_FFFF))
         simulator.fault([int(mapped.netlist.ports[stuck].nets[2])], keep=nothing, put=all_, flip=nothing)
     around = Surroundings(simulator, stimulus)
+    around.counts = True
     for clock in range(clocks):
         around.drive()
         simulator.settle()
@@ -65,14 +67,22 @@ def test_gates_equal_the_golden_model(mapped: Mapped, stimulus: Stimulus, monkey
     accesses = run.result["memory_accesses"]
     # no weight is written that was not read; a spike's own synapses also move a current
     assert accesses["weights"]["reads"] >= accesses["weights"]["writes"] > 0
-    assert run.result["synaptic_operations"] == accesses["weights"]["reads"]
+    assert 0 < run.result["synaptic_operations"] < 0.95 * accesses["weights"]["reads"]
     # a sweep reads and writes the state of every group in every step
     per_sample = SPEC.steps * SPEC.groups * SPEC.lanes
     assert accesses["states"]["writes"] == pytest.approx(per_sample, rel=0.1)
 
 
 def test_a_stuck_weight_is_found(mapped: Mapped, stimulus: Stimulus) -> None:
-    compare(played(mapped, stimulus, 300), stimulus)
+    around = played(mapped, stimulus, 300)
+    compare(around, stimulus)
+    # a synapse of a source or of a neuron that fires is one operation, a slot without synapse none; some are under way
+    operations = np.bincount(stimulus.network.source, minlength=SPEC.sources)
+    operations[SPEC.first_neuron :] += np.bincount(stimulus.network.target, minlength=SPEC.neurons)
+    expected = sum(operations[source] for stream in around.spikes for _, source in stream)
+    weights = [store for name, store in around.stores.items() if name.endswith("weights_memory")]
+    assert 0.85 * expected < sum(store.reads - store.absent for store in weights) <= expected
+    assert sum(store.absent for store in weights) > 0.1 * expected
     with pytest.raises(ValueError, match=r"stream \d, (weight|step) \d+"):
         compare(played(mapped, stimulus, 300, stuck="lane_0.weights_memory.write_data"), stimulus)
     with pytest.raises(ValueError, match="no step has ended"):

@@ -29,7 +29,7 @@ from flows.verification.crossbar_stimulus import IMAGES, make_segment, random_ad
 from hw.lsm_crossbar.homeostat import Homeostat
 from hw.lsm_crossbar.row_driver import RowDriver
 from hw.lsm_crossbar.threshold_step import ThresholdStep
-from sim.lsm_crossbar.example_specs import campaign_spec, random_spec, regulated_spec, tiled_spec
+from sim.lsm_crossbar.example_specs import campaign_spec, random_spec, regulated_spec, stacked_spec, tiled_spec
 from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec, HomeostatParameters
 from tests.conftest import long, need
 
@@ -60,10 +60,12 @@ def test_random_specs(number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", [regulated_spec("layer"), regulated_spec("neuron"), tiled_spec()], ids=lambda spec: spec.name
+    "spec",
+    [regulated_spec("layer"), regulated_spec("neuron"), tiled_spec(), stacked_spec()],
+    ids=lambda spec: spec.name,
 )
 def test_settings_reset_status(spec: CrossbarSpec) -> None:
-    """Three macros, too, whose steps end at different times."""
+    """Three macros, too, whose steps end at different times; and a tile, whose reads end with each macro."""
     check = check_directed(spec, SEED)
     assert check.passed, check.detail
 
@@ -201,6 +203,19 @@ class _Forgetful(RowDriver):
 def test_a_row_driver_with_short_batches_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flows.formal.crossbar.RowDriver", _Forgetful)
     assert prove_row_driver(SPEC).status is Status.REFUTED
+
+
+class _Wide(RowDriver):
+    """A row driver that takes two macros of a tile for one."""
+
+    def __init__(self, *, spec: CrossbarSpec) -> None:
+        super().__init__(spec=replace(spec, macro_rows=2 * spec.macro_rows))
+
+
+def test_the_row_driver_of_a_tile_keeps_macros_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert prove_row_driver(stacked_spec()).status is Status.PROVED
+    monkeypatch.setattr("flows.formal.crossbar.RowDriver", _Wide)
+    assert prove_row_driver(stacked_spec()).status is Status.REFUTED
 
 
 class _Hasty(Homeostat):

@@ -176,9 +176,65 @@ def test_refractory_neurons_integrate() -> None:
 
 
 def test_batches_keep_order() -> None:
-    rows = np.array([1, 4, 5, 9, 11])
-    assert [batch.tolist() for batch in batches(rows, 2)] == [[1, 4], [5, 9], [11]]
-    assert batches(rows[:0], 2) == []
+    rows, spec = np.array([1, 4, 5, 9, 10]), replace(SMALL_CROSSBAR, rows_per_read=2)
+    assert [batch.tolist() for batch in batches(rows, spec)] == [[1, 4], [5, 9], [10]]
+    assert batches(rows[:0], spec) == []
+    tile = replace(spec, macro_rows=4)
+    assert [batch.tolist() for batch in batches(rows, tile)] == [[1], [4, 5], [9, 10]]
+    assert tile.tile_rows == (4, 4, 3)
+    assert (spec.batches_per_step, tile.batches_per_step) == (6, 6)
+    assert replace(tile, rows_per_read=3).batches_per_step == 5
+
+
+@pytest.mark.parametrize("ideal", [True, False])
+def test_a_tile_reads_each_of_its_macros_by_itself(ideal: bool) -> None:
+    """Engines are the scalar definition; and the tile is its macros, whose codes are added."""
+    rng = np.random.default_rng(6)
+    spec = replace(SMALL_CROSSBAR, inputs=13, rows=20, rows_per_read=4, macro_rows=5, steps=8)
+    if not ideal:
+        spec = replace(spec, column_current_limit_ua=2.5)
+    image = random_image(spec, rng, ideal=True)
+    inputs = rng.random((5, spec.steps, spec.inputs)) < 0.5
+    runs = [scalar_run(spec, image, sample.tolist(), None, 0) for sample in inputs]
+    assert max(len(rows) for run in runs for _, rows, _ in run.reads) == 4
+    for engine in ("numpy", "numba"):
+        found = Liquid(spec, image, engine).run(inputs)
+        assert found.spikes.tolist() == [run.spikes for run in runs]
+        assert found.reads.tolist() == [len(run.reads) for run in runs]
+    with pytest.raises(ValueError, match="expected ideal ADCs in a tile of macros"):
+        Liquid(spec, random_image(spec, rng, ideal=False))
+    one = Liquid(replace(spec, macro_rows=None), image).run(inputs)
+    assert (one.spikes != found.spikes).any()
+    assert (one.reads < found.reads).any()
+    trace = Liquid(spec, image).trace(inputs[0])
+    for step in range(spec.steps):
+        reads = [rows for rows, of in zip(trace.read_rows, trace.read_step, strict=True) if of == step]
+        added = np.zeros(spec.columns, np.int64)
+        for first in range(0, spec.rows, 5):
+            own = np.concatenate([r for r in reads if first <= r[0] < first + 5] or [np.zeros(0, int)])
+            for start in range(0, len(own), 4):
+                sums = image.codes[own[start : start + 4]].sum(axis=0).astype(np.int64)
+                limit = spec.column_limit
+                added += np.minimum((sums if limit is None else np.minimum(sums, limit)) >> 2, 15)
+        wanted = (added[0::2] - added[1::2])[: spec.neurons]
+        assert (trace.differential[trace.read_step == step].sum(axis=0) == wanted).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"macro_rows": 7}, "macro_rows: expected a part of the 12 rows, at least rows_per_read 3, got 7"),
+        ({"macro_rows": 2}, "macro_rows: expected a part of the 12 rows, at least rows_per_read 3, got 2"),
+        ({"macro_rows": 6, "noise_scale": 3}, "noise_scale: expected none in a tile of macros"),
+        ({"macro_rows": 6, "macros": 2}, "macros: expected 1 in a tile of macros, got 2"),
+    ],
+)
+def test_a_tile_that_cannot_be_is_refused(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(SMALL_CROSSBAR, **change)
+    tile = replace(SMALL_CROSSBAR, macro_rows=6)
+    assert CrossbarSpec.from_toml(tile.to_toml()) == tile
+    assert "macro_rows" not in SMALL_CROSSBAR.to_toml()
 
 
 @pytest.mark.parametrize("seed", range(12))

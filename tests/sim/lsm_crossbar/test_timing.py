@@ -1,9 +1,10 @@
 """Clocks of the crossbar chip, counted by hand from the timing of the data sheet."""
 
+import numpy as np
 import pytest
 
-from sim.lsm_crossbar.example_specs import campaign_spec
-from sim.lsm_crossbar.timing import readout_clocks, sample_timing, step_clocks
+from sim.lsm_crossbar.example_specs import campaign_spec, stacked_spec
+from sim.lsm_crossbar.timing import driven_rows, readout_clocks, sample_timing, step_clocks
 
 SPEC = campaign_spec()
 """4 rows a read, 4 pairs an ADC, settling 2 clocks, a conversion 2: a read lasts 2 + 4 * 2 = 10 clocks."""
@@ -24,6 +25,17 @@ SPEC = campaign_spec()
 )
 def test_clocks_of_a_step(rows: int, clocks: int) -> None:
     assert step_clocks(SPEC, rows) == clocks
+
+
+def test_a_tile_reads_its_macros_one_after_another() -> None:
+    """Five rows of one macro and one of the next but one: batches of 4, 1 and 1."""
+    tile = stacked_spec()
+    assert step_clocks(tile, [5, 0, 1, 0]) == 5 + 3 * 10 + 2
+    assert step_clocks(tile, [0, 0, 0, 0]) == step_clocks(SPEC, 0)
+    inputs, spikes = np.zeros((1, 6, 20), bool), np.zeros((1, 6, 10), bool)
+    inputs[0, 1, [0, 7, 8, 19]] = True
+    spikes[0, 0, [0, 3, 9]] = True  # rows 20, 23 and 29
+    assert driven_rows(tile, inputs, spikes)[0, :3].tolist() == [[0, 0, 0, 0], [2, 1, 3, 1], [0, 0, 0, 0]]
 
 
 def test_rows_can_take_longer_than_a_conversion() -> None:
