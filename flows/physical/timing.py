@@ -3,6 +3,10 @@
 The netlist is handed over flat with numbers for names, so that no spelling can be
 misread; what comes back is translated: a path runs from a register through stages to a register.
 
+A latch that is open while the clock is high, as words behind one flip-flop are (`flows.synthesis.shared_storage`), only
+passes on what moved with the edge that opens it: such a path is judged where it ends, unless it comes too late for the
+latch itself.
+
 The clock is ideal; `ClockPlan.uncertainty_ns` stands for its tree. Settings and weights are quasi-static: they are
 written long before data flows, so paths from their registers may take `ClockPlan.static_clocks` clocks.
 """
@@ -22,6 +26,7 @@ import numpy.typing as npt
 
 from flows.library.liberty_file import unpacked
 from flows.library.power_library import PowerLibrary
+from flows.netlist.gate_simulation import plain_latch
 from flows.netlist.netlist import Netlist
 from flows.tools.opensta import OpenStaError, run_sta
 
@@ -286,17 +291,26 @@ def analyse(
     common = _constraints(netlist, plan, driving_cell, port_load_ff)
     static = names.flops_of(plan.static_stages)
     moving = sorted(names.flops.keys() - set(static))
+    passing = names.passing
+    to = "-to $ends " if passing else ""
     with tempfile.TemporaryDirectory(prefix="liquidcal-sta-") as folder:
         work = Path(folder)
         (work / "flat.v").write_text(flat_verilog(netlist))
         if wire_ff is not None:
             write_spef(work / "wires.spef", netlist, library, wire_ff=wire_ff, wire_ohm=wire_ohm)
         lines = [*common, *_static(static, moving, plan), *(["read_spef wires.spef"] if wire_ff is not None else [])]
-        reports = {"setup": _checks("max", paths) + _SLACKS}
+        if passing:
+            lines += [
+                f"set passing {_cells(sorted(passing))}",
+                f"set ends [concat {_cells(sorted(names.flops.keys() - passing))} [all_outputs]]",
+            ]
+        reports = {"setup": _checks("max", paths, to) + _SLACKS}
+        if passing:
+            reports["passing"] = _checks("max", paths, "-to $passing ")
         if static:
             reports["static"] = _checks("max", min(paths, 3), "-from $static ")
             # behind a setting that is slower the path of the data does not show
-            reports["data"] = _checks("max", paths, "-from $moving ")
+            reports["data"] = _checks("max", paths, f"-from $moving {to}")
         if fast == slow:
             reports["hold"] = _checks("min", min(paths, 5))
         result = run_sta([*_design(slow), *lines], reports=reports, directory=work, name="setup", timeout_s=timeout_s)
@@ -306,15 +320,20 @@ def analyse(
                 name="hold", timeout_s=timeout_s,
             )  # fmt: skip
     setup = result["setup"]
-    found = sorted((names.translate(path) for path in _parse(setup)), key=lambda path: path.slack_ns)
+    late = [path for path in map(names.translate, _parse(result.get("passing", ""))) if path.slack_ns < 0]
+    found = sorted([*map(names.translate, _parse(setup)), *late], key=lambda path: path.slack_ns)
     if not found:
         raise ValueError("OpenSTA found no constrained path: is the clock port right?")
     held = [names.translate(path) for path in _parse(result["hold"])]
     quasi = [names.translate(path) for path in _parse(result.get("static", ""))]
-    data = [names.translate(path) for path in _parse(result.get("data", ""))] or found
+    data = [*map(names.translate, _parse(result.get("data", ""))), *late] or found
     # every distance of edges goes with the period; a path may take less than the last of the tool's four digits
     faster = min(path.apart_ns / max(path.apart_ns - path.slack_ns, 1e-4) for path in data)
-    slacks = [float(value) for value in re.findall(r"^slack_of \S+ (-?[\d.eE+-]+)$", setup, re.MULTILINE)]
+    slacks = [
+        float(value)
+        for cell, value in re.findall(r"^slack_of c?(\w+)\S* (-?[\d.eE+-]+)$", setup, re.MULTILINE)
+        if not (cell.isdecimal() and int(cell) in passing and float(value) >= 0)
+    ]
     return TimingReport(
         plan=plan, setup_slack_ns=min(path.slack_ns for path in found),
         hold_slack_ns=min((path.slack_ns for path in held), default=float("inf")),
@@ -330,10 +349,14 @@ class _Names:
     def __init__(self, netlist: Netlist, library: PowerLibrary) -> None:
         self.netlist = netlist
         self.flops: dict[int, int] = {}
+        self.passing: set[int] = set()
+        """Latches that are open while their clock pin is high."""
         for group in netlist.groups.values():
             cell = library[group.type]
             if cell.storage is None:
                 continue
+            if plain_latch(cell) and isinstance(cell.storage.clock, str):
+                self.passing |= set(group.cells.tolist())
             outputs = np.stack([group.pin(pin) for pin in cell.outputs], 1)
             for number, row in zip(group.cells.tolist(), outputs.tolist(), strict=True):
                 self.flops[number] = next((net for net in row if net >= 0), -1)
@@ -423,17 +446,19 @@ def _constraints(netlist: Netlist, plan: ClockPlan, driving_cell: str | None, po
     return lines
 
 
+def _cells(numbers: Sequence[int]) -> str:
+    """Instances of `flat_verilog`, as a command gives them."""
+    return f"[get_cells {{{' '.join(f'c{number}' for number in numbers)}}}]"
+
+
 def _static(static: Sequence[int], moving: Sequence[int], plan: ClockPlan) -> list[str]:
     """Constraints of quasi-static flip-flops; the variables ``static`` and ``moving`` are where paths start."""
     if not static:
         return []
 
-    def cells(numbers: Sequence[int]) -> str:
-        return f"[get_cells {{{' '.join(f'c{number}' for number in numbers)}}}]"
-
     return [
-        f"set static {cells(static)}",
-        f"set moving [concat {cells(moving) if moving else ''} [all_inputs]]",
+        f"set static {_cells(static)}",
+        f"set moving [concat {_cells(moving) if moving else ''} [all_inputs]]",
         f"set_multicycle_path {plan.static_clocks} -setup -from $static",
         f"set_multicycle_path {plan.static_clocks - 1} -hold -from $static",
     ]
@@ -489,8 +514,8 @@ _SLACKS = [
 ]
 
 
-def _checks(kind: str, paths: int, start: str = "") -> list[str]:
-    return [f"report_checks {start}-path_delay {kind} -format full -digits 4 -group_count {paths}"]
+def _checks(kind: str, paths: int, ends: str = "") -> list[str]:
+    return [f"report_checks {ends}-path_delay {kind} -format full -digits 4 -group_count {paths}"]
 
 
 def _parse(text: str) -> list[dict[str, object]]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from flows.library.functions import Expression, evaluate, pins_of
 from flows.library.power_library import PowerArc, PowerCell
 from flows.netlist.delays import NetTiming, arrivals
-from flows.netlist.gate_simulation import GateSimulator, population
+from flows.netlist.gate_simulation import GateSimulator, plain_latch, population
 from flows.netlist.netlist import CellGroup
 from flows.power.activity import Activity, clock_nets
 
@@ -119,7 +119,8 @@ def cell_power(
             if not arcs:
                 continue
             seen = phases.view(view, cell, rows, pin) if clocked and pin not in clocked else view
-            energy = _input_energy(pin, arcs, seen, slew[rows[pin]], pin in clocked)
+            passes = plain_latch(cell) and pin in clocked
+            energy = _input_energy(pin, arcs, seen, slew[rows[pin]], pin in clocked, passes)
             power = rate[rows[pin]] * energy
             if pin in clocked:
                 clock_pin[group.cells] += power
@@ -295,8 +296,13 @@ def _output_energy(
     return mean, least, most
 
 
-def _input_energy(pin: str, arcs: Sequence[PowerArc], view: _View, slew_ns: Floats, is_clock: bool) -> Floats:
-    """Energy of a toggle of an input pin in fJ, by the states it toggles in."""
+def _input_energy(
+    pin: str, arcs: Sequence[PowerArc], view: _View, slew_ns: Floats, is_clock: bool, passes: bool = False
+) -> Floats:
+    """Energy of a toggle of an input pin in fJ, by the states it toggles in.
+
+    The clock of a latch finds it with its data passed on (`passes`): states that no condition names do not count.
+    """
     moved = view.ones & view.mask if is_clock else (view.before[pin] ^ view.after[pin]) & view.mask
     times = view.count_bits(moved)
     never = times == 0
@@ -317,4 +323,6 @@ def _input_energy(pin: str, arcs: Sequence[PowerArc], view: _View, slew_ns: Floa
             total += share * energy
         if rest is not None:
             total += np.maximum(1 - covered, 0) * rest
+        elif passes:
+            total = np.where(covered > 0, total / np.maximum(covered, 1e-12), total)
     return total

@@ -14,7 +14,7 @@ from flows.netlist.delays import propagate, wire_transition_ns
 from flows.netlist.gate_simulation import topological_levels
 from flows.netlist.netlist import Netlist, netlist_from_json, read_netlist
 from flows.physical import timing
-from flows.physical.timing import ClockPlan, TimingPath, analyse, flat_verilog
+from flows.physical.timing import ClockPlan, TimingPath, TimingReport, analyse, flat_verilog
 from flows.tools import opensta
 from flows.tools.opensta import OpenStaError, sta_version
 from tests.conftest import need
@@ -272,6 +272,40 @@ def test_a_latch_has_what_its_clock_leaves_it(tmp_path: Path) -> None:
     assert quarter.slack_ns == pytest.approx(half.slack_ns + 2.0, abs=2e-3)
     with pytest.raises(ValueError, match="clock_high: expected above 0 and below 1, got 1"):
         ClockPlan(clock="clk", period_ns=8.0, clock_high=1.0)
+
+
+def test_a_latch_that_opens_with_its_data_passes_them_on(tmp_path: Path) -> None:
+    """A flip-flop, a latch that is open while the clock is high, a flip-flop: one path, the latch's own delay in it.
+    The latch has half a period for what comes to it."""
+    need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
+    cells = library_or_skip("nangate45")
+    library = read_power_library(cells.liberty)
+
+    def report(between: str, period_ns: float) -> TimingReport:
+        (tmp_path / "top.v").write_text(
+            f"""module top (input clk, input x, output y); wire a, b, c, d; DFF_X1 f (.CK(clk), .D(x), .Q(a)); {between}
+            DFF_X1 g (.CK(clk), .D(d), .Q(y)); endmodule"""
+        )
+        netlist = read_netlist(tmp_path / "top.v", liberty=cells.liberty)
+        return analyse(netlist, library, ClockPlan(clock="clk", period_ns=period_ns))
+
+    def to_the_end(found: TimingReport) -> TimingPath:
+        return next(path for path in found.paths if path.end == "y" and path.end_stage != "port")
+
+    inverters = "INV_X1 i (.A(b), .ZN(c)); INV_X1 j (.A(c), .ZN(d));"
+    latched = report(f"DLH_X1 l (.D(a), .G(clk), .Q(b)); {inverters}", 8.0)
+    buffered = report(f"BUF_X1 l (.A(a), .Z(b)); {inverters}", 8.0)
+    passed, plain = to_the_end(latched), to_the_end(buffered)
+    assert passed.apart_ns == plain.apart_ns == 8.0
+    # one cell in place of the other, of 40 to 120 ps by the library's tables
+    assert 0 < plain.slack_ns - passed.slack_ns < 0.1
+    assert latched.setup_slack_ns == min(path.slack_ns for path in latched.paths) > 7
+    assert latched.fmax_mhz == pytest.approx(1000 / (8.0 - latched.setup_slack_ns), rel=1e-3)
+    assert len(latched.endpoint_slacks_ns) == len(buffered.endpoint_slacks_ns)
+    slow = "".join(f"INV_X1 s{k} (.A({'a' if k == 0 else f'w{k}'}), .ZN(w{k + 1}));" for k in range(40))
+    late = report(f"{slow} DLH_X1 l (.D(w40), .G(clk), .Q(d));", 0.4)
+    assert late.setup_slack_ns < 0
+    assert any(path.end == "d" and path.apart_ns == 0 for path in late.paths)
 
 
 def test_inputs_and_outputs_leave_time_to_the_surroundings(design: tuple[Netlist, PowerLibrary]) -> None:
