@@ -274,6 +274,39 @@ def test_a_latch_has_what_its_clock_leaves_it(tmp_path: Path) -> None:
         ClockPlan(clock="clk", period_ns=8.0, clock_high=1.0)
 
 
+def chain(first: str, last: str, length: int, name: str) -> str:
+    """Inverters from one net to another."""
+    nets = [first, *(f"{name}{k}" for k in range(1, length)), last]
+    return "".join(f"INV_X1 {name}_{k} (.A({nets[k]}), .ZN({nets[k + 1]}));" for k in range(length))
+
+
+def test_the_largest_clock_with_a_latch_in_the_way(tmp_path: Path) -> None:
+    """60 inverters, a latch that is open while the clock is low, 100 inverters. Opened after a quarter of the period it
+    passes on what comes while it is open, and both chains have the period; after half, the second has what is left."""
+    need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
+    cells = library_or_skip("nangate45")
+    library = read_power_library(cells.liberty)
+    front, behind = chain("a", "b", 60, "p"), chain("c", "d", 100, "q")
+
+    def least_ns(middle: str, plan: ClockPlan) -> float:
+        (tmp_path / "top.v").write_text(
+            f"""module top (input clk, input x, output y); wire a, b, c, d; DFF_X1 f (.CK(clk), .D(x), .Q(a)); {middle}
+            DFF_X1 g (.CK(clk), .D(d), .Q(y)); endmodule"""
+        )
+        netlist = read_netlist(tmp_path / "top.v", liberty=cells.liberty)
+        return 1000 / analyse(netlist, library, plan).fmax_mhz
+
+    # from register to register, without latch and uncertainty
+    bare = ClockPlan(clock="clk", period_ns=8.0)
+    both = least_ns(f"{front} BUF_X1 l (.A(b), .Z(c)); {behind}", bare)
+    back = least_ns(f"BUF_X1 l (.A(a), .Z(c)); {behind}", bare)
+    for high, expected in ((0.25, both / 0.95), (0.5, back / 0.45)):
+        assert expected == pytest.approx(max(both / 0.95, back / (0.95 - high)))
+        plan = ClockPlan(clock="clk", period_ns=8.0, uncertainty_ns=0.4, clock_high=high)
+        found = least_ns(f"{front} DLL_X1 l (.D(b), .GN(clk), .Q(c)); {behind}", plan)
+        assert found == pytest.approx(expected, rel=0.05)
+
+
 def test_a_latch_that_opens_with_its_data_passes_them_on(tmp_path: Path) -> None:
     """A flip-flop, a latch that is open while the clock is high, a flip-flop: one path, the latch's own delay in it.
     The latch has half a period for what comes to it."""
