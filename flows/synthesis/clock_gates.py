@@ -124,8 +124,11 @@ def _only_gates(body: Mapping[str, Any], pins: Mapping[str, GatePins]) -> _Askin
                 readers[bit].append((cell, pin))
     if ASKED in body["ports"] or ASKED in body["netnames"]:
         return None
+    passed_on = {bit for port in body["ports"].values() if port["direction"] != "input" for bit in port["bits"]}
     for name, port in body["ports"].items():
-        found = readers.get(port["bits"][0], []) if port["direction"] == "input" and len(port["bits"]) == 1 else []
+        if port["direction"] != "input" or len(port["bits"]) != 1 or port["bits"][0] in passed_on:
+            continue
+        found = readers[port["bits"][0]]
         kinds = {cell["type"] for cell, _ in found}
         if len(kinds) != 1 or not kinds <= pins.keys():
             continue

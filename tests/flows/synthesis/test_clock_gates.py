@@ -117,13 +117,14 @@ def test_instances_that_have_gates_alone_share_one(number: int, apart: bool, add
 
 
 def test_instances_that_need_their_clock_keep_it() -> None:
-    """A flip-flop without a gate, gates of two kinds, and a gate with a further pin that moves."""
-    free, two, test = gates(2), gates(2), gates(2)
+    """A flip-flop without a gate, gates of two kinds, a gate with a further pin that moves, a clock that goes on."""
+    free, two, test, onward = gates(2), gates(2), gates(2), gates(2)
+    onward["ports"]["o"] = {"direction": "output", "bits": [2]}
     free["cells"]["f"] = {"type": "$_DFF_P_", "connections": {"C": [2], "D": [7], "Q": [8]}}
     two["cells"]["gate_0"]["type"] = "CLKGATE_X2"
     for gate in test["cells"].values():
         gate["connections"]["SE"] = [9]
-    for lane in (free, two, test):
+    for lane in (free, two, test, onward):
         cells = {f"lane_{i}": {"type": "lane", "connections": {"clk": [2]}} for i in range(5)}
         whole = {
             "ports": {"clk": {"bits": [2], "direction": "input"}},
