@@ -140,7 +140,7 @@ class Scores:
         labels = self._task.labels
         return train_readout(
             training, labels[self._task.training], validation, labels[self._task.validation], self._outputs,
-            learning_rate=LEARNING_RATE, passes=self._passes, patience=200, seed=seed,
+            learning_rate=LEARNING_RATE, passes=self._passes, patience=100, seed=seed,
         )  # fmt: skip
 
     def add(self, name: str, classes: NDArray[np.int64]) -> None:
