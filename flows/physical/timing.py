@@ -315,8 +315,7 @@ def analyse(
         if fast == slow:
             reports["hold"] = _checks("min", min(paths, 5))
         # last, since it changes the clock
-        searched = bool(names.closing) and plan.internal_clock is None
-        if searched:
+        if names.closing:
             reports["least"] = _least_period(plan, bool(static))
         result = run_sta([*_design(slow), *lines], reports=reports, directory=work, name="setup", timeout_s=timeout_s)
         if fast != slow:
@@ -334,7 +333,7 @@ def analyse(
     data = [*map(names.translate, _parse(result.get("data", ""))), *late] or found
     # every distance of edges goes with the period; a path may take less than the last of the tool's four digits
     faster = min(path.apart_ns / max(path.apart_ns - path.slack_ns, 1e-4) for path in data)
-    if searched and (least := re.search(r"^least_period (\S+)$", result["least"], re.MULTILINE)):
+    if least := re.search(r"^least_period (\S+)$", result.get("least", ""), re.MULTILINE):
         faster = plan.period_ns / float(least[1])
     slacks = [
         float(value)
@@ -527,18 +526,33 @@ _SLACKS = [
 def _least_period(plan: ClockPlan, static: bool) -> list[str]:
     """Commands that find the shortest period at which no path of the data is too long, to 0.2 % of the plan's.
 
-    What borrows from a latch has less to borrow at a shorter period: slack does not go with the period there.
+    What borrows from a latch has less to borrow at a shorter period: slack does not go with the period there. Periods
+    are whole picoseconds, as in `ClockPlan.clocks`.
     """
-    name = _plain(plan.clock)
-    wave = f'-waveform "0 [expr {{{plan.clock_high} * $period}}]"'
-    uncertainty = f"[expr {{{plan.uncertainty_ns / plan.period_ns} * $period}}]"
+    setup = plan.uncertainty_ns / plan.period_ns
+    clocks = []
+    for clock in plan.clocks:
+        name = _plain(clock)
+        fastest = clock == (plan.internal_clock or plan.clock)
+        high, period = (plan.clock_high, "$fast") if fastest else (0.5, "$period")
+        clocks += [
+            f"  set falls [expr {{{high} * {period}}}]; set skew [expr {{{setup} * {period}}}]",
+            f'  create_clock -name {name} -period {period} -waveform "0 $falls" [get_ports p_{name}_0]',
+            f"  set_clock_uncertainty -setup $skew [get_clocks {name}]",
+        ]
+    if plan.one_source and plan.internal_clock is not None:
+        first, fast = (_plain(clock) for clock in plan.clocks)
+        clocks += [
+            f"  set_clock_uncertainty -setup -from [get_clocks {start}] -to [get_clocks {end}] $skew"
+            for start, end in ((first, fast), (fast, first))
+        ]
     return [
         *(["set_false_path -from $static"] if static else []),
         f"set fits 0; set long {plan.period_ns}; set short {plan.period_ns / 8}",
         "for {set step 0} {$step < 9} {incr step} {",
-        "  set period [expr {($long + $short) / 2}]",
-        f"  create_clock -name {name} -period $period {wave} [get_ports p_{name}_0]",
-        f"  set_clock_uncertainty -setup {uncertainty} [get_clocks {name}]",
+        f"  set fast [expr {{floor(500.0 * ($long + $short) / {plan.multiple}) / 1000}}]",
+        f"  set period [expr {{round(1000 * $fast * {plan.multiple}) / 1000.0}}]",
+        *clocks,
         "  set worst [lindex [find_timing_paths -path_delay max -group_count 1] 0]",
         "  if {[get_property $worst slack] < -1e-4} {set short $period} else {set long $period; set fits 1}",
         "}",

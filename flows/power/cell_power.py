@@ -83,7 +83,7 @@ def cell_power(
     toggles_per_ns : ndarray, optional
         Other rates than the activity's, for the same states.
     arrival_ns : ndarray, shape (nets,), optional
-        `flows.netlist.delays.arrivals` where it is known already. Data that comes in the second half of its clock finds
+        `flows.netlist.delays.arrivals` where it is known already. Data that comes after its clock has fallen finds
         the clock low.
     """
     netlist, library = simulator.netlist, simulator.library
@@ -141,20 +141,22 @@ def cell_power(
 
 
 class _Phases:
-    """Whether data finds its clock high, in the half after the edge that it starts from, or low, in the half after."""
+    """Whether data finds its clock high, for as long as it is after the edge that they start from, or low, later."""
 
     def __init__(self, simulator: GateSimulator, activity: Activity, arrival_ns: Floats) -> None:
         words = activity.before.shape[1]
         levels = np.full(words, _ALL), np.zeros(words, np.uint64)
         self.high, self.low = (simulator.with_clocks(activity.before, level) for level in levels)
         rate = activity.toggles_per_ns
-        half_ns = np.full(simulator.rows, activity.period_ns / 2)
+        high_ns = np.full(simulator.rows, activity.opens_ns)
         if len(simulator.clocks) > 1:
-            # the further clocks are as much faster as they toggle more often
+            # the first of several is high for half of its period, the others are as much faster as they toggle more
+            high_ns[:] = activity.period_ns / 2
             first, further = (rate[simulator.netlist.ports[name].nets[0]] for name in simulator.clocks[:2])
+            half_ns = activity.period_ns / 2 * (first / further if further > 0 else 1.0)
             faster = simulator.clock_rows[~simulator.first_clock_rows]
-            half_ns[faster] *= first / further if further > 0 else 1.0
-        self.half_ns = half_ns
+            high_ns[faster] = half_ns if activity.high_ns is None else activity.high_ns
+        self.high_ns = high_ns
         self.arrival_ns = np.zeros(simulator.rows)
         self.arrival_ns[: len(arrival_ns)] = arrival_ns
 
@@ -164,7 +166,7 @@ class _Phases:
         names = [name for name in pins_of(cell.storage.clock) if name in rows]
         if not names:
             return view
-        late = (self.arrival_ns[rows[pin]] > self.half_ns[rows[names[0]]])[:, None]
+        late = (self.arrival_ns[rows[pin]] > self.high_ns[rows[names[0]]])[:, None]
         clocks = {name: np.where(late, self.low[rows[name]], self.high[rows[name]]) for name in names}
         found = copy(view)
         found.before, found.after = {**view.before, **clocks}, {**view.after, **clocks}

@@ -290,8 +290,9 @@ def test_the_largest_clock_with_a_latch_in_the_way(tmp_path: Path) -> None:
 
     def least_ns(middle: str, plan: ClockPlan) -> float:
         (tmp_path / "top.v").write_text(
-            f"""module top (input clk, input x, output y); wire a, b, c, d; DFF_X1 f (.CK(clk), .D(x), .Q(a)); {middle}
-            DFF_X1 g (.CK(clk), .D(d), .Q(y)); endmodule"""
+            f"""module top (input {", ".join(plan.clocks)}, input x, output y, z); wire a, b, c, d;
+            DFF_X1 f (.CK(clk), .D(x), .Q(a)); {middle} DFF_X1 g (.CK(clk), .D(d), .Q(y));
+            DFF_X1 h (.CK({plan.clock}), .D(x), .Q(z)); endmodule"""
         )
         netlist = read_netlist(tmp_path / "top.v", liberty=cells.liberty)
         return 1000 / analyse(netlist, library, plan).fmax_mhz
@@ -303,8 +304,12 @@ def test_the_largest_clock_with_a_latch_in_the_way(tmp_path: Path) -> None:
     for high, expected in ((0.25, both / 0.95), (0.5, back / 0.45)):
         assert expected == pytest.approx(max(both / 0.95, back / (0.95 - high)))
         plan = ClockPlan(clock="clk", period_ns=8.0, uncertainty_ns=0.4, clock_high=high)
-        found = least_ns(f"{front} DLL_X1 l (.D(b), .GN(clk), .Q(c)); {behind}", plan)
+        latched = f"{front} DLL_X1 l (.D(b), .GN(clk), .Q(c)); {behind}"
+        found = least_ns(latched, plan)
         assert found == pytest.approx(expected, rel=0.05)
+    # the same on an internal clock, the other one half as fast
+    twice = replace(plan, clock="slow", internal_clock="clk", multiple=2, period_ns=16.0, uncertainty_ns=0.8)
+    assert least_ns(latched, twice) == pytest.approx(2 * found, rel=0.01)
 
 
 def test_a_latch_that_opens_with_its_data_passes_them_on(tmp_path: Path) -> None:

@@ -141,6 +141,12 @@ def test_data_finds_its_own_clock_high_or_low(tmp_path: Path) -> None:
         # a toggle of D: 2 fJ while the clock is high, 4 fJ while it is low
         found = {netlist.cell_name(cell): power.internal_uw[cell] for cell in range(2)}
         assert found == {name: pytest.approx(0.03 * (4 if name in late else 2)) for name in "fg"}
+    # the fastest clock is high for a quarter of its own period, the other for half
+    early = replace(activity, high_ns=1.25)
+    for arrival_ns, late in {1.2: "", 1.3: "g", 4.9: "g", 5.1: "fg"}.items():
+        power = cell_power(simulator, early, timing, arrival_ns=np.full(netlist.nets, arrival_ns))
+        found = {netlist.cell_name(cell): power.internal_uw[cell] for cell in range(2)}
+        assert found == {name: pytest.approx(0.03 * (4 if name in late else 2)) for name in "fg"}
 
 
 CLOCKED_LATCH = """
