@@ -35,7 +35,7 @@ def main() -> None:
         busy = congestion(placed, mapped.lef)
         width, height = placed.core_um
         how = f"core of {width:.0f} x {height:.0f} um at {100 * placed.utilisation:.0f} % utilisation, spread, repaired"
-        case = f"case:{aspect.replace('.', '_')}"
+        case = f"case:{aspect}"
         for name, value in zip(("horizontal", "vertical"), busy.mean, strict=True):
             rows.add(f"use__{name}__{case}", round(100 * value, 1), "%", f"{name} wire over tracks, mean; {how}")
         rows.add(f"overfull__{case}", round(100 * busy.overfull, 2), "%", f"bins of {busy.bin_um:.0f} um; {how}")
