@@ -23,7 +23,7 @@ from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.carry_save import balanced_sum
-from hw.common.constant_matrix import Graph, Term, Word, share, signed_digits
+from hw.common.constant_matrix import Graph, Term, Word, share, signed_digits, smallest_graph
 from hw.common.hierarchy import place
 from hw.common.requantise import rectify
 from sim.fixed_point import FixedPoint, Overflow, Rounding, round_shift
@@ -270,8 +270,6 @@ class FrozenLayer(Component):
     ----------
     layer : FrozenFormat
         Arithmetic and constants.
-    seed : int
-        Of `share`.
 
     Members
     -------
@@ -282,9 +280,8 @@ class FrozenLayer(Component):
 
     latency = 0
 
-    def __init__(self, *, layer: FrozenFormat, seed: int = 0):
+    def __init__(self, *, layer: FrozenFormat):
         self._layer = layer
-        self._seed = seed
         super().__init__(
             {
                 "x": In(ArrayLayout(layer.width, len(layer.ranges))),
@@ -346,19 +343,30 @@ class FrozenLayer(Component):
                 for number, kind in enumerate(functions[source]):
                     m.d.comb += signals[numbers[source, kind]].eq(getattr(part, f"t_{index}_{number}"))
 
-        graph = share(limits, matrix, seed=self._seed)
+        bounds = [layer.bounds(number) for number in range(len(matrix))]
+        widths = [max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0) + (low < 0) for low, high in bounds]
+        graph = smallest_graph(limits, matrix, widths)
         words = _shared_sums(m, graph, signals, "sum_")
-        for number, terms in enumerate(graph.outputs):
-            low, high = layer.bounds(number)
+        read = {parent.output for parent in graph.parents if parent}
+        totals: dict[int, Signal] = {}
+        for number in graph.order:
+            low, high = bounds[number]
             if layer.output is not None and high <= 0:
                 m.d.comb += self.y[number].eq(0)
-                continue
-            width = max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0) + (low < 0)
-            total = Signal(width, name=f"total_{number}")
-            m.d.comb += total.eq(_sum_of(graph, words, terms, constants[number], width))
-            value = (total if low < 0 else Cat(total, Const(0, 1))).as_signed()
-            stored = value if layer.output is None else rectify(m, value, layer.fraction, layer.output)
-            m.d.comb += self.y[number].eq(stored)
+                if number not in read:
+                    continue
+            totals[number] = total = Signal(widths[number], name=f"total_{number}")
+            constant, more = constants[number], []
+            if parent := graph.parents[number]:
+                constant -= -constants[parent.output] if parent.negative else constants[parent.output]
+                operand, offset = _from_parent(totals[parent.output], bounds[parent.output][0] < 0, parent.negative)
+                constant += offset
+                more = [operand]
+            m.d.comb += total.eq(_sum_of(graph, words, graph.outputs[number], constant, len(total), more))
+            if layer.output is None or high > 0:
+                value = (total if low < 0 else Cat(total, Const(0, 1))).as_signed()
+                stored = value if layer.output is None else rectify(m, value, layer.fraction, layer.output)
+                m.d.comb += self.y[number].eq(stored)
         return m
 
     def _functions_of(self, m: Module, platform: object, number: int, functions: dict[int, list[Any]]) -> Any:
@@ -384,10 +392,21 @@ def _shared_sums(m: Module, graph: Graph, inputs: Sequence[Value], name: str) ->
     return words
 
 
-def _sum_of(graph: Graph, words: Sequence[Value], terms: Sequence[Term], constant: int, width: int) -> Value:
-    """Terms of an output and a constant, modulo ``2**width``."""
+def _sum_of(
+    graph: Graph, words: Sequence[Value], terms: Sequence[Term], constant: int, width: int, more: Sequence[Value] = ()
+) -> Value:
+    """Terms of an output, more words and a constant, modulo ``2**width``."""
     constant += sum(_offset(graph, term) for term in terms)
-    return balanced_sum([*(_operand(words, term) for term in terms), Const(constant % (1 << width), width)])
+    operands = [*(_operand(words, term) for term in terms), *more]
+    return balanced_sum([*operands, Const(constant % (1 << width), width)])
+
+
+def _from_parent(total: Value, signed_: bool, negative: bool) -> tuple[Value, int]:
+    """The total of another output, or its negative, as an unsigned word, and what that is short of its value."""
+    half = 1 << (len(total) - 1) if signed_ else 0
+    # with its sign inverted a word of two's complement is larger by half
+    word = Cat(total[:-1], ~total[-1]) if signed_ else total
+    return (~word, half - (1 << len(total)) + 1) if negative else (word, -half)
 
 
 def _operand(words: Sequence[Value], term: Term) -> Value:
