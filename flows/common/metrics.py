@@ -95,6 +95,7 @@ QUANTITIES: dict[str, Quantity] = {
     "route__hpwl": Quantity("half-perimeter wire length", ("m",), "lower"),
     "route__congestion__worst": Quantity("worst congestion", ("",), "lower"),
     "route__congestion__overfull": Quantity("overfull bins", ("%",), "lower"),
+    "route__congestion__mean": Quantity("mean congestion", ("",), "lower"),
     # timing
     "timing__setup__ws": Quantity("worst setup slack", ("ns",), "higher"),
     "timing__hold__ws": Quantity("worst hold slack", ("ns",), "higher"),

@@ -122,7 +122,7 @@ class EncoderDesign(Design):
 
     @property
     def clock_high(self) -> float:
-        return CLOCK_HIGH if self.isolation and self.reuse > 1 else super().clock_high
+        return CLOCK_HIGH if self.isolation else super().clock_high
 
     @property
     def latency(self) -> int:

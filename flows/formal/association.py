@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from flows.formal.claim import Claim, cut
+from flows.formal.crossbar import loaded_registers
 from flows.formal.loaded import Loaded, prove_reset_values
 from flows.formal.solver import Proof, prove_always, prove_reset, run_proofs
 from hw.common.export import to_rtlil
@@ -177,5 +178,7 @@ def _steps(spec: AssociationSpec, timeout_s: float) -> list[Callable[[], Proof]]
         lambda: prove_projection(spec, 0, timeout_s),
         lambda: prove_projection(spec, 1, timeout_s),
         lambda: prove_match(spec, timeout_s),
-        lambda: prove_reset(to_rtlil(Association(spec=spec), spec.name)),
+        lambda: prove_reset(
+            to_rtlil(Association(spec=spec), spec.name), loaded=set().union(*map(loaded_registers, spec.crossbars))
+        ),
     ]

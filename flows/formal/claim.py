@@ -63,10 +63,13 @@ def state_pins(design: CutState, nets: Mapping[str, tuple[str, str]]) -> list[st
     ]
 
 
-def cut(component: Component, name: str) -> CutState:
-    """Hardware without its state; invariants start from 0, so every register must be reset to it."""
+def cut(component: Component, name: str, *, loaded: bool = False) -> CutState:
+    """Hardware without its state; invariants start from 0, so every register must be reset to it.
+
+    With `loaded` none has a reset: their invariants must begin where they are loaded.
+    """
     design = cut_state(component, name)
-    if set(design.resets) != {"0"}:
-        other = {bit for bit, reset in zip(design.bits, design.resets, strict=True) if reset != "0"}
-        raise ValueError(f"{name}: expected registers that are reset to 0, got others: {', '.join(sorted(other))}")
+    expected, what = ("-", "without a reset") if loaded else ("0", "that are reset to 0")
+    if other := {bit for bit, reset in zip(design.bits, design.resets, strict=True) if reset != expected}:
+        raise ValueError(f"{name}: expected registers {what}, got others: {', '.join(sorted(other))}")
     return design

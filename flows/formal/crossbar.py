@@ -38,6 +38,7 @@ from sim.lsm_crossbar.spec import (
 
 __all__ = [
     "NEURON_HOMEOSTAT",
+    "loaded_registers",
     "proof_count",
     "prove_counter",
     "prove_crossbar",
@@ -57,7 +58,7 @@ __all__ = [
 
 def _lane(claim: Claim, spec: CrossbarSpec, neurons: int) -> str:
     """A lane of neurons whose state obeys the invariants, in the claim; returns its RTLIL."""
-    design = cut(NeuronLane(spec=spec, neurons=neurons), "neuron_lane")
+    design = cut(NeuronLane(spec=spec, neurons=neurons), "neuron_lane", loaded=True)
     wide = spec.membrane_width + 10
     width, refractory = spec.membrane_width, max(spec.refractory_width, 1)
     for name in ("fetch", "valid", "first_step", "first_batch", "fire"):
@@ -124,7 +125,8 @@ def _lane(claim: Claim, spec: CrossbarSpec, neurons: int) -> str:
     terms = "".join(f" {'+' if s > 0 else '-'} (t >>> {abs(s)})" for s in spec.leak)
     claim.wire("leaked", wide, f"t{terms}", signed=True)
     claim.wire("fires", 1, "valid && fire && t > theta && r == 0")
-    claim.premises += ["u <= limit", "u >= -limit"]
+    # what a neuron holds before it is loaded, in the first batch of a sample, may be anything
+    claim.premises.append("((first_step && first_batch) || (u <= limit && u >= -limit))")
     if spec.refractory_steps:
         claim.premises.append(f"r <= {spec.refractory_steps}")
     return design.rtlil
@@ -134,10 +136,11 @@ def prove_membrane(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     """No membrane potential overflows, for any legal conductance image.
 
     Invariant: a potential that has seen b batches of the running step lies within V + b * D of 0, with
-    V = `spec.membrane_rest_max` and D = `spec.adc_max`. Shown for every neuron of a lane, every state within the
-    invariant, every threshold, and every difference of codes within D, up to `spec.batches_per_step` batches: what is
-    stored equals the formula in arithmetic that cannot overflow, the spike too, and the invariant holds again. What the
-    lane fetched a clock before is what the neuron has (`prove_fetch`).
+    V = `spec.membrane_rest_max` and D = `spec.adc_max`, from the first batch of a sample on, which loads it. Shown for
+    every neuron of a lane, every state within the invariant, every threshold, and every difference of codes within D,
+    up to `spec.batches_per_step` batches: what is stored equals the formula in arithmetic that cannot overflow, the
+    spike too, and the invariant holds again. What the lane fetched a clock before is what the neuron has
+    (`prove_fetch`).
     """
     claim = Claim()
     neurons = min(spec.columns_per_adc, spec.neurons)
@@ -206,7 +209,7 @@ def prove_counter(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     claim = Claim()
     neurons = min(spec.columns_per_adc, spec.neurons)
     lane = _lane(claim, spec, neurons)
-    counter = cut(CounterLane(spec=spec, neurons=neurons), "counter_lane")
+    counter = cut(CounterLane(spec=spec, neurons=neurons), "counter_lane", loaded=True)
     width, gap = spec.count_width, spec.refractory_steps + 1
     pins = [".valid(valid && fire)", ".fresh(passed == 0)", ".spike(spike)", ".index(index)"]
     claim.free("passed", 17)
@@ -276,8 +279,8 @@ def prove_loaded(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     """
     claim = Claim()
     neurons = min(spec.columns_per_adc, spec.neurons)
-    lane = cut(NeuronLane(spec=spec, neurons=neurons), "neuron_lane")
-    counter = cut(CounterLane(spec=spec, neurons=neurons), "counter_lane")
+    lane = cut(NeuronLane(spec=spec, neurons=neurons), "neuron_lane", loaded=True)
+    counter = cut(CounterLane(spec=spec, neurons=neurons), "counter_lane", loaded=True)
     claim.free("fetch", 1)
     claim.free("fire", 1)
     claim.free("spike", 1)
@@ -306,6 +309,15 @@ def prove_loaded(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
     claim.claims.append("spike_a == spike_b")
     statement = "potentials, refractory counters and counts are stored before they are read"
     return prove_always(f"{spec.name}_loaded", statement, claim.text(), [lane.rtlil, counter.rtlil], timeout_s)
+
+
+def loaded_registers(spec: CrossbarSpec) -> set[str]:
+    """Registers of lanes, by name: none has a reset, since what they hold before they are loaded never matters.
+
+    For potentials, refractory counters and counts that is `prove_loaded`, for what is fetched of them `prove_fetch`.
+    """
+    words = ("potential", "refractory", "counter")
+    return {*words, *(f"{word}_{number}" for word in words for number in range(spec.columns_per_adc))}
 
 
 def prove_thresholds_loaded(spec: CrossbarSpec, timeout_s: float = 120.0) -> Proof:
@@ -619,7 +631,7 @@ def proof_count(spec: CrossbarSpec) -> int:
 
 def _steps(spec: CrossbarSpec, timeout_s: float) -> list[Callable[[], Proof]]:
     def reset() -> Proof:
-        return prove_reset(to_rtlil(Crossbar(spec=spec), spec.name))
+        return prove_reset(to_rtlil(Crossbar(spec=spec), spec.name), loaded=loaded_registers(spec))
 
     if spec.own_thresholds:
         homeostat = [

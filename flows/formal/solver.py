@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -199,8 +199,17 @@ def run_proofs(steps: Iterable[Callable[[], Proof]], advance: Callable[[int], No
         yield proof
 
 
-def prove_reset(rtlil: str, timeout_s: float = 300.0) -> Proof:
-    """Every flip-flop has an asynchronous reset, and there is no latch: nothing relies on power-up values."""
+def prove_reset(rtlil: str, timeout_s: float = 300.0, *, loaded: Collection[str] = ()) -> Proof:
+    """Every flip-flop has an asynchronous reset, and there is no latch: nothing relies on power-up values.
+
+    Parameters
+    ----------
+    rtlil : str
+    timeout_s : float
+        Of yosys.
+    loaded : collection of str
+        Registers, by name, that have none: of them another proof shows that they are loaded before they are read.
+    """
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="liquidcal-proof-") as folder:
         work = Path(folder)
@@ -214,11 +223,14 @@ def prove_reset(rtlil: str, timeout_s: float = 300.0) -> Proof:
             if re.match(r"\$.*(dff|latch|_sr|mem)", cell.type):
                 width = int(cell.parameters.get("WIDTH", "0"))
                 bits += width
-                if "ARST_VALUE" not in cell.parameters or "latch" in cell.type:
+                register = cell.connections.get("Q", "").removeprefix("\\")
+                reset = "ARST_VALUE" in cell.parameters or (cell.type == "$dff" and register in loaded)
+                if not reset or "latch" in cell.type:
                     bad[f"{module.name}.{cell.name} {cell.type}"] = width
     status = Status.PROVED if bits and not bad else Status.REFUTED
+    but = " but those that are loaded before they are read" if loaded else ""
     return Proof(
-        name="reset", statement="every flip-flop has an asynchronous reset; no latch, no memory", status=status,
+        name="reset", statement=f"every flip-flop{but} has an asynchronous reset; no latch, no memory", status=status,
         input_bits=0, wall_s=time.monotonic() - start, counterexample=bad,
     )  # fmt: skip
 

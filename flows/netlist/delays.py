@@ -436,6 +436,8 @@ class DelaySimulator:
         clock_to_output = np.zeros(simulator.rows)
         low_latches = np.zeros(netlist.cells, np.bool_)
         low_latches[simulator.storage_cells[simulator.low_latches]] = True
+        reached = np.zeros(simulator.rows)
+        reached[: netlist.nets] = arrivals(simulator, timing, opens_ns)
         started = []
         rng = np.random.default_rng(seed)
         for group in netlist.groups.values():
@@ -457,6 +459,9 @@ class DelaySimulator:
                     for (_, related, output), found in timing.delays.items():
                         if _ == group.type and output == pin and related in pins_of(cell.storage.clock):
                             clock_to_output[rows[pin]] = found.max(1)
+                    if cell.storage.kind == "latch":
+                        # open from the edge on: what it takes may come later than its clock
+                        clock_to_output[rows[pin]] = np.maximum(clock_to_output[rows[pin]], reached[rows[pin]])
                     continue
                 if len(used) > 6:
                     raise NetlistError(f"cell {group.type} has {len(used)} inputs in one function; at most 6")

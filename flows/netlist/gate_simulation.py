@@ -23,10 +23,20 @@ from flows.library.functions import Expression, pins_of
 from flows.library.power_library import PowerCell, PowerLibrary
 from flows.netlist.netlist import CellGroup, Netlist, NetlistError
 
-__all__ = ["GateSimulator", "ToggleCounter", "from_lanes", "population", "to_lanes", "topological_levels"]
+__all__ = [
+    "GateSimulator",
+    "ToggleCounter",
+    "from_lanes",
+    "plain_latch",
+    "population",
+    "to_lanes",
+    "topological_levels",
+]
 
 Words = npt.NDArray[np.uint64]
 Ids = npt.NDArray[np.int32]
+_Instructions = tuple[npt.NDArray[np.uint8], Ids, Ids, Ids]
+"""Operation, operands and target of each."""
 
 _AND, _OR, _XOR, _NOT, _COPY, _ZERO, _ONE = range(7)
 _CODES = {"&": _AND, "|": _OR, "^": _XOR}
@@ -147,7 +157,7 @@ def _through(cell: PowerCell) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _plain_latch(cell: PowerCell) -> bool:
+def plain_latch(cell: PowerCell) -> bool:
     """Whether the cell is a latch and nothing else: no clock gate, no clear, no preset."""
     store = cell.storage
     return store is not None and store.kind == "latch" and not (store.clear or store.preset or _through(cell))
@@ -168,7 +178,7 @@ def topological_levels(netlist: Netlist, library: PowerLibrary) -> Ids:
 
 def _ordered(netlist: Netlist, library: PowerLibrary) -> tuple[Ids, bool]:
     """`topological_levels`, and whether plain latches are in that order."""
-    if any(_plain_latch(library[name]) for name in netlist.groups):
+    if any(plain_latch(library[name]) for name in netlist.groups):
         level, ordered = _levels(netlist, library, latches=True)
         if ordered == netlist.cells:
             return level, True
@@ -196,7 +206,7 @@ def _levels(netlist: Netlist, library: PowerLibrary, *, latches: bool) -> tuple[
             raise NetlistError(f"net {netlist.net_names[int(clash[0])]} is driven twice")
         driver[driven] = owner
         passed = _through(cell)
-        if latches and cell.storage is not None and _plain_latch(cell):
+        if latches and cell.storage is not None and plain_latch(cell):
             passed = tuple(pin for part in (cell.storage.data, cell.storage.clock) for pin in pins_of(part))
         through = [group.pin(pin) for pin in passed]
         inputs = np.stack(through, 1) if through else np.empty((len(group.cells), 0), np.int32)
@@ -359,7 +369,7 @@ class GateSimulator:
                 inverse = program.new_rows(len(group.cells))
                 names[storage.state], names[storage.inverse] = state, inverse
                 first = np.full(len(order), -1, np.int64)
-                passes = latches_pass and _plain_latch(cell)
+                passes = latches_pass and plain_latch(cell)
                 if passes:
                     first, kept = order, ("&", storage.state, ("!", storage.clock))
                     program.emit(("|", ("&", storage.data, storage.clock), kept), names, state, order)
@@ -403,7 +413,10 @@ class GateSimulator:
         self.first_clock_rows = np.isin(self.clock_rows, self._clock_cone(self.clocks[:1])[1])
         self.pulsed: Words = np.zeros((len(self.clock_rows), words), np.uint64)
         self.low_latches = passing_latches & self._open_while_low()
-        self._level_latches = bool((self.latches & ~gate & ~self.low_latches).any())
+        high_latches = self.latches & ~gate & ~self.low_latches
+        self._level_latches = bool(high_latches.any())
+        self._middle = self._open_in_the_middle(high_latches & passing_latches)
+        self._loops = bool((high_latches & ~passing_latches).any())
         self._asynchronous = np.flatnonzero((self._clear >= 0) | (self._preset >= 0))
         self._falling = self._has_falling()
 
@@ -441,6 +454,13 @@ class GateSimulator:
         target = program.new_rows(count)
         program.emit(part, names, target, order)
         return target
+
+    def _open_in_the_middle(self, latches: npt.NDArray[np.bool_]) -> _Instructions:
+        """Instructions of latches that may be open while a clock is high, and of what they depend on."""
+        needed = np.zeros(self.rows, np.bool_)
+        needed[self.state_rows[latches]] = True
+        chosen = _needed(self._code, self._left, self._right, self._target, needed)
+        return self._code[chosen], self._left[chosen], self._right[chosen], self._target[chosen]
 
     def _find_clocks(self, clock: str | Sequence[str] | None) -> tuple[str, ...]:
         ports = self.netlist.ports
@@ -483,7 +503,7 @@ class GateSimulator:
             row = np.where(further, source[row], row)
         return inverted & np.isin(row, list(self._ports.values()))
 
-    def _clock_cone(self, clocks: Sequence[str]) -> tuple[tuple[npt.NDArray[np.uint8], Ids, Ids, Ids], Ids]:
+    def _clock_cone(self, clocks: Sequence[str]) -> tuple[_Instructions, Ids]:
         """Instructions that depend on these clocks without a storage between, and the rows of cells they reach."""
         touched = np.zeros(self.rows, np.bool_)
         ports = np.array([self._ports[name] for name in clocks], np.int32)
@@ -520,8 +540,8 @@ class GateSimulator:
         for name in self.clocks if names is None else names:
             self.values[self._ports[name]] = value
 
-    def _evaluate(self, cone: bool = False) -> None:
-        code, left, right, target = self._cone if cone else (self._code, self._left, self._right, self._target)
+    def _evaluate(self, part: _Instructions | None = None) -> None:
+        code, left, right, target = part or (self._code, self._left, self._right, self._target)
         _run(code, left, right, target, 0, len(code), self.values, self._slot, self._keep, self._put, self._flip)
 
     def widened(self, words: int) -> GateSimulator:
@@ -643,7 +663,7 @@ class GateSimulator:
 
         At the rising edge flip-flops take their data. Where the netlist has flip-flops of the falling edge or latches
         that may be open while the clock is high, the logic settles with the clock high, then the clock falls, before
-        the inputs change.
+        the inputs change; of the logic only what such latches depend on, if there is nothing else.
 
         Parameters
         ----------
@@ -655,15 +675,18 @@ class GateSimulator:
         low = self.values[self.storage_clock_rows]
         idle = self.values[self.clock_rows]
         self._drive_clocks(_ALL, clocks)
-        self._evaluate(cone=True)
+        self._evaluate(self._cone)
         np.bitwise_xor(idle, self.values[self.clock_rows], out=self.pulsed)
         self._capture(low)
         if self._falling or self._level_latches:
-            self._evaluate()
-            self._relax()
+            if self._falling or self._loops:
+                self._evaluate()
+                self._relax()
+            else:
+                self._evaluate(self._middle)
             high = self.values[self.storage_clock_rows]
             self._drive_clocks(np.uint64(0), clocks)
-            self._evaluate(cone=True)
+            self._evaluate(self._cone)
             self._capture(high)
 
     def capture(self, storages: npt.NDArray[np.int64] | None = None) -> None:

@@ -101,6 +101,10 @@ def measure_placement(
         metric("route__hpwl", float(placed.hpwl_um.sum()) / 1e6, "m", "sum of half-perimeters"),
         metric("route__congestion__worst", busy.worst, "", f"wire over tracks, worst bin of {busy.bin_um:.0f} um"),
         metric("route__congestion__overfull", 100 * busy.overfull, "%", "bins that want more tracks than there are"),
+        *(
+            metric(f"route__congestion__mean__direction:{direction}", use, "", "wire over tracks, mean of all bins")
+            for direction, use in zip(("horizontal", "vertical"), busy.mean, strict=True)
+        ),
         metric("design__instance__count__class:repair_buffer", buffers, "", "buffers that the repair inserted"),
         metric("design__instance__count__resized", sizes, "", "cells that the repair made larger"),
         metric("design__overloaded_net__count", slow[-1], "",

@@ -424,6 +424,12 @@ class Congestion:
         return float(self.use.max())
 
     @property
+    def mean(self) -> tuple[float, float]:
+        """Mean use, horizontal and vertical: a core that is not as high as it is wide has more of one."""
+        horizontal, vertical = self.use.mean(axis=(1, 2)).tolist()
+        return horizontal, vertical
+
+    @property
     def overfull(self) -> float:
         """Share of bins whose use is above 1."""
         return float((self.use > 1).mean())

@@ -3,6 +3,10 @@
 The netlist is handed over flat with numbers for names, so that no spelling can be
 misread; what comes back is translated: a path runs from a register through stages to a register.
 
+A latch that is open while the clock is high, as words behind one flip-flop are (`flows.synthesis.shared_storage`), only
+passes on what moved with the edge that opens it: such a path is judged where it ends, unless it comes too late for the
+latch itself.
+
 The clock is ideal; `ClockPlan.uncertainty_ns` stands for its tree. Settings and weights are quasi-static: they are
 written long before data flows, so paths from their registers may take `ClockPlan.static_clocks` clocks.
 """
@@ -22,6 +26,7 @@ import numpy.typing as npt
 
 from flows.library.liberty_file import unpacked
 from flows.library.power_library import PowerLibrary
+from flows.netlist.gate_simulation import plain_latch
 from flows.netlist.netlist import Netlist
 from flows.tools.opensta import OpenStaError, run_sta
 
@@ -160,7 +165,8 @@ class TimingReport:
     setup_slack_ns, hold_slack_ns : float
         Worst of all paths.
     fmax_mhz : float
-        Clock (the first of two) at which the worst path of the data, quasi-static ones left out, just fits.
+        Clock (the first of two) at which the worst path of the data, quasi-static ones left out, just fits, with the
+        same shares of the period for uncertainty; with latches that open within the period it is searched for.
     paths : tuple of TimingPath
         Worst setup paths of distinct end registers.
     hold_paths : tuple of TimingPath
@@ -286,19 +292,31 @@ def analyse(
     common = _constraints(netlist, plan, driving_cell, port_load_ff)
     static = names.flops_of(plan.static_stages)
     moving = sorted(names.flops.keys() - set(static))
+    passing = names.passing
+    to = "-to $ends " if passing else ""
     with tempfile.TemporaryDirectory(prefix="liquidcal-sta-") as folder:
         work = Path(folder)
         (work / "flat.v").write_text(flat_verilog(netlist))
         if wire_ff is not None:
             write_spef(work / "wires.spef", netlist, library, wire_ff=wire_ff, wire_ohm=wire_ohm)
         lines = [*common, *_static(static, moving, plan), *(["read_spef wires.spef"] if wire_ff is not None else [])]
-        reports = {"setup": _checks("max", paths) + _SLACKS}
+        if passing:
+            lines += [
+                f"set passing {_cells(sorted(passing))}",
+                f"set ends [concat {_cells(sorted(names.flops.keys() - passing))} [all_outputs]]",
+            ]
+        reports = {"setup": _checks("max", paths, to) + _SLACKS}
+        if passing:
+            reports["passing"] = _checks("max", paths, "-to $passing ")
         if static:
             reports["static"] = _checks("max", min(paths, 3), "-from $static ")
             # behind a setting that is slower the path of the data does not show
-            reports["data"] = _checks("max", paths, "-from $moving ")
+            reports["data"] = _checks("max", paths, f"-from $moving {to}")
         if fast == slow:
             reports["hold"] = _checks("min", min(paths, 5))
+        # last, since it changes the clock
+        if names.closing:
+            reports["least"] = _least_period(plan, bool(static))
         result = run_sta([*_design(slow), *lines], reports=reports, directory=work, name="setup", timeout_s=timeout_s)
         if fast != slow:
             result |= run_sta(
@@ -306,15 +324,22 @@ def analyse(
                 name="hold", timeout_s=timeout_s,
             )  # fmt: skip
     setup = result["setup"]
-    found = sorted((names.translate(path) for path in _parse(setup)), key=lambda path: path.slack_ns)
+    late = [path for path in map(names.translate, _parse(result.get("passing", ""))) if path.slack_ns < 0]
+    found = sorted([*map(names.translate, _parse(setup)), *late], key=lambda path: path.slack_ns)
     if not found:
         raise ValueError("OpenSTA found no constrained path: is the clock port right?")
     held = [names.translate(path) for path in _parse(result["hold"])]
     quasi = [names.translate(path) for path in _parse(result.get("static", ""))]
-    data = [names.translate(path) for path in _parse(result.get("data", ""))] or found
+    data = [*map(names.translate, _parse(result.get("data", ""))), *late] or found
     # every distance of edges goes with the period; a path may take less than the last of the tool's four digits
     faster = min(path.apart_ns / max(path.apart_ns - path.slack_ns, 1e-4) for path in data)
-    slacks = [float(value) for value in re.findall(r"^slack_of \S+ (-?[\d.eE+-]+)$", setup, re.MULTILINE)]
+    if least := re.search(r"^least_period (\S+)$", result.get("least", ""), re.MULTILINE):
+        faster = plan.period_ns / float(least[1])
+    slacks = [
+        float(value)
+        for cell, value in re.findall(r"^slack_of c?(\w+)\S* (-?[\d.eE+-]+)$", setup, re.MULTILINE)
+        if not (cell.isdecimal() and int(cell) in passing and float(value) >= 0)
+    ]
     return TimingReport(
         plan=plan, setup_slack_ns=min(path.slack_ns for path in found),
         hold_slack_ns=min((path.slack_ns for path in held), default=float("inf")),
@@ -330,10 +355,17 @@ class _Names:
     def __init__(self, netlist: Netlist, library: PowerLibrary) -> None:
         self.netlist = netlist
         self.flops: dict[int, int] = {}
+        self.passing: set[int] = set()
+        """Latches that are open while their clock pin is high."""
+        self.closing: set[int] = set()
+        """Those that are closed meanwhile."""
         for group in netlist.groups.values():
             cell = library[group.type]
             if cell.storage is None:
                 continue
+            if plain_latch(cell):
+                kind = self.passing if isinstance(cell.storage.clock, str) else self.closing
+                kind.update(group.cells.tolist())
             outputs = np.stack([group.pin(pin) for pin in cell.outputs], 1)
             for number, row in zip(group.cells.tolist(), outputs.tolist(), strict=True):
                 self.flops[number] = next((net for net in row if net >= 0), -1)
@@ -423,17 +455,19 @@ def _constraints(netlist: Netlist, plan: ClockPlan, driving_cell: str | None, po
     return lines
 
 
+def _cells(numbers: Sequence[int]) -> str:
+    """Instances of `flat_verilog`, as a command gives them."""
+    return f"[get_cells {{{' '.join(f'c{number}' for number in numbers)}}}]"
+
+
 def _static(static: Sequence[int], moving: Sequence[int], plan: ClockPlan) -> list[str]:
     """Constraints of quasi-static flip-flops; the variables ``static`` and ``moving`` are where paths start."""
     if not static:
         return []
 
-    def cells(numbers: Sequence[int]) -> str:
-        return f"[get_cells {{{' '.join(f'c{number}' for number in numbers)}}}]"
-
     return [
-        f"set static {cells(static)}",
-        f"set moving [concat {cells(moving) if moving else ''} [all_inputs]]",
+        f"set static {_cells(static)}",
+        f"set moving [concat {_cells(moving) if moving else ''} [all_inputs]]",
         f"set_multicycle_path {plan.static_clocks} -setup -from $static",
         f"set_multicycle_path {plan.static_clocks - 1} -hold -from $static",
     ]
@@ -489,8 +523,49 @@ _SLACKS = [
 ]
 
 
-def _checks(kind: str, paths: int, start: str = "") -> list[str]:
-    return [f"report_checks {start}-path_delay {kind} -format full -digits 4 -group_count {paths}"]
+def _least_period(plan: ClockPlan, static: bool) -> list[str]:
+    """Commands that find the shortest period at which no path of the data is too long, to 0.2 % of the plan's.
+
+    What borrows from a latch has less to borrow at a shorter period: slack does not go with the period there. Periods
+    are whole picoseconds, as in `ClockPlan.clocks`.
+    """
+    setup = plan.uncertainty_ns / plan.period_ns
+    clocks = []
+    for clock in plan.clocks:
+        name = _plain(clock)
+        fastest = clock == (plan.internal_clock or plan.clock)
+        high, period = (plan.clock_high, "$fast") if fastest else (0.5, "$period")
+        clocks += [
+            f"  set falls [expr {{{high} * {period}}}]; set skew [expr {{{setup} * {period}}}]",
+            f'  create_clock -name {name} -period {period} -waveform "0 $falls" [get_ports p_{name}_0]',
+            f"  set_clock_uncertainty -setup $skew [get_clocks {name}]",
+        ]
+    if plan.one_source and plan.internal_clock is not None:
+        first, fast = (_plain(clock) for clock in plan.clocks)
+        clocks += [
+            f"  set_clock_uncertainty -setup -from [get_clocks {start}] -to [get_clocks {end}] $skew"
+            for start, end in ((first, fast), (fast, first))
+        ]
+    return [
+        *(["set_false_path -from $static"] if static else []),
+        f"set fits 0; set long {plan.period_ns}; set short {plan.period_ns / 8}",
+        "for {set step 0} {$step < 9} {incr step} {",
+        f"  set fast [expr {{floor(500.0 * ($long + $short) / {plan.multiple}) / 1000}}]",
+        f"  set period [expr {{round(1000 * $fast * {plan.multiple}) / 1000.0}}]",
+        *clocks,
+        # the worst of each clock
+        "  set late 0",
+        "  foreach path [find_timing_paths -path_delay max -group_count 1] {",
+        "    if {[get_property $path slack] < -1e-4} {set late 1}",
+        "  }",
+        "  if {$late} {set short $period} else {set long $period; set fits 1}",
+        "}",
+        'if {$fits} {puts "least_period $long"}',
+    ]
+
+
+def _checks(kind: str, paths: int, ends: str = "") -> list[str]:
+    return [f"report_checks {ends}-path_delay {kind} -format full -digits 4 -group_count {paths}"]
 
 
 def _parse(text: str) -> list[dict[str, object]]:

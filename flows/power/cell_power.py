@@ -13,7 +13,7 @@ import numpy.typing as npt
 from flows.library.functions import Expression, evaluate, pins_of
 from flows.library.power_library import PowerArc, PowerCell
 from flows.netlist.delays import NetTiming, arrivals
-from flows.netlist.gate_simulation import GateSimulator, population
+from flows.netlist.gate_simulation import GateSimulator, plain_latch, population
 from flows.netlist.netlist import CellGroup
 from flows.power.activity import Activity, clock_nets
 
@@ -83,7 +83,7 @@ def cell_power(
     toggles_per_ns : ndarray, optional
         Other rates than the activity's, for the same states.
     arrival_ns : ndarray, shape (nets,), optional
-        `flows.netlist.delays.arrivals` where it is known already. Data that comes in the second half of its clock finds
+        `flows.netlist.delays.arrivals` where it is known already. Data that comes after its clock has fallen finds
         the clock low.
     """
     netlist, library = simulator.netlist, simulator.library
@@ -119,7 +119,8 @@ def cell_power(
             if not arcs:
                 continue
             seen = phases.view(view, cell, rows, pin) if clocked and pin not in clocked else view
-            energy = _input_energy(pin, arcs, seen, slew[rows[pin]], pin in clocked)
+            passes = plain_latch(cell) and pin in clocked
+            energy = _input_energy(pin, arcs, seen, slew[rows[pin]], pin in clocked, passes)
             power = rate[rows[pin]] * energy
             if pin in clocked:
                 clock_pin[group.cells] += power
@@ -140,20 +141,22 @@ def cell_power(
 
 
 class _Phases:
-    """Whether data finds its clock high, in the half after the edge that it starts from, or low, in the half after."""
+    """Whether data finds its clock high, for as long as it is after the edge that they start from, or low, later."""
 
     def __init__(self, simulator: GateSimulator, activity: Activity, arrival_ns: Floats) -> None:
         words = activity.before.shape[1]
         levels = np.full(words, _ALL), np.zeros(words, np.uint64)
         self.high, self.low = (simulator.with_clocks(activity.before, level) for level in levels)
         rate = activity.toggles_per_ns
-        half_ns = np.full(simulator.rows, activity.period_ns / 2)
+        high_ns = np.full(simulator.rows, activity.opens_ns)
         if len(simulator.clocks) > 1:
-            # the further clocks are as much faster as they toggle more often
+            # the first of several is high for half of its period, the others are as much faster as they toggle more
+            high_ns[:] = activity.period_ns / 2
             first, further = (rate[simulator.netlist.ports[name].nets[0]] for name in simulator.clocks[:2])
+            half_ns = activity.period_ns / 2 * (first / further if further > 0 else 1.0)
             faster = simulator.clock_rows[~simulator.first_clock_rows]
-            half_ns[faster] *= first / further if further > 0 else 1.0
-        self.half_ns = half_ns
+            high_ns[faster] = half_ns if activity.high_ns is None else activity.high_ns
+        self.high_ns = high_ns
         self.arrival_ns = np.zeros(simulator.rows)
         self.arrival_ns[: len(arrival_ns)] = arrival_ns
 
@@ -163,7 +166,7 @@ class _Phases:
         names = [name for name in pins_of(cell.storage.clock) if name in rows]
         if not names:
             return view
-        late = (self.arrival_ns[rows[pin]] > self.half_ns[rows[names[0]]])[:, None]
+        late = (self.arrival_ns[rows[pin]] > self.high_ns[rows[names[0]]])[:, None]
         clocks = {name: np.where(late, self.low[rows[name]], self.high[rows[name]]) for name in names}
         found = copy(view)
         found.before, found.after = {**view.before, **clocks}, {**view.after, **clocks}
@@ -295,8 +298,13 @@ def _output_energy(
     return mean, least, most
 
 
-def _input_energy(pin: str, arcs: Sequence[PowerArc], view: _View, slew_ns: Floats, is_clock: bool) -> Floats:
-    """Energy of a toggle of an input pin in fJ, by the states it toggles in."""
+def _input_energy(
+    pin: str, arcs: Sequence[PowerArc], view: _View, slew_ns: Floats, is_clock: bool, passes: bool = False
+) -> Floats:
+    """Energy of a toggle of an input pin in fJ, by the states it toggles in.
+
+    The clock of a latch finds it with its data passed on (`passes`): states that no condition names do not count.
+    """
     moved = view.ones & view.mask if is_clock else (view.before[pin] ^ view.after[pin]) & view.mask
     times = view.count_bits(moved)
     never = times == 0
@@ -317,4 +325,6 @@ def _input_energy(pin: str, arcs: Sequence[PowerArc], view: _View, slew_ns: Floa
             total += share * energy
         if rest is not None:
             total += np.maximum(1 - covered, 0) * rest
+        elif passes:
+            total = np.where(covered > 0, total / np.maximum(covered, 1e-12), total)
     return total

@@ -9,7 +9,7 @@ from typing import Any
 
 from flows.synthesis.result import is_design
 
-__all__ = ["half_used_adders", "kept_modules", "stray_latches"]
+__all__ = ["asked_for", "half_used_adders", "kept_modules", "stray_latches"]
 
 _WIDE_CELLS = ("$mul", "$macc", "$macc_v2", "$shiftx", "$pmux", "$mem_v2")
 """Word-level cells that become about eight gates for each bit."""
@@ -51,18 +51,29 @@ def kept_modules(
                 own += bits * (8 if cell["type"] in _WIDE_CELLS else 1)
         return own + sum(number * size(child) for child, number in children[name].items())
 
+    asked = asked_for(modules, keep)
     kept = []
     for name in instances:
-        attributes = modules[name].get("attributes", {})
-        asked = bool(int(str(attributes.get("keep_hierarchy", "0")), 2))
         if name == top:
             continue
         if _matches(name, keep) or (
             not _matches(name, flatten)
-            and (asked or name in children[top] or (instances[name] > 1 and size(name) >= min_keep_cells))
+            and (name in asked or name in children[top] or (instances[name] > 1 and size(name) >= min_keep_cells))
         ):
             kept.append(name)
     return kept
+
+
+def asked_for(modules: Mapping[str, Any], keep: Iterable[str]) -> set[str]:
+    """Names of the modules whose boundary the source asks for, by an attribute, or the user, by `keep`.
+
+    Replicas are such: what stands outside of them, a clock gate too, is common to none.
+    """
+    return {
+        name
+        for name, body in modules.items()
+        if _matches(name, keep) or bool(int(str(body.get("attributes", {}).get("keep_hierarchy", "0")), 2))
+    }
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

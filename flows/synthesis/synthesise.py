@@ -29,9 +29,10 @@ from flows.synthesis.clock_gates import nest_clock_gates
 from flows.synthesis.equivalence import read_command, read_library
 from flows.synthesis.measure import Counts, count, synthesis_metrics
 from flows.synthesis.merge import merge_identical_modules
-from flows.synthesis.plan import half_used_adders, kept_modules, stray_latches
+from flows.synthesis.plan import asked_for, half_used_adders, kept_modules, stray_latches
 from flows.synthesis.recipe import AREA, Recipe
 from flows.synthesis.result import SynthesisError, SynthesisResult, is_design, load_result, public_name
+from flows.synthesis.shared_storage import share_storage
 from flows.synthesis.techmap import write_techmaps
 from flows.tools.yosys import quote, run_yosys
 
@@ -81,7 +82,8 @@ def synthesise(
         Repeated modules below this rough size (in word-level cell bits, a multiplier bit counts 8) are flattened.
     clock_gating : bool
         Turn groups of at least 4 flip-flops with a common enable into a clock gate of the library and plain flip-flops,
-        and put gates in front of such gates (`flows.synthesis.clock_gates`).
+        put gates in front of such gates (`flows.synthesis.clock_gates`), and turn flip-flops without reset that share
+        their data under such gates into latches (`flows.synthesis.shared_storage`).
     timeout_s : float
         Limit of each of the yosys runs in seconds.
     command : str
@@ -117,11 +119,11 @@ def synthesise(
     with fresh_folder(out_dir, marker="metrics.json") as work:
         task = _Task(
             top=top_name, library=library, recipe=recipe, clock_period_ns=clock_period_ns, clock_gating=clock_gating,
-            timeout_s=timeout_s, work=work,
+            timeout_s=timeout_s, keep=tuple(keep), work=work,
         )  # fmt: skip
         write_techmaps(work, recipe, library.full_adder)
         merged = _read(task, source)
-        black_boxes, kept, stray_latches = _elaborate(task, keep, flatten, min_keep_cells)
+        black_boxes, kept, stray_latches = _elaborate(task, flatten, min_keep_cells)
         _map(task, kept)
         _choose_cells(task)
         counts = count(work, top_name, library, black_boxes)
@@ -151,6 +153,7 @@ class _Task:
     clock_period_ns: float
     clock_gating: bool
     timeout_s: float
+    keep: tuple[str, ...]
     work: Path
     runs: dict[str, Finished] = field(default_factory=dict)
 
@@ -186,9 +189,7 @@ def _read(task: _Task, source: str | Path | Sequence[Path]) -> int:
     return len(representative)
 
 
-def _elaborate(
-    task: _Task, keep: Sequence[str], flatten: Sequence[str], min_keep_cells: int
-) -> tuple[list[str], list[str], int]:
+def _elaborate(task: _Task, flatten: Sequence[str], min_keep_cells: int) -> tuple[list[str], list[str], int]:
     """Phase 2: processes become cells, the flat design is checked.
 
     Returns
@@ -201,7 +202,7 @@ def _elaborate(
     task.run("elaborate", _script("elaborate", top=f"\\{task.top}"))
     modules = task.netlist("elaborated.json")
     black_boxes = sorted(name for name, body in modules.items() if not is_design(body))
-    kept = kept_modules(modules, task.top, keep=keep, flatten=flatten, min_keep_cells=min_keep_cells)
+    kept = kept_modules(modules, task.top, keep=task.keep, flatten=flatten, min_keep_cells=min_keep_cells)
     (task.work / "kept.txt").write_text(_lines(kept))
     return black_boxes, kept, stray_latches(modules)
 
@@ -254,10 +255,14 @@ def _choose_cells(task: _Task) -> None:
 
 
 def _gated(task: _Task, cells: str, liberty: str, unused: str) -> str:
-    """Clock gates in front of registers with an enable, and of those; the commands that read what they gave."""
+    """Clock gates in front of registers with an enable, and of those; what registers share stands once. The commands
+    that read the result."""
     task.run("gates", f"{cells}clockgate {liberty} {unused} -min_net_size 4\nwrite_json gated.json\n")
     netlist = json.loads((task.work / "gated.json").read_text())
-    nest_clock_gates(netlist["modules"], task.library.cells)
+    share_storage(netlist["modules"], task.library.cells)
+    nest_clock_gates(
+        netlist["modules"], task.library.cells, apart=asked_for(task.netlist("elaborated.json"), task.keep)
+    )
     (task.work / "gated.json").write_text(json.dumps(netlist))
     return "read_json gated.json"
 

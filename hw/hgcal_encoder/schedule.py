@@ -8,8 +8,8 @@ from sim.hgcal_encoder.spec import EncoderSpec
 __all__ = ["CLOCK_HIGH", "Schedule"]
 
 CLOCK_HIGH = 0.25
-"""Share of its period that the internal clock is high where latches stand in front of the layers. They open when it
-falls: the neurons have three quarters of the short period, which half of it would not be."""
+"""Share of its period that the fastest clock is high where latches stand in front of the layers. They open when it
+falls: the neurons have three quarters of the period for what came by then, and what comes later passes through."""
 
 
 @dataclass(frozen=True, kw_only=True)

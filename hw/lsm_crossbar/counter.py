@@ -16,7 +16,7 @@ class CounterLane(Component):
     With `valid`, the counter of neuron `index` becomes its value plus `spike`; with `fresh`, the first step of a
     window, it starts from 0, so that nothing has to be cleared between windows.
 
-    Throughput one neuron per clock. Reset: 0, asynchronous.
+    Throughput one neuron per clock. Reset: none; a counter is loaded in the first step of a window, before it is read.
 
     Parameters
     ----------
@@ -55,7 +55,8 @@ class CounterLane(Component):
         m.d.comb += after.eq(Mux(self.fresh, 0, self.count) + self.spike)
         counters, hits = [], []
         for neuron in range(self._neurons):
-            counter, hit = Signal(spec.count_width, name=f"counter_{neuron}"), Signal(name=f"hit_{neuron}")
+            counter = Signal(spec.count_width, name=f"counter_{neuron}", reset_less=True)
+            hit = Signal(name=f"hit_{neuron}")
             m.d.comb += hit.eq(self.index == neuron)
             # what stays is not clocked again
             with m.If(self.valid & hit & (self.fresh | self.spike)):
@@ -72,7 +73,7 @@ class Counter(Component):
     Neurons decide and the readout reads at different times: while `read` is high the counters listen to `read_neuron`,
     and `valid` must be low.
 
-    Throughput one select, or one read, per clock. Reset: all counts 0, asynchronous.
+    Throughput one select, or one read, per clock. Reset: none, as `CounterLane`.
 
     Parameters
     ----------

@@ -28,8 +28,8 @@ class NeuronLane(Component):
     Nothing is cleared between samples: with `first_batch` and `first_step` the stored potential reads as 0, with
     `first_step` the refractory counter.
 
-    Throughput one neuron per clock; `spike` belongs to the inputs of the same clock. Reset: potentials and refractory
-    counters 0, asynchronous.
+    Throughput one neuron per clock; `spike` belongs to the inputs of the same clock. Reset: none; all registers are
+    loaded before they are read, so that behind clock gates they may be latches (`flows.synthesis.shared_storage`).
 
     Parameters
     ----------
@@ -81,12 +81,11 @@ class NeuronLane(Component):
         spec = self._spec
         width = spec.membrane_width
         m = Module()
-        potentials = [Signal(signed(width), name=f"potential_{i}") for i in range(self._neurons)]
+        potentials = [Signal(signed(width), name=f"potential_{i}", reset_less=True) for i in range(self._neurons)]
         hit = Signal(self._neurons)
         m.d.comb += hit.eq(Cat(self.index == i for i in range(self._neurons)))
-        potential, before, total, due, stored = (
-            Signal(signed(width), name=name) for name in ("potential", "before", "total", "due", "stored")
-        )
+        potential = Signal(signed(width), name="potential", reset_less=True)
+        before, total, due, stored = (Signal(signed(width), name=name) for name in ("before", "total", "due", "stored"))
         able, start = Signal(), Signal(name="start")
         m.d.comb += [
             start.eq(self.first_step & self.first_batch),
@@ -105,8 +104,10 @@ class NeuronLane(Component):
         if not spec.refractory_steps:
             m.d.comb += able.eq(1)
             return m
-        counters = [Signal(spec.refractory_width, name=f"refractory_{i}") for i in range(self._neurons)]
-        refractory, left, after = (Signal(spec.refractory_width, name=name) for name in ("refractory", "left", "after"))
+        each = spec.refractory_width
+        counters = [Signal(each, name=f"refractory_{i}", reset_less=True) for i in range(self._neurons)]
+        refractory = Signal(each, name="refractory", reset_less=True)
+        left, after = (Signal(each, name=name) for name in ("left", "after"))
         m.d.comb += [
             left.eq(Mux(self.first_step, 0, refractory)),
             able.eq(left == 0),

@@ -168,3 +168,7 @@ def test_every_flip_flop_has_a_reset() -> None:
 end
 """
     assert prove_reset(without).status is Status.REFUTED
+    assert prove_reset(without, loaded=["d"]).status is Status.REFUTED
+    assert prove_reset(without, loaded=["q"]).status is Status.PROVED
+    latch = without.replace("$dff", "$dlatch").replace("CLK", "EN")
+    assert prove_reset(latch, loaded=["q"]).status is Status.REFUTED

@@ -123,6 +123,7 @@ def test_congestion_equals_a_plain_loop(placed: tuple[Netlist, Placement]) -> No
         expected[direction] /= sum(side / pitch for pitch in pitches) * side
     np.testing.assert_allclose(busy.use, expected, rtol=1e-9, atol=1e-12)
     assert busy.worst == pytest.approx(expected.max())
+    assert busy.mean == pytest.approx((expected[0].mean(), expected[1].mean()))
 
 
 def test_picture_and_file(placed: tuple[Netlist, Placement], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from flows.netlist.delays import propagate, wire_transition_ns
 from flows.netlist.gate_simulation import topological_levels
 from flows.netlist.netlist import Netlist, netlist_from_json, read_netlist
 from flows.physical import timing
-from flows.physical.timing import ClockPlan, TimingPath, analyse, flat_verilog
+from flows.physical.timing import ClockPlan, TimingPath, TimingReport, analyse, flat_verilog
 from flows.tools import opensta
 from flows.tools.opensta import OpenStaError, sta_version
 from tests.conftest import need
@@ -272,6 +272,79 @@ def test_a_latch_has_what_its_clock_leaves_it(tmp_path: Path) -> None:
     assert quarter.slack_ns == pytest.approx(half.slack_ns + 2.0, abs=2e-3)
     with pytest.raises(ValueError, match="clock_high: expected above 0 and below 1, got 1"):
         ClockPlan(clock="clk", period_ns=8.0, clock_high=1.0)
+
+
+def chain(first: str, last: str, length: int, name: str) -> str:
+    """Inverters from one net to another."""
+    nets = [first, *(f"{name}{k}" for k in range(1, length)), last]
+    return "".join(f"INV_X1 {name}_{k} (.A({nets[k]}), .ZN({nets[k + 1]}));" for k in range(length))
+
+
+def test_the_largest_clock_with_a_latch_in_the_way(tmp_path: Path) -> None:
+    """60 inverters, a latch that is open while the clock is low, 100 inverters. Opened after a quarter of the period it
+    passes on what comes while it is open, and both chains have the period; after half, the second has what is left."""
+    need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
+    cells = library_or_skip("nangate45")
+    library = read_power_library(cells.liberty)
+    front, behind = chain("a", "b", 60, "p"), chain("c", "d", 100, "q")
+
+    def least_ns(middle: str, plan: ClockPlan) -> float:
+        (tmp_path / "top.v").write_text(
+            f"""module top (input {", ".join(plan.clocks)}, input x, output y, z); wire a, b, c, d;
+            DFF_X1 f (.CK(clk), .D(x), .Q(a)); {middle} DFF_X1 g (.CK(clk), .D(d), .Q(y));
+            DFF_X1 h (.CK({plan.clock}), .D(x), .Q(z)); endmodule"""
+        )
+        netlist = read_netlist(tmp_path / "top.v", liberty=cells.liberty)
+        return 1000 / analyse(netlist, library, plan).fmax_mhz
+
+    # from register to register, without latch and uncertainty
+    bare = ClockPlan(clock="clk", period_ns=8.0)
+    both = least_ns(f"{front} BUF_X1 l (.A(b), .Z(c)); {behind}", bare)
+    back = least_ns(f"BUF_X1 l (.A(a), .Z(c)); {behind}", bare)
+    for high, expected in ((0.25, both / 0.95), (0.5, back / 0.45)):
+        assert expected == pytest.approx(max(both / 0.95, back / (0.95 - high)))
+        plan = ClockPlan(clock="clk", period_ns=8.0, uncertainty_ns=0.4, clock_high=high)
+        latched = f"{front} DLL_X1 l (.D(b), .GN(clk), .Q(c)); {behind}"
+        found = least_ns(latched, plan)
+        assert found == pytest.approx(expected, rel=0.05)
+    # the same on an internal clock, another one, named before or after it, half as fast
+    for name in ("a_slow", "slow"):
+        twice = replace(plan, clock=name, internal_clock="clk", multiple=2, period_ns=16.0, uncertainty_ns=0.8)
+        assert least_ns(latched, twice) == pytest.approx(2 * found, rel=0.01)
+
+
+def test_a_latch_that_opens_with_its_data_passes_them_on(tmp_path: Path) -> None:
+    """A flip-flop, a latch that is open while the clock is high, a flip-flop: one path, the latch's own delay in it.
+    The latch has half a period for what comes to it."""
+    need(shutil.which("sta") is not None, "OpenSTA (Debian package opensta)")
+    cells = library_or_skip("nangate45")
+    library = read_power_library(cells.liberty)
+
+    def report(between: str, period_ns: float) -> TimingReport:
+        (tmp_path / "top.v").write_text(
+            f"""module top (input clk, input x, output y); wire a, b, c, d; DFF_X1 f (.CK(clk), .D(x), .Q(a)); {between}
+            DFF_X1 g (.CK(clk), .D(d), .Q(y)); endmodule"""
+        )
+        netlist = read_netlist(tmp_path / "top.v", liberty=cells.liberty)
+        return analyse(netlist, library, ClockPlan(clock="clk", period_ns=period_ns))
+
+    def to_the_end(found: TimingReport) -> TimingPath:
+        return next(path for path in found.paths if path.end == "y" and path.end_stage != "port")
+
+    inverters = "INV_X1 i (.A(b), .ZN(c)); INV_X1 j (.A(c), .ZN(d));"
+    latched = report(f"DLH_X1 l (.D(a), .G(clk), .Q(b)); {inverters}", 8.0)
+    buffered = report(f"BUF_X1 l (.A(a), .Z(b)); {inverters}", 8.0)
+    passed, plain = to_the_end(latched), to_the_end(buffered)
+    assert passed.apart_ns == plain.apart_ns == 8.0
+    # one cell in place of the other, of 40 to 120 ps by the library's tables
+    assert 0 < plain.slack_ns - passed.slack_ns < 0.1
+    assert latched.setup_slack_ns == min(path.slack_ns for path in latched.paths) > 7
+    assert latched.fmax_mhz == pytest.approx(1000 / (8.0 - latched.setup_slack_ns), rel=1e-3)
+    assert len(latched.endpoint_slacks_ns) == len(buffered.endpoint_slacks_ns)
+    slow = "".join(f"INV_X1 s{k} (.A({'a' if k == 0 else f'w{k}'}), .ZN(w{k + 1}));" for k in range(40))
+    late = report(f"{slow} DLH_X1 l (.D(w40), .G(clk), .Q(d));", 0.4)
+    assert late.setup_slack_ns < 0
+    assert any(path.end == "d" and path.apart_ns == 0 for path in late.paths)
 
 
 def test_inputs_and_outputs_leave_time_to_the_surroundings(design: tuple[Netlist, PowerLibrary]) -> None:

@@ -452,6 +452,31 @@ def test_when_registers_and_latches_let_go(tmp_path: Path) -> None:
     assert replay.last_ps == 10_000 + 70
 
 
+def test_a_latch_that_is_open_from_the_edge_on_passes_what_comes_then(tmp_path: Path) -> None:
+    """Behind a flip-flop it moves 40 ps after that; behind a port, which moves at the edge, 70 ps after its clock."""
+    text = ("module d (input ck, x, output q, p, r); DFF f (.D(x), .CK(ck), .RN(1'b1), .Q(q)); "
+            "TLATCH l (.D(q), .G(ck), .Q(p)); TLATCH m (.D(x), .G(ck), .Q(r)); endmodule")  # fmt: skip
+    netlist, library = design(text, tmp_path, cells=TIMED)
+    sim = GateSimulator(netlist, library, words=1, clock="ck")
+    assert sim.latches.sum() == 2
+    assert not sim.low_latches.any()
+    nets = {name: int(netlist.ports[name].nets[0]) for name in ("x", "q", "p", "r")}
+    timing = propagate(netlist, library, sim.level, input_slew_ns=0.0)
+    first = float(timing.delays["DFF", "CK", "Q"].max())
+    replay = DelaySimulator(sim, timing, opens_ns=5.0)
+    for x in (1, 0):
+        before = (sim.values[:, 0] & np.uint64(1)).astype(bool)
+        sim.set_port("x", np.full((1, 1), x, np.uint64))
+        sim.settle()
+        sim.edge()
+        sim.settle()
+        after = (sim.values[:, 0] & np.uint64(1)).astype(bool)
+        assert [bool(after[nets[name]]) for name in ("q", "p", "r")] == [bool(x)] * 3
+        toggles = replay.replay(before, after)
+        assert [toggles[nets[name]] for name in ("q", "p", "r")] == [1, 1, 1]
+        assert replay.last_ps == round(1000 * max(first + 0.04, 0.07))
+
+
 def test_scatter_is_one_factor_for_each_gate(tmp_path: Path) -> None:
     """Rise and fall of a buffer take equally long; with a factor they do, too, and the factors spread as asked."""
     count = 300

@@ -66,7 +66,7 @@ def gates(number: int, *, clock: int = 2, kind: str = "CLKGATE_X1") -> dict[str,
         f"gate_{i}": {"type": kind, "connections": {"CK": [clock], "E": [10 + i], "GCK": [100 + i]}, "parameters": {}}
         for i in range(number)
     }
-    return {"ports": {"clk": {"bits": [clock]}}, "netnames": {}, "attributes": {}, "cells": cells}
+    return {"ports": {"clk": {"bits": [clock], "direction": "input"}}, "netnames": {}, "attributes": {}, "cells": cells}
 
 
 @pytest.mark.parametrize(("number", "common"), [(3, []), (4, [4]), (16, [16]), (17, [8, 9]), (40, [13, 13, 14])])
@@ -91,3 +91,45 @@ def test_gates_of_other_clocks_and_modules_stay_apart() -> None:
     two["cells"] |= {f"other_{name}": cell for name, cell in gates(3, clock=3)["cells"].items()}
     modules = {"two": two, "one": gates(3), "box": {**gates(8), "attributes": {"blackbox": "1"}}}
     assert nest_clock_gates(modules, library_or_skip("nangate45").cells) == 0
+
+
+@pytest.mark.parametrize(("number", "apart", "added"), [(3, False, 0), (4, False, 1), (17, False, 2), (17, True, 0)])
+def test_instances_that_have_gates_alone_share_one(number: int, apart: bool, added: int) -> None:
+    """Their clock comes from it, and it opens with any of theirs; copies have nothing in common."""
+    lane, pins = gates(2), {"clk": [2]}
+    whole = {
+        "ports": {"clk": {"bits": [2], "direction": "input"}}, "netnames": {}, "attributes": {},
+        "cells": {f"lane_{i}": {"type": "lane", "connections": dict(pins)} for i in range(number)},
+    }  # fmt: skip
+    modules = {"top": whole, "lane": lane}
+    cells = library_or_skip("nangate45").cells
+    assert nest_clock_gates(modules, cells, apart=["lane"] if apart else []) == added
+    kinds = [cell["type"] for cell in whole["cells"].values()]
+    assert kinds.count("CLKGATE_X1") == added
+    clocks = [cell["connections"]["clk"] for cell in whole["cells"].values() if cell["type"] == "lane"]
+    assert ([2] in clocks) == (not added)
+    assert ("clock_wanted" in lane["ports"]) == bool(added)
+    if added:
+        wanted = [bit for cell in whole["cells"].values() for bit in cell["connections"].get("clock_wanted", [])]
+        asked = [cell["connections"]["A"] for cell in whole["cells"].values() if cell["type"] == "$reduce_or"]
+        assert sorted(bit for bits in asked for bit in bits) == sorted(wanted)
+        assert len(set(wanted)) == number
+
+
+def test_instances_that_need_their_clock_keep_it() -> None:
+    """A flip-flop without a gate, gates of two kinds, a gate with a further pin that moves, a clock that goes on."""
+    free, two, test, onward = gates(2), gates(2), gates(2), gates(2)
+    onward["ports"]["o"] = {"direction": "output", "bits": [2]}
+    free["cells"]["f"] = {"type": "$_DFF_P_", "connections": {"C": [2], "D": [7], "Q": [8]}}
+    two["cells"]["gate_0"]["type"] = "CLKGATE_X2"
+    for gate in test["cells"].values():
+        gate["connections"]["SE"] = [9]
+    for lane in (free, two, test, onward):
+        cells = {f"lane_{i}": {"type": "lane", "connections": {"clk": [2]}} for i in range(5)}
+        whole = {
+            "ports": {"clk": {"bits": [2], "direction": "input"}},
+            "netnames": {},
+            "attributes": {},
+            "cells": cells,
+        }
+        assert nest_clock_gates({"top": whole, "lane": lane}, library_or_skip("nangate45").cells) == 0
