@@ -31,7 +31,7 @@ from flows.verification import mutation
 from flows.verification.bench import Tally, VerificationRun
 from flows.verification.options import VerificationOptions
 from flows.verification.result import Advance, VerificationReport, mutation_check, proof_check
-from sim.astrocyte_liquid.example_specs import campaign_spec, random_spec
+from sim.astrocyte_liquid.example_specs import campaign_spec, random_spec, seeded_spec
 from sim.astrocyte_liquid.kernel import poisson_events
 from sim.astrocyte_liquid.learning.model import TrainedLiquid
 from sim.astrocyte_liquid.liquid import Arithmetic, Events, Liquid
@@ -405,11 +405,11 @@ def check_mutants(
     segments = make_segments(network, weights, rng, len(DENSITIES), Engine.NUMPY, single=300)
     full = network if spec.seeded else full_list(network)
     other = rng.spawn(1)[0]  # `rng` goes on as if there were no second network: it chooses the mutants
-    limits = random_weights(full, other)
-    few = make_segments(full, limits, other, 1, Engine.NUMPY)
+    first = random_weights(full, other)
+    few = make_segments(full, first, other, 1, Engine.NUMPY)
 
     def check(model: NativeModel) -> bool:
-        return not play(network, weights, readout, segments, model) and not play(full, limits, readout, few, model)
+        return not play(network, weights, readout, segments, model) and not play(full, first, readout, few, model)
 
     result = mutation.run_campaign(
         to_rtlil(AstrocyteLiquid(spec=spec, boxes=False), spec.name), spec.name, check, count=count, rng=rng,
@@ -431,7 +431,7 @@ def check_proofs(spec: AstrocyteSpec, *, advance: Advance | None = None) -> tupl
 def verify_design(design: Design, journal: Journal, options: VerificationOptions) -> VerificationReport:
     """Verify the generated hardware of an astrocyte liquid.
 
-    Mutants are those of `campaign_spec`; with a trained model its network, weights and readout run.
+    Mutants are those of `campaign_spec`, or of `seeded_spec` for a seeded chip; with a trained model its network, weights and readout run.
 
     Raises
     ------
@@ -462,6 +462,6 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
         with journal.step(f"{drawn.name}: samples in all modes"):
             check = check_volume(drawn, seed + number, 400)
         run.note(check)
-    mutated, mutants = campaign_spec(), options.mutants
+    mutated, mutants = seeded_spec() if spec.seeded else campaign_spec(), options.mutants
     run.mutate(mutated.name, mutants, lambda advance: check_mutants(mutated, seed, mutants, advance=advance))
     return run.report()
