@@ -431,7 +431,8 @@ def check_proofs(spec: AstrocyteSpec, *, advance: Advance | None = None) -> tupl
 def verify_design(design: Design, journal: Journal, options: VerificationOptions) -> VerificationReport:
     """Verify the generated hardware of an astrocyte liquid.
 
-    Mutants are those of `campaign_spec`, or of `seeded_spec` for a seeded chip; with a trained model its network, weights and readout run.
+    Mutants are those of `campaign_spec`, or of `seeded_spec` for a seeded chip; with a trained model its network,
+    weights and readout run.
 
     Raises
     ------
