@@ -1,10 +1,11 @@
-"""Area of networks with constant weights beside da4ml's: ``python -m benchmarks.frozen_networks``.
+"""Area of networks with constant weights beside da4ml's and alkaid's: ``python -m benchmarks.frozen_networks``.
 
 The public networks of `benchmarks.networks`, types inferred as there, without registers, onto NanGate 45 by one recipe
-in one run. da4ml rounds by truncation or half up only: where a network rounds otherwise, both sides truncate. Its
-products are exact: where a network rounds single products, both sides keep all their bits. Every mapped netlist,
-da4ml's too, is simulated gate by gate and has to give the golden model's codes. da4ml (LGPL) runs in an environment of
-its own (`scripts/bench.sh` makes it). Networks that are not asked for stay in the results.
+in one run. da4ml, and alkaid, which its author made of it, round by truncation or half up only: where a network rounds
+otherwise, all three truncate. Their products are exact: where a network rounds single products, all keep all their
+bits. Every mapped netlist, theirs too, is simulated gate by gate and has to give the golden model's codes. Both are
+LGPL and run in an environment of their own (`scripts/bench.sh` makes it). Networks that are not asked for stay in the
+results.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ RESULT = RESULTS / "frozen_networks.json"
 COMMAND = "python -m benchmarks.frozen_networks --models"
 SAMPLES = 4096
 ROUNDINGS = (Rounding.TRN, Rounding.RND)
-"""Those of da4ml."""
+"""Those of da4ml and alkaid."""
+BASELINES = ("da4ml", "alkaid")
 MODELS = [name for name, case in CASES.items() if case.hardware or name == "mnist_dense"]
 
 
@@ -67,7 +69,7 @@ class Combinational(Network):  # type: ignore[misc]
 
 
 def comparable(weights: NetworkWeights) -> NetworkWeights:
-    """The network in modes that da4ml has.
+    """The network in modes that the baselines have.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def comparable(weights: NetworkWeights) -> NetworkWeights:
 
 
 def described(weights: NetworkWeights) -> dict[str, Any]:
-    """The network as `baselines/da4ml_any_network.py` reads it."""
+    """The network as `baselines/adder_graph_network.py` reads it."""
     spec = weights.spec
     nodes: dict[str, Any] = {}
     for name, node in spec.nodes.items():
@@ -152,7 +154,7 @@ def wrong_codes(
 
 
 def measure(name: str, python: Path, rows: Rows, folder: Path) -> None:
-    """Both areas of a network, and their ratio.
+    """All areas of a network, and ours over each of the others.
 
     Raises
     ------
@@ -162,48 +164,70 @@ def measure(name: str, python: Path, rows: Rows, folder: Path) -> None:
     weights = comparable(converted(name, folder))
     spec = weights.spec
     (folder / "network.json").write_text(json.dumps(described(weights)))
-    with Baseline(python, "da4ml_any_network.py", folder / "network.json", folder) as process:
-        about = process.about
-    library = cell_library("nangate45")
     rng = np.random.default_rng(20261129)
     codes = rng.integers(spec.input.min_code, spec.input.max_code + 1, (SAMPLES, spec.tensors[INPUT].size))
     expected = GoldenNetwork(weights).codes(codes)
     if len(np.unique(expected)) < 20:
         raise SystemExit(f"{name}: expected at least 20 different results, got {len(np.unique(expected))}")
-    ours = to_rtlil(Combinational(spec=spec, frozen=frozen_weights(weights), register=Through), "network")
     output = spec.tensors[spec.outputs[0]]
     own = np.tile(np.array(_form(output.form)[:3])[:, None], output.size)
-    areas = {}
-    for tool, version, source, top, flat, ports, widths in (
-        ("da4ml", about["version"], (folder / "network.v").read_text(), "da4ml_network", ("*",),
-         ("model_inp", "model_out"), np.array(about["kif"])),
-        ("liquidcal", "", ours, "network", (), ("x", "y"), own),
-    ):  # fmt: skip
-        result = synthesise(
-            source, top=top, library=library, out_dir=folder / tool, command=f"{COMMAND} {name}",
-            # the baseline's adders are modules: flattened, or nothing would be shared over their borders
-            flatten=flat, keep=KEEP,
-        )  # fmt: skip
-        wrong = wrong_codes(result.netlist_verilog, library.liberty, spec, codes, expected, widths, ports)
-        if wrong:
-            raise SystemExit(f"{name}: {wrong} of {expected.size} codes of {tool}'s netlist differ")
-        areas[tool] = result.gate_equivalents
+    ours = to_rtlil(Combinational(spec=spec, frozen=frozen_weights(weights), register=Through), "network")
+    areas = {
+        "liquidcal": area(
+            name, "liquidcal", "", (ours, "network", ("x", "y"), own), spec, codes, expected, rows, folder
+        )
+    }
+    for tool in BASELINES:
+        place = folder / f"{tool}_source"
+        with Baseline(python, "adder_graph_network.py", tool, folder / "network.json", place) as process:
+            about = process.about
+        source = (
+            (place / "network.v").read_text(),
+            f"{tool}_network",
+            ("model_inp", "model_out"),
+            np.array(about["kif"]),
+        )
+        areas[tool] = area(name, tool, about["version"], source, spec, codes, expected, rows, folder)
         rows.add(
-            f"frozen__area_{tool}__case:{name}", round(result.gate_equivalents / 1000, 1), "kGE",
-            f"{CASES[name].about}: combinational, nangate45, recipe area; {expected.size} codes equal",
-            *((tool, version) if version else ()),
+            f"frozen__area_over_{tool}__case:{name}", round(areas["liquidcal"] / areas[tool], 3), "",
+            f"{CASES[name].about}: ours over {tool}'s, one run",
         )  # fmt: skip
-    rows.add(
-        f"frozen__area_over_da4ml__case:{name}", round(areas["liquidcal"] / areas["da4ml"], 3), "",
-        f"{CASES[name].about}: ours over da4ml's, one run",
+
+
+def area(
+    name: str, tool: str, version: str, source: tuple[str, str, tuple[str, str], npt.NDArray[Any]], spec: NetworkSpec,
+    codes: IntArray, expected: IntArray, rows: Rows, folder: Path,
+) -> float:  # fmt: skip
+    """Gate equivalents of one tool's network; `source`: text, top module, ports, and widths as `wrong_codes` has them.
+
+    Raises
+    ------
+    SystemExit
+        If a code differs.
+    """
+    text, top, ports, widths = source
+    library = cell_library("nangate45")
+    result = synthesise(
+        text, top=top, library=library, out_dir=folder / tool, command=f"{COMMAND} {name}",
+        # adders of the baselines are modules: flattened, or nothing would be shared over their borders
+        flatten=() if tool == "liquidcal" else ("*",), keep=KEEP,
     )  # fmt: skip
+    wrong = wrong_codes(result.netlist_verilog, library.liberty, spec, codes, expected, widths, ports)
+    if wrong:
+        raise SystemExit(f"{name}: {wrong} of {expected.size} codes of {tool}'s netlist differ")
+    rows.add(
+        f"frozen__area_{tool}__case:{name}", round(result.gate_equivalents / 1000, 1), "kGE",
+        f"{CASES[name].about}: combinational, nangate45, recipe area; {expected.size} codes equal",
+        *((tool, version) if version else ()),
+    )  # fmt: skip
+    return result.gate_equivalents
 
 
 def main() -> None:
     """Measure and write; networks that are not asked for stay in the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
-    parser.add_argument("--python", type=Path, default=None, help="of da4ml's environment; .venv-baselines if left out")
+    parser.add_argument("--python", type=Path, default=None, help="of the baselines; .venv-baselines if left out")
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     python = options.python or baseline_python("baselines")

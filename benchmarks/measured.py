@@ -116,7 +116,7 @@ class Baseline:
         See `baseline_python`.
     program : str
         File name in `benchmarks/baselines`.
-    arguments : Path
+    arguments : Path or str
         Of the program.
 
     Attributes
@@ -125,7 +125,7 @@ class Baseline:
         Its first answer.
     """
 
-    def __init__(self, python: Path, program: str, *arguments: Path) -> None:
+    def __init__(self, python: Path, program: str, *arguments: Path | str) -> None:
         self._program = program
         command = [python, REPOSITORY / "benchmarks" / "baselines" / program, *arguments]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -9,7 +9,7 @@ fail() { printf 'liquidcal bench: %s\n' "$*" >&2; exit 2; }
 command -v "$python" >/dev/null || python=$bin/python
 # baselines are LGPL: they get an environment of their own
 if ! cmp -s "$requirements" "$baselines/requirements.txt"; then
-    printf 'installing da4ml into %s\n' "$baselines"
+    printf 'installing da4ml and alkaid into %s\n' "$baselines"
     [ -x "$baselines/bin/python" ] || "$python" -m venv "$baselines"
     PIP_DISABLE_PIP_VERSION_CHECK=1 "$baselines/bin/python" -m pip install --quiet --retries 5 --timeout 60 \
         --requirement "$requirements" || fail "pip could not install what $requirements names"

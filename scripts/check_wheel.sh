@@ -11,7 +11,7 @@ for argument; do
     esac
 done
 repository=$(cd "$(dirname "$0")/.." && pwd)
-chosen=$("$repository/scripts/pythons.sh" ${python:+"$python"} | head -n 1)
+chosen=$("$repository/scripts/pythons.sh" ${python:+"$python"} | sed -n 1p)
 version=${chosen%% *} path=${chosen#* }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -55,7 +55,7 @@ why=$(scripts/pythons.sh "$python" 2>&1 >/dev/null) || {
         fail "$why. Install one of these (Debian 12 and 13: apt-get install python3 python3-venv) or name it: make PYTHON=/path/to/python"
     fi
 }
-chosen=$(scripts/pythons.sh "$python" 2>/dev/null | head -n 1)
+chosen=$(scripts/pythons.sh "$python" 2>/dev/null | sed -n 1p)
 version=${chosen%% *} path=${chosen#* }
 
 if ! "$path" -c 'import ensurepip, venv' 2>/dev/null; then

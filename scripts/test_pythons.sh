@@ -19,7 +19,7 @@ tests/flows/steps/test_chain.py::test_the_chain_on_a_small_encoder tests/flows/l
 suite=$("$bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 if [ -n "${LIQUIDCAL_PYTHONS+set}" ]; then
     [ -n "$LIQUIDCAL_PYTHONS" ] || { printf 'Python %s only: LIQUIDCAL_PYTHONS is empty\n' "$suite"; exit 0; }
-    found=$(for name in $LIQUIDCAL_PYTHONS; do scripts/pythons.sh "$name" | head -n 1 || exit 2; done) ||
+    found=$(for name in $LIQUIDCAL_PYTHONS; do scripts/pythons.sh "$name" | sed -n 1p || exit 2; done) ||
         fail "LIQUIDCAL_PYTHONS=$LIQUIDCAL_PYTHONS names a Python that is not supported or not there"
 else
     all=$(scripts/pythons.sh)

@@ -78,7 +78,8 @@ class FlatNetlist:
         if driven is None:
             return []
         cell, index = driven
-        pins = {pin: self.bits(spec) for pin, spec in cell.connections.items() if pin != "Y"}
+        # a constant 0 may have no bits at all
+        pins = {pin: bits for pin, spec in cell.connections.items() if pin != "Y" and (bits := self.bits(spec))}
         if cell.type in self._BITWISE or cell.type == "$mux":
             # beyond its width an operand repeats its sign or is 0
             return [bits[0 if pin == "S" else min(index, len(bits) - 1)] for pin, bits in pins.items()]

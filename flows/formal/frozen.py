@@ -4,8 +4,8 @@ No solver decides sums of a hundred products. The proof uses that the hardware i
 
 1. From the netlist: every word of a frozen layer, down to the sum of each output, is a sum of functions of one input
    each (`_Layer.separate`). Additions are taken apart where the exact largest value shows that nothing is cut off,
-   complements into all ones less the word; whatever else is found must depend on one input alone, and is tried with all
-   of its values.
+   complements into all ones less the word, the sum of an output that is proved into its formula; whatever else is found
+   must depend on one input alone, and is tried with all of its values.
 2. So the sum of an output is ``c + f_0(x_0) + f_1(x_1) + ...``. It equals ``bias + round(w_0 x_0) + ...`` everywhere if
    it does for one set of inputs, and if ``f_i(x)`` and ``round(w_i x)`` differ by the same for every value x.
 3. ReLU, rounding and overflow depend on the sum alone, and are tried with every sum.
@@ -58,6 +58,33 @@ class _Layer:
         self.netlist = netlist
         self._separate: dict[tuple[str, ...], _Separate] = {}
         self._tables: dict[str, Bits] = {}
+        self._proved: dict[str, tuple[tuple[str, ...], _Separate]] = {}
+
+    def learn(self, number: int, word: Sequence[str]) -> None:
+        """Take the sum of an output for its formula from here on: that is proved."""
+        functions: _Separate = {-1: np.array([self.layer.bias[number]])}
+        codes = np.arange(1 << self.layer.width)
+        for source, weight in self.layer.rows[number]:
+            products = np.array([self.layer.round_product(weight * int(code)) for code in codes])
+            functions[source] = functions.get(source, np.zeros(1, np.int64)) + products
+        self._proved[word[0]] = tuple(word), functions
+        self._separate.clear()
+
+    def _known(self, bits: tuple[str, ...]) -> tuple[int, _Separate] | None:
+        """Whether a word begins with a sum that is proved: its size and its functions, as an unsigned word."""
+        word, functions = self._proved.get(bits[0], ((), {}))
+        size = len(word)
+        if not size or len(bits) < size or bits[: size - 1] != word[:-1]:
+            return None
+        if self.extremes(functions)[1] >= 0:
+            return (size, functions) if bits[size - 1] == word[-1] else None
+        # with its sign inverted a word of two's complement is larger by half
+        driven = self.netlist.driver(bits[size - 1])
+        if driven is None or driven[0].type != "$not":
+            return None
+        if self.netlist.bits(driven[0].connections["A"])[driven[1]] != word[-1]:
+            return None
+        return size, functions | {-1: functions[-1] + (1 << (size - 1))}
 
     def source(self, bit: str) -> int:
         """The one input that a bit depends on."""
@@ -84,6 +111,10 @@ class _Layer:
                 raise NotASumError(f"undefined bit {bits[0]}")
             found[-1] = found[-1] + (int(bits[0]) << at)
             return 1
+        if (known := self._known(bits)) is not None:
+            for source, values in known[1].items():
+                found[source] = found.get(source, np.zeros(1, np.int64)) + (values << at)
+            return known[0]
         driven = self.netlist.driver(bits[0])
         if driven is not None and driven[0].type in ("$add", "$not") and driven[1] == 0:
             result = self.netlist.bits(driven[0].connections["Y"])
@@ -246,7 +277,6 @@ def prove_frozen_layer(name: str, layer: FrozenFormat, *, hardware: FrozenFormat
     Proof
         `Status.UNDECIDED` where the netlist is no sum of functions of one input.
     """
-    start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="liquidcal-frozen-") as folder:
         work = Path(folder)
         (work / "design.il").write_text(to_rtlil(FrozenLayer(layer=hardware or layer), name))
@@ -254,33 +284,57 @@ def prove_frozen_layer(name: str, layer: FrozenFormat, *, hardware: FrozenFormat
         run_yosys(script + "write_rtlil flat.il\n", directory=work, timeout_s=300.0)
         netlist = FlatNetlist(parse_rtlil((work / "flat.il").read_text())[name])
     parts = _Layer(layer, netlist)
-    outputs = netlist.bits("\\y")
-    width = layer.output_shape.width
-    for number in range(len(layer.rows)):
-        output = outputs[number * width : (number + 1) * width]
-        low, high = layer.bounds(number)
-        example: dict[str, int] = {}
+    left, found = list(range(len(layer.rows))), dict[int, Proof]()
+    while left:
+        # an output may be formed from another one, which then has to be proved first
+        waiting = [number for number in left if not _prove_output(name, parts, number, found)]
+        if len(waiting) == len(left):
+            break
+        left = waiting
+    yield from (found.get(number) or _proof(name, layer, number, Status.UNDECIDED) for number in range(len(layer.rows)))
+
+
+def _prove_output(name: str, parts: _Layer, number: int, found: dict[int, Proof]) -> bool:
+    """Try an output, note its proof, and learn its sum; False where the netlist is no sum that is understood so far."""
+    start = time.monotonic()
+    layer, netlist, width = parts.layer, parts.netlist, parts.layer.output_shape.width
+    output = netlist.bits("\\y")[number * width : (number + 1) * width]
+    low, high = layer.bounds(number)
+    example: dict[str, int] = {}
+    if f"\\total_{number}" not in netlist.module.wires:
+        # a sum of nothing, or one that is never positive, is not formed
+        least, most = layer.stored_bounds(number)
+        proved = least == most and all(bit == str(least >> place & 1) for place, bit in enumerate(output))
+    else:
+        word = netlist.bits(f"\\total_{number}")
+        fits = -(1 << len(word) - 1) <= low and high < 1 << (len(word) - (low < 0))
         try:
-            if f"\\total_{number}" not in netlist.module.wires:
-                # a sum of nothing, or one that is never positive, is not formed
-                least, most = layer.stored_bounds(number)
-                proved = least == most and all(bit == str(least >> place & 1) for place, bit in enumerate(output))
-            else:
-                word = netlist.bits(f"\\total_{number}")
-                fits = -(1 << len(word) - 1) <= low and high < 1 << (len(word) - (low < 0))
-                proved, example = parts.sum_equals(number, word)
-                proved = proved and fits
-                if proved and layer.output is not None:
-                    proved, example = parts.output_equals(number, word, output)
-            status = Status.PROVED if proved else Status.REFUTED
+            proved, example = parts.sum_equals(number, word)
         except NotASumError:
-            status = Status.UNDECIDED
-        yield Proof(
-            name=f"{name}_{number}", status=status, counterexample=example, wall_s=time.monotonic() - start,
-            statement=f"constant weights: stored sum of {len(layer.rows[number])} products, for every input",
-            input_bits=layer.width * len(layer.rows[number]),
-        )  # fmt: skip
-        start = time.monotonic()
+            return False
+        proved = proved and fits
+        if proved:
+            parts.learn(number, word)
+            if layer.output is not None:
+                proved, example = parts.output_equals(number, word, output)
+    status = Status.PROVED if proved else Status.REFUTED
+    found[number] = _proof(name, layer, number, status, example, time.monotonic() - start)
+    return True
+
+
+def _proof(
+    name: str,
+    layer: FrozenFormat,
+    number: int,
+    status: Status,
+    example: dict[str, int] | None = None,
+    wall_s: float = 0,
+) -> Proof:
+    return Proof(
+        name=f"{name}_{number}", status=status, counterexample=example or {}, wall_s=wall_s,
+        statement=f"constant weights: stored sum of {len(layer.rows[number])} products, for every input",
+        input_bits=layer.width * len(layer.rows[number]),
+    )  # fmt: skip
 
 
 def prove_frozen(weights: Weights) -> Iterator[Proof]:

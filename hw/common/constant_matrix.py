@@ -7,18 +7,25 @@ any shift and with either sign, is added once and used by all of them: greedy el
 What a pair is worth is counted in cells: a full adder takes three bits and leaves two, so every word that vanishes from
 a tree of adders saves as many full adders as it has bits, less the width that the sum of the pair brings in its place.
 
+Before that, an output may be formed from another one and the difference of their constants, where that has fewer
+digits: a tree of nearest outputs (as in the graphs of K. Muhammad and K. Roy, "A graph theoretic approach for
+synthesizing very low-complexity high-speed digital filters", IEEE TCAD 21, 2002).
+
 Words are unsigned throughout. A word that is subtracted enters inverted, and its constant joins all others in one
 constant per output: no sign is ever extended, no carry enters at the low end.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from heapq import heapify, heappop, heappush
 from random import Random
 
-__all__ = ["Graph", "Sum", "Term", "Word", "share", "signed_digits"]
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Graph", "Parent", "Sum", "Term", "Word", "share", "signed_digits", "smallest_graph"]
 
 FULL_ADDER = 4.256
 HALF_ADDER = 2.66
@@ -70,8 +77,16 @@ class Sum:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Parent:
+    """The output that another one is formed from, subtracted where `negative`."""
+
+    output: int
+    negative: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Graph:
-    """What `share` found.
+    """What `share` and `smallest_graph` found.
 
     Attributes
     ----------
@@ -80,21 +95,42 @@ class Graph:
     sums : tuple of Sum
         How words after the inputs are formed.
     outputs : tuple of tuple of Term
-        Words whose sum is the output.
+        Words whose sum, with the parent's, is the output.
+    parents : tuple of Parent or None
+        For each output; empty: there are none.
     """
 
     words: tuple[Word, ...]
     sums: tuple[Sum, ...]
     outputs: tuple[tuple[Term, ...], ...]
+    parents: tuple[Parent | None, ...] = ()
 
     @property
-    def bits(self) -> int:
-        """Full adders, as good as: bits that enter a sum of two words or of an output and do not leave it."""
+    def order(self) -> tuple[int, ...]:
+        """Outputs, every one after its parent."""
+        children: dict[int | None, list[int]] = defaultdict(list)
+        for number in range(len(self.outputs)):
+            parent = self.parents[number] if self.parents else None
+            children[parent.output if parent else None].append(number)
+        found = list(children[None])
+        for number in found:
+            found += children[number]
+        return tuple(found)
+
+    def bits(self, widths: Sequence[int] = ()) -> int:
+        """Full adders, as good as: bits that enter a sum of two words or of an output and do not leave it.
+
+        Parameters
+        ----------
+        widths : sequence of int
+            Bits of each output; needed where one has a parent.
+        """
         first = len(self.words) - len(self.sums)
         total = 0
         for number, step in enumerate(self.sums):
             total += sum(self.words[t.word].width for t in (step.left, step.right)) - self.words[first + number].width
-        return total + sum(self.words[term.word].width for terms in self.outputs for term in terms)
+        total += sum(self.words[term.word].width for terms in self.outputs for term in terms)
+        return total + sum(widths[parent.output] for parent in self.parents if parent)
 
     def evaluate(self, inputs: Sequence[int]) -> list[int]:
         """Values of the outputs for values of the inputs, by the graph."""
@@ -106,7 +142,11 @@ class Graph:
 
         for step in self.sums:
             values.append(value(step.left) + value(step.right))
-        return [sum(map(value, terms)) for terms in self.outputs]
+        results = [sum(map(value, terms)) for terms in self.outputs]
+        for number in self.order:
+            if self.parents and (parent := self.parents[number]):
+                results[number] += -results[parent.output] if parent.negative else results[parent.output]
+        return results
 
 
 @cache
@@ -239,6 +279,75 @@ def share(inputs: Sequence[int], matrix: Sequence[Sequence[tuple[int, int]]], *,
         for column in columns
     )
     return Graph(words=tuple(words), sums=tuple(sums), outputs=outputs)
+
+
+_MOST_LEVELS = 10
+"""Outputs in a row of which each is formed from the one before: each takes the time of an addition."""
+_NEARNESS = (0.0, 0.9, 1.0)
+_TRIES = (4, 24)
+"""Orders of equal pairs that are tried, fewest and most: as many as there is time for."""
+_DIGITS = 25_000
+"""Signed digits of all tries together, as long as more than the fewest are tried."""
+
+
+def smallest_graph(inputs: Sequence[int], matrix: Sequence[Sequence[tuple[int, int]]], widths: Sequence[int]) -> Graph:
+    """The smallest of several graphs for a matrix: with and without outputs formed from others, pairs in other orders.
+
+    Parameters
+    ----------
+    inputs, matrix
+        As `share`.
+    widths : sequence of int
+        Bits of each output as a word that others can be formed from.
+    """
+    constants = np.zeros((len(matrix), len(inputs)), np.int64)
+    for number, row in enumerate(matrix):
+        for source, constant in row:
+            constants[number, source] += constant
+    tries = min(max(_DIGITS // max(int(_digits(constants).sum()), 1), _TRIES[0]), _TRIES[1])
+    cells = np.array([high.bit_length() for high in inputs], np.int64)
+    trees = {_nearest(constants, cells, np.array(widths, np.int64), nearness) for nearness in _NEARNESS}
+    found: list[Graph] = []
+    for parents in sorted(trees, key=lambda tree: sum(map(bool, tree))):
+        rows = []
+        for number, parent in enumerate(parents):
+            row = constants[number].copy()
+            if parent:
+                row -= (-1 if parent.negative else 1) * constants[parent.output]
+            rows.append([(int(source), int(row[source])) for source in np.flatnonzero(row)])
+        found += [replace(share(inputs, rows, seed=seed), parents=parents) for seed in range(tries)]
+    return min(found, key=lambda graph: graph.bits(widths))
+
+
+def _nearest(
+    constants: npt.NDArray[np.int64], cells: npt.NDArray[np.int64], widths: npt.NDArray[np.int64], nearness: float
+) -> tuple[Parent | None, ...]:
+    """A tree of outputs: each from the one whose difference has the fewest bits, if below a part of its own."""
+    own = _digits(constants) @ cells
+    best = own.astype(float)
+    chosen: list[Parent | None] = [None] * len(own)
+    levels = np.zeros(len(own), np.int64)
+    left = np.ones(len(own), bool)
+    for _ in range(len(own)):
+        number = int(np.argmin(np.where(left, best, np.inf)))
+        left[number] = False
+        if (parent := chosen[number]) is not None:
+            levels[number] = levels[parent.output] + 1
+        if levels[number] == _MOST_LEVELS:
+            continue
+        for negative in (False, True):
+            other = -constants[number] if negative else constants[number]
+            cost = _digits(constants - other) @ cells + widths[number]
+            for better in np.flatnonzero(left & (cost < best) & (cost < nearness * own)):
+                best[better], chosen[better] = cost[better], Parent(output=number, negative=negative)
+    return tuple(chosen)
+
+
+def _digits(constants: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Signed digits of each constant that are not 0: the ones of ``3 c ^ c`` (Reitwiesner)."""
+    magnitude = np.abs(constants)
+    bits = (3 * magnitude) ^ magnitude
+    return np.unpackbits(bits[..., None].view(np.uint8), axis=-1).sum(axis=-1, dtype=np.int64)
 
 
 def _insert(column: set[_Digit], digit: _Digit) -> None:

@@ -44,14 +44,16 @@ def frozen_weights(weights: Any) -> dict[str, FrozenLayerWeights]:
 class FrozenWeightedLayer(Component):
     """All outputs of a layer with constant weights. Combinational.
 
-    A signed input enters `FrozenLayer` in offset binary, ``u = x + 2**(n - 1)``: one inverter. The excess of a product,
-    ``w * 2**(n - 1)``, is a multiple of ``2**shift``, passes through the floor unchanged and joins the constant of the
-    output.
+    An input that may be negative enters `FrozenLayer` in offset binary, ``u = x + 2**(n - 1)``, n as small as its range
+    allows: one inverter. The excess of a product, ``w * 2**(n - 1)``, is a multiple of ``2**shift``, passes through the
+    floor unchanged and joins the constant of the output.
 
     Parameters
     ----------
-    node, size, form, stores, zeros
+    node, form, stores
         As `hw.network.weighted_layer.WeightedLayer`.
+    ranges : tuple of (int, int)
+        Smallest and largest code of each input: narrower than the format where what comes before allows no more.
     weights : FrozenLayerWeights
 
     Members
@@ -68,30 +70,33 @@ class FrozenWeightedLayer(Component):
     latency = 0
 
     def __init__(
-        self, *, node: WeightedSum, size: int, form: FixedPoint, stores: tuple[Store, ...], weights: FrozenLayerWeights,
-        zeros: frozenset[int] = frozenset(),
+        self, *, node: WeightedSum, form: FixedPoint, stores: tuple[Store, ...], ranges: tuple[tuple[int, int], ...],
+        weights: FrozenLayerWeights,
     ):  # fmt: skip
         self._node, self._form, self._stores = node, form, stores
         self._sum = SumFormat.of(node, form, 1)
         dot = self._sum.dot
         self._width = dot.activation_width
-        half = 1 << (self._width - 1) if form.signed else 0
+        # what is added to each input
+        self._halves = tuple(
+            0 if low >= 0 else 1 << max(dot.shift, (-low - 1).bit_length(), high.bit_length()) for low, high in ranges
+        )
         rows, biases = [], []
-        for output, taps in enumerate(node.taps(size)):
-            row = tuple((x, weights.weights[w]) for x, w in taps if x not in zeros and weights.weights[w])
-            excess = sum(w * half >> dot.shift for _, w in row)
+        for output, taps in enumerate(node.taps(len(ranges))):
+            row = tuple((x, weights.weights[w]) for x, w in taps if any(ranges[x]) and weights.weights[w])
+            excess = sum(w * self._halves[x] >> dot.shift for x, w in row)
             bias = weights.biases[node.bias_of(output)]
             rows.append(row)
             biases.append(((bias >> self._sum.low_bias) << dot.bias_shift) - excess)
         self._low = tuple(weights.biases[node.bias_of(o)] & ((1 << self._sum.low_bias) - 1) for o in range(len(rows)))
-        ranges = ((form.min_code + half, form.max_code + half),) * size
+        shifted = tuple((low + half, high + half) for (low, high), half in zip(ranges, self._halves, strict=True))
         self._layer = FrozenFormat(
-            width=self._width, ranges=ranges, rows=tuple(rows), bias=tuple(biases), shift=dot.shift,
+            width=self._width, ranges=shifted, rows=tuple(rows), bias=tuple(biases), shift=dot.shift,
             rounding=dot.rounding, fraction=self._sum.fraction - self._sum.low_bias,
         )  # fmt: skip
         super().__init__(
             {
-                "x": In(ArrayLayout(code_shape(form), size)),
+                "x": In(ArrayLayout(code_shape(form), len(ranges))),
                 "y": Out(ArrayLayout(code_shape(stores[-1].result), len(rows))),
             }
         )
@@ -104,12 +109,13 @@ class FrozenWeightedLayer(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         sums = place(m, platform, "sums", FrozenLayer, label="frozen", layer=self._layer)
-        for i in range(len(self._layer.ranges)):
+        for i, half in enumerate(self._halves):
             value = Signal(code_shape(self._form), name=f"x_{i}")
             m.d.comb += value.eq(self.x[i])
-            if self._form.signed:
+            if half:
                 extended = Cat(value, value[-1].replicate(self._width - len(value)))
-                m.d.comb += sums.x[i].eq(Cat(extended[:-1], ~extended[-1]))
+                sign = half.bit_length() - 1
+                m.d.comb += sums.x[i].eq(Cat(extended[:sign], ~extended[sign]))
             else:
                 m.d.comb += sums.x[i].eq(value)
         for output in range(len(self._layer.rows)):

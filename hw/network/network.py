@@ -24,6 +24,7 @@ from hw.network.serial_layer import SerialWeightedLayer, serial_format
 from hw.network.stores import code_shape
 from hw.network.weighted_layer import WeightedLayer
 from sim.network.nodes import WeightedSum, Wire
+from sim.network.ranges import code_ranges
 from sim.network.spec import INPUT, NetworkSpec
 from sim.network.weights import address_bits, weight_rows
 from sim.spec_file import check_integer
@@ -104,6 +105,7 @@ class Network(Component):
         self._spec, self._frozen, self._register, self._cell = spec, frozen, register, cell
         self._reuse, self._outside = reuse, outside
         self._plan = plan(spec, reuse)
+        self._ranges = {} if frozen is None else code_ranges(spec, frozen)
         for name, node in spec.layers.items():
             try:
                 SumFormat.of(node, spec.tensors[node.inputs[0]].form, 1)
@@ -142,8 +144,7 @@ class Network(Component):
         found = {}
         for layer in self._plan.layers if self._frozen is not None else ():
             if isinstance(layer.node, WeightedSum):
-                weights = self._frozen[layer.name] if self._frozen else None
-                found[layer.name] = described(FrozenWeightedLayer, weights=weights, **self._common(layer)).sums
+                found[layer.name] = described(FrozenWeightedLayer, **self._constant(layer)).sums
         return found
 
     @property
@@ -228,13 +229,13 @@ class Network(Component):
         m.d.comb += part.i.eq(times[:-1])
         return times
 
-    def _common(self, layer: Layer) -> dict[str, Any]:
-        """Parameters of every layer with weights."""
+    def _constant(self, layer: Layer) -> dict[str, Any]:
+        """Parameters of a layer with constant weights."""
         (x,) = layer.node.inputs
-        tensor = self._spec.tensors[x]
+        ranges = tuple((int(low), int(high)) for low, high in self._ranges[x])
         return {
-            "node": layer.node, "size": tensor.size, "form": tensor.form, "stores": layer.stores,
-            "zeros": self._plan.zeros[x],
+            "node": layer.node, "form": self._spec.tensors[x].form, "stores": layer.stores, "ranges": ranges,
+            "weights": self._frozen[layer.name] if self._frozen else None,
         }  # fmt: skip
 
     def _serial(self, layer: Layer) -> dict[str, Any]:
@@ -243,7 +244,12 @@ class Network(Component):
 
     def _stored(self, layer: Layer) -> dict[str, Any]:
         """Parameters of every layer with weights that are no constants."""
-        return self._common(layer) | {"cell": self._cell} | ({"outside": True} if self._outside else {})
+        (x,) = layer.node.inputs
+        tensor = self._spec.tensors[x]
+        return {
+            "node": layer.node, "size": tensor.size, "form": tensor.form, "stores": layer.stores,
+            "zeros": self._plan.zeros[x], "cell": self._cell, **({"outside": True} if self._outside else {}),
+        }  # fmt: skip
 
     def _place_layer(
         self, m: Module, platform: object, layer: Layer, inputs: list[Value], rows: Value | None, columns: Value,
@@ -259,10 +265,7 @@ class Network(Component):
             m.d.comb += [Value.cast(getattr(part, f"x{i}")).eq(value) for i, value in enumerate(inputs)]
             return Value.cast(part.y)
         if self._frozen is not None:
-            part = place(
-                m, platform, name, FrozenWeightedLayer, label=layer.name, weights=self._frozen[layer.name],
-                **self._common(layer),
-            )  # fmt: skip
+            part = place(m, platform, name, FrozenWeightedLayer, label=layer.name, **self._constant(layer))
         else:
             if times is None:
                 part = place(m, platform, name, WeightedLayer, label=layer.name, **self._stored(layer))

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from hw.common.constant_matrix import share, signed_digits
+from hw.common.constant_matrix import share, signed_digits, smallest_graph
 from hw.hgcal_encoder.encoder import Encoder
 from hw.hgcal_encoder.frozen_network import (
     FrozenNetwork,
@@ -58,6 +58,23 @@ def test_a_graph_is_its_matrix_and_shares(seed):
     digits = sum(len(signed_digits(int(w))) for w in matrix.ravel())
     additions = len(graph.sums) + sum(len(terms) - 1 for terms in graph.outputs)
     assert additions < 0.6 * (digits - 12)
+
+
+@pytest.mark.parametrize(("constants", "part"), [((-1, 1), 0.9), (tuple(range(-32, 32)), 1.0)])
+def test_outputs_that_are_formed_from_others_are_the_matrix_in_fewer_bits(constants, part):
+    rng = np.random.default_rng(5)
+    matrix = rng.choice(constants, (16, 24))
+    highs = rng.integers(1, 256, 16).tolist()
+    columns = [[(i, int(matrix[i, j])) for i in range(16)] for j in range(24)]
+    widths = [1 + sum(high * abs(c) for high, (_, c) in zip(highs, column, strict=True)).bit_length()
+              for column in columns]  # fmt: skip
+    graph = smallest_graph(highs, columns, widths)
+    for _ in range(20):
+        x = rng.integers(0, np.array(highs) + 1)
+        assert graph.evaluate(x.tolist()) == (x @ matrix).tolist()
+    assert sorted(graph.order) == list(range(24))
+    assert graph.bits(widths) <= part * share(highs, columns).bits()
+    assert any(graph.parents)
 
 
 def test_an_input_may_stand_more_than_once_in_an_output():
