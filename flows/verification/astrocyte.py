@@ -35,7 +35,7 @@ from sim.astrocyte_liquid.example_specs import campaign_spec, random_spec, seede
 from sim.astrocyte_liquid.kernel import poisson_events
 from sim.astrocyte_liquid.learning.model import TrainedLiquid
 from sim.astrocyte_liquid.liquid import Arithmetic, Events, Liquid
-from sim.astrocyte_liquid.network import Network, draw
+from sim.astrocyte_liquid.network import Network, draw, slotted_pairs
 from sim.astrocyte_liquid.neuron import input_spikes
 from sim.astrocyte_liquid.readout import Readout
 from sim.astrocyte_liquid.registers import (
@@ -133,9 +133,16 @@ def other_weights(network: Network, rng: np.random.Generator, number: int) -> In
 def full_list(network: Network) -> Network:
     """The same network, but that one neuron has as many synapses as the spec allows, or there are sources.
 
-    That list, as chips count it down, has every bit that a length can have.
+    That list, as chips count it down, has every bit that a length can have. Of a seeded chip all slots have synapses.
     """
     spec = network.spec
+    if network.table is not None:
+        steps = np.arange(1, spec.neurons)[: spec.recurrent_slots]
+        steps = steps[np.argsort(steps % spec.lanes, kind="stable")]
+        table = replace(network.table, steps=steps, chosen=np.ones_like(network.table.chosen))
+        source, target, _ = slotted_pairs(table, np.random.default_rng(spec.slots))
+        sign = np.where(source >= spec.first_neuron + spec.excitatory, -1, 1).astype(np.int8)
+        return replace(network, source=source, target=target, sign=sign, table=table)
     neuron = int(network.target[-1])
     others = np.setdiff1d(np.r_[: spec.inputs, spec.first_neuron : spec.sources], spec.first_neuron + neuron)
     there = network.target == neuron
@@ -403,7 +410,7 @@ def check_mutants(
     network = draw(spec, seed)
     weights, readout = random_weights(network, rng), random_readout(spec, rng)
     segments = make_segments(network, weights, rng, len(DENSITIES), Engine.NUMPY, single=300)
-    full = network if spec.seeded else full_list(network)
+    full = full_list(network)
     other = rng.spawn(1)[0]  # `rng` goes on as if there were no second network: it chooses the mutants
     first = random_weights(full, other)
     few = make_segments(full, first, other, 1, Engine.NUMPY)
