@@ -104,7 +104,7 @@ def test_working_weights_that_no_sample_walks_stay() -> None:
 
 
 def test_regenerated_connectivity_spike_for_spike_and_weight_for_weight() -> None:
-    """Inputs in three blocks, slots without synapse, what a slot leads to beyond the last neuron; and all slots full."""
+    """Inputs in three blocks, slots without synapse, what a slot leads to beyond the last neuron; then all slots."""
     spec = seeded_spec()
     assert spec.input_blocks == 3
     assert spec.neuron_groups < 1 << spec.ring_bits
