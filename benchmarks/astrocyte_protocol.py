@@ -1,6 +1,6 @@
 """What the published protocol of 1,000 neurons takes: ``python -m benchmarks.astrocyte_protocol``.
 
-Nothing of it runs whole. Tuning is timed on snapshots of a liquid that others have tuned before, samples and the
+Rates alone: tuning is timed on snapshots of a liquid that others have tuned before, samples and the
 readout on some digits, each in processor time of one core; the protocol has 50,000 snapshots, one after
 another, and 70,000 plastic samples that share the cores. Writes ``benchmarks/results/astrocyte_protocol.json``.
 """

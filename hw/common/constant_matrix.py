@@ -284,6 +284,9 @@ def share(inputs: Sequence[int], matrix: Sequence[Sequence[tuple[int, int]]], *,
 _MOST_LEVELS = 10
 """Outputs in a row of which each is formed from the one before: each takes the time of an addition."""
 _NEARNESS = (0.0, 0.9, 1.0)
+_MOST_COMPARED = 10**8
+"""Constants times outputs up to which outputs are compared with each other: not those of a large convolution, which
+read different inputs anyway."""
 _TRIES = (4, 24)
 """Orders of equal pairs that are tried, fewest and most: as many as there is time for."""
 _DIGITS = 25_000
@@ -306,7 +309,8 @@ def smallest_graph(inputs: Sequence[int], matrix: Sequence[Sequence[tuple[int, i
             constants[number, source] += constant
     tries = min(max(_DIGITS // max(int(_digits(constants).sum()), 1), _TRIES[0]), _TRIES[1])
     cells = np.array([high.bit_length() for high in inputs], np.int64)
-    trees = {_nearest(constants, cells, np.array(widths, np.int64), nearness) for nearness in _NEARNESS}
+    compared = _NEARNESS if constants.size * len(matrix) <= _MOST_COMPARED else _NEARNESS[:1]
+    trees = {_nearest(constants, cells, np.array(widths, np.int64), nearness) for nearness in compared}
     found: list[Graph] = []
     for parents in sorted(trees, key=lambda tree: sum(map(bool, tree))):
         rows = []
@@ -324,6 +328,8 @@ def _nearest(
 ) -> tuple[Parent | None, ...]:
     """A tree of outputs: each from the one whose difference has the fewest bits, if below a part of its own."""
     own = _digits(constants) @ cells
+    if not nearness:
+        return (None,) * len(own)
     best = own.astype(float)
     chosen: list[Parent | None] = [None] * len(own)
     levels = np.zeros(len(own), np.int64)

@@ -2,7 +2,8 @@
 
 Features are spike counts over their sum, over the largest such value in training (the published code divides by the
 largest of each batch, also in the test, where a score then depends on its neighbours). Targets are the softmax of +1
-for the class and -1 for the others, as in the published code: 0.4508 and 0.0610. Adadelta (M. D. Zeiler,
+for the class and -1 for the others, as in the published code, 0.4508 and 0.0610; or 1 and 0, which is what the loss of
+the paper says. Adadelta (M. D. Zeiler,
 arXiv 1212.5701) with TensorFlow's constants; the pass with the best accuracy on validation is kept.
 """
 
@@ -76,6 +77,7 @@ def train_readout(
     batch: int = 250,
     passes: int = 5_000,
     patience: int = 500,
+    one_hot: bool = False,
     seed: int = 0,
 ) -> LinearReadout:
     """Train a readout; the last pass counts, too.
@@ -93,13 +95,15 @@ def train_readout(
         Passes over the training set at most.
     patience : int
         Passes without a better validation after which training ends.
+    one_hot : bool
+        Targets of 1 and 0 in place of those of `soft_targets`.
     seed : int
         Of the order of samples.
     """
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     scale = float(shares.max())
     x, held_out = _features(counts, scale), _features(validation, scale)
-    targets = soft_targets(labels, outputs)
+    targets = np.eye(outputs, dtype=np.float32)[labels] if one_hot else soft_targets(labels, outputs)
     rng = np.random.default_rng([seed, 0xADA])
     # the bias is one more row of weights, of a feature that is always 1
     x, held_out = (np.hstack([f, np.ones((len(f), 1), np.float32)]) for f in (x, held_out))

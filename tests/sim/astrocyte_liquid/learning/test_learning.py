@@ -33,6 +33,20 @@ def test_readout_finds_what_softmax_regression_can() -> None:
     assert np.allclose(soft_targets(np.array([3]), 10)[0], np.where(np.arange(10) == 3, 0.4508, 0.0610), atol=1e-4)
 
 
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_the_first_step_of_a_readout_is_that_of_adadelta_towards_its_targets(one_hot: bool) -> None:
+    """By hand: from weights of 0 every probability is a tenth; decay 0.95 and epsilon 1e-8 as in TensorFlow."""
+    rng = np.random.default_rng(3)
+    counts, labels = rng.poisson(5, (40, 6)) + 1, rng.integers(0, 10, 40)
+    found = train_readout(counts, labels, counts, labels, 10, penalty=0.0, batch=40, passes=1, one_hot=one_hot)
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    high, low = (1.0, 0.0) if one_hot else (np.e / (np.e + 9 / np.e), (1 / np.e) / (np.e + 9 / np.e))
+    targets = np.where(labels[:, None] == np.arange(10), high, low)
+    gradient = (shares / shares.max()).T @ (0.1 - targets) / 40
+    step = -0.1 * gradient * np.sqrt(1e-8 / (0.05 * gradient**2 + 1e-8))
+    assert np.allclose(found.weights, step, rtol=1e-3, atol=1e-9)
+
+
 def test_a_bias_is_part_of_the_weights() -> None:
     """Integers without a bias decide as floating point on shares of the counts with one."""
     rng = np.random.default_rng(1)
