@@ -19,7 +19,10 @@ def fpga(
         str, typer.Option(help=f"FPGA: {', '.join(DEVICES)}; auto: the smallest ECP5 with room.")
     ] = "ecp5-85k",
     size: Annotated[
-        bool, typer.Option("--size", help="Only say how many logic cells it takes and which devices have room.")
+        bool,
+        typer.Option(
+            "--size", help="Only say how many logic cells and memory blocks it takes, and which devices have room."
+        ),
     ] = False,
     clock_mhz: Annotated[float, typer.Option(min=1.0, help="Clock that place and route work towards.")] = 40.0,
     seed: Annotated[int, typer.Option(help="Seed of the placer.")] = 1,

@@ -177,7 +177,7 @@ def area_terms(
         Term(name="cells", estimate=Estimate(low=array, nominal=array, high=array),
              method="54 F^2 per cell, without drivers"),
         Term(name="ADCs", estimate=Estimate(low=adcs / 2, nominal=adcs, high=2 * adcs),
-             method=f"{spec.image_adcs} ADCs by the regression on the Murmann survey, give or take a factor of two"),
+             method=f"{spec.all_adcs} ADCs by the regression on the Murmann survey, give or take a factor of two"),
         Term(name="readout weight memory", estimate=memory_area_mm2(spec), method="146 F^2 per bit, half of it cells"),
     ]  # fmt: skip
 

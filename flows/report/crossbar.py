@@ -45,6 +45,8 @@ def chip_report(folder: Path, design: CrossbarDesign) -> Report:
 
 
 def _macros(spec: CrossbarSpec) -> str:
+    if spec.macro_rows is not None:
+        return f"a tile of resistive-memory macros of {spec.macro_rows} rows, together"
     return "a resistive-memory macro" if spec.macros == 1 else f"{spec.macros} resistive-memory macros side by side"
 
 

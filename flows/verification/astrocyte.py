@@ -31,11 +31,11 @@ from flows.verification import mutation
 from flows.verification.bench import Tally, VerificationRun
 from flows.verification.options import VerificationOptions
 from flows.verification.result import Advance, VerificationReport, mutation_check, proof_check
-from sim.astrocyte_liquid.example_specs import campaign_spec, random_spec
+from sim.astrocyte_liquid.example_specs import campaign_spec, random_spec, seeded_spec
 from sim.astrocyte_liquid.kernel import poisson_events
 from sim.astrocyte_liquid.learning.model import TrainedLiquid
 from sim.astrocyte_liquid.liquid import Arithmetic, Events, Liquid
-from sim.astrocyte_liquid.network import Network, draw
+from sim.astrocyte_liquid.network import Network, draw, slotted_pairs
 from sim.astrocyte_liquid.neuron import input_spikes
 from sim.astrocyte_liquid.readout import Readout
 from sim.astrocyte_liquid.registers import (
@@ -133,9 +133,16 @@ def other_weights(network: Network, rng: np.random.Generator, number: int) -> In
 def full_list(network: Network) -> Network:
     """The same network, but that one neuron has as many synapses as the spec allows, or there are sources.
 
-    That list, as chips count it down, has every bit that a length can have.
+    That list, as chips count it down, has every bit that a length can have. Of a seeded chip all slots have synapses.
     """
     spec = network.spec
+    if network.table is not None:
+        steps = np.arange(1, spec.neurons)[: spec.recurrent_slots]
+        steps = steps[np.argsort(steps % spec.lanes, kind="stable")]
+        table = replace(network.table, steps=steps, chosen=np.ones_like(network.table.chosen))
+        source, target, _ = slotted_pairs(table, np.random.default_rng(spec.slots))
+        sign = np.where(source >= spec.first_neuron + spec.excitatory, -1, 1).astype(np.int8)
+        return replace(network, source=source, target=target, sign=sign, table=table)
     neuron = int(network.target[-1])
     others = np.setdiff1d(np.r_[: spec.inputs, spec.first_neuron : spec.sources], spec.first_neuron + neuron)
     there = network.target == neuron
@@ -403,13 +410,13 @@ def check_mutants(
     network = draw(spec, seed)
     weights, readout = random_weights(network, rng), random_readout(spec, rng)
     segments = make_segments(network, weights, rng, len(DENSITIES), Engine.NUMPY, single=300)
-    full = network if spec.seeded else full_list(network)
+    full = full_list(network)
     other = rng.spawn(1)[0]  # `rng` goes on as if there were no second network: it chooses the mutants
-    limits = random_weights(full, other)
-    few = make_segments(full, limits, other, 1, Engine.NUMPY)
+    first = random_weights(full, other)
+    few = make_segments(full, first, other, 1, Engine.NUMPY)
 
     def check(model: NativeModel) -> bool:
-        return not play(network, weights, readout, segments, model) and not play(full, limits, readout, few, model)
+        return not play(network, weights, readout, segments, model) and not play(full, first, readout, few, model)
 
     result = mutation.run_campaign(
         to_rtlil(AstrocyteLiquid(spec=spec, boxes=False), spec.name), spec.name, check, count=count, rng=rng,
@@ -431,7 +438,8 @@ def check_proofs(spec: AstrocyteSpec, *, advance: Advance | None = None) -> tupl
 def verify_design(design: Design, journal: Journal, options: VerificationOptions) -> VerificationReport:
     """Verify the generated hardware of an astrocyte liquid.
 
-    Mutants are those of `campaign_spec`; with a trained model its network, weights and readout run.
+    Mutants are those of `campaign_spec`, or of `seeded_spec` for a seeded chip; with a trained model its network,
+    weights and readout run.
 
     Raises
     ------
@@ -462,6 +470,6 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
         with journal.step(f"{drawn.name}: samples in all modes"):
             check = check_volume(drawn, seed + number, 400)
         run.note(check)
-    mutated, mutants = campaign_spec(), options.mutants
+    mutated, mutants = seeded_spec() if spec.seeded else campaign_spec(), options.mutants
     run.mutate(mutated.name, mutants, lambda advance: check_mutants(mutated, seed, mutants, advance=advance))
     return run.report()

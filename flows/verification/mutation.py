@@ -427,6 +427,7 @@ def module_equivalent(
     root: str | None = None,
     *,
     at_reset: bool = False,
+    counts: Mapping[str, str] | None = None,
 ) -> bool:
     """Whether yosys proves that the mutated module computes the same as the right one, for every input and state.
 
@@ -442,6 +443,9 @@ def module_equivalent(
     at_reset : bool
         Compare only from the state that reset leaves, in which right and wrong module may differ: for every input,
         equal outputs and, one clock later, equal states. From then on they are the same machine.
+    counts : mapping of str to str, optional
+        Registers that are proved to count only while another one, of one bit, is 1: what they load is compared only
+        where that loads a 1. Names as of `Mutant.net`.
 
     Returns
     -------
@@ -459,7 +463,7 @@ def module_equivalent(
         work = Path(folder)
         try:
             for side, flat in _flat(modules, mutant, root, work, timeout_s).items():
-                cut = _cut(replace(flat, name=side, attributes=[]), mutant, at_reset)
+                cut = _cut(replace(flat, name=side, attributes=[]), mutant, at_reset, counts or {})
                 (work / f"{side}_cut.il").write_text("autoidx 2000000\n" + cut.text())
             script = (
                 "read_rtlil gold_cut.il\nread_rtlil gate_cut.il\n"
@@ -556,9 +560,13 @@ def _below(modules: Mapping[str, RtlilModule], root: str) -> list[str]:
     return found
 
 
-def _cut(module: RtlilModule, mutant: Mutant, at_reset: bool) -> RtlilModule:
+def _cut(module: RtlilModule, mutant: Mutant, at_reset: bool, counts: Mapping[str, str]) -> RtlilModule:
     """A copy without flip-flops: ports take their place, named after the flip-flop of the right design."""
     result = replace(module, wires=dict(module.wires), cells=[], connections=list(module.connections))
+    loads = {
+        cell.connections["Q"].strip().removeprefix("\\"): cell.connections["D"]
+        for cell in module.cells if cell.type in ("$dff", "$adff")
+    }  # fmt: skip
 
     def port(name: str, width: int, output: bool) -> str:
         result.wires[name] = Wire(name=name, width=width, input=not output, output=output)
@@ -585,9 +593,20 @@ def _cut(module: RtlilModule, mutant: Mutant, at_reset: bool) -> RtlilModule:
             result.connections.append((cell.connections["Q"], port(f"{name}_q", width, False)))
             if value is not None:
                 result.connections.append((port(f"{name}_value", width, True), value))
+        when = loads.get(counts.get(cell.connections["Q"].strip().removeprefix("\\"), ""))
         for pin, spec in cell.connections.items():
-            if pin not in ("Q", "CLK"):
-                result.connections.append((port(f"{name}_{pin}", len(module.bits(spec)), True), spec))
+            if pin in ("Q", "CLK"):
+                continue
+            shown = port(f"{name}_{pin}", len(module.bits(spec)), True)
+            if pin == "D" and when is not None and cell.type in ("$dff", "$adff"):
+                zeros = f"{width}'{'0' * width}"
+                masked = Cell(
+                    name=f"$counts{name}", type="$mux", attributes={}, parameters={"WIDTH": str(width)},
+                    connections={"A": zeros, "B": spec, "S": when, "Y": shown},
+                )  # fmt: skip
+                result.cells.append(masked)
+            else:
+                result.connections.append((shown, spec))
     return result
 
 
@@ -598,24 +617,37 @@ class Loaded:
     ----------
     stage : str
         Of the modules whose names begin so after that of the top module.
-    registers : collection of str or None
-        None: all of them. Those of `hw.common.readout.ReadoutLane` as of ``lane_0``.
+    registers : mapping of str to str, or None
+        With the conditions under which they count, as of `flows.formal.loaded.Loaded`; None: all of them. Those of
+        `hw.common.readout.ReadoutLane` as of ``lane_0``.
     prove : callable
         Proves that of all of them; called once, for the first mutant of theirs that survives.
     """
 
-    def __init__(self, stage: str, registers: Collection[str] | None, prove: Callable[[], Proof]) -> None:
+    def __init__(self, stage: str, registers: Mapping[str, str] | None, prove: Callable[[], Proof]) -> None:
         self._stage, self._registers = stage, None if registers is None else frozenset(registers)
+        self._counts = {
+            name: found.group(1)
+            for name, condition in (registers or {}).items()
+            if (found := re.fullmatch(r"\{(\w+)\}", condition))
+        }
         self._prove, self._lock = prove, Lock()
         self._proved: bool | None = None
 
     def covers(self, mutant: Mutant, top: str) -> bool:
         """Whether the proof says that a mutant is equivalent."""
         lane = "lane_0." if mutant.module == f"{top}_readout_lane" else ""
-        own = mutant.module.startswith(f"{top}_{self._stage}")
         named = self._registers is None or lane + mutant.net in self._registers
-        if mutant.port != "ARST_VALUE" or not own or not named:
-            return False
+        return mutant.port == "ARST_VALUE" and self._of_stage(mutant, top) and named and self._is_proved()
+
+    def counting(self, mutant: Mutant, top: str) -> Mapping[str, str]:
+        """Registers of the mutant's stage that count only while another one is 1; empty where that is not proved."""
+        return self._counts if self._counts and self._of_stage(mutant, top) and self._is_proved() else {}
+
+    def _of_stage(self, mutant: Mutant, top: str) -> bool:
+        return mutant.module.startswith(f"{top}_{self._stage}")
+
+    def _is_proved(self) -> bool:
         with self._lock:
             if self._proved is None:
                 self._proved = self._prove().status is Status.PROVED
@@ -693,6 +725,9 @@ def run_campaign(
         if any(one.covers(mutant, top) for one in loaded):
             return True
         if module_equivalent(shown, mutant):
+            return True
+        if any(counts and module_equivalent(shown, mutant, counts=counts)
+               for counts in (one.counting(mutant, top) for one in loaded)):  # fmt: skip
             return True
         if stage_root(mutant) != mutant.module and module_equivalent(shown, mutant, root=stage_root(mutant)):
             return True

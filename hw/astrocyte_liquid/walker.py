@@ -261,9 +261,13 @@ class Walker(Component):
                 self.slot_address.eq(slot),
                 self.slot_enable.eq((state == _State.FORWARD) | backward),
             ]
-            with m.If(self.slot_enable | (state == _State.FIND) | (state == _State.FIND_BACK)):
-                following = Mux(state == _State.FIND, self.list_data.first, 0)
-                m.d.sync += slot.eq(Mux(self.slot_enable, slot + 1, following))
+            with m.Switch(state):
+                with m.Case(_State.FIND):
+                    m.d.sync += slot.eq(self.list_data.first)
+                with m.Case(_State.FIND_BACK):
+                    m.d.sync += slot.eq(0)
+                with m.Case(_State.FORWARD, _State.BACKWARD):
+                    m.d.sync += slot.eq(slot + 1)
             target, origin = self._slot_ends(source, local)
             inside = target < spec.neuron_groups
             m.d.comb += [

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sim.astrocyte_liquid.slots import SlotTable, draw_slots
 from sim.astrocyte_liquid.spec import AstrocyteSpec
 
-__all__ = ["Network", "draw"]
+__all__ = ["Network", "draw", "slotted_pairs"]
 
 Index = npt.NDArray[np.int32]
 
@@ -92,7 +92,7 @@ def draw(spec: AstrocyteSpec, seed: int) -> Network:
     """
     rng = np.random.default_rng([seed, 0xA57])
     table = draw_slots(spec, rng) if spec.seeded else None
-    source, target, position = _pairs(spec, rng) if table is None else _slotted_pairs(table, rng)
+    source, target, position = _pairs(spec, rng) if table is None else slotted_pairs(table, rng)
     sign = np.where(source >= spec.first_neuron + spec.excitatory, -1, 1)
     count = int((source < spec.first_neuron).sum())
     sign[:count] = rng.integers(0, 2, count) * 2 - 1
@@ -129,7 +129,7 @@ def _pairs(spec: AstrocyteSpec, rng: np.random.Generator) -> tuple[Index, Index,
     return np.concatenate(sources).astype(np.int32), np.concatenate(targets).astype(np.int32), position
 
 
-def _slotted_pairs(table: SlotTable, rng: np.random.Generator) -> tuple[Index, Index, Index]:
+def slotted_pairs(table: SlotTable, rng: np.random.Generator) -> tuple[Index, Index, Index]:
     """Source, neuron and places of the synapses in slots.
 
     A slot of inputs has one wherever an input leads to a neuron. A recurrent one has one where the step on the grid was

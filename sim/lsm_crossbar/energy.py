@@ -168,7 +168,7 @@ def adc_energy_pj(spec: CrossbarSpec, node_nm: float = 40.0) -> Estimate:
 
 def adc_area_um2(spec: CrossbarSpec, node_nm: float = 40.0) -> float:
     """Area of all ADCs of the macro, um2, by the regression."""
-    return spec.image_adcs * survey_adc_area_um2(spec.adc_bits, node_nm, _rate(spec))
+    return spec.all_adcs * survey_adc_area_um2(spec.adc_bits, node_nm, _rate(spec))
 
 
 def _rate(spec: CrossbarSpec) -> float:

@@ -408,6 +408,11 @@ class CrossbarSpec:
         return self.macros * self.adcs
 
     @property
+    def all_adcs(self) -> int:
+        """ADCs of all macros, of a tile also those of the macros below the first."""
+        return self.image_adcs * (1 if self.macro_rows is None else self.rows // self.macro_rows)
+
+    @property
     def one_macro(self) -> CrossbarSpec:
         """The spec of each macro on its own."""
         return self if self.macros == 1 else replace(self, macros=1)

@@ -104,12 +104,18 @@ def test_working_weights_that_no_sample_walks_stay() -> None:
 
 
 def test_regenerated_connectivity_spike_for_spike_and_weight_for_weight() -> None:
-    """Inputs in three blocks, slots without synapse, and what a slot leads to beyond the last neuron."""
+    """Inputs in three blocks, slots without synapse, what a slot leads to beyond the last neuron; then all slots."""
     spec = seeded_spec()
     assert spec.input_blocks == 3
     assert spec.neuron_groups < 1 << spec.ring_bits
     check = check_volume(spec, SEED, 400)
     assert check.passed, check.detail
+    full, rng = full_list(draw(spec, SEED)), np.random.default_rng(SEED)
+    assert len(np.unique(full.table.slot(full.source, full.target))) == spec.slots
+    weights = random_weights(full, rng)
+    segments = make_segments(full, weights, rng, 1, Engine.NUMPY)
+    with AstrocyteBench(spec).model() as model:
+        assert play(full, weights, random_readout(spec, rng), segments, model) == ""
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib.wiring import Component, In, Out
 
 from flows.simulation.native import NativeModel
 from flows.tools.rtlil import RtlilModule, constant, parse_rtlil, sigspec
@@ -225,3 +227,38 @@ def test_what_nothing_above_reads_is_no_difference() -> None:
     assert module_equivalent(shown, inverted["$2"])
     assert not module_equivalent(shown, inverted["$1"])
     assert not module_equivalent(modules, inverted["$2"]), "alone the module shows it"
+
+
+class _Late(Component):
+    """A number that counts in the clock after `start` alone, and goes on by itself otherwise."""
+
+    clocked = True
+
+    def __init__(self) -> None:
+        super().__init__({"start": In(1), "data": In(4), "shown": Out(4)})
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        valid = Signal()
+        value = Signal(4)
+        m.d.sync += [value.eq(Mux(self.start, self.data, value + 1)), valid.eq(self.start)]
+        m.d.comb += self.shown.eq(value & valid.replicate(4))
+        return m
+
+
+def test_a_register_is_compared_only_while_it_counts() -> None:
+    """What an idle register goes on to is no difference; what it loads is, and so is a register that nobody named."""
+    modules = elaborate(to_rtlil(_Late(), "top"))
+
+    def inverted(kind: str) -> Mutant:
+        (cell,) = (cell for cell in modules["top"].cells if cell.type == kind)
+        return Mutant(
+            number=1, kind=Kind.INVERTED, stage="top", module="top", cell=cell.name, cell_type=kind, bit=2
+        )  # fmt: skip
+
+    idle, loaded = inverted("$add"), inverted("$mux")
+    assert not module_equivalent(modules, idle)
+    assert module_equivalent(modules, idle, counts={"value": "valid"})
+    assert not module_equivalent(modules, loaded, counts={"value": "valid"})
+    assert not module_equivalent(modules, idle, counts={"other": "valid"})
+    assert not module_equivalent(modules, idle, counts={"value": "other"})

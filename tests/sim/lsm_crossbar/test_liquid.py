@@ -235,6 +235,8 @@ def test_a_tile_that_cannot_be_is_refused(change: dict, message: str) -> None:
     tile = replace(SMALL_CROSSBAR, macro_rows=6)
     assert CrossbarSpec.from_toml(tile.to_toml()) == tile
     assert "macro_rows" not in SMALL_CROSSBAR.to_toml()
+    # each macro below another has ADCs of its own: 8 column pairs, 4 to a pair of ADCs
+    assert (SMALL_CROSSBAR.all_adcs, tile.all_adcs) == (4, 8)
 
 
 @pytest.mark.parametrize("seed", range(12))
