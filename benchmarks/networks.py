@@ -377,12 +377,7 @@ def main() -> None:
             else:
                 measure(name, CASES[name], rows, options, Path(scratch))
         mine = {metric.name for metric in rows}
-        old = kept(
-            options.out,
-            lambda metric, name=name, mine=mine: (
-                metric.name in mine if options.rtl else metric.name.endswith(f"__case:{name}")
-            ),
-        )
+        old = kept(options.out, lambda metric, mine=mine: metric.name in mine)
         write_metrics(options.out, [*old, *rows])
 
 
