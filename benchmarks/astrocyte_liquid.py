@@ -248,11 +248,12 @@ def main() -> None:
     if options.digits is not None:
         command += f" --digits {options.digits.name}"
     rows = Rows(command, "liquidcal", LIQUIDCAL)
+    targets = "one_hot" if options.one_hot else "published"
     setting = f"{options.training:,} training, {options.test:,} test images ({source}), {options.snapshots:,} snapshots"
     for name, arrays in right.items():
         each = [100 * array.mean() for array in arrays]
         about = f"{METHODS[name]}; {setting}"
-        case = f"case:{name}__targets:{'one_hot' if options.one_hot else 'published'}"
+        case = f"targets:{targets}__case:{name}"
         rows.add(f"accuracy__{case}", round(float(np.mean(each)), 2), "%", f"{about}; mean of {len(each)} draws")
         if len(each) > 1:
             spread = f"{about}; standard deviation over {len(each)} draws"
@@ -264,7 +265,7 @@ def main() -> None:
             difference = np.concatenate(right[other]).astype(float) - np.concatenate(right[name])
             error = 100 * difference.std() / np.sqrt(len(difference))
             about = f"{METHODS[other]}, minus floating point on the same images and draws"
-            case = f"case:{other}__targets:{'one_hot' if options.one_hot else 'published'}"
+            case = f"targets:{targets}__case:{other}"
             rows.add(f"difference__{case}", round(100 * float(difference.mean()), 2), "%", about)
             rows.add(f"difference_error__{case}", round(float(error), 2), "%", f"standard error; {about}")
     result, mine = RESULTS / f"{options.name}.json", {metric.name for metric in rows}
