@@ -291,6 +291,8 @@ _TRIES = (4, 24)
 """Orders of equal pairs that are tried, fewest and most: as many as there is time for."""
 _DIGITS = 25_000
 """Signed digits of all tries together, as long as more than the fewest are tried."""
+_LARGE = 12_000
+"""Signed digits above which one order has to do."""
 
 
 def smallest_graph(inputs: Sequence[int], matrix: Sequence[Sequence[tuple[int, int]]], widths: Sequence[int]) -> Graph:
@@ -307,7 +309,8 @@ def smallest_graph(inputs: Sequence[int], matrix: Sequence[Sequence[tuple[int, i
     for number, row in enumerate(matrix):
         for source, constant in row:
             constants[number, source] += constant
-    tries = min(max(_DIGITS // max(int(_digits(constants).sum()), 1), _TRIES[0]), _TRIES[1])
+    digits = int(_digits(constants).sum())
+    tries = min(max(_DIGITS // max(digits, 1), _TRIES[0]), _TRIES[1]) if digits <= _LARGE else 1
     cells = np.array([high.bit_length() for high in inputs], np.int64)
     compared = _NEARNESS if constants.size * len(matrix) <= _MOST_COMPARED else _NEARNESS[:1]
     trees = {_nearest(constants, cells, np.array(widths, np.int64), nearness) for nearness in compared}
