@@ -10,6 +10,7 @@ for drift, where it is the readout of the macro as it was written. Writes
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -71,12 +72,12 @@ WORDS = {
 }
 
 
-def tuned(network: Network, seed: int) -> np.ndarray:
-    """Codes of the weights of a network after its initialisation."""
+def tuned(network: Network, seed: int, training: int, snapshots: int) -> np.ndarray:
+    """Codes of the weights of a network after its initialisation on so many images and snapshots."""
     learned, _ = held_out(None)
-    images = learned.images[np.random.default_rng([seed, 0x7AF]).permutation(len(learned))[: SIZES[0]]]
+    images = learned.images[np.random.default_rng([seed, 0x7AF]).permutation(len(learned))[:training]]
     liquid = AstrocyteLiquid(network, Arithmetic.CHIP)
-    initialise(liquid, probabilities(images, network.spec)[0], SNAPSHOTS, seed)
+    initialise(liquid, probabilities(images, network.spec)[0], snapshots, seed)
     return np.asarray(liquid.weights)
 
 
@@ -118,7 +119,7 @@ def measure_fixed(seed: int) -> dict[str, float]:
 def measure_tuned(seed: int) -> dict[str, float]:
     """Accuracy of the tuned liquid, and with every effect of the device."""
     network, samples, ideal = draw_network(LIQUID, seed), digit_samples(LIQUID, SIZES, seed), chip_spec(LIQUID, IDEAL)
-    targets = target_conductances_us(network, tuned(network, seed), ideal)
+    targets = target_conductances_us(network, tuned(network, seed, SIZES[0], SNAPSHOTS), ideal)
     best = scored(ideal, lambda chosen: written(targets, chosen, seed), samples)
     found = {"tuned": best.accuracy}
     for name, (device, noise) in EFFECTS.items():
@@ -130,6 +131,35 @@ def measure_tuned(seed: int) -> dict[str, float]:
 
 
 PARTS = {"random": measure_random, "fixed": measure_fixed, "tuned": measure_tuned}
+
+
+def write_scores(name: str, words: Mapping[str, str], found: Sequence[Mapping[str, float]]) -> None:
+    """Write mean and spread of every variant, and what the tuned liquid gains, to two results files.
+
+    Parameters
+    ----------
+    name : str
+        Of the benchmark and of its first file; the second is ``NAME_gain``.
+    words : mapping of str to str
+        What each variant is.
+    found : sequence of mapping of str to float
+        Of each draw the accuracy of every variant, %.
+    """
+    rows, gains = (Rows(f"python -m benchmarks.{name}", "liquidcal", LIQUIDCAL) for _ in range(2))
+    for case, what in words.items():
+        each = np.array([one[case] for one in found])
+        about = f"{what}; {len(each)} draws"
+        rows.add(f"accuracy__mean__case:{case}", round(float(each.mean()), 2), "%", f"mean, {about}")
+        rows.add(f"accuracy__std__case:{case}", round(float(each.std(ddof=1)), 2), "%", f"standard deviation, {about}")
+    for other in ("random", "fixed"):
+        gain = np.array([one["tuned"] - one[other] for one in found])
+        error = gain.std(ddof=1) / np.sqrt(len(gain))
+        gains.add(f"accuracy__gain__case:tuned_over_{other}", round(float(gain.mean()), 2), "%",
+                 f"points of the tuned liquid above the {other} one, mean of {len(gain)} draws")  # fmt: skip
+        gains.add(f"accuracy__gain_error__case:tuned_over_{other}", round(float(error), 2), "%",
+                 f"standard error of the mean over {len(gain)} draws, tuned above {other}")  # fmt: skip
+    write_metrics(RESULTS / f"{name}.json", rows)
+    write_metrics(RESULTS / f"{name}_gain.json", gains)
 
 
 def main() -> None:
@@ -151,21 +181,7 @@ def main() -> None:
         print(seed, {name: round(value, 2) for name, value in found[-1].items()}, flush=True)
     if options.draw is not None:
         return
-    rows, gains = (Rows("python -m benchmarks.astrocyte_crossbar", "liquidcal", LIQUIDCAL) for _ in range(2))
-    for name, words in WORDS.items():
-        each = np.array([one[name] for one in found])
-        about = f"{words}; {len(each)} draws"
-        rows.add(f"accuracy__mean__case:{name}", round(float(each.mean()), 2), "%", f"mean, {about}")
-        rows.add(f"accuracy__std__case:{name}", round(float(each.std(ddof=1)), 2), "%", f"standard deviation, {about}")
-    for other in ("random", "fixed"):
-        gain = np.array([one["tuned"] - one[other] for one in found])
-        error = gain.std(ddof=1) / np.sqrt(len(gain))
-        gains.add(f"accuracy__gain__case:tuned_over_{other}", round(float(gain.mean()), 2), "%",
-                 f"points of the tuned liquid above the {other} one, mean of {len(gain)} draws")  # fmt: skip
-        gains.add(f"accuracy__gain_error__case:tuned_over_{other}", round(float(error), 2), "%",
-                 f"standard error of the mean over {len(gain)} draws, tuned above {other}")  # fmt: skip
-    write_metrics(RESULTS / "astrocyte_crossbar.json", rows)
-    write_metrics(RESULTS / "astrocyte_crossbar_gain.json", gains)
+    write_scores("astrocyte_crossbar", WORDS, found)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.lsm_data import RESULTS, kept
-from benchmarks.measured import LIQUIDCAL, Rows
-from flows.common.metrics import write_metrics
-from flows.learning.astrocyte import held_out
+from benchmarks.astrocyte_crossbar import tuned, write_scores
+from benchmarks.lsm_data import kept
 from flows.learning.astrocyte_crossbar import (
     Samples,
     chip_spec,
@@ -26,9 +24,6 @@ from flows.learning.astrocyte_crossbar import (
     target_conductances_us,
     written,
 )
-from sim.astrocyte_liquid.learning.images import probabilities
-from sim.astrocyte_liquid.learning.protocol import initialise
-from sim.astrocyte_liquid.liquid import Liquid
 from sim.astrocyte_liquid.network import draw as draw_network
 from sim.astrocyte_liquid.spec import NALSM_1000
 from sim.lsm_crossbar.macro_model.device import draw
@@ -73,12 +68,8 @@ def measure_fixed(samples: Samples, seed: int) -> dict[str, float]:
 
 def measure_tuned(samples: Samples, seed: int) -> dict[str, float]:
     """Accuracy of the tuned liquid, and with effects of the device."""
-    learned, _ = held_out(None)
-    images = learned.images[np.random.default_rng([seed, 0x7AF]).permutation(len(learned))[: SIZES[0]]]
-    liquid = Liquid(draw_network(LIQUID, seed))
-    initialise(liquid, probabilities(images, LIQUID)[0], SNAPSHOTS, seed)
-    ideal = chip_spec(LIQUID, IDEAL)
-    targets = target_conductances_us(liquid.network, liquid.weights, ideal)
+    network, ideal = draw_network(LIQUID, seed), chip_spec(LIQUID, IDEAL)
+    targets = target_conductances_us(network, tuned(network, seed, SIZES[0], SNAPSHOTS), ideal)
     best = scored(ideal, lambda chosen: written(targets, chosen, seed), samples)
     found = {"tuned": best.accuracy}
     for name, device in EFFECTS.items():
@@ -112,21 +103,7 @@ def main() -> None:
         print(seed, {name: round(value, 2) for name, value in found[-1].items()}, flush=True)
     if options.draw is not None:
         return
-    rows, gains = (Rows("python -m benchmarks.astrocyte_tile", "liquidcal", LIQUIDCAL) for _ in range(2))
-    for name, words in WORDS.items():
-        each = np.array([one[name] for one in found])
-        about = f"{words}; {len(each)} draws"
-        rows.add(f"accuracy__mean__case:{name}", round(float(each.mean()), 2), "%", f"mean, {about}")
-        rows.add(f"accuracy__std__case:{name}", round(float(each.std(ddof=1)), 2), "%", f"standard deviation, {about}")
-    for other in ("random", "fixed"):
-        gain = np.array([one["tuned"] - one[other] for one in found])
-        error = gain.std(ddof=1) / np.sqrt(len(gain))
-        gains.add(f"accuracy__gain__case:tuned_over_{other}", round(float(gain.mean()), 2), "%",
-                  f"points of the tuned liquid above the {other} one, mean of {len(gain)} draws")  # fmt: skip
-        gains.add(f"accuracy__gain_error__case:tuned_over_{other}", round(float(error), 2), "%",
-                  f"standard error of the mean over {len(gain)} draws, tuned above {other}")  # fmt: skip
-    write_metrics(RESULTS / "astrocyte_tile.json", rows)
-    write_metrics(RESULTS / "astrocyte_tile_gain.json", gains)
+    write_scores("astrocyte_tile", WORDS, found)
 
 
 if __name__ == "__main__":

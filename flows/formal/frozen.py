@@ -50,6 +50,12 @@ class NotASumError(ValueError):
     """The netlist is no sum of functions of one input each."""
 
 
+def _add(total: _Separate, part: _Separate, shift: int = 0) -> None:
+    """Add another word, shifted left, to a word as a sum of functions."""
+    for source, values in part.items():
+        total[source] = total.get(source, np.zeros(1, np.int64)) + (values << shift)
+
+
 class _Layer:
     """The netlist of a frozen layer, and what its words are."""
 
@@ -66,7 +72,7 @@ class _Layer:
         codes = np.arange(1 << self.layer.width)
         for source, weight in self.layer.rows[number]:
             products = np.array([self.layer.round_product(weight * int(code)) for code in codes])
-            functions[source] = functions.get(source, np.zeros(1, np.int64)) + products
+            _add(functions, {source: products})
         self._proved[word[0]] = tuple(word), functions
         self._separate.clear()
 
@@ -112,8 +118,7 @@ class _Layer:
             found[-1] = found[-1] + (int(bits[0]) << at)
             return 1
         if (known := self._known(bits)) is not None:
-            for source, values in known[1].items():
-                found[source] = found.get(source, np.zeros(1, np.int64)) + (values << at)
+            _add(found, known[1], at)
             return known[0]
         driven = self.netlist.driver(bits[0])
         if driven is not None and driven[0].type in ("$add", "$not") and driven[1] == 0:
@@ -122,12 +127,10 @@ class _Layer:
             size = min(len(bits), len(result)) if size is None else size
             part = self._cell(driven[0], size)
             if part is not None:
-                for source, values in part.items():
-                    found[source] = found.get(source, np.zeros(1, np.int64)) + (values << at)
+                _add(found, part, at)
                 return size
         table = self.table(bits[0]).astype(np.int64)
-        source = self.source(bits[0])
-        found[source] = found.get(source, np.zeros(1, np.int64)) + (table << at)
+        _add(found, {self.source(bits[0]): table}, at)
         return 1
 
     def _cell(self, cell: Cell, size: int) -> _Separate | None:
@@ -142,8 +145,7 @@ class _Layer:
             return {source: (-values if source >= 0 else (1 << size) - 1 - values) for source, values in inner.items()}
         total: _Separate = {}
         for operand in operands:
-            for source, values in self.separate(operand).items():
-                total[source] = total.get(source, np.zeros(1, np.int64)) + values
+            _add(total, self.separate(operand))
         highest, lowest = self.extremes(total)
         return total if lowest >= 0 and highest < 1 << size else None
 
@@ -177,8 +179,7 @@ class _Layer:
             if list(word) != self.netlist.bits(driven[0].connections["Y"])[: len(word)]:
                 raise NotASumError(f"the sum of output {number} is put together from several")
             for pin in "AB":
-                for source, values in self.separate(self.netlist.bits(driven[0].connections[pin])).items():
-                    found[source] = found.get(source, np.zeros(1, np.int64)) + values
+                _add(found, self.separate(self.netlist.bits(driven[0].connections[pin])))
         else:
             found = dict(self.separate(word))
         weights: dict[int, list[int]] = {}
