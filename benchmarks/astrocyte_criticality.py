@@ -41,13 +41,13 @@ def main() -> None:
     task = digits_task(spec, None, (2_000, 400, 1_000))
     liquid = Liquid(draw(spec, 0), Arithmetic.PUBLISHED)
     shown = task.validation[: options.samples]
-    events = image_events(task.probability[shown], spec.steps, np.arange(len(shown)))
+    events = image_events(task.plain[shown], spec.steps, np.arange(len(shown)))
     rows = Rows(f"python -m benchmarks.astrocyte_criticality {spec.name}", "liquidcal", LIQUIDCAL)
     course: list[Criticality] = []
     done = 0
     for snapshots in options.snapshots:
         # a seed of its own for each stretch: what is left of one never repeats in the next
-        initialise(liquid, task.probability[task.training], snapshots - done, snapshots)
+        initialise(liquid, task.learned, snapshots - done, snapshots)
         done = snapshots
         found = criticality(liquid, events, task.labels[shown])
         course.append(found)

@@ -18,7 +18,6 @@ import numpy as np
 from benchmarks.lsm_data import RESULTS, kept
 from benchmarks.measured import LIQUIDCAL, Rows
 from flows.common.metrics import write_metrics
-from flows.learning.astrocyte import held_out
 from flows.learning.astrocyte_crossbar import (
     Samples,
     Transfer,
@@ -28,7 +27,7 @@ from flows.learning.astrocyte_crossbar import (
     target_conductances_us,
     written,
 )
-from sim.astrocyte_liquid.learning.images import probabilities
+from flows.learning.astrocyte_samples import SHIPPED, learned_set
 from sim.astrocyte_liquid.learning.protocol import initialise
 from sim.astrocyte_liquid.liquid import Arithmetic
 from sim.astrocyte_liquid.liquid import Liquid as AstrocyteLiquid
@@ -74,10 +73,10 @@ WORDS = {
 
 def tuned(network: Network, seed: int, training: int, snapshots: int) -> np.ndarray:
     """Codes of the weights of a network after its initialisation on so many images and snapshots."""
-    learned, _ = held_out(None)
-    images = learned.images[np.random.default_rng([seed, 0x7AF]).permutation(len(learned))[:training]]
+    learned = learned_set(network.spec, SHIPPED)
+    chosen = learned.take(np.random.default_rng([seed, 0x7AF]).permutation(len(learned))[:training])
     liquid = AstrocyteLiquid(network, Arithmetic.CHIP)
-    initialise(liquid, probabilities(images, network.spec)[0], snapshots, seed)
+    initialise(liquid, chosen.shown(network.spec)[0], snapshots, seed)
     return np.asarray(liquid.weights)
 
 

@@ -1,4 +1,4 @@
-"""Accuracy of the neuron-astrocyte liquid and its baselines on digits: ``python -m benchmarks.astrocyte_liquid``.
+"""Accuracy of the neuron-astrocyte liquid and its baselines: ``python -m benchmarks.astrocyte_liquid``.
 
 All liquids of a draw see the same spikes of the same images, and every readout is trained alike; the strength of the
 fixed liquid is chosen on validation, and a test set is scored once. Without arguments a protocol in reduced size runs
@@ -6,6 +6,10 @@ on the digits that ship with the package. The published one needs MNIST from a u
 
     python -m benchmarks.astrocyte_liquid --digits FOLDER --snapshots 50000 --training 50000 --validation 10000 \\
         --test 10000 --name astrocyte_mnist
+
+A liquid of 2,312 inputs learns from N-MNIST-like recordings of the digits, and is scored on real ones where
+``--events`` has some: recordings of N-MNIST's training set, named by their number there, with ``labels.txt``. Of the
+digits that they show it learns nothing.
 
 ``--variants`` measures some only; the others stay in the results, each row with its number of draws. Initialisations
 and spike counts are kept in ``build/astrocyte`` by the hash of all that they depend on, so that an interrupted run goes
@@ -16,27 +20,35 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measured import LIQUIDCAL, REPOSITORY, RESULTS, Rows, kept
 from flows.common.metrics import write_metrics
+from flows.learning.astrocyte_samples import SENSOR, binned
 from sim.astrocyte_liquid.learning.images import probabilities
 from sim.astrocyte_liquid.learning.protocol import count_spikes, initialise
 from sim.astrocyte_liquid.learning.readout_training import LinearReadout, quantise, train_readout
+from sim.astrocyte_liquid.learning.stimuli import Images, Recordings, Stimuli
 from sim.astrocyte_liquid.liquid import Arithmetic, Liquid
 from sim.astrocyte_liquid.network import draw
 from sim.astrocyte_liquid.spec import AstrocyteSpec, load_spec
 from sim.digits import mnist_digits, read_digits
 from sim.files import replacing
+from sim.lsm_crossbar.recordings.event_camera import TRAJECTORY, EventCamera
+from sim.lsm_crossbar.recordings.events import Events, find_recordings, read_labels, read_recording
 
 CACHE = REPOSITORY / "build" / "astrocyte"
 STRENGTHS = (0.6, 1.0, 1.5)
 """Magnitudes of all weights of a fixed liquid, tried on validation."""
+SHIPPED_RECORDINGS = 1_000
+"""The digits of the first recordings of N-MNIST's training set are told apart from the others that ship."""
 LEARNING_RATE = 10.0
 """Of the readouts: the best of 1, 3, 10 and 30 on the validation set of a draw. The published 0.1 needs thousands of
 passes over 50,000 samples to get as far."""
@@ -44,22 +56,31 @@ passes over 50,000 samples to get as far."""
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """Digits in three parts, as probabilities of spikes.
+    """Samples in three parts.
 
     Attributes
     ----------
-    probability : ndarray of float64, shape (n, inputs)
-        Scaled by the largest value in training.
+    stimuli, learned : Stimuli
+        All samples, and those of training; images scaled by the largest value in training.
+    plain : ndarray, shape (n, inputs)
+        What a readout without a liquid sees: pixels, or events of every input in a sample.
     labels : ndarray of int64, shape (n,)
     training, validation, test : ndarray of int64
         Rows of both.
     """
 
-    probability: NDArray[np.float64]
+    stimuli: Stimuli
+    learned: Stimuli
+    plain: NDArray[Any]
     labels: NDArray[np.int64]
     training: NDArray[np.int64]
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
+
+    @cached_property
+    def identity(self) -> tuple[NDArray[np.generic], ...]:
+        """See `sim.astrocyte_liquid.learning.stimuli.Stimuli.identity`."""
+        return self.stimuli.identity()
 
     @property
     def parts(self) -> tuple[NDArray[np.int64], ...]:
@@ -87,8 +108,57 @@ def digits_task(spec: AstrocyteSpec, folder: Path | None, sizes: tuple[int, int,
     _, scale = probabilities(images[rows], spec)
     probability, _ = probabilities(images, spec, scale)
     return Task(
-        probability=probability, labels=labels.astype(np.int64), training=rows,
-        validation=order[training : training + validation], test=tested,
+        stimuli=Images(probability), learned=Images(probability[rows]), plain=probability,
+        labels=labels.astype(np.int64), training=rows, validation=order[training : training + validation], test=tested,
+    )  # fmt: skip
+
+
+def recordings_task(spec: AstrocyteSpec, folder: Path | None, events: Path | None, sizes: tuple[int, int, int]) -> Task:
+    """N-MNIST-like recordings of digits as `digits_task` has them; scored are real ones of the folder `events`."""
+    training, validation, test = sizes
+    digits = mnist_digits("rest") if folder is None else read_digits(folder)[0]
+    order = np.random.default_rng(2026).permutation(len(digits))
+    real: list[Events] = []
+    labels = np.zeros(0, np.int64)
+    if events is not None:
+        paths, table = find_recordings(events), read_labels(events / "labels.txt")
+        numbers = sorted(paths)[:test]
+        if folder is None and numbers[-1] > SHIPPED_RECORDINGS:
+            raise SystemExit(f"recordings above {SHIPPED_RECORDINGS:,}: expected --digits, to leave out what they show")
+        shown = np.array(numbers) - 1 if folder is not None else np.zeros(0, np.int64)
+        order = order[~np.isin(order, shown)]
+        real, labels = [read_recording(paths[k]) for k in numbers], np.array([table[k] for k in numbers], np.int64)
+    made = training + validation + (0 if real else test)
+    if len(order) < made or (real and len(real) < test):
+        raise SystemExit(f"{len(order):,} digits and {len(real):,} recordings are too few for {sizes}")
+    order = order[:made]
+    recordings = _recordings(digits.images[order], real)
+    rows = np.arange(len(recordings))
+    plain = np.concatenate(
+        [recordings.samples(rows[k : k + 100], spec.steps, 0).sum(axis=1, dtype=np.uint8) for k in rows[::100]]
+    )
+    return Task(
+        stimuli=recordings, learned=recordings.take(rows[:training]), plain=plain,
+        labels=np.concatenate([digits.labels[order].astype(np.int64), labels]), training=rows[:training],
+        validation=rows[training : training + validation], test=rows[training + validation :],
+    )  # fmt: skip
+
+
+def _recordings(images: NDArray[np.uint8], real: Iterable[Events]) -> Recordings:
+    """Images in front of a camera, then real recordings; those of images are kept."""
+    camera = EventCamera(seed=1)
+    path = CACHE / f"recordings-{_hash(repr(camera), repr(TRAJECTORY), images)}.npz"
+    if not path.is_file():
+        made = binned(camera.record(image, number) for number, image in enumerate(images))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path, "wb") as file:
+            np.savez(file, start=made.start, step=made.step, line=made.line)
+    with np.load(path) as data:
+        made = Recordings(**{name: data[name] for name in ("start", "step", "line")}, inputs=SENSOR.inputs)
+    added = binned(real)
+    return Recordings(
+        start=np.concatenate([made.start, made.start[-1] + added.start[1:]]), inputs=SENSOR.inputs,
+        step=np.concatenate([made.step, added.step]), line=np.concatenate([made.line, added.line]),
     )  # fmt: skip
 
 
@@ -104,17 +174,17 @@ class Draw:
         """A liquid after initialisation; `spec` where it is another one of the same network."""
         network = replace(self.network, spec=spec or self.spec)
         liquid = Liquid(network, arithmetic)
-        learned = self.task.probability[self.task.training]
-        path = CACHE / f"tuned-{_hash(network.spec.to_toml(), learned, self.seed, self.snapshots, arithmetic)}.npz"
-        initialise(liquid, learned, self.snapshots, self.seed, checkpoint=path)
+        words = (network.spec.to_toml(), *self.task.learned.identity(), self.seed, self.snapshots, arithmetic)
+        path = CACHE / f"tuned-{_hash(*words)}.npz"
+        initialise(liquid, self.task.learned, self.snapshots, self.seed, checkpoint=path)
         return liquid
 
     def counts(self, liquid: Liquid, part: NDArray[np.int64], plastic: bool) -> NDArray[np.int64]:
         """Spike counts of a part of the task."""
         words = (liquid.spec.to_toml(), liquid.arithmetic, self.seed, plastic, liquid.weights, part)
-        path = CACHE / f"counts-{_hash(*words, self.task.probability)}.npz"
+        path = CACHE / f"counts-{_hash(*words, *self.task.identity)}.npz"
         if not path.is_file():
-            found = count_spikes(liquid, self.task.probability, part, self.seed, plastic=plastic)
+            found = count_spikes(liquid, self.task.stimuli, part, self.seed, plastic=plastic)
             with replacing(path, "wb") as file:
                 np.savez_compressed(file, counts=found.astype(np.uint8))
         with np.load(path) as data:
@@ -167,8 +237,8 @@ def measure(
     """Which test images each variant gets right, a list of one array per draw."""
     scores = Scores(task, spec.outputs, passes, one_hot=one_hot)
     if "pixels" in variants:
-        pixels = scores.train(task.probability[task.training], task.probability[task.validation], 0)
-        scores.add("pixels", pixels.classify(task.probability[task.test]))
+        pixels = scores.train(task.plain[task.training], task.plain[task.validation], 0)
+        scores.add("pixels", pixels.classify(task.plain[task.test]))
     plain = replace(spec, astrocyte_weight=0.0)
     liquids = {
         "frozen": (Arithmetic.PUBLISHED, spec, False),
@@ -201,7 +271,7 @@ def measure(
 
 
 METHODS = {
-    "pixels": "pixels alone, same readout",
+    "pixels": "pixels, or events of each pixel, alone, same readout",
     "fixed": "fixed liquid, strength of its weights chosen on validation",
     "stdp": "plastic without astrocyte: A- constant",
     "frozen": "initialised with the astrocyte, then frozen",
@@ -221,6 +291,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("spec", nargs="?", default="NALSM_1000", help="preset or TOML file")
     parser.add_argument("--digits", type=Path, help="folder or .npz with MNIST or Fashion-MNIST")
+    parser.add_argument("--events", type=Path, help="folder of real recordings of N-MNIST's training set to score")
     parser.add_argument("--snapshots", type=int, default=5_000)
     parser.add_argument("--training", type=int, default=2_000)
     parser.add_argument("--validation", type=int, default=400)
@@ -233,12 +304,17 @@ def main() -> None:
     options = parser.parse_args()
     spec = load_spec(options.spec)
     sizes = (options.training, options.validation, options.test)
-    task = digits_task(spec, options.digits, sizes)
+    if spec.inputs == SENSOR.inputs:
+        task = recordings_task(spec, options.digits, options.events, sizes)
+    else:
+        task = digits_task(spec, options.digits, sizes)
     right = measure(
         spec, task, options.variants, draws=options.draws, snapshots=options.snapshots, passes=options.passes,
         one_hot=options.one_hot,
     )  # fmt: skip
     source = "digits that ship with the package" if options.digits is None else options.digits.name
+    if spec.inputs == SENSOR.inputs:
+        source = f"N-MNIST-like, {source}" + (", scored on real N-MNIST" if options.events is not None else "")
     command = f"python -m benchmarks.astrocyte_liquid {spec.name}"
     given = ("snapshots", "training", "validation", "test", "draws", "passes", "name")
     command += "".join(f" --{name} {getattr(options, name)}" for name in given
@@ -247,9 +323,13 @@ def main() -> None:
     command += "" if options.variants == VARIANTS else f" --variants {' '.join(options.variants)}"
     if options.digits is not None:
         command += f" --digits {options.digits.name}"
+    if options.events is not None:
+        command += f" --events {options.events.name}"
     rows = Rows(command, "liquidcal", LIQUIDCAL)
     targets = "one_hot" if options.one_hot else "published"
-    setting = f"{options.training:,} training, {options.test:,} test images ({source}), {options.snapshots:,} snapshots"
+    setting = (
+        f"{options.training:,} training, {options.test:,} test samples ({source}), {options.snapshots:,} snapshots"
+    )
     for name, arrays in right.items():
         each = [100 * array.mean() for array in arrays]
         about = f"{METHODS[name]}; {setting}"

@@ -17,6 +17,7 @@ from flows.common.metrics import write_metrics
 from sim.astrocyte_liquid.learning.images import image_events, probabilities
 from sim.astrocyte_liquid.learning.protocol import initialise
 from sim.astrocyte_liquid.learning.readout_training import train_readout
+from sim.astrocyte_liquid.learning.stimuli import Images
 from sim.astrocyte_liquid.liquid import Arithmetic, Liquid
 from sim.astrocyte_liquid.network import draw
 from sim.astrocyte_liquid.spec import NALSM_1000
@@ -41,13 +42,14 @@ def main() -> None:
     """Time both arithmetics, add up, write."""
     digits = mnist_digits()
     probability, _ = probabilities(digits.images[:2_000], NALSM_1000)
+    images = Images(probability)
     events = image_events(probability[:DIGITS], NALSM_1000.steps, np.arange(DIGITS))
     rows = Rows("python -m benchmarks.astrocyte_protocol", "liquidcal", LIQUIDCAL)
     for arithmetic, name in ((Arithmetic.PUBLISHED, "float"), (Arithmetic.CHIP, "chip")):
         liquid = Liquid(draw(NALSM_1000, 0), arithmetic)
-        initialise(liquid, probability, WARM, seed=0)
+        initialise(liquid, images, WARM, seed=0)
         liquid.run(events[:2])
-        snapshot = 1e3 * seconds(lambda liquid=liquid: initialise(liquid, probability, TIMED, seed=1)) / TIMED  # type: ignore[misc]
+        snapshot = 1e3 * seconds(lambda liquid=liquid: initialise(liquid, images, TIMED, seed=1)) / TIMED  # type: ignore[misc]
         sample = 1e3 * seconds(lambda liquid=liquid: liquid.run(events)) / DIGITS  # type: ignore[misc]
         whole = (SNAPSHOTS * snapshot + SAMPLES * sample / CORES) / 60e3
         key = f"case:{name}"

@@ -16,7 +16,9 @@ from flows.commands.options import (
     Conductances,
     EncoderPreset,
     EncodingName,
+    EventFolder,
     FromFirstEvent,
+    Labels,
     Scheduler,
     Sensor,
     StepUs,
@@ -231,22 +233,25 @@ def astrocyte_liquid(
             "digits that ship with the package and that no training saw."
         ),
     ] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="Images to score, from the first.")] = None,
+    events: EventFolder = None,
+    labels: Labels = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Samples to score, from the first.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Accuracy of a tuned liquid and its readout on digits, in exact chip arithmetic."""
+    """Accuracy of a tuned liquid and its readout on digits or recordings, in exact chip arithmetic."""
     from flows.learning.astrocyte import evaluate_liquid
+    from flows.learning.astrocyte_samples import SampleFiles
     from sim.astrocyte_liquid.learning.model import TrainedLiquid
 
     chosen = TrainedLiquid.load(model)
     journal = Journal()
     with journal.step(f"evaluate {chosen.spec.name}, network of seed {chosen.seed}"):
-        result = evaluate_liquid(chosen, digits=digits, count=count)
+        result = evaluate_liquid(chosen, given=SampleFiles(digits=digits, events=events, labels=labels), count=count)
     if as_json:
         print(json.dumps(result, indent=1))
         return
     percent = f"{100 * result['accuracy']:.2f} +- {100 * result['accuracy_error']:.2f} %"
-    table = Table("label", title=f"{percent} of {result['images']:,} images: {chosen.spec.name}")
+    table = Table("label", title=f"{percent} of {result['samples']:,} samples: {chosen.spec.name}")
     for label in range(len(result["confusion"])):
         table.add_column(f"as {label}", justify="right")
     for label, row in enumerate(result["confusion"]):

@@ -78,6 +78,8 @@ EncodingName = Annotated[
         "pooled_3x3_split, or LEFT,TOP,COLUMNS,ROWS,POOL,POLARITY (on, off, both, split)."
     ),
 ]
+EventFolder = Annotated[Path | None, typer.Option(help="Folder of recordings named by index; with --labels.")]
+Labels = Annotated[Path | None, typer.Option(help="Label file, lines 'index label'.")]
 Sensor = Annotated[str, typer.Option(help="Columns and rows of the event camera, such as 346x260.")]
 StepUs = Annotated[int | None, typer.Option("--step-us", min=1, help="Length of a time step of events, us.")]
 FromFirstEvent = Annotated[

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.options import AsJson, Conductances, EncodingName, FromFirstEvent, Sensor, StepUs
+from flows.commands.options import (
+    AsJson,
+    Conductances,
+    EncodingName,
+    EventFolder,
+    FromFirstEvent,
+    Labels,
+    Sensor,
+    StepUs,
+)
 from flows.commands.outputs import free_file, output_folder
 from flows.common.journal import Journal
 from sim.files import replacing
@@ -23,8 +32,6 @@ Clips = Annotated[
         help="Folder of WAV files, LABEL_SPEAKER_TAKE.wav or LABEL/NAME.wav; without it the TIDIGITS-like set."
     ),
 ]
-EventFolder = Annotated[Path | None, typer.Option(help="Folder of recordings named by index; with --labels.")]
-Labels = Annotated[Path | None, typer.Option(help="Label file, lines 'index label'.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of macros, initial weights, and the parting of the data.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a model that --out holds.")]
 

@@ -24,8 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.common.journal import Journal
-from flows.learning.astrocyte import held_out
-from sim.astrocyte_liquid.learning.images import image_events, probabilities
+from flows.learning.astrocyte_samples import SampleFiles, learned_set, scored_set
 from sim.astrocyte_liquid.learning.model import TrainedLiquid
 from sim.astrocyte_liquid.network import Network
 from sim.astrocyte_liquid.neuron import input_spikes
@@ -136,26 +135,22 @@ def digit_samples(
     scale : float, optional
         Of `sim.astrocyte_liquid.learning.images.probabilities`; that of the training part where left out.
     """
-    learned, test = held_out(digits)
+    given = SampleFiles(digits=digits)
+    learned, test = learned_set(liquid, given), scored_set(liquid, given)
     if sizes[0] + sizes[1] > len(learned) or sizes[2] > len(test):
         raise ValueError(f"expected at most {len(learned):,} + {len(test):,} digits, got {sum(sizes):,}")
     order = np.random.default_rng([seed, 0x7AF]).permutation(len(learned))
     rows = np.split(order[: sizes[0] + sizes[1]], [sizes[0]])
-    images = [learned.images[rows[0]], learned.images[rows[1]], test.images[: sizes[2]]]
-    labels = (learned.labels[rows[0]], learned.labels[rows[1]], test.labels[: sizes[2]])
-    if scale is None:
-        _, scale = probabilities(images[0], liquid)
+    parts = (learned.take(rows[0]), learned.take(rows[1]), test.take(np.arange(sizes[2])))
     spikes = []
-    for part, shown in enumerate(images):
-        chance, _ = probabilities(shown, liquid, scale)
-        seeds = (seed << 32) + (part << 28) + np.arange(len(shown))
-        fired = np.empty((len(shown), liquid.steps, liquid.inputs), bool)
-        for first in range(0, len(shown), BLOCK):
-            block = slice(first, first + BLOCK)
-            events = image_events(chance[block], liquid.steps, seeds[block])
-            fired[block] = [input_spikes(one, liquid) for one in events]
+    for number, part in enumerate(parts):
+        stimuli, scale = replace(part, numbers=(number << 28) + np.arange(len(part))).shown(liquid, scale)
+        fired = np.empty((len(part), liquid.steps, liquid.inputs), bool)
+        for first in range(0, len(part), BLOCK):
+            block = np.arange(first, min(first + BLOCK, len(part)))
+            fired[block] = [input_spikes(one, liquid) for one in stimuli.samples(block, liquid.steps, seed)]
         spikes.append(fired)
-    return Samples(spikes=tuple(spikes), labels=tuple(part.astype(np.int64) for part in labels))
+    return Samples(spikes=tuple(spikes), labels=tuple(part.labels for part in parts))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -27,6 +27,7 @@ from sim.astrocyte_liquid.lanes import lane_contents, lane_places, lane_weights
 from sim.astrocyte_liquid.learning.images import image_events, probabilities
 from sim.astrocyte_liquid.learning.model import TrainedLiquid
 from sim.astrocyte_liquid.learning.protocol import initialise
+from sim.astrocyte_liquid.learning.stimuli import Images
 from sim.astrocyte_liquid.liquid import Events, Liquid
 from sim.astrocyte_liquid.network import Network, draw
 from sim.astrocyte_liquid.neuron import input_spikes
@@ -94,7 +95,7 @@ def digits_stimulus(spec: AstrocyteSpec, options: PowerOptions) -> Stimulus:
         what = "samples of random events"
     if weights is None:
         liquid = Liquid(network)
-        initialise(liquid, learned, SNAPSHOTS, seed=options.seed)
+        initialise(liquid, Images(learned), SNAPSHOTS, seed=options.seed)
         weights = liquid.weights
     seeds = np.arange(options.recordings) + (options.seed << 20)
     return Stimulus(

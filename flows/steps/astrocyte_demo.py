@@ -11,9 +11,9 @@ import numpy as np
 
 from flows.common.journal import Check, Journal
 from flows.designs.astrocyte import MODEL, AstrocyteDesign
-from flows.learning.astrocyte import LiquidTraining, evaluate_liquid, held_out, train_liquid
+from flows.learning.astrocyte import LiquidTraining, evaluate_liquid, train_liquid
+from flows.learning.astrocyte_samples import SHIPPED, scored_set
 from sim.astrocyte_liquid.learning.criticality import criticality
-from sim.astrocyte_liquid.learning.images import image_events, probabilities
 from sim.astrocyte_liquid.liquid import Liquid
 from sim.files import replacing
 
@@ -35,13 +35,12 @@ def show(design: AstrocyteDesign, folder: Path, journal: Journal, options: DemoO
     training = LiquidTraining(seed=options.seed, snapshots=3_000, training=1_500, validation=300, passes=300)
     model, _ = train_liquid(spec, training, journal)
     model.save(folder / MODEL)
-    _, test = held_out(None)
-    probability, _ = probabilities(test.images[:SAMPLES], spec, model.scale)
-    events = image_events(probability, spec.steps, np.arange(SAMPLES))
+    test = scored_set(spec, SHIPPED).take(np.arange(SAMPLES))
+    events = test.shown(spec, model.scale)[0].samples(np.arange(SAMPLES), spec.steps, 0)
     figures, rasters = {}, {}
     with journal.step("edge of chaos: before and after"):
         for when, liquid in (("before", Liquid(model.network)), ("after", model.liquid())):
-            figures[when] = criticality(liquid, events, test.labels[:SAMPLES])
+            figures[when] = criticality(liquid, events, test.labels)
             rasters[when] = liquid.run(events[:1], plastic=False, spikes=True).spikes[0]
     tested = options.recordings
     with journal.step(f"digits in the chip's integers: {tested:,}"):
@@ -55,7 +54,7 @@ def show(design: AstrocyteDesign, folder: Path, journal: Journal, options: DemoO
     )  # fmt: skip
     facts = {when: asdict(figure) for when, figure in figures.items()} | {
         "snapshots": training.snapshots, "synapses": len(model.network), "trained": training.training,
-        "tested": scored["images"], "right_percent": 100 * scored["accuracy"],
+        "tested": scored["samples"], "right_percent": 100 * scored["accuracy"],
     }  # fmt: skip
     with replacing(folder / "tuning.json") as file:
         json.dump(facts, file, indent=1)

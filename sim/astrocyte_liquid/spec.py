@@ -29,6 +29,7 @@ __all__ = [
     "CONNECTIVITIES",
     "CURRENT_DECAY",
     "NALSM_1000",
+    "NALSM_1000_EVENTS",
     "NALSM_1000_SEEDED",
     "NALSM_216",
     "NALSM_216_SEEDED",
@@ -493,6 +494,11 @@ def _rounded(value: int, shift: int) -> int:
 NALSM_1000 = AstrocyteSpec(name="NALSM_1000", grid=(10, 10, 10), inputs=784, outputs=10)
 """NALSM1000 of arXiv 2111.01760 for MNIST: 1,000 neurons, about 134,320 synapses."""
 
+NALSM_1000_EVENTS = replace(
+    NALSM_1000, name="NALSM_1000_EVENTS", inputs=2_312, fan_in_max=512, lane_synapses=46_592
+)  # fmt: skip
+"""NALSM1000 for N-MNIST: an input for each of 34 x 34 pixels and each polarity, about 363,500 synapses."""
+
 NALSM_8000 = AstrocyteSpec(
     name="NALSM_8000", grid=(20, 20, 20), inputs=784, outputs=10, astrocyte_weight=0.0075, lane_synapses=142_336,
 )  # fmt: skip
@@ -510,7 +516,10 @@ NALSM_1000_SEEDED = replace(NALSM_1000, name="NALSM_1000_SEEDED", connectivity="
 NALSM_216_SEEDED = replace(NALSM_216, name="NALSM_216_SEEDED", connectivity="seeded", lane_synapses=6_480)
 """`NALSM_216` whose connectivity is regenerated."""
 
-PRESETS = {spec.name: spec for spec in (NALSM_1000, NALSM_8000, NALSM_216, NALSM_1000_SEEDED, NALSM_216_SEEDED)}
+PRESETS = {
+    spec.name: spec
+    for spec in (NALSM_1000, NALSM_8000, NALSM_216, NALSM_1000_EVENTS, NALSM_1000_SEEDED, NALSM_216_SEEDED)
+}
 
 load_spec = partial(load_preset, presets=PRESETS, from_toml=AstrocyteSpec.from_toml)
 """A preset by name, or a spec from a TOML file; see `sim.spec_file.load_preset`."""

@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from sim.astrocyte_liquid.learning.images import probabilities
 from sim.astrocyte_liquid.learning.protocol import count_spikes
+from sim.astrocyte_liquid.learning.stimuli import Stimuli
 from sim.astrocyte_liquid.liquid import Arithmetic, Liquid
 from sim.astrocyte_liquid.network import Network, draw
 from sim.astrocyte_liquid.readout import Readout
@@ -36,7 +35,7 @@ class TrainedLiquid:
     seed : int
         Of the network, and of the spikes that images are shown with.
     scale : float
-        Of `sim.astrocyte_liquid.learning.images.probabilities`.
+        Of `sim.astrocyte_liquid.learning.images.probabilities`; 1 of a liquid of recordings.
     plastic : bool
         Whether weights change within a sample, as they did when the readout was trained.
     weights : ndarray of int64, shape (synapses,)
@@ -68,10 +67,9 @@ class TrainedLiquid:
         """The liquid with its tuned weights."""
         return Liquid(self.network, Arithmetic.CHIP, weights=self.weights)
 
-    def classify(self, images: npt.NDArray[np.uint8]) -> IntArray:
-        """Class of each image of shape (n, 28, 28), in exact chip arithmetic."""
-        probability, _ = probabilities(images, self.spec, self.scale)
-        counts = count_spikes(self.liquid(), probability, np.arange(len(images)), self.seed, plastic=self.plastic)
+    def classify(self, stimuli: Stimuli) -> IntArray:
+        """Class of each sample, shape (n,), in exact chip arithmetic."""
+        counts = count_spikes(self.liquid(), stimuli, np.arange(len(stimuli)), self.seed, plastic=self.plastic)
         return self.readout.classify(counts)
 
     def save(self, path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from sim.astrocyte_liquid.learning.images import image_events
+from sim.astrocyte_liquid.learning.stimuli import Stimuli
 from sim.astrocyte_liquid.liquid import Liquid
 from sim.files import replacing
 from sim.fixed_point import IntArray
@@ -29,7 +29,7 @@ Advance = Callable[[int], None]
 
 def initialise(
     liquid: Liquid,
-    probability: npt.NDArray[np.float64],
+    stimuli: Stimuli,
     snapshots: int,
     seed: int,
     *,
@@ -41,8 +41,8 @@ def initialise(
     Parameters
     ----------
     liquid : Liquid
-    probability : ndarray of float64, shape (n, inputs)
-        Of the images to learn from, taken in a random order, over and over.
+    stimuli : Stimuli
+        To learn from, taken in a random order, over and over.
     snapshots : int
         Samples in all.
     seed : int
@@ -57,8 +57,8 @@ def initialise(
     ValueError
         If the checkpoint is of another run.
     """
-    # weights that are reached by other images or from others are another run
-    identity = _identity(probability, liquid.weights, liquid.arithmetic, repr(liquid.spec), seed)
+    # weights that are reached by other samples or from others are another run
+    identity = _identity(*stimuli.identity(), liquid.weights, liquid.arithmetic, repr(liquid.spec), seed)
     done = 0
     if checkpoint is not None and checkpoint.is_file():
         found = read_npz(checkpoint)
@@ -67,13 +67,13 @@ def initialise(
         liquid.weights, liquid.trace, done = found["weights"], found["trace"], int(found["done"])
         if advance is not None:
             advance(done)
-    rounds = max(1, -(-snapshots // len(probability)))
+    rounds = max(1, -(-snapshots // len(stimuli)))
     rng = np.random.default_rng([seed, 0x1217])
-    order = np.concatenate([rng.permutation(len(probability)) for _ in range(rounds)])
+    order = np.concatenate([rng.permutation(len(stimuli)) for _ in range(rounds)])
     while done < snapshots:
         rows = order[done : min(done + BLOCK, snapshots)]
         seeds = (seed << 32) + (1 << 31) + done + np.arange(len(rows))
-        liquid.initialise(image_events(probability[rows], SNAPSHOT_STEPS, seeds))
+        liquid.initialise(stimuli.snapshots(rows, SNAPSHOT_STEPS, seeds))
         done += len(rows)
         if checkpoint is not None and (done % CHECKPOINT == 0 or done == snapshots):
             with replacing(checkpoint, "wb") as file:
@@ -84,7 +84,7 @@ def initialise(
 
 def count_spikes(
     liquid: Liquid,
-    probability: npt.NDArray[np.float64],
+    stimuli: Stimuli,
     numbers: npt.NDArray[np.integer],
     seed: int,
     *,
@@ -96,9 +96,9 @@ def count_spikes(
     Parameters
     ----------
     liquid : Liquid
-    probability : ndarray of float64, shape (images, inputs)
+    stimuli : Stimuli
     numbers : ndarray of int, shape (n,)
-        Images to show. Image and seed decide the spikes of a sample: the same whatever liquid sees it.
+        Of those to show. Stimulus and seed decide the spikes of a sample: the same whatever liquid sees it.
     seed : int
     plastic : bool
     advance : callable, optional
@@ -106,7 +106,7 @@ def count_spikes(
     blocks = []
     for first in range(0, len(numbers), BLOCK):
         rows = numbers[first : first + BLOCK]
-        events = image_events(probability[rows], liquid.spec.steps, (seed << 32) + rows.astype(np.int64))
+        events = stimuli.samples(rows, liquid.spec.steps, seed)
         blocks.append(liquid.run(events, plastic=plastic).counts)
         if advance is not None:
             advance(len(rows))

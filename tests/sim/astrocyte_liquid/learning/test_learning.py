@@ -12,6 +12,7 @@ from sim.astrocyte_liquid.learning.images import probabilities
 from sim.astrocyte_liquid.learning.model import TrainedLiquid
 from sim.astrocyte_liquid.learning.protocol import initialise
 from sim.astrocyte_liquid.learning.readout_training import LinearReadout, quantise, soft_targets, train_readout
+from sim.astrocyte_liquid.learning.stimuli import Images
 from sim.astrocyte_liquid.liquid import Liquid
 from sim.astrocyte_liquid.network import draw
 from sim.astrocyte_liquid.readout import Readout
@@ -68,18 +69,18 @@ def test_readout_refuses_what_does_not_fit() -> None:
 
 
 def test_an_interrupted_initialisation_goes_on(tmp_path: Path) -> None:
-    probability, _ = probabilities(mnist_digits().images[::500], NALSM_216)
+    digits = Images(probabilities(mnist_digits().images[::500], NALSM_216)[0])
     network, file = draw(NALSM_216, 1), tmp_path / "checkpoint.npz"
     whole, first, second = (Liquid(network) for _ in range(3))
-    initialise(whole, probability, 150, 5)
-    initialise(first, probability, 100, 5, checkpoint=file)
+    initialise(whole, digits, 150, 5)
+    initialise(first, digits, 100, 5, checkpoint=file)
     told: list[int] = []
-    initialise(second, probability, 150, 5, checkpoint=file, advance=told.append)
+    initialise(second, digits, 150, 5, checkpoint=file, advance=told.append)
     assert (second.weights == whole.weights).all()
     assert (second.trace == whole.trace).all()
     assert told == [100, 50]
     with pytest.raises(ValueError, match="a checkpoint of another run"):
-        initialise(Liquid(network), probability, 150, 6, checkpoint=file)
+        initialise(Liquid(network), digits, 150, 6, checkpoint=file)
 
 
 def test_a_model_reads_back(tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_a_model_reads_back(tmp_path: Path) -> None:
     again = TrainedLiquid.load(tmp_path / "a.npz")
     again.save(tmp_path / "b.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    images = mnist_digits().images[::2000]
+    images = Images(probabilities(mnist_digits().images[::2000], NALSM_216, model.scale)[0])
     assert (again.classify(images) == model.classify(images)).all()
     np.savez(tmp_path / "bad.npz", spec=NALSM_216.to_toml())
     with pytest.raises(ValueError, match="bad.npz: not a model of an astrocyte liquid: seed, scale"):
