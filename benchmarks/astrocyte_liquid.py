@@ -19,7 +19,6 @@ on where it was.
 from __future__ import annotations
 
 import argparse
-import hashlib
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -33,7 +32,7 @@ from benchmarks.measured import LIQUIDCAL, REPOSITORY, RESULTS, Rows, kept
 from flows.common.metrics import write_metrics
 from flows.learning.astrocyte_samples import SENSOR, binned
 from sim.astrocyte_liquid.learning.images import probabilities
-from sim.astrocyte_liquid.learning.protocol import count_spikes, initialise
+from sim.astrocyte_liquid.learning.protocol import count_spikes, digest, initialise
 from sim.astrocyte_liquid.learning.readout_training import LinearReadout, quantise, train_readout
 from sim.astrocyte_liquid.learning.stimuli import Images, Recordings, Stimuli
 from sim.astrocyte_liquid.liquid import Arithmetic, Liquid
@@ -193,11 +192,7 @@ class Draw:
 
 
 def _hash(*words: object) -> str:
-    digest = hashlib.sha256()
-    for word in words:
-        digest.update(word.tobytes() if isinstance(word, np.ndarray) else str(word).encode())
-        digest.update(b"\0")
-    return digest.hexdigest()[:20]
+    return digest(*words)[:20]
 
 
 class Scores:

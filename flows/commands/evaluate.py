@@ -235,6 +235,8 @@ def astrocyte_liquid(
     ] = None,
     events: EventFolder = None,
     labels: Labels = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
     count: Annotated[int | None, typer.Option(min=1, help="Samples to score, from the first.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -246,7 +248,8 @@ def astrocyte_liquid(
     chosen = TrainedLiquid.load(model)
     journal = Journal()
     with journal.step(f"evaluate {chosen.spec.name}, network of seed {chosen.seed}"):
-        result = evaluate_liquid(chosen, given=SampleFiles(digits=digits, events=events, labels=labels), count=count)
+        given = SampleFiles(digits=digits, events=events, labels=labels)
+        result = evaluate_liquid(chosen, given=given, count=count, scheduler=scheduler, workers=workers)
     if as_json:
         print(json.dumps(result, indent=1))
         return

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson, EventFolder, Labels
+from flows.commands.options import AsJson, EventFolder, Labels, Scheduler, Workers
 from flows.commands.outputs import free_file, output_folder
 from flows.common.journal import Journal
 
@@ -31,6 +31,8 @@ def astrocyte_liquid(
     plastic: Annotated[
         bool, typer.Option("--plastic", help="Weights change within every sample, as published; else frozen.")
     ] = False,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that --out holds.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -38,7 +40,8 @@ def astrocyte_liquid(
 
     On digits, or, where the liquid has an input for each pixel and polarity of N-MNIST's sensor, on recordings.
 
-    An interrupted tuning goes on from its checkpoint in --out.
+    An interrupted run goes on from its checkpoints in --out. Tuning takes one sample after another; spikes of samples
+    are counted in threads, in processes (--workers), or on a cluster (--scheduler).
     """
     from flows.learning.astrocyte import LiquidTraining, train_liquid
     from flows.learning.astrocyte_samples import SampleFiles
@@ -52,8 +55,11 @@ def astrocyte_liquid(
     given = SampleFiles(digits=digits, events=events, labels=labels)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / f"{spec.name}.checkpoint.npz"
-    model, right = train_liquid(spec, training, Journal(), given=given, checkpoint=checkpoint)
+    model, right = train_liquid(
+        spec, training, Journal(), given=given, checkpoint=checkpoint, scheduler=scheduler, workers=workers
+    )
     model.save(path)
-    checkpoint.unlink(missing_ok=True)
+    for kept in out.glob(f"{checkpoint.stem}*.npz"):
+        kept.unlink()
     result = {"model": str(path), "spec": spec.name, "seed": seed, "synapses": len(model.network), "validation": right}
     print(json.dumps(result, indent=1) if as_json else f"{path}: {100 * right:.1f} % of the validation samples right")

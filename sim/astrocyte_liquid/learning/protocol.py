@@ -15,7 +15,7 @@ from sim.files import replacing
 from sim.fixed_point import IntArray
 from sim.foreign_files import read_npz
 
-__all__ = ["SNAPSHOT_STEPS", "count_spikes", "initialise"]
+__all__ = ["ANOTHER_RUN", "CHECKPOINT", "SNAPSHOT_STEPS", "count_spikes", "digest", "initialise"]
 
 SNAPSHOT_STEPS = 20
 """Steps of a sample of the initialisation."""
@@ -23,6 +23,8 @@ BLOCK = 100
 """Samples between two reports of progress."""
 CHECKPOINT = 1_000
 """Samples between two checkpoints."""
+
+ANOTHER_RUN = "a checkpoint of another run; delete it, or choose another folder"
 
 Advance = Callable[[int], None]
 
@@ -58,12 +60,12 @@ def initialise(
         If the checkpoint is of another run.
     """
     # weights that are reached by other samples or from others are another run
-    identity = _identity(*stimuli.identity(), liquid.weights, liquid.arithmetic, repr(liquid.spec), seed)
+    identity = digest(*stimuli.identity(), liquid.weights, liquid.arithmetic, repr(liquid.spec), seed)
     done = 0
     if checkpoint is not None and checkpoint.is_file():
         found = read_npz(checkpoint)
         if set(found) != {"identity", "done", "weights", "trace"} or str(found["identity"]) != identity:
-            raise ValueError(f"{checkpoint}: a checkpoint of another run; delete it, or choose another folder")
+            raise ValueError(f"{checkpoint}: {ANOTHER_RUN}")
         liquid.weights, liquid.trace, done = found["weights"], found["trace"], int(found["done"])
         if advance is not None:
             advance(done)
@@ -113,9 +115,10 @@ def count_spikes(
     return np.concatenate(blocks) if blocks else np.zeros((0, liquid.spec.neurons), np.int64)
 
 
-def _identity(*parts: object) -> str:
-    digest = hashlib.sha256()
+def digest(*parts: object) -> str:
+    """SHA-256 of arrays and texts, in hex."""
+    found = hashlib.sha256()
     for part in parts:
-        digest.update(part.tobytes() if isinstance(part, np.ndarray) else str(part).encode())
-        digest.update(b"\0")
-    return digest.hexdigest()
+        found.update(part.tobytes() if isinstance(part, np.ndarray) else str(part).encode())
+        found.update(b"\0")
+    return found.hexdigest()

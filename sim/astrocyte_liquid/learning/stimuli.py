@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,10 @@ class Stimuli(Protocol):
 
     def snapshots(self, rows: npt.NDArray[np.integer], steps: int, seeds: npt.NDArray[np.integer]) -> Spikes:
         """Events of short samples, shape (n, steps, inputs), each with a seed of its own."""
+        ...
+
+    def take(self, rows: npt.NDArray[np.integer]) -> Self:
+        """Some of them; a sample keeps its spikes."""
         ...
 
     def identity(self) -> tuple[npt.NDArray[np.generic], ...]:
@@ -62,6 +66,11 @@ class Images:
     def snapshots(self, rows: npt.NDArray[np.integer], steps: int, seeds: npt.NDArray[np.integer]) -> Spikes:
         """As of `Stimuli`."""
         return image_events(self.probability[rows], steps, seeds)
+
+    def take(self, rows: npt.NDArray[np.integer]) -> Self:
+        """As of `Stimuli`."""
+        numbers = rows if self.numbers is None else self.numbers[rows]
+        return replace(self, probability=self.probability[rows], numbers=numbers)
 
     def identity(self) -> tuple[npt.NDArray[np.generic], ...]:
         """As of `Stimuli`."""
@@ -108,13 +117,13 @@ class Recordings:
         """As of `Stimuli`."""
         return self.start, self.step, self.line
 
-    def take(self, rows: npt.NDArray[np.integer]) -> Recordings:
-        """Some of them."""
+    def take(self, rows: npt.NDArray[np.integer]) -> Self:
+        """As of `Stimuli`."""
         parts = [slice(self.start[row], self.start[row + 1]) for row in rows]
-        return Recordings(
-            start=np.concatenate([[0], np.cumsum([part.stop - part.start for part in parts])]).astype(np.int64),
+        return replace(
+            self, start=np.concatenate([[0], np.cumsum([part.stop - part.start for part in parts])]).astype(np.int64),
             step=np.concatenate([self.step[part] for part in parts]),
-            line=np.concatenate([self.line[part] for part in parts]), inputs=self.inputs,
+            line=np.concatenate([self.line[part] for part in parts]),
         )  # fmt: skip
 
     def _windows(self, rows: npt.NDArray[np.integer], first: IntArray, steps: int) -> Spikes:
