@@ -78,7 +78,12 @@ EncodingName = Annotated[
         "pooled_3x3_split, or LEFT,TOP,COLUMNS,ROWS,POOL,POLARITY (on, off, both, split)."
     ),
 ]
-EventFolder = Annotated[Path | None, typer.Option(help="Folder of recordings named by index; with --labels.")]
+EventFolder = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of recordings named by index; without --labels in folders named by class, as N-MNIST comes."
+    ),
+]
 Labels = Annotated[Path | None, typer.Option(help="Label file, lines 'index label'.")]
 Sensor = Annotated[str, typer.Option(help="Columns and rows of the event camera, such as 346x260.")]
 StepUs = Annotated[int | None, typer.Option("--step-us", min=1, help="Length of a time step of events, us.")]

@@ -23,7 +23,9 @@ from flows.common.errors import ToolError, ToolTimeout
 __all__ = ["Finished", "MemoryWatch", "resident_bytes", "run_module", "run_process"]
 
 MEMORY_INTERVAL_S = 0.2
-"""Time between two samples of the memory of a running process."""
+"""Least time between two samples of the memory of a running process."""
+MEMORY_SHARE = 0.01
+"""Share of a core that the samples may take; of a process with gigabytes one takes some ten milliseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +152,7 @@ def run_module(
 
 def _wait(child: subprocess.Popen[bytes], start: float, timeout_s: float) -> tuple[int, float, int] | None:
     """Exit status, processor time in seconds and peak memory in bytes of a child; None at the limit."""
-    peak, sampled, pause = 0, start, 0.001
+    peak, due, pause = 0, start, 0.001
     while True:
         # wait4 and not `child.wait`: only it gives the resources of this one child
         pid, status, usage = os.wait4(child.pid, os.WNOHANG)
@@ -160,8 +162,9 @@ def _wait(child: subprocess.Popen[bytes], start: float, timeout_s: float) -> tup
         now = time.monotonic()
         if now - start > timeout_s:
             return None
-        if now - sampled > min(MEMORY_INTERVAL_S, (now - start) / 4):
-            peak, sampled = max(peak, resident_bytes(child.pid)), now
+        if now >= due:
+            found, interval = _sampled(child.pid)
+            peak, due = max(peak, found), now + min(interval, max((now - start) / 4, pause))
         # short runs end at once, long ones cost nothing
         pause = min(2 * pause, 0.05)
         time.sleep(pause)
@@ -187,8 +190,9 @@ class MemoryWatch:
 
     def _run(self) -> None:
         while True:
-            self._peak = max(self._peak, resident_bytes(os.getpid()))
-            if self._stop.wait(MEMORY_INTERVAL_S):
+            found, interval = _sampled(os.getpid())
+            self._peak = max(self._peak, found)
+            if self._stop.wait(interval):
                 return
 
     def stop(self) -> float | None:
@@ -196,6 +200,13 @@ class MemoryWatch:
         self._stop.set()
         self._thread.join()
         return round(self._peak / 1e6, 1) if self._peak else None
+
+
+def _sampled(pid: int) -> tuple[int, float]:
+    """`resident_bytes`, and how long to wait for the next sample: the kernel walks all pages of a process for one."""
+    start = time.thread_time()
+    found = resident_bytes(pid)
+    return found, max(MEMORY_INTERVAL_S, (time.thread_time() - start) / MEMORY_SHARE)
 
 
 def resident_bytes(pid: int) -> int:

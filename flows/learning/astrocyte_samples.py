@@ -20,7 +20,7 @@ from sim.astrocyte_liquid.spec import AstrocyteSpec
 from sim.digits import Digits, mnist_digits, read_digits
 from sim.fixed_point import IntArray
 from sim.lsm_crossbar.recordings.event_camera import EventCamera
-from sim.lsm_crossbar.recordings.events import Encoding, Events, find_recordings, read_labels, read_recording
+from sim.lsm_crossbar.recordings.events import Encoding, Events, labelled_recordings, read_recording
 
 __all__ = ["SENSOR", "SHIPPED", "SampleFiles", "SampleSet", "binned", "held_out", "learned_set", "scored_set"]
 
@@ -43,7 +43,7 @@ class SampleFiles:
     digits : Path, optional
         As `sim.digits.read_digits` takes it: MNIST's own split tells learned from tested.
     events, labels : Path, optional
-        Folder of recordings named by index, and the label file; both or neither.
+        Folder of recordings named by index, and the label file; without it folders in the folder are named by class.
     """
 
     digits: Path | None = None
@@ -158,14 +158,12 @@ def scored_set(spec: AstrocyteSpec, given: SampleFiles) -> SampleSet:
 
 
 def _set(spec: AstrocyteSpec, given: SampleFiles, *, tested: bool) -> SampleSet:
-    if (given.events is None) != (given.labels is None):
-        raise ValueError("--events and --labels come together: recordings named by index, and a label for each")
-    if given.events is not None and given.labels is not None:
+    if given.events is None and given.labels is not None:
+        raise ValueError("--labels is of recordings: expected --events with them")
+    if given.events is not None:
         if given.digits is not None:
             raise ValueError("expected digits (--digits) or recordings (--events), got both")
-        paths, table = find_recordings(given.events), read_labels(given.labels)
-        if missing := [index for index in table if index not in paths]:
-            raise FileNotFoundError(f"{given.events}: no recording of the index {missing[0]} of {given.labels}")
+        paths, table = labelled_recordings(given.events, given.labels)
         found = SampleSet(labels=np.array(list(table.values()), np.int64), files=tuple(paths[index] for index in table))
     else:
         digits = held_out(given.digits)[tested]

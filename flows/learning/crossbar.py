@@ -18,7 +18,7 @@ from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.macro_model.device import draw
 from sim.lsm_crossbar.recordings.audio import Clip, read_wav
-from sim.lsm_crossbar.recordings.events import NMNIST_SENSOR, Events, find_recordings, read_labels
+from sim.lsm_crossbar.recordings.events import NMNIST_SENSOR, Events, labelled_recordings
 from sim.lsm_crossbar.recordings.speech import find_speech
 
 __all__ = ["ASSUMED_DRIFT", "changed_macro", "evaluate_crossbar"]
@@ -111,23 +111,15 @@ def evaluate_crossbar(
         raise ValueError(
             f"{spec.name} hears: the names of WAV files say their labels (no --labels, --from-first-event)"
         )
-    if not model.hears and labels is None:
-        raise ValueError(f"{spec.name} sees: expected a label file (--labels)")
-    if labels is None:
+    if model.hears:
         files = find_speech(events)
         table = {index: file.label for index, file in enumerate(files)}
         paths = {index: file.path for index, file in enumerate(files)}
-        labels = events
     else:
-        table, paths = read_labels(labels), find_recordings(events)
+        paths, table = labelled_recordings(events, labels)
     for index, label in table.items():
         if label >= spec.outputs:
-            raise ValueError(f"{labels}: index {index}: expected a label below {spec.outputs}, got {label}")
-    if missing := [index for index in table if index not in paths]:
-        raise FileNotFoundError(
-            f"{events}: no recording {missing[0]}.bin or {missing[0]}.bs2 for the index {missing[0]} of {labels}"
-            + (f", and {len(missing) - 1} more are missing" if len(missing) > 1 else "")
-        )
+            raise ValueError(f"{labels or events}: index {index}: expected a label below {spec.outputs}, got {label}")
     view = View(from_first_event=from_first_event, sensor=sensor)
     liquid = Liquid(spec, model.conductances)
     regulation = model.homeostat() if homeostat else None

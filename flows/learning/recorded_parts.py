@@ -20,8 +20,7 @@ from sim.lsm_crossbar.recordings.events import (
     Encoding,
     Events,
     encode_all,
-    find_recordings,
-    read_labels,
+    labelled_recordings,
     read_recording,
 )
 from sim.lsm_crossbar.recordings.speech import find_speech, tidigits_like
@@ -202,12 +201,10 @@ def event_parts(
     Errors as `clip_parts`.
     """
     view = view or View()
-    if (folder is None) != (labels_file is None):
-        raise ValueError("--events and --labels come together: recordings named by index, and a label for each")
-    if folder is not None and labels_file is not None:
-        paths, table = find_recordings(folder), read_labels(labels_file)
-        if missing := [index for index in table if index not in paths]:
-            raise FileNotFoundError(f"{folder}: no recording of the index {missing[0]} of {labels_file}")
+    if folder is None and labels_file is not None:
+        raise ValueError("--labels is of recordings: expected --events with them")
+    if folder is not None:
+        paths, table = labelled_recordings(folder, labels_file)
         events = [view.read(paths[index]) for index in table]
         sample_us = spec.steps * view.step_us
         late = [
@@ -218,7 +215,7 @@ def event_parts(
         source = f"{len(labels)} recordings of {folder.name}"
     else:
         if view.sensor != NMNIST_SENSOR:
-            raise ValueError("--sensor is that of recordings: expected --events and --labels")
+            raise ValueError("--sensor is that of recordings: expected --events")
         digits = mnist_digits("rest")
         order = np.random.default_rng((seed, 1)).permutation(len(digits))[:count]
         events = EventCamera(seed=seed).record_all(digits.images[order])

@@ -47,6 +47,7 @@ __all__ = [
     "find_encoding",
     "find_recordings",
     "find_sensor",
+    "labelled_recordings",
     "read_aedat",
     "read_labels",
     "read_nmnist",
@@ -472,6 +473,8 @@ def read_labels(path: Path) -> dict[int, int]:
 def find_recordings(folder: Path) -> dict[int, Path]:
     """Recordings of a folder that are named by index, ``k.bin`` or any other that `read_recording` reads, ascending.
 
+    Folders in it that are named by a number, as N-MNIST has one for each class, are searched, too.
+
     Raises
     ------
     FileNotFoundError
@@ -483,15 +486,46 @@ def find_recordings(folder: Path) -> dict[int, Path]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: expected a folder of recordings")
     found: dict[int, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted([*folder.iterdir(), *(path for inner in _class_folders(folder) for path in inner.iterdir())]):
         if path.suffix.lower() in _readers() and path.stem.isascii() and path.stem.isdigit():
             index = int(path.stem)
             if index in found:
-                raise ValueError(f"{folder}: {found[index].name} and {path.name} have the same index {index}")
+                first, second = (one.relative_to(folder) for one in (found[index], path))
+                raise ValueError(f"{folder}: {first} and {second} have the same index {index}")
             found[index] = path
     if not found:
         raise FileNotFoundError(f"{folder}: expected recordings named by index (1.bin, 2.bs2 ...), found none")
     return dict(sorted(found.items()))
+
+
+def labelled_recordings(folder: Path, labels: Path | None) -> tuple[dict[int, Path], dict[int, int]]:
+    """Recordings by index, and the label of each: of a file, in its order, or of the class folder that it lies in.
+
+    Raises
+    ------
+    FileNotFoundError
+        As `find_recordings`, or no recording of an index that has a label.
+    ValueError
+        As `find_recordings` and `read_labels`, or no label file, and no folders named by class.
+    """
+    paths = find_recordings(folder)
+    if labels is None:
+        classes = {inner: int(inner.name) for inner in _class_folders(folder)}
+        table = {index: classes[path.parent] for index, path in paths.items() if path.parent in classes}
+        if len(table) < len(paths):
+            raise ValueError(f"{folder}: expected a label file (--labels), or a folder for each class, named by number")
+        return paths, table
+    table = read_labels(labels)
+    if missing := [index for index in table if index not in paths]:
+        raise FileNotFoundError(
+            f"{folder}: no recording {missing[0]}.bin or {missing[0]}.bs2 for the index {missing[0]} of {labels}"
+            + (f", and {len(missing) - 1} more are missing" if len(missing) > 1 else "")
+        )
+    return paths, table
+
+
+def _class_folders(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir() and path.name.isascii() and path.name.isdigit()]
 
 
 # --------------------------------------------------------------------------------------------------- encodings

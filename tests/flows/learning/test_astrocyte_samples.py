@@ -85,13 +85,30 @@ def test_a_liquid_of_recordings_from_the_command_line(tmp_path: Path) -> None:
     assert found["accuracy"] > 0.9
 
 
+def test_folders_by_class_are_labels(tmp_path: Path) -> None:
+    """As N-MNIST comes: Train/0/00002.bin and so on."""
+    given = _folder(tmp_path)
+    labelled = learned_set(SMALL, given)
+    assert given.events is not None
+    for path, label in zip(labelled.files, labelled.labels, strict=True):
+        (given.events / str(label)).mkdir(exist_ok=True)
+        path.rename(given.events / str(label) / f"{int(path.stem):05d}.bin")
+    found = learned_set(SMALL, SampleFiles(events=given.events))
+    assert found.labels.tolist() == labelled.labels.tolist()
+    assert [path.parent.name for path in found.files] == [str(label) for label in found.labels]
+    (given.events / "0" / "7.bin").write_bytes(b"")
+    with pytest.raises(ValueError, match="have the same index 7"):
+        learned_set(SMALL, SampleFiles(events=given.events))
+
+
 @pytest.mark.parametrize(
     ("spec", "given", "message"),
     [
         (NALSM_1000, {"events": "events", "labels": "labels.txt"}, "784 inputs, for images; recordings need 2,312"),
-        (SMALL, {"events": "events"}, "--events and --labels come together"),
+        (SMALL, {"events": "events"}, r"expected a label file \(--labels\), or a folder for each class"),
+        (SMALL, {"labels": "labels.txt"}, "--labels is of recordings: expected --events with them"),
         (SMALL, {"events": "events", "labels": "labels.txt", "digits": "d"}, "got both"),
-        (SMALL, {"events": "events", "labels": "more.txt"}, "no recording of the index 99"),
+        (SMALL, {"events": "events", "labels": "more.txt"}, "no recording 99.bin or 99.bs2 for the index 99"),
         (SMALL, {"events": "events", "labels": "high.txt"}, "10 outputs: expected labels below that, got 10"),
     ],
 )
