@@ -8,8 +8,8 @@ on the digits that ship with the package. The published one needs MNIST from a u
         --test 10000 --name astrocyte_mnist
 
 A liquid of 2,312 inputs learns from N-MNIST-like recordings of the digits, and is scored on real ones where
-``--events`` has some: recordings of N-MNIST's training set, named by their number there, with ``labels.txt``. Of the
-digits that they show it learns nothing.
+``--events`` has some, too: recordings of N-MNIST's training set, named by their number there, with ``labels.txt``. Of
+the digits that they show it learns nothing.
 
 ``--variants`` measures some only; the others stay in the results, each row with its number of draws. Initialisations
 and spike counts are kept in ``build/astrocyte`` by the hash of all that they depend on, so that an interrupted run goes
@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from sim.astrocyte_liquid.learning.readout_training import LinearReadout, quanti
 from sim.astrocyte_liquid.learning.stimuli import Images, Recordings, Stimuli
 from sim.astrocyte_liquid.liquid import Arithmetic, Liquid
 from sim.astrocyte_liquid.network import draw
+from sim.astrocyte_liquid.readout import Readout
 from sim.astrocyte_liquid.spec import AstrocyteSpec, load_spec
 from sim.digits import mnist_digits, read_digits
 from sim.files import replacing
@@ -64,8 +65,8 @@ class Task:
     plain : ndarray, shape (n, inputs)
         What a readout without a liquid sees: pixels, or events of every input in a sample.
     labels : ndarray of int64, shape (n,)
-    training, validation, test : ndarray of int64
-        Rows of both.
+    training, validation, test, real : ndarray of int64
+        Rows of both; `real` are real recordings, where others are N-MNIST-like.
     """
 
     stimuli: Stimuli
@@ -75,6 +76,7 @@ class Task:
     training: NDArray[np.int64]
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
+    real: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @cached_property
     def identity(self) -> tuple[NDArray[np.generic], ...]:
@@ -83,8 +85,13 @@ class Task:
 
     @property
     def parts(self) -> tuple[NDArray[np.int64], ...]:
-        """Training, validation, test."""
-        return self.training, self.validation, self.test
+        """Training and validation."""
+        return self.training, self.validation
+
+    @property
+    def scored(self) -> dict[str, NDArray[np.int64]]:
+        """Rows of each set that is scored, by what is added to the name of a variant."""
+        return {"": self.test} | ({"_real": self.real} if len(self.real) else {})
 
 
 def digits_task(spec: AstrocyteSpec, folder: Path | None, sizes: tuple[int, int, int]) -> Task:
@@ -113,7 +120,7 @@ def digits_task(spec: AstrocyteSpec, folder: Path | None, sizes: tuple[int, int,
 
 
 def recordings_task(spec: AstrocyteSpec, folder: Path | None, events: Path | None, sizes: tuple[int, int, int]) -> Task:
-    """N-MNIST-like recordings of digits as `digits_task` has them; scored are real ones of the folder `events`."""
+    """N-MNIST-like recordings of digits as `digits_task` has them, and real ones of the folder `events`."""
     training, validation, test = sizes
     digits = mnist_digits("rest") if folder is None else read_digits(folder)[0]
     order = np.random.default_rng(2026).permutation(len(digits))
@@ -121,15 +128,15 @@ def recordings_task(spec: AstrocyteSpec, folder: Path | None, events: Path | Non
     labels = np.zeros(0, np.int64)
     if events is not None:
         paths, table = find_recordings(events), read_labels(events / "labels.txt")
-        numbers = sorted(paths)[:test]
+        numbers = sorted(paths)
         if folder is None and numbers[-1] > SHIPPED_RECORDINGS:
             raise SystemExit(f"recordings above {SHIPPED_RECORDINGS:,}: expected --digits, to leave out what they show")
         shown = np.array(numbers) - 1 if folder is not None else np.zeros(0, np.int64)
         order = order[~np.isin(order, shown)]
         real, labels = [read_recording(paths[k]) for k in numbers], np.array([table[k] for k in numbers], np.int64)
-    made = training + validation + (0 if real else test)
-    if len(order) < made or (real and len(real) < test):
-        raise SystemExit(f"{len(order):,} digits and {len(real):,} recordings are too few for {sizes}")
+    made = training + validation + test
+    if len(order) < made:
+        raise SystemExit(f"{len(order):,} digits are fewer than {training:,} + {validation:,} + {test:,}")
     order = order[:made]
     recordings = _recordings(digits.images[order], real)
     rows = np.arange(len(recordings))
@@ -139,7 +146,7 @@ def recordings_task(spec: AstrocyteSpec, folder: Path | None, events: Path | Non
     return Task(
         stimuli=recordings, learned=recordings.take(rows[:training]), plain=plain,
         labels=np.concatenate([digits.labels[order].astype(np.int64), labels]), training=rows[:training],
-        validation=rows[training : training + validation], test=rows[training + validation :],
+        validation=rows[training : training + validation], test=rows[training + validation : made], real=rows[made:],
     )  # fmt: skip
 
 
@@ -211,11 +218,12 @@ class Scores:
             seed=seed,
         )  # fmt: skip
 
-    def add(self, name: str, classes: NDArray[np.int64]) -> None:
-        """Note the classes of the test images."""
-        right = classes == self._task.labels[self._task.test]
-        self.right.setdefault(name, []).append(right)
-        print(f"  {name}: {100 * right.mean():.2f} %", flush=True)
+    def add(self, name: str, classify: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> None:
+        """Note which test samples, given by their rows, get their class."""
+        for suffix, rows in self._task.scored.items():
+            right = classify(rows) == self._task.labels[rows]
+            self.right.setdefault(name + suffix, []).append(right)
+            print(f"  {name}{suffix}: {100 * right.mean():.2f} %", flush=True)
 
 
 def measure(
@@ -233,7 +241,7 @@ def measure(
     scores = Scores(task, spec.outputs, passes, one_hot=one_hot)
     if "pixels" in variants:
         pixels = scores.train(task.plain[task.training], task.plain[task.validation], 0)
-        scores.add("pixels", pixels.classify(task.plain[task.test]))
+        scores.add("pixels", lambda rows: pixels.classify(task.plain[rows]))
     plain = replace(spec, astrocyte_weight=0.0)
     liquids = {
         "frozen": (Arithmetic.PUBLISHED, spec, False),
@@ -249,20 +257,26 @@ def measure(
             fixed = []
             for strength in STRENGTHS:
                 liquid = Liquid(one.network, Arithmetic.PUBLISHED, weights=one.network.sign * strength)
-                training, validation = (one.counts(liquid, part, False) for part in task.parts[:2])
+                training, validation = (one.counts(liquid, part, False) for part in task.parts)
                 fixed.append((scores.train(training, validation, seed), liquid, strength))
             readout, liquid, strength = max(fixed, key=lambda entry: entry[0].validation)
             say(f"  strength {strength} of the fixed liquid")
-            scores.add("fixed", readout.classify(one.counts(liquid, task.test, False)))
+            scores.add("fixed", partial(_classes, one, liquid, False, readout))
         for name, (arithmetic, rule, plastic) in liquids.items():
             if name in variants:
                 liquid = one.tuned(arithmetic, rule)
-                training, validation, test = (one.counts(liquid, part, plastic) for part in task.parts)
+                training, validation = (one.counts(liquid, part, plastic) for part in task.parts)
                 readout = scores.train(training, validation, seed)
-                scores.add(name, readout.classify(test))
+                scores.add(name, partial(_classes, one, liquid, plastic, readout))
                 if arithmetic is Arithmetic.CHIP:
-                    scores.add(f"{name}_integer", quantise(readout, spec).classify(test))
+                    scores.add(f"{name}_integer", partial(_classes, one, liquid, plastic, quantise(readout, spec)))
     return scores.right
+
+
+def _classes(
+    one: Draw, liquid: Liquid, plastic: bool, readout: LinearReadout | Readout, rows: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    return readout.classify(one.counts(liquid, rows, plastic))
 
 
 METHODS = {
@@ -309,7 +323,7 @@ def main() -> None:
     )  # fmt: skip
     source = "digits that ship with the package" if options.digits is None else options.digits.name
     if spec.inputs == SENSOR.inputs:
-        source = f"N-MNIST-like, {source}" + (", scored on real N-MNIST" if options.events is not None else "")
+        source = f"N-MNIST-like, {source}"
     command = f"python -m benchmarks.astrocyte_liquid {spec.name}"
     given = ("snapshots", "training", "validation", "test", "draws", "passes", "name")
     command += "".join(f" --{name} {getattr(options, name)}" for name in given
@@ -327,7 +341,10 @@ def main() -> None:
     )
     for name, arrays in right.items():
         each = [100 * array.mean() for array in arrays]
-        about = f"{METHODS[name]}; {setting}"
+        real = name.endswith("_real")
+        about = (
+            METHODS[name.removesuffix("_real")] + ("; on real recordings of N-MNIST" if real else "") + f"; {setting}"
+        )
         case = f"targets:{targets}__case:{name}"
         rows.add(f"accuracy__{case}", round(float(np.mean(each)), 2), "%", f"{about}; mean of {len(each)} draws")
         if len(each) > 1:
