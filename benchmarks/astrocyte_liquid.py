@@ -30,9 +30,10 @@ from numpy.typing import NDArray
 
 from benchmarks.measured import LIQUIDCAL, REPOSITORY, RESULTS, Rows, kept
 from flows.common.metrics import write_metrics
+from flows.learning.astrocyte import spike_counts
 from flows.learning.astrocyte_samples import SENSOR, binned
 from sim.astrocyte_liquid.learning.images import probabilities
-from sim.astrocyte_liquid.learning.protocol import count_spikes, digest, initialise
+from sim.astrocyte_liquid.learning.protocol import digest, initialise
 from sim.astrocyte_liquid.learning.readout_training import LinearReadout, quantise, train_readout
 from sim.astrocyte_liquid.learning.stimuli import Images, Recordings, Stimuli
 from sim.astrocyte_liquid.liquid import Arithmetic, Liquid
@@ -190,9 +191,13 @@ class Draw:
         words = (liquid.spec.to_toml(), liquid.arithmetic, self.seed, plastic, liquid.weights, part)
         path = CACHE / f"counts-{_hash(*words, *self.task.identity)}.npz"
         if not path.is_file():
-            found = count_spikes(liquid, self.task.stimuli, part, self.seed, plastic=plastic)
+            checkpoint = path.with_suffix(".checkpoint.npz")
+            found = spike_counts(
+                liquid, self.task.stimuli.take(part), self.seed, plastic=plastic, checkpoint=checkpoint
+            )
             with replacing(path, "wb") as file:
                 np.savez_compressed(file, counts=found.astype(np.uint8))
+            checkpoint.unlink(missing_ok=True)
         with np.load(path) as data:
             counts: NDArray[np.int64] = data["counts"].astype(np.int64)
         return counts
