@@ -71,7 +71,7 @@ def main() -> None:
             learn()
             each = 1e6 * seconds(learn) / (PASSES * 2 * DIGITS)
             rows.add("time__readout_pass", round(each * 60_000 * 1e-6, 2), "s",
-                     "a pass of the readout over 60,000 counts of 1,000 neurons, validation among them, extrapolated")  # fmt: skip
+                     "a pass over 60,000 counts of 1,000 neurons, validation among them, extrapolated")  # fmt: skip
     write_metrics(RESULTS / "astrocyte_protocol.json", rows)
 
 
