@@ -1,4 +1,4 @@
-"""Both chips and smaller ones on FPGAs: ``python -m benchmarks.fpga``.
+"""The chips and smaller ones on FPGAs: ``python -m benchmarks.fpga``.
 
 Every case is placed and routed as ``liquidcal fpga`` does it, one after the other, and its row is written as soon as it
 is known; cases that are not asked for keep theirs. What does not fit says which resource is short.
@@ -23,6 +23,7 @@ from flows.tools.yosys import yosys_version
 from hw.common.export import to_rtlil
 from hw.common.serial_boundary import SerialBoundary
 from hw.hgcal_encoder.serial_network import SerialNetwork
+from sim.astrocyte_liquid.spec import NALSM_1000_SEEDED, AstrocyteSpec
 from sim.files import replacing
 from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
 from sim.lsm_crossbar.spec import FULL_MACRO, N_MNIST, N_TIDIGITS, CrossbarSpec
@@ -42,14 +43,14 @@ class Case:
 
     Attributes
     ----------
-    spec : EncoderSpec or CrossbarSpec
+    spec : EncoderSpec, CrossbarSpec or AstrocyteSpec
     device : str
         Of `flows.physical.fpga.DEVICES`.
     network : bool
         Of an encoder that reuses multipliers the network alone, weights at its inputs; ``clk`` is its internal clock.
     """
 
-    spec: EncoderSpec | CrossbarSpec
+    spec: EncoderSpec | CrossbarSpec | AstrocyteSpec
     device: str
     network: bool = False
 
@@ -80,6 +81,7 @@ CASES = {
         Case(spec=CROSSBAR_16, device="ecp5-25k"),
         Case(spec=CROSSBAR_16, device="ice40-hx8k"),
         Case(spec=CROSSBAR_16, device="gw2a-18"),
+        Case(spec=NALSM_1000_SEEDED, device="ecp5-85k"),
         Case(spec=ECON_T, device="ecp5-85k"),
         Case(spec=replace(ECON_T, reuse=8), device="ecp5-85k"),
         Case(spec=replace(ECON_T, reuse=16), device="ecp5-85k"),
