@@ -22,6 +22,7 @@ from flows.power.activity import record
 from flows.power.run import PowerOptions, Run
 from flows.power.streams import Bits, EventSource, Streams, reset_and_write
 from flows.simulation.astrocyte import event_words
+from hw.astrocyte_liquid.astrocyte_liquid import shared_memories
 from hw.astrocyte_liquid.lane import memories
 from sim.astrocyte_liquid.lanes import lane_contents, lane_places, lane_weights
 from sim.astrocyte_liquid.learning.images import image_events, probabilities
@@ -164,9 +165,9 @@ class Surroundings:
         ports = simulator.netlist.ports
         self.stores: dict[str, Store] = {}
         contents = self._contents(stimulus)
-        for name, (width, depth) in {
-            _instance(lane, name): size for lane in range(spec.lanes) for name, size in memories(spec).items()
-        }.items():
+        sizes = {_instance(lane, name): size for lane in range(spec.lanes) for name, size in memories(spec).items()}
+        sizes |= {f"{name}_memory": size for name, size in shared_memories(spec).items()}
+        for name, (width, depth) in sizes.items():
             if f"{name}.read_data" not in ports:
                 raise ValueError(f"{simulator.netlist.top}: expected the memory {name} with all pins that it reads by")
             data = np.zeros((depth, width), bool)
@@ -321,12 +322,12 @@ def simulate(mapped: Mapped, design: AstrocyteDesign, options: PowerOptions, sta
     # what a step takes while clocks count, and a sample of as many steps with its readout
     steps = sum(sum(clock >= warm_up for clock in ends) for ends in around.ends)
     per_step = streams * clocks / steps
-    sample = spec.steps * per_step + spec.neurons + spec.outputs + 2
+    sample = spec.steps * per_step + spec.outputs * spec.neurons + 3
     per_sample = sample / (streams * clocks)
     accesses: dict[str, dict[str, float]] = {}
     absent = 0.0
     for name, store in around.stores.items():
-        short = name.partition(".")[2].removesuffix("_memory")
+        short = name.rpartition(".")[2].removesuffix("_memory")
         entry = accesses.setdefault(short, {"bits": store.data.shape[2], "reads": 0.0, "writes": 0.0})
         absent += store.absent * per_sample
         entry["reads"] += store.reads * per_sample
