@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
+from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import Component
 
 from flows.formal.loaded import Loaded, prove_reset_values
@@ -19,7 +20,7 @@ from flows.formal.state import CutState, cut_state
 from hw.astrocyte_liquid.astrocyte import Astrocyte, potentiation_rate_bits
 from hw.astrocyte_liquid.astrocyte_liquid import AstrocyteLiquid
 from hw.astrocyte_liquid.input import group_bits
-from hw.astrocyte_liquid.neuron import Neuron, state_layout
+from hw.astrocyte_liquid.neuron import Neuron, membrane_layout, state_layout
 from hw.astrocyte_liquid.readout import Readout
 from hw.astrocyte_liquid.scan import Scan
 from hw.astrocyte_liquid.sequencer import Sequencer
@@ -99,13 +100,16 @@ def prove_neuron(spec: AstrocyteSpec, timeout_s: float = 300.0) -> Proof:
     wide = max(spec.membrane_bits, spec.current_bits) + 6
     inputs = {
         "state": len(design.bits), "valid": 1, "is_input": 1, "fresh": 1, "keep_trace": 1,
-        "old_state": state_layout(spec).size, "current": spec.current_bits, "kicked": 1,
+        "old_state": state_layout(spec).size, "old_membrane": membrane_layout(spec).size,
+        "current": spec.current_bits, "kicked": 1,
         "potentiation_rate": potentiation_rate_bits(spec), "depression_rate": spec.rate_bits,
     }  # fmt: skip
-    gate = _dut(design, inputs) + _registers(design) + _fields(spec, "old_", "old_state")
-    gate += _fields(spec, "new_", "next_new_state")
+    gate = _dut(design, inputs) + _registers(design) + _fields(state_layout(spec), "old_", "old_state")
+    gate += _fields(membrane_layout(spec), "before_", "old_membrane")
+    gate += _fields(state_layout(spec), "new_", "next_new_state")
+    gate += _fields(membrane_layout(spec), "after_", "next_new_membrane")
     gate += _signed("i", wide, "fresh ? 0 : $signed(current)")
-    gate += _signed("v", wide, "fresh || old_fired ? 0 : old_membrane")
+    gate += _signed("v", wide, "fresh || old_fired ? 0 : before_membrane")
     gate += "  wire fired = old_fired && !fresh;\n"
     gate += "  wire [15:0] r = fresh ? 0 : old_refractory;\n"
     gate += f"  wire [15:0] blocked = fired ? {spec.refractory_steps} : r == 0 ? 0 : r - 1;\n"
@@ -116,7 +120,7 @@ def prove_neuron(spec: AstrocyteSpec, timeout_s: float = 300.0) -> Proof:
     top = spec.membrane_max
     gate += _signed("potential", wide, f"sum_v > {top} ? {top} : sum_v < -{top + 1} ? -{top + 1} : sum_v")
     gate += _signed("left", wide, _rounded("3 * i", 3))
-    gate += "  wire waits = (!fresh && !old_fired && old_membrane[0]) || kicked;\n"
+    gate += "  wire waits = is_input && ((!fresh && !old_fired && old_waits) || kicked);\n"
     gate += f"  wire fires = blocked == 0 && (is_input ? waits : potential >= {spec.threshold_code});\n"
     most = spec.trace_max
     below = most - ((3 * most + 16) >> 5)
@@ -129,9 +133,10 @@ def prove_neuron(spec: AstrocyteSpec, timeout_s: float = 300.0) -> Proof:
     added = spec.fan_in_max * spec.weight_code_max
     formula = [
         "next_of_input == is_input", "new_fired == fires",
-        "(is_input ? new_membrane == waits : new_membrane == potential)",
-        "new_refractory == blocked", "new_trace == decayed", "$signed(next_new_current) == left",
-        f"new_count == ((fresh ? 0 : old_count) + fired) % {1 << spec.count_width}",
+        "new_waits == waits",
+        "(is_input || after_membrane == potential)",
+        "new_refractory == blocked", "new_trace == decayed", "(is_input || $signed(next_new_current) == left)",
+        f"(is_input || after_count == ((fresh ? 0 : before_count) + fired) % {1 << spec.count_width})",
     ]  # fmt: skip
     kept = [
         f"new_trace <= (new_refractory == {spec.refractory_steps} ? {most} : {below})",
@@ -198,9 +203,9 @@ def walker_loaded(spec: AstrocyteSpec) -> Loaded:
     """Numbers of the walker count while their list, or stage, is there.
 
     States are 0 idle, 1 forward, 2 backward, 3 restore. Registers have the names of the ports that show them: `pop`
-    says that a list begins, and where lists are kept `weight_enable` that stage 1 is full, `target_address` the place.
+    says that a list begins, and where lists are kept `target_address` is the place.
     """
-    one, place = ("{one}", "place") if spec.seeded else ("{weight_enable}", "target_address")
+    one, place = "{one}", "place" if spec.seeded else "target_address"
     lists = "({own_state} == 1 || {own_state} == 2)"
     # computed of the source, which does not count while weights are restored
     result = "{two} && !{fill_two}"
@@ -220,8 +225,10 @@ def walker_loaded(spec: AstrocyteSpec) -> Loaded:
         **({"slot_address": lists, "inside_two": result} if spec.seeded else {}),
     }
     enables = {
-        "list_address": "list_enable", "weight_address": "weight_enable", "neuron_address": "neuron_enable",
-        "group_address": "group_enable", "weight_write_address": "weight_write", "weight_write_data": "weight_write",
+        "list_address": "list_enable", "weight_address": "stored_enable || working_enable",
+        "neuron_address": "neuron_enable",
+        "group_address": "group_enable", "stored_write_data": "stored_write", "working_write_data": "working_write",
+        "weight_write_address": "stored_write || working_write",
         "current_write_address": "current_write", "current_write_data": "current_write",
         **({"slot_address": "slot_enable"} if spec.seeded else {
             "back_address": "back_enable", "target_address": "target_enable", "incoming_address": "incoming_enable",
@@ -234,8 +241,14 @@ def walker_loaded(spec: AstrocyteSpec) -> Loaded:
 
 
 NEURON = Loaded(
-    registers=dict.fromkeys(("of_input", "new_state", "new_current"), "{write}"),
-    outputs=dict.fromkeys(("new_state", "new_current", "effect", "potentiation"), "{write}"),
+    registers={
+        **dict.fromkeys(("of_input", "new_state"), "{write}"),
+        **dict.fromkeys(("new_membrane", "new_current"), "{write} && !{of_input}"),
+    },
+    outputs={
+        **dict.fromkeys(("new_state", "effect", "potentiation"), "{write}"),
+        **dict.fromkeys(("new_membrane", "new_current"), "{write} && !{of_input}"),
+    },
     flags={"write": "valid"},
     split=True,
 )
@@ -327,10 +340,10 @@ def _dut(design: CutState, inputs: Mapping[str, int]) -> str:
     return text + f"  {design.name} dut({pins}, .next_state(after), .clk(1'b0), .rst(1'b0));\n"
 
 
-def _fields(spec: AstrocyteSpec, prefix: str, word: str) -> str:
-    """Wires of the fields of a neuron's state."""
+def _fields(layout: StructLayout, prefix: str, word: str) -> str:
+    """Wires of the fields of a word."""
     text = ""
-    for name, field in state_layout(spec):
+    for name, field in layout:
         width = field.width
         signed = "signed " if name == "membrane" else ""
         low = field.offset

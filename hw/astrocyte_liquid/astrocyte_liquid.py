@@ -184,6 +184,7 @@ class AstrocyteLiquid(Component):
         # a neuron is read, computed, written: a clock each
         group_one = Signal(group_bits(spec), reset_less=True)
         group_two = Signal(group_bits(spec), reset_less=True)
+        of_inputs = Signal()
         swept = Signal()
         write = Signal()
         m.d.sync += [swept.eq(sequencer.sweep), write.eq(swept)]
@@ -199,7 +200,8 @@ class AstrocyteLiquid(Component):
             events.i_events.valid.eq(self.i_events.valid),
             self.i_events.ready.eq(events.i_events.ready),
             events.take.eq(sequencer.done),
-            events.sweep.eq(sequencer.sweep & (sequencer.group < spec.input_groups)),
+            of_inputs.eq(sequencer.group < spec.input_groups),
+            events.sweep.eq(sequencer.sweep & of_inputs),
             events.group.eq(sequencer.group),
             marks.write_address.eq(events.write_address),
             marks.write_data.eq(events.write_data),
@@ -231,8 +233,9 @@ class AstrocyteLiquid(Component):
                 one.keep.eq(keep),
                 one.keep_trace.eq(keep & ~forget),
                 one.sweep.eq(sequencer.sweep),
-                one.group.eq(Mux(readout.read, (readout.neuron >> lane_bits) + spec.input_groups, sequencer.group)),
-                one.local.eq(sequencer.group - spec.input_groups),
+                one.group.eq(sequencer.group),
+                one.sweep_liquid.eq(sequencer.sweep & ~of_inputs),
+                one.local.eq(Mux(readout.read, readout.neuron >> lane_bits, sequencer.group - spec.input_groups)),
                 one.swept.eq(swept),
                 one.is_input.eq(group_one < spec.input_groups),
                 one.fresh.eq(sequencer.fresh),

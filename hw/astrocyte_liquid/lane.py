@@ -9,7 +9,14 @@ from amaranth.lib.wiring import Component, In, Out
 from hw.astrocyte_liquid.astrocyte import potentiation_rate_bits
 from hw.astrocyte_liquid.input import group_bits
 from hw.astrocyte_liquid.memory import Memory, MemoryBox
-from hw.astrocyte_liquid.neuron import Neuron, effect_layout, local_bits, potentiation_layout, state_layout
+from hw.astrocyte_liquid.neuron import (
+    Neuron,
+    effect_layout,
+    local_bits,
+    membrane_layout,
+    potentiation_layout,
+    state_layout,
+)
 from hw.astrocyte_liquid.scan import Scan, spikes_layout
 from hw.astrocyte_liquid.walker import Walker, incoming_layout, range_layout, slot_layout, weight_layout
 from hw.common.hierarchy import place
@@ -36,9 +43,11 @@ def memories(spec: AstrocyteSpec) -> Mapping[str, tuple[int, int]]:
         "lists": (range_layout(spec).size, spec.input_blocks + spec.lanes),
     }
     return {
-        "weights": (weight_layout(spec).size, spec.lane_synapses),
+        "stored": (spec.weight_bits, spec.lane_synapses),
+        "working": (spec.weight_bits, spec.lane_synapses),
         **(slots if spec.seeded else lists),
         "states": (state_layout(spec).size, spec.groups),
+        "membranes": (membrane_layout(spec).size, spec.neuron_groups),
         "currents": (current.width, spec.neuron_groups),
         "effects": (effect_layout(spec).size, spec.neuron_groups),
         "potentiations": (spec.lanes * potentiation_layout(spec).size, spec.groups),
@@ -79,8 +88,10 @@ class Lane(Component):
     keep_trace : In(1)
         Traces go on from one sample to the next.
     sweep : In(1)
-        Read the neuron of `group`, and the current of neuron `local`.
+        Read the neuron of `group`.
     group : In(bits of spec.groups)
+    sweep_liquid : In(1)
+        With `sweep`: the neuron is one of the liquid, `local`.
     local : In(`local_bits`)
     swept : In(1)
         A clock later: what was read is there.
@@ -102,7 +113,7 @@ class Lane(Component):
     potentiations : In(potentiation_layout) x spec.lanes
         Those of all lanes, in the same clock; with them who fires.
     count_enable : In(1)
-        Read the spike count of the neuron of `group`.
+        Read the spike count of neuron `local`.
     count : Out(spec.count_width)
         A clock later.
     host_enable : In(1)
@@ -134,6 +145,7 @@ class Lane(Component):
                 "keep_trace": In(1),
                 "sweep": In(1),
                 "group": In(group_bits(spec)),
+                "sweep_liquid": In(1),
                 "local": In(local_bits(spec)),
                 "swept": In(1),
                 "is_input": In(1),
@@ -213,20 +225,21 @@ class Lane(Component):
                 stores[name].read_enable.eq(getattr(walker, f"{port}_enable")),
                 getattr(walker, f"{port}_data").eq(stores[name].read_data),
             ]
-        weights = stores["weights"]
+        stored, working = stores["stored"], stores["working"]
         loads = Signal()
-        loaded = Signal(weight_layout(spec))
+        m.d.comb += loads.eq(self.host_enable & (self.host_region == Region.WEIGHTS))
+        for kind, store in (("stored", stored), ("working", working)):
+            m.d.comb += [
+                store.write_address.eq(Mux(loads, self.host_index, walker.weight_write_address)),
+                store.write_data.eq(Mux(loads, self.host_data, getattr(walker, f"{kind}_write_data"))),
+                store.write_enable.eq(loads | getattr(walker, f"{kind}_write")),
+                store.read_address.eq(Mux(self.host_read, self.host_index, walker.weight_address)),
+                store.read_enable.eq(self.host_read | getattr(walker, f"{kind}_enable")),
+                getattr(walker, f"{kind}_data").eq(store.read_data),
+            ]
         m.d.comb += [
-            loads.eq(self.host_enable & (self.host_region == Region.WEIGHTS)),
-            loaded.stored.eq(self.host_data),
-            loaded.working.eq(self.host_data),
-            weights.write_address.eq(Mux(loads, self.host_index, walker.weight_write_address)),
-            weights.write_data.eq(Mux(loads, loaded.as_value(), walker.weight_write_data.as_value())),
-            weights.write_enable.eq(loads | walker.weight_write),
-            weights.read_address.eq(Mux(self.host_read, self.host_index, walker.weight_address)),
-            weights.read_enable.eq(self.host_read | walker.weight_enable),
-            walker.weight_data.eq(weights.read_data),
-            self.host_word.eq(weights.read_data),
+            self.host_word.stored.eq(stored.read_data),
+            self.host_word.working.eq(working.read_data),
         ]
         # --- neurons ----------------------------------------------------------------------------------------------
         liquid = self.write_liquid
@@ -239,14 +252,20 @@ class Lane(Component):
             neuron.potentiation_rate.eq(self.potentiation_rate),
             neuron.depression_rate.eq(self.depression_rate),
             stores["states"].read_address.eq(self.group),
-            stores["states"].read_enable.eq(self.sweep | self.count_enable),
+            stores["states"].read_enable.eq(self.sweep),
             neuron.old_state.eq(stores["states"].read_data),
-            self.count.eq(neuron.old_state.count),
             stores["states"].write_address.eq(self.write_group),
             stores["states"].write_data.eq(neuron.new_state),
             stores["states"].write_enable.eq(self.write),
-            stores["currents"].read_address.eq(Mux(self.sweep, self.local, walker.neuron_address)),
-            stores["currents"].read_enable.eq(self.sweep | walker.neuron_enable),
+            stores["membranes"].read_address.eq(self.local),
+            stores["membranes"].read_enable.eq(self.sweep_liquid | self.count_enable),
+            neuron.old_membrane.eq(stores["membranes"].read_data),
+            self.count.eq(neuron.old_membrane.count),
+            stores["membranes"].write_address.eq(self.write_local),
+            stores["membranes"].write_data.eq(neuron.new_membrane),
+            stores["membranes"].write_enable.eq(liquid),
+            stores["currents"].read_address.eq(Mux(self.sweep_liquid, self.local, walker.neuron_address)),
+            stores["currents"].read_enable.eq(self.sweep_liquid | walker.neuron_enable),
             neuron.current.eq(stores["currents"].read_data),
             walker.current_data.eq(stores["currents"].read_data),
             stores["currents"].write_address.eq(Mux(liquid, self.write_local, walker.current_write_address)),

@@ -8,7 +8,7 @@ from hw.astrocyte_liquid.arithmetic import decayed, part, rounded, saturated
 from hw.astrocyte_liquid.astrocyte import potentiation_rate_bits
 from sim.astrocyte_liquid.spec import CURRENT_DECAY, TRACE_DECAY, AstrocyteSpec
 
-__all__ = ["Neuron", "effect_layout", "local_bits", "potentiation_layout", "state_layout"]
+__all__ = ["Neuron", "effect_layout", "local_bits", "membrane_layout", "potentiation_layout", "state_layout"]
 
 
 def local_bits(spec: AstrocyteSpec) -> int:
@@ -17,16 +17,15 @@ def local_bits(spec: AstrocyteSpec) -> int:
 
 
 def state_layout(spec: AstrocyteSpec) -> StructLayout:
-    """What a lane keeps of a neuron from step to step; of an input neuron, `membrane` is 1 if it is to fire."""
+    """What a lane keeps of every neuron from step to step; an input that is to fire `waits`."""
     return StructLayout(
-        {
-            "membrane": signed(spec.membrane_bits),
-            "trace": spec.trace_bits,
-            "refractory": spec.refractory_steps.bit_length(),
-            "fired": 1,
-            "count": spec.count_width,
-        }
+        {"trace": spec.trace_bits, "refractory": spec.refractory_steps.bit_length(), "fired": 1, "waits": 1}
     )
+
+
+def membrane_layout(spec: AstrocyteSpec) -> StructLayout:
+    """What it keeps of a liquid neuron, too."""
+    return StructLayout({"membrane": signed(spec.membrane_bits), "count": spec.count_width})
 
 
 def effect_layout(spec: AstrocyteSpec) -> StructLayout:
@@ -61,7 +60,7 @@ class Neuron(Component):
     keep_trace : In(1)
         Also in the first step the trace goes on.
     old_state : In(state_layout)
-    current : In(signed(spec.current_bits))
+    old_membrane, current : In(membrane_layout), In(signed(spec.current_bits))
         Of a liquid neuron.
     kicked : In(1)
         Of an input neuron: it received an event.
@@ -69,7 +68,8 @@ class Neuron(Component):
     depression_rate : In(signed(spec.rate_bits))
         Those of the next step.
     new_state : Out(state_layout)
-    new_current : Out(signed(spec.current_bits))
+    new_membrane, new_current : Out(membrane_layout), Out(signed(spec.current_bits))
+        Of a liquid neuron.
     effect : Out(effect_layout)
         Of a liquid neuron.
     potentiation : Out(potentiation_layout)
@@ -88,11 +88,13 @@ class Neuron(Component):
                 "fresh": In(1),
                 "keep_trace": In(1),
                 "old_state": In(state_layout(spec)),
+                "old_membrane": In(membrane_layout(spec)),
                 "current": In(signed(spec.current_bits)),
                 "kicked": In(1),
                 "potentiation_rate": In(potentiation_rate_bits(spec)),
                 "depression_rate": In(signed(spec.rate_bits)),
                 "new_state": Out(state_layout(spec)),
+                "new_membrane": Out(membrane_layout(spec)),
                 "new_current": Out(signed(spec.current_bits)),
                 "effect": Out(effect_layout(spec)),
                 "potentiation": Out(potentiation_layout(spec)),
@@ -104,6 +106,7 @@ class Neuron(Component):
         m = Module()
         old, is_input = self.old_state, self.is_input
         new = Signal(state_layout(spec), name="state", reset_less=True)
+        body = Signal(membrane_layout(spec), name="body", reset_less=True)
         left = Signal(signed(spec.current_bits), reset_less=True)
         of_input = Signal(reset_less=True)
         rest = Signal(signed(spec.membrane_bits))
@@ -120,15 +123,15 @@ class Neuron(Component):
         count = Signal(spec.count_width)
         m.d.comb += [
             fired.eq(old.fired & ~self.fresh),
-            rest.eq(Mux(self.fresh | old.fired, 0, old.membrane)),
+            rest.eq(Mux(self.fresh | old.fired, 0, self.old_membrane.membrane)),
             # the memory of currents is read while lists are walked, too: nothing is to move then
             current.eq(Mux(self.fresh | ~self.valid, 0, self.current)),
             trace.eq(Mux(self.fresh & ~self.keep_trace, 0, old.trace)),
             before.eq(Mux(self.fresh, 0, old.refractory)),
-            count.eq(Mux(self.fresh, 0, old.count)),
+            count.eq(Mux(self.fresh, 0, self.old_membrane.count)),
             potential.eq(decayed(rest, (1, spec.leak_shift)) + current),
             held.eq(saturated(potential, -spec.membrane_max - 1, spec.membrane_max)),
-            waits.eq(rest[0] | self.kicked),
+            waits.eq(is_input & ((~self.fresh & ~old.fired & old.waits) | self.kicked)),
             blocked.eq(Mux(fired, spec.refractory_steps, Mux(before == 0, 0, before - 1))),
             fires.eq((blocked == 0) & Mux(is_input, waits, held >= spec.threshold_code)),
             total.eq(trace + Mux(fired, spec.trace_step_code, 0)),
@@ -136,17 +139,20 @@ class Neuron(Component):
         with m.If(self.valid):
             m.d.sync += [
                 of_input.eq(is_input),
-                new.membrane.eq(Mux(is_input, waits, held)),
                 new.trace.eq(decayed(total, TRACE_DECAY)),
                 new.refractory.eq(blocked),
                 new.fired.eq(fires),
-                new.count.eq(count + fired),
-                left.eq(part(current, CURRENT_DECAY)),
+                new.waits.eq(waits),
             ]
+        with m.If(self.valid & ~is_input):
+            m.d.sync += [
+                body.membrane.eq(held), body.count.eq(count + fired), left.eq(part(current, CURRENT_DECAY)),
+            ]  # fmt: skip
         # no synapse enters an input: its multiplier rests
         depressed = Mux(of_input, 0, new.trace)
         m.d.comb += [
             self.new_state.eq(new),
+            self.new_membrane.eq(body),
             self.new_current.eq(left),
             self.effect.fired.eq(new.fired),
             self.effect.depression.eq(

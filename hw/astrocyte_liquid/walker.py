@@ -106,8 +106,11 @@ class Walker(Component):
         Memory of neurons that synapses enter.
     incoming_address, incoming_enable, incoming_data
         Memory of `incoming_layout`.
-    weight_address, weight_enable, weight_data, weight_write, weight_write_address, weight_write_data
-        Memory of `weight_layout`.
+    weight_address, weight_write_address : Out
+        Of the next two memories: weights as samples start from them, and as they are now.
+    stored_enable, stored_data, stored_write, stored_write_data
+    working_enable, working_data, working_write, working_write_data
+        Only the one that counts is read.
     neuron_address, neuron_enable : Out
         Reads the next two.
     current_data : In(signed(spec.current_bits))
@@ -121,7 +124,7 @@ class Walker(Component):
 
     def __init__(self, *, spec: AstrocyteSpec, lane: int):
         self._spec, self._lane = spec, lane
-        address, local = address_bits(spec), local_bits(spec)
+        address, local, weight = address_bits(spec), local_bits(spec), signed(spec.weight_bits)
         numbers: dict[str, Any] = {
             "list_address": Out(spec.source_bits),
             "list_enable": Out(1),
@@ -157,11 +160,17 @@ class Walker(Component):
                 "keep": In(1),
                 **numbers,
                 "weight_address": Out(address),
-                "weight_enable": Out(1),
-                "weight_data": In(weight_layout(spec)),
-                "weight_write": Out(1),
                 "weight_write_address": Out(address),
-                "weight_write_data": Out(weight_layout(spec)),
+                **{
+                    f"{kind}_{pin}": shape
+                    for kind in ("stored", "working")
+                    for pin, shape in (
+                        ("enable", Out(1)),
+                        ("data", In(weight)),
+                        ("write", Out(1)),
+                        ("write_data", Out(weight)),
+                    )
+                },
                 "neuron_address": Out(local),
                 "neuron_enable": Out(1),
                 "current_data": In(signed(spec.current_bits)),
@@ -254,6 +263,8 @@ class Walker(Component):
         # --- stage 0 to 1: numbers --------------------------------------------------------------------------------
         at_two = Signal(address_bits(spec), reset_less=True)
         known = Signal(address_bits(spec))
+        reads = Signal()
+        works = Signal()
         inside: Value = C(1)
         if spec.seeded:
             slot = Signal(slot_bits(spec), reset_less=True)
@@ -273,7 +284,7 @@ class Walker(Component):
             m.d.comb += [
                 # where the slot begins, and the neuron in it; restoring goes from word to word. The place has gone on
                 known.eq(place_ + Mux(fill_one, -1, Mux(back_one, local, target) - stride)),
-                self.weight_enable.eq(one & (back_one | fill_one | inside)),
+                reads.eq(one & (back_one | fill_one | inside)),
             ]
         else:
             target, origin = self.target_data, self.incoming_data.source
@@ -284,7 +295,7 @@ class Walker(Component):
                 self.incoming_enable.eq(backward),
                 # the place has gone on
                 known.eq(Mux(back_one, self.incoming_data.synapse, place_ - 1)),
-                self.weight_enable.eq(one),
+                reads.eq(one),
             ]
         # --- stage 1 to 2: operands -------------------------------------------------------------------------------
         target_two = Signal(local_bits(spec), reset_less=True)
@@ -298,7 +309,10 @@ class Walker(Component):
             # the neuron that is walked back is no source of its own synapses
             walked.eq(Mux(back_one, origin, source)),
             inhibitory.eq(walked >= spec.first_neuron + spec.excitatory),
+            works.eq(self.plastic & ~self.keep),
             self.weight_address.eq(known),
+            self.stored_enable.eq(reads & (fill_one | ~works)),
+            self.working_enable.eq(reads & ~fill_one & works),
             self.neuron_address.eq(target),
             self.neuron_enable.eq(one & ~back_one & ~fill_one),
             # the group of the source whose list is walked, once; backward that of each synapse
@@ -327,18 +341,18 @@ class Walker(Component):
             # a slot may have no synapse of this neuron, and lead to a neuron that there is not
             present = inside_two & (used != spec.absent_code)
             changes, adds = changes & present, adds & present
-        read = self.weight_data
         m.d.comb += [
-            used.eq(Mux(self.plastic & ~self.keep, read.working, read.stored)),
+            used.eq(Mux(works, self.working_data, self.stored_data)),
             rule.weight.eq(used),
             rule.excitatory.eq(excitatory_two),
             rule.inhibitory.eq(inhibitory_two),
             rule.potentiation.eq(Mux(back_two | self.effect_data.fired, here.potentiation, 0)),
             rule.depression.eq(Mux(back_two, 0, self.effect_data.depression)),
-            self.weight_write.eq(two & (fill_two | changes)),
             self.weight_write_address.eq(at_two),
-            self.weight_write_data.working.eq(Mux(fill_two, read.stored, rule.changed)),
-            self.weight_write_data.stored.eq(Mux(self.keep & ~fill_two, rule.changed, read.stored)),
+            self.stored_write.eq(two & ~fill_two & changes & self.keep),
+            self.stored_write_data.eq(rule.changed),
+            self.working_write.eq(two & (fill_two | changes)),
+            self.working_write_data.eq(Mux(fill_two, self.stored_data, rule.changed)),
             self.current_write.eq(adds),
             self.current_write_address.eq(target_two),
             # no current moves backward, nor in a sweep, which reads the same memory
