@@ -1,13 +1,15 @@
 """Area and energy of the astrocyte liquid beside published chips: ``python -m benchmarks.astrocyte_energy``.
 
 Takes what ``liquidcal synth NALSM_216`` and ``liquidcal power NALSM_216``, with ``--clock-gating`` or without or both,
-and the same of ``NALSM_216_SEEDED`` with ``--clock-gating``, left below ``--out`` (``report``); rows of what is not
-there stay as they are. Logic is as measured on its netlist in the node of its library. Memories are black boxes: their
+and the same of ``NALSM_216_200MHZ`` and ``NALSM_216_SEEDED`` with ``--clock-gating``, left below ``--out``
+(``report``); rows of what is not there stay as they are. Logic is as measured on its netlist in the node of its
+library; its dynamic energy in terms of 28 nm is an estimate (`flows.estimates.translation`). Memories are black boxes:
+their
 accesses are those that the same simulation counted, 0.16 pJ a bit after M. Horowitz, ISSCC 2014, give or take a factor
 of two, their area 146 squares of the feature size a bit in 0.7, 0.5 or 0.3 of it (see
 `flows.estimates.crossbar_energy`). A synaptic operation is a synapse that is read, changed and written, or read alone
 where nothing is to change; a slot without synapse, which a seeded chip reads too, is none. Writes
-``benchmarks/results/astrocyte_energy.json`` and ``astrocyte_published.json``.
+``benchmarks/results/astrocyte_energy.json``, ``astrocyte_published.json`` and, by block, ``astrocyte_blocks.json``.
 """
 
 from __future__ import annotations
@@ -22,13 +24,21 @@ from flows.designs.astrocyte import AstrocyteDesign
 from flows.designs.astrocyte_files import memory_bits
 from flows.estimates.crossbar_energy import SRAM_CELL_F2, SRAM_PJ_PER_BIT
 from flows.estimates.published import systems
-from sim.astrocyte_liquid.spec import NALSM_216, NALSM_216_SEEDED, AstrocyteSpec
+from flows.estimates.translation import energy_range
+from sim.astrocyte_liquid.spec import NALSM_216, NALSM_216_200MHZ, NALSM_216_SEEDED, AstrocyteSpec
 
 COMMAND = "python -m benchmarks.astrocyte_energy"
-CASES = {"plain": (NALSM_216, False), "gated": (NALSM_216, True), "seeded_gated": (NALSM_216_SEEDED, True)}
+CASES = {
+    "plain": (NALSM_216, False), "gated": (NALSM_216, True), "gated_200MHz": (NALSM_216_200MHZ, True),
+    "seeded_gated": (NALSM_216_SEEDED, True),
+}  # fmt: skip
 """Spec, and whether it has clock gates."""
 NODE_NM = 45.0
 """Feature size of the library, which the memories are taken to have, too."""
+BLOCKS = ("lanes", "scan", "readout", "astrocyte", "input", "sequencer")
+"""Parts of the chip; what is left are settings and the host's port. A scan for all lanes is one of earlier versions."""
+OTHER_NODE = "28nm"
+"""That of most chips beside ours."""
 OTHERS = ("lsmcore", "spire", "odin", "reckon")
 FIGURES = {
     "pj_per_synaptic_operation": ("energy__operation", "pJ"),
@@ -40,7 +50,7 @@ FIGURES = {
 
 def add_variant(rows: Rows, folder: Path, case: str, spec: AstrocyteSpec) -> None:
     """Figures of the netlist of one variant."""
-    area = float(find(read_metrics(folder / "synthesis" / "metrics.json"), "design__instance__area").value)
+    area = find_area(folder)
     result = json.loads((folder / "power" / "power.json").read_text())
     metrics = read_metrics(folder / "power" / "metrics.json")
     operations, clocks = float(result["synaptic_operations"]), float(result["clocks_per_inference"])
@@ -60,17 +70,59 @@ def add_variant(rows: Rows, folder: Path, case: str, spec: AstrocyteSpec) -> Non
     for end, value in energy.items():
         rows.add(f"energy__operation__part:logic__bound:{end}__case:{case}", round(value / operations, 3), "pJ",
                  f"logic, for a synaptic operation; {how}")  # fmt: skip
+    dynamic = energy["nominal"] - float(find(metrics, "energy__per_inference__kind:leakage").value)
+    other = energy_range(
+        library=result["library"], voltage_v=result["voltage_v"], dynamic_pj=dynamic / operations, node=OTHER_NODE
+    )
+    for one in other.estimates:
+        rows.add(f"energy__dynamic__by:{one.name}__case:{case}", round(one.value, 3), "pJ",
+                 f"logic without leakage, for a synaptic operation, estimate for {OTHER_NODE}; "
+                 f"{one.method}")  # fmt: skip
     for end, factor in (("low", 0.5), ("nominal", 1.0), ("high", 2.0)):
         value = factor * bits * SRAM_PJ_PER_BIT / operations
         rows.add(f"energy__operation__part:memories__bound:{end}__case:{case}", round(value, 3), "pJ",
                  f"memories, for a synaptic operation: {bits / operations:,.0f} bits of all")  # fmt: skip
 
 
+def block_of(stage: str) -> str:
+    """What a stage of the netlist is part of: all lanes are one block."""
+    if stage.startswith("lane_"):
+        return "lanes"
+    return stage if stage in BLOCKS else "host_port"
+
+
+def add_blocks(rows: Rows, folder: Path, when: str) -> None:
+    """Area and energy of the blocks of `NALSM_216` with clock gates."""
+    tables = json.loads((folder / "synthesis" / "modules.json").read_text())
+    power = json.loads((folder / "power" / "power.json").read_text())
+    to_pj = power["period_ns"] * power["clocks_per_inference"] / power["synaptic_operations"] / 1000
+    area, energy = (dict.fromkeys((*BLOCKS, "host_port"), 0.0) for _ in range(2))
+    for stage in tables["stages"]:
+        for instance in stage["instances"]:
+            area[block_of(instance)] += stage["area_um2"]
+    for stage, kinds in power["stages_uw"].items():
+        energy[block_of(stage)] += sum(kinds.values()) * to_pj
+    area["host_port"] += find_area(folder) - sum(area.values())
+    for block in area:
+        case = f"when:{when}__case:{block}"
+        rows.add(f"area__{case}", round(area[block]), "um2", f"cells, {tables['library']}")
+        rows.add(f"energy__{case}", round(energy[block], 3), "pJ", "for a synaptic operation, without clock tree")
+
+
+def find_area(folder: Path) -> float:
+    """Area of all cells, um2."""
+    return float(find(read_metrics(folder / "synthesis" / "metrics.json"), "design__instance__area").value)
+
+
 def main() -> None:
     """Read results, add up, write."""
     parser = argparse.ArgumentParser(prog=COMMAND, description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--out", type=Path, default=Path("report"))
-    out = parser.parse_args().out
+    parser.add_argument(
+        "--before", type=Path, help="the same, made by an earlier version: its blocks stand beside ours"
+    )
+    options = parser.parse_args()
+    out = options.out
     rows, others = (Rows(COMMAND, "liquidcal", LIQUIDCAL) for _ in range(2))
     path = RESULTS / "astrocyte_energy.json"
     folders = {case: out / AstrocyteDesign(spec=spec, clock_gating=gated).name for case, (spec, gated) in CASES.items()}
@@ -92,6 +144,17 @@ def main() -> None:
                 others.add(f"{quantity}__case:{name}", one.figures[figure], unit, f"{one.name}, {one.node}, {one.kind}")
     write_metrics(path, rows)
     write_metrics(RESULTS / "astrocyte_published.json", others)
+    path = RESULTS / "astrocyte_blocks.json"
+    blocks = Rows(COMMAND, "liquidcal", LIQUIDCAL)
+    sides = {"before": None if options.before is None else options.before / folders["gated"].name,
+             "after": folders["gated"] if "gated" in measured else None}  # fmt: skip
+    blocks.extend(
+        kept(path, lambda metric: any(f"when:{when}_" in metric.name for when, side in sides.items() if side))
+    )
+    for when, folder in sides.items():
+        if folder is not None:
+            add_blocks(blocks, folder, when)
+    write_metrics(path, blocks)
 
 
 if __name__ == "__main__":

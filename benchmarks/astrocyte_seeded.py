@@ -110,7 +110,7 @@ def add_memories(rows: Rows) -> None:
             case = f"{spec.connectivity}_{size}"
             parts = all_memories(spec)
             numbers = [name for name in ("targets", "slots", "lists", "back", "incoming") if name in parts]
-            for name, chosen in (("weights", ["weights"]), ("numbers", numbers), ("all", list(parts))):
+            for name, chosen in (("weights", ["stored", "working"]), ("numbers", numbers), ("all", list(parts))):
                 bits = sum(count * width * depth for count, width, depth in (parts[one] for one in chosen))
                 rows.add(f"memory__{name}__case:{case}", round(bits * 1e-3, 1), "kbit", ", ".join(chosen))
             how = f"blocks of 18 kbit by count, of {AVAILABLE} of an ECP5-85k; {memory_bits(spec):,} bits"

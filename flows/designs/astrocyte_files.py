@@ -8,7 +8,7 @@ from pathlib import Path
 from flows.common.folder import fresh_folder
 from flows.designs.generated import Generated
 from flows.designs.tables import write_ports, write_registers, write_writes
-from hw.astrocyte_liquid.astrocyte_liquid import AstrocyteLiquid
+from hw.astrocyte_liquid.astrocyte_liquid import AstrocyteLiquid, shared_memories
 from hw.astrocyte_liquid.lane import memories
 from hw.astrocyte_liquid.memory import MemoryBox
 from hw.common.export import ports, rtlil_to_verilog, to_rtlil, to_verilog
@@ -29,7 +29,7 @@ def asic_name(spec: AstrocyteSpec) -> str:
 def all_memories(spec: AstrocyteSpec) -> dict[str, tuple[int, int, int]]:
     """Memories of a chip by name: how many there are, bits of a word, words."""
     found = {name: (spec.lanes, width, depth) for name, (width, depth) in memories(spec).items()}
-    return found | {"readout_weights": (1, spec.outputs * spec.readout_weight_bits, spec.neurons)}
+    return found | {name: (1, width, depth) for name, (width, depth) in shared_memories(spec).items()}
 
 
 def memory_bits(spec: AstrocyteSpec) -> int:

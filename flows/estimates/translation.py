@@ -210,9 +210,10 @@ def energy_range(
         Supply at which the energy was found.
     dynamic_pj : float
     node : str
-        ``65nm LP`` or ``40nm LP`` (between 45 nm LP and 32 nm LP, which are the method's nodes).
+        ``65nm LP``, ``40nm LP`` (between 45 nm LP and 32 nm LP, which are the method's nodes) or ``28nm`` (by
+        Stillmaker and Baas as 32 nm LP, the nearest of their nodes whose polynomial is known here).
     target_voltage_v : float, optional
-        Supply in the other node; the node's own where left out.
+        Supply in the other node; left out, the node's own, of ``28nm`` 0.9 V.
 
     Raises
     ------
@@ -221,9 +222,11 @@ def energy_range(
     """
     if not dynamic_pj >= 0:
         raise ValueError(f"dynamic_pj: expected at least 0, got {dynamic_pj}")
-    targets = {"65nm LP": ("65nm LP",), "40nm LP": ("45nm LP", "32nm LP")}
+    targets = {"65nm LP": ("65nm LP",), "40nm LP": ("45nm LP", "32nm LP"), "28nm": ("32nm LP",)}
     if node not in targets:
         raise ValueError(f"node {node!r}: expected one of {', '.join(targets)}")
+    if node == "28nm" and target_voltage_v is None:
+        target_voltage_v = 0.9
     estimates = []
     for source in node_of(library):
         for name in targets[node]:

@@ -9,27 +9,28 @@ spec.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 
+from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import Component
 
-from flows.formal.loaded import Loaded, prove_reset_values, readout_loaded
+from flows.formal.loaded import Loaded, prove_reset_values
 from flows.formal.solver import Proof, prove_claims, prove_reset, run_proofs
 from flows.formal.state import CutState, cut_state
-from hw.astrocyte_liquid.astrocyte import Astrocyte
+from hw.astrocyte_liquid.astrocyte import Astrocyte, potentiation_rate_bits
 from hw.astrocyte_liquid.astrocyte_liquid import AstrocyteLiquid
-from hw.astrocyte_liquid.lane import QUEUE_DEPTH
-from hw.astrocyte_liquid.neuron import Neuron, state_layout
-from hw.astrocyte_liquid.queue import Queue
+from hw.astrocyte_liquid.input import group_bits
+from hw.astrocyte_liquid.neuron import Neuron, membrane_layout, state_layout
+from hw.astrocyte_liquid.readout import Readout
+from hw.astrocyte_liquid.scan import Scan
 from hw.astrocyte_liquid.sequencer import Sequencer
 from hw.astrocyte_liquid.synapse import Synapse
 from hw.astrocyte_liquid.walker import Walker
 from hw.common.export import to_rtlil
-from hw.common.readout import Readout
 from sim.astrocyte_liquid.spec import AstrocyteSpec
 
 __all__ = [
+    "loaded_registers",
     "loaded_stages",
     "proof_count",
     "prove_astrocyte",
@@ -59,16 +60,20 @@ def _registers(design: CutState) -> str:
 
 
 def prove_synapse(spec: AstrocyteSpec, timeout_s: float = 120.0) -> Proof:
-    """The rule of plasticity, for every weight, class and change: both terms together, then the limits of the class."""
+    """The rule of plasticity, for every weight, class and change: both terms together, then the limits of the class.
+
+    And the sum of weight and current, where one moves.
+    """
     limit, width = spec.weight_code_max, 24
     inputs = {
         "weight": spec.weight_bits, "excitatory": 1, "inhibitory": 1, "potentiation": spec.potentiation_bits,
-        "depression": spec.depression_bits,
+        "depression": spec.depression_bits, "rests": 1, "current": spec.current_bits,
     }  # fmt: skip
-    gate = f"  wire signed [{spec.weight_bits - 1}:0] changed;\n"
+    gate = f"  wire [{spec.current_bits - 1}:0] moved;\n  wire signed [{spec.current_bits - 1}:0] c = current;\n"
+    gate += f"  wire signed [{spec.weight_bits - 1}:0] changed;\n"
     gate += f"  wire signed [{spec.weight_bits - 1}:0] w = weight;\n"
     gate += f"  wire signed [{spec.depression_bits - 1}:0] d = depression;\n"
-    gate += f"  synapse dut({', '.join(f'.{name}({name})' for name in inputs)}, .changed(changed));\n"
+    gate += f"  synapse dut({', '.join(f'.{name}({name})' for name in inputs)}, .changed(changed), .moved(moved));\n"
     gate += _signed("wide", width, "w") + _signed("loss", width, "d")
     gate += _signed("gain", width, f"{{{width - spec.potentiation_bits}'b0, potentiation}}")
     gate += _signed("total", width, "inhibitory ? wide - gain + loss : wide + gain - loss")
@@ -76,9 +81,10 @@ def prove_synapse(spec: AstrocyteSpec, timeout_s: float = 120.0) -> Proof:
     gate += (
         "  assign exact = (excitatory && inhibitory) || changed == (total < low ? low : total > high ? high : total);\n"
     )
+    gate += _signed("both", spec.current_bits, "c + w") + "  assign added = rests || moved == both;\n"
     return prove_claims(
-        f"{spec.name}_synapse", "a changed weight is the formula's, within the limits of its class", inputs, ["exact"],
-        gate, [to_rtlil(Synapse(spec=spec), "synapse")], timeout_s=timeout_s,
+        f"{spec.name}_synapse", "a changed weight is the formula's, within the limits of its class; currents add up",
+        inputs, ["exact", "added"], gate, [to_rtlil(Synapse(spec=spec), "synapse")], timeout_s=timeout_s,
     )  # fmt: skip
 
 
@@ -93,15 +99,17 @@ def prove_neuron(spec: AstrocyteSpec, timeout_s: float = 300.0) -> Proof:
     design = cut_state(Neuron(spec=spec), "neuron")
     wide = max(spec.membrane_bits, spec.current_bits) + 6
     inputs = {
-        "state": len(design.bits), "valid": 1, "group": max(1, (spec.groups - 1).bit_length()), "fresh": 1,
-        "keep_trace": 1, "old_state": state_layout(spec).size, "current": spec.current_bits, "kicked": 1,
-        "potentiation_rate": spec.rate_bits - 1, "depression_rate": spec.rate_bits,
+        "state": len(design.bits), "valid": 1, "is_input": 1, "fresh": 1, "keep_trace": 1,
+        "old_state": state_layout(spec).size, "old_membrane": membrane_layout(spec).size,
+        "current": spec.current_bits, "kicked": 1,
+        "potentiation_rate": potentiation_rate_bits(spec), "depression_rate": spec.rate_bits,
     }  # fmt: skip
-    gate = _dut(design, inputs) + _registers(design) + _fields(spec, "old_", "old_state")
-    gate += _fields(spec, "new_", "next_new_state")
-    gate += f"  wire is_input = group < {spec.input_groups};\n"
+    gate = _dut(design, inputs) + _registers(design) + _fields(state_layout(spec), "old_", "old_state")
+    gate += _fields(membrane_layout(spec), "before_", "old_membrane")
+    gate += _fields(state_layout(spec), "new_", "next_new_state")
+    gate += _fields(membrane_layout(spec), "after_", "next_new_membrane")
     gate += _signed("i", wide, "fresh ? 0 : $signed(current)")
-    gate += _signed("v", wide, "fresh || old_fired ? 0 : old_membrane")
+    gate += _signed("v", wide, "fresh || old_fired ? 0 : before_membrane")
     gate += "  wire fired = old_fired && !fresh;\n"
     gate += "  wire [15:0] r = fresh ? 0 : old_refractory;\n"
     gate += f"  wire [15:0] blocked = fired ? {spec.refractory_steps} : r == 0 ? 0 : r - 1;\n"
@@ -112,7 +120,7 @@ def prove_neuron(spec: AstrocyteSpec, timeout_s: float = 300.0) -> Proof:
     top = spec.membrane_max
     gate += _signed("potential", wide, f"sum_v > {top} ? {top} : sum_v < -{top + 1} ? -{top + 1} : sum_v")
     gate += _signed("left", wide, _rounded("3 * i", 3))
-    gate += "  wire waits = (!fresh && !old_fired && old_membrane[0]) || kicked;\n"
+    gate += "  wire waits = is_input && ((!fresh && !old_fired && old_waits) || kicked);\n"
     gate += f"  wire fires = blocked == 0 && (is_input ? waits : potential >= {spec.threshold_code});\n"
     most = spec.trace_max
     below = most - ((3 * most + 16) >> 5)
@@ -124,10 +132,11 @@ def prove_neuron(spec: AstrocyteSpec, timeout_s: float = 300.0) -> Proof:
     ]  # fmt: skip
     added = spec.fan_in_max * spec.weight_code_max
     formula = [
-        "next_write", "next_write_group == group", "next_is_input == is_input",
-        "(is_input ? new_membrane == waits : new_membrane == potential)", "new_fired == fires",
-        "new_refractory == blocked", "new_trace == decayed", "$signed(next_new_current) == left",
-        f"new_count == ((fresh ? 0 : old_count) + fired) % {1 << spec.count_width}",
+        "next_of_input == is_input", "new_fired == fires",
+        "new_waits == waits",
+        "(is_input || after_membrane == potential)",
+        "new_refractory == blocked", "new_trace == decayed", "(is_input || $signed(next_new_current) == left)",
+        f"(is_input || after_count == ((fresh ? 0 : before_count) + fired) % {1 << spec.count_width})",
     ]  # fmt: skip
     kept = [
         f"new_trace <= (new_refractory == {spec.refractory_steps} ? {most} : {below})",
@@ -146,112 +155,113 @@ def prove_neuron(spec: AstrocyteSpec, timeout_s: float = 300.0) -> Proof:
 
 
 def prove_astrocyte(spec: AstrocyteSpec, timeout_s: float = 300.0) -> Proof:
-    """The rates of a step, for every product of the multiplier and every state.
+    """The rates of a step, for every state: what moves A- opens with ``b_a - A-``, every spike adds or subtracts w_a.
 
-    A- of a sample that fades, two roundings one after the other, is left to simulation.
+    The four rates of a sample that fades do so one after another, in states 1 to 4; the step opens in state 5. Nothing
+    wraps: w_a is summed up at most `spec.difference_max` times.
     """
     design = cut_state(Astrocyte(spec=spec), "astrocyte")
-    wide = design.registers["product"] + 8
+    wide = design.registers["drive"] + 8
     inputs = {"state": len(design.bits), "start": 1, "input_spike": 1, "liquid_spike": 1, "update": 1, "fades": 1}
     gate = _dut(design, inputs) + _registers(design)
-    for name in ("product", "depression"):
+    for name in ("drive", "depression"):
         gate += _signed(f"s_{name}", wide, f"$signed(now_{name})")
         gate += _signed(f"t_{name}", wide, f"$signed(next_{name})")
     for name in ("bias", "potentiation", "weight"):  # never negative
         gate += _signed(f"s_{name}", wide, f"$signed({{1'b0, now_{name}}})")
         gate += _signed(f"t_{name}", wide, f"$signed({{1'b0, next_{name}}})")
     top = spec.rate_max
-    gate += _signed("moved", wide, "s_depression + " + _rounded("5 * (s_product + s_bias - s_depression)", 9))
+    gate += _signed("moved", wide, "s_depression + " + _rounded("5 * s_drive", 9))
     gate += _signed("held", wide, f"moved > {top} ? {top} : moved < -{top + 1} ? -{top + 1} : moved")
-
-    faded_rates = " && ".join(
-        f"t_{name} == (fades ? s_{name} - {_rounded(f'5 * s_{name}', 9)} : s_{name})"
-        for name in ("potentiation", "weight", "bias")
+    gate += "  wire quiet = !start && !update;\n"
+    order = ("depression", "potentiation", "weight", "bias")
+    faded = " && ".join(
+        f"t_{name} == (now_own_state == {number} ? s_{name} - {_rounded(f'5 * s_{name}', 9)} : s_{name})"
+        for number, name in enumerate(order, 1)
     )
     first = (
         f"t_potentiation == {spec.potentiation_code} && t_depression == {spec.bias_code} && "
-        f"t_weight == {spec.astrocyte_code} && t_bias == {spec.bias_code}"
+        f"t_weight == {spec.astrocyte_code} && t_bias == {spec.bias_code} && next_own_state == 5"
     )
-    gate += f"  assign faded = start || !now_multiplied || ({faded_rates});\n"
-    gate += "  assign moves = start || !now_multiplied || fades || t_depression == held;\n"
-    rests = " && ".join(f"t_{name} == s_{name}" for name in ("potentiation", "depression", "weight", "bias"))
-    gate += f"  assign loaded = start ? {first} : now_multiplied || ({rests});\n"
-    counts = "start || update ? next_difference == 0 : "
-    difference = design.registers["difference"]
-    counts += f"next_difference == ((now_difference + liquid_spike - input_spike) & {(1 << difference) - 1})"
-    gate += f"  assign counted = {counts};\n"
+    gate += f"  assign loaded = !start || ({first});\n"
+    gate += "  assign moves = start || !update || (t_depression == held && next_own_state == (fades ? 1 : 5));\n"
+    after = "now_own_state == 0 || now_own_state == 5 ? next_own_state == 0 : next_own_state == now_own_state + 1"
+    gate += f"  assign fade = !quiet || now_own_state > 5 || ({faded} && ({after}));\n"
+    most = spec.difference_max * spec.astrocyte_code + spec.bias_code + spec.rate_max + 1
+    opened = "t_drive == s_bias - s_depression"
+    counted = "t_drive == s_drive + (input_spike ? -s_weight : liquid_spike ? s_weight : 0)"
+    legal = f"s_drive <= {most - spec.astrocyte_code} && s_drive >= -{most - spec.astrocyte_code}"
+    gate += f"  wire legal = {legal} && s_weight <= {spec.astrocyte_code} && s_bias <= {spec.bias_code};\n"
+    gate += f"  assign counts = !legal || (now_own_state == 5 ? {opened} : {counted});\n"
     return prove_claims(
         f"{spec.name}_astrocyte", "rates start, rest, saturate and fade as the formula says, and never wrap", inputs,
-        ["loaded", "faded", "moves", "counted"], gate, [design.rtlil], cases=[{"fades": 0}, {"fades": 1}],
-        timeout_s=timeout_s,
+        ["loaded", "moves", "fade", "counts"], gate, [design.rtlil], timeout_s=timeout_s,
     )  # fmt: skip
 
 
-_FORWARD, _RESTORE = "{own_state} == 2", "{own_state} == 6"
-# states of the walker: 0 idle, 1 find, 2 forward, 3 find back, 4 backward, 5 drain, 6 restore
-WALKER = Loaded(
-    registers={
-        "target_address": f"{_FORWARD} || {{own_state}} == 4 || {_RESTORE}",
-        "left": f"{_FORWARD} || {{own_state}} == 4",
-        "walked_source": "({own_state} >= 1 && {own_state} <= 4) || ({one} && !{fill_one}) || ({two} && !{fill_two})",
-        # forward it is loaded in the clock after the list was found
-        "own_potentiation": f"!{{ready}} && (({_FORWARD} && !{{found}}) || "
-        "({one} && !{back_one} && !{fill_one}) || ({two} && !{back_two} && !{fill_two}))",
-        "at_one": "{one}", "back_one": "{clocked}", "fill_one": "{clocked}",
-        **dict.fromkeys(
-            ("weight_write_address", "weight_one", "current_write_address", "source_two", "back_two", "fill_two"),
-            "{two}",
-        ),
-    },
-    inputs={"source": "valid"},
-    outputs={
-        "list_address": "list_enable", "back_address": "back_enable", "target_address": "target_enable",
-        "incoming_address": "incoming_enable", "weight_address": "weight_enable", "neuron_address": "neuron_enable",
-        "group_address": "group_enable", "weight_write_address": "weight_write", "weight_write_data": "weight_write",
+def walker_loaded(spec: AstrocyteSpec) -> Loaded:
+    """Numbers of the walker count while their list, or stage, is there.
+
+    States are 0 idle, 1 forward, 2 backward, 3 restore. Registers have the names of the ports that show them: `pop`
+    says that a list begins, and where lists are kept `target_address` is the place.
+    """
+    one, place = "{one}", "place" if spec.seeded else "target_address"
+    lists = "({own_state} == 1 || {own_state} == 2)"
+    # computed of the source, which does not count while weights are restored
+    result = "{two} && !{fill_two}"
+    registers = {
+        # a clock longer: stage 1 has the place before
+        place: f"{{own_state}} != 0 || {one}",
+        "left": lists,
+        "walked_source": f"(({lists} || {{due}}) && !{{pop}}) || ({one} && !{{fill_one}})",
+        "back_one": one,
+        "fill_one": one,
+        "back_two": "{two}",
+        "fill_two": "{two}",
+        "weight_write_address": "{two}",
+        **dict.fromkeys(("synapse__excitatory", "synapse__inhibitory"), result),
+        **({"member_two": result} if spec.lanes > 1 else {}),
+        "current_write_address": f"{result} && !{{back_two}}",
+        **({"slot_address": lists, "inside_two": result} if spec.seeded else {}),
+    }
+    enables = {
+        "list_address": "list_enable", "weight_address": "stored_enable || working_enable",
+        "neuron_address": "neuron_enable",
+        "group_address": "group_enable", "stored_write_data": "stored_write", "working_write_data": "working_write",
+        "weight_write_address": "stored_write || working_write",
         "current_write_address": "current_write", "current_write_data": "current_write",
-    },
-    flags={"clocked": "1'b1"},
-    invariants=(
-        "{own_state} <= 6", "{clocked} || ({own_state} == 0 && !{one})", "{found} == ({own_state} == 1)",
-        "!{ready} || {own_state} == 2 || {own_state} == 3 || {own_state} == 5", "!{ready} || (!{one} && !{two})",
-        "{own_state} != 0 || !{one}", "{own_state} != 1 || (!{one} && !{two})",
-        "!({one} && {back_one} && {fill_one})", "!({two} && {back_two} && {fill_two})",
-        f"!({_RESTORE}) || ((!{{one}} || {{fill_one}}) && (!{{two}} || {{fill_two}}))",
-    ),
-)  # fmt: skip
-# its registers and ports have other names where numbers are computed from slots, and it holds no weight in stage 1
-SLOT_WALKER = replace(
-    WALKER,
+        **({"slot_address": "slot_enable"} if spec.seeded else {
+            "back_address": "back_enable", "target_address": "target_enable", "incoming_address": "incoming_enable",
+        }),
+    }  # fmt: skip
+    return Loaded(
+        registers=registers, inputs={"source": "valid"}, outputs=enables,
+        premises=("!({fetched} || {pop}) || valid",),
+    )  # fmt: skip
+
+
+NEURON = Loaded(
     registers={
-        **{name: when for name, when in WALKER.registers.items() if name not in ("target_address", "weight_one")},
-        "place_": WALKER.registers["target_address"], "slot_address": f"{_FORWARD} || {{own_state}} == 4",
-        # computed of the source, which does not count while weights are restored
-        **dict.fromkeys(("current_write_address", "source_two", "inside_two"), "{two} && !{fill_two}"),
+        **dict.fromkeys(("of_input", "new_state"), "{write}"),
+        **dict.fromkeys(("new_membrane", "new_current"), "{write} && !{of_input}"),
     },
     outputs={
-        **{
-            name: when for name, when in WALKER.outputs.items()
-            if not name.startswith(("back_", "target_", "incoming_"))
-        },
-        "slot_address": "slot_enable",
+        **dict.fromkeys(("new_state", "effect", "potentiation"), "{write}"),
+        **dict.fromkeys(("new_membrane", "new_current"), "{write} && !{of_input}"),
     },
-)  # fmt: skip
-NEURON = Loaded(
-    registers=dict.fromkeys(("write_group", "is_input", "new_state", "new_current"), "{write}"),
-    outputs=dict.fromkeys(
-        ("write_group", "is_input", "new_state", "new_current", "effect", "potentiation", "fires"), "{write}"
-    ),
+    flags={"write": "valid"},
     split=True,
 )
 ASTROCYTE = Loaded(
     registers={
-        **dict.fromkeys(("difference", "potentiation", "depression", "weight", "bias"), "{started}"),
-        "product": "{multiplied}",
+        **dict.fromkeys(("potentiation", "depression", "weight", "bias"), "{started}"),
+        # a step opens with it in state 5
+        "drive": "{started} && {own_state} != 5",
     },
     outputs=dict.fromkeys(("potentiation", "depression"), "{started}"),
     flags={"started": "{started} || start"},
-    premises=("!update || {started}",),
-    invariants=("!{multiplied} || {started}",),
+    premises=("!update || ({started} && {own_state} == 0)",),
+    invariants=("{own_state} == 0 || {started}",),
     split=True,
 )
 SEQUENCER = Loaded(
@@ -262,33 +272,59 @@ SEQUENCER = Loaded(
 )
 
 
-def queue_loaded(depth: int) -> Loaded:
-    """A word of the queue counts while the queue is that long."""
-    words = ["o", *(f"word_{place}" for place in range(1, depth))]
+def scan_loaded(spec: AstrocyteSpec) -> Loaded:
+    """What the scan holds counts from the first clear on: a sample begins with one."""
+    wide = spec.groups.bit_length() > group_bits(spec)
+    stored, following = ("stored", "following") if wide else ("write_address", "read_address")
     return Loaded(
-        registers={word: f"{{count}} > {place}" for place, word in enumerate(words)},
-        outputs={"o": "{count} != 0"},
-        premises=(f"!(push && {{count}} == {depth})", "!(pop && {count} == 0)"), invariants=(f"{{count}} <= {depth}",),
+        registers=dict.fromkeys((stored, following, "fetched", "left"), "{begun}"),
+        inputs={"read_data": "{begun} && ({fetched} || {left} != 0)"},
+        outputs={
+            **dict.fromkeys(("valid", "waiting", "read_address", "read_enable"), "{begun}"),
+            "source": "{begun} && valid", "write_address": "write_enable",
+        },
+        flags={"begun": "{begun} || clear"}, premises=("!(load || take) || {begun}", "!take || valid"),
     )  # fmt: skip
+
+
+READOUT = Loaded(
+    registers={
+        "neuron": "{read}", "address": "{read}", "sum": "({reading} && !{first}) || {score_valid}",
+        "output": "{begun}", "best": "{begun} && {output} != 0",
+    },
+    inputs={"read_count": "{reading}", "weight": "{reading}"},
+    outputs={"neuron": "{read}", "address": "{read}"},
+    flags={"begun": "{begun} || start"},
+    invariants=(
+        "!({read} || {reading} || {score_valid}) || {begun}", "!{last} || {reading}",
+        "!({read} && {neuron} != 0) || {reading}",
+    ),
+)  # fmt: skip
 
 
 def loaded_stages(spec: AstrocyteSpec) -> dict[str, tuple[Callable[[], Component], Loaded]]:
     """By name of a stage how to make it, and which of its registers count when."""
     return {
         "sequencer": (lambda: Sequencer(spec=spec), SEQUENCER),
-        "queue": (lambda: Queue(width=spec.source_bits, depth=QUEUE_DEPTH), queue_loaded(QUEUE_DEPTH)),
-        "walker": (lambda: Walker(spec=spec, lane=0), SLOT_WALKER if spec.seeded else WALKER),
+        "scan": (lambda: Scan(spec=spec), scan_loaded(spec)),
+        "walker": (lambda: Walker(spec=spec, lane=0), walker_loaded(spec)),
         "neuron": (lambda: Neuron(spec=spec), NEURON),
         "astrocyte": (lambda: Astrocyte(spec=spec), ASTROCYTE),
-        "readout": (lambda: Readout(spec=spec), readout_loaded(spec)),
+        "readout": (lambda: Readout(spec=spec), READOUT),
     }
+
+
+def loaded_registers(spec: AstrocyteSpec) -> set[str]:
+    """Names of registers that are proved to be loaded before they count; those of the chip itself follow them."""
+    stages = {name for _, loaded in loaded_stages(spec).values() for name in loaded.registers}
+    return stages | {"group_one", "group_two", "counted", "shown", "shown_lane"}
 
 
 def prove_stage_loaded(spec: AstrocyteSpec, stage: str, timeout_s: float = 120.0) -> Proof:
     """No reset value of a register of a stage matters that is loaded before it counts.
 
     What the proof of one stage asks of those around it (`Loaded.premises`, `Loaded.inputs`), theirs say, or their
-    docstrings: rates are used from the start of the first sample on, a queue names its source together with `valid`.
+    docstrings: rates are used from the start of the first sample on, the scan names its source together with `valid`.
     """
     make, loaded = loaded_stages(spec)[stage]
     statement = "registers are loaded before they count, whatever a reset leaves in them"
@@ -304,10 +340,10 @@ def _dut(design: CutState, inputs: Mapping[str, int]) -> str:
     return text + f"  {design.name} dut({pins}, .next_state(after), .clk(1'b0), .rst(1'b0));\n"
 
 
-def _fields(spec: AstrocyteSpec, prefix: str, word: str) -> str:
-    """Wires of the fields of a neuron's state."""
+def _fields(layout: StructLayout, prefix: str, word: str) -> str:
+    """Wires of the fields of a word."""
     text = ""
-    for name, field in state_layout(spec):
+    for name, field in layout:
         width = field.width
         signed = "signed " if name == "membrane" else ""
         low = field.offset
@@ -329,7 +365,7 @@ def proof_count(spec: AstrocyteSpec) -> int:
 
 def _steps(spec: AstrocyteSpec, timeout_s: float) -> list[Callable[[], Proof]]:
     def reset() -> Proof:
-        return prove_reset(to_rtlil(AstrocyteLiquid(spec=spec), spec.name))
+        return prove_reset(to_rtlil(AstrocyteLiquid(spec=spec), spec.name), loaded=loaded_registers(spec))
 
     return [
         lambda: prove_synapse(spec, timeout_s),

@@ -5,7 +5,7 @@ What the proofs of the chips around a crossbar share.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from amaranth.lib.wiring import Component
 
@@ -63,13 +63,18 @@ def state_pins(design: CutState, nets: Mapping[str, tuple[str, str]]) -> list[st
     ]
 
 
-def cut(component: Component, name: str, *, loaded: bool = False) -> CutState:
+def cut(component: Component, name: str, *, loaded: bool = False, without: Collection[str] = ()) -> CutState:
     """Hardware without its state; invariants start from 0, so every register must be reset to it.
 
-    With `loaded` none has a reset: their invariants must begin where they are loaded.
+    With `loaded` none has a reset: their invariants must begin where they are loaded. Registers of `without` may have
+    none.
     """
     design = cut_state(component, name)
     expected, what = ("-", "without a reset") if loaded else ("0", "that are reset to 0")
-    if other := {bit for bit, reset in zip(design.bits, design.resets, strict=True) if reset != expected}:
+    other = {
+        bit for bit, reset in zip(design.bits, design.resets, strict=True)
+        if reset != expected and (reset != "-" or bit.rpartition("[")[0] not in without)
+    }  # fmt: skip
+    if other:
         raise ValueError(f"{name}: expected registers {what}, got others: {', '.join(sorted(other))}")
     return design

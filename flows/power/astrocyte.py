@@ -9,7 +9,7 @@ each stream every stored weight. Accesses of the memories are counted by name: t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from flows.power.activity import record
 from flows.power.run import PowerOptions, Run
 from flows.power.streams import Bits, EventSource, Streams, reset_and_write
 from flows.simulation.astrocyte import event_words
+from hw.astrocyte_liquid.astrocyte_liquid import shared_memories
 from hw.astrocyte_liquid.lane import memories
 from sim.astrocyte_liquid.lanes import lane_contents, lane_places, lane_weights
 from sim.astrocyte_liquid.learning.images import image_events, probabilities
@@ -150,7 +151,7 @@ class Surroundings:
     Attributes
     ----------
     stores : dict of str to Store
-        By the name of the instance, such as ``lane_0.weights_memory``.
+        By the name of the instance, such as ``lane_0.stored_memory``.
     spikes : list of list of (int, int)
         Of each stream: step and source, in the order in which the netlist put them out.
     ends : list of list of int
@@ -165,9 +166,9 @@ class Surroundings:
         ports = simulator.netlist.ports
         self.stores: dict[str, Store] = {}
         contents = self._contents(stimulus)
-        for name, (width, depth) in {
-            _instance(lane, name): size for lane in range(spec.lanes) for name, size in memories(spec).items()
-        }.items():
+        sizes = {_instance(lane, name): size for lane in range(spec.lanes) for name, size in memories(spec).items()}
+        sizes |= {f"{name}_memory": size for name, size in shared_memories(spec).items()}
+        for name, (width, depth) in sizes.items():
             if f"{name}.read_data" not in ports:
                 raise ValueError(f"{simulator.netlist.top}: expected the memory {name} with all pins that it reads by")
             data = np.zeros((depth, width), bool)
@@ -197,7 +198,7 @@ class Surroundings:
         mask = (1 << spec.weight_bits) - 1
         for lane in range(spec.lanes):
             own = lane_weights(stimulus.network, weights, lane) & mask
-            found[_instance(lane, "weights")] = own | own << spec.weight_bits
+            found |= {_instance(lane, kind): own for kind in ("stored", "working")}
             found |= {_instance(lane, name): words for name, words in lane_contents(stimulus.network, lane).items()}
         return found
 
@@ -219,7 +220,7 @@ class Surroundings:
                 address = self._streams.value(f"{name}.read_address")[streams]
                 store.word[streams] = store.data[streams, np.minimum(address, store.data.shape[1] - 1)]
                 store.reads += len(streams) * self.counts
-                if self.spec.seeded and name.endswith("weights_memory"):
+                if self.spec.seeded and name.endswith("stored_memory"):
                     stored = store.word[streams, : self.spec.weight_bits]
                     store.absent += int((stored[:, -1] & ~stored[:, :-1].any(axis=1)).sum()) * self.counts
                 self._fresh.append(name)
@@ -238,7 +239,7 @@ class Surroundings:
         for stream in np.flatnonzero(self._streams.flag("step_valid")):
             self.ends[stream].append(clock)
             self.kept[stream] = [
-                self.stores[_instance(lane, "weights")].data[stream].copy() for lane in range(self.spec.lanes)
+                self.stores[_instance(lane, "stored")].data[stream].copy() for lane in range(self.spec.lanes)
             ]
 
     def stored(self, stream: int, network: Network) -> IntArray:
@@ -305,7 +306,9 @@ def simulate(mapped: Mapped, design: AstrocyteDesign, options: PowerOptions, sta
         stimulus = digits_stimulus(spec, options)
     clocks = options.clocks or CLOCKS
     with stage(f"gate-level simulation: {mapped.netlist.cells:,} cells, {streams} streams") as advance:
-        simulator = GateSimulator(mapped.netlist, mapped.library, words=-(-streams // 64))
+        # what is spent in the parts of a lane is told apart
+        netlist = replace(mapped.netlist, split=tuple(f"lane_{lane}" for lane in range(spec.lanes)))
+        simulator = GateSimulator(netlist, mapped.library, words=-(-streams // 64))
         load_settings(simulator, spec)
         around = Surroundings(simulator, stimulus)
         warm_up = WARM_UP_STEPS * (spec.groups + 40)
@@ -322,12 +325,12 @@ def simulate(mapped: Mapped, design: AstrocyteDesign, options: PowerOptions, sta
     # what a step takes while clocks count, and a sample of as many steps with its readout
     steps = sum(sum(clock >= warm_up for clock in ends) for ends in around.ends)
     per_step = streams * clocks / steps
-    sample = spec.steps * per_step + spec.neurons + spec.outputs + 2
+    sample = spec.steps * per_step + spec.outputs * spec.neurons + 3
     per_sample = sample / (streams * clocks)
     accesses: dict[str, dict[str, float]] = {}
     absent = 0.0
     for name, store in around.stores.items():
-        short = name.partition(".")[2].removesuffix("_memory")
+        short = name.rpartition(".")[2].removesuffix("_memory")
         entry = accesses.setdefault(short, {"bits": store.data.shape[2], "reads": 0.0, "writes": 0.0})
         absent += store.absent * per_sample
         entry["reads"] += store.reads * per_sample
@@ -335,7 +338,7 @@ def simulate(mapped: Mapped, design: AstrocyteDesign, options: PowerOptions, sta
     result = {
         "compared": {"spikes": flags, "weights": weights, "weights_moved": moved}, "recordings": streams,
         "seed": options.seed, "clocks_per_step": per_step,
-        "synaptic_operations": accesses["weights"]["reads"] - absent, "memory_accesses": accesses,
+        "synaptic_operations": accesses["stored"]["reads"] - absent, "memory_accesses": accesses,
     }  # fmt: skip
     return Run(
         simulator=simulator, activity=activity, result=result, compared=flags + weights, clocks_per_inference=sample,

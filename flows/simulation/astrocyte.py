@@ -168,7 +168,7 @@ def play_events(
     words = event_words(spec, events) if words is None else words
     samples, steps = len(events), events.shape[1]
     each = spec.groups + spec.inputs + 16
-    most = samples * (steps * each + spec.lane_synapses + spec.neurons + spec.outputs + 64)
+    most = samples * (steps * each + spec.lane_synapses + (spec.neurons + 1) * spec.outputs + 64)
     most += spikes * (12 + spec.neuron_groups + max(spec.fan_in_max, spec.slots))
     kept, times, _ = model.run_stream(
         {"i_events__payload": np.append(words, 0), "i_events__valid": np.append(np.ones(len(words), np.int64), 0)},

@@ -1,33 +1,42 @@
 """The whole chip: events in; spikes, counts, scores and the class of a sample out; weights tuned on the way."""
 
+from collections.abc import Mapping
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.astrocyte_liquid.astrocyte import Astrocyte
-from hw.astrocyte_liquid.input import Input, event_layout
+from hw.astrocyte_liquid.input import Input, event_layout, group_bits
 from hw.astrocyte_liquid.lane import Lane
 from hw.astrocyte_liquid.memory import Memory, MemoryBox
-from hw.astrocyte_liquid.scan import Scan
+from hw.astrocyte_liquid.readout import Readout
 from hw.astrocyte_liquid.sequencer import Sequencer
+from hw.astrocyte_liquid.walker import weight_layout
 from hw.common.hierarchy import place
 from hw.common.one_hot import one_of
-from hw.common.readout import Readout
 from sim.astrocyte_liquid.registers import (
     MODE_ADDRESS,
     STEPS_ADDRESS,
     Region,
     address_width,
     index_bits,
-    readout_parts,
     steps_bits,
 )
 from sim.astrocyte_liquid.spec import AstrocyteSpec
 
-__all__ = ["STAGES", "AstrocyteLiquid"]
+__all__ = ["STAGES", "AstrocyteLiquid", "shared_memories"]
 
 STAGES = ("input", "scan", "walker", "synapse", "neuron", "astrocyte", "readout")
 """Stages in the order of the data path."""
+
+
+def shared_memories(spec: AstrocyteSpec) -> Mapping[str, tuple[int, int]]:
+    """Memories that no lane has: bits of a word and words, by name."""
+    return {
+        "events": (spec.lanes, spec.input_groups),
+        "readout_weights": (spec.readout_weight_bits, spec.outputs * spec.neurons),
+    }
 
 
 class AstrocyteLiquid(Component):
@@ -39,7 +48,8 @@ class AstrocyteLiquid(Component):
 
     Settings, and the memories behind the host's port, are static while a sample runs.
 
-    Reset is asynchronous and reaches every flip-flop; memories are loaded through the host's port.
+    Reset is asynchronous and reaches every flip-flop but those that are loaded before they count; memories are loaded
+    through the host's port. After a reset the marks of input events are cleared first, a group a clock.
 
     Parameters
     ----------
@@ -62,7 +72,7 @@ class AstrocyteLiquid(Component):
     spike : Out(spec.source_bits)
         Source that fires.
     spike_valid : Out(1)
-        In ascending order within a step.
+        In ascending order within a step, as lane 0 walks its synapses.
     step_valid : Out(1)
         For one clock when a step has ended.
     count : Out(spec.count_width)
@@ -70,7 +80,7 @@ class AstrocyteLiquid(Component):
         After the last step of a sample: its counts, neuron by neuron, one per clock.
     score : Out(signed(spec.score_width))
     score_valid : Out(1)
-        Behind the counts: scores, output 0 first, one per clock.
+        From the end of the counts on: scores, output 0 first, one in spec.neurons clocks.
     class_index : Out(bits of spec.outputs)
         Largest score, lowest output of equals. Stays until the scores of the next sample leave.
     class_valid : Out(1)
@@ -112,7 +122,6 @@ class AstrocyteLiquid(Component):
         m = Module()
         lane_bits, index = (spec.lanes - 1).bit_length(), index_bits(spec)
         events = place(m, platform, "input", Input, spec=spec)
-        scan = place(m, platform, "scan", Scan, spec=spec)
         sequencer = place(m, platform, "sequencer", Sequencer, spec=spec)
         astrocyte = place(m, platform, "astrocyte", Astrocyte, spec=spec)
         readout = place(m, platform, "readout", Readout, spec=spec)
@@ -120,13 +129,11 @@ class AstrocyteLiquid(Component):
             place(m, platform, f"lane_{number}", Lane, spec=spec, lane=number, boxes=self._boxes)
             for number in range(spec.lanes)
         ]
-        part_bits = (readout_parts(spec) - 1).bit_length()
-        width = 32 * readout_parts(spec)
         kind = MemoryBox if self._boxes else Memory
-        memory = place(
-            m, platform, "readout_weights", kind, label="" if self._boxes else "readout_weights",
-            width=spec.outputs * spec.readout_weight_bits, depth=spec.neurons,
-        )  # fmt: skip
+        marks, weights = (
+            place(m, platform, f"{name}_memory", kind, label="" if self._boxes else name, width=width, depth=depth)
+            for name, (width, depth) in shared_memories(spec).items()
+        )
 
         # --- settings and the host's port -------------------------------------------------------------------------
         plastic = Signal()
@@ -143,109 +150,121 @@ class AstrocyteLiquid(Component):
                 m.d.sync += [Cat(plastic, keep).eq(self.write_data), forget.eq(1)]
             with m.If(place_ == STEPS_ADDRESS):
                 m.d.sync += steps.eq(self.write_data)
-        to_readout = Signal()
-        m.d.comb += to_readout.eq(self.write_enable & (region == Region.READOUT))
-        held = Signal(max(width - 32, 1))
-        stores = to_readout
-        if part_bits:
-            part = place_[:part_bits]
-            stores = to_readout & (part == readout_parts(spec) - 1)
-            for number in range(readout_parts(spec) - 1):
-                with m.If(to_readout & (part == number)):
-                    m.d.sync += held[32 * number : 32 * number + 32].eq(self.write_data)
-        word = Cat(held, self.write_data) if part_bits else self.write_data
         read_region, read_lane = self.read_address[index + lane_bits :], self.read_address[index : index + lane_bits]
         of_weight = Signal()
-        shown_lane = Signal(max(lane_bits, 1))
-        m.d.sync += [of_weight.eq(self.read_enable & (read_region == Region.WEIGHTS)), shown_lane.eq(read_lane)]
-        status = Cat(sequencer.running, readout.class_index)
-        m.d.sync += self.read_data.eq(
-            Mux(
-                of_weight,
-                one_of([one.host_word for one in lanes], [shown_lane == n for n in range(spec.lanes)]),
-                status,
-            )
-        )
+        # the words of weights that are read: the memories show them, then the port
+        shows = Signal()
+        told = Signal()
+        status = Signal(1 + spec.class_bits)
+        as_read = Signal(32)
+        shown_lane = Signal(max(lane_bits, 1), reset_less=True)
+        shown = Signal(weight_layout(spec), reset_less=True)
+        m.d.comb += of_weight.eq(self.read_enable & (read_region == Region.WEIGHTS))
+        m.d.sync += shows.eq(of_weight)
+        with m.If(of_weight):
+            m.d.sync += shown_lane.eq(read_lane)
+        m.d.sync += told.eq(shows)
+        with m.If(shows):
+            words = [one.host_word.as_value() for one in lanes]
+            m.d.sync += shown.eq(one_of(words, [shown_lane == number for number in range(spec.lanes)]))
+        m.d.comb += [
+            status.eq(Cat(sequencer.running, readout.class_index)),
+            as_read[:16].as_signed().eq(shown.stored),
+            as_read[16:].as_signed().eq(shown.working),
+            self.read_data.eq(Mux(told, as_read, status)),
+            weights.write_address.eq(place_),
+            weights.write_data.eq(self.write_data),
+            weights.write_enable.eq(self.write_enable & (region == Region.READOUT)),
+        ]
 
         # --- steps ------------------------------------------------------------------------------------------------
-        full = Signal()
         busy = Signal()
-        take = Signal()
+        taken = Signal()
+        source = Signal(spec.source_bits)
+        # a neuron is read, computed, written: a clock each
+        group_one = Signal(group_bits(spec), reset_less=True)
+        group_two = Signal(group_bits(spec), reset_less=True)
+        of_inputs = Signal()
+        swept = Signal()
+        write = Signal()
+        m.d.sync += [swept.eq(sequencer.sweep), write.eq(swept)]
+        with m.If(sequencer.sweep):
+            m.d.sync += group_one.eq(sequencer.group)
+        with m.If(swept):
+            m.d.sync += group_two.eq(group_one)
         m.d.comb += [
+            # every lane walks all sources: one speaks for all
+            taken.eq(lanes[0].taken),
+            source.eq(Mux(taken, lanes[0].source, 0)),
             events.i_events.payload.eq(self.i_events.payload),
             events.i_events.valid.eq(self.i_events.valid),
             self.i_events.ready.eq(events.i_events.ready),
             events.take.eq(sequencer.done),
+            of_inputs.eq(sequencer.group < spec.input_groups),
+            events.sweep.eq(sequencer.sweep & of_inputs),
+            events.group.eq(sequencer.group),
+            marks.write_address.eq(events.write_address),
+            marks.write_data.eq(events.write_data),
+            marks.write_enable.eq(events.write_enable),
+            marks.read_address.eq(events.read_address),
+            marks.read_enable.eq(events.read_enable),
+            events.read_data.eq(marks.read_data),
             sequencer.steps.eq(steps),
             sequencer.restores.eq(plastic & ~keep),
             sequencer.closed.eq(events.closed),
-            sequencer.spike.eq(scan.valid),
             sequencer.busy.eq(busy),
-            sequencer.read_out.eq(readout.done),
-            full.eq(Cat(one.full for one in lanes).any()),
+            sequencer.read_out.eq(readout.class_valid),
             busy.eq(Cat(one.busy for one in lanes).any()),
-            take.eq(sequencer.walk & scan.valid & ~full),
-            scan.take.eq(take),
-            scan.clear.eq(sequencer.begin),
-            scan.load.eq(lanes[0].swept),
-            scan.group.eq(lanes[0].swept_group),
-            scan.fires.eq(Cat(one.fires for one in lanes)),
             astrocyte.start.eq(sequencer.begin),
-            astrocyte.input_spike.eq(take & (scan.source < spec.first_neuron)),
-            astrocyte.liquid_spike.eq(take & (scan.source >= spec.first_neuron)),
+            astrocyte.input_spike.eq(taken & (source < spec.first_neuron)),
+            astrocyte.liquid_spike.eq(taken & (source >= spec.first_neuron)),
             astrocyte.update.eq(sequencer.update),
             astrocyte.fades.eq(~keep),
         ]
-        # a clock after the sweep of a group, beside its state
-        m.d.sync += events.group.eq(sequencer.group)
-        counting = Signal()
-        asked = Signal(readout.read_neuron.shape())
-        m.d.comb += [
-            # a clock before the readout asks: counts come from memories
-            asked.eq(Mux(readout.read, readout.read_neuron + 1, 0)),
-            counting.eq(readout.start | readout.read),
-        ]
-        shown = Signal(max(lane_bits, 1))
-        with m.If(counting):
-            m.d.sync += shown.eq(asked[:lane_bits])
+        counted = Signal(max(lane_bits, 1), reset_less=True)
+        with m.If(readout.read):
+            m.d.sync += counted.eq(readout.neuron[:lane_bits])
         for number, one in enumerate(lanes):
             m.d.comb += [
-                one.push.eq(take),
-                one.source.eq(scan.source),
+                one.walk.eq(sequencer.walk),
+                one.clear.eq(sequencer.begin | sequencer.update),
                 one.restore.eq(sequencer.restore),
                 one.plastic.eq(plastic),
                 one.keep.eq(keep),
                 one.keep_trace.eq(keep & ~forget),
                 one.sweep.eq(sequencer.sweep),
-                one.group.eq(Mux(counting, (asked >> lane_bits) + spec.input_groups, sequencer.group)),
+                one.group.eq(sequencer.group),
+                one.sweep_liquid.eq(sequencer.sweep & ~of_inputs),
+                one.local.eq(Mux(readout.read, readout.neuron >> lane_bits, sequencer.group - spec.input_groups)),
+                one.swept.eq(swept),
+                one.is_input.eq(group_one < spec.input_groups),
                 one.fresh.eq(sequencer.fresh),
                 one.kicked.eq(events.kicked[number]),
                 one.potentiation_rate.eq(astrocyte.potentiation),
                 one.depression_rate.eq(astrocyte.depression),
-                one.count_enable.eq(counting),
+                one.write.eq(write),
+                one.write_group.eq(group_two),
+                one.write_local.eq(group_two - spec.input_groups),
+                one.write_liquid.eq(write & (group_two >= spec.input_groups)),
+                one.count_enable.eq(readout.read & (readout.neuron[:lane_bits] == number if lane_bits else 1)),
                 one.host_enable.eq(self.write_enable & (lane == number)),
                 one.host_region.eq(region),
                 one.host_index.eq(Mux(self.read_enable, self.read_address[:index], place_)),
                 one.host_data.eq(self.write_data),
-                one.host_read.eq(self.read_enable & (read_region == Region.WEIGHTS)),
+                one.host_read.eq(of_weight),
             ]
             m.d.comb += [one.potentiations[other].eq(lanes[other].potentiation) for other in range(spec.lanes)]
+        counts = [one.count for one in lanes]
         m.d.comb += [
             readout.start.eq(sequencer.read),
-            readout.first.eq(1),
-            readout.last.eq(1),
-            readout.bias.eq(0),
-            readout.read_count.eq(one_of([one.count for one in lanes], [shown == n for n in range(spec.lanes)])),
-            readout.weights.eq(memory.read_data),
-            memory.read_address.eq(readout.read_address),
-            memory.read_enable.eq(readout.read),
-            memory.write_address.eq(place_[part_bits:]),
-            memory.write_data.eq(word),
-            memory.write_enable.eq(stores),
-            self.spike.eq(scan.source),
-            self.spike_valid.eq(take),
+            readout.read_count.eq(one_of(counts, [counted == number for number in range(spec.lanes)])),
+            readout.weight.eq(weights.read_data),
+            weights.read_address.eq(readout.address),
+            weights.read_enable.eq(readout.read),
+            self.spike.eq(source),
+            self.spike_valid.eq(taken),
             self.step_valid.eq(sequencer.done),
-            self.count.eq(readout.count),
+            self.count.eq(Mux(readout.count_valid, readout.read_count, 0)),
             self.count_valid.eq(readout.count_valid),
             self.score.eq(readout.score),
             self.score_valid.eq(readout.score_valid),

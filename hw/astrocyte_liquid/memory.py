@@ -10,8 +10,8 @@ from hw.common.black_box import BlackBox
 
 __all__ = ["TABLE_BITS", "Memory", "MemoryBox"]
 
-TABLE_BITS = 2_304
-"""An FPGA keeps memories of at most so many bits, an eighth of a block, in tables of its logic."""
+TABLE_BITS = 4_096
+"""An FPGA keeps memories of at most so many bits, less than a quarter of a block, in tables of its logic."""
 
 
 def _pins(width: int, depth: int) -> dict[str, Any]:

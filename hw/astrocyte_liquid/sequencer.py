@@ -40,10 +40,8 @@ class Sequencer(Component):
         Samples begin with stored weights.
     closed : In(1)
         Events of the next step are complete.
-    spike : In(1)
-        The scan has a source to name.
     busy : In(1)
-        A lane walks.
+        A lane walks, or has sources that it will walk.
     read_out : In(1)
         The readout is idle again.
     begin : Out(1)
@@ -74,7 +72,6 @@ class Sequencer(Component):
                 "steps": In(steps_bits(spec)),
                 "restores": In(1),
                 "closed": In(1),
-                "spike": In(1),
                 "busy": In(1),
                 "read_out": In(1),
                 "begin": Out(1),
@@ -98,13 +95,14 @@ class Sequencer(Component):
         pause = Signal(2)
         last = Signal()
         m.d.comb += [
-            last.eq(step == self.steps - 1),
+            # a sample has a step at least
+            last.eq(step == (self.steps - 1)[: len(step)]),
             self.fresh.eq(step == 0),
             self.begin.eq((state == _State.WAIT) & self.closed & self.fresh),
             # lanes are busy from the next clock on
             self.restore.eq(self.begin & self.restores),
             self.walk.eq(state == _State.WALK),
-            self.update.eq((state == _State.RATES) & (pause == 0)),
+            self.update.eq(state == _State.RATES),
             self.sweep.eq(state == _State.SWEEP),
             self.done.eq((state == _State.DRAIN) & (pause == 2)),
             self.read.eq(self.done & last),
@@ -114,7 +112,7 @@ class Sequencer(Component):
         with m.Switch(state):
             with m.Case(_State.WAIT), m.If(self.closed):
                 m.d.sync += state.eq(_State.WALK)
-            with m.Case(_State.WALK), m.If(~self.spike & ~self.busy):
+            with m.Case(_State.WALK), m.If(~self.busy):
                 m.d.sync += state.eq(_State.RATES)
             with m.Case(_State.RATES):
                 # the rates are there when the first neuron reaches the multipliers

@@ -1,4 +1,4 @@
-"""Plasticity of one synapse: both terms of the rule, then the limits of its class."""
+"""One synapse: what its weight adds to a current, and what plasticity makes of the weight."""
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib.wiring import Component, In, Out
@@ -9,7 +9,7 @@ __all__ = ["Synapse"]
 
 
 class Synapse(Component):
-    """``clip(weight + sign * (potentiation - depression))``; combinational.
+    """``current + weight`` and ``clip(weight + sign * (potentiation - depression))``; combinational.
 
     Parameters
     ----------
@@ -25,6 +25,9 @@ class Synapse(Component):
     depression : In(signed(spec.depression_bits))
         0 unless the source fires.
     changed : Out(signed(spec.weight_bits))
+    rests : In(1)
+        No current moves: `moved` means nothing, and the adder rests.
+    current, moved : In(signed(spec.current_bits)), Out(signed(spec.current_bits))
     """
 
     def __init__(self, *, spec: AstrocyteSpec):
@@ -37,6 +40,9 @@ class Synapse(Component):
                 "potentiation": In(spec.potentiation_bits),
                 "depression": In(signed(spec.depression_bits)),
                 "changed": Out(signed(spec.weight_bits)),
+                "rests": In(1),
+                "current": In(signed(spec.current_bits)),
+                "moved": Out(signed(spec.current_bits)),
             }
         )
 
@@ -45,15 +51,16 @@ class Synapse(Component):
         m = Module()
         limit = spec.weight_code_max
         width = max(spec.weight_bits, spec.depression_bits, spec.potentiation_bits + 1) + 2
-        moved = Signal(signed(width))
+        change = Signal(signed(width))
         sum_ = Signal(signed(width))
         low = Signal(signed(spec.weight_bits))
         high = Signal(signed(spec.weight_bits))
         m.d.comb += [
-            moved.eq(self.potentiation - self.depression),
-            sum_.eq(self.weight + Mux(self.inhibitory, -moved, moved)),
+            change.eq(self.potentiation - self.depression),
+            sum_.eq(self.weight + Mux(self.inhibitory, -change, change)),
             low.eq(Mux(self.excitatory, 0, -limit)),
             high.eq(Mux(self.inhibitory, 0, limit)),
             self.changed.eq(Mux(sum_ < low, low, Mux(sum_ > high, high, sum_))),
+            self.moved.eq(Mux(self.rests, 0, self.current) + Mux(self.rests, 0, self.weight)),
         ]
         return m

@@ -52,31 +52,29 @@ def incoming_layout(spec: AstrocyteSpec) -> StructLayout:
     return StructLayout({"synapse": address_bits(spec), "source": spec.source_bits})
 
 
-class _State(Enum, shape=3):
+class _State(Enum, shape=2):
     IDLE = 0
-    FIND = 1
-    FORWARD = 2
-    FIND_BACK = 3
-    BACKWARD = 4
-    DRAIN = 5
-    RESTORE = 6
+    FORWARD = 1
+    BACKWARD = 2
+    RESTORE = 3
 
 
 class Walker(Component):
-    """Takes sources from a queue, one after another.
+    """Takes sources from the scan, one after another.
 
     *Forward*, for each synapse of the source in this lane: its weight is added to the current of the neuron that it
     enters; where plasticity is on, the weight then loses the neuron's depression, and gains the source's potentiation
     if the neuron fires, too. *Backward*, if the source is a neuron of this lane and plasticity is on: each synapse that
     enters it gains the potentiation of its source, unless that fires as well: its own list is, or was, walked forward.
 
-    One synapse per clock, in three stages: numbers, operands, results. A list begins when the one before has left them.
+    One synapse per clock, in three stages: numbers, operands, results. What a source has to walk is read while the list
+    before is walked; between two lists a clock passes, so that a current is written before it is read again.
     `restore` walks all weights of the lane and makes the working one the stored one.
 
     In a seeded chip a list is one of slots, from which the neuron or the source of each synapse is computed; backward
     all slots are walked. A slot without synapse costs its clock and changes nothing.
 
-    Reset: idle, asynchronous.
+    Reset: idle, asynchronous; addresses and numbers have none, they are loaded before they are used.
 
     Parameters
     ----------
@@ -88,9 +86,11 @@ class Walker(Component):
     -------
     source : In(spec.source_bits)
     valid : In(1)
-        A source waits.
+        A source waits; it stays until `pop`.
     pop : Out(1)
         It is taken.
+    walk : In(1)
+        While sources come, and until none is left to walk.
     restore : In(1)
         For one clock, while not `busy`.
     busy : Out(1)
@@ -106,8 +106,11 @@ class Walker(Component):
         Memory of neurons that synapses enter.
     incoming_address, incoming_enable, incoming_data
         Memory of `incoming_layout`.
-    weight_address, weight_enable, weight_data, weight_write, weight_write_address, weight_write_data
-        Memory of `weight_layout`.
+    weight_address, weight_write_address : Out
+        Of the next two memories: weights as samples start from them, and as they are now.
+    stored_enable, stored_data, stored_write, stored_write_data
+    working_enable, working_data, working_write, working_write_data
+        Only the one that counts is read.
     neuron_address, neuron_enable : Out
         Reads the next two.
     current_data : In(signed(spec.current_bits))
@@ -121,7 +124,7 @@ class Walker(Component):
 
     def __init__(self, *, spec: AstrocyteSpec, lane: int):
         self._spec, self._lane = spec, lane
-        address, local = address_bits(spec), local_bits(spec)
+        address, local, weight = address_bits(spec), local_bits(spec), signed(spec.weight_bits)
         numbers: dict[str, Any] = {
             "list_address": Out(spec.source_bits),
             "list_enable": Out(1),
@@ -150,17 +153,24 @@ class Walker(Component):
                 "source": In(spec.source_bits),
                 "valid": In(1),
                 "pop": Out(1),
+                "walk": In(1),
                 "restore": In(1),
                 "busy": Out(1),
                 "plastic": In(1),
                 "keep": In(1),
                 **numbers,
                 "weight_address": Out(address),
-                "weight_enable": Out(1),
-                "weight_data": In(weight_layout(spec)),
-                "weight_write": Out(1),
                 "weight_write_address": Out(address),
-                "weight_write_data": Out(weight_layout(spec)),
+                **{
+                    f"{kind}_{pin}": shape
+                    for kind in ("stored", "working")
+                    for pin, shape in (
+                        ("enable", Out(1)),
+                        ("data", In(weight)),
+                        ("write", Out(1)),
+                        ("write_data", Out(weight)),
+                    )
+                },
                 "neuron_address": Out(local),
                 "neuron_enable": Out(1),
                 "current_data": In(signed(spec.current_bits)),
@@ -179,82 +189,85 @@ class Walker(Component):
         m = Module()
         lane_bits = (spec.lanes - 1).bit_length()
         state = Signal(_State)
-        place_ = Signal(address_bits(spec))
-        left = Signal(len(self.list_data.count))
-        source = Signal(spec.source_bits, name="walked_source")
+        place_ = Signal(address_bits(spec), name="place", reset_less=True)
+        left = Signal(len(self.list_data.count), reset_less=True)
+        source = Signal(spec.source_bits, name="walked_source", reset_less=True)
         group = Signal(group_bits(spec))
         own = Signal()
-        excitatory = Signal()
-        inhibitory = Signal()
-        own_potentiation = Signal(spec.potentiation_bits)
-        found = Signal()
 
         # --- which list ------------------------------------------------------------------------------------------
-        m.d.comb += self.pop.eq((state == _State.IDLE) & self.valid & ~self.restore)
-        first, stride, back_first, back_count = self._lists(m)
-        m.d.comb += group.eq(source >> lane_bits)
-        after_forward = Mux(own & self.plastic, _State.FIND_BACK, _State.DRAIN)
-        # stage 1 holds a synapse whose numbers are known, stage 2 one whose operands are known
-        issue = Signal()
-        one = Signal()
-        two = Signal()
-        back_one = Signal()
-        back_two = Signal()
-        fill_one = Signal()
-        fill_two = Signal()
+        # what the next source has to walk was read; it begins; the neuron of the list is to be walked back, too
+        fetched = Signal()
+        begins = Signal()
+        due = Signal()
+        fetches = Signal()
+        m.d.comb += [
+            fetches.eq(self.valid & ~fetched & ~begins & ~due),
+            self.pop.eq(begins),
+            own.eq((self.source >= spec.first_neuron) & (self.source[:lane_bits] == self._lane if lane_bits else 1)),
+            group.eq(source >> lane_bits),
+        ]
+        first, stride, back_first, back_count = self._lists(m, fetches)
+        m.d.sync += begins.eq((state == _State.IDLE) & fetched)
+        with m.If(fetches):
+            m.d.sync += fetched.eq(1)
+        with m.If(begins):
+            m.d.sync += source.eq(self.source)
         with m.Switch(state):
             with m.Case(_State.IDLE):
                 with m.If(self.restore):
                     m.d.sync += [state.eq(_State.RESTORE), place_.eq(0)]
-                with m.Elif(self.valid):
-                    m.d.sync += [state.eq(_State.FIND), source.eq(self.source), found.eq(1)]
-            with m.Case(_State.FIND):
-                m.d.sync += [
-                    place_.eq(first),
-                    left.eq(self.list_data.count),
-                    state.eq(Mux(self.list_data.count == 0, after_forward, _State.FORWARD)),
-                    found.eq(0),
-                ]
-            with m.Case(_State.FORWARD):
+                with m.Elif(due):
+                    m.d.sync += [
+                        place_.eq(back_first),
+                        left.eq(back_count),
+                        due.eq(0),
+                        state.eq(Mux(back_count == 0, _State.IDLE, _State.BACKWARD)),
+                    ]
+                with m.Elif(fetched):
+                    m.d.sync += [
+                        place_.eq(first),
+                        left.eq(self.list_data.count),
+                        due.eq(own & self.plastic),
+                        fetched.eq(0),
+                        state.eq(Mux(self.list_data.count == 0, _State.IDLE, _State.FORWARD)),
+                    ]
+            with m.Case(_State.FORWARD, _State.BACKWARD):
                 m.d.sync += [place_.eq(place_ + stride), left.eq(left - 1)]
                 with m.If(left == 1):
-                    m.d.sync += state.eq(after_forward)
-            with m.Case(_State.FIND_BACK):
-                # the list of the neuron was read with the other one
-                m.d.sync += [
-                    place_.eq(back_first),
-                    left.eq(back_count),
-                    state.eq(Mux(back_count == 0, _State.DRAIN, _State.BACKWARD)),
-                ]
-            with m.Case(_State.BACKWARD):
-                m.d.sync += [place_.eq(place_ + stride), left.eq(left - 1)]
-                with m.If(left == 1):
-                    m.d.sync += state.eq(_State.DRAIN)
+                    m.d.sync += state.eq(_State.IDLE)
             with m.Case(_State.RESTORE):
                 m.d.sync += place_.eq(place_ + 1)
                 with m.If(place_ == spec.lane_synapses - 1):
-                    m.d.sync += state.eq(_State.DRAIN)
-            with m.Case(_State.DRAIN):
-                # the last synapse of a list needs its source until it has left stage 2
-                m.d.sync += state.eq(_State.IDLE)
-        m.d.comb += [
-            issue.eq((state == _State.FORWARD) | (state == _State.BACKWARD) | (state == _State.RESTORE)),
-            self.busy.eq((state != _State.IDLE) | self.valid | one | two),
-            own.eq((source >= spec.first_neuron) & (source[:lane_bits] == self._lane if lane_bits else 1)),
-        ]
+                    m.d.sync += state.eq(_State.IDLE)
+        # stage 1 holds a synapse whose numbers are known, stage 2 one whose operands are known
+        issue = Signal()
+        one = Signal()
+        two = Signal()
+        back_one = Signal(reset_less=True)
+        back_two = Signal(reset_less=True)
+        fill_one = Signal(reset_less=True)
+        fill_two = Signal(reset_less=True)
+        first_one = Signal()
         backward = state == _State.BACKWARD
-        m.d.sync += [
-            one.eq(issue), back_one.eq(backward), fill_one.eq(state == _State.RESTORE),
-            two.eq(one), back_two.eq(back_one), fill_two.eq(fill_one),
-        ]  # fmt: skip
+        m.d.comb += [
+            issue.eq(state != _State.IDLE),
+            self.busy.eq(issue | begins | due | one | two),
+        ]
+        m.d.sync += [one.eq(issue), two.eq(one), first_one.eq(begins)]
+        with m.If(issue):
+            m.d.sync += [back_one.eq(backward), fill_one.eq(state == _State.RESTORE)]
+        with m.If(one):
+            m.d.sync += [back_two.eq(back_one), fill_two.eq(fill_one)]
 
         # --- stage 0 to 1: numbers --------------------------------------------------------------------------------
-        at_one = Signal(address_bits(spec))
-        at_two = Signal(address_bits(spec))
+        at_two = Signal(address_bits(spec), reset_less=True)
         known = Signal(address_bits(spec))
+        reads = Signal()
+        works = Signal()
         inside: Value = C(1)
         if spec.seeded:
-            slot = Signal(slot_bits(spec))
+            slot = Signal(slot_bits(spec), reset_less=True)
             local = Signal(local_bits(spec))
             m.d.comb += [
                 local.eq(group - spec.input_groups),
@@ -262,19 +275,16 @@ class Walker(Component):
                 self.slot_enable.eq((state == _State.FORWARD) | backward),
             ]
             with m.Switch(state):
-                with m.Case(_State.FIND):
-                    m.d.sync += slot.eq(self.list_data.first)
-                with m.Case(_State.FIND_BACK):
-                    m.d.sync += slot.eq(0)
+                with m.Case(_State.IDLE), m.If(due | fetched):
+                    m.d.sync += slot.eq(Mux(due, 0, self.list_data.first))
                 with m.Case(_State.FORWARD, _State.BACKWARD):
                     m.d.sync += slot.eq(slot + 1)
             target, origin = self._slot_ends(source, local)
             inside = target < spec.neuron_groups
             m.d.comb += [
-                # where the slot begins, and the neuron in it; restoring goes from word to word
-                known.eq(at_one + Mux(fill_one, 0, Mux(back_one, local, target))),
-                self.weight_address.eq(known),
-                self.weight_enable.eq(one & (back_one | fill_one | inside)),
+                # where the slot begins, and the neuron in it; restoring goes from word to word. The place has gone on
+                known.eq(place_ + Mux(fill_one, -1, Mux(back_one, local, target) - stride)),
+                reads.eq(one & (back_one | fill_one | inside)),
             ]
         else:
             target, origin = self.target_data, self.incoming_data.source
@@ -283,52 +293,48 @@ class Walker(Component):
                 self.target_enable.eq(state == _State.FORWARD),
                 self.incoming_address.eq(place_),
                 self.incoming_enable.eq(backward),
-                known.eq(Mux(back_one, self.incoming_data.synapse, at_one)),
-                # forward and restore: read with the number; backward: once the entry is there
-                self.weight_address.eq(Mux(back_one, self.incoming_data.synapse, place_)),
-                self.weight_enable.eq((one & back_one) | (issue & ~backward)),
+                # the place has gone on
+                known.eq(Mux(back_one, self.incoming_data.synapse, place_ - 1)),
+                reads.eq(one),
             ]
-        with m.If(issue):
-            m.d.sync += at_one.eq(place_)
-
         # --- stage 1 to 2: operands -------------------------------------------------------------------------------
-        weight_one = Signal(weight_layout(spec))
-        target_two = Signal(local_bits(spec))
-        source_two = Signal(spec.source_bits)
-        inside_two = Signal()
+        target_two = Signal(local_bits(spec), reset_less=True)
+        member_two = Signal(max(1, lane_bits), reset_less=True)
+        excitatory_two = Signal(reset_less=True)
+        inhibitory_two = Signal(reset_less=True)
+        inside_two = Signal(reset_less=True)
+        walked = Signal(spec.source_bits)
+        inhibitory = Signal()
         m.d.comb += [
+            # the neuron that is walked back is no source of its own synapses
+            walked.eq(Mux(back_one, origin, source)),
+            inhibitory.eq(walked >= spec.first_neuron + spec.excitatory),
+            works.eq(self.plastic & ~self.keep),
+            self.weight_address.eq(known),
+            self.stored_enable.eq(reads & (fill_one | ~works)),
+            self.working_enable.eq(reads & ~fill_one & works),
             self.neuron_address.eq(target),
             self.neuron_enable.eq(one & ~back_one & ~fill_one),
             # the group of the source whose list is walked, once; backward that of each synapse
-            self.group_address.eq(Mux(back_one, origin >> lane_bits, group)),
-            self.group_enable.eq((one & back_one) | found),
+            self.group_address.eq(walked >> lane_bits),
+            self.group_enable.eq(one & ~fill_one & (back_one | first_one)),
         ]
-        read_two = Signal(weight_layout(spec))
         with m.If(one):
-            m.d.sync += at_two.eq(known)
-            m.d.sync += inside_two.eq(back_one | inside) if spec.seeded else weight_one.eq(self.weight_data)
-            m.d.sync += [target_two.eq(target), source_two.eq(origin)]
-        if spec.seeded:
-            m.d.comb += read_two.eq(self.weight_data)
-        else:
-            m.d.comb += read_two.eq(Mux(back_two, self.weight_data.as_value(), weight_one.as_value()))
-
-        # potentiation of the source: forward it was read when the list was found
-        ready = Signal()
-        m.d.sync += ready.eq(found)
-        with m.If(ready):
-            m.d.sync += own_potentiation.eq(self._member(source).potentiation)
-        here = self._member(source_two)
-        walked = Signal(spec.source_bits)
-        m.d.comb += [
-            walked.eq(Mux(back_two, source_two, source)),
-            inhibitory.eq(walked >= spec.first_neuron + spec.excitatory),
-            excitatory.eq((walked >= spec.first_neuron) & ~inhibitory),
-        ]
+            m.d.sync += [
+                at_two.eq(known),
+                inhibitory_two.eq(inhibitory),
+                excitatory_two.eq((walked >= spec.first_neuron) & ~inhibitory),
+                member_two.eq(walked[:lane_bits]),
+            ]
+            if spec.seeded:
+                m.d.sync += inside_two.eq(back_one | inside)
+        with m.If(self.neuron_enable):
+            m.d.sync += target_two.eq(target)
 
         # --- stage 2: results -------------------------------------------------------------------------------------
         rule = place(m, platform, "synapse", Synapse, spec=spec)
         used = Signal(signed(spec.weight_bits))
+        here = self.group_data[member_two if lane_bits else 0]
         changes = self.plastic & ~(back_two & here.fired)
         adds = two & ~back_two & ~fill_two
         if spec.seeded:
@@ -336,23 +342,27 @@ class Walker(Component):
             present = inside_two & (used != spec.absent_code)
             changes, adds = changes & present, adds & present
         m.d.comb += [
-            used.eq(Mux(self.plastic & ~self.keep, read_two.working, read_two.stored)),
+            used.eq(Mux(works, self.working_data, self.stored_data)),
             rule.weight.eq(used),
-            rule.excitatory.eq(excitatory),
-            rule.inhibitory.eq(inhibitory),
-            rule.potentiation.eq(Mux(back_two, here.potentiation, Mux(self.effect_data.fired, own_potentiation, 0))),
+            rule.excitatory.eq(excitatory_two),
+            rule.inhibitory.eq(inhibitory_two),
+            rule.potentiation.eq(Mux(back_two | self.effect_data.fired, here.potentiation, 0)),
             rule.depression.eq(Mux(back_two, 0, self.effect_data.depression)),
-            self.weight_write.eq(two & (fill_two | changes)),
             self.weight_write_address.eq(at_two),
-            self.weight_write_data.working.eq(Mux(fill_two, read_two.stored, rule.changed)),
-            self.weight_write_data.stored.eq(Mux(self.keep & ~fill_two, rule.changed, read_two.stored)),
+            self.stored_write.eq(two & ~fill_two & changes & self.keep),
+            self.stored_write_data.eq(rule.changed),
+            self.working_write.eq(two & (fill_two | changes)),
+            self.working_write_data.eq(Mux(fill_two, self.stored_data, rule.changed)),
             self.current_write.eq(adds),
             self.current_write_address.eq(target_two),
-            self.current_write_data.eq(self.current_data + used),
+            # no current moves backward, nor in a sweep, which reads the same memory
+            rule.rests.eq(back_two | ~self.walk),
+            rule.current.eq(self.current_data),
+            self.current_write_data.eq(rule.moved),
         ]
         return m
 
-    def _lists(self, m: Module) -> tuple[Value, int, Value, Value]:
+    def _lists(self, m: Module, fetches: Value) -> tuple[Value, int, Value, Value]:
         """Reads what there is to walk of a source. A clock later: where its list begins, the distance of two synapses,
         where the list of the neuron begins, and how long that is."""
         spec = self._spec
@@ -362,13 +372,13 @@ class Walker(Component):
                 self.source < spec.first_neuron, self.source >> spec.ring_bits,
                 spec.input_blocks + self.source[:lane_bits],
             )  # fmt: skip
-            m.d.comb += [self.list_address.eq(number), self.list_enable.eq(self.pop)]
+            m.d.comb += [self.list_address.eq(number), self.list_enable.eq(fetches)]
             return self.list_data.first * spec.neuron_groups, spec.neuron_groups, C(0), C(spec.slots)
         m.d.comb += [
             self.list_address.eq(self.source),
-            self.list_enable.eq(self.pop),
+            self.list_enable.eq(fetches),
             self.back_address.eq((self.source >> lane_bits) - spec.input_groups),
-            self.back_enable.eq(self.pop),
+            self.back_enable.eq(fetches),
         ]
         return self.list_data.first, 1, self.back_data.first, self.back_data.count
 
@@ -388,8 +398,3 @@ class Walker(Component):
             Mux(slot.liquid, to_liquid, to_input),
             Mux(slot.liquid, from_liquid, from_input)[: spec.source_bits],
         )
-
-    def _member(self, source: Signal):  # type: ignore[no-untyped-def]
-        """What the group that was read says of one source."""
-        lane_bits = (self._spec.lanes - 1).bit_length()
-        return self.group_data[source[:lane_bits] if lane_bits else 0]

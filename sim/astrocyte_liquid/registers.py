@@ -21,7 +21,7 @@ from sim.register_map import Field
 
 __all__ = [
     "MODE_ADDRESS", "REGIONS", "STEPS_ADDRESS", "Region", "Writes", "address", "address_width", "decode_weights",
-    "index_bits", "network_writes", "readout_parts", "readout_writes", "register_map", "settings_writes",
+    "index_bits", "network_writes", "readout_writes", "register_map", "settings_writes",
     "weight_reads",
 ]  # fmt: skip
 
@@ -49,7 +49,7 @@ class Region(IntEnum):
     INCOMING = 5
     """Synapses by neuron: number within the lane in the low bits, source above it; not in a seeded chip."""
     READOUT = 6
-    """Readout weights of a neuron in parts of 32 bits, output 0 lowest; writing the last part stores the word."""
+    """Readout weights: that of output o and neuron j at ``o * neurons + j``, two's complement."""
 
 
 REGIONS = {
@@ -66,15 +66,9 @@ class Writes(NamedTuple):
     data: IntArray
 
 
-def readout_parts(spec: AstrocyteSpec) -> int:
-    """Words of 32 bits that the readout weights of a neuron take."""
-    return -(-spec.outputs * spec.readout_weight_bits // 32)
-
-
 def index_bits(spec: AstrocyteSpec) -> int:
     """Bits of the index within a region."""
-    part_bits = (readout_parts(spec) - 1).bit_length()
-    largest = max(spec.lane_synapses, spec.groups * spec.lanes, spec.neurons << part_bits, 2)
+    largest = max(spec.lane_synapses, spec.groups * spec.lanes, spec.outputs * spec.neurons, 2)
     return (largest - 1).bit_length()
 
 
@@ -133,15 +127,8 @@ def network_writes(network: Network, weights: npt.NDArray[np.integer]) -> Writes
 def readout_writes(readout: Readout) -> Writes:
     """Words that load a readout."""
     spec = readout.spec
-    count, part_bits = readout_parts(spec), (readout_parts(spec) - 1).bit_length()
-    mask = (1 << spec.readout_weight_bits) - 1
-    places, words = [], []
-    for neuron, row in enumerate(readout.weights.T):
-        word = sum((int(weight) & mask) << output * spec.readout_weight_bits for output, weight in enumerate(row))
-        for part in range(count):
-            places.append((neuron << part_bits) + part)
-            words.append(word >> 32 * part & 0xFFFFFFFF)
-    return Writes(address(spec, Region.READOUT, 0, places), np.array(words, np.int64))
+    words = readout.weights.astype(np.int64).ravel() & ((1 << spec.readout_weight_bits) - 1)
+    return Writes(address(spec, Region.READOUT, 0, np.arange(len(words))), words)
 
 
 def weight_reads(network: Network) -> IntArray:

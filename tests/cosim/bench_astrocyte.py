@@ -68,10 +68,7 @@ class Bench:
         """Network, weights and readout."""
         writes = [network_writes(self.network, self.liquid.weights), readout_writes(self.readout)]
         words = [(int(a), int(d)) for one in writes for a, d in zip(one.address, one.data, strict=True)]
-        # parts of a word of the readout come in their order
-        parts = len(writes[0].address)
-        order = [*self.rng.permutation(parts).tolist(), *range(parts, len(words))]
-        await self.driver.write([words[k] for k in order])
+        await self.driver.write([words[k] for k in self.rng.permutation(len(words))])
 
     def watch(self) -> None:
         """Monitor on."""

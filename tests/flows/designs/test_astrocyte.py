@@ -51,7 +51,7 @@ def test_files_hold_hardware_and_the_words_that_load_it(tmp_path: Path) -> None:
     assert len(lines) - 1 == len(network_writes(network, network.sign.astype(np.int64)).address)
     assert max(int(line.partition(",")[0], 16) for line in lines[1:]) < 1 << address_width(SPEC)
     facts = json.loads((tmp_path / "out" / "design.json").read_text())
-    assert facts["memories"]["weights"] == {"count": 2, "bits": 2 * SPEC.weight_bits, "words": SPEC.lane_synapses}
+    assert facts["memories"]["stored"] == {"count": 2, "bits": SPEC.weight_bits, "words": SPEC.lane_synapses}
     with pytest.raises(ValueError, match="--scheme is for an encoder"):
         part.generate(tmp_path / "other", Journal(), FileOptions(scheme="tmr"))  # type: ignore[arg-type]
     assert not (tmp_path / "other").exists()

@@ -47,6 +47,15 @@ def test_forty_nanometres_lie_between_the_neighbours() -> None:
     assert density.high == pytest.approx(1.42)
 
 
+def test_twenty_eight_nanometres_as_the_nearest_node() -> None:
+    found = energy_range(library="nangate45", voltage_v=1.1, dynamic_pj=100.0, node="28nm")
+    # 0.9559 * 0.81 - 0.7823 * 0.9 + 0.471 = 0.5412 over 1.0439 and over 1.103 * 1.21 - 0.362 * 1.1 + 0.2767 = 1.2131;
+    # constant field 28 / 45 * (0.9 / 1.1)^2 = 0.4165
+    assert [one.value for one in found.estimates] == pytest.approx([51.84, 44.61, 41.65], rel=1e-3)
+    lower = energy_range(library="nangate45", voltage_v=1.1, dynamic_pj=100.0, node="28nm", target_voltage_v=0.55)
+    assert lower.by("constant_field").value == pytest.approx(100 * 28 / 45 / 4)
+
+
 def test_libraries_by_family() -> None:
     assert [node.name for node in node_of("sky130_fd_sc_hd")] == ["130nm"]
     assert [node.name for node in node_of("gf180mcu_fd_sc_mcu7t5v0")] == ["180nm"]
@@ -60,7 +69,7 @@ def test_what_has_no_data_is_refused() -> None:
     with pytest.raises(ValueError, match="expected one of 65nm LP, 40nm LP"):
         area_range(library="nangate45", area_um2=1, gate_equivalents=1, utilisation=1, node="28nm")
     with pytest.raises(ValueError, match="expected one of"):
-        energy_range(library="nangate45", voltage_v=1.1, dynamic_pj=1, node="28nm")
+        energy_range(library="nangate45", voltage_v=1.1, dynamic_pj=1, node="20nm")
     with pytest.raises(ValueError, match="utilisation"):
         area_range(library="nangate45", area_um2=1, gate_equivalents=1, utilisation=0)
     with pytest.raises(ValueError, match="dynamic_pj"):

@@ -66,8 +66,9 @@ def test_gates_equal_the_golden_model(mapped: Mapped, stimulus: Stimulus, monkey
     assert run.result["compared"]["spikes"] >= 5 * 10 * SPEC.sources
     accesses = run.result["memory_accesses"]
     # no weight is written that was not read; a spike's own synapses also move a current
-    assert accesses["weights"]["reads"] >= accesses["weights"]["writes"] > 0
-    assert 0 < run.result["synaptic_operations"] < 0.95 * accesses["weights"]["reads"]
+    assert accesses["stored"]["reads"] >= accesses["stored"]["writes"] > 0
+    assert accesses["working"]["reads"] == 0 < accesses["working"]["writes"] == accesses["stored"]["writes"]
+    assert 0 < run.result["synaptic_operations"] < 0.95 * accesses["stored"]["reads"]
     # a sweep reads and writes the state of every group in every step
     per_sample = SPEC.steps * SPEC.groups * SPEC.lanes
     assert accesses["states"]["writes"] == pytest.approx(per_sample, rel=0.1)
@@ -80,10 +81,10 @@ def test_a_stuck_weight_is_found(mapped: Mapped, stimulus: Stimulus) -> None:
     operations = np.bincount(stimulus.network.source, minlength=SPEC.sources)
     operations[SPEC.first_neuron :] += np.bincount(stimulus.network.target, minlength=SPEC.neurons)
     expected = sum(operations[source] for stream in around.spikes for _, source in stream)
-    weights = [store for name, store in around.stores.items() if name.endswith("weights_memory")]
+    weights = [store for name, store in around.stores.items() if name.endswith("stored_memory")]
     assert 0.85 * expected < sum(store.reads - store.absent for store in weights) <= expected
     assert sum(store.absent for store in weights) > 0.1 * expected
     with pytest.raises(ValueError, match=r"stream \d, (weight|step) \d+"):
-        compare(played(mapped, stimulus, 300, stuck="lane_0.weights_memory.write_data"), stimulus)
+        compare(played(mapped, stimulus, 300, stuck="lane_0.stored_memory.write_data"), stimulus)
     with pytest.raises(ValueError, match="no step has ended"):
         compare(played(mapped, stimulus, 3), stimulus)
