@@ -13,7 +13,7 @@ from flows.campaign.faults import Fault, Kind, Schedule, Target
 from flows.campaign.outcome import Outcome
 from flows.campaign.workload import Workload
 from flows.common.errors import FlowError
-from flows.designs.storage_bits import StorageBit, Stratum, storage_bits
+from flows.designs.storage_bits import StorageBit, Stratum, chip_bits
 from hw.common.registered import described
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.chip import Chip
@@ -99,7 +99,7 @@ class ChipEngine(ABC):
     def __init__(self, workload: Workload, scheme: Scheme, bits: Sequence[StorageBit] | None = None) -> None:
         spec, loading = workload.spec, workload.loading
         self.workload, self.scheme = workload, scheme
-        self.bits = tuple(bits) if bits is not None else storage_bits(spec, scheme, loading)
+        self.bits = tuple(bits) if bits is not None else chip_bits(spec, scheme, loading)
         self.shell = described(Chip, spec=spec, scheme=scheme, loading=loading)
         self.latency = int(self.shell.latency)
         self.schedule = schedule_of(workload, scheme, self.latency)

@@ -55,7 +55,7 @@ from flows.common.content_cache import (
 from flows.designs.design import INTERNAL_CLOCK
 from flows.designs.encoder import EncoderDesign
 from flows.designs.mapping import map_design
-from flows.designs.storage_bits import StorageBit, Stratum, gate_replicas, storage_bits
+from flows.designs.storage_bits import StorageBit, Stratum, chip_bits, gate_replicas
 from flows.library.catalogue import cell_library
 from flows.library.library import CellLibrary
 from flows.library.power_library import PowerLibrary, read_power_library
@@ -122,7 +122,7 @@ def map_chip(
     if not (folder / "metrics.json").is_file():
         folder.parent.mkdir(parents=True, exist_ok=True)
         result = map_design(design, library, folder, recipe=recipe, timeout_s=timeout_s)
-        gate_replicas(result.metrics, storage_bits(design.spec, design.scheme, design.loading))
+        gate_replicas(result.metrics, chip_bits(design.spec, design.scheme, design.loading))
         for name in ("source.il", "elaborated.il", "netlist.il", "map.log", "netlist.log"):
             (folder / name).unlink(missing_ok=True)
     return folder

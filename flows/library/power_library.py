@@ -16,12 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from flows.common.content_cache import file_sha256
 from flows.library.cells import LibertyCell, Pin, cell_of_group, pin_names
 from flows.library.functions import Expression, parse_function
 from flows.library.liberty_file import Group, LibertyFile, LibraryError, read_liberty_file
@@ -238,6 +240,14 @@ def read_power_library(files: Sequence[Path]) -> PowerLibrary:
     LibraryError
         A file is no Liberty file, has no supply voltage or an unknown unit; a cell stands in two files.
     """
+    return _read(tuple((path, file_sha256(path) if path.is_file() else "") for path in files))
+
+
+# every step of a flow asks for the same library; reading its tables takes seconds
+@lru_cache(maxsize=2)
+def _read(known: tuple[tuple[Path, str], ...]) -> PowerLibrary:
+    """A library by its files and their hashes."""
+    files = [path for path, _ in known]
     groups: dict[str, tuple[Group, _Tables]] = {}
     voltage: float | None = None
     transition: float | None = None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 from flows.synthesis.result import is_design
 
-__all__ = ["asked_for", "half_used_adders", "kept_modules", "stray_latches"]
+__all__ = ["asked_for", "half_used_adders", "kept_modules", "single_inverters", "stray_latches"]
 
 _WIDE_CELLS = ("$mul", "$macc", "$macc_v2", "$shiftx", "$pmux", "$mem_v2")
 """Word-level cells that become about eight gates for each bit."""
@@ -116,3 +117,25 @@ def stray_latches(modules: Mapping[str, Any]) -> int:
         if "isolation_latch" not in name
         for cell in body["cells"].values()
     )
+
+
+_FLIP_FLOP = re.compile(r"\$_DFF_[NP]([NP][01])?_")
+"""Generic flip-flops that libraries have: without enable and synchronous reset, which are logic."""
+
+
+def single_inverters(modules: Mapping[str, Any], library: Collection[str]) -> set[str]:
+    """Names of the modules whose logic is inverters, one at most of each net and none after another."""
+    return {name for name, body in modules.items() if _single_inverters(body, modules, library)}
+
+
+def _single_inverters(body: Mapping[str, Any], modules: Collection[str], library: Collection[str]) -> bool:
+    read: list[Any] = []
+    driven: list[Any] = []
+    for cell in body["cells"].values():
+        kind = cell["type"]
+        if kind == "$_NOT_":
+            read += cell["connections"]["A"]
+            driven += cell["connections"]["Y"]
+        elif kind not in modules and kind not in library and not _FLIP_FLOP.fullmatch(kind):
+            return False
+    return len(set(read)) == len(read) and not set(read) & set(driven)

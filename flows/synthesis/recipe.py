@@ -32,6 +32,9 @@ class Recipe:
     abc_small, small_cells : tuple of str, int
         Commands for modules of at most `small_cells` generic gates, for mappers whose run time grows faster than the
         module; none where empty.
+    abc_inverters : tuple of str
+        Commands for those of the small modules whose logic is inverters, one of each net: what `abc_small` makes of
+        them, without the preparations of its mapper, which would take most of the time. None where empty.
     """
 
     name: str
@@ -42,9 +45,11 @@ class Recipe:
     complement: bool = False
     abc: tuple[str, ...]
     abc_small: tuple[str, ...] = ()
+    abc_inverters: tuple[str, ...] = ()
     small_cells: int = 0
 
 
+_INVERTERS = ("strash", "&get -n", "&nf", "&put")
 _REWRITE = ("strash", "dc2", "rewrite", "refactor", "balance", "rewrite -z", "dc2", "dch", "dch")
 
 AREA = Recipe(
@@ -54,6 +59,7 @@ AREA = Recipe(
     # emap (A. Tempia Calvino, G. De Micheli, Technology mapping using multi-output library cells, ICCAD 2023) maps
     # smaller, but its time grows with more than the square of the module's size
     abc_small=(*_REWRITE, "emap -a", "topo", "dnsize", "stime -p"),
+    abc_inverters=(*_INVERTERS, "topo", "dnsize", "stime -p"),
     small_cells=3000,
 )
 """Smallest area of the recipes that were measured; mapped without regard to delay beyond abc's down-sizing."""
@@ -64,6 +70,7 @@ BUFFERED = replace(
     # -p: what a module gets through its ports and from its flip-flops is buffered, too
     abc=("strash", "&get -n", "&nf -R 100", "&put", "topo", "buffer -c -p", "upsize", "dnsize", "stime -p"),
     abc_small=(*_REWRITE, "emap -a", "topo", "buffer -c -p", "upsize", "dnsize", "stime -p"),
+    abc_inverters=(*_INVERTERS, "topo", "buffer -c -p", "upsize", "dnsize", "stime -p"),
 )
 """`AREA`, then buffers on nets of more than ten loads and cells of the size that their loads ask for.
 

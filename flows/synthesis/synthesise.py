@@ -18,6 +18,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import resources
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from flows.synthesis.clock_gates import nest_clock_gates
 from flows.synthesis.equivalence import read_command, read_library
 from flows.synthesis.measure import Counts, count, synthesis_metrics
 from flows.synthesis.merge import merge_identical_modules
-from flows.synthesis.plan import asked_for, half_used_adders, kept_modules, stray_latches
+from flows.synthesis.plan import asked_for, half_used_adders, kept_modules, single_inverters, stray_latches
 from flows.synthesis.recipe import AREA, Recipe
 from flows.synthesis.result import SynthesisError, SynthesisResult, is_design, load_result, public_name
 from flows.synthesis.shared_storage import share_storage
@@ -232,6 +233,7 @@ def _choose_cells(task: _Task) -> None:
     (work / "constraints.txt").write_text(f"set_driving_cell {library.driving_cell}\nset_load {library.load_ff}\n")
     (work / "recipe.abc").write_text(_lines(task.recipe.abc))
     (work / "small.abc").write_text(_lines(task.recipe.abc_small) or "\n")
+    (work / "inverters.abc").write_text(_lines(task.recipe.abc_inverters) or "\n")
     modules = task.netlist("mapped.json")
     liberty = " ".join(f"-liberty {quote(path)}" for path in library.liberty)
     unused = " ".join(f"-dont_use {cell}" for cell in library.dont_use)
@@ -282,12 +284,15 @@ def _abc(task: _Task, modules: Mapping[str, Any], cells: str) -> str:
     recipe = task.recipe
     sizes = {name: len(body["cells"]) for name, body in modules.items() if is_design(body)}
     small = [name for name, size in sizes.items() if recipe.abc_small and size <= recipe.small_cells]
-    large = [name for name in sizes if name not in small]
+    chosen = {name: "recipe.abc" for name in sizes if name not in small} | dict.fromkeys(small, "small.abc")
+    if recipe.abc_inverters:
+        read = task.netlist("gated.json") if task.clock_gating else modules
+        trivial = single_inverters(read, task.library.cells)
+        chosen |= {name: "inverters.abc" for name in small if name in trivial}
     target_ps = f"{1000 * task.clock_period_ns:.0f}"
     return "\n".join(
         f"abc {cells} -constr constraints.txt -D {target_ps} -script {script} {' '.join(names)}"
-        for script, names in (("recipe.abc", large), ("small.abc", small))
-        if names
+        for script, names in groupby(chosen, key=chosen.__getitem__)
     )
 
 

@@ -21,7 +21,7 @@ from flows.campaign.outcome import Effect, Outcome, uncorrected
 from flows.campaign.workload import Workload, make_workload
 from flows.common.journal import Journal
 from flows.designs.encoder import EncoderDesign
-from flows.designs.storage_bits import StorageBit, Stratum, storage_bits
+from flows.designs.storage_bits import StorageBit, Stratum, chip_bits
 from flows.netlist.netlist import CellGroup, Netlist
 from flows.physical.mapped import Mapped
 from flows.steps.synthesis import synthesise_design
@@ -53,7 +53,7 @@ def workload() -> Workload:
 
 @pytest.fixture(scope="module")
 def bits() -> tuple[StorageBit, ...]:
-    return storage_bits(SPEC, Scheme.TMR_MODULE, Loading.DIRECT)
+    return chip_bits(SPEC, Scheme.TMR_MODULE, Loading.DIRECT)
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +76,13 @@ def flips(bits: Sequence[StorageBit], prefix: str, clock: int, stratum: str = ""
     ]
 
 
+@pytest.mark.usefixtures("shared_netlists")
 @pytest.mark.parametrize("reuse", [1, 2])
 def test_a_campaign_has_the_netlist_that_synthesis_makes(reuse: int, tmp_path: Path) -> None:
-    """Whatever the design's recipe and clock: area, timing and power are of the netlist that gets the faults."""
+    """Whatever the design's recipe and clock: area, timing and power are of the netlist that gets the faults.
+
+    Both ask for the same synthesis, word by word, or get netlists of their own, which would differ.
+    """
     library = library_or_skip("nangate45")
     design = EncoderDesign(spec=replace(MINI, reuse=reuse), scheme=Scheme.NONE, loading=Loading.DIRECT)
     synthesise_design(design, tmp_path, Journal(console=Console(file=io.StringIO())))

@@ -30,7 +30,6 @@ from flows.power.measure import measure_power
 from flows.steps.synthesis import judge_copies
 from flows.stimulus.showers import shower_stimulus
 from flows.synthesis.result import SynthesisResult, load_result
-from flows.synthesis.synthesise import synthesise
 from hw.common.export import to_rtlil
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.encoder import Encoder
@@ -39,6 +38,7 @@ from sim.hgcal_encoder.weights import Weights
 from tests.conftest import need
 from tests.flows.conftest import library_or_skip
 from tests.flows.power import by_hand
+from tests.flows.shared_netlists import folder_of_the_run, synthesise_once
 from tests.specs import MINI, SMALL
 
 
@@ -50,7 +50,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (out / "small.toml").write_text(SMALL.to_toml())
     (out / SMALL.name).mkdir()
     rtlil = to_rtlil(Encoder(spec=SMALL), SMALL.name)
-    synthesise(rtlil, top=SMALL.name, library=library, out_dir=out / SMALL.name / "synthesis")
+    synthesise_once(
+        folder_of_the_run(tmp_path_factory), rtlil, top=SMALL.name, library=library,
+        out_dir=out / SMALL.name / "synthesis",
+    )  # fmt: skip
     return out
 
 
