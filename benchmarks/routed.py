@@ -53,7 +53,8 @@ exit
 
 def for_qrouter(text: str, lef: Lef) -> str:
     """A DEF as qrouter reads it: tracks along each layer alone, since it takes the last line of a layer for its only
-    one, and ports where tracks of the second and third layer cross, since it crashes on those outside of its grid."""
+    one; ports where tracks of the second and third layer cross, since it crashes on those outside of its grid; and nets
+    of output ports named after them, since it leaves the port unconnected otherwise, and says nothing."""
     along = {layer.name: "Y" if layer.horizontal else "X" for layer in lef.layers}
     pitch = {layer.horizontal: round(layer.pitch_um * lef.units_per_um) for layer in lef.layers[2:0:-1]}
     size = re.search(r"DIEAREA \( 0 0 \) \( (\d+) (\d+) \)", text)
@@ -67,6 +68,12 @@ def for_qrouter(text: str, lef: Lef) -> str:
         place = f"{on_track(x, pitch[False], size[1])} {on_track(y, pitch[True], size[2])}"  # type: ignore[index]
         return re.sub(r"PLACED \( \d+ \d+ \) N", f"PLACED ( {place} ) N", line)
 
+    port_of = {net: port for port, net in re.findall(r"^- (p_\w+) \+ NET (n\d+) ", text, re.MULTILINE)}
+
+    def named(match: re.Match[str]) -> str:
+        return match[1] + port_of.get(match[2], match[2])
+
+    text = re.sub(r"^(- (?:p_\w+ \+ NET )?)(n\d+)(?=\s)", named, text, flags=re.MULTILINE)
     lines = []
     for line in text.split("\n"):
         track = re.match(r"TRACKS (\w) .* LAYER (\w+) ;", line)

@@ -30,6 +30,11 @@ def place(
     effort: Annotated[int, typer.Option(min=1, max=9, help="Effort of the placer.")] = 1,
     spread: Annotated[bool, typer.Option(help="Even density over the core instead of shortest wires.")] = False,
     repair: Repair = False,
+    hold: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=1.0, help="Buffers for hold where all delays take this share of the fast corner's."),
+    ] = None,
+    fast: Annotated[list[Path] | None, typer.Option(help="Liberty file of the fast corner, for --hold.")] = None,
     exchange: Annotated[
         bool, typer.Option("--exchange", help="Leave flat.v, flat.def and flat.spef for other tools, too.")
     ] = False,
@@ -47,7 +52,14 @@ def place(
 
     chosen = design(preset, clock_gating=clock_gating, reuse=reuse, scheme=scheme, loading=loading, isolation=isolation)
     options = PlacementOptions(
-        utilisation=utilisation, aspect=aspect, effort=effort, spread=spread, repair=repair, exchange=exchange
+        utilisation=utilisation,
+        aspect=aspect,
+        effort=effort,
+        spread=spread,
+        repair=repair,
+        hold=hold,
+        fast=tuple(fast or ()),
+        exchange=exchange,
     )
     journal = Journal()
     folder = synthesised(out, chosen)

@@ -33,6 +33,9 @@ def timing(
         list[Path] | None, typer.Option(help="Liberty file of the slow corner, for setup; repeat for several.")
     ] = None,
     fast: Annotated[list[Path] | None, typer.Option(help="Liberty file of the fast corner, for hold.")] = None,
+    early: Annotated[
+        float, typer.Option(min=0.1, max=1.0, help="Factor of all delays at hold, where a fast corner is assumed.")
+    ] = 1.0,
     io_share: Annotated[
         float, typer.Option(min=0.0, max=0.99, help="Share of the period that inputs and outputs spend outside.")
     ] = 0.0,
@@ -57,14 +60,19 @@ def timing(
     journal = Journal()
     folder = synthesised(out, chosen)
     options = TimingOptions(
-        period_ns=period_ns, paths=paths, slow=tuple(slow or ()), fast=tuple(fast or ()), io_share=io_share
+        period_ns=period_ns,
+        paths=paths,
+        slow=tuple(slow or ()),
+        fast=tuple(fast or ()),
+        early=early,
+        io_share=io_share,
     )
     metrics = TIMING(chosen, folder, journal, options)
     found = json.loads((folder / "timing" / "timing.json").read_text())
     if not as_json:
         for path in (*found["setup_paths"][:3], *found["static_paths"][:1]):
             journal.console.print(_line(path))
-        journal.console.print(f"worst hold slack before buffers are added: {found['hold_slack_ns']:.3f} ns")
+        journal.console.print(f"worst hold slack: {found['hold_slack_ns']:.3f} ns")
     finish(journal, found | {"metrics": [metric.to_dict() for metric in metrics]}, as_json, folder / "timing")
 
 

@@ -26,7 +26,7 @@ from hw.common.export import to_rtlil
 from hw.common.word_access import WordAccessLogic
 from hw.common.word_code import WordCode
 from hw.common.word_corrector import WordCorrector
-from hw.common.word_store import StoredWord, WordPiece, WordStore
+from hw.common.word_store import Reader, StoredWord, WordPiece, WordStore
 from hw.hgcal_encoder.coded_words import DenseWords, WordMap
 from hw.hgcal_encoder.word_selector import WordSelector
 from sim.hgcal_encoder.spec import ECON_T, EncoderSpec
@@ -124,8 +124,11 @@ class StoreProof:
         self.raw: dict[int, Rows] = {}
         ends = {"static": 0, "raw": 0}
         for number, word in enumerate(self.words):
-            name, found = ("static", self.static) if word.static else ("raw", self.raw)
-            size = len(word.used) + (0 if word.static else self.code.check_bits - 1)
+            if word.reader is Reader.WALK:
+                continue
+            corrected = word.reader is Reader.CORRECTED
+            name, found = ("static", self.static) if corrected else ("raw", self.raw)
+            size = len(word.used) + (0 if corrected else self.code.check_bits - 1)
             found[number] = self.netlist.port(name)[ends[name] : ends[name] + size]
             ends[name] += size
 
@@ -150,7 +153,7 @@ class StoreProof:
     def check(self, number: int, addresses: Sequence[int], verdict: _Verdict) -> bool:
         """Everything that is stated of one word; whether it holds."""
         state, flips = self.holding(number), _single(len(self.places[number]))
-        if self.words[number].static and not self._shown(number, state, flips, verdict):
+        if number in self.static and not self._shown(number, state, flips, verdict):
             return False
         for address in addresses:
             for merge in (0, 1):
@@ -198,7 +201,8 @@ class StoreProof:
             and verdict.equal(lanes[port("read")], read[:, None], where)
             and verdict.equal(lanes[port("errors")], counted, where)
             and verdict.equal(lanes[port("doubles")], none, where)
-            and (word.static or verdict.equal(lanes[self.raw[number]], stored[:-1], where))
+            and verdict.equal(lanes[port("data")[list(word.used)]], np.stack(self.data(number))[:, None], where)
+            and (number not in self.raw or verdict.equal(lanes[self.raw[number]], stored[:-1], where))
         )
 
     def _double(self, number: int, state: Forms, values: Forms, where: dict[str, int], verdict: _Verdict) -> bool:
@@ -238,7 +242,7 @@ def one_of_each(words: WordMap) -> list[int]:
     """Numbers of words that stand for all: the first of those that have the same bits and are read the same way."""
     first: dict[object, int] = {}
     for number, word in enumerate(words.words):
-        first.setdefault((word.used, word.static), number)
+        first.setdefault((word.used, word.reader), number)
     return list(first.values())
 
 
@@ -251,9 +255,10 @@ def prove_every_word(
     """The store of a chip, word by word, with no or any one flip-flop of the word inverted, or any two.
 
     In a clock in which the word is reached, with any byte of its own looked for, or one beside them: a flip is gone and
-    the block's error counter sees it; the byte is what the image has of it in this word; where `merge` asks for it the
-    next state is the code word with the new byte; all other words keep what they hold. Words that are needed at every
-    clock leave corrected whatever is reached, the others as stored. Two flips are reported and nothing is changed.
+    the block's error counter sees it; its data leave corrected; the byte is what the image has of it in this word;
+    where `merge` asks for it the next state is the code word with the new byte; all other words keep what they hold.
+    Words that are needed at every clock leave corrected whatever is reached, those that slots select as stored. Two
+    flips are reported and nothing is changed.
 
     Parameters
     ----------
@@ -420,14 +425,15 @@ def prove_word_selector(
 STORE_OF_PROOF: dict[str, Any] = {
     "words": (
         StoredWord(
-            name="word_a", piece_bits=5, block=0, static=True, reset=0x0F,
+            name="word_a", piece_bits=5, block=0, reader=Reader.CORRECTED, reset=0x0F,
             pieces=(WordPiece(start=0, bits=tuple(range(5))), WordPiece(start=13, bits=(0, 1, 2, 4))),
         ),
         StoredWord(
-            name="word_b", piece_bits=5, block=1, static=True, pieces=(WordPiece(start=5, bits=(0, 1, 2)), None)
+            name="word_b", piece_bits=5, block=1, reader=Reader.CORRECTED,
+            pieces=(WordPiece(start=5, bits=(0, 1, 2)), None),
         ),
         StoredWord(
-            name="word_c", piece_bits=5, block=1, static=False,
+            name="word_c", piece_bits=5, block=1, reader=Reader.STORED,
             pieces=(WordPiece(start=18, bits=tuple(range(5))), WordPiece(start=23, bits=tuple(range(5)))),
         ),
     ),
@@ -479,7 +485,7 @@ class _Store:
 
     def instance(self, state: str, merge: str) -> str:
         """The store with the inputs, its outputs in wires of their names, its next state in `after`."""
-        static = sum(len(word.used) for word in self.words if word.static)
+        static = sum(len(word.used) for word in self.words if word.reader is Reader.CORRECTED)
         text = f"  wire [{self.size - 1}:0] after;\n  wire [7:0] found_, read_;\n  wire [{static - 1}:0] static_;\n"
         text += f"  wire [{self.blocks - 1}:0] errors_, doubles_;\n"
         return text + instance(
@@ -517,7 +523,7 @@ def prove_word_store(
     bytes_read = " | ".join(
         f"(there[{8 * n + 7}:{8 * n}] & image[{8 * n + 7}:{8 * n}])" for n in range(len(s.addresses))
     )
-    values = [f"image[{bit}]" for word in s.words if word.static for bit in word.image_bits]
+    values = [f"image[{bit}]" for word in s.words if word.reader is Reader.CORRECTED for bit in word.image_bits]
     gate += f"""
   wire legal = word < {len(s.words)};
   assign kept = after == ({s.state("next")} ^ (mask & ~in_word));

@@ -14,8 +14,10 @@ from flows.common.folder import fresh_folder
 from flows.common.metrics import Metric, package_version, write_metrics
 from flows.library.liberty_file import read_liberty_file
 from flows.netlist.delays import MAX_PINS
+from flows.netlist.netlist import Netlist
 from flows.physical.def_file import write_exchange
 from flows.physical.gds_file import layout_of, write_gds
+from flows.physical.hold import HoldCorner, hold_repair, hold_slacks
 from flows.physical.mapped import (
     PERIOD_NS,
     STATIC_STAGES,
@@ -32,6 +34,8 @@ from flows.tools.opensta import sta_version
 __all__ = ["measure_placement", "measure_timing"]
 
 
+HOLD_ROUNDS = 4
+"""At most: buffers make wires longer and each other slower, so that few pins are left after the second."""
 REPAIR_ROUNDS = 2
 """At most: the second mends what the room for the first made longer, a third would mend a handful of nets."""
 
@@ -44,6 +48,7 @@ def measure_placement(
     effort: int = 1,
     spread: bool = False,
     repair: bool = False,
+    hold: tuple[ClockPlan, HoldCorner] | None = None,
     exchange: bool = False,
     timeout_s: float = 3600.0,
     command: str = "",
@@ -51,7 +56,8 @@ def measure_placement(
     """Place the netlist of synthesis and leave ``placement/``: positions, picture, metrics.
 
     With `repair` cells get the size that their loads ask for, or buffers, in the same core (`flows.physical.repair`);
-    the changes are ``repair.json`` there, and in the netlist of `Mapped.with_placement`. With `exchange` netlist,
+    the changes are ``repair.json`` there, and in the netlist of `Mapped.with_placement`. With `hold` registers whose
+    data may come too soon at a corner get buffers (`flows.physical.hold`), changes likewise. With `exchange` netlist,
     placement and wires are there for other tools, too (`flows.physical.def_file`), and GDSII where the library has its
     cells drawn (`flows.physical.gds_file`).
 
@@ -60,7 +66,7 @@ def measure_placement(
     PlacementError, LefError
         See `flows.physical.place.place`.
     LibraryError
-        The library states no largest loads to repair by.
+        The library states no largest loads to repair by; OpenSTA is missing, with `hold`.
     """
     netlist = mapped.synthesised
     placed = place(
@@ -70,18 +76,31 @@ def measure_placement(
     unit = mapped.wire_unit
     load = {"ff_per_um": unit.ff_per_um, "ohm_per_um": unit.ohm_per_um, "port_load_ff": mapped.cells.load_ff}
     slow = [overloaded(netlist, mapped.library, placed, **load)]
+
+    def changed(change: Repair) -> tuple[Netlist, Placement]:
+        x_um, y_um = change.starts(placed)
+        after = change.apply(netlist, mapped.library)
+        legal = legalise(
+            after, mapped.lef, x_um=x_um, y_um=y_um, core_um=placed.core_um, effort=effort, timeout_s=timeout_s
+        )
+        rounds.append(change)
+        return after, replace(legal, seconds=placed.seconds + legal.seconds)
+
     # wires move when cells make room: later rounds mend what came of the first
     while repair and slow[-1] and len(rounds) < REPAIR_ROUNDS:
-        change = plan(netlist, mapped.library, mapped.cells, placed, **load)
-        x_um, y_um = change.starts(placed)
-        netlist = change.apply(netlist, mapped.library)
-        seconds = placed.seconds
-        placed = legalise(
-            netlist, mapped.lef, x_um=x_um, y_um=y_um, core_um=placed.core_um, effort=effort, timeout_s=timeout_s
-        )
-        placed = replace(placed, seconds=seconds + placed.seconds)
-        rounds.append(change)
+        netlist, placed = changed(plan(netlist, mapped.library, mapped.cells, placed, **load))
         slow.append(overloaded(netlist, mapped.library, placed, **load))
+    repairs, soon = len(rounds), []
+    while hold is not None:
+        clocks, corner = hold
+        slacks = hold_slacks(
+            netlist, mapped.library, clocks, corner, mapped.wires(placed), driving_cell=mapped.cells.driving_cell,
+            port_load_ff=mapped.cells.load_ff, timeout_s=timeout_s,
+        )  # fmt: skip
+        soon.append(len(slacks))
+        if not slacks or len(rounds) == repairs + HOLD_ROUNDS:
+            break
+        netlist, placed = changed(hold_repair(netlist, mapped.cells, mapped.library, placed, slacks, corner))
     busy = congestion(placed, mapped.lef)
     metric = mapped_metric(
         mapped, "liquidcal", package_version("liquidcal"), command or "flows.physical.measure.measure_placement"
@@ -90,7 +109,17 @@ def measure_placement(
         f"utilisation {placed.utilisation:.2f}, effort {effort}; {'evenly spread' if spread else 'packed'}, not routed"
     )
     area = cell_area_um2(netlist, mapped.cells)
-    buffers, sizes = sum(len(r.buffers) for r in rounds), sum(len(r.resized) for r in rounds)
+    buffers, sizes = sum(len(r.buffers) for r in rounds[:repairs]), sum(len(r.resized) for r in rounds)
+    held: tuple[Metric, ...] = ()
+    if hold is not None:
+        files = ", ".join(path.name for path in hold[1].liberty)
+        where = f"{files}, all delays times {hold[1].early:g}"
+        held = (
+            metric("design__instance__count__class:hold_buffer", sum(len(r.buffers) for r in rounds[repairs:]), "",
+                   f"buffers against data that come too soon; {where}"),
+            metric("timing__hold_vio__count", soon[-1], "", f"pins of registers whose data come too soon; {where}"),
+            metric("timing__hold_vio__count__step:placed", soon[0], "", "the same before any such buffer"),
+        )  # fmt: skip
     metrics = (
         metric("design__core__area", placed.area_um2, "um2", f"rows of a rectangle around all cells, {setting}"),
         metric("design__instance__area", area, "um2", "cells that were placed, those of the repair included"),
@@ -112,6 +141,7 @@ def measure_placement(
         metric("design__overloaded_net__count__step:placed", slow[0], "", "the same before any repair"),
         metric("flow__runtime__total__step:placement", round(placed.seconds, 1), "s", "wall clock of the placer"),
         metric("flow__memory__peak__step:placement", placed.peak_memory_bytes, "B", "largest process"),
+        *held,
     )  # fmt: skip
     with fresh_folder(mapped.folder / "placement", marker="placement.json") as work:
         placed.save(work / "placement.npz")
@@ -184,6 +214,7 @@ def measure_timing(
     paths: int = 10,
     slow: Sequence[Path] = (),
     fast: Sequence[Path] = (),
+    early: float = 1.0,
     io_share: float = 0.0,
     timeout_s: float = 3600.0,
     command: str = "",
@@ -191,7 +222,8 @@ def measure_timing(
     """Time and leave ``timing/``: paths, slacks of all ends, metrics.
 
     Setup is judged with the Liberty files `slow` and hold with `fast`, where they are left out with the kit's own
-    corners, else with the library itself. Inputs and outputs spend `io_share` of the period outside.
+    corners, else with the library itself; all delays times `early` at hold. Inputs and outputs spend `io_share` of the
+    period outside.
 
     Raises
     ------
@@ -208,6 +240,7 @@ def measure_timing(
         mapped.netlist, mapped.library, plan, wire_ff=wires.ff, wire_ohm=wires.ohm,
         driving_cell=mapped.cells.driving_cell, port_load_ff=mapped.cells.load_ff, paths=paths, timeout_s=timeout_s,
         setup_liberty=corner_of(mapped, "slow", slow), hold_liberty=corner_of(mapped, "fast", fast),
+        early=early,
     )  # fmt: skip
     metric = mapped_metric(mapped, "OpenSTA", sta_version(), command or "flows.physical.measure.measure_timing")
     outside = f"{100 * io_share:g} % of the period outside of inputs and outputs"
@@ -219,8 +252,8 @@ def measure_timing(
                f"worst setup slack at {period_ns:g} ns less {plan.uncertainty_ns:g} ns of skew and jitter; {corner}"),
         metric("timing__fmax", report.fmax_mhz, "MHz", "clock at which the worst path of the data just fits"),
         metric("timing__hold__ws", report.hold_slack_ns, "ns",
-               f"worst hold slack before buffers are added, {plan.hold_uncertainty_ns:g} ns of skew; "
-               f"{report.hold_library}"),
+               f"worst hold slack, {plan.hold_uncertainty_ns:g} ns of skew; {report.hold_library}"
+               + (f", all delays times {early:g}" if early != 1 else "")),
         metric("timing__endpoint__count", len(report.endpoint_slacks_ns), "", "ends with a setup check"),
         metric("flow__runtime__total__step:timing", round(report.seconds, 1), "s", "wall clock of OpenSTA"),
     )  # fmt: skip

@@ -30,8 +30,8 @@ from flows.netlist.gate_simulation import plain_latch
 from flows.netlist.netlist import Netlist
 from flows.tools.opensta import OpenStaError, run_sta
 
-__all__ = ["ClockPlan", "PathStep", "TimingPath", "TimingReport", "analyse", "flat_verilog", "net_spelling",
-           "port_bits", "write_spef"]  # fmt: skip
+__all__ = ["ClockPlan", "PathStep", "TimingPath", "TimingReport", "analyse", "constrained", "flat_verilog",
+           "net_spelling", "port_bits", "read_design", "write_spef"]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
 
@@ -241,6 +241,7 @@ def analyse(
     wire_ohm: npt.ArrayLike = 0.0,
     setup_liberty: Sequence[Path] | None = None,
     hold_liberty: Sequence[Path] | None = None,
+    early: float = 1.0,
     driving_cell: str | None = None,
     port_load_ff: float = 0.0,
     paths: int = 10,
@@ -260,6 +261,8 @@ def analyse(
         Its resistance from the driver to the farthest pin.
     setup_liberty, hold_liberty : sequence of Path, optional
         Slow and fast corner.
+    early : float
+        Factor of all delays at hold: below 1 for a fast corner that is assumed.
     driving_cell : str, optional
         Cell that drives the input ports.
     port_load_ff : float
@@ -288,18 +291,17 @@ def analyse(
     start = time.monotonic()
     slow = tuple(setup_liberty or library.files)
     fast = tuple(hold_liberty or slow)
+    hold = [*([f"set_timing_derate -early {early:g}"] if early != 1 else []), *_checks("min", min(paths, 5))]
     names = _Names(netlist, library)
-    common = _constraints(netlist, plan, driving_cell, port_load_ff)
     static = names.flops_of(plan.static_stages)
-    moving = sorted(names.flops.keys() - set(static))
     passing = names.passing
     to = "-to $ends " if passing else ""
     with tempfile.TemporaryDirectory(prefix="liquidcal-sta-") as folder:
         work = Path(folder)
-        (work / "flat.v").write_text(flat_verilog(netlist))
-        if wire_ff is not None:
-            write_spef(work / "wires.spef", netlist, library, wire_ff=wire_ff, wire_ohm=wire_ohm)
-        lines = [*common, *_static(static, moving, plan), *(["read_spef wires.spef"] if wire_ff is not None else [])]
+        lines = constrained(
+            work, netlist, library, plan, wire_ff=wire_ff, wire_ohm=wire_ohm, driving_cell=driving_cell,
+            port_load_ff=port_load_ff,
+        )  # fmt: skip
         if passing:
             lines += [
                 f"set passing {_cells(sorted(passing))}",
@@ -313,15 +315,16 @@ def analyse(
             # behind a setting that is slower the path of the data does not show
             reports["data"] = _checks("max", paths, f"-from $moving {to}")
         if fast == slow:
-            reports["hold"] = _checks("min", min(paths, 5))
+            reports["hold"] = hold
         # last, since it changes the clock
         if names.closing:
             reports["least"] = _least_period(plan, bool(static))
-        result = run_sta([*_design(slow), *lines], reports=reports, directory=work, name="setup", timeout_s=timeout_s)
+        result = run_sta(
+            [*read_design(slow), *lines], reports=reports, directory=work, name="setup", timeout_s=timeout_s
+        )
         if fast != slow:
             result |= run_sta(
-                [*_design(fast), *lines], reports={"hold": _checks("min", min(paths, 5))}, directory=work,
-                name="hold", timeout_s=timeout_s,
+                [*read_design(fast), *lines], reports={"hold": hold}, directory=work, name="hold", timeout_s=timeout_s
             )  # fmt: skip
     setup = result["setup"]
     late = [path for path in map(names.translate, _parse(result.get("passing", ""))) if path.slack_ns < 0]
@@ -408,7 +411,31 @@ class _Names:
         )  # fmt: skip
 
 
-def _design(liberty: Sequence[Path]) -> list[str]:
+def constrained(
+    folder: Path,
+    netlist: Netlist,
+    library: PowerLibrary,
+    plan: ClockPlan,
+    *,
+    wire_ff: npt.ArrayLike | None,
+    wire_ohm: npt.ArrayLike = 0.0,
+    driving_cell: str | None = None,
+    port_load_ff: float = 0.0,
+) -> list[str]:
+    """Commands that constrain a netlist and give it its wires, behind those of `read_design`; the files that both name
+    are left in `folder`."""
+    names = _Names(netlist, library)
+    static = names.flops_of(plan.static_stages)
+    moving = sorted(names.flops.keys() - set(static))
+    (folder / "flat.v").write_text(flat_verilog(netlist))
+    lines = [*_constraints(netlist, plan, driving_cell, port_load_ff), *_static(static, moving, plan)]
+    if wire_ff is not None:
+        write_spef(folder / "wires.spef", netlist, library, wire_ff=wire_ff, wire_ohm=wire_ohm)
+        lines.append("read_spef wires.spef")
+    return lines
+
+
+def read_design(liberty: Sequence[Path]) -> list[str]:
     """Commands that read the library and the flat netlist."""
     return [
         *(f"read_liberty {{{unpacked(path).resolve()}}}" for path in liberty),

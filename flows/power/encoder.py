@@ -7,7 +7,7 @@ the frames that the netlist sends are compared with the golden model.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,10 +94,18 @@ def load_registers(
     if chip:
         free_ports(simulator)
         _run_over_i2c(simulator, spec)
+        if _has_words(banks_of(netlist, bank)):
+            for _ in WordMap(spec=spec).words:  # sums are formed on a walk of the store
+                simulator.step()
     else:
         simulator.set_port("write_enable", zeros)
     # the counter counts from the last reset: the settings stay, the crossing with the orbit header starts it anew
     simulator.settle()
+
+
+def _has_words(banks: Sequence[Any]) -> bool:
+    """Whether a store is one of long code words."""
+    return "merge" in banks[0].names
 
 
 def _write_through_banks(simulator: GateSimulator, spec: EncoderSpec, prefix: str) -> Callable[[int, Words], None]:
@@ -108,7 +116,7 @@ def _write_through_banks(simulator: GateSimulator, spec: EncoderSpec, prefix: st
     banks = banks_of(simulator.netlist, prefix)
     if not banks:
         raise ValueError(f"{simulator.netlist.top} has no bank of registers")
-    if "merge" not in banks[0].names:
+    if not _has_words(banks):
         return write_into_banks(simulator, banks)
     words = WordMap(spec=spec)
     words_of: dict[int, list[int]] = {}

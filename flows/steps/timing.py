@@ -27,6 +27,8 @@ class TimingOptions:
         Worst paths to report.
     slow, fast : tuple of Path
         Liberty files for setup and hold; the kit's own corners where left out.
+    early : float
+        Factor of all delays at hold: below 1 for a fast corner that is assumed.
     io_share : float
         Share of the period that inputs and outputs spend outside.
     """
@@ -35,12 +37,14 @@ class TimingOptions:
     paths: int = 10
     slow: tuple[Path, ...] = ()
     fast: tuple[Path, ...] = ()
+    early: float = 1.0
     io_share: float = 0.0
 
     def command(self, period_ns: float) -> str:
         """As the command line takes them."""
         corners = [f"--{name} {path}" for name in ("slow", "fast") for path in getattr(self, name)]
-        share = [f"--io-share {self.io_share:g}"] if self.io_share else []
+        share = [f"--early {self.early:g}"] if self.early != 1 else []
+        share += [f"--io-share {self.io_share:g}"] if self.io_share else []
         return " ".join([f"--period {period_ns:g}", *corners, *share])
 
 
@@ -54,7 +58,8 @@ def time_design(
         report, metrics = measure_timing(
             mapped, period_ns=period_ns, internal=design.internal_clocks, one_source=design.one_source,
             clock_high=design.clock_high,
-            paths=options.paths, slow=options.slow, fast=options.fast, io_share=options.io_share,
+            paths=options.paths, slow=options.slow, fast=options.fast, early=options.early,
+            io_share=options.io_share,
             command=design.command("time", options.command(period_ns)),
         )  # fmt: skip
     journal.check(

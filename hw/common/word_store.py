@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import cached_property
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
@@ -13,7 +14,18 @@ from hw.common.one_hot import any_of
 from hw.common.word_code import WordCode
 from hw.common.word_corrector import WordCorrector
 
-__all__ = ["StoredWord", "WordPiece", "WordStore"]
+__all__ = ["Reader", "StoredWord", "WordPiece", "WordStore"]
+
+
+class Reader(Enum):
+    """How a code word leaves the store."""
+
+    CORRECTED = auto()
+    """Needed at every clock: behind a corrector of its own."""
+    STORED = auto()
+    """As it is stored: whoever reads it selects first and corrects then."""
+    WALK = auto()
+    """In the clock in which it is reached, behind the corrector of the store."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +58,8 @@ class StoredWord:
         Distance of pieces.
     block : int
         Counter of its errors.
-    static : bool
-        Needed at every clock: corrected in the store. Otherwise it leaves as it is stored.
+    reader : Reader
+        Who needs it, when.
     reset : int
         Data bits after reset, by their place in the code.
     """
@@ -56,7 +68,7 @@ class StoredWord:
     pieces: tuple[WordPiece | None, ...]
     piece_bits: int
     block: int
-    static: bool
+    reader: Reader
     reset: int = 0
 
     @cached_property
@@ -84,8 +96,8 @@ class WordStore(Component):
     wrong bit inverted, and the code word of the changes added. The code is linear, so a code word stays one; a double
     error is never hidden behind fresh check bits.
 
-    Words that are needed at every clock have a corrector each. The others leave as they are stored, to be selected
-    first and corrected then, by whoever reads them.
+    Words that are needed at every clock have a corrector each. Others leave as they are stored, to be selected
+    first and corrected then, by whoever reads them, or only as the word that is reached (`Reader`).
 
     Reset: the code word of the reset value of each word, asynchronous.
 
@@ -110,9 +122,11 @@ class WordStore(Component):
     found, read : Out(8)
         Bits of the byte that the word has, and their values (0 elsewhere).
     static : Out
-        Used data bits of all static words, corrected, in the order of words.
+        Used data bits of the words that are needed at every clock, corrected, in their order.
     raw : Out
-        Used data bits and check bits without the parity bit of all other words, in their order, as stored.
+        Used data bits and check bits without the parity bit of words that leave as stored, in their order.
+    data : Out
+        Data bits of the word that is reached, corrected, by their place in the code; 0 where it has none.
     errors, doubles : Out(blocks)
         A single error is being corrected, two errors are there, in the word that is reached.
 
@@ -133,12 +147,12 @@ class WordStore(Component):
         self._piece_bits = words[0].piece_bits
         self._pieces = len(words[0].pieces)
         self._code = WordCode(width=self._piece_bits * self._pieces)
-        static = sum(len(word.used) for word in words if word.static)
-        raw = sum(len(word.used) + self._code.check_bits - 1 for word in words if not word.static)
+        static = sum(len(word.used) for word in words if word.reader is Reader.CORRECTED)
+        raw = sum(len(word.used) + self._code.check_bits - 1 for word in words if word.reader is Reader.STORED)
         super().__init__({
             "word": In(len(words).bit_length()), "address": In(address_width), "merge": In(1), "value": In(8),
-            "found": Out(8), "read": Out(8), "static": Out(static), "raw": Out(raw), "errors": Out(blocks),
-            "doubles": Out(blocks),
+            "found": Out(8), "read": Out(8), "static": Out(static), "raw": Out(raw), "data": Out(self._code.width),
+            "errors": Out(blocks), "doubles": Out(blocks),
         })  # fmt: skip
 
     @property
@@ -163,14 +177,14 @@ class WordStore(Component):
                 cell.data.eq(Cat(*(written[bit] for bit in word.used), written[code.width :])),
                 cell.enable.eq(change & reached[number]),
             ]
-            if word.static:
+            if word.reader is Reader.CORRECTED:
                 corrector = place(
                     m, platform, f"corrector_{word.name}", WordCorrector, label=f"{len(word.used)}_bits",
                     width=code.width, used=word.used,
                 )  # fmt: skip
                 m.d.comb += corrector.raw.eq(cell.value[:-1])
                 static.append(corrector.data)
-            else:
+            elif word.reader is Reader.STORED:
                 raw.append(cell.value[:-1])
             cells.append(cell.value)
         m.d.comb += [self.static.eq(Cat(static)), self.raw.eq(Cat(raw))]
@@ -195,6 +209,7 @@ class WordStore(Component):
                 *(syndrome == 1 << row for row in range(checks)),
             )
         )
+        m.d.comb += self.data.eq((seen ^ wrong)[: code.width])
         single, double = Signal(), Signal(name="double")
         m.d.comb += [single.eq(wrong.any()), double.eq(syndrome.any() & ~single)]
         for block in range(self._blocks):

@@ -31,6 +31,7 @@ from hw.hgcal_encoder.encoder import (
     place_data_path,
     swap_parts,
 )
+from hw.hgcal_encoder.folded_sums import FoldedSums
 from sim.hgcal_encoder.configuration.chip_registers import BLOCKS_OF_ERRORS, DEVICE_ADDRESS, Loading, image_fields
 from sim.hgcal_encoder.configuration.registers import ADDRESS_WIDTH
 from sim.hgcal_encoder.settings import AUTOENCODER
@@ -256,8 +257,15 @@ class Chip(Component):
         kernel = spec.kernel_taps * spec.filters * weight
         settings.kernel = values(weights[:kernel])
         settings.kernel_bias = values(weights[kernel : words.first_dense])
-        settings.bias = values(weights[len(weights) - spec.latents * weight :])
         settings.words = store.raw
+        folded = place(m, platform, "folded", FoldedSums, spec=spec, register=VotedRegister)
+        m.d.comb += [
+            folded.word.eq(control.word),
+            folded.data.eq(store.data),
+            folded.kernel_bias.eq(settings.kernel_bias),
+            folded.bias.eq(values(weights[len(weights) - spec.latents * weight :])),
+        ]
+        settings.begin = folded.sums
         frames, errors = place_data_path(
             m, platform, spec=spec, registers_after=self._cuts, register=VotedRegister, words=self.words,
             settings=settings, running=control.run & (settings.algorithm == AUTOENCODER), fast_clk=self.fast_clk,
@@ -266,7 +274,7 @@ class Chip(Component):
         m.d.comb += [
             self.frames.eq(frames),
             self.sda_low.eq(control.sda_low),
-            control.events.eq(Cat(store.errors, control.error, _any(errors), store.doubles)),
+            control.events.eq(Cat(store.errors, control.error, _any([*errors, folded.error]), store.doubles)),
         ]
 
     def _bank(self, m: Module, platform: object, copy: int, triple: bool) -> Any:

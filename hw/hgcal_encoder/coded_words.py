@@ -1,11 +1,12 @@
 """How settings and weights of the encoder are cut into code words."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from hw.common.register_file import stored_bits
 from hw.common.word_code import WordCode
-from hw.common.word_store import StoredWord, WordPiece
+from hw.common.word_store import Reader, StoredWord, WordPiece
 from hw.hgcal_encoder.schedule import Schedule
 from sim.hgcal_encoder.configuration.chip_registers import BLOCKS_OF_ERRORS, image_fields
 from sim.hgcal_encoder.spec import EncoderSpec
@@ -24,6 +25,7 @@ class DenseWords:
 
     A group is a few units of the convolution, whose activations come in the same slot. In each slot the word of the
     group has the weights of the positions that the units compute, at the same place for the same unit and filter.
+    Weights of positions that see nothing but padding are in words of their own, which no slot selects (`folded`).
 
     Attributes
     ----------
@@ -35,8 +37,15 @@ class DenseWords:
 
     @cached_property
     def schedule(self) -> Schedule:
-        """Which position is when."""
-        return Schedule(spec=self.spec)
+        """Which position is when. Positions that see nothing but padding have slots only where words of their own would
+        be too many."""
+        folded = Schedule(spec=self.spec, folded=True)
+        return folded if self._count(folded, self._narrow) <= _MOST_WORDS else Schedule(spec=self.spec)
+
+    @property
+    def _narrow(self) -> int:
+        """Positions that make 96 bits."""
+        return max(1, _WORD_BITS // self.piece_bits)
 
     @property
     def weights_bits(self) -> int:
@@ -51,15 +60,16 @@ class DenseWords:
     @cached_property
     def pieces(self) -> int:
         """Positions of a word: as many as make 96 bits, more where there would be too many words."""
-        pieces = max(1, _WORD_BITS // self.piece_bits)
-        while self._count(pieces) > _MOST_WORDS and pieces < len(self.schedule.units):
+        pieces = self._narrow
+        while self._count(self.schedule, pieces) > _MOST_WORDS and pieces < len(self.schedule.units):
             pieces += 1
         return pieces
 
-    def _count(self, pieces: int) -> int:
+    def _count(self, schedule: Schedule, pieces: int) -> int:
         """About how many words there are, and not fewer: each block of settings may end with a short one."""
         settings = sum(field.size for field in image_fields(self.spec)) - self.spec.weight_bits // 8
-        dense = -(-len(self.schedule.units) // pieces) * self.spec.reuse * self.spec.latents
+        slotted = -(-len(schedule.units) // pieces) * self.spec.reuse
+        dense = (slotted + -(-len(schedule.left_out) // pieces)) * self.spec.latents
         return dense + -(-settings // (pieces * (self.piece_bits // 8))) + len(BLOCKS_OF_ERRORS)
 
     @cached_property
@@ -76,6 +86,12 @@ class DenseWords:
     def positions(self, group: int, slot: int) -> tuple[int | None, ...]:
         """Position of each unit of a group in a slot."""
         return tuple(self.schedule.units[unit][slot] for unit in self.groups[group])
+
+    @property
+    def folded(self) -> tuple[tuple[int, ...], ...]:
+        """Positions of each word that no slot selects."""
+        rest = self.schedule.left_out
+        return tuple(rest[first : first + self.pieces] for first in range(0, len(rest), self.pieces))
 
     def used(self, group: int, slot: int) -> tuple[int, ...]:
         """Data bits of the word of a group in a slot."""
@@ -173,33 +189,46 @@ class WordMap:
     @cached_property
     def words(self) -> tuple[StoredWord, ...]:
         """All words: those of settings, kernel and biases first, then those of the dense weights by neuron as
-        `DenseWords.layout` has them."""
-        return (*self._static(), *self._moving())
+        `DenseWords.layout` has them, then those that no slot selects, by neuron as `DenseWords.folded` has them."""
+        return (*self._static(), *self._moving(), *self._folded())
+
+    @property
+    def first_folded(self) -> int:
+        """Number of the first word that no slot selects."""
+        return len(self.words) - len(self.dense.folded) * self.spec.latents
 
     def _moving(self) -> list[StoredWord]:
-        spec, dense = self.spec, self.dense
-        weights = self.field_bits["weights"]
-        found = []
-        for latent in range(spec.latents):
-            for slot, group, _, _ in dense.layout:
-                pieces: list[WordPiece | None] = []
-                for position in dense.positions(group, slot):
-                    if position is None:
-                        pieces.append(None)
-                        continue
-                    first = self.first_dense + (latent * spec.activations + position * spec.filters) * spec.weight.width
-                    start = weights[first]
-                    if weights[first + dense.weights_bits - 1] != start + dense.weights_bits - 1:
-                        raise ValueError(f"{spec.name}: weights of a position are not side by side in the image")
-                    pieces.append(WordPiece(start=start, bits=tuple(range(dense.weights_bits))))
-                pieces += [None] * (dense.pieces - len(pieces))
-                found.append(
-                    StoredWord(
-                        name=f"word_weights_{latent}_{slot}_{group}", pieces=tuple(pieces), piece_bits=dense.piece_bits,
-                        block=list(BLOCKS_OF_ERRORS).index("weights"), static=False,
-                    )
-                )  # fmt: skip
-        return found
+        return [
+            self._weights(f"{latent}_{slot}_{group}", latent, self.dense.positions(group, slot), Reader.STORED)
+            for latent in range(self.spec.latents)
+            for slot, group, _, _ in self.dense.layout
+        ]
+
+    def _folded(self) -> list[StoredWord]:
+        return [
+            self._weights(f"{latent}_folded_{number}", latent, positions, Reader.WALK)
+            for latent in range(self.spec.latents)
+            for number, positions in enumerate(self.dense.folded)
+        ]
+
+    def _weights(self, name: str, latent: int, positions: Sequence[int | None], reader: Reader) -> StoredWord:
+        """Word of the weights of a latent at some positions."""
+        spec, dense, weights = self.spec, self.dense, self.field_bits["weights"]
+        pieces: list[WordPiece | None] = []
+        for position in positions:
+            if position is None:
+                pieces.append(None)
+                continue
+            first = self.first_dense + (latent * spec.activations + position * spec.filters) * spec.weight.width
+            start = weights[first]
+            if weights[first + dense.weights_bits - 1] != start + dense.weights_bits - 1:
+                raise ValueError(f"{spec.name}: weights of a position are not side by side in the image")
+            pieces.append(WordPiece(start=start, bits=tuple(range(dense.weights_bits))))
+        pieces += [None] * (dense.pieces - len(pieces))
+        return StoredWord(
+            name=f"word_weights_{name}", pieces=tuple(pieces), piece_bits=dense.piece_bits,
+            block=list(BLOCKS_OF_ERRORS).index("weights"), reader=reader,
+        )  # fmt: skip
 
     def _static(self) -> list[StoredWord]:
         dense = self.dense
@@ -235,13 +264,13 @@ class WordMap:
                 own += [None] * (dense.pieces - len(own))
                 word = StoredWord(
                     name=f"word_{'weights' if label == 'weights' else 'settings_' + label}_{number}", pieces=tuple(own),
-                    piece_bits=dense.piece_bits, block=block, static=True,
+                    piece_bits=dense.piece_bits, block=block, reader=Reader.CORRECTED,
                 )  # fmt: skip
                 reset = sum(resets[image] << bit for bit, image in zip(word.used, word.image_bits, strict=True))
                 found.append(
                     StoredWord(
-                        name=word.name, pieces=word.pieces, piece_bits=word.piece_bits, block=block, static=True,
-                        reset=reset,
+                        name=word.name, pieces=word.pieces, piece_bits=word.piece_bits, block=block,
+                        reader=Reader.CORRECTED, reset=reset,
                     )
                 )  # fmt: skip
         return found
@@ -249,5 +278,5 @@ class WordMap:
     @cached_property
     def static_place(self) -> dict[int, int]:
         """Where each bit of the image that is needed at every clock stands at the output `static` of the store."""
-        numbers = [bit for word in self.words if word.static for bit in word.image_bits]
+        numbers = [bit for word in self.words if word.reader is Reader.CORRECTED for bit in word.image_bits]
         return {bit: place for place, bit in enumerate(numbers)}

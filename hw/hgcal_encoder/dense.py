@@ -11,10 +11,10 @@ from hw.hgcal_encoder.convolution import static_activations
 from hw.hgcal_encoder.neuron import Neuron
 from sim.hgcal_encoder.spec import EncoderSpec
 
-__all__ = ["Dense", "dense_format"]
+__all__ = ["TOGETHER", "Dense", "dense_format"]
 
 
-_TOGETHER = 8
+TOGETHER = 8
 """Taps whose products are added up in one place where activations are held back: the wires to all neurons, which are
 what moves there, stay short."""
 
@@ -99,7 +99,7 @@ class Dense(Component):
             triple[index] = still(f"triple_{index}", triple[index])
         pair = [still(f"pair_{i}", value) for i, value in enumerate(multiples.pair)]
         shared_offset = still("offset", offset.offset)
-        together = {"group": _TOGETHER} if self._isolated else {}
+        together = {"group": TOGETHER} if self._isolated else {}
         for latent in range(spec.latents):
             neuron = place(
                 m,

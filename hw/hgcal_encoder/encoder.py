@@ -220,8 +220,8 @@ def place_data_path(
     words : ArrayLayout(32, 12)
         eRx words of one bunch crossing.
     settings : object
-        Has the groups of the register map as attributes; if `coded`, `kernel`, `kernel_bias`, `words` and `bias` in
-        place of `weights`.
+        Has the groups of the register map as attributes; if `coded`, `kernel`, `kernel_bias`, `words` and `begin` (as
+        `SerialNetwork` takes them) in place of `weights`.
     running : Value, optional
         One bit that joins the crossing at the multiplexer and travels with it: where it is 0, the frame is all 0.
     fast_clk : Value, optional
@@ -270,7 +270,7 @@ def place_data_path(
 
     if coded:
         kernel, kernel_bias, dense_weights, dense_bias = (
-            settings.kernel, settings.kernel_bias, settings.words, settings.bias,
+            settings.kernel, settings.kernel_bias, settings.words, settings.begin,
         )  # fmt: skip
     elif frozen is None:
         kernel, kernel_bias, dense_weights, dense_bias = _parts(settings.weights, spec)
@@ -353,7 +353,7 @@ def place_data_path(
             network.kernel.eq(kernel),
             network.kernel_bias.eq(kernel_bias),
             network.words.eq(dense_weights) if coded else network.weights.eq(dense_weights),
-            network.bias.eq(dense_bias),
+            network.begin.eq(dense_bias) if coded else network.bias.eq(dense_bias),
         ]
         beside = {"orbit_start": start, "sum_code": sum_code} | ({} if running is None else {"running": running})
         start, sum_code, *flags = delayed("network", **beside)

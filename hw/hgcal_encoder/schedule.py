@@ -22,15 +22,26 @@ class Schedule:
     Attributes
     ----------
     spec : EncoderSpec
+    folded : bool
+        Positions that see nothing but padding are left out: what they add to the latents is summed up elsewhere
+        (`hw.hgcal_encoder.folded_sums.FoldedSums`).
     """
 
     spec: EncoderSpec
+    folded: bool = False
+
+    @cached_property
+    def left_out(self) -> tuple[int, ...]:
+        """Positions without a slot."""
+        taps = self.spec.taps
+        return tuple(position for position, seen in enumerate(taps) if not seen) if self.folded and any(taps) else ()
 
     @cached_property
     def units(self) -> tuple[tuple[int | None, ...], ...]:
         """For each unit its position in each slot, None where it has none."""
         slots = self.spec.reuse
-        order = sorted(range(self.spec.positions), key=lambda position: -len(self.spec.taps[position]))
+        slotted = [position for position in range(self.spec.positions) if position not in self.left_out]
+        order = sorted(slotted, key=lambda position: -len(self.spec.taps[position]))
         parts = [order[first : first + slots] for first in range(0, len(order), slots)]
         return tuple((*part, *[None] * (slots - len(part))) for part in parts)
 

@@ -27,6 +27,8 @@ class SerialConvolution(Component):
     spec : EncoderSpec
     latched : bool
         Latches stand in front of the neurons, as in `hw.hgcal_encoder.convolution.Convolution`.
+    folded : bool
+        As of `Schedule`.
 
     Members
     -------
@@ -42,10 +44,10 @@ class SerialConvolution(Component):
 
     latency = 0
 
-    def __init__(self, *, spec: EncoderSpec, latched: bool = False):
+    def __init__(self, *, spec: EncoderSpec, latched: bool = False, folded: bool = False):
         self._spec = spec
         self._latched = self.clocked = latched
-        self._schedule = Schedule(spec=spec)
+        self._schedule = Schedule(spec=spec, folded=folded)
         widths = [window_widths(spec, unit) for unit in range(len(self._schedule.units))]
         weight = spec.weight.width
         super().__init__(

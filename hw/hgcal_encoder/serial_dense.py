@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Cat, Module, signed
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
@@ -23,7 +23,7 @@ class SerialDense(Component):
     Parameters
     ----------
     spec : EncoderSpec
-    ahead, register, coded
+    ahead, register, coded, group
         As `SerialNeuron` takes them.
 
     Members
@@ -39,7 +39,9 @@ class SerialDense(Component):
     words : In
         Only if `coded`: code words of the first latent, then of the next.
     bias : In(spec.weight.width) x latents
-        Two's complement.
+        Two's complement. (Not if `coded`.)
+    begin : In(signed) x latents
+        Only if `coded`: what each sum begins with, as `SerialNeuron` takes it.
     latents : Out(spec.latent.width) x latents
     error : Out(1)
         If `register` has one.
@@ -54,13 +56,15 @@ class SerialDense(Component):
         ahead: bool,
         register: Callable[..., Component] = PipelineRegister,
         coded: bool = False,
+        group: int = 0,
     ):
         self._spec = spec
         self._coded = coded
         self._ahead = ahead
+        self._group = group
         self._register = register
         self._watched = watched(register)
-        self._format = f = serial_format(spec)
+        self._format = f = serial_format(spec, coded=coded)
         weight = spec.weight.width
         super().__init__(
             {
@@ -75,7 +79,11 @@ class SerialDense(Component):
                     if coded
                     else {"weights": In(ArrayLayout(ArrayLayout(weight, spec.activations), spec.latents))}
                 ),
-                "bias": In(ArrayLayout(weight, spec.latents)),
+                **(
+                    {"begin": In(ArrayLayout(signed(f.sum_width), spec.latents))}
+                    if coded
+                    else {"bias": In(ArrayLayout(weight, spec.latents))}
+                ),
                 "latents": Out(ArrayLayout(spec.latent.width, spec.latents)),
                 **({"error": Out(1)} if self._watched else {}),
             }
@@ -87,7 +95,7 @@ class SerialDense(Component):
         for latent in range(self._spec.latents):
             neuron = place(
                 m, platform, f"neuron_{latent}", SerialNeuron, spec=self._spec, ahead=self._ahead,
-                register=self._register, coded=self._coded,
+                register=self._register, coded=self._coded, group=self._group,
             )  # fmt: skip
             if self._watched:
                 errors.append(neuron.error)
@@ -102,7 +110,7 @@ class SerialDense(Component):
                 neuron.words.eq(self.words.word_select(latent, len(neuron.words)))
                 if self._coded
                 else neuron.weight.eq(self.weights[latent]),
-                neuron.bias.eq(self.bias[latent]),
+                neuron.begin.eq(self.begin[latent]) if self._coded else neuron.bias.eq(self.bias[latent]),
                 self.latents[latent].eq(neuron.y),
             ]
         if self._watched:

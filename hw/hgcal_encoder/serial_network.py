@@ -5,7 +5,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, ResetSignal, Value
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, ResetSignal, Value, signed
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
@@ -15,6 +15,7 @@ from hw.common.isolation_latch import isolated
 from hw.common.pipeline_register import PipelineRegister
 from hw.common.registered import delayed, watched
 from hw.hgcal_encoder.coded_words import DenseWords
+from hw.hgcal_encoder.dense import TOGETHER
 from hw.hgcal_encoder.serial_convolution import SerialConvolution
 from hw.hgcal_encoder.serial_dense import SerialDense
 from hw.hgcal_encoder.serial_neuron import serial_format
@@ -80,7 +81,8 @@ class SerialNetwork(Component):
     exchange : bool
         Weights may change while crossings flow.
     coded : bool
-        Dense weights come as code words (`DenseWords`), and there are few registers (`serial_registers`).
+        Dense weights come as code words (`DenseWords`, whose schedule holds), and there are few registers
+        (`serial_registers`).
     latched : bool
         Latches stand in front of the neurons of both layers, where no registers do: pixels, activations, multiples,
         pair sums and offsets reach them together when the internal clock falls, after `CLOCK_HIGH` of its period.
@@ -92,7 +94,8 @@ class SerialNetwork(Component):
     pixels : In(spec.pixel.width) x 48
         Change at edges of the crossing clock only.
     kernel, kernel_bias, weights, bias : In
-        As `Convolution` and `Dense` take them. (`coded`: `words` in place of `weights`, as `SerialDense` takes them.)
+        As `Convolution` and `Dense` take them. (`coded`: `words` and `begin` in place of `weights` and `bias`, as
+        `SerialDense` takes them.)
     latents : Out(spec.latent.width) x latents
     error : Out(1)
         If `register` has one: a register disagreed; stays until an edge of the crossing clock has seen it.
@@ -134,7 +137,11 @@ class SerialNetwork(Component):
                     if coded
                     else {"weights": In(ArrayLayout(ArrayLayout(weight, spec.activations), spec.latents))}
                 ),
-                "bias": In(ArrayLayout(weight, spec.latents)),
+                **(
+                    {"begin": In(ArrayLayout(signed(serial_format(spec, coded=True).sum_width), spec.latents))}
+                    if coded
+                    else {"bias": In(ArrayLayout(weight, spec.latents))}
+                ),
                 "latents": Out(ArrayLayout(spec.latent.width, spec.latents)),
                 **({"error": Out(1)} if self._watched else {}),
             }
@@ -171,11 +178,14 @@ class SerialNetwork(Component):
             ends = [sum(len(value) for value in values[:i]) for i in range(len(values) + 1)]
             return [kept[first:last] for first, last in pairwise(ends)]
 
-        window = place(m, platform, "window", SerialWindow, spec=spec)
+        folded = self._coded and DenseWords(spec=spec).schedule.folded
+        window = place(m, platform, "window", SerialWindow, spec=spec, folded=folded)
         m.d.comb += [window.pixels.eq(self.pixels), window.slot.eq(slots.slot[depth])]
         x, triple, pair = cut("window", *(wires(window, name) for name in ("x", "triple", "pair")))
 
-        convolution = place(m, platform, "convolution", SerialConvolution, spec=spec, latched=self._latched)
+        convolution = place(
+            m, platform, "convolution", SerialConvolution, spec=spec, latched=self._latched, folded=folded
+        )
         connect(m, convolution, x=x, triple=triple, pair=pair)
         kernel = Cat(self.kernel.as_value(), self.kernel_bias.as_value())
         if self._exchange and depth:
@@ -183,7 +193,7 @@ class SerialNetwork(Component):
         m.d.comb += Cat(convolution.kernel.as_value(), convolution.bias.as_value()).eq(kernel)
         (activations,) = cut("activations", convolution.activations.as_value())
 
-        f = serial_format(spec)
+        f = serial_format(spec, coded=self._coded)
         multiples = place(
             m, platform, "multiples", ActivationMultiples, count=f.taps, width=f.activation_width, pairs=f.pairs
         )
@@ -205,15 +215,16 @@ class SerialNetwork(Component):
         # neurons hold the slot in a register of their own, where there is a register to take over
         ahead = depth > 0
         dense = place(
-            m, platform, "dense", SerialDense, spec=spec, ahead=ahead, register=self._register, coded=self._coded
-        )
+            m, platform, "dense", SerialDense, spec=spec, ahead=ahead, register=self._register, coded=self._coded,
+            group=TOGETHER if self._latched else 0,
+        )  # fmt: skip
         connect(m, dense, x=x, triple=triple, pair=pair)
         m.d.comb += [
             dense.offset.eq(excess),
             dense.slot.eq(slots.slot[depth - ahead]),
             dense.first.eq(slots.first[depth - ahead]),
             dense.words.eq(self.words) if self._coded else dense.weights.eq(self.weights),
-            dense.bias.eq(self.bias),
+            dense.begin.eq(self.begin) if self._coded else dense.bias.eq(self.bias),
             self.latents.eq(dense.latents),
         ]
         if self._watched:

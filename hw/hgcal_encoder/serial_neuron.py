@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 
-from amaranth.hdl import Cat, Const, Module, Mux, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
@@ -21,12 +21,12 @@ __all__ = ["SerialNeuron", "serial_format"]
 
 
 @cache
-def serial_format(spec: EncoderSpec) -> DotProductFormat:
-    """Dot product of a dense neuron over the activations of one slot."""
+def serial_format(spec: EncoderSpec, coded: bool = False) -> DotProductFormat:
+    """Dot product of a dense neuron over the activations of one slot; `coded` as `SerialNeuron` takes it."""
+    taps = (DenseWords(spec=spec).schedule if coded else Schedule(spec=spec)).parallel
     return DotProductFormat.of_layer(
-        taps=Schedule(spec=spec).parallel, activation=spec.activation, weight=spec.weight,
-        product_fraction=spec.dense_product_fraction, rounding=spec.dense_product_rounding, width=spec.dense_sum_width,
-        accumulated=max(spec.activations, Schedule(spec=spec).parallel),
+        taps=taps, activation=spec.activation, weight=spec.weight, product_fraction=spec.dense_product_fraction,
+        rounding=spec.dense_product_rounding, width=spec.dense_sum_width, accumulated=max(spec.activations, taps),
     )  # fmt: skip
 
 
@@ -50,7 +50,9 @@ class SerialNeuron(Component):
         `PipelineRegister` or a component with the same ports and constructor.
     coded : bool
         Weights come as code words (`DenseWords`): selected by slot as they are stored, and corrected behind that, so
-        that one corrector serves all slots.
+        that one corrector serves all slots. `begin` has what positions without a slot add.
+    group : int
+        Taps that are added up in a module of their own, as of `hw.common.dot_product.DotProduct`.
 
     Members
     -------
@@ -65,7 +67,9 @@ class SerialNeuron(Component):
     words : In(DenseWords.raw_bits)
         Only if `coded`: code words as `DenseWords.layout` has them.
     bias : In(spec.weight.width)
-        Two's complement.
+        Two's complement. (Not if `coded`.)
+    begin : In(signed(sum_width))
+        Only if `coded`: what the sum begins with, the bias and what positions without a slot add to it.
     y : Out(spec.latent.width)
         ReLU of the sum, stored in the format of the latents.
     error : Out(1)
@@ -81,12 +85,14 @@ class SerialNeuron(Component):
         ahead: bool,
         register: Callable[..., Component] = PipelineRegister,
         coded: bool = False,
+        group: int = 0,
     ):
         self._spec = spec
         self._coded = DenseWords(spec=spec) if coded else None
         self._ahead = ahead
+        self._group = group
         self._register = register
-        self._format = f = serial_format(spec)
+        self._format = f = serial_format(spec, coded=coded)
         self._watched = watched(register)
         pairs = {"pair": In(ArrayLayout(f.activation_width + 1, f.pairs))} if f.pairs else {}
         super().__init__(
@@ -102,7 +108,7 @@ class SerialNeuron(Component):
                     if self._coded
                     else {"weight": In(ArrayLayout(f.weight_width, spec.activations))}
                 ),
-                "bias": In(f.bias_width),
+                **({"begin": In(signed(f.sum_width))} if coded else {"bias": In(f.bias_width)}),
                 "y": Out(spec.latent.width),
                 **({"error": Out(1)} if self._watched else {}),
             }
@@ -110,7 +116,7 @@ class SerialNeuron(Component):
 
     def elaborate(self, platform: object) -> Module:
         spec, f = self._spec, self._format
-        schedule = Schedule(spec=spec)
+        schedule = Schedule(spec=spec)  # not of code words, which `selector` knows
         m = Module()
         registers = {}
         widths = {"slot": spec.reuse + 1, "complete": 1, "sum": f.sum_width, "latent": spec.latent.width}
@@ -122,7 +128,7 @@ class SerialNeuron(Component):
             m.d.comb += registers["slot"].i.eq(Cat(slot, first))
             slot, first = registers["slot"].o[:-1], registers["slot"].o[-1]
 
-        m.submodules.dot_product = dot = DotProduct(dot_format=f)
+        m.submodules.dot_product = dot = DotProduct(dot_format=f, group=self._group)
         m.submodules.recoder = recoder = WeightRecoder(dot_format=f)
         if self._coded:
             selector = place(m, platform, "selector", WordSelector, spec=spec)
@@ -138,13 +144,14 @@ class SerialNeuron(Component):
                 m.d.comb += recoder.weight[tap].eq(weight)
         for name in ("x", "triple", *(["pair"] if f.pairs else [])):
             m.d.comb += [port.eq(getattr(self, name)[i]) for i, port in enumerate(getattr(dot, name))]
-        bias = Cat(Const(0, f.bias_shift), self.bias)
-        start = ~Cat(bias, self.bias[-1].replicate(f.sum_width - len(bias)))
+        begin = self.begin if self._coded else Cat(Const(0, f.bias_shift), self.bias).as_signed()
+        start = Signal(f.sum_width)
         partial, latent = registers["sum"].o, registers["latent"].o
         rectified = rectify(m, (~partial).as_signed(), spec.dense_product_fraction, spec.latent)
         m.d.comb += [
             *(port.eq(select) for port, select in zip(dot.select, recoder.select, strict=True)),
             dot.offset.eq(self.offset),
+            start.eq(~begin),
             dot.partial.eq(Mux(first, start, partial)),
             registers["sum"].i.eq(~dot.sum),
             # the sum of the last slot is there one clock, while the first slot of the next crossing may begin

@@ -56,6 +56,8 @@ class SerialWindow(Component):
     Parameters
     ----------
     spec : EncoderSpec
+    folded : bool
+        As of `Schedule`.
 
     Members
     -------
@@ -69,9 +71,9 @@ class SerialWindow(Component):
 
     latency = 0
 
-    def __init__(self, *, spec: EncoderSpec):
+    def __init__(self, *, spec: EncoderSpec, folded: bool = False):
         self._spec = spec
-        self._schedule = Schedule(spec=spec)
+        self._schedule = Schedule(spec=spec, folded=folded)
         widths = [window_widths(spec, unit) for unit in range(len(self._schedule.units))]
         super().__init__(
             {

@@ -16,7 +16,7 @@ from sim.hgcal_encoder.spec import ECON_T
 from tests.broken_chips import Blind, Careless, Passing, Swapped, Unchecked
 from tests.specs import SMALL
 
-REUSED = replace(ECON_T, reuse=4)
+REUSED = replace(ECON_T, reuse=3)
 SMALL_REUSED = replace(SMALL, reuse=2)
 
 

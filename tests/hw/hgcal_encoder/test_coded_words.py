@@ -13,7 +13,7 @@ from hw.common.scheme import Scheme
 from hw.common.word_access import WordAccessLogic
 from hw.common.word_code import WordCode
 from hw.common.word_corrector import WordCorrector
-from hw.common.word_store import StoredWord, WordPiece, WordStore
+from hw.common.word_store import Reader, StoredWord, WordPiece, WordStore
 from hw.hgcal_encoder.chip import Chip
 from hw.hgcal_encoder.coded_words import WordMap
 from sim.hgcal_encoder.configuration.chip_registers import Loading, image_fields, image_masks
@@ -86,22 +86,28 @@ def test_every_bit_of_the_image_is_in_one_word(spec) -> None:
 
 
 def test_words_of_the_chip() -> None:
-    words = WordMap(spec=replace(ECON_T, reuse=4))
-    assert (len(words.words), sum(word.static for word in words.words)) == (149, 21)
-    assert words.dense.code.width == 96
-    assert words.dense.groups == ((0, 1), (2, 3))
+    """Where words of their own would be too many, positions that see nothing have slots like others."""
+    for reuse, groups, folded in ((3, ((0, 1), (2, 3)), ((10, 11), (14, 15))), (4, ((0, 1), (2, 3)), ())):
+        words = WordMap(spec=replace(ECON_T, reuse=reuse))
+        readers = [word.reader for word in words.words]
+        assert (len(readers), readers.count(Reader.CORRECTED)) == (149, 21)
+        assert words.dense.code.width == 96
+        assert (words.dense.groups, words.dense.folded) == (groups, folded)
+        assert readers[words.first_folded :] == [Reader.WALK] * (32 if folded else 0)
+        assert Reader.WALK not in readers[: words.first_folded]
 
 
 WORDS = (
     StoredWord(
-        name="word_a", piece_bits=12, block=0, static=True, reset=0x0FF,
+        name="word_a", piece_bits=12, block=0, reader=Reader.CORRECTED, reset=0x0FF,
         pieces=(WordPiece(start=0, bits=tuple(range(8))), WordPiece(start=16, bits=(0, 1, 2, 5))),
     ),
     StoredWord(
-        name="word_b", piece_bits=12, block=1, static=True, pieces=(WordPiece(start=8, bits=tuple(range(1, 8))), None)
+        name="word_b", piece_bits=12, block=1, reader=Reader.CORRECTED,
+        pieces=(WordPiece(start=8, bits=tuple(range(1, 8))), None),
     ),
     StoredWord(
-        name="word_c", piece_bits=12, block=1, static=False,
+        name="word_c", piece_bits=12, block=1, reader=Reader.STORED,
         pieces=(WordPiece(start=28, bits=tuple(range(12))), WordPiece(start=40, bits=tuple(range(8)))),
     ),
 )  # fmt: skip

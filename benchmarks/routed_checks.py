@@ -1,0 +1,259 @@
+"""Routed blocks under design rules and against their netlist: ``python -m benchmarks.routed_checks``.
+
+Takes blocks of what ``liquidcal synth ECON_T --library osu018 --out report/osu018`` left, and for each
+
+* places it, fills the gaps of its rows, and has it routed by qrouter, as `benchmarks.routed` does;
+* has magic check the layout by the rules of the process and extract it (MOSIS SCMOS submicron, six metals, as Debian's
+  qflow-tech-osu018 has them). qrouter leaves the pads of vias that stand on each other as small as a via, which the
+  least area of metals forbids: those are made longer where that breaks no other rule, and all is checked again;
+* has netgen compare the extracted netlist with the one that was placed, cells as black boxes; the supply rails of rows
+  are joined by name, since there are no straps;
+* adds up the extracted capacitance of wires, and what the placement estimated.
+
+Writes ``benchmarks/results/routed_checks.json``. All three tools are outside programs that nothing else here needs:
+``apt install qrouter magic netgen-lvs qflow-tech-osu018``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measured import RESULTS, kept, record
+from benchmarks.placement import netlist_of
+from benchmarks.routed import QROUTER, for_qrouter, route
+from flows.common.metrics import Metric, write_metrics
+from flows.common.process import run_process
+from flows.library.lef import Lef
+from flows.netlist.netlist import Netlist
+from flows.physical.def_file import write_def
+from flows.physical.mapped import Mapped
+from flows.physical.place import Placement, place
+from flows.physical.timing import net_spelling, port_bits
+
+BLOCKS = ("calibrate_cell", "neuron_9_taps_7_dot_product")
+UTILISATION = 0.6
+TECHNOLOGY = Path("/usr/share/qflow/tech/osu018")
+FILL = "FILL"
+TIMEOUT_S = 600.0
+MAGIC = """tech load {technology}/SCN6M_SUBM.10
+drc euclidean on
+lef read {lef}
+def read routed.def
+load flat
+select top cell
+proc violations {{}} {{
+  drc check
+  drc catchup
+  drc listall why
+}}
+proc show {{when why}} {{
+  foreach {{rule boxes}} $why {{ puts "$when: [llength $boxes] of $rule" }}
+}}
+set why [violations]
+show before $why
+# lengthens a pad on both sides along (0) or across (1) the tracks of its metal, or takes that back
+proc ends {{act metal pad across}} {{
+  lassign $pad left bottom right top
+  if {{($metal + $across) % 2}} {{
+    box values [expr $left - 1] $bottom $left $top
+    $act m$metal
+    box values $right $bottom [expr $right + 1] $top
+  }} else {{
+    box values $left [expr $bottom - 1] $right $bottom
+    $act m$metal
+    box values $left $top $right [expr $top + 1]
+  }}
+  $act m$metal
+}}
+set pads {{}}
+foreach {{rule boxes}} $why {{
+  if {{[regexp {{^Metal(\\d) area}} $rule all metal]}} {{
+    foreach pad $boxes {{ lappend pads [list $metal $pad]; ends paint $metal $pad 0 }}
+  }}
+}}
+select top cell
+foreach {{rule boxes}} [violations] {{
+  if {{![regexp {{^Metal(\\d) spacing}} $rule all metal]}} {{ continue }}
+  foreach wrong $boxes {{
+    lassign $wrong left bottom right top
+    foreach item $pads {{
+      lassign [lindex $item 1] l b r t
+      if {{[lindex $item 0] == $metal && $l <= $right + 2 && $r >= $left - 2 && $b <= $top + 2 && $t >= $bottom - 2}} {{
+        ends erase $metal [lindex $item 1] 0
+        ends paint $metal [lindex $item 1] 1
+      }}
+    }}
+  }}
+}}
+select top cell
+show after [violations]
+extract all
+ext2spice lvs
+ext2spice -o layout.spice
+ext2spice cthresh 0
+ext2spice -o wires.spice
+puts "end of magic"
+quit -noprompt
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What magic and netgen found: violations by rule before and after pads were made longer, whether the netlists
+    match, and the extracted capacitance of wires in fF."""
+
+    before: dict[str, int]
+    after: dict[str, int]
+    matches: bool
+    devices: int
+    wire_ff: float
+    magic: str
+    netgen: str
+
+
+def filled(text: str, netlist: Netlist, placement: Placement, lef: Lef) -> str:
+    """A DEF with a fill cell at every site of a row that no cell takes: the rails of its supply are whole."""
+    site, row = lef.site_um
+    columns, rows = (round(length / step) for length, step in zip(placement.core_um, (site, row), strict=True))
+    taken = np.zeros((rows, columns), np.bool_)
+    for x, y, width in zip(placement.x_um, placement.y_um, placement.width_um, strict=True):
+        first = round(x / site)
+        taken[round(y / row), first : first + round(width / site)] = True
+    unit = lef.units_per_um
+    lines = [
+        f"- fill_{r}_{c} {FILL} + PLACED ( {round(c * site * unit)} {round(r * row * unit)} ) "
+        f"{'FS' if r % 2 else 'N'} ;"
+        for r, c in np.argwhere(~taken).tolist()
+    ]
+    text = text.replace(f"COMPONENTS {netlist.cells} ;", f"COMPONENTS {netlist.cells + len(lines)} ;")
+    return text.replace("END COMPONENTS", "\n".join([*lines, "END COMPONENTS"]))
+
+
+def schematic(netlist: Netlist, pins: Mapping[str, Sequence[str]]) -> str:
+    """The netlist in SPICE, cells as black boxes with a supply, their pins in the order given."""
+    wires = net_spelling(netlist)
+    ports = list(port_bits(netlist))
+    for name, direction, net in ports:
+        if direction != "input":
+            wires[net] = name
+    boxes = [line for type_ in sorted(netlist.groups) for line in (f".subckt {type_} {' '.join(pins[type_])}", ".ends")]
+    cells = []
+    for group in netlist.groups.values():
+        for cell, row in zip(group.cells.tolist(), group.nets.tolist(), strict=True):
+            at = {"gnd": "gnd", "vdd": "vdd"} | {
+                pin: wires[net] if net >= 0 else f"open_{cell}_{pin}" for pin, net in zip(group.pins, row, strict=True)
+            }
+            cells.append(f"Xc{cell} {' '.join(at[pin] for pin in pins[group.type])} {group.type}")
+    return "\n".join([*boxes, f".subckt flat {' '.join(name for name, *_ in ports)}", *cells, ".ends", ""])
+
+
+def check(folder: Path, netlist: Netlist, technology: Path, lef_files: tuple[Path, ...]) -> Checked:
+    """Check ``routed.def`` in a folder by the rules, and against the netlist."""
+    (lef,) = lef_files
+    (folder / "check.tcl").write_text(MAGIC.format(technology=technology, lef=lef))
+    magic = run_process(
+        ["magic", "-dnull", "-noconsole", "check.tcl"], tool="magic", directory=folder, timeout_s=TIMEOUT_S
+    )
+    if "end of magic" not in magic.log:
+        raise SystemExit(f"magic ended early: {magic.log[-300:].strip()}")
+    found: dict[str, dict[str, int]] = {"before": {}, "after": {}}
+    for when, count, rule in re.findall(r"^(before|after): (\d+) of (.+)$", magic.log, re.MULTILINE):
+        found[when][rule] = int(count)
+    layout = folder / "layout.spice"
+    text = re.sub(r"\S+/(gnd|vdd)\b", r"\1", layout.read_text().replace("\n+", ""))
+    layout.write_text(text)
+    pins = {name: order.split() for name, order in re.findall(r"^\.subckt (\S+) (.*)$", text, re.MULTILINE)}
+    (folder / "schematic.spice").write_text(schematic(netlist, pins))
+    setup = technology / "osu018_setup.tcl"
+    netgen = run_process(
+        ["netgen-lvs", "-batch", "lvs", "layout.spice flat", "schematic.spice flat", setup, "compared.txt"],
+        tool="netgen", directory=folder, timeout_s=TIMEOUT_S,
+    )  # fmt: skip
+    devices = re.search(r"Circuit 1 contains (\d+) devices, Circuit 2 contains \1 devices", netgen.log)
+    # "C12 net_a net_b 3.4fF"; what rails and wells have among themselves is no wire's
+    found_c = re.findall(r"^C\d+ (\S+) (\S+) ([\d.]+)([fa])F", (folder / "wires.spice").read_text(), re.MULTILINE)
+    supply = re.compile(r"\S*(gnd|vdd|#)$", re.IGNORECASE)
+    wires = [(value, unit) for *ends, value, unit in found_c if not all(map(supply.match, ends))]
+    magic_version, netgen_version = (
+        re.search(pattern, log)
+        for pattern, log in ((r"Magic (\S+ revision \d+)", magic.log), (r"Netgen (\S+)", netgen.log))
+    )
+    return Checked(
+        before=found["before"], after=found["after"], devices=int(devices[1]) if devices else 0,
+        matches="Circuits match uniquely." in netgen.log and "Netlists do not match" not in netgen.log,
+        wire_ff=sum(float(value) / (1 if unit == "f" else 1000) for value, unit in wires),
+        magic=magic_version[1].replace(" revision ", ".") if magic_version else "unknown",
+        netgen=netgen_version[1] if netgen_version else "unknown",
+    )  # fmt: skip
+
+
+def measure(mapped: Mapped, block: str, qrouter: Path, technology: Path) -> list[Metric]:
+    """Rows of one block."""
+    netlist, lef = netlist_of(mapped, f"{mapped.folder.name}_{block}"), mapped.lef
+    placement = place(netlist, lef, utilisation=UTILISATION, spread=True)
+    with tempfile.TemporaryDirectory(prefix="liquidcal-route-") as temporary:
+        folder = Path(temporary)
+        write_def(folder / "placed.def", netlist, placement, lef)
+        text = for_qrouter((folder / "placed.def").read_text(), lef)
+        (folder / "placed.def").write_text(filled(text, netlist, placement, lef))
+        routed = route(folder, qrouter, mapped.cells.lef)
+        checked = check(folder, netlist, technology, mapped.cells.lef)
+    for when, rules in (("before", checked.before), ("after", checked.after)):
+        for rule, count in rules.items():
+            print(f"{block:>28} {when:>6}: {count:5} {rule}", flush=True)
+    least_area = sum(count for rule, count in checked.before.items() if " area " in rule)
+    how = (
+        f"{netlist.cells:,} cells of osu018 at {100 * UTILISATION:g} % and fill, qrouter {routed.version}, magic "
+        f"{checked.magic}, netgen {checked.netgen}"
+    )
+    found = (
+        ("cells", netlist.cells, "", f"cells; {how}"),
+        ("nets", routed.nets, "", f"nets; {how}"),
+        ("nets_failed", routed.failed, "", f"nets that qrouter left open; {how}"),
+        ("least_area", least_area, "", "pads of vias smaller than the least area, as qrouter left them"),
+        ("violations", sum(checked.before.values()) - least_area, "", "all other violations of design rules"),
+        ("violations_after", sum(checked.after.values()), "", "violations of any rule once these pads are longer"),
+        ("devices_compared", checked.devices, "", "cells in the extracted netlist, as many as were placed"),
+        ("netlists_match", int(checked.matches), "", "1: netgen says that both netlists match uniquely"),
+        ("wire_estimated", float(placement.wire_ff(mapped.wire_unit.ff_per_um).sum()) / 1000, "pF",
+         "capacitance of wires by the placement"),
+        ("wire_extracted", checked.wire_ff / 1000, "pF", "what magic extracts, between wires and to ground"),
+    )  # fmt: skip
+    for name, value, unit, method in found:
+        print(f"{block:>28} {name:>18} {value:10.3f} {unit:3} {method}", flush=True)
+    return [
+        record(f"{name}__case:{block}", value, unit, method, command="python -m benchmarks.routed_checks",
+               tool="magic", version=checked.magic, library=mapped.cells)
+        for name, value, unit, method in found
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Place, route, check, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("blocks", nargs="*", help=f"modules of the netlist; {', '.join(BLOCKS)} where left out")
+    parser.add_argument("--design", type=Path, default=Path("report/osu018/ECON_T"), help="folder with a synthesis")
+    parser.add_argument("--qrouter", type=Path, default=QROUTER, help="folder of qrouternullg and qrouter.tcl")
+    parser.add_argument("--technology", type=Path, default=TECHNOLOGY, help="folder of SCN6M_SUBM.10.tech")
+    options = parser.parse_args()
+    if not (options.technology / "SCN6M_SUBM.10.tech").is_file():
+        parser.error(f"no SCN6M_SUBM.10.tech in {options.technology}: install Debian's package qflow-tech-osu018")
+    mapped = Mapped(folder=options.design)
+    rows = [
+        row
+        for block in options.blocks or BLOCKS
+        for row in measure(mapped, block, options.qrouter.resolve(), options.technology.resolve())
+    ]
+    path, names = RESULTS / "routed_checks.json", {row.name for row in rows}
+    write_metrics(path, [*rows, *kept(path, lambda metric: metric.name in names)])
+
+
+if __name__ == "__main__":
+    main()
