@@ -106,12 +106,15 @@ def spike_counts(
         results: Iterator[IntArray] = (_counts(constant, piece) for piece in pieces)
     else:
         results = map_in_order(_counts_on_a_core, constant, pieces, scheduler=scheduler, workers=workers)
+    due = done + CHECKPOINT
     for result in results:
         counts[done : done + len(result)] = result
         done += len(result)
-        if checkpoint is not None and (done % CHECKPOINT == 0 or done == len(stimuli)):
+        if checkpoint is not None and (done >= due or done == len(stimuli)):
             with replacing(checkpoint, "wb") as file:
                 np.savez_compressed(file, identity=identity, counts=counts[:done].astype(np.uint16))
+            # the file holds all so far: written ever more rarely, it takes a fixed share of the time
+            due = done + max(CHECKPOINT, done // 4)
         if advance is not None:
             advance(len(result))
     return counts
