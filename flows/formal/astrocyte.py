@@ -265,8 +265,19 @@ ASTROCYTE = Loaded(
     split=True,
 )
 SEQUENCER = Loaded(
-    registers={},
-    flags={"started": "{started} || begin_"},
+    registers={
+        "swept": "{clocked}",
+        "swept_group": "{clocked} && {swept}",
+        "write": "{twice}",
+        "write_group": "{twice} && {write}",
+    },
+    outputs={
+        "swept": "{clocked}",
+        "swept_group": "{clocked} && swept",
+        "write": "{twice}",
+        "write_group": "{twice} && write",
+    },
+    flags={"started": "{started} || begin_", "clocked": "1'b1", "twice": "{clocked}"},
     invariants=("{started} || ({own_state} == 0 && {step} == 0)",),
     claims=("!(sweep || update) || {started}",),
 )
@@ -281,9 +292,9 @@ def scan_loaded(spec: AstrocyteSpec) -> Loaded:
         inputs={"read_data": "{begun} && ({fetched} || {left} != 0)"},
         outputs={
             **dict.fromkeys(("valid", "waiting", "read_address", "read_enable"), "{begun}"),
-            "source": "{begun} && valid", "write_address": "write_enable",
+            "source": "{begun} && valid", "write_address": "{begun} && write_enable",
         },
-        flags={"begun": "{begun} || clear"}, premises=("!(load || take) || {begun}", "!take || valid"),
+        flags={"begun": "{begun} || clear"}, premises=("!take || ({begun} && valid)",),
     )  # fmt: skip
 
 
@@ -317,7 +328,7 @@ def loaded_stages(spec: AstrocyteSpec) -> dict[str, tuple[Callable[[], Component
 def loaded_registers(spec: AstrocyteSpec) -> set[str]:
     """Names of registers that are proved to be loaded before they count; those of the chip itself follow them."""
     stages = {name for _, loaded in loaded_stages(spec).values() for name in loaded.registers}
-    return stages | {"group_one", "group_two", "counted", "shown", "shown_lane"}
+    return stages | {"counted", "shown", "shown_lane"}
 
 
 def prove_stage_loaded(spec: AstrocyteSpec, stage: str, timeout_s: float = 120.0) -> Proof:
@@ -328,7 +339,7 @@ def prove_stage_loaded(spec: AstrocyteSpec, stage: str, timeout_s: float = 120.0
     """
     make, loaded = loaded_stages(spec)[stage]
     statement = "registers are loaded before they count, whatever a reset leaves in them"
-    if not loaded.registers:
+    if stage == "sequencer":
         statement = "no neuron is swept before a sample has begun, so that rates are loaded before they count"
     return prove_reset_values(f"{spec.name}_{stage}_loaded", statement, make(), loaded, timeout_s)
 

@@ -222,7 +222,7 @@ class Walker(Component):
                         place_.eq(back_first),
                         left.eq(back_count),
                         due.eq(0),
-                        state.eq(Mux(back_count == 0, _State.IDLE, _State.BACKWARD)),
+                        state.eq(_State.BACKWARD),
                     ]
                 with m.Elif(fetched):
                     m.d.sync += [
@@ -230,11 +230,12 @@ class Walker(Component):
                         left.eq(self.list_data.count),
                         due.eq(own & self.plastic),
                         fetched.eq(0),
-                        state.eq(Mux(self.list_data.count == 0, _State.IDLE, _State.FORWARD)),
+                        state.eq(_State.FORWARD),
                     ]
             with m.Case(_State.FORWARD, _State.BACKWARD):
                 m.d.sync += [place_.eq(place_ + stride), left.eq(left - 1)]
-                with m.If(left == 1):
+                # a list may be empty
+                with m.If(~left[1:].any()):
                     m.d.sync += state.eq(_State.IDLE)
             with m.Case(_State.RESTORE):
                 m.d.sync += place_.eq(place_ + 1)
@@ -251,8 +252,8 @@ class Walker(Component):
         first_one = Signal()
         backward = state == _State.BACKWARD
         m.d.comb += [
-            issue.eq(state != _State.IDLE),
-            self.busy.eq(issue | begins | due | one | two),
+            issue.eq((state == _State.RESTORE) | ((state != _State.IDLE) & left.any())),
+            self.busy.eq((state != _State.IDLE) | begins | due | one | two),
         ]
         m.d.sync += [one.eq(issue), two.eq(one), first_one.eq(begins)]
         with m.If(issue):
