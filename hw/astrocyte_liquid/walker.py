@@ -208,7 +208,7 @@ class Walker(Component):
             group.eq(source >> lane_bits),
         ]
         first, stride, back_first, back_count = self._lists(m, fetches)
-        m.d.sync += begins.eq((state == _State.IDLE) & fetched)
+        m.d.sync += begins.eq((state == _State.IDLE) & self.walk & fetched)
         with m.If(fetches):
             m.d.sync += fetched.eq(1)
         with m.If(begins):
@@ -217,14 +217,14 @@ class Walker(Component):
             with m.Case(_State.IDLE):
                 with m.If(self.restore):
                     m.d.sync += [state.eq(_State.RESTORE), place_.eq(0)]
-                with m.Elif(due):
+                with m.Elif(self.walk & due):
                     m.d.sync += [
                         place_.eq(back_first),
                         left.eq(back_count),
                         due.eq(0),
                         state.eq(_State.BACKWARD),
                     ]
-                with m.Elif(fetched):
+                with m.Elif(self.walk & fetched):
                     m.d.sync += [
                         place_.eq(first),
                         left.eq(self.list_data.count),
