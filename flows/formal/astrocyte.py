@@ -205,58 +205,39 @@ def walker_loaded(spec: AstrocyteSpec) -> Loaded:
     States are 0 idle, 1 forward, 2 backward, 3 restore. Registers have the names of the ports that show them: `pop`
     says that a list begins, and where lists are kept `target_address` is the place.
     """
-    # what a reset leaves in the stages is gone two clocks later
-    one, two = "({clocked} && {one})", "({twice} && {two})"
-    place = "place" if spec.seeded else "target_address"
+    one, place = "{one}", "place" if spec.seeded else "target_address"
     lists = "({own_state} == 1 || {own_state} == 2)"
     # computed of the source, which does not count while weights are restored
-    result = f"{two} && !{{fill_two}}"
+    result = "{two} && !{fill_two}"
     registers = {
         # a clock longer: stage 1 has the place before
         place: f"{{own_state}} != 0 || {one}",
         "left": lists,
-        "walked_source": f"(({lists} || {{due}}) && {{clocked}} && !{{pop}}) || ({one} && !{{fill_one}})",
+        "walked_source": f"(({lists} || {{due}}) && !{{pop}}) || ({one} && !{{fill_one}})",
         "back_one": one,
         "fill_one": one,
-        "back_two": two,
-        "fill_two": two,
-        "weight_write_address": two,
-        **dict.fromkeys(("one", "pop"), "{clocked}"),
-        **dict.fromkeys(("two", "first_one"), "{twice}"),
+        "back_two": "{two}",
+        "fill_two": "{two}",
+        "weight_write_address": "{two}",
         **dict.fromkeys(("synapse__excitatory", "synapse__inhibitory"), result),
         **({"member_two": result} if spec.lanes > 1 else {}),
         "current_write_address": f"{result} && !{{back_two}}",
         **({"slot_address": lists, "inside_two": result} if spec.seeded else {}),
     }
-    # what leaves, with what says that it is there
-    flags = {
-        "pop": "{clocked}", "list_enable": "{clocked}",
-        **dict.fromkeys(
-            ("busy", "stored_enable", "working_enable", "neuron_enable", "group_enable", "stored_write",
-             "working_write", "current_write"), "{twice}",
-        ),
-    }  # fmt: skip
-    words = {
-        "list_address": "list_enable", "weight_address": "(stored_enable || working_enable)",
-        "neuron_address": "neuron_enable", "group_address": "group_enable",
-        "stored_write_data": "stored_write", "working_write_data": "working_write",
-        "weight_write_address": "(stored_write || working_write)",
+    enables = {
+        "list_address": "list_enable", "weight_address": "stored_enable || working_enable",
+        "neuron_address": "neuron_enable",
+        "group_address": "group_enable", "stored_write_data": "stored_write", "working_write_data": "working_write",
+        "weight_write_address": "stored_write || working_write",
         "current_write_address": "current_write", "current_write_data": "current_write",
         **({"slot_address": "slot_enable"} if spec.seeded else {
             "back_address": "back_enable", "target_address": "target_enable", "incoming_address": "incoming_enable",
         }),
     }  # fmt: skip
-    if not spec.seeded:
-        flags["back_enable"] = "{clocked}"
     return Loaded(
-        registers=registers,
-        inputs={"source": "valid"},
-        outputs=flags | {name: f"{{twice}} && {enable}" for name, enable in words.items()},
-        flags={"clocked": "1'b1", "twice": "{clocked}"},
-        # nothing begins so soon after a reset
-        premises=("!({fetched} || {pop}) || valid || !{twice}", "{twice} || !(valid || restore)"),
-        invariants=("{clocked} || !{twice}", "{twice} || ({own_state} == 0 && !{fetched} && !{due})"),
-    )
+        registers=registers, inputs={"source": "valid"}, outputs=enables,
+        premises=("!({fetched} || {pop}) || valid",),
+    )  # fmt: skip
 
 
 NEURON = Loaded(
@@ -285,19 +266,9 @@ ASTROCYTE = Loaded(
 )
 INPUT = Loaded(registers={"marks": "{open_}"})
 SEQUENCER = Loaded(
-    registers={
-        "swept": "{clocked}",
-        "swept_group": "{clocked} && {swept}",
-        "write": "{twice}",
-        "write_group": "{twice} && {write}",
-    },
-    outputs={
-        "swept": "{clocked}",
-        "swept_group": "{clocked} && swept",
-        "write": "{twice}",
-        "write_group": "{twice} && write",
-    },
-    flags={"started": "{started} || begin_", "clocked": "1'b1", "twice": "{clocked}"},
+    registers={"swept_group": "{swept}", "write_group": "{write}"},
+    outputs={"swept_group": "swept", "write_group": "write"},
+    flags={"started": "{started} || begin_"},
     invariants=("{started} || ({own_state} == 0 && {step} == 0)",),
     claims=("!(sweep || update) || {started}",),
 )
