@@ -1,6 +1,6 @@
 """Area and energy of the astrocyte liquid beside published chips: ``python -m benchmarks.astrocyte_energy``.
 
-Takes what ``liquidcal synth NALSM_216`` and ``liquidcal power NALSM_216``, with ``--clock-gating`` or without or both,
+Takes what ``liquidcal synth NALSM_216``, ``time`` and ``power NALSM_216``, with ``--clock-gating`` or without or both,
 and the same of ``NALSM_216_200MHZ`` and ``NALSM_216_SEEDED`` with ``--clock-gating``, left below ``--out``
 (``report``); rows of what is not there stay as they are. Logic is as measured on its netlist in the node of its
 library; its dynamic energy in terms of 28 nm is an estimate (`flows.estimates.translation`). Memories are black boxes:
@@ -64,9 +64,16 @@ def add_variant(rows: Rows, folder: Path, case: str, spec: AstrocyteSpec) -> Non
     rows.add(f"area__logic__case:{case}", round(area * 1e-6, 4), "mm2", f"cells, {result['library']}")
     rows.add(f"operations__clock__case:{case}", round(operations / clocks, 2), "",
              f"synaptic operations in a clock of {spec.clock_period_ns:g} ns; {how}")  # fmt: skip
+    rows.add(f"clocks__step__case:{case}", round(result["clocks_per_step"], 1), "",
+             f"{spec.groups} of them sweep; {how}")  # fmt: skip
     rows.add(f"time__sample__case:{case}", round(clocks * spec.clock_period_ns * 1e-6, 3), "ms",
              f"{spec.steps} steps, {clocks:,.0f} clocks; {how}")  # fmt: skip
     rows.add(f"power__logic__case:{case}", round(float(find(metrics, "power__total").value), 3), "mW", how)
+    timing = folder / "timing" / "metrics.json"
+    if timing.is_file():
+        slack = float(find(read_metrics(timing), "timing__setup__ws").value)
+        rows.add(f"slack__case:{case}", round(slack, 2), "ns",
+                 f"OpenSTA, typical corner, not placed, memories that answer at once; {result['library']}")  # fmt: skip
     for end, value in energy.items():
         rows.add(f"energy__operation__part:logic__bound:{end}__case:{case}", round(value / operations, 3), "pJ",
                  f"logic, for a synaptic operation; {how}")  # fmt: skip

@@ -19,7 +19,7 @@ from flows.formal.solver import Proof, prove_claims, prove_reset, run_proofs
 from flows.formal.state import CutState, cut_state
 from hw.astrocyte_liquid.astrocyte import Astrocyte, potentiation_rate_bits
 from hw.astrocyte_liquid.astrocyte_liquid import AstrocyteLiquid
-from hw.astrocyte_liquid.input import group_bits
+from hw.astrocyte_liquid.input import Input, group_bits
 from hw.astrocyte_liquid.neuron import Neuron, membrane_layout, state_layout
 from hw.astrocyte_liquid.readout import Readout
 from hw.astrocyte_liquid.scan import Scan
@@ -264,8 +264,10 @@ ASTROCYTE = Loaded(
     invariants=("{own_state} == 0 || {started}",),
     split=True,
 )
+INPUT = Loaded(registers={"marks": "{open_}"})
 SEQUENCER = Loaded(
-    registers={},
+    registers={"swept_group": "{swept}", "write_group": "{write}"},
+    outputs={"swept_group": "swept", "write_group": "write"},
     flags={"started": "{started} || begin_"},
     invariants=("{started} || ({own_state} == 0 && {step} == 0)",),
     claims=("!(sweep || update) || {started}",),
@@ -281,9 +283,9 @@ def scan_loaded(spec: AstrocyteSpec) -> Loaded:
         inputs={"read_data": "{begun} && ({fetched} || {left} != 0)"},
         outputs={
             **dict.fromkeys(("valid", "waiting", "read_address", "read_enable"), "{begun}"),
-            "source": "{begun} && valid", "write_address": "write_enable",
+            "source": "{begun} && valid", "write_address": "{begun} && write_enable",
         },
-        flags={"begun": "{begun} || clear"}, premises=("!(load || take) || {begun}", "!take || valid"),
+        flags={"begun": "{begun} || clear"}, premises=("!take || ({begun} && valid)",),
     )  # fmt: skip
 
 
@@ -306,6 +308,7 @@ def loaded_stages(spec: AstrocyteSpec) -> dict[str, tuple[Callable[[], Component
     """By name of a stage how to make it, and which of its registers count when."""
     return {
         "sequencer": (lambda: Sequencer(spec=spec), SEQUENCER),
+        "input": (lambda: Input(spec=spec), INPUT),
         "scan": (lambda: Scan(spec=spec), scan_loaded(spec)),
         "walker": (lambda: Walker(spec=spec, lane=0), walker_loaded(spec)),
         "neuron": (lambda: Neuron(spec=spec), NEURON),
@@ -317,7 +320,7 @@ def loaded_stages(spec: AstrocyteSpec) -> dict[str, tuple[Callable[[], Component
 def loaded_registers(spec: AstrocyteSpec) -> set[str]:
     """Names of registers that are proved to be loaded before they count; those of the chip itself follow them."""
     stages = {name for _, loaded in loaded_stages(spec).values() for name in loaded.registers}
-    return stages | {"group_one", "group_two", "counted", "shown", "shown_lane"}
+    return stages | {"counted", "shown", "shown_lane"}
 
 
 def prove_stage_loaded(spec: AstrocyteSpec, stage: str, timeout_s: float = 120.0) -> Proof:
@@ -328,7 +331,7 @@ def prove_stage_loaded(spec: AstrocyteSpec, stage: str, timeout_s: float = 120.0
     """
     make, loaded = loaded_stages(spec)[stage]
     statement = "registers are loaded before they count, whatever a reset leaves in them"
-    if not loaded.registers:
+    if stage == "sequencer":
         statement = "no neuron is swept before a sample has begun, so that rates are loaded before they count"
     return prove_reset_values(f"{spec.name}_{stage}_loaded", statement, make(), loaded, timeout_s)
 

@@ -194,7 +194,8 @@ def make_segments(
         alone = turn - modes
         drawn = rng if alone < 0 else others
         keep, plastic = name.startswith("initialise"), not name.startswith("frozen")
-        steps = _steps(spec, name)
+        # single ones in turn of a third and of two thirds: a bit of their number is 0 in one of them
+        steps = _steps(spec, name) * (1 + alone % 16 // 8 if alone >= 0 and name.startswith("initialise") else 1)
         densities = DENSITIES if alone < 0 else (SINGLE_DENSITIES[alone % len(SINGLE_DENSITIES)],)
         chances = [np.full(spec.inputs, densities[k % len(densities)]) for k in range(samples if alone < 0 else 1)]
         events = np.stack([poisson_events(chance, steps, int(drawn.integers(1 << 40))) for chance in chances])
@@ -295,12 +296,12 @@ def play(
         used = readout if number % 2 == 0 else random_readout(spec, rng)
         load(model, readout_writes(used))
         wanted = segment.events.shape[1]
-        load(
-            model,
-            settings_writes(
-                spec, plastic=segment.plastic, keep=segment.keep, steps=None if steps == wanted else wanted
-            ),
+        settings = settings_writes(
+            spec, plastic=segment.plastic, keep=segment.keep, steps=None if steps == wanted else wanted
         )
+        # what a reset leaves is a frozen sample of all steps
+        if not (segment.reset and not segment.plastic and steps == wanted):
+            load(model, settings)
         steps = wanted
         load(model, _nowhere(spec, rng))
         spikes = int(segment.spikes.sum()) + int(segment.input_spikes.sum())
@@ -353,8 +354,11 @@ def _nowhere(spec: AstrocyteSpec, rng: np.random.Generator) -> Writes:
     """Words for addresses that hold nothing: of no region, and of no setting."""
     top = 1 << index_bits(spec)
     last = len(Region)
+    # lists that seeded chips do not have
+    empty = (Region.BACK, Region.INCOMING) if spec.seeded else ()
     places = np.concatenate([
         address(spec, Region.SETTINGS, 0, np.unique(np.r_[2, 3, 4, 5, 8, 9, top - 2, top - 1])),
+        *(address(spec, region, lane, np.arange(4)) for region in empty for lane in range(spec.lanes)),
         (last << address_width(spec) - 3) + np.arange(4),
     ])  # fmt: skip
     places = places[(places >= 2) & (places < 1 << address_width(spec))]

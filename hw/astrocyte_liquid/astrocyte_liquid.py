@@ -7,7 +7,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.astrocyte_liquid.astrocyte import Astrocyte
-from hw.astrocyte_liquid.input import Input, event_layout, group_bits
+from hw.astrocyte_liquid.input import Input, event_layout
 from hw.astrocyte_liquid.lane import Lane
 from hw.astrocyte_liquid.memory import Memory, MemoryBox
 from hw.astrocyte_liquid.readout import Readout
@@ -136,8 +136,10 @@ class AstrocyteLiquid(Component):
         )
 
         # --- settings and the host's port -------------------------------------------------------------------------
-        plastic = Signal()
+        # samples are plastic: in their working weights, or in the stored ones, which then keep what they learn
+        works = Signal()
         keep = Signal()
+        plastic = works | keep
         # traces of the first sample after a write of the mode start at 0: their memory has no reset
         forget = Signal()
         steps = Signal(steps_bits(spec), init=spec.steps)
@@ -147,7 +149,8 @@ class AstrocyteLiquid(Component):
             m.d.sync += forget.eq(0)
         with m.If(self.write_enable & (region == Region.SETTINGS)):
             with m.If(place_ == MODE_ADDRESS):
-                m.d.sync += [Cat(plastic, keep).eq(self.write_data), forget.eq(1)]
+                kept = self.write_data[0] & self.write_data[1]
+                m.d.sync += [works.eq(self.write_data[0] & ~self.write_data[1]), keep.eq(kept), forget.eq(1)]
             with m.If(place_ == STEPS_ADDRESS):
                 m.d.sync += steps.eq(self.write_data)
         read_region, read_lane = self.read_address[index + lane_bits :], self.read_address[index : index + lane_bits]
@@ -181,17 +184,7 @@ class AstrocyteLiquid(Component):
         busy = Signal()
         taken = Signal()
         source = Signal(spec.source_bits)
-        # a neuron is read, computed, written: a clock each
-        group_one = Signal(group_bits(spec), reset_less=True)
-        group_two = Signal(group_bits(spec), reset_less=True)
         of_inputs = Signal()
-        swept = Signal()
-        write = Signal()
-        m.d.sync += [swept.eq(sequencer.sweep), write.eq(swept)]
-        with m.If(sequencer.sweep):
-            m.d.sync += group_one.eq(sequencer.group)
-        with m.If(swept):
-            m.d.sync += group_two.eq(group_one)
         m.d.comb += [
             # every lane walks all sources: one speaks for all
             taken.eq(lanes[0].taken),
@@ -210,7 +203,7 @@ class AstrocyteLiquid(Component):
             marks.read_enable.eq(events.read_enable),
             events.read_data.eq(marks.read_data),
             sequencer.steps.eq(steps),
-            sequencer.restores.eq(plastic & ~keep),
+            sequencer.restores.eq(works),
             sequencer.closed.eq(events.closed),
             sequencer.busy.eq(busy),
             sequencer.read_out.eq(readout.class_valid),
@@ -236,16 +229,16 @@ class AstrocyteLiquid(Component):
                 one.group.eq(sequencer.group),
                 one.sweep_liquid.eq(sequencer.sweep & ~of_inputs),
                 one.local.eq(Mux(readout.read, readout.neuron >> lane_bits, sequencer.group - spec.input_groups)),
-                one.swept.eq(swept),
-                one.is_input.eq(group_one < spec.input_groups),
+                one.swept.eq(sequencer.swept),
+                one.is_input.eq(sequencer.swept_group < spec.input_groups),
                 one.fresh.eq(sequencer.fresh),
                 one.kicked.eq(events.kicked[number]),
                 one.potentiation_rate.eq(astrocyte.potentiation),
                 one.depression_rate.eq(astrocyte.depression),
-                one.write.eq(write),
-                one.write_group.eq(group_two),
-                one.write_local.eq(group_two - spec.input_groups),
-                one.write_liquid.eq(write & (group_two >= spec.input_groups)),
+                one.write.eq(sequencer.write),
+                one.write_group.eq(sequencer.write_group),
+                one.write_local.eq(sequencer.write_group - spec.input_groups),
+                one.write_liquid.eq(sequencer.write & (sequencer.write_group >= spec.input_groups)),
                 one.count_enable.eq(readout.read & (readout.neuron[:lane_bits] == number if lane_bits else 1)),
                 one.host_enable.eq(self.write_enable & (lane == number)),
                 one.host_region.eq(region),

@@ -86,7 +86,7 @@ class Input(Component):
         # the group that is marked at present: its word was read, `marks` come to it
         open_ = Signal()
         open_group = Signal(input_group_bits(spec))
-        marks = Signal(spec.lanes)
+        marks = Signal(spec.lanes, reset_less=True)
         member = Signal(spec.lanes)
         another = Signal()
         swept = Signal()

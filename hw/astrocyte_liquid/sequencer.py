@@ -54,6 +54,10 @@ class Sequencer(Component):
     sweep : Out(1)
         Sweep the neurons of `group`.
     group : Out(bits of spec.groups)
+    swept, swept_group : Out(1), Out(bits of spec.groups)
+        A clock later: what was read of them is there.
+    write, write_group : Out(1), Out(bits of spec.groups)
+        Another clock later: what they are to keep is written.
     fresh : Out(1)
         First step of a sample.
     done : Out(1)
@@ -80,6 +84,10 @@ class Sequencer(Component):
                 "update": Out(1),
                 "sweep": Out(1),
                 "group": Out(group_bits(spec)),
+                "swept": Out(1),
+                "swept_group": Out(group_bits(spec)),
+                "write": Out(1),
+                "write_group": Out(group_bits(spec)),
                 "fresh": Out(1),
                 "done": Out(1),
                 "read": Out(1),
@@ -92,7 +100,9 @@ class Sequencer(Component):
         m = Module()
         state = Signal(_State)
         step = Signal(len(self.steps))
-        pause = Signal(2)
+        pause = Signal()
+        swept_group = Signal(group_bits(spec), reset_less=True)
+        write_group = Signal(group_bits(spec), reset_less=True)
         last = Signal()
         m.d.comb += [
             # a sample has a step at least
@@ -104,10 +114,17 @@ class Sequencer(Component):
             self.walk.eq(state == _State.WALK),
             self.update.eq(state == _State.RATES),
             self.sweep.eq(state == _State.SWEEP),
-            self.done.eq((state == _State.DRAIN) & (pause == 2)),
+            self.done.eq((state == _State.DRAIN) & pause),
+            self.swept_group.eq(swept_group),
+            self.write_group.eq(write_group),
             self.read.eq(self.done & last),
             self.running.eq(state != _State.WAIT),
         ]
+        m.d.sync += [self.swept.eq(self.sweep), self.write.eq(self.swept)]
+        with m.If(self.sweep):
+            m.d.sync += swept_group.eq(self.group)
+        with m.If(self.swept):
+            m.d.sync += write_group.eq(swept_group)
         m.d.sync += pause.eq(0)
         with m.Switch(state):
             with m.Case(_State.WAIT), m.If(self.closed):
@@ -123,7 +140,7 @@ class Sequencer(Component):
                 with m.If(last_group):
                     m.d.sync += state.eq(_State.DRAIN)
             with m.Case(_State.DRAIN):
-                m.d.sync += pause.eq(pause + 1)
+                m.d.sync += pause.eq(1)
                 with m.If(self.done):
                     m.d.sync += [
                         step.eq(Mux(last, 0, step + 1)),

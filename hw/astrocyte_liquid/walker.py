@@ -208,7 +208,7 @@ class Walker(Component):
             group.eq(source >> lane_bits),
         ]
         first, stride, back_first, back_count = self._lists(m, fetches)
-        m.d.sync += begins.eq((state == _State.IDLE) & fetched)
+        m.d.sync += begins.eq((state == _State.IDLE) & self.walk & fetched)
         with m.If(fetches):
             m.d.sync += fetched.eq(1)
         with m.If(begins):
@@ -217,24 +217,25 @@ class Walker(Component):
             with m.Case(_State.IDLE):
                 with m.If(self.restore):
                     m.d.sync += [state.eq(_State.RESTORE), place_.eq(0)]
-                with m.Elif(due):
+                with m.Elif(self.walk & due):
                     m.d.sync += [
                         place_.eq(back_first),
                         left.eq(back_count),
                         due.eq(0),
-                        state.eq(Mux(back_count == 0, _State.IDLE, _State.BACKWARD)),
+                        state.eq(_State.BACKWARD),
                     ]
-                with m.Elif(fetched):
+                with m.Elif(self.walk & fetched):
                     m.d.sync += [
                         place_.eq(first),
                         left.eq(self.list_data.count),
                         due.eq(own & self.plastic),
                         fetched.eq(0),
-                        state.eq(Mux(self.list_data.count == 0, _State.IDLE, _State.FORWARD)),
+                        state.eq(_State.FORWARD),
                     ]
             with m.Case(_State.FORWARD, _State.BACKWARD):
                 m.d.sync += [place_.eq(place_ + stride), left.eq(left - 1)]
-                with m.If(left == 1):
+                # a list may be empty
+                with m.If(~left[1:].any()):
                     m.d.sync += state.eq(_State.IDLE)
             with m.Case(_State.RESTORE):
                 m.d.sync += place_.eq(place_ + 1)
@@ -251,8 +252,8 @@ class Walker(Component):
         first_one = Signal()
         backward = state == _State.BACKWARD
         m.d.comb += [
-            issue.eq(state != _State.IDLE),
-            self.busy.eq(issue | begins | due | one | two),
+            issue.eq((state == _State.RESTORE) | ((state != _State.IDLE) & left.any())),
+            self.busy.eq((state != _State.IDLE) | begins | due | one | two),
         ]
         m.d.sync += [one.eq(issue), two.eq(one), first_one.eq(begins)]
         with m.If(issue):

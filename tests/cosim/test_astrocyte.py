@@ -4,6 +4,7 @@ Random specs and the presets go through the native harness (tests/flows/verifica
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ SEED = int(os.environ.get("LIQUIDCAL_SEED", "2105"))
 
 @pytest.mark.timeout(600)
 def test_chip(tmp_path: Path) -> None:
-    spec = campaign_spec()
+    spec = replace(campaign_spec(), steps=13)
     print(f"{spec.name}: LIQUIDCAL_SEED={SEED}")
     (tmp_path / "spec.toml").write_text(spec.to_toml())
     verilog = astrocyte_verilog(spec)

@@ -122,9 +122,9 @@ def test_the_size_is_known_without_placing() -> None:
 
 
 def test_small_memories_of_a_liquid_are_tables() -> None:
-    """Up to an eighth of a block, which has 1,024 words of 18 bits."""
+    """Less than a quarter of a block, which has 1,024 words of 18 bits."""
     device = DEVICES["ecp5-85k"]
-    for depth, width, blocks in ((128, 18, 0), (129, 18, 1)):
+    for depth, width, blocks in ((227, 18, 0), (228, 18, 1)):
         part = to_rtlil(Memory(width=width, depth=depth), "TOP")
         assert netlist_size(part, top="TOP", device=device).memory_blocks == blocks, (depth, width)
 
