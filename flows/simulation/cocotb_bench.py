@@ -144,7 +144,6 @@ def build_bench(
         return program
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
     libraries = cocotb_tools.config.libs_dir
-    runtime = runtime_objects(("verilated", "verilated_threads", "verilated_dpi", "verilated_vpi"), timeout_s)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as temporary:
         work = Path(temporary)
         (work / "ports.vlt").write_text(control)
@@ -155,6 +154,7 @@ def build_bench(
             split_modules(verilog), top, work, sources=["ports.vlt"], harness="verilator.cpp",
             verilator_flags=flags, optimise=optimise, timeout_s=timeout_s,
         )  # fmt: skip
+        runtime = runtime_objects(("verilated", "verilated_threads", "verilated_dpi", "verilated_vpi"), timeout_s)
         link = ["g++", "-o", top, *objects, *map(str, runtime), f"-L{libraries}"]
         command = [*link, "-lcocotbvpi_verilator", "-lpthread"]
         build(command, task=f"linking of {top}", directory=work, timeout_s=timeout_s)
