@@ -2,12 +2,11 @@
 
 import warnings
 from collections.abc import Mapping
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from amaranth.hdl import Cat, Value
+from amaranth.hdl import Value
 from amaranth.lib.wiring import Component, In
 from amaranth.sim import Simulator
 
@@ -85,14 +84,11 @@ def run(component: Component, inputs: Mapping[str, Any], *, clocked: bool) -> di
         raise ValueError(f"no inputs {sorted(unknown)}; there are {sorted(ports)}")
     rows = max(len(values) for values in inputs.values())
     seen: dict[str, list[int]] = {name: [] for name in outputs}
-    # all inputs at once: after each setting the simulator evaluates whatever depends on it
-    wires = Cat(ports[name] for name in inputs)
-    places = dict(zip(inputs, accumulate((len(ports[name]) for name in inputs), initial=0), strict=False))
 
     async def bench(ctx: Any) -> None:
         for row in range(rows):
-            words = (int(values[row]) % (1 << len(ports[name])) << places[name] for name, values in inputs.items())
-            ctx.set(wires, sum(words))
+            for name, values in inputs.items():
+                ctx.set(Value.cast(_member(component, name)), int(values[row]))
             if not clocked:
                 await ctx.delay(1e-9)
             for name, value in outputs.items():
@@ -108,6 +104,13 @@ def run(component: Component, inputs: Mapping[str, Any], *, clocked: bool) -> di
         simulator.add_testbench(bench)
         simulator.run()
     return seen
+
+
+def _member(component: Component, name: str) -> Any:
+    value: Any = component
+    for part in name.split("__"):
+        value = value[int(part)] if part.isdigit() else getattr(value, part)
+    return value
 
 
 def pack(values: npt.ArrayLike, width: int) -> list[int]:
