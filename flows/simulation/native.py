@@ -461,7 +461,7 @@ def build_native(
     library = folder / f"{top}-{key}.so"
     if library.exists():
         return library, ports
-    runtime = runtime_objects(("verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])), timeout_s)
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as temporary:
         work = Path(temporary)
         (work / "harness.sv").write_text(wrapper)
@@ -470,6 +470,9 @@ def build_native(
             modules, "harness", work, sources=["harness.sv"], harness="harness.cpp", share=share and not mutants,
             verilator_flags=flags, compile_flags=compile_flags, optimise=optimise, timeout_s=timeout_s,
         )  # fmt: skip
+        runtime = runtime_objects(
+            ("verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])), timeout_s
+        )
         # libraries of different models may be open at once: their classes have equal names
         link = ["g++", "-shared", "-Wl,-Bsymbolic", "-o", "model.so", *objects, *map(str, runtime), "-lpthread"]
         build(link, task=f"linking of {top}", directory=work, timeout_s=timeout_s)

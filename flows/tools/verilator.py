@@ -7,6 +7,7 @@ import importlib.util
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -151,12 +152,13 @@ def compile_design(
     (work / "design.v").write_text("".join(text for name, text in modules.items() if name not in shared))
     _verilate(verilator_flags, top, [*sources, *tops, "design.v"], work, timeout_s)
     units += _units(work, f"obj_{top}", harness, optimise)
+    headers = {level: _read_headers(level, timeout_s) for level in {level for _, level, _ in units}}
 
     def compile_unit(unit: tuple[str, str, str]) -> None:
         name, level, folder = unit
         command = [
-            "g++", "-fPIC", *LANGUAGE, *compile_flags, level, f"-I{folder}", *_includes(), "-c", f"{name}.cpp", "-o",
-            f"{name}.o",
+            "g++", "-fPIC", *LANGUAGE, *compile_flags, level, *headers[level], f"-I{folder}", *_includes(), "-c",
+            f"{name}.cpp", "-o", f"{name}.o",
         ]  # fmt: skip
         build(command, task=f"compilation of {top}", directory=work, timeout_s=timeout_s)
 
@@ -246,6 +248,34 @@ def _units(work: Path, folder: str, first: str, optimise: str) -> list[tuple[str
 def _includes() -> list[str]:
     include = _verilator_root() / "include"
     return [f"-I{include}", f"-I{include / 'vltstd'}", "-I."]
+
+
+def _read_headers(level: str, timeout_s: float) -> list[str]:
+    """Flags that spare a compilation the reading of Verilator's headers: read once, kept in the cache.
+
+    A compilation whose macros would make something else of them reads them itself, as GCC sees to. Clang refuses it.
+
+    Parameters
+    ----------
+    level : str
+        Optimisation; what the compiler keeps of headers is of one.
+    timeout_s : float
+    """
+    if not sys.platform.startswith("linux"):
+        return []
+    flags = ["-fPIC", *LANGUAGE, level]
+    folder = cache_directory() / "native" / f"headers-{text_hash(verilator_version(), compiler_version(), *flags)}"
+    header = folder / "headers.h"
+    if not header.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as temporary:
+            work = Path(temporary)
+            (work / "headers.h").write_text('#include "verilated.h"\n')
+            command = ["g++", *flags, *_includes(), "-x", "c++-header", "headers.h", "-o", "headers.h.gch"]
+            build(command, task="compilation of Verilator's headers", directory=work, timeout_s=timeout_s)
+            os.replace(work / "headers.h.gch", folder / "headers.h.gch")
+            os.replace(work / "headers.h", header)
+    return ["-include", str(header)]
 
 
 def runtime_objects(names: Sequence[str], timeout_s: float) -> list[Path]:

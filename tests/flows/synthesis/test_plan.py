@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from flows.synthesis.plan import half_used_adders, kept_modules
+from flows.synthesis.plan import half_used_adders, kept_modules, single_inverters
 
 
 def _cell(kind: str, bits: int = 8) -> dict[str, Any]:
@@ -53,3 +53,27 @@ def test_adders_of_which_one_output_is_used() -> None:
     cells = {"carry": box(11, 12), "sum": box(13, 14), "neither": box(15, 15), "both": box(16, 17), "inverter": gate}
     found = half_used_adders({"m": {"ports": ports, "cells": cells}})
     assert found == {"sum": ["m/sum"], "carry": ["m/carry"]}
+
+
+def _inverter(a: int, y: int) -> dict[str, Any]:
+    return {"type": "$_NOT_", "connections": {"A": [a], "Y": [y]}}
+
+
+@pytest.mark.parametrize(
+    ("cells", "single"),
+    [
+        ([_inverter(2, 3), _inverter(4, 5), _cell("$_DFF_PN0_", 1), _cell("DFFR_X1"), _cell("part")], True),
+        ([], True),
+        # two of one net, and one after another, could be one and none
+        ([_inverter(2, 3), _inverter(2, 5)], False),
+        ([_inverter(2, 3), _inverter(3, 4)], False),
+        ([_inverter(2, 3), _cell("$_AND_", 1)], False),
+        # an enable becomes a multiplexer; boxes of adders become gates
+        ([_cell("$_DFFE_PP_", 1)], False),
+        ([_cell("$_SDFF_PP0_", 1)], False),
+        ([_cell("_liquidcal_fa_", 1)], False),
+    ],
+)
+def test_modules_of_single_inverters(cells: list[dict[str, Any]], single: bool) -> None:
+    modules = {"m": {"cells": dict(enumerate(cells))}, "part": {"cells": {"x": _cell("$_XOR_", 1)}}}
+    assert single_inverters(modules, {"DFFR_X1"}) == ({"m"} if single else set())

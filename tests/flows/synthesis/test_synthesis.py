@@ -522,3 +522,24 @@ def test_buffers_where_one_signal_drives_hundreds(tmp_path: Path) -> None:
         assert result.flip_flops == 201
     assert most["area"] >= 200
     assert most["buffered"] <= 12
+
+
+INVERTERS = """
+module m (input clk, rst, input [39:0] d, output reg [19:0] y, output [19:0] z);
+  always @(posedge clk or posedge rst) if (rst) y <= 20'haaaaa; else y <= d[19:0];
+  assign z = ~d[39:20];
+endmodule
+"""
+
+
+@pytest.mark.parametrize("recipe", [AREA, BUFFERED], ids=lambda recipe: recipe.name)
+def test_inverters_are_mapped_as_all_small_modules_are(recipe: Recipe, tmp_path: Path) -> None:
+    """Without the mapper's preparations the netlist is the same."""
+    library = library_or_skip("nangate45")
+    texts = []
+    for name, chosen in (("own", recipe), ("small", replace(recipe, abc_inverters=()))):
+        result = synthesise(INVERTERS, top="m", library=library, out_dir=tmp_path / name, recipe=chosen)
+        assert ("-script inverters.abc" in (result.directory / "netlist.ys").read_text()) == (name == "own")
+        texts.append((result.directory / "netlist.v").read_text().partition("\n")[2])
+    assert texts[0] == texts[1]
+    assert texts[0].count("INV_X") == 21
