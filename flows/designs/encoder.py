@@ -129,7 +129,7 @@ class EncoderDesign(Design):
 
     @property
     def recipe(self) -> Recipe:
-        # on ECON_T in three slots buffers and larger cells add 5 % of area and 1 % of energy, and take 1 % off the clock
+        # on ECON_T in three slots buffers and larger cells add 5 % of area and 1 % of energy, for nothing
         roomy = self.scheme is Scheme.SECDED_WORDS and self.clock_period_ns > _ROOMY_NS
         return AREA if roomy else super().recipe
 
