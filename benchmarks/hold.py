@@ -1,54 +1,53 @@
-"""Buffers for hold at an assumed fast corner: ``python -m benchmarks.hold FOLDER...``.
+"""Hold of the smallest chip at an assumed fast corner: ``python -m benchmarks.hold [--out report] [--early 0.67]``.
 
-Takes what ``liquidcal place NAME --repair --hold 0.67`` and ``liquidcal time NAME --early 0.67`` left in folders of
-results, and writes ``benchmarks/results/hold.json``: registers that data reach too soon before and after, buffers and
-their share of the cells' area, slack at setup and hold.
+Takes the placed chip that the commands of `benchmarks.target` left, asks OpenSTA which registers data reach too soon if
+all delays take that share of the typical ones, and plans the buffers of a first round (``place --hold`` places them,
+and asks again). Writes ``benchmarks/results/hold.json``.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.measured import RESULTS, kept
-from flows.common.metrics import Metric, find, read_metrics, write_metrics
-from flows.library.catalogue import cell_library
-
-TAKEN = (
-    ("placement", "timing__hold_vio__count__step:placed", "too_soon"),
-    ("placement", "timing__hold_vio__count", "too_soon_after"),
-    ("placement", "design__instance__count__class:hold_buffer", "buffers"),
-    ("timing", "timing__hold__ws", "hold_slack"),
-    ("timing", "timing__setup__ws", "setup_slack"),
-)
-"""Step, its metric, name here."""
-
-
-def rows(folder: Path) -> list[Metric]:
-    """Those of one folder."""
-    case = f"case:{folder.name}"
-    found = [
-        replace(find(read_metrics(folder / step / "metrics.json"), name), name=f"{mine}__{case}")
-        for step, name, mine in TAKEN
-    ]
-    buffers = next(metric for metric in found if metric.name.startswith("buffers"))
-    area = find(read_metrics(folder / "placement" / "metrics.json"), "design__instance__area")
-    cells = cell_library(area.library)
-    share = 100 * float(buffers.value) * cells.area_um2(cells.buffer[0]) / float(area.value)
-    method = f"{buffers.method}, of all cells"
-    return [*found, replace(area, name=f"area__{case}", value=share, unit="%", method=method)]
+from benchmarks.measured import RESULTS, Rows
+from benchmarks.target import CHIPS
+from flows.common.metrics import write_metrics
+from flows.physical.hold import HoldCorner, hold_repair, hold_slacks
+from flows.physical.mapped import Mapped
+from flows.physical.measure import clock_plan
+from flows.tools.opensta import sta_version
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("folders", nargs="+", type=Path, help="report/NAME of each design")
+    parser.add_argument("--out", type=Path, default=Path("report"))
+    parser.add_argument("--early", type=float, default=0.67)
     options = parser.parse_args()
-    found = [row for folder in options.folders for row in rows(folder)]
-    path, names = RESULTS / "hold.json", {row.name for row in found}
-    write_metrics(path, [*found, *kept(path, lambda metric: metric.name in names)])
-    print(path)
+    case, design = CHIPS[0]
+    mapped = Mapped(folder=options.out / design.name)
+    placed = mapped.placement
+    if placed is None:
+        raise SystemExit(f"{mapped.folder} holds no placement: {design.command('place')}")
+    clocks = clock_plan(
+        mapped, period_ns=design.period_ns, internal=design.internal_clocks, one_source=design.one_source,
+        clock_high=design.clock_high,
+    )  # fmt: skip
+    corner = HoldCorner(liberty=tuple(mapped.cells.liberty), early=options.early)
+    slacks = hold_slacks(
+        mapped.netlist, mapped.library, clocks, corner, mapped.wires(), driving_cell=mapped.cells.driving_cell,
+        port_load_ff=mapped.cells.load_ff,
+    )  # fmt: skip
+    change = hold_repair(mapped.netlist, mapped.cells, mapped.library, placed, slacks, corner)
+    rows = Rows("python -m benchmarks.hold", tool="OpenSTA", version=sta_version())
+    how = f"all delays times {options.early:g}, {clocks.hold_uncertainty_ns:g} ns of skew"
+    area = sum(mapped.cells.area_um2(buffer.type) for buffer in change.buffers)
+    rows.add(f"too_soon__case:{case}", len(slacks), "", f"pins of registers that data reach too soon; {how}")
+    rows.add(f"hold_slack__case:{case}", min(slacks.values(), default=0.0), "ns", f"the worst of them; {how}")
+    rows.add(f"buffers__case:{case}", len(change.buffers), "", f"buffers of the first round; {how}")
+    rows.add(f"area__case:{case}", 100 * area / mapped.cell_area_um2, "%", "their area, of all cells")
+    write_metrics(RESULTS / "hold.json", rows)
 
 
 if __name__ == "__main__":
