@@ -1,9 +1,9 @@
 """Routed blocks under design rules and against their netlist: ``python -m benchmarks.routed_checks``.
 
-Takes blocks of what ``liquidcal synth ECON_T --library osu018 --out report/osu018`` left, and for each
+Synthesises blocks of ECON_T onto osu018 (one of its 48 calibrations, a neuron of the convolution), and
 
-* places it, fills the gaps of its rows, and has it routed by qrouter, as `benchmarks.routed` does;
-* has magic check the layout by the rules of the process and extract it (MOSIS SCMOS submicron, six metals, as Debian's
+* places each, fills the gaps of its rows, and has it routed by qrouter, as `benchmarks.routed` does;
+* has magic check its layout by the rules of the process and extract it (MOSIS SCMOS submicron, six metals, as Debian's
   qflow-tech-osu018 has them). qrouter leaves the pads of vias that stand on each other as small as a via, which the
   least area of metals forbids: those are made longer where that breaks no other rule, and all is checked again;
 * has netgen compare the extracted netlist with the one that was placed, cells as black boxes; the supply rails of rows
@@ -17,28 +17,42 @@ Writes ``benchmarks/results/routed_checks.json``. All three tools are outside pr
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from amaranth.lib.wiring import Component
 
 from benchmarks.measured import RESULTS, kept, record
-from benchmarks.placement import netlist_of
 from benchmarks.routed import QROUTER, for_qrouter, route
 from flows.common.metrics import Metric, write_metrics
 from flows.common.process import run_process
-from flows.library.lef import Lef
-from flows.netlist.netlist import Netlist
+from flows.library.catalogue import cell_library
+from flows.library.lef import Lef, read_lef
+from flows.library.wires import wire_unit
+from flows.netlist.netlist import Netlist, netlist_from_json
 from flows.physical.def_file import write_def
-from flows.physical.mapped import Mapped
 from flows.physical.place import Placement, place
 from flows.physical.timing import net_spelling, port_bits
+from flows.synthesis.synthesise import synthesise
+from hw.common.export import to_rtlil
+from hw.hgcal_encoder.calibrate import CalibrateCell
+from hw.hgcal_encoder.convolution import conv_format
+from hw.hgcal_encoder.neuron import Neuron
+from sim.hgcal_encoder.spec import ECON_T
 
-BLOCKS = ("calibrate_cell", "neuron_9_taps_7_dot_product")
-UTILISATION = 0.6
+BLOCKS: Mapping[str, Callable[[], Component]] = {
+    "calibrate_cell": CalibrateCell,
+    "neuron_4_taps": partial(
+        Neuron, dot_format=conv_format(ECON_T, 4), fraction=ECON_T.conv_product_fraction, output=ECON_T.activation
+    ),
+}
+UTILISATION = 0.5
 TECHNOLOGY = Path("/usr/share/qflow/tech/osu018")
 FILL = "FILL"
 TIMEOUT_S = 600.0
@@ -147,10 +161,10 @@ def schematic(netlist: Netlist, pins: Mapping[str, Sequence[str]]) -> str:
     cells = []
     for group in netlist.groups.values():
         for cell, row in zip(group.cells.tolist(), group.nets.tolist(), strict=True):
-            at = {"gnd": "gnd", "vdd": "vdd"} | {
-                pin: wires[net] if net >= 0 else f"open_{cell}_{pin}" for pin, net in zip(group.pins, row, strict=True)
-            }
-            cells.append(f"Xc{cell} {' '.join(at[pin] for pin in pins[group.type])} {group.type}")
+            at = {pin: wires[net] for pin, net in zip(group.pins, row, strict=True) if net >= 0}
+            at |= {"gnd": "gnd", "vdd": "vdd"}
+            nets = (at.get(pin, f"open_{cell}_{pin}") for pin in pins[group.type])
+            cells.append(f"Xc{cell} {' '.join(nets)} {group.type}")
     return "\n".join([*boxes, f".subckt flat {' '.join(name for name, *_ in ports)}", *cells, ".ends", ""])
 
 
@@ -194,17 +208,20 @@ def check(folder: Path, netlist: Netlist, technology: Path, lef_files: tuple[Pat
     )  # fmt: skip
 
 
-def measure(mapped: Mapped, block: str, qrouter: Path, technology: Path) -> list[Metric]:
+def measure(block: str, qrouter: Path, technology: Path) -> list[Metric]:
     """Rows of one block."""
-    netlist, lef = netlist_of(mapped, f"{mapped.folder.name}_{block}"), mapped.lef
-    placement = place(netlist, lef, utilisation=UTILISATION, spread=True)
+    cells = cell_library("osu018")
+    lef = read_lef(cells.lef)
     with tempfile.TemporaryDirectory(prefix="liquidcal-route-") as temporary:
         folder = Path(temporary)
+        synthesise(to_rtlil(BLOCKS[block](), block), top=block, library=cells, out_dir=folder / "synthesis")
+        netlist = netlist_from_json(json.loads((folder / "synthesis" / "netlist.json").read_text()), top=block)
+        placement = place(netlist, lef, utilisation=UTILISATION, spread=True)
         write_def(folder / "placed.def", netlist, placement, lef)
         text = for_qrouter((folder / "placed.def").read_text(), lef)
         (folder / "placed.def").write_text(filled(text, netlist, placement, lef))
-        routed = route(folder, qrouter, mapped.cells.lef)
-        checked = check(folder, netlist, technology, mapped.cells.lef)
+        routed = route(folder, qrouter, cells.lef)
+        checked = check(folder, netlist, technology, cells.lef)
     for when, rules in (("before", checked.before), ("after", checked.after)):
         for rule, count in rules.items():
             print(f"{block:>28} {when:>6}: {count:5} {rule}", flush=True)
@@ -222,7 +239,7 @@ def measure(mapped: Mapped, block: str, qrouter: Path, technology: Path) -> list
         ("violations_after", sum(checked.after.values()), "", "violations of any rule once these pads are longer"),
         ("devices_compared", checked.devices, "", "cells in the extracted netlist, as many as were placed"),
         ("netlists_match", int(checked.matches), "", "1: netgen says that both netlists match uniquely"),
-        ("wire_estimated", float(placement.wire_ff(mapped.wire_unit.ff_per_um).sum()) / 1000, "pF",
+        ("wire_estimated", float(placement.wire_ff(wire_unit(cells.liberty, lef).ff_per_um).sum()) / 1000, "pF",
          "capacitance of wires by the placement"),
         ("wire_extracted", checked.wire_ff / 1000, "pF", "what magic extracts, between wires and to ground"),
     )  # fmt: skip
@@ -230,7 +247,7 @@ def measure(mapped: Mapped, block: str, qrouter: Path, technology: Path) -> list
         print(f"{block:>28} {name:>18} {value:10.3f} {unit:3} {method}", flush=True)
     return [
         record(f"{name}__case:{block}", value, unit, method, command="python -m benchmarks.routed_checks",
-               tool="magic", version=checked.magic, library=mapped.cells)
+               tool="magic", version=checked.magic, library=cells)
         for name, value, unit, method in found
     ]  # fmt: skip
 
@@ -238,18 +255,18 @@ def measure(mapped: Mapped, block: str, qrouter: Path, technology: Path) -> list
 def main() -> None:
     """Place, route, check, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("blocks", nargs="*", help=f"modules of the netlist; {', '.join(BLOCKS)} where left out")
-    parser.add_argument("--design", type=Path, default=Path("report/osu018/ECON_T"), help="folder with a synthesis")
+    parser.add_argument("blocks", nargs="*", help=f"some of {', '.join(BLOCKS)}; all where left out")
     parser.add_argument("--qrouter", type=Path, default=QROUTER, help="folder of qrouternullg and qrouter.tcl")
     parser.add_argument("--technology", type=Path, default=TECHNOLOGY, help="folder of SCN6M_SUBM.10.tech")
     options = parser.parse_args()
     if not (options.technology / "SCN6M_SUBM.10.tech").is_file():
         parser.error(f"no SCN6M_SUBM.10.tech in {options.technology}: install Debian's package qflow-tech-osu018")
-    mapped = Mapped(folder=options.design)
+    if unknown := sorted(set(options.blocks) - set(BLOCKS)):
+        parser.error(f"no block {unknown[0]}: expected {', '.join(BLOCKS)}")
     rows = [
         row
         for block in options.blocks or BLOCKS
-        for row in measure(mapped, block, options.qrouter.resolve(), options.technology.resolve())
+        for row in measure(block, options.qrouter.resolve(), options.technology.resolve())
     ]
     path, names = RESULTS / "routed_checks.json", {row.name for row in rows}
     write_metrics(path, [*rows, *kept(path, lambda metric: metric.name in names)])

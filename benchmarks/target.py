@@ -38,7 +38,7 @@ FRONT_END_CLOCKS = 3
 FACTORS = (1, 2, 4, 8)
 CHIPS = (
     ("ours_smallest", EncoderDesign(
-        spec=replace(ECON_T, reuse=4), scheme=Scheme.SECDED_WORDS, loading=Loading.DIRECT, clock_gating=True,
+        spec=replace(ECON_T, reuse=3), scheme=Scheme.SECDED_WORDS, loading=Loading.DIRECT, clock_gating=True,
         isolation=True)),
     ("ours_isolated", EncoderDesign(
         spec=ECON_T, scheme=Scheme.SECDED, loading=Loading.DIRECT, clock_gating=True, isolation=True)),
@@ -46,7 +46,7 @@ CHIPS = (
 """Whole chips: rows of the table."""
 TARGET = {"area": 0.9, "energy": 0.6, "latency": 50.0}
 PARTS = {
-    "network": ("network", "convolution", "dense", "toggle"),
+    "network": ("network", "convolution", "dense", "toggle", "folded"),
     "store": ("registers",),
     "control": ("control",),
 }

@@ -422,7 +422,7 @@ def constrained(
     driving_cell: str | None = None,
     port_load_ff: float = 0.0,
 ) -> list[str]:
-    """Commands that constrain a netlist and give it its wires, behind those of `read_design`; the files that both name
+    """Commands that constrain a netlist and give it its wires, after those of `read_design`; the files that both name
     are left in `folder`."""
     names = _Names(netlist, library)
     static = names.flops_of(plan.static_stages)

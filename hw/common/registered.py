@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-from amaranth.hdl import Module, Value
+from amaranth.hdl import Cat, Module, Value
 from amaranth.lib.wiring import Component, In, Member
 
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
+from hw.common.storage_cell import StorageCell
+from hw.common.voted_cell import VotedCell
 
-__all__ = ["Registered", "connect_logic", "delayed", "described", "plain", "ports_of", "watched"]
+__all__ = ["Registered", "connect_logic", "delayed", "described", "plain", "ports_of", "stored", "watched"]
 
 
 class Registered(Component):
@@ -94,6 +96,29 @@ def delayed(
         errors.append(step.error)
     kept: Value = step.o
     return kept
+
+
+def stored(
+    m: Module, platform: object, name: str, value: Value, enable: Value, *, register: Callable[..., Component],
+    errors: list[Value],
+) -> Value:  # fmt: skip
+    """A value as it was in the last clock in which `enable` was 1, 0 after reset, in cells of up to a byte.
+
+    For what changes seldom: its flip-flops are clocked when they take it, or when copies differ, and rest otherwise.
+    The cells are `VotedCell` where the register is voted, and tell errors as `delayed` does; else `StorageCell`.
+    """
+    voted = watched(register)
+    kept: list[Value] = []
+    for first in range(0, len(value), 8):
+        part = value[first : first + 8]
+        cell = place(
+            m, platform, f"{name}_{first // 8}_cell", VotedCell if voted else StorageCell, width=len(part), reset=0
+        )
+        m.d.comb += [cell.data.eq(part), cell.enable.eq(enable)]
+        kept.append(cell.value)
+        if voted:
+            errors.append(cell.error)
+    return Cat(kept)
 
 
 def plain(value: Any) -> Any:

@@ -1,15 +1,16 @@
 """What positions that see nothing but padding add to the latents: formed once in a walk of the store, not in slots."""
 
 from collections.abc import Callable
+from functools import partial
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.dot_product import ActivationMultiples, ActivationOffset, DotProduct, DotProductFormat, WeightRecoder
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
-from hw.common.registered import watched
+from hw.common.registered import stored, watched
 from hw.common.requantise import rectify
 from hw.hgcal_encoder.coded_words import WordMap
 from hw.hgcal_encoder.serial_neuron import serial_format
@@ -118,8 +119,10 @@ class FoldedSums(Component):
                 dot.x[tap].eq(activation),
                 recoder.weight[tap].eq(weight),
             ]
-        kept = place(m, platform, "kept_register", self._register, width=f.sum_width * spec.latents)
-        running = place(m, platform, "running_register", self._register, width=f.sum_width)
+        errors: list[Value] = []
+        keep = partial(stored, m, platform, register=self._register, errors=errors)
+        total = Signal(f.sum_width)
+        running = keep("running", total, reached.any())
         begin = Signal(signed(f.sum_width))
         bias = Cat((Cat(value[bit] for value in aligned) & reached).any() for bit in range(len(aligned[0])))
         m.d.comb += [
@@ -129,14 +132,11 @@ class FoldedSums(Component):
             Cat(dot.select).eq(Cat(recoder.select)),
             dot.offset.eq(offset.offset),
             begin.eq(bias.as_signed()),
-            dot.partial.eq(~Mux(first, begin, running.o)),
-            running.i.eq(Mux(reached.any(), dot.sum, running.o)),
+            dot.partial.eq(~Mux(first, begin, running)),
+            total.eq(dot.sum),
         ]
-        held = [kept.o.word_select(latent, f.sum_width) for latent in range(spec.latents)]
-        m.d.comb += kept.i.eq(
-            Cat(Mux(last & here, dot.sum, old)[: f.sum_width] for here, old in zip(reached, held, strict=True))
-        )
-        m.d.comb += [total.eq(old.as_signed()) for total, old in zip(self.sums, held, strict=True)]
+        for latent, here in enumerate(reached):
+            m.d.comb += self.sums[latent].eq(keep(f"sum_{latent}", total, last & here).as_signed())
         if self._watched:
-            m.d.comb += self.error.eq(kept.error | running.error)
+            m.d.comb += self.error.eq(Cat(errors).any())
         return m

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import Component, In, Out
 from hw.common.dot_product import DotProduct, DotProductFormat, WeightRecoder
 from hw.common.hierarchy import place
 from hw.common.pipeline_register import PipelineRegister
-from hw.common.registered import watched
+from hw.common.registered import stored, watched
 from hw.common.requantise import rectify
 from hw.hgcal_encoder.coded_words import DenseWords
 from hw.hgcal_encoder.schedule import Schedule
@@ -119,7 +119,7 @@ class SerialNeuron(Component):
         schedule = Schedule(spec=spec)  # not of code words, which `selector` knows
         m = Module()
         registers = {}
-        widths = {"slot": spec.reuse + 1, "complete": 1, "sum": f.sum_width, "latent": spec.latent.width}
+        widths = {"slot": spec.reuse + 1, "complete": 1, "sum": f.sum_width}
         for name, width in widths.items():
             if name != "slot" or self._ahead:
                 registers[name] = place(m, platform, f"{name}_register", self._register, width=width)
@@ -146,8 +146,12 @@ class SerialNeuron(Component):
             m.d.comb += [port.eq(getattr(self, name)[i]) for i, port in enumerate(getattr(dot, name))]
         begin = self.begin if self._coded else Cat(Const(0, f.bias_shift), self.bias).as_signed()
         start = Signal(f.sum_width)
-        partial, latent = registers["sum"].o, registers["latent"].o
+        partial = registers["sum"].o
         rectified = rectify(m, (~partial).as_signed(), spec.dense_product_fraction, spec.latent)
+        errors = [register.error for register in registers.values()] if self._watched else []
+        latent = stored(
+            m, platform, "latent", rectified, registers["complete"].o, register=self._register, errors=errors
+        )
         m.d.comb += [
             *(port.eq(select) for port, select in zip(dot.select, recoder.select, strict=True)),
             dot.offset.eq(self.offset),
@@ -156,9 +160,8 @@ class SerialNeuron(Component):
             registers["sum"].i.eq(~dot.sum),
             # the sum of the last slot is there one clock, while the first slot of the next crossing may begin
             registers["complete"].i.eq((slot[0] | slot[-1]) & ~first),
-            registers["latent"].i.eq(Mux(registers["complete"].o, rectified, latent)),
             self.y.eq(latent),
         ]
         if self._watched:
-            m.d.comb += self.error.eq(Cat(register.error for register in registers.values()).any())
+            m.d.comb += self.error.eq(Cat(errors).any())
         return m
