@@ -51,7 +51,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (out / SMALL.name).mkdir()
     rtlil = to_rtlil(Encoder(spec=SMALL), SMALL.name)
     synthesise_once(
-        folder_of_the_run(tmp_path_factory), rtlil, top=SMALL.name, library=library, keep=design(SMALL).boundaries,
+        folder_of_the_run(tmp_path_factory), rtlil, top=SMALL.name, library=library,
         out_dir=out / SMALL.name / "synthesis",
     )  # fmt: skip
     return out

@@ -116,7 +116,6 @@ def test_a_chain_is_a_list_of_declared_steps() -> None:
             left |= set(step.writes)
 
 
-@pytest.mark.usefixtures("shared_netlists")
 def test_the_chain_on_a_small_encoder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -175,7 +175,6 @@ def test_plots_name_axes_with_units_and_tell_the_front_from_the_rest(tmp_path: P
     assert "<!-- accuracy, % -->" in (tmp_path / "q.svg").read_text()
 
 
-@pytest.mark.usefixtures("shared_netlists")
 def test_energy_of_a_small_encoder_has_its_parts_in_order() -> None:
     library_or_skip("nangate45")
     (point,) = points(design(SMALL), [parse_axis("library=nangate45", design(SMALL))])
