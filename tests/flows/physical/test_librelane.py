@@ -63,7 +63,7 @@ def test_librelane_loads_projects_of_its_kits(librelane: Path, tmp_path: Path) -
         values = result["values"]
         assert values["FP_CORE_UTIL"] == "Decimal('60.0')"
         assert values["SYNTH_ELABORATE_ONLY"] == "True"
-        assert values["VERILOG_FILES"] == repr([str(config.parent / "src" / "TOP.v")])
+        assert values["VERILOG_FILES"] == f"[Path('{config.parent / 'src' / 'TOP.v'}')]"
         assert content.keys() - {"meta"} <= values.keys()
     for message, result in zip(wrong, found[len(kits) :], strict=True):
         assert [error for error in result["errors"] if message in error], result
