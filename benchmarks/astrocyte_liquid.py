@@ -186,7 +186,7 @@ class Draw:
         initialise(liquid, self.task.learned, self.snapshots, self.seed, checkpoint=path)
         return liquid
 
-    def counts(self, liquid: Liquid, part: NDArray[np.int64], plastic: bool) -> NDArray[np.int64]:
+    def counts(self, liquid: Liquid, part: NDArray[np.int64], plastic: bool) -> NDArray[np.uint8]:
         """Spike counts of a part of the task."""
         words = (liquid.spec.to_toml(), liquid.arithmetic, self.seed, plastic, liquid.weights, part)
         path = CACHE / f"counts-{_hash(*words, *self.task.identity)}.npz"
@@ -199,7 +199,7 @@ class Draw:
                 np.savez_compressed(file, counts=found.astype(np.uint8))
             checkpoint.unlink(missing_ok=True)
         with np.load(path) as data:
-            counts: NDArray[np.int64] = data["counts"].astype(np.int64)
+            counts: NDArray[np.uint8] = data["counts"]
         return counts
 
 

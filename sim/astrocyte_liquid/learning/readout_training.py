@@ -9,6 +9,7 @@ arXiv 1212.5701) with TensorFlow's constants; the pass with the best accuracy on
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ __all__ = ["LinearReadout", "quantise", "soft_targets", "train_readout"]
 
 Float32 = npt.NDArray[np.float32]
 DECAY, EPSILON = 0.95, 1e-8
+BLOCK = 1_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,13 +51,22 @@ class LinearReadout:
 
     def classify(self, counts: npt.NDArray[Any]) -> IntArray:
         """Class of each sample for counts of shape (n, features)."""
-        return np.argmax(_features(counts, self.scale) @ self.weights + self.bias, axis=1)
+        return np.argmax(_features(counts, self.scale)[:, :-1] @ self.weights + self.bias, axis=1)
+
+
+def _shares(counts: npt.NDArray[Any]) -> Iterator[tuple[slice, npt.NDArray[np.float64]]]:
+    """Counts over their sum, in blocks: of 50,000 samples of 8,000 neurons all at once would take 3 GB."""
+    for first in range(0, len(counts), BLOCK):
+        rows = slice(first, first + BLOCK)
+        yield rows, counts[rows] / np.maximum(counts[rows].sum(axis=1, keepdims=True), 1)
 
 
 def _features(counts: npt.NDArray[Any], scale: float) -> Float32:
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    scaled: Float32 = (shares / scale).astype(np.float32)
-    return scaled
+    """Shares over `scale`, and a last column of ones: the bias is the weight of a feature that is always 1."""
+    found = np.ones((len(counts), counts.shape[1] + 1), np.float32)
+    for rows, shares in _shares(counts):
+        found[rows, :-1] = shares / scale
+    return found
 
 
 def soft_targets(labels: IntArray, outputs: int) -> Float32:
@@ -100,13 +111,10 @@ def train_readout(
     seed : int
         Of the order of samples.
     """
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    scale = float(shares.max())
+    scale = max((float(shares.max()) for _, shares in _shares(counts)), default=1.0)
     x, held_out = _features(counts, scale), _features(validation, scale)
     targets = np.eye(outputs, dtype=np.float32)[labels] if one_hot else soft_targets(labels, outputs)
     rng = np.random.default_rng([seed, 0xADA])
-    # the bias is one more row of weights, of a feature that is always 1
-    x, held_out = (np.hstack([f, np.ones((len(f), 1), np.float32)]) for f in (x, held_out))
     w = np.zeros((x.shape[1], outputs), np.float32)
     squares, moves = np.zeros_like(w), np.zeros_like(w)
     best, kept, since = -1.0, w, 0
