@@ -21,6 +21,8 @@ from sim.files import replacing
 __all__ = ["MOST_ROWS", "Row", "build", "document"]
 
 MOST_ROWS = 8
+STATISTICS = 0.1
+"""Two standard errors of an energy over the detector modules of `benchmarks.target`."""
 COLUMNS = ("", "published chip", "best alternative", "ours", "how ours stands")
 
 
@@ -38,6 +40,8 @@ class Row:
         What has to be said beside our figure.
     more : bool
         Whether more is better.
+    uncertainty : float
+        Of ours, relative: what differs by less is neither better nor worse.
     """
 
     what: str
@@ -47,6 +51,7 @@ class Row:
     target: Figure | None = None
     note: str = ""
     more: bool = False
+    uncertainty: float = 0.0
 
     def verdict(self) -> str:
         """How ours stands, from the figures alone."""
@@ -56,7 +61,10 @@ class Row:
         for name, other in (("the published chip", self.published), ("the alternative", self.alternative)):
             if other is not None:
                 better = worse > _value(other) if self.more else worse < _value(other)
-                said.append(f"better than {name}" if better else f"**not better than {name}**")
+                if abs(worse - _value(other)) < self.uncertainty * worse:
+                    said.append(f"**as {name}**, within the {100 * self.uncertainty:g} % of its statistics")
+                else:
+                    said.append(f"better than {name}" if better else f"**not better than {name}**")
         if self.target is not None:
             reached = worse >= _value(self.target) if self.more else worse <= _value(self.target)
             said.append(f"meets the target, {self.target.shown}" if reached else f"**misses {self.target.shown}**")
@@ -74,13 +82,13 @@ def rows(files: Files) -> Iterator[Row]:
     yield Row(
         what="HGCAL encoder: area of the protected chip", published=other("econ_t", "area_mm2"),
         alternative=other("econ_t_earlier", "area_mm2"), ours=(ours("target", "area__case:ours_smallest"),),
-        target=ours("target", "area__case:target"), note="smallest chip, multipliers used four times a crossing",
+        target=ours("target", "area__case:target"), note="smallest chip, multipliers used three times a crossing",
     )  # fmt: skip
     for case, note in (("ours_smallest", "the same smallest chip"), ("ours_isolated", "chip of least energy")):
         yield Row(
             what="HGCAL encoder: energy per inference", published=other("econ_t", "energy_nj"),
             alternative=other("memristive_vae", "energy_nj"), ours=(ours("target", f"energy__case:{case}"),),
-            target=ours("target", "energy__case:target"), note=note,
+            target=ours("target", "energy__case:target"), note=note, uncertainty=STATISTICS,
         )  # fmt: skip
     yield Row(
         what="HGCAL encoder: latency of the network", published=other("econ_t", "added_latency_ns"),

@@ -168,5 +168,12 @@ def test_the_verdict_of_the_summary_follows_from_the_figures() -> None:
     assert replace(row, ours=(figure(2.5),), alternative=None).verdict() == (
         "better than the published chip; meets the target, 2.5 nJ"
     )
+    # what differs by less than ours is uncertain by is neither better nor worse
+    near = replace(row, ours=(figure(2.2),), uncertainty=0.1)
+    assert near.verdict() == (
+        "better than the published chip; **as the alternative**, within the 10 % of its statistics; meets the target, "
+        "2.5 nJ"
+    )
+    assert "**not better than the alternative**" in replace(near, uncertainty=0.05).verdict()
     verdicts = [found.verdict() for found in build(Files())]
     assert any("misses" in verdict for verdict in verdicts)
