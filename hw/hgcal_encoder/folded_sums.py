@@ -90,7 +90,8 @@ class FoldedSums(Component):
             Cat(self.word == self._words.first_folded + latent * each + number for number in range(each))
             for latent in range(spec.latents)
         ]
-        first, last = Signal(), Signal()
+        first = Signal()
+        last = Signal()
         reached = Signal(spec.latents)
         m.d.comb += [
             reached.eq(Cat(bits.any() for bits in hit)),
