@@ -49,6 +49,8 @@ class Played:
     scores : ndarray of int64, shape (samples * outputs,)
     classes, class_clocks : ndarray of int64, shape (samples,)
         Clocks count from the first event.
+    step_clocks : ndarray of int64, shape (steps of all samples,)
+        Clocks in which steps end.
     status : ndarray of int64, shape (samples,)
         What the host's port reads in the clock of `class_clocks`.
     """
@@ -59,6 +61,7 @@ class Played:
     scores: IntArray
     classes: IntArray
     class_clocks: IntArray
+    step_clocks: IntArray
     status: IntArray
 
 
@@ -186,5 +189,6 @@ def play_events(
         spikes=raster[:, spec.first_neuron :], input_spikes=raster[:, : spec.inputs],
         counts=kept["count"][kept["count_valid"] == 1],
         scores=scores - ((scores >> (spec.score_width - 1)) << spec.score_width),
-        classes=kept["class_index"][told], class_clocks=times[told], status=kept["read_data"][told],
+        classes=kept["class_index"][told], class_clocks=times[told], step_clocks=times[ends],
+        status=kept["read_data"][told],
     )  # fmt: skip

@@ -31,6 +31,7 @@ from flows.verification import mutation
 from flows.verification.bench import Tally, VerificationRun
 from flows.verification.options import VerificationOptions
 from flows.verification.result import Advance, VerificationReport, mutation_check, proof_check
+from sim.astrocyte_liquid.clocks import step_ends, walk_clocks
 from sim.astrocyte_liquid.example_specs import campaign_spec, random_spec, seeded_spec
 from sim.astrocyte_liquid.kernel import poisson_events
 from sim.astrocyte_liquid.learning.model import TrainedLiquid
@@ -52,7 +53,10 @@ from sim.astrocyte_liquid.spec import AstrocyteSpec
 from sim.engine import Engine
 from sim.fixed_point import IntArray
 
-__all__ = ["MODES", "Segment", "check_mutants", "check_volume", "full_list", "make_segments", "play", "verify_design"]
+__all__ = [
+    "MODES", "Segment", "check_mutants", "check_volume", "dead_ends", "full_list", "make_segments", "play",
+    "verify_design",
+]  # fmt: skip
 
 MODES = ("initialise", "plastic", "frozen", "plastic again", "initialise again")
 """Segments of a run, in this order: a mode follows each other one, with the memories as that left them."""
@@ -79,6 +83,8 @@ class Segment:
     counts : ndarray of int64, shape (n, neurons)
     stored, working : ndarray of int64, shape (synapses,)
         Weights afterwards.
+    walked : ndarray of int64, shape (n * steps,)
+        Clocks of `sim.astrocyte_liquid.clocks.walk_clocks`.
     load : ndarray of int64, shape (synapses,), optional
         Weights to load before.
     reset : bool
@@ -94,6 +100,7 @@ class Segment:
     counts: IntArray
     stored: IntArray
     working: IntArray
+    walked: IntArray
     load: IntArray | None = None
     reset: bool = False
 
@@ -144,8 +151,29 @@ def full_list(network: Network) -> Network:
         sign = np.where(source >= spec.first_neuron + spec.excitatory, -1, 1).astype(np.int8)
         return replace(network, source=source, target=target, sign=sign, table=table)
     neuron = int(network.target[-1])
-    others = np.setdiff1d(np.r_[: spec.inputs, spec.first_neuron : spec.sources], spec.first_neuron + neuron)
+    return _of_all_sources(network, neuron, np.r_[: spec.inputs, spec.first_neuron : spec.sources])
+
+
+def dead_ends(network: Network) -> Network:
+    """The same network, but that the last neuron of each lane leads nowhere, and has synapses of all others.
+
+    Its list is empty in every lane, and where it fires as the last source of a step, what is left to walk is the list
+    that enters it.
+    """
+    spec = network.spec
+    ends = np.arange(spec.neurons - spec.lanes, spec.neurons)
+    kept = ~np.isin(network.source, spec.first_neuron + ends)
+    found = replace(network, source=network.source[kept], target=network.target[kept], sign=network.sign[kept])
+    for neuron in ends.tolist():
+        found = _of_all_sources(found, neuron, np.r_[: spec.inputs, spec.first_neuron : spec.first_neuron + ends[0]])
+    return found
+
+
+def _of_all_sources(network: Network, neuron: int, sources: IntArray) -> Network:
+    """The same network, but that a neuron has synapses of all these sources, or as many as the spec allows."""
+    spec = network.spec
     there = network.target == neuron
+    others = np.setdiff1d(sources, spec.first_neuron + neuron)
     added = np.setdiff1d(others, network.source[there])[: max(0, spec.fan_in_max - int(there.sum()))]
     source = np.concatenate([network.source, added]).astype(np.int32)
     target = np.concatenate([network.target, np.full(len(added), neuron)]).astype(np.int32)
@@ -214,10 +242,13 @@ def make_segments(
         from_inputs = np.concatenate([input_spikes(sample, spec) for sample in events])
         if keep:
             working = np.where(walked(network, from_inputs, rows), liquid.weights, working)
+        sources = np.zeros((len(rows), spec.sources), np.uint8)
+        sources[:, : spec.inputs], sources[:, spec.first_neuron :] = from_inputs, rows
         found.append(
             Segment(
                 name=name, plastic=plastic, keep=keep, events=events, spikes=rows, input_spikes=from_inputs,
                 counts=counts, stored=liquid.weights, working=working, load=given,
+                walked=walk_clocks(network, sources, plastic=plastic),
                 reset=alone >= 0 and steps == spec.steps and alone % 2 == 0,
             )
         )  # fmt: skip
@@ -269,11 +300,30 @@ def difference(got: Played, want: Segment, readout: Readout) -> str:
     return ""
 
 
+def late(spec: AstrocyteSpec, got: Played, want: Segment, words: IntArray) -> str:
+    """The first step that does not end in the clock in which it must, in words; empty if there is none."""
+    closing = np.flatnonzero(words >= 1 << max(1, (spec.first_neuron - 1).bit_length()))
+    steps = want.events.shape[1]
+    words_of = np.diff(closing, prepend=-1)
+    expected = step_ends(spec, want.walked, words_of, steps, restores=want.plastic and not want.keep)
+    if len(got.step_clocks) != len(expected):
+        return f"{want.name}: {len(got.step_clocks)} steps ended, expected {len(expected)}"
+    if (got.step_clocks != expected).any():
+        place = int(np.argmax(got.step_clocks != expected))
+        return (
+            f"{want.name}: sample {place // steps}, step {place % steps}: expected to end in clock {expected[place]}, "
+            f"got {got.step_clocks[place]}"
+        )
+    return ""
+
+
 def play(
     network: Network, weights: IntArray, readout: Readout, segments: list[Segment], model: NativeModel,
     advance: Advance | None = None,
 ) -> str:  # fmt: skip
     """Reset and load a fresh model, run segments on it, read the weights after each; the first difference in words.
+
+    Every step must end in the clock that `sim.astrocyte_liquid.clocks` says.
 
     Words are loaded in any order and also go to addresses that hold nothing; every other segment has another
     readout, and its events in an untidy order. After a reset all outputs must be 0, and between segments
@@ -305,9 +355,9 @@ def play(
         steps = wanted
         load(model, _nowhere(spec, rng))
         spikes = int(segment.spikes.sum()) + int(segment.input_spikes.sum())
-        words = untidy_words(spec, segment.events, rng) if number % 2 else None
+        words = untidy_words(spec, segment.events, rng) if number % 2 else event_words(spec, segment.events)
         played = play_events(model, spec, segment.events, spikes, words)
-        if text := difference(played, segment, used):
+        if text := difference(played, segment, used) or late(spec, played, segment, words):
             return text
         reads, enable = _status_reads(spec)
         for place, word in enumerate(model.run({"read_address": reads, "read_enable": enable})["read_data"][2:]):
@@ -418,9 +468,14 @@ def check_mutants(
     other = rng.spawn(1)[0]  # `rng` goes on as if there were no second network: it chooses the mutants
     first = random_weights(full, other)
     few = make_segments(full, first, other, 1, Engine.NUMPY)
+    runs = [(network, weights, segments), (full, first, few)]
+    if not spec.seeded:  # lists of slots are those of many sources: none is emptied for one neuron
+        ends, another = dead_ends(network), other.spawn(1)[0]
+        given = random_weights(ends, another)
+        runs.append((ends, given, make_segments(ends, given, another, 2, Engine.NUMPY)))
 
     def check(model: NativeModel) -> bool:
-        return not play(network, weights, readout, segments, model) and not play(full, first, readout, few, model)
+        return not any(play(where, loaded, readout, played, model) for where, loaded, played in runs)
 
     result = mutation.run_campaign(
         to_rtlil(AstrocyteLiquid(spec=spec, boxes=False), spec.name), spec.name, check, count=count, rng=rng,

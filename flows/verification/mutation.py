@@ -484,11 +484,15 @@ def module_equivalent_from_reset(
     *,
     steps: int = 40,
     reset: str = "rst",
+    register: str = "",
 ) -> bool:
     """Whether yosys proves that the mutated module tells the same in every clock after a reset, for every input.
 
     By temporal induction over paths without repeated states, so states may differ (another code for the same count),
     and states that no path from a reset reaches do not matter.
+
+    With `register` that one alone may differ: all other flip-flops, and memories, are cut as in `module_equivalent`.
+    They may hold anything in any clock, the same on both sides, and must load the same in every clock.
 
     Parameters
     ----------
@@ -498,11 +502,14 @@ def module_equivalent_from_reset(
         Longest path of the induction.
     reset : str
         Port of the reset.
+    register : str
+        Name of a register as of `Mutant.net`; empty: every state may differ.
 
     Returns
     -------
     bool
-        False means "not proved"; always where the module has memories or no reset.
+        False means "not proved"; always where the module has no reset or no such register, or has memories and no
+        register is named.
     """
     root = root or mutant.module
     if reset not in _inputs(modules[root]):
@@ -511,9 +518,13 @@ def module_equivalent_from_reset(
         work = Path(folder)
         try:
             for side, flat in _flat(modules, mutant, root, work, timeout_s).items():
-                if any(cell.type.startswith("$mem") for cell in flat.cells):
-                    return False
                 module = replace(flat, name=side, attributes=[])
+                if register:
+                    if not any(_register(cell) == register for cell in flat.cells):
+                        return False
+                    module = _cut(module, mutant, False, {}, register)
+                elif any(cell.type.startswith("$mem") for cell in flat.cells):
+                    return False
                 (work / f"{side}_whole.il").write_text("autoidx 2000000\n" + module.text())
             script = (
                 "read_rtlil gold_whole.il\nread_rtlil gate_whole.il\n"
@@ -560,11 +571,16 @@ def _below(modules: Mapping[str, RtlilModule], root: str) -> list[str]:
     return found
 
 
-def _cut(module: RtlilModule, mutant: Mutant, at_reset: bool, counts: Mapping[str, str]) -> RtlilModule:
-    """A copy without flip-flops: ports take their place, named after the flip-flop of the right design."""
+def _register(cell: Cell) -> str:
+    """Name of a flip-flop; empty for other cells."""
+    return cell.connections["Q"].strip().removeprefix("\\") if cell.type in _STATE else ""
+
+
+def _cut(module: RtlilModule, mutant: Mutant, at_reset: bool, counts: Mapping[str, str], kept: str = "") -> RtlilModule:
+    """A copy without flip-flops but one: ports take their place, named after the flip-flop of the right design."""
     result = replace(module, wires=dict(module.wires), cells=[], connections=list(module.connections))
     loads = {
-        cell.connections["Q"].strip().removeprefix("\\"): cell.connections["D"]
+        _register(cell): cell.connections["D"]
         for cell in module.cells if cell.type in ("$dff", "$adff")
     }  # fmt: skip
 
@@ -580,7 +596,7 @@ def _cut(module: RtlilModule, mutant: Mutant, at_reset: bool, counts: Mapping[st
                 wire = port(f"{place}_{pin}", len(module.bits(spec)), not read)
                 result.connections.append((spec, wire) if read else (wire, spec))
             continue
-        if cell.type not in _STATE:
+        if cell.type not in _STATE or _register(cell) == kept:
             result.cells.append(cell)
             continue
         name = cell.name.replace(f"$mutant_{mutant.number}", mutant.cell)
@@ -593,7 +609,7 @@ def _cut(module: RtlilModule, mutant: Mutant, at_reset: bool, counts: Mapping[st
             result.connections.append((cell.connections["Q"], port(f"{name}_q", width, False)))
             if value is not None:
                 result.connections.append((port(f"{name}_value", width, True), value))
-        when = loads.get(counts.get(cell.connections["Q"].strip().removeprefix("\\"), ""))
+        when = loads.get(counts.get(_register(cell), ""))
         for pin, spec in cell.connections.items():
             if pin in ("Q", "CLK"):
                 continue
@@ -732,6 +748,8 @@ def run_campaign(
         if stage_root(mutant) != mutant.module and module_equivalent(shown, mutant, root=stage_root(mutant)):
             return True
         if module_equivalent_from_reset(shown, mutant, root=stage_root(mutant)):
+            return True
+        if mutant.net and module_equivalent_from_reset(shown, mutant, register=mutant.net):
             return True
         if not prove_whole:
             return False

@@ -22,6 +22,7 @@ from flows.verification.astrocyte import (
     Segment,
     check_mutants,
     check_volume,
+    dead_ends,
     full_list,
     make_segments,
     play,
@@ -75,6 +76,8 @@ def test_a_wrong_model_is_detected(bench: AstrocyteBench) -> None:
     first: Segment = segments[0]
     wrong = [Segment(**vars(first) | {"keep": False}), *segments[1:]]
     assert run(segments=wrong) != ""
+    late = np.where(np.arange(len(first.walked)) == 5, first.walked + 1, first.walked)
+    assert "step 5: expected to end in clock" in run(segments=[Segment(**vars(first) | {"walked": late})])
     assert len(segments) == len(MODES)
 
 
@@ -88,6 +91,19 @@ def test_a_neuron_of_all_sources_has_a_list_of_every_bit(bench: AstrocyteBench) 
     segments = make_segments(full, weights, rng, 1, Engine.NUMPY)
     with bench.model() as model:
         assert play(full, weights, random_readout(SPEC, rng), segments, model) == ""
+
+
+def test_neurons_that_lead_nowhere_are_walked_back(bench: AstrocyteBench) -> None:
+    """The last neuron of each lane: empty lists forward, long ones backward, as `check_mutants` plays them."""
+    ends, rng = dead_ends(draw(SPEC, SEED)), np.random.default_rng(SEED)
+    first = SPEC.neurons - SPEC.lanes
+    assert (ends.source < SPEC.first_neuron + first).all()
+    assert (np.bincount(ends.target)[first:] == SPEC.inputs + first).all()
+    weights = random_weights(ends, rng)
+    segments = make_segments(ends, weights, rng, 1, Engine.NUMPY)
+    assert all(segment.spikes[:, first:].any(axis=0).all() for segment in segments[:2])
+    with bench.model() as model:
+        assert play(ends, weights, random_readout(SPEC, rng), segments, model) == ""
 
 
 def test_working_weights_that_no_sample_walks_stay() -> None:

@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib.wiring import Component, In, Out
 
 from flows.simulation.native import NativeModel
-from flows.tools.rtlil import RtlilModule, constant, parse_rtlil, sigspec
+from flows.tools.rtlil import Cell, RtlilModule, constant, parse_rtlil, sigspec
 from flows.verification.mutation import (
     Kind,
     Mutant,
@@ -262,3 +262,50 @@ def test_a_register_is_compared_only_while_it_counts() -> None:
     assert not module_equivalent(modules, loaded, counts={"value": "valid"})
     assert not module_equivalent(modules, idle, counts={"other": "valid"})
     assert not module_equivalent(modules, idle, counts={"value": "other"})
+
+
+class _Pause(Component):
+    """Adds `data` up in the clock after `start`; then its state rests at 0."""
+
+    clocked = True
+
+    def __init__(self) -> None:
+        super().__init__({"start": In(1), "ask": In(1), "data": In(16), "shown": Out(16)})
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        state = Signal(2)
+        value = Signal(16)
+        with m.If(self.start):
+            m.d.sync += state.eq(1)
+        with m.Elif(state[0]):
+            m.d.sync += state.eq(0)
+        with m.Elif(state != 0):
+            m.d.sync += state.eq(state + 1)
+        with m.If(state == 1):
+            m.d.sync += value.eq(value + self.data)
+        m.d.comb += self.shown.eq(value & self.ask.replicate(16))
+        return m
+
+
+def test_equivalence_of_states_that_rest_alike() -> None:
+    """States 2 and 3 rest as 0 does, whatever the sum beside them, which shows when it is asked for alone."""
+    modules = elaborate(to_rtlil(_Pause(), "top"))
+    (rest,) = (cell for cell in modules["top"].cells if cell.type == "$mux" and cell.connections["B"] == "2'00")
+    (adds,) = (cell for cell in modules["top"].cells if cell.type == "$eq")
+
+    def mutant(cell: Cell, bit: int) -> Mutant:
+        return Mutant(
+            number=1, kind=Kind.CONSTANT, stage="top", module="top", cell=cell.name, cell_type=cell.type, port="B",
+            bit=bit,
+        )  # fmt: skip
+
+    # 1, 2, 3, 2, 3 ... instead of 1, 0, 0, 0
+    twice = mutant(rest, 1)
+    assert not module_equivalent(modules, twice)
+    assert not module_equivalent_from_reset(modules, twice, steps=8), "the sums may differ, and nobody asks"
+    assert module_equivalent_from_reset(modules, twice, steps=8, register="state")
+    assert not module_equivalent_from_reset(modules, twice, steps=8, register="value")
+    assert not module_equivalent_from_reset(modules, twice, steps=8, register="none")
+    assert not module_equivalent_from_reset(modules, mutant(rest, 0), steps=8, register="state")
+    assert not module_equivalent_from_reset(modules, mutant(adds, 0), steps=8, register="state")
