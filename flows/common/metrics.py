@@ -99,6 +99,7 @@ QUANTITIES: dict[str, Quantity] = {
     # timing
     "timing__setup__ws": Quantity("worst setup slack", ("ns",), "higher"),
     "timing__hold__ws": Quantity("worst hold slack", ("ns",), "higher"),
+    "timing__hold_vio__count": Quantity("hold violations", ("",), "lower"),
     "timing__fmax": Quantity("largest clock frequency", ("MHz",), "higher"),
     "timing__endpoint__count": Quantity("timing endpoints", ("",)),
     # power

@@ -26,6 +26,8 @@ MEMORY_INTERVAL_S = 0.2
 """Least time between two samples of the memory of a running process."""
 MEMORY_SHARE = 0.01
 """Share of a core that the samples may take; of a process with gigabytes one takes some ten milliseconds."""
+SOONEST_S = 0.02
+"""Time between the first two samples."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,8 +165,8 @@ def _wait(child: subprocess.Popen[bytes], start: float, timeout_s: float) -> tup
         if now - start > timeout_s:
             return None
         if now >= due:
-            found, interval = _sampled(child.pid)
-            peak, due = max(peak, found), now + min(interval, max((now - start) / 4, pause))
+            found, interval = _sampled(child.pid, now - start)
+            peak, due = max(peak, found), now + interval
         # short runs end at once, long ones cost nothing
         pause = min(2 * pause, 0.05)
         time.sleep(pause)
@@ -189,8 +191,9 @@ class MemoryWatch:
         self._thread.start()
 
     def _run(self) -> None:
+        start = time.monotonic()
         while True:
-            found, interval = _sampled(os.getpid())
+            found, interval = _sampled(os.getpid(), time.monotonic() - start)
             self._peak = max(self._peak, found)
             if self._stop.wait(interval):
                 return
@@ -202,11 +205,15 @@ class MemoryWatch:
         return round(self._peak / 1e6, 1) if self._peak else None
 
 
-def _sampled(pid: int) -> tuple[int, float]:
-    """`resident_bytes`, and how long to wait for the next sample: the kernel walks all pages of a process for one."""
+def _sampled(pid: int, elapsed_s: float) -> tuple[int, float]:
+    """`resident_bytes`, and how long to wait for the next sample: the kernel walks all pages of a process for one.
+
+    A run that has just begun is sampled more often, lest a short one is missed.
+    """
     start = time.thread_time()
     found = resident_bytes(pid)
-    return found, max(MEMORY_INTERVAL_S, (time.thread_time() - start) / MEMORY_SHARE)
+    interval = max(MEMORY_INTERVAL_S, (time.thread_time() - start) / MEMORY_SHARE)
+    return found, min(interval, max(elapsed_s / 4, SOONEST_S))
 
 
 def resident_bytes(pid: int) -> int:

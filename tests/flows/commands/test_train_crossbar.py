@@ -75,9 +75,12 @@ def test_a_crossbar_learns_a_folder_of_clips_and_the_model_hears(words: Path, tm
     scored = ["evaluate", "lsm_crossbar", "--model", str(tmp_path / "out" / "small_speech.npz"), "--events", str(words)]
     assert json.loads(run(capsys, *scored, "--json"))["accuracy"] > 0.8
     assert "hears: the names of WAV files say their labels" in fail(capsys, *scored, "--labels", "x.txt")
-    assert "sees: expected a label file (--labels)" in fail(
-        capsys, "evaluate", "lsm_crossbar", "--model", "n_mnist", "--events", str(words)
-    )
+    sees = ["evaluate", "lsm_crossbar", "--model", "n_mnist", "--events"]
+    assert "expected recordings named by index (1.bin, 2.bs2 ...), found none" in fail(capsys, *sees, str(words))
+    (tmp_path / "recordings").mkdir()
+    (tmp_path / "recordings" / "1.bin").write_bytes(b"")
+    message = "expected a label file (--labels), or a folder for each class"
+    assert message in fail(capsys, *sees, str(tmp_path / "recordings"))
     assert "small_speech.npz is there already" in fail(capsys, *arguments)
     both = fail(capsys, *arguments[:-2], "--events", str(words), "--labels", "x", "--out", str(tmp_path / "b"))
     assert "expected recordings of events (--events) or of sound (--clips), got both" in both
