@@ -19,7 +19,7 @@ on where it was.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from benchmarks.measured import LIQUIDCAL, REPOSITORY, RESULTS, Rows, kept
 from flows.common.metrics import write_metrics
 from flows.learning.astrocyte import spike_counts
-from flows.learning.astrocyte_samples import SENSOR, binned
+from flows.learning.astrocyte_samples import CAMERA, SENSOR, SampleSet
 from sim.astrocyte_liquid.learning.images import probabilities
 from sim.astrocyte_liquid.learning.protocol import digest, initialise
 from sim.astrocyte_liquid.learning.readout_training import LinearReadout, quantise, train_readout
@@ -42,8 +42,8 @@ from sim.astrocyte_liquid.readout import Readout
 from sim.astrocyte_liquid.spec import AstrocyteSpec, load_spec
 from sim.digits import mnist_digits, read_digits
 from sim.files import replacing
-from sim.lsm_crossbar.recordings.event_camera import TRAJECTORY, EventCamera
-from sim.lsm_crossbar.recordings.events import Events, find_recordings, read_labels, read_recording
+from sim.lsm_crossbar.recordings.event_camera import TRAJECTORY
+from sim.lsm_crossbar.recordings.events import labelled_recordings
 
 CACHE = REPOSITORY / "build" / "astrocyte"
 STRENGTHS = (0.6, 1.0, 1.5)
@@ -63,8 +63,8 @@ class Task:
     ----------
     stimuli, learned : Stimuli
         All samples, and those of training; images scaled by the largest value in training.
-    plain : ndarray, shape (n, inputs)
-        What a readout without a liquid sees: pixels, or events of every input in a sample.
+    steps : int
+        Of a sample.
     labels : ndarray of int64, shape (n,)
     training, validation, test, real : ndarray of int64
         Rows of both; `real` are real recordings, where others are N-MNIST-like.
@@ -72,12 +72,21 @@ class Task:
 
     stimuli: Stimuli
     learned: Stimuli
-    plain: NDArray[Any]
+    steps: int
     labels: NDArray[np.int64]
     training: NDArray[np.int64]
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
     real: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @cached_property
+    def plain(self) -> NDArray[Any]:
+        """What a readout without a liquid sees, shape (n, inputs): pixels, or events of every input in a sample."""
+        if isinstance(self.stimuli, Images):
+            return self.stimuli.probability
+        rows = np.arange(len(self.stimuli))
+        blocks = (self.stimuli.samples(rows[k : k + 100], self.steps, 0) for k in rows[::100])
+        return np.concatenate([block.sum(axis=1, dtype=np.uint8) for block in blocks])
 
     @cached_property
     def identity(self) -> tuple[NDArray[np.generic], ...]:
@@ -115,7 +124,7 @@ def digits_task(spec: AstrocyteSpec, folder: Path | None, sizes: tuple[int, int,
     _, scale = probabilities(images[rows], spec)
     probability, _ = probabilities(images, spec, scale)
     return Task(
-        stimuli=Images(probability), learned=Images(probability[rows]), plain=probability,
+        stimuli=Images(probability), learned=Images(probability[rows]), steps=spec.steps,
         labels=labels.astype(np.int64), training=rows, validation=order[training : training + validation], test=tested,
     )  # fmt: skip
 
@@ -125,44 +134,40 @@ def recordings_task(spec: AstrocyteSpec, folder: Path | None, events: Path | Non
     training, validation, test = sizes
     digits = mnist_digits("rest") if folder is None else read_digits(folder)[0]
     order = np.random.default_rng(2026).permutation(len(digits))
-    real: list[Events] = []
-    labels = np.zeros(0, np.int64)
+    real = SampleSet(labels=np.zeros(0, np.int64))
     if events is not None:
-        paths, table = find_recordings(events), read_labels(events / "labels.txt")
-        numbers = sorted(paths)
+        paths, table = labelled_recordings(events, events / "labels.txt")
+        numbers = sorted(table)
         if folder is None and numbers[-1] > SHIPPED_RECORDINGS:
             raise SystemExit(f"recordings above {SHIPPED_RECORDINGS:,}: expected --digits, to leave out what they show")
-        shown = np.array(numbers) - 1 if folder is not None else np.zeros(0, np.int64)
-        order = order[~np.isin(order, shown)]
-        real, labels = [read_recording(paths[k]) for k in numbers], np.array([table[k] for k in numbers], np.int64)
+        if folder is not None:
+            order = order[~np.isin(order, np.array(numbers) - 1)]
+        real = SampleSet(labels=np.array([table[k] for k in numbers], np.int64), files=tuple(paths[k] for k in numbers))
     made = training + validation + test
     if len(order) < made:
         raise SystemExit(f"{len(order):,} digits are fewer than {training:,} + {validation:,} + {test:,}")
-    order = order[:made]
-    recordings = _recordings(digits.images[order], real)
+    shown = digits.take(order[:made])
+    like = SampleSet(images=shown.images, labels=shown.labels.astype(np.int64))
+    recordings = _recordings(like, real)
     rows = np.arange(len(recordings))
-    plain = np.concatenate(
-        [recordings.samples(rows[k : k + 100], spec.steps, 0).sum(axis=1, dtype=np.uint8) for k in rows[::100]]
-    )
     return Task(
-        stimuli=recordings, learned=recordings.take(rows[:training]), plain=plain,
-        labels=np.concatenate([digits.labels[order].astype(np.int64), labels]), training=rows[:training],
+        stimuli=recordings, learned=recordings.take(rows[:training]), steps=spec.steps,
+        labels=np.concatenate([like.labels, real.labels]), training=rows[:training],
         validation=rows[training : training + validation], test=rows[training + validation : made], real=rows[made:],
     )  # fmt: skip
 
 
-def _recordings(images: NDArray[np.uint8], real: Iterable[Events]) -> Recordings:
-    """Images in front of a camera, then real recordings; those of images are kept."""
-    camera = EventCamera(seed=1)
-    path = CACHE / f"recordings-{_hash(repr(camera), repr(TRAJECTORY), images)}.npz"
+def _recordings(like: SampleSet, real: SampleSet) -> Recordings:
+    """Images in front of the camera, then real recordings; those of images are kept."""
+    path = CACHE / f"recordings-{_hash(repr(CAMERA), repr(TRAJECTORY), like.images)}.npz"
     if not path.is_file():
-        made = binned(camera.record(image, number) for number, image in enumerate(images))
+        made = like.recorded()
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path, "wb") as file:
             np.savez(file, start=made.start, step=made.step, line=made.line)
     with np.load(path) as data:
         made = Recordings(**{name: data[name] for name in ("start", "step", "line")}, inputs=SENSOR.inputs)
-    added = binned(real)
+    added = real.recorded()
     return Recordings(
         start=np.concatenate([made.start, made.start[-1] + added.start[1:]]), inputs=SENSOR.inputs,
         step=np.concatenate([made.step, added.step]), line=np.concatenate([made.line, added.line]),

@@ -17,7 +17,7 @@ from flows.common.cluster import map_in_order
 from flows.common.journal import Journal
 from flows.learning.astrocyte_samples import SHIPPED, SampleFiles, learned_set, scored_set
 from sim.astrocyte_liquid.learning.model import TrainedLiquid
-from sim.astrocyte_liquid.learning.protocol import ANOTHER_RUN, CHECKPOINT, count_spikes, digest, initialise
+from sim.astrocyte_liquid.learning.protocol import CHECKPOINT, count_spikes, digest, initialise, resumed
 from sim.astrocyte_liquid.learning.readout_training import quantise, train_readout
 from sim.astrocyte_liquid.learning.stimuli import Stimuli
 from sim.astrocyte_liquid.liquid import Arithmetic, Liquid
@@ -25,7 +25,6 @@ from sim.astrocyte_liquid.network import draw
 from sim.astrocyte_liquid.spec import AstrocyteSpec
 from sim.files import replacing
 from sim.fixed_point import IntArray
-from sim.foreign_files import read_npz
 
 __all__ = ["LiquidTraining", "evaluate_liquid", "spike_counts", "train_liquid"]
 
@@ -90,10 +89,7 @@ def spike_counts(
     counts = np.zeros((len(stimuli), liquid.spec.neurons), np.int64)
     identity = digest(*stimuli.identity(), liquid.weights, liquid.arithmetic, repr(liquid.spec), seed, plastic)
     done = 0
-    if checkpoint is not None and checkpoint.is_file():
-        found = read_npz(checkpoint)
-        if set(found) != {"identity", "counts"} or str(found["identity"]) != identity:
-            raise ValueError(f"{checkpoint}: {ANOTHER_RUN}")
+    if (found := resumed(checkpoint, identity, "counts")) is not None:
         done = len(found["counts"])
         counts[:done] = found["counts"]
         if advance is not None:
@@ -122,7 +118,7 @@ def spike_counts(
 
 def _counts(constant: tuple[Liquid, int, bool], piece: Stimuli) -> IntArray:
     liquid, seed, plastic = constant
-    return count_spikes(liquid, piece, np.arange(len(piece)), seed, plastic=plastic)
+    return count_spikes(liquid, piece, seed, plastic=plastic)
 
 
 def _counts_on_a_core(constant: tuple[Liquid, int, bool], piece: Stimuli) -> IntArray:

@@ -22,7 +22,7 @@ from sim.fixed_point import IntArray
 from sim.lsm_crossbar.recordings.event_camera import EventCamera
 from sim.lsm_crossbar.recordings.events import Encoding, Events, labelled_recordings, read_recording
 
-__all__ = ["SENSOR", "SHIPPED", "SampleFiles", "SampleSet", "binned", "held_out", "learned_set", "scored_set"]
+__all__ = ["CAMERA", "SENSOR", "SHIPPED", "SampleFiles", "SampleSet", "binned", "learned_set", "scored_set"]
 
 HELD_OUT = 2_000
 """Of the digits that ship with the package: never trained on, what a liquid is scored on."""
@@ -99,7 +99,7 @@ class SampleSet:
             The liquid has inputs for neither images nor this sensor, or for images where there are recordings.
         """
         if spec.inputs == SENSOR.inputs:
-            return binned(self._events()), 1.0
+            return self.recorded(), 1.0
         if self.images is None:
             raise ValueError(
                 f"{spec.name} has {spec.inputs:,} inputs, for images; recordings need {SENSOR.inputs:,}, one for each "
@@ -108,11 +108,12 @@ class SampleSet:
         probability, scale = probabilities(self.images, spec, scale)
         return Images(probability, self.numbers), scale
 
-    def _events(self) -> Iterable[Events]:
+    def recorded(self) -> Recordings:
+        """The recordings, or those that the camera makes of the images."""
         if self.images is None:
-            return (read_recording(path) for path in self.files)
+            return binned(map(read_recording, self.files))
         numbers = np.arange(len(self)) if self.numbers is None else self.numbers
-        return (CAMERA.record(image, int(number)) for image, number in zip(self.images, numbers, strict=True))
+        return binned(CAMERA.record(image, int(number)) for image, number in zip(self.images, numbers, strict=True))
 
 
 def binned(recordings: Iterable[Events]) -> Recordings:
@@ -129,7 +130,7 @@ def binned(recordings: Iterable[Events]) -> Recordings:
     )
 
 
-def held_out(folder: Path | None) -> tuple[Digits, Digits]:
+def _held_out(folder: Path | None) -> tuple[Digits, Digits]:
     """Digits to train on, and digits to score: MNIST's own split, or of those that ship `HELD_OUT` held out."""
     if folder is not None:
         return read_digits(folder)
@@ -166,7 +167,7 @@ def _set(spec: AstrocyteSpec, given: SampleFiles, *, tested: bool) -> SampleSet:
         paths, table = labelled_recordings(given.events, given.labels)
         found = SampleSet(labels=np.array(list(table.values()), np.int64), files=tuple(paths[index] for index in table))
     else:
-        digits = held_out(given.digits)[tested]
+        digits = _held_out(given.digits)[tested]
         numbers = np.arange(len(digits)) + (TEST_NUMBERS if tested and spec.inputs == SENSOR.inputs else 0)
         found = SampleSet(images=digits.images, labels=digits.labels.astype(np.int64), numbers=numbers)
     if found.labels.max() >= spec.outputs:

@@ -69,7 +69,7 @@ class TrainedLiquid:
 
     def classify(self, stimuli: Stimuli) -> IntArray:
         """Class of each sample, shape (n,), in exact chip arithmetic."""
-        counts = count_spikes(self.liquid(), stimuli, np.arange(len(stimuli)), self.seed, plastic=self.plastic)
+        counts = count_spikes(self.liquid(), stimuli, self.seed, plastic=self.plastic)
         return self.readout.classify(counts)
 
     def save(self, path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from sim.files import replacing
 from sim.fixed_point import IntArray
 from sim.foreign_files import read_npz
 
-__all__ = ["ANOTHER_RUN", "CHECKPOINT", "SNAPSHOT_STEPS", "count_spikes", "digest", "initialise"]
+__all__ = ["CHECKPOINT", "SNAPSHOT_STEPS", "count_spikes", "digest", "initialise", "resumed"]
 
 SNAPSHOT_STEPS = 20
 """Steps of a sample of the initialisation."""
@@ -24,7 +25,6 @@ BLOCK = 100
 CHECKPOINT = 1_000
 """Samples between two checkpoints."""
 
-ANOTHER_RUN = "a checkpoint of another run; delete it, or choose another folder"
 
 Advance = Callable[[int], None]
 
@@ -62,10 +62,7 @@ def initialise(
     # weights that are reached by other samples or from others are another run
     identity = digest(*stimuli.identity(), liquid.weights, liquid.arithmetic, repr(liquid.spec), seed)
     done = 0
-    if checkpoint is not None and checkpoint.is_file():
-        found = read_npz(checkpoint)
-        if set(found) != {"identity", "done", "weights", "trace"} or str(found["identity"]) != identity:
-            raise ValueError(f"{checkpoint}: {ANOTHER_RUN}")
+    if (found := resumed(checkpoint, identity, "done", "weights", "trace")) is not None:
         liquid.weights, liquid.trace, done = found["weights"], found["trace"], int(found["done"])
         if advance is not None:
             advance(done)
@@ -84,35 +81,38 @@ def initialise(
             advance(len(rows))
 
 
-def count_spikes(
-    liquid: Liquid,
-    stimuli: Stimuli,
-    numbers: npt.NDArray[np.integer],
-    seed: int,
-    *,
-    plastic: bool,
-    advance: Advance | None = None,
-) -> IntArray:
-    """Spike counts of samples; shape (n, neurons).
+def count_spikes(liquid: Liquid, stimuli: Stimuli, seed: int, *, plastic: bool) -> IntArray:
+    """Spike counts of all samples; shape (n, neurons).
 
     Parameters
     ----------
     liquid : Liquid
     stimuli : Stimuli
-    numbers : ndarray of int, shape (n,)
-        Of those to show. Stimulus and seed decide the spikes of a sample: the same whatever liquid sees it.
     seed : int
+        With the stimulus it decides the spikes of a sample: the same whatever liquid sees it.
     plastic : bool
-    advance : callable, optional
     """
     blocks = []
-    for first in range(0, len(numbers), BLOCK):
-        rows = numbers[first : first + BLOCK]
-        events = stimuli.samples(rows, liquid.spec.steps, seed)
+    for first in range(0, len(stimuli), BLOCK):
+        events = stimuli.samples(np.arange(first, min(first + BLOCK, len(stimuli))), liquid.spec.steps, seed)
         blocks.append(liquid.run(events, plastic=plastic).counts)
-        if advance is not None:
-            advance(len(rows))
     return np.concatenate(blocks) if blocks else np.zeros((0, liquid.spec.neurons), np.int64)
+
+
+def resumed(checkpoint: Path | None, identity: str, *names: str) -> Mapping[str, npt.NDArray[Any]] | None:
+    """Arrays of these names that an interrupted run of the same identity left; None where it left none.
+
+    Raises
+    ------
+    ValueError
+        If the checkpoint is of another run.
+    """
+    if checkpoint is None or not checkpoint.is_file():
+        return None
+    found = read_npz(checkpoint)
+    if set(found) != {"identity", *names} or str(found["identity"]) != identity:
+        raise ValueError(f"{checkpoint}: a checkpoint of another run; delete it, or choose another folder")
+    return found
 
 
 def digest(*parts: object) -> str:
