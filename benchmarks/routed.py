@@ -13,6 +13,7 @@ import argparse
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from benchmarks.placement import netlist_of
 from flows.common.metrics import Metric, write_metrics
 from flows.common.process import run_process
 from flows.library.lef import Lef
+from flows.library.library import CellLibrary
 from flows.netlist.delays import arrivals
 from flows.netlist.gate_simulation import GateSimulator
 from flows.netlist.view import Wires, prepare
@@ -171,12 +173,23 @@ def measure(mapped: Mapped, block: str, qrouter: Path) -> list[Metric]:
         ("energy_estimated", energy[0], "pJ", "dynamic energy of a clock of random inputs, no glitches, placed wires"),
         ("energy_routed", energy[1], "pJ", "the same, routed wires"),
     )  # fmt: skip
-    for name, value, unit_, method in found:
-        print(f"{block:>16} {name:>18} {value:10.3f} {unit_:3} {method}", flush=True)
+    return reported(
+        block, found, command="python -m benchmarks.routed", tool="qrouter", version=result.version,
+        library=mapped.cells,
+    )  # fmt: skip
+
+
+def reported(
+    block: str, found: Sequence[tuple[str, float, str, str]], *, command: str, tool: str, version: str,
+    library: CellLibrary,
+) -> list[Metric]:  # fmt: skip
+    """Print name, value, unit and method of each figure of a block, and return them as rows."""
+    for name, value, unit, method in found:
+        print(f"{block:>28} {name:>18} {value:10.3f} {unit:3} {method}", flush=True)
     return [
-        record(f"{name}__case:{block}", value, unit_, method, command="python -m benchmarks.routed", tool="qrouter",
-               version=result.version, library=mapped.cells)
-        for name, value, unit_, method in found
+        record(f"{name}__case:{block}", value, unit, method, command=command, tool=tool, version=version,
+               library=library)
+        for name, value, unit, method in found
     ]  # fmt: skip
 
 

@@ -28,8 +28,8 @@ from pathlib import Path
 import numpy as np
 from amaranth.lib.wiring import Component
 
-from benchmarks.measured import RESULTS, kept, record
-from benchmarks.routed import QROUTER, for_qrouter, route
+from benchmarks.measured import RESULTS, kept
+from benchmarks.routed import QROUTER, for_qrouter, reported, route
 from flows.common.metrics import Metric, write_metrics
 from flows.common.process import run_process
 from flows.library.catalogue import cell_library
@@ -243,13 +243,9 @@ def measure(block: str, qrouter: Path, technology: Path) -> list[Metric]:
          "capacitance of wires by the placement"),
         ("wire_extracted", checked.wire_ff / 1000, "pF", "what magic extracts, between wires and to ground"),
     )  # fmt: skip
-    for name, value, unit, method in found:
-        print(f"{block:>28} {name:>18} {value:10.3f} {unit:3} {method}", flush=True)
-    return [
-        record(f"{name}__case:{block}", value, unit, method, command="python -m benchmarks.routed_checks",
-               tool="magic", version=checked.magic, library=cells)
-        for name, value, unit, method in found
-    ]  # fmt: skip
+    return reported(
+        block, found, command="python -m benchmarks.routed_checks", tool="magic", version=checked.magic, library=cells
+    )
 
 
 def main() -> None:

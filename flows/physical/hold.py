@@ -22,7 +22,7 @@ from flows.netlist.netlist import Netlist
 from flows.netlist.view import Wires
 from flows.physical.place import Placement
 from flows.physical.repair import Buffer, Repair
-from flows.physical.timing import ClockPlan, constrained, read_design
+from flows.physical.timing import ClockPlan, constrained, derated, read_design
 from flows.tools.opensta import run_sta
 
 __all__ = ["HoldCorner", "hold_repair", "hold_slacks"]
@@ -68,12 +68,11 @@ def hold_slacks(
     """Negative hold slacks in ns by (cell, pin) of registers; ports are left to their surroundings."""
     with tempfile.TemporaryDirectory(prefix="liquidcal-hold-") as folder:
         work = Path(folder)
-        lines = read_design(corner.liberty) + constrained(
+        lines = constrained(
             work, netlist, library, clocks, wire_ff=wires.ff, wire_ohm=wires.ohm, driving_cell=driving_cell,
             port_load_ff=port_load_ff,
         )  # fmt: skip
-        if corner.early != 1:
-            lines.append(f"set_timing_derate -early {corner.early:g}")
+        lines = [*read_design(corner.liberty), *lines, *derated(corner.early)]
         result = run_sta(lines, reports={"hold": _ENDS}, directory=work, name="hold", timeout_s=timeout_s)
     found: dict[tuple[int, str], float] = {}
     for cell, pin, slack in re.findall(r"^hold_of c(\d+)/(\S+) (-?[\d.e+-]+)$", result["hold"], re.MULTILINE):

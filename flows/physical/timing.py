@@ -30,7 +30,7 @@ from flows.netlist.gate_simulation import plain_latch
 from flows.netlist.netlist import Netlist
 from flows.tools.opensta import OpenStaError, run_sta
 
-__all__ = ["ClockPlan", "PathStep", "TimingPath", "TimingReport", "analyse", "constrained", "flat_verilog",
+__all__ = ["ClockPlan", "PathStep", "TimingPath", "TimingReport", "analyse", "constrained", "derated", "flat_verilog",
            "net_spelling", "port_bits", "read_design", "write_spef"]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
@@ -291,7 +291,7 @@ def analyse(
     start = time.monotonic()
     slow = tuple(setup_liberty or library.files)
     fast = tuple(hold_liberty or slow)
-    hold = [*([f"set_timing_derate -early {early:g}"] if early != 1 else []), *_checks("min", min(paths, 5))]
+    hold = [*derated(early), *_checks("min", min(paths, 5))]
     names = _Names(netlist, library)
     static = names.flops_of(plan.static_stages)
     passing = names.passing
@@ -433,6 +433,11 @@ def constrained(
         write_spef(folder / "wires.spef", netlist, library, wire_ff=wire_ff, wire_ohm=wire_ohm)
         lines.append("read_spef wires.spef")
     return lines
+
+
+def derated(early: float) -> list[str]:
+    """Commands after which all early delays are so much of what the library says."""
+    return [f"set_timing_derate -early {early:g}"] if early != 1 else []
 
 
 def read_design(liberty: Sequence[Path]) -> list[str]:
