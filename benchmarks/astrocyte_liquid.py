@@ -11,15 +11,16 @@ A liquid of 2,312 inputs learns from N-MNIST-like recordings of the digits, and 
 ``--events`` has some, too: recordings of N-MNIST's training set, named by their number there, with ``labels.txt``. Of
 the digits that they show it learns nothing.
 
-``--variants`` measures some only; the others stay in the results, each row with its number of draws. Initialisations
-and spike counts are kept in ``build/astrocyte`` by the hash of all that they depend on, so that an interrupted run goes
-on where it was.
+``--variants`` and ``--first`` measure some variants or draws only. The others stay in the results, and the mean of a
+variant is over all its draws in one setting. Initialisations and spike counts are kept in ``build/astrocyte`` by the
+hash of all that they depend on, so that an interrupted run goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -29,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measured import LIQUIDCAL, REPOSITORY, RESULTS, Rows, kept
-from flows.common.metrics import write_metrics
+from flows.common.metrics import Metric, write_metrics
 from flows.learning.astrocyte import spike_counts
 from flows.learning.astrocyte_samples import CAMERA, SENSOR, SampleSet
 from sim.astrocyte_liquid.learning.images import probabilities
@@ -217,7 +218,7 @@ class Scores:
 
     def __init__(self, task: Task, outputs: int, passes: int, *, one_hot: bool) -> None:
         self._task, self._outputs, self._passes, self._one_hot = task, outputs, passes, one_hot
-        self.right: dict[str, list[NDArray[np.bool_]]] = {}
+        self.right: dict[str, dict[int, NDArray[np.bool_]]] = {}
 
     def train(self, training: NDArray[np.generic], validation: NDArray[np.generic], seed: int) -> LinearReadout:
         """A readout of counts or pixels."""
@@ -228,11 +229,11 @@ class Scores:
             seed=seed,
         )  # fmt: skip
 
-    def add(self, name: str, classify: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> None:
-        """Note which test samples, given by their rows, get their class."""
+    def add(self, name: str, seed: int, classify: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> None:
+        """Note which test samples, given by their rows, get their class in a draw."""
         for suffix, rows in self._task.scored.items():
             right = classify(rows) == self._task.labels[rows]
-            self.right.setdefault(name + suffix, []).append(right)
+            self.right.setdefault(name + suffix, {})[seed] = right
             print(f"  {name}{suffix}: {100 * right.mean():.2f} %", flush=True)
 
 
@@ -241,17 +242,17 @@ def measure(
     task: Task,
     variants: Collection[str],
     *,
-    draws: int,
+    draws: Collection[int],
     snapshots: int,
     passes: int,
     one_hot: bool = False,
     say: Callable[[str], None] = print,
-) -> dict[str, list[NDArray[np.bool_]]]:
-    """Which test images each variant gets right, a list of one array per draw."""
+) -> dict[str, dict[int, NDArray[np.bool_]]]:
+    """Which test images each variant gets right in each draw; pixels alone are drawn once, as draw 0."""
     scores = Scores(task, spec.outputs, passes, one_hot=one_hot)
     if "pixels" in variants:
         pixels = scores.train(task.plain[task.training], task.plain[task.validation], 0)
-        scores.add("pixels", lambda rows: pixels.classify(task.plain[rows]))
+        scores.add("pixels", 0, lambda rows: pixels.classify(task.plain[rows]))
     plain = replace(spec, astrocyte_weight=0.0)
     liquids = {
         "frozen": (Arithmetic.PUBLISHED, spec, False),
@@ -260,7 +261,7 @@ def measure(
         "chip_frozen": (Arithmetic.CHIP, spec, False),
         "chip_plastic": (Arithmetic.CHIP, spec, True),
     }
-    for seed in range(draws):
+    for seed in draws:
         one = Draw(spec, task, seed, snapshots)
         say(f"draw {seed}: {len(one.network):,} synapses")
         if "fixed" in variants:
@@ -271,15 +272,16 @@ def measure(
                 fixed.append((scores.train(training, validation, seed), liquid, strength))
             readout, liquid, strength = max(fixed, key=lambda entry: entry[0].validation)
             say(f"  strength {strength} of the fixed liquid")
-            scores.add("fixed", partial(_classes, one, liquid, False, readout))
+            scores.add("fixed", seed, partial(_classes, one, liquid, False, readout))
         for name, (arithmetic, rule, plastic) in liquids.items():
             if name in variants:
                 liquid = one.tuned(arithmetic, rule)
                 training, validation = (one.counts(liquid, part, plastic) for part in task.parts)
                 readout = scores.train(training, validation, seed)
-                scores.add(name, partial(_classes, one, liquid, plastic, readout))
+                scores.add(name, seed, partial(_classes, one, liquid, plastic, readout))
                 if arithmetic is Arithmetic.CHIP:
-                    scores.add(f"{name}_integer", partial(_classes, one, liquid, plastic, quantise(readout, spec)))
+                    integer = quantise(readout, spec)
+                    scores.add(f"{name}_integer", seed, partial(_classes, one, liquid, plastic, integer))
     return scores.right
 
 
@@ -305,8 +307,48 @@ METHODS = {
 VARIANTS = [name for name in METHODS if not name.endswith("_integer")]
 
 
+def add_accuracies(
+    rows: Rows, found: Mapping[str, Mapping[int, float]], case: str, setting: str, earlier: Sequence[Metric]
+) -> None:
+    """Accuracy in % of each draw, with mean and spread over these and those that earlier runs found in this setting.
+
+    Parameters
+    ----------
+    rows : Rows
+        Where they are added.
+    found : mapping of str to mapping of int to float
+        By variant and number of the draw.
+    case : str
+        What comes in front of the draw in a name: the readout's targets.
+    setting : str
+        Network, samples and snapshots: with what the variant is, the method of every figure.
+    earlier : sequence of Metric
+        Rows of the results so far.
+    """
+    for name, accuracies in found.items():
+        real = name.endswith("_real")
+        about = METHODS[name.removesuffix("_real")] + ("; on real recordings of N-MNIST" if real else "")
+        about = f"{about}; {setting}"
+        this = re.compile(rf"accuracy__{case}__draw:(\d+)__case:{name}")
+        known = {
+            int(match[1]): float(metric.value)
+            for metric in earlier
+            if metric.method == about and (match := this.fullmatch(metric.name))
+        }
+        for seed, value in accuracies.items():
+            known[seed] = round(value, 2)
+            rows.add(f"accuracy__{case}__draw:{seed}__case:{name}", known[seed], "%", about)
+        each = list(known.values())
+        rows.add(
+            f"accuracy__{case}__case:{name}", round(float(np.mean(each)), 2), "%", f"{about}; mean of {len(each)} draws"
+        )
+        if len(each) > 1:
+            spread = f"{about}; standard deviation over {len(each)} draws"
+            rows.add(f"accuracy_spread__{case}__case:{name}", round(float(np.std(each, ddof=1)), 2), "%", spread)
+
+
 def main() -> None:
-    """Command line; variants that are not asked for stay in the results."""
+    """Command line; variants and draws that are not asked for stay in the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("spec", nargs="?", default="NALSM_1000", help="preset or TOML file")
     parser.add_argument("--digits", type=Path, help="folder or .npz with MNIST or Fashion-MNIST")
@@ -316,6 +358,7 @@ def main() -> None:
     parser.add_argument("--validation", type=int, default=400)
     parser.add_argument("--test", type=int, default=1_000)
     parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="number of the first of these draws")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--one-hot", action="store_true", help="readouts towards 1 and 0, as the paper's loss says")
     parser.add_argument("--passes", type=int, default=1_000, help="of a readout over its training set, at most")
@@ -328,14 +371,14 @@ def main() -> None:
     else:
         task = digits_task(spec, options.digits, sizes)
     right = measure(
-        spec, task, options.variants, draws=options.draws, snapshots=options.snapshots, passes=options.passes,
-        one_hot=options.one_hot,
+        spec, task, options.variants, draws=range(options.first, options.first + options.draws),
+        snapshots=options.snapshots, passes=options.passes, one_hot=options.one_hot,
     )  # fmt: skip
     source = "digits that ship with the package" if options.digits is None else options.digits.name
     if spec.inputs == SENSOR.inputs:
         source = f"N-MNIST-like, {source}"
     command = f"python -m benchmarks.astrocyte_liquid {spec.name}"
-    given = ("snapshots", "training", "validation", "test", "draws", "passes", "name")
+    given = ("snapshots", "training", "validation", "test", "first", "draws", "passes", "name")
     command += "".join(f" --{name} {getattr(options, name)}" for name in given
                        if getattr(options, name) != parser.get_default(name))  # fmt: skip
     command += " --one-hot" if options.one_hot else ""
@@ -346,31 +389,25 @@ def main() -> None:
         command += f" --events {options.events.name}"
     rows = Rows(command, "liquidcal", LIQUIDCAL)
     targets = "one_hot" if options.one_hot else "published"
-    setting = (
-        f"{options.training:,} training, {options.test:,} test samples ({source}), {options.snapshots:,} snapshots"
-    )
-    for name, arrays in right.items():
-        each = [100 * array.mean() for array in arrays]
-        real = name.endswith("_real")
-        about = (
-            METHODS[name.removesuffix("_real")] + ("; on real recordings of N-MNIST" if real else "") + f"; {setting}"
-        )
-        case = f"targets:{targets}__case:{name}"
-        rows.add(f"accuracy__{case}", round(float(np.mean(each)), 2), "%", f"{about}; mean of {len(each)} draws")
-        if len(each) > 1:
-            spread = f"{about}; standard deviation over {len(each)} draws"
-            rows.add(f"accuracy_spread__{case}", round(float(np.std(each, ddof=1)), 2), "%", spread)
+    setting = f"{spec.name}, {options.training:,} training, {options.test:,} test samples ({source})"
+    setting += f", {options.snapshots:,} snapshots"
+    result = RESULTS / f"{options.name}.json"
+    found = {
+        name: {seed: 100 * float(array.mean()) for seed, array in arrays.items()} for name, arrays in right.items()
+    }
+    add_accuracies(rows, found, f"targets:{targets}", setting, kept(result, lambda _: False))
     for name in ("frozen", "plastic"):
         for other in (f"chip_{name}", f"chip_{name}_integer"):
             if not {name, other} <= set(right):
                 continue
-            difference = np.concatenate(right[other]).astype(float) - np.concatenate(right[name])
+            integers, floats = (np.concatenate([*right[variant].values()]).astype(float) for variant in (other, name))
+            difference = integers - floats
             error = 100 * difference.std() / np.sqrt(len(difference))
             about = f"{METHODS[other]}, minus floating point on the same images and draws"
             case = f"targets:{targets}__case:{other}"
             rows.add(f"difference__{case}", round(100 * float(difference.mean()), 2), "%", about)
             rows.add(f"difference_error__{case}", round(float(error), 2), "%", f"standard error; {about}")
-    result, mine = RESULTS / f"{options.name}.json", {metric.name for metric in rows}
+    mine = {metric.name for metric in rows}
     write_metrics(result, [*kept(result, lambda metric: metric.name in mine), *rows])
 
 
