@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +37,10 @@ from flows.netlist.delays import arrivals
 from flows.netlist.gate_simulation import GateSimulator
 from flows.netlist.netlist import Netlist, netlist_from_json
 from flows.netlist.view import Wires, prepare
-from flows.physical.def_file import routed_um, write_def
+from flows.physical.def_file import routed_um, wire_points, write_def
 from flows.physical.mapped import Mapped
 from flows.physical.place import Placement, place
-from flows.physical.timing import net_spelling, port_bits
+from flows.physical.timing import net_spelling
 from flows.power.activity import record as record_activity
 from flows.power.cell_power import cell_power
 from flows.synthesis.synthesise import synthesise
@@ -57,7 +58,7 @@ SMALL_CROSSBAR = CrossbarSpec(
 COMPONENTS: Mapping[str, Callable[[], Component]] = {"crossbar_8_neurons": partial(Crossbar, spec=SMALL_CROSSBAR)}
 UTILISATION = 0.6
 BLOCKS = {
-    "calibrate_cell": UTILISATION, "neuron_9_taps_7_dot_product": UTILISATION, "decode": 0.1,
+    "calibrate_cell": UTILISATION, "neuron_9_taps_7_dot_product": UTILISATION, "decode": 0.2,
     "crossbar_8_neurons": 0.5,
 }  # fmt: skip
 """Modules of ECON_T and components, with the share of the core that cells take: `decode` has more ports than
@@ -80,22 +81,19 @@ exit
 
 def for_qrouter(text: str, lef: Lef) -> str:
     """A DEF as qrouter reads it: tracks along each layer alone, since it takes the last line of a layer for its only
-    one; each port on a crossing of tracks of its own (`port_crossings`); and nets of output ports named after them,
-    since it leaves the port unconnected otherwise, and says nothing."""
+    one; each port on a crossing of tracks of its own (`port_crossings`); and the net of a port named after the port
+    where ports are listed, since qrouter takes that for the port's name, and leaves ports that nets name otherwise
+    unconnected, and says nothing."""
     along = {layer.name: "Y" if layer.horizontal else "X" for layer in lef.layers}
     at = port_crossings(text, lef)
 
     def moved(line: str) -> str:
-        layer, x, y = at[line.split()[1]]
+        name = line.split()[1]
+        layer, x, y = at[name]
+        line = re.sub(r"\+ NET \w+", f"+ NET {name}", line)
         line = re.sub(r"LAYER \w+", f"LAYER {layer}", line)
         return re.sub(r"PLACED \( \d+ \d+ \) N", f"PLACED ( {x} {y} ) N", line)
 
-    port_of = {net: port for port, net in re.findall(r"^- (p_\w+) \+ NET (n\d+) ", text, re.MULTILINE)}
-
-    def named(match: re.Match[str]) -> str:
-        return match[1] + port_of.get(match[2], match[2])
-
-    text = re.sub(r"^(- (?:p_\w+ \+ NET )?)(n\d+)(?=\s)", named, text, flags=re.MULTILINE)
     lines = []
     for line in text.split("\n"):
         track = re.match(r"TRACKS (\w) .* LAYER (\w+) ;", line)
@@ -107,8 +105,8 @@ def for_qrouter(text: str, lef: Lef) -> str:
 def port_crossings(text: str, lef: Lef) -> dict[str, tuple[str, int, int]]:
     """Layer and place of each port of a DEF: crossings of tracks of the second and third layer, since qrouter crashes
     on ports outside of its grid, and no two ports on one, since it leaves the nets of one of them open. Ports stay on
-    their side and in their order; where a side has fewer tracks than ports, some go to its next layers of the same
-    pitch."""
+    their side and in their order; where a side has fewer tracks than ports, some go to its next layers
+    that have those tracks."""
     pitch = {layer.horizontal: round(layer.pitch_um * lef.units_per_um) for layer in lef.layers[2:0:-1]}
     size = re.search(r"DIEAREA \( 0 0 \) \( (\d+) (\d+) \)", text)
     assert size is not None
@@ -123,24 +121,27 @@ def port_crossings(text: str, lef: Lef) -> dict[str, tuple[str, int, int]]:
     places = {}
     for (horizontal, far), ports in sides.items():
         step, tracks = pitch[horizontal], rows if horizontal else columns
+        lowest = lef.layers[2 if horizontal else 1]
+        # where tracks are as near as NanGate 45's, the via of a port closes the tracks beside it
+        apart = 2 if lowest.pitch_um < 2.5 * lowest.width_um else 1
         layers = [
             layer.name
             for layer in lef.layers[1:LAYERS]
-            if layer.horizontal is horizontal and round(layer.pitch_um * lef.units_per_um) == step
+            if layer.horizontal is horizontal and round(layer.pitch_um * lef.units_per_um) in (step, apart * step)
         ]
         # a corner is of two sides
-        first, room = 1, tracks - 2
+        room = (tracks - 2) // apart
         deep = -(-len(ports) // room)
         if deep > len(layers):
             raise SystemExit(f"{len(ports)} ports do not fit {room} tracks of {len(layers)} layers at a side")
-        slots, last = -(-len(ports) // deep), first - 1
+        slots, last = -(-len(ports) // deep), -1
         edge = (columns if horizontal else rows) - 1 if far else 0
         across = pitch[not horizontal] // 2 + pitch[not horizontal] * edge
         ports.sort()
         for slot in range(slots):
             group = ports[slot * deep : (slot + 1) * deep]
-            last = min(max(group[0][0] // step, last + 1), first + room - (slots - slot))
-            place = step // 2 + step * last
+            last = min(max((group[0][0] // step - 1) // apart, last + 1), room - (slots - slot))
+            place = step // 2 + step * (1 + apart * last)
             for layer, (_, name) in zip(layers, group, strict=False):
                 places[name] = (layer, *((across, place) if horizontal else (place, across)))
     return places
@@ -169,9 +170,35 @@ def joined(text: str) -> str:
     return "\n".join(lines)
 
 
+def reached(text: str) -> dict[str, bool]:
+    """Whether the wires of each net of a routed DEF go over the places of all its ports, and are there if it has more
+    than one pin: what qrouter leaves out, it does not count."""
+    at = {
+        name: (int(x), int(y))
+        for name, x, y in re.findall(r"^- (p_\w+) \+ NET .* PLACED \( (\d+) (\d+) \) N\s*;", text, re.MULTILINE)
+    }
+    nets = re.search(r"^NETS \d+ ;(.*?)^END NETS", text, re.MULTILINE | re.DOTALL)
+    assert nets is not None
+    found = {}
+    for net in re.split(r"^- ", nets[1], flags=re.MULTILINE)[1:]:
+        pins, _, wires = net.partition("+ ROUTED")
+        ends = [
+            end for piece in re.split(r"\bNEW\b", wires) if (points := wire_points(piece))
+            for end in pairwise([points[0], *points])
+        ]  # fmt: skip
+        ports = [at[name] for name in re.findall(r"\( PIN (\w+) \)", pins)]
+        whole = all(
+            any(min(u, x) <= px <= max(u, x) and min(v, y) <= py <= max(v, y) for (u, v), (x, y) in ends)
+            for px, py in ports
+        )
+        found[net.split()[0]] = pins.count("(") < 2 or (bool(ends) and whole)
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Routed:
-    """What qrouter made of a block: length in um of each net that is whole, how many are not, all nets."""
+    """What qrouter made of a block: length in um of each net that is whole, how many are not by its own count or by
+    `reached`, all nets."""
 
     lengths: dict[str, float]
     failed: int
@@ -190,14 +217,15 @@ def route(folder: Path, qrouter: Path, lef_files: tuple[Path, ...]) -> Routed:
     )  # fmt: skip
     if not (said := re.search(r"^failing (\d+) (\d+)$", done.log, re.MULTILINE)):
         raise SystemExit(f"qrouter ended with status {done.status}: {done.log[-200:].strip()}")
-    failing = set(re.findall(r"^ (n\d+|p_\w+)\s*$", done.log, re.MULTILINE))
+    failing = set(re.findall(r"^ (n\d+|p_\w+|zero|one)\s*$", done.log, re.MULTILINE))
     text = joined((folder / "routed.def").read_text())
     (folder / "routed.def").write_text(text)
     lengths = routed_um(text)
+    failing |= {name for name, whole in reached(text).items() if not whole}
     version = re.search(r"router version ([\d.]+\d)", done.log)
     return Routed(
-        lengths={name: um for name, um in lengths.items() if name not in failing}, failed=int(said[1]),
-        nets=int(said[2]), seconds=done.wall_s, version=version[1] if version else "unknown",
+        lengths={name: um for name, um in lengths.items() if name not in failing},
+        failed=max(int(said[1]), len(failing)), nets=int(said[2]), seconds=done.wall_s, version=version[1] if version else "unknown",
     )  # fmt: skip
 
 
@@ -212,10 +240,6 @@ def lengths(netlist: Netlist, placement: Placement, result: Routed) -> tuple[Flo
     um, known = placement.wire_um.copy(), np.zeros(netlist.nets, np.bool_)
     for net, name in enumerate(net_spelling(netlist)):
         if name in result.lengths:
-            um[net], known[net] = result.lengths[name], True
-    # qrouter knows a net that leaves through an output port by the port's name
-    for name, direction, net in port_bits(netlist):
-        if direction != "input" and name in result.lengths:
             um[net], known[net] = result.lengths[name], True
     return um, known
 
