@@ -171,12 +171,11 @@ def joined(text: str) -> str:
 
 
 def reached(text: str) -> dict[str, bool]:
-    """Whether the wires of each net of a routed DEF go over the places of all its ports, and are there if it has more
-    than one pin: what qrouter leaves out, it does not count."""
-    at = {
-        name: (int(x), int(y))
-        for name, x, y in re.findall(r"^- (p_\w+) \+ NET .* PLACED \( (\d+) (\d+) \) N\s*;", text, re.MULTILINE)
-    }
+    """Whether the wires of each net of a routed DEF touch all its ports, and are there if it has more than one pin:
+    what qrouter leaves out, it does not count."""
+    port = re.compile(r"^- (p_\w+) \+ NET .*LAYER \w+ \( -(\d+) .* PLACED \( (\d+) (\d+) \) N\s*;", re.MULTILINE)
+    # a port is as wide as a wire
+    at = {name: (int(x), int(y), 2 * int(half)) for name, half, x, y in port.findall(text)}
     nets = re.search(r"^NETS \d+ ;(.*?)^END NETS", text, re.MULTILINE | re.DOTALL)
     assert nets is not None
     found = {}
@@ -188,8 +187,11 @@ def reached(text: str) -> dict[str, bool]:
         ]  # fmt: skip
         ports = [at[name] for name in re.findall(r"\( PIN (\w+) \)", pins)]
         whole = all(
-            any(min(u, x) <= px <= max(u, x) and min(v, y) <= py <= max(v, y) for (u, v), (x, y) in ends)
-            for px, py in ports
+            any(
+                min(u, x) - near <= px <= max(u, x) + near and min(v, y) - near <= py <= max(v, y) + near
+                for (u, v), (x, y) in ends
+            )
+            for px, py, near in ports
         )
         found[net.split()[0]] = pins.count("(") < 2 or (bool(ends) and whole)
     return found
@@ -225,7 +227,8 @@ def route(folder: Path, qrouter: Path, lef_files: tuple[Path, ...]) -> Routed:
     version = re.search(r"router version ([\d.]+\d)", done.log)
     return Routed(
         lengths={name: um for name, um in lengths.items() if name not in failing},
-        failed=max(int(said[1]), len(failing)), nets=int(said[2]), seconds=done.wall_s, version=version[1] if version else "unknown",
+        failed=max(int(said[1]), len(failing)), nets=int(said[2]), seconds=done.wall_s,
+        version=version[1] if version else "unknown",
     )  # fmt: skip
 
 

@@ -143,7 +143,7 @@ END SPECIALNETS
 
 
 def test_open_nets_that_a_router_does_not_count() -> None:
-    """A net without wires is open if it has two pins, and one with wires if they miss one of its ports."""
+    """A net without wires is open if it has two pins, and one with wires if they do not touch one of its ports."""
     text = """PINS 4 ;
 - p_a_0 + NET p_a_0 + DIRECTION INPUT + LAYER metal3 ( -1 -1 ) ( 1 1 ) + PLACED ( 10 50 ) N ;
 - p_b_0 + NET p_b_0 + DIRECTION OUTPUT + LAYER metal3 ( -1 -1 ) ( 1 1 ) + PLACED ( 90 50 ) N ;
@@ -153,12 +153,12 @@ NETS 5 ;
 - through
   ( PIN p_a_0 )
   ( PIN p_b_0 )
-+ ROUTED metal3 ( 10 50 ) ( 95 * ) ;
++ ROUTED metal3 ( 10 52 ) ( 95 * ) ;
 - short
   ( c1 Y )
   ( PIN p_c_0 )
-+ ROUTED metal3 ( 10 70 ) ( 80 * ) M3_M2
-  NEW metal2 ( 80 70 ) ( * 90 ) ;
++ ROUTED metal3 ( 10 70 ) ( 87 * ) M3_M2
+  NEW metal2 ( 87 70 ) ( * 90 ) ;
 - none
   ( PIN p_a_0 )
   ( PIN p_c_0 )
