@@ -1,9 +1,8 @@
 """Placed estimates of wires against routed ones: ``python -m benchmarks.routed``.
 
-Blocks of ECON_T as synthesis left them, its stage `decode` among them, and the whole digital part of a small crossbar
-are placed by our placer and routed by qrouter (R. T. Edwards, GPL; Debian's package, an outside program that nothing
-else here needs), on the layers of NanGate 45 up to the sixth. Of nets that are routed the length is compared with the
-estimate; delay and energy of the block are those with either, at random inputs.
+Blocks of ECON_T as synthesis left them are placed by our placer and routed by qrouter (R. T. Edwards, GPL; Debian's
+package, an outside program that nothing else here needs), on the layers of NanGate 45 up to the sixth. Of nets that are
+routed the length is compared with the estimate; delay and energy of the block are those with either, at random inputs.
 
 What qrouter cannot route is counted and keeps its estimate. Its wires are not checked by design rules.
 """
@@ -15,9 +14,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -45,24 +43,12 @@ from flows.power.activity import record as record_activity
 from flows.power.cell_power import cell_power
 from flows.synthesis.synthesise import synthesise
 from hw.common.export import to_rtlil
-from hw.lsm_crossbar.crossbar import Crossbar
-from sim.lsm_crossbar.spec import CrossbarSpec
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-SMALL_CROSSBAR = CrossbarSpec(
-    name="CROSSBAR_8_NEURONS", inputs=8, neurons=8, steps=50, outputs=2, threshold=40, leak=(-4, -5), windows=1
-)
-"""A crossbar whose digital part is as large as qrouter finishes in minutes."""
-COMPONENTS: Mapping[str, Callable[[], Component]] = {"crossbar_8_neurons": partial(Crossbar, spec=SMALL_CROSSBAR)}
+BLOCKS = ("calibrate_cell", "neuron_9_taps_7_dot_product")
 UTILISATION = 0.6
-BLOCKS = {
-    "calibrate_cell": UTILISATION, "neuron_9_taps_7_dot_product": UTILISATION, "decode": 0.2,
-    "crossbar_8_neurons": 0.5,
-}  # fmt: skip
-"""Modules of ECON_T and components, with the share of the core that cells take: `decode` has more ports than
-cells, and they ask for a long border."""
 LAYERS = 6
 TIMEOUT_S = 1200.0
 QROUTER = Path("/usr/lib/qrouter")
@@ -314,20 +300,17 @@ def compared(
 
 def measure(mapped: Mapped, block: str, qrouter: Path) -> list[Metric]:
     """Rows of one block."""
-    cells, lef, utilisation = mapped.cells, mapped.lef, BLOCKS.get(block, UTILISATION)
+    cells, lef = mapped.cells, mapped.lef
     with tempfile.TemporaryDirectory(prefix="liquidcal-route-") as temporary:
         folder = Path(temporary)
-        if block in COMPONENTS:
-            netlist = netlist_here(COMPONENTS[block](), block, cells, folder / "synthesis")
-        else:
-            netlist = netlist_of(mapped, f"{mapped.folder.name}_{block}")
-        placement = place(netlist, lef, utilisation=utilisation, spread=True)
+        netlist = netlist_of(mapped, f"{mapped.folder.name}_{block}")
+        placement = place(netlist, lef, utilisation=UTILISATION, spread=True)
         write_def(folder / "placed.def", netlist, placement, lef)
         text = (folder / "placed.def").read_text()
         (folder / "placed.def").write_text(for_qrouter(text, lef))
         result = route(folder, qrouter, cells.lef)
     how = (
-        f"{netlist.cells:,} cells at {100 * utilisation:g} %, qrouter {result.version}, {LAYERS} layers, "
+        f"{netlist.cells:,} cells at {100 * UTILISATION:g} %, qrouter {result.version}, {LAYERS} layers, "
         f"{result.seconds:.0f} s"
     )
     found = [

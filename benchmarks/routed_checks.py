@@ -33,7 +33,7 @@ import numpy.typing as npt
 from amaranth.lib.wiring import Component
 
 from benchmarks.measured import RESULTS, kept
-from benchmarks.routed import QROUTER, SMALL_CROSSBAR, compared, for_qrouter, netlist_here, reported, route
+from benchmarks.routed import QROUTER, compared, for_qrouter, netlist_here, reported, route
 from flows.common.metrics import Metric, write_metrics
 from flows.common.process import run_process
 from flows.library.catalogue import cell_library
@@ -51,8 +51,12 @@ from hw.lsm_crossbar.adc import Adc
 from hw.lsm_crossbar.crossbar import Crossbar
 from hw.lsm_crossbar.router import Router
 from sim.hgcal_encoder.spec import ECON_T
-from sim.lsm_crossbar.spec import N_MNIST
+from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec
 
+SMALL_CROSSBAR = CrossbarSpec(
+    name="CROSSBAR_8_NEURONS", inputs=8, neurons=8, steps=50, outputs=2, threshold=40, leak=(-4, -5), windows=1
+)
+"""A crossbar whose digital part is as large as qrouter finishes in minutes."""
 BLOCKS: Mapping[str, Callable[[], Component]] = {
     "calibrate_cell": CalibrateCell,
     "neuron_4_taps": partial(
