@@ -10,14 +10,18 @@ What qrouter cannot route is counted and keeps its estimate. Its wires are not c
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+from amaranth.lib.wiring import Component
 
 from benchmarks.measured import RESULTS, kept, record
 from benchmarks.placement import netlist_of
@@ -25,20 +29,28 @@ from flows.common.metrics import Metric, write_metrics
 from flows.common.process import run_process
 from flows.library.lef import Lef
 from flows.library.library import CellLibrary
+from flows.library.power_library import PowerLibrary, read_power_library
+from flows.library.wires import wire_unit
 from flows.netlist.delays import arrivals
 from flows.netlist.gate_simulation import GateSimulator
+from flows.netlist.netlist import Netlist, netlist_from_json
 from flows.netlist.view import Wires, prepare
-from flows.physical.def_file import routed_um, write_def
+from flows.physical.def_file import routed_um, wire_points, write_def
 from flows.physical.mapped import Mapped
-from flows.physical.place import place
+from flows.physical.place import Placement, place
 from flows.physical.timing import net_spelling
 from flows.power.activity import record as record_activity
 from flows.power.cell_power import cell_power
+from flows.synthesis.synthesise import synthesise
+from hw.common.export import to_rtlil
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 BLOCKS = ("calibrate_cell", "neuron_9_taps_7_dot_product")
-LAYERS = 6
 UTILISATION = 0.6
-TIMEOUT_S = 600.0
+LAYERS = 6
+TIMEOUT_S = 1200.0
 QROUTER = Path("/usr/lib/qrouter")
 SCRIPT = """source {folder}/qrouter.tcl
 verbose 1
@@ -55,27 +67,19 @@ exit
 
 def for_qrouter(text: str, lef: Lef) -> str:
     """A DEF as qrouter reads it: tracks along each layer alone, since it takes the last line of a layer for its only
-    one; ports where tracks of the second and third layer cross, since it crashes on those outside of its grid; and nets
-    of output ports named after them, since it leaves the port unconnected otherwise, and says nothing."""
+    one; each port on a crossing of tracks of its own (`port_crossings`); and the net of a port named after the port
+    where ports are listed, since qrouter takes that for the port's name, and leaves ports that nets name otherwise
+    unconnected, and says nothing."""
     along = {layer.name: "Y" if layer.horizontal else "X" for layer in lef.layers}
-    pitch = {layer.horizontal: round(layer.pitch_um * lef.units_per_um) for layer in lef.layers[2:0:-1]}
-    size = re.search(r"DIEAREA \( 0 0 \) \( (\d+) (\d+) \)", text)
-    assert size is not None
-
-    def on_track(place: str, step: int, most: str) -> int:
-        return step // 2 + step * min(max(0, int(place) // step), int(most) // step - 1)
+    at = port_crossings(text, lef)
 
     def moved(line: str) -> str:
-        x, y = re.search(r"PLACED \( (\d+) (\d+) \) N", line).groups()  # type: ignore[union-attr]
-        place = f"{on_track(x, pitch[False], size[1])} {on_track(y, pitch[True], size[2])}"  # type: ignore[index]
-        return re.sub(r"PLACED \( \d+ \d+ \) N", f"PLACED ( {place} ) N", line)
+        name = line.split()[1]
+        layer, x, y = at[name]
+        line = re.sub(r"\+ NET \w+", f"+ NET {name}", line)
+        line = re.sub(r"LAYER \w+", f"LAYER {layer}", line)
+        return re.sub(r"PLACED \( \d+ \d+ \) N", f"PLACED ( {x} {y} ) N", line)
 
-    port_of = {net: port for port, net in re.findall(r"^- (p_\w+) \+ NET (n\d+) ", text, re.MULTILINE)}
-
-    def named(match: re.Match[str]) -> str:
-        return match[1] + port_of.get(match[2], match[2])
-
-    text = re.sub(r"^(- (?:p_\w+ \+ NET )?)(n\d+)(?=\s)", named, text, flags=re.MULTILINE)
     lines = []
     for line in text.split("\n"):
         track = re.match(r"TRACKS (\w) .* LAYER (\w+) ;", line)
@@ -84,9 +88,105 @@ def for_qrouter(text: str, lef: Lef) -> str:
     return "\n".join(lines)
 
 
+def port_crossings(text: str, lef: Lef) -> dict[str, tuple[str, int, int]]:
+    """Layer and place of each port of a DEF: crossings of tracks of the second and third layer, since qrouter crashes
+    on ports outside of its grid, and no two ports on one, since it leaves the nets of one of them open. Ports stay on
+    their side and in their order; where a side has fewer tracks than ports, some go to its next layers
+    that have those tracks."""
+    pitch = {layer.horizontal: round(layer.pitch_um * lef.units_per_um) for layer in lef.layers[2:0:-1]}
+    size = re.search(r"DIEAREA \( 0 0 \) \( (\d+) (\d+) \)", text)
+    assert size is not None
+    width, height = int(size[1]), int(size[2])
+    columns, rows = width // pitch[False], height // pitch[True]
+    found = re.findall(r"^- (p_\w+) \+ NET .* PLACED \( (\d+) (\d+) \) N ;$", text, re.MULTILINE)
+    sides: dict[tuple[bool, bool], list[tuple[int, str]]] = {}
+    for name, left, low in found:
+        x, y = int(left), int(low)
+        horizontal = x in (0, width)
+        sides.setdefault((horizontal, bool(x if horizontal else y)), []).append((y if horizontal else x, name))
+    places = {}
+    for (horizontal, far), ports in sides.items():
+        step, tracks = pitch[horizontal], rows if horizontal else columns
+        lowest = lef.layers[2 if horizontal else 1]
+        # where tracks are as near as NanGate 45's, the via of a port closes the tracks beside it
+        apart = 2 if lowest.pitch_um < 2.5 * lowest.width_um else 1
+        layers = [
+            layer.name
+            for layer in lef.layers[1:LAYERS]
+            if layer.horizontal is horizontal and round(layer.pitch_um * lef.units_per_um) in (step, apart * step)
+        ]
+        # a corner is of two sides
+        room = (tracks - 2) // apart
+        deep = -(-len(ports) // room)
+        if deep > len(layers):
+            raise SystemExit(f"{len(ports)} ports do not fit {room} tracks of {len(layers)} layers at a side")
+        slots, last = -(-len(ports) // deep), -1
+        edge = (columns if horizontal else rows) - 1 if far else 0
+        across = pitch[not horizontal] // 2 + pitch[not horizontal] * edge
+        ports.sort()
+        for slot in range(slots):
+            group = ports[slot * deep : (slot + 1) * deep]
+            last = min(max((group[0][0] // step - 1) // apart, last + 1), room - (slots - slot))
+            place = step // 2 + step * (1 + apart * last)
+            for layer, (_, name) in zip(layers, group, strict=False):
+                places[name] = (layer, *((across, place) if horizontal else (place, across)))
+    return places
+
+
+def joined(text: str) -> str:
+    """A routed DEF whose patches between a pin and the via beside it reach that via: of some qrouter writes one point
+    only, and what stays between pin and via is a notch that is too narrow."""
+    stub = re.compile(r"(?:\+ ROUTED|  NEW) metal1 \( (\d+) (\d+) \) \( (\d+|\*) (\d+|\*) \) \w+")
+    patch = re.compile(r"(?:\+ ROUTED|  NEW) metal1 \d+ \( (\d+) (\d+) \)")
+    vias: dict[str, list[tuple[int, int]]] = {}
+    lines, net, special = [], "", False
+    for line in text.split("\n"):
+        special |= line.startswith("SPECIALNETS")
+        if line.startswith("- "):
+            net = line.split()[1]
+        elif special and (alone := patch.fullmatch(line.rstrip(" ;"))):
+            x, y = int(alone[1]), int(alone[2])
+            if near := [(u, v) for u, v in vias.get(net, []) if (u == x) != (v == y)]:
+                u, v = min(near, key=lambda at: abs(at[0] - x) + abs(at[1] - y))
+                line = f"{alone[0]} ( {u} {v} ){line[len(alone[0]) :]}"
+        elif not special and (found := stub.match(line)):
+            x, y, u, v = found.groups()
+            vias.setdefault(net, []).append((int(x if u == "*" else u), int(y if v == "*" else v)))
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def reached(text: str) -> dict[str, bool]:
+    """Whether the wires of each net of a routed DEF touch all its ports, and are there if it has more than one pin:
+    what qrouter leaves out, it does not count."""
+    port = re.compile(r"^- (p_\w+) \+ NET .*LAYER \w+ \( -(\d+) .* PLACED \( (\d+) (\d+) \) N\s*;", re.MULTILINE)
+    # a port is as wide as a wire
+    at = {name: (int(x), int(y), 2 * int(half)) for name, half, x, y in port.findall(text)}
+    nets = re.search(r"^NETS \d+ ;(.*?)^END NETS", text, re.MULTILINE | re.DOTALL)
+    assert nets is not None
+    found = {}
+    for net in re.split(r"^- ", nets[1], flags=re.MULTILINE)[1:]:
+        pins, _, wires = net.partition("+ ROUTED")
+        ends = [
+            end for piece in re.split(r"\bNEW\b", wires) if (points := wire_points(piece))
+            for end in pairwise([points[0], *points])
+        ]  # fmt: skip
+        ports = [at[name] for name in re.findall(r"\( PIN (\w+) \)", pins)]
+        whole = all(
+            any(
+                min(u, x) - near <= px <= max(u, x) + near and min(v, y) - near <= py <= max(v, y) + near
+                for (u, v), (x, y) in ends
+            )
+            for px, py, near in ports
+        )
+        found[net.split()[0]] = pins.count("(") < 2 or (bool(ends) and whole)
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Routed:
-    """What qrouter made of a block: length in um of each net that is whole, how many are not, all nets."""
+    """What qrouter made of a block: length in um of each net that is whole, how many are not by its own count or by
+    `reached`, all nets."""
 
     lengths: dict[str, float]
     failed: int
@@ -105,78 +205,123 @@ def route(folder: Path, qrouter: Path, lef_files: tuple[Path, ...]) -> Routed:
     )  # fmt: skip
     if not (said := re.search(r"^failing (\d+) (\d+)$", done.log, re.MULTILINE)):
         raise SystemExit(f"qrouter ended with status {done.status}: {done.log[-200:].strip()}")
-    failing = set(re.findall(r"^ (n\d+|p_\w+)\s*$", done.log, re.MULTILINE))
-    lengths = routed_um((folder / "routed.def").read_text())
+    failing = set(re.findall(r"^ (n\d+|p_\w+|zero|one)\s*$", done.log, re.MULTILINE))
+    text = joined((folder / "routed.def").read_text())
+    (folder / "routed.def").write_text(text)
+    lengths = routed_um(text)
+    failing |= {name for name, whole in reached(text).items() if not whole}
     version = re.search(r"router version ([\d.]+\d)", done.log)
     return Routed(
-        lengths={name: um for name, um in lengths.items() if name not in failing}, failed=int(said[1]),
-        nets=int(said[2]), seconds=done.wall_s, version=version[1] if version else "unknown",
+        lengths={name: um for name, um in lengths.items() if name not in failing},
+        failed=max(int(said[1]), len(failing)), nets=int(said[2]), seconds=done.wall_s,
+        version=version[1] if version else "unknown",
     )  # fmt: skip
 
 
-def measure(mapped: Mapped, block: str, qrouter: Path) -> list[Metric]:
-    """Rows of one block."""
-    netlist, lef, unit = netlist_of(mapped, f"{mapped.folder.name}_{block}"), mapped.lef, mapped.wire_unit
-    placement = place(netlist, lef, utilisation=UTILISATION, spread=True)
-    with tempfile.TemporaryDirectory(prefix="liquidcal-route-") as temporary:
-        folder = Path(temporary)
-        write_def(folder / "placed.def", netlist, placement, lef)
-        text = (folder / "placed.def").read_text()
-        (folder / "placed.def").write_text(for_qrouter(text, lef))
-        result = route(folder, qrouter, mapped.cells.lef)
-    spelling = net_spelling(netlist)
-    routed = placement.wire_um.copy()
-    known = np.zeros(netlist.nets, np.bool_)
-    for net, name in enumerate(spelling):
+def netlist_here(component: Component, name: str, cells: CellLibrary, folder: Path) -> Netlist:
+    """A component, mapped; pins of its black boxes are ports."""
+    synthesise(to_rtlil(component, name), top=name, library=cells, out_dir=folder)
+    return netlist_from_json(json.loads((folder / "netlist.json").read_text()), top=name)
+
+
+def lengths(netlist: Netlist, placement: Placement, result: Routed) -> tuple[Floats, Bools]:
+    """Length of each net in um, as routed where it is, else as estimated; and which are routed."""
+    um, known = placement.wire_um.copy(), np.zeros(netlist.nets, np.bool_)
+    for net, name in enumerate(net_spelling(netlist)):
         if name in result.lengths:
-            routed[net], known[net] = result.lengths[name], True
-    estimate, length = placement.wire_um[known], routed[known]
-    long = estimate > np.median(estimate)
-    simulator = GateSimulator(netlist, mapped.library, words=4)
+            um[net], known[net] = result.lengths[name], True
+    return um, known
+
+
+def worked(
+    netlist: Netlist, library: PowerLibrary, wires: Sequence[Wires], load_ff: float
+) -> list[tuple[float, float]]:
+    """With each set of wires the delay of the longest way in ns, and the dynamic energy of a clock in pJ at random
+    inputs, without glitches; the reset is never active."""
+    simulator = GateSimulator(netlist, library, words=4)
     rng = np.random.default_rng(1)
+    inputs = [
+        port for port in netlist.ports.values() if port.direction == "input" and port.name not in simulator.clocks
+    ]
 
     def drive(sim: GateSimulator, _clock: int) -> None:
-        for name, port in netlist.ports.items():
-            if port.direction == "input":
-                sim.set_port(name, rng.integers(0, 1 << 64, (len(port.nets), sim.words), np.uint64))
+        for port in inputs:
+            most = 1 if port.name == "rst" else 1 << 64
+            sim.set_port(port.name, rng.integers(0, most, (len(port.nets), sim.words), np.uint64))
 
     activity = record_activity(
         simulator, drive, clocks=8, warm_up=1, lanes=256, period_ns=25.0, source="random inputs", snapshots=2
     )
+    found = []
+    for one in wires:
+        view = prepare(netlist, library, simulator.level, one, port_load_ff=load_ff)
+        power = cell_power(simulator, activity, view.timing)
+        energy = 25e-3 * float(power.internal_uw.sum() + power.switching_uw[power.driver >= 0].sum())
+        found.append((float(arrivals(simulator, view.timing, 0.0).max()), energy))
+    return found
+
+
+def compared(
+    netlist: Netlist, placement: Placement, result: Routed, cells: CellLibrary, lef: Lef, more: Mapping[str, Floats]
+) -> list[tuple[str, float, str, str]]:
+    """Lengths, delays and energies as estimated and as routed, and with each further capacitance of the nets in fF."""
+    routed, known = lengths(netlist, placement, result)
+    estimate, length = placement.wire_um[known], routed[known]
+    long = estimate > np.median(estimate)
+    unit = wire_unit(cells.liberty, lef)
     before = Wires(
         ff=placement.wire_ff(unit.ff_per_um), ohm=placement.wire_ohm(unit.ohm_per_um), ff_per_um=unit.ff_per_um,
         core_um2=placement.area_um2, source="placement",
     )  # fmt: skip
     scale = routed / np.maximum(placement.wire_um, 1e-9)
     after = replace(before, ff=before.ff * scale, ohm=before.ohm * scale, source="qrouter")
-    delay, energy = [], []
-    for wires in (before, after):
-        view = prepare(netlist, mapped.library, simulator.level, wires, port_load_ff=mapped.cells.load_ff)
-        delay.append(float(arrivals(simulator, view.timing, 0.0).max()))
-        power = cell_power(simulator, activity, view.timing)
-        energy.append(25e-3 * float(power.internal_uw.sum() + power.switching_uw[power.driver >= 0].sum()))
-    how = (
-        f"{netlist.cells:,} cells at {100 * UTILISATION:g} %, {len(estimate):,} of {result.nets:,} nets with routed "
-        f"wires, qrouter {result.version}, {LAYERS} layers, {result.seconds:.0f} s"
-    )
-    found = (
-        ("nets", result.nets, "", f"nets; {how}"),
-        ("nets_failed", result.failed, "", f"nets that qrouter left open; {how}"),
-        ("wire_estimated", float(estimate.sum()) / 1000, "mm", f"estimate of the nets that are routed; {how}"),
-        ("wire_routed", float(length.sum()) / 1000, "mm", f"routed, vias without length; {how}"),
-        ("wire_error", 100 * float(length.sum() / estimate.sum() - 1), "%", "routed over estimated, less one"),
+    wires = {"estimated": before, "routed": after} | {
+        name: replace(after, ff=ff, source=name) for name, ff in more.items()
+    }
+    how = {
+        "estimated": "placed wires", "routed": "the same, capacitance and resistance scaled to the routed length",
+        "extracted": "the same, extracted capacitance",
+    }  # fmt: skip
+    work = worked(netlist, read_power_library(cells.liberty), list(wires.values()), cells.load_ff)
+    total = float(length.sum() / estimate.sum())
+    return [
+        ("wire_estimated", float(estimate.sum()) / 1000, "mm", f"estimate of the {len(estimate):,} nets with wires"),
+        ("wire_routed", float(length.sum()) / 1000, "mm", "routed, vias without length"),
+        ("wire_error", 100 * (total - 1), "%", "routed over estimated, less one"),
         ("net_error_median", 100 * float(np.median(length[long] / estimate[long]) - 1), "%",
          "the same for a net: median of the longer half"),
         ("net_error_spread", 100 * float(np.std(length[long] / estimate[long])), "%", "its standard deviation"),
-        ("delay_estimated", delay[0], "ns", "longest way through the block, placed wires"),
-        ("delay_routed", delay[1], "ns", "the same, capacitance and resistance scaled to the routed length"),
-        ("energy_estimated", energy[0], "pJ", "dynamic energy of a clock of random inputs, no glitches, placed wires"),
-        ("energy_routed", energy[1], "pJ", "the same, routed wires"),
-    )  # fmt: skip
+        *((f"delay_{name}", delay, "ns", f"longest way through the block, {how[name]}")
+          for name, (delay, _) in zip(wires, work, strict=True)),
+        *((f"energy_{name}", energy, "pJ", f"dynamic energy of a clock of random inputs, no glitches, {how[name]}")
+          for name, (_, energy) in zip(wires, work, strict=True)),
+    ]  # fmt: skip
+
+
+def measure(mapped: Mapped, block: str, qrouter: Path) -> list[Metric]:
+    """Rows of one block."""
+    cells, lef = mapped.cells, mapped.lef
+    with tempfile.TemporaryDirectory(prefix="liquidcal-route-") as temporary:
+        folder = Path(temporary)
+        netlist = netlist_of(mapped, f"{mapped.folder.name}_{block}")
+        placement = place(netlist, lef, utilisation=UTILISATION, spread=True)
+        write_def(folder / "placed.def", netlist, placement, lef)
+        text = (folder / "placed.def").read_text()
+        (folder / "placed.def").write_text(for_qrouter(text, lef))
+        result = route(folder, qrouter, cells.lef)
+    how = (
+        f"{netlist.cells:,} cells at {100 * UTILISATION:g} %, qrouter {result.version}, {LAYERS} layers, "
+        f"{result.seconds:.0f} s"
+    )
+    found = [
+        ("cells", netlist.cells, "", f"cells; {how}"),
+        ("nets", result.nets, "", f"nets; {how}"),
+        ("nets_failed", result.failed, "", f"nets that qrouter left open; {how}"),
+        *compared(netlist, placement, result, cells, lef, {}),
+    ]
     return reported(
-        block, found, command="python -m benchmarks.routed", tool="qrouter", version=result.version,
-        library=mapped.cells,
-    )  # fmt: skip
+        block, found, command="python -m benchmarks.routed", tool="qrouter", version=result.version, library=cells
+    )
 
 
 def reported(

@@ -1,14 +1,18 @@
 """Routed blocks under design rules and against their netlist: ``python -m benchmarks.routed_checks``.
 
-Synthesises blocks of ECON_T onto osu018 (one of its 48 calibrations, a neuron of the convolution), and
+Synthesises blocks onto osu018 (of ECON_T one of its 48 calibrations, a neuron of the convolution and the whole stage
+`decode`; of the crossbar of N_MNIST the router of its 200 spikes and the control of its ADCs; of a small crossbar the
+whole digital part), and
 
 * places each, fills the gaps of its rows, and has it routed by qrouter, as `benchmarks.routed` does;
 * has magic check its layout by the rules of the process and extract it (MOSIS SCMOS submicron, six metals, as Debian's
   qflow-tech-osu018 has them). qrouter leaves the pads of vias that stand on each other as small as a via, which the
-  least area of metals forbids: those are made longer where that breaks no other rule, and all is checked again;
+  least area of metals forbids: those are made longer, to a side where that breaks no other rule, and all is checked
+  again;
 * has netgen compare the extracted netlist with the one that was placed, cells as black boxes; the supply rails of rows
   are joined by name, since there are no straps;
-* adds up the extracted capacitance of wires, and what the placement estimated.
+* compares lengths, delays and energies as the placement estimates them with those of the routed lengths and of the
+  extracted capacitance of each net.
 
 Writes ``benchmarks/results/routed_checks.json``. All three tools are outside programs that nothing else here needs:
 ``apt install qrouter magic netgen-lvs qflow-tech-osu018``.
@@ -17,7 +21,6 @@ Writes ``benchmarks/results/routed_checks.json``. All three tools are outside pr
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -26,36 +29,48 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from amaranth.lib.wiring import Component
 
 from benchmarks.measured import RESULTS, kept
-from benchmarks.routed import QROUTER, for_qrouter, reported, route
+from benchmarks.routed import QROUTER, compared, for_qrouter, netlist_here, reported, route
 from flows.common.metrics import Metric, write_metrics
 from flows.common.process import run_process
 from flows.library.catalogue import cell_library
 from flows.library.lef import Lef, read_lef
 from flows.library.wires import wire_unit
-from flows.netlist.netlist import Netlist, netlist_from_json
+from flows.netlist.netlist import Netlist
 from flows.physical.def_file import write_def
 from flows.physical.place import Placement, place
 from flows.physical.timing import net_spelling, port_bits
-from flows.synthesis.synthesise import synthesise
-from hw.common.export import to_rtlil
 from hw.hgcal_encoder.calibrate import CalibrateCell
 from hw.hgcal_encoder.convolution import conv_format
+from hw.hgcal_encoder.decode import Decode
 from hw.hgcal_encoder.neuron import Neuron
+from hw.lsm_crossbar.adc import Adc
+from hw.lsm_crossbar.crossbar import Crossbar
+from hw.lsm_crossbar.router import Router
 from sim.hgcal_encoder.spec import ECON_T
+from sim.lsm_crossbar.spec import N_MNIST, CrossbarSpec
 
+SMALL_CROSSBAR = CrossbarSpec(
+    name="CROSSBAR_8_NEURONS", inputs=8, neurons=8, steps=50, outputs=2, threshold=40, leak=(-4, -5), windows=1
+)
+"""A crossbar whose digital part is as large as qrouter finishes in minutes."""
 BLOCKS: Mapping[str, Callable[[], Component]] = {
     "calibrate_cell": CalibrateCell,
     "neuron_4_taps": partial(
         Neuron, dot_format=conv_format(ECON_T, 4), fraction=ECON_T.conv_product_fraction, output=ECON_T.activation
     ),
+    "decode": Decode,
+    "spike_router": partial(Router, spec=N_MNIST),
+    "adc_control": partial(Adc, spec=N_MNIST),
+    "crossbar_8_neurons": partial(Crossbar, spec=SMALL_CROSSBAR),
 }
 UTILISATION = 0.5
 TECHNOLOGY = Path("/usr/share/qflow/tech/osu018")
 FILL = "FILL"
-TIMEOUT_S = 600.0
+TIMEOUT_S = 1800.0
 MAGIC = """tech load {technology}/SCN6M_SUBM.10
 drc euclidean on
 lef read {lef}
@@ -72,19 +87,18 @@ proc show {{when why}} {{
 }}
 set why [violations]
 show before $why
-# lengthens a pad on both sides along (0) or across (1) the tracks of its metal, or takes that back
-proc ends {{act metal pad across}} {{
-  lassign $pad left bottom right top
-  if {{($metal + $across) % 2}} {{
-    box values [expr $left - 1] $bottom $left $top
-    $act m$metal
-    box values $right $bottom [expr $right + 1] $top
-  }} else {{
-    box values $left [expr $bottom - 1] $right $bottom
-    $act m$metal
-    box values $left $top $right [expr $top + 1]
+# ways to make a pad longer, as what is added left, below, right and above of it where its metal runs along x
+set ways {{{{1 0 1 0}} {{0 1 0 1}} {{0 0 2 0}} {{2 0 0 0}} {{0 0 0 2}} {{0 2 0 0}}}}
+# does that to a pad, or takes it back
+proc ends {{act metal pad way}} {{
+  lassign $pad l b r t
+  lassign [lindex $::ways $way] left below right above
+  if {{$metal % 2 == 0}} {{ lassign [list $below $left $above $right] left below right above }}
+  foreach strip [list [list [expr $l - $left] $b $l $t] [list $r $b [expr $r + $right] $t] \\
+                      [list $l [expr $b - $below] $r $b] [list $l $t $r [expr $t + $above]]] {{
+    lassign $strip x y u v
+    if {{$x < $u && $y < $v}} {{ box values $x $y $u $v; $act m$metal }}
   }}
-  $act m$metal
 }}
 set pads {{}}
 foreach {{rule boxes}} $why {{
@@ -92,19 +106,30 @@ foreach {{rule boxes}} $why {{
     foreach pad $boxes {{ lappend pads [list $metal $pad]; ends paint $metal $pad 0 }}
   }}
 }}
-select top cell
-foreach {{rule boxes}} [violations] {{
-  if {{![regexp {{^Metal(\\d) spacing}} $rule all metal]}} {{ continue }}
-  foreach wrong $boxes {{
-    lassign $wrong left bottom right top
-    foreach item $pads {{
-      lassign [lindex $item 1] l b r t
-      if {{[lindex $item 0] == $metal && $l <= $right + 2 && $r >= $left - 2 && $b <= $top + 2 && $t >= $bottom - 2}} {{
-        ends erase $metal [lindex $item 1] 0
-        ends paint $metal [lindex $item 1] 1
+set way [lrepeat [llength $pads] 0]
+for {{set round 0}} {{$round < 8}} {{incr round}} {{
+  select top cell
+  set moved {{}}
+  foreach {{rule boxes}} [violations] {{
+    if {{![regexp {{^Metal(\\d) spacing}} $rule all metal]}} {{ continue }}
+    foreach wrong $boxes {{
+      lassign $wrong left bottom right top
+      # of the pads beside it the one that moved least, so that they do not move together
+      set least 99
+      for {{set k 0}} {{$k < [llength $pads]}} {{incr k}} {{
+        lassign [lindex $pads $k 1] l b r t
+        if {{[lindex $pads $k 0] == $metal && $l <= $right + 3 && $r >= $left - 3 && $b <= $top + 3 && $t >= $bottom - 3
+            && [lindex $way $k] < $least}} {{ set least [lindex $way $k]; set pick $k }}
+      }}
+      if {{$least < [llength $ways] - 1 && $pick ni $moved}} {{
+        lappend moved $pick
+        ends erase $metal [lindex $pads $pick 1] $least
+        lset way $pick [expr $least + 1]
+        ends paint $metal [lindex $pads $pick 1] [expr $least + 1]
       }}
     }}
   }}
+  if {{[llength $moved] == 0}} {{ break }}
 }}
 select top cell
 show after [violations]
@@ -121,13 +146,14 @@ quit -noprompt
 @dataclass(frozen=True, kw_only=True)
 class Checked:
     """What magic and netgen found: violations by rule before and after pads were made longer, whether the netlists
-    match, and the extracted capacitance of wires in fF."""
+    match, the extracted capacitance of all wires in fF, and that of each net."""
 
     before: dict[str, int]
     after: dict[str, int]
     matches: bool
     devices: int
     wire_ff: float
+    net_ff: npt.NDArray[np.float64]
     magic: str
     netgen: str
 
@@ -168,6 +194,31 @@ def schematic(netlist: Netlist, pins: Mapping[str, Sequence[str]]) -> str:
     return "\n".join([*boxes, f".subckt flat {' '.join(name for name, *_ in ports)}", *cells, ".ends", ""])
 
 
+def extracted(spice: str, netlist: Netlist) -> tuple[float, npt.NDArray[np.float64]]:
+    """Capacitance of all wires, and of each net, in fF; between two nets it counts for both.
+
+    Nodes are named after ports, or after a pin of a cell on the net (``c12/Y``); all others are supplies, wells, and
+    metal in cells.
+    """
+    net_of = {name: net for name, _, net in port_bits(netlist)}
+    for group in netlist.groups.values():
+        for column, pin in enumerate(group.pins):
+            net_of |= {
+                f"c{cell}/{pin}": net
+                for cell, net in zip(group.cells.tolist(), group.nets[:, column].tolist(), strict=True) if net >= 0
+            }  # fmt: skip
+    supply = re.compile(r"\S*(gnd|vdd|#)$", re.IGNORECASE)
+    total, each = 0.0, np.zeros(netlist.nets)
+    for first, second, value, unit in re.findall(r"^C\d+ (\S+) (\S+) ([\d.]+)([fa])F", spice, re.MULTILINE):
+        ff = float(value) / (1 if unit == "f" else 1000)
+        # what rails and wells have among themselves is no wire's
+        total += 0.0 if supply.match(first) and supply.match(second) else ff
+        for node in (first, second):
+            if (net := net_of.get(node)) is not None:
+                each[net] += ff
+    return total, each
+
+
 def check(folder: Path, netlist: Netlist, technology: Path, lef_files: tuple[Path, ...]) -> Checked:
     """Check ``routed.def`` in a folder by the rules, and against the netlist."""
     (lef,) = lef_files
@@ -191,10 +242,7 @@ def check(folder: Path, netlist: Netlist, technology: Path, lef_files: tuple[Pat
         tool="netgen", directory=folder, timeout_s=TIMEOUT_S,
     )  # fmt: skip
     devices = re.search(r"Circuit 1 contains (\d+) devices, Circuit 2 contains \1 devices", netgen.log)
-    # "C12 net_a net_b 3.4fF"; what rails and wells have among themselves is no wire's
-    found_c = re.findall(r"^C\d+ (\S+) (\S+) ([\d.]+)([fa])F", (folder / "wires.spice").read_text(), re.MULTILINE)
-    supply = re.compile(r"\S*(gnd|vdd|#)$", re.IGNORECASE)
-    wires = [(value, unit) for *ends, value, unit in found_c if not all(map(supply.match, ends))]
+    wire_ff, net_ff = extracted((folder / "wires.spice").read_text(), netlist)
     magic_version, netgen_version = (
         re.search(pattern, log)
         for pattern, log in ((r"Magic (\S+ revision \d+)", magic.log), (r"Netgen (\S+)", netgen.log))
@@ -202,7 +250,7 @@ def check(folder: Path, netlist: Netlist, technology: Path, lef_files: tuple[Pat
     return Checked(
         before=found["before"], after=found["after"], devices=int(devices[1]) if devices else 0,
         matches="Circuits match uniquely." in netgen.log and "Netlists do not match" not in netgen.log,
-        wire_ff=sum(float(value) / (1 if unit == "f" else 1000) for value, unit in wires),
+        wire_ff=wire_ff, net_ff=net_ff,
         magic=magic_version[1].replace(" revision ", ".") if magic_version else "unknown",
         netgen=netgen_version[1] if netgen_version else "unknown",
     )  # fmt: skip
@@ -214,8 +262,7 @@ def measure(block: str, qrouter: Path, technology: Path) -> list[Metric]:
     lef = read_lef(cells.lef)
     with tempfile.TemporaryDirectory(prefix="liquidcal-route-") as temporary:
         folder = Path(temporary)
-        synthesise(to_rtlil(BLOCKS[block](), block), top=block, library=cells, out_dir=folder / "synthesis")
-        netlist = netlist_from_json(json.loads((folder / "synthesis" / "netlist.json").read_text()), top=block)
+        netlist = netlist_here(BLOCKS[block](), block, cells, folder / "synthesis")
         placement = place(netlist, lef, utilisation=UTILISATION, spread=True)
         write_def(folder / "placed.def", netlist, placement, lef)
         text = for_qrouter((folder / "placed.def").read_text(), lef)
@@ -239,9 +286,10 @@ def measure(block: str, qrouter: Path, technology: Path) -> list[Metric]:
         ("violations_after", sum(checked.after.values()), "", "violations of any rule once these pads are longer"),
         ("devices_compared", checked.devices, "", "cells in the extracted netlist, as many as were placed"),
         ("netlists_match", int(checked.matches), "", "1: netgen says that both netlists match uniquely"),
-        ("wire_estimated", float(placement.wire_ff(wire_unit(cells.liberty, lef).ff_per_um).sum()) / 1000, "pF",
-         "capacitance of wires by the placement"),
-        ("wire_extracted", checked.wire_ff / 1000, "pF", "what magic extracts, between wires and to ground"),
+        ("capacitance_estimated", float(placement.wire_ff(wire_unit(cells.liberty, lef).ff_per_um).sum()) / 1000, "pF",
+         "of wires, by the placement"),
+        ("capacitance_extracted", checked.wire_ff / 1000, "pF", "what magic extracts, between wires and to ground"),
+        *compared(netlist, placement, routed, cells, lef, {"extracted": checked.net_ff}),
     )  # fmt: skip
     return reported(
         block, found, command="python -m benchmarks.routed_checks", tool="magic", version=checked.magic, library=cells

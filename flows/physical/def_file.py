@@ -23,7 +23,7 @@ from flows.physical.place import Placement, port_places
 from flows.physical.timing import flat_verilog, net_spelling, port_bits, write_spef
 from sim.files import replacing
 
-__all__ = ["routed_um", "write_def", "write_exchange"]
+__all__ = ["routed_um", "wire_points", "write_def", "write_exchange"]
 
 
 def write_exchange(
@@ -82,13 +82,19 @@ def routed_um(text: str) -> dict[str, float]:
             continue
         length = 0
         for piece in re.split(r"\bNEW\b", wires.partition("+")[0]):
-            points: list[tuple[int, int]] = []
-            for x, y in re.findall(r"\( (\S+) (\S+)(?: \S+)? \)", piece):
-                # a star repeats the coordinate before
-                points.append((points[-1][0] if x == "*" else int(x), points[-1][1] if y == "*" else int(y)))
+            points = wire_points(piece)
             length += sum(abs(x - u) + abs(y - v) for (u, v), (x, y) in pairwise(points))
         found[name.split()[0]] = length / int(unit[1])
     return found
+
+
+def wire_points(wire: str) -> list[tuple[int, int]]:
+    """Points of one wire of a routed DEF, in its units: ``layer ( x y ) ( x * ) via``."""
+    points: list[tuple[int, int]] = []
+    for x, y in re.findall(r"\( (\S+) (\S+)(?: \S+)? \)", wire):
+        # a star repeats the coordinate before
+        points.append((points[-1][0] if x == "*" else int(x), points[-1][1] if y == "*" else int(y)))
+    return points
 
 
 def _lines(netlist: Netlist, placement: Placement, lef: Lef) -> Iterator[str]:
