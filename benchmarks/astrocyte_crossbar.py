@@ -27,7 +27,7 @@ from flows.learning.astrocyte_crossbar import (
     target_conductances_us,
     written,
 )
-from flows.learning.astrocyte_samples import SHIPPED, learned_set
+from flows.stimulus.astrocyte_samples import SHIPPED, learned_set
 from sim.astrocyte_liquid.learning.protocol import initialise
 from sim.astrocyte_liquid.liquid import Arithmetic
 from sim.astrocyte_liquid.liquid import Liquid as AstrocyteLiquid

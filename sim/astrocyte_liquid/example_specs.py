@@ -40,7 +40,7 @@ def campaign_spec() -> AstrocyteSpec:
     """
     return AstrocyteSpec(
         name="CAMPAIGN", grid=(3, 3, 2), inputs=27, outputs=3, steps=31, excitatory_fraction=0.6, input_density=0.5,
-        leak_shift=4, astrocyte_weight=0.99, potentiation=0.9, astrocyte_bias=0.8, weight_fraction=5, membrane_bits=12,
+        leak_shift=4, astrocyte_weight=0.99, potentiation=0.9, astrocyte_bias=0.8, weight_fraction=5, membrane_bits=11,
         trace_fraction=9, rate_fraction=14, rate_bits=15, rate_guard=3, fan_in_max=44, lanes=2, lane_synapses=240,
         readout_weight_bits=5,
     )  # fmt: skip

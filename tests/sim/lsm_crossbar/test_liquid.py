@@ -225,7 +225,7 @@ def test_a_tile_reads_each_of_its_macros_by_itself(ideal: bool) -> None:
     [
         ({"macro_rows": 7}, "macro_rows: expected a part of the 12 rows, at least rows_per_read 3, got 7"),
         ({"macro_rows": 2}, "macro_rows: expected a part of the 12 rows, at least rows_per_read 3, got 2"),
-        ({"macro_rows": 6, "noise_scale": 3}, "noise_scale: expected none in a tile of macros"),
+        ({"macro_rows": 6, "gain_spread": 0.1}, "gain_spread: expected none in a tile of macros"),
         ({"macro_rows": 6, "macros": 2}, "macros: expected 1 in a tile of macros, got 2"),
     ],
 )
