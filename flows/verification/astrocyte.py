@@ -16,7 +16,14 @@ import numpy.typing as npt
 
 from flows.common.journal import Check, Journal
 from flows.designs.design import Design
-from flows.formal.astrocyte import loaded_stages, proof_count, prove_liquid, prove_stage_loaded
+from flows.formal.astrocyte import (
+    WALKER_OUTPUTS,
+    loaded_stages,
+    proof_count,
+    prove_liquid,
+    prove_stage_loaded,
+    prove_walks,
+)
 from flows.formal.solver import Proof
 from flows.simulation.astrocyte import (
     AstrocyteBench,
@@ -587,6 +594,7 @@ def check_mutants(
             mutation.Loaded(stage, what.registers, partial(prove_stage_loaded, spec, stage))
             for stage, (_, what) in loaded_stages(spec).items()
         ],
+        meant=[mutation.Meant("walker", WALKER_OUTPUTS, partial(prove_walks, spec))],
     )  # fmt: skip
     return mutation_check(spec.name, seed, count, result), result
 
