@@ -41,7 +41,7 @@ from sim.fixed_point import IntArray
 __all__ = ["Stimulus", "Surroundings", "sample_stimulus", "simulate"]
 
 CLOCKS = 3_000
-"""Clocks of each stream where nobody says how many: about ten steps."""
+"""Clocks of each stream where nobody says how many, at least: about ten steps of a small liquid."""
 WARM_UP_STEPS = 6
 """Steps before any clock counts: the liquid is silent at first."""
 SNAPSHOTS = 1_000
@@ -99,7 +99,8 @@ def sample_stimulus(spec: AstrocyteSpec, options: PowerOptions) -> Stimulus:
     learned: Stimuli
     if spec.inputs == SENSOR.inputs or options.events is not None or options.labels is not None:
         learned, shown, what = _recordings(spec, options, tunes=weights is None)
-        events = shown.samples(np.arange(len(shown)), spec.steps, options.seed)
+        # a window that begins anywhere, as the liquid tunes: at its start a recording is almost silent
+        events = shown.snapshots(np.arange(len(shown)), spec.steps, seeds)
     else:
         chances, what = _chances(spec, options, scale)
         learned, events = Images(chances[0]), image_events(chances[1], spec.steps, seeds)
@@ -341,14 +342,14 @@ def simulate(mapped: Mapped, design: AstrocyteDesign, options: PowerOptions, sta
     spec, streams = design.spec, options.recordings
     with stage(f"{streams} samples"):
         stimulus = sample_stimulus(spec, options)
-    clocks = options.clocks or CLOCKS
+    warm_up = WARM_UP_STEPS * (spec.groups + 40)
+    clocks = options.clocks or max(CLOCKS, 2 * warm_up)
     with stage(f"gate-level simulation: {mapped.netlist.cells:,} cells, {streams} streams") as advance:
         # what is spent in the parts of a lane is told apart
         netlist = replace(mapped.netlist, split=tuple(f"lane_{lane}" for lane in range(spec.lanes)))
         simulator = GateSimulator(netlist, mapped.library, words=-(-streams // 64))
         load_settings(simulator, spec)
         around = Surroundings(simulator, stimulus)
-        warm_up = WARM_UP_STEPS * (spec.groups + 40)
 
         def drive(_simulator: GateSimulator, clock: int) -> None:
             around.counts = clock >= warm_up
@@ -361,6 +362,8 @@ def simulate(mapped: Mapped, design: AstrocyteDesign, options: PowerOptions, sta
     flags, weights, moved = compare(around, stimulus)
     # what a step takes while clocks count, and a sample of as many steps with its readout
     steps = sum(sum(clock >= warm_up for clock in ends) for ends in around.ends)
+    if not steps:
+        raise ValueError(f"no step has ended after the first {warm_up:,} clocks; expected more than {clocks:,}")
     per_step = streams * clocks / steps
     sample = spec.steps * per_step + spec.outputs * spec.neurons + 3
     per_sample = sample / (streams * clocks)
