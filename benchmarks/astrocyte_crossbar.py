@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from benchmarks.lsm_data import RESULTS, kept
 from benchmarks.measured import LIQUIDCAL, Rows
 from flows.common.metrics import write_metrics
 from flows.learning.astrocyte_crossbar import (
+    FACTORS,
     Samples,
     Transfer,
     chip_spec,
@@ -33,7 +34,6 @@ from flows.stimulus.astrocyte_samples import SHIPPED, learned_set
 from sim.astrocyte_liquid.learning.protocol import initialise
 from sim.astrocyte_liquid.liquid import Arithmetic
 from sim.astrocyte_liquid.liquid import Liquid as AstrocyteLiquid
-from sim.astrocyte_liquid.network import Network
 from sim.astrocyte_liquid.network import draw as draw_network
 from sim.astrocyte_liquid.spec import NALSM_216, AstrocyteSpec
 from sim.lsm_crossbar.homeostat import Homeostat, balanced_ratio
@@ -49,6 +49,8 @@ SNAPSHOTS = 3_000
 SIZES = (1_500, 500, 1_000)
 STRENGTHS = (0.6, 1.0, 1.8, 3.0)
 """Magnitudes of all weights of the fixed liquid, tried on validation."""
+LEAKS = ((-6,), (-4, -5))
+"""Of the liquid that was formed, tried on validation."""
 IDEAL = DeviceParameters(pristine_resistance_mohm=None)
 DRIFT = {"drift_exponent": 0.02, "drift_exponent_sigma": 0.01, "drift_time_s": 1e8}
 NO_EFFECT = "none"
@@ -80,50 +82,56 @@ WORDS = {
 }
 
 
-def tuned(network: Network, seed: int, training: int, snapshots: int) -> np.ndarray:
+@cache
+def tuned(liquid: AstrocyteSpec, seed: int, training: int, snapshots: int) -> np.ndarray:
     """Codes of the weights of a network after its initialisation on so many images and snapshots."""
-    learned = learned_set(network.spec, SHIPPED)
+    learned = learned_set(liquid, SHIPPED)
     chosen = learned.take(np.random.default_rng([seed, 0x7AF]).permutation(len(learned))[:training])
-    liquid = AstrocyteLiquid(network, Arithmetic.CHIP)
-    initialise(liquid, chosen.shown(network.spec)[0], snapshots, seed)
-    return np.asarray(liquid.weights)
+    found = AstrocyteLiquid(draw_network(liquid, seed), Arithmetic.CHIP)
+    initialise(found, chosen.shown(liquid)[0], snapshots, seed)
+    return np.asarray(found.weights)
 
 
 Make = Callable[[CrossbarSpec], Conductances]
 
 
-def random_macro(liquid: AstrocyteSpec, samples: Samples, seed: int) -> tuple[Transfer, Make]:
-    """Cells as they were formed, with the better of two leaks, and how to make them for another spec."""
+def random_macro(
+    liquid: AstrocyteSpec, samples: Samples, seed: int, leaks: Sequence[tuple[int, ...]] = LEAKS,
+    factors: tuple[float, ...] = FACTORS,
+) -> tuple[Transfer, Make]:  # fmt: skip
+    """Cells as they were formed, with the best of some leaks, and how to make them for another spec."""
 
     def make(chosen: CrossbarSpec) -> Conductances:
         return draw(chosen, seed)
 
     base = replace(chip_spec(liquid, DeviceParameters()), name="RANDOM", threshold=40)
-    found = [scored(replace(base, leak=leak), make, samples) for leak in ((-6,), (-4, -5))]
+    found = [scored(replace(base, leak=leak), make, samples, factors) for leak in leaks]
     return max(found, key=lambda one: one.readout.chosen.validation_accuracy), make
 
 
 def fixed_macro(
-    liquid: AstrocyteSpec, samples: Samples, seed: int, strengths: Sequence[float]
-) -> tuple[Transfer, Make]:
+    liquid: AstrocyteSpec, samples: Samples, seed: int, strengths: Sequence[float],
+    factors: tuple[float, ...] = FACTORS,
+) -> tuple[Transfer, Make]:  # fmt: skip
     """The network with weights of one magnitude, and how to make them for another spec."""
     network, ideal = draw_network(liquid, seed), chip_spec(liquid, IDEAL)
     found = []
     for strength in strengths:
         codes = network.sign.astype(np.int64) * round((1 << liquid.weight_fraction) * strength)
         make = partial(written, target_conductances_us(network, codes, ideal), seed=seed)
-        found.append((scored(ideal, make, samples), make))
+        found.append((scored(ideal, make, samples, factors), make))
     return max(found, key=lambda one: one[0].readout.chosen.validation_accuracy)
 
 
 def tuned_macro(
-    liquid: AstrocyteSpec, samples: Samples, seed: int, training: int, snapshots: int
-) -> tuple[Transfer, Make]:
+    liquid: AstrocyteSpec, samples: Samples, seed: int, training: int, snapshots: int,
+    factors: tuple[float, ...] = FACTORS,
+) -> tuple[Transfer, Make]:  # fmt: skip
     """The tuned network, and how to make it for another spec."""
     network, ideal = draw_network(liquid, seed), chip_spec(liquid, IDEAL)
-    targets = target_conductances_us(network, tuned(network, seed, training, snapshots), ideal)
+    targets = target_conductances_us(network, tuned(liquid, seed, training, snapshots), ideal)
     make = partial(written, targets, seed=seed)
-    return scored(ideal, make, samples), make
+    return scored(ideal, make, samples, factors), make
 
 
 def with_effects(best: Transfer, make: Make, samples: Samples, names: Iterable[str]) -> dict[str, float]:
