@@ -35,7 +35,7 @@ def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> AstrocyteSpec
 def campaign_spec() -> AstrocyteSpec:
     """A small liquid for mutation: strong coupling and fast plasticity, so that weights reach all their limits.
 
-    A potential has one bit more than its threshold, so that it saturates at both ends.
+    A potential has no bit more than its threshold needs, so that it saturates at both ends.
     A neuron may have all sources but itself, so that a list reaches the highest bit of its length. There are enough
     inputs to drive A- to its lower end within a sample in which the liquid is silent.
     """
