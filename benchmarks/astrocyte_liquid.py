@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from benchmarks.measured import LIQUIDCAL, REPOSITORY, RESULTS, Rows, kept
 from flows.common.metrics import Metric, write_metrics
 from flows.learning.astrocyte import spike_counts
-from flows.learning.astrocyte_samples import CAMERA, SENSOR, SampleSet
+from flows.stimulus.astrocyte_samples import CAMERA, SENSOR, SampleSet
 from sim.astrocyte_liquid.learning.images import probabilities
 from sim.astrocyte_liquid.learning.protocol import digest, initialise
 from sim.astrocyte_liquid.learning.readout_training import LinearReadout, quantise, train_readout

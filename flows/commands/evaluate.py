@@ -242,7 +242,7 @@ def astrocyte_liquid(
 ) -> None:
     """Accuracy of a tuned liquid and its readout on digits or recordings, in exact chip arithmetic."""
     from flows.learning.astrocyte import evaluate_liquid
-    from flows.learning.astrocyte_samples import SampleFiles
+    from flows.stimulus.astrocyte_samples import SampleFiles
     from sim.astrocyte_liquid.learning.model import TrainedLiquid
 
     chosen = TrainedLiquid.load(model)

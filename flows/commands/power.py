@@ -8,7 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands.options import AsJson, ClockGating, Isolation, LoadingOption, Out, Reuse, SchemeOption, synthesised
+from flows.commands.options import (
+    AsJson,
+    ClockGating,
+    EventFolder,
+    Isolation,
+    Labels,
+    LoadingOption,
+    Out,
+    Reuse,
+    SchemeOption,
+    synthesised,
+)
 from flows.commands.tables import print_table
 from flows.designs.catalogue import presets
 
@@ -47,6 +58,8 @@ def power(
     modality: Annotated[
         str | None, typer.Option(help="What asks an association chip, audio or vision; else audio.")
     ] = None,
+    events: EventFolder = None,
+    labels: Labels = None,
     seed: Annotated[int, typer.Option(help="Seed of showers or recordings, for a preset.")] = 1,
     supply_v: Annotated[
         float | None, typer.Option("--supply", help="Another supply in V: energy, leakage and clock there, estimated.")
@@ -81,9 +94,12 @@ def power(
             raise typer.BadParameter(f"--algorithm: {chosen.name} has only one")
         if modality is not None and "modality" not in chosen.stimulus:
             raise typer.BadParameter(f"--modality: {chosen.name} is not asked by sight or by sound")
+        if (events is not None or labels is not None) and "events" not in chosen.stimulus:
+            raise typer.BadParameter(f"--events, --labels: {chosen.name} is shown no recordings of the user's")
         options = PowerOptions(
             crossings=crossings, streams=streams, recordings=recordings, clocks=clocks, weights=weights, seed=seed,
             glitch_clocks=glitch_clocks, algorithm=algorithm, modality=modality or "audio", supply_v=supply_v,
+            events=events, labels=labels,
         )  # fmt: skip
         folder = synthesised(out, chosen)
         metrics = POWER(chosen, folder, Journal(), options)

@@ -44,7 +44,7 @@ def astrocyte_liquid(
     are counted in threads, in processes (--workers), or on a cluster (--scheduler).
     """
     from flows.learning.astrocyte import LiquidTraining, train_liquid
-    from flows.learning.astrocyte_samples import SampleFiles
+    from flows.stimulus.astrocyte_samples import SampleFiles
     from sim.astrocyte_liquid.spec import load_spec
 
     spec = load_spec(preset)

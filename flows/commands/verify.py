@@ -33,7 +33,8 @@ def verify(
         bool, typer.Option("--serial", help="Concentrator: the whole chip from serial bits to serial bits, too.")
     ] = False,
     recordings: Annotated[
-        Path | None, typer.Option(help="Crossbar: a folder of event-camera recordings (k.bin, k.bs2) to run, too.")
+        Path | None,
+        typer.Option(help="Chips of an event camera: a folder of its recordings (k.bin, k.bs2) to run, too."),
     ] = None,
     weights: Annotated[
         Path | None,
@@ -42,7 +43,7 @@ def verify(
             "Other chips: the trained model (.npz) that sees the recordings; a shipped one if left out."
         ),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Crossbar: recordings to run.")] = 10,
+    count: Annotated[int, typer.Option(min=1, help="Recordings to run.")] = 10,
     seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 1,
     as_json: AsJson = False,
 ) -> None:

@@ -41,7 +41,7 @@ class AstrocyteDesign(Design):
     }
     crossings: ClassVar = 2_000
     crossings_in_flow: ClassVar = 500
-    stimulus: ClassVar = ("recordings", "clocks", "weights")
+    stimulus: ClassVar = ("recordings", "clocks", "weights", "events", "labels")
 
     @classmethod
     def read_spec(cls, text: str) -> AstrocyteSpec:

@@ -14,9 +14,11 @@ from functools import partial
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import Component
 
+from flows.formal.claim import Claim, state_pins
 from flows.formal.loaded import Loaded, prove_reset_values
-from flows.formal.solver import Proof, prove_claims, prove_reset, run_proofs
+from flows.formal.solver import Proof, prove_always, prove_claims, prove_reset, run_proofs
 from flows.formal.state import CutState, cut_state
+from flows.tools.rtlil import Wire, parse_rtlil
 from hw.astrocyte_liquid.astrocyte import Astrocyte, potentiation_rate_bits
 from hw.astrocyte_liquid.astrocyte_liquid import AstrocyteLiquid
 from hw.astrocyte_liquid.input import Input, group_bits
@@ -30,6 +32,7 @@ from hw.common.export import to_rtlil
 from sim.astrocyte_liquid.spec import AstrocyteSpec
 
 __all__ = [
+    "WALKER_OUTPUTS",
     "loaded_registers",
     "loaded_stages",
     "proof_count",
@@ -38,6 +41,7 @@ __all__ = [
     "prove_neuron",
     "prove_stage_loaded",
     "prove_synapse",
+    "prove_walks",
 ]
 
 
@@ -197,6 +201,60 @@ def prove_astrocyte(spec: AstrocyteSpec, timeout_s: float = 300.0) -> Proof:
         f"{spec.name}_astrocyte", "rates start, rest, saturate and fade as the formula says, and never wrap", inputs,
         ["loaded", "moves", "fade", "counts"], gate, [design.rtlil], timeout_s=timeout_s,
     )  # fmt: skip
+
+
+WALKING = 1
+"""State of the sequencer in which lanes walk."""
+
+
+def prove_walks(spec: AstrocyteSpec, timeout_s: float = 120.0) -> Proof:
+    """A walker is busy only while the sequencer lets lanes walk: what it writes, it does not write in a sweep.
+
+    By induction over clocks from a reset on, of the whole chip around memories that may say anything.
+    """
+    design = cut_state(AstrocyteLiquid(spec=spec), "chip")
+    module = parse_rtlil(design.rtlil)[design.name]
+    boxes = [cell for cell in module.cells if "read_data" in cell.connections]
+    module.cells = [cell for cell in module.cells if cell not in boxes]
+    for number, box in enumerate(boxes):
+        word = box.connections["read_data"]
+        wire = Wire(name=f"\\word_{number}", width=len(module.bits(word)), input=True, output=False)
+        module.wires[wire.name] = wire
+        module.connections.append((word, wire.name))
+    claim = Claim()
+    names = {register: register.replace(".", "_") for register in design.registers}
+    for register, width in design.registers.items():
+        claim.free(f"now_{names[register]}", width)
+        claim.wire(f"next_{names[register]}", width)
+    pins = state_pins(design, {name: (f"now_{plain}", f"next_{plain}") for name, plain in names.items()})
+    for wire in module.wires.values():
+        if wire.input and wire.name not in ("\\state", "\\clk", "\\rst"):
+            pins.append(f".{wire.name} ({claim.free('of_' + wire.name.removeprefix(chr(92)), wire.width)})")
+    claim.place(design, "dut", pins)
+    walker = ("state", "pop", "due", "one", "two", "fetched")
+    for lane in range(spec.lanes):
+        for when, statements in (("now", claim.premises), ("next", claim.claims)):
+            of = f"{when}_lane_{lane}"
+            walks = f"{when}_sequencer_state == {WALKING}"
+            busy = " || ".join(f"{of}_walker_{name} != 0" for name in walker[:-1])
+            # a source that was read stays in the scan until its walk has begun
+            held = f"{of}_scan_left != 0 && !{of}_scan_fetched"
+            statements += [
+                f"(!({busy}) || {walks})",
+                f"(!{of}_walker_fetched || ({held} && {walks} && !{of}_walker_due && !{of}_walker_pop))",
+                f"(!{of}_walker_pop || ({held} && {of}_walker_state == 1))",
+            ]
+    idle = {f"lane_{lane}.walker.{name}" for lane in range(spec.lanes) for name in walker}
+    if any(value != "0" for bit, value in zip(design.bits, design.resets, strict=True) if bit.split("[")[0] in idle):
+        raise ValueError(f"{spec.name}: expected walkers that a reset leaves idle")
+    return prove_always(
+        f"{spec.name}_walks", "a walker is busy only while the sequencer lets lanes walk", claim.text(),
+        ["autoidx 2000000\n" + module.text()], timeout_s,
+    )  # fmt: skip
+
+
+WALKER_OUTPUTS = {"current_write_data": ("current_write", "walk")}
+"""Outputs of a walker that nothing reads but where these ports are 1: currents are written while lists are walked."""
 
 
 def walker_loaded(spec: AstrocyteSpec) -> Loaded:
@@ -375,5 +433,6 @@ def _steps(spec: AstrocyteSpec, timeout_s: float) -> list[Callable[[], Proof]]:
         lambda: prove_neuron(spec, timeout_s),
         lambda: prove_astrocyte(spec, timeout_s),
         *(partial(prove_stage_loaded, spec, stage, timeout_s) for stage in loaded_stages(spec)),
+        lambda: prove_walks(spec, timeout_s),
         reset,
     ]

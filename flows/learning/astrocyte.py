@@ -15,7 +15,7 @@ import numpy as np
 
 from flows.common.cluster import map_in_order
 from flows.common.journal import Journal
-from flows.learning.astrocyte_samples import SHIPPED, SampleFiles, learned_set, scored_set
+from flows.stimulus.astrocyte_samples import SHIPPED, SampleFiles, learned_set, scored_set
 from sim.astrocyte_liquid.learning.model import TrainedLiquid
 from sim.astrocyte_liquid.learning.protocol import CHECKPOINT, count_spikes, digest, initialise, resumed
 from sim.astrocyte_liquid.learning.readout_training import quantise, train_readout

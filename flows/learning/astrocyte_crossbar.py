@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.common.journal import Journal
-from flows.learning.astrocyte_samples import SampleFiles, learned_set, scored_set
+from flows.stimulus.astrocyte_samples import SampleFiles, learned_set, scored_set
 from sim.astrocyte_liquid.learning.model import TrainedLiquid
 from sim.astrocyte_liquid.network import Network
 from sim.astrocyte_liquid.neuron import input_spikes
@@ -60,12 +60,12 @@ def chip_spec(
     device : DeviceParameters, optional
         Programming error, drift and the rest; cells without any of them where left out.
     read_noise : float, optional
-        Of a cell, relative; not in a tile.
+        Of a cell, relative.
 
     Raises
     ------
     ValueError
-        If the liquid takes more than 8 macros below or beside each other, or a tile is to have read noise.
+        If the liquid takes more than 8 macros below or beside each other.
     """
     rows, columns = -(-(liquid.inputs + liquid.neurons) // MACRO) * MACRO, -(-2 * liquid.neurons // MACRO) * MACRO
     spec = CrossbarSpec(

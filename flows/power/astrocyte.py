@@ -1,6 +1,6 @@
-"""Real stimulus for a mapped astrocyte liquid: digits as events, all memories around it, checked.
+"""Real stimulus for a mapped astrocyte liquid: digits or recordings, all memories around it, checked.
 
-The netlist has its memories as black boxes. Each stream tunes a liquid on a digit of its own (weights change and are
+The netlist has its memories as black boxes. Each stream tunes a liquid on a sample of its own (weights change and are
 kept, rates do not fade), from weights that 1,000 snapshots have tuned or from those of a trained model. While toggles
 are counted, every spike of every completed step is compared with the golden model, and at the end of the last one of
 each stream every stored weight. Accesses of the memories are counted by name: their energy comes from published models.
@@ -22,13 +22,14 @@ from flows.power.activity import record
 from flows.power.run import PowerOptions, Run
 from flows.power.streams import Bits, EventSource, Streams, reset_and_write
 from flows.simulation.astrocyte import event_words
+from flows.stimulus.astrocyte_samples import SENSOR, SampleFiles, learned_set
 from hw.astrocyte_liquid.astrocyte_liquid import shared_memories
 from hw.astrocyte_liquid.lane import memories
 from sim.astrocyte_liquid.lanes import lane_contents, lane_places, lane_weights
 from sim.astrocyte_liquid.learning.images import image_events, probabilities
 from sim.astrocyte_liquid.learning.model import TrainedLiquid
 from sim.astrocyte_liquid.learning.protocol import initialise
-from sim.astrocyte_liquid.learning.stimuli import Images
+from sim.astrocyte_liquid.learning.stimuli import Images, Stimuli
 from sim.astrocyte_liquid.liquid import Events, Liquid
 from sim.astrocyte_liquid.network import Network, draw
 from sim.astrocyte_liquid.neuron import input_spikes
@@ -37,10 +38,10 @@ from sim.astrocyte_liquid.spec import AstrocyteSpec
 from sim.digits import mnist_digits
 from sim.fixed_point import IntArray
 
-__all__ = ["Stimulus", "Surroundings", "simulate"]
+__all__ = ["Stimulus", "Surroundings", "sample_stimulus", "simulate"]
 
 CLOCKS = 3_000
-"""Clocks of each stream where nobody says how many: about ten steps."""
+"""Clocks of each stream where nobody says how many, at least: about ten steps of a small liquid."""
 WARM_UP_STEPS = 6
 """Steps before any clock counts: the liquid is silent at first."""
 SNAPSHOTS = 1_000
@@ -74,8 +75,18 @@ class Stimulus:
         return all_, liquid.weights
 
 
-def digits_stimulus(spec: AstrocyteSpec, options: PowerOptions) -> Stimulus:
-    """Digits that ship with the package; random events where the liquid has other inputs than pixels."""
+def sample_stimulus(spec: AstrocyteSpec, options: PowerOptions) -> Stimulus:
+    """Digits that ship with the package; recordings where the liquid has an input for each pixel and polarity.
+
+    Recordings are the user's (`PowerOptions.events`), or those of an event camera in front of the same digits. Random
+    events where the liquid has other inputs than either.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As of `flows.stimulus.astrocyte_samples.learned_set`; fewer recordings than streams, recordings for a liquid of
+        other inputs, or a model of another spec.
+    """
     if options.weights is not None:
         model = TrainedLiquid.load(options.weights)
         if model.spec != spec:
@@ -84,25 +95,52 @@ def digits_stimulus(spec: AstrocyteSpec, options: PowerOptions) -> Stimulus:
     else:
         network, scale, told = draw(spec, options.seed), None, f"tuned by {SNAPSHOTS:,} snapshots"
         weights = None
-    try:
-        images = mnist_digits().images
-        images = images[np.random.default_rng(options.seed).permutation(len(images))]
-        learned, scale = probabilities(images[options.recordings :], spec, scale)
-        chance, _ = probabilities(images[: options.recordings], spec, scale)
-        what = "digits"
-    except ValueError:
-        rng = np.random.default_rng(options.seed)
-        learned, chance = (rng.uniform(0, 0.2, (n, spec.inputs)) for n in (SNAPSHOTS, options.recordings))
-        what = "samples of random events"
+    seeds = np.arange(options.recordings) + (options.seed << 20)
+    learned: Stimuli
+    if spec.inputs == SENSOR.inputs or options.events is not None or options.labels is not None:
+        learned, shown, what = _recordings(spec, options, tunes=weights is None)
+        # a window that begins anywhere, as the liquid tunes: at its start a recording is almost silent
+        events = shown.snapshots(np.arange(len(shown)), spec.steps, seeds)
+    else:
+        chances, what = _chances(spec, options, scale)
+        learned, events = Images(chances[0]), image_events(chances[1], spec.steps, seeds)
     if weights is None:
         liquid = Liquid(network)
-        initialise(liquid, Images(learned), SNAPSHOTS, seed=options.seed)
+        initialise(liquid, learned, SNAPSHOTS, seed=options.seed)
         weights = liquid.weights
-    seeds = np.arange(options.recordings) + (options.seed << 20)
     return Stimulus(
-        network=network, weights=weights, events=image_events(chance, spec.steps, seeds),
+        network=network, weights=weights, events=events,
         source=f"{told}: {options.recordings} {what}, weights plastic and kept, seed {options.seed}",
     )  # fmt: skip
+
+
+def _recordings(spec: AstrocyteSpec, options: PowerOptions, *, tunes: bool) -> tuple[Stimuli, Stimuli, str]:
+    """Recordings to tune on, one for each stream, and what they are; where none tune, the former are the latter."""
+    given = SampleFiles(events=options.events, labels=options.labels)
+    samples = learned_set(spec, given)
+    order, count = np.random.default_rng(options.seed).permutation(len(samples)), options.recordings
+    if count > len(samples):
+        raise ValueError(f"expected at most {len(samples):,} streams, one for each recording, got {count:,}")
+    shown, _ = samples.take(order[:count]).shown(spec)
+    # with as many recordings as streams, they tune on what they are shown
+    others = order[count : count + SNAPSHOTS] if len(order) > count else order
+    learned = samples.take(others).shown(spec)[0] if tunes else shown
+    return learned, shown, "recordings of digits by an event camera" if options.events is None else "recordings"
+
+
+def _chances(
+    spec: AstrocyteSpec, options: PowerOptions, scale: float | None
+) -> tuple[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]], str]:
+    """Probabilities of events of samples to tune on and of one for each stream, and what they are."""
+    images = mnist_digits().images
+    images = images[np.random.default_rng(options.seed).permutation(len(images))]
+    try:
+        learned, scale = probabilities(images[options.recordings :], spec, scale)
+        return (learned, probabilities(images[: options.recordings], spec, scale)[0]), "digits"
+    except ValueError:
+        rng = np.random.default_rng(options.seed)
+        learned, shown = (rng.uniform(0, 0.2, (n, spec.inputs)) for n in (SNAPSHOTS, options.recordings))
+        return (learned, shown), "samples of random events"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -300,18 +338,18 @@ def compare(around: Surroundings, stimulus: Stimulus) -> tuple[int, int, int]:
 
 
 def simulate(mapped: Mapped, design: AstrocyteDesign, options: PowerOptions, stage: Callable[..., Any]) -> Run:
-    """Steps of digits while the astrocyte tunes, all memories played by their golden behaviour."""
+    """Steps of samples while the astrocyte tunes, all memories played by their golden behaviour."""
     spec, streams = design.spec, options.recordings
-    with stage(f"{streams} digits"):
-        stimulus = digits_stimulus(spec, options)
-    clocks = options.clocks or CLOCKS
+    with stage(f"{streams} samples"):
+        stimulus = sample_stimulus(spec, options)
+    warm_up = WARM_UP_STEPS * (spec.groups + 40)
+    clocks = options.clocks or max(CLOCKS, 2 * warm_up)
     with stage(f"gate-level simulation: {mapped.netlist.cells:,} cells, {streams} streams") as advance:
         # what is spent in the parts of a lane is told apart
         netlist = replace(mapped.netlist, split=tuple(f"lane_{lane}" for lane in range(spec.lanes)))
         simulator = GateSimulator(netlist, mapped.library, words=-(-streams // 64))
         load_settings(simulator, spec)
         around = Surroundings(simulator, stimulus)
-        warm_up = WARM_UP_STEPS * (spec.groups + 40)
 
         def drive(_simulator: GateSimulator, clock: int) -> None:
             around.counts = clock >= warm_up
@@ -324,6 +362,8 @@ def simulate(mapped: Mapped, design: AstrocyteDesign, options: PowerOptions, sta
     flags, weights, moved = compare(around, stimulus)
     # what a step takes while clocks count, and a sample of as many steps with its readout
     steps = sum(sum(clock >= warm_up for clock in ends) for ends in around.ends)
+    if not steps:
+        raise ValueError(f"no step has ended after the first {warm_up:,} clocks; expected more than {clocks:,}")
     per_step = streams * clocks / steps
     sample = spec.steps * per_step + spec.outputs * spec.neurons + 3
     per_sample = sample / (streams * clocks)

@@ -35,6 +35,9 @@ class PowerOptions:
         Concentrator: the algorithm that its registers select, by its name in the spec; None: the last one that it has.
     modality : str
         Association: what asks, ``audio`` or ``vision``; the other liquid is idle.
+    events, labels : Path or None
+        Astrocyte liquid: folder of recordings and label file, as of `flows.stimulus.astrocyte_samples.SampleFiles`;
+        None: an event camera in front of digits.
     seed : int
         Of showers or recordings.
     glitch_clocks : int
@@ -51,6 +54,8 @@ class PowerOptions:
     model: str = "econ_t_5elinks"
     algorithm: str | None = None
     modality: str = "audio"
+    events: Path | None = None
+    labels: Path | None = None
     seed: int = 1
     glitch_clocks: int = 16
     supply_v: float | None = None

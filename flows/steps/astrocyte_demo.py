@@ -12,7 +12,7 @@ import numpy as np
 from flows.common.journal import Check, Journal
 from flows.designs.astrocyte import MODEL, AstrocyteDesign
 from flows.learning.astrocyte import LiquidTraining, evaluate_liquid, train_liquid
-from flows.learning.astrocyte_samples import SHIPPED, scored_set
+from flows.stimulus.astrocyte_samples import SHIPPED, scored_set
 from sim.astrocyte_liquid.learning.criticality import criticality
 from sim.astrocyte_liquid.liquid import Liquid
 from sim.files import replacing

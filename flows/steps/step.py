@@ -105,7 +105,9 @@ def options_content(options: Any) -> Iterator[tuple[str, Any]]:
 def _content(value: Any) -> Any:
     if isinstance(value, Path):
         if value.is_dir():
-            return {str(path.relative_to(value)): file_hash(path) for path in sorted(value.rglob("*"))}
+            return {
+                str(path.relative_to(value)): file_hash(path) for path in sorted(value.rglob("*")) if path.is_file()
+            }
         return [value.name, file_hash(value)]
     return [_content(part) for part in value] if isinstance(value, tuple) else value
 

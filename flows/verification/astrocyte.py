@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,14 @@ import numpy.typing as npt
 
 from flows.common.journal import Check, Journal
 from flows.designs.design import Design
-from flows.formal.astrocyte import loaded_stages, proof_count, prove_liquid, prove_stage_loaded
+from flows.formal.astrocyte import (
+    WALKER_OUTPUTS,
+    loaded_stages,
+    proof_count,
+    prove_liquid,
+    prove_stage_loaded,
+    prove_walks,
+)
 from flows.formal.solver import Proof
 from flows.simulation.astrocyte import (
     AstrocyteBench,
@@ -27,6 +35,7 @@ from flows.simulation.astrocyte import (
     read_weights,
 )
 from flows.simulation.native import NativeModel
+from flows.stimulus.astrocyte_samples import SENSOR, binned
 from flows.verification import mutation
 from flows.verification.bench import Tally, VerificationRun
 from flows.verification.options import VerificationOptions
@@ -35,9 +44,10 @@ from sim.astrocyte_liquid.clocks import step_ends, walk_clocks
 from sim.astrocyte_liquid.example_specs import campaign_spec, random_spec, seeded_spec
 from sim.astrocyte_liquid.kernel import poisson_events
 from sim.astrocyte_liquid.learning.model import TrainedLiquid
+from sim.astrocyte_liquid.learning.stimuli import Recordings, Stimuli
 from sim.astrocyte_liquid.liquid import Arithmetic, Events, Liquid
 from sim.astrocyte_liquid.network import Network, draw, slotted_pairs
-from sim.astrocyte_liquid.neuron import input_spikes
+from sim.astrocyte_liquid.neuron import input_spikes, sweep
 from sim.astrocyte_liquid.readout import Readout
 from sim.astrocyte_liquid.registers import (
     Region,
@@ -52,10 +62,11 @@ from sim.astrocyte_liquid.registers import (
 from sim.astrocyte_liquid.spec import AstrocyteSpec
 from sim.engine import Engine
 from sim.fixed_point import IntArray
+from sim.lsm_crossbar.recordings.events import find_recordings, read_recording
 
 __all__ = [
     "MODES", "Segment", "check_mutants", "check_volume", "dead_ends", "full_list", "make_segments", "play",
-    "verify_design",
+    "recorded", "saturating_segments", "slots_without_own", "verify_design",
 ]  # fmt: skip
 
 MODES = ("initialise", "plastic", "frozen", "plastic again", "initialise again")
@@ -169,6 +180,21 @@ def dead_ends(network: Network) -> Network:
     return found
 
 
+def slots_without_own(network: Network) -> Network:
+    """The same seeded network, but that no source projects into its own lane: forward such a list is empty there.
+
+    Its neuron is walked back all the same, through all slots.
+    """
+    table = network.table
+    if table is None:
+        raise ValueError(f"{network.spec.name}: expected a network with slots")
+    steps = table.steps[table.steps % network.spec.lanes != 0]
+    table = replace(table, steps=steps)
+    source, target, _ = slotted_pairs(table, np.random.default_rng(network.spec.slots))
+    sign = np.where(source >= network.spec.first_neuron + network.spec.excitatory, -1, 1).astype(np.int8)
+    return replace(network, source=source, target=target, sign=sign, table=table)
+
+
 def _of_all_sources(network: Network, neuron: int, sources: IntArray) -> Network:
     """The same network, but that a neuron has synapses of all these sources, or as many as the spec allows."""
     spec = network.spec
@@ -206,53 +232,128 @@ def random_readout(spec: AstrocyteSpec, rng: np.random.Generator) -> Readout:
 
 def make_segments(
     network: Network, weights: IntArray, rng: np.random.Generator, samples: int, engine: Engine,
-    modes: int = len(MODES), single: int = 0,
+    modes: int = len(MODES), single: int = 0, stimuli: Stimuli | None = None,
 ) -> list[Segment]:  # fmt: skip
     """Segments of the first `modes` of `MODES`, each of so many samples, as the golden model runs them.
 
     Then `single` segments of one sample, each with weights of its own, every other one after a reset within a sample.
 
-    Steps of a sample: all in plastic and frozen ones, fewer in an initialisation.
+    Steps of a sample: all in plastic and frozen ones, fewer in an initialisation. Events are random, or those of
+    `stimuli`, one after another.
     """
     spec, liquid = network.spec, Liquid(network, Arithmetic.CHIP, engine, weights)
-    found = []
+    found: list[Segment] = []
     working = liquid.weights
     others = rng.spawn(1)[0]  # `rng` goes on as if there were no single ones: what is drawn next depends on none
     for turn, name in enumerate((*MODES[:modes], *(SINGLE[number % len(SINGLE)] for number in range(single)))):
         alone = turn - modes
-        drawn = rng if alone < 0 else others
-        keep, plastic = name.startswith("initialise"), not name.startswith("frozen")
+        drawn, count = (rng, samples) if alone < 0 else (others, 1)
         # single ones in turn of a third and of two thirds: a bit of their number is 0 in one of them
         steps = _steps(spec, name) * (1 + alone % 16 // 8 if alone >= 0 and name.startswith("initialise") else 1)
-        densities = DENSITIES if alone < 0 else (SINGLE_DENSITIES[alone % len(SINGLE_DENSITIES)],)
-        chances = [np.full(spec.inputs, densities[k % len(densities)]) for k in range(samples if alone < 0 else 1)]
-        events = np.stack([poisson_events(chance, steps, int(drawn.integers(1 << 40))) for chance in chances])
+        if stimuli is None:
+            densities = DENSITIES if alone < 0 else (SINGLE_DENSITIES[alone % len(SINGLE_DENSITIES)],)
+            chances = [np.full(spec.inputs, densities[k % len(densities)]) for k in range(count)]
+            events = np.stack([poisson_events(chance, steps, int(drawn.integers(1 << 40))) for chance in chances])
+        else:
+            rows = (turn * samples + np.arange(count)) % len(stimuli)
+            events = stimuli.samples(rows, steps, int(drawn.integers(1 << 30)))
         given = None
         if alone >= 0:
             given = other_weights(network, drawn, alone)
             liquid.weights, working = given, given
-        if keep:
-            liquid.trace[:] = 0  # as after a write of the mode
-            counts, spikes = liquid.initialise(events, spikes=True)
-        else:
-            activity = liquid.run(events, plastic=plastic, spikes=True)
-            counts, spikes = activity.counts, activity.spikes
-            working = activity.weights if plastic else working
-        rows = spikes.reshape(-1, spec.neurons)
-        from_inputs = np.concatenate([input_spikes(sample, spec) for sample in events])
-        if keep:
-            working = np.where(walked(network, from_inputs, rows), liquid.weights, working)
-        sources = np.zeros((len(rows), spec.sources), np.uint8)
-        sources[:, : spec.inputs], sources[:, spec.first_neuron :] = from_inputs, rows
-        found.append(
-            Segment(
-                name=name, plastic=plastic, keep=keep, events=events, spikes=rows, input_spikes=from_inputs,
-                counts=counts, stored=liquid.weights, working=working, load=given,
-                walked=walk_clocks(network, sources, plastic=plastic),
-                reset=alone >= 0 and steps == spec.steps and alone % 2 == 0,
-            )
-        )  # fmt: skip
+        found.append(_as_modelled(liquid, name, events, working, given))
+        working = found[-1].working
+        if alone >= 0 and steps == spec.steps and alone % 2 == 0:
+            found[-1] = replace(found[-1], reset=True)
     return found
+
+
+def _as_modelled(liquid: Liquid, name: str, events: Events, working: IntArray, given: IntArray | None) -> Segment:
+    """A segment of these events in the mode of its name, as the golden model runs it; `working` weights before."""
+    network, spec = liquid.network, liquid.spec
+    keep, plastic = name.startswith("initialise"), not name.startswith("frozen")
+    if keep:
+        liquid.trace[:] = 0  # as after a write of the mode
+        counts, spikes = liquid.initialise(events, spikes=True)
+    else:
+        activity = liquid.run(events, plastic=plastic, spikes=True)
+        counts, spikes = activity.counts, activity.spikes
+        working = activity.weights if plastic else working
+    rows = spikes.reshape(-1, spec.neurons)
+    from_inputs = np.concatenate([input_spikes(sample, spec) for sample in events])
+    if keep:
+        working = np.where(walked(network, from_inputs, rows), liquid.weights, working)
+    sources = np.zeros((len(rows), spec.sources), np.uint8)
+    sources[:, : spec.inputs], sources[:, spec.first_neuron :] = from_inputs, rows
+    return Segment(
+        name=name, plastic=plastic, keep=keep, events=events, spikes=rows, input_spikes=from_inputs,
+        counts=counts, stored=liquid.weights, working=working, load=given,
+        walked=walk_clocks(network, sources, plastic=plastic),
+    )  # fmt: skip
+
+
+def saturating_segments(network: Network) -> list[Segment]:
+    """Frozen samples in which a potential stays at its lower, then at its upper end, and one step of that decides.
+
+    Of the neuron with most inputs. After the lower end inputs lift it to a step below its threshold; had it stayed one
+    step higher, it would fire. At the upper end it is still blocked by its last spike, and then others pull it down to
+    the threshold itself; had it stayed one step lower, it would not fire. Nothing recurrent has a weight.
+
+    Raises
+    ------
+    ValueError
+        Its inputs do not suffice.
+    """
+    spec = network.spec
+    neuron = int(np.bincount(network.target[network.source < spec.inputs], minlength=spec.neurons).argmax())
+    own = np.flatnonzero((network.target == neuron) & (network.source < spec.inputs))
+    limit, every, total = spec.weight_code_max, spec.refractory_steps + 1, np.zeros(len(network), np.int64)
+    volleys = np.arange(0, spec.steps - 1, every)
+    half, few = len(own) // 2, max(2, len(own) // 6)
+    most = (len(own) + few) // 2
+    lower, upper = -spec.membrane_max - 1, spec.membrane_max
+    found = []
+    # synapses of each group, the steps of its events, its weights together; one group has every sum that it can have
+    for name, ends, groups in (
+        ("frozen at the lower end", (lower + 1, upper), (
+            (own[:half], volleys[: len(volleys) // 2], [-limit * half]),
+            (own[half:], volleys[len(volleys) // 2 :], range(limit * (len(own) - half))),
+        )),
+        ("frozen at the upper end", (lower, upper - 1), (
+            (own[:few], volleys[:3], range(limit * few)),
+            (own[few:most], volleys[2:3] + 2, [limit * (most - few)]),
+            (own[most:], volleys[2:3] + 4, range(-limit * (len(own) - most), 0)),
+        )),
+    ):  # fmt: skip
+        sums = np.stack(np.meshgrid(*(np.array(values) for _, _, values in groups), indexing="ij")).reshape(
+            len(groups), -1
+        )
+        volley = np.zeros((spec.steps, len(groups)), np.int64)
+        for number, (_, steps, _) in enumerate(groups):
+            volley[steps[steps + 1 < spec.steps] + 1, number] = 1
+        differs = (_fired(spec, volley @ sums, lower, upper) != _fired(spec, volley @ sums, *ends)).any(axis=0)
+        if not differs.any():
+            raise ValueError(f"{spec.name}: {len(own)} inputs of a neuron do not suffice for a sample {name}")
+        events, weights = np.zeros((1, spec.steps, spec.inputs), np.uint8), total.copy()
+        for (synapses, steps, _), sum_ in zip(groups, sums[:, int(differs.argmax())].tolist(), strict=True):
+            share, rest = divmod(abs(sum_), len(synapses))
+            weights[synapses] = np.sign(sum_) * (share + (np.arange(len(synapses)) < rest))
+            events[0, steps[:, None], network.source[synapses]] = 1
+        liquid = Liquid(network, Arithmetic.CHIP, Engine.NUMPY, weights)
+        found.append(_as_modelled(liquid, name, events, weights, weights))
+    return found
+
+
+def _fired(spec: AstrocyteSpec, added: IntArray, lower: int, upper: int) -> npt.NDArray[np.bool_]:
+    """Spikes of neurons whose currents grow by so much in each step, shape (steps, neurons), with ends as given."""
+    neurons = added.shape[1]
+    membrane, current, refractory = (np.zeros(neurons, np.int64) for _ in range(3))
+    found = np.zeros((len(added) + 1, neurons), bool)
+    for step, more in enumerate(added):
+        after = sweep(membrane, current + more, refractory, found[step], spec)
+        membrane, current, refractory = np.clip(after.membrane, lower, upper), after.current, after.refractory
+        found[step + 1] = after.fires
+    return found[:-1]
 
 
 def walked(
@@ -417,7 +518,8 @@ def _nowhere(spec: AstrocyteSpec, rng: np.random.Generator) -> Writes:
 
 def check_volume(
     spec: AstrocyteSpec, seed: int, steps: int, *, network: Network | None = None, weights: IntArray | None = None,
-    readout: Readout | None = None, samples: int | None = None, advance: Advance | None = None,
+    readout: Readout | None = None, samples: int | None = None, stimuli: Stimuli | None = None,
+    advance: Advance | None = None,
 ) -> Check:  # fmt: skip
     """Compare hardware and golden model over at least `steps` steps, spike for spike and weight for weight.
 
@@ -430,6 +532,8 @@ def check_volume(
         Of a trained model; drawn from the seed where left out.
     samples : int, optional
         Of each mode, instead of as many as there are densities of events, or `steps` asks for.
+    stimuli : Stimuli, optional
+        Recordings in place of random events, shared out to the modes.
     advance : callable, optional
     """
     rng = np.random.default_rng(seed)
@@ -438,16 +542,22 @@ def check_volume(
     readout = readout or random_readout(spec, rng)
     engine = Engine.NUMPY if spec.sources * spec.neurons <= 20_000 else Engine.NUMBA
     each = sum(_steps(spec, name) for name in MODES)
+    kind, key = "", "steps"
+    if stimuli is not None:
+        kind, key = f" of {len(stimuli)} recordings", "recorded_steps"
+        samples = samples or -(-len(stimuli) // len(MODES))
     samples = samples or max(len(DENSITIES), -(-steps // each))
     small = engine is Engine.NUMPY
-    segments = make_segments(network, weights, rng, samples, engine, single=len(SINGLE) if small else 2)
+    segments = make_segments(
+        network, weights, rng, samples, engine, single=len(SINGLE) if small else 2, stimuli=stimuli
+    )  # fmt: skip
     tally = Tally(advance)
     with AstrocyteBench(spec).model() as model:
         tally.first = play(network, weights, readout, segments, model, tally.add)
     moved = int((segments[len(MODES) - 1].stored != weights).sum())
     check = tally.check(
-        f"{spec.name}: spikes, counts, scores, weights in all modes (seed {seed})", f"steps__spec:{spec.name}", "steps",
-        steps,
+        f"{spec.name}: spikes, counts, scores, weights{kind} in all modes (seed {seed})", f"{key}__spec:{spec.name}",
+        "steps", steps,
     )  # fmt: skip
     found = f"{sum(int(s.spikes.sum()) for s in segments):,} spikes, {moved:,} of {len(network):,} weights changed"
     return check if check.detail else Check(**vars(check) | {"detail": found})
@@ -467,12 +577,12 @@ def check_mutants(
     full = full_list(network)
     other = rng.spawn(1)[0]  # `rng` goes on as if there were no second network: it chooses the mutants
     first = random_weights(full, other)
-    few = make_segments(full, first, other, 1, Engine.NUMPY)
-    runs = [(network, weights, segments), (full, first, few)]
-    if not spec.seeded:  # lists of slots are those of many sources: none is emptied for one neuron
-        ends, another = dead_ends(network), other.spawn(1)[0]
-        given = random_weights(ends, another)
-        runs.append((ends, given, make_segments(ends, given, another, 2, Engine.NUMPY)))
+    few = make_segments(full, first, other, 1, Engine.NUMPY) + saturating_segments(full)
+    # lists of slots are those of many sources: none is emptied for one neuron
+    ends, another = slots_without_own(network) if spec.seeded else dead_ends(network), other.spawn(1)[0]
+    given = random_weights(ends, another)
+    last = make_segments(ends, given, another, 2, Engine.NUMPY)
+    runs = [(network, weights, segments), (full, first, few), (ends, given, last)]
 
     def check(model: NativeModel) -> bool:
         return not any(play(where, loaded, readout, played, model) for where, loaded, played in runs)
@@ -484,6 +594,7 @@ def check_mutants(
             mutation.Loaded(stage, what.registers, partial(prove_stage_loaded, spec, stage))
             for stage, (_, what) in loaded_stages(spec).items()
         ],
+        meant=[mutation.Meant("walker", WALKER_OUTPUTS, partial(prove_walks, spec))],
     )  # fmt: skip
     return mutation_check(spec.name, seed, count, result), result
 
@@ -492,6 +603,17 @@ def check_proofs(spec: AstrocyteSpec, *, advance: Advance | None = None) -> tupl
     """Run all proofs of `flows.formal.astrocyte` for a spec."""
     proofs = tuple(prove_liquid(spec, advance=advance))
     return proof_check(spec.name, proofs), proofs
+
+
+def recorded(folder: Path, count: int) -> Recordings:
+    """The first `count` recordings of a folder, as a liquid of N-MNIST's sensor sees them.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As of `sim.lsm_crossbar.recordings.events.find_recordings`.
+    """
+    return binned(map(read_recording, list(find_recordings(folder).values())[:count]))
 
 
 def verify_design(design: Design, journal: Journal, options: VerificationOptions) -> VerificationReport:
@@ -508,8 +630,12 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
     spec, seed, steps = design.spec, options.seed, options.crossings or design.crossings
     if options.vectors:
         raise ValueError(f"published vectors are for an encoder; {spec.name} is none")
-    if options.recordings is not None:
-        raise ValueError(f"recordings are for a crossbar; {spec.name} is none")
+    if options.recordings is not None and spec.inputs != SENSOR.inputs:
+        raise ValueError(
+            f"{spec.name} has {spec.inputs:,} inputs; recordings need {SENSOR.inputs:,}, one for each pixel and "
+            "polarity"
+        )
+    stimuli = None if options.recordings is None else recorded(options.recordings, options.count)
     model = None if options.weights is None else TrainedLiquid.load(options.weights)
     if model is not None and model.spec != spec:
         raise ValueError(f"{options.weights} was trained for another spec than {spec.name}")
@@ -524,6 +650,10 @@ def verify_design(design: Design, journal: Journal, options: VerificationOptions
         }  # fmt: skip
         check = check_volume(spec, seed, steps, **chosen, advance=advance)
     run.note(check)
+    if stimuli is not None:
+        with journal.step(f"{spec.name}: {len(stimuli)} recordings in all modes") as advance:
+            check = check_volume(spec, seed, 1, **chosen, stimuli=stimuli, advance=advance)
+        run.note(check)
     for number in range(options.random_specs):
         drawn = random_spec(np.random.default_rng((seed, number)), f"RANDOM_{number}")
         with journal.step(f"{drawn.name}: samples in all modes"):

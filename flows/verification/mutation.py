@@ -32,7 +32,7 @@ from flows.tools.verilog import append_to_modules
 from flows.tools.yosys import YosysError, run_yosys
 
 __all__ = [
-    "CampaignResult", "Kind", "Loaded", "Mutant", "Outcome", "elaborate", "find_mutants", "module_equivalent",
+    "CampaignResult", "Kind", "Loaded", "Meant", "Mutant", "Outcome", "elaborate", "find_mutants", "module_equivalent",
     "module_equivalent_from_reset", "mutate", "run_campaign", "schemata", "stages", "without_unread",
 ]  # fmt: skip
 
@@ -428,6 +428,7 @@ def module_equivalent(
     *,
     at_reset: bool = False,
     counts: Mapping[str, str] | None = None,
+    meant: Mapping[str, tuple[str, ...]] | None = None,
 ) -> bool:
     """Whether yosys proves that the mutated module computes the same as the right one, for every input and state.
 
@@ -446,6 +447,8 @@ def module_equivalent(
     counts : mapping of str to str, optional
         Registers that are proved to count only while another one, of one bit, is 1: what they load is compared only
         where that loads a 1. Names as of `Mutant.net`.
+    meant : mapping of str to tuple of str, optional
+        Outputs that are proved to mean something only while all these other ports are 1: they are compared only then.
 
     Returns
     -------
@@ -464,6 +467,7 @@ def module_equivalent(
         try:
             for side, flat in _flat(modules, mutant, root, work, timeout_s).items():
                 cut = _cut(replace(flat, name=side, attributes=[]), mutant, at_reset, counts or {})
+                _mask(cut, meant or {})
                 (work / f"{side}_cut.il").write_text("autoidx 2000000\n" + cut.text())
             script = (
                 "read_rtlil gold_cut.il\nread_rtlil gate_cut.il\n"
@@ -626,7 +630,65 @@ def _cut(module: RtlilModule, mutant: Mutant, at_reset: bool, counts: Mapping[st
     return result
 
 
-class Loaded:
+def _mask(module: RtlilModule, meant: Mapping[str, tuple[str, ...]]) -> None:
+    """Let outputs be 0 unless all ports are 1 with which they mean something."""
+    for name, ports in meant.items():
+        wire = module.wires[f"\\{name}"]
+        shown, when = f"\\meant_{name}", f"\\when_{name}"
+        module.wires |= {
+            wire.name: replace(wire, output=False),
+            shown: Wire(name=shown, width=wire.width, input=False, output=True),
+            when: Wire(name=when, width=1, input=False, output=False),
+        }
+        all_ = _cell("$reduce_and", f"$when_{name}", A=sigspec([f"\\{port}" for port in ports]), Y=when,
+                     A_WIDTH=len(ports), Y_WIDTH=1)  # fmt: skip
+        masked = Cell(
+            name=f"$meant_{name}", type="$mux", attributes={}, parameters={"WIDTH": str(wire.width)},
+            connections={"A": f"{wire.width}'{'0' * wire.width}", "B": wire.name, "S": when, "Y": shown},
+        )  # fmt: skip
+        module.cells += [all_, masked]
+
+
+class _Proved:
+    """What is proved of a stage, once, when it is first asked for."""
+
+    def __init__(self, stage: str, prove: Callable[[], Proof]) -> None:
+        self._stage, self._prove, self._lock = stage, prove, Lock()
+        self._proved: bool | None = None
+
+    def _of_stage(self, mutant: Mutant, top: str) -> bool:
+        return mutant.module.startswith(f"{top}_{self._stage}")
+
+    def _is_proved(self) -> bool:
+        with self._lock:
+            if self._proved is None:
+                self._proved = self._prove().status is Status.PROVED
+        return self._proved
+
+
+class Meant(_Proved):
+    """Outputs of a stage that mean something only while other ports of it are 1: else they may show anything.
+
+    Parameters
+    ----------
+    stage : str
+        The modules whose names begin so after that of the top module.
+    outputs : mapping of str to tuple of str
+        With those ports, of one bit each.
+    prove : callable
+        Proves that nothing reads them otherwise; called once, for the first mutant of the stage that survives.
+    """
+
+    def __init__(self, stage: str, outputs: Mapping[str, tuple[str, ...]], prove: Callable[[], Proof]) -> None:
+        super().__init__(stage, prove)
+        self._outputs = outputs
+
+    def outputs(self, mutant: Mutant, top: str) -> Mapping[str, tuple[str, ...]]:
+        """Outputs of the mutant's module with what they go by; empty where that is not proved."""
+        return self._outputs if self._of_stage(mutant, top) and self._is_proved() else {}
+
+
+class Loaded(_Proved):
     """Registers of a stage that are loaded before they count: flipping a bit of their reset value changes nothing.
 
     Parameters
@@ -641,14 +703,13 @@ class Loaded:
     """
 
     def __init__(self, stage: str, registers: Mapping[str, str] | None, prove: Callable[[], Proof]) -> None:
-        self._stage, self._registers = stage, None if registers is None else frozenset(registers)
+        super().__init__(stage, prove)
+        self._registers = None if registers is None else frozenset(registers)
         self._counts = {
             name: found.group(1)
             for name, condition in (registers or {}).items()
             if (found := re.fullmatch(r"\{(\w+)\}", condition))
         }
-        self._prove, self._lock = prove, Lock()
-        self._proved: bool | None = None
 
     def covers(self, mutant: Mutant, top: str) -> bool:
         """Whether the proof says that a mutant is equivalent."""
@@ -659,15 +720,6 @@ class Loaded:
     def counting(self, mutant: Mutant, top: str) -> Mapping[str, str]:
         """Registers of the mutant's stage that count only while another one is 1; empty where that is not proved."""
         return self._counts if self._counts and self._of_stage(mutant, top) and self._is_proved() else {}
-
-    def _of_stage(self, mutant: Mutant, top: str) -> bool:
-        return mutant.module.startswith(f"{top}_{self._stage}")
-
-    def _is_proved(self) -> bool:
-        with self._lock:
-            if self._proved is None:
-                self._proved = self._prove().status is Status.PROVED
-        return self._proved
 
 
 def run_campaign(
@@ -685,6 +737,7 @@ def run_campaign(
     plusarg: str = "",
     skip: Collection[str] = (),
     loaded: Collection[Loaded] = (),
+    meant: Collection[Meant] = (),
     prove_whole: bool = True,
 ) -> CampaignResult:
     """Build all mutants at once and run the check on each.
@@ -717,6 +770,8 @@ def run_campaign(
         Stages without mutants: those that have a campaign of their own.
     loaded : collection of Loaded
         What is proved of reset values; asked before anything else is tried on a mutant that the check does not kill.
+    meant : collection of Meant
+        What is proved of outputs that mean something only now and then.
     prove_whole : bool
         Look for a proof of equivalence in the whole design, too, where none was found in module and stage: minutes
         for each survivor of a large design. Without it, more survivors count that are none.
@@ -744,6 +799,9 @@ def run_campaign(
             return True
         if any(counts and module_equivalent(shown, mutant, counts=counts)
                for counts in (one.counting(mutant, top) for one in loaded)):  # fmt: skip
+            return True
+        if any(outputs and module_equivalent(shown, mutant, meant=outputs)
+               for outputs in (one.outputs(mutant, top) for one in meant)):  # fmt: skip
             return True
         if stage_root(mutant) != mutant.module and module_equivalent(shown, mutant, root=stage_root(mutant)):
             return True

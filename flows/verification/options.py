@@ -30,12 +30,12 @@ class VerificationOptions:
     serial : bool
         Concentrator: the whole chip from serial bits to serial bits, too.
     recordings : Path or None
-        Crossbar: folder of recordings to run.
+        Crossbar, or astrocyte liquid of an event camera: folder of recordings to run.
     weights : Path or None
         Encoder: weights, or a model of its network, that showers run through, too. Crossbar: trained model that sees
         the recordings; None: the shipped one.
     count : int
-        Crossbar: recordings to run at most.
+        Recordings to run at most.
     """
 
     crossings: int | None = None

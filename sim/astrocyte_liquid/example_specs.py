@@ -35,12 +35,13 @@ def random_spec(rng: np.random.Generator, name: str = "RANDOM") -> AstrocyteSpec
 def campaign_spec() -> AstrocyteSpec:
     """A small liquid for mutation: strong coupling and fast plasticity, so that weights reach all their limits.
 
+    A potential has no bit more than its threshold needs, so that it saturates at both ends.
     A neuron may have all sources but itself, so that a list reaches the highest bit of its length. There are enough
     inputs to drive A- to its lower end within a sample in which the liquid is silent.
     """
     return AstrocyteSpec(
         name="CAMPAIGN", grid=(3, 3, 2), inputs=27, outputs=3, steps=31, excitatory_fraction=0.6, input_density=0.5,
-        leak_shift=4, astrocyte_weight=0.99, potentiation=0.9, astrocyte_bias=0.8, weight_fraction=5, membrane_bits=12,
+        leak_shift=4, astrocyte_weight=0.99, potentiation=0.9, astrocyte_bias=0.8, weight_fraction=5, membrane_bits=11,
         trace_fraction=9, rate_fraction=14, rate_bits=15, rate_guard=3, fan_in_max=44, lanes=2, lane_synapses=240,
         readout_weight_bits=5,
     )  # fmt: skip

@@ -69,5 +69,5 @@ def tiled_spec() -> CrossbarSpec:
 
 
 def stacked_spec() -> CrossbarSpec:
-    """`campaign_spec` as a tile whose rows lie in four macros, in two of which both inputs and neurons have some."""
-    return replace(campaign_spec(), name="STACKED", macro_rows=8, noise_scale=None)
+    """`regulated_spec` as a tile whose rows lie in four macros, in two of which both inputs and neurons have some."""
+    return replace(regulated_spec(), name="STACKED", macro_rows=8)

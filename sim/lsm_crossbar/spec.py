@@ -260,7 +260,7 @@ class CrossbarSpec:
     macro_rows : int or None
         Rows of one macro of a tile: the cells are those of several macros below and beside each other, each with ADCs
         of its own; no read drives word lines of two macros of a column of them, and their codes are added in the
-        neurons. None: all rows are one macro's. A tile has ideal ADCs, neither read noise nor a homeostat.
+        neurons. None: all rows are one macro's. A tile has ideal ADCs.
     device : DeviceParameters
         What the cells are like.
 
@@ -355,7 +355,7 @@ class CrossbarSpec:
                     f"macro_rows: expected a part of the {self.rows} rows, at least rows_per_read "
                     f"{self.rows_per_read}, got {self.macro_rows}"
                 )
-            for name in ("noise_scale", "homeostat", "gain_spread", "offset_spread"):
+            for name in ("gain_spread", "offset_spread"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"{name}: expected none in a tile of macros")
             if self.macros > 1:

@@ -2,10 +2,13 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from flows.common.journal import Journal
+from flows.designs.catalogue import design
 from flows.formal.astrocyte import (
     loaded_registers,
     loaded_stages,
@@ -13,10 +16,12 @@ from flows.formal.astrocyte import (
     prove_neuron,
     prove_stage_loaded,
     prove_synapse,
+    prove_walks,
 )
 from flows.formal.loaded import prove_reset_values
 from flows.formal.solver import Status, prove_reset
-from flows.simulation.astrocyte import AstrocyteBench
+from flows.simulation.astrocyte import AstrocyteBench, astrocyte_verilog
+from flows.stimulus.astrocyte_samples import binned
 from flows.verification.astrocyte import (
     MODES,
     Segment,
@@ -28,14 +33,21 @@ from flows.verification.astrocyte import (
     play,
     random_readout,
     random_weights,
+    saturating_segments,
+    slots_without_own,
+    verify_design,
 )
+from flows.verification.options import VerificationOptions
+from hw.astrocyte_liquid.arithmetic import saturated
 from hw.astrocyte_liquid.astrocyte_liquid import AstrocyteLiquid
 from hw.common.export import to_rtlil
 from sim.astrocyte_liquid.example_specs import campaign_spec, random_spec, seeded_spec
 from sim.astrocyte_liquid.lanes import lane_contents
 from sim.astrocyte_liquid.network import Network, draw
-from sim.astrocyte_liquid.spec import NALSM_1000, NALSM_1000_SEEDED, AstrocyteSpec
+from sim.astrocyte_liquid.neuron import sweep
+from sim.astrocyte_liquid.spec import NALSM_216, NALSM_1000, NALSM_1000_EVENTS, NALSM_1000_SEEDED, AstrocyteSpec
 from sim.engine import Engine
+from sim.lsm_crossbar.recordings.events import Events
 from tests.conftest import long
 
 SPEC = campaign_spec()
@@ -106,6 +118,81 @@ def test_neurons_that_lead_nowhere_are_walked_back(bench: AstrocyteBench) -> Non
         assert play(ends, weights, random_readout(SPEC, rng), segments, model) == ""
 
 
+def potentials(spec: AstrocyteSpec, network: Network, segment: Segment) -> np.ndarray:
+    """Potentials of all neurons after each step of a frozen sample, without the limits of a membrane."""
+    weights = network.matrix(segment.stored)
+    fired = np.zeros((len(segment.spikes), spec.sources), np.int64)
+    fired[:, : spec.inputs], fired[:, spec.first_neuron :] = segment.input_spikes, segment.spikes
+    membrane, current, refractory = (np.zeros(spec.neurons, np.int64) for _ in range(3))
+    wide = replace(spec, membrane_bits=20)
+    found = []
+    for row in fired:
+        after = sweep(membrane, current + row @ weights, refractory, row[spec.first_neuron :] > 0, wide)
+        membrane, current, refractory = after.membrane, after.current, after.refractory
+        found.append(membrane)
+        membrane = np.clip(membrane, -spec.membrane_max - 1, spec.membrane_max)
+    return np.array(found)
+
+
+@pytest.mark.parametrize("nearer", ["lower", "upper"])
+@pytest.mark.parametrize("spec", [SPEC, seeded_spec()], ids=lambda spec: spec.name)
+def test_one_step_of_where_a_potential_saturates_is_detected(
+    spec: AstrocyteSpec, nearer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the lists and in the seeded engine; the stimulus of one end does not see the other."""
+    full, rng = full_list(draw(spec, SEED)), np.random.default_rng(SEED)
+    segments = saturating_segments(full)
+    lower, upper = (potentials(spec, full, segment) for segment in segments)
+    assert lower.min() < -spec.membrane_max - 1
+    assert upper.max() > spec.membrane_max
+
+    def play_both(bench: AstrocyteBench) -> list[str]:
+        readout, found = random_readout(spec, rng), []
+        for segment in segments:
+            with bench.model() as model:
+                found.append(play(full, segment.stored, readout, [segment], model))
+        return found
+
+    assert play_both(AstrocyteBench(spec)) == ["", ""]
+    by = {"lower": (1, 0), "upper": (0, -1)}[nearer]
+    monkeypatch.setattr(
+        "hw.astrocyte_liquid.neuron.saturated", lambda value, low, high: saturated(value, low + by[0], high + by[1])
+    )
+    told = play_both(AstrocyteBench(spec, astrocyte_verilog(spec)))
+    assert ["expected spike" in text for text in told] == [nearer == "lower", nearer == "upper"]
+
+
+def test_lists_of_no_slot_are_walked_back() -> None:
+    """Where no source projects into its own lane, its list there is empty, and all slots are walked back."""
+    spec = seeded_spec()
+    without, rng = slots_without_own(draw(spec, SEED)), np.random.default_rng(SEED)
+    for lane in range(spec.lanes):
+        counts = without.table.lists(lane)[1][spec.input_blocks :]
+        assert (counts == 0).tolist() == [number == lane for number in range(spec.lanes)]
+    weights = random_weights(without, rng)
+    segments = make_segments(without, weights, rng, 1, Engine.NUMPY)
+    assert all(segment.spikes.any() for segment in segments)
+    with AstrocyteBench(spec).model() as model:
+        assert play(without, weights, random_readout(spec, rng), segments, model) == ""
+    with pytest.raises(ValueError, match="expected a network with slots"):
+        slots_without_own(draw(SPEC, SEED))
+
+
+def test_recordings_are_samples_in_all_modes() -> None:
+    """One after another; an event of pixel k of recording k in millisecond k tells which is where."""
+    events = [
+        Events(x=np.array([k]), y=np.array([0]), on=np.array([True]), t_us=np.array([1_000 * k])) for k in range(6)
+    ]
+    spec = replace(NALSM_1000_EVENTS, name="SENSOR", grid=(3, 3, 3), lanes=1, steps=30, lane_synapses=12_000)
+    network, rng = draw(spec, 1), np.random.default_rng(1)
+    segments = make_segments(network, random_weights(network, rng), rng, 2, Engine.NUMBA, stimuli=binned(events))
+    for number, segment in enumerate(segments):
+        shown = [(2 * number + k) % 6 for k in range(2)]
+        assert np.argwhere(segment.events).tolist() == [[k, one, one] for k, one in enumerate(shown)]
+    with pytest.raises(ValueError, match="has 196 inputs; recordings need 2,312"):
+        verify_design(design(NALSM_216), Journal(), VerificationOptions(recordings=Path()))
+
+
 def test_working_weights_that_no_sample_walks_stay() -> None:
     """A sample that keeps its weights restores none: what the sample before left stays where nothing fires."""
     spec, seed = random_spec(np.random.default_rng((2105, 0)), "RANDOM_0"), 2105
@@ -174,6 +261,13 @@ def test_reset_values_of_what_is_loaded_first_do_not_matter() -> None:
     for spec, stage in [*stages, (seeded_spec(), "walker")]:
         proof = prove_stage_loaded(spec, stage)
         assert proof.status is Status.PROVED, f"{proof.name}: {proof.counterexample}"
+
+
+def test_walkers_are_busy_only_while_lanes_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    for spec in (SPEC, seeded_spec()):
+        assert prove_walks(spec).status is Status.PROVED
+    monkeypatch.setattr("flows.formal.astrocyte.WALKING", 2)
+    assert prove_walks(SPEC).status is Status.REFUTED
 
 
 def test_a_reset_value_that_matters_is_refuted() -> None:

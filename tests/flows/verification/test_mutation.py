@@ -246,6 +246,42 @@ class _Late(Component):
         return m
 
 
+class _Offered(Component):
+    """A sum that means something with `valid` alone."""
+
+    def __init__(self) -> None:
+        super().__init__({"go": In(1), "data": In(4), "valid": Out(1), "sum": Out(4)})
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        m.d.comb += [self.valid.eq(self.go & self.data[0]), self.sum.eq(Mux(self.data[0], self.data + 1, 0))]
+        return m
+
+
+def test_an_output_is_compared_only_while_it_means_something() -> None:
+    """What rests without need is no difference; what is wrong with `valid`, or `valid` itself, is."""
+    modules = elaborate(to_rtlil(_Offered(), "top"))
+
+    def stuck(kind: str, bit: int = 0) -> Mutant:
+        (cell,) = (cell for cell in modules["top"].cells if cell.type == kind)
+        return Mutant(
+            number=1, kind=Kind.OPERATOR if kind == "$mux" else Kind.INVERTED, stage="top", module="top",
+            cell=cell.name, cell_type=kind, bit=bit,
+        )  # fmt: skip
+
+    (mux,) = (cell for cell in modules["top"].cells if cell.type == "$mux")
+    # the other operand of the multiplexer, which `data[0]` = 0 chooses, is a constant
+    idle = Mutant(number=1, kind=Kind.CONSTANT, stage="top", module="top", cell=mux.name, cell_type="$mux", port="A")
+    meant = {"sum": ("valid",)}
+    assert not module_equivalent(modules, idle)
+    assert module_equivalent(modules, idle, meant=meant)
+    for other in (stuck("$add"), stuck("$mux"), stuck("$and")):
+        assert not module_equivalent(modules, other, meant=meant)
+    # of two ports both have to be 1
+    assert module_equivalent(modules, idle, meant={"sum": ("go", "valid")})
+    assert not module_equivalent(modules, idle, meant={"sum": ("go",)})
+
+
 def test_a_register_is_compared_only_while_it_counts() -> None:
     """What an idle register goes on to is no difference; what it loads is, and so is a register that nobody named."""
     modules = elaborate(to_rtlil(_Late(), "top"))

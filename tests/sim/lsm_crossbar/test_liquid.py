@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from sim.lsm_crossbar import noise
+from sim.lsm_crossbar.homeostat import Homeostat
 from sim.lsm_crossbar.liquid import Liquid
 from sim.lsm_crossbar.macro_model.conductance_file import Conductances
 from sim.lsm_crossbar.neuron import fire, leak
 from sim.lsm_crossbar.readout import Readout
 from sim.lsm_crossbar.row_driver import batches
-from sim.lsm_crossbar.spec import FULL_MACRO, N_MNIST, PRESETS, CrossbarSpec
+from sim.lsm_crossbar.spec import FULL_MACRO, N_MNIST, PRESETS, CrossbarSpec, HomeostatParameters
 from tests.crossbars import SMALL_CROSSBAR, random_crossbar, random_image, scalar_run
 
 ONE_MACRO = [spec for spec in PRESETS.values() if spec.macros == 1]
@@ -186,6 +187,38 @@ def test_batches_keep_order() -> None:
     assert replace(tile, rows_per_read=3).batches_per_step == 5
 
 
+@pytest.mark.parametrize("noise_scale", [None, 9])
+def test_read_noise_of_a_tile(noise_scale: int | None) -> None:
+    """A conversion of any macro draws the next number of its column's generator, as the scalar definition does."""
+    rng = np.random.default_rng(7)
+    spec = replace(SMALL_CROSSBAR, inputs=13, rows=20, rows_per_read=4, macro_rows=5, steps=8, noise_scale=noise_scale)
+    image, inputs = random_image(spec, rng, ideal=True), rng.random((5, spec.steps, spec.inputs)) < 0.5
+    runs = [scalar_run(spec, image, sample.tolist(), 11, number) for number, sample in enumerate(inputs)]
+    quiet = Liquid(replace(spec, noise_scale=None), image).run(inputs)
+    for engine in ("numpy", "numba"):
+        found = Liquid(spec, image, engine, noise_seed=11).run(inputs)
+        assert found.spikes.tolist() == [run.spikes for run in runs]
+        assert (found.spikes != quiet.spikes).any() == (noise_scale is not None)
+
+
+def test_a_homeostat_of_a_tile_follows_its_spikes() -> None:
+    """It moves the threshold as that of one macro does: it is told of the same spikes."""
+    rng = np.random.default_rng(8)
+    spec = replace(
+        SMALL_CROSSBAR, inputs=13, rows=20, rows_per_read=4, macro_rows=5, steps=8,
+        homeostat=HomeostatParameters(samples=2, ratio=20, band=1),
+    )  # fmt: skip
+    image, inputs = random_image(spec, rng, ideal=True), rng.random((12, spec.steps, spec.inputs)) < 0.5
+    activity, thresholds = Liquid(spec, image).regulated(inputs, Homeostat(spec))
+    assert len(np.unique(thresholds)) > 2
+    alone = [Liquid(spec, image, threshold=int(t)).run(one[None]) for one, t in zip(inputs, thresholds, strict=True)]
+    assert activity.spikes.tolist() == np.concatenate([one.spikes for one in alone]).tolist()
+    told = Homeostat(spec)
+    for pair in range(0, 12, 2):
+        assert (thresholds[pair : pair + 2] == told.threshold).all()
+        told.after(int(activity.spikes[pair : pair + 2].sum()), int(inputs[pair : pair + 2].sum()), 2)
+
+
 @pytest.mark.parametrize("ideal", [True, False])
 def test_a_tile_reads_each_of_its_macros_by_itself(ideal: bool) -> None:
     """Engines are the scalar definition; and the tile is its macros, whose codes are added."""
@@ -225,7 +258,7 @@ def test_a_tile_reads_each_of_its_macros_by_itself(ideal: bool) -> None:
     [
         ({"macro_rows": 7}, "macro_rows: expected a part of the 12 rows, at least rows_per_read 3, got 7"),
         ({"macro_rows": 2}, "macro_rows: expected a part of the 12 rows, at least rows_per_read 3, got 2"),
-        ({"macro_rows": 6, "noise_scale": 3}, "noise_scale: expected none in a tile of macros"),
+        ({"macro_rows": 6, "gain_spread": 0.1}, "gain_spread: expected none in a tile of macros"),
         ({"macro_rows": 6, "macros": 2}, "macros: expected 1 in a tile of macros, got 2"),
     ],
 )

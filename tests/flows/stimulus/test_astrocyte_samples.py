@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.learning.astrocyte_samples import SENSOR, SHIPPED, SampleFiles, binned, learned_set, scored_set
+from flows.stimulus.astrocyte_samples import SENSOR, SHIPPED, SampleFiles, binned, learned_set, scored_set
 from sim.astrocyte_liquid.spec import NALSM_216, NALSM_1000, NALSM_1000_EVENTS
 from sim.lsm_crossbar.recordings.events import Events, find_recordings, read_recording, write_nmnist
 
