@@ -150,8 +150,7 @@ def joined(text: str) -> str:
                 u, v = min(near, key=lambda at: abs(at[0] - x) + abs(at[1] - y))
                 line = f"{alone[0]} ( {u} {v} ){line[len(alone[0]) :]}"
         elif not special and (found := stub.match(line)):
-            x, y, u, v = found.groups()
-            vias.setdefault(net, []).append((int(x if u == "*" else u), int(y if v == "*" else v)))
+            vias.setdefault(net, []).append(wire_points(found[0])[1])
         lines.append(line)
     return "\n".join(lines)
 

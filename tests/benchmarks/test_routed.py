@@ -184,7 +184,7 @@ def test_lengths_and_capacitances_by_net(tmp_path: Path) -> None:
     inner, out = (int(netlist.groups["INV_X1"].pin(pin)[0]) for pin in ("A", "ZN"))
     result = Routed(lengths={f"n{inner}": 5.0, f"n{out}": 7.0}, failed=0, nets=5, seconds=0.0, version="")
     um, known = lengths(netlist, placed, result)
-    assert (um[inner], um[out], set(np.flatnonzero(known))) == (5.0, 7.0, {inner, out})
+    assert (um[inner], um[out], set(np.flatnonzero(known).tolist())) == (5.0, 7.0, {inner, out})
     other = int(netlist.ports["a"].nets[0])
     assert um[other] == placed.wire_um[other]
 
