@@ -269,7 +269,7 @@ def open_engine(job: Job) -> Any:
 
             verilog = hooked_chip(job.spec, job.scheme, job.loading)
             with ThreadPoolExecutor(1) as aside:
-                # Verilator and the compiler have one core each to themselves at most: the workload is made meanwhile
+                # Verilator takes one core: on the other one the workload is made meanwhile
                 built = aside.submit(build_chip, job.spec, verilog)
                 workload = make_workload(job.spec, job.loading, seed=job.seed)
                 bits = chip_bits(job.spec, job.scheme, job.loading)

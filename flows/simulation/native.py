@@ -404,7 +404,8 @@ def build_native(
     defines : sequence of str
         Further flags of the C++ compiler, ``-DNAME=VALUE``, for another harness.
     share : bool
-        As for `compile_design`. Shared modules of a design with two clocks are evaluated at every edge of either one.
+        As for `compile_design`, and with logic of cells as functions (flows/tools/compact.py) where no signal is
+        recorded. Shared modules of a design with two clocks are evaluated at every edge of either one.
     function_size : int
         Statements of a function of the simulation at most, 0 for no limit: compilers take long over large ones.
     trace : bool
@@ -442,7 +443,7 @@ def build_native(
         f"-DFAST_RATIO={fast.ratio if fast else 1}", *defines,
     ]  # fmt: skip
     modules = split_modules(verilog)
-    if share and not mutants:
+    if share and not mutants and not trace:
         modules = {name: divide_reductions(text) for name, text in share_logic(modules).items()}
     if write is not None:
         if clock is None:
