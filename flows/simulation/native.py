@@ -493,18 +493,16 @@ def divided_read_port(verilog: str) -> str:
 
     As one expression the read port of a large store takes the C++ compiler more memory than most machines have.
     """
-    kept = []
-    for text in map(whole_columns, split_modules(verilog).values()):
-        whole = set(re.findall(r"^  assign (column_\w+) = column_\w__byte\[", text, re.MULTILINE))
-        kept.append(
-            re.sub(
-                r"^  wire (column_[0-9a-f]_\d);",
-                lambda bit, whole=whole: bit[0] if bit[1] in whole else f"{bit[0][:-1]} /*verilator public_flat_rd*/;",
-                text,
-                flags=re.MULTILINE,
-            )
-        )
-    return "".join(kept)
+    return "".join(_kept_columns(whole_columns(text)) for text in split_modules(verilog).values())
+
+
+def _kept_columns(text: str) -> str:
+    whole = set(re.findall(r"^  assign (column_\w+) = column_\w__byte\[", text, re.MULTILINE))
+
+    def kept(wire: re.Match[str]) -> str:
+        return wire[0] if wire[1] in whole else f"{wire[0]} /*verilator public_flat_rd*/"
+
+    return re.sub(r"^  wire (column_[0-9a-f]_\d)(?=;)", kept, text, flags=re.MULTILINE)
 
 
 def _enable_bit(ports: Sequence[Port], clock: str | None, write: WritePort | None) -> int:

@@ -150,7 +150,7 @@ def whole_columns(text: str) -> str:
     terms = {term: (row, byte, int(bit)) for term, row, byte, bit in _SELECTED.findall(text)}
     columns: dict[str, dict[tuple[str, str], dict[int, int]]] = {}
     own: dict[str, set[str]] = {}
-    left = set()
+    left: set[str] = set()
     for column, position, body in _COLUMN.findall(text):
         for term in re.split(r",\s*", body):
             if term not in terms:
@@ -160,7 +160,8 @@ def whole_columns(text: str) -> str:
             columns.setdefault(column, {}).setdefault((row, byte), {})[int(position)] = bit
             own.setdefault(column, set()).add(term)
     mentioned = Counter(re.findall(r"\b_\d+_\b", text))  # where it is declared, assigned, and taken by the column
-    lines, gone = [], set()
+    lines: list[str] = []
+    gone: set[str] = set()
     for column, parts in columns.items():
         vectors = [_selected_part(row, byte, bits) for (row, byte), bits in parts.items()]
         if column in left or None in vectors:

@@ -1,6 +1,8 @@
 """Rewritten Verilog does what the text says: simulated, and compared with the same worked out in Python."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,7 +109,7 @@ def test_logic_of_cells_is_one_function_and_comes_to_the_same() -> None:
         if known.all():
             spread = (values << 4 & 0xF0 | values >> 4) ^ values
             odd = np.array([bin(word & 0x7F).count("1") % 2 for word in spread]) | values >> 7
-            expected = {
+            expected: dict[str, Any] = {
                 "odd": odd.sum() % 2, "hit": mask[row] & (spread == 0xFF).any(), "both": odd.all() & mask[row],
                 "last": values[-1],
             }  # fmt: skip
@@ -128,8 +130,7 @@ def test_logic_of_cells_is_one_function_and_comes_to_the_same() -> None:
         (CELLS, lambda text: text.replace("= { held__value[3:0], held__value[7:4] }", "= odd")),  # depends on itself
     ],
 )
-def test_modules_stay_as_they_are_where_a_function_does_not_fit(count: int, change: object) -> None:
-    assert callable(change)
+def test_modules_stay_as_they_are_where_a_function_does_not_fit(count: int, change: Callable[[str], str]) -> None:
     text = many_cells(count).split("\nmodule cell_")[0] + "\n" + change(CELL)
     modules = split_modules(text)
     assert share_logic(modules) == modules
@@ -146,7 +147,9 @@ STORE = """module store(row, bytes_, half, out);
 
 def store(left: bool) -> str:
     """A read port of two columns as yosys writes it; bits of the second one may be in no order."""
-    terms, columns, number = [], {}, 0
+    terms: list[tuple[int, str, str]] = []
+    columns: dict[tuple[int, int], list[int]] = {}
+    number = 0
     for column, (bytes_, partial) in enumerate((((0, 1), 2), ((2,), 3))):
         for bit in range(8):
             found = []
