@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 
-from flows.tools.verilog import instances
+from flows.tools.verilog import count_instances
 
-__all__ = ["count_instances", "divide_reductions", "share_logic", "whole_columns"]
+__all__ = ["divide_reductions", "share_logic", "whole_columns"]
 
 _ASSIGN = re.compile(r"^  assign (\w+) = ([^;]+);\n", re.MULTILINE)
 _DECLARED = re.compile(
@@ -27,19 +27,6 @@ _ARGUMENTS = 8
 """Stored signals that a function may depend on: those of a cell, not of a whole store."""
 _REDUCED = 32
 """Bits of a part of a long reduction."""
-
-
-def count_instances(modules: Mapping[str, str]) -> Counter[str]:
-    """Instances of each module in all of the design; 1 for a module that no other one instantiates."""
-    children = instances(modules)
-    inside = {child for names in children.values() for child in names}
-    count: Counter[str] = Counter()
-    pending = [name for name in modules if name not in inside]
-    while pending:
-        name = pending.pop()
-        count[name] += 1
-        pending += children[name]
-    return count
 
 
 def share_logic(modules: Mapping[str, str]) -> dict[str, str]:

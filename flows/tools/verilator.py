@@ -17,7 +17,7 @@ from pathlib import Path
 from flows.common.content_cache import cache_directory
 from flows.common.errors import ToolError
 from flows.common.process import run_process
-from flows.tools.verilog import closure, instances, read_ports
+from flows.tools.verilog import closure, count_instances, instances, read_ports
 
 __all__ = ["SimulatorError", "build", "compile_design", "runtime_objects", "verilator_environment", "verilator_version"]
 
@@ -199,14 +199,7 @@ def _verilate(flags: Sequence[str], top: str, sources: Sequence[str], work: Path
 
 def _shared_modules(modules: Mapping[str, str]) -> list[str]:
     """Large modules with several instances: each is compiled once, and its code stays in the cache of the processor."""
-    children = instances(modules)
-    count = dict.fromkeys(modules, 0)
-    inside = {child for names in children.values() for child in names}
-    pending = [name for name in modules if name not in inside]
-    while pending:
-        name = pending.pop()
-        count[name] += 1
-        pending += children[name]
+    children, count = instances(modules), count_instances(modules)
     chosen = []
     for name in modules:
         if count[name] < 2 or "posedge" in modules[name]:
