@@ -288,7 +288,7 @@ def always(engine: RtlEngine) -> list[str]:
     )
     scope, _, signal = path.rpartition(".")
     unused = next(name for name in engine.hooks if name.endswith("__run"))
-    return [f"TOP.harness.dut.{scope} {signal}", f"TOP.harness.dut {unused}"]
+    return [f"TOP.harness.dut.{scope} {signal}_held", f"TOP.harness.dut {unused}"]
 
 
 def test_a_store_with_its_own_clock_comes_to_the_same_as_one_that_always_ticks(
