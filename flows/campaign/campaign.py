@@ -7,6 +7,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -254,10 +255,9 @@ def open_engine(job: Job) -> Any:
     """The engine of a job in this process; another job's is closed."""
     if job not in _OPEN:
         close_engines()
-        workload = make_workload(job.spec, job.loading, seed=job.seed)
         if job.engine == "netlist":
             _OPEN[job] = import_module("flows.campaign.netlist").NetlistEngine(
-                workload,
+                make_workload(job.spec, job.loading, seed=job.seed),
                 job.scheme,
                 bits=chip_bits(job.spec, job.scheme, job.loading),
                 library=LIBRARY,
@@ -265,9 +265,15 @@ def open_engine(job: Job) -> Any:
                 isolation=job.isolation,
             )
         else:
-            from flows.campaign.rtl import RtlEngine
+            from flows.campaign.rtl import RtlEngine, build_chip, hooked_chip
 
-            _OPEN[job] = RtlEngine(workload, job.scheme, bits=chip_bits(job.spec, job.scheme, job.loading))
+            verilog = hooked_chip(job.spec, job.scheme, job.loading)
+            with ThreadPoolExecutor(1) as aside:
+                # Verilator takes one core: on the other one the workload is made meanwhile
+                built = aside.submit(build_chip, job.spec, verilog)
+                workload = make_workload(job.spec, job.loading, seed=job.seed)
+                bits = chip_bits(job.spec, job.scheme, job.loading)
+            _OPEN[job] = RtlEngine(workload, job.scheme, bits=bits, built=built.result())
     return _OPEN[job]
 
 

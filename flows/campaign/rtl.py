@@ -17,6 +17,7 @@ from __future__ import annotations
 import ctypes
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -135,8 +136,8 @@ def _hook_flip_flops(name: str, text: str) -> str:
         hooked.append((signal, int(declared[1]) + 1 if declared[1] else 1))
         taken = f"(({enable}) ? ({value}) : {signal})" if enable else f"({value})"
         return (
-            f"  always @(posedge {clock}, posedge rst)\n    if (rst) {signal} <= {reset};\n"
-            f"    else {signal} <= {taken} ^ {signal}_flip;\n"
+            f"  always @(posedge {clock}, posedge rst)\n    if (rst) {signal}_held <= {reset};\n"
+            f"    else {signal}_held <= {taken} ^ {signal}_flip;\n"
         )
 
     text = _FLIP_FLOP.sub(hook, text)
@@ -146,7 +147,8 @@ def _hook_flip_flops(name: str, text: str) -> str:
         dimension = f"[{width - 1}:0] " if width > 1 else ""
         text = re.sub(
             rf"^  reg (?:\[\d+:0\] )?{signal};$",
-            f"  reg {dimension}{signal} /*verilator public_flat_rd*/;\n"
+            f"  wire {dimension}{signal};\n  assign {signal} = {signal}_held;\n"
+            f"  reg {dimension}{signal}_held /*verilator public_flat_rd*/;\n"
             f"  reg {dimension}{signal}_flip /*verilator public_flat_rw*/ = 0;",
             text,
             flags=re.MULTILINE,
@@ -192,6 +194,8 @@ class RtlEngine(ChipEngine):
         See `ChipEngine`.
     verilog : str, optional
         Text of the chip, where it is not the generated one (to show that a broken one is found out).
+    built : Built, optional
+        The simulator, where `build_chip` has made it already.
     seed : int
         Seed of variables without initial value.
     optimise : str
@@ -222,6 +226,7 @@ class RtlEngine(ChipEngine):
         scheme: Scheme,
         *,
         verilog: str | None = None,
+        built: Built | None = None,
         bits: Sequence[StorageBit] | None = None,
         seed: int = 1,
         optimise: str = "-O1",
@@ -232,10 +237,14 @@ class RtlEngine(ChipEngine):
         self.top = f"{spec.name}_CHIP"
         self._parts = max(self.shell.parts) + 1 if loading is Loading.GUARDED else 0
         self._store_clock = has_store_clock(scheme, loading)
-        text = (
-            hooked_chip(spec, scheme, loading) if verilog is None else add_hooks(verilog, self.top, self._store_clock)
-        )
-        self.library, self.ports = build(text, self.top, spec.reuse, optimise, timeout_s)
+        if built is None:
+            hooked = (
+                hooked_chip(spec, scheme, loading)
+                if verilog is None
+                else add_hooks(verilog, self.top, self._store_clock)
+            )
+            built = build_chip(spec, hooked, optimise=optimise, timeout_s=timeout_s)
+        text, self.library, self.ports = built.verilog, built.library, built.ports
         self.hooks: dict[str, int] = {}
         self._hook_lines: list[str] = []
         for path in dict.fromkeys(bit.path for bit in self.bits):
@@ -315,7 +324,7 @@ class RtlEngine(ChipEngine):
                 size = min(8, -(-(width - start) // 8))
                 every = (1 << min(64, width - start)) - 1
                 result = sum(1 << (bit - start) for bit in counters if start <= bit < start + 64)
-                where = f"TOP.harness.dut{'.' if scope else ''}{scope} {signal} {start // 8} {size}"
+                where = f"TOP.harness.dut{'.' if scope else ''}{scope} {signal}_held {start // 8} {size}"
                 if every & ~result:
                     # unused bits of a byte are 0: it may be compared as a whole
                     mask = 0xFF if size == 1 and not result else every & ~result
@@ -507,18 +516,27 @@ class _Packer(NativeModel):
         return other.pack(values, rows)
 
 
-def build(hooked: str, top: str, reuse: int, optimise: str, timeout_s: float) -> tuple[Path, tuple[Port, ...]]:
-    """Compile a hooked chip, or find it in the cache."""
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """The simulator of a hooked chip: its text, library and ports."""
+
+    verilog: str
+    library: Path
+    ports: tuple[Port, ...]
+
+
+def build_chip(spec: EncoderSpec, hooked: str, *, optimise: str = "-O1", timeout_s: float = 1800.0) -> Built:
+    """Compile a chip with the hooks of `add_hooks`, or find it in the cache; parameters as of `RtlEngine`."""
     from flows.tools.verilog import read_ports
 
-    bit = 0
-    places = {}
+    top, bit, places = f"{spec.name}_CHIP", 0, {}
     for port in read_ports(hooked, top):
         if not port.output and port.name not in ("clk", "fast_clk"):
             places[port.name] = bit
             bit += 32 * port.words
-    fast = FastClock(port="fast_clk", ratio=reuse) if reuse > 1 else None
-    return build_native(
+    fast = FastClock(port="fast_clk", ratio=spec.reuse) if spec.reuse > 1 else None
+    library, ports = build_native(
         hooked, top, clock="clk", fast=fast, optimise=optimise, harness=_HARNESS,
         defines=(f"-DRESET_BIT={places['rst']}", f"-DSTORE_BIT={places.get(_STORE_CLOCK, -1)}"), timeout_s=timeout_s,
     )  # fmt: skip
+    return Built(verilog=hooked, library=library, ports=ports)

@@ -14,6 +14,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,9 +23,11 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.common.content_cache import cache_directory
+from flows.tools.compact import divide_reductions, share_logic, whole_columns
 from flows.tools.verilator import (
     FLAGS,
     LANGUAGE,
+    LIMITS,
     SimulatorError,
     build,
     compile_design,
@@ -401,7 +404,8 @@ def build_native(
     defines : sequence of str
         Further flags of the C++ compiler, ``-DNAME=VALUE``, for another harness.
     share : bool
-        As for `compile_design`. Shared modules of a design with two clocks are evaluated at every edge of either one.
+        As for `compile_design`, and with logic of cells as functions (flows/tools/compact.py) where no signal is
+        recorded. Shared modules of a design with two clocks are evaluated at every edge of either one.
     function_size : int
         Statements of a function of the simulation at most, 0 for no limit: compilers take long over large ones.
     trace : bool
@@ -439,6 +443,8 @@ def build_native(
         f"-DFAST_RATIO={fast.ratio if fast else 1}", *defines,
     ]  # fmt: skip
     modules = split_modules(verilog)
+    if share and not mutants and not trace:
+        modules = {name: divide_reductions(text) for name, text in share_logic(modules).items()}
     if write is not None:
         if clock is None:
             raise ValueError("a write port needs a clock")
@@ -454,8 +460,8 @@ def build_native(
         flags = (*flags, "--trace")
         compile_flags.append("-DVM_TRACE=1")
     key = text_hash(
-        *modules.values(), wrapper, around, *flags, *LANGUAGE, *compile_flags, *(() if share else ("unshared",)),
-        optimise, verilator_version(), compiler_version(),
+        *modules.values(), wrapper, around, *flags, *LANGUAGE, *LIMITS, *compile_flags,
+        *(() if share else ("unshared",)), optimise, verilator_version(), compiler_version(),
     )  # fmt: skip
     folder = cache_directory() / "native"
     library = folder / f"{top}-{key}.so"
@@ -466,28 +472,37 @@ def build_native(
         work = Path(temporary)
         (work / "harness.sv").write_text(wrapper)
         (work / "harness.cpp").write_text(around)
-        objects = compile_design(
-            modules, "harness", work, sources=["harness.sv"], harness="harness.cpp", share=share and not mutants,
-            verilator_flags=flags, compile_flags=compile_flags, optimise=optimise, timeout_s=timeout_s,
-        )  # fmt: skip
-        runtime = runtime_objects(
-            ("verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])), timeout_s
-        )
+        names = ("verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else []))
+        with ThreadPoolExecutor(1) as aside:
+            # Verilator uses one core
+            runtime = aside.submit(runtime_objects, names, timeout_s)
+            objects = compile_design(
+                modules, "harness", work, sources=["harness.sv"], harness="harness.cpp", share=share and not mutants,
+                verilator_flags=flags, compile_flags=compile_flags, optimise=optimise, timeout_s=timeout_s,
+            )  # fmt: skip
+        objects += map(str, runtime.result())
         # libraries of different models may be open at once: their classes have equal names
-        link = ["g++", "-shared", "-Wl,-Bsymbolic", "-o", "model.so", *objects, *map(str, runtime), "-lpthread"]
+        link = ["g++", "-shared", "-Wl,-Bsymbolic", "-o", "model.so", *objects, "-lpthread"]
         build(link, task=f"linking of {top}", directory=work, timeout_s=timeout_s)
         os.replace(work / "model.so", library)
     return library, ports
 
 
 def divided_read_port(verilog: str) -> str:
-    """Verilog with the columns of a store's read port kept as variables.
+    """Verilog with the columns of a store's read port kept as variables, byte by byte where they are written so.
 
     As one expression the read port of a large store takes the C++ compiler more memory than most machines have.
     """
-    return re.sub(
-        r"^  wire column_[0-9a-f]_\d(?=;)", r"\g<0> /*verilator public_flat_rd*/", verilog, flags=re.MULTILINE
-    )
+    return "".join(_kept_columns(whole_columns(text)) for text in split_modules(verilog).values())
+
+
+def _kept_columns(text: str) -> str:
+    whole = set(re.findall(r"^  assign (column_\w+) = column_\w__byte\[", text, re.MULTILINE))
+
+    def kept(wire: re.Match[str]) -> str:
+        return wire[0] if wire[1] in whole else f"{wire[0]} /*verilator public_flat_rd*/"
+
+    return re.sub(r"^  wire (column_[0-9a-f]_\d)(?=;)", kept, text, flags=re.MULTILINE)
 
 
 def _enable_bit(ports: Sequence[Port], clock: str | None, write: WritePort | None) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 from flows.common.content_cache import cache_directory
 from flows.common.errors import ToolError
 from flows.common.process import run_process
-from flows.tools.verilog import closure, instances, read_ports
+from flows.tools.verilog import closure, count_instances, instances, read_ports
 
 __all__ = ["SimulatorError", "build", "compile_design", "runtime_objects", "verilator_environment", "verilator_version"]
 
@@ -143,30 +143,45 @@ def compile_design(
         If one runs past its limit.
     """
     shared = _shared_modules(modules) if share else []
-    tops, units = [], []
     for module in shared:
         (work / f"{module}.v").write_text("".join(modules[part] for part in closure(modules, module)))
-        _verilate([*FLAGS, "--lib-create", module], module, [f"{module}.v"], work, timeout_s)
-        tops.append(f"obj_{module}/{module}.sv")
-        units += _units(work, f"obj_{module}", "", optimise)
     (work / "design.v").write_text("".join(text for name, text in modules.items() if name not in shared))
-    _verilate(verilator_flags, top, [*sources, *tops, "design.v"], work, timeout_s)
-    units += _units(work, f"obj_{top}", harness, optimise)
-    headers = {level: _read_headers(level, timeout_s) for level in {level for _, level, _ in units}}
-
-    def compile_unit(unit: tuple[str, str, str]) -> None:
-        name, level, folder = unit
-        command = [
-            "g++", "-fPIC", *LANGUAGE, *compile_flags, level, *headers[level], f"-I{folder}", *_includes(), "-c",
-            f"{name}.cpp", "-o", f"{name}.o",
-        ]  # fmt: skip
-        build(command, task=f"compilation of {top}", directory=work, timeout_s=timeout_s)
-
-    # the largest first, so that no core waits long for the other at the end
-    units.sort(key=lambda unit: (unit[1] == "-O0", -_included_bytes(work, unit[0])))
+    tops = [f"obj_{module}/{module}.sv" for module in shared]
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(compile_unit, units))
-    return [f"{name}.o" for name, _, _ in units]
+        headers = {level: pool.submit(_read_headers, level, timeout_s) for level in sorted({"-O0", optimise})}
+
+        def verilate_shared(module: str) -> None:
+            _verilate([*FLAGS, "--lib-create", module], module, [f"{module}.v"], work, timeout_s)
+
+        def compile_unit(unit: tuple[str, str, str]) -> None:
+            name, level, folder = unit
+            command = [
+                "g++", "-fPIC", *LANGUAGE, *compile_flags, level, *(LIMITS if level != "-O0" else ()),
+                *headers[level].result(), f"-I{folder}", *_includes(), "-c", f"{name}.cpp", "-o", f"{name}.o",
+            ]  # fmt: skip
+            build(command, task=f"compilation of {top}", directory=work, timeout_s=timeout_s)
+
+        # the largest first, so that no core waits long for the other at the end
+        list(pool.map(verilate_shared, sorted(shared, key=lambda module: -(work / f"{module}.v").stat().st_size)))
+        # while Verilator is at the top on one core, the other one compiles what is shared
+        verilated = pool.submit(_verilate, verilator_flags, top, [*sources, *tops, "design.v"], work, timeout_s)
+        early = [unit for module in shared for unit in _units(work, f"obj_{module}", "", optimise)]
+        compiled = [pool.submit(compile_unit, unit) for unit in _largest_first(work, early)]
+        verilated.result()
+        late = _units(work, f"obj_{top}", harness, optimise)
+        compiled += [pool.submit(compile_unit, unit) for unit in _largest_first(work, late)]
+        try:
+            for done in compiled:
+                done.result()
+        finally:
+            for rest in compiled:
+                rest.cancel()
+    return [f"{name}.o" for name, _, _ in (*early, *late)]
+
+
+def _largest_first(work: Path, units: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Units in the order of compilation: start-up code last."""
+    return sorted(units, key=lambda unit: (unit[1] == "-O0", -_included_bytes(work, unit[0])))
 
 
 def _included_bytes(work: Path, unit: str) -> int:
@@ -184,14 +199,7 @@ def _verilate(flags: Sequence[str], top: str, sources: Sequence[str], work: Path
 
 def _shared_modules(modules: Mapping[str, str]) -> list[str]:
     """Large modules with several instances: each is compiled once, and its code stays in the cache of the processor."""
-    children = instances(modules)
-    count = dict.fromkeys(modules, 0)
-    inside = {child for names in children.values() for child in names}
-    pending = [name for name in modules if name not in inside]
-    while pending:
-        name = pending.pop()
-        count[name] += 1
-        pending += children[name]
+    children, count = instances(modules), count_instances(modules)
     chosen = []
     for name in modules:
         if count[name] < 2 or "posedge" in modules[name]:
@@ -217,7 +225,16 @@ _SHARED_PORTS = 64
 
 LANGUAGE = ("-std=gnu++17", "-DVL_THREADED=1", "-DVM_TRACE=0", "-DVM_COVERAGE=0", "-DVM_SC=0", "-w")
 _UNIT_BYTES = 400_000
-"""Generated C++ is compiled in units of about this size: headers are read once a unit, and both cores have work."""
+"""Generated C++ is compiled in units of about this size at least: headers are read once a unit."""
+_UNITS = 6
+"""Units at about the same optimisation that both cores have work with: headers of a large model take seconds."""
+LIMITS: tuple[str, ...] = (
+    ("--param=sccvn-max-alias-queries-per-access=10", "--param=dse-max-alias-queries-per-store=10")
+    if sys.platform.startswith("linux")
+    else ()
+)
+"""How far GCC looks for another access to the same variable in functions of thousands of assignments. Its defaults,
+1000 and 256, take most of its time there and find little: nearly every variable is assigned once."""
 
 
 def _units(work: Path, folder: str, first: str, optimise: str) -> list[tuple[str, str, str]]:
@@ -227,10 +244,10 @@ def _units(work: Path, folder: str, first: str, optimise: str) -> list[tuple[str
     for slow in (False, True):
         level = "-O0" if slow else optimise
         size, names = 0, [first] if first and not slow else []
-        for file in sorted((work / folder).glob("*.cpp")):
-            if ("__Slow" in file.name) != slow:
-                continue
-            if size and size + file.stat().st_size > _UNIT_BYTES:
+        files = [file for file in sorted((work / folder).glob("*.cpp")) if ("__Slow" in file.name) == slow]
+        limit = max(_UNIT_BYTES, sum(file.stat().st_size for file in files) // _UNITS)
+        for file in files:
+            if size and size + file.stat().st_size > limit:
                 groups.append((level, size, names))
                 size, names = 0, []
             size += file.stat().st_size

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Port", "append_to_modules", "closure", "instances", "read_ports", "separate_clock", "split_modules"]
+__all__ = [
+    "Port",
+    "append_to_modules",
+    "closure",
+    "count_instances",
+    "instances",
+    "read_ports",
+    "separate_clock",
+    "split_modules",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +81,19 @@ def instances(modules: Mapping[str, str]) -> dict[str, list[str]]:
     """Modules that each module instantiates, once for each instance."""
     pattern = re.compile(r"^  \\?(\S+) \\?\S+ \($", re.MULTILINE)
     return {name: [child for child in pattern.findall(text) if child in modules] for name, text in modules.items()}
+
+
+def count_instances(modules: Mapping[str, str]) -> Counter[str]:
+    """Instances of each module in all of the design; 1 for a module that no other one instantiates."""
+    children = instances(modules)
+    inside = {child for names in children.values() for child in names}
+    count: Counter[str] = Counter()
+    pending = [name for name in modules if name not in inside]
+    while pending:
+        name = pending.pop()
+        count[name] += 1
+        pending += children[name]
+    return count
 
 
 def closure(modules: Mapping[str, str], top: str, children: Mapping[str, list[str]] | None = None) -> list[str]:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ import pytest
 from amaranth.lib.wiring import Component
 
 from flows.campaign import campaign as module
+from flows.campaign import rtl
 from flows.campaign.campaign import Job, make_plan, run_campaign, summarise, write_outcomes
 from flows.campaign.engine import RESET, EngineError
 from flows.campaign.faults import (
@@ -48,6 +50,7 @@ from hw.common.export import to_rtlil, to_verilog
 from hw.common.scheme import Scheme
 from hw.common.storage_cell import StorageCell
 from sim.hgcal_encoder.configuration.chip_registers import Loading
+from sim.hgcal_encoder.spec import EncoderSpec
 from tests.broken_chips import Merged, Uncorrected, Unscrubbed, Unvoted
 from tests.specs import SMALL
 
@@ -285,7 +288,7 @@ def always(engine: RtlEngine) -> list[str]:
     )
     scope, _, signal = path.rpartition(".")
     unused = next(name for name in engine.hooks if name.endswith("__run"))
-    return [f"TOP.harness.dut.{scope} {signal}", f"TOP.harness.dut {unused}"]
+    return [f"TOP.harness.dut.{scope} {signal}_held", f"TOP.harness.dut {unused}"]
 
 
 def test_a_store_with_its_own_clock_comes_to_the_same_as_one_that_always_ticks(
@@ -460,6 +463,39 @@ def test_the_code_of_a_campaign_is_all_that_its_engine_imports(engine: str, file
     both = ("hw/hgcal_encoder/chip.py", "hw/common/secded_cell.py", "sim/hgcal_encoder/encoder.py",
             "flows/campaign/store.py", "flows/campaign/outcome.py", "flows/designs/storage_bits.py")  # fmt: skip
     assert {*files, *both} <= set(imported(*replace(JOB, engine=engine).modules))
+
+
+def test_the_workload_is_made_while_the_simulator_is_compiled(
+    workload: Workload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = threading.Event()
+
+    def build(spec: EncoderSpec, hooked: str) -> rtl.Built:
+        assert made.wait(60)
+        return rtl.Built(verilog=hooked, library=Path("model.so"), ports=())
+
+    def make(*_: object, **__: object) -> Workload:
+        made.set()
+        return workload
+
+    opened: dict[str, object] = {}
+
+    class Engine:
+        def __init__(self, workload: Workload, scheme: Scheme, **rest: object) -> None:
+            opened.update(workload=workload, scheme=scheme, **rest)
+
+        def close(self) -> None:
+            opened["closed"] = True
+
+    monkeypatch.setattr(rtl, "hooked_chip", lambda *_: "hooked")
+    monkeypatch.setattr(rtl, "build_chip", build)
+    monkeypatch.setattr(rtl, "RtlEngine", Engine)
+    monkeypatch.setattr(module, "make_workload", make)
+    module.open_engine(JOB)
+    module.close_engines()
+    assert opened["workload"] is workload
+    assert opened["built"] == rtl.Built(verilog="hooked", library=Path("model.so"), ports=())
+    assert opened["closed"]
 
 
 def test_a_chip_that_cannot_be_is_refused() -> None:

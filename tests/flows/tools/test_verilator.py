@@ -8,7 +8,9 @@ from flows.common.process import run_process
 from flows.tools import verilator
 
 
-@pytest.mark.parametrize(("flags", "taken"), [((), True), (("-DVM_TRACE=1",), False), (("-O1",), False)])
+@pytest.mark.parametrize(
+    ("flags", "taken"), [((), True), (verilator.LIMITS, True), (("-DVM_TRACE=1",), False), (("-O1",), False)]
+)
 def test_what_was_read_of_headers_is_taken_where_it_fits(flags: tuple[str, ...], taken: bool, tmp_path: Path) -> None:
     headers = verilator._read_headers("-O0", 60)
     (tmp_path / "unit.cpp").write_text('#include "verilated.h"\nint limit = VL_THREADED;\n')
