@@ -282,7 +282,7 @@ def compared(
         "extracted": "the same, extracted capacitance",
     }  # fmt: skip
     work = worked(netlist, read_power_library(cells.liberty), list(wires.values()), cells.load_ff)
-    total = float(length.sum() / estimate.sum())
+    total, last = float(length.sum() / estimate.sum()), list(wires)[-1]
     return [
         ("wire_estimated", float(estimate.sum()) / 1000, "mm", f"estimate of the {len(estimate):,} nets with wires"),
         ("wire_routed", float(length.sum()) / 1000, "mm", "routed, vias without length"),
@@ -294,6 +294,8 @@ def compared(
           for name, (delay, _) in zip(wires, work, strict=True)),
         *((f"energy_{name}", energy, "pJ", f"dynamic energy of a clock of random inputs, no glitches, {how[name]}")
           for name, (_, energy) in zip(wires, work, strict=True)),
+        *((f"{what}_error", 100 * (work[-1][place] / work[0][place] - 1), "%", f"{what}, {last} over estimated, less one")
+          for place, what in enumerate(("delay", "energy"))),
     ]  # fmt: skip
 
 
