@@ -294,8 +294,8 @@ def compared(
           for name, (delay, _) in zip(wires, work, strict=True)),
         *((f"energy_{name}", energy, "pJ", f"dynamic energy of a clock of random inputs, no glitches, {how[name]}")
           for name, (_, energy) in zip(wires, work, strict=True)),
-        *((f"{what}_error", 100 * (work[-1][place] / work[0][place] - 1), "%", f"{what}, {last} over estimated, less one")
-          for place, what in enumerate(("delay", "energy"))),
+        *((f"{name}_error", 100 * (work[-1][at] / work[0][at] - 1), "%", f"{name}, {last} over estimated, less one")
+          for at, name in enumerate(("delay", "energy"))),
     ]  # fmt: skip
 
 
