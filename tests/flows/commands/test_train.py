@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import distributed
 import numpy as np
@@ -530,6 +531,15 @@ def test_branches_of_a_tree_by_prefix(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "expected one set of columns of charges, got other_CALQ, wafer_CALQ" in error
 
 
+def alike(found: Any, expected: Any) -> bool:
+    """Equal but for the rounding of the decoder's single precision, which depends on the rows of a product."""
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(alike(found[key], expected[key]) for key in expected)
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(map(alike, found, expected))
+    return bool(found == (pytest.approx(expected, rel=1e-5) if isinstance(expected, float) else expected))
+
+
 def test_evaluation_in_pieces_is_that_of_the_whole(model: TrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also by two workers; a baseline's output buffer alone starts empty with each piece."""
     rng = np.random.default_rng(4)
@@ -539,12 +549,12 @@ def test_evaluation_in_pieces_is_that_of_the_whole(model: TrainedModel, monkeypa
     pieces = [ChargeTable(charges=charges[i : i + 100], etas=etas[i : i + 100]) for i in range(0, 300, 100)]
     done: list[int] = []
     expected = e.evaluate_model(model, {"some": whole}, workers=1)
-    assert e.evaluate_model(model, {"some": iter(pieces)}, workers=1, advance=done.append) == expected
+    assert alike(e.evaluate_model(model, {"some": iter(pieces)}, workers=1, advance=done.append), expected)
     assert done == [100, 100, 100]
     # in threads, which need not start and import; sweeps are tested with processes of the same function
     started = distributed.LocalCluster
     monkeypatch.setattr(distributed, "LocalCluster", lambda **chosen: started(**(chosen | {"processes": False})))
-    assert e.evaluate_model(model, {"some": iter(pieces)}, workers=2) == expected
+    assert alike(e.evaluate_model(model, {"some": iter(pieces)}, workers=2), expected)
     with_baselines = e.evaluate_model(model, {"some": iter(pieces)}, baselines=True, workers=1)["data"][0]
     alone = [e.evaluate_model(model, {"some": piece}, baselines=True)["data"][0]["baselines"] for piece in pieces]
     for number, baseline in enumerate(with_baselines["baselines"]):
@@ -572,14 +582,15 @@ def test_evaluation_on_a_cluster_is_that_of_this_process(
         silence_logs=40,
     ) as local:  # fmt: skip
         code, out, error = liquidcal(*words, "--scheduler", local.scheduler_address)
-        assert (code, out) == (0, expected), error
+        assert code == 0, error
+        assert alike(json.loads(out), json.loads(expected))
         pieces = (ChargeTable(charges=charges[i : i + 40], etas=None) for i in range(0, 240, 40))
         done: list[int] = []
         # as the shipped format keeps it
         model = TrainedModel.load(tmp_path / "model.npz")
         spread = e.evaluate_model(model, {"own": pieces}, scheduler=local.scheduler_address, advance=done.append)
         assert done == [40] * 6
-        assert spread["data"][0]["bins"] == json.loads(expected)["data"][0]["bins"]
+        assert alike(spread["data"][0]["bins"], json.loads(expected)["data"][0]["bins"])
         assert local.scheduler.transition_counter > 0
         workers = [worker.state.executed_count for worker in local.workers.values()]
         assert sum(workers) == 7
