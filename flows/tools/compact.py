@@ -52,7 +52,7 @@ def _with_function(name: str, text: str) -> tuple[str, str]:
         width[signal] = int(high) + 1 if high else 1
         ports.get(kind, set()).add(signal)
     value = dict(_ASSIGN.findall(text))
-    used = {target: [name for name in dict.fromkeys(_NAME.findall(value[target])) if name in width] for target in value}
+    used = {target: list(dict.fromkeys(_NAME.findall(value[target]))) for target in value}
     try:
         order = list(
             TopologicalSorter({target: [n for n in used[target] if n in value] for target in value}).static_order()
@@ -64,7 +64,8 @@ def _with_function(name: str, text: str) -> tuple[str, str]:
         sources[target] = set().union(*(sources[name] if name in value else {name} for name in used[target]))
     inside = [
         target for target, found in sources.items()
-        if found and not found & ports["input"] and target in width and "\\" not in value[target]
+        # what is declared in another way, with a sign for instance, is no argument
+        if found and found <= width.keys() - ports["input"] and target in width and "\\" not in value[target]
     ]  # fmt: skip
     # a copy of a part costs nothing where it is
     copies = {target for target in inside if _COPY.fullmatch(value[target])} - {

@@ -122,6 +122,18 @@ def test_logic_of_cells_is_one_function_and_comes_to_the_same() -> None:
     assert hits
 
 
+def test_logic_of_signed_values_stays_where_it_is() -> None:
+    """A declaration that is not understood is no argument of a function, and what depends on it is not in one."""
+    ports = "".join(f"    .{port}({net}),\n" for port, net in (("clk", "clk"), ("data", "data"), ("enable", "enable")))
+    other = f"  held_ other (\n{ports}    .value(more)\n  );\nendmodule\nmodule held_"
+    text = many_cells(CELLS).replace("  wire _0_;\n", "  wire signed [7:0] more;\n  wire _0_;\n")
+    text = text.replace("_0_ | held__value[7]", "_0_ | more[7]").replace("endmodule\nmodule held_", other)
+    function, _, rest = share_logic(split_modules(text))["cell_"].partition("endfunction\n")
+    assert "spread" in function
+    assert "more" not in function
+    assert "assign odd = _0_ | more[7];" in rest
+
+
 @pytest.mark.parametrize(
     ("count", "change"),
     [
