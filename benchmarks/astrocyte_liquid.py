@@ -395,7 +395,8 @@ def main() -> None:
     found = {
         name: {seed: 100 * float(array.mean()) for seed, array in arrays.items()} for name, arrays in right.items()
     }
-    add_accuracies(rows, found, f"targets:{targets}", setting, kept(result, lambda _: False))
+    earlier = kept(result, lambda _: False)
+    add_accuracies(rows, found, f"targets:{targets}", setting, earlier)
     for name in ("frozen", "plastic"):
         for other in (f"chip_{name}", f"chip_{name}_integer"):
             if not {name, other} <= set(right):
@@ -408,7 +409,7 @@ def main() -> None:
             rows.add(f"difference__{case}", round(100 * float(difference.mean()), 2), "%", about)
             rows.add(f"difference_error__{case}", round(float(error), 2), "%", f"standard error; {about}")
     mine = {metric.name for metric in rows}
-    write_metrics(result, [*kept(result, lambda metric: metric.name in mine), *rows])
+    write_metrics(result, [*(metric for metric in earlier if metric.name not in mine), *rows])
 
 
 if __name__ == "__main__":
