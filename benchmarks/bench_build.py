@@ -2,8 +2,7 @@
 
 For each scheme the chip of ECON_T with its I2C, as fault campaigns have it (a hook at every flip-flop), is written as
 Verilog, compiled into a simulator and started, with an empty cache. Writes ``benchmarks/results/bench_build.json``: run
-time and processor time, and the least time on two cores that the parts give which run side by side (Verilator's C++ is
-compiled by two processes).
+time and processor time, and the least time that two cores could take for the work.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def main() -> None:
             ("runtime__total", seconds, f"wall clock; {how}"),
             ("runtime__cpu", own + children, f"processor time; {how}"),
             ("runtime__cpu__part:compiler", children, "of it Verilator and the compiler, by two processes"),
-            ("runtime__least", own + children / 2, "processor time with the compiler's halved: two quiet cores"),
+            ("runtime__least", (own + children) / 2, "half the processor time: two cores without a pause"),
         )
         for name, value, method in found:
             rows.add(f"{name}__case:{scheme}", round(value, 1), "s", method)

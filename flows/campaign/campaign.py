@@ -266,10 +266,12 @@ def open_engine(job: Job) -> Any:
             )
         else:
             from flows.campaign.rtl import RtlEngine, build_chip, hooked_chip
+            from flows.simulation.native import prepare_native
 
-            verilog = hooked_chip(job.spec, job.scheme, job.loading)
+            # Python, and later Verilator, take one core: the other one does meanwhile what does not wait for them
             with ThreadPoolExecutor(1) as aside:
-                # Verilator takes one core: on the other one the workload is made meanwhile
+                aside.submit(prepare_native)
+                verilog = hooked_chip(job.spec, job.scheme, job.loading)
                 built = aside.submit(build_chip, job.spec, verilog)
                 workload = make_workload(job.spec, job.loading, seed=job.seed)
                 bits = chip_bits(job.spec, job.scheme, job.loading)

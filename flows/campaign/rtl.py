@@ -17,6 +17,7 @@ from __future__ import annotations
 import ctypes
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -37,9 +38,10 @@ from flows.common.content_cache import (
     module_file,
     tool_versions,
 )
-from flows.designs.storage_bits import StorageBit, Stratum
+from flows.designs.storage_bits import StorageBit, Stratum, chip_bits
 from flows.simulation.native import FastClock, NativeModel, build_native, divided_read_port
 from flows.tools.verilog import Port, separate_clock, split_modules
+from hw.common.export import rtlil_to_verilog, to_rtlil
 from hw.common.scheme import Scheme
 from hw.hgcal_encoder.chip import Chip
 from sim.hgcal_encoder.configuration.chip_registers import Loading
@@ -70,9 +72,11 @@ _FLIP_FLOP = re.compile(
 
 def chip_verilog(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> str:
     """Verilog of the chip, module ``<name>_CHIP``."""
-    from hw.common.export import to_verilog
+    return rtlil_to_verilog(_chip_rtlil(spec, scheme, loading))
 
-    return to_verilog(Chip(spec=spec, scheme=scheme, loading=loading), f"{spec.name}_CHIP")
+
+def _chip_rtlil(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> str:
+    return to_rtlil(Chip(spec=spec, scheme=scheme, loading=loading), f"{spec.name}_CHIP")
 
 
 def has_store_clock(scheme: Scheme, loading: Loading) -> bool:
@@ -81,7 +85,10 @@ def has_store_clock(scheme: Scheme, loading: Loading) -> bool:
 
 
 def hooked_chip(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> str:
-    """`add_hooks` of `chip_verilog`, kept by content: the Verilog of a whole chip takes a minute to write."""
+    """`add_hooks` of `chip_verilog`, kept by content: the Verilog of a whole chip takes half a minute to write.
+
+    Flip-flops of the chip are found meanwhile and kept, too: see `flows.designs.storage_bits.chip_bits`.
+    """
     cache = ContentCache(cache_directory() / "hooked-chips")
     key = content_key(
         spec=spec.to_toml(), scheme=scheme, loading=loading, sources=code_hash(module_file("flows.campaign.rtl")),
@@ -89,7 +96,11 @@ def hooked_chip(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> str:
     )  # fmt: skip
 
     def hooked() -> dict[str, str]:
-        text = chip_verilog(spec, scheme, loading)
+        rtlil = _chip_rtlil(spec, scheme, loading)
+        with ThreadPoolExecutor(1) as aside:
+            bits = aside.submit(chip_bits, spec, scheme, loading, rtlil)
+            text = rtlil_to_verilog(rtlil)
+            bits.result()
         return {"verilog": add_hooks(text, f"{spec.name}_CHIP", has_store_clock(scheme, loading))}
 
     return str(cache.kept(key, hooked)["verilog"])

@@ -137,7 +137,7 @@ def _weight_addresses(spec: EncoderSpec) -> frozenset[int]:
 
 
 def storage_bits(
-    spec: EncoderSpec, scheme: Scheme, loading: Loading, shell: str | None = None
+    spec: EncoderSpec, scheme: Scheme, loading: Loading, rtlil: str | None = None
 ) -> tuple[StorageBit, ...]:
     """Every flip-flop of a chip with its name in the hierarchy and its stratum: what a fault campaign draws from.
 
@@ -146,15 +146,15 @@ def storage_bits(
     Parameters
     ----------
     spec, scheme, loading : EncoderSpec, Scheme, Loading
-    shell : str, optional
-        What `chip_shell` gave for them, if it is at hand.
+    rtlil : str, optional
+        The chip, or what `chip_shell` gave for it, if either is at hand.
     """
     top = f"{spec.name}_CHIP"
     chip = described(Chip, spec=spec, scheme=scheme, loading=loading)
     counters = described(ControlLogic, **chip.control_parameters()).state_fields.get("counters", range(0))
     return tuple(
         _classified(spec, path, signal, index, counters)
-        for path, signal, index in flip_flops_of(shell or chip_shell(spec, scheme, loading, top), top)
+        for path, signal, index in flip_flops_of(rtlil or chip_shell(spec, scheme, loading, top), top)
     )
 
 
@@ -194,15 +194,15 @@ def flip_flops_of(rtlil: str, top: str) -> list[tuple[tuple[str, ...], str, int]
     return found
 
 
-def chip_bits(spec: EncoderSpec, scheme: Scheme, loading: Loading) -> tuple[StorageBit, ...]:
-    """`storage_bits`, kept by content: finding them takes a quarter of a minute."""
+def chip_bits(spec: EncoderSpec, scheme: Scheme, loading: Loading, rtlil: str | None = None) -> tuple[StorageBit, ...]:
+    """`storage_bits`, kept by content: finding them takes a quarter of a minute where no RTLIL is at hand."""
     cache = ContentCache(cache_directory() / "storage-bits")
     key = content_key(
         spec=spec.to_toml(), scheme=scheme, loading=loading, code=code_hash(module_file(__name__)),
         tools=tool_versions("amaranth", "pyosys"),
     )  # fmt: skip
     found = cache.kept(
-        key, lambda: {"bits": [list(asdict(bit).values()) for bit in storage_bits(spec, scheme, loading)]}
+        key, lambda: {"bits": [list(asdict(bit).values()) for bit in storage_bits(spec, scheme, loading, rtlil)]}
     )
     return tuple(
         StorageBit(path=path, bit=bit, stratum=Stratum(stratum), copy=copy, protected=protected)

@@ -32,16 +32,18 @@ from flows.tools.verilator import (
     build,
     compile_design,
     compiler_version,
+    read_headers,
     runtime_objects,
     text_hash,
     verilator_version,
 )
 from flows.tools.verilog import Port, read_ports, separate_clock, split_modules
 
-__all__ = ["FastClock", "NativeModel", "WritePort", "build_native", "divided_read_port"]
+__all__ = ["FastClock", "NativeModel", "WritePort", "build_native", "divided_read_port", "prepare_native"]
 
 DEPENDS_ON = ("harness.cpp",)
 _HARNESS = Path(__file__).with_name("harness.cpp")
+_RUNTIME = ("verilated", "verilated_threads")
 ROWS_PER_CALL = 1 << 14
 """Rows handed to one call into the library: Ctrl-C is answered between calls."""
 
@@ -472,7 +474,7 @@ def build_native(
         work = Path(temporary)
         (work / "harness.sv").write_text(wrapper)
         (work / "harness.cpp").write_text(around)
-        names = ("verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else []))
+        names = (*_RUNTIME, *(["verilated_vcd_c"] if trace else []))
         with ThreadPoolExecutor(1) as aside:
             # Verilator uses one core
             runtime = aside.submit(runtime_objects, names, timeout_s)
@@ -486,6 +488,16 @@ def build_native(
         build(link, task=f"linking of {top}", directory=work, timeout_s=timeout_s)
         os.replace(work / "model.so", library)
     return library, ports
+
+
+def prepare_native(optimise: str = "-O1", timeout_s: float = 900.0) -> None:
+    """Compile what `build_native` needs of Verilator for any design, and keep it: half a minute of one core.
+
+    Parameters and errors as of `build_native`.
+    """
+    runtime_objects(_RUNTIME, timeout_s)
+    for level in ("-O0", optimise):
+        read_headers(level, timeout_s)
 
 
 def divided_read_port(verilog: str) -> str:

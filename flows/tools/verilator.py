@@ -19,7 +19,15 @@ from flows.common.errors import ToolError
 from flows.common.process import run_process
 from flows.tools.verilog import closure, count_instances, instances, read_ports
 
-__all__ = ["SimulatorError", "build", "compile_design", "runtime_objects", "verilator_environment", "verilator_version"]
+__all__ = [
+    "SimulatorError",
+    "build",
+    "compile_design",
+    "read_headers",
+    "runtime_objects",
+    "verilator_environment",
+    "verilator_version",
+]
 
 
 class SimulatorError(ToolError):
@@ -148,7 +156,7 @@ def compile_design(
     (work / "design.v").write_text("".join(text for name, text in modules.items() if name not in shared))
     tops = [f"obj_{module}/{module}.sv" for module in shared]
     with ThreadPoolExecutor(2) as pool:
-        headers = {level: pool.submit(_read_headers, level, timeout_s) for level in sorted({"-O0", optimise})}
+        headers = {level: pool.submit(read_headers, level, timeout_s) for level in sorted({"-O0", optimise})}
 
         def verilate_shared(module: str) -> None:
             _verilate([*FLAGS, "--lib-create", module], module, [f"{module}.v"], work, timeout_s)
@@ -267,7 +275,7 @@ def _includes() -> list[str]:
     return [f"-I{include}", f"-I{include / 'vltstd'}", "-I."]
 
 
-def _read_headers(level: str, timeout_s: float) -> list[str]:
+def read_headers(level: str, timeout_s: float) -> list[str]:
     """Flags that spare a compilation the reading of Verilator's headers: read once, kept in the cache.
 
     A compilation whose macros would make something else of them reads them itself, as GCC sees to. Clang refuses it.

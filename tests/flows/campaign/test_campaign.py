@@ -43,7 +43,9 @@ from flows.campaign.store import reset_image, stored_values
 from flows.campaign.workload import Workload, make_workload
 from flows.common import cluster
 from flows.common.content_cache import imported
+from flows.designs import storage_bits as storage
 from flows.designs.storage_bits import StorageBit, Stratum, chip_shell, storage_bits
+from flows.simulation import native
 from flows.tools.rtlil import parse_rtlil
 from flows.tools.yosys import run_yosys
 from hw.common.export import to_rtlil, to_verilog
@@ -487,6 +489,7 @@ def test_the_workload_is_made_while_the_simulator_is_compiled(
         def close(self) -> None:
             opened["closed"] = True
 
+    monkeypatch.setattr(native, "prepare_native", lambda: None)
     monkeypatch.setattr(rtl, "hooked_chip", lambda *_: "hooked")
     monkeypatch.setattr(rtl, "build_chip", build)
     monkeypatch.setattr(rtl, "RtlEngine", Engine)
@@ -555,6 +558,19 @@ def test_stored_values_of_the_reset_image_are_what_reset_leaves(scheme: Scheme, 
     assert stored.keys() == {(bit.path, bit.bit) for bit in bits if bit.stratum in strata}
     assert stored == {target: resets[target] for target in stored}
     assert {False, True} == set(stored.values())
+
+
+def test_flip_flops_are_found_in_the_chip_that_is_written_anyway(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """All of them, in the order of the shell, which has them without the logic between."""
+    expected = storage_bits(SMALL, Scheme.SECDED, Loading.DIRECT)
+    monkeypatch.setenv("LIQUIDCAL_CACHE", str(tmp_path))
+    monkeypatch.delattr(storage, "chip_shell")
+    text = rtl.hooked_chip(SMALL, Scheme.SECDED, Loading.DIRECT)
+    assert text == rtl.add_hooks(chip_verilog(SMALL, Scheme.SECDED, Loading.DIRECT), TOP, store_clock=True)
+    monkeypatch.delattr(storage, "storage_bits")
+    assert storage.chip_bits(SMALL, Scheme.SECDED, Loading.DIRECT) == expected
 
 
 def test_plans_are_exhaustive_where_they_say_so_and_repeat(fake: FakeEngine) -> None:

@@ -12,7 +12,7 @@ from flows.tools import verilator
     ("flags", "taken"), [((), True), (verilator.LIMITS, True), (("-DVM_TRACE=1",), False), (("-O1",), False)]
 )
 def test_what_was_read_of_headers_is_taken_where_it_fits(flags: tuple[str, ...], taken: bool, tmp_path: Path) -> None:
-    headers = verilator._read_headers("-O0", 60)
+    headers = verilator.read_headers("-O0", 60)
     (tmp_path / "unit.cpp").write_text('#include "verilated.h"\nint limit = VL_THREADED;\n')
     command = ["g++", "-fPIC", *verilator.LANGUAGE, "-O0", *flags, *headers, *verilator._includes(), "-H", "-c",
                "unit.cpp", "-o", "unit.o"]  # fmt: skip
