@@ -70,9 +70,10 @@ def chip_spec(
     rows, columns = -(-(liquid.inputs + liquid.neurons) // MACRO) * MACRO, -(-2 * liquid.neurons // MACRO) * MACRO
     spec = CrossbarSpec(
         name=f"{liquid.name}_{'MACRO' if rows == columns == MACRO else 'TILE'}", rows=rows, columns=columns,
-        macro_rows=MACRO if rows > MACRO else None, inputs=liquid.inputs, neurons=liquid.neurons, steps=liquid.steps,
-        outputs=liquid.outputs, threshold=1, leak=(-liquid.leak_shift,), refractory_steps=liquid.refractory_steps,
-        device=device or DeviceParameters(pristine_resistance_mohm=None),
+        macro_rows=MACRO if rows > MACRO else None,
+        macro_columns=MACRO if columns > MACRO else None, inputs=liquid.inputs, neurons=liquid.neurons,
+        steps=liquid.steps, outputs=liquid.outputs, threshold=1, leak=(-liquid.leak_shift,),
+        refractory_steps=liquid.refractory_steps, device=device or DeviceParameters(pristine_resistance_mohm=None),
     )  # fmt: skip
     numerator, shift = CURRENT_DECAY
     remains = 1 - numerator / (1 << shift)

@@ -28,25 +28,32 @@ class MacroBehaviour:
     streams : Streams
     spec : CrossbarSpec
     conductances : Conductances
-        Of this macro alone.
+        Of this macro alone, or of the tile that it is in.
     name : str
         Of the box: its pins are the ports ``name.pin``.
+    first_row, first_column : int
+        Of a macro in a tile.
     """
 
-    def __init__(self, streams: Streams, spec: CrossbarSpec, conductances: Conductances, name: str = "macro") -> None:
+    def __init__(
+        self, streams: Streams, spec: CrossbarSpec, conductances: Conductances, name: str = "macro",
+        first_row: int = 0, first_column: int = 0,
+    ) -> None:  # fmt: skip
         self.spec, self._streams, self._name = spec, streams, name
-        self._matrix = conductances.codes.astype(np.float64)
-        adc, select = adc_of_column(spec), select_of_column(spec)
+        rows, columns = spec.macro_shape
+        own = slice(first_column, first_column + columns)
+        self._matrix = conductances.codes[first_row : first_row + rows, own].astype(np.float64)
+        adc, select = adc_of_column(spec)[own], select_of_column(spec)[own]
         self._gain, self._offset = conductances.adc_gain[adc], conductances.adc_offset[adc]
         # columns in the order of the ADCs, for each select
         self._columns = np.array([np.flatnonzero(select == k) for k in range(spec.columns_per_adc)])
-        count = streams.count
-        self._lines = np.zeros((count, spec.rows), bool)
-        self._held = np.zeros((count, spec.columns), np.int64)
+        count, adcs = streams.count, columns // spec.columns_per_adc
+        self._lines = np.zeros((count, rows), bool)
+        self._held = np.zeros((count, columns), np.int64)
         self._sampled = np.full(count, -(1 << 30))
         self._due = np.full(count, -1)
-        self._pending = np.zeros((count, spec.adcs), np.int64)
-        self._codes = np.zeros((count, spec.adcs), np.int64)
+        self._pending = np.zeros((count, adcs), np.int64)
+        self._codes = np.zeros((count, adcs), np.int64)
         self._fresh = True
 
     def drive(self, clock: int) -> None:
@@ -96,6 +103,15 @@ def macros_of(
     streams: Streams, spec: CrossbarSpec, conductances: Conductances, prefix: str = ""
 ) -> list[MacroBehaviour]:
     """All macros of a crossbar, whose boxes have the names of `hw.lsm_crossbar.crossbar.Crossbar` after a prefix."""
+    rows, columns = spec.macro_shape
+    if (rows, columns) != (spec.rows, spec.columns):
+        return [
+            MacroBehaviour(
+                streams, spec, conductances, f"{prefix}macro.macro_{row}_{column}", row * rows, column * columns
+            )
+            for row in range(spec.rows // rows)
+            for column in range(spec.columns // columns)
+        ]
     names = ["macro"] if spec.macros == 1 else [f"macro_{number}" for number in range(spec.macros)]
     return [
         MacroBehaviour(streams, spec.one_macro, conductances.macro(number), prefix + name)

@@ -17,7 +17,7 @@ from hw.lsm_crossbar.adc import Adc
 from hw.lsm_crossbar.counter import Counter
 from hw.lsm_crossbar.homeostat import Homeostat
 from hw.lsm_crossbar.input import Input, event_layout
-from hw.lsm_crossbar.macro import Macro, MacroBox
+from hw.lsm_crossbar.macro import Macro, MacroBox, MacroTile
 from hw.lsm_crossbar.neuron import Neuron
 from hw.lsm_crossbar.neuron_homeostat import NeuronHomeostat
 from hw.lsm_crossbar.router import Router
@@ -262,7 +262,8 @@ class Crossbar(Component):
         spec, image, tail = self._spec, self._image, self._tail(number)
         driver = place(m, platform, f"row_driver{tail}", RowDriver, spec=spec)
         if image is None:
-            return driver, place(m, platform, f"macro{tail}", MacroBox, spec=spec)
+            box = MacroBox if spec.macro_shape == (spec.rows, spec.columns) else MacroTile
+            return driver, place(m, platform, f"macro{tail}", box, spec=spec)
         rows, adcs = (slice(number * size, (number + 1) * size) for size in (spec.rows, spec.adcs))
         which: dict[str, Any] = {} if spec.macros == 1 else {"number": number}
         macro = place(

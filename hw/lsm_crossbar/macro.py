@@ -1,13 +1,15 @@
-"""The macro: resistive array, sample-and-hold, converters. A behavioural memory, or a black box with the same pins."""
+"""The macro: resistive array, sample-and-hold, converters. A behavioural memory, or a black box with the same pins, or
+several such boxes as a tile."""
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib.data import ArrayLayout
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.common.black_box import BlackBox
+from hw.common.hierarchy import place
 from sim.lsm_crossbar.spec import (
     NOISE_ADC_STEP,
     NOISE_FRACTION,
@@ -17,19 +19,27 @@ from sim.lsm_crossbar.spec import (
     CrossbarSpec,
 )
 
-__all__ = ["Macro", "MacroBox", "macro_pins"]
+__all__ = ["Macro", "MacroBox", "MacroTile", "macro_pins"]
 
 
-def macro_pins(spec: CrossbarSpec) -> dict[str, Any]:
-    """Pins of the macro beside clock and reset; documented in `MacroBox`."""
+def macro_pins(spec: CrossbarSpec, shape: tuple[int, int] | None = None) -> dict[str, Any]:
+    """Pins of a macro beside clock and reset, documented in `MacroBox`.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+    shape : tuple of int, optional
+        Rows and columns; by default all that the spec has, which may be those of a tile.
+    """
+    rows, columns = shape or (spec.rows, spec.columns)
     return {
-        "row": In(spec.row_bits),
+        "row": In(max(1, (rows - 1).bit_length())),
         "row_set": In(1),
         "row_clear": In(1),
         "sample": In(1),
         "select": In(spec.select_bits),
         "convert": In(1),
-        "codes": Out(ArrayLayout(spec.adc_bits, spec.adcs)),
+        "codes": Out(ArrayLayout(spec.adc_bits, columns // spec.columns_per_adc)),
         "codes_valid": Out(1),
     }
 
@@ -51,8 +61,7 @@ class MacroBox(BlackBox):
 
     `rst`, asynchronous, turns all word lines off and forgets conversions under way.
 
-    A tile of macros (`spec.macro_rows`) is one box: the highest bits of `row` name a macro of each column of macros, a
-    read has rows of one of them, and `codes` are those of the macros that were read.
+    Of a tile (`spec.macro_shape`), one of its macros: `MacroTile` has them all.
 
     Parameters
     ----------
@@ -60,17 +69,79 @@ class MacroBox(BlackBox):
 
     Members
     -------
-    row : In(bits of spec.rows)
+    row : In(bits of the macro's rows)
     row_set, row_clear, sample, convert : In(1)
     select : In(bits of spec.columns_per_adc)
-    codes : Out(spec.adc_bits) x spec.adcs
+    codes : Out(spec.adc_bits) x (columns of the macro // spec.columns_per_adc)
         ADC 2 * lane converts plus columns, ADC 2 * lane + 1 minus columns. Unsigned.
     codes_valid : Out(1)
     """
 
     def __init__(self, *, spec: CrossbarSpec):
         self._spec = spec
+        super().__init__(macro_pins(spec, spec.macro_shape))
+
+
+class MacroTile(Component):
+    """Macros below and beside each other, with the pins and the contract of one that has all their rows and columns.
+
+    Rows 0 and up are those of the macros on top, columns 0 and up those of the macros on the left. A read has rows of
+    one macro of each column of them (`hw.lsm_crossbar.row_driver`): its word lines are set there, it alone samples and
+    converts, and `codes` are its codes.
+
+    Reset: no macro was read; asynchronous.
+
+    Parameters
+    ----------
+    spec : CrossbarSpec
+        With `spec.macro_rows`, `spec.macro_columns` or both.
+
+    Members
+    -------
+    row, row_set, row_clear, sample, select, convert, codes, codes_valid
+        As `MacroBox`, for `spec.rows` and `spec.columns`.
+    """
+
+    clocked = True
+
+    def __init__(self, *, spec: CrossbarSpec):
+        self._spec = spec
         super().__init__(macro_pins(spec))
+
+    def elaborate(self, platform: object) -> Module:
+        spec = self._spec
+        m = Module()
+        rows, columns = spec.macro_shape
+        # which macros have word lines on, and which are read: the next word lines may be set during conversions
+        driven, read = Signal(range(spec.rows // rows)), Signal(range(spec.rows // rows), name="read")
+        with m.If(self.sample):
+            m.d.sync += read.eq(driven)
+        codes, valid = [], []
+        for number, first in enumerate(range(0, spec.rows, rows)):
+            own = Signal(name=f"own_{number}")
+            m.d.comb += own.eq((self.row >= first) & (self.row < first + rows))
+            with m.If(self.row_set & own):
+                m.d.sync += driven.eq(number)
+            beside = [
+                place(m, platform, f"macro_{number}_{column}", MacroBox, spec=spec)
+                for column in range(spec.columns // columns)
+            ]
+            for macro in beside:
+                m.d.comb += [
+                    macro.row.eq(self.row - first),
+                    macro.row_set.eq(self.row_set & own),
+                    macro.row_clear.eq(self.row_clear),
+                    macro.sample.eq(self.sample & (driven == number)),
+                    macro.select.eq(self.select),
+                    macro.convert.eq(self.convert & (read == number)),
+                ]
+            codes.append(Cat(macro.codes for macro in beside))
+            valid.append(beside[0].codes_valid)
+        m.d.comb += [
+            self.codes.as_value().eq(Array(codes)[read]),
+            self.codes_valid.eq(Array(valid)[read]),
+        ]
+        return m
 
 
 class Macro(Component):

@@ -69,5 +69,6 @@ def tiled_spec() -> CrossbarSpec:
 
 
 def stacked_spec() -> CrossbarSpec:
-    """`regulated_spec` as a tile whose rows lie in four macros, in two of which both inputs and neurons have some."""
-    return replace(regulated_spec(), name="STACKED", macro_rows=8)
+    """`regulated_spec` as a tile: rows in four macros, in two of which both inputs and neurons have some, columns in
+    three."""
+    return replace(regulated_spec(), name="STACKED", macro_rows=8, macro_columns=8)

@@ -261,6 +261,9 @@ class CrossbarSpec:
         Rows of one macro of a tile: the cells are those of several macros below and beside each other, each with ADCs
         of its own; no read drives word lines of two macros of a column of them, and their codes are added in the
         neurons. None: all rows are one macro's. A tile has ideal ADCs.
+    macro_columns : int or None
+        Columns of one macro of a tile; None: all columns are one macro's. It tells where one macro ends on the chip,
+        and changes no result.
     device : DeviceParameters
         What the cells are like.
 
@@ -301,6 +304,7 @@ class CrossbarSpec:
     homeostat: HomeostatParameters | None = None
     macros: int = 1
     macro_rows: int | None = None
+    macro_columns: int | None = None
     device: DeviceParameters = field(default_factory=DeviceParameters)
 
     def __post_init__(self) -> None:
@@ -358,8 +362,15 @@ class CrossbarSpec:
             for name in ("gain_spread", "offset_spread"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"{name}: expected none in a tile of macros")
-            if self.macros > 1:
-                raise ValueError(f"macros: expected 1 in a tile of macros, got {self.macros}")
+        if self.macro_columns is not None:
+            check_integer("macro_columns", self.macro_columns, 1, self.columns)
+            if self.columns % self.macro_columns or self.macro_columns % (2 * self.columns_per_adc):
+                raise ValueError(
+                    f"macro_columns: expected a part of the {self.columns} columns with whole lanes of "
+                    f"{2 * self.columns_per_adc}, got {self.macro_columns}"
+                )
+        if self.macros > 1 and self.macro_shape != (self.rows, self.columns):
+            raise ValueError(f"macros: expected 1 in a tile of macros, got {self.macros}")
         if self.inputs + self.neurons > self.rows:
             raise ValueError(
                 f"{self.inputs} inputs and {self.neurons} recurrent rows do not fit the {self.rows} rows of the macro"
@@ -410,7 +421,12 @@ class CrossbarSpec:
     @property
     def all_adcs(self) -> int:
         """ADCs of all macros, of a tile also those of the macros below the first."""
-        return self.image_adcs * (1 if self.macro_rows is None else self.rows // self.macro_rows)
+        return self.image_adcs * (self.rows // self.macro_shape[0])
+
+    @property
+    def macro_shape(self) -> tuple[int, int]:
+        """Rows and columns of one macro: of a tile, those of each."""
+        return self.macro_rows or self.rows, self.macro_columns or self.columns
 
     @property
     def one_macro(self) -> CrossbarSpec:
@@ -459,7 +475,7 @@ class CrossbarSpec:
     @property
     def tile_rows(self) -> tuple[int, ...]:
         """Used rows of each macro of a column of macros; with one macro all used rows."""
-        each = self.rows if self.macro_rows is None else self.macro_rows
+        each = self.macro_shape[0]
         return tuple(min(each, self.used_rows - first) for first in range(0, self.used_rows, each))
 
     @property

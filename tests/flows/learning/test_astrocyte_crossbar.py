@@ -84,7 +84,7 @@ def test_a_liquid_that_no_macro_holds_takes_a_tile() -> None:
     """1,784 sources on 4 x 512 rows, 1,000 neurons on 4 x 256 pairs; a weight is read in the macro of its source."""
     assert (chip_spec(SMALL).name, chip_spec(SMALL).macro_rows) == ("SMALL_MACRO", None)
     tile = chip_spec(NALSM_1000)
-    assert (tile.name, tile.rows, tile.columns, tile.macro_rows) == ("NALSM_1000_TILE", 2048, 2048, 512)
+    assert (tile.name, tile.rows, tile.columns, tile.macro_shape) == ("NALSM_1000_TILE", 2048, 2048, (512, 512))
     assert tile.tile_rows == (512, 512, 512, 248)
     # as much for a read of a tile as for one of a macro
     assert chip_spec(NALSM_1000, read_noise=0.02).noise_scale == chip_spec(SMALL, read_noise=0.02).noise_scale > 1

@@ -20,6 +20,7 @@ from flows.stimulus.recordings import CrossbarStimulus, recorded_stimulus
 from flows.synthesis.synthesise import synthesise
 from hw.common.export import to_rtlil
 from hw.lsm_crossbar.threshold_memory import offset_bytes, threshold_word_bytes
+from sim.lsm_crossbar.example_specs import stacked_spec
 from sim.lsm_crossbar.homeostat import NeuronHomeostat, balanced_ratios
 from sim.lsm_crossbar.learning.model import TrainedCrossbar
 from sim.lsm_crossbar.liquid import Liquid
@@ -237,6 +238,25 @@ def test_pins_of_black_boxes_are_ports() -> None:
     assert sorted(group.pin("A").tolist()) == sorted(netlist.ports["ram.q"].nets.tolist())
     assert sorted(group.pin("Y").tolist()) == sorted(netlist.ports["ram.d"].nets.tolist())
     assert netlist.ports["y"].nets[0] == netlist.ports["ram.d"].nets[1]
+
+
+def test_a_tile_of_macros_in_gates(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Rows of one macro of each column are set and read, and its codes are the tile's: in value and clock, the model.
+
+    What each of the twelve boxes gets is checked by its contract.
+    """
+    spec = stacked_spec()
+    stimulus = recorded_stimulus(spec, streams=5, seed=2)
+    spikes = np.random.default_rng(2).random(stimulus.spikes.shape) < 0.3
+    stimulus = replace(stimulus, spikes=spikes)
+    run = crossbar_activity(loaded(synthesised(tmp_path_factory, spec=spec), stimulus), stimulus)
+    assert min(run.compared.values()) > 0
+    spiking = stimulus.golden.spikes
+    assert 0.05 < spiking.mean() < 0.95
+    # steps whose rows lie in several macros, inputs' and neurons'
+    starts = np.cumsum((0, *spec.tile_rows[:-1]))
+    active = np.concatenate([spikes[:, 1:], spiking[:, :-1]], axis=2)
+    assert (np.add.reduceat(active, starts, axis=2) > 0).sum(axis=2).max() == 4
 
 
 def test_two_macros_on_gates(tmp_path: Path) -> None:

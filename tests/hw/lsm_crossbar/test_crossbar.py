@@ -22,7 +22,7 @@ from hw.lsm_crossbar.macro import Macro, MacroBox
 from hw.lsm_crossbar.neuron import NeuronLane
 from hw.lsm_crossbar.neuron_homeostat import NeuronHomeostat
 from hw.lsm_crossbar.threshold import ThresholdLane
-from sim.lsm_crossbar.example_specs import campaign_spec, regulated_spec
+from sim.lsm_crossbar.example_specs import campaign_spec, regulated_spec, stacked_spec
 from sim.lsm_crossbar.registers import (
     address_width,
     register_map,
@@ -76,6 +76,20 @@ def test_asic_variant_has_black_boxes_and_no_memory() -> None:
     pins = {name: int(width) for width, name in re.findall(r"wire width (\d+) \w+ \d+ \\(\w+)", boxes[0][1])}
     assert pins == {name: width for name, _, width in ports(MacroBox(spec=SPEC))}
     assert {f"asic_{stage}" for stage in STAGES if stage != "macro"} <= set(re.findall(r"^module \\(\w+)", text, re.M))
+
+
+def test_asic_variant_of_a_tile_has_a_box_for_each_macro() -> None:
+    spec = stacked_spec()
+    text = to_rtlil(Crossbar(spec=spec), "asic")
+    assert re.findall(r"cell \\asic_macro_box \\(\w+)", text) == [
+        f"macro_{row}_{column}" for row in range(4) for column in range(3)
+    ]
+    assert {name: width for name, _, width in ports(MacroBox(spec=spec))} == {
+        "clk": 1, "rst": 1, "row": 3, "row_set": 1, "row_clear": 1, "sample": 1, "select": 2, "convert": 1,
+        "codes": 2 * spec.adc_bits, "codes_valid": 1,
+    }  # fmt: skip
+    one = to_rtlil(Crossbar(spec=replace(spec, macro_rows=None, macro_columns=None)), "asic")
+    assert re.findall(r"cell \\asic_macro_box \\(\w+)", one) == ["macro"]
 
 
 def test_black_box_cannot_be_simulated() -> None:

@@ -260,12 +260,17 @@ def test_a_tile_reads_each_of_its_macros_by_itself(ideal: bool) -> None:
         ({"macro_rows": 2}, "macro_rows: expected a part of the 12 rows, at least rows_per_read 3, got 2"),
         ({"macro_rows": 6, "gain_spread": 0.1}, "gain_spread: expected none in a tile of macros"),
         ({"macro_rows": 6, "macros": 2}, "macros: expected 1 in a tile of macros, got 2"),
+        ({"macro_columns": 8, "macros": 2}, "macros: expected 1 in a tile of macros, got 2"),
+        ({"macro_columns": 4}, "macro_columns: expected a part of the 16 columns with whole lanes of 8, got 4"),
+        ({"macro_columns": 12}, "macro_columns: expected a part of the 16 columns with whole lanes of 8, got 12"),
+        ({"macro_columns": 32}, "macro_columns: expected 1 to 16, got 32"),
     ],
 )
 def test_a_tile_that_cannot_be_is_refused(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(SMALL_CROSSBAR, **change)
-    tile = replace(SMALL_CROSSBAR, macro_rows=6)
+    tile = replace(SMALL_CROSSBAR, macro_rows=6, macro_columns=8)
+    assert (tile.macro_shape, SMALL_CROSSBAR.macro_shape) == ((6, 8), (12, 16))
     assert CrossbarSpec.from_toml(tile.to_toml()) == tile
     assert "macro_rows" not in SMALL_CROSSBAR.to_toml()
     # each macro below another has ADCs of its own: 8 column pairs, 4 to a pair of ADCs
