@@ -2,12 +2,14 @@
 
 One neuron of the dense layer (128 taps) and one position of the convolution (9 taps, 8 filters) of the chip of least
 energy, latches in front: synthesised, placed with repair, simulated with showers and trained weights, every word equal
-to the golden model's, glitches by a replay with delays. The present order is what yosys makes of sums of words; in all
-others each full adder is placed by the order of its column, and the columns go up from the lowest:
+to the golden model's, glitches by a replay with delays. Orders:
 
-* ``arrival``: the three earliest together, the latest of them at the carry input (V. G. Oklobdzija, D. Villeger,
-  S. S. Liu, IEEE Trans. Computers 45, 1996), by the arrival times of the present netlist;
-* ``level``: the same, all that enters a tree at once and every adder equally slow;
+* ``words``: what yosys makes of sums of words (``maccmap``); in all others each full adder is placed by the order of
+  its column, and columns go up from the lowest;
+* ``tree``: as synthesis with `Recipe.trees` has it (`flows.synthesis.adder_trees`): the three earliest together, the
+  latest at the carry input, all that enters a tree at once;
+* ``arrival``: the same in the hardware's source, by the arrival times of ``words``;
+* ``level``: likewise, all that enters a tree at once and every adder equally slow;
 * ``latest``: the three latest together;
 * ``source``: first in, first out, in the order of the taps;
 * ``digit``: the same, bits sorted by the digit of the weight that they belong to, carries first;
@@ -20,12 +22,10 @@ Writes ``benchmarks/results/adder_order.json``.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -34,8 +34,8 @@ from amaranth.hdl import Cat, Const, Instance, Module, Signal, Value
 from amaranth.hdl._ast import Concat
 from amaranth.lib.wiring import Component
 
-from benchmarks.measured import RESULTS, Rows
-from flows.common.metrics import write_metrics
+from benchmarks.measured import RESULTS, Rows, kept
+from flows.common.metrics import Metric, write_metrics
 from flows.library.catalogue import cell_library
 from flows.netlist.delays import arrivals
 from flows.netlist.gate_simulation import GateSimulator, from_lanes, to_lanes
@@ -61,7 +61,16 @@ Ints = npt.NDArray[np.int64]
 
 COMMAND = "python -m benchmarks.adder_order"
 RANDOM = 5
-ORDERS = ("tree", "arrival", "level", "latest", "source", "digit", "chain", *(f"random_{seed}" for seed in range(1, RANDOM + 1)))
+ORDERS = (
+    "tree",
+    "arrival",
+    "level",
+    "latest",
+    "source",
+    "digit",
+    "chain",
+    *(f"random_{seed}" for seed in range(1, RANDOM + 1)),
+)
 STREAMS, CROSSINGS, GLITCH_CLOCKS, PERIOD_NS = 64, 12, 96, 25.0
 UTILISATION, ASPECT = 0.7, 1.0
 
@@ -313,9 +322,10 @@ class Measured:
 
 def measure(block: Block, order: str, times: Times | None, folder: Path) -> Measured:
     """Synthesise, place with repair, simulate."""
-    if order in ("present", "tree"):
+    if order in ("words", "tree"):
         text = to_rtlil(block.component(), block.name)
     else:
+        assert times is not None
         part, whole = ordered(order, EQUAL if order == "level" else times)
         with patch("hw.common.dot_product.PartialDotProduct", part), patch("hw.hgcal_encoder.neuron.DotProduct", whole):
             text = to_rtlil(block.component(), block.name)
@@ -373,7 +383,9 @@ def simulated(simulator: GateSimulator, block: Block) -> Activity:
 def times_of(netlist: Netlist, view: NetlistView, latest: npt.NDArray[np.float64]) -> Times:
     """Arrival times of a netlist's trees: means over what enters its full adders."""
     adders = netlist.groups["FA_X1"]
-    delays = {pin: np.mean([view.timing.delays["FA_X1", i, pin].mean() for i in ("A", "B", "CI")]) for pin in ("S", "CO")}
+    delays = {
+        pin: np.mean([view.timing.delays["FA_X1", i, pin].mean() for i in ("A", "B", "CI")]) for pin in ("S", "CO")
+    }
     driven = np.zeros(netlist.nets, np.bool_)
     for pin in ("S", "CO"):
         driven[adders.pin(pin)[adders.pin(pin) >= 0]] = True
@@ -395,25 +407,38 @@ def times_of(netlist: Netlist, view: NetlistView, latest: npt.NDArray[np.float64
     )  # fmt: skip
 
 
+def rows_of(block: Block, order: str, found: Measured) -> list[Metric]:
+    """Figures of one order."""
+    how = f"{block.name.replace('_', ' ')}, {order.replace('_', ' ')}"
+    what = f"{how}, {STREAMS} modules x {CROSSINGS - 1} crossings, every word equal to the golden model's"
+    rows = Rows(COMMAND)
+    case = f"case:{block.name}_{order}"
+    rows.add(f"energy__{case}", found.toggles + found.glitches, "pJ", f"toggles and glitches of the neurons; {what}")
+    rows.add(f"glitches__{case}", found.glitches, "pJ", f"of it glitches; {how}, replay of {GLITCH_CLOCKS} clocks")
+    rows.add(f"leakage__{case}", found.leakage, "pJ", f"leakage of the neurons in 25 ns; {how}")
+    rows.add(f"cells__{case}", found.cells, "", f"cells with latches and multiples; {how}")
+    rows.add(f"delay__{case}", found.delay_ns, "ns", f"from the opening of the latches to the last output; {how}")
+    return list(rows)
+
+
 def main() -> None:
-    """Measure all orders of both blocks."""
+    """Measure the orders asked for; figures of others stay."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--blocks", nargs="*", default=["neuron", "position"])
-    parser.add_argument("--orders", nargs="*", default=list(ORDERS))
+    parser.add_argument("--orders", nargs="*", default=list(ORDERS), help="beside ``words``, which is always run")
     options = parser.parse_args()
-    rows: Any = Rows(COMMAND)
+    path = RESULTS / "adder_order.json"
     for block in blocks():
         if block.name not in options.blocks:
             continue
         times: Times | None = None
-        for order in ("present", *options.orders):
-            begun = time.process_time()
+        for order in ("words", *options.orders):
             with TemporaryDirectory(prefix="liquidcal-order-") as temporary:
-                found = measure(block, order, None if order == "present" else times, Path(temporary))
-            if times is None:
-                times = found.times
-                print(times)
-            print(block.name, order, found, f"{time.process_time() - begun:.0f} s", flush=True)
+                found = measure(block, order, times, Path(temporary))
+            times = times or found.times
+            rows = rows_of(block, order, found)
+            names = {row.name for row in rows}
+            write_metrics(path, [*kept(path, lambda metric, names=names: metric.name in names), *rows])  # type: ignore[misc]
 
 
 if __name__ == "__main__":

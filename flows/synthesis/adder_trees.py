@@ -135,9 +135,7 @@ class _Tree:
         if isinstance(bit, str):
             return {"0": "1", "1": "0"}.get(bit, bit)
         result = next(self._free)
-        self._cell(
-            "$not", {"A_SIGNED": 0, "A_WIDTH": 1, "Y_WIDTH": 1}, inputs={"A": [bit]}, outputs={"Y": [result]}
-        )
+        self._cell("$not", {"A_SIGNED": 0, "A_WIDTH": 1, "Y_WIDTH": 1}, inputs={"A": [bit]}, outputs={"Y": [result]})
         return result
 
     def _reduce(self, result: Sequence[Bit]) -> None:
