@@ -1,16 +1,19 @@
 """The bound on leakage recovery on a netlist whose least leaky cells are known."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.leakage import Chooser, families, moved
+from flows.library.power_library import PowerCell
 from flows.netlist.delays import propagate
 from flows.netlist.gate_simulation import GateSimulator
+from flows.netlist.netlist import CellGroup
 from flows.netlist.view import Wires
 from flows.power.activity import Activity
-from flows.power.cell_power import cell_power
+from flows.power.cell_power import cell_power, leakage_as
 from tests.flows.conftest import library_or_skip
 from tests.flows.power.small import activity_of, design, lanes
 
@@ -33,7 +36,11 @@ def chooser(folder: Path, wire_ff: float) -> tuple[Chooser, GateSimulator, Activ
     usable = [name for name in cells.cells if name not in cells.dont_use]
     ff = np.full(netlist.nets, wire_ff)
     wires = Wires(ff=ff, ohm=np.zeros(netlist.nets), ff_per_um=0.1, core_um2=100.0, source="test")
-    return Chooser(simulator, activity, wires, 0.0, usable), simulator, activity
+
+    def leaks(group: CellGroup, kinds: Sequence[PowerCell]) -> list[np.ndarray]:
+        return leakage_as(simulator, activity, group, kinds)
+
+    return Chooser(netlist, library, wires, 0.0, usable, leaks), simulator, activity
 
 
 def test_least_leaky_cells_within_their_limits(tmp_path: Path) -> None:
