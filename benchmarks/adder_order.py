@@ -16,7 +16,7 @@ to the golden model's, glitches by a replay with delays. Orders:
 * ``chain``: last in, first out;
 * ``random_N``: three at random, seed N.
 
-``--chip`` adds the network of the whole chip as ``liquidcal synth``, ``place`` and ``power`` left it below ``report/``.
+``--chip`` adds the network of the whole chip as ``synth``, ``place``, ``time`` and ``power`` left it below ``report/``.
 Writes ``benchmarks/results/adder_order.json``.
 """
 
@@ -443,6 +443,11 @@ def rows_of_chip(folder: Path) -> list[Metric]:
     for name, what in (("utilisation", "design__instance__utilization"), ("overfull", "route__congestion__overfull")):
         placed = found.metric("placement", what)
         rows.append(replace(placed, name=f"{name}__case:chip_tree"))
+    fastest = found.metric("timing", "timing__fmax")
+    method = f"1 / largest clock frequency of OpenSTA; {how}"
+    rows.append(
+        replace(fastest, name="period__case:chip_tree", value=1000 / float(fastest.value), unit="ns", method=method)
+    )
     return list(rows)
 
 

@@ -150,7 +150,7 @@ class _Tree:
                 self._put(place, total, at + SUM)
                 self._put(place + 1, carry, at + CARRY)
         words = [[column[row][2] if row < len(column) else "0" for column in self._columns] for row in range(2)]
-        open_ = {name: [next(self._free) for _ in result] for name in ("X", "CO")}
+        open_: dict[str, list[Bit]] = {name: [next(self._free) for _ in result] for name in ("X", "CO")}
         sizes = {f"{name}_WIDTH": self._width for name in ("A", "B", "Y")}
         self._cell(
             "$alu", {"A_SIGNED": 0, "B_SIGNED": 0, **sizes},
