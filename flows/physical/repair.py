@@ -35,7 +35,8 @@ from flows.physical.place import Placement, wire_factor
 from sim.files import replacing
 from sim.messages import shown
 
-__all__ = ["Buffer", "Repair", "drive_limits", "load_repairs", "overloaded", "plan", "repaired", "save_repairs"]
+__all__ = ["Buffer", "Repair", "drive_limits", "largest_loads", "load_repairs", "overloaded", "plan", "repaired",
+           "save_repairs"]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int32]
@@ -232,6 +233,11 @@ def drive_limits(cell: PowerCell, max_transition_ns: float | None) -> dict[str, 
     return {pin: float(_drive(cell, pin, max_transition_ns).limits(most)) for pin in cell.outputs}
 
 
+def largest_loads(cell: PowerCell, pin: str, max_transition_ns: float | None, wire_ns: npt.ArrayLike) -> Floats:
+    """Largest loads in fF that an output may have before wires that make transition times of their own, in ns."""
+    return _drive(cell, pin, max_transition_ns).limits(_left_ns(max_transition_ns, wire_ns))
+
+
 def _left_ns(max_transition_ns: float | None, wire_ns: npt.ArrayLike) -> Floats:
     """Transition time that a driver may make before a wire that adds its own, as squares; -1 where none is left."""
     if max_transition_ns is None:
@@ -345,13 +351,12 @@ def overloaded(
     wire_ff = placement.wire_ff(ff_per_um)
     load = net_loads(netlist, library, wire_ff=wire_ff, port_load_ff=port_load_ff)
     wire_ns = wire_transition_ns(library, elmore_ns(load, wire_ff, placement.wire_ohm(ohm_per_um)))
-    left_ns = _left_ns(library.max_transition_ns, wire_ns)
     limit = np.full(netlist.nets, np.inf)
     for group in netlist.groups.values():
         cell = library[group.type]
         for pin in cell.outputs:
             nets = group.pin(pin)[group.pin(pin) >= 0]
-            limit[nets] = _drive(cell, pin, library.max_transition_ns).limits(left_ns[nets])
+            limit[nets] = largest_loads(cell, pin, library.max_transition_ns, wire_ns[nets])
     return int((load > limit).sum())
 
 

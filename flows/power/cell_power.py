@@ -17,7 +17,7 @@ from flows.netlist.gate_simulation import GateSimulator, plain_latch, population
 from flows.netlist.netlist import CellGroup
 from flows.power.activity import Activity, clock_nets
 
-__all__ = ["CellPower", "cell_power"]
+__all__ = ["CellPower", "cell_power", "leakage_as"]
 
 
 Floats = npt.NDArray[np.float64]
@@ -138,6 +138,16 @@ def cell_power(
         switching_uw=np.where(ports, 0.0, switching), input_uw=float(switching[ports].sum()), driver=driver,
         low_uw=low, high_uw=high,
     )  # fmt: skip
+
+
+def leakage_as(
+    simulator: GateSimulator, activity: Activity, group: CellGroup, cells: Sequence[PowerCell]
+) -> list[Floats]:
+    """Leakage in nW of each cell of a group if it were of another type with the same pins, for each of some types."""
+    half = np.full(activity.before.shape[1], _HALF)
+    before, after = (simulator.with_clocks(states, half) for states in (activity.before, activity.after))
+    rows = simulator.pin_rows[group.type]
+    return [_leakage(cell, _View(group, cell, rows, before, after, activity.mask)) for cell in cells]
 
 
 class _Phases:

@@ -22,6 +22,9 @@ class Recipe:
         Map adders to the library's full adder where it has one; otherwise leave them to abc as gates.
     ripple : bool
         Ripple-carry for word additions and comparisons; otherwise yosys' parallel prefix (Brent-Kung).
+    trees : bool
+        Sums of several words by trees that take their bits in the order in which they come
+        (`flows.synthesis.adder_trees`), in place of yosys' ``maccmap``.
     extract : bool
         Find full adders that the source writes as gates (``a ^ b ^ c`` and majority) with yosys' ``extract_fa``.
     complement : bool
@@ -41,6 +44,7 @@ class Recipe:
     booth: bool = False
     adder_cells: bool = True
     ripple: bool = True
+    trees: bool = False
     extract: bool = False
     complement: bool = False
     abc: tuple[str, ...]

@@ -26,6 +26,7 @@ from flows.common.folder import fresh_folder
 from flows.common.metrics import write_metrics
 from flows.common.process import Finished
 from flows.library.library import CellLibrary
+from flows.synthesis.adder_trees import grow_trees
 from flows.synthesis.clock_gates import nest_clock_gates
 from flows.synthesis.equivalence import read_command, read_library
 from flows.synthesis.measure import Counts, count, synthesis_metrics
@@ -138,7 +139,7 @@ def synthesise(
             command=command,
         )
         _write_tables(task, counts)
-        for scratch in ("elaborated.json", "mapped.json", "gated.json", "read.il"):
+        for scratch in ("elaborated.json", "words.json", "mapped.json", "gated.json", "read.il"):
             (work / scratch).unlink(missing_ok=True)
         write_metrics(work / "metrics.json", metrics)
     return load_result(out_dir)
@@ -212,14 +213,25 @@ def _map(task: _Task, kept: Sequence[str]) -> None:
     """Phase 3: word-level cells become full-adder boxes and single-bit gates."""
     recipe = task.recipe
     boxes = recipe.adder_cells or recipe.ripple
+    words = _script(
+        "words",
+        top=f"\\{task.top}",
+        keep=f"setattr -mod -set keep_hierarchy 1 {' '.join(kept)}" if kept else "",
+        enables="" if task.clock_gating else "-nodffe",
+        booth="booth" if recipe.booth else "",
+    )
+    if recipe.trees:
+        task.run("words", f"{words}write_json words.json\n")
+        netlist = json.loads((task.work / "words.json").read_text())
+        grow_trees(netlist["modules"])
+        (task.work / "words.json").write_text(json.dumps(netlist))
+        words = "read_json words.json"
     task.run(
         "map",
         _script(
             "map",
-            top=f"\\{task.top}",
-            keep=f"setattr -mod -set keep_hierarchy 1 {' '.join(kept)}" if kept else "",
+            words=words,
             enables="" if task.clock_gating else "-nodffe",
-            booth="booth" if recipe.booth else "",
             arithmetic=_script("arithmetic") + _script("simplify") if boxes else "",
             simplify=_script("simplify") if boxes else "",
             extract=_script("extract") if recipe.extract else "",

@@ -26,7 +26,7 @@ from flows.netlist.gate_simulation import GateSimulator, from_lanes, topological
 from flows.netlist.netlist import Netlist
 from flows.netlist.view import Wires, prepare
 from flows.power.activity import Activity
-from flows.power.cell_power import cell_power
+from flows.power.cell_power import cell_power, leakage_as
 from flows.power.clock_tree import TREE_LENGTH, clock_tree
 from flows.power.glitches import glitches
 from flows.power.summary import summarise
@@ -154,6 +154,9 @@ def test_leakage_of_states_that_no_group_names_is_the_cells_own(tmp_path: Path, 
     assert leakage == {
         "u": pytest.approx(4), "v": pytest.approx(0.25 * 9 + 0.75 * 5), "w": pytest.approx(library_default)
     }  # fmt: skip
+    kinds = [library[name] for name in ("SILENT", "LEAKY")]
+    silent, leaky = leakage_as(sim, activity, netlist.groups["SILENT"], kinds)
+    assert (silent, leaky) == (pytest.approx([library_default]), pytest.approx([0.25 * 9 + 0.75 * 5]))
 
 
 def test_flip_flop_in_the_toy_library(tmp_path: Path) -> None:
