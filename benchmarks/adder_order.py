@@ -16,7 +16,6 @@ to the golden model's, glitches by a replay with delays. Orders:
 * ``chain``: last in, first out;
 * ``random_N``: three at random, seed N.
 
-``--chip`` adds the network of the whole chip as ``synth``, ``place``, ``time`` and ``power`` left it below ``report/``.
 Writes ``benchmarks/results/adder_order.json``.
 """
 
@@ -36,7 +35,6 @@ from amaranth.hdl._ast import Concat
 from amaranth.lib.wiring import Component
 
 from benchmarks.measured import RESULTS, Rows, kept
-from benchmarks.target import CHIPS, Results
 from flows.common.metrics import Metric, write_metrics
 from flows.library.catalogue import cell_library
 from flows.netlist.delays import arrivals
@@ -215,7 +213,9 @@ def ordered(name: str, times: Times) -> tuple[type[PartialDotProduct], type[DotP
         def elaborate(self, platform: object) -> Module:
             f, m = self._format, Module()
             if self._group:
-                terms = [(term, times.part, 0) for term in self._parts(m, platform)]
+                terms: list[tuple[Value, Sequence[float], int]] = [
+                    (term, times.part, 0) for term in self._parts(m, platform)
+                ]
             else:
                 terms = rows(f, self._terms(m))
             bias = Cat(Const(0, f.bias_shift), ~self.bias[:-1], self.bias[-1])
@@ -423,45 +423,13 @@ def rows_of(block: Block, order: str, found: Measured) -> list[Metric]:
     return list(rows)
 
 
-def rows_of_chip(folder: Path) -> list[Metric]:
-    """Figures of the network of the whole chip."""
-    found = Results(design=dict(CHIPS)["ours_isolated"], folder=folder)
-    network = found.parts()["network"]
-    how = "network of the whole chip, tree"
-    what = f"{how}, {found.power['activity']}, {found.power['frames_compared']:,} words equal to the golden model's"
-    rows = Rows(COMMAND)
-    dynamic = sum(network[kind] for kind in ("internal", "switching", "glitches"))
-    rows.add("energy__case:chip_tree", dynamic, "pJ", f"toggles and glitches of the {what}")
-    rows.add("glitches__case:chip_tree", network["glitches"], "pJ", f"of it glitches; {how}")
-    rows.add("leakage__case:chip_tree", network["leakage"], "pJ", f"leakage in 25 ns; {how}")
-    rows.add(
-        "cells__case:chip_tree", Mapped(folder=folder).netlist.cells, "", "cells of the whole chip, repair included"
-    )
-    less = found.kind("internal", "switching", "glitches", "clock_pins", "clock_tree")
-    value, method = found.worst_energy_nj(less)
-    rows.add("in_65_nm__case:chip_tree", value, "nJ", f"whole chip without leakage; {method}")
-    for name, what in (("utilisation", "design__instance__utilization"), ("overfull", "route__congestion__overfull")):
-        placed = found.metric("placement", what)
-        rows.append(replace(placed, name=f"{name}__case:chip_tree"))
-    fastest = found.metric("timing", "timing__fmax")
-    method = f"1 / largest clock frequency of OpenSTA; {how}"
-    rows.append(
-        replace(fastest, name="period__case:chip_tree", value=1000 / float(fastest.value), unit="ns", method=method)
-    )
-    return list(rows)
-
-
 def main() -> None:
     """Measure the orders asked for; figures of others stay."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--blocks", nargs="*", choices=("neuron", "position"), default=["neuron", "position"])
     parser.add_argument("--orders", nargs="*", choices=ORDERS, default=list(ORDERS), help="arrival comes after words")
-    parser.add_argument("--chip", action="store_true", help="the network of the whole chip below --out")
-    parser.add_argument("--out", type=Path, default=Path("report"))
     options = parser.parse_args()
-    if options.chip:
-        keep(rows_of_chip(options.out / dict(CHIPS)["ours_isolated"].name))
-    for block in blocks() if options.blocks else ():
+    for block in blocks():
         if block.name not in options.blocks:
             continue
         times = EQUAL
@@ -478,7 +446,7 @@ def keep(rows: Sequence[Metric]) -> None:
     path = RESULTS / "adder_order.json"
     names = {row.name for row in rows}
     found = [*(row for row in kept(path, lambda _: False) if row.name not in names), *rows]
-    cases = [f"{block}_{order}" for block in ("neuron", "position", "chip") for order in ORDERS]
+    cases = [f"{block}_{order}" for block in ("neuron", "position") for order in ORDERS]
     write_metrics(path, sorted(found, key=lambda row: cases.index(row.name.partition("__case:")[2])))
 
 

@@ -132,8 +132,9 @@ class EncoderDesign(Design):
         # on ECON_T in three slots buffers and larger cells add 5 % of area and 1 % of energy, for nothing
         roomy = self.scheme is Scheme.SECDED_WORDS and self.clock_period_ns > _ROOMY_NS
         recipe = AREA if roomy else super().recipe
-        # latches let operands go together: an order of bits by when they come is right for all of them
-        return replace(recipe, trees=self.isolation)
+        # latches let operands go together, and bits in the order in which they come make fewer glitches; with a
+        # multiplier for each product the wires of such trees leave a router too little room
+        return replace(recipe, trees=self.isolation and self.reuse > 1)
 
     @property
     def latency(self) -> int:
