@@ -103,8 +103,8 @@ def macros_of(
     streams: Streams, spec: CrossbarSpec, conductances: Conductances, prefix: str = ""
 ) -> list[MacroBehaviour]:
     """All macros of a crossbar, whose boxes have the names of `hw.lsm_crossbar.crossbar.Crossbar` after a prefix."""
-    rows, columns = spec.macro_shape
-    if (rows, columns) != (spec.rows, spec.columns):
+    if spec.tiled:
+        rows, columns = spec.macro_shape
         return [
             MacroBehaviour(
                 streams, spec, conductances, f"{prefix}macro.macro_{row}_{column}", row * rows, column * columns

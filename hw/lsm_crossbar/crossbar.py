@@ -262,7 +262,7 @@ class Crossbar(Component):
         spec, image, tail = self._spec, self._image, self._tail(number)
         driver = place(m, platform, f"row_driver{tail}", RowDriver, spec=spec)
         if image is None:
-            box = MacroBox if spec.macro_shape == (spec.rows, spec.columns) else MacroTile
+            box = MacroTile if spec.tiled else MacroBox
             return driver, place(m, platform, f"macro{tail}", box, spec=spec)
         rows, adcs = (slice(number * size, (number + 1) * size) for size in (spec.rows, spec.adcs))
         which: dict[str, Any] = {} if spec.macros == 1 else {"number": number}

@@ -369,7 +369,7 @@ class CrossbarSpec:
                     f"macro_columns: expected a part of the {self.columns} columns with whole lanes of "
                     f"{2 * self.columns_per_adc}, got {self.macro_columns}"
                 )
-        if self.macros > 1 and self.macro_shape != (self.rows, self.columns):
+        if self.macros > 1 and (self.macro_rows, self.macro_columns) != (None, None):
             raise ValueError(f"macros: expected 1 in a tile of macros, got {self.macros}")
         if self.inputs + self.neurons > self.rows:
             raise ValueError(
@@ -427,6 +427,11 @@ class CrossbarSpec:
     def macro_shape(self) -> tuple[int, int]:
         """Rows and columns of one macro: of a tile, those of each."""
         return self.macro_rows or self.rows, self.macro_columns or self.columns
+
+    @property
+    def tiled(self) -> bool:
+        """Whether rows and columns are those of several macros."""
+        return self.macro_shape != (self.rows, self.columns)
 
     @property
     def one_macro(self) -> CrossbarSpec:

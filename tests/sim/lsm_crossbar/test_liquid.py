@@ -261,6 +261,7 @@ def test_a_tile_reads_each_of_its_macros_by_itself(ideal: bool) -> None:
         ({"macro_rows": 6, "gain_spread": 0.1}, "gain_spread: expected none in a tile of macros"),
         ({"macro_rows": 6, "macros": 2}, "macros: expected 1 in a tile of macros, got 2"),
         ({"macro_columns": 8, "macros": 2}, "macros: expected 1 in a tile of macros, got 2"),
+        ({"macro_rows": 12, "macros": 2}, "macros: expected 1 in a tile of macros, got 2"),
         ({"macro_columns": 4}, "macro_columns: expected a part of the 16 columns with whole lanes of 8, got 4"),
         ({"macro_columns": 12}, "macro_columns: expected a part of the 16 columns with whole lanes of 8, got 12"),
         ({"macro_columns": 32}, "macro_columns: expected 1 to 16, got 32"),
