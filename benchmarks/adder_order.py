@@ -317,7 +317,6 @@ class Measured:
     toggles: float
     glitches: float
     leakage: float
-    all: float
     cells: int
     delay_ns: float
     times: Times
@@ -352,7 +351,7 @@ def measure(block: Block, order: str, times: Times, folder: Path) -> Measured:
         toggles=sum(row["internal"] + row["switching"] for row in mine) * per_pj,
         glitches=sum(row["glitches"] for row in mine) * per_pj,
         leakage=sum(row["leakage"] for row in mine) * per_pj,
-        all=found.total_uw * per_pj, cells=mapped.netlist.cells, delay_ns=float(latest.max()),
+        cells=mapped.netlist.cells, delay_ns=float(latest.max()),
         times=times_of(mapped.netlist, view, latest) if order == "words" else times,
     )  # fmt: skip
 
@@ -445,7 +444,7 @@ def keep(rows: Sequence[Metric]) -> None:
     """Write rows in place of those of the same names, in the order of blocks and orders."""
     path = RESULTS / "adder_order.json"
     names = {row.name for row in rows}
-    found = [*(row for row in kept(path, lambda _: False) if row.name not in names), *rows]
+    found = [*kept(path, lambda row: row.name in names), *rows]
     cases = [f"{block}_{order}" for block in ("neuron", "position") for order in ORDERS]
     write_metrics(path, sorted(found, key=lambda row: cases.index(row.name.partition("__case:")[2])))
 
