@@ -1,15 +1,14 @@
 """Area and energy of the astrocyte liquid beside published chips: ``python -m benchmarks.astrocyte_energy``.
 
 Takes what ``liquidcal synth NALSM_216``, ``time`` and ``power NALSM_216``, with ``--clock-gating`` or without or both,
-and the same of ``NALSM_216_200MHZ`` and ``NALSM_216_SEEDED`` with ``--clock-gating``, left below ``--out``
-(``report``); rows of what is not there stay as they are. Logic is as measured on its netlist in the node of its
-library; its dynamic energy in terms of 28 nm is an estimate (`flows.estimates.translation`). Memories are black boxes:
-their
-accesses are those that the same simulation counted, 0.16 pJ a bit after M. Horowitz, ISSCC 2014, give or take a factor
-of two, their area 146 squares of the feature size a bit in 0.7, 0.5 or 0.3 of it (see
-`flows.estimates.crossbar_energy`). A synaptic operation is a synapse that is read, changed and written, or read alone
-where nothing is to change; a slot without synapse, which a seeded chip reads too, is none. Writes
-``benchmarks/results/astrocyte_energy.json``, ``astrocyte_published.json`` and, by block, ``astrocyte_blocks.json``.
+and the same of the other presets of `CASES` with ``--clock-gating``, left below ``--out`` (``report``); rows of what is
+not there stay as they are. Logic is as measured on its netlist in the node of its library; its dynamic energy in terms
+of 28 nm is an estimate (`flows.estimates.translation`). Memories are black boxes: their accesses are those that the
+same simulation counted, 0.16 pJ a bit after M. Horowitz, ISSCC 2014, give or take a factor of two, their area 146
+squares of the feature size a bit in 0.7, 0.5 or 0.3 of it (see `flows.estimates.crossbar_energy`). A synaptic operation
+is a synapse that is read, changed and written, or read alone where nothing is to change; a slot without synapse, which
+a seeded chip reads too, is none. Writes ``benchmarks/results/astrocyte_energy.json``, ``astrocyte_published.json`` and,
+by block, ``astrocyte_blocks.json``.
 """
 
 from __future__ import annotations
@@ -25,14 +24,24 @@ from flows.designs.astrocyte_files import memory_bits
 from flows.estimates.crossbar_energy import SRAM_CELL_F2, SRAM_PJ_PER_BIT
 from flows.estimates.published import systems
 from flows.estimates.translation import energy_range
-from sim.astrocyte_liquid.spec import NALSM_216, NALSM_216_200MHZ, NALSM_216_SEEDED, AstrocyteSpec
+from sim.astrocyte_liquid.spec import (
+    NALSM_216,
+    NALSM_216_200MHZ,
+    NALSM_216_SEEDED,
+    NALSM_1000,
+    NALSM_1000_EVENTS,
+    AstrocyteSpec,
+)
 
 COMMAND = "python -m benchmarks.astrocyte_energy"
 CASES = {
     "plain": (NALSM_216, False), "gated": (NALSM_216, True), "gated_200MHz": (NALSM_216_200MHZ, True),
-    "seeded_gated": (NALSM_216_SEEDED, True),
+    "seeded_gated": (NALSM_216_SEEDED, True), "1000_gated": (NALSM_1000, True),
+    "1000_events_gated": (NALSM_1000_EVENTS, True),
 }  # fmt: skip
 """Spec, and whether it has clock gates."""
+MEMORIES = {"": NALSM_216, "_seeded": NALSM_216_SEEDED, "_1000": NALSM_1000, "_1000_events": NALSM_1000_EVENTS}
+"""Specs whose memories' area is estimated, by what is added to its name."""
 NODE_NM = 45.0
 """Feature size of the library, which the memories are taken to have, too."""
 BLOCKS = ("lanes", "scan", "readout", "astrocyte", "input", "sequencer")
@@ -139,7 +148,7 @@ def main() -> None:
     rows.extend(kept(path, lambda metric: metric.name.partition("__case:")[2] in ("", *measured)))
     for case in measured:
         add_variant(rows, folders[case], case, CASES[case][0])
-    for kind, spec in (("", NALSM_216), ("_seeded", NALSM_216_SEEDED)):
+    for kind, spec in MEMORIES.items():
         cells = memory_bits(spec) * SRAM_CELL_F2 * (NODE_NM * 1e-3) ** 2 * 1e-6
         for end, part in (("low", 0.7), ("nominal", 0.5), ("high", 0.3)):
             rows.add(f"area__memories{kind}__bound:{end}", round(cells / part, 3), "mm2",
