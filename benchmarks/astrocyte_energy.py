@@ -30,6 +30,7 @@ from sim.astrocyte_liquid.spec import (
     NALSM_216_SEEDED,
     NALSM_1000,
     NALSM_1000_EVENTS,
+    NALSM_1000_SEEDED,
     AstrocyteSpec,
 )
 
@@ -37,10 +38,13 @@ COMMAND = "python -m benchmarks.astrocyte_energy"
 CASES = {
     "plain": (NALSM_216, False), "gated": (NALSM_216, True), "gated_200MHz": (NALSM_216_200MHZ, True),
     "seeded_gated": (NALSM_216_SEEDED, True), "1000_gated": (NALSM_1000, True),
-    "1000_events_gated": (NALSM_1000_EVENTS, True),
+    "1000_events_gated": (NALSM_1000_EVENTS, True), "1000_seeded_gated": (NALSM_1000_SEEDED, True),
 }  # fmt: skip
 """Spec, and whether it has clock gates."""
-MEMORIES = {"": NALSM_216, "_seeded": NALSM_216_SEEDED, "_1000": NALSM_1000, "_1000_events": NALSM_1000_EVENTS}
+MEMORIES = {
+    "": NALSM_216, "_seeded": NALSM_216_SEEDED, "_1000": NALSM_1000, "_1000_events": NALSM_1000_EVENTS,
+    "_1000_seeded": NALSM_1000_SEEDED,
+}  # fmt: skip
 """Specs whose memories' area is estimated, by what is added to its name."""
 NODE_NM = 45.0
 """Feature size of the library, which the memories are taken to have, too."""

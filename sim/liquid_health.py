@@ -1,11 +1,13 @@
-"""Health of a liquid from its activity and weights: separation, fading memory, spectral radius, branching factor.
+"""Health of a liquid: separation, memory, growth of disturbances, spectral radius, branching factor.
 
 Functions take plain arrays, so that any liquid can be judged.
 
 Sources: W. Maass, T. Natschlaeger and H. Markram, "Real-time computing without stable states", Neural Comput. 14 (2002)
-2531 (separation and fading memory as properties); D. Norton and D. Ventura, "Improving liquid state machines through
-iterative refinement of the reservoir", Neurocomputing 73 (2010) 2893 (separation as a number); V. A. Ivanov and
-K. P. Michmizos, "Increasing liquid state machine performance with edge-of-chaos dynamics organized by
+2531 (separation and fading memory as properties); H. Jaeger, "Short term memory in echo state networks", GMD Report 152
+(2001) (memory capacity); N. Bertschinger and T. Natschlaeger, "Real-time computation at the edge of chaos in recurrent
+neural networks", Neural Comput. 16 (2004) 1413 (growth of a disturbance); D. Norton and D. Ventura, "Improving liquid
+state machines through iterative refinement of the reservoir", Neurocomputing 73 (2010) 2893 (separation as a number);
+V. A. Ivanov and K. P. Michmizos, "Increasing liquid state machine performance with edge-of-chaos dynamics organized by
 astrocyte-modulated plasticity", NeurIPS 2021 (branching factor).
 """
 
@@ -16,10 +18,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BRANCHING_WINDOW", "branching_factor", "fading_memory", "memory_steps", "separation", "spectral_radius"]
+__all__ = [
+    "BRANCHING_WINDOW",
+    "branching_factor",
+    "fading_memory",
+    "growth",
+    "memory_capacity",
+    "memory_steps",
+    "separation",
+    "spectral_radius",
+]
 
 BRANCHING_WINDOW = 4
 """Steps before and after a spike in which the branching factor counts."""
+RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+"""Penalties of a reconstruction, in units of the mean square of a neuron's spikes in all its steps."""
 
 
 def spectral_radius(weights: NDArray[Any]) -> float:
@@ -105,6 +118,81 @@ def memory_steps(distance: NDArray[np.float64], last_disturbed: int, remains: fl
     above = np.flatnonzero(distance >= limit)
     end = int(above[-1]) + 1
     return None if end >= len(distance) else max(end - 1 - last_disturbed, 0)
+
+
+def growth(distance: NDArray[np.float64], step: int, span: int = 10) -> float:
+    """Factor by which the effect of a disturbance grows in `span` steps: above 1 the liquid is chaotic.
+
+    Parameters
+    ----------
+    distance : ndarray, shape (steps,)
+        Of `fading_memory`, for a disturbance so small that its effect has room to grow.
+    step : int
+        Of the disturbance. The mean over the second `span` steps after it is divided by that over the first.
+    span : int
+
+    Returns
+    -------
+    float
+        0 if the disturbance has no effect in the first `span` steps.
+
+    Raises
+    ------
+    ValueError
+        If the sample ends before.
+    """
+    if step + 2 * span >= len(distance):
+        raise ValueError(f"expected more than {step + 2 * span} steps, got {len(distance)}")
+    first = distance[step + 1 : step + 1 + span].mean()
+    return float(distance[step + 1 + span : step + 1 + 2 * span].mean() / first) if first else 0.0
+
+
+def memory_capacity(states: NDArray[Any], signal: NDArray[Any], delays: int = 20) -> NDArray[np.float64]:
+    """How well the liquid's state tells what an input signal was some steps ago; the sum is the capacity in steps.
+
+    By delay, the squared correlation of the signal with its best linear reconstruction from the states (Jaeger, 2001).
+    The first half of the samples fits it, the third quarter chooses its penalty among `RIDGES`, the last is scored.
+
+    Parameters
+    ----------
+    states : array_like, shape (n, steps, features)
+    signal : array_like, shape (n, steps)
+        Random, every step independent of all others.
+    delays : int
+        Delays of 0 to `delays` - 1 steps.
+
+    Returns
+    -------
+    ndarray of float64, shape (delays,)
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, fewer than four samples, or samples not longer than `delays`.
+    """
+    seen, sent = np.asarray(states, np.float64), np.asarray(signal, np.float64)
+    if seen.ndim != 3 or sent.shape != seen.shape[:2]:
+        raise ValueError(f"expected states (n, steps, features) and (n, steps), got {seen.shape} and {sent.shape}")
+    samples, steps, features = seen.shape
+    if samples < 4 or steps <= delays:
+        raise ValueError(f"expected at least 4 samples of more than {delays} steps, got {samples} of {steps}")
+    past = np.stack([sent[:, delays - 1 - delay : steps - delay] for delay in range(delays)], axis=-1)
+    parts = (slice(0, samples // 2), slice(samples // 2, samples * 3 // 4), slice(samples * 3 // 4, samples))
+    x = [seen[part, delays - 1 :].reshape(-1, features) for part in parts]
+    y = [past[part].reshape(-1, delays) for part in parts]
+    x, y = [one - x[0].mean(axis=0) for one in x], [one - y[0].mean(axis=0) for one in y]
+    values, vectors = np.linalg.eigh(x[0].T @ x[0])
+    along = vectors.T @ (x[0].T @ y[0])
+    unit = max(values.mean(), 1e-30)
+
+    def told(ridge: float, part: int) -> NDArray[np.float64]:
+        """Squared correlations in a part."""
+        found = x[part] @ (vectors @ (along / (np.maximum(values, 0)[:, None] + ridge * unit)))
+        found, target = found - found.mean(axis=0), y[part] - y[part].mean(axis=0)
+        both = (found**2).sum(axis=0) * (target**2).sum(axis=0)
+        return np.divide((found * target).sum(axis=0) ** 2, both, out=np.zeros(delays), where=both > 0)
+
+    return told(max(RIDGES, key=lambda ridge: told(ridge, 1).sum()), 2)
 
 
 def branching_factor(

@@ -33,7 +33,9 @@ def _tuning(data: dict[str, Any], facts: dict[str, Any]) -> list[Section]:
         [name, *(f"{facts[when][key]:.{digits}f}" for when in ("before", "after"))]
         for name, key, digits in (
             ("branching factor", "branching_factor", 2), ("spectral radius of the recurrent weights", "radius", 2),
+            ("growth in 10 ms of the effect of one missing event", "growth", 2),
             ("spikes of a neuron per step", "rate", 3), ("separation of the classes", "separation", 2),
+            ("memory of a random signal, ms", "memory", 2),
         )
     ]  # fmt: skip
     return [

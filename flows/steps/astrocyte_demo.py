@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["show"]
 
 SAMPLES = 20
-"""Images whose branching factor is averaged, as published."""
+"""Images over which figures are averaged."""
 
 
 def show(design: AstrocyteDesign, folder: Path, journal: Journal, options: DemoOptions) -> None:

@@ -1,4 +1,7 @@
-"""How near a liquid is to the edge of chaos: branching factor as published, spectral radius, rate, separation."""
+"""How near a liquid is to the edge of chaos.
+
+Branching factor as published, spectral radius, growth of the smallest disturbance, rate, separation, memory.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.astrocyte_liquid.liquid import Arithmetic, Events, Liquid
-from sim.liquid_health import BRANCHING_WINDOW, fading_memory, memory_steps, separation, spectral_radius
+from sim.liquid_health import (
+    BRANCHING_WINDOW,
+    fading_memory,
+    growth,
+    memory_capacity,
+    separation,
+    spectral_radius,
+)
 
 __all__ = ["EDGE", "Criticality", "branching_factor", "criticality"]
 
 EDGE = 25
 """Steps at both ends of a sample whose spikes are left out, and a window more."""
+MEMORY_SAMPLES = 100
+"""Samples from which the memory is measured: half of them fit as many weights as there are neurons."""
 
 
 def branching_factor(spikes: npt.NDArray[np.integer], connected: npt.NDArray[np.bool_]) -> float:
@@ -65,25 +77,31 @@ class Criticality:
         Spikes per neuron and step.
     separation : float
         Of the spike counts, see `sim.liquid_health.separation`.
-    memory : int or None
-        Steps until a tenth remains of a disturbance in the first fifth of the sample; None: more than that remains.
+    growth : float
+        Of the effect of one missing event in ten steps, see `sim.liquid_health.growth`.
+    memory : float
+        Steps of a random signal that the spikes of one step tell of, see `sim.liquid_health.memory_capacity`. The
+        signal, uniform from 0 to 1, is the probability of each event of a step to be shown.
     """
 
     branching_factor: float
     radius: float
     rate: float
     separation: float
-    memory: int | None
+    growth: float
+    memory: float
 
 
-def criticality(liquid: Liquid, events: Events, labels: npt.NDArray[np.integer]) -> Criticality:
-    """All of `Criticality`; the disturbance replaces the first fifth of each sample by that of the next.
+def criticality(liquid: Liquid, events: Events, labels: npt.NDArray[np.integer], seed: int = 0) -> Criticality:
+    """All of `Criticality`. The event that is missing is one of the step after the first fifth of each sample.
 
     Parameters
     ----------
     liquid : Liquid
     events : ndarray of uint8, shape (n, steps, inputs)
     labels : ndarray of int, shape (n,)
+    seed : int
+        Of the signal, and of what is shown of the events.
     """
     spec, network = liquid.spec, liquid.network
     recurrent = network.source >= spec.first_neuron
@@ -94,14 +112,29 @@ def criticality(liquid: Liquid, events: Events, labels: npt.NDArray[np.integer])
     connected[place] = True
     matrix[place] = liquid.weights[recurrent] / threshold
     activity = liquid.run(events, plastic=False, spikes=True)
-    early = max(1, events.shape[1] // 5)
-    disturbed = events.copy()
-    disturbed[:, :early] = np.roll(events, 1, axis=0)[:, :early]
-    distance = fading_memory(activity.spikes, liquid.run(disturbed, plastic=False, spikes=True).spikes)
+    step = events.shape[1] // 5
+    fewer = events.copy()
+    fewer[np.arange(len(events)), step, events[:, step].argmax(axis=1)] = 0
+    distance = fading_memory(activity.spikes, liquid.run(fewer, plastic=False, spikes=True).spikes)
+    signal, shown = _thinned(events, seed)
+    states = liquid.run(shown, plastic=False, spikes=True).spikes
     return Criticality(
         branching_factor=float(np.mean([branching_factor(sample, connected) for sample in activity.spikes])),
         radius=spectral_radius(matrix),
         rate=float(activity.spikes.mean()),
         separation=separation(activity.counts, labels),
-        memory=memory_steps(distance, early - 1),
+        growth=growth(distance, step),
+        memory=float(memory_capacity(states, signal).sum()),
     )
+
+
+def _thinned(events: Events, seed: int) -> tuple[npt.NDArray[np.float32], Events]:
+    """A random signal, and the samples, one after another, of whose events it decides how many are shown."""
+    rng = np.random.default_rng([seed, 0x51])
+    samples, steps, inputs = events.shape
+    signal = rng.random((MEMORY_SAMPLES, steps), np.float32)
+    shown = [
+        events[row % samples] * (rng.random((steps, inputs), np.float32) < strength[:, None])
+        for row, strength in enumerate(signal)
+    ]
+    return signal, np.array(shown, np.uint8)

@@ -58,10 +58,12 @@ def test_files_hold_hardware_and_the_words_that_load_it(tmp_path: Path) -> None:
 
 
 def test_the_report_shows_what_tuning_did(tmp_path: Path) -> None:
-    figures = {"branching_factor": 1.4, "radius": 1.25, "rate": 0.2, "separation": 2.0, "memory": None}
+    figures = {
+        "branching_factor": 1.4, "radius": 1.25, "rate": 0.2, "separation": 2.0, "growth": 2.75, "memory": 0.375,
+    }  # fmt: skip
     facts = {
-        "before": figures, "after": figures | {"radius": 0.75}, "snapshots": 100, "synapses": 1234, "trained": 10,
-        "tested": 20, "right_percent": 55.5,
+        "before": figures, "after": figures | {"radius": 0.75, "growth": 1.5}, "snapshots": 100, "synapses": 1234,
+        "trained": 10, "tested": 20, "right_percent": 55.5,
     }  # fmt: skip
     (tmp_path / "tuning.json").write_text(json.dumps(facts))
     raster = (np.random.default_rng(0).random((30, SPEC.neurons)) < 0.1).astype(np.uint8)
@@ -69,5 +71,7 @@ def test_the_report_shows_what_tuning_did(tmp_path: Path) -> None:
     page = write_report(tmp_path, design(SPEC)).read_text()
     assert "Tuned by its astrocyte" in page
     assert "0.75" in page
+    assert "1.50" in page
+    assert "0.38" in page
     assert f"before: {int(raster.sum()):,} spikes" in page
     assert "55.5 % of 20 digits right" in page
