@@ -32,7 +32,7 @@ __all__ = [
 BRANCHING_WINDOW = 4
 """Steps before and after a spike in which the branching factor counts."""
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Penalties of a reconstruction, in units of the mean square of a neuron's spikes in all its steps."""
+"""Penalties of a reconstruction, in units of the sum of squares of a feature in the fit, mean over the features."""
 
 
 def spectral_radius(weights: NDArray[Any]) -> float:
