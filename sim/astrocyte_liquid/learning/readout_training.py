@@ -115,7 +115,8 @@ def train_readout(
     x, held_out = _features(counts, scale), _features(validation, scale)
     targets = np.eye(outputs, dtype=np.float32)[labels] if one_hot else soft_targets(labels, outputs)
     rng = np.random.default_rng([seed, 0xADA])
-    w = np.zeros((x.shape[1], outputs), np.float32)
+    # output by output in memory, and the gradient so, too: BLAS takes half the time of the other way round
+    w = np.zeros((x.shape[1], outputs), np.float32, order="F")
     squares, moves = np.zeros_like(w), np.zeros_like(w)
     best, kept, since = -1.0, w, 0
     decay, epsilon, rate = np.float32(DECAY), np.float32(EPSILON), np.float32(learning_rate)
@@ -130,7 +131,7 @@ def train_readout(
             scores -= scores.max(axis=1, keepdims=True)
             np.exp(scores, out=scores)
             scores /= scores.sum(axis=1, keepdims=True)
-            gradient = part.T @ (scores - targets[rows]) / np.float32(len(rows)) + l2 * w
+            gradient = ((scores - targets[rows]).T @ part).T / np.float32(len(rows)) + l2 * w
             squares *= decay
             squares += (1 - decay) * gradient * gradient
             move = gradient * np.sqrt((moves + epsilon) / (squares + epsilon))
