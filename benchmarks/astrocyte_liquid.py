@@ -329,15 +329,7 @@ def add_accuracies(
         real = name.endswith("_real")
         about = METHODS[name.removesuffix("_real")] + ("; on real recordings of N-MNIST" if real else "")
         about = f"{about}; {setting}"
-        this = re.compile(rf"accuracy__{case}__draw:(\d+)__case:{name}")
-        known = {
-            int(match[1]): float(metric.value)
-            for metric in earlier
-            if metric.method == about and (match := this.fullmatch(metric.name))
-        }
-        for seed, value in accuracies.items():
-            known[seed] = round(value, 2)
-            rows.add(f"accuracy__{case}__draw:{seed}__case:{name}", known[seed], "%", about)
+        known = all_draws(rows, accuracies, f"accuracy__{case}", f"case:{name}", about, earlier)
         each = list(known.values())
         rows.add(
             f"accuracy__{case}__case:{name}", round(float(np.mean(each)), 2), "%", f"{about}; mean of {len(each)} draws"
@@ -345,6 +337,52 @@ def add_accuracies(
         if len(each) > 1:
             spread = f"{about}; standard deviation over {len(each)} draws"
             rows.add(f"accuracy_spread__{case}__case:{name}", round(float(np.std(each, ddof=1)), 2), "%", spread)
+
+
+def all_draws(
+    rows: Rows, found: Mapping[int, float], stem: str, case: str, about: str, earlier: Sequence[Metric]
+) -> dict[int, float]:
+    """A figure of each draw, added as ``stem__draw:N__case``, after those that earlier runs added by the same method."""
+    this = re.compile(rf"{stem}__draw:(\d+)__{case}")
+    known = {
+        int(match[1]): float(metric.value)
+        for metric in earlier
+        if metric.method == about and (match := this.fullmatch(metric.name))
+    }
+    for seed, value in found.items():
+        known[seed] = round(value, 2)
+        rows.add(f"{stem}__draw:{seed}__{case}", known[seed], "%", about)
+    return known
+
+
+def add_differences(
+    rows: Rows,
+    right: Mapping[str, Mapping[int, NDArray[np.bool_]]],
+    case: str,
+    setting: str,
+    earlier: Sequence[Metric],
+) -> None:
+    """What the chip's integers cost: accuracy minus that of floating point on the same images, as `add_accuracies`.
+
+    The standard error of a draw is that of a mean over its images; draws are independent.
+    """
+    for name in ("frozen", "plastic"):
+        for other in (f"chip_{name}", f"chip_{name}_integer"):
+            if not {name, other} <= set(right):
+                continue
+            about = f"{METHODS[other]}, minus floating point on the same images; {setting}"
+            differences, errors = {}, {}
+            for seed, integers in right[other].items():
+                difference = 100 * (integers.astype(float) - right[name][seed])
+                differences[seed] = float(difference.mean())
+                errors[seed] = float(difference.std() / np.sqrt(len(difference)))
+            stems = f"difference__{case}", f"difference_error__{case}"
+            each = all_draws(rows, differences, stems[0], f"case:{other}", about, earlier)
+            error = all_draws(rows, errors, stems[1], f"case:{other}", f"standard error; {about}", earlier)
+            about = f"{about}; mean of {len(each)} draws"
+            rows.add(f"{stems[0]}__case:{other}", round(float(np.mean([*each.values()])), 2), "%", about)
+            both = float(np.linalg.norm([*error.values()])) / len(error)
+            rows.add(f"{stems[1]}__case:{other}", round(both, 2), "%", f"standard error; {about}")
 
 
 def main() -> None:
@@ -397,17 +435,7 @@ def main() -> None:
     }
     earlier = kept(result, lambda _: False)
     add_accuracies(rows, found, f"targets:{targets}", setting, earlier)
-    for name in ("frozen", "plastic"):
-        for other in (f"chip_{name}", f"chip_{name}_integer"):
-            if not {name, other} <= set(right):
-                continue
-            integers, floats = (np.concatenate([*right[variant].values()]).astype(float) for variant in (other, name))
-            difference = integers - floats
-            error = 100 * difference.std() / np.sqrt(len(difference))
-            about = f"{METHODS[other]}, minus floating point on the same images and draws"
-            case = f"targets:{targets}__case:{other}"
-            rows.add(f"difference__{case}", round(100 * float(difference.mean()), 2), "%", about)
-            rows.add(f"difference_error__{case}", round(float(error), 2), "%", f"standard error; {about}")
+    add_differences(rows, right, f"targets:{targets}", setting, earlier)
     mine = {metric.name for metric in rows}
     write_metrics(result, [*(metric for metric in earlier if metric.name not in mine), *rows])
 
