@@ -342,7 +342,7 @@ def add_accuracies(
 def all_draws(
     rows: Rows, found: Mapping[int, float], stem: str, case: str, about: str, earlier: Sequence[Metric]
 ) -> dict[int, float]:
-    """A figure of each draw, added as ``stem__draw:N__case``, after those that earlier runs added by the same method."""
+    """A figure of each draw, added as ``stem__draw:N__case``, and those that earlier runs added by the same method."""
     this = re.compile(rf"{stem}__draw:(\d+)__{case}")
     known = {
         int(match[1]): float(metric.value)
