@@ -44,18 +44,24 @@ def main() -> None:
     shown = task.validation[: options.samples]
     events = task.stimuli.samples(shown, spec.steps, 0)
     rows = Rows(f"python -m benchmarks.astrocyte_criticality {spec.name}", "liquidcal", LIQUIDCAL)
+
+    def measured(case: str, about: str) -> Criticality:
+        found = criticality(liquid, events, task.labels[shown])
+        for key, name, digits in QUANTITIES:
+            value = round(getattr(found, key), digits)
+            rows.add(f"{key}__case:{case}", value, UNITS.get(key, ""),
+                     f"{name}; frozen after {about}, mean of {len(shown)} images, draw 0")  # fmt: skip
+        return found
+
     course: list[Criticality] = []
     done = 0
     for snapshots in options.snapshots:
         # a seed of its own for each stretch: what is left of one never repeats in the next
         initialise(liquid, task.learned, snapshots - done, snapshots)
         done = snapshots
-        found = criticality(liquid, events, task.labels[shown])
-        course.append(found)
-        about = f"frozen after {snapshots:,} snapshots, mean of {len(shown)} images, draw 0"
-        for key, name, digits in QUANTITIES:
-            value = round(getattr(found, key), digits)
-            rows.add(f"{key}__case:{snapshots}", value, UNITS.get(key, ""), f"{name}; {about}")
+        course.append(measured(str(snapshots), f"{snapshots:,} snapshots"))
+    liquid.weights[liquid.network.source >= spec.first_neuron] = 0
+    measured("no_recurrence", f"{done:,} snapshots, then without recurrent synapses")
     write_metrics(RESULTS / "astrocyte_criticality.json", rows)
     mpl.use("Agg")
     from matplotlib import pyplot as plt
@@ -64,6 +70,8 @@ def main() -> None:
     for axis, (key, name, _) in zip(axes.flat, QUANTITIES, strict=True):
         axis.plot(options.snapshots, [getattr(found, key) for found in course], "o-", color="#b3541e", markersize=3)
         axis.set_xscale("symlog", linthresh=100)
+        if key == "growth":
+            axis.axhline(1, color="gray", linewidth=0.8, linestyle="--")
         axis.set_title(name.partition(" of ")[0], fontsize=9)
         axis.set_xlabel("snapshots", fontsize=8)
         axis.tick_params(labelsize=7)

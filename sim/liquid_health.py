@@ -120,31 +120,32 @@ def memory_steps(distance: NDArray[np.float64], last_disturbed: int, remains: fl
     return None if end >= len(distance) else max(end - 1 - last_disturbed, 0)
 
 
-def growth(distance: NDArray[np.float64], step: int, span: int = 10) -> float:
-    """Factor by which the effect of a disturbance grows in `span` steps: above 1 the liquid is chaotic.
+def growth(distance: NDArray[np.float64], step: int = 0, span: int = 10) -> float:
+    """Factor by which the effect of a disturbance grows in `span` steps: above 1 it spreads, below 1 it is forgotten.
 
     Parameters
     ----------
     distance : ndarray, shape (steps,)
         Of `fading_memory`, for a disturbance so small that its effect has room to grow.
     step : int
-        Of the disturbance. The mean over the second `span` steps after it is divided by that over the first.
+        Of the disturbance. In the first `span` steps after it neurons take it up; the mean over the third `span` steps
+        is divided by that over the second.
     span : int
 
     Returns
     -------
     float
-        0 if the disturbance has no effect in the first `span` steps.
+        0 if the disturbance has no effect.
 
     Raises
     ------
     ValueError
-        If the sample ends before.
+        If there are fewer steps.
     """
-    if step + 2 * span >= len(distance):
-        raise ValueError(f"expected more than {step + 2 * span} steps, got {len(distance)}")
-    first = distance[step + 1 : step + 1 + span].mean()
-    return float(distance[step + 1 + span : step + 1 + 2 * span].mean() / first) if first else 0.0
+    if len(distance) <= step + 3 * span:
+        raise ValueError(f"expected more than {step + 3 * span} steps, got {len(distance)}")
+    _, second, third = distance[step + 1 : step + 1 + 3 * span].reshape(3, span).mean(axis=1)
+    return float(third / second) if second else 0.0
 
 
 def memory_capacity(states: NDArray[Any], signal: NDArray[Any], delays: int = 20) -> NDArray[np.float64]:

@@ -63,9 +63,9 @@ def _tuning(data: dict[str, Any], facts: dict[str, Any]) -> list[Section]:
             tables=(table(["", ">before", ">after"], rows),),
             notes=(
                 (
-                    "Growth compares the spikes that differ in the second 10 ms after an event that is left out with "
-                    "those in the first: above 1 the liquid is chaotic, 1 is the edge of chaos. Memory is how many "
-                    "steps of a random signal in the input the spikes of one step tell of."
+                    "Growth compares the spikes that differ in the third 10 ms after an event that is left out with "
+                    "those in the second: above 1 its effect spreads, below 1 the liquid forgets it, 1 is the edge of "
+                    "chaos. Memory is how many steps of a random signal in the input the spikes of one step tell of."
                 ),
                 (
                     f"{facts['right_percent']:.1f} % of {facts['tested']:,} digits right after {facts['trained']:,} "

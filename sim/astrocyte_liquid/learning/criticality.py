@@ -78,7 +78,8 @@ class Criticality:
     separation : float
         Of the spike counts, see `sim.liquid_health.separation`.
     growth : float
-        Of the effect of one missing event in ten steps, see `sim.liquid_health.growth`.
+        Of the effect of one missing event in ten steps, see `sim.liquid_health.growth`; mean effect of an event in each
+        of three places of a sample.
     memory : float
         Steps of a random signal that the spikes of one step tell of, see `sim.liquid_health.memory_capacity`. The
         signal, uniform from 0 to 1, is the probability of each event of a step to be shown.
@@ -93,7 +94,7 @@ class Criticality:
 
 
 def criticality(liquid: Liquid, events: Events, labels: npt.NDArray[np.integer], seed: int = 0) -> Criticality:
-    """All of `Criticality`. The event that is missing is one of the step after the first fifth of each sample.
+    """All of `Criticality`.
 
     Parameters
     ----------
@@ -112,10 +113,6 @@ def criticality(liquid: Liquid, events: Events, labels: npt.NDArray[np.integer],
     connected[place] = True
     matrix[place] = liquid.weights[recurrent] / threshold
     activity = liquid.run(events, plastic=False, spikes=True)
-    step = events.shape[1] // 5
-    fewer = events.copy()
-    fewer[np.arange(len(events)), step, events[:, step].argmax(axis=1)] = 0
-    distance = fading_memory(activity.spikes, liquid.run(fewer, plastic=False, spikes=True).spikes)
     signal, shown = _thinned(events, seed)
     states = liquid.run(shown, plastic=False, spikes=True).spikes
     return Criticality(
@@ -123,9 +120,21 @@ def criticality(liquid: Liquid, events: Events, labels: npt.NDArray[np.integer],
         radius=spectral_radius(matrix),
         rate=float(activity.spikes.mean()),
         separation=separation(activity.counts, labels),
-        growth=growth(distance, step),
+        growth=growth(_effect(liquid, events, activity.spikes)),
         memory=float(memory_capacity(states, signal).sum()),
     )
+
+
+def _effect(liquid: Liquid, events: Events, spikes: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """Distance by step from a missing event on, mean over events a fifth, two and three fifths into each sample."""
+    length = events.shape[1] // 5
+    courses = []
+    for step in (length, 2 * length, 3 * length):
+        fewer = events.copy()
+        fewer[np.arange(len(events)), step, events[:, step].argmax(axis=1)] = 0
+        distance = fading_memory(spikes, liquid.run(fewer, plastic=False, spikes=True).spikes)
+        courses.append(distance[step : step + 2 * length])
+    return np.mean(courses, axis=0)
 
 
 def _thinned(events: Events, seed: int) -> tuple[npt.NDArray[np.float32], Events]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim.astrocyte_liquid.learning.criticality import branching_factor
-from sim.astrocyte_liquid.learning.images import probabilities
+from sim.astrocyte_liquid.learning.criticality import branching_factor, criticality
+from sim.astrocyte_liquid.learning.images import image_events, probabilities
 from sim.astrocyte_liquid.learning.model import TrainedLiquid
 from sim.astrocyte_liquid.learning.protocol import initialise
 from sim.astrocyte_liquid.learning.readout_training import LinearReadout, quantise, soft_targets, train_readout
@@ -160,3 +160,25 @@ def test_the_original_files_of_mnist_are_read(tmp_path: Path) -> None:
         y_test=digits.labels[:4],
     )  # fmt: skip
     assert [len(part) for part in read_digits(tmp_path / "mnist.npz")] == [9, 4]
+
+
+def test_a_missing_event_is_forgotten_without_recurrence_and_spreads_with_much_of_it() -> None:
+    """On both sides of the edge of chaos: recurrent weights of 0, and of three times the inputs'."""
+    digits = mnist_digits()
+    shown = np.random.default_rng(0).permutation(len(digits))[:12]
+    probability, _ = probabilities(digits.images[shown], NALSM_216)
+    events = image_events(probability, 250, np.arange(12))
+    network = draw(NALSM_216, 1)
+    recurrent = network.source >= NALSM_216.first_neuron
+    quiet, wild = (
+        criticality(
+            Liquid(network, "published", weights=network.sign * np.where(recurrent, strength, 1.0)),
+            events, digits.labels[shown],
+        )
+        for strength in (0.0, 3.0)
+    )  # fmt: skip
+    assert quiet.radius == 0
+    assert wild.radius > 1
+    assert 0 < quiet.growth < 0.95
+    assert wild.growth > 1.2
+    assert quiet.memory > wild.memory > 0
