@@ -186,14 +186,16 @@ def memory_capacity(states: NDArray[Any], signal: NDArray[Any], delays: int = 20
     along = vectors.T @ (x[0].T @ y[0])
     unit = max(values.mean(), 1e-30)
 
-    def told(ridge: float, part: int) -> NDArray[np.float64]:
+    def score(ridge: float, part: int) -> NDArray[np.float64]:
         """Squared correlations in a part."""
         found = x[part] @ (vectors @ (along / (np.maximum(values, 0)[:, None] + ridge * unit)))
         found, target = found - found.mean(axis=0), y[part] - y[part].mean(axis=0)
         both = (found**2).sum(axis=0) * (target**2).sum(axis=0)
-        return np.divide((found * target).sum(axis=0) ** 2, both, out=np.zeros(delays), where=both > 0)
+        squared = np.zeros(delays)
+        np.divide((found * target).sum(axis=0) ** 2, both, out=squared, where=both > 0)
+        return squared
 
-    return told(max(RIDGES, key=lambda ridge: told(ridge, 1).sum()), 2)
+    return score(max(RIDGES, key=lambda ridge: float(score(ridge, 1).sum())), 2)
 
 
 def branching_factor(

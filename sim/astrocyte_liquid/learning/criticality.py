@@ -1,7 +1,4 @@
-"""How near a liquid is to the edge of chaos.
-
-Branching factor as published, spectral radius, growth of the smallest disturbance, rate, separation, memory.
-"""
+"""How near a liquid is to the edge of chaos: branching factor, spectral radius, growth of a disturbance, memory."""
 
 from __future__ import annotations
 
