@@ -100,6 +100,11 @@ def criticality(liquid: Liquid, events: Events, labels: npt.NDArray[np.integer],
     labels : ndarray of int, shape (n,)
     seed : int
         Of the signal, and of what is shown of the events.
+
+    Raises
+    ------
+    ValueError
+        Samples of fewer than 80 steps: the effect of an event is followed for 30.
     """
     spec, network = liquid.spec, liquid.network
     recurrent = network.source >= spec.first_neuron
